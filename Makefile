@@ -1,0 +1,146 @@
+# Headrace. `make` alone says what there is. Anything longer than a line lives in libs/stack.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# Never fetch interpreters; use the one that bootstrap.sh chose. A VIRTUAL_ENV of the caller's is none of ours.
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV
+
+PYTHON := .venv/bin/python
+STACK := $(PYTHON) -P -m headrace_stack
+UV := .headrace/uv/bin/uv
+# On a terminal uv shows its progress; elsewhere one line is enough.
+QUIET := $(shell [ -t 2 ] || echo --quiet)
+# Two workers: the tests share two cores with the stores and stacks that they start.
+TEST_WORKERS ?= 2
+CODE := libs services tests deploy protos $(wildcard examples benchmarks)
+
+.PHONY: help
+help: ## Show this help
+	@echo "Headrace: model serving behind one port."
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  HEADRACE_BASE_PORT=9080 make up    a second checkout beside the first (default 8080)"
+	@echo "  HEADRACE_PYTHON=/path/to/python    the CPython 3.11 or 3.12 to use"
+	@echo "  make test TESTS=tests/unit         a part of the tests"
+	@echo "  make test-compose OFFLINE=1        where no image registry can be reached"
+
+.PHONY: demo
+demo: up ## Set up, start everything and run the main job on real images
+	@$(PYTHON) -m examples.demo
+
+.PHONY: setup
+setup: .headrace/synced .headrace/triton-venv/headrace-ready ## Prepare the environments, nothing else
+
+.headrace/uv/bin/uv: libs/stack/bootstrap.txt
+	@sh libs/stack/bootstrap.sh
+	@touch $@
+
+.headrace/synced: .headrace/uv/bin/uv uv.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+	@echo "installing the services, their components and the tools into .venv (1.2 GB)"
+	@$(UV) sync --frozen $(QUIET) --python "$$(cat .headrace/python)"
+	@touch $@
+
+.headrace/triton-venv/headrace-ready: .headrace/synced deploy/triton/requirements.txt deploy/triton/backend/model.py
+	@echo "installing Triton into .headrace/triton-venv (0.3 GB)"
+	@$(PYTHON) -P -m headrace_stack.triton_environment
+	@touch $@
+
+.headrace/mlserver-venv/headrace-ready: .headrace/synced deploy/mlserver/requirements.txt
+	@echo "installing MLServer, which the tests start, into .headrace/mlserver-venv (0.3 GB)"
+	@$(PYTHON) -P -m headrace_stack.mlserver_environment
+	@touch $@
+
+.PHONY: up
+up: setup ## Start the whole stack; does nothing when it is up
+	@$(STACK) up
+
+.PHONY: down
+down: .headrace/synced ## Stop everything; data stay in .headrace/state
+	@$(STACK) down
+
+.PHONY: status
+status: .headrace/synced ## Say how every component is, and where it listens
+	@$(STACK) status
+
+.PHONY: logs
+logs: .headrace/synced ## Follow the logs of every component
+	@$(STACK) logs --follow
+
+.PHONY: backup
+backup: .headrace/synced ## Write routes, models and their files into TO=folder, while the stack runs
+	@test -n "$(TO)" || { echo "name the folder: make backup TO=…" >&2; exit 2; }
+	@$(STACK) backup "$(TO)"
+
+.PHONY: restore
+restore: .headrace/synced ## Put the backup in FROM=folder in the place of what the running stack holds
+	@test -n "$(FROM)" || { echo "name the folder: make restore FROM=…" >&2; exit 2; }
+	@$(STACK) restore --yes "$(FROM)"
+
+.PHONY: stubs
+stubs: .headrace/synced ## Generate libs/stubs from protos/ anew
+	@$(PYTHON) protos/build.py generate
+
+.PHONY: settings
+settings: .headrace/synced ## Write docs/settings.md and deploy/settings.json anew
+	@$(PYTHON) deploy/settings.py generate
+
+.PHONY: lint
+lint: .headrace/synced ## Lint, types, protos, freshness of stubs, import contracts
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/basedpyright
+	$(PYTHON) protos/build.py lint
+	$(PYTHON) protos/build.py check
+	$(PYTHON) deploy/settings.py check
+	.venv/bin/lint-imports
+
+.PHONY: test
+test: setup .headrace/mlserver-venv/headrace-ready lint ## Everything that must pass: lint and all tests, on the real components
+	.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS)
+
+.PHONY: test-statistics
+test-statistics: .headrace/synced ## Simulate the error rates that docs/statistics.md states, and print them (5 min)
+	@$(PYTHON) -m tests.statistics
+
+.PHONY: test-statistics-packages
+test-statistics-packages: .headrace/synced ## The same data given to Evidently, NannyML and river, in an environment of theirs (2 GB)
+	@$(PYTHON) -m tests.statistics.packages
+
+.PHONY: test-faults
+test-faults: setup ## Only the tests that kill, cut off and starve things, with the long ones
+	.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal -m "faults and not soak" $(TESTS)
+
+.PHONY: test-compose
+test-compose: setup ## Build the images, start docker-compose.yml, run the demo and a failure round; needs Docker
+	@docker info >/dev/null 2>&1 || { echo "test-compose: no Docker daemon answers: start one, or set DOCKER_HOST" >&2; exit 1; }
+	HEADRACE_OFFLINE=$(OFFLINE) .venv/bin/pytest -n 0 -m compose $(or $(TESTS),tests/compose)
+
+.PHONY: soak
+soak: setup ## Ten minutes of predictions without PostgreSQL and registry
+	.venv/bin/pytest -m soak $(TESTS)
+
+.PHONY: bench-smoke
+bench-smoke: setup ## 20 s of load through the front door; prints CPU per request per process
+	@$(PYTHON) -m benchmarks.smoke
+
+.PHONY: bench
+bench: setup ## The predict path against its bars, and what else one would build; BENCH="--help" says more
+	@$(PYTHON) -m benchmarks.hot_path $(BENCH)
+
+.PHONY: bench-soak
+bench-soak: setup ## Ten minutes of predictions at 70 % of what the stack reaches: errors and memory
+	@$(PYTHON) -m benchmarks.soak $(BENCH)
+
+.PHONY: bench-profile
+bench-profile: setup ## Where the time of a request goes inside Envoy, by thread and function
+	@$(PYTHON) -m benchmarks.profiling $(BENCH)
+
+.PHONY: format
+format: .headrace/synced ## Format the code
+	.venv/bin/ruff check --fix $(CODE)
+	.venv/bin/ruff format $(CODE)
