@@ -1,0 +1,706 @@
+import datetime
+
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Model(_message.Message):
+    __slots__ = ("name", "description", "labels", "promotion_policy", "aliases", "production_version", "epoch", "etag", "create_time", "update_time")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class AliasesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_POLICY_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    PRODUCTION_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    labels: _containers.ScalarMap[str, str]
+    promotion_policy: PromotionPolicy
+    aliases: _containers.ScalarMap[str, str]
+    production_version: str
+    epoch: int
+    etag: str
+    create_time: _timestamp_pb2.Timestamp
+    update_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., promotion_policy: _Optional[_Union[PromotionPolicy, _Mapping]] = ..., aliases: _Optional[_Mapping[str, str]] = ..., production_version: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PromotionPolicy(_message.Message):
+    __slots__ = ("gates",)
+    GATES_FIELD_NUMBER: _ClassVar[int]
+    gates: _containers.RepeatedCompositeFieldContainer[PromotionGate]
+    def __init__(self, gates: _Optional[_Iterable[_Union[PromotionGate, _Mapping]]] = ...) -> None: ...
+
+class PromotionGate(_message.Message):
+    __slots__ = ("metric", "minimum", "maximum", "minimum_delta", "maximum_delta", "minimum_ratio", "maximum_ratio", "measured_only")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_DELTA_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_DELTA_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_RATIO_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_RATIO_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_ONLY_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    minimum: float
+    maximum: float
+    minimum_delta: float
+    maximum_delta: float
+    minimum_ratio: float
+    maximum_ratio: float
+    measured_only: bool
+    def __init__(self, metric: _Optional[str] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., minimum_delta: _Optional[float] = ..., maximum_delta: _Optional[float] = ..., minimum_ratio: _Optional[float] = ..., maximum_ratio: _Optional[float] = ..., measured_only: _Optional[bool] = ...) -> None: ...
+
+class ModelVersion(_message.Message):
+    __slots__ = ("name", "stage", "metrics", "parameters", "lineage", "contract", "serving", "artifacts", "signature_hash", "digest", "create_time", "created_by", "description", "collect_time")
+    class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STAGE_UNSPECIFIED: _ClassVar[ModelVersion.Stage]
+        STAGE_REGISTERED: _ClassVar[ModelVersion.Stage]
+        STAGE_STAGING: _ClassVar[ModelVersion.Stage]
+        STAGE_PRODUCTION: _ClassVar[ModelVersion.Stage]
+        STAGE_ARCHIVED: _ClassVar[ModelVersion.Stage]
+    STAGE_UNSPECIFIED: ModelVersion.Stage
+    STAGE_REGISTERED: ModelVersion.Stage
+    STAGE_STAGING: ModelVersion.Stage
+    STAGE_PRODUCTION: ModelVersion.Stage
+    STAGE_ARCHIVED: ModelVersion.Stage
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    LINEAGE_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_HASH_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    COLLECT_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    stage: ModelVersion.Stage
+    metrics: _containers.RepeatedCompositeFieldContainer[Metric]
+    parameters: _containers.ScalarMap[str, str]
+    lineage: Lineage
+    contract: _tensor_pb2.ServingContract
+    serving: ServingSettings
+    artifacts: _containers.RepeatedCompositeFieldContainer[Artifact]
+    signature_hash: str
+    digest: str
+    create_time: _timestamp_pb2.Timestamp
+    created_by: str
+    description: str
+    collect_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., serving: _Optional[_Union[ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., signature_hash: _Optional[str] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., description: _Optional[str] = ..., collect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Metric(_message.Message):
+    __slots__ = ("name", "value", "source")
+    class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SOURCE_UNSPECIFIED: _ClassVar[Metric.Source]
+        SOURCE_REPORTED: _ClassVar[Metric.Source]
+        SOURCE_MEASURED: _ClassVar[Metric.Source]
+    SOURCE_UNSPECIFIED: Metric.Source
+    SOURCE_REPORTED: Metric.Source
+    SOURCE_MEASURED: Metric.Source
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    source: Metric.Source
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., source: _Optional[_Union[Metric.Source, str]] = ...) -> None: ...
+
+class Lineage(_message.Message):
+    __slots__ = ("parent_version", "run", "dataset", "code_revision")
+    PARENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    CODE_REVISION_FIELD_NUMBER: _ClassVar[int]
+    parent_version: str
+    run: str
+    dataset: str
+    code_revision: str
+    def __init__(self, parent_version: _Optional[str] = ..., run: _Optional[str] = ..., dataset: _Optional[str] = ..., code_revision: _Optional[str] = ...) -> None: ...
+
+class ServingSettings(_message.Message):
+    __slots__ = ("max_batch_rows", "preferred_batch_rows", "max_wait", "instances", "device")
+    class Device(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        DEVICE_UNSPECIFIED: _ClassVar[ServingSettings.Device]
+        DEVICE_CPU: _ClassVar[ServingSettings.Device]
+        DEVICE_GPU: _ClassVar[ServingSettings.Device]
+    DEVICE_UNSPECIFIED: ServingSettings.Device
+    DEVICE_CPU: ServingSettings.Device
+    DEVICE_GPU: ServingSettings.Device
+    MAX_BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
+    PREFERRED_BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
+    MAX_WAIT_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    max_batch_rows: int
+    preferred_batch_rows: _containers.RepeatedScalarFieldContainer[int]
+    max_wait: _duration_pb2.Duration
+    instances: int
+    device: ServingSettings.Device
+    def __init__(self, max_batch_rows: _Optional[int] = ..., preferred_batch_rows: _Optional[_Iterable[int]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., instances: _Optional[int] = ..., device: _Optional[_Union[ServingSettings.Device, str]] = ...) -> None: ...
+
+class Artifact(_message.Message):
+    __slots__ = ("name", "type", "sha256", "size_bytes")
+    class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        TYPE_UNSPECIFIED: _ClassVar[Artifact.Type]
+        TYPE_ONNX: _ClassVar[Artifact.Type]
+        TYPE_PARQUET: _ClassVar[Artifact.Type]
+        TYPE_JSON: _ClassVar[Artifact.Type]
+    TYPE_UNSPECIFIED: Artifact.Type
+    TYPE_ONNX: Artifact.Type
+    TYPE_PARQUET: Artifact.Type
+    TYPE_JSON: Artifact.Type
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: Artifact.Type
+    sha256: str
+    size_bytes: int
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[Artifact.Type, str]] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class ModelEvent(_message.Message):
+    __slots__ = ("epoch", "action", "version", "from_stage", "to_stage", "alias", "client", "reason", "create_time", "signature_breaks")
+    class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ACTION_UNSPECIFIED: _ClassVar[ModelEvent.Action]
+        ACTION_MODEL_CREATED: _ClassVar[ModelEvent.Action]
+        ACTION_MODEL_UPDATED: _ClassVar[ModelEvent.Action]
+        ACTION_VERSION_CREATED: _ClassVar[ModelEvent.Action]
+        ACTION_STAGE_CHANGED: _ClassVar[ModelEvent.Action]
+        ACTION_ALIAS_SET: _ClassVar[ModelEvent.Action]
+        ACTION_ALIAS_DELETED: _ClassVar[ModelEvent.Action]
+        ACTION_ROLLED_BACK: _ClassVar[ModelEvent.Action]
+        ACTION_MODEL_DELETED: _ClassVar[ModelEvent.Action]
+        ACTION_VERSION_COLLECTED: _ClassVar[ModelEvent.Action]
+    ACTION_UNSPECIFIED: ModelEvent.Action
+    ACTION_MODEL_CREATED: ModelEvent.Action
+    ACTION_MODEL_UPDATED: ModelEvent.Action
+    ACTION_VERSION_CREATED: ModelEvent.Action
+    ACTION_STAGE_CHANGED: ModelEvent.Action
+    ACTION_ALIAS_SET: ModelEvent.Action
+    ACTION_ALIAS_DELETED: ModelEvent.Action
+    ACTION_ROLLED_BACK: ModelEvent.Action
+    ACTION_MODEL_DELETED: ModelEvent.Action
+    ACTION_VERSION_COLLECTED: ModelEvent.Action
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
+    TO_STAGE_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_BREAKS_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    action: ModelEvent.Action
+    version: str
+    from_stage: ModelVersion.Stage
+    to_stage: ModelVersion.Stage
+    alias: str
+    client: str
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    signature_breaks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, epoch: _Optional[int] = ..., action: _Optional[_Union[ModelEvent.Action, str]] = ..., version: _Optional[str] = ..., from_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., to_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., alias: _Optional[str] = ..., client: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signature_breaks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Hold(_message.Message):
+    __slots__ = ("name", "holder", "reason", "client", "create_time", "expire_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    holder: str
+    reason: str
+    client: str
+    create_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., holder: _Optional[str] = ..., reason: _Optional[str] = ..., client: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Measurement(_message.Message):
+    __slots__ = ("metric", "source_process", "create_time")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_PROCESS_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    metric: Metric
+    source_process: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, metric: _Optional[_Union[Metric, _Mapping]] = ..., source_process: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CreateModelRequest(_message.Message):
+    __slots__ = ("model", "request_id")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    request_id: str
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CreateModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class GetModelRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models", "next_page_token")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[Model]
+    next_page_token: str
+    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateModelRequest(_message.Message):
+    __slots__ = ("model", "reason", "request_id")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    reason: str
+    request_id: str
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class UpdateModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class UploadArtifactRequest(_message.Message):
+    __slots__ = ("header", "chunk")
+    class Header(_message.Message):
+        __slots__ = ("type", "sha256", "size_bytes")
+        TYPE_FIELD_NUMBER: _ClassVar[int]
+        SHA256_FIELD_NUMBER: _ClassVar[int]
+        SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+        type: Artifact.Type
+        sha256: str
+        size_bytes: int
+        def __init__(self, type: _Optional[_Union[Artifact.Type, str]] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: UploadArtifactRequest.Header
+    chunk: bytes
+    def __init__(self, header: _Optional[_Union[UploadArtifactRequest.Header, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class UploadArtifactResponse(_message.Message):
+    __slots__ = ("sha256", "size_bytes")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    size_bytes: int
+    def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class CreateModelVersionRequest(_message.Message):
+    __slots__ = ("version", "request_id")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    version: ModelVersion
+    request_id: str
+    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CreateModelVersionResponse(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: ModelVersion
+    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+
+class GetModelVersionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetModelVersionResponse(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: ModelVersion
+    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+
+class ListModelVersionsRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token", "stage")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    stage: ModelVersion.Stage
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., stage: _Optional[_Union[ModelVersion.Stage, str]] = ...) -> None: ...
+
+class ListModelVersionsResponse(_message.Message):
+    __slots__ = ("versions", "next_page_token")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[ModelVersion]
+    next_page_token: str
+    def __init__(self, versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PromoteModelVersionRequest(_message.Message):
+    __slots__ = ("name", "target_stage", "etag", "reason", "request_id", "allow_incompatible_signature")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TARGET_STAGE_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_INCOMPATIBLE_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    target_stage: ModelVersion.Stage
+    etag: str
+    reason: str
+    request_id: str
+    allow_incompatible_signature: bool
+    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ...) -> None: ...
+
+class PromoteModelVersionResponse(_message.Message):
+    __slots__ = ("version", "model")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    version: ModelVersion
+    model: Model
+    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class RollbackModelRequest(_message.Message):
+    __slots__ = ("name", "etag", "reason", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    etag: str
+    reason: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class RollbackModelResponse(_message.Message):
+    __slots__ = ("version", "model")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    version: ModelVersion
+    model: Model
+    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class SetAliasRequest(_message.Message):
+    __slots__ = ("name", "version", "reason", "request_id", "etag")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    reason: str
+    request_id: str
+    etag: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class SetAliasResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class DeleteAliasRequest(_message.Message):
+    __slots__ = ("name", "reason", "request_id", "etag")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    reason: str
+    request_id: str
+    etag: str
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class DeleteAliasResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class ListModelEventsRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListModelEventsResponse(_message.Message):
+    __slots__ = ("events", "next_page_token")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[ModelEvent]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[ModelEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteModelRequest(_message.Message):
+    __slots__ = ("name", "etag", "reason", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    etag: str
+    reason: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteModelResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetModelAsOfRequest(_message.Message):
+    __slots__ = ("name", "time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetModelAsOfResponse(_message.Message):
+    __slots__ = ("epoch", "production_version", "production_event", "aliases", "stages")
+    class AliasesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class StagesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ModelVersion.Stage
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ModelVersion.Stage, str]] = ...) -> None: ...
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PRODUCTION_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PRODUCTION_EVENT_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    production_version: str
+    production_event: ModelEvent
+    aliases: _containers.ScalarMap[str, str]
+    stages: _containers.ScalarMap[str, ModelVersion.Stage]
+    def __init__(self, epoch: _Optional[int] = ..., production_version: _Optional[str] = ..., production_event: _Optional[_Union[ModelEvent, _Mapping]] = ..., aliases: _Optional[_Mapping[str, str]] = ..., stages: _Optional[_Mapping[str, ModelVersion.Stage]] = ...) -> None: ...
+
+class HoldVersionRequest(_message.Message):
+    __slots__ = ("name", "holder", "ttl", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    holder: str
+    ttl: _duration_pb2.Duration
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., holder: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class HoldVersionResponse(_message.Message):
+    __slots__ = ("hold",)
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    hold: Hold
+    def __init__(self, hold: _Optional[_Union[Hold, _Mapping]] = ...) -> None: ...
+
+class ReleaseHoldRequest(_message.Message):
+    __slots__ = ("name", "holder")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    holder: str
+    def __init__(self, name: _Optional[str] = ..., holder: _Optional[str] = ...) -> None: ...
+
+class ReleaseHoldResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListHoldsRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListHoldsResponse(_message.Message):
+    __slots__ = ("holds", "next_page_token")
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    holds: _containers.RepeatedCompositeFieldContainer[Hold]
+    next_page_token: str
+    def __init__(self, holds: _Optional[_Iterable[_Union[Hold, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListMeasurementsRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListMeasurementsResponse(_message.Message):
+    __slots__ = ("measurements", "next_page_token")
+    MEASUREMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    measurements: _containers.RepeatedCompositeFieldContainer[Measurement]
+    next_page_token: str
+    def __init__(self, measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class BeginUploadRequest(_message.Message):
+    __slots__ = ("type", "size_bytes", "sha256")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    type: Artifact.Type
+    size_bytes: int
+    sha256: str
+    def __init__(self, type: _Optional[_Union[Artifact.Type, str]] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class BeginUploadResponse(_message.Message):
+    __slots__ = ("name", "url", "headers", "expire_time")
+    class HeadersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    HEADERS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    url: str
+    headers: _containers.ScalarMap[str, str]
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CompleteUploadRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class CompleteUploadResponse(_message.Message):
+    __slots__ = ("sha256", "size_bytes")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    size_bytes: int
+    def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class RecordMeasuredMetricsRequest(_message.Message):
+    __slots__ = ("name", "digest", "metrics", "source_process")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_PROCESS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: str
+    metrics: _containers.RepeatedCompositeFieldContainer[Metric]
+    source_process: str
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., source_process: _Optional[str] = ...) -> None: ...
+
+class RecordMeasuredMetricsResponse(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: ModelVersion
+    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+
+class WatchModelsRequest(_message.Message):
+    __slots__ = ("resume_token",)
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    resume_token: str
+    def __init__(self, resume_token: _Optional[str] = ...) -> None: ...
+
+class WatchModelsResponse(_message.Message):
+    __slots__ = ("model", "versions", "removed", "snapshot_complete", "resume_token", "incarnation")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    versions: _containers.RepeatedCompositeFieldContainer[ModelVersion]
+    removed: bool
+    snapshot_complete: bool
+    resume_token: str
+    incarnation: str
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., removed: _Optional[bool] = ..., snapshot_complete: _Optional[bool] = ..., resume_token: _Optional[str] = ..., incarnation: _Optional[str] = ...) -> None: ...
