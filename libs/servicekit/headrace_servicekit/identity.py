@@ -1,0 +1,89 @@
+"""Who calls, and which models they may know of: the identity that the front door passes on in headers.
+
+The front door strips these headers from what comes from outside and sets them from the verified token. A call that has
+neither comes from another service (loopback or mutual TLS) and may see everything.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headrace_servicekit.errors import NotFound, ServiceError
+
+CLIENT_HEADER = "x-headrace-client"
+MODELS_HEADER = "x-headrace-models"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A caller.
+
+    client: the token's subject; "internal" for another service.
+    models: patterns of the models that the caller may know of, where `*` stands for any characters; None means all.
+    internal: True when the call did not come through the front door.
+    """
+
+    client: str
+    models: tuple[str, ...] | None = None
+    internal: bool = False
+
+    def sees(self, model: str) -> bool:
+        """Return whether the caller may know of a model."""
+        return self.models is None or _matcher(self.models).fullmatch(model) is not None
+
+
+INTERNAL = Identity("internal", None, internal=True)
+
+_identity: contextvars.ContextVar[Identity] = contextvars.ContextVar("headrace_identity", default=INTERNAL)
+
+
+def identity() -> Identity:
+    """Return the caller of the RPC that this task serves; outside any RPC that is the service itself."""
+    return _identity.get()
+
+
+def act_as(caller: Identity) -> contextvars.Token[Identity]:
+    """Make `caller` the identity of this task; hosts other than the kit's server call it for each request."""
+    return _identity.set(caller)
+
+
+@functools.lru_cache(maxsize=4096)
+def parse_identity(client: str | None, models: str | None) -> Identity:
+    """Return the identity that the two headers state; None is an absent header.
+
+    Absent or `*` patterns mean all models, an empty header means none.
+    """
+    if client is None and models is None:
+        return INTERNAL
+    patterns = None if models is None else tuple(part for part in (p.strip() for p in models.split(",")) if part)
+    if patterns is not None and "*" in patterns:
+        patterns = None
+    return Identity(client or "", patterns)
+
+
+def model_not_found(model: str) -> ServiceError:
+    """Return the error for a model that does not exist, or that the caller may not know of: they must look the same."""
+    return NotFound(f"model '{model}' not found", reason="MODEL_NOT_FOUND", metadata={"model": model})
+
+
+def model_of(name: str) -> str:
+    """Return the model in `models/{model}/…` or `routes/{model}`; any other text is a model's own name."""
+    parts = name.split("/")
+    return parts[1] if len(parts) > 1 and parts[0] in ("models", "routes") else name
+
+
+def visible(names: Iterable[str]) -> list[str]:
+    """Return those of `names` that the present caller may know of, in their order; for list and watch methods."""
+    caller = identity()
+    return [name for name in names if caller.sees(name)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    alternatives = (".*".join(re.escape(part) for part in re.split(r"\*+", pattern)) for pattern in patterns)
+    # (?!) matches nothing: a caller without patterns sees no model.
+    return re.compile("|".join(alternatives) or "(?!)", re.DOTALL)

@@ -1,0 +1,256 @@
+"""What happens around every RPC: identity, trace, deadline, errors to statuses, metrics, and one access line.
+
+Handlers are wrapped once, when they are registered, rather than by a chain of `grpc.aio.ServerInterceptor` at each
+call: the order can be read in one place (`_Interception.serve`), and unary messages are parsed where a malformed one
+can still be answered properly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.message import DecodeError
+
+from headrace_servicekit.access import Access, ModelCheck, access_of
+from headrace_servicekit.calls import (
+    REQUEST_ID_HEADER,
+    TRACEPARENT_HEADER,
+    TRACESTATE_HEADER,
+    Call,
+    enter_call,
+    make_call,
+)
+from headrace_servicekit.errors import (
+    Code,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
+from headrace_servicekit.identity import (
+    CLIENT_HEADER,
+    MODELS_HEADER,
+    Identity,
+    act_as,
+    parse_identity,
+)
+from headrace_servicekit.metrics import RpcMetrics
+from headrace_servicekit.statuses import abort, code_of, typed_error
+
+if TYPE_CHECKING:
+    from headrace_servicekit.tracing import Tracing
+
+log = structlog.get_logger()
+
+_WANTED = frozenset((CLIENT_HEADER, MODELS_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER))
+# Probes come every second from everywhere: they are logged only when they fail.
+_QUIET = ("/grpc.health.", "/grpc.reflection.")
+
+
+class Interceptors:
+    """Wraps method handlers; one per server."""
+
+    def __init__(self, metrics: RpcMetrics, *, tracing: Tracing | None = None, access_log: bool = True) -> None:
+        self.metrics = metrics
+        self.tracing = tracing
+        self.access_log = access_log
+        self.log = log.bind()  # resolved once: looking up the configuration costs as much as the line
+
+    def wrap(self, method: str, handler: Any, access: Access | None = None) -> grpc.RpcMethodHandler:
+        """Return the handler of `/package.Service/Method` with everything around it.
+
+        access: the method's option; looked up in the protos when None. Handlers are coroutines or async generators;
+        a method that a servicer did not override answers UNIMPLEMENTED; any other plain function is a TypeError.
+        """
+        access = access_of(method) if access is None else access
+        behaviour = _behaviour(method, handler)
+        around = _Interception(self, method, access, behaviour, handler)
+        if handler.response_streaming:
+            if handler.request_streaming:
+                return grpc.stream_stream_rpc_method_handler(
+                    around.stream_stream, around.deserialize, handler.response_serializer
+                )
+            return grpc.unary_stream_rpc_method_handler(around.unary_stream, None, handler.response_serializer)
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(around.stream_unary, around.deserialize, None)
+        return grpc.unary_unary_rpc_method_handler(around.unary_unary, None, None)
+
+
+class _Interception:
+    """The wrapped form of one method. Unary messages are parsed here, so that a malformed one is INVALID_ARGUMENT."""
+
+    __slots__ = ("_access", "_around", "_behaviour", "_method", "_models", "_parse", "_quiet", "_serialize")
+
+    def __init__(self, around: Interceptors, method: str, access: Access, behaviour: Callable, handler: Any) -> None:
+        self._around, self._method, self._access, self._behaviour = around, method, access, behaviour
+        self._parse = handler.request_deserializer
+        self._serialize = handler.response_serializer
+        self._models = ModelCheck(access.model_field) if access.model_field else None
+        self._quiet = method.startswith(_QUIET)
+
+    async def unary_unary(self, data: bytes, context: Any) -> bytes:
+        return await self.serve(self._answer, data, context)
+
+    async def stream_unary(self, messages: AsyncIterator[Any], context: Any) -> bytes:
+        return await self.serve(self._answer_stream, messages, context)
+
+    async def unary_stream(self, data: bytes, context: Any) -> None:
+        await self.serve(self._send, data, context)
+
+    async def stream_stream(self, messages: AsyncIterator[Any], context: Any) -> None:
+        await self.serve(self._send_stream, messages, context)
+
+    async def serve(self, act: Callable, request: Any, context: Any) -> Any:
+        """Run one call and account for it, however it ends."""
+        around, method = self._around, self._method
+        started = time.monotonic()
+        metrics = around.metrics
+        metrics.active += 1
+        call, caller, span, code = None, None, None, Code.UNKNOWN
+        try:
+            call, caller = _who(context)
+            if around.tracing is not None:
+                call, span = around.tracing.start(method, call)
+            enter_call(call)
+            act_as(caller)
+            remaining = context.time_remaining()
+            if remaining is not None and remaining <= 0:
+                raise DeadlineExceeded("the deadline had passed before the call began", reason="DEADLINE_PASSED")
+            if self._access.internal and not caller.internal:
+                raise PermissionDenied("this method is for other services only", reason="INTERNAL_METHOD")
+            answer = await act(request, context, caller)
+            code = code_of(context)
+            context.set_trailing_metadata(_trailers(context, call))
+            return answer
+        except grpc.aio.AbortError:
+            code = code_of(context)
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the caller left, its deadline passed, or the grace is over
+                remaining = context.time_remaining()
+                code = Code.DEADLINE_EXCEEDED if remaining is not None and remaining <= 0 else Code.CANCELLED
+                raise
+            code = Code.UNAVAILABLE  # else the caller would wait for ever
+            stopped = Unavailable("the call was stopped inside the service", reason="STOPPED")
+            await abort(context, stopped, _trailers(context, call))
+        except (Exception, BaseExceptionGroup) as error:
+            typed = typed_error(error)
+            if typed is None:
+                metrics.unhandled.labels(method).inc()
+                log.error("unhandled error", method=method, exc_info=error)
+                typed = Internal("internal error")
+            code = typed.code
+            await abort(context, typed, _trailers(context, call))
+        finally:
+            metrics.active -= 1
+            self._account(context, call, caller, code, time.monotonic() - started, span)
+
+    def deserialize(self, data: bytes) -> Any:
+        """Parse one message; a malformed one is the caller's fault."""
+        if self._parse is None:
+            return data
+        try:
+            return self._parse(data)
+        except DecodeError:
+            raise InvalidArgument(
+                f"the request is not a valid message of {self._method}", reason="MALFORMED_MESSAGE"
+            ) from None
+
+    async def _answer(self, data: bytes, context: Any, caller: Identity) -> bytes:
+        request = self.deserialize(data)
+        if caller.models is not None and self._models is not None:
+            self._models.check(request, caller)
+        return self._encoded(await self._behaviour(request, context), context)
+
+    async def _answer_stream(self, messages: Any, context: Any, caller: Identity) -> bytes:
+        if caller.models is not None and self._models is not None:
+            messages, context = self._models.checked(messages, context, caller)
+        return self._encoded(await self._behaviour(messages, context), context)
+
+    def _encoded(self, answer: Any, context: Any) -> bytes:
+        if context.code():  # the handler set a status by hand: there is no answer beside it
+            return b""
+        return answer if self._serialize is None else self._serialize(answer)
+
+    async def _send(self, data: bytes, context: Any, caller: Identity) -> None:
+        request = self.deserialize(data)
+        if caller.models is not None and self._models is not None:
+            self._models.check(request, caller)
+        await _send_all(self._behaviour(request, context), context)
+
+    async def _send_stream(self, messages: Any, context: Any, caller: Identity) -> None:
+        if caller.models is not None and self._models is not None:
+            messages, context = self._models.checked(messages, context, caller)
+        await _send_all(self._behaviour(messages, context), context)
+
+    def _account(
+        self, context: Any, call: Call | None, caller: Identity | None, code: Code, seconds: float, span: Any
+    ) -> None:
+        self._around.metrics.observe(self._method, code.name, seconds)
+        if span is not None and self._around.tracing is not None:
+            self._around.tracing.end(span, code.name)
+        if self._around.access_log and not (self._quiet and code is Code.OK):
+            self._around.log.info(
+                "rpc",
+                method=self._method,
+                code=code.name,
+                ms=round(seconds * 1000, 3),
+                peer=context.peer(),
+                client=caller.client if caller is not None else None,
+                request_id=call.request_id if call is not None else None,
+                trace_id=call.trace_id if call is not None else None,
+            )
+
+
+async def _send_all(produced: Any, context: Any) -> None:
+    """Send what a generator yields; a handler that is a coroutine writes by itself."""
+    if not hasattr(produced, "__aiter__"):
+        await produced
+        return
+    async with aclosing(produced):
+        async for message in produced:
+            await context.write(message)
+
+
+def _who(context: Any) -> tuple[Call, Identity]:
+    """Return the call and its caller from the request's headers."""
+    found: dict[str, str] = {}
+    for key, value in context.invocation_metadata():
+        if key in _WANTED:
+            if key in found and key in (CLIENT_HEADER, MODELS_HEADER):
+                raise Unauthenticated(f"header {key} is repeated", reason="IDENTITY_REPEATED")
+            found[key] = value
+    if not found:
+        return make_call(None, None), parse_identity(None, None)
+    call = make_call(found.get(REQUEST_ID_HEADER), found.get(TRACEPARENT_HEADER), found.get(TRACESTATE_HEADER))
+    return call, parse_identity(found.get(CLIENT_HEADER), found.get(MODELS_HEADER))
+
+
+def _trailers(context: Any, call: Call | None) -> tuple:
+    set_by_handler = tuple(context.trailing_metadata() or ())
+    return set_by_handler if call is None else (*set_by_handler, (REQUEST_ID_HEADER, call.request_id))
+
+
+def _behaviour(method: str, handler: Any) -> Callable:
+    function = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return function
+    if getattr(function, "__module__", "").endswith("_pb2_grpc"):
+        return _unimplemented  # the generated method that the servicer did not override
+    raise TypeError(f"{method}: the handler must be `async def`")
+
+
+async def _unimplemented(_request: Any, _context: Any) -> Any:
+    raise Unimplemented("this method is not offered here")

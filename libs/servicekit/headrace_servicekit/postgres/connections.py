@@ -1,0 +1,209 @@
+"""Connections to PostgreSQL: every wait is bounded, broken ones are replaced, and its absence is Unavailable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from headrace_servicekit.errors import ServiceError, Unavailable
+from headrace_servicekit.postgres.passfile import password_for
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 2.0
+ACQUIRE_TIMEOUT_S = 4.0
+COMMAND_TIMEOUT_S = 5.0
+ROLLBACK_TIMEOUT_S = 1.0
+RETRY_AFTER_S = 1.0
+
+BEGIN = "begin"
+# Several reads that agree with each other.
+BEGIN_SNAPSHOT = "begin isolation level repeatable read, read only"
+
+# A connection broken by a restart of the server is noticed when it is next used, so one call may meet several.
+_TRIES = 3
+
+_SERVER_SETTINGS = {
+    # Whatever the server's default: what a service acknowledged survives a crash.
+    "synchronous_commit": "on",
+    "statement_timeout": "5000",
+    "lock_timeout": "4000",
+    "idle_in_transaction_session_timeout": "10000",
+    "timezone": "UTC",
+}
+
+# The server is there and says "not now" or "not here": a full disk, a standby, a deadlock, a limit, a password that an
+# operator is about to correct.
+_NOT_NOW = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.PostgresSystemError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+_BROKEN = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the database is. url has no password: that is in the passfile (the format of libpq's .pgpass)."""
+
+    url: str
+    passfile: Path | None = None
+
+    def password(self) -> dict[str, Any]:
+        """Return asyncpg's argument: the file is read for each connection, so that a change of it counts."""
+        passfile = self.passfile
+        return {} if passfile is None else {"password": lambda: password_for(self.url, passfile)}
+
+
+class Connections:
+    """A pool of connections. Opening it needs no server; using it while there is none raises Unavailable.
+
+    owner: whose database it is, as operators and callers read it ("registry").
+    """
+
+    def __init__(self, address: Address, *, owner: str, size: int) -> None:
+        self._address, self._owner, self._size = address, owner, size
+        self._pool: asyncpg.Pool | None = None
+
+    async def __aenter__(self) -> Connections:
+        # Transactions are ended here, and nothing else is left behind on a connection: the pool's RESET is not needed.
+        self._pool = await asyncpg.create_pool(min_size=0, max_size=self._size, reset=_nothing, **self._arguments())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.terminate()
+
+    @asynccontextmanager
+    async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
+        """Lend a connection inside a transaction. A broken connection is replaced before it begins, never after."""
+        with self._translated():
+            connection = await self._working(lambda candidate: candidate.execute(begin))
+            try:
+                yield connection
+                await connection.execute("commit")
+            except (ServiceError, asyncpg.PostgresError):
+                await _roll_back(connection)
+                raise
+            except BaseException:
+                # Broken, out of time or cancelled: the server rolls back when it sees that we are gone.
+                _drop(connection)
+                raise
+            finally:
+                await self._give_back(connection)
+
+    async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
+        """Run what is safe to repeat and return its result; again on another connection when the first one breaks."""
+        found: list[T] = []
+
+        async def run(connection: Any) -> None:
+            found.append(await act(connection))
+
+        with self._translated():
+            connection = await self._working(run)
+            await self._give_back(connection)
+        return found[-1]
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[Any]:
+        """Lend a new connection outside the pool, for migrations and for listening; closed at the end."""
+        with self._translated():
+            connection = await asyncpg.connect(**self._arguments())
+            try:
+                yield connection
+            finally:
+                connection.terminate()
+
+    async def _working(self, act: Callable[[Any], Awaitable[object]]) -> Any:
+        """Return a connection of the pool on which `act` succeeded; `act` must be safe to repeat."""
+        for attempt in range(1, _TRIES + 1):
+            connection = await self._acquired()
+            try:
+                await act(connection)
+                return connection
+            except _BROKEN:
+                _drop(connection)
+                if attempt == _TRIES:
+                    raise
+            except BaseException as error:
+                if not isinstance(error, asyncpg.PostgresError):
+                    _drop(connection)
+                await self._give_back(connection)
+                raise
+        raise AssertionError("unreachable")
+
+    async def _acquired(self) -> Any:
+        if self._pool is None:
+            raise Unavailable(f"the {self._owner} is stopping", reason="STOPPING", retry_after_s=RETRY_AFTER_S)
+        return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+
+    async def _give_back(self, connection: Any) -> None:
+        """Return a connection to the pool; one that was terminated has left it already."""
+        if self._pool is not None:
+            try:
+                await self._pool.release(connection, timeout=ROLLBACK_TIMEOUT_S)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                pass  # the pool has dropped it
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "dsn": self._address.url,
+            **self._address.password(),
+            "timeout": CONNECT_TIMEOUT_S,
+            "command_timeout": COMMAND_TIMEOUT_S,
+            "server_settings": {"application_name": f"headrace-{self._owner.replace(' ', '-')}", **_SERVER_SETTINGS},
+        }
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the absence of the database into Unavailable; its other errors are defects of ours and rise as such."""
+        try:
+            yield
+        except (asyncpg.QueryCanceledError, TimeoutError) as error:
+            raise self._unavailable("did not answer in time", error) from error
+        except _NOT_NOW as error:
+            raise self._unavailable("cannot serve this now", error) from error
+        except (*_BROKEN, OSError) as error:
+            raise self._unavailable("cannot be reached", error) from error
+
+    def _unavailable(self, what: str, error: BaseException) -> Unavailable:
+        # The kind of error is told, and so becomes the reason of the health component; its text may hold secrets.
+        return Unavailable(
+            f"the {self._owner}'s database {what} ({type(error).__name__})",
+            reason="DATABASE_UNAVAILABLE",
+            retry_after_s=RETRY_AFTER_S,
+        )
+
+
+async def _roll_back(connection: Any) -> None:
+    try:
+        async with asyncio.timeout(ROLLBACK_TIMEOUT_S):
+            await connection.execute("rollback")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        _drop(connection)
+
+
+def _drop(connection: Any) -> None:
+    """Close a connection without a word. One whose end the pool has noticed already has left it, which is as good."""
+    try:
+        connection.terminate()
+    except asyncpg.InterfaceError:
+        pass
+
+
+async def _nothing(_connection: object) -> None:
+    pass

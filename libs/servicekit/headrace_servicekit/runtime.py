@@ -1,0 +1,325 @@
+"""The life of a service process: start, ready, drain, stop.
+
+`run` is all that a `__main__` calls. The order is: settings, logs, metrics port; then `start` builds everything while
+health is NOT_SERVING; servers accept calls; when every required check passes the process is SERVING. SIGTERM or SIGINT
+makes it NOT_SERVING, and after the notice the servers refuse new calls and finish those in flight; only then are loops
+cancelled and resources closed, last opened first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+import structlog
+import uvloop
+from google.protobuf import descriptor_pb2
+from prometheus_client import CollectorRegistry, Gauge
+
+from headrace_servicekit.clock import Clock, SystemClock
+from headrace_servicekit.described import settings_help
+from headrace_servicekit.health import Health, poll
+from headrace_servicekit.logs import set_up_logs
+from headrace_servicekit.metrics import RpcMetrics, new_registry
+from headrace_servicekit.ports import PortUnavailable, cause_of
+from headrace_servicekit.server import Server
+from headrace_servicekit.settings import ServiceSettings, SettingsError, settings_table, variable
+from headrace_servicekit.telemetry import MetricsEndpoint
+from headrace_servicekit.tls import Tls
+
+if TYPE_CHECKING:
+    from headrace_servicekit.tracing import Tracing
+
+log = structlog.get_logger()
+
+S = TypeVar("S", bound=ServiceSettings)
+T = TypeVar("T")
+
+_CLOSE_S = 5.0
+EXIT_OK, EXIT_FAILED, EXIT_SETTINGS = 0, 1, 2
+
+
+class StartError(Exception):
+    """The service cannot start, for a reason that an operator can act on: the message is shown without a traceback."""
+
+
+class Runtime(Generic[S]):
+    """What `start` builds a service from. Everything entered here is stopped in the right order, whatever fails."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: S,
+        clock: Clock | None = None,
+        *,
+        endpoint: Callable[[CollectorRegistry, Health], MetricsEndpoint] = MetricsEndpoint,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.health = Health()
+        self.metrics: CollectorRegistry = new_registry()
+        self.tracing: Tracing | None = None
+        self.stopping = asyncio.Event()
+        """Set when the drain begins; long streams end themselves on it (`loops.until`)."""
+        self.servers: list[Server] = []
+        self.metrics_port = 0
+        self._rpc_metrics = RpcMetrics(self.metrics)
+        self._make_endpoint = endpoint
+        self._resources = AsyncExitStack()
+        self._loops: set[asyncio.Task[Any]] = set()
+        self._drains: list[Callable[[], Awaitable[object]]] = []
+        self._failure: BaseException | None = None
+
+    async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
+        """Open a resource (a pool, a channel); it is closed after the drain, last opened first."""
+        return await self._resources.enter_async_context(resource)
+
+    def server(
+        self,
+        *,
+        port: int | None = None,
+        port_setting: str | None = None,
+        descriptors: descriptor_pb2.FileDescriptorSet | None = None,
+        **options: Any,
+    ) -> Server:
+        """Make a gRPC server from the settings (`port`, `port_setting` for a second one). It serves once `start`
+        has returned.
+
+        Raises PortUnavailable at once when the port is taken.
+        """
+        settings = self.settings
+        server = Server(
+            settings.host,
+            settings.port if port is None else port,
+            port_setting=port_setting or variable(type(settings), "port"),
+            tls=Tls.of(settings),
+            max_message_bytes=settings.max_message_bytes,
+            max_concurrent_rpcs=settings.max_concurrent_rpcs,
+            health=self.health,
+            metrics=self._rpc_metrics,
+            tracing=self.tracing,
+            descriptors=descriptors,
+            **options,
+        )
+        self.servers.append(server)
+        return server
+
+    def loop(self, name: str, body: Callable[[], Awaitable[object]]) -> None:
+        """Run `body` in the background until the service stops.
+
+        It should never end: when it raises or returns, the service becomes NOT_SERVING, stops, and exits non-zero.
+        For work that is repeated, give `lambda: periodic(name, step, every_s=…)`.
+        """
+
+        async def supervise() -> None:
+            try:
+                await body()
+                error: BaseException = RuntimeError(f"loop '{name}' ended")
+            except asyncio.CancelledError:
+                if self.stopping.is_set():
+                    raise
+                error = RuntimeError(f"loop '{name}' was cancelled")
+            except Exception as caught:
+                error = caught
+            if self.stopping.is_set():
+                log.warning("loop failed while stopping", loop=name, exc_info=error)
+                return
+            log.error("loop died: stopping the service", loop=name, exc_info=error)
+            self.fail(error)
+
+        task = asyncio.create_task(supervise(), name=name)
+        self._loops.add(task)
+        task.add_done_callback(self._loops.discard)
+
+    def check(self, name: str, probe: Callable[[], Awaitable[object]], *, required: bool = True) -> None:
+        """Poll a health component each second: unhealthy when `probe` raises, answers False, or takes over a second.
+
+        A required one must be healthy for the service to be SERVING; others are only reported under their name.
+        """
+        self.health.add(name, required=required)
+        self.loop(f"check {name}", lambda: poll(self.health, name, probe, self.clock))
+
+    def on_drain(self, action: Callable[[], Awaitable[object]]) -> None:
+        """Run `action` when calls are about to be refused (finish a queue, end a stream); within `grace_s`."""
+        self._drains.append(action)
+
+    def stop(self) -> None:
+        """Begin the drain, as SIGTERM does."""
+        self.health.drain()
+        self.stopping.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Begin the drain because the service cannot go on; the process exits non-zero. The first error counts."""
+        self._failure = self._failure or error
+        self.stop()
+
+    async def serve(
+        self, start: Callable[[Runtime[S]], Awaitable[object]], *, started: asyncio.Event | None = None
+    ) -> None:
+        """Run the whole life: start, serve until `stop` or `fail`, drain, close. Raises what made it fail.
+
+        started: set once the servers accept calls; checks may still be failing.
+        """
+        try:
+            self._open_tracing()
+            await self._open_metrics()
+            if await self._start(start):
+                for server in self.servers:
+                    await server.start()
+                self.health.open()
+                log.info(
+                    "started",
+                    ready=self.health.ready,
+                    ports=[s.port for s in self.servers],
+                    metrics_port=self.metrics_port,
+                )
+                if started is not None:
+                    started.set()
+                await self.stopping.wait()
+                await self._drain()
+        finally:
+            self.stop()
+            await self._close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _start(self, start: Callable[[Runtime[S]], Awaitable[object]]) -> bool:
+        """Run `start`; return False when a stop came first."""
+        starting = asyncio.create_task(_as_coroutine(start(self)), name="start")
+        stopping = asyncio.create_task(self.stopping.wait(), name="stopping")
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                return False
+            starting.result()
+            return not self.stopping.is_set()
+        finally:
+            await _end(starting, stopping)
+
+    def _open_tracing(self) -> None:
+        if self.settings.otlp_endpoint is None:
+            return
+        from headrace_servicekit.tracing import start_tracing  # half a second of imports that most never need
+
+        self.tracing = start_tracing(self.name, self.settings.otlp_endpoint)
+
+    async def _open_metrics(self) -> None:
+        settings = self.settings
+        endpoint = self._make_endpoint(self.metrics, self.health)
+        try:
+            await endpoint.start(settings.host, settings.metrics_port)
+        except OSError as error:
+            setting = variable(type(settings), "metrics_port")
+            raise PortUnavailable(settings.host, settings.metrics_port, setting, cause_of(error)) from None
+        self.metrics_port = endpoint.port
+        self._resources.push_async_callback(endpoint.stop)
+        Gauge("service_ready", "1 while the service wants calls.", registry=self.metrics).set_function(
+            lambda: float(self.health.ready)
+        )
+
+    async def _drain(self) -> None:
+        settings = self.settings
+        log.info("draining", notice_s=settings.drain_notice_s, grace_s=settings.grace_s)
+        # Callers learn from health that we leave; until they have, we still take their calls.
+        await asyncio.sleep(settings.drain_notice_s)
+        for action in self._drains:
+            try:
+                async with asyncio.timeout(settings.grace_s):
+                    await action()
+            except Exception:
+                log.exception("drain action failed")
+
+    async def _close(self) -> None:
+        """Stop servers, then loops, then resources; each part is tried, and none may hold the exit up for ever."""
+        grace_s = self.settings.grace_s
+        stops = await asyncio.gather(*(server.stop(grace_s) for server in self.servers), return_exceptions=True)
+        for error in stops:
+            if error is not None:
+                log.error("server did not stop", exc_info=error)
+        await _end(*self._loops)
+        try:
+            async with asyncio.timeout(max(grace_s, _CLOSE_S)):
+                await self._resources.aclose()
+        except TimeoutError:
+            log.error("resources did not close in time")
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
+
+
+def run(name: str, settings_class: type[S], start: Callable[[Runtime[S]], Awaitable[object]]) -> NoReturn:
+    """Be a service process: never returns. Exit code 0 after a stop, 1 after a failure, 2 for bad settings.
+
+    name: of the service, in logs and traces. start: builds the service from a Runtime; it returns when all is wired.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m headrace_{name}",
+        description=f"The Headrace {name} service.",
+        epilog=settings_help(settings_class),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--settings", action="store_true", help="print the settings table (Markdown) and exit")
+    if parser.parse_args().settings:
+        sys.stdout.write(settings_table(settings_class) + "\n")
+        sys.exit(EXIT_OK)
+    try:
+        settings = settings_class.load()
+    except SettingsError as error:
+        sys.stderr.write(
+            f"{name}: the settings are wrong\n" + "".join(f"  {line}\n" for line in str(error).splitlines())
+        )
+        sys.exit(EXIT_SETTINGS)
+    set_up_logs(name, level=settings.log_level, log_format=settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(_main(name, settings, start))
+    sys.exit(code)
+
+
+async def _main(name: str, settings: S, start: Callable[[Runtime[S]], Awaitable[object]]) -> int:
+    runtime = Runtime(name, settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, runtime, number)
+    try:
+        await runtime.serve(start)
+    except (PortUnavailable, StartError) as error:
+        log.error("cannot start", problem=str(error))
+        return EXIT_FAILED
+    except Exception as error:
+        if error is not runtime._failure:  # a dead loop was logged when it died
+            log.exception("service failed")
+        return EXIT_FAILED
+    log.info("stopped")
+    return EXIT_OK
+
+
+def _on_signal(runtime: Runtime[Any], number: int) -> None:
+    if runtime.stopping.is_set():
+        log.warning("second signal: exiting at once", signal=signal.Signals(number).name)
+        sys.stderr.flush()
+        os._exit(128 + number)
+    log.info("signal: stopping", signal=signal.Signals(number).name)
+    runtime.stop()
+
+
+async def _as_coroutine(awaitable: Awaitable[object]) -> None:
+    await awaitable
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they are gone; errors on the way out are logged, not raised."""
+    for task in tasks:
+        task.cancel()
+    for task, outcome in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+        if (
+            isinstance(outcome, Exception)
+            and not isinstance(outcome, (asyncio.CancelledError,))
+            and task.get_name() != "start"
+        ):
+            log.warning("task failed while stopping", task=task.get_name(), exc_info=outcome)
