@@ -1,0 +1,181 @@
+"""Operations as generators: they yield what is to be done outside and get the result sent back.
+
+One operation serves both clients. It decides (token, deadline, retry) and never waits itself; `drivers` performs the
+steps, one by blocking, one by awaiting.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from headrace_client.errors import DeadlineExceeded, HeadraceError, Unauthenticated
+from headrace_client.retries import RetryBudget, RetryPolicy, next_wait
+from headrace_client.tokens import TokenCache, TokenProvider
+
+# What the front door lets through; ids of other forms travel in the message only.
+_HEADER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Request, Response]):
+    """One RPC: its path and the types of its messages."""
+
+    path: str
+    request: type[Request]
+    response: type[Response]
+    client_stream: bool = False
+    server_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """A second request beside one that is late; the first answer counts. allowed: asked when the time has come."""
+
+    after_s: float
+    allowed: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Step: perform one try of an RPC; the result is the answer.
+
+    request: the message, or for a client stream a function that begins the messages anew. hedge: for messages only.
+    """
+
+    method: Method[Any, Any]
+    request: Message | Callable[[], Iterator[Message]]
+    timeout_s: float
+    metadata: tuple[tuple[str, str], ...]
+    hedge: Hedge | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Step: perform one try of an RPC that answers each message of a stream once, in order; there is no result.
+
+    messages: begins them anew. received: gets each answer. window: most messages without answer.
+    """
+
+    method: Method[Any, Any]
+    messages: Callable[[], Iterator[Message]]
+    received: Callable[[Any], None]
+    window: int
+    timeout_s: float
+    metadata: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Step: let that many seconds pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FetchToken:
+    """Step: ask the provider; the result is the token."""
+
+    provider: TokenProvider
+
+
+Step = Call | Exchange | Pause | FetchToken
+Operation = Generator[Step, Any, Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What every operation of a client shares. Clocks, chance and ids are fields so that tests hold them."""
+
+    tokens: TokenCache
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    monotonic: Callable[[], float] = time.monotonic
+    now_s: Callable[[], float] = time.time
+    random: Callable[[], float] = random.random
+    new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    budget: RetryBudget = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "budget", RetryBudget(self.retry, self.monotonic))
+
+
+def invoke(
+    session: Session,
+    method: Method[Request, Response],
+    request: Request | Callable[[], Iterator[Request]],
+    *,
+    timeout_s: float,
+    idempotent: bool = True,
+    request_id: str = "",
+    hedge_after_s: float | None = None,
+) -> Operation[Response]:
+    """Return the answer of an RPC, tried again within `timeout_s` where that is safe. Raises a HeadraceError.
+
+    idempotent: true for reads and for writes that carry a request_id. request_id: for the logs of everything that the
+    call passes through, the same over all tries; made when empty. hedge_after_s: None sends nothing twice at a time.
+    """
+    deadline = session.monotonic() + timeout_s
+    session.budget.earn()
+    hedge = None if hedge_after_s is None else Hedge(hedge_after_s, session.budget.spend)
+    followed = (("x-request-id", _as_header(request_id) or session.new_id()),)
+    attempt, token_refused = 1, False
+    while True:
+        remaining_s = deadline - session.monotonic()
+        if remaining_s <= 0:
+            raise DeadlineExceeded(f"no answer within {timeout_s:g} s")
+        token = yield from token_of(session)
+        metadata = (*authorization(token), *followed)
+        try:
+            return (yield Call(method, request, remaining_s, metadata, hedge))
+        except Unauthenticated:
+            # Perhaps it expired, or the issuer has new keys: one fresh token, then the refusal stands.
+            if token is None or token_refused:
+                raise
+            token_refused = True
+            session.tokens.drop(token)
+        except HeadraceError as error:
+            remaining_s = deadline - session.monotonic()
+            wait_s = (
+                next_wait(
+                    error, attempt=attempt, remaining_s=remaining_s, policy=session.retry, random=session.random()
+                )
+                if idempotent
+                else None
+            )
+            if wait_s is None or not session.budget.spend():
+                raise
+            attempt += 1
+            yield Pause(wait_s)
+
+
+def _as_header(request_id: str) -> str:
+    """Return an id that a header can carry as it is; empty for any other."""
+    return request_id if _HEADER_ID.fullmatch(request_id) else ""
+
+
+def authorization(token: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the metadata of a call with a token."""
+    return () if token is None else (("authorization", f"Bearer {token}"),)
+
+
+def token_of(session: Session) -> Operation[str | None]:
+    """Return a token that is still good for a while, or None for a session without."""
+    if session.tokens.provider is None:
+        return None
+    now_s = session.now_s()
+    token = session.tokens.fresh(now_s)
+    if token is None:
+        fetched: str = yield FetchToken(session.tokens.provider)
+        token = session.tokens.keep(fetched, now_s)
+    return token

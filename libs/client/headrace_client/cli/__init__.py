@@ -1,0 +1,50 @@
+"""The `headrace` command line: what people do with models, over an address and a token."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+
+import click
+
+from headrace_client.cli.cache import cache
+from headrace_client.cli.completion import completion
+from headrace_client.cli.explain import explain
+from headrace_client.cli.failures import EXIT_CODE_HELP
+from headrace_client.cli.models import models
+from headrace_client.cli.precompute import precompute
+from headrace_client.cli.predict import predict
+from headrace_client.cli.routes import routes
+from headrace_client.cli.status import status
+from headrace_client.cli.token import token
+
+
+@click.group(
+    epilog=EXIT_CODE_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(installed_version("headrace-client"), prog_name="headrace")
+def main() -> None:
+    """Register models, put versions into production, split traffic, predict.
+
+    It needs an address (--address, HEADRACE_ADDRESS) and a token (--token-file, HEADRACE_TOKEN); inside a checkout
+    whose stack is up it finds both by itself. Every command takes --json.
+
+    \b
+    Examples:
+      headrace models register digits v2 model.onnx --metric accuracy=0.97 --metric latency_p99_ms=2
+      headrace routes split digits production=90 v2=10
+      headrace predict digits --rows "[[0, 1, 2]]" --user ada --explain
+      headrace models promote digits v2 --reason "better on sevens"
+      headrace status
+    """
+
+
+main.add_command(models)
+main.add_command(routes)
+main.add_command(cache)
+main.add_command(predict)
+main.add_command(explain)
+main.add_command(precompute)
+main.add_command(status)
+main.add_command(token)
+main.add_command(completion)

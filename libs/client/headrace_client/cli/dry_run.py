@@ -1,0 +1,132 @@
+"""`headrace routes dry-run`: what a change would do, before it does it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+from headrace.router.v1 import route_pb2
+
+from headrace_client.cli.lookup_views import show_fallback
+from headrace_client.cli.options import connected, model_argument
+from headrace_client.cli.output import Output, message_json, shown
+from headrace_client.cli.parsing import Duration, ExampleText, RuleText, RungText, VariantShare
+from headrace_client.cli.views import show_rules
+from headrace_client.client import Client
+from headrace_client.fallbacks import Rung
+from headrace_client.operations.declaring import Example
+from headrace_client.operations.routes import Variant
+from headrace_client.rules import Rule
+
+UNITS = {
+    "user": route_pb2.Route.UNIT_USER,
+    "entity": route_pb2.Route.UNIT_ENTITY,
+    "request": route_pb2.Route.UNIT_REQUEST,
+}
+
+
+@click.command(name="dry-run")
+@model_argument
+@click.argument("variants", nargs=-1, type=VariantShare())
+@click.option("--rule", "rules", multiple=True, type=RuleText(), help="Rule in place of the present ones; repeat.")
+@click.option("--no-rules", is_flag=True, help="Without rules.")
+@click.option("--fallback", "rungs", multiple=True, type=RungText(), help="Rung in place of the present ones; repeat.")
+@click.option("--unit", type=click.Choice(list(UNITS)), help="What keeps its variant from request to request.")
+@click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates.")
+@click.option(
+    "--example",
+    "examples",
+    multiple=True,
+    type=ExampleText(),
+    help="Request to assign before and after, such as 'user=ada country=DE'; repeat for more.",
+)
+@connected
+def dry_run(
+    client: Client,
+    output: Output,
+    model: str,
+    variants: tuple[Variant, ...],
+    rules: tuple[Rule, ...],
+    no_rules: bool,
+    rungs: tuple[Rung, ...],
+    unit: str | None,
+    max_wait: timedelta | None,
+    examples: tuple[Example, ...],
+) -> None:
+    """Say what `routes split MODEL VARIANTS`, `rules set` and `fallback set` would do together, and change nothing.
+
+    It shows the share of users that would move, what would have to be loaded first, and where the examples go. What is
+    not given stays as it is.
+
+    \b
+    Examples:
+      headrace routes dry-run digits production=50 v2=50
+      headrace routes dry-run digits --rule "country=DE -> v2" --example "user=ada country=DE" --example user=bob
+    """
+    if rules and no_rules:
+        raise click.UsageError("give --rule or --no-rules")
+    found = client.dry_run(
+        model,
+        variants=variants or None,
+        rules=rules if rules or no_rules else None,
+        fallback=rungs or None,
+        unit=None if unit is None else UNITS[unit],
+        max_wait=max_wait,
+        examples=examples,
+    )
+    if output.as_json:
+        output.document(message_json(found))
+    else:
+        _show(output, found, examples)
+
+
+def _show(output: Output, found: route_pb2.DryRunRouteResponse, examples: tuple[Example, ...]) -> None:
+    output.table(
+        ("variant", "share", "version"),
+        [
+            (
+                one.variant,
+                _changed(f"{100 * one.share_before:.4g} %", f"{100 * one.share_after:.4g} %"),
+                _changed(one.version_before or "none", one.version_after or "none"),
+            )
+            for one in found.variants
+        ],
+    )
+    show_rules(output, found.route)
+    show_fallback(output, found.route)
+    output.say("")
+    output.say(
+        f"{100 * found.moved_share:.3g} % of the units would change their variant, "
+        f"{100 * found.moved_version_share:.3g} % their version"
+        + (", besides those that rules match" if found.route.rules else "")
+    )
+    output.say(
+        f"it would wait: {shown(found.waits_for)}" if found.waits_for else "[green]it would take effect at once[/]"
+    )
+    if found.managed_by:
+        output.say(f"[yellow]{shown(found.managed_by)} manages the route[/]: the change would need --force")
+    if examples:
+        output.say("")
+        output.table(
+            ("example", "now", "then"),
+            [
+                (shown(_text(example)), _place(shift.before), _place(shift.after))
+                for example, shift in zip(examples, found.examples, strict=True)
+            ],
+        )
+
+
+def _changed(before: str, after: str) -> str:
+    return after if before == after else f"{before} → [bold]{after}[/]"
+
+
+def _place(assigned: route_pb2.DryRunRouteResponse.Assignment) -> str:
+    if not assigned.variant:
+        return "anew each time"
+    rule = f" by rule {assigned.rule}" if assigned.rule else ""
+    return f"{assigned.variant} ({assigned.version}){rule}"
+
+
+def _text(example: Example) -> str:
+    units = {"user": example.user_id, "entity": example.entity_id}
+    return " ".join(f"{name}={value}" for name, value in {**units, **example.attributes}.items() if value) or "anybody"

@@ -1,0 +1,150 @@
+"""Errors as people and scripts read them: a block that says what, which field and the remedy; an exit code per kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from rich.markup import escape
+
+from headrace_client.errors import HeadraceError
+
+FAILED = 1
+WRONG_REQUEST = 2
+NOT_FOUND = 3
+REFUSED = 4
+UNAVAILABLE = 5
+NOT_ALLOWED = 6
+NOT_SERVING = 7
+
+EXIT_CODES = {
+    grpc.StatusCode.INVALID_ARGUMENT: WRONG_REQUEST,
+    grpc.StatusCode.OUT_OF_RANGE: WRONG_REQUEST,
+    grpc.StatusCode.NOT_FOUND: NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION: REFUSED,
+    grpc.StatusCode.ALREADY_EXISTS: REFUSED,
+    grpc.StatusCode.ABORTED: REFUSED,
+    grpc.StatusCode.UNAVAILABLE: UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: UNAVAILABLE,
+    grpc.StatusCode.UNAUTHENTICATED: NOT_ALLOWED,
+    grpc.StatusCode.PERMISSION_DENIED: NOT_ALLOWED,
+}
+
+EXIT_CODE_HELP = """\
+Exit codes: 0 done; 1 failed inside; 2 the command or the request is wrong; 3 not found; 4 refused (a gate, a conflict,
+an existing name); 5 unavailable, overloaded or too late; 6 no token, or not allowed; 7 promoted, not serving."""
+
+# By reason where one is known, else by code.
+_REMEDIES_BY_REASON = {
+    "MODEL_NOT_FOUND": "`headrace models list` shows the models that your token may see",
+    "VERSION_NOT_FOUND": "`headrace models show MODEL` lists the versions; a call may name only those in the route",
+    "VERSION_EXISTS": "versions never change: register the new content under another version name",
+    "REQUEST_ID_REUSED": "take another --request-id: this one belongs to another write",
+    "ARTIFACT_TYPE_REFUSED": "models are ONNX files; further artifacts are .parquet or .json",
+    "DIGEST_MISMATCH": "the file changed while it was sent, or the way damaged it: run the command again",
+    "SIZE_MISMATCH": "the file changed while it was sent: run the command again",
+    "ARTIFACT_TOO_LARGE": "make the file smaller, or ask the operator for a higher limit",
+    "ARTIFACT_NOT_UPLOADED": "run the command again: it uploads what is missing",
+    "CONTRACT_MISMATCH": "correct --contract, or leave it out to take names, datatypes and shapes from the file",
+    "PARENT_VERSION_NOT_FOUND": "name a version of the same model with --parent, or leave it out",
+    "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates --help`",
+    "SIGNATURE_INCOMPATIBLE": "keep what callers send and read; once all of them have changed, repeat the command with "
+    "--allow-incompatible-signature",
+    "VERSION_COLLECTED": "its files are gone: register the version again under another name",
+    "MODEL_IN_USE": "`headrace models holds MODEL` shows who needs it; a route gives versions up with `headrace routes "
+    "split MODEL production=100`, others with `headrace models release`",
+    "UPLOAD_NOT_FOUND": "begin the upload again: it belongs to whoever began it, and expires",
+    "UPLOAD_NOT_SENT": "send the file to the URL first, with the headers that were told",
+    "UPLOAD_URLS_NOT_OFFERED": "upload through the API: `headrace models register` does",
+    "TOO_MANY_UPLOADS": "run the command again in a while: others are uploading",
+    "MODEL_DELETED": "names are never used twice: take another",
+    "STAGE_MOVE_ILLEGAL": "`headrace models show MODEL` shows the stages; production is left only by being replaced",
+    "NOTHING_TO_ROLL_BACK_TO": "promote the version that you want instead: `headrace models promote MODEL VERSION`",
+    "ETAG_MISMATCH": "somebody changed it since it was read: look at it again, then repeat the command",
+    "ROUTE_MANAGED": "stop what manages it, or repeat with --force, which takes the route from it",
+    "SUPERSEDED": "a newer change took its place: `headrace routes show MODEL` shows what is in force",
+    "CHANGE_PENDING": "the change stays wanted: `headrace routes show MODEL` says why it waits",
+    "VERSION_NOT_READY": "`headrace status` says what is loading and why it waits; traffic stays where it was",
+    "NOT_PRECOMPUTED": "publish answers for the entity (`headrace precompute publish`), or give the route a fallback "
+    "or mode hybrid",
+    "STORE_FULL": "publish fewer or smaller answers, give up open publishes (`headrace precompute status MODEL`), wait "
+    "until what reverts could return to is removed, or ask the operator for more memory",
+    "TOO_MANY_PUBLISHES": "wait, or give open ones up: `headrace precompute status MODEL` lists them",
+    "STORE_EVICTS": "ask the operator to set maxmemory-policy to volatile-lru",
+    "STORE_NOT_DURABLE": "ask the operator to turn the store's append-only file on, or to allow answers that a crash "
+    "loses (ROUTER_CONTROL_PRECOMPUTED_DURABLE)",
+    "STORE_UNAVAILABLE": "the store of kept answers is away: repeat the command, with --resume where an upload was cut",
+    "ROWS_MISSING": "send the rest: `headrace precompute publish … --resume PUBLISH` continues where the publish is",
+    "PUBLISH_LOST": "the store lost rows: `headrace precompute publish … --resume PUBLISH` sends them again",
+    "PUBLISH_CLOSED": "begin a new publish: this one was committed or given up",
+    "PUBLISH_COMMITTED": "take it back with `headrace precompute revert MODEL`",
+    "PUBLISH_OVERTAKEN": "another publish of the version was committed first: `headrace precompute status MODEL` shows "
+    "it; publish again if yours is newer",
+    "ROWS_GONE": "give the batches as a list or a function, so that they can be read again",
+    "NO_PRODUCTION_VERSION": "name a version with --version",
+    "PYARROW_MISSING": "pip install 'headrace-client[parquet]'",
+    "PUBLISH_NOT_FOUND": "`headrace precompute status MODEL` lists the publishes",
+    "NOTHING_TO_REVERT": "publish the answers that you want instead: `headrace precompute publish`",
+    "EXPLANATION_NOT_FOUND": "ask with `headrace predict --explain`, or with the header `x-headrace-explain: 1`, and "
+    "look within an hour",
+    "MODEL_NOT_READY": "`headrace status` says what is loading; promote a version if none is in production",
+    "NO_BACKEND": "`headrace status` shows which service is down",
+}
+_REMEDIES_BY_CODE = {
+    grpc.StatusCode.UNAUTHENTICATED: "give a valid token: --token-file, HEADRACE_TOKEN, or run inside a checkout "
+    "whose stack is up; tokens live at most 15 minutes",
+    grpc.StatusCode.PERMISSION_DENIED: "ask for a token that lists the scope; `headrace token --help` names the scopes",
+    grpc.StatusCode.UNAVAILABLE: "is it running, and is the address right? --address or HEADRACE_ADDRESS; `make up` "
+    "starts a local stack",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "give it more time with --timeout, or see with `headrace status` what is slow",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "send less, or later",
+    grpc.StatusCode.INVALID_ARGUMENT: "correct the field that is named; --help shows examples",
+    grpc.StatusCode.INTERNAL: "a defect of the server: its log has the cause",
+}
+
+
+def exit_code(error: HeadraceError) -> int:
+    """Return the exit code of a failed command."""
+    return EXIT_CODES.get(error.code, FAILED)
+
+
+def remedy(error: HeadraceError) -> str:
+    """Return what to do about it, in a sentence; empty when nothing helpful is known."""
+    if error.reason in _REMEDIES_BY_REASON:
+        text = _REMEDIES_BY_REASON[error.reason]
+        model = error.metadata.get("model")
+        return text.replace("MODEL", model) if model else text
+    return _REMEDIES_BY_CODE.get(error.code, "")
+
+
+def as_json(error: HeadraceError) -> dict[str, Any]:
+    """Return the error as the document that `--json` prints."""
+    return {
+        "error": {
+            "code": error.code.name,
+            "reason": error.reason,
+            "message": error.message,
+            "violations": [{"field": v.field, "description": v.description} for v in error.violations],
+            "metadata": error.metadata,
+            "remedy": remedy(error),
+        }
+    }
+
+
+def as_block(error: HeadraceError, doing: str) -> str:
+    """Return the error as rich markup: what failed, why, each field, and the remedy. doing: the command, in words."""
+    name = (
+        f"{error.reason} ({error.code.name})" if error.reason and error.reason != error.code.name else error.code.name
+    )
+    lines = [f"[bold red]error[/] {escape(doing)}: {escape(error.message)}", f"  [dim]reason[/]  {name}"]
+    for violation in error.violations:
+        if error.message == f"{violation.field}: {violation.description}":
+            continue  # said already
+        field = f"[bold]{escape(violation.field)}[/]: " if violation.field else ""
+        lines.append(f"  [dim]field [/]  {field}{escape(violation.description)}")
+    if error.request_id:
+        lines.append(f"  [dim]request[/] {escape(error.request_id)}")
+    if text := remedy(error):
+        lines.append(f"  [dim]remedy[/]  {escape(text)}")
+    return "\n".join(lines)

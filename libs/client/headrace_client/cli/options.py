@@ -1,0 +1,129 @@
+"""What every command has: where to call, as whom, how to print; and how a failure ends it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headrace_client.cli.failures import as_block, as_json, exit_code
+from headrace_client.cli.output import Output
+from headrace_client.cli.parsing import Duration
+from headrace_client.client import Client
+from headrace_client.errors import HeadraceError
+from headrace_client.tokens import from_file
+
+Command = Callable[..., Any]
+
+
+def reporting(function: Command) -> Command:
+    """Give a command `output` from --json, and end it with one readable block when it raises a HeadraceError."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else.")
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, **kwargs: Any) -> Any:
+        output = Output(as_json=as_json)
+        context = click.get_current_context()
+        try:
+            return function(*args, output=output, **kwargs)
+        except HeadraceError as error:
+            report(output, error, context.command_path)
+            context.exit(exit_code(error))
+
+    return command
+
+
+def connected(function: Command) -> Command:
+    """Give a command `client` from --address, --token-file and --ca, and what `reporting` gives."""
+
+    @click.option(
+        "--address",
+        metavar="HOST:PORT|URL",
+        help="Front door; default HEADRACE_ADDRESS, else the local stack's, else 127.0.0.1:8080.",
+    )
+    @click.option(
+        "--token-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File with the token; default HEADRACE_TOKEN, HEADRACE_TOKEN_FILE, else the local stack's issuer.",
+    )
+    @click.option(
+        "--ca",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="HEADRACE_CA",
+        help="Authorities to trust (PEM); turns TLS on.",
+    )
+    @reporting
+    @functools.wraps(function)
+    def command(*args: Any, address: str | None, token_file: Path | None, ca: Path | None, **kwargs: Any) -> Any:
+        token = None if token_file is None else from_file(token_file)
+        with Client(address, token=token, ca=ca) as client:
+            return function(*args, client=client, **kwargs)
+
+    return command
+
+
+def report(output: Output, error: HeadraceError, command_path: str) -> None:
+    """Print a failure: the block on stderr, or the document on stdout."""
+    if output.as_json:
+        output.document(as_json(error))
+    else:
+        output.stderr.print(as_block(error, command_path))
+
+
+def reason_option(function: Command) -> Command:
+    """Add --reason, kept in the history."""
+    return click.option("--reason", default="", help="Why, for the history.")(function)
+
+
+def request_id_option(function: Command) -> Command:
+    """Add --request-id, by which a script repeats a write safely."""
+    return click.option(
+        "--request-id", default="", help="Makes the write repeatable: the same id returns the first answer."
+    )(function)
+
+
+def force_option(function: Command) -> Command:
+    """Add --force, by which a person takes a route from what manages it."""
+    return click.option("--force", is_flag=True, help="Take the route from the rollout or experiment that manages it.")(
+        function
+    )
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=Duration(),
+    default=timedelta(seconds=150),
+    show_default="150s",
+    help="How long to wait until it is in force.",
+)
+
+
+def complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a model's name from the registry; nothing when it does not answer within a second."""
+    try:
+        with Client() as client:
+            names = [model.name.split("/")[-1] for model in client.list_models(timeout=1.0)]
+    except HeadraceError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_version(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a version of the model that the command line already names."""
+    model = context.params.get("model")
+    if not model:
+        return []
+    try:
+        with Client() as client:
+            names = [version.name.split("/")[-1] for version in client.list_versions(model, timeout=1.0)]
+    except HeadraceError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+model_argument = click.argument("model", shell_complete=complete_model)
+version_argument = click.argument("version", shell_complete=complete_version)

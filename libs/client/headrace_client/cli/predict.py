@@ -1,0 +1,198 @@
+"""`headrace predict`: one call, from JSON rows or numpy files."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from headrace.tensor.v1 import tensor_pb2
+
+from headrace_client.cli.explain import show
+from headrace_client.cli.options import connected, model_argument
+from headrace_client.cli.output import Output, message_json, shown
+from headrace_client.cli.parsing import Duration, Pair
+from headrace_client.client import Client
+from headrace_client.errors import HeadraceError, invalid
+from headrace_client.operations.explaining import Explanation
+from headrace_client.operations.prediction import Prediction
+from headrace_client.rows import cast_to_contract, inputs_from_rows, single_input, to_json_value
+from headrace_client.tensors import Input
+
+_ROWS_SHOWN = 20
+
+
+@click.command()
+@model_argument
+@click.option("--rows", help='Rows as JSON: [[…], …], or [{"input": …}, …] where there are several inputs.')
+@click.option(
+    "--input",
+    "files",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help=".npy or .npz array, or .json rows; repeat as NAME=FILE for several inputs.",
+)
+@click.option("--user", default="", help="User on whose behalf: keeps the variant.")
+@click.option("--entity", default="", help="Entity that the prediction is about.")
+@click.option("--attribute", "attributes", type=Pair(), multiple=True, help="Fact for routing rules; repeat for more.")
+@click.option("--version", default="", help="Version that the route names, instead of the route's choice.")
+@click.option("--output", "outputs", multiple=True, help="Output to return; default all.")
+@click.option("--max-age", type=Duration(), help="Oldest answer to accept.")
+@click.option("--timeout", type=Duration(), default=timedelta(seconds=10), show_default="10s", help="For everything.")
+@click.option("--explain", is_flag=True, help="Show how the answer came about; `headrace explain` does for an hour.")
+@connected
+def predict(
+    client: Client,
+    output: Output,
+    model: str,
+    rows: str | None,
+    files: tuple[str, ...],
+    user: str,
+    entity: str,
+    attributes: tuple[tuple[str, str], ...],
+    version: str,
+    outputs: tuple[str, ...],
+    max_age: timedelta | None,
+    timeout: timedelta,
+    explain: bool,
+) -> None:
+    """Run MODEL on one or more rows and say which version answered, and from where.
+
+    Values take the datatypes of the serving contract, which is read from the registry.
+
+    \b
+    Examples:
+      headrace predict digits --rows "[[0, 0, 5, 13]]" --user ada
+      headrace predict digits --input images.npy --json
+      headrace predict digits --rows "[[0, 0, 5, 13]]" --explain
+      headrace predict recommender --input user_features=users.npy --input item_features=items.npy
+    """
+    if (rows is None) == (not files):
+        raise click.UsageError("give --rows or --input")
+    contract = _contract(client, model, version)
+    inputs = inputs_from_rows(_parse(rows, "rows"), contract) if rows is not None else _read(files, contract)
+    answer = client.predict(
+        model,
+        inputs,
+        user_id=user,
+        entity_id=entity,
+        attributes=dict(attributes),
+        version=version,
+        outputs=outputs,
+        max_age=max_age,
+        explain=explain,
+        timeout=timeout.total_seconds(),
+    )
+    told = _explanation(client, output, answer) if explain else None
+    if output.as_json:
+        output.document(_document(answer) | ({"explanation": message_json(told.message)} if told is not None else {}))
+        return
+    _show(output, answer)
+    if told is not None:
+        output.say("")
+        show(output, told)
+
+
+def _explanation(client: Client, output: Output, answer: Prediction) -> Explanation | None:
+    """Return the explanation, or None with a remark: the answer is worth more than how it came about."""
+    try:
+        return client.explain(answer.prediction_id)
+    except HeadraceError as error:
+        output.note(f"[yellow]no explanation[/]: {shown(str(error))}")
+        return None
+
+
+def _contract(client: Client, model: str, version: str) -> tensor_pb2.ServingContract:
+    """Return the contract of the version that will answer; all variants of a route take the same requests."""
+    if not version:
+        route = client.get_route(model).route
+        version = next((variant.serving_version for variant in route.variants if variant.serving_version), "")
+    if not version:
+        raise invalid("model", f"nothing of '{model}' serves yet; headrace models promote {model} VERSION")
+    return client.get_version(model, version).contract
+
+
+def _read(files: tuple[str, ...], contract: tensor_pb2.ServingContract) -> dict[str, Input]:
+    inputs: dict[str, Input] = {}
+    for item in files:
+        name, equals, text = item.partition("=")
+        path = Path(text if equals else item)
+        try:
+            content = _load(path)
+        except (OSError, ValueError) as error:
+            raise invalid(f"input.{path.name}", f"cannot be read: {error}") from error
+        if not isinstance(content, np.ndarray):
+            if equals:
+                content = np.asarray(content)
+            else:
+                inputs |= (
+                    inputs_from_rows(content, contract)
+                    if isinstance(content, list)
+                    else {key: cast_to_contract(key, array, contract) for key, array in content.items()}
+                )
+                continue
+        key = name if equals else single_input(contract).name
+        inputs[key] = cast_to_contract(key, content, contract)
+    return inputs
+
+
+def _load(path: Path) -> Any:
+    """Return an array (.npy), arrays by name (.npz) or what the JSON says."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False)
+    return _parse(path.read_text(), path.name)
+
+
+def _parse(text: str, field: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise invalid(field, f"is no JSON: {error}") from error
+
+
+def _document(answer: Prediction) -> dict[str, Any]:
+    return {
+        "model": answer.model,
+        "version": answer.version,
+        "variant": answer.variant,
+        "rule": answer.rule,
+        "served_from": str(answer.served_from),
+        "age_ms": round(answer.age.total_seconds() * 1e3),
+        "rung": answer.rung,
+        "degraded_reason": answer.degraded_reason,
+        "generation": answer.generation,
+        "prediction_id": answer.prediction_id,
+        "request_id": answer.request_id,
+        "outputs": {name: to_json_value(array) for name, array in answer.outputs.items()},
+    }
+
+
+def _show(output: Output, answer: Prediction) -> None:
+    names = list(answer.outputs)
+    rows = min(len(array) for array in answer.outputs.values()) if names else 0
+    output.table(
+        ("row", *names),
+        [(str(row), *(_cell(answer.outputs[name][row]) for name in names)) for row in range(min(rows, _ROWS_SHOWN))],
+    )
+    if rows > _ROWS_SHOWN:
+        output.note(f"[dim]{rows - _ROWS_SHOWN} more rows: --json prints all[/]")
+    variant = f", variant {answer.variant}" if answer.variant else ""
+    variant += f" by rule {answer.rule}" if answer.rule else ""
+    version = f"version [bold]{answer.version}[/]" if answer.version else "values that the route gives"
+    output.say(
+        f"{version}{variant}, served from {answer.served_from}, "
+        f"generation {answer.generation}, prediction {answer.prediction_id}"
+    )
+    if answer.degraded:
+        output.say(f"[yellow]degraded[/]: {shown(answer.degraded_reason)}, answered by {shown(answer.rung)}")
+
+
+def _cell(value: Any) -> str:
+    text = np.array2string(np.asarray(value), precision=4, threshold=16, max_line_width=10_000, suppress_small=True)
+    return shown(text)

@@ -1,0 +1,127 @@
+"""`headrace models register`: upload the files, then register the version that names them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+from google.protobuf import json_format
+from headrace.tensor.v1 import tensor_pb2
+
+from headrace_client.cli.options import connected, model_argument, request_id_option, version_argument
+from headrace_client.cli.output import Output, message_json
+from headrace_client.cli.parsing import Duration, FilePair, NumberPair, Pair
+from headrace_client.cli.views import show_version
+from headrace_client.client import Client
+from headrace_client.errors import invalid
+from headrace_client.operations.registration import Lineage, Serving
+
+_TASKS = {
+    "classification": tensor_pb2.ServingContract.TASK_CLASSIFICATION,
+    "regression": tensor_pb2.ServingContract.TASK_REGRESSION,
+    "ranking": tensor_pb2.ServingContract.TASK_RANKING,
+}
+
+
+@click.command()
+@model_argument
+@version_argument
+@click.argument("onnx_file", metavar="MODEL.onnx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
+@click.option("--parameter", "parameters", type=Pair(), multiple=True, help="A hyperparameter or other fact.")
+@click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
+@click.option(
+    "--contract",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Serving contract as JSON; without it names, datatypes and shapes come from the model file.",
+)
+@click.option("--prediction", default="", help="Output that is the prediction; default the first.")
+@click.option("--task", type=click.Choice(list(_TASKS)), help="What the prediction means.")
+@click.option("--label", "labels", multiple=True, help="Name of a class, in the order of the scores; repeat.")
+@click.option("--description", default="", help="What is special about this version, in a sentence.")
+@click.option("--parent", default="", help="Lineage: version that it was trained from.")
+@click.option("--run", default="", help="Lineage: training run.")
+@click.option("--dataset", default="", help="Lineage: data set and its revision.")
+@click.option("--code-revision", default="", help="Lineage: revision of the training code.")
+@click.option("--max-batch-rows", type=click.IntRange(1), help="Most rows in one execution; default 32.")
+@click.option("--preferred-batch-rows", type=click.IntRange(1), multiple=True, help="Batch size to prefer; repeat.")
+@click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates while busy; default 5ms.")
+@click.option("--instances", type=click.IntRange(1), help="Copies of the model in one backend; default 1.")
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where it runs; default where the pool runs.")
+@request_id_option
+@connected
+def register(
+    client: Client,
+    output: Output,
+    model: str,
+    version: str,
+    onnx_file: Path,
+    metrics: tuple[tuple[str, float], ...],
+    parameters: tuple[tuple[str, str], ...],
+    artifacts: tuple[tuple[str, Path], ...],
+    contract: Path | None,
+    prediction: str,
+    task: str | None,
+    labels: tuple[str, ...],
+    description: str,
+    parent: str,
+    run: str,
+    dataset: str,
+    code_revision: str,
+    max_batch_rows: int | None,
+    preferred_batch_rows: tuple[int, ...],
+    max_wait: timedelta | None,
+    instances: int | None,
+    device: str | None,
+    request_id: str,
+) -> None:
+    """Register VERSION of MODEL from an ONNX file; the model is created when it does not exist.
+
+    Versions never change. Registering the same content again succeeds and changes nothing.
+
+    \b
+    Examples:
+      headrace models register digits v1 model.onnx --metric accuracy=0.95 --metric latency_p99_ms=1.5
+      headrace models register digits v2 model.onnx --parent v1 --task classification \\
+          --prediction label --artifact validation.json=model.onnx --max-batch-rows 64 --max-wait 2ms
+    """
+    with output.uploading() as progress:
+        registered = client.register_version(
+            model,
+            version,
+            onnx_file,
+            contract=_contract(contract, prediction, task, labels),
+            metrics=dict(metrics),
+            parameters=dict(parameters),
+            artifacts=dict(artifacts),
+            lineage=Lineage(parent_version=parent, run=run, dataset=dataset, code_revision=code_revision),
+            serving=Serving(max_batch_rows, preferred_batch_rows, max_wait, instances, device),
+            description=description,
+            progress=progress,
+            request_id=request_id,
+        )
+    if output.as_json:
+        output.document({"version": message_json(registered)})
+        return
+    show_version(output, registered)
+    output.note(f"[dim]next: headrace models promote {model} {version}[/]")
+
+
+def _contract(
+    path: Path | None, prediction: str, task: str | None, labels: tuple[str, ...]
+) -> tensor_pb2.ServingContract:
+    contract = tensor_pb2.ServingContract()
+    if path is not None:
+        try:
+            json_format.Parse(path.read_text(), contract)
+        except (json_format.ParseError, UnicodeDecodeError) as error:
+            raise invalid("contract", f"{path} is no serving contract: {error}") from error
+    if prediction:
+        contract.prediction = prediction
+    if task is not None:
+        contract.task = _TASKS[task]
+    if labels:
+        del contract.labels[:]
+        contract.labels.extend(labels)
+    return contract

@@ -1,0 +1,196 @@
+"""`headrace routes`: which version answers which share of a model's traffic."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from headrace_client.cli.dry_run import UNITS, dry_run
+from headrace_client.cli.fallback import fallback
+from headrace_client.cli.lookups import hedge, lookup
+from headrace_client.cli.options import connected, force_option, model_argument, reason_option, request_id_option
+from headrace_client.cli.output import Output, last, message_json, shown, when
+from headrace_client.cli.parsing import Duration, Pair, VariantShare
+from headrace_client.cli.rules import rules
+from headrace_client.cli.views import event_line, serves, show_route, show_status
+from headrace_client.client import Client
+from headrace_client.operations.routes import Variant
+
+
+@click.group()
+def routes() -> None:
+    """Split a model's traffic between versions, see who goes where, and say where answers come from.
+
+    \b
+    Examples:
+      headrace routes split digits production=90 v2=10
+      headrace routes rules set digits "country=DE -> v2"
+      headrace routes dry-run digits production=50 v2=50
+      headrace routes lookup digits --ttl 60s
+      headrace routes fallback set digits backup:v1@cpu stale:10m
+      headrace routes show digits
+      headrace routes assign digits --user ada
+    """
+
+
+@routes.command()
+@click.argument("model", required=False)
+@connected
+def show(client: Client, output: Output, model: str | None) -> None:
+    """Show the route of MODEL and what is in force; without MODEL, all routes.
+
+    \b
+    Examples:
+      headrace routes show
+      headrace routes show digits --json
+    """
+    if model:
+        found = client.get_route(model)
+        if output.as_json:
+            output.document(message_json(found))
+        else:
+            show_route(output, found.route, found.status)
+        return
+    declared = client.list_routes()
+    if output.as_json:
+        output.document({"routes": [message_json(route) for route in declared]})
+        return
+    output.table(
+        ("model", "variants", "declared", "by"),
+        [
+            (
+                last(route.name),
+                ", ".join(f"{variant.name}={variant.weight:g} ({serves(variant)})" for variant in route.variants),
+                when(route.update_time) or "never",
+                shown(route.updated_by),
+            )
+            for route in declared
+        ],
+    )
+
+
+@routes.command()
+@model_argument
+@click.argument("variants", nargs=-1, required=True, type=VariantShare())
+@click.option("--unit", type=click.Choice(list(UNITS)), help="What keeps its variant from request to request.")
+@click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates, instead of what the versions say.")
+@click.option("--timeout", type=Duration(), default=timedelta(seconds=150), help="How long to wait until it serves.")
+@force_option
+@reason_option
+@request_id_option
+@connected
+def split(
+    client: Client,
+    output: Output,
+    model: str,
+    variants: tuple[Variant, ...],
+    unit: str | None,
+    max_wait: timedelta | None,
+    timeout: timedelta,
+    force: bool,
+    reason: str,
+    request_id: str,
+) -> None:
+    """Give each of VARIANTS its share of MODEL's traffic, and wait until that is in force.
+
+    A variant is VERSION=WEIGHT, `production=WEIGHT` to follow whatever is in production, or `@ALIAS=WEIGHT` to follow
+    an alias; a name of its own stands in front (`challenger:v2=10`). Weights are relative. A user keeps the variant;
+    a change moves only as many users as it must. Rules stay, and the variants that only they name, and so do lookup
+    settings, fallbacks and hedging.
+
+    \b
+    Examples:
+      headrace routes split digits v1=90 v2=10
+      headrace routes split digits stable:production=90 challenger:v2=10 --reason "first look at v2"
+      headrace routes split digits production=100
+    """
+    with output.waiting("waiting until every variant is loaded and in force"):
+        done = client.split(
+            model,
+            variants,
+            unit=None if unit is None else UNITS[unit],
+            max_wait=max_wait,
+            force=force,
+            reason=reason,
+            request_id=request_id,
+            timeout=timeout.total_seconds(),
+        )
+    if output.as_json:
+        output.document(message_json(done))
+        return
+    show_route(output, done.route, done.status)
+    output.say(f"{100 * done.moved_share:.3g} % of the units changed their variant")
+
+
+@routes.command()
+@model_argument
+@click.option("--user", default="", help="User, as in a prediction.")
+@click.option("--entity", default="", help="Entity, as in a prediction.")
+@click.option("--attribute", "attributes", type=Pair(), multiple=True, help="Fact for rules; repeat for more.")
+@connected
+def assign(
+    client: Client, output: Output, model: str, user: str, entity: str, attributes: tuple[tuple[str, str], ...]
+) -> None:
+    """Say which variant of MODEL a user or entity is assigned to. Changes nothing and counts as no exposure.
+
+    \b
+    Examples:
+      headrace routes assign digits --user ada
+      headrace routes assign digits --user ada --attribute country=DE
+    """
+    if not user and not entity and not attributes:
+        raise click.UsageError("give --user or --entity: a bare request is assigned by itself, anew each time")
+    found = client.assign(model, user_id=user, entity_id=entity, attributes=dict(attributes))
+    if output.as_json:
+        output.document(message_json(found))
+        return
+    how = f"by rule {found.rule}" if found.rule else f"slot {found.slot}"
+    subject = user or entity or " ".join(f"{name}={value}" for name, value in attributes)
+    output.say(
+        f"{shown(subject)} → [bold]{found.variant}[/] (version {found.version}, {how}, generation {found.generation})"
+    )
+
+
+@routes.command()
+@model_argument
+@connected
+def status(client: Client, output: Output, model: str) -> None:
+    """Show how far MODEL's route is: which batchers are ready, and which data planes have acknowledged.
+
+    \b
+    Examples:
+      headrace routes status digits
+      headrace routes status digits --json
+    """
+    found = client.get_route(model)
+    if output.as_json:
+        output.document({"route": found.route.name, "status": message_json(found.status)})
+        return
+    show_status(output, found.route, found.status)
+
+
+@routes.command()
+@model_argument
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many changes to show.")
+@connected
+def history(client: Client, output: Output, model: str, limit: int) -> None:
+    """Show what was declared or followed for MODEL, newest first: when, by whom, why, and what came of it.
+
+    \b
+    Examples:
+      headrace routes history digits
+      headrace routes history digits --limit 200 --json
+    """
+    events = client.route_history(model, limit=limit)
+    if output.as_json:
+        output.document({"events": [message_json(event) for event in events]})
+        return
+    output.table(("when", "what", "outcome", "by", "why", "variants"), [event_line(event) for event in events])
+
+
+routes.add_command(rules)
+routes.add_command(dry_run)
+routes.add_command(lookup)
+routes.add_command(fallback)
+routes.add_command(hedge)

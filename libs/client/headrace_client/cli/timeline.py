@@ -1,0 +1,141 @@
+"""An explanation as people read it: who decided what, and a small timeline. Pure: values in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import NamedTuple
+
+import grpc
+
+from headrace_client.cli.output import shown
+from headrace_client.operations.explaining import Attempt, Explanation
+
+WIDTH = 36
+QUEUE, COMPUTE, OTHER, ROUTE = "░", "█", "─", "▒"
+LEGEND = f"{ROUTE} deciding   {OTHER} on the way   {QUEUE} queue   {COMPUTE} computing"
+
+_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+class Bar(NamedTuple):
+    """A line of the timeline. bar: as wide as WIDTH."""
+
+    name: str
+    bar: str
+    took: str
+    what: str
+
+
+def heading(told: Explanation) -> str:
+    """Return what became of the request, in a line."""
+    took = duration(told.total)
+    if told.served_from is None:
+        reason = f" [{told.reason}]" if told.reason else ""
+        return f"{told.model or 'a model without a name'}: {_CODES.get(told.code, told.code)}{reason} after {took}"
+    degraded = f", degraded: {told.degraded_reason or told.rung}" if told.rung or told.degraded_reason else ""
+    return f"{told.model}: answered from {told.served_from} in {took}{degraded}"
+
+
+def facts(told: Explanation) -> list[tuple[str, str]]:
+    """Return names and values, as markup; empty values are left out by whoever prints them."""
+    return [
+        ("prediction", shown(told.prediction_id)),
+        ("request", shown(told.request_id)),
+        ("asked", shown(f"{told.received:%Y-%m-%d %H:%M:%S}.{told.received.microsecond // 1000:03}Z by {told.client}")),
+        ("data plane", shown(told.data_plane)),
+        ("decided", shown(_decided(told))),
+        ("answered", shown(_answered(told))),
+        ("look-up", shown(_looked_up(told))),
+        ("degraded", shown(f"by {told.rung or 'itself'}: {told.degraded_reason}" if told.degraded_reason else "")),
+    ]
+
+
+def bars(told: Explanation) -> list[Bar]:
+    """Return the timeline: deciding, then everything that was tried, each where and as long as it was."""
+    total = max(told.total, timedelta(microseconds=1))
+    lines = [Bar("deciding", _bar([(told.route, ROUTE)], timedelta(), total), duration(told.route), "")]
+    for attempt in told.attempts:
+        parts = [
+            (attempt.queue, QUEUE),
+            (attempt.compute, COMPUTE),
+            (max(timedelta(), attempt.took - attempt.queue - attempt.compute), OTHER),
+        ]
+        bar = _bar(parts, attempt.begin, total)
+        name = f"{attempt.rung} (hedge)" if attempt.hedge else attempt.rung
+        lines.append(Bar(name, bar, duration(attempt.took), _what(attempt)))
+    return lines
+
+
+def duration(value: timedelta) -> str:
+    """Return a duration in milliseconds, or seconds where those are many."""
+    milliseconds = value / timedelta(milliseconds=1)
+    return f"{milliseconds / 1000:.2f} s" if milliseconds >= 10_000 else f"{milliseconds:.2f} ms"
+
+
+def _decided(told: Explanation) -> str:
+    if not told.generation:
+        return ""
+    by = f"generation {told.generation} of the route"
+    if not told.variant_version:
+        return by
+    if not told.variant:
+        return f"version {told.variant_version}, which the caller named; {by}"
+    slot = f"slot {told.slot}" if told.slot is not None else "the only one"
+    why = f"rule {told.rule}" if told.rule else slot
+    return f"variant {told.variant} ({why}) → {told.variant_version}; {by}"
+
+
+def _answered(told: Explanation) -> str:
+    if told.served_from is None:
+        return ""
+    age = f", {_age(told.age)} old" if told.age else ""
+    if not told.version:
+        return f"values that the route gives{age}"
+    return f"version {told.version}{age}, digest {told.digest[:16]}"
+
+
+def _looked_up(told: Explanation) -> str:
+    shared = "computed for another request with the same key" if told.shared_flight else ""
+    return "; ".join(part for part in (told.lookup_outcome, shared) if part)
+
+
+def _what(attempt: Attempt) -> str:
+    return ", ".join(_of_attempt(attempt))
+
+
+def _of_attempt(attempt: Attempt) -> Iterator[str]:
+    if attempt.version:
+        yield attempt.version
+    if attempt.batcher:
+        yield f"{attempt.batcher} of pool {attempt.pool}"
+    elif attempt.pool:
+        yield f"pool {attempt.pool}"
+    if attempt.compute:
+        yield f"queue {duration(attempt.queue)}, compute {duration(attempt.compute)}"
+    if attempt.batch_rows:
+        rows = f"{attempt.batch_rows} row{'s' if attempt.batch_rows > 1 else ''}"
+        others = f"{attempt.batch_mates} other request{'s' if attempt.batch_mates > 1 else ''}"
+        yield f"{rows} with {others}" if attempt.batch_mates else f"{rows}, alone"
+    if attempt.reason:
+        yield attempt.reason
+
+
+def _bar(parts: list[tuple[timedelta, str]], begin: timedelta, total: timedelta) -> str:
+    """Return the parts one after the other from `begin`, in proportion; whatever took any time has a column."""
+    at, drawn = begin, " " * round(begin / total * WIDTH)
+    drawn = drawn[: WIDTH - 1]
+    for length, mark in parts:
+        at += length
+        columns = round(at / total * WIDTH) - len(drawn)
+        drawn += mark * max(columns, 1 if length else 0)
+    if not drawn.strip():
+        drawn += "·"
+    return drawn[:WIDTH].ljust(WIDTH)
+
+
+def _age(value: timedelta) -> str:
+    seconds = value.total_seconds()
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

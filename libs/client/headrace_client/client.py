@@ -1,0 +1,238 @@
+"""The two clients: the same operations, one blocking and one awaited."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self
+
+import grpc
+import grpc.aio
+
+from headrace_client.address import Address, parse_address
+from headrace_client.calls import Operation, Result, Session
+from headrace_client.drivers import AsyncDriver, BlockingDriver
+from headrace_client.errors import invalid
+from headrace_client.local_stack import default_address
+from headrace_client.operations import (
+    awaiting,
+    declaring,
+    explaining,
+    health,
+    keeping,
+    models,
+    precomputing,
+    prediction,
+    registration,
+    routes,
+)
+from headrace_client.retries import RetryPolicy
+from headrace_client.tokens import TokenCache, TokenProvider, provider_of
+
+Arguments = ParamSpec("Arguments")
+
+_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+class _Connection:
+    """Where a client calls, and with which token."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        token: str | TokenProvider | None = None,
+        ca: Path | str | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """Open a client; nothing is sent before the first call.
+
+        address: `host:port`, `http://…` or `https://…`; None means HEADRACE_ADDRESS, else the local
+        stack's front door, else 127.0.0.1:8080.
+        token: a token, or a provider asked shortly before the last one expires; None means HEADRACE_TOKEN,
+        HEADRACE_TOKEN_FILE, or the development issuer of a local stack.
+        ca: PEM file of the authority to trust; it turns TLS on.
+        """
+        self.address: Address = parse_address(address or default_address(), ca_given=ca is not None)
+        self._session = Session(TokenCache(provider_of(token)), retry or RetryPolicy())
+        self._credentials = _credentials(self.address, ca)
+
+
+def _blocking(
+    operation: Callable[Concatenate[Session, Arguments], Operation[Result]],
+) -> Callable[Concatenate[Client, Arguments], Result]:
+    @functools.wraps(operation)
+    def method(client: Client, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return client._driver.run(operation(client._session, *args, **kwargs))
+
+    return method
+
+
+def _awaited(
+    operation: Callable[Concatenate[Session, Arguments], Operation[Result]],
+) -> Callable[Concatenate[AsyncClient, Arguments], Coroutine[Any, Any, Result]]:
+    @functools.wraps(operation)
+    async def method(client: AsyncClient, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return await client._driver.run(operation(client._session, *args, **kwargs))
+
+    return method
+
+
+class Client(_Connection):
+    """Calls Headrace and blocks until the answer is there. Many threads may share one."""
+
+    predict = _blocking(prediction.predict)
+    explain = _blocking(explaining.explain)
+    list_models = _blocking(models.list_models)
+    get_model = _blocking(models.get_model)
+    create_model = _blocking(models.create_model)
+    list_versions = _blocking(models.list_versions)
+    get_version = _blocking(models.get_version)
+    register_version = _blocking(registration.register_version)
+    promote = _blocking(models.promote)
+    rollback = _blocking(models.rollback)
+    set_alias = _blocking(models.set_alias)
+    delete_alias = _blocking(models.delete_alias)
+    set_gates = _blocking(models.set_gates)
+    history = _blocking(models.history)
+    model_as_of = _blocking(keeping.model_as_of)
+    list_measurements = _blocking(keeping.list_measurements)
+    hold_version = _blocking(keeping.hold_version)
+    release_hold = _blocking(keeping.release_hold)
+    list_holds = _blocking(keeping.list_holds)
+    delete_model = _blocking(keeping.delete_model)
+    get_route = _blocking(routes.get_route)
+    list_routes = _blocking(routes.list_routes)
+    split = _blocking(declaring.split)
+    set_rules = _blocking(declaring.set_rules)
+    set_lookup = _blocking(declaring.set_lookup)
+    set_fallback = _blocking(declaring.set_fallback)
+    set_hedging = _blocking(declaring.set_hedging)
+    dry_run = _blocking(declaring.dry_run)
+    route_history = _blocking(routes.route_history)
+    assign = _blocking(routes.assign)
+    purge_cache = _blocking(routes.purge_cache)
+    await_epoch = _blocking(awaiting.await_epoch)
+    precompute = _blocking(precomputing.precompute)
+    begin_publish = _blocking(precomputing.begin_publish)
+    open_publish = _blocking(precomputing.open_publish)
+    continue_publish = _blocking(precomputing.continue_publish)
+    upload_answers = _blocking(precomputing.upload_answers)
+    commit_publish = _blocking(precomputing.commit_publish)
+    abort_publish = _blocking(precomputing.abort_publish)
+    revert_precomputed = _blocking(precomputing.revert_precomputed)
+    list_precomputed = _blocking(precomputing.list_precomputed)
+    health = _blocking(health.health)
+
+    @functools.cached_property
+    def _driver(self) -> BlockingDriver:
+        options = _options(self.address)
+        if self._credentials is None:
+            return BlockingDriver(grpc.insecure_channel(self.address.target, options))
+        return BlockingDriver(grpc.secure_channel(self.address.target, self._credentials, options))
+
+    def close(self) -> None:
+        """Close the connection; calls in progress fail with Cancelled."""
+        if "_driver" in self.__dict__:
+            self._driver.channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Connection):
+    """Calls Headrace from an event loop. Use one per loop; any number of tasks may share it."""
+
+    predict = _awaited(prediction.predict)
+    explain = _awaited(explaining.explain)
+    list_models = _awaited(models.list_models)
+    get_model = _awaited(models.get_model)
+    create_model = _awaited(models.create_model)
+    list_versions = _awaited(models.list_versions)
+    get_version = _awaited(models.get_version)
+    register_version = _awaited(registration.register_version)
+    promote = _awaited(models.promote)
+    rollback = _awaited(models.rollback)
+    set_alias = _awaited(models.set_alias)
+    delete_alias = _awaited(models.delete_alias)
+    set_gates = _awaited(models.set_gates)
+    history = _awaited(models.history)
+    model_as_of = _awaited(keeping.model_as_of)
+    list_measurements = _awaited(keeping.list_measurements)
+    hold_version = _awaited(keeping.hold_version)
+    release_hold = _awaited(keeping.release_hold)
+    list_holds = _awaited(keeping.list_holds)
+    delete_model = _awaited(keeping.delete_model)
+    get_route = _awaited(routes.get_route)
+    list_routes = _awaited(routes.list_routes)
+    split = _awaited(declaring.split)
+    set_rules = _awaited(declaring.set_rules)
+    set_lookup = _awaited(declaring.set_lookup)
+    set_fallback = _awaited(declaring.set_fallback)
+    set_hedging = _awaited(declaring.set_hedging)
+    dry_run = _awaited(declaring.dry_run)
+    route_history = _awaited(routes.route_history)
+    assign = _awaited(routes.assign)
+    purge_cache = _awaited(routes.purge_cache)
+    await_epoch = _awaited(awaiting.await_epoch)
+    precompute = _awaited(precomputing.precompute)
+    begin_publish = _awaited(precomputing.begin_publish)
+    open_publish = _awaited(precomputing.open_publish)
+    continue_publish = _awaited(precomputing.continue_publish)
+    upload_answers = _awaited(precomputing.upload_answers)
+    commit_publish = _awaited(precomputing.commit_publish)
+    abort_publish = _awaited(precomputing.abort_publish)
+    revert_precomputed = _awaited(precomputing.revert_precomputed)
+    list_precomputed = _awaited(precomputing.list_precomputed)
+    health = _awaited(health.health)
+
+    @functools.cached_property
+    def _driver(self) -> AsyncDriver:
+        options = _options(self.address)
+        if self._credentials is None:
+            return AsyncDriver(grpc.aio.insecure_channel(self.address.target, options))
+        return AsyncDriver(grpc.aio.secure_channel(self.address.target, self._credentials, options))
+
+    async def close(self) -> None:
+        """Close the connection; calls in progress are cancelled."""
+        if "_driver" in self.__dict__:
+            await self._driver.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _credentials(address: Address, ca: Path | str | None) -> grpc.ChannelCredentials | None:
+    if not address.tls:
+        return None
+    if ca is None:
+        return grpc.ssl_channel_credentials()
+    try:
+        return grpc.ssl_channel_credentials(Path(ca).read_bytes())
+    except OSError as error:
+        raise invalid("ca", f"cannot read {ca}: {error.strerror}") from error
+
+
+def _options(address: Address) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+        # Tries are ours, within the caller's deadline; two layers of retries would multiply.
+        ("grpc.enable_retries", 0),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        # A proxy of the environment cannot reach this machine's loopback.
+        ("grpc.enable_http_proxy", 0 if address.loopback else 1),
+    ]

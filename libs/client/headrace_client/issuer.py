@@ -1,0 +1,120 @@
+"""The development issuer of a local stack: `make up` creates keys in .headrace/identity, this mints tokens with them.
+
+Anybody who can read the private key can be anybody; that is the point of a development issuer. Production has its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+from headrace.access.v1 import access_pb2
+from headrace.registry.v1 import registry_pb2
+from headrace.router.v1 import control_pb2, precomputed_pb2, predict_pb2, route_pb2
+
+from headrace_client.errors import invalid
+from headrace_client.local_stack import KEY_FILE, LocalStack
+
+ISSUER = "https://issuer.headrace.local"
+AUDIENCE = "headrace"
+MAX_LIFETIME = timedelta(minutes=15)
+
+# Where RPCs that people and programs call are declared; the scopes are read from there, so there is no second list.
+_API_FILES = (registry_pb2, predict_pb2, route_pb2, precomputed_pb2, control_pb2)
+
+
+def known_scopes() -> tuple[str, ...]:
+    """Return every scope that an RPC of Headrace asks for, sorted."""
+    options = (
+        method.GetOptions().Extensions[access_pb2.access]
+        for file in _API_FILES
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    )
+    return tuple(sorted({option.scope for option in options if option.scope}))
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopmentIssuer:
+    """The issuer whose files are in `folder`."""
+
+    folder: Path
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str] = os.environ, start: Path | None = None) -> DevelopmentIssuer | None:
+        """Return the issuer in HEADRACE_IDENTITY_DIR, or else that of the local stack; None where there is neither."""
+        named = environ.get("HEADRACE_IDENTITY_DIR")
+        if named:
+            if not (Path(named) / KEY_FILE).is_file():
+                raise invalid(
+                    "HEADRACE_IDENTITY_DIR", f"no {KEY_FILE} in {named}; run `make up`, or unset the variable"
+                )
+            return cls(Path(named))
+        stack = LocalStack.find(environ, start)
+        return cls(stack.identity) if stack is not None and (stack.identity / KEY_FILE).is_file() else None
+
+    def mint(
+        self,
+        *,
+        subject: str,
+        now: datetime,
+        scopes: Iterable[str] | None = None,
+        models: Sequence[str] | None = None,
+        lifetime: timedelta = MAX_LIFETIME,
+    ) -> str:
+        """Return a signed token. scopes: None means all there are; models: patterns, None means all models.
+
+        Raises InvalidArgument when the lifetime is not within (0, 15 min], which is all that the front door accepts.
+        """
+        if not timedelta(0) < lifetime <= MAX_LIFETIME:
+            raise invalid(
+                "ttl", f"{lifetime.total_seconds():.0f} s; tokens live at most {MAX_LIFETIME.total_seconds():.0f} s"
+            )
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "iat": int(now.timestamp()),
+            "exp": int((now + lifetime).timestamp()),
+            "jti": uuid.uuid4().hex,
+            "scopes": list(known_scopes() if scopes is None else scopes),
+        }
+        if models is not None:
+            claims["models"] = list(models)
+        key_id = self._key_id()
+        headers = {"kid": key_id} if key_id else None
+        return jwt.encode(claims, (self.folder / KEY_FILE).read_bytes(), algorithm="ES256", headers=headers)
+
+    def denied(self) -> list[str]:
+        """Return the subjects whose tokens are refused."""
+        path = self.folder / "deny.json"
+        return list(json.loads(path.read_text())["subjects"]) if path.exists() else []
+
+    def deny(self, subject: str) -> list[str]:
+        """Refuse a subject's tokens; return all that are refused. The front door follows the file within 5 s."""
+        return self._write_denied([*self.denied(), subject])
+
+    def allow(self, subject: str) -> list[str]:
+        """Take a subject off the deny list; return those that stay."""
+        return self._write_denied(name for name in self.denied() if name != subject)
+
+    def _write_denied(self, subjects: Iterable[str]) -> list[str]:
+        kept = sorted(set(subjects))
+        path = self.folder / "deny.json"
+        # Renamed into place: who watches the file never reads half of it.
+        partial = path.with_name(f".deny.json.{os.getpid()}")
+        partial.write_text(json.dumps({"subjects": kept}, indent=2) + "\n")
+        os.replace(partial, path)
+        return kept
+
+    def _key_id(self) -> str:
+        path = self.folder / "jwks.json"
+        keys = json.loads(path.read_text())["keys"] if path.exists() else []
+        return keys[0].get("kid", "") if keys else ""

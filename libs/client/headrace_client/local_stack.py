@@ -1,0 +1,52 @@
+"""The stack of a checkout, found from a folder inside it: where its front door is and who issues its tokens."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+STATE_FOLDER = ".headrace"
+KEY_FILE = "issuer.key.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStack:
+    """A stack whose state is in `home`: identity/ holds its issuer, run/status.json says which ports it has."""
+
+    home: Path
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str] = os.environ, start: Path | None = None) -> LocalStack | None:
+        """Return the stack in HEADRACE_STATE_DIR, or else in .headrace of a folder from `start` upward."""
+        if named := environ.get("HEADRACE_STATE_DIR"):
+            return cls(Path(named))
+        here = (start or Path.cwd()).resolve()
+        homes = (folder / STATE_FOLDER for folder in (here, *here.parents))
+        return next((cls(home) for home in homes if (home / "identity" / KEY_FILE).is_file()), None)
+
+    @property
+    def identity(self) -> Path:
+        """Return the folder of the development issuer."""
+        return self.home / "identity"
+
+    def port(self) -> int | None:
+        """Return the front door's port as the stack last wrote it; None when it never ran."""
+        try:
+            port = json.loads((self.home / "run" / "status.json").read_text())["base_port"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return port if isinstance(port, int) else None
+
+
+def default_address(environ: Mapping[str, str] = os.environ, start: Path | None = None) -> str:
+    """Return HEADRACE_ADDRESS, else the local stack's front door, else 127.0.0.1 with HEADRACE_BASE_PORT or 8080."""
+    if named := environ.get("HEADRACE_ADDRESS"):
+        return named
+    port = environ.get("HEADRACE_BASE_PORT")
+    if not port:
+        stack = LocalStack.find(environ, start)
+        port = (stack.port() if stack is not None else None) or 8080
+    return f"127.0.0.1:{port}"

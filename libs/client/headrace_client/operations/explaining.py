@@ -1,0 +1,140 @@
+"""Explanations: how an answer came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from headrace.router.v1 import predict_pb2
+
+from headrace_client import methods
+from headrace_client.calls import Operation, Session, invoke
+from headrace_client.errors import invalid
+from headrace_client.operations.prediction import SERVED_FROM, ServedFrom
+
+DEFAULT_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One thing that was tried for a request.
+
+    rung: `primary`, or a fallback of the route. pool, batcher: empty where no batcher was asked. begin: from the
+    request's arrival. queue, compute: parts of `took`. batch_rows, batch_mates: rows of the execution, and the other
+    requests in it. reason: why it did not answer; empty when it did. hedge: whether it went beside a late one.
+    """
+
+    rung: str
+    version: str
+    pool: str
+    batcher: str
+    begin: timedelta
+    took: timedelta
+    queue: timedelta
+    compute: timedelta
+    batch_rows: int
+    batch_mates: int
+    reason: str
+    hedge: bool
+
+    @classmethod
+    def from_proto(cls, attempt: predict_pb2.ExplainResponse.Attempt) -> Attempt:
+        """Return the attempt of a message."""
+        return cls(
+            rung=attempt.rung,
+            version=attempt.version,
+            pool=attempt.pool,
+            batcher=attempt.batcher,
+            begin=timedelta(microseconds=attempt.begin_us),
+            took=timedelta(microseconds=attempt.took_us),
+            queue=timedelta(microseconds=attempt.queue_us),
+            compute=timedelta(microseconds=attempt.compute_us),
+            batch_rows=attempt.batch_rows,
+            batch_mates=attempt.batch_mates,
+            reason=attempt.reason,
+            hedge=attempt.hedge,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How an answer, or an error, came about.
+
+    slot: that the unit fell into; None when none was hashed. rule: that chose the variant; empty when the weights did.
+    variant_version: what the variant, or the caller, named. version: what computed the answer. served_from: None for an
+    error. lookup_outcome: why nothing kept could be given. shared_flight: whether the answer was computed for another
+    request, which this one waited for. code, reason: of the reply; 0 and empty for an answer. route, total: from the
+    arrival until the variant was known, and until the reply. message: everything, as the API gives it.
+    """
+
+    prediction_id: str
+    request_id: str
+    received: datetime
+    client: str
+    data_plane: str
+    model: str
+    generation: int
+    rule: str
+    slot: int | None
+    variant: str
+    variant_version: str
+    version: str
+    digest: str
+    served_from: ServedFrom | None
+    age: timedelta
+    lookup_outcome: str
+    shared_flight: bool
+    rung: str
+    degraded_reason: str
+    attempts: tuple[Attempt, ...]
+    code: int
+    reason: str
+    route: timedelta
+    total: timedelta
+    message: predict_pb2.ExplainResponse = field(repr=False, compare=False)
+
+    @classmethod
+    def from_proto(cls, told: predict_pb2.ExplainResponse) -> Explanation:
+        """Return the explanation of a message."""
+        return cls(
+            prediction_id=told.prediction_id,
+            request_id=told.request_id,
+            received=told.receive_time.ToDatetime(UTC),
+            client=told.client,
+            data_plane=told.data_plane,
+            model=told.model,
+            generation=told.generation,
+            rule=told.rule,
+            slot=told.slot if told.HasField("slot") else None,
+            variant=told.variant,
+            variant_version=told.variant_version,
+            version=told.version,
+            digest=told.digest,
+            served_from=SERVED_FROM.get(told.served_from, ServedFrom.UNKNOWN) if told.served_from else None,
+            age=timedelta(milliseconds=told.age_ms),
+            lookup_outcome=told.lookup_outcome,
+            shared_flight=told.shared_flight,
+            rung=told.rung,
+            degraded_reason=told.degraded_reason,
+            attempts=tuple(map(Attempt.from_proto, told.attempts)),
+            code=told.code,
+            reason=told.reason,
+            route=timedelta(microseconds=told.route_us),
+            total=timedelta(microseconds=told.total_us),
+            message=told,
+        )
+
+
+def explain(
+    session: Session, prediction_id: str = "", *, request_id: str = "", timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[Explanation]:
+    """Return how an answer came about, by the id of the prediction or of the request (then of its last answer).
+
+    Answers that were asked to be explained (`predict(…, explain=True)`), and a sample of all others, are known for an
+    hour. Raises NotFound, reason EXPLANATION_NOT_FOUND, for those that are not.
+    """
+    if bool(prediction_id) == bool(request_id):
+        raise invalid("prediction_id", "give it, or a request_id, and not both")
+    request = predict_pb2.ExplainRequest(prediction_id=prediction_id, request_id=request_id)
+    told = yield from invoke(session, methods.EXPLAIN, request, timeout_s=timeout)
+    return Explanation.from_proto(told)

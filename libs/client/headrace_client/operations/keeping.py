@@ -1,0 +1,87 @@
+"""The registry: holds, deletion, what stood at a past time, and what was measured."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from headrace.registry.v1 import registry_pb2
+
+from headrace_client import methods
+from headrace_client.calls import Operation, Session, invoke
+from headrace_client.errors import invalid
+from headrace_client.operations.models import DEFAULT_TIMEOUT_S
+from headrace_client.operations.paging import list_all
+
+
+def hold_version(
+    session: Session,
+    model: str,
+    version: str,
+    holder: str,
+    ttl: timedelta,
+    *,
+    reason: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.Hold]:
+    """Keep a version and its model from being removed for `ttl`; again by the same holder, from now on anew."""
+    request = registry_pb2.HoldVersionRequest(
+        name=f"models/{model}/versions/{version}", holder=holder, ttl=ttl, reason=reason
+    )
+    return (yield from invoke(session, methods.HOLD_VERSION, request, timeout_s=timeout)).hold
+
+
+def release_hold(
+    session: Session, model: str, version: str, holder: str, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[None]:
+    """End a hold; one that does not exist is no error."""
+    request = registry_pb2.ReleaseHoldRequest(name=f"models/{model}/versions/{version}", holder=holder)
+    yield from invoke(session, methods.RELEASE_HOLD, request, timeout_s=timeout)
+
+
+def list_holds(
+    session: Session, model: str, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[registry_pb2.Hold]]:
+    """Return the holds on a model's versions, by version and holder."""
+    request = registry_pb2.ListHoldsRequest(parent=f"models/{model}")
+    return (yield from list_all(session, methods.LIST_HOLDS, request, "holds", timeout_s=timeout))
+
+
+def delete_model(
+    session: Session,
+    model: str,
+    *,
+    etag: str = "",
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[None]:
+    """Take a model and all its versions away for good; its name is never used again, and its history stays.
+
+    Raises PreconditionFailed naming each hold while one of its versions is held: a declared route holds what it names.
+    """
+    request = registry_pb2.DeleteModelRequest(
+        name=f"models/{model}", etag=etag, reason=reason, request_id=request_id or str(uuid.uuid4())
+    )
+    yield from invoke(session, methods.DELETE_MODEL, request, timeout_s=timeout)
+
+
+def model_as_of(
+    session: Session, model: str, time: datetime, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[registry_pb2.GetModelAsOfResponse]:
+    """Return what was in production and behind each alias at a past time; `time` has a zone."""
+    if time.tzinfo is None:
+        raise invalid("time", "has no zone: datetime.now(UTC), or .astimezone() for local time")
+    request = registry_pb2.GetModelAsOfRequest(name=f"models/{model}")
+    request.time.FromDatetime(time.astimezone(UTC))
+    return (yield from invoke(session, methods.MODEL_AS_OF, request, timeout_s=timeout))
+
+
+def list_measurements(
+    session: Session, model: str, version: str, *, limit: int | None = 100, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[registry_pb2.Measurement]]:
+    """Return the newest `limit` values that Headrace measured on a version, newest first; None returns all."""
+    request = registry_pb2.ListMeasurementsRequest(parent=f"models/{model}/versions/{version}")
+    return (
+        yield from list_all(session, methods.LIST_MEASUREMENTS, request, "measurements", timeout_s=timeout, limit=limit)
+    )

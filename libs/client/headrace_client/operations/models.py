@@ -1,0 +1,166 @@
+"""The registry: models, versions, stages, aliases, gates and history."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from headrace.registry.v1 import registry_pb2
+
+from headrace_client import methods
+from headrace_client.calls import Operation, Session, invoke
+from headrace_client.operations.paging import list_all
+
+DEFAULT_TIMEOUT_S = 30.0
+
+Stage = registry_pb2.ModelVersion.Stage
+
+
+def list_models(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[list[registry_pb2.Model]]:
+    """Return every model that the token may see, by name."""
+    return (
+        yield from list_all(session, methods.LIST_MODELS, registry_pb2.ListModelsRequest(), "models", timeout_s=timeout)
+    )
+
+
+def get_model(session: Session, model: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[registry_pb2.Model]:
+    """Return one model with its gates, aliases and production version."""
+    request = registry_pb2.GetModelRequest(name=f"models/{model}")
+    return (yield from invoke(session, methods.GET_MODEL, request, timeout_s=timeout)).model
+
+
+def list_versions(
+    session: Session, model: str, *, stage: Stage | None = None, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[registry_pb2.ModelVersion]]:
+    """Return a model's versions, newest first; only those of one stage when given."""
+    request = registry_pb2.ListModelVersionsRequest(parent=f"models/{model}", stage=stage)
+    return (yield from list_all(session, methods.LIST_VERSIONS, request, "versions", timeout_s=timeout))
+
+
+def get_version(
+    session: Session, model: str, version: str, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[registry_pb2.ModelVersion]:
+    """Return one version with its contract, metrics, lineage and artifacts."""
+    request = registry_pb2.GetModelVersionRequest(name=f"models/{model}/versions/{version}")
+    return (yield from invoke(session, methods.GET_VERSION, request, timeout_s=timeout)).version
+
+
+def create_model(
+    session: Session, model: str, *, description: str = "", request_id: str = "", timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[registry_pb2.Model]:
+    """Create a model without versions. `register_version` does this by itself."""
+    request = registry_pb2.CreateModelRequest(
+        model=registry_pb2.Model(name=f"models/{model}", description=description), request_id=_id(request_id)
+    )
+    return (yield from invoke(session, methods.CREATE_MODEL, request, timeout_s=timeout)).model
+
+
+def set_gates(
+    session: Session,
+    model: str,
+    gates: Sequence[registry_pb2.PromotionGate] | None,
+    *,
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.Model]:
+    """Replace what a version must show to reach production: None for the default gates, empty for no gates.
+
+    Reads the model first and sends its etag, so a change made in between fails with Aborted instead of being lost.
+    """
+    changed = yield from get_model(session, model, timeout=timeout)
+    changed.ClearField("promotion_policy")
+    if gates is not None:
+        changed.promotion_policy.SetInParent()
+        changed.promotion_policy.gates.extend(gates)
+    request = registry_pb2.UpdateModelRequest(model=changed, reason=reason, request_id=_id(request_id))
+    return (yield from invoke(session, methods.UPDATE_MODEL, request, timeout_s=timeout)).model
+
+
+def promote(
+    session: Session,
+    model: str,
+    version: str,
+    *,
+    stage: Stage = Stage.STAGE_PRODUCTION,
+    etag: str = "",
+    allow_incompatible_signature: bool = False,
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.PromoteModelVersionResponse]:
+    """Move a version to a stage; the answer's `model.epoch` is what `await_epoch` waits for.
+
+    Raises PreconditionFailed listing every gate that is not met, or every way in which the version breaks callers of
+    the one in production unless `allow_incompatible_signature` is set; and Aborted when `etag` is not current.
+    """
+    request = registry_pb2.PromoteModelVersionRequest(
+        name=f"models/{model}/versions/{version}",
+        target_stage=stage,
+        etag=etag,
+        allow_incompatible_signature=allow_incompatible_signature,
+        reason=reason,
+        request_id=_id(request_id),
+    )
+    return (yield from invoke(session, methods.PROMOTE, request, timeout_s=timeout))
+
+
+def rollback(
+    session: Session,
+    model: str,
+    *,
+    etag: str = "",
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.RollbackModelResponse]:
+    """Put the version that was in production before the present one back there, without asking the gates again."""
+    request = registry_pb2.RollbackModelRequest(
+        name=f"models/{model}", etag=etag, reason=reason, request_id=_id(request_id)
+    )
+    return (yield from invoke(session, methods.ROLLBACK, request, timeout_s=timeout))
+
+
+def set_alias(
+    session: Session,
+    model: str,
+    alias: str,
+    version: str,
+    *,
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.Model]:
+    """Point an alias at a version; moves it when it exists."""
+    request = registry_pb2.SetAliasRequest(
+        name=f"models/{model}/aliases/{alias}", version=version, reason=reason, request_id=_id(request_id)
+    )
+    return (yield from invoke(session, methods.SET_ALIAS, request, timeout_s=timeout)).model
+
+
+def delete_alias(
+    session: Session,
+    model: str,
+    alias: str,
+    *,
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.Model]:
+    """Remove an alias; removing one that does not exist succeeds."""
+    request = registry_pb2.DeleteAliasRequest(
+        name=f"models/{model}/aliases/{alias}", reason=reason, request_id=_id(request_id)
+    )
+    return (yield from invoke(session, methods.DELETE_ALIAS, request, timeout_s=timeout)).model
+
+
+def history(
+    session: Session, model: str, *, limit: int | None = 100, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[registry_pb2.ModelEvent]]:
+    """Return the newest `limit` events of a model, newest first; None returns all."""
+    request = registry_pb2.ListModelEventsRequest(parent=f"models/{model}")
+    return (yield from list_all(session, methods.LIST_EVENTS, request, "events", timeout_s=timeout, limit=limit))
+
+
+def _id(given: str) -> str:
+    return given or str(uuid.uuid4())

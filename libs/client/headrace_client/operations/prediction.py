@@ -1,0 +1,140 @@
+"""Prediction: numpy in, numpy out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from headrace.router.v1 import predict_pb2
+from numpy.typing import NDArray
+
+from headrace_client import methods
+from headrace_client.calls import Operation, Session, invoke
+from headrace_client.tensors import Input, decode_outputs, encode_inputs
+
+DEFAULT_TIMEOUT_S = 10.0
+
+
+class ServedFrom(enum.StrEnum):
+    """Where an answer comes from."""
+
+    ONLINE = "online"
+    CACHE = "cache"
+    PRECOMPUTED = "precomputed"
+    STALE = "stale"
+    FALLBACK = "fallback"
+    UNKNOWN = "unknown"
+
+
+SERVED_FROM = {
+    predict_pb2.PredictResponse.SERVED_FROM_ONLINE: ServedFrom.ONLINE,
+    predict_pb2.PredictResponse.SERVED_FROM_CACHE: ServedFrom.CACHE,
+    predict_pb2.PredictResponse.SERVED_FROM_PRECOMPUTED: ServedFrom.PRECOMPUTED,
+    predict_pb2.PredictResponse.SERVED_FROM_STALE: ServedFrom.STALE,
+    predict_pb2.PredictResponse.SERVED_FROM_FALLBACK: ServedFrom.FALLBACK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer, and where it comes from.
+
+    outputs: arrays by name, in the order of the contract; they share the message's memory and are read-only.
+    version: the version that computed the answer. variant: the arm of the route; empty for a pinned version.
+    rule: the rule by attribute that chose it; empty when the weights did.
+    age: zero for an answer computed for this request. generation: of the route table that decided.
+    prediction_id: what outcomes are recorded under. request_id: as given, or made by the client.
+    rung: the fallback of the route that answered, empty when none was needed. degraded_reason: why one was.
+    """
+
+    outputs: dict[str, NDArray[Any]]
+    model: str
+    version: str
+    variant: str
+    served_from: ServedFrom
+    prediction_id: str
+    request_id: str
+    generation: int
+    age: timedelta
+    rule: str
+    rung: str = ""
+    degraded_reason: str = ""
+
+    @property
+    def degraded(self) -> bool:
+        """Return whether this is less than what the route's own version would have answered."""
+        return bool(self.rung or self.degraded_reason)
+
+    @classmethod
+    def from_proto(cls, answer: predict_pb2.PredictResponse) -> Prediction:
+        """Return the answer with its tensors as arrays."""
+        return cls(
+            outputs=decode_outputs(answer.outputs, answer.raw_output_contents),
+            model=answer.model,
+            version=answer.version,
+            variant=answer.variant,
+            served_from=SERVED_FROM.get(answer.served_from, ServedFrom.UNKNOWN),
+            prediction_id=answer.prediction_id,
+            request_id=answer.request_id,
+            generation=answer.generation,
+            age=timedelta(milliseconds=answer.age_ms),
+            rule=answer.rule,
+            rung=answer.rung,
+            degraded_reason=answer.degraded_reason,
+        )
+
+
+def predict(
+    session: Session,
+    model: str,
+    inputs: Mapping[str, Input] | None = None,
+    *,
+    user_id: str = "",
+    entity_id: str = "",
+    attributes: Mapping[str, str] | None = None,
+    outputs: Sequence[str] = (),
+    version: str = "",
+    max_age: timedelta | None = None,
+    explain: bool = False,
+    hedge_after: timedelta | None = None,
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[Prediction]:
+    """Run a model on one or more rows and return the Prediction.
+
+    inputs: array-likes by input name; the first dimension is the rows, and the numpy type must be the contract's. A
+    route that only gives precomputed answers needs the entity alone.
+    user_id, entity_id: on whose behalf and about what; a route keeps a user (else the entity) on one variant.
+    outputs: names to return, all when empty. version: one that the route names, instead of the route's choice.
+    max_age: oldest answer to accept. explain: keep how the answer comes about, for `explain`.
+    hedge_after: send the request again when it is so late, and take the first answer; None never does.
+    timeout: seconds for everything, retries included: repeating a prediction is safe, so UNAVAILABLE is tried again
+    within it. Raises a HeadraceError.
+    """
+    tensors, contents = encode_inputs(inputs or {})
+    request = predict_pb2.PredictRequest(
+        model=model,
+        version=version,
+        request_id=request_id or session.new_id(),
+        inputs=tensors,
+        outputs=outputs,
+        raw_input_contents=contents,
+        user_id=user_id,
+        entity_id=entity_id,
+        attributes=attributes,
+        explain=explain,
+    )
+    if max_age is not None:
+        request.max_age.FromTimedelta(max_age)
+    answer = yield from invoke(
+        session,
+        methods.PREDICT,
+        request,
+        timeout_s=timeout,
+        request_id=request.request_id,
+        hedge_after_s=None if hedge_after is None else hedge_after.total_seconds(),
+    )
+    return Prediction.from_proto(answer)

@@ -1,0 +1,175 @@
+"""Registering a version: its files streamed to the registry, then the version that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from headrace.registry.v1 import registry_pb2
+from headrace.tensor.v1 import tensor_pb2
+
+from headrace_client import methods
+from headrace_client.calls import Operation, Session, invoke
+from headrace_client.errors import invalid
+from headrace_client.operations.models import DEFAULT_TIMEOUT_S
+
+MODEL_FILE = "model.onnx"
+UPLOAD_TIMEOUT_S = 600.0
+CHUNK_BYTES = 256 * 1024
+
+# Called with the artifact's name, the bytes sent so far and all there are; a retry begins again at 0.
+Progress = Callable[[str, int, int], None]
+
+_TYPES = {
+    ".onnx": registry_pb2.Artifact.TYPE_ONNX,
+    ".parquet": registry_pb2.Artifact.TYPE_PARQUET,
+    ".json": registry_pb2.Artifact.TYPE_JSON,
+}
+_DEVICES = {
+    None: registry_pb2.ServingSettings.DEVICE_UNSPECIFIED,
+    "cpu": registry_pb2.ServingSettings.DEVICE_CPU,
+    "gpu": registry_pb2.ServingSettings.DEVICE_GPU,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How batches of a version are formed; what is None or empty is left to Headrace."""
+
+    max_batch_rows: int | None = None
+    preferred_batch_rows: tuple[int, ...] = ()
+    max_wait: timedelta | None = None
+    instances: int | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a version was made from, in the trainer's own terms."""
+
+    parent_version: str = ""
+    run: str = ""
+    dataset: str = ""
+    code_revision: str = ""
+
+
+def register_version(
+    session: Session,
+    model: str,
+    version: str,
+    onnx_file: Path | str,
+    *,
+    contract: tensor_pb2.ServingContract | None = None,
+    metrics: Mapping[str, float] | None = None,
+    parameters: Mapping[str, str] | None = None,
+    artifacts: Mapping[str, Path | str] | None = None,
+    lineage: Lineage | None = None,
+    serving: Serving | None = None,
+    description: str = "",
+    progress: Progress | None = None,
+    request_id: str = "",
+    timeout: float = UPLOAD_TIMEOUT_S,
+) -> Operation[registry_pb2.ModelVersion]:
+    """Upload the files and register the version; registering the same content again returns what exists.
+
+    contract: None takes names, datatypes and shapes from the model file. artifacts: further files (*.parquet, *.json)
+    by their name in the version. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other
+    content.
+    """
+    if artifacts and MODEL_FILE in artifacts:
+        raise invalid(f"artifacts.{MODEL_FILE}", "is the model itself; give further files other names")
+    files = {MODEL_FILE: onnx_file, **(artifacts or {})}
+    types = {name: artifact_type(name) for name in files}  # a wrong name is found before the first byte is sent
+    uploaded = []
+    for name, path in files.items():
+        stored = yield from upload(session, Path(path), name=name, progress=progress, timeout=timeout)
+        uploaded.append(registry_pb2.Artifact(name=name, type=types[name], sha256=stored.sha256))
+    declared = registry_pb2.ModelVersion(
+        name=f"models/{model}/versions/{version}",
+        metrics=[registry_pb2.Metric(name=name, value=value) for name, value in (metrics or {}).items()],
+        parameters=dict(parameters or {}),
+        contract=contract,
+        artifacts=uploaded,
+        serving=_serving(serving or Serving()),
+        description=description,
+    )
+    if lineage is not None:
+        declared.lineage.MergeFrom(
+            registry_pb2.Lineage(
+                parent_version=lineage.parent_version,
+                run=lineage.run,
+                dataset=lineage.dataset,
+                code_revision=lineage.code_revision,
+            )
+        )
+    request = registry_pb2.CreateModelVersionRequest(version=declared, request_id=request_id or str(uuid.uuid4()))
+    # Checking the model file takes the registry longer than a read does.
+    answer = yield from invoke(session, methods.CREATE_VERSION, request, timeout_s=2 * DEFAULT_TIMEOUT_S)
+    return answer.version
+
+
+def upload(
+    session: Session, path: Path, *, name: str = "", progress: Progress | None = None, timeout: float = UPLOAD_TIMEOUT_S
+) -> Operation[registry_pb2.UploadArtifactResponse]:
+    """Stream one file to the registry and return its SHA-256 and size; bytes that are stored are not sent again.
+
+    A stream that is cut leaves nothing behind.
+    """
+    name = name or path.name
+    kind = artifact_type(name)
+    try:
+        size_bytes, sha256 = path.stat().st_size, _sha256(path)
+    except OSError as error:
+        raise invalid(f"artifacts.{name}", f"cannot read {path}: {error.strerror}") from error
+
+    def messages() -> Iterator[registry_pb2.UploadArtifactRequest]:
+        yield registry_pb2.UploadArtifactRequest(
+            header=registry_pb2.UploadArtifactRequest.Header(type=kind, sha256=sha256, size_bytes=size_bytes)
+        )
+        sent = 0
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield registry_pb2.UploadArtifactRequest(chunk=chunk)
+                sent += len(chunk)
+                if progress is not None:
+                    progress(name, sent, size_bytes)
+
+    if progress is not None:
+        progress(name, 0, size_bytes)
+    stored = yield from invoke(session, methods.UPLOAD_ARTIFACT, messages, timeout_s=timeout)
+    if progress is not None:
+        progress(name, size_bytes, size_bytes)
+    return stored
+
+
+def artifact_type(name: str) -> registry_pb2.Artifact.Type:
+    """Return how a file of that name is read. Raises InvalidArgument for names that say no allowed type."""
+    kind = _TYPES.get(Path(name).suffix.lower())
+    if kind is None:
+        raise invalid(
+            f"artifacts.{name}", f"file names end in one of {', '.join(_TYPES)}; that is how the bytes are read"
+        )
+    return kind
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _serving(serving: Serving) -> registry_pb2.ServingSettings:
+    if serving.device not in _DEVICES:
+        raise invalid("serving.device", f"'{serving.device}' is not one of cpu, gpu")
+    settings = registry_pb2.ServingSettings(
+        max_batch_rows=serving.max_batch_rows or 0,
+        preferred_batch_rows=sorted(serving.preferred_batch_rows),
+        instances=serving.instances or 0,
+        device=_DEVICES[serving.device],
+    )
+    if serving.max_wait is not None:
+        settings.max_wait.FromTimedelta(serving.max_wait)
+    return settings

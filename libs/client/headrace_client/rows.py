@@ -1,0 +1,116 @@
+"""JSON rows as input tensors: what a person types, read by the serving contract of the version."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from headrace.tensor.v1 import tensor_pb2
+from numpy.typing import NDArray
+
+from headrace_client.errors import invalid
+from headrace_client.tensors import NUMPY_TYPES, BFloat16, Input
+
+
+def inputs_from_rows(rows: Any, contract: tensor_pb2.ServingContract) -> dict[str, Input]:
+    """Return the input tensors for rows, each an object `{"input": value}`, or the bare value where there is one input.
+
+    Raises InvalidArgument naming the row and the input.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise invalid("rows", "must be a list with at least one row, such as [[0, 1, 2]]")
+    if all(isinstance(row, dict) for row in rows):
+        return _from_objects(rows, contract.inputs)
+    spec = single_input(contract)
+    return {spec.name: _array(spec, rows, "rows")}
+
+
+def single_input(contract: tensor_pb2.ServingContract) -> tensor_pb2.TensorSpec:
+    """Return the one input that must be given. Raises InvalidArgument listing the inputs when there are several."""
+    required = [spec for spec in contract.inputs if not spec.optional]
+    if len(required) == 1:
+        return required[0]
+    names = ", ".join(spec.name for spec in contract.inputs)
+    raise invalid("rows", f"the model takes several inputs ({names}); name them: rows as objects, files as NAME=FILE")
+
+
+def cast_to_contract(name: str, array: NDArray[Any], contract: tensor_pb2.ServingContract) -> Input:
+    """Return an array with the datatype that the contract has for it, where that loses nothing.
+
+    Raises InvalidArgument for inputs that the contract does not have, and for values that its datatype cannot hold.
+    """
+    spec = next((spec for spec in contract.inputs if spec.name == name), None)
+    if spec is None:
+        known = ", ".join(spec.name for spec in contract.inputs)
+        raise invalid(f"inputs.{name}", f"the model has no such input; it takes {known}")
+    return _typed(spec, array, f"inputs.{name}")
+
+
+def to_json_value(array: NDArray[Any]) -> Any:
+    """Return an array as nested lists that JSON can hold.
+
+    NaN and infinities become the strings that protobuf's JSON uses; bytes become text, or base64 if they are no UTF-8.
+    """
+    return _json(array.tolist())
+
+
+def _from_objects(rows: Sequence[Mapping[str, Any]], specs: Iterable[tensor_pb2.TensorSpec]) -> dict[str, Input]:
+    known = {spec.name: spec for spec in specs}
+    for index, row in enumerate(rows):
+        for name in row:
+            if name not in known:
+                raise invalid(f"rows[{index}].{name}", f"the model has no such input; it takes {', '.join(known)}")
+    inputs: dict[str, Input] = {}
+    for name, spec in known.items():
+        missing = [index for index, row in enumerate(rows) if name not in row]
+        if len(missing) == len(rows) and spec.optional:
+            continue
+        if missing:
+            raise invalid(f"rows[{missing[0]}].{name}", "is missing")
+        inputs[name] = _array(spec, [row[name] for row in rows], f"rows[].{name}")
+    return inputs
+
+
+def _array(spec: tensor_pb2.TensorSpec, values: list[Any], field: str) -> Input:
+    try:
+        # A guess of numpy's would turn text mixed with numbers into text.
+        array = np.array(values, dtype=object) if spec.datatype == "BYTES" else np.asarray(values)
+    except ValueError as error:
+        raise invalid(field, "rows have different shapes") from error
+    wanted = 1 + len(spec.shape)
+    if array.ndim == wanted - 1:
+        raise invalid(field, f"looks like one row; rows are a list of rows: put [ ] around it (input '{spec.name}')")
+    if array.ndim != wanted:
+        raise invalid(field, f"input '{spec.name}' has {wanted} dimensions, rows first; these have {array.ndim}")
+    return _typed(spec, array, field)
+
+
+def _typed(spec: tensor_pb2.TensorSpec, array: NDArray[Any], field: str) -> Input:
+    if spec.datatype == "BYTES":
+        return array
+    if array.dtype.kind not in "biuf":
+        raise invalid(field, f"input '{spec.name}' takes {spec.datatype} numbers; {array.dtype} is none")
+    if spec.datatype == "BF16":
+        return BFloat16(array.astype(np.float32))
+    with np.errstate(over="ignore", invalid="ignore"):
+        typed = array.astype(NUMPY_TYPES[spec.datatype])
+    # Rounding of floats is what people expect; 1.5 as an integer, or 300 as a UINT8, is a mistake.
+    if typed.dtype.kind != "f" and not np.array_equal(typed, array):
+        raise invalid(field, f"input '{spec.name}' is {spec.datatype}, which cannot hold all of these values")
+    return typed
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    return value
