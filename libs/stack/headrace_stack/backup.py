@@ -1,0 +1,86 @@
+"""`backup` and `restore`: everything that a stack must not lose, as one folder, taken and put back while it runs.
+
+router.dump    the router's database, in pg_dump's own format
+registry/      the registry's content, and the model files that its versions name
+
+What is not in it: secrets (`.headrace/identity`), and Valkey, whose answers are computed or published again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from headrace_stack import topology
+from headrace_stack.component import Component
+from headrace_stack.components import postgres
+from headrace_stack.lifecycle import StackError
+from headrace_stack.settings import StackSettings
+
+_ROUTER, _REGISTRY = "router.dump", "registry"
+_LONG_S = 3600
+# The registry found all rows and not all files; the message of its command names them.
+_FILES_MISSING = 3
+
+
+def save(settings: StackSettings, folder: Path) -> None:
+    """Write a backup. Raises StackError when it cannot be made whole, or something is in the folder."""
+    if folder.exists() and any(folder.iterdir()):
+        raise StackError(f"{folder} is not empty: name a folder for this backup alone")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The router first: whatever its routes name, the registry has then, which removes nothing that is named.
+    arguments = ("--format=custom", f"--file={folder / _ROUTER}")
+    _finish((str(postgres.binaries() / "pg_dump"), *arguments), _of_postgres(settings))
+    _module(topology.registry(settings), "backup", "--out", str(folder / _REGISTRY), "--blobs")
+
+
+def restore(settings: StackSettings, folder: Path) -> None:
+    """Put a backup in the place of what the stack holds. Raises StackError; safe to repeat."""
+    for part in (folder / _ROUTER, folder / _REGISTRY):
+        if not part.exists():
+            raise StackError(f"{folder} is no backup of a stack: it has no {part.name}")
+    _module(topology.registry(settings), "restore", "--from", str(folder / _REGISTRY), "--replace")
+    options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner")
+    target = ("--dbname=router", str(folder / _ROUTER))
+    _finish((str(postgres.binaries() / "pg_restore"), *options, *target), _of_postgres(settings))
+    # Whoever runs begins anew: generations are numbered again, for other tables.
+    _module(topology.router_control(settings), "renew-incarnation")
+
+
+def _of_postgres(settings: StackSettings) -> dict[str, str]:
+    host, _, port = settings.ports.postgres.address.partition(":")
+    return {
+        "PGHOST": host,
+        "PGPORT": port,
+        "PGUSER": postgres.SUPERUSER,
+        "PGDATABASE": "router",
+        "PGPASSFILE": str(postgres.passfile(settings)),
+    }
+
+
+def _module(component: Component, command: str, *arguments: str) -> None:
+    """Run a command beside a service, told the same as the service but for the ports, which that has."""
+    told = {name: value for name, value in component.environment.items() if not name.endswith("_PORT")}
+    _finish((*component.command, command, *arguments), told)
+
+
+def _finish(command: tuple[str, ...], environment: dict[str, str]) -> None:
+    shown = " ".join(command[-4:])
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=_LONG_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StackError(f"{shown}: not done after {_LONG_S} s") from None
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        what = "some model files are nowhere; the others are back" if done.returncode == _FILES_MISSING else "it failed"
+        raise StackError(f"{shown}: {what}")

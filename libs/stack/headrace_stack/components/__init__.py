@@ -1,0 +1,1 @@
+"""One module per component that comes as a wheel."""

@@ -1,0 +1,140 @@
+"""The front door: `deploy/envoy/front_door.py` renders Envoy's configuration and runs Envoy as its child."""
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from headrace_stack.component import Component
+from headrace_stack.components.probes import exchange, missing_http, missing_listener
+from headrace_stack.ports import Port
+from headrace_stack.replicas import named
+from headrace_stack.settings import DataPlane, StackSettings
+
+NAME = "front-door"
+
+_CHECKS = re.compile(r"^cluster\.([^.]+)\.health_check\.(success|failure): (\d+)$", re.MULTILINE)
+
+
+def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) -> Component:
+    """One front door; further ones listen on the same port, among which the kernel divides connections."""
+    ports, replicas, name = settings.ports, settings.replicas, named(NAME, number)
+    own, within = ports.of_replica(number), settings.data_plane is DataPlane.FRONT_DOOR
+
+    async def ready() -> str | None:
+        # Envoy says that it is ready even when it could not open its listener, and before it knows who is well.
+        return (
+            await missing_http(own.envoy_admin, "/ready")
+            or await missing_listener(ports.front_door)
+            or await _missing_checks(own.envoy_admin)
+        )
+
+    in_envoys = settings.data_plane is DataPlane.SERVICE
+    variables = {
+        "PORT": ports.front_door.number,
+        "ADMIN_PORT": own.envoy_admin.number,
+        "STATE_DIR": settings.run / f"envoy{number or ''}",
+        "PROCESSES": replicas.data_planes if within else 1,
+        "REGISTRY": ports.addresses(lambda ports: ports.registry, replicas.registries),
+        "ROUTER_CONTROL": ports.addresses(lambda ports: ports.router_control, replicas.control_planes),
+        "ROUTER_DATA": ports.addresses(lambda ports: ports.router_data, replicas.data_planes),
+        "ROUTER_REST": ports.addresses(lambda ports: ports.router_data_rest, replicas.data_planes),
+        "ROUTER_EDGE": ports.addresses(lambda ports: ports.router_data_edge, replicas.data_planes) if in_envoys else "",
+        "DATA_PLANE": "here" if within else "service",
+        # Its event loop and one worker: on few cores more threads only take turns.
+        **({"CONCURRENCY": 1} if within else {}),
+        **_believing(settings),
+    }
+    return Component(
+        name=name,
+        ready=ready,
+        ports=(ports.front_door, own.envoy_admin) if number == 0 else (own.envoy_admin,),
+        needs=needs,
+        stop_grace_s=15.0,
+        **_launched(settings, "front_door.py", "FRONT_DOOR_", variables),
+    )
+
+
+def of_data_plane(settings: StackSettings, data_plane: Component, number: int = 0) -> Component:
+    """Return the data plane as a service: an Envoy of its own with nothing else in it."""
+    own = settings.ports.of_replica(number)
+
+    async def ready() -> str | None:
+        return await missing_http(own.router_data_admin, "/ready") or await missing_listener(own.router_data_edge)
+
+    variables = {
+        "PORT": own.router_data_edge.number,
+        "ADMIN_PORT": own.router_data_admin.number,
+        "STATE_DIR": settings.run / f"envoy-{data_plane.name}",
+        "PROCESSES": settings.replicas.data_planes,
+        "CONCURRENCY": 1,
+        **_believing(settings),
+    }
+    host = Component(
+        name=data_plane.name,
+        ready=ready,
+        ports=(own.router_data_edge, own.router_data_admin),
+        stop_grace_s=15.0,
+        **_launched(settings, "data_plane.py", "DATA_PLANE_", variables),
+    )
+    return with_data_plane(host, data_plane)
+
+
+def _believing(settings: StackSettings) -> dict[str, object]:
+    return {
+        "JWKS_FILE": settings.identity / "jwks.json",
+        "DENY_FILE": settings.identity / "deny.json",
+        "DRAIN_NOTICE_S": 0.1,
+        "GRACE_S": 5,
+    }
+
+
+def _launched(settings: StackSettings, script: str, prefix: str, variables: Mapping[str, object]) -> dict[str, Any]:
+    """Return command and environment of a launcher of Envoy's."""
+    folder = settings.checkout / "deploy" / "envoy"
+    return {
+        "command": (sys.executable, "-P", str(folder / script)),
+        "environment": {
+            **{f"{prefix}{variable}": str(value) for variable, value in variables.items()},
+            "PYTHONPATH": str(folder),
+            "PYTHONUNBUFFERED": "1",
+        },
+    }
+
+
+async def _missing_checks(admin: Port) -> str | None:
+    try:
+        _, body = await exchange("GET", admin, "/stats?filter=health_check", {"host": admin.address})
+    except (OSError, TimeoutError) as error:
+        return f"port {admin.number}: {error or type(error).__name__}"
+    names = unchecked(body.decode(errors="replace"))
+    return f"not yet known to be well: {', '.join(names)}" if names else None
+
+
+def unchecked(stats: str) -> list[str]:
+    """Return the clusters whose health Envoy does not know yet; one that is down is known.
+
+    The first check may fail for a cause of ours: a data plane that is being loaded keeps Envoy from hearing the answer.
+    stats: Envoy's, as text.
+    """
+    seen: dict[str, dict[str, int]] = {}
+    for name, what, count in _CHECKS.findall(stats):
+        seen.setdefault(name, {})[what] = int(count)
+    return sorted(name for name, of in seen.items() if not of.get("success") and of.get("failure", 0) < 2)
+
+
+def with_data_plane(door: Component, data_plane: Component) -> Component:
+    """Return an Envoy with a data plane in its process: told the same, on the same loopback ports."""
+
+    async def ready() -> str | None:
+        return await door.ready() or await data_plane.ready()
+
+    return replace(
+        door,
+        ready=ready,
+        prepare=data_plane.prepare,
+        ports=(*door.ports, *data_plane.ports),
+        environment={**data_plane.environment, **door.environment},
+        needs=(*door.needs, *(name for name in data_plane.needs if name not in door.needs)),
+    )

@@ -1,0 +1,148 @@
+"""`up` and `down`: what happens around the supervisor, told on a terminal."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from headrace_stack import daemon, identity, observing, topology
+from headrace_stack.adoption import Adopt, AwaitStop, CleanUp, Refuse, Start, decide, explain_taken
+from headrace_stack.locks import exclusive
+from headrace_stack.logfile import last_lines
+from headrace_stack.ports import BLOCK, free_base_port
+from headrace_stack.process import is_alive, kill_group
+from headrace_stack.settings import NOT_LOADABLE, StackSettings, is_loadable
+from headrace_stack.snapshot import Phase, Snapshot, State
+from headrace_stack.view import Progress, addresses, summary
+
+_POLL_S = 0.1
+_START_TIMEOUT_S = 180.0
+_STOP_TIMEOUT_S = 90.0
+# A traceback in a JSON line is long; the file has it whole.
+_LINE_LENGTH = 400
+
+
+class StackError(Exception):
+    """What was asked for cannot be done; the message says why and what to do."""
+
+
+def up(settings: StackSettings, console: Console, only: Sequence[str] = ()) -> None:
+    """Bring the stack up and return when every component is ready; return soon when it is up already.
+
+    `only` names components to start, with what they need, instead of all.
+    Raises StackError when a port is taken, another stack is in the way, or a component does not become ready.
+    """
+    settings.create_directories()
+    identity.create(settings.identity)
+    with exclusive(settings.run / "up.lock"):
+        ours = _prepare(settings, console)
+        pid = _start(settings, only) if ours else None
+    seen = observing.look(settings).seen
+    try:
+        with Progress(console, State.READY) as progress:
+            if ours or not _is_settled(seen, None):
+                seen = _follow(settings, progress, lambda seen: _is_settled(seen, pid), _START_TIMEOUT_S)
+    except KeyboardInterrupt:
+        if pid is not None:
+            console.print("stopping what was started")
+            down(settings, console)
+        raise
+    if seen is None or not _is_settled(seen, None) or seen.phase is not Phase.READY:
+        raise StackError(_why(settings, seen))
+    console.print(summary(seen) + ("" if ours else ", since an earlier `make up`"), highlight=False)
+    console.print(addresses(settings.ports), highlight=False)
+    if not is_loadable():
+        console.print(NOT_LOADABLE, highlight=False)
+
+
+def down(settings: StackSettings, console: Console) -> None:
+    """Stop every component in order and return when no process of the stack is left. Data stay."""
+    found = observing.look(settings)
+    if found.seen is None or not (found.supervisor_alive or found.leftovers):
+        console.print("nothing runs")
+        return
+    if found.supervisor_alive:
+        os.kill(found.seen.supervisor.pid, signal.SIGTERM)
+        with Progress(console, State.STOPPED) as progress:
+            _follow(settings, progress, lambda seen: seen is None or not is_alive(seen.supervisor), _STOP_TIMEOUT_S)
+        kill_group(found.seen.supervisor)
+    for process in observing.look(settings).leftovers:
+        kill_group(process)
+    console.print("stopped; data are kept in " + str(settings.home / "state"), highlight=False)
+
+
+def _prepare(settings: StackSettings, console: Console) -> bool:
+    """Make room for a stack. Return whether one is to be started; False means one runs already."""
+    while True:
+        match decide(observing.look(settings), settings.ports.base, settings.replicas, settings.data_plane):
+            case Adopt():
+                return False
+            case Refuse(reason=reason):
+                raise StackError(reason)
+            case AwaitStop():
+                time.sleep(_POLL_S)
+            case CleanUp(leftovers=leftovers):
+                console.print(f"an earlier run died and left {len(leftovers)} processes: ending them")
+                for process in leftovers:
+                    kill_group(process)
+                while any(is_alive(process) for process in leftovers):
+                    time.sleep(_POLL_S)
+            case Start():
+                return True
+
+
+def _start(settings: StackSettings, only: Sequence[str]) -> int:
+    if busy := observing.taken_ports(topology.chosen(settings, only)):
+        raise StackError(explain_taken(busy, settings.ports.base, _free_base(settings)))
+    return daemon.start_detached(settings, only=only)
+
+
+def _free_base(settings: StackSettings) -> int | None:
+    try:
+        return free_base_port(range(settings.ports.base + 1000, 60_000, 1000 + BLOCK), settings.replicas.most)
+    except OSError:
+        return None
+
+
+def _follow(
+    settings: StackSettings, progress: Progress, until: Callable[[Snapshot | None], bool], timeout_s: float
+) -> Snapshot | None:
+    """Show the snapshots until one satisfies `until` or the time is up; return the last one."""
+    begin = time.monotonic()
+    while True:
+        seen = observing.look(settings).seen
+        elapsed_s = time.monotonic() - begin
+        if seen is not None:
+            progress.show(seen, elapsed_s)
+        if until(seen) or elapsed_s > timeout_s:
+            return seen
+        time.sleep(_POLL_S)
+
+
+def _is_settled(seen: Snapshot | None, pid: int | None) -> bool:
+    """Whether there is nothing more to wait for: all is ready, or the supervisor is gone."""
+    if pid is not None and daemon.has_ended(pid):
+        return True
+    if seen is None:
+        return False
+    if not is_alive(seen.supervisor):
+        return pid is None
+    return seen.phase is Phase.READY and all(status.state is State.READY for status in seen.components)
+
+
+def _why(settings: StackSettings, seen: Snapshot | None) -> str:
+    """Say why the stack is not ready, with the end of the log of each component that is to blame."""
+    if seen is None:
+        parts = ["the supervisor did not start", *last_lines(daemon.supervisor_log(settings), 20)]
+    else:
+        parts = [seen.reason or summary(seen)]
+        for status in seen.components:
+            to_blame = status.state is State.FAILED or (not seen.reason and status.state is not State.READY)
+            if to_blame:
+                parts.append(f"last lines of {settings.logs / status.name}.log:")
+                parts.extend(
+                    f"  {line[:_LINE_LENGTH]}" for line in last_lines(settings.logs / f"{status.name}.log", 12)
+                )
+    return "\n".join(parts)

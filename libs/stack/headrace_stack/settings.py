@@ -1,0 +1,129 @@
+"""Where a stack lives and how it is started: HEADRACE_* variables."""
+
+import enum
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import find_libpython
+
+from headrace_stack import replicas
+from headrace_stack.ports import BASE_PORT_SETTING, Ports
+from headrace_stack.replicas import ONE_OF_EACH, Replicas
+
+STATE_DIRECTORY_SETTING = "HEADRACE_STATE_DIR"
+DEFAULT_BASE_PORT = 8080
+DATA_PLANE_SETTING = "HEADRACE_DATA_PLANE"
+
+
+class DataPlane(enum.StrEnum):
+    """Where predictions are answered: in the front door's own process, or by services of their own behind it.
+
+    A service is an Envoy with only the data plane in it, or (GRPC) plain grpc.aio and uvicorn.
+    """
+
+    FRONT_DOOR = "front-door"
+    SERVICE = "service"
+    GRPC = "grpc"
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """One stack: the checkout it runs, the directory that holds everything it writes, its ports, how many of each.
+
+    `durable` is off only in tests: PostgreSQL then skips fsync.
+    """
+
+    checkout: Path
+    home: Path
+    ports: Ports
+    durable: bool = True
+    replicas: Replicas = ONE_OF_EACH
+    data_plane: DataPlane = DataPlane.FRONT_DOOR
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def identity(self) -> Path:
+        return self.home / "identity"
+
+    @property
+    def snapshot(self) -> Path:
+        return self.run / "status.json"
+
+    def state(self, name: str) -> Path:
+        """The data directory of one component."""
+        return self.home / "state" / name
+
+    def create_directories(self) -> None:
+        """Make the directories, readable by their owner only."""
+        for directory in (self.home, self.logs, self.run, self.identity, self.home / "state"):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.chmod(0o700)
+
+
+def checkout_of_this_file() -> Path:
+    """The checkout that this package was installed from (it is always installed editable)."""
+    return Path(__file__).resolve().parents[3]
+
+
+def read(environment: Mapping[str, str] = os.environ) -> StackSettings:
+    """Read the settings. Raises SettingsError naming the variable."""
+    checkout = checkout_of_this_file()
+    raw = environment.get(BASE_PORT_SETTING) or str(DEFAULT_BASE_PORT)
+    if not raw.isdecimal():
+        raise SettingsError(f"{BASE_PORT_SETTING}={raw!r} is not a port number")
+    try:
+        ports = Ports(int(raw))
+        counts = replicas.read(environment)
+        ports.of_replica(counts.most - 1)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    home = Path(environment.get(STATE_DIRECTORY_SETTING, checkout / ".headrace")).absolute()
+    return StackSettings(
+        checkout=checkout, home=home, ports=ports, replicas=counts, data_plane=_data_plane(environment)
+    )
+
+
+NOT_LOADABLE = (
+    "this Python has no shared libpython that Envoy could load, so predictions are answered by a slower service on "
+    "grpc.aio: use a Python that has one (Debian: libpython3.11)"
+)
+
+
+def is_loadable() -> bool:
+    """Whether Envoy can load this Python: only where it is a shared library."""
+    found = (Path(path) for path in find_libpython.candidate_paths())
+    return any(path.name.startswith("libpython") and path.exists() for path in found)
+
+
+def default_data_plane() -> DataPlane:
+    """Where predictions are answered unless somebody says."""
+    return DataPlane.FRONT_DOOR if is_loadable() else DataPlane.GRPC
+
+
+def _data_plane(environment: Mapping[str, str]) -> DataPlane:
+    raw = environment.get(DATA_PLANE_SETTING)
+    if not raw:
+        return default_data_plane()
+    try:
+        chosen = DataPlane(raw)
+    except ValueError:
+        known = " or ".join(one.value for one in DataPlane)
+        raise SettingsError(f"{DATA_PLANE_SETTING}={raw!r} must be {known}") from None
+    if is_loadable() or chosen is DataPlane.GRPC:
+        return chosen
+    if chosen is DataPlane.FRONT_DOOR:
+        raise SettingsError(f"{DATA_PLANE_SETTING}={raw}: {NOT_LOADABLE}")
+    return DataPlane.GRPC

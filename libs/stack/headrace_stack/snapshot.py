@@ -1,0 +1,105 @@
+"""What the supervisor tells the world about itself: one JSON file, replaced as a whole at each change."""
+
+import enum
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace_stack.replicas import ONE_OF_EACH, Replicas
+from headrace_stack.settings import DataPlane
+
+
+class Phase(enum.StrEnum):
+    """Where the whole stack is in its life."""
+
+    STARTING = "STARTING"
+    READY = "READY"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+
+
+class State(enum.StrEnum):
+    """Where one component is in its life."""
+
+    WAITING = "WAITING"
+    STARTING = "STARTING"
+    READY = "READY"
+    RESTARTING = "RESTARTING"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A process that cannot be mistaken for a later one with the same number: `started` is seconds since the epoch."""
+
+    pid: int
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """`ready_after_s` is the time from the first attempt to the first readiness; None means not ready yet."""
+
+    name: str
+    state: State
+    ports: tuple[int, ...]
+    process: ProcessId | None = None
+    restarts: int = 0
+    ready_after_s: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The stack at one moment. `reason` says why it failed."""
+
+    supervisor: ProcessId
+    base_port: int
+    phase: Phase
+    components: tuple[ComponentStatus, ...]
+    reason: str = ""
+    replicas: Replicas = ONE_OF_EACH
+    data_plane: DataPlane = DataPlane.FRONT_DOOR
+
+
+def write(path: Path, snapshot: Snapshot) -> None:
+    """Replace the file; a reader sees the old or the new snapshot, never a part."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(snapshot), indent=1))
+    os.replace(partial, path)
+
+
+def read(path: Path) -> Snapshot | None:
+    """Return the last snapshot, or None when there is none or it cannot be read."""
+    try:
+        raw = json.loads(path.read_text())
+        return Snapshot(
+            supervisor=ProcessId(**raw["supervisor"]),
+            base_port=raw["base_port"],
+            phase=Phase(raw["phase"]),
+            components=tuple(_component(item) for item in raw["components"]),
+            reason=raw["reason"],
+            replicas=Replicas(**raw.get("replicas", {})),
+            data_plane=DataPlane(raw.get("data_plane", DataPlane.FRONT_DOOR)),
+        )
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _component(raw: Mapping[str, Any]) -> ComponentStatus:
+    process = raw["process"]
+    return ComponentStatus(
+        name=raw["name"],
+        state=State(raw["state"]),
+        ports=tuple(raw["ports"]),
+        process=None if process is None else ProcessId(**process),
+        restarts=raw["restarts"],
+        ready_after_s=raw["ready_after_s"],
+        detail=raw["detail"],
+    )

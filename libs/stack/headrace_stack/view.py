@@ -1,0 +1,92 @@
+"""How a stack looks on a terminal, from its snapshot."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from headrace_stack.ports import Ports
+from headrace_stack.snapshot import Phase, Snapshot, State
+
+_STYLE = {State.READY: "green", State.FAILED: "bold red", State.RESTARTING: "yellow", State.STARTING: "cyan"}
+
+
+def table(seen: Snapshot, elapsed_s: float | None = None, missing: Mapping[str, str | None] | None = None) -> Table:
+    """One line per component. `missing` is the answer of each health check just now, None for healthy."""
+    clock = "" if elapsed_s is None else f" {elapsed_s:.1f} s"
+    rows = Table(title=f"{seen.phase.lower()}{clock}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("component", "state", "ports", "pid", "ready after", "restarts", ""):
+        rows.add_column(heading)
+    for status in seen.components:
+        state, detail = status.state, status.detail
+        unhealthy = (missing or {}).get(status.name)
+        if unhealthy is not None and state is State.READY:
+            state, detail = State.FAILED, f"does not answer: {unhealthy}"
+        rows.add_row(
+            status.name,
+            Text(state.lower(), style=_STYLE.get(state, "")),
+            ranges(status.ports),
+            "" if status.process is None else str(status.process.pid),
+            "" if status.ready_after_s is None else f"{status.ready_after_s:.1f} s",
+            str(status.restarts or ""),
+            Text(detail[:100], style="dim"),
+        )
+    return rows
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Write port numbers briefly: `8102-8109` for neighbours."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+class Progress:
+    """Shows a stack starting or stopping: a live table on a terminal, one line per event elsewhere."""
+
+    def __init__(self, console: Console, finished: State) -> None:
+        self._console = console
+        self._finished = finished
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        self._told: set[str] = set()
+
+    def __enter__(self) -> "Progress":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, seen: Snapshot, elapsed_s: float) -> None:
+        if self._live is not None:
+            self._live.update(table(seen, elapsed_s))
+            return
+        for status in seen.components:
+            if status.state is self._finished and status.name not in self._told:
+                self._told.add(status.name)
+                self._console.print(f"{elapsed_s:6.1f} s  {status.name} {status.state.lower()}", highlight=False)
+
+
+def addresses(ports: Ports) -> str:
+    """Where to call the stack, to be printed under a stack that is ready."""
+    port = ports.front_door.address
+    return (
+        f"front door  http://{port}  gRPC, REST and gRPC-Web\n"
+        f"token       .venv/bin/headrace token\n"
+        f"stop        make down"
+    )
+
+
+def summary(seen: Snapshot) -> str:
+    ready = sum(status.state is State.READY for status in seen.components)
+    if seen.phase is Phase.READY and ready == len(seen.components):
+        return f"all {ready} components are ready"
+    return f"{ready} of {len(seen.components)} components are ready"
