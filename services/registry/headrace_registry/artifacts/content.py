@@ -1,0 +1,174 @@
+"""Whether bytes are what their type says: an allow-list by content."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+from headrace_servicekit.errors import InvalidArgument, Unavailable
+from pydantic import TypeAdapter
+
+from headrace_registry.artifacts import onnx_check
+from headrace_registry.artifacts.onnx_check import RefusedError
+from headrace_registry.models import ArtifactType, ModelFile
+from headrace_registry.names import invalid
+
+log = structlog.get_logger()
+
+MAX_JSON_BYTES = 4 * 1024 * 1024
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+
+# Address space. The parser's libraries take 160 MB of it, a file of 288 MB brought it to 725 MB.
+CHECK_MEMORY_BYTES = 1024 * 1024 * 1024
+CHECK_MEMORY_PER_BYTE = 3
+
+_PARQUET_MAGIC = b"PAR1"
+# What people upload by mistake, or worse: formats that run code when they are read.
+_FAMILIAR = {
+    b"\x80\x02": "a Python pickle",
+    b"\x80\x03": "a Python pickle",
+    b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle",
+    b"PK\x03\x04": "a ZIP archive (PyTorch and Keras save these)",
+    b"\x89HDF": "an HDF5 file (Keras saves these)",
+    b"\x1f\x8b": "a gzip archive",
+}
+
+OnnxReader = Callable[[Path, int], Awaitable[ModelFile]]
+"""From a file and its size to what it declares. Raises RefusedError."""
+
+
+class Inspection:
+    """Looks into files. read_onnx: by default in a process of its own, `OnnxProcess`."""
+
+    def __init__(self, read_onnx: OnnxReader) -> None:
+        self._read_onnx = read_onnx
+
+    async def look_into(self, kind: ArtifactType, file: Path, size_bytes: int) -> ModelFile | None:
+        """Return what a model file declares, None for other types.
+
+        Raises InvalidArgument, reason ARTIFACT_TYPE_REFUSED, when the bytes are not what the type says.
+        """
+        try:
+            if size_bytes == 0:
+                raise RefusedError("is empty")
+            if kind is ArtifactType.ONNX:
+                await asyncio.to_thread(_refuse_familiar, file)
+                return await self._read_onnx(file, size_bytes)
+            await asyncio.to_thread(_check_parquet if kind is ArtifactType.PARQUET else _check_json, file, size_bytes)
+            return None
+        except RefusedError as error:
+            raise type_refused(f"the file {error}") from None
+
+
+def type_refused(description: str) -> InvalidArgument:
+    """Return the error for bytes that are not taken."""
+    return invalid("chunk", description, reason="ARTIFACT_TYPE_REFUSED")
+
+
+class OnnxProcess:
+    """Reads ONNX files in child processes with limits, few at a time."""
+
+    def __init__(self, *, timeout_s: float, at_once: int = 2) -> None:
+        self._timeout_s = timeout_s
+        self._turns = asyncio.Semaphore(at_once)
+
+    async def __call__(self, file: Path, size_bytes: int) -> ModelFile:
+        """Return what a file declares. Raises RefusedError, also when the parser dies of the file."""
+        memory = CHECK_MEMORY_BYTES + CHECK_MEMORY_PER_BYTE * size_bytes
+        arguments = ("-m", onnx_check.__name__, str(file), str(memory), str(int(self._timeout_s) + 1))
+        async with self._turns:
+            code, output = await self._run(*arguments)
+        if code != 0 or not output:
+            log.warning("model check died", code=code)
+            raise RefusedError("could not be read as an ONNX model: the parser stopped")
+        answer = json.loads(output)
+        if "refused" in answer:
+            raise RefusedError(answer["refused"])
+        return _MODEL_FILE.validate_python(answer["file"])
+
+    async def _run(self, *arguments: str) -> tuple[int, bytes]:
+        try:
+            process = _start(arguments)
+        except OSError as error:
+            raise Unavailable(
+                "model files cannot be looked into now", reason="CHECK_UNAVAILABLE", retry_after_s=1.0
+            ) from error
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                output = await asyncio.to_thread(process.stdout.read, MAX_ANSWER_BYTES + 1)
+                if len(output) > MAX_ANSWER_BYTES:
+                    raise RefusedError("declares too much")
+                return await asyncio.to_thread(process.wait), output
+        except TimeoutError:
+            raise RefusedError(f"could not be read as an ONNX model within {self._timeout_s:g} s") from None
+        finally:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            process.stdout.close()
+
+
+def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a check, which takes a millisecond. Raises OSError.
+
+    Not by the event loop: uvloop forks, gRPC's fork handlers then start threads in the child, and at times these crash
+    it before it has become the check. A good file would be refused for that.
+    """
+    return subprocess.Popen(
+        (sys.executable, "-I", *arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        # No secrets of ours, and one thread: each takes address space, which is limited.
+        env={"PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    )
+
+
+_MODEL_FILE = TypeAdapter(ModelFile)
+
+
+def _refuse_familiar(file: Path) -> None:
+    with file.open("rb") as opened:
+        head = opened.read(4)
+    for magic, what in _FAMILIAR.items():
+        if head.startswith(magic):
+            raise RefusedError(f"is {what}, not an ONNX model: export the model to ONNX")
+
+
+def _check_parquet(file: Path, size_bytes: int) -> None:
+    """A Parquet file begins and ends with its magic; before the last one is the length of its footer."""
+    if size_bytes < 3 * len(_PARQUET_MAGIC):
+        raise RefusedError("is too short to be Parquet")
+    with file.open("rb") as opened:
+        head = opened.read(len(_PARQUET_MAGIC))
+        opened.seek(-8, os.SEEK_END)
+        footer_bytes, tail = int.from_bytes(opened.read(4), "little"), opened.read(4)
+    if head != _PARQUET_MAGIC or tail != _PARQUET_MAGIC:
+        raise RefusedError("is not Parquet: it does not begin and end with PAR1")
+    if not 0 < footer_bytes <= size_bytes - 3 * len(_PARQUET_MAGIC):
+        raise RefusedError("is not Parquet: its footer does not fit into it")
+
+
+def _check_json(file: Path, size_bytes: int) -> None:
+    if size_bytes > MAX_JSON_BYTES:
+        raise RefusedError(f"is {size_bytes} bytes of JSON; at most {MAX_JSON_BYTES}")
+
+    def refuse_constant(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        json.loads(file.read_bytes().decode("utf-8"), parse_constant=refuse_constant)
+    except UnicodeDecodeError:
+        raise RefusedError("is not JSON: its bytes are not UTF-8") from None
+    except ValueError as error:
+        raise RefusedError(f"is not JSON: {error}") from None
+    except RecursionError:
+        raise RefusedError("is JSON that is nested too deeply") from None

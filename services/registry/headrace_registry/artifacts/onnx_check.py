@@ -1,0 +1,174 @@
+"""Reading what an ONNX file declares. Run as a program, it does so in a process with limits of its own:
+
+python -m headrace_registry.artifacts.onnx_check FILE MAX_MEMORY_BYTES MAX_CPU_S
+
+It prints one JSON object: {"file": …} with inputs and outputs, or {"refused": "why"}. Parsing what strangers upload may
+use up memory, hang or crash; here it takes nobody with it. Nothing of the model is executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from headrace_registry.models import ModelFile, ModelPort
+
+if TYPE_CHECKING:
+    import onnx
+
+MAX_PORTS = 256
+# The limit of a protobuf message.
+MAX_BYTES = 2**31 - 1
+
+# ONNX element types by number → datatypes of the Open Inference Protocol. The others (complex, 4 and 8 bit floats) have
+# none.
+_DATATYPES = {
+    1: "FP32",
+    2: "UINT8",
+    3: "INT8",
+    4: "UINT16",
+    5: "INT16",
+    6: "INT32",
+    7: "INT64",
+    8: "BYTES",
+    9: "BOOL",
+    10: "FP16",
+    11: "FP64",
+    12: "UINT32",
+    13: "UINT64",
+    16: "BF16",
+}
+
+
+class RefusedError(Exception):
+    """The file is not an ONNX model that can be served; the message says why."""
+
+
+def read(path: str) -> ModelFile:
+    """Return what an ONNX file declares. Raises RefusedError."""
+    # Here, not above: the service itself never loads the parser.
+    import onnx.checker
+
+    if os.stat(path).st_size > MAX_BYTES:
+        raise RefusedError("is larger than one ONNX file can be, 2 GiB")
+    with open(path, "rb") as opened:
+        content = opened.read()
+    file = _declared(content)
+    try:
+        # From the same bytes, and with the model that was read above gone: large weights are in memory twice, no more.
+        onnx.checker.check_model(content)
+    except onnx.checker.ValidationError as error:
+        raise RefusedError(f"is not a valid ONNX model: {_first_line(error)}") from None
+    return file
+
+
+def _declared(content: bytes) -> ModelFile:
+    """Return inputs and outputs of a file, which need not be valid otherwise."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_from_string(content)
+    except DecodeError:
+        raise RefusedError("is not an ONNX model: its bytes are not a ModelProto") from None
+    if not model.graph.node:
+        raise RefusedError("is not an ONNX model: it has no graph")
+    _refuse_external_data(model)
+    _refuse_many(model)
+    defaults = {tensor.name for tensor in model.graph.initializer}
+    # Before IR version 4 every weight was also an input; such inputs have a default.
+    inputs = tuple(_port(value, required=value.name not in defaults) for value in model.graph.input)
+    if model.ir_version < 4:
+        inputs = tuple(port for port in inputs if port.required)
+    return ModelFile(inputs, tuple(_port(value, required=True) for value in model.graph.output))
+
+
+def _refuse_many(model: onnx.ModelProto) -> None:
+    if model.ir_version < 4:
+        return
+    for side, ports in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+        if len(ports) > MAX_PORTS:
+            raise RefusedError(f"has {len(ports)} {side}; at most {MAX_PORTS} can be served")
+
+
+def _refuse_external_data(model: onnx.ModelProto) -> None:
+    graphs = [model.graph]
+    nodes = [node for function in model.functions for node in function.node]
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            _check_tensors(graph.initializer)
+            _check_tensors(part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
+            nodes += graph.node
+        for node in nodes:
+            for attribute in node.attribute:
+                _check_tensors((attribute.t, *attribute.tensors))
+                sparse_tensors = (attribute.sparse_tensor, *attribute.sparse_tensors)
+                _check_tensors(part for sparse in sparse_tensors for part in (sparse.values, sparse.indices))
+                graphs += (attribute.g,) if attribute.HasField("g") else ()
+                graphs += attribute.graphs
+        nodes = []
+
+
+def _check_tensors(tensors: Iterable[onnx.TensorProto]) -> None:
+    for tensor in tensors:
+        if tensor.data_location == tensor.EXTERNAL or tensor.external_data:
+            raise RefusedError(
+                f"keeps the data of '{tensor.name[:100]}' in another file: save the model as one file, "
+                "onnx.save(model, path, save_as_external_data=False)"
+            )
+
+
+def _port(value: onnx.ValueInfoProto, *, required: bool) -> ModelPort:
+    kind = value.type.WhichOneof("value") or "no type"
+    if kind != "tensor_type":
+        declared = f"a {kind.removesuffix('_type').replace('_', ' ')}"
+        remedy = " (scikit-learn: convert with zipmap=False)" if kind in ("sequence_type", "map_type") else ""
+        return ModelPort(value.name, "", declared + remedy, None, required)
+    tensor = value.type.tensor_type
+    datatype = _DATATYPES.get(tensor.elem_type, "")
+    shape = tuple(_sizes(tensor.shape)) if tensor.HasField("shape") else None
+    return ModelPort(value.name, datatype, f"a tensor of element type {tensor.elem_type}", shape, required)
+
+
+def _sizes(shape: onnx.TensorShapeProto) -> Iterator[int | None]:
+    for dimension in shape.dim:
+        # Some exporters write 0 or -1 for "any".
+        yield dimension.dim_value if dimension.WhichOneof("value") == "dim_value" and dimension.dim_value > 0 else None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or ["no reason given"]
+    return lines[0][:300]
+
+
+def _limit(max_memory_bytes: int, max_cpu_s: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (max_cpu_s, max_cpu_s))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(10)
+
+
+def main() -> None:
+    """Check the file named by the arguments; the answer goes to stdout."""
+    path, max_memory_bytes, max_cpu_s = sys.argv[1:]
+    _limit(int(max_memory_bytes), int(max_cpu_s))
+    try:
+        answer: dict[str, object] = {"file": asdict(read(path))}
+    except RefusedError as error:
+        answer = {"refused": str(error)}
+    except MemoryError:
+        answer = {"refused": "needs too much memory to be looked into"}
+    except RecursionError:
+        answer = {"refused": "is nested too deeply"}
+    sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

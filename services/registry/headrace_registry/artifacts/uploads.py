@@ -1,0 +1,192 @@
+"""Receiving a file: stream → temporary file and SHA-256 → a look into it → S3 → a record that it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import DeadlineExceeded, OutOfRange, ResourceExhausted, Unavailable
+from headrace_servicekit.identity import identity
+
+from headrace_registry.artifacts.blobs import Blobs
+from headrace_registry.artifacts.content import Inspection
+from headrace_registry.models import ArtifactType, Blob, Upload
+from headrace_registry.names import invalid
+from headrace_registry.storage.store import Store
+
+MAX_CHUNK_BYTES = 1024 * 1024
+# Longer than any upload may last.
+ABANDONED_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the sender says of a file. sha256: empty, and size_bytes: 0, when it does not say."""
+
+    type: ArtifactType
+    sha256: str = ""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """max_bytes: of one file. max_uploads: at once in this process. idle_s: longest wait for the next chunk.
+
+    directory: for the temporary files; None is the system's.
+    """
+
+    max_bytes: int
+    max_uploads: int
+    idle_s: float
+    directory: Path | None = None
+
+
+class Uploads:
+    """Uploads into a store of blobs, recorded in the registry's store."""
+
+    def __init__(self, store: Store, blobs: Blobs, inspection: Inspection, limits: UploadLimits, clock: Clock) -> None:
+        self._store, self._blobs, self._inspection = store, blobs, inspection
+        self._limits, self._clock = limits, clock
+        # One at a time per content: the second of two equal uploads finds what the first has stored.
+        self._keeping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.active = 0
+
+    async def receive(self, header: Header, chunks: AsyncIterator[bytes]) -> Blob:
+        """Store the file that `chunks` make up and return what it is; whole or not at all.
+
+        Raises InvalidArgument (ARTIFACT_TYPE_REFUSED, DIGEST_MISMATCH, SIZE_MISMATCH), OutOfRange
+        (ARTIFACT_TOO_LARGE), ResourceExhausted (TOO_MANY_UPLOADS), DeadlineExceeded (UPLOAD_IDLE), Unavailable.
+        """
+        self.check_size(header.size_bytes)
+        if header.sha256 and (known := await self.known(header)) is not None:
+            return known
+        # Without a name on disk: whatever becomes of this process, nothing stays behind.
+        with self._turn(), _room(), tempfile.TemporaryFile(dir=self._limits.directory) as file:
+            sha256, size_bytes = await self._write(chunks, file)
+            _check_told(header, sha256, size_bytes)
+            path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+            async with (
+                self._keeping.setdefault(sha256, asyncio.Lock()),
+                self._under_way(header.type, sha256, size_bytes),
+            ):
+                return await self._keep(header.type, sha256, size_bytes, path)
+
+    def check_size(self, size_bytes: int) -> None:
+        """Raise OutOfRange, reason ARTIFACT_TOO_LARGE, for files that are not taken."""
+        if size_bytes > self._limits.max_bytes:
+            raise self._too_large(size_bytes)
+
+    async def known(self, header: Header) -> Blob | None:
+        """Return what a header names by its SHA-256 if it is stored, and keep it for a while."""
+        blob = await self._known(header.sha256, header.type)
+        return blob if blob is not None and header.size_bytes in (0, blob.size_bytes) else None
+
+    @asynccontextmanager
+    async def _under_way(self, kind: ArtifactType, sha256: str, size_bytes: int) -> AsyncIterator[None]:
+        """Record that these bytes are on their way, so that nobody removes them meanwhile."""
+        now = self._clock.now()
+        upload = Upload(uuid4(), sha256, kind, size_bytes, identity().client, False, now, now + ABANDONED_AFTER)
+        await self._store.open_upload(upload)
+        try:
+            yield
+        finally:
+            with suppress(Unavailable):  # it expires
+                await self._store.close_upload(upload.id)
+
+    async def _keep(self, kind: ArtifactType, sha256: str, size_bytes: int, file: Path) -> Blob:
+        known = await self._known(sha256, kind)
+        if known is not None:
+            return known
+        model_file = await self._inspection.look_into(kind, file, size_bytes)
+        blob = Blob(sha256, kind, size_bytes, model_file)
+        # In this order a crash leaves at most bytes that nothing names.
+        await self._blobs.put(sha256, file, size_bytes)
+        await self._store.put_blob(blob, self._clock.now())
+        return blob
+
+    async def _known(self, sha256: str, kind: ArtifactType) -> Blob | None:
+        """Return a blob that is recorded and whose bytes are there: what S3 lost is mended by uploading it again."""
+        blob = await self._store.touch_blob(sha256, kind, self._clock.now())
+        return blob if blob is not None and await self._blobs.size(sha256) == blob.size_bytes else None
+
+    async def _write(self, chunks: AsyncIterator[bytes], file: BinaryIO) -> tuple[str, int]:
+        """Write all chunks; return SHA-256 and size of what was written."""
+        digest, size_bytes = hashlib.sha256(), 0
+
+        def append(chunk: bytes) -> None:
+            digest.update(chunk)
+            file.write(chunk)
+
+        while (chunk := await self._next(chunks)) is not None:
+            if len(chunk) > MAX_CHUNK_BYTES:
+                raise invalid("chunk", f"{len(chunk)} bytes in one message; at most {MAX_CHUNK_BYTES}")
+            size_bytes += len(chunk)
+            if size_bytes > self._limits.max_bytes:
+                raise self._too_large(size_bytes)
+            await asyncio.to_thread(append, chunk)
+        await asyncio.to_thread(file.flush)
+        return digest.hexdigest(), size_bytes
+
+    async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+        try:
+            async with asyncio.timeout(self._limits.idle_s):
+                return await anext(chunks, None)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"nothing was sent for {self._limits.idle_s:g} s: the upload was given up", reason="UPLOAD_IDLE"
+            ) from None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self.active >= self._limits.max_uploads:
+            raise ResourceExhausted(
+                f"{self._limits.max_uploads} uploads are in progress: try again",
+                reason="TOO_MANY_UPLOADS",
+                retry_after_s=2.0,
+            )
+        self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
+
+    def _too_large(self, size_bytes: int) -> OutOfRange:
+        return OutOfRange(
+            f"{size_bytes} bytes; files of at most {self._limits.max_bytes} bytes are taken",
+            reason="ARTIFACT_TOO_LARGE",
+            metadata={"max_bytes": str(self._limits.max_bytes)},
+        )
+
+
+def _check_told(header: Header, sha256: str, size_bytes: int) -> None:
+    if header.size_bytes not in (0, size_bytes):
+        raise invalid(
+            "header.size_bytes", f"is {header.size_bytes}; {size_bytes} bytes arrived", reason="SIZE_MISMATCH"
+        )
+    if header.sha256 not in ("", sha256):
+        raise invalid("header.sha256", f"is {header.sha256}; what arrived has {sha256}", reason="DIGEST_MISMATCH")
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Turn a full disk into Unavailable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Unavailable(
+            "the registry has no room for uploads now", reason="UPLOAD_ROOM_EXHAUSTED", retry_after_s=30.0
+        ) from error

@@ -1,0 +1,147 @@
+"""Reading what is registered, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.identity import model_not_found
+
+from headrace_registry import tokens
+from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
+from headrace_registry.names import invalid
+from headrace_registry.past import Past, past
+from headrace_registry.storage.store import Store
+from headrace_registry.writes import version_not_found
+
+T = TypeVar("T")
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """size: 0 means the default. token: from the page before, empty for the first."""
+
+    size: int = 0
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items and, for each, the token that continues after it: a caller may keep fewer than it was given.
+
+    more: whether anything comes after the last item.
+    """
+
+    items: tuple[T, ...]
+    tokens: tuple[str, ...]
+    more: bool
+
+
+class Catalog:
+    """Reads over a store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def model(self, name: str) -> Model:
+        """Return a model. Raises NotFound."""
+        model = await self._store.model(name)
+        if model is None:
+            raise model_not_found(name)
+        return model
+
+    async def version(self, ref: VersionRef) -> Version:
+        """Return a version. Raises NotFound for the model or the version."""
+        version = await self._store.version(ref)
+        if version is None:
+            await self.model(ref.model)
+            raise version_not_found(ref)
+        return version
+
+    async def models(self, request: PageRequest, sees: Callable[[str], bool]) -> Page[Model]:
+        """Return a page, by name, of the models whose names `sees` accepts."""
+        query, size = ["models"], page_size(request)
+        cursor = tokens.page_cursor(request.token, query, [str], "page_token")
+        after = "" if cursor is None else cursor[0]
+        found: list[Model] = []
+        while len(found) <= size:
+            models = await self._store.models(after=after, limit=MAX_PAGE_SIZE)
+            found += [model for model in models if sees(model.name)]
+            if len(models) < MAX_PAGE_SIZE:
+                break
+            after = models[-1].name
+        return _page(found, size, lambda model: tokens.page_token(query, [model.name]))
+
+    async def versions(self, model: str, stage: Stage | None, request: PageRequest) -> Page[Version]:
+        """Return a page of a model's versions, newest first. Raises NotFound."""
+        query, size = ["versions", model, stage or ""], page_size(request)
+        cursor = tokens.page_cursor(request.token, query, [int], "page_token")
+        before = None if cursor is None else cursor[0]
+        found = await self._store.versions(model, before=before, limit=size + 1, stage=stage)
+        if not found:
+            await self.model(model)
+        return _page(found, size, lambda version: tokens.page_token(query, [version.epoch]))
+
+    async def events(self, model: str, request: PageRequest) -> Page[Event]:
+        """Return a page of a model's history, newest first. Raises NotFound."""
+        query, size = ["events", model], page_size(request)
+        cursor = tokens.page_cursor(request.token, query, [int, int], "page_token")
+        before = None if cursor is None or cursor[1] > _MAX_ORDINAL else (cursor[0], cursor[1])
+        found = await self._store.events(model, before=before, limit=size + 1)
+        if not found:
+            await self.model(model)
+        return _page(found, size, lambda event: tokens.page_token(query, [event.epoch, event.ordinal]))
+
+    async def holds(self, model: str, request: PageRequest) -> Page[Hold]:
+        """Return a page of the holds on a model's versions that have not expired. Raises NotFound."""
+        query, size = ["holds", model], page_size(request)
+        cursor = tokens.page_cursor(request.token, query, [str, str], "page_token")
+        after = ("", "") if cursor is None else (cursor[0], cursor[1])
+        found = await self._store.holds(model, self._clock.now(), after=after, limit=size + 1)
+        if not found:
+            await self.model(model)
+        return _page(found, size, lambda hold: tokens.page_token(query, [hold.ref.version, hold.holder]))
+
+    async def measurements(self, ref: VersionRef, request: PageRequest) -> Page[Measurement]:
+        """Return a page of what was measured on a version, newest first. Raises NotFound."""
+        query, size = ["measurements", ref.model, ref.version], page_size(request)
+        cursor = tokens.page_cursor(request.token, query, [int], "page_token")
+        before = None if cursor is None else cursor[0]
+        found = await self._store.measurements(ref, before=before, limit=size + 1)
+        if not found:
+            await self.version(ref)
+        return _page(found, size, lambda measurement: tokens.page_token(query, [measurement.number]))
+
+    async def as_of(self, model: str, time: datetime) -> Past:
+        """Return what stood at a past time. Raises InvalidArgument for the future, NotFound."""
+        if time > self._clock.now():
+            raise invalid("time", f"{time:%Y-%m-%d %H:%M:%S} UTC has not passed yet")
+        # Who holds the model's lock may be about to write a change with a time before `time`: the answer has to have
+        # it. Whoever locks later takes a later time.
+        async with self._store.transaction() as transaction:
+            await transaction.lock_model(model)
+        found = past(await self._store.last_words(model, time))
+        if found is None:
+            raise model_not_found(model)
+        return found
+
+
+_MAX_ORDINAL = 2**31 - 1
+
+
+def page_size(request: PageRequest) -> int:
+    """Return how many items to return at most; more than the maximum means the maximum. Raises InvalidArgument."""
+    if request.size < 0:
+        raise invalid("page_size", f"{request.size} is negative; 0 means {DEFAULT_PAGE_SIZE}")
+    return min(request.size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+
+
+def _page(found: list[T], size: int, token_of: Callable[[T], str]) -> Page[T]:
+    items = tuple(found[:size])
+    return Page(items, tuple(token_of(item) for item in items), more=len(found) > size)

@@ -1,0 +1,236 @@
+"""The serving contract: its rules, its hashes, and whether a model file keeps it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from headrace_servicekit.errors import FieldViolation
+
+from headrace_registry.models import Artifact, Contract, ModelFile, ModelPort, Task, TensorSpec, VersionRef
+
+FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
+INTEGERS = frozenset({"UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"})
+DATATYPES = FLOATS | INTEGERS | {"BOOL", "BYTES"}
+
+MAX_TENSORS = 64
+MAX_DIMENSIONS = 8
+MAX_DIMENSION = 2**31 - 1
+MAX_NAMES = 100_000
+MAX_NAME_CHARS = 256
+
+ANY = -1
+
+
+def signature_hash(contract: Contract) -> str:
+    """Return SHA-256 over names, datatypes and shapes, whatever the order of the tensors."""
+    return _sha256([_signature(contract.inputs), _signature(contract.outputs)])
+
+
+def digest(ref: VersionRef, contract: Contract, artifacts: Iterable[Artifact]) -> str:
+    """Return the identity of what is served: SHA-256 over name, contract and artifacts."""
+    files = sorted((artifact.name, artifact.type.value, artifact.sha256) for artifact in artifacts)
+    return _sha256([ref.model, ref.version, asdict(contract), files])
+
+
+def violations(contract: Contract, field: str) -> list[FieldViolation]:
+    """Return what is wrong with a contract in itself, fields named below `field`."""
+    found = []
+    for side, specs in (("inputs", contract.inputs), ("outputs", contract.outputs)):
+        place = f"{field}.{side}"
+        if not specs:
+            found.append(FieldViolation(place, "is empty"))
+        elif len(specs) > MAX_TENSORS:
+            found.append(FieldViolation(place, f"{len(specs)} tensors; at most {MAX_TENSORS}"))
+        for index, spec in enumerate(specs[:MAX_TENSORS]):
+            found += _spec_violations(spec, f"{place}[{index}]")
+            if spec.name in {earlier.name for earlier in specs[:index]}:
+                found.append(FieldViolation(f"{place}[{index}].name", f"'{spec.name}' appears twice"))
+    if contract.inputs and all(spec.optional for spec in contract.inputs):
+        found.append(FieldViolation(f"{field}.inputs", "all inputs are optional: one must say how many rows there are"))
+    for index, spec in enumerate(contract.outputs[:MAX_TENSORS]):
+        if spec.optional:
+            found.append(FieldViolation(f"{field}.outputs[{index}].optional", "only inputs can be optional"))
+    found += _prediction_violations(contract, field)
+    return found
+
+
+def mismatches(contract: Contract, file: ModelFile, field: str) -> list[FieldViolation]:
+    """Return where a model file does not keep a contract, fields named below `field`.
+
+    Every input that the file needs must be in the contract; outputs of the file may be left out of it.
+    """
+    found = []
+    for side, specs, ports in (("inputs", contract.inputs, file.inputs), ("outputs", contract.outputs, file.outputs)):
+        by_name = {port.name: port for port in ports}
+        for index, spec in enumerate(specs):
+            place, port = f"{field}.{side}[{index}]", by_name.get(spec.name)
+            if port is None:
+                known = ", ".join(sorted(by_name)) or "none"
+                found.append(FieldViolation(f"{place}.name", f"the model has no '{spec.name}'; it has: {known}"))
+            else:
+                found += _port_mismatches(spec, port, place)
+    declared = {spec.name for spec in contract.inputs}
+    for port in file.inputs:
+        if port.required and port.name not in declared:
+            found.append(
+                FieldViolation(f"{field}.inputs", f"the model needs '{port.name}', which the contract leaves out")
+            )
+    return found
+
+
+def of_file(file: ModelFile) -> Contract:
+    """Return the contract that a model file states by itself; what cannot be served shows up as a mismatch."""
+    return Contract(
+        inputs=tuple(_spec_of(port) for port in file.inputs), outputs=tuple(_spec_of(port) for port in file.outputs)
+    )
+
+
+def gaps(file: ModelFile, field: str) -> list[FieldViolation]:
+    """Return what a model file does not say of itself, so that only a person can state the contract."""
+    return [
+        FieldViolation(f"{field}.{side}", f"the model does not tell the shape of '{port.name}': state the contract")
+        for side, ports in (("inputs", file.inputs), ("outputs", file.outputs))
+        for port in ports
+        if port.shape is None and port.datatype
+    ]
+
+
+def _spec_of(port: ModelPort) -> TensorSpec:
+    row = () if port.shape is None else tuple(ANY if size is None else size for size in port.shape[1:])
+    return TensorSpec(port.name, port.datatype or "BYTES", row, optional=not port.required)
+
+
+def _port_mismatches(spec: TensorSpec, port: ModelPort, place: str) -> list[FieldViolation]:
+    found = []
+    if not port.datatype:
+        found.append(FieldViolation(f"{place}.datatype", f"the model has {port.declared}, which cannot be served"))
+    elif spec.datatype != port.datatype:
+        found.append(FieldViolation(f"{place}.datatype", f"is {spec.datatype}; the model has {port.datatype}"))
+    if spec.optional and port.required:
+        found.append(FieldViolation(f"{place}.optional", "the model has no default for it"))
+    if port.shape is not None:
+        problem = _shape_problem(spec.shape, port.shape)
+        if problem is not None:
+            found.append(FieldViolation(f"{place}.shape", problem))
+    return found
+
+
+def _shape_problem(row: Sequence[int], shape: Sequence[int | None]) -> str | None:
+    """Return why a row shape does not fit a file's shape, rows first; a contract may be narrower than the file."""
+    if not shape:
+        return "the model has a single value without a dimension for rows: export it with a free first dimension"
+    if shape[0] is not None:
+        return f"the model takes exactly {shape[0]} row(s): export it with a free first dimension"
+    inner = shape[1:]
+    fits = len(row) == len(inner) and all(
+        mine == theirs if theirs is not None else True for mine, theirs in zip(row, inner, strict=True)
+    )
+    if fits:
+        return None
+    shown = [ANY if size is None else size for size in inner]
+    return f"is {list(row)} per row; the model has {shown}"
+
+
+def _spec_violations(spec: TensorSpec, place: str) -> list[FieldViolation]:
+    found = []
+    problem = name_problem(spec.name)
+    if problem is not None:
+        found.append(FieldViolation(f"{place}.name", problem))
+    if spec.datatype not in DATATYPES:
+        found.append(
+            FieldViolation(f"{place}.datatype", f"{spec.datatype[:40]!r} is not one of {', '.join(sorted(DATATYPES))}")
+        )
+    if len(spec.shape) > MAX_DIMENSIONS:
+        found.append(FieldViolation(f"{place}.shape", f"{len(spec.shape)} dimensions; at most {MAX_DIMENSIONS}"))
+    for index, size in enumerate(spec.shape[:MAX_DIMENSIONS]):
+        if size != ANY and not 1 <= size <= MAX_DIMENSION:
+            found.append(
+                FieldViolation(f"{place}.shape[{index}]", f"{size} is neither -1 nor between 1 and {MAX_DIMENSION}")
+            )
+    if spec.nan_allowed and spec.datatype in DATATYPES - FLOATS:
+        found.append(FieldViolation(f"{place}.nan_allowed", f"{spec.datatype} has no NaN"))
+    return found + _column_violations(spec, place) + _range_violations(spec, place)
+
+
+def _column_violations(spec: TensorSpec, place: str) -> list[FieldViolation]:
+    if not spec.columns:
+        return []
+    field = f"{place}.columns"
+    if ANY in spec.shape:
+        return [FieldViolation(field, "a row of varying shape has no columns to name")]
+    values = math.prod(spec.shape)
+    if len(spec.columns) != values:
+        return [FieldViolation(field, f"{len(spec.columns)} names for {values} values per row")]
+    return names_violations(spec.columns, field)
+
+
+def _range_violations(spec: TensorSpec, place: str) -> list[FieldViolation]:
+    found = [
+        FieldViolation(f"{place}.{name}", f"{value} is not finite")
+        for name, value in (("minimum", spec.minimum), ("maximum", spec.maximum))
+        if value is not None and not math.isfinite(value)
+    ]
+    if not found and spec.minimum is not None and spec.maximum is not None and spec.minimum > spec.maximum:
+        found.append(FieldViolation(f"{place}.minimum", f"{spec.minimum:.15g} is above the maximum"))
+    return found
+
+
+def _prediction_violations(contract: Contract, field: str) -> list[FieldViolation]:
+    found = names_violations(contract.labels, f"{field}.labels")
+    by_name = {spec.name: spec for spec in contract.outputs}
+    if contract.prediction and contract.prediction not in by_name:
+        known = ", ".join(sorted(by_name)) or "none"
+        return [
+            *found,
+            FieldViolation(
+                f"{field}.prediction", f"'{contract.prediction[:100]}' is not an output; there are: {known}"
+            ),
+        ]
+    if contract.task is Task.CLASSIFICATION and contract.labels and contract.outputs:
+        output = by_name.get(contract.prediction, contract.outputs[0])
+        scores = output.shape[0] if output.datatype in FLOATS and len(output.shape) == 1 else ANY
+        # One score for two classes is the probability of the second.
+        if scores not in (ANY, len(contract.labels)) and (scores, len(contract.labels)) != (1, 2):
+            found.append(
+                FieldViolation(
+                    f"{field}.labels", f"{len(contract.labels)} labels for {scores} scores in '{output.name}'"
+                )
+            )
+    return found
+
+
+def names_violations(names: Sequence[str], field: str) -> list[FieldViolation]:
+    """Return what is wrong with a list of names that must differ; only the first is told, lists are long."""
+    if len(names) > MAX_NAMES:
+        return [FieldViolation(field, f"{len(names)} names; at most {MAX_NAMES}")]
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        problem = name_problem(name) or ("appears twice" if name in seen else None)
+        if problem is not None:
+            return [FieldViolation(f"{field}[{index}]", problem)]
+        seen.add(name)
+    return []
+
+
+def name_problem(name: str) -> str | None:
+    """Return why text cannot name a tensor, column or class; those are the model's own, so nearly everything goes."""
+    if not name:
+        return "is empty"
+    if len(name) > MAX_NAME_CHARS:
+        return f"is longer than {MAX_NAME_CHARS} characters"
+    if not name.isprintable():
+        return "has characters that cannot be printed"
+    return None
+
+
+def _signature(specs: Iterable[TensorSpec]) -> list[list[object]]:
+    return [[spec.name, spec.datatype, list(spec.shape)] for spec in sorted(specs, key=lambda spec: spec.name)]
+
+
+def _sha256(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,206 @@
+"""From the API's messages to the registry's values. What a message cannot say in a value is a field violation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf import duration_pb2
+from headrace.registry.v1 import registry_pb2
+from headrace.tensor.v1 import tensor_pb2
+from headrace_servicekit.errors import FieldViolation
+
+from headrace_registry import names, serving
+from headrace_registry.artifacts.uploads import Header
+from headrace_registry.enums import DEVICES, KINDS, SOURCES, STAGES, TASKS, TYPES, E
+from headrace_registry.models import (
+    Artifact,
+    ArtifactType,
+    Bound,
+    Contract,
+    Device,
+    Gate,
+    Lineage,
+    Metric,
+    MetricSource,
+    Model,
+    ServingSettings,
+    Stage,
+    Task,
+    TensorKind,
+    TensorSpec,
+    Version,
+)
+from headrace_registry.validation import MAX_VERSION_BYTES, refuse
+
+
+def target_stage(number: int) -> Stage:
+    """Return the stage to move to. Raises InvalidArgument."""
+    stage = STAGES.get(number)
+    if stage is None:
+        known = ", ".join(f"STAGE_{member.name}" for member in (Stage.STAGING, Stage.PRODUCTION, Stage.ARCHIVED))
+        raise names.invalid("target_stage", f"{number} is not a stage to move to; choose one of {known}")
+    return stage
+
+
+def stage_filter(number: int) -> Stage | None:
+    """Return the stage to list, None for all. Raises InvalidArgument."""
+    if number == registry_pb2.ModelVersion.STAGE_UNSPECIFIED:
+        return None
+    if number not in STAGES:
+        raise names.invalid("stage", f"{number} is not a stage")
+    return STAGES[number]
+
+
+def declared_model(message: registry_pb2.Model) -> Model:
+    """Return what a caller declares of a model; output-only fields are ignored. Raises InvalidArgument."""
+    gates = None
+    if message.HasField("promotion_policy"):
+        gates = tuple(_gate(gate) for gate in message.promotion_policy.gates)
+    return Model(
+        name=names.model_id(message.name, "model.name"),
+        description=message.description,
+        labels=dict(message.labels),
+        gates=gates,
+    )
+
+
+def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -> Version:
+    """Return what a caller declares of a version; output-only fields are ignored. Raises InvalidArgument.
+
+    may_measure: whether the caller's metrics may be MEASURED, which only Headrace's own services may say.
+    """
+    if message.ByteSize() > MAX_VERSION_BYTES:
+        raise names.invalid(
+            "version", f"{message.ByteSize()} bytes; at most {MAX_VERSION_BYTES}: put long lists into an artifact"
+        )
+    found: list[FieldViolation] = []
+    lineage = message.lineage
+    version = Version(
+        ref=names.version_ref(message.name, "version.name"),
+        description=message.description,
+        metrics=tuple(_metric(metric, may_measure) for metric in message.metrics),
+        parameters=dict(message.parameters),
+        lineage=Lineage(lineage.parent_version, lineage.run, lineage.dataset, lineage.code_revision),
+        contract=_contract(message.contract, "version.contract", found),
+        serving=_serving(message.serving, "version.serving", found),
+        artifacts=tuple(
+            Artifact(
+                artifact.name, _artifact_type(artifact.type, f"version.artifacts[{index}].type", found), artifact.sha256
+            )
+            for index, artifact in enumerate(message.artifacts)
+        ),
+    )
+    refuse(found)
+    return version
+
+
+def measured(messages: Iterable[registry_pb2.Metric]) -> tuple[Metric, ...]:
+    """Return what Headrace measured."""
+    return tuple(Metric(message.name, message.value, MetricSource.MEASURED) for message in messages)
+
+
+def time(message: Any, field: str) -> datetime:
+    """Return the time in a field. Raises InvalidArgument when it is not set, or no time."""
+    if not message.HasField(field):
+        raise names.invalid(field, "is not set")
+    try:
+        return getattr(message, field).ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise names.invalid(field, "is not a time between the years 1 and 9999") from None
+
+
+def duration(message: duration_pb2.Duration, field: str) -> timedelta:
+    """Return a duration. Raises InvalidArgument for one that is none."""
+    try:
+        return message.ToTimedelta()
+    except (ValueError, OverflowError):
+        raise names.invalid(field, "is not a duration") from None
+
+
+def upload_header(message: registry_pb2.UploadArtifactRequest) -> Header:
+    """Return the header in the first message of an upload. Raises InvalidArgument."""
+    if message.WhichOneof("part") != "header":
+        raise names.invalid("header", "the first message of an upload is its header")
+    return _header(message.header, "header.")
+
+
+def begun_upload(message: registry_pb2.BeginUploadRequest) -> Header:
+    """Return what is said of a file before it is sent. Raises InvalidArgument."""
+    return _header(message, "")
+
+
+def _header(told: registry_pb2.UploadArtifactRequest.Header | registry_pb2.BeginUploadRequest, prefix: str) -> Header:
+    if told.type not in TYPES:
+        known = ", ".join(f"TYPE_{member.name}" for member in ArtifactType)
+        raise names.invalid(
+            f"{prefix}type", f"{told.type} is not a type that is taken: {known}", reason="ARTIFACT_TYPE_REFUSED"
+        )
+    if told.sha256 and not names.is_sha256(told.sha256):
+        raise names.invalid(f"{prefix}sha256", "is not 64 lower-case hexadecimal digits")
+    if told.size_bytes < 0:
+        raise names.invalid(f"{prefix}size_bytes", f"{told.size_bytes} is negative")
+    return Header(TYPES[told.type], told.sha256, told.size_bytes)
+
+
+def _gate(message: registry_pb2.PromotionGate) -> Gate:
+    bound = message.WhichOneof("bound")
+    told = {} if bound is None else {Bound(bound).value: getattr(message, bound)}
+    return Gate(metric=message.metric, measured_only=message.measured_only, **told)
+
+
+def _metric(message: registry_pb2.Metric, may_measure: bool) -> Metric:
+    source = SOURCES.get(message.source, MetricSource.REPORTED) if may_measure else MetricSource.REPORTED
+    return Metric(message.name, message.value, source)
+
+
+def _contract(message: tensor_pb2.ServingContract, field: str, found: list[FieldViolation]) -> Contract:
+    return Contract(
+        inputs=tuple(_spec(spec, f"{field}.inputs[{index}]", found) for index, spec in enumerate(message.inputs)),
+        outputs=tuple(_spec(spec, f"{field}.outputs[{index}]", found) for index, spec in enumerate(message.outputs)),
+        prediction=message.prediction,
+        task=_known(TASKS, message.task, Task.UNSPECIFIED, f"{field}.task", found),
+        labels=tuple(message.labels),
+    )
+
+
+def _spec(message: tensor_pb2.TensorSpec, field: str, found: list[FieldViolation]) -> TensorSpec:
+    return TensorSpec(
+        name=message.name,
+        datatype=message.datatype,
+        shape=tuple(message.shape),
+        optional=message.optional,
+        nan_allowed=message.nan_allowed,
+        kind=_known(KINDS, message.kind, TensorKind.UNSPECIFIED, f"{field}.kind", found),
+        columns=tuple(message.columns),
+        minimum=message.minimum if message.HasField("minimum") else None,
+        maximum=message.maximum if message.HasField("maximum") else None,
+        sensitive=message.sensitive,
+    )
+
+
+def _serving(message: registry_pb2.ServingSettings, field: str, found: list[FieldViolation]) -> ServingSettings:
+    max_wait_ms = None
+    if message.HasField("max_wait"):
+        max_wait_ms = message.max_wait.seconds * 1000 + message.max_wait.nanos / 1e6
+    return serving.filled(
+        max_batch_rows=message.max_batch_rows,
+        preferred_batch_rows=message.preferred_batch_rows,
+        max_wait_ms=max_wait_ms,
+        instances=message.instances,
+        device=_known(DEVICES, message.device, Device.ANY, f"{field}.device", found),
+    )
+
+
+def _artifact_type(number: int, field: str, found: list[FieldViolation]) -> ArtifactType:
+    return _known(TYPES, number, ArtifactType.ONNX, field, found)
+
+
+def _known(by_number: Mapping[int, E], number: int, otherwise: E, field: str, found: list[FieldViolation]) -> E:
+    """Return the member of a number; of an unknown number, note the violation."""
+    member = by_number.get(number)
+    if member is None:
+        found.append(FieldViolation(field, f"{number} is not one of {', '.join(sorted(by_number.values()))}"))
+        return otherwise
+    return member

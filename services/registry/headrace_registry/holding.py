@@ -1,0 +1,71 @@
+"""Holds: who needs a version to be kept, and until when."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from headrace_servicekit.clock import Clock
+
+from headrace_registry import lifecycle, validation, writes
+from headrace_registry.models import Hold, VersionRef
+from headrace_registry.names import invalid
+from headrace_registry.storage.store import Store
+
+MIN_TTL = timedelta(seconds=1)
+MAX_TTL = timedelta(days=3660)
+MAX_HOLDER_CHARS = 128
+# Of one version. Services have one each; a person who needs more than this needs an alias.
+MAX_HOLDS = 100
+
+_HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+# What services hold is theirs to release: nobody from outside takes a version away from a route.
+_SERVICES = frozenset({"router", "batcher", "rollouts", "experiments", "monitor", "scorer", "autoscaler", "tuner"})
+
+
+class Holds:
+    """Holds over a store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def hold(self, ref: VersionRef, holder: str, ttl: timedelta, reason: str, client: str) -> Hold:
+        """Hold a version from now on for `ttl`, or renew the hold, and return it.
+
+        Holds are no part of a model: neither its epoch nor its history changes. Raises NotFound, InvalidArgument,
+        PreconditionFailed (VERSION_COLLECTED).
+        """
+        validation.refuse(validation.text_violations(reason, "reason", validation.MAX_REASON_CHARS))
+        if not MIN_TTL <= ttl <= MAX_TTL:
+            raise invalid("ttl", f"{ttl.total_seconds():g} s is not between 1 s and {MAX_TTL.days} days")
+        async with self._store.transaction() as transaction:
+            # Under the model's lock, as deletion and collection: either sees what the other did.
+            await writes.locked(transaction, ref.model)
+            lifecycle.check_kept(await writes.existing(transaction, ref))
+            now = self._clock.now()
+            present = [held for held in await transaction.holds(ref.model, now) if held.ref == ref]
+            mine = next((held for held in present if held.holder == holder), None)
+            if mine is None and len(present) >= MAX_HOLDS:
+                raise invalid("name", f"the version has {MAX_HOLDS} holds already", reason="TOO_MANY_HOLDS")
+            hold = Hold(ref, holder, reason, client, now if mine is None else mine.create_time, now + ttl)
+            await transaction.put_hold(hold)
+            return hold
+
+    async def release(self, ref: VersionRef, holder: str) -> None:
+        """End a hold if there is one. Raises NotFound."""
+        async with self._store.transaction() as transaction:
+            await writes.locked(transaction, ref.model)
+            await writes.existing(transaction, ref)
+            await transaction.delete_hold(ref, holder)
+
+
+def holder(text: str, *, internal: bool) -> str:
+    """Return text if the caller may hold under it. Raises InvalidArgument; internal: whether a service calls."""
+    if len(text) > MAX_HOLDER_CHARS or _HOLDER.fullmatch(text) is None:
+        raise invalid(
+            "holder",
+            f"words of letters, digits, '.', '-' and '_', joined by '/', at most {MAX_HOLDER_CHARS} characters",
+        )
+    if not internal and text.partition("/")[0] in _SERVICES:
+        raise invalid("holder", f"'{text.partition('/')[0]}' is a service of Headrace; choose a name of your own")
+    return text

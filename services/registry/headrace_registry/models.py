@@ -1,0 +1,348 @@
+"""What the registry knows, as frozen values. Enum values are what the database holds."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+# Stand for "not stored yet" in values that are made before the write.
+NEVER = datetime.fromtimestamp(0, UTC)
+NO_STORE = UUID(int=0)
+
+
+class Stage(enum.StrEnum):
+    """The place of a version in its life."""
+
+    REGISTERED = "registered"
+    STAGING = "staging"
+    PRODUCTION = "production"
+    ARCHIVED = "archived"
+
+
+class MetricSource(enum.StrEnum):
+    """Who vouches for a metric."""
+
+    REPORTED = "reported"
+    MEASURED = "measured"
+
+
+class ArtifactType(enum.StrEnum):
+    """How the bytes of an artifact are read."""
+
+    ONNX = "onnx"
+    PARQUET = "parquet"
+    JSON = "json"
+
+
+class Action(enum.StrEnum):
+    """What happened to a model."""
+
+    MODEL_CREATED = "model_created"
+    MODEL_UPDATED = "model_updated"
+    VERSION_CREATED = "version_created"
+    STAGE_CHANGED = "stage_changed"
+    ALIAS_SET = "alias_set"
+    ALIAS_DELETED = "alias_deleted"
+    ROLLED_BACK = "rolled_back"
+    MODEL_DELETED = "model_deleted"
+    VERSION_COLLECTED = "version_collected"
+
+
+class Task(enum.StrEnum):
+    """What the prediction of a version means."""
+
+    UNSPECIFIED = "unspecified"
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+    RANKING = "ranking"
+
+
+class TensorKind(enum.StrEnum):
+    """How monitoring reads a tensor's values."""
+
+    UNSPECIFIED = "unspecified"
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    EMBEDDING = "embedding"
+
+
+class Device(enum.StrEnum):
+    """Where a version runs; ANY is where the pool runs."""
+
+    ANY = "any"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class Bound(enum.StrEnum):
+    """What a gate compares a metric with: a number, or the production version's value plus or times a number."""
+
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+    MINIMUM_DELTA = "minimum_delta"
+    MAXIMUM_DELTA = "maximum_delta"
+    MINIMUM_RATIO = "minimum_ratio"
+    MAXIMUM_RATIO = "maximum_ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One bound on one metric: exactly one of the fields that a Bound names is set."""
+
+    metric: str
+    minimum: float | None = None
+    maximum: float | None = None
+    measured_only: bool = False
+    minimum_delta: float | None = None
+    maximum_delta: float | None = None
+    minimum_ratio: float | None = None
+    maximum_ratio: float | None = None
+
+    @property
+    def bounds(self) -> dict[Bound, float]:
+        """Return the bounds that are set, by their kind."""
+        return {kind: value for kind in Bound if (value := getattr(self, kind.value)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A named line of versions.
+
+    gates: None means the default gates, an empty tuple means none. production: id of the version, empty before the
+    first promotion. rollback_targets: versions that were in production before it, the nearest last. epoch: 0 for a
+    model that the present transaction is just making. incarnation: of the store that it was read from. delete_time: of
+    a deleted model; only the order of changes and a transaction that would make it again still show it.
+    """
+
+    name: str
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    gates: tuple[Gate, ...] | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    production: str = ""
+    rollback_targets: tuple[str, ...] = ()
+    epoch: int = 0
+    create_time: datetime = NEVER
+    update_time: datetime = NEVER
+    incarnation: UUID = NO_STORE
+    delete_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a contract says of one tensor. shape is that of one row; -1 varies by request."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...] = ()
+    optional: bool = False
+    nan_allowed: bool = False
+    kind: TensorKind = TensorKind.UNSPECIFIED
+    columns: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What callers of a version may rely on."""
+
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    prediction: str = ""
+    task: Task = Task.UNSPECIFIED
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One measured quality of a version, its unit in its name."""
+
+    name: str
+    value: float
+    source: MetricSource = MetricSource.REPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One value that a process of Headrace measured. number: its place in the record, 0 until it is recorded."""
+
+    name: str
+    value: float
+    source_process: str
+    create_time: datetime
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a version was made from; empty text means not told."""
+
+    parent_version: str = ""
+    run: str = ""
+    dataset: str = ""
+    code_revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSettings:
+    """How batches of a version are formed, with every default filled in."""
+
+    max_batch_rows: int
+    preferred_batch_rows: tuple[int, ...]
+    max_wait_ms: float
+    instances: int
+    device: Device = Device.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file of a version. size_bytes is 0 until the blob is known."""
+
+    name: str
+    type: ArtifactType
+    sha256: str
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRef:
+    """The ids of a model and of one of its versions."""
+
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One immutable state of a model; only its stage changes, and what Headrace measures and keeps of it.
+
+    metrics: as registered. measured: what was measured since, the latest value of each name. collect_time: when its
+    files were given up. epoch: of the model, when it was registered.
+    """
+
+    ref: VersionRef
+    serving: ServingSettings
+    contract: Contract = Contract()
+    artifacts: tuple[Artifact, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    lineage: Lineage = Lineage()
+    description: str = ""
+    stage: Stage = Stage.REGISTERED
+    signature_hash: str = ""
+    digest: str = ""
+    created_by: str = ""
+    create_time: datetime = NEVER
+    epoch: int = 0
+    measured: tuple[Metric, ...] = ()
+    collect_time: datetime | None = None
+
+    @property
+    def all_metrics(self) -> tuple[Metric, ...]:
+        """Return what is known of its quality: at most one value of a name for each source, the latest."""
+        since = {metric.name for metric in self.measured}
+        kept = (m for m in self.metrics if m.source is not MetricSource.MEASURED or m.name not in since)
+        return (*kept, *self.measured)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a model's history. Events of one change share its epoch and are numbered by ordinal."""
+
+    epoch: int
+    ordinal: int
+    action: Action
+    client: str
+    reason: str
+    create_time: datetime
+    version: str = ""
+    from_stage: Stage | None = None
+    to_stage: Stage | None = None
+    alias: str = ""
+    signature_breaks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reason to keep a version, of one holder, until it expires."""
+
+    ref: VersionRef
+    holder: str
+    reason: str
+    client: str
+    create_time: datetime
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPort:
+    """An input or output as a model file declares it.
+
+    datatype: of the Open Inference Protocol, empty when it has none for it; declared says what it is then.
+    shape: with the rows first, None for a dimension that varies; None as a whole when the file does not say.
+    required: False for an input that has a default in the file.
+    """
+
+    name: str
+    datatype: str
+    declared: str
+    shape: tuple[int | None, ...] | None
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a model file says of itself."""
+
+    inputs: tuple[ModelPort, ...]
+    outputs: tuple[ModelPort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Stored bytes that were found to be of a type. model_file is set for ONNX."""
+
+    sha256: str
+    type: ArtifactType
+    size_bytes: int
+    model_file: ModelFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes on their way. sha256: empty while it is not known. staged: whether they come by way of an URL.
+
+    What an upload brings is not collected before it expires.
+    """
+
+    id: UUID
+    sha256: str
+    type: ArtifactType
+    size_bytes: int
+    client: str
+    staged: bool
+    create_time: datetime
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ContentUse:
+    """Who needs the bytes of one SHA-256.
+
+    touch_time: of their last upload; None when nothing is recorded of them. collected: whether they were removed.
+    needed: whether a version names them that was not given up. given_up_time: when the last that named them was.
+    uploading: whether an upload of them is under way.
+    """
+
+    sha256: str
+    size_bytes: int = 0
+    touch_time: datetime | None = None
+    collected: bool = False
+    needed: bool = False
+    given_up_time: datetime | None = None
+    uploading: bool = False

@@ -1,0 +1,242 @@
+"""Making models and versions, and what people may change of them: description, labels, gates, aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import AlreadyExists, FieldViolation, PreconditionFailed, ResourceExhausted
+
+from headrace_registry import contract, lifecycle, validation, writes
+from headrace_registry.models import Action, Artifact, ArtifactType, Blob, Hold, Model, Stage, Version, VersionRef
+from headrace_registry.storage.store import Outcome, Store, Transaction
+from headrace_registry.tokens import check_etag
+from headrace_registry.writes import Entry, Write
+
+_FIELD = "version"
+
+
+class Registrations:
+    """Models, versions and aliases over a store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def create_model(self, declared: Model, write: Write) -> Outcome:
+        """Make a model. Raises AlreadyExists, reason MODEL_EXISTS."""
+        validation.refuse(validation.model_violations(declared, "model"))
+        now = self._clock.now()
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.opened(transaction, declared.name, now)
+            if model.epoch > 0:
+                raise AlreadyExists(f"model '{declared.name}' exists", reason="MODEL_EXISTS")
+            return Outcome(await self._save(transaction, _told(model, declared), write, Entry(Action.MODEL_CREATED)))
+
+        return await writes.once(self._store, write, now, act)
+
+    async def update_model(self, declared: Model, etag: str, write: Write) -> Outcome:
+        """Replace description, labels and gates. Raises NotFound, and Aborted, reason ETAG_MISMATCH."""
+        validation.refuse(validation.model_violations(declared, "model"))
+        now = self._clock.now()
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.locked(transaction, declared.name)
+            check_etag(model, etag)
+            after = _told(model, declared)
+            if after == model:
+                return Outcome(model)
+            return Outcome(await self._save(transaction, after, write, Entry(Action.MODEL_UPDATED)))
+
+        return await writes.once(self._store, write, now, act)
+
+    async def create_version(self, declared: Version, write: Write) -> Outcome:
+        """Register a version, and its model when it does not exist; the same content again is no change.
+
+        Raises InvalidArgument that names the field, PreconditionFailed (ARTIFACT_NOT_UPLOADED,
+        PARENT_VERSION_NOT_FOUND), AlreadyExists (VERSION_EXISTS).
+        """
+        validation.refuse(validation.version_violations(declared, _FIELD))
+        now = self._clock.now()
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.opened(transaction, declared.ref.model, now)
+            earlier = await transaction.version(declared.ref)
+            if earlier is not None:
+                lifecycle.check_kept(earlier)
+            blobs = await _stored(transaction, declared.artifacts)
+            version = _complete(declared, blobs, model, write, self._clock.now())
+            if earlier is not None:
+                _check_same(earlier, version)
+                return Outcome(model, earlier)
+            await _check_parent(transaction, version)
+            entries = [Entry(Action.MODEL_CREATED)] if model.epoch == 0 else []
+            entries.append(Entry(Action.VERSION_CREATED, version.ref.version, to_stage=version.stage))
+            await transaction.insert_version(version)
+            return Outcome(await self._save(transaction, model, write, *entries), version)
+
+        return await writes.once(self._store, write, now, act)
+
+    async def set_alias(self, ref: VersionRef, alias: str, etag: str, write: Write) -> Outcome:
+        """Point an alias at a version. Raises NotFound, Aborted (ETAG_MISMATCH), ResourceExhausted."""
+        now = self._clock.now()
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.locked(transaction, ref.model)
+            check_etag(model, etag)
+            lifecycle.check_kept(await writes.existing(transaction, ref))
+            if model.aliases.get(alias) == ref.version:
+                return Outcome(model)
+            after = replace(model, aliases={**model.aliases, alias: ref.version})
+            if len(after.aliases) > validation.MAX_ALIASES:
+                raise ResourceExhausted(
+                    f"model '{ref.model}' has {validation.MAX_ALIASES} aliases: delete one first",
+                    reason="TOO_MANY_ALIASES",
+                )
+            await transaction.set_alias(ref, alias)
+            entry = Entry(Action.ALIAS_SET, ref.version, alias=alias)
+            return Outcome(await self._save(transaction, after, write, entry))
+
+        return await writes.once(self._store, write, now, act)
+
+    async def delete_alias(self, name: str, alias: str, etag: str, write: Write) -> Outcome:
+        """Remove an alias if there is one. Raises NotFound, and Aborted, reason ETAG_MISMATCH."""
+        now = self._clock.now()
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.locked(transaction, name)
+            check_etag(model, etag)
+            if alias not in model.aliases:
+                return Outcome(model)
+            await transaction.delete_alias(name, alias)
+            entry = Entry(Action.ALIAS_DELETED, model.aliases[alias], alias=alias)
+            after = replace(model, aliases={kept: version for kept, version in model.aliases.items() if kept != alias})
+            return Outcome(await self._save(transaction, after, write, entry))
+
+        return await writes.once(self._store, write, now, act)
+
+    async def delete_model(self, name: str, etag: str, write: Write) -> Outcome:
+        """Take a model and its versions away for good; its name and history stay.
+
+        Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (MODEL_IN_USE) while a version of it is held.
+        """
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.locked(transaction, name)
+            check_etag(model, etag)
+            now = self._clock.now()
+            _check_unheld(name, await transaction.holds(name, now))
+            entries = [Entry(Action.MODEL_DELETED)]
+            if model.production:
+                gone = VersionRef(name, model.production)
+                await transaction.move(gone, Stage.ARCHIVED)
+                entries.insert(0, Entry(Action.STAGE_CHANGED, gone.version, Stage.PRODUCTION, Stage.ARCHIVED))
+            await transaction.collect_versions(name, None, now)
+            after = replace(model, production="", rollback_targets=(), delete_time=now)
+            return Outcome(await writes.save(transaction, after, write, now, entries))
+
+        return await writes.once(self._store, write, self._clock.now(), act)
+
+    async def _save(self, transaction: Transaction, model: Model, write: Write, *entries: Entry) -> Model:
+        return await writes.save(transaction, model, write, self._clock.now(), entries)
+
+
+def _check_unheld(model: str, holds: Sequence[Hold]) -> None:
+    """Raise PreconditionFailed, reason MODEL_IN_USE, naming each hold, unless there is none."""
+    if holds:
+        found = [
+            FieldViolation(
+                f"holds.{hold.ref.version}",
+                f"version '{hold.ref.version}' is held by {hold.holder} until {hold.expire_time:%Y-%m-%d %H:%M} UTC"
+                + (f": {hold.reason}" if hold.reason else ""),
+            )
+            for hold in holds
+        ]
+        raise PreconditionFailed(
+            f"model '{model}' is in use: " + "; ".join(violation.description for violation in found[:3]),
+            reason="MODEL_IN_USE",
+            violations=found,
+        )
+
+
+def _told(model: Model, declared: Model) -> Model:
+    """Return the model with what people declare of it."""
+    return replace(model, description=declared.description, labels=declared.labels, gates=declared.gates)
+
+
+async def _stored(transaction: Transaction, artifacts: Sequence[Artifact]) -> list[Blob]:
+    """Return the blobs of artifacts, in their order. Raises PreconditionFailed, reason ARTIFACT_NOT_UPLOADED."""
+    blobs = [await transaction.blob(artifact.sha256, artifact.type) for artifact in artifacts]
+    missing = [
+        FieldViolation(
+            f"{_FIELD}.artifacts[{index}].sha256",
+            f"'{artifact.name}': no {artifact.type} file with SHA-256 {artifact.sha256} is stored; upload it first",
+        )
+        for index, (artifact, blob) in enumerate(zip(artifacts, blobs, strict=True))
+        if blob is None
+    ]
+    if missing:
+        raise PreconditionFailed(missing[0].description, reason="ARTIFACT_NOT_UPLOADED", violations=missing)
+    return [blob for blob in blobs if blob is not None]
+
+
+def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Write, now: datetime) -> Version:
+    """Return the version as it is stored: with what only the registry knows. Raises InvalidArgument, reason
+    CONTRACT_MISMATCH, when its contract is not what the model file keeps."""
+    (file,) = (blob.model_file for blob in blobs if blob.type is ArtifactType.ONNX)
+    assert file is not None, "an ONNX blob is only recorded with what its file declares"
+    field = f"{_FIELD}.contract"
+    if validation.contract_is_told(declared):
+        told = declared.contract
+    else:
+        validation.refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
+        of_file = contract.of_file(file)
+        told = replace(declared.contract, inputs=of_file.inputs, outputs=of_file.outputs)
+    # What cannot be served at all is better told than what follows from it.
+    mismatches = contract.mismatches(told, file, field)
+    validation.refuse(contract.violations(told, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
+    artifacts = tuple(
+        replace(artifact, size_bytes=blob.size_bytes) for artifact, blob in zip(declared.artifacts, blobs, strict=True)
+    )
+    return replace(
+        declared,
+        contract=told,
+        artifacts=artifacts,
+        signature_hash=contract.signature_hash(told),
+        digest=contract.digest(declared.ref, told, artifacts),
+        created_by=write.client,
+        create_time=now,
+        epoch=model.epoch + 1,
+    )
+
+
+_CONTENT = ("description", "metrics", "parameters", "lineage", "contract", "serving", "artifacts")
+_UNORDERED = ("metrics", "artifacts")
+
+
+def _check_same(earlier: Version, version: Version) -> None:
+    """Raise AlreadyExists, reason VERSION_EXISTS, when two versions of one name differ in what their makers declare."""
+    differing = [name for name in _CONTENT if _content(earlier, name) != _content(version, name)]
+    if differing:
+        raise AlreadyExists(
+            f"version '{version.ref.version}' of '{version.ref.model}' exists with other content; "
+            f"versions are immutable: choose another id (differs in: {', '.join(differing)})",
+            reason="VERSION_EXISTS",
+            metadata={"differs_in": ",".join(differing)},
+        )
+
+
+def _content(version: Version, name: str) -> object:
+    value = getattr(version, name)
+    return sorted(value, key=lambda item: (item.name, repr(item))) if name in _UNORDERED else value
+
+
+async def _check_parent(transaction: Transaction, version: Version) -> None:
+    parent = version.lineage.parent_version
+    if parent and await transaction.version(VersionRef(version.ref.model, parent)) is None:
+        violation = FieldViolation(
+            f"{_FIELD}.lineage.parent_version", f"model '{version.ref.model}' has no version '{parent}'"
+        )
+        raise PreconditionFailed(violation.description, reason="PARENT_VERSION_NOT_FOUND", violations=[violation])

@@ -1,0 +1,205 @@
+"""The RPCs of RegistryService: convert, call, convert."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.identity import identity
+from headrace_servicekit.loops import until
+
+from headrace_registry import answers, convert, holding, names, tokens, validation, writes
+from headrace_registry.artifacts.staging import StagedUploads
+from headrace_registry.artifacts.uploads import Uploads
+from headrace_registry.catalog import Catalog, PageRequest
+from headrace_registry.holding import Holds
+from headrace_registry.measuring import Measuring
+from headrace_registry.metrics import Metrics
+from headrace_registry.models import VersionRef
+from headrace_registry.paging import fit
+from headrace_registry.promotion import Promotions
+from headrace_registry.registration import Registrations
+from headrace_registry.watch import Feed
+from headrace_registry.writes import Write
+
+
+class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
+    """RegistryService over its use cases. stopping: ends the watches."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        registrations: Registrations,
+        promotions: Promotions,
+        holds: Holds,
+        measuring: Measuring,
+        uploads: Uploads,
+        staged: StagedUploads,
+        feed: Feed,
+        metrics: Metrics,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._catalog, self._registrations, self._promotions = catalog, registrations, promotions
+        self._holds, self._measuring = holds, measuring
+        self._uploads, self._staged, self._feed = uploads, staged, feed
+        self._metrics, self._stopping = metrics, stopping
+
+    async def CreateModel(self, request, context):
+        declared = convert.declared_model(request.model)
+        outcome = await self._registrations.create_model(declared, _write("CreateModel", request))
+        return registry_pb2.CreateModelResponse(model=answers.to_model(outcome.model))
+
+    async def GetModel(self, request, context):
+        model = await self._catalog.model(names.model_id(request.name, "name"))
+        return registry_pb2.GetModelResponse(model=answers.to_model(model))
+
+    async def ListModels(self, request, context):
+        page = await self._catalog.models(PageRequest(request.page_size, request.page_token), identity().sees)
+        models, token = fit(page, answers.to_model)
+        return registry_pb2.ListModelsResponse(models=models, next_page_token=token)
+
+    async def UpdateModel(self, request, context):
+        declared = convert.declared_model(request.model)
+        write = _write("UpdateModel", request)
+        outcome = await self._registrations.update_model(declared, request.model.etag, write)
+        return registry_pb2.UpdateModelResponse(model=answers.to_model(outcome.model))
+
+    async def DeleteModel(self, request, context):
+        model = names.model_id(request.name, "name")
+        await self._registrations.delete_model(model, request.etag, _write("DeleteModel", request))
+        return registry_pb2.DeleteModelResponse()
+
+    async def GetModelAsOf(self, request, context):
+        model, time = names.model_id(request.name, "name"), convert.time(request, "time")
+        return answers.to_as_of(await self._catalog.as_of(model, time))
+
+    async def UploadArtifact(self, request_iterator, context):
+        first = await anext(request_iterator, registry_pb2.UploadArtifactRequest())
+        header = convert.upload_header(first)
+        with self._metrics.upload(header.type):
+            blob = await self._uploads.receive(header, _chunks(request_iterator))
+        self._metrics.stored(blob.size_bytes)
+        return registry_pb2.UploadArtifactResponse(sha256=blob.sha256, size_bytes=blob.size_bytes)
+
+    async def BeginUpload(self, request, context):
+        header = convert.begun_upload(request)
+        return answers.to_begun(await self._staged.begin(header, identity().client))
+
+    async def CompleteUpload(self, request, context):
+        upload = names.upload_id(request.name, "name")
+        blob = await self._staged.complete(upload, identity().client)
+        self._metrics.stored(blob.size_bytes)
+        return registry_pb2.CompleteUploadResponse(sha256=blob.sha256, size_bytes=blob.size_bytes)
+
+    async def CreateModelVersion(self, request, context):
+        declared = convert.declared_version(request.version, may_measure=identity().internal)
+        outcome = await self._registrations.create_version(declared, _write("CreateModelVersion", request))
+        return registry_pb2.CreateModelVersionResponse(version=answers.to_version(outcome.subject))
+
+    async def GetModelVersion(self, request, context):
+        version = await self._catalog.version(names.version_ref(request.name, "name"))
+        return registry_pb2.GetModelVersionResponse(version=answers.to_version(version))
+
+    async def ListModelVersions(self, request, context):
+        model, stage = names.model_id(request.parent, "parent"), convert.stage_filter(request.stage)
+        page = await self._catalog.versions(model, stage, PageRequest(request.page_size, request.page_token))
+        versions, token = fit(page, answers.to_version)
+        return registry_pb2.ListModelVersionsResponse(versions=versions, next_page_token=token)
+
+    async def PromoteModelVersion(self, request, context):
+        ref, target = names.version_ref(request.name, "name"), convert.target_stage(request.target_stage)
+        write, allowed = _write("PromoteModelVersion", request), request.allow_incompatible_signature
+        with self._metrics.move(target):
+            outcome = await self._promotions.promote(ref, target, request.etag, write, allow_incompatible=allowed)
+        return registry_pb2.PromoteModelVersionResponse(
+            version=answers.to_version(outcome.subject), model=answers.to_model(outcome.model)
+        )
+
+    async def RollbackModel(self, request, context):
+        model, write = names.model_id(request.name, "name"), _write("RollbackModel", request)
+        with self._metrics.rollback():
+            outcome = await self._promotions.roll_back(model, request.etag, write)
+        return registry_pb2.RollbackModelResponse(
+            version=answers.to_version(outcome.subject), model=answers.to_model(outcome.model)
+        )
+
+    async def SetAlias(self, request, context):
+        model, alias = names.alias_ref(request.name, "name")
+        ref = VersionRef(model, names.version_id(request.version, "version"))
+        outcome = await self._registrations.set_alias(ref, alias, request.etag, _write("SetAlias", request))
+        return registry_pb2.SetAliasResponse(model=answers.to_model(outcome.model))
+
+    async def DeleteAlias(self, request, context):
+        model, alias = names.alias_ref(request.name, "name")
+        write = _write("DeleteAlias", request)
+        outcome = await self._registrations.delete_alias(model, alias, request.etag, write)
+        return registry_pb2.DeleteAliasResponse(model=answers.to_model(outcome.model))
+
+    async def ListModelEvents(self, request, context):
+        model = names.model_id(request.parent, "parent")
+        page = await self._catalog.events(model, PageRequest(request.page_size, request.page_token))
+        events, token = fit(page, answers.to_event)
+        return registry_pb2.ListModelEventsResponse(events=events, next_page_token=token)
+
+    async def HoldVersion(self, request, context):
+        ref, who = names.version_ref(request.name, "name"), identity()
+        holder = holding.holder(request.holder, internal=who.internal)
+        ttl = convert.duration(request.ttl, "ttl")
+        hold = await self._holds.hold(ref, holder, ttl, request.reason, who.client)
+        return registry_pb2.HoldVersionResponse(hold=answers.to_hold(hold))
+
+    async def ReleaseHold(self, request, context):
+        ref = names.version_ref(request.name, "name")
+        await self._holds.release(ref, holding.holder(request.holder, internal=identity().internal))
+        return registry_pb2.ReleaseHoldResponse()
+
+    async def ListHolds(self, request, context):
+        model = names.model_id(request.parent, "parent")
+        page = await self._catalog.holds(model, PageRequest(request.page_size, request.page_token))
+        holds, token = fit(page, answers.to_hold)
+        return registry_pb2.ListHoldsResponse(holds=holds, next_page_token=token)
+
+    async def ListMeasurements(self, request, context):
+        ref = names.version_ref(request.parent, "parent")
+        page = await self._catalog.measurements(ref, PageRequest(request.page_size, request.page_token))
+        measurements, token = fit(page, answers.to_measurement)
+        return registry_pb2.ListMeasurementsResponse(measurements=measurements, next_page_token=token)
+
+    async def RecordMeasuredMetrics(self, request, context):
+        ref, metrics = names.version_ref(request.name, "name"), convert.measured(request.metrics)
+        version = await self._measuring.record(ref, request.digest, metrics, request.source_process)
+        return registry_pb2.RecordMeasuredMetricsResponse(version=answers.to_version(version))
+
+    async def WatchModels(self, request, context):
+        resume = tokens.watch_position(request.resume_token, "resume_token")
+        seen = self._feed.watch(resume, identity().sees)
+        # A resumed watch may have nothing to say for hours; its client should know now that it is being served.
+        await context.send_initial_metadata(())
+        ended_by_drain: Any = until(self._stopping, seen)
+        async with aclosing(ended_by_drain) as messages:
+            async for message in messages:
+                yield answers.to_seen(message)
+        raise Unavailable("the registry is stopping: resume elsewhere", reason="STOPPING", retry_after_s=0.1)
+
+
+def _write(method: str, request) -> Write:
+    """Return who writes and why. Raises InvalidArgument for a reason or request id that cannot be kept."""
+    reason = getattr(request, "reason", "")
+    validation.refuse(
+        [
+            *validation.text_violations(reason, "reason", validation.MAX_REASON_CHARS),
+            *validation.text_violations(request.request_id, "request_id", validation.MAX_REQUEST_ID_CHARS),
+        ]
+    )
+    return Write(identity().client, reason, request.request_id, writes.fingerprint(method, request))
+
+
+async def _chunks(messages) -> AsyncIterator[bytes]:
+    async for message in messages:
+        if message.WhichOneof("part") != "chunk":
+            raise names.invalid("chunk", "every message after the first carries a chunk")
+        yield message.chunk

@@ -1,0 +1,72 @@
+"""REGISTRY_* variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace_servicekit.settings import ServiceSettings, settings_config
+from pydantic import Field
+
+
+class RegistrySettings(ServiceSettings):
+    """What the registry can be told."""
+
+    model_config = settings_config("REGISTRY_")
+
+    database_url: str = Field(
+        description="PostgreSQL database of the registry, `postgresql://user@host:port/registry`, without a password."
+    )
+    database_passfile: Path | None = Field(
+        default=None,
+        description="File with the database's password, in the format of `.pgpass`; read for every connection.",
+    )
+    database_connections: int = Field(default=10, ge=2, le=200, description="Most connections to the database.")
+    s3_endpoint: str = Field(description="URL of the S3 store for artifacts.")
+    s3_bucket: str = Field(default="headrace", description="Bucket for artifacts; made when it does not exist.")
+    s3_region: str = Field(default="us-east-1", description="Region that requests to S3 are signed for.")
+    s3_credentials_file: Path | None = Field(
+        default=None,
+        description="AWS shared credentials file (profile `default`); unset means what the AWS SDK finds by itself.",
+    )
+    s3_public_endpoint: str | None = Field(
+        default=None,
+        description="URL of the same S3 store as clients outside reach it; unset means that uploads go through the "
+        "registry.",
+    )
+    max_artifact_bytes: int = Field(
+        default=1024**3, gt=0, le=64 * 1024**3, description="Largest artifact that is taken, in bytes."
+    )
+    max_uploads: int = Field(
+        default=8, gt=0, description="Uploads in progress above which RESOURCE_EXHAUSTED is answered."
+    )
+    upload_idle_s: float = Field(
+        default=30.0, gt=0, description="Seconds without a chunk after which an upload is given up."
+    )
+    upload_dir: Path | None = Field(
+        default=None,
+        description="Folder for at most `max_uploads` files in progress; unset means the system's temporary one.",
+    )
+    onnx_check_timeout_s: float = Field(
+        default=60.0, gt=0, description="Seconds that looking into one ONNX file may take."
+    )
+    max_watches: int = Field(default=1024, gt=0, description="Open watches above which RESOURCE_EXHAUSTED is answered.")
+    collection_every_s: float = Field(
+        default=3600.0, gt=0, description="Seconds between two passes that remove what nothing needs."
+    )
+    unnamed_grace_h: float = Field(
+        default=24.0, ge=1.0, description="Hours for which files are kept that no version names, or names any more."
+    )
+    archive_after_d: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which a version that stays in registered or staging is archived; unset means never.",
+    )
+    collect_after_d: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which the files of an archived version that nothing needs are given up; unset means "
+        "never.",
+    )
+    request_id_memory_h: float = Field(
+        default=48.0, ge=24.0, description="Hours for which the answer to a `request_id` is remembered."
+    )

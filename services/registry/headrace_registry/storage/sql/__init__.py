@@ -1,0 +1,1 @@
+"""The registry's SQL: queries.sql and the migrations."""
