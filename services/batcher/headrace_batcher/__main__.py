@@ -1,0 +1,143 @@
+"""The batcher: queues, batches and one inference backend. Run as `python -m headrace_batcher`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from headrace.batcher.v1 import batcher_pb2_grpc
+from headrace.registry.v1 import registry_pb2_grpc
+from headrace.router.v1 import control_pb2_grpc
+from headrace_servicekit.client import channel
+from headrace_servicekit.runtime import Runtime, run
+from headrace_servicekit.tls import Tls
+
+from headrace_batcher.backends.opening import keep_backend, open_backend, own_triton
+from headrace_batcher.background import Background
+from headrace_batcher.batching.policy import Limits
+from headrace_batcher.batching.tracing import BatchSpans
+from headrace_batcher.loading.artifacts import BlobCache, s3_blobs
+from headrace_batcher.loading.canary import Canary
+from headrace_batcher.loading.demand import DemandWatch
+from headrace_batcher.loading.measuring import Measuring
+from headrace_batcher.loading.memory import MemoryWatch
+from headrace_batcher.loading.reports import Reports
+from headrace_batcher.loading.versions import Versions
+from headrace_batcher.metrics import BatcherCollector
+from headrace_batcher.registry import RegistryReports
+from headrace_batcher.roster import Roster
+from headrace_batcher.scheduling import go_first
+from headrace_batcher.servicer import BatcherServicer
+from headrace_batcher.settings import BatcherSettings
+from headrace_batcher.state_dir import owned
+
+# Room for the frame around the largest answer.
+_FRAME_BYTES = 64 * 1024
+
+
+async def start(runtime: Runtime[BatcherSettings]) -> None:
+    """Build the service."""
+    go_first()  # before anything is started that is to inherit it
+    process = uuid.uuid4().hex
+    held = await runtime.enter(owned(runtime.settings.state_dir))
+    # From here on with the slot that was free.
+    settings = runtime.settings = runtime.settings.model_copy(update={"state_dir": held})
+    server = runtime.server()
+    control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
+    stub = control_pb2_grpc.ControlServiceStub(control)
+    blobs = await runtime.enter(
+        s3_blobs(settings.s3_endpoint, settings.s3_bucket, settings.s3_region, settings.s3_credentials_file)
+    )
+    roster = Roster()
+    background = await runtime.enter(Background())
+    cache = BlobCache(
+        settings.state_dir / "blobs",
+        blobs,
+        max_bytes=settings.cache_bytes,
+        fetch_timeout_s=settings.fetch_timeout_s,
+        in_thread=background.run,
+        serving=lambda: roster.answered_since(runtime.clock.monotonic() - 1.0),
+    )
+    backend = await open_backend(runtime, background)
+    triton = own_triton(settings, backend)
+    memory = None
+    if settings.memory_limit_bytes is not None:
+        memory = MemoryWatch(settings.memory_limit_bytes, lambda: None if triton is None else triton.group)
+    measuring = Measuring(backend, cache, await _registry(runtime, process), background.run)
+    versions = Versions(
+        backend,
+        roster,
+        cache,
+        unload_after_s=settings.unload_after_s,
+        changed=lambda: reports.changed(),
+        became_ready=measuring.became_ready,
+        memory=memory,
+        spans=_spans(runtime),
+    )
+    reports = Reports(stub, settings.pool, process, lambda: settings.advertised(server.port), versions.states)
+    bounds = Limits(max_queue_rows=settings.max_queue_rows, max_queue_bytes=settings.max_queue_bytes)
+    runtime.health.add("control", required=False)
+    demand = DemandWatch(
+        stub,
+        settings.pool,
+        settings.state_dir / "demand.pb",
+        bounds,
+        versions.want,
+        lambda connected, reason: runtime.health.set("control", connected, reason),
+    )
+    canary = Canary(
+        backend,
+        versions,
+        keeper=triton,
+        silence_s=settings.canary_after_s,
+        restart_after_s=settings.restart_silent_after_s,
+    )
+    servicer = BatcherServicer(roster, process, max_answer_bytes=settings.max_message_bytes - _FRAME_BYTES)
+    batcher_pb2_grpc.add_BatcherServiceServicer_to_server(servicer, server)
+    runtime.metrics.register(BatcherCollector(versions.counters))
+    runtime.check("backend", canary.healthy)
+    runtime.check("versions", versions.settled)
+    runtime.on_drain(servicer.finish)
+
+    demand.restore()
+    if memory is not None:
+        await memory.read()
+        runtime.loop("memory", lambda: memory.run(versions.look_again))
+    runtime.loop("versions", versions.run)
+    runtime.loop("backend", lambda: keep_backend(runtime, backend, triton, versions))
+    runtime.loop("canary", canary.run)
+    runtime.loop("demand", demand.run)
+    runtime.loop("reports", reports.run)
+    runtime.loop("measure", measuring.run)
+    runtime.loop("report measurements", measuring.report)
+    runtime.loop("drain", lambda: _announce_drain(runtime, roster))
+
+
+async def _registry(runtime: Runtime[BatcherSettings], process: str) -> RegistryReports | None:
+    settings = runtime.settings
+    if settings.registry_target is None:
+        return None
+    registry = await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings)))
+    return RegistryReports(registry_pb2_grpc.RegistryServiceStub(registry), f"batcher/{settings.pool}/{process}")
+
+
+def _spans(runtime: Runtime[BatcherSettings]) -> BatchSpans | None:
+    if runtime.tracing is None:
+        return None
+    from headrace_batcher.spans import Spans  # imports that most never need
+
+    return Spans(runtime.tracing.tracer)
+
+
+async def _announce_drain(runtime: Runtime[BatcherSettings], roster: Roster) -> None:
+    await runtime.stopping.wait()
+    roster.drain()
+    await _for_ever()
+
+
+async def _for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+if __name__ == "__main__":
+    run("batcher", BatcherSettings, start)

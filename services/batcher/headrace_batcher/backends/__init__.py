@@ -1,0 +1,1 @@
+"""Inference backends: Triton, and ONNX Runtime inside this process."""

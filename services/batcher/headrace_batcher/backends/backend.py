@@ -1,0 +1,73 @@
+"""What the batcher asks of an inference backend: Triton, in-process ONNX Runtime, or a server that others run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from headrace_batcher.batching.contract import Contract
+from headrace_batcher.batching.shapes import Layout, OutputTensor
+
+
+class LoadError(Exception):
+    """A version cannot be made ready; the message is shown to operators."""
+
+
+class ModelError(Exception):
+    """One execution failed because of its model or its inputs. The backend goes on."""
+
+
+class BackendLost(Exception):
+    """Nobody answers: the backend is down, or went away during the call."""
+
+
+class ModelCrashed(BackendLost):
+    """What runs one version went away. The backend and its other versions go on; this one must be loaded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """One version as a backend loads it.
+
+    name: `{model}--{version}`, unique on the backend. path: the ONNX file, which must not be changed. device: CPU, GPU,
+    or empty for whatever the pool has.
+    """
+
+    name: str
+    path: Path
+    contract: Contract
+    max_rows: int
+    instances: int = 1
+    device: str = ""
+
+
+class Backend(Protocol):
+    """Loads versions and runs batches. Every call ends within its own time limit.
+
+    load_control: whether versions are loaded by us, into something that only we use. Otherwise whoever runs the server
+    sees to what it has: `load` finds a version there, needs no file, and `unload` leaves it.
+    """
+
+    @property
+    def load_control(self) -> bool: ...
+
+    async def load(self, files: ModelFiles) -> None:
+        """Make a version answer `infer`; loading one that is loaded replaces it. Raises LoadError, BackendLost."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Forget a version and free what it holds; unknown names are ignored. Raises BackendLost."""
+        ...
+
+    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+        """Run one batch. inputs: in the order of the layout, all rows joined.
+
+        Raises ModelError, BackendLost, ModelCrashed.
+        """
+        ...
+
+    async def ready(self) -> bool:
+        """Return whether the backend takes calls. Raises BackendLost."""
+        ...

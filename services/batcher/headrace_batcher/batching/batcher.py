@@ -1,0 +1,268 @@
+"""The loop of one version: cuts batches, runs several at a time, and settles every member on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from headrace_servicekit.errors import Code
+
+from headrace_batcher.backends.backend import Backend, BackendLost
+from headrace_batcher.batching import policy, shapes
+from headrace_batcher.batching.answers import BACKEND_CRASHED, BACKEND_LOST, EXPIRED, STOPPING, TOO_LATE, Failure
+from headrace_batcher.batching.bell import Bell
+from headrace_batcher.batching.contract import Contract
+from headrace_batcher.batching.encode import Encoder
+from headrace_batcher.batching.execution import Executor
+from headrace_batcher.batching.floor import Floor
+from headrace_batcher.batching.lives import Lives
+from headrace_batcher.batching.shapes import WrongInput
+from headrace_batcher.batching.split import Split
+from headrace_batcher.batching.tracing import Traces
+from headrace_batcher.batching.trials import Trials
+from headrace_batcher.batching.work import DONE, ONLINE, QUEUED, Work, settle
+from headrace_batcher.metrics import BatchCounters
+from headrace_batcher.queueing import classes
+from headrace_batcher.queueing.door import Door
+from headrace_batcher.queueing.queue import WorkQueue
+
+log = structlog.get_logger()
+
+# After an execution was lost nothing is sent for this long: if the backend died, what waits was no part of it.
+HOLD_S = 0.2
+
+
+class Batcher:
+    """Queue and executions of one version.
+
+    name: on the backend. floor: shared by all versions of a backend. crashed: told when only this version must be
+    loaded again. `submit`, `cancel` and the rest are called from the event loop only; none of them waits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        contract: Contract,
+        limits: policy.Limits,
+        backend: Backend,
+        *,
+        counters: BatchCounters | None = None,
+        floor: Floor | None = None,
+        traces: Traces | None = None,
+        crashed: Callable[[str], None] = lambda reason: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.contract = contract
+        self.limits = limits
+        self.encoder = Encoder(contract.outputs)
+        self.counters = counters or BatchCounters()
+        self.counters.queued_rows = lambda: self._queue.rows
+        self._executor = Executor(name, contract, backend, self.counters, traces or Traces(name), now)
+        self.service_times = self._executor.service_times
+        self._floor = floor or Floor()
+        self._now = now
+        self._queue = WorkQueue(limits.max_rows)
+        self._door = Door(self._queue, limits, self.service_times, self._wait_s)
+        self._bell = Bell()
+        self._lives = Lives(crashed, ours=backend.load_control)
+        self._trials = Trials(name, self._executor, self._floor, self._lives, self._bell.ring, now)
+        self._executing: dict[asyncio.Task[None], tuple[int, float]] = {}
+        self._refusing: Failure | None = None
+        self._held_until = 0.0
+
+    # What callers do.
+
+    def submit(self, work: Work) -> None:
+        """Queue a request, or settle it at once when it must be refused."""
+        if self._refusing is not None:
+            work.sink.settle(work, self._refusing)
+            return
+        too_many = policy.too_many_rows(work.rows, self.limits)
+        if too_many is not None:
+            self._shed(work, too_many)
+            return
+        try:
+            layout = self._executor.layout(work.key)
+            work.size_bytes = shapes.check_inputs(layout, work.rows, work.inputs)
+        except WrongInput as error:
+            work.sink.settle(work, Failure(Code.INVALID_ARGUMENT, "INVALID_TENSOR", str(error), error.position))
+            return
+        going = self._door.admit(work)
+        if isinstance(going, policy.Refusal):
+            self._shed(work, going)
+            return
+        for one in going:
+            self._turn_away(one)
+        max_wait_s = self.limits.max_wait_s if work.max_wait_s is None else work.max_wait_s
+        service_s = self.service_times.estimate(self.limits.max_rows, work.arrived)
+        work.act_by = policy.act_by(work.arrived, max_wait_s, work.deadline, service_s)
+        if work.rows > self.limits.max_rows:
+            work.pieces = Split(work).pieces(layout, self.limits.max_rows)
+            for piece in work.pieces:
+                self._queue.push(piece)
+        else:
+            self._queue.push(work)
+        self._bell.ring()
+
+    def cancel(self, work: Work) -> None:
+        """Drop a request whose caller left; no outcome follows. What executes already is not stopped."""
+        if work.state is not DONE:
+            self.counters.cancelled += 1
+        for one in work.pieces or (work,):
+            self.discard(one)
+        work.state = DONE
+
+    def discard(self, work: Work) -> None:
+        """Forget a request, wherever it is."""
+        if work.state is QUEUED:
+            self._queue.remove(work)
+        work.state = DONE
+
+    def refuse(self, failure: Failure) -> None:
+        """Refuse new requests with `failure`, and give it to those that wait."""
+        self._refusing = failure
+        settle(self._queue.clear(), failure)
+        self._bell.ring()
+
+    def accept(self) -> None:
+        """Take requests, after `refuse`: the version is loaded. Whoever was suspected is tried first."""
+        self._lives.begin()
+        self._refusing = None
+        self._bell.ring()
+
+    def lose(self) -> None:
+        """Refuse requests because what runs them is gone; those that executed are kept to be tried alone."""
+        self._lives.end()
+        self.refuse(BACKEND_LOST)
+
+    @property
+    def accepting(self) -> bool:
+        """Return whether requests are taken."""
+        return self._refusing is None
+
+    @property
+    def rows(self) -> int:
+        """Return the rows that wait or execute."""
+        return self._queue.rows + self._trials.rows + sum(rows for rows, _ in self._executing.values())
+
+    @property
+    def life(self) -> int:
+        """Return how often the version was loaded again."""
+        return self._lives.number
+
+    @property
+    def last_answer(self) -> float:
+        """Return when an execution last ended, -1 before the first."""
+        return self._executor.last_answer
+
+    def predicted_wait_s(self, now: float) -> float:
+        """Return how long a new ONLINE request would wait at most before its execution begins."""
+        return self._wait_s(self._queue.class_rows(ONLINE), now)
+
+    # The loop.
+
+    async def serve_forever(self) -> None:
+        """Run batches until cancelled; whoever still waits then is told UNAVAILABLE."""
+        self._floor.join(self._bell.ring)
+        try:
+            async with asyncio.TaskGroup() as executions:
+                while True:
+                    await self._bell.wait(self._dispatch(executions))
+        finally:
+            self._floor.leave(self._bell.ring)
+            self.refuse(STOPPING)
+            self._trials.give_up()
+
+    def _dispatch(self, executions: asyncio.TaskGroup) -> float:
+        """Drop what expired, start every batch that is due; return when to look again."""
+        now = self._now()
+        queue = self._queue
+        for work in queue.expire(self._next_end(now)):
+            self._executor.expire(work, EXPIRED if work.deadline <= now else TOO_LATE)
+        next_deadline = min(queue.next_deadline(), self._trials.expire(now))
+        if now < self._held_until:
+            return min(self._held_until, next_deadline)
+        if self.accepting:
+            self._trials.begin(executions)
+        if not self._floor.open:
+            return next_deadline
+        while True:
+            step = self._next_step(now)
+            if isinstance(step, policy.Wait):
+                return min(step.until, next_deadline)
+            batch = self._trials.without_suspects(queue.take(step, self._room_beside), now)
+            if batch:
+                task = executions.create_task(self._execute(batch))
+                self._executing[task] = (sum(work.rows for work in batch), now)
+                self._floor.begin()
+                task.add_done_callback(self._executed)
+
+    def _next_step(self, now: float) -> policy.Cut | policy.Wait:
+        queue, learnt_s = self._queue, self.service_times.learnt
+        return classes.next_step(queue.look(now), len(self._executing), self.limits, learnt_s, queue.callers, now)
+
+    def _next_end(self, now: float) -> float:
+        """Return the deadline that a request must have to be of use in the next batch."""
+        if len(self._executing) < self.limits.instances:
+            return now
+        rows = self._queue.class_rows(ONLINE) or self._queue.rows
+        batch_s = self.service_times.estimate(max(1, min(rows, self.limits.max_rows)), now)
+        return policy.next_end(self._finishes(now), batch_s, self.limits, now)
+
+    def _finishes(self, now: float) -> list[float]:
+        """Return when each execution should end."""
+        return [started + self.service_times.estimate(rows, now) for rows, started in self._executing.values()]
+
+    def _room_beside(self, online_rows: int) -> int:
+        return classes.room_beside(online_rows, self.limits, self.service_times.learnt)
+
+    def _executed(self, task: asyncio.Task[None]) -> None:
+        del self._executing[task]
+        self._floor.end()
+        self._bell.ring()
+
+    async def _execute(self, batch: list[Work]) -> None:
+        """Run a batch; every member is settled or suspected, whatever happens."""
+        outcome, life = STOPPING, self._lives.number
+        try:
+            await self._executor.run(batch)
+        except BackendLost as error:
+            log.warning("execution lost", model=self.name, requests=len(batch), cause=str(error))
+            outcome = BACKEND_CRASHED
+            self._held_until = self._now() + HOLD_S
+            if await self._lives.ended_by(error, life):
+                self._trials.suspect(batch)
+                batch = []
+        except Exception:
+            log.exception("execution failed", model=self.name, requests=len(batch))
+            outcome = Failure(Code.INTERNAL, "INTERNAL", "internal error")
+        finally:
+            unsettled = [work for work in batch if work.state is not DONE]
+            if unsettled:
+                self.counters.failed[outcome.reason] += len(unsettled)
+                settle(unsettled, outcome)
+
+    # Whom to let in.
+
+    def _shed(self, work: Work, refusal: policy.Refusal) -> None:
+        self.counters.shed[refusal.reason] += 1
+        failure = Failure(refusal.code, refusal.reason, refusal.message, retry_after_s=refusal.retry_after_s)
+        work.sink.settle(work, failure)
+
+    def _turn_away(self, work: Work) -> None:
+        """Give the place of a request to another one."""
+        if work.state is QUEUED:
+            self._queue.remove(work)
+            work.state = DONE
+            self._shed(work, self._door.turned_away(work, self._now()))
+
+    def _wait_s(self, rows_ahead: int, now: float) -> float:
+        """Return how long a new request would wait with so many rows before it."""
+        if not self._executing and not rows_ahead:
+            return 0.0
+        finishes = self._finishes(now)
+        batch_s = self.service_times.estimate(self.limits.max_rows, now)
+        return policy.predicted_wait_s(finishes, rows_ahead, batch_s, self.limits, now)

@@ -1,0 +1,186 @@
+"""Executing batches of one version, and what each member is told: its rows, or why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+from headrace_servicekit.errors import Code
+
+from headrace_batcher.backends.backend import Backend, ModelError
+from headrace_batcher.batching import nans, policy, shapes
+from headrace_batcher.batching.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
+from headrace_batcher.batching.contract import Contract
+from headrace_batcher.batching.service_times import ServiceTimes
+from headrace_batcher.batching.shapes import Layout, OutputTensor, ShapeKey, WrongOutput
+from headrace_batcher.batching.tracing import Traces
+from headrace_batcher.batching.work import DONE, Work, settle
+from headrace_batcher.metrics import BatchCounters
+
+log = structlog.get_logger()
+
+_MAX_LAYOUTS = 1024
+
+
+class Executor:
+    """Runs batches on a backend. name: of the version there."""
+
+    def __init__(
+        self,
+        name: str,
+        contract: Contract,
+        backend: Backend,
+        counters: BatchCounters,
+        traces: Traces,
+        now: Callable[[], float],
+    ) -> None:
+        self.service_times = ServiceTimes()
+        self.last_answer = -1.0
+        """When an execution last ended, whatever its outcome; -1 before the first."""
+        self._name = name
+        self._contract = contract
+        self._backend = backend
+        self._counters = counters
+        self._traces = traces
+        self._now = now
+        self._layouts: dict[ShapeKey, Layout] = {}
+        self._failures_in_a_row = 0
+        self._unlogged = 0
+        self._log_again_at = 0.0
+
+    def layout(self, key: ShapeKey) -> Layout:
+        """Return the layout of all requests with that key. Raises WrongInput."""
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = shapes.layout_of(self._contract, key)
+            if len(self._layouts) >= _MAX_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[key] = layout
+        return layout
+
+    async def run(self, batch: Sequence[Work]) -> None:
+        """Execute a batch; if its model fails, execute its halves, so that only who is to blame fails.
+
+        Raises BackendLost; members that were not settled by then are not settled here.
+        """
+        members = self._still_wanted(batch)
+        if not members:
+            return
+        layout = self.layout(members[0].key)
+        members, inputs = self._joined(layout, members)
+        if not members:
+            return
+        rows = sum(work.rows for work in members)
+        started = self._now()
+        try:
+            outputs = await self._backend.infer(self._name, layout, rows, inputs)
+            self._answer(members, rows, outputs, started)
+        except (ModelError, WrongOutput) as error:
+            self.last_answer = self._now()
+            self._failures_in_a_row += 1
+            if len(members) == 1:
+                self._blame(members[0], error)
+                return
+            half = len(members) // 2
+            await self.run(members[:half])
+            await self.run(members[half:])
+
+    def fail(self, work: Work, failure: Failure) -> None:
+        """Fail a request that executed, or was about to."""
+        if work.state is not DONE:
+            self._counters.failed[failure.reason] += 1
+            settle((work,), failure)
+
+    def expire(self, work: Work, failure: Failure = EXPIRED) -> None:
+        """Tell a request that its deadline has passed, or would before its answer."""
+        self._counters.expired += 1
+        settle((work,), failure)
+
+    def _still_wanted(self, batch: Sequence[Work]) -> list[Work]:
+        """Return the members that still want an answer; those whose deadline has passed are told."""
+        now = self._now()
+        members = []
+        for work in batch:
+            if work.state is DONE:
+                continue
+            if work.deadline <= now:
+                self.expire(work)
+            else:
+                members.append(work)
+        return members
+
+    def _joined(self, layout: Layout, members: list[Work]) -> tuple[list[Work], list[bytes]]:
+        """Return the members that may execute, with their tensors joined; those with a forbidden NaN are told."""
+        inputs = shapes.join([work.inputs for work in members])
+        blamed: dict[int, int] = {}
+        rows = sum(work.rows for work in members)
+        for index, spec in enumerate(layout.inputs):
+            if spec.nan_allowed:
+                continue
+            bad_rows = nans.rows_with_nan(inputs[index], spec.datatype, rows)
+            for at in _members_of(bad_rows, members):
+                blamed.setdefault(at, layout.positions[index])
+        if not blamed:
+            return members, inputs
+        for at, position in blamed.items():
+            name = self._contract.inputs[position].name
+            message = f"input '{name}' holds NaN, which the contract of this model does not allow"
+            self.fail(members[at], Failure(Code.INVALID_ARGUMENT, "NAN_NOT_ALLOWED", message, position))
+        innocent = [work for at, work in enumerate(members) if at not in blamed]
+        return innocent, shapes.join([work.inputs for work in innocent]) if innocent else []
+
+    def _answer(self, members: Sequence[Work], rows: int, outputs: list[OutputTensor], started: float) -> None:
+        """Give every member its rows. Raises WrongOutput before anybody is told."""
+        ended = self._now()
+        ordered = shapes.outputs_in_order(self._contract, rows, outputs)
+        counts = [work.rows for work in members]
+        columns = [shapes.slice_output(output, counts) for output in ordered]
+        row_shapes = tuple(output.shape[1:] for output in ordered)
+        compute_s = ended - started
+        self.last_answer = ended
+        self._failures_in_a_row = 0
+        self.service_times.observe(rows, compute_s, ended)
+        self._traces.executed(members, rows, started, ended)
+        counters = self._counters
+        counters.batch_rows.observe(rows)
+        counters.batch_requests.observe(len(members))
+        counters.compute_s.observe(compute_s)
+        for work, *values in zip(members, *columns, strict=True):
+            if work.state is DONE:
+                continue
+            queue_s = started - work.arrived
+            counters.queue_s.observe(queue_s)
+            counters.answered += 1
+            work.state = DONE
+            work.sink.settle(work, Answer(row_shapes, values, rows, len(members), queue_s, compute_s))
+
+    def _blame(self, work: Work, error: Exception) -> None:
+        """Fail a request that was alone in its execution."""
+        blamed = policy.lone_failure_blames_input(self._failures_in_a_row) and isinstance(error, ModelError)
+        failure = MODEL_REJECTED_INPUT if blamed else MODEL_FAILING
+        self._log_failure(work, error, blamed)
+        self.fail(work, failure)
+
+    def _log_failure(self, work: Work, error: Exception, blamed: bool) -> None:
+        """Log at most one failure a second: a caller can make as many as requests."""
+        now = self._now()
+        self._unlogged += 1
+        if now < self._log_again_at:
+            return
+        cause = str(error)[:500]
+        log.warning(
+            "model failed", model=self._name, failures=self._unlogged, rows=work.rows, blamed=blamed, cause=cause
+        )
+        self._unlogged, self._log_again_at = 0, now + 1.0
+
+
+def _members_of(rows: Sequence[int], members: Sequence[Work]) -> set[int]:
+    """Return which members the given rows of their batch belong to; rows are rising."""
+    found: set[int] = set()
+    at, end = 0, members[0].rows
+    for row in rows:
+        while row >= end:
+            at += 1
+            end += members[at].rows
+        found.add(at)
+    return found

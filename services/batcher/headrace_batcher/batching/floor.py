@@ -1,0 +1,75 @@
+"""Who may execute on one backend: any number of batches of all versions, or one suspect with nothing beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from headrace_batcher.batching.bell import Bell
+
+# Whoever wants to be alone keeps everybody else waiting: no longer than this for what executes already.
+PATIENCE_S = 2.0
+
+
+class Floor:
+    """One per backend; used from the event loop only."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._wanting = 0
+        self._executing = 0
+        self._loading = False
+        self._fewer = Bell()
+        self._wakes: set[Callable[[], None]] = set()
+
+    def join(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever the floor is open again."""
+        self._wakes.add(wake)
+
+    def leave(self, wake: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._wakes.discard(wake)
+
+    @property
+    def open(self) -> bool:
+        """Return whether batches may begin, and loading too: nobody wants to be alone."""
+        return not self._wanting
+
+    @property
+    def empty(self) -> bool:
+        """Return whether no batch executes and no version is being loaded."""
+        return not self._executing and not self._loading
+
+    def begin(self) -> None:
+        """Count an execution that begins."""
+        self._executing += 1
+
+    def end(self) -> None:
+        """Count an execution that ended."""
+        self._executing -= 1
+        self._fewer.ring()
+
+    def set_loading(self, loading: bool) -> None:
+        """Note whether a version is being loaded."""
+        self._loading = loading
+
+    @asynccontextmanager
+    async def alone(self, patience_s: float = PATIENCE_S) -> AsyncIterator[bool]:
+        """Let nothing begin until the block ends; one block at a time.
+
+        Yields whether nothing else goes on, after waiting for that for at most `patience_s`.
+        """
+        self._wanting += 1
+        try:
+            async with self._turn:
+                deadline = time.monotonic() + patience_s
+                while self._executing and time.monotonic() < deadline:
+                    await self._fewer.wait(deadline)
+                yield self.empty
+        finally:
+            self._wanting -= 1
+            if self.open:
+                for wake in tuple(self._wakes):
+                    wake()

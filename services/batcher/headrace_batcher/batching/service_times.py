@@ -1,0 +1,52 @@
+"""How long executions of so many rows take, learnt from those that were."""
+
+from __future__ import annotations
+
+
+class ServiceTimes:
+    """Service time by rows, learnt from executions; it may only be too low, never too high for long.
+
+    Refusals rest on it, and what is refused is not measured: so one slow execution counts little, a fast one much, and
+    an estimate that nothing confirms fades.
+    """
+
+    RISE, FALL, MAX_RISE = 0.2, 0.5, 1.5
+    HALF_LIFE_S = 30.0
+
+    def __init__(self) -> None:
+        # By ceil(log2(rows)): 1, 2, 3–4, 5–8, … rows.
+        self._known: dict[int, tuple[float, float]] = {}
+
+    def observe(self, rows: int, seconds: float, now: float) -> None:
+        """Learn from one execution."""
+        bucket = (rows - 1).bit_length()
+        known = self._known.get(bucket)
+        if known is None:
+            self._known[bucket] = (seconds, now)
+            return
+        old = known[0]
+        weight = self.FALL if seconds < old else self.RISE
+        self._known[bucket] = (min(old + weight * (seconds - old), max(old, 1e-4) * self.MAX_RISE), now)
+
+    def estimate(self, rows: int, now: float) -> float:
+        """Return about the least that an execution of `rows` rows takes; 0 when nothing is known."""
+        seconds, seen = self._nearest(rows)
+        return seconds * 0.5 ** ((now - seen) / self.HALF_LIFE_S)
+
+    def learnt(self, rows: int) -> float:
+        """Return what an execution of `rows` rows took when there last was one, to compare sizes; 0 when unknown."""
+        return self._nearest(rows)[0]
+
+    def _nearest(self, rows: int) -> tuple[float, float]:
+        """Return what is known of a size, and since when.
+
+        From its own size class, else from the next larger one, else from the next smaller one.
+        """
+        bucket = (rows - 1).bit_length()
+        known = self._known.get(bucket)
+        if known is None:
+            if not self._known:
+                return 0.0, 0.0
+            nearest = min((at for at in self._known if at > bucket), default=None)
+            known = self._known[max(self._known) if nearest is None else nearest]
+        return known

@@ -1,0 +1,217 @@
+"""One stream of frames with one data plane: requests in, answers out in any order.
+
+Answers that become ready in one turn of the event loop leave in one frame, because the writer wakes in the next turn;
+what becomes ready while a frame is being written waits for the one after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable
+
+from headrace.batcher.v1 import batcher_pb2
+from headrace_servicekit.calls import valid_traceparent
+from headrace_servicekit.errors import Code, InvalidArgument
+
+from headrace_batcher.batching.answers import NOT_LOADED, STOPPING, Answer, Failure
+from headrace_batcher.batching.bell import Bell
+from headrace_batcher.batching.shapes import FIXED, ShapeKey
+from headrace_batcher.batching.work import BATCH, ONLINE, SHADOW, Work
+from headrace_batcher.roster import Announcement, Roster
+
+# Bounds of one frame; a single answer may be larger.
+MAX_FRAME_BYTES = 1024 * 1024
+MAX_FRAME_ANSWERS = 1024
+# Unsent answers above which no more requests are read from a peer that does not read.
+MAX_UNSENT_BYTES = 8 * 1024 * 1024
+# What an answer takes in a frame beside its outputs, about.
+_ANSWER_OVERHEAD_BYTES = 64
+
+_CLASS_OF = {
+    batcher_pb2.InferRequest.PRIORITY_UNSPECIFIED: ONLINE,
+    batcher_pb2.InferRequest.PRIORITY_ONLINE: ONLINE,
+    batcher_pb2.InferRequest.PRIORITY_SHADOW: SHADOW,
+    batcher_pb2.InferRequest.PRIORITY_BATCH: BATCH,
+}
+
+Write = Callable[[batcher_pb2.ExchangeResponse], Awaitable[object]]
+
+
+class Exchange:
+    """One stream. `process` is the id of this process; `max_answer_bytes` the most that one answer may have."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        process: str,
+        *,
+        max_answer_bytes: int = 15 * 1024 * 1024,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._roster = roster
+        self._max_answer_bytes = max_answer_bytes
+        self._now = now
+        self._open: dict[int, Work] = {}
+        self._frames: deque[tuple[batcher_pb2.ExchangeResponse, int]] = deque()
+        self._frame = batcher_pb2.ExchangeResponse(process=process)
+        self._frame_bytes = 0
+        self._frame_answers = 0
+        self._unsent_bytes = 0
+        self._something_to_send = Bell()
+        self._room = Bell()
+        self._finishing = False
+
+    async def serve(self, frames: AsyncIterable[batcher_pb2.ExchangeRequest], write: Write) -> None:
+        """Exchange frames until the peer closes the stream, which cancels its requests, or `finish` was called.
+
+        Raises InvalidArgument when the peer breaks the protocol.
+        """
+        self._roster.join(self)
+        for state in self._roster.states():
+            self.announce(state)
+        self._something_to_send.ring()
+        reading = asyncio.create_task(self._read(frames), name="read frames")
+        writing = asyncio.create_task(self._write(write), name="write frames")
+        try:
+            done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._roster.leave(self)
+            for work in tuple(self._open.values()):
+                work.batcher.cancel(work)
+            self._open.clear()
+            for task in (reading, writing):
+                task.cancel()
+            await asyncio.gather(reading, writing, return_exceptions=True)
+
+    def announce(self, change: Announcement) -> None:
+        """Tell the peer that a version changed its state."""
+        self._frame.versions.add(handle=change.handle, digest=change.digest, ready=change.ready)
+        self._something_to_send.ring()
+
+    def drain(self) -> None:
+        """Tell the peer to send nothing more; what comes nevertheless is still answered."""
+        self._something_to_send.ring()
+
+    def finish(self) -> None:
+        """Answer what is open, refuse what still comes, then end the stream."""
+        self._finishing = True
+        self._something_to_send.ring()
+
+    def receive(self, frame: batcher_pb2.ExchangeRequest) -> None:
+        """Submit the requests of a frame, and drop those that it cancels."""
+        now = self._now()
+        for request in frame.requests:
+            batcher = self._roster.find(request.version)
+            if batcher is None or self._finishing:
+                self._add_failure(request.id, NOT_LOADED if batcher is None else STOPPING)
+                continue
+            dims, absent, deadline_us = request.dims, request.absent, request.deadline_us
+            wait = request.max_wait_us_plus_one
+            work = Work(
+                self,
+                request.id,
+                batcher,
+                request.rows,
+                list(request.inputs),
+                now,
+                ShapeKey(tuple(absent), tuple(dims)) if dims or absent else FIXED,
+                tuple(request.outputs),
+                _CLASS_OF.get(request.priority, ONLINE),
+                request.client,
+                now + deadline_us * 1e-6 if deadline_us else math.inf,
+                (wait - 1) * 1e-6 if wait else None,
+            )
+            if request.request_id or request.traceparent:
+                work.request_id = request.request_id
+                work.traceparent = request.traceparent if valid_traceparent(request.traceparent) else ""
+            if self._open.setdefault(work.id, work) is not work:
+                raise InvalidArgument(f"request id {work.id} is in use on this stream", reason="DUPLICATE_ID")
+            if work.wanted and max(work.wanted) >= len(batcher.contract.outputs):
+                self.settle(work, Failure(Code.INVALID_ARGUMENT, "UNKNOWN_OUTPUT", "no such output"))
+                continue
+            batcher.submit(work)
+        for cancelled in frame.cancelled:
+            work = self._open.pop(cancelled, None)
+            if work is not None:
+                work.batcher.cancel(work)
+
+    def settle(self, work: Work, outcome: Answer | Failure) -> None:
+        """Put the outcome of a request into the next frame."""
+        if self._open.pop(work.id, None) is None:
+            return
+        if isinstance(outcome, Failure):
+            self._add_failure(work.id, outcome)
+            return
+        outputs = work.batcher.encoder.encode(work.wanted, work.rows, outcome.row_shapes, outcome.values)
+        size = len(outputs)
+        if size > self._max_answer_bytes:
+            message = f"the answer has {size} bytes, more than a message may have: ask for fewer rows or outputs"
+            self._add_failure(work.id, Failure(Code.RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE", message))
+            return
+        self._next_frame(size).responses.add(
+            id=work.id,
+            outputs=outputs,
+            batch_rows=outcome.batch_rows,
+            batch_requests=outcome.batch_requests,
+            queue_us=int(outcome.queue_s * 1e6),
+            compute_us=int(outcome.compute_s * 1e6),
+        )
+
+    @property
+    def open_requests(self) -> int:
+        """Return how many requests have no answer yet."""
+        return len(self._open)
+
+    def _add_failure(self, request_id: int, failure: Failure) -> None:
+        self._next_frame(len(failure.message)).responses.add(
+            id=request_id,
+            code=failure.code,
+            message=failure.message,
+            reason=failure.reason,
+            blamed_input=0 if failure.blamed_input is None else failure.blamed_input + 1,
+            retry_after_us=int(failure.retry_after_s * 1e6),
+        )
+
+    def _next_frame(self, size: int) -> batcher_pb2.ExchangeResponse:
+        """Return the frame that an answer of about `size` bytes goes into."""
+        size += _ANSWER_OVERHEAD_BYTES
+        if self._frame_answers and (
+            self._frame_bytes + size > MAX_FRAME_BYTES or self._frame_answers >= MAX_FRAME_ANSWERS
+        ):
+            self._close_frame()
+        self._frame_bytes += size
+        self._frame_answers += 1
+        self._unsent_bytes += size
+        self._something_to_send.ring()
+        return self._frame
+
+    def _close_frame(self) -> None:
+        self._frames.append((self._frame, self._frame_bytes))
+        self._frame, self._frame_bytes, self._frame_answers = batcher_pb2.ExchangeResponse(), 0, 0
+
+    async def _read(self, frames: AsyncIterable[batcher_pb2.ExchangeRequest]) -> None:
+        async for frame in frames:
+            self.receive(frame)
+            while self._unsent_bytes > MAX_UNSENT_BYTES:
+                await self._room.wait()
+
+    async def _write(self, write: Write) -> None:
+        """Send what becomes ready, until `finish` was called and all is sent."""
+        while True:
+            await self._something_to_send.wait()
+            self._close_frame()
+            while self._frames:
+                frame, size = self._frames.popleft()
+                rows, wait_s = self._roster.load(self._now())
+                frame.load.rows, frame.load.predicted_wait_us = rows, int(wait_s * 1e6)
+                frame.draining = self._roster.draining
+                await write(frame)
+                self._unsent_bytes -= size
+                self._room.ring()
+            if self._finishing and not self._open and not self._frame_answers:
+                return

@@ -1,0 +1,1 @@
+"""Which versions are held: demanded, fetched, loaded, reported, let go."""

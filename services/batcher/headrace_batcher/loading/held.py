@@ -1,0 +1,88 @@
+"""One version as this process holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace_batcher.backends.backend import ModelFiles
+from headrace_batcher.batching.batcher import Batcher
+from headrace_batcher.loading import lifecycle
+from headrace_batcher.loading.lifecycle import Need, Phase, Seen, Wanted
+from headrace_batcher.loading.probing import Probe
+from headrace_batcher.metrics import BatchCounters
+
+
+@dataclass(slots=True)
+class Held:
+    """A version that is wanted, or still here.
+
+    rank: place in the demand, None when it is not wanted. serving: the loop of its batcher. stalled: loaded, and does
+    not answer. failures: in a row. crashes: of them, or while it served; crashed_at: the last of those.
+    """
+
+    wanted: Wanted
+    batcher: Batcher
+    probe: Probe
+    handle: int
+    serving: asyncio.Task[None]
+    counters: BatchCounters
+    unwanted_since: float
+    rank: int | None = None
+    need: Need = Need.ACTIVE
+    phase: Phase = Phase.WAITING
+    reason: str = ""
+    stalled: bool = False
+    failures: int = 0
+    crashes: int = 0
+    crashed_at: float = 0.0
+    retry_at: float = 0.0
+    cost_bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return its name on the backend."""
+        return self.wanted.name
+
+    @property
+    def serves(self) -> bool:
+        """Return whether requests may be sent to it."""
+        return self.phase is Phase.READY and not self.stalled
+
+    def count_crash(self, now: float) -> None:
+        """Count that what ran it went while it served, and say when it is loaded again."""
+        self.crashes = 1 if now - self.crashed_at > lifecycle.CRASHES_FORGOTTEN_S else self.crashes + 1
+        self.crashed_at, self.stalled = now, False
+        self.retry_at = now + lifecycle.reload_after_s(self.crashes)
+
+    def count_failure(self, now: float, *, crashed: bool) -> None:
+        """Count that it did not load, and say when that is tried again. crashed: it took the backend with it."""
+        self.failures += 1
+        self.crashes += crashed
+        self.retry_at = now + lifecycle.retry_after_s(self.failures, self.crashes if crashed else 0)
+
+    def count_loss(self, now: float) -> None:
+        """Count that the backend went while it was loaded, for the first time: it may not be the cause."""
+        self.failures, self.crashes = 1, self.crashes + 1
+        self.retry_at = now + lifecycle.FIRST_RETRY_S
+
+    def seen(self) -> Seen:
+        """Return what decisions are made from."""
+        return Seen(
+            self.wanted.digest,
+            self.wanted.name,
+            self.phase,
+            self.rank,
+            self.unwanted_since,
+            self.retry_at,
+            self.need,
+            max(self.wanted.size_bytes, self.cost_bytes),
+        )
+
+    def files(self, path: Path) -> ModelFiles:
+        """Return it as a backend loads it, from the model file at `path`."""
+        limits = self.wanted.limits
+        return ModelFiles(
+            self.wanted.name, path, self.wanted.contract, limits.max_rows, limits.instances, self.wanted.device
+        )

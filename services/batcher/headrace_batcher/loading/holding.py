@@ -1,0 +1,97 @@
+"""What is held: versions put together and taken apart, and who is told how they are."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+
+from headrace_batcher.backends.backend import Backend
+from headrace_batcher.batching.answers import NOT_LOADED
+from headrace_batcher.batching.batcher import Batcher
+from headrace_batcher.batching.floor import Floor
+from headrace_batcher.batching.tracing import BatchSpans, Traces
+from headrace_batcher.loading.held import Held
+from headrace_batcher.loading.lifecycle import Phase, Wanted
+from headrace_batcher.loading.probing import Probe
+from headrace_batcher.roster import Roster
+
+
+class Holding:
+    """The versions that are wanted or still here, by digest.
+
+    floor: shared by all of one backend. changed: called when a phase changed that the control plane should know.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        roster: Roster,
+        floor: Floor,
+        *,
+        spans: BatchSpans | None,
+        changed: Callable[[], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._backend, self._roster, self._floor = backend, roster, floor
+        self._spans, self._changed, self._now = spans, changed, now
+        self._held: dict[str, Held] = {}
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(self._held.values())
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._held
+
+    def __getitem__(self, digest: str) -> Held:
+        return self._held[digest]
+
+    @property
+    def loaded(self) -> list[Held]:
+        """Return the versions that are loaded, whether they answer or not."""
+        return [held for held in self if held.phase is Phase.READY]
+
+    @property
+    def wedged(self) -> bool:
+        """Return whether nothing that is loaded answers."""
+        loaded = self.loaded
+        return bool(loaded) and all(held.stalled for held in loaded)
+
+    def take_up(
+        self, wanted: Wanted, tasks: asyncio.TaskGroup, *, cost_bytes: int, crashed: Callable[[Held, str], None]
+    ) -> None:
+        """Add a version, which refuses requests until it is loaded. crashed: told when what runs it is gone."""
+        batcher = Batcher(
+            wanted.name,
+            wanted.contract,
+            wanted.limits,
+            self._backend,
+            floor=self._floor,
+            traces=Traces(wanted.name, self._spans),
+            crashed=lambda reason: crashed(self._held[wanted.digest], reason),
+            now=self._now,
+        )
+        batcher.refuse(NOT_LOADED)
+        handle = self._roster.add(wanted.digest, batcher)
+        serving = tasks.create_task(batcher.serve_forever(), name=f"serve {wanted.name}")
+        probe = Probe(self._backend, wanted, self._now)
+        held = Held(wanted, batcher, probe, handle, serving, batcher.counters, math.inf, cost_bytes=cost_bytes)
+        self._held[wanted.digest] = held
+        self._changed()
+
+    async def close(self, held: Held) -> None:
+        """Let nobody reach a version any more; whatever still waits there is refused. It stays held until `forget`."""
+        self._roster.remove(held.handle)
+        held.serving.cancel()
+        await asyncio.gather(held.serving, return_exceptions=True)
+
+    def forget(self, held: Held) -> None:
+        """Remove a version that was closed."""
+        del self._held[held.wanted.digest]
+
+    def move(self, held: Held, phase: Phase, reason: str) -> None:
+        """Move a version to a phase, and tell data planes and the control plane."""
+        held.phase, held.reason = phase, reason
+        self._roster.wedged = self.wedged
+        self._roster.set_ready(held.handle, held.serves)
+        self._changed()

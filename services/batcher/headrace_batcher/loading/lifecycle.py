@@ -1,0 +1,194 @@
+"""What to do next about the versions that are wanted or held. Pure: data and time come in, a decision comes out."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace_batcher.batching.contract import Contract
+from headrace_batcher.batching.policy import Limits
+
+FIRST_RETRY_S, MAX_RETRY_S = 1.0, 60.0
+# A version during whose loading the backend went away more than once takes every other one down with it: it is left
+# alone for much longer.
+FIRST_CRASH_RETRY_S, MAX_CRASH_RETRY_S = 10.0, 600.0
+# Crashes that are this far apart have nothing to do with each other.
+CRASHES_FORGOTTEN_S = 300.0
+# What only a rollback would need is loaded again when there is this share of the limit for it, so that it does not come
+# and go.
+REVERT_SHARE = 0.9
+
+
+class Phase(enum.Enum):
+    """Where a version is in its life. FAILED and WAITING are loaded when their time comes and the backend is up."""
+
+    WAITING = enum.auto()
+    LOADING = enum.auto()
+    READY = enum.auto()
+    FAILED = enum.auto()
+    DRAINING = enum.auto()
+
+
+class Need(enum.IntEnum):
+    """Why a version is wanted, the most urgent first: it serves, a change waits for it, a rollback would need it."""
+
+    ACTIVE = 1
+    PENDING = 2
+    REVERT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A version that the control plane wants here.
+
+    sha256, size_bytes: of the ONNX file. device: CPU, GPU or empty. problem: why it can never be loaded, empty when it
+    can. validation: SHA-256 of the file with expected outputs, empty without one.
+    """
+
+    model: str
+    version: str
+    digest: str
+    sha256: str
+    contract: Contract
+    limits: Limits
+    device: str = ""
+    problem: str = ""
+    need: Need = Need.ACTIVE
+    size_bytes: int = 0
+    validation: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the version's name on the backend."""
+        return f"{self.model}--{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One version at one moment. wanted_rank: place in the demand, None when it is not wanted any more."""
+
+    digest: str
+    name: str
+    phase: Phase
+    wanted_rank: int | None
+    unwanted_since: float = 0.0
+    retry_at: float = 0.0
+    need: Need = Need.ACTIVE
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the backend and the batcher hold, and may hold, in bytes."""
+
+    used: int
+    limit: int
+
+    def has_room(self, size_bytes: int, need: Need) -> bool:
+        """Return whether a version whose file has that size may be loaded. What serves always may."""
+        if need is Need.ACTIVE:
+            return True
+        limit = self.limit * REVERT_SHARE if need is Need.REVERT else self.limit
+        return self.used + size_bytes <= limit
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to begin now. until: when to look again, unless something happens. no_room: fails for want of memory."""
+
+    load: str | None
+    drop: tuple[str, ...]
+    until: float
+    no_room: str | None = None
+
+
+def next_step(
+    seen: Sequence[Seen],
+    *,
+    backend_up: bool,
+    unload_after_s: float,
+    now: float,
+    memory: Memory | None = None,
+    may_load: bool = True,
+) -> Step:
+    """Return the version to load and those to drop.
+
+    One version is loaded at a time, the most needed first, so that loading takes as little as possible from serving. A
+    version goes only after it was unwanted for a while: a control plane that starts may at first want too little. When
+    memory is short it goes at once, and after it what only a rollback would need.
+    """
+    drop, until = _unwanted(seen, unload_after_s, now)
+    if memory is not None and memory.used > memory.limit and not drop:
+        drop = _spare(seen)
+    if not backend_up or not may_load or any(one.phase is Phase.LOADING for one in seen):
+        return Step(None, drop, until)
+    taken = {one.name for one in seen if one.phase in (Phase.READY, Phase.DRAINING)}
+    waiting = [
+        one
+        for one in seen
+        if one.wanted_rank is not None and one.phase in (Phase.WAITING, Phase.FAILED) and one.name not in taken
+    ]
+    due = [one for one in waiting if one.retry_at <= now]
+    if not due:
+        return Step(None, drop, min([until, *(one.retry_at for one in waiting)]))
+    chosen = min(due, key=_rank)
+    if memory is None or memory.has_room(chosen.size_bytes, chosen.need):
+        return Step(chosen.digest, drop, until)
+    drop = drop or _spare(seen, for_need=chosen.need)
+    if drop or any(one.phase is Phase.DRAINING for one in seen):
+        return Step(None, drop, until)  # looked at again when that is gone
+    return Step(None, (), until, no_room=chosen.digest)
+
+
+def retry_after_s(failures: int, crashes: int = 0) -> float:
+    """Return how long to wait before a version is tried again.
+
+    failures: in a row, this one included. crashes: those of them during which the backend went away; one says nothing.
+    """
+    if crashes > 1:
+        return min(FIRST_CRASH_RETRY_S * 2.0 ** (crashes - 2), MAX_CRASH_RETRY_S)
+    return min(FIRST_RETRY_S * 2.0 ** (failures - 1), MAX_RETRY_S)
+
+
+def reload_after_s(crashes: int) -> float:
+    """Return how long to wait before a version that crashed while it served is loaded again.
+
+    At once for the first two, which a single bad request can cause; what goes on crashing gets rarer.
+    """
+    return 0.0 if crashes <= 2 else min(FIRST_RETRY_S * 2.0 ** min(crashes - 3, 10), MAX_RETRY_S)
+
+
+def _unwanted(seen: Sequence[Seen], unload_after_s: float, now: float) -> tuple[tuple[str, ...], float]:
+    """Return what was unwanted for long enough, and when the next one will have been."""
+    drop, until = [], math.inf
+    for one in seen:
+        if one.wanted_rank is not None or one.phase in (Phase.LOADING, Phase.DRAINING):
+            continue
+        gone_at = one.unwanted_since + unload_after_s
+        if one.phase is not Phase.READY or gone_at <= now:
+            drop.append(one.digest)
+        else:
+            until = min(until, gone_at)
+    return tuple(drop), until
+
+
+def _spare(seen: Sequence[Seen], for_need: Need = Need.ACTIVE) -> tuple[str, ...]:
+    """Return the version to give up when memory is short: one that nobody wants, else the last that a rollback would
+    need. One at a time: what the one before it frees is not known yet while it drains.
+    """
+    if any(one.phase is Phase.DRAINING for one in seen):
+        return ()
+    ready = [one for one in seen if one.phase is Phase.READY]
+    unwanted = [one for one in ready if one.wanted_rank is None]
+    if unwanted:
+        return (min(unwanted, key=lambda one: one.unwanted_since).digest,)
+    revert = [one for one in ready if one.need is Need.REVERT]
+    if revert and for_need is not Need.REVERT:
+        return (max(revert, key=_rank).digest,)
+    return ()
+
+
+def _rank(one: Seen) -> int:
+    return one.wanted_rank if one.wanted_rank is not None else 0

@@ -1,0 +1,105 @@
+"""The way of one version into the backend, and out of it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import structlog
+
+from headrace_batcher.backends.backend import Backend, BackendLost, LoadError
+from headrace_batcher.loading.artifacts import BlobCache
+from headrace_batcher.loading.held import Held
+from headrace_batcher.loading.lifecycle import Memory, Need, Phase
+from headrace_batcher.loading.memory import Room
+
+log = structlog.get_logger()
+
+_MIB = 1024 * 1024
+
+
+class Loader:
+    """Loads and unloads; who does when is decided elsewhere. memory: None when it is not bounded."""
+
+    def __init__(self, backend: Backend, cache: BlobCache, memory: Room | None, now: Callable[[], float]) -> None:
+        self._backend = backend
+        self._cache = cache
+        self._memory = memory
+        self._now = now
+        # What loading a version took in memory, for the next time.
+        self._costs: dict[str, int] = {}
+
+    @property
+    def memory(self) -> Memory | None:
+        """Return what is known of memory, None when it is not bounded."""
+        return None if self._memory is None else self._memory.last
+
+    @property
+    def no_room(self) -> str:
+        """Return why a version is not loaded that there is no memory for."""
+        memory = self.memory
+        if memory is None:
+            return "there is no memory for it"
+        return f"there is no memory for it: {memory.used // _MIB} of {memory.limit // _MIB} MiB are in use"
+
+    def cost_bytes(self, digest: str) -> int:
+        """Return the memory that a version took when it was loaded last, 0 when it never was."""
+        return self._costs.get(digest, 0)
+
+    def remember(self, digests: Collection[str]) -> None:
+        """Forget the costs of all other versions."""
+        self._costs = {digest: cost for digest, cost in self._costs.items() if digest in digests}
+
+    async def load(self, held: Held, others: Collection[Held]) -> dict[str, float]:
+        """Make a version answer; return how long each step took, in seconds. What fails leaves nothing loaded.
+
+        Raises LoadError, ArtifactError, WrongOutput, BackendLost.
+        """
+        if held.wanted.problem:
+            raise LoadError(held.wanted.problem)
+        started = self._now()
+        path = await self._cache.fetch(held.wanted.sha256) if self._backend.load_control else Path()
+        fetched = self._now()
+        await self._backend.load(held.files(path))
+        try:
+            loaded = self._now()
+            await held.probe.warm_up(held.batcher.service_times)
+            warm = self._now()
+            await self._must_fit(held, others)
+        except BackendLost:
+            raise
+        except Exception:
+            await self.unload(held)
+            raise
+        await self._cache.tidy([one.wanted.sha256 for one in (held, *others)])
+        return {
+            "fetch_s": round(fetched - started, 3),
+            "load_s": round(loaded - fetched, 3),
+            "warm_up_s": round(warm - loaded, 3),
+        }
+
+    async def unload(self, held: Held) -> None:
+        """Take a version out, if it is there."""
+        try:
+            await self._backend.unload(held.name)
+        except BackendLost:
+            pass  # what is gone needs no unloading
+        except LoadError as error:
+            log.warning("unloading failed", model=held.name, cause=str(error))
+        if self._memory is not None:
+            await self._memory.read()
+
+    async def _must_fit(self, held: Held, others: Collection[Held]) -> None:
+        """Refuse a version that nothing serves yet when it took more memory than there is. Raises LoadError.
+
+        Unless there is something to give up for it, which is done next.
+        """
+        if self._memory is None:
+            return
+        before, after = self._memory.last, await self._memory.read()
+        if before is None or after is None:
+            return
+        held.cost_bytes = self._costs[held.wanted.digest] = max(0, after.used - before.used)
+        spare = any(one.phase is Phase.READY and (one.rank is None or one.need is Need.REVERT) for one in others)
+        if after.used > after.limit and held.need is not Need.ACTIVE and not spare:
+            raise LoadError(self.no_room)

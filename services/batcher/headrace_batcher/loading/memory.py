@@ -1,0 +1,77 @@
+"""How much memory the backend and this process hold, read from the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from headrace_batcher.loading.lifecycle import Memory
+
+READ_EVERY_S = 2.0
+
+
+class Room(Protocol):
+    """What is known of memory. last: what was read last, None before the first time."""
+
+    last: Memory | None
+
+    async def read(self) -> Memory | None:
+        """Return what is in use now; None when that cannot be known."""
+        ...
+
+
+class MemoryWatch:
+    """Reads what is in use, again and again. group: process group of the backend, None while there is none.
+
+    What lies on a GPU is not counted, nor a Triton that others run.
+    """
+
+    def __init__(self, limit_bytes: int, group: Callable[[], int | None], proc: Path = Path("/proc")) -> None:
+        self.last: Memory | None = None
+        """What was read last, None before the first time."""
+        self._limit_bytes = limit_bytes
+        self._group = group
+        self._proc = proc
+
+    async def read(self) -> Memory | None:
+        """Return what is in use now."""
+        used = await asyncio.to_thread(held_bytes, self._group(), self._proc)
+        self.last = Memory(used, self._limit_bytes)
+        return self.last
+
+    async def run(self, changed: Callable[[], None]) -> NoReturn:
+        """Read for ever, and tell."""
+        while True:
+            await self.read()
+            changed()
+            await asyncio.sleep(READ_EVERY_S)
+
+
+def held_bytes(group: int | None, proc: Path = Path("/proc")) -> int:
+    """Return the memory of this process and of those in a process group, each shared page once."""
+    processes = [proc / str(os.getpid())]
+    if group is not None:
+        processes += [one for one in proc.glob("[0-9]*") if _group_of(one) == group]
+    return sum(map(_proportional_bytes, processes))
+
+
+def _group_of(process: Path) -> int | None:
+    try:
+        # The name in parentheses may hold anything; after it come state, parent, group.
+        return int((process / "stat").read_text().rpartition(")")[2].split()[2])
+    except (OSError, ValueError, IndexError):  # it ended meanwhile
+        return None
+
+
+def _proportional_bytes(process: Path) -> int:
+    """Return a process's share of its resident pages: a page of n processes counts one n-th in each."""
+    try:
+        for line in (process / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):  # it ended meanwhile
+        pass
+    return 0

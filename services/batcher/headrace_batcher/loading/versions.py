@@ -1,0 +1,266 @@
+"""Making wanted versions ready and letting unwanted ones go.
+
+fetch → verify → load → warm up → probe → READY; unwanted → drain → unload. Loading runs beside serving; a version that
+fails is tried again with back-off; when the backend comes back, everything is loaded again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+from headrace_servicekit.errors import Unavailable
+
+from headrace_batcher.backends.backend import Backend, BackendLost, LoadError, ModelError
+from headrace_batcher.batching.answers import BACKEND_LOST
+from headrace_batcher.batching.bell import Bell
+from headrace_batcher.batching.floor import Floor
+from headrace_batcher.batching.shapes import WrongInput, WrongOutput
+from headrace_batcher.batching.tracing import BatchSpans
+from headrace_batcher.loading import lifecycle, readiness
+from headrace_batcher.loading.artifacts import ArtifactError, BlobCache
+from headrace_batcher.loading.held import Held
+from headrace_batcher.loading.holding import Holding
+from headrace_batcher.loading.lifecycle import Phase, Wanted
+from headrace_batcher.loading.loader import Loader
+from headrace_batcher.loading.memory import Room
+from headrace_batcher.metrics import BatchCounters
+from headrace_batcher.roster import Roster
+
+log = structlog.get_logger()
+
+# An announced end takes this long to reach every data plane; what they sent before is still answered.
+DRAIN_S = 1.0
+_DRAIN_POLL_S = 0.02
+
+
+class Versions:
+    """All versions of this process.
+
+    changed: called when a state changed that the control plane should know. became_ready: told each time a version is
+    loaded. unload_after_s: how long a version must have been unwanted before it goes.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        roster: Roster,
+        cache: BlobCache,
+        *,
+        unload_after_s: float,
+        changed: Callable[[], None],
+        became_ready: Callable[[Held], None] = lambda held: None,
+        memory: Room | None = None,
+        spans: BatchSpans | None = None,
+        drain_s: float = DRAIN_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._loader = Loader(backend, cache, memory, now)
+        self._unload_after_s = unload_after_s
+        self._became_ready = became_ready
+        self._drain_s = drain_s
+        self._now = now
+        self._floor = Floor()
+        self._holding = Holding(backend, roster, self._floor, spans=spans, changed=changed, now=now)
+        self._began = now()
+        self._bell = Bell()
+        self._demand: Sequence[Wanted] = ()
+        self._settled = False
+        self._was_told = False
+        # Grows whenever the backend goes: what was loaded before is not loaded any more.
+        self._backend_life = 0
+        self._backend_up = False
+
+    def want(self, wanted: Sequence[Wanted]) -> None:
+        """Replace the demand; the most needed first."""
+        self._demand, self._was_told = tuple(wanted), True
+        self._bell.ring()
+
+    def backend_up(self) -> None:
+        """Load everything: a backend that comes up holds nothing."""
+        self._backend_up = True
+        self._bell.ring()
+
+    def backend_down(self, reason: str) -> None:
+        """Take every version out of service until the backend is back."""
+        self._backend_up = False
+        self._backend_life += 1
+        for held in self._holding:
+            held.stalled = False
+            held.batcher.lose()
+            if held.phase in (Phase.READY, Phase.WAITING):
+                self._holding.move(held, Phase.WAITING, reason)
+        self._bell.ring()
+
+    def stall(self, held: Held, reason: str) -> None:
+        """Take a loaded version that does not answer out of service, for as long as that lasts."""
+        if held.phase is Phase.READY and not held.stalled:
+            log.warning("version does not answer", model=held.name, reason=reason)
+            held.stalled = True
+            held.batcher.refuse(BACKEND_LOST)
+            self._holding.move(held, Phase.READY, reason)
+
+    def resume(self, held: Held) -> None:
+        """Put a version that answers again back into service."""
+        if held.phase is Phase.READY and held.stalled:
+            log.info("version answers again", model=held.name)
+            held.stalled = False
+            held.batcher.accept()
+            self._holding.move(held, Phase.READY, "")
+
+    def crashed(self, held: Held, reason: str) -> None:
+        """Load a version again, because what ran it is gone while the backend goes on."""
+        if held.phase is not Phase.READY:
+            return
+        held.count_crash(self._now())
+        held.batcher.lose()
+        self._holding.move(held, Phase.WAITING, reason)
+        log.error("version crashed", model=held.name, reason=reason, crashes=held.crashes)
+        self._bell.ring()
+
+    def loaded(self) -> list[Held]:
+        """Return the versions that are loaded, whether they answer or not."""
+        return self._holding.loaded
+
+    @property
+    def wedged(self) -> bool:
+        """Return whether nothing that is loaded answers."""
+        return self._holding.wedged
+
+    async def settled(self) -> None:
+        """Raise Unavailable until this process can replace another one; then never again (`readiness.py`)."""
+        if self._settled:
+            return
+        tried = {held.wanted.digest for held in self._holding if held.phase in (Phase.READY, Phase.FAILED)}
+        missing = readiness.lacking(self._demand if self._was_told else None, tried, self._now() - self._began)
+        if missing is not None:
+            raise Unavailable(missing)
+        self._settled = True
+
+    def states(self) -> list[tuple[str, Phase, str]]:
+        """Return digest, phase and reason of every version that is wanted; one that does not answer is LOADING."""
+        known = [
+            (held.wanted.digest, Phase.LOADING if held.stalled else held.phase, held.reason)
+            for held in self._holding
+            if held.rank is not None
+        ]
+        new = [(one.digest, Phase.WAITING, "") for one in self._demand if one.digest not in self._holding]
+        return known + new
+
+    def counters(self) -> dict[tuple[str, str], BatchCounters]:
+        """Return the counters of every version by model and version."""
+        return {(held.wanted.model, held.wanted.version): held.counters for held in self._holding}
+
+    def look_again(self) -> None:
+        """Decide anew, because the memory in use was read."""
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Load and unload until cancelled."""
+        self._floor.join(self._bell.ring)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._bell.wait(self._step(tasks))
+
+    def _step(self, tasks: asyncio.TaskGroup) -> float:
+        """Begin what is due; return when to look again."""
+        self._apply_demand(tasks)
+        step = lifecycle.next_step(
+            [held.seen() for held in self._holding],
+            backend_up=self._backend_up,
+            unload_after_s=self._unload_after_s,
+            now=self._now(),
+            memory=self._loader.memory,
+            may_load=self._floor.open,
+        )
+        for digest in step.drop:
+            held = self._holding[digest]
+            was_loaded, given_up = held.phase is Phase.READY, held.rank is not None
+            self._holding.move(held, Phase.DRAINING, "there is no memory for it" if given_up else "")
+            tasks.create_task(self._drop(held, was_loaded, given_up), name=f"drop {held.name}")
+        if step.load is not None:
+            held = self._holding[step.load]
+            self._holding.move(held, Phase.LOADING, "")
+            self._floor.set_loading(True)
+            tasks.create_task(self._load(held), name=f"load {held.name}")
+        if step.no_room is not None:
+            self._fail(self._holding[step.no_room], self._loader.no_room)
+            self._bell.ring()
+        return step.until
+
+    def _apply_demand(self, tasks: asyncio.TaskGroup) -> None:
+        for held in self._holding:
+            held.rank = None
+        for rank, wanted in enumerate(self._demand):
+            if wanted.digest not in self._holding:
+                cost_bytes = self._loader.cost_bytes(wanted.digest)
+                self._holding.take_up(wanted, tasks, cost_bytes=cost_bytes, crashed=self.crashed)
+            held = self._holding[wanted.digest]
+            held.rank, held.need = rank, wanted.need
+            held.unwanted_since = math.inf
+        for held in self._holding:
+            if held.rank is None and held.unwanted_since == math.inf:
+                held.unwanted_since = self._now()
+        self._loader.remember([one.digest for one in self._demand])
+
+    async def _load(self, held: Held) -> None:
+        """Make one version ready, or say why it is not."""
+        life = self._backend_life
+        try:
+            took = await self._loader.load(held, [one for one in self._holding if one is not held])
+        except BackendLost as error:
+            self._lost_while_loading(held, str(error))
+        except (LoadError, ArtifactError, ModelError, WrongInput, WrongOutput) as error:
+            self._fail(held, str(error))
+        except Exception:
+            log.exception("loading failed", model=held.name)
+            self._fail(held, "internal error while loading")
+        else:
+            if life == self._backend_life:
+                self._make_ready(held, took)
+            else:
+                self._holding.move(held, Phase.WAITING, "the backend restarted")
+        finally:
+            self._floor.set_loading(False)
+            self._bell.ring()
+
+    def _make_ready(self, held: Held, took: Mapping[str, float]) -> None:
+        held.failures = 0
+        held.batcher.accept()
+        self._holding.move(held, Phase.READY, "")
+        log.info("version ready", model=held.name, digest=held.wanted.digest, **took)
+        self._became_ready(held)
+
+    def _fail(self, held: Held, reason: str, *, crashed: bool = False) -> None:
+        held.count_failure(self._now(), crashed=crashed)
+        self._holding.move(held, Phase.FAILED, reason)
+        log.warning("version failed", model=held.name, reason=reason, failures=held.failures)
+
+    def _lost_while_loading(self, held: Held, cause: str) -> None:
+        """Take a version back whose loading ended because the backend went away. Once says nothing of the version."""
+        if held.failures:
+            self._fail(held, f"the backend went away while this version was loaded: {cause}", crashed=True)
+            return
+        held.count_loss(self._now())
+        self._holding.move(held, Phase.WAITING, f"the backend went away: {cause}")
+
+    async def _drop(self, held: Held, was_loaded: bool, given_up: bool) -> None:
+        """Drain a version and unload it; one that is wanted again meanwhile stays, unless memory is short."""
+        if was_loaded:
+            drained_at = self._now() + self._drain_s
+            while self._now() < drained_at or held.batcher.rows:
+                await asyncio.sleep(_DRAIN_POLL_S)
+                if held.rank is not None and not given_up:
+                    loaded = held.batcher.accepting
+                    self._holding.move(held, Phase.READY if loaded else Phase.WAITING, "")
+                    self._bell.ring()
+                    return
+        await self._holding.close(held)
+        await self._loader.unload(held)
+        log.info("version unloaded", model=held.name, digest=held.wanted.digest)
+        # Only now: the same version, wanted again, is loaded after it was unloaded.
+        self._holding.forget(held)
+        self._bell.ring()

@@ -1,0 +1,141 @@
+"""BATCHER_* variables."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Literal, Self
+
+from headrace_servicekit.ports import target
+from headrace_servicekit.settings import ServiceSettings, settings_config
+from pydantic import Field, field_validator, model_validator
+
+
+class BatcherSettings(ServiceSettings):
+    """What a batcher can be told."""
+
+    model_config = settings_config("BATCHER_")
+
+    pool: str = Field(default="default", description="Pool of batchers that this one belongs to; routes name pools.")
+    backend: Literal["triton", "onnxruntime", "oip"] = Field(
+        default="triton",
+        description="`triton`; `onnxruntime` to run models inside this process on CPUs; `oip` for a server of the Open "
+        "Inference Protocol that loads its models itself, such as MLServer.",
+    )
+    control_target: str = Field(description="`host:port` of the router's control plane.")
+    registry_target: str | None = Field(
+        default=None,
+        description="`host:port` of the registry, which is told what is measured on versions; unset means nobody is.",
+    )
+    advertise_address: str | None = Field(
+        default=None,
+        description="`host:port` under which data planes reach this batcher; unset means what it listens on, or the "
+        "name of the machine when that is every address.",
+    )
+    state_dir: Path = Field(
+        description="Directory for cached model files, Triton's model folder and the last demand; one batcher each. "
+        "`{slot}` in it stands for the first number whose directory no other batcher holds."
+    )
+
+    s3_endpoint: str | None = Field(default=None, description="URL of the S3 store; unset means AWS.")
+    s3_bucket: str = Field(default="headrace", description="Bucket that holds the artifacts.")
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    s3_credentials_file: Path | None = Field(
+        default=None, description="AWS shared-credentials file, profile `default`; unset means the role of the machine."
+    )
+    cache_bytes: int = Field(
+        default=4 * 1024**3, ge=0, description="Most bytes of model files kept on disk that nothing wants any more."
+    )
+    fetch_timeout_s: float = Field(
+        default=300.0, gt=0, description="Longest time that fetching one model file may take."
+    )
+    load_timeout_s: float = Field(
+        default=120.0, gt=0, description="Longest time that the backend may take to load a version."
+    )
+    unload_after_s: float = Field(
+        default=30.0, ge=0, description="How long a version must have been unwanted before it is unloaded."
+    )
+
+    memory_limit_bytes: int | None = Field(
+        default=None,
+        gt=0,
+        description="Main memory that the batcher, its Triton and the models may hold together; unset means no limit. "
+        "Above it, versions that nothing needs are unloaded, then those kept for a rollback, and no other is loaded.",
+    )
+
+    triton_command: str = Field(
+        default="",
+        description="Command that becomes tritonserver and takes its options. Empty: somebody else runs Triton on this "
+        "machine, with explicit model control and `models` of the state directory as its repository.",
+    )
+    triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Port of Triton's gRPC, on 127.0.0.1.")
+    triton_metrics_port: int = Field(
+        default=8002, ge=1, le=65535, description="Port of Triton's metrics, on 127.0.0.1."
+    )
+    oip_target: str | None = Field(
+        default=None, description="`host:port` of the gRPC of that server; required with `oip`, and not used otherwise."
+    )
+    oip_model_name: str = Field(
+        default="{model}--{version}", description="What a version is called there, from `{model}` and `{version}`."
+    )
+    oip_model_version: str = Field(default="", description="Its version there, likewise; empty leaves the version out.")
+    oip_service: str = Field(
+        default="inference.GRPCInferenceService",
+        description="Full name of the gRPC service there; TorchServe's is "
+        "`org.pytorch.serve.grpc.openinference.GRPCInferenceService`.",
+    )
+    execution_timeout_s: float = Field(
+        default=30.0, gt=0, description="An execution that takes longer counts as lost with its backend."
+    )
+    canary_after_s: float = Field(
+        default=2.0,
+        gt=0,
+        description="How long a version may be silent before a row of zeros is sent to see whether it answers.",
+    )
+    restart_silent_after_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a version may answer nothing before it is loaded anew, and Triton before it is killed.",
+    )
+    onnxruntime_threads: int = Field(
+        default=2, ge=1, description="Executions that ONNX Runtime runs at once in this process."
+    )
+
+    max_queue_rows: int = Field(
+        default=4096,
+        ge=1,
+        description="Most rows that may wait for one version; more are refused with RESOURCE_EXHAUSTED.",
+    )
+    max_queue_bytes: int = Field(
+        default=256 * 1024**2, ge=1, description="Most bytes of inputs that may wait for one version."
+    )
+
+    @field_validator("oip_model_name", "oip_model_version")
+    @classmethod
+    def _is_a_template(cls, value: str) -> str:
+        try:
+            value.format(model="", version="")
+        except (LookupError, ValueError):
+            raise ValueError("only {model} and {version} may stand in braces") from None
+        return value
+
+    @model_validator(mode="after")
+    def _the_server_is_known_and_tells_versions_apart(self) -> Self:
+        if self.backend == "oip" and self.oip_target is None:
+            raise ValueError("oip needs BATCHER_OIP_TARGET, the host:port of the server's gRPC")
+        named = self.oip_model_name + self.oip_model_version
+        if "{model}" not in self.oip_model_name or "{version}" not in named:
+            raise ValueError(
+                "BATCHER_OIP_MODEL_NAME must have {model}, and it or BATCHER_OIP_MODEL_VERSION {version}: "
+                "two versions would be one on the server"
+            )
+        return self
+
+    def advertised(self, port: int) -> str:
+        """Return `host:port` of this batcher in its reports; of two with the same one, the later replaces the other.
+
+        port: what it listens on.
+        """
+        if self.advertise_address:
+            return self.advertise_address
+        return target(socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host, port)

@@ -1,0 +1,48 @@
+"""The directory that a batcher keeps its files in belongs to one batcher at a time."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TextIO
+
+from headrace_servicekit.runtime import StartError
+
+SLOT = "{slot}"
+# More batchers than one machine has room for: who finds them all taken has been told the wrong directory.
+MAX_SLOTS = 64
+
+
+@asynccontextmanager
+async def owned(state_dir: Path) -> AsyncIterator[Path]:
+    """Hold a state directory and yield it: two batchers on one model folder would unload each other's versions.
+
+    `{slot}` in the path stands for the first number whose directory nobody holds, so that replicas share a volume, and
+    find on it what those before them left. Raises StartError when it is taken, or every slot is.
+    """
+    lock, held = _first_free(state_dir)
+    with lock:
+        yield held
+
+
+def _first_free(state_dir: Path) -> tuple[TextIO, Path]:
+    slots = range(MAX_SLOTS) if SLOT in str(state_dir) else (0,)
+    for slot in slots:
+        directory = Path(str(state_dir).replace(SLOT, str(slot)))
+        lock = _locked(directory)
+        if lock is not None:
+            return lock, directory
+    raise StartError(f"another batcher uses {state_dir}: stop it, or set BATCHER_STATE_DIR")
+
+
+def _locked(directory: Path) -> TextIO | None:
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
