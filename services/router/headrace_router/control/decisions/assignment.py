@@ -1,0 +1,67 @@
+"""Who answers a request under a table: the first rule that matches it, else the variant of its unit's slot.
+
+Data planes decide the same from the tables that they are sent; this is what people are told when they ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headrace_router.control.decisions.allocation import variant_at
+from headrace_router.control.decisions.routes import Unit
+from headrace_router.control.decisions.states import Table
+from headrace_router.rules import first_match
+from headrace_router.slots import slot_of
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What assignment looks at in a request; empty when it is not given."""
+
+    user_id: str = ""
+    entity_id: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Where a request goes. variant, version: empty when it is assigned anew each time. rule: empty when none decided.
+    slot: of its unit, None without one."""
+
+    variant: str = ""
+    version: str = ""
+    rule: str = ""
+    slot: int | None = None
+
+
+def assign(table: Table, salt: bytes, subject: Subject) -> Assignment:
+    """Return where a request goes under a table."""
+    unit = unit_of(table.unit, subject)
+    slot = slot_of(salt, unit) if unit else None
+    rule = first_match(table.rules, subject.attributes)
+    if rule is not None:
+        return Assignment(rule.variant, version_of(table, rule.variant), rule.name, slot)
+    if len(table.ranges) == 1:
+        only = table.ranges[0].variant
+        return Assignment(only, version_of(table, only), slot=slot)
+    variant = variant_at(table.ranges, slot) if slot is not None else None
+    return Assignment(variant, version_of(table, variant), slot=slot) if variant is not None else Assignment()
+
+
+def unit_of(unit: Unit, subject: Subject) -> str:
+    """Return the id that keeps its variant, as data planes choose it; empty when the request is assigned by itself."""
+    match unit:
+        case Unit.ANY:
+            return subject.user_id or subject.entity_id
+        case Unit.USER:
+            return subject.user_id
+        case Unit.ENTITY:
+            return subject.entity_id
+        case Unit.REQUEST:
+            return ""
+
+
+def version_of(table: Table, variant: str) -> str:
+    """Return the version that serves a variant; empty when the table has no such variant."""
+    return next((one.version for one in table.variants if one.name == variant), "")

@@ -1,0 +1,94 @@
+"""Which versions a pool of batchers is to hold ready: what a table in force or a pending change names, and leases."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.rungs import backups
+from headrace_router.control.decisions.states import RouteState, Table
+
+
+class Need(enum.IntEnum):
+    """Why a version is wanted, the most urgent first; the names are the proto's."""
+
+    ACTIVE = 1
+    PENDING = 2
+    LEASED = 3
+    REVERT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A version to hold ready."""
+
+    model: str
+    version: str
+    digest: str
+    need: Need
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A version that a holder, such as `rollouts/7`, wants ready in a pool for a while."""
+
+    model: str
+    version: str
+    digest: str
+    pool: str
+    holder: str
+    expires_at: datetime
+
+
+def demand(
+    pool: str,
+    states: Iterable[RouteState],
+    in_use: Iterable[tuple[str, Table]],
+    leases: Iterable[Lease],
+    now: datetime,
+) -> tuple[Wanted, ...]:
+    """Return the whole demand on a pool, the most needed first.
+
+    in_use: model and table of generations that some data plane may still serve although newer ones are in force; their
+    versions must not be unloaded yet. leases: also those that have ended count no more.
+    """
+    wanted: dict[str, Wanted] = {}
+
+    def want(model: str, version: str, digest: str, need: Need) -> None:
+        known = wanted.get(digest)
+        if known is None or need < known.need:
+            wanted[digest] = Wanted(model, version, digest, need)
+
+    for model, table in in_use:
+        for one in table.needs:
+            if one.pool == pool:
+                want(model, one.version, one.digest, Need.ACTIVE)
+    for state in states:
+        for need, table in _tables(state):
+            for one in table.needs:
+                if one.pool == pool:
+                    want(state.model, one.version, one.digest, need)
+        if state.previous is not None and now < state.previous.until_at and pool in _production_pools(state):
+            want(state.model, state.previous.version, state.previous.digest, Need.REVERT)
+    for lease in leases:
+        if lease.pool == pool and now < lease.expires_at:
+            want(lease.model, lease.version, lease.digest, Need.LEASED)
+    return tuple(sorted(wanted.values(), key=lambda one: (one.need, one.model, one.version, one.digest)))
+
+
+def _tables(state: RouteState) -> Iterable[tuple[Need, Table]]:
+    if state.active is not None:
+        yield Need.ACTIVE, state.active.table
+    if state.pending is not None:
+        yield Need.PENDING, state.pending.table
+
+
+def _production_pools(state: RouteState) -> set[str]:
+    """Return the pools that a rollback would load into: of what follows production, and of what backs that up."""
+    route = state.in_force
+    pools = {variant.pool for variant in route.variants if variant.serves is Serves.PRODUCTION}
+    followed = {Serves.PRODUCTION, None} if pools else {Serves.PRODUCTION}
+    return pools | {backup.pool for _, _, backup in backups(route.fallback) if backup.serves in followed}

@@ -1,0 +1,103 @@
+"""What batchers report that they hold, and whether that is enough to serve a version."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+class Phase(enum.IntEnum):
+    """How far a batcher is with a version; the numbers are the proto's."""
+
+    LOADING = 1
+    READY = 2
+    FAILED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One version in one batcher. reason: why it failed."""
+
+    phase: Phase
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a batcher process holds, valid until its lease expires. versions: by digest."""
+
+    pool: str
+    process: str
+    address: str
+    expires_at: datetime
+    versions: Mapping[str, Held] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A version that must be ready in a pool."""
+
+    version: str
+    digest: str
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """How far a pool is with a version: numbers of live batchers. failure: why one of those that failed did."""
+
+    needed: Needed
+    batchers: int
+    ready: int
+    loading: int
+    failed: int
+    failure: str = ""
+
+
+class Fleet:
+    """The batchers whose reports are valid at one time, by pool."""
+
+    def __init__(self, reports: Iterable[Report], now: datetime) -> None:
+        self._pools: dict[str, list[Report]] = {}
+        for report in reports:
+            if report.expires_at > now:
+                self._pools.setdefault(report.pool, []).append(report)
+
+    def lacks(self, needed: Iterable[Needed], *, grace_over: bool) -> str | None:
+        """Return why not everything needed is ready, as a sentence about the first that is not; None when all is.
+
+        Ready means on every batcher of the pool; once `grace_over`, on at least half of them and on one: a batcher that
+        hangs may hold up a change for a while, not for ever.
+        """
+        for one in needed:
+            state = self.readiness(one)
+            if not state.batchers:
+                return f"version '{one.version}' needs pool '{one.pool}', which has no batcher"
+            enough = max(1, (state.batchers + 1) // 2) if grace_over else state.batchers
+            if state.ready < enough:
+                return _describe(state)
+        return None
+
+    def readiness(self, needed: Needed) -> Readiness:
+        """Return how far the pool is with a version."""
+        batchers = self._pools.get(needed.pool, ())
+        held = [state for report in batchers if (state := report.versions.get(needed.digest)) is not None]
+        phases = Counter(state.phase for state in held)
+        failures = sorted({state.reason for state in held if state.phase is Phase.FAILED})
+        return Readiness(
+            needed,
+            len(batchers),
+            phases[Phase.READY],
+            phases[Phase.LOADING],
+            phases[Phase.FAILED],
+            (failures[0] or "loading failed") if failures else "",
+        )
+
+
+def _describe(state: Readiness) -> str:
+    needed = state.needed
+    where = f"version '{needed.version}' is ready on {state.ready} of {state.batchers} batchers of pool '{needed.pool}'"
+    return f"{where}: {state.failure}" if state.failure else where

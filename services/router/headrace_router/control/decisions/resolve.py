@@ -1,0 +1,122 @@
+"""From what a route declares to immutable versions, with what the registry says at one epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.routes import Route
+from headrace_router.control.decisions.rungs import backups
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What the registry says of one model.
+
+    incarnation: of the registry's store; epochs of different incarnations do not compare. epoch: number of the model's
+    last change. production: id of the version in production, empty when there is none. aliases: version id by alias.
+    versions: digest by version id.
+    """
+
+    model: str
+    incarnation: str
+    epoch: int
+    production: str = ""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def newer_than(self, known: Registered) -> bool:
+        """Return whether this replaces what was known: a later epoch, or the word of another incarnation."""
+        return self.incarnation != known.incarnation or self.epoch > known.epoch
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedVariant:
+    """An arm and the immutable version that serves it."""
+
+    name: str
+    version: str
+    digest: str
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedBackup:
+    """A rung that is a version in a pool. version, digest: empty for those of the request's variant."""
+
+    rung: str
+    version: str
+    digest: str
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What the references of a route name: in the order of its variants, and of its rungs that are backups."""
+
+    variants: tuple[ResolvedVariant, ...]
+    backups: tuple[ResolvedBackup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A reference that names nothing. field: of the route. reason: a sentence for people."""
+
+    field: str
+    reason: str
+
+
+def resolve(
+    route: Route, registered: Registered, present: Iterable[ResolvedBackup] | None = None
+) -> Resolution | Unresolved:
+    """Return the versions that a route serves and falls back to, or the first reference that names nothing.
+
+    present: what the route's backups were, when they do not have to name anything by now: one whose name is gone stays
+    what it was, or is left out, so that no fallback ever holds up what variants follow.
+    """
+    variants = []
+    for position, variant in enumerate(route.variants):
+        version = _version_of(variant.serves, variant.target, registered)
+        digest = registered.versions.get(version)
+        if digest is None:
+            reason = _why(variant.serves, variant.target, version, registered.model)
+            return Unresolved(f"variants[{position}].{_FIELDS[variant.serves]}", reason)
+        variants.append(ResolvedVariant(variant.name, version, digest, variant.pool))
+    before = {one.rung: one for one in present or ()}
+    found = []
+    for position, rung, backup in backups(route.fallback):
+        if backup.serves is None:
+            found.append(ResolvedBackup(rung.name, "", "", backup.pool))
+            continue
+        version = _version_of(backup.serves, backup.target, registered)
+        digest = registered.versions.get(version)
+        if digest is not None:
+            found.append(ResolvedBackup(rung.name, version, digest, backup.pool))
+        elif present is None:
+            reason = _why(backup.serves, backup.target, version, registered.model)
+            return Unresolved(f"fallback[{position}].backup.{_FIELDS[backup.serves]}", reason)
+        elif rung.name in before:
+            found.append(before[rung.name])
+    return Resolution(tuple(variants), tuple(found))
+
+
+_FIELDS = {Serves.VERSION: "version", Serves.PRODUCTION: "follow_production", Serves.ALIAS: "follow_alias"}
+
+
+def _version_of(serves: Serves, target: str, registered: Registered) -> str:
+    match serves:
+        case Serves.VERSION:
+            return target
+        case Serves.PRODUCTION:
+            return registered.production
+        case Serves.ALIAS:
+            return registered.aliases.get(target, "")
+
+
+def _why(serves: Serves, target: str, version: str, model: str) -> str:
+    if version:
+        return f"model '{model}' has no version '{version}'"
+    if serves is Serves.ALIAS:
+        return f"model '{model}' has no alias '{target}'"
+    return f"model '{model}' has no version in production"

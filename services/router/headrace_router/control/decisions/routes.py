@@ -1,0 +1,130 @@
+"""Routes as people declare them, and what makes a declaration valid."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from headrace_servicekit.errors import FieldViolation
+
+from headrace_router.control.decisions.lookups import Hedging, Lookup, hedging_violations, lookup_violations
+from headrace_router.control.decisions.names import NAME_RULE, is_name, twice
+from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.rules import rule_violations
+from headrace_router.control.decisions.rungs import Rung, rung_violations
+from headrace_router.rules import Rule
+from headrace_router.slots import SLOTS
+
+DEFAULT_POOL = "default"
+MAX_VARIANTS = 64
+MAX_WAIT_US = 1_000_000
+MAX_WEIGHT = 1e9
+
+# The one arm of a route that nobody wrote.
+IMPLICIT_VARIANT = "production"
+
+
+class Unit(enum.IntEnum):
+    """What keeps its variant from request to request; the numbers are the proto's."""
+
+    ANY = 0
+    USER = 1
+    ENTITY = 2
+    REQUEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One arm. target: id of the version or the alias; empty for the one in production."""
+
+    name: str
+    serves: Serves
+    target: str
+    weight: float
+    pool: str = DEFAULT_POOL
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is declared for a model.
+
+    etag: empty for the implicit route, otherwise new with each accepted write. managed_by: who alone may write it, such
+    as `rollouts/7`; empty when anybody may. lookup: None for every default. hedging: None for never.
+    """
+
+    model: str
+    variants: tuple[Variant, ...]
+    unit: Unit = Unit.ANY
+    max_wait_us: int | None = None
+    etag: str = ""
+    updated_at: datetime | None = None
+    updated_by: str = ""
+    rules: tuple[Rule, ...] = ()
+    managed_by: str = ""
+    lookup: Lookup | None = None
+    fallback: tuple[Rung, ...] = ()
+    hedging: Hedging | None = None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Return the weights by variant name."""
+        return {variant.name: variant.weight for variant in self.variants}
+
+
+def implicit(model: str) -> Route:
+    """Return the route of a model that nobody wrote one for: everything to the version in production."""
+    return Route(model, (Variant(IMPLICIT_VARIANT, Serves.PRODUCTION, "", 1.0),))
+
+
+def violations(route: Route) -> list[FieldViolation]:
+    """Return everything that is wrong with a declaration, by field of UpdateRouteRequest; whether versions exist is not
+    looked at."""
+    found = list(_shape_violations(route))
+    for position, variant in enumerate(route.variants):
+        found += _variant_violations(f"route.variants[{position}]", variant)
+    found += twice("route.variants", "variant", [variant.name for variant in route.variants])
+    found += rule_violations(route.rules, {variant.name for variant in route.variants})
+    if route.variants and not any(field.field.endswith(".weight") for field in found):
+        found += _share_violations(route)
+    if route.lookup is not None:
+        found += lookup_violations(route.lookup)
+    found += rung_violations(route.fallback, {variant.pool for variant in route.variants})
+    if route.hedging is not None:
+        found += hedging_violations(route.hedging)
+    return found
+
+
+def _shape_violations(route: Route) -> Iterator[FieldViolation]:
+    if not route.variants:
+        yield FieldViolation("route.variants", "a route needs at least one variant")
+    if len(route.variants) > MAX_VARIANTS:
+        yield FieldViolation("route.variants", f"{len(route.variants)} variants; at most {MAX_VARIANTS} are allowed")
+    if route.max_wait_us is not None and not 0 <= route.max_wait_us <= MAX_WAIT_US:
+        yield FieldViolation("route.max_wait", f"must be between 0 s and {MAX_WAIT_US / 1e6:g} s")
+
+
+def _variant_violations(field: str, variant: Variant) -> Iterator[FieldViolation]:
+    if not is_name(variant.name):
+        yield FieldViolation(f"{field}.name", f"'{variant.name}' {NAME_RULE}")
+    if variant.serves is Serves.VERSION and not is_name(variant.target):
+        yield FieldViolation(f"{field}.version", f"'{variant.target}' {NAME_RULE}")
+    if variant.serves is Serves.ALIAS and not is_name(variant.target):
+        yield FieldViolation(f"{field}.follow_alias", f"'{variant.target}' {NAME_RULE}")
+    if not is_name(variant.pool):
+        yield FieldViolation(f"{field}.pool", f"'{variant.pool}' {NAME_RULE}")
+    if not (math.isfinite(variant.weight) and 0 <= variant.weight <= MAX_WEIGHT):
+        yield FieldViolation(f"{field}.weight", f"{variant.weight!r} must be a number from 0 to {MAX_WEIGHT:g}")
+
+
+def _share_violations(route: Route) -> Iterator[FieldViolation]:
+    total = math.fsum(variant.weight for variant in route.variants)
+    if total <= 0:
+        yield FieldViolation("route.variants[0].weight", "at least one variant needs a weight above zero")
+        return
+    for position, variant in enumerate(route.variants):
+        if 0 < variant.weight * SLOTS < total:
+            share = f"its share is below the smallest that can be assigned, 1 in {SLOTS:,}; use 0 for no traffic"
+            yield FieldViolation(f"route.variants[{position}].weight", f"{variant.weight!r}: {share}")

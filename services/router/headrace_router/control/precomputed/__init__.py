@@ -1,0 +1,1 @@
+"""Precomputed answers: publishes, their rows in Valkey, what counts, and the removal of what no longer does."""

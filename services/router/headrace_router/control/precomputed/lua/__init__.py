@@ -1,0 +1,1 @@
+"""Scripts that Valkey runs: what must happen to several keys at once."""

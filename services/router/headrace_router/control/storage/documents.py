@@ -1,0 +1,301 @@
+"""States, changes and generations as JSON documents, field by field: what is stored is decided here.
+
+A key that came later is read with a default: documents of earlier releases lack it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from headrace_router.control.decisions.allocation import Range
+from headrace_router.control.decisions.kept_answers import Kept, KeptAnswers, Precomputed
+from headrace_router.control.decisions.readiness import Held, Phase
+from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.resolve import Registered, ResolvedBackup, ResolvedVariant
+from headrace_router.control.decisions.routes import Route, Unit, Variant
+from headrace_router.control.decisions.states import Change, Generation, Kind, Previous, RouteState, Table, Writer
+from headrace_router.control.storage import lookups
+from headrace_router.rules import Condition, Operator, Rule
+
+Document = dict[str, Any]
+
+# What a writer must be to keep everything that a state may hold: migration 0004 refuses others. 1 knows neither kept
+# answers nor lookup settings, fallbacks and hedging.
+WRITER = 2
+
+
+def state_to_document(state: RouteState) -> Document:
+    """Return a route's whole state."""
+    registered = state.registered
+    return {
+        "writer": WRITER,
+        "needs": WRITER if _is_new(state) else 1,
+        "model": state.model,
+        "salt": state.salt.hex(),
+        "registered": {
+            "incarnation": registered.incarnation,
+            "epoch": registered.epoch,
+            "production": registered.production,
+            "aliases": dict(registered.aliases),
+            "versions": dict(registered.versions),
+        },
+        "route": route_to_document(state.route) if state.route else None,
+        "pending": change_to_document(state.pending) if state.pending else None,
+        "active": generation_to_document(state.active) if state.active else None,
+        "previous": _previous_to_document(state.previous) if state.previous else None,
+        "removed": state.removed,
+        "kept": {digest: kept_to_document(kept) for digest, kept in state.kept.items()},
+    }
+
+
+def state_from_document(document: Document) -> RouteState:
+    """Rebuild what state_to_document wrote."""
+    model, registered = document["model"], document["registered"]
+    return RouteState(
+        model=model,
+        salt=bytes.fromhex(document["salt"]),
+        registered=Registered(model, **registered),
+        route=route_from_document(document["route"]) if document["route"] else None,
+        pending=change_from_document(document["pending"]) if document["pending"] else None,
+        active=generation_from_document(document["active"]) if document["active"] else None,
+        previous=_previous_from_document(document["previous"]) if document["previous"] else None,
+        removed=document["removed"],
+        kept={digest: kept_from_document(kept) for digest, kept in document.get("kept", {}).items()},
+    )
+
+
+def route_to_document(route: Route) -> Document:
+    """Return a declared route."""
+    return {
+        "model": route.model,
+        "variants": [
+            {"name": v.name, "serves": v.serves.value, "target": v.target, "weight": v.weight, "pool": v.pool}
+            for v in route.variants
+        ],
+        "unit": int(route.unit),
+        "max_wait_us": route.max_wait_us,
+        "etag": route.etag,
+        "updated_at": route.updated_at.isoformat() if route.updated_at else None,
+        "updated_by": route.updated_by,
+        "rules": rules_to_document(route.rules),
+        "managed_by": route.managed_by,
+        **lookups.to_document(route.lookup, route.fallback, route.hedging),
+    }
+
+
+def route_from_document(document: Document) -> Route:
+    """Rebuild what route_to_document wrote."""
+    variants = tuple(
+        Variant(one["name"], Serves(one["serves"]), one["target"], one["weight"], one["pool"])
+        for one in document["variants"]
+    )
+    return Route(
+        model=document["model"],
+        variants=variants,
+        unit=Unit(document["unit"]),
+        max_wait_us=document["max_wait_us"],
+        etag=document["etag"],
+        updated_at=datetime.fromisoformat(document["updated_at"]) if document["updated_at"] else None,
+        updated_by=document["updated_by"],
+        rules=rules_from_document(document.get("rules", [])),
+        managed_by=document.get("managed_by", ""),
+        lookup=lookups.lookup_from_document(document),
+        fallback=lookups.fallback_from_document(document),
+        hedging=lookups.hedging_from_document(document),
+    )
+
+
+def change_to_document(change: Change) -> Document:
+    """Return a change."""
+    writer = change.writer or Writer("")
+    return {
+        "id": str(change.id),
+        "kind": change.kind.value,
+        "route": route_to_document(change.route),
+        "table": table_to_document(change.table),
+        "epoch": change.epoch,
+        "begun_at": change.begun_at.isoformat(),
+        "moved_share": change.moved_share,
+        "client": writer.client,
+        "reason": writer.reason,
+        "manager": writer.manager,
+        "force": writer.force,
+        "displaced": change.displaced,
+    }
+
+
+def change_from_document(document: Document) -> Change:
+    """Rebuild what change_to_document wrote."""
+    kind = Kind(document["kind"])
+    writer = Writer(
+        document["client"], document["reason"], document.get("manager", ""), force=document.get("force", False)
+    )
+    return Change(
+        id=UUID(document["id"]),
+        kind=kind,
+        route=route_from_document(document["route"]),
+        table=table_from_document(document["table"]),
+        epoch=document["epoch"],
+        begun_at=datetime.fromisoformat(document["begun_at"]),
+        moved_share=document["moved_share"],
+        writer=writer if kind is Kind.WRITE else None,
+        displaced=document.get("displaced", ""),
+    )
+
+
+def generation_to_document(generation: Generation) -> Document:
+    """Return a table in force."""
+    return {
+        "number": generation.number,
+        "table": table_to_document(generation.table),
+        "epoch": generation.epoch,
+        "active_at": generation.active_at.isoformat(),
+        "change": str(generation.change),
+        "kept": {
+            digest: [kept.cache_epoch, kept.precomputed_generation, _time_to_document(kept.expires_at)]
+            for digest, kept in generation.kept.items()
+        },
+    }
+
+
+def generation_from_document(document: Document) -> Generation:
+    """Rebuild what generation_to_document wrote."""
+    return Generation(
+        number=document["number"],
+        table=table_from_document(document["table"]),
+        epoch=document["epoch"],
+        active_at=datetime.fromisoformat(document["active_at"]),
+        change=UUID(document["change"]),
+        kept={
+            digest: KeptAnswers(epoch, number, _time_from_document(expires_at))
+            for digest, (epoch, number, expires_at) in document.get("kept", {}).items()
+        },
+    )
+
+
+def table_to_document(table: Table) -> Document:
+    """Return a resolved table; ranges are pairs of end and variant."""
+    return {
+        "variants": [[v.name, v.version, v.digest, v.pool] for v in table.variants],
+        "ranges": [[one.end, one.variant] for one in table.ranges],
+        "unit": int(table.unit),
+        "max_wait_us": table.max_wait_us,
+        "rules": rules_to_document(table.rules),
+        "backups": [[one.rung, one.version, one.digest, one.pool] for one in table.backups],
+        **lookups.to_document(table.lookup, table.fallback, table.hedging),
+    }
+
+
+def table_from_document(document: Document) -> Table:
+    """Rebuild what table_to_document wrote."""
+    return Table(
+        variants=tuple(ResolvedVariant(*one) for one in document["variants"]),
+        ranges=tuple(Range(*one) for one in document["ranges"]),
+        unit=Unit(document["unit"]),
+        max_wait_us=document["max_wait_us"],
+        rules=rules_from_document(document.get("rules", [])),
+        lookup=lookups.lookup_from_document(document),
+        fallback=lookups.fallback_from_document(document),
+        backups=tuple(ResolvedBackup(*one) for one in document.get("backups", [])),
+        hedging=lookups.hedging_from_document(document),
+    )
+
+
+def rules_to_document(rules: tuple[Rule, ...]) -> list[Document]:
+    """Return rules by attribute; a condition is a triple of attribute, test and values."""
+    return [
+        {
+            "name": rule.name,
+            "conditions": [[one.attribute, one.operator.value, list(one.values)] for one in rule.conditions],
+            "variant": rule.variant,
+        }
+        for rule in rules
+    ]
+
+
+def rules_from_document(document: list[Document]) -> tuple[Rule, ...]:
+    """Rebuild what rules_to_document wrote."""
+    return tuple(
+        Rule(
+            rule["name"],
+            tuple(
+                Condition(attribute, Operator(operator), tuple(values))
+                for attribute, operator, values in rule["conditions"]
+            ),
+            rule["variant"],
+        )
+        for rule in document
+    )
+
+
+def kept_to_document(kept: Kept) -> Document:
+    """Return what is kept of a version."""
+    return {
+        "cache_epoch": kept.cache_epoch,
+        "precomputed": _precomputed_to_document(kept.precomputed) if kept.precomputed else None,
+        "earlier": [_precomputed_to_document(one) for one in kept.earlier],
+        "earlier_removed": kept.earlier_removed,
+        "newest": kept.newest,
+        "reverted": kept.reverted,
+    }
+
+
+def kept_from_document(document: Document) -> Kept:
+    """Rebuild what kept_to_document wrote."""
+    return Kept(
+        cache_epoch=document["cache_epoch"],
+        precomputed=_precomputed_from_document(document["precomputed"]) if document["precomputed"] else None,
+        earlier=tuple(_precomputed_from_document(one) for one in document["earlier"]),
+        earlier_removed=document["earlier_removed"],
+        newest=document["newest"],
+        reverted=document["reverted"],
+    )
+
+
+def held_to_document(held: Held) -> list[Any]:
+    """Return what a batcher says of one version."""
+    return [int(held.phase), held.reason]
+
+
+def held_from_document(document: list[Any]) -> Held:
+    """Rebuild what held_to_document wrote."""
+    return Held(Phase(document[0]), document[1])
+
+
+def _is_new(state: RouteState) -> bool:
+    """Return whether writers of the release before would drop something of a state."""
+    routes = [state.route] if state.route is not None else []
+    routes += [state.pending.route] if state.pending is not None else []
+    return bool(state.kept) or any(one.lookup or one.fallback or one.hedging for one in routes)
+
+
+def _previous_to_document(previous: Previous) -> Document:
+    return {
+        "version": previous.version,
+        "digest": previous.digest,
+        "until_at": previous.until_at.isoformat(),
+    }
+
+
+def _previous_from_document(document: Document) -> Previous:
+    return Previous(document["version"], document["digest"], datetime.fromisoformat(document["until_at"]))
+
+
+def _precomputed_to_document(precomputed: Precomputed) -> list[Any]:
+    times = (precomputed.committed_at, precomputed.expires_at)
+    return [precomputed.generation, *map(_time_to_document, times)]
+
+
+def _precomputed_from_document(document: list[Any]) -> Precomputed:
+    generation, committed_at, expires_at = document
+    return Precomputed(generation, datetime.fromisoformat(committed_at), _time_from_document(expires_at))
+
+
+def _time_to_document(time: datetime | None) -> str | None:
+    return time.isoformat() if time is not None else None
+
+
+def _time_from_document(document: str | None) -> datetime | None:
+    return datetime.fromisoformat(document) if document is not None else None

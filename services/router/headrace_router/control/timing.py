@@ -1,0 +1,23 @@
+"""Times that the control plane obeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from headrace_router.control.decisions.states import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things count.
+
+    limits: of changes. lease: of a batcher's report. revert: how long the version that left production is kept loaded.
+    forget_after: how long an unseen data plane counts. acknowledge_wait: how long a write waits for connected ones.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    lease: timedelta = timedelta(seconds=5)
+    revert: timedelta = timedelta(hours=24)
+    forget_after: timedelta = timedelta(minutes=10)
+    acknowledge_wait: timedelta = timedelta(seconds=5)

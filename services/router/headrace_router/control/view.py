@@ -1,0 +1,154 @@
+"""What this process knows and shows: read from the store in order, served from memory whatever happens to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import replace
+
+import structlog
+from headrace.router.v1 import control_pb2
+from headrace_servicekit.clock import Clock
+
+from headrace_router.control import answers, lookup_messages
+from headrace_router.control.decisions.acks import oldest_in_use, remembered_since
+from headrace_router.control.decisions.demand import Lease, Wanted, demand
+from headrace_router.control.decisions.readiness import Fleet, Needed
+from headrace_router.control.decisions.states import RouteState, Told
+from headrace_router.control.decisions.status import Status, status_of
+from headrace_router.control.feeds import Bell, DemandFeed, TableFeed
+from headrace_router.control.mirror import Mirror
+from headrace_router.control.storage.store import Entry, News, Store
+from headrace_router.control.timing import Timing
+
+log = structlog.get_logger()
+
+# Beyond every number: asks a store only who it is and how far.
+_NOTHING = 2**62
+
+
+class View:
+    """`read` brings it up to the store. `bell` rings after every change of what is known here."""
+
+    def __init__(self, store: Store, clock: Clock, timing: Timing) -> None:
+        self.timing = timing
+        self.mirror = Mirror()
+        self.tables = TableFeed()
+        self.demand = DemandFeed(self._demand, self._demand_message)
+        self.bell = Bell()
+        self.vanished: frozenset[str] = frozenset()
+        self._left_out: dict[str, str] = {}
+        self._store, self._clock = store, clock
+        self._reading = asyncio.Lock()
+
+    async def read(self) -> None:
+        """Bring the mirror up to the store, in order, and tell the watchers. Raises Unavailable and changes nothing."""
+        async with self._reading:
+            mirror = self.mirror
+            news = await self._store.news(mirror.revision, mirror.newest_generation) if mirror.loaded else None
+            if news is None or news.incarnation != mirror.incarnation:
+                mirror, news = Mirror(), await self._everything()
+            now = self._clock.now()
+            planes, reports = await self._store.data_planes(now), await self._store.reports(now)
+            leases = await self._store.leases(now)
+            await self._read_versions(mirror, news, leases)
+            if mirror is not self.mirror:
+                self._take_over(mirror, news.incarnation)
+            mirror.take_planes(planes, self.tables.watching)
+            mirror.leases = leases
+            mirror.take_reports(reports, now)
+            for entry in mirror.take(news):
+                self._publish(entry)
+        self.bell.ring()
+
+    def fleet(self) -> Fleet:
+        """Return the batchers whose reports are valid now."""
+        return Fleet(self.mirror.reports.values(), self._clock.now())
+
+    def status(self, state: RouteState) -> Status:
+        """Return what is in force for a route."""
+        now = self._clock.now()
+        return status_of(
+            state,
+            self.fleet(),
+            self.mirror.planes.values(),
+            watching=self.tables.watching,
+            vanished=state.model in self.vanished,
+            left_out=self._left_out.get(state.model, ""),
+            now=now,
+            remembered_since=remembered_since(now, self.timing.forget_after),
+            limits=self.timing.limits,
+        )
+
+    def serves(self, model: str, needed: Needed) -> bool:
+        """Return whether the generation in force of a model serves a version in a pool."""
+        state = self.mirror.state(model)
+        return state is not None and state.active is not None and needed in state.active.table.needs
+
+    async def _everything(self) -> News:
+        """Return what a store has that was not read before: every record, and the entries in use."""
+        now = self._clock.now()
+        since = remembered_since(now, self.timing.forget_after)
+        oldest = oldest_in_use(await self._store.data_planes(now), since)
+        if oldest is None:
+            oldest = (await self._store.news(_NOTHING, _NOTHING)).newest_generation
+        entries = await self._store.entries_in_use(oldest)
+        # The records after the entries: they may be newer, and the entries that belong to them come with them.
+        news = await self._store.news(0, max((entry.number for entry in entries), default=0))
+        return replace(news, entries=(*entries, *news.entries))
+
+    def _take_over(self, mirror: Mirror, incarnation: str) -> None:
+        """Show what another store says from now on; every watcher begins anew."""
+        if self.mirror.loaded:
+            log.warning("another store has taken over", incarnation=incarnation, before=self.mirror.incarnation)
+        mirror.incarnation, mirror.loaded = incarnation, True
+        # What batchers said here still counts; what data planes acknowledged was said to the other store.
+        mirror.reports = self.mirror.reports
+        self.mirror = mirror
+        self.tables.reset(incarnation)
+        self.demand.reset()
+
+    async def _read_versions(self, mirror: Mirror, news: News, leases: tuple[Lease, ...]) -> None:
+        """Read the versions that are named and not known here: tables are only ever served whole."""
+        states = [record.state for record in news.records]
+        tables = [entry.generation.table for entry in news.entries if entry.generation is not None]
+        tables += [state.pending.table for state in states if state.pending is not None]
+        digests = {digest for table in tables for digest in table.digests}
+        digests |= {state.previous.digest for state in states if state.previous is not None}
+        digests |= {lease.digest for lease in leases}
+        missing = digests - mirror.versions.keys()
+        if missing:
+            mirror.add_versions(await self._store.versions(sorted(missing)))
+
+    def _publish(self, entry: Entry) -> None:
+        message = control_pb2.WatchTablesResponse(incarnation=self.mirror.incarnation, newest_generation=entry.number)
+        match entry.told:
+            case Told.TABLE:
+                unfit = self._unfit(entry)
+                message.table.CopyFrom(answers.table_to_proto(entry, self.mirror.versions, unfit))
+            case Told.NOT_SERVING:
+                message.not_serving_model = entry.model
+            case Told.REMOVED:
+                message.removed_model = entry.model
+        self.tables.publish(entry.model, message)
+
+    def _unfit(self, entry: Entry) -> Collection[str]:
+        """Return the rungs that data planes are not told of, and note for the status why."""
+        assert entry.generation is not None
+        unfit = lookup_messages.unfit(entry.generation.table, self.mirror.versions)
+        self._left_out.pop(entry.model, None)
+        if unfit:
+            log.warning("fallbacks do not fit", model=entry.model, generation=entry.number, rungs=sorted(unfit))
+            reasons = [f"fallback '{name}' is left out: {why}" for name, why in unfit.items()]
+            self._left_out[entry.model] = "; ".join(reasons)
+        return unfit
+
+    def _demand(self, pool: str) -> tuple[Wanted, ...]:
+        now = self._clock.now()
+        in_use = self.mirror.tables_in_use(remembered_since(now, self.timing.forget_after))
+        models = {state.model for state in self.mirror.states()}
+        leases = [one for one in self.mirror.leases if one.model in models and one.digest in self.mirror.versions]
+        return demand(pool, self.mirror.states(), in_use, leases, now)
+
+    def _demand_message(self, wanted: tuple[Wanted, ...]) -> control_pb2.WatchDemandResponse:
+        return answers.demand_to_proto(wanted, self.mirror.versions, self.mirror.incarnation)

@@ -1,0 +1,1 @@
+"""The router's data plane: answers predictions from resolved tables, through batchers, behind any host."""

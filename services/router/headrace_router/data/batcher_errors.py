@@ -1,0 +1,36 @@
+"""What a batcher's answer says went wrong, as an error for the caller."""
+
+from __future__ import annotations
+
+from headrace.batcher.v1 import batcher_pb2
+from headrace_servicekit.errors import Code, FieldViolation, Internal, ServiceError, error_for
+
+_BLAMED = "contract["
+
+
+def error_of(response: batcher_pb2.InferResponse) -> ServiceError:
+    """Return the error of an answer.
+
+    A blamed input becomes a violation of `blamed_field`, which the predictor turns into the caller's name for it.
+    """
+    try:
+        code = Code(response.code)
+    except ValueError:
+        code = Code.UNKNOWN
+    if code is Code.INTERNAL:
+        return Internal("the model failed on this request", reason=response.reason or "INTERNAL")
+    violations = ()
+    if response.blamed_input:
+        violations = (FieldViolation(blamed_field(response.blamed_input - 1), response.message),)
+    retry_after_s = response.retry_after_us / 1e6 if response.retry_after_us else None
+    return error_for(code, response.message, reason=response.reason, violations=violations, retry_after_s=retry_after_s)
+
+
+def blamed_field(position: int) -> str:
+    """Return the provisional field of an input, by its position in the contract."""
+    return f"{_BLAMED}{position}]"
+
+
+def blamed_position(field: str) -> int | None:
+    """Return the position in the contract that `blamed_field` wrote, or None for any other field."""
+    return int(field[len(_BLAMED) : -1]) if field.startswith(_BLAMED) else None

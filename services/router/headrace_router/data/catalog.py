@@ -1,0 +1,180 @@
+"""What this data plane can tell of its models, as the Open Inference Protocol wants to know it.
+
+Everything is told as a document: JSON as REST has it, with the names of the fields of the protobuf messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from headrace_servicekit.errors import NotFound, ServiceError
+from headrace_servicekit.identity import Identity, model_not_found
+
+from headrace_router.data.contract import Spec
+from headrace_router.data.counters import Counters
+from headrace_router.data.lookup.policy import Mode
+from headrace_router.data.refusals import model_missing, model_not_ready, no_tables, version_not_found
+from headrace_router.data.statistics import number_of, statistics_of
+from headrace_router.data.tables import Arm, Table, Tables
+
+Document = dict[str, Any]
+
+NAME, PLATFORM = "headrace", "headrace"
+# What works, by the names that Triton gives its extensions.
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "schedule_policy", "statistics")
+READY, UNAVAILABLE = "READY", "UNAVAILABLE"
+
+
+class Catalog:
+    """Answers questions about models. A model that the caller may not know of is not found.
+
+    serves: whether a batcher of a pool has the version of a digest ready. max_rows: most rows of one request.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        counters: Counters,
+        *,
+        serves: Callable[[str, str], bool],
+        ready: Callable[[], bool],
+        version: str,
+        max_rows: int,
+    ) -> None:
+        self._tables, self._counters, self._serves, self.ready = tables, counters, serves, ready
+        self._version, self._max_rows = version, max_rows
+
+    def server(self) -> Document:
+        """Return what `ServerMetadata` tells."""
+        return {"name": NAME, "version": self._version, "extensions": list(EXTENSIONS)}
+
+    def models(self, caller: Identity) -> list[str]:
+        """Return the names of the models that the caller may know of."""
+        return sorted(filter(caller.sees, self._by_model()))
+
+    def metadata(self, model: str, version: str, caller: Identity) -> Document:
+        """Return what `ModelMetadata` tells: of a version, or of the one that most get. Raises ServiceError."""
+        table = self._table(model, caller)
+        contract = _arm(table, version).served.contract
+        return {
+            "name": model,
+            "versions": [arm.served.version for arm in table.named()],
+            "platform": PLATFORM,
+            "inputs": [_tensor(spec) for spec in contract.inputs],
+            "outputs": [_tensor(spec) for spec in contract.outputs],
+        }
+
+    def config(self, model: str, version: str, caller: Identity) -> Document:
+        """Return what `ModelConfig` tells, in Triton's terms. Raises ServiceError."""
+        table = self._table(model, caller)
+        contract = _arm(table, version).served.contract
+        batching = {} if table.max_wait_us is None else {"max_queue_delay_microseconds": table.max_wait_us}
+        return {
+            "name": model,
+            "platform": PLATFORM,
+            "backend": NAME,
+            "max_batch_size": self._max_rows,
+            "input": [
+                {**_configured(spec), **({"optional": True} if spec.optional else {})} for spec in contract.inputs
+            ],
+            "output": [_configured(spec) for spec in contract.outputs],
+            "dynamic_batching": batching,
+            "response_cache": {"enable": table.policy.mode is Mode.HYBRID},
+        }
+
+    def statistics(self, model: str, version: str, caller: Identity) -> Document:
+        """Return what `ModelStatistics` tells: of a version, of a model, or of all models. Raises ServiceError."""
+        if model:
+            table = self._table(model, caller)
+            asked = _asked(table, version) if version else list(_versions(table))
+        elif version:
+            raise model_missing()
+        else:
+            tables = (self._by_model()[name] for name in self.models(caller))
+            asked = [pair for table in tables if table is not None for pair in _versions(table)]
+        return {"model_stats": statistics_of(asked, self._counters)}
+
+    def model_ready(self, model: str, version: str, caller: Identity) -> bool:
+        """Return whether a request would find a batcher: of a version, or of all that the weights lead to.
+
+        Raises NotFound for a model or version that is not there, or that the caller may not know of.
+        """
+        try:
+            table = self._table(model, caller)
+            arms: Iterable[Arm] = (_arm(table, version),) if version else table.weighted()
+        except NotFound:
+            raise
+        except ServiceError:
+            return False
+        return self.ready() and all(self._serves(arm.pool, arm.served.digest) for arm in arms)
+
+    def index(self, caller: Identity, *, ready_only: bool) -> list[Document]:
+        """Return what `RepositoryIndex` tells: every version that a route names, with its state."""
+        return [entry for entry in self._index(caller) if entry["state"] == READY or not ready_only]
+
+    def _index(self, caller: Identity) -> Iterator[Document]:
+        for name in self.models(caller):
+            table = self._by_model()[name]
+            if table is None:
+                yield {"name": name, "version": "", "state": UNAVAILABLE, "reason": "nothing serves it yet"}
+                continue
+            for arm in table.named():
+                serves = self._serves(arm.pool, arm.served.digest)
+                yield {
+                    "name": name,
+                    "version": arm.served.version,
+                    "state": READY if serves else UNAVAILABLE,
+                    "reason": "" if serves else f"no batcher of pool '{arm.pool}' has it ready",
+                }
+
+    def _by_model(self) -> Mapping[str, Table | None]:
+        if not self._tables.loaded:
+            raise no_tables()
+        return self._tables.by_model
+
+    def _table(self, model: str, caller: Identity) -> Table:
+        if not model:
+            raise model_missing()
+        tables = self._by_model()
+        if model not in tables or not caller.sees(model):
+            raise model_not_found(model)
+        table = tables[model]
+        if table is None:
+            raise model_not_ready(model)
+        return table
+
+
+def _arm(table: Table, version: str) -> Arm:
+    """Return the arm of a version that the route names, or without one, the arm with most slots."""
+    if not version:
+        slots = table.weighted()
+        return max(slots, key=lambda arm: slots[arm])
+    arm = table.pin(version)
+    if arm is None:
+        raise version_not_found(table.model, version)
+    return arm
+
+
+def _asked(table: Table, version: str) -> list[tuple[str, str]]:
+    """Return the version of a name, or of the number that statistics call it."""
+    numbered = [pair for pair in _versions(table) if number_of(pair[1]) == version]
+    if numbered and table.pin(version) is None:
+        return numbered[:1]
+    return [(table.model, _arm(table, version).served.version)]
+
+
+def _versions(table: Table) -> Iterator[tuple[str, str]]:
+    return ((table.model, arm.served.version) for arm in table.named())
+
+
+def _tensor(spec: Spec) -> Document:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": [-1, *spec.shape]}
+
+
+def _configured(spec: Spec) -> Document:
+    """Return a tensor as Triton's configuration has it: without rows, and never without a dimension."""
+    kind = "TYPE_STRING" if spec.datatype == "BYTES" else f"TYPE_{spec.datatype}"
+    if spec.shape:
+        return {"name": spec.name, "data_type": kind, "dims": list(spec.shape)}
+    return {"name": spec.name, "data_type": kind, "dims": [1], "reshape": {"shape": []}}

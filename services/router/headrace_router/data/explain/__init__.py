@@ -1,0 +1,1 @@
+"""How answers came about: noted for few requests, kept for an hour, told to whoever asks any data plane."""

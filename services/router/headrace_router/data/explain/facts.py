@@ -1,0 +1,136 @@
+"""What an explanation says: a request's trace and what became of it, as a message. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from headrace.router.v1 import predict_pb2
+
+from headrace_router.data.explain.trace import PRIMARY, Attempt, Trace
+from headrace_router.data.messages import Call, Request, ServedFrom
+from headrace_router.data.question import Found
+
+# Of an attempt whose answer nobody waited for: another one was quicker, or the caller left.
+WITHDRAWN = "WITHDRAWN"
+
+
+class Outcome(NamedTuple):
+    """How a request ended, at a time of the trace's clock.
+
+    prediction_id: made for errors too, which nobody but the explanation names. code: a gRPC status code. reason: of
+    ErrorInfo, empty for an answer.
+    """
+
+    prediction_id: str
+    ended: float
+    code: int = 0
+    reason: str = ""
+
+
+def explanation(
+    trace: Trace, request: Request, call: Call, outcome: Outcome, *, data_plane: str, ended_at: datetime
+) -> predict_pb2.ExplainResponse:
+    """Return what is kept. data_plane: its id. ended_at: the same moment as `outcome.ended`."""
+    arm, found = trace.arm, trace.found if not outcome.code else None
+    total_s = outcome.ended - trace.started
+    told = predict_pb2.ExplainResponse(
+        prediction_id=outcome.prediction_id,
+        request_id=request.request_id or call.request_id,
+        client=call.caller.client,
+        data_plane=data_plane,
+        model=request.model,
+        code=outcome.code,
+        reason=outcome.reason,
+        route_us=_us((outcome.ended if trace.routed is None else trace.routed) - trace.started),
+        total_us=_us(total_s),
+    )
+    told.receive_time.FromMicroseconds(int(ended_at.timestamp() * 1e6) - _us(total_s))
+    if trace.table is not None:
+        told.generation = trace.table.generation
+    if arm is not None:
+        told.rule, told.variant, told.variant_version = arm.rule, arm.variant, arm.served.version
+        if trace.table is not None and arm.variant and not arm.rule:
+            _set_slot(told, trace, request, call)
+    if found is not None:
+        _tell_found(told, found)
+    told.attempts.extend(_attempts(trace, found, outcome))
+    return told
+
+
+def _set_slot(told: predict_pb2.ExplainResponse, trace: Trace, request: Request, call: Call) -> None:
+    assert trace.table is not None
+    slot = trace.table.slot(
+        user_id=request.user_id, entity_id=request.entity_id, request_id=request.request_id or call.request_id
+    )
+    if slot is not None:
+        told.slot = slot
+
+
+def _tell_found(told: predict_pb2.ExplainResponse, found: Found) -> None:
+    told.MergeFrom(
+        predict_pb2.ExplainResponse(
+            served_from=_SERVED_FROM[found.served_from],
+            age_ms=found.age_ms,
+            lookup_outcome=found.lookup_outcome,
+            shared_flight=found.shared_flight,
+            rung=found.rung,
+            degraded_reason=found.degraded_reason,
+        )
+    )
+    if found.served is not None:
+        told.version, told.digest = found.served.version, found.served.digest
+
+
+def _attempts(trace: Trace, found: Found | None, outcome: Outcome) -> Iterator[predict_pb2.ExplainResponse.Attempt]:
+    """Yield what was tried; what gave the answer last, also where no batcher was asked on this request's behalf."""
+    made = list(trace.attempts)
+    if found is not None and not any(one.ended and not one.reason for one in made):
+        made.append(_of_found(trace, found, outcome))
+    for one in made:
+        yield _message(trace, one, outcome)
+
+
+def _of_found(trace: Trace, found: Found, outcome: Outcome) -> Attempt:
+    """Return the attempt of an answer that was kept, given, or computed for another request."""
+    began = trace.routed if trace.routed is not None else trace.started
+    return Attempt(
+        found.rung or PRIMARY,
+        found.served.version if found.served is not None else "",
+        "",
+        "",
+        max([began, *(one.ended for one in trace.attempts)]),
+        outcome.ended,
+        found.queue_us,
+        found.compute_us,
+        batch_requests=found.batch_requests,
+    )
+
+
+def _message(trace: Trace, one: Attempt, outcome: Outcome) -> predict_pb2.ExplainResponse.Attempt:
+    ended, reason = one.ended or outcome.ended, one.reason
+    if not one.ended:
+        reason = outcome.reason or WITHDRAWN
+    variant_version = trace.arm.served.version if trace.arm is not None else ""
+    return predict_pb2.ExplainResponse.Attempt(
+        rung=one.rung,
+        version=one.version or (variant_version if one.pool else ""),
+        pool=one.pool,
+        batcher=one.batcher,
+        begin_us=_us(one.began - trace.started),
+        took_us=_us(ended - one.began),
+        queue_us=one.queue_us,
+        compute_us=one.compute_us,
+        batch_rows=one.batch_rows,
+        batch_mates=max(0, one.batch_requests - 1),
+        reason=reason,
+        hedge=one.hedge,
+    )
+
+
+def _us(seconds: float) -> int:
+    return max(0, int(seconds * 1e6))
+
+
+_SERVED_FROM = {source: predict_pb2.PredictResponse.ServedFrom.Name(source.value) for source in ServedFrom}

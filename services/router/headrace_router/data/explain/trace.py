@@ -1,0 +1,103 @@
+"""What happens to one request that is explained, noted as it happens. All others have no trace and pay for none.
+
+Whoever tries something says so: the ladder which fallback it turns to, a pool which batcher got the request and what
+came back. A trace outlives its request by what still runs then, such as the slower one of two hedged requests; what is
+noted afterwards is told to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.batcher.v1 import batcher_pb2
+
+if TYPE_CHECKING:
+    from headrace_router.data.question import Found
+    from headrace_router.data.tables import Arm, Table
+
+PRIMARY = "primary"
+# A request that goes from batcher to batcher for ever must not fill memory; eight fallbacks with two tries each fit.
+MAX_ATTEMPTS = 32
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One thing that was tried. Times are of the trace's clock; ended: 0.0 while it lasts.
+
+    rung, version, pool, batcher, …: as in `ExplainResponse.Attempt`.
+    """
+
+    rung: str
+    version: str
+    pool: str
+    batcher: str
+    began: float
+    ended: float = 0.0
+    queue_us: int = 0
+    compute_us: int = 0
+    batch_rows: int = 0
+    batch_requests: int = 0
+    reason: str = ""
+    hedge: bool = False
+
+
+class Trace:
+    """The notes of one request. now: a clock that does not stand still within a turn of the event loop.
+
+    table, arm, routed, found: None until it is known. rung, version: what is tried at present, for attempts that begin.
+    """
+
+    __slots__ = ("arm", "attempts", "found", "now", "routed", "rung", "started", "table", "version")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.started = now()
+        self.table: Table | None = None
+        self.arm: Arm | None = None
+        self.routed: float | None = None
+        self.found: Found | None = None
+        self.rung, self.version = PRIMARY, ""
+        self.attempts: list[Attempt] = []
+
+    def turn_to(self, rung: str, version: str) -> None:
+        """Note what is tried from now on: `primary` or a fallback, and the version that is to compute, if one is."""
+        self.rung, self.version = rung, version
+
+    def passed_over(self, rung: str, reason: str) -> None:
+        """Note what was not even tried, and why, such as TIME_SHORT."""
+        now = self.now()
+        self._add(Attempt(rung, "", "", "", now, now, reason=reason))
+
+    def sent(self, pool: str, batcher: str, *, hedge: bool = False) -> None:
+        """Note that a batcher got the request."""
+        self._add(Attempt(self.rung, self.version, pool, batcher, self.now(), hedge=hedge))
+
+    def not_sent(self, pool: str, reason: str) -> None:
+        """Note that a pool had no batcher for the request."""
+        now = self.now()
+        self._add(Attempt(self.rung, self.version, pool, "", now, now, reason=reason))
+
+    def answered(self, batcher: str, response: batcher_pb2.InferResponse) -> None:
+        """Note what a batcher answered."""
+        attempt = self._open(batcher)
+        if attempt is not None:
+            attempt.ended = self.now()
+            attempt.queue_us, attempt.compute_us = response.queue_us, response.compute_us
+            attempt.batch_rows, attempt.batch_requests = response.batch_rows, response.batch_requests
+            attempt.reason = response.reason if response.code else ""
+
+    def gone(self, batcher: str, reason: str) -> None:
+        """Note that nothing will come from a batcher, and why."""
+        attempt = self._open(batcher)
+        if attempt is not None:
+            attempt.ended, attempt.reason = self.now(), reason
+
+    def _add(self, attempt: Attempt) -> None:
+        if len(self.attempts) < MAX_ATTEMPTS:
+            self.attempts.append(attempt)
+
+    def _open(self, batcher: str) -> Attempt | None:
+        """Return the latest attempt at a batcher that has not ended."""
+        return next((one for one in reversed(self.attempts) if one.batcher == batcher and not one.ended), None)

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol: `inference.GRPCInferenceService` and the REST paths under `/v2`."""

@@ -1,0 +1,79 @@
+"""`headrace.router.v1.RouterService.Predict`: message bytes to a request, an answer to message bytes."""
+
+from __future__ import annotations
+
+import functools
+
+from google.protobuf.message import DecodeError
+from headrace.router.v1 import predict_pb2
+from headrace_servicekit.errors import FieldViolation, InvalidArgument
+
+from headrace_router.data.contract import Contract
+from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Request, ServedFrom, Tensors
+
+# The enumerations have the same numbers.
+_SERVED_FROM = {source: predict_pb2.PredictResponse.ServedFrom.Name(source.value) for source in ServedFrom}
+
+METHOD = "headrace.router.v1.RouterService/Predict"
+
+
+def parse(data: bytes) -> Request:
+    """Return the request of a message. Raises InvalidArgument for bytes that are no message."""
+    try:
+        message = predict_pb2.PredictRequest.FromString(data)
+    except DecodeError:
+        raise InvalidArgument(f"the request is not a valid message of {METHOD}", reason="MALFORMED_MESSAGE") from None
+
+    def read(_contract: Contract) -> Tensors:
+        described = tuple([(tensor.name, tensor.datatype, *tensor.shape) for tensor in message.inputs])
+        return Tensors(described, tuple(message.raw_input_contents))
+
+    outputs, attributes = message.outputs, message.attributes
+    return Request(
+        message.model,
+        read,
+        message.version,
+        message.request_id,
+        message.user_id,
+        message.entity_id,
+        tuple(outputs) if outputs else (),
+        attributes or NO_ATTRIBUTES,
+        _max_age_s(message) if message.HasField("max_age") else None,
+        0,
+        message.explain,
+    )
+
+
+def _max_age_s(message: predict_pb2.PredictRequest) -> float:
+    seconds = message.max_age.seconds + message.max_age.nanos / 1e9
+    if seconds < 0:
+        told = "an age is not negative; leave it out to take the route's bound"
+        raise InvalidArgument(f"max_age: {told}", reason="INVALID_FIELD", violations=[FieldViolation("max_age", told)])
+    return seconds
+
+
+def render(answer: Answer) -> bytes:
+    """Return the message of an answer: the header fields, then the outputs as they came."""
+    same = _same(
+        answer.served.model, answer.version, answer.variant, answer.generation, answer.served_from, answer.rule
+    )  # fmt: skip
+    own = predict_pb2.PredictResponse(
+        request_id=answer.request_id, prediction_id=answer.prediction_id, age_ms=answer.age_ms
+    )
+    if answer.rung or answer.degraded_reason:
+        own.rung, own.degraded_reason = answer.rung, answer.degraded_reason
+    # Fields of a message may come in any order, and in pieces.
+    return b"".join((same, own.SerializeToString(), answer.outputs))
+
+
+@functools.lru_cache(maxsize=4096)
+def _same(model: str, version: str, variant: str, generation: int, served_from: ServedFrom, rule: str) -> bytes:
+    """Return the encoded header fields that many answers have in common."""
+    return predict_pb2.PredictResponse(
+        model=model,
+        version=version,
+        variant=variant,
+        generation=generation,
+        served_from=_SERVED_FROM[served_from],
+        rule=rule,
+    ).SerializeToString()

@@ -1,0 +1,1 @@
+"""Hosts of the predictor: what speaks a transport, and nothing else."""

@@ -1,0 +1,72 @@
+"""The predictor behind grpc.aio: bytes in, bytes out, and as little as possible around it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+from headrace_servicekit.calls import REQUEST_ID_HEADER
+from headrace_servicekit.errors import Internal, ServiceError, Unavailable
+from headrace_servicekit.server import Server
+from headrace_servicekit.statuses import abort
+
+from headrace_router.data.explain.asking import Explaining
+from headrace_router.data.faces.oip import infer_message
+from headrace_router.data.hosts.arrivals import Arrivals, wanted
+from headrace_router.data.hosts.inference import InferenceReads
+from headrace_router.data.hosts.methods import Serve, Trailers, unary_methods
+from headrace_router.data.predictor import Predictor
+
+log = structlog.get_logger()
+
+
+class GrpcHost:
+    """Serves `RouterService` and `GRPCInferenceService` on a kit server, without the kit's interceptors."""
+
+    def __init__(self, predictor: Predictor, arrivals: Arrivals, reads: InferenceReads, explaining: Explaining) -> None:
+        self._predictor, self._arrivals, self._reads, self._explaining = predictor, arrivals, reads, explaining
+
+    def add_to(self, server: Server) -> None:
+        """Register the methods. None has serializers: the messages stay bytes."""
+        services: dict[str, dict[str, Any]] = {}
+        for path, serve in unary_methods(self._predictor, self._reads, self._explaining).items():
+            service, _, method = path.partition("/")
+            services.setdefault(service, {})[method] = self._unary(path, serve)
+        services[infer_message.SERVICE][self._reads.STREAM] = self._refused_stream()
+        for service, methods in services.items():
+            server.add_bare_method_handlers(service, methods)
+
+    def _refused_stream(self) -> Any:
+        async def stream(_requests: Any, context: Any) -> None:
+            await abort(context, self._reads.refusal(self._reads.STREAM), ())
+
+        return grpc.stream_stream_rpc_method_handler(stream)
+
+    def _unary(self, method: str, serve: Serve) -> Any:
+        """Return the handler of a method: what it serves, with the trailers and errors that all methods have."""
+
+        async def handle(data: bytes, context: Any) -> bytes:
+            trailers: Trailers = ()
+            try:
+                headers = wanted(context.invocation_metadata())
+                call = self._arrivals.call(headers, method, context.time_remaining())
+                trailers = ((REQUEST_ID_HEADER, call.request_id),)
+                answer, more = await serve(data, headers, call)
+                context.set_trailing_metadata((*trailers, *more))
+                return answer
+            except ServiceError as error:
+                failure = error
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # the caller left, or its deadline passed
+                    raise
+                failure = Unavailable("the call was stopped inside the service", reason="STOPPED")
+            except Exception:
+                log.exception("unhandled error", method=method, request_id=dict(trailers).get(REQUEST_ID_HEADER))
+                failure = Internal("internal error")
+            return await abort(context, failure, trailers)
+
+        return grpc.unary_unary_rpc_method_handler(handle)

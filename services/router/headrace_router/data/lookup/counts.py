@@ -1,0 +1,84 @@
+"""What the look-up counts: plain numbers, turned into metrics when somebody asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from headrace_router.data.lookup.memory import Memory
+
+# Why nothing kept could be given, as `ExplainResponse.lookup_outcome` says it.
+MISS = "MISS"
+TOO_OLD = "TOO_OLD"
+MODE_ONLINE = "MODE_ONLINE"
+NOT_KEPT = "NOT_KEPT"
+NO_ENTITY = "NO_ENTITY"
+TOO_LARGE = "TOO_LARGE"
+STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+REASONS = (MISS, TOO_OLD, MODE_ONLINE, NOT_KEPT, NO_ENTITY, TOO_LARGE, STORE_UNAVAILABLE)
+
+MEMORY, VALKEY = "memory", "valkey"
+CACHE, PRECOMPUTED, STALE = "cache", "precomputed", "stale"
+
+
+class Counts:
+    """Numbers since the process started.
+
+    hits: by source and layer. unkept: requests that nothing kept answered, by reason. shared: of those, ones that
+    waited for the execution of another. renewals: executions to replace stale answers. poisoned: stored bytes that
+    nobody here wrote. dropped_writes: answers that could not be queued for the store. store_errors: replies of it that
+    were errors. store_late: times that it did not answer within the patience. mgets: sent.
+    """
+
+    __slots__ = (
+        "dropped_writes", "hits", "mgets", "poisoned", "renewals", "shared", "store_errors", "store_late", "unkept",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.hits: Counter[tuple[str, str]] = Counter()
+        self.unkept: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+        self.shared = self.renewals = self.poisoned = 0
+        self.dropped_writes = self.store_errors = self.store_late = self.mgets = 0
+
+
+class LookupMetrics:
+    """A prometheus_client collector over the counts and the memory."""
+
+    def __init__(self, counts: Counts, memory: Memory) -> None:
+        self._counts, self._memory = counts, memory
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families. Called by prometheus_client."""
+        counts, memory = self._counts, self._memory
+        hits = CounterMetricFamily(
+            "headrace_router_lookup_hits", "Requests answered by what is kept.", labels=("source", "layer")
+        )
+        for (source, layer), count in counts.hits.items():
+            hits.add_metric((source, layer), count)
+        unkept = CounterMetricFamily(
+            "headrace_router_lookup_misses", "Requests that nothing kept answered.", labels=("reason",)
+        )
+        for reason, count in counts.unkept.items():
+            unkept.add_metric((reason,), count)
+        yield from (hits, unkept)
+        totals = {
+            "shared": ("Requests that waited for the execution of another with the same key.", counts.shared),
+            "renewals": ("Executions to replace stale answers.", counts.renewals),
+            "poisoned": ("Stored values that nobody here wrote, taken for missing.", counts.poisoned),
+            "dropped_writes": ("Answers that were not written to the store.", counts.dropped_writes),
+            "store_errors": ("Replies of the store that were errors.", counts.store_errors),
+            "store_late": ("Times that the store did not answer in time.", counts.store_late),
+            "store_reads": ("Round trips to the store, each for all look-ups of a turn.", counts.mgets),
+            "memory_evictions": ("Answers that left the memory early, to make room.", memory.evicted),
+        }
+        for name, (meaning, count) in totals.items():
+            yield CounterMetricFamily(f"headrace_router_lookup_{name}", meaning, value=count)
+        held = {
+            "memory_bytes": ("Bytes of the answers in memory.", memory.size_bytes),
+            "memory_answers": ("Answers in memory.", len(memory)),
+        }
+        for name, (meaning, count) in held.items():
+            yield GaugeMetricFamily(f"headrace_router_lookup_{name}", meaning, value=count)

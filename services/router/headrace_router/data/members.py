@@ -1,0 +1,160 @@
+"""Which batchers there are: what the names of a pool resolve to, and a stream to each that is kept up."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+import structlog
+from headrace.batcher.v1 import batcher_pb2_grpc
+from headrace_servicekit.client import channel
+from headrace_servicekit.loops import delay_s
+from headrace_servicekit.tls import Tls
+
+from headrace_router.data.frames import Limits, Owner, Replica
+
+log = structlog.get_logger()
+
+RECONNECT_S = 0.1
+# A batcher that is back must be known before the next one of a rolling restart leaves.
+MAX_RECONNECT_S = 0.5
+LEAVE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A name that stands for one or more batchers."""
+
+    host: str
+    port: int
+
+
+class Members:
+    """The batchers of all pools.
+
+    owner: told what happens on their streams. connect: opens a channel to an address. resolve: all addresses of a
+    target. replicas: by pool and address.
+    """
+
+    def __init__(
+        self,
+        targets: dict[str, tuple[Target, ...]],
+        owner: Owner,
+        *,
+        connect: Callable[[str, Target], Any],
+        resolve: Callable[[Target], Any],
+        resolve_every_s: float,
+        limits: Limits,
+        rng: random.Random,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._targets, self._owner, self._connect, self._resolve = targets, owner, connect, resolve
+        self._resolve_every_s, self._limits, self._rng, self._loop = resolve_every_s, limits, rng, loop
+        self.replicas: dict[str, dict[str, Replica]] = {pool: {} for pool in targets}
+        self.streams_lost = 0
+        self._sent_by_gone = (0, 0)
+
+    def sent(self) -> tuple[int, int]:
+        """Return how many frames were sent so far, and how many requests in them."""
+        frames, requests = self._sent_by_gone
+        for replicas in self.replicas.values():
+            frames += sum(replica.frames_sent for replica in replicas.values())
+            requests += sum(replica.requests_sent for replica in replicas.values())
+        return frames, requests
+
+    def follow(self, tasks: asyncio.TaskGroup) -> None:
+        """Keep a stream to every batcher of every pool, by tasks that end with the group."""
+        for pool, targets in self._targets.items():
+            tasks.create_task(self._follow(pool, targets, tasks), name=f"pool {pool}")
+
+    async def _follow(self, pool: str, targets: tuple[Target, ...], tasks: asyncio.TaskGroup) -> None:
+        """Keep the members of a pool in step with what its names resolve to."""
+        members: dict[str, asyncio.Task[None]] = {}
+        while True:
+            found: dict[str, Target] | None = {}
+            try:
+                for target in targets:
+                    for address in await self._resolve(target):
+                        found[address] = target
+            except OSError as error:
+                log.warning("pool not resolved", pool=pool, reason=str(error))
+                found = None  # a resolver that is down takes nobody away
+            if found is not None:
+                for address in [address for address in found if address not in members]:
+                    members[address] = tasks.create_task(
+                        self._stay_connected(pool, address, found[address]), name=f"batcher {address}"
+                    )
+                for address in [address for address in members if address not in found]:
+                    log.info("batcher left", pool=pool, address=address)
+                    tasks.create_task(self._let_go(self.replicas[pool].get(address), members.pop(address)))
+            await asyncio.sleep(self._resolve_every_s)
+
+    async def _let_go(self, replica: Replica | None, connection: asyncio.Task[None]) -> None:
+        """Disconnect from a replica when what is in flight on it was answered."""
+        if replica is not None:
+            replica.leave()
+            if replica.in_flight:
+                await asyncio.wait({connection}, timeout=LEAVE_S)
+        connection.cancel()
+
+    async def _stay_connected(self, pool: str, address: str, target: Target) -> None:
+        replica = Replica(address, self._owner, self._limits, self._loop)
+        self.replicas[pool][address] = replica
+        failures = 0
+        connection = self._connect(address, target)
+        try:
+            while not replica.leaving:
+                sessions = replica.sessions
+                try:
+                    await replica.exchange(batcher_pb2_grpc.BatcherServiceStub(connection))
+                    reason = "the batcher is stopping"
+                except (grpc.aio.AioRpcError, ConnectionError) as error:
+                    reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+                had_one = replica.sessions > sessions
+                self.streams_lost += had_one
+                if had_one or not failures:
+                    log.warning("no stream to batcher", pool=pool, address=address, reason=reason)
+                failures = 0 if had_one else failures + 1
+                pause = delay_s(
+                    failures, every_s=RECONNECT_S, max_backoff_s=MAX_RECONNECT_S, jitter=0.2, draw=self._rng.random()
+                )
+                await asyncio.sleep(pause)
+        finally:
+            del self.replicas[pool][address]
+            frames, requests = self._sent_by_gone
+            self._sent_by_gone = (frames + replica.frames_sent, requests + replica.requests_sent)
+            self._owner.changed(replica)
+            await connection.close()
+
+
+async def resolve_by_dns(target: Target) -> list[str]:
+    """Return `ip:port` for every address of a name, of one family: a name for both would count a batcher twice."""
+    loop = asyncio.get_running_loop()
+    infos = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    families = {info[0] for info in infos}
+    family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
+    hosts = sorted({str(info[4][0]) for info in infos if info[0] == family})
+    return [f"{host}:{target.port}" if family == socket.AF_INET else f"[{host}]:{target.port}" for host in hosts]
+
+
+def batcher_channel(address: str, target: Target, tls: Tls | None) -> Any:
+    """Return a channel to one batcher. Its certificate names the target, not the address that this resolved to."""
+    return channel(
+        address,
+        tls=tls,
+        # A frame is at most one request above its bound, and a request at most what a host takes: no second limit.
+        max_message_bytes=-1,
+        # The frames say themselves whether the batcher takes work.
+        health_checked=False,
+        options=[
+            ("grpc.default_authority", f"{target.host}:{target.port}"),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 1000),
+            ("grpc.max_reconnect_backoff_ms", 500),
+        ],
+    )

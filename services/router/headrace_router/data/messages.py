@@ -1,0 +1,141 @@
+"""What goes into the predictor and comes out of it, whatever the transport and the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from headrace_servicekit.identity import Identity
+
+from headrace_router.data.contract import Contract, ServedVersion
+from headrace_router.data.timing import Marks
+
+NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+# Of a text that names a user, an entity or an attribute.
+MAX_TEXT_CHARS = 256
+
+
+class ServedFrom(enum.IntEnum):
+    """Where an answer comes from, with the numbers of `PredictResponse.ServedFrom`."""
+
+    ONLINE = 1
+    CACHE = 2
+    PRECOMPUTED = 3
+    STALE = 4
+    FALLBACK = 5
+
+
+class About(NamedTuple):
+    """Whom and what a call is about, as its headers say; what the request itself says comes first."""
+
+    user_id: str = ""
+    entity_id: str = ""
+    max_age_s: float | None = None
+    explain: bool = False
+
+
+class Span(Protocol):
+    """The span of one call that is recorded."""
+
+    def computing(self, answer: asyncio.Future[Any], pool: str) -> str:
+        """Begin the span of a batcher's work, which ends with its answer; return its traceparent."""
+        ...
+
+    def end(self, code: str, marks: Marks | None) -> None:
+        """End the span with the status that the call was answered with. marks: None for one that is no prediction."""
+        ...
+
+
+class Call(NamedTuple):
+    """What the host knows of one call.
+
+    deadline: on the event loop's clock; never infinite, hosts apply their default. arrived: on the counters' clock.
+    traceparent: of a trace that is being recorded, else empty. sampled: whether to log it. span, marks, about: None for
+    almost all calls, which are not recorded here, did not ask where their time goes, and say nothing by headers.
+    A host cancels the awaiting task when the caller has gone.
+    """
+
+    caller: Identity
+    request_id: str
+    deadline: float
+    arrived: float = 0.0
+    traceparent: str = ""
+    sampled: bool = False
+    span: Span | None = None
+    marks: Marks | None = None
+    about: About | None = None
+
+
+class Tensors(NamedTuple):
+    """The inputs of one request.
+
+    described: (name, datatype, *shape) per tensor, in the caller's order. contents: raw bytes of each, in that order.
+    fields: what the caller calls each tensor, for errors; None means `inputs[0]`, `inputs[1]`, … contents_fields: what
+    the caller calls its values; None means `raw_input_contents[0]`, … whole: what the caller calls all of them.
+    """
+
+    described: tuple[tuple[str | int, ...], ...]
+    contents: Sequence[bytes]
+    fields: tuple[str, ...] | None = None
+    contents_fields: tuple[str, ...] | None = None
+    whole: str = "inputs"
+
+
+class Request(NamedTuple):
+    """One request for a prediction.
+
+    read: gives the tensors once the version is known. A JSON face needs the contract to know how numbers are written; a
+    face whose tensors are bytes already ignores it.
+    version, request_id, user_id, entity_id: empty when not given. outputs: names wanted; empty means all. attributes:
+    facts that rules look at. max_age_s: oldest answer that the caller accepts; None leaves it to the route. priority:
+    class as in `InferRequest`, 0 for what the caller did not say. explain: whether to keep the explanation. timeout_s:
+    from arrival, within the call's deadline.
+    """
+
+    model: str
+    read: Callable[[Contract], Tensors]
+    version: str = ""
+    request_id: str = ""
+    user_id: str = ""
+    entity_id: str = ""
+    outputs: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = NO_ATTRIBUTES
+    max_age_s: float | None = None
+    priority: int = 0
+    explain: bool = False
+    timeout_s: float | None = None
+
+    def completed(self, about: About) -> Request:
+        """Return the request with what it does not say itself taken from the call's headers."""
+        return self._replace(
+            user_id=self.user_id or about.user_id,
+            entity_id=self.entity_id or about.entity_id,
+            max_age_s=about.max_age_s if self.max_age_s is None else self.max_age_s,
+            explain=self.explain or about.explain,
+        )
+
+
+class Answer(NamedTuple):
+    """An answer: header fields, and the outputs as the encoded fields 5 and 6 of PredictResponse.
+
+    served: the version whose contract the outputs keep. version: id of the one that computed them; empty for values
+    that the route gives. variant: empty for a pinned version. took_s: since the call arrived. rule: that chose the
+    variant, if any. rung, degraded_reason: the fallback that answered and why, if any.
+    """
+
+    served: ServedVersion
+    version: str
+    variant: str
+    generation: int
+    request_id: str
+    prediction_id: str
+    served_from: ServedFrom
+    age_ms: int
+    outputs: bytes
+    took_s: float
+    rule: str = ""
+    rung: str = ""
+    degraded_reason: str = ""

@@ -1,0 +1,284 @@
+"""Pools of batchers: which one gets a request, and what becomes of a request when one fails, hangs or is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+from headrace.batcher.v1 import batcher_pb2
+from headrace_servicekit.errors import Code, ServiceError
+from headrace_servicekit.loops import periodic
+
+from headrace_router.data.balance import RetryBudget, choose
+from headrace_router.data.deadlines import Deadlines
+from headrace_router.data.frames import Limits, Replica
+from headrace_router.data.hedges import Hedges
+from headrace_router.data.members import Members, Target, resolve_by_dns
+from headrace_router.data.quarantine import REASON as QUARANTINED
+from headrace_router.data.quarantine import Quarantine
+from headrace_router.data.refusals import deadline_exceeded, no_backend, pool_full, quarantined_input
+from headrace_router.data.roster import Roster
+from headrace_router.data.standings import Standing, fails
+from headrace_router.data.waiting import Patience, WaitingRoom
+from headrace_router.data.work import Work
+
+log = structlog.get_logger()
+
+# Answers that say nothing about the request: another replica may do better.
+ELSEWHERE = frozenset(("NOT_LOADED", "STOPPING", "NO_BACKEND"))
+# The request itself may be why: it is not given to another replica.
+SUSPECT = "BACKEND_CRASHED"
+MAX_ATTEMPTS = 2
+WATCH_EVERY_S = 0.25
+
+
+class Pools:
+    """All pools of one data plane. Everything but `run` is called on the loop and never waits.
+
+    connect: opens a channel to an address. resolve: all addresses of a target. changed: told, at each change, whether
+    every pool has a batcher that takes requests. patience: for batchers that are away for a moment.
+    """
+
+    def __init__(
+        self,
+        targets: dict[str, tuple[Target, ...]],
+        *,
+        connect: Callable[[str, Target], Any],
+        limits: Limits,
+        retry_share: float,
+        resolve_every_s: float,
+        rng: random.Random,
+        loop: asyncio.AbstractEventLoop,
+        changed: Callable[[bool], object] = lambda ready: None,
+        resolve: Callable[[Target], Any] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._rng, self._loop, self._changed = rng, loop, changed
+        self.members = Members(
+            targets,
+            self,
+            connect=connect,
+            resolve=resolve or resolve_by_dns,
+            resolve_every_s=resolve_every_s,
+            limits=limits,
+            rng=rng,
+            loop=loop,
+        )
+        self.replicas = self.members.replicas
+        self.budget = RetryBudget(retry_share, float(limits.in_flight))
+        self.quarantine = Quarantine(loop.time)
+        self.rooms = {pool: WaitingRoom(patience or Patience()) for pool in targets}
+        self.roster = Roster(self.replicas, rng=rng, now=loop.time)
+        self._deadlines: Deadlines[Work] = Deadlines(loop, self._expire)
+        self._patiences: Deadlines[Work] = Deadlines(loop, self._give_up)
+        self.hedges = Hedges(loop, self._double)
+
+    def submit(self, works: Iterable[Work]) -> None:
+        """Send works to their pools; each `answer` is settled, with an error when nothing can take it."""
+        for work in works:
+            if work.answer.done():
+                continue
+            if self.quarantine.refuses(work):
+                work.answer.set_exception(quarantined_input())
+                continue
+            if not work.again:
+                self.budget.earn()
+            work.tick = self._deadlines.add(work, work.deadline)
+            self._place(work)
+
+    def withdraw(self, work: Work) -> None:
+        """Give a work up, because nobody awaits its answer any more."""
+        self._forget(work)
+        self._leave(work)
+        for one in (work, work.twin):
+            if one is not None:
+                self._drop(one)
+
+    def answered(self, replica: Replica, work: Work, response: batcher_pb2.InferResponse) -> None:
+        standing, probed = work.standing, work.probes
+        work.replica = None
+        if probed:
+            self._end_probe(work)
+        if not response.code:
+            if standing is not None and standing.answered(response.queue_us * 1e-6, work.sent, replica.load_seen):
+                self.roster.look_again()
+        elif self._goes_on(replica, work, response, probed=probed):
+            return
+        self._settle(work, response)
+
+    def _goes_on(self, replica: Replica, work: Work, response: batcher_pb2.InferResponse, *, probed: bool) -> bool:
+        """Note an error; return whether somebody else works on the request."""
+        code, reason = response.code, response.reason
+        if fails(code, reason):
+            self.roster.failed(work, replica.load_seen)
+        if reason == QUARANTINED:
+            self.quarantine.add(work)
+        if code == Code.INVALID_ARGUMENT:
+            return False
+        if work.beside() is not None:
+            return True
+        elsewhere = reason in ELSEWHERE or (probed and reason != SUSPECT)
+        return elsewhere and self._again(work, away_from=replica)
+
+    def lost(self, replica: Replica, works: Sequence[Work]) -> None:
+        for work in works:
+            work.replica = None
+            if work.probes:
+                self._end_probe(work)
+            if work.answer.done() or work.beside() is not None or self._again(work, away_from=replica):
+                continue
+            self._fail(work.first or work, no_backend(work.pool))
+
+    def changed(self, replica: Replica) -> None:
+        self.roster.look_again()
+        for pool, room in self.rooms.items():
+            for work in room.called(lambda digest, pool=pool: self.roster.serves(pool, digest)):
+                self._leave(work)
+                self._place(work)
+        self._changed(all(map(_takes_requests, self.replicas.values())))
+
+    async def run(self) -> None:
+        """Keep a stream to every batcher of every pool; never returns."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self.members.follow(tasks)
+                tasks.create_task(periodic("watch batchers", self._watch, every_s=WATCH_EVERY_S), name="watch batchers")
+        finally:
+            for timers in (self._deadlines, self._patiences, self.hedges):
+                timers.close()
+
+    def _place(self, work: Work, away_from: Replica | None = None) -> None:
+        serving, now = self.roster.of(work.pool, work.digest), self._loop.time()
+        usable = serving.usable
+        if away_from is not None:
+            usable = [one for one in usable if one.replica is not away_from]
+        elif (due := self.roster.to_try(work, now)) is not None:
+            work.probes = due.probing = True
+            usable = [due]
+        if not usable:
+            if not self._wait(work):
+                self._fail(work, no_backend(work.pool))
+            return
+        chosen = choose(usable, now, self._rng.random)
+        if not chosen.replica.has_room(work):
+            roomy = [other for other in usable if other.replica.has_room(work)]
+            if not roomy:
+                self._fail(work, pool_full(work.pool, chosen.replica.predicted_wait_s))
+                return
+            chosen = choose(roomy, now, self._rng.random)
+        if (work.hedged is not None or work.probes) and not work.attempts:
+            self.hedges.arrange(work, serving.latency, now)
+        self._send(work, chosen, now)
+
+    def _send(self, work: Work, standing: Standing[Replica], now: float) -> None:
+        work.attempts += 1
+        work.sent, work.standing = now, standing
+        standing.replica.send(work)
+
+    def _again(self, work: Work, away_from: Replica) -> bool:
+        """Send a work to another replica, if time, budget and its attempts allow. Return whether it was dealt with."""
+        if work.attempts >= MAX_ATTEMPTS or work.deadline <= self._loop.time() or work.answer.done():
+            return False
+        usable = self.roster.of(work.pool, work.digest).usable
+        if (all(one.replica is away_from for one in usable) and usable) or not self.budget.spend():
+            return False
+        if not usable:
+            return self._wait(work)
+        self._place(work, away_from)
+        return True
+
+    def _double(self, work: Work) -> bool:
+        """Send a work to a second replica too, if there is one and the budget allows; the first answer counts."""
+        if work.attempts >= MAX_ATTEMPTS or work.twin is not None or work.answer.done():
+            return False
+        serving, now = self.roster.of(work.pool, work.digest), self._loop.time()
+        others = [one for one in serving.usable if one.replica is not work.replica and one.replica.has_room(work)]
+        if not others or not self.budget.spend():
+            return False
+        twin = work.doubled()
+        self._send(twin, choose(others, now, self._rng.random), now)
+        work.attempts = twin.attempts
+        return True
+
+    def _settle(self, work: Work, response: batcher_pb2.InferResponse) -> None:
+        """Give the answer to whoever awaits it; a twin that is still in flight is not needed any more."""
+        other = work.beside()
+        if other is not None:
+            self.roster.outrun(other)
+            self._drop(other)
+        self._forget(work.first or work)
+        if not work.answer.done():
+            work.answer.set_result(response)
+
+    def _forget(self, work: Work) -> None:
+        """Stop watching the times of a work."""
+        self._deadlines.discard(work, work.tick)
+        if work.hedge_tick:
+            self.hedges.discard(work)
+
+    def _drop(self, work: Work) -> None:
+        """Take a work from the replica that it is in flight on, if it is."""
+        if work.replica is not None:
+            work.replica.withdraw(work)
+            work.replica = None
+            if work.probes:
+                self._end_probe(work)
+
+    def _end_probe(self, work: Work) -> None:
+        """Let another request try the replica that this one has tried."""
+        work.probes = False
+        if work.standing is not None:
+            work.standing.probing = False
+
+    async def _watch(self) -> None:
+        """Eject replicas that hang, and send what is in flight there elsewhere too."""
+        now = self._loop.time()
+        for replicas in self.replicas.values():
+            for replica in replicas.values():
+                for work in self.roster.unanswered(replica, now):
+                    self._double(work)
+
+    def _wait(self, work: Work) -> bool:
+        """Let a work wait for a batcher that is away for a moment; return whether it may."""
+        room, now = self.rooms.get(work.pool), self._loop.time()
+        until = None if room is None else room.until(work, now)
+        if room is None or until is None:
+            return False
+        room.enter(work, now, self._patiences.add(work, until))
+        return True
+
+    def _leave(self, work: Work) -> bool:
+        """End a work's wait; return whether it waited."""
+        room = self.rooms.get(work.pool)
+        tick = None if room is None else room.leave(work, self._loop.time())
+        if tick is None:
+            return False
+        self._patiences.discard(work, tick)
+        return True
+
+    def _give_up(self, work: Work) -> None:
+        if self._leave(work):
+            self._fail(work, no_backend(work.pool))
+
+    def _fail(self, work: Work, error: ServiceError) -> None:
+        self._forget(work)
+        if work.trace is not None and not work.attempts:
+            work.trace.not_sent(work.pool, error.reason)
+        if not work.answer.done():
+            work.answer.set_exception(error)
+
+    def _expire(self, work: Work) -> None:
+        self._leave(work)
+        now = self._loop.time()
+        for one in (work, work.twin):
+            if one is not None and one.replica is not None:
+                self.roster.expired(one, now)
+                self._drop(one)
+        self._fail(work, deadline_exceeded())
+
+
+def _takes_requests(replicas: dict[str, Replica]) -> bool:
+    return any(replica.connected and not replica.draining for replica in replicas.values())

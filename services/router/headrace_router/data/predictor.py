@@ -1,0 +1,281 @@
+"""One prediction, from a request object to an answer: table → arm → contract → ladder and look-up → answer.
+
+Nothing here knows a transport or a protocol. Hosts call `predict`, faces make its argument and render its result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError
+from headrace_servicekit.identity import model_not_found
+
+from headrace_router.data.accesslog import AccessLog
+from headrace_router.data.batcher_errors import blamed_position
+from headrace_router.data.contract import CONTRACT_VIOLATED, Layout, check_contents, invalid
+from headrace_router.data.counters import Counters, Key
+from headrace_router.data.explain.facts import Outcome
+from headrace_router.data.explain.trace import Trace
+from headrace_router.data.ladder import Ladder
+from headrace_router.data.lookup.policy import Mode
+from headrace_router.data.messages import Answer, Call, Request, Tensors
+from headrace_router.data.question import Found, Question
+from headrace_router.data.refusals import (
+    deadline_exceeded,
+    model_missing,
+    model_not_ready,
+    no_tables,
+    version_not_found,
+)
+from headrace_router.data.tables import Arm, Table, Tables
+
+_CONTENTS_FIELD = re.compile(r"raw_input_contents\[(\d+)\]")
+_INPUT_FIELD = re.compile(r"inputs\[(\d+)\](?:\..*)?")
+
+
+class Explanations(Protocol):
+    """Where explanations go. clock: for the times in them; the loop's own stands still within a turn."""
+
+    clock: Callable[[], float]
+
+    def samples(self) -> bool:
+        """Return whether the request that begins now is explained unasked."""
+        ...
+
+    def keep(self, trace: Trace, request: Request, call: Call, outcome: Outcome) -> None:
+        """Keep what came of a request, or drop it; never waits."""
+        ...
+
+
+class Predictor:
+    """Answers predictions from the tables in force.
+
+    new_id: makes prediction ids (UUIDv7). max_rows: most rows of one request.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        ladder: Ladder,
+        counters: Counters,
+        access_log: AccessLog,
+        explanations: Explanations,
+        *,
+        new_id: Callable[[], str],
+        max_rows: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._tables, self._ladder, self._counters, self._access_log = tables, ladder, counters, access_log
+        self._explanations = explanations
+        self._new_id, self._max_rows, self._loop = new_id, max_rows, loop
+        self._now, self._clock = loop.time, counters.clock
+
+    def predict(self, request: Request, call: Call) -> Coroutine[Any, Any, Answer]:
+        """Return the answer. Raises ServiceError for everything that a caller can be told.
+
+        Cancelling the task withdraws the request from the batcher; its batch-mates are not delayed.
+        """
+        if call.about is not None:
+            request = request.completed(call.about)
+        if request.explain or self._explanations.samples():
+            return self._explained(request, call)
+        return self._predict(request, call, None)
+
+    async def _explained(self, request: Request, call: Call) -> Answer:
+        trace = Trace(self._explanations.clock)
+        code, reason = Code.INTERNAL, "INTERNAL"
+        prediction_id = ""
+        try:
+            answer = await self._predict(request, call, trace)
+            code, reason, prediction_id = Code.OK, "", answer.prediction_id
+        except ServiceError as error:
+            code, reason = error.code, error.reason
+            raise
+        except asyncio.CancelledError:
+            code, reason = Code.CANCELLED, "CANCELLED"
+            raise
+        finally:
+            outcome = Outcome(prediction_id or self._new_id(), trace.now(), code, reason)
+            self._explanations.keep(trace, request, call, outcome)
+        return answer
+
+    async def _predict(self, request: Request, call: Call, trace: Trace | None) -> Answer:
+        marks = call.marks
+        if marks is not None:
+            marks.receive_ended()
+        if request.timeout_s is not None:
+            call = call._replace(deadline=min(call.deadline, self._now() + request.timeout_s))
+        try:
+            table = self._table(request, call)
+        except ServiceError as error:
+            self._failed(call, Key("", "", "", 0, error.code), error)
+            raise
+        table.open += 1
+        arm: Arm | None = None
+        try:
+            arm = _arm(table, request, call)
+            if trace is not None:
+                trace.table, trace.arm = table, arm
+            question = self._question(table, arm, request, call, trace)
+            if marks is not None:
+                marks.route_ended()
+            if trace is not None:
+                trace.routed = trace.now()
+            try:
+                found = await self._ladder.find(question)
+            except InvalidArgument as error:  # the batcher blames an input: NaN, a value that the model refuses
+                raise in_callers_words(error, question.tensors, question.layout) from None
+            if trace is not None:
+                trace.found = found
+            return self._answer(question, found)
+        except BaseException as error:
+            self._failed(call, _key(table, arm, _code_of(error)), error)
+            raise
+        finally:
+            self._tables.release(table)
+
+    def refused(self, call: Call, error: ServiceError) -> None:
+        """Count a request that a face could not read."""
+        self._failed(call, Key("", "", "", 0, error.code), error)
+
+    def _table(self, request: Request, call: Call) -> Table:
+        model = request.model
+        if not model:
+            raise model_missing()
+        if call.deadline <= self._now():
+            raise deadline_exceeded()
+        tables = self._tables
+        if not tables.loaded:
+            raise no_tables()
+        if model not in tables.by_model or not call.caller.sees(model):
+            raise model_not_found(model)
+        table = tables.by_model[model]
+        if table is None:
+            raise model_not_ready(model)
+        return table
+
+    def _question(self, table: Table, arm: Arm, request: Request, call: Call, trace: Trace | None) -> Question:
+        """Check the request against the version's contract. Raises InvalidArgument in the caller's words."""
+        served = arm.served
+        tensors = request.read(served.contract)
+        described, contents = tensors.described, tensors.contents
+        layout: Layout | None = None
+        try:
+            if not described and table.policy.mode is Mode.BATCH:
+                layout = served.without_inputs
+            else:
+                layout = served.layout(described, self._max_rows)
+            if tuple(map(len, contents)) != layout.lengths:  # also when BYTES, whose lengths vary, are among them
+                check_contents(layout, described, contents)
+            outputs = served.selection(request.outputs) if request.outputs else ()
+        except InvalidArgument as error:
+            raise in_callers_words(error, tensors, layout) from None
+        inputs = contents if layout.in_order else [contents[index] for index in layout.order]
+        return Question(table, arm, request, call, tensors, layout, inputs, outputs, trace)
+
+    def _answer(self, question: Question, found: Found) -> Answer:
+        """Return the answer, counted."""
+        arm, request, call = question.arm, question.request, question.call
+        ended = self._clock()
+        took_s = ended - call.arrived
+        if call.marks is not None:
+            call.marks.answered(ended, found.queue_us, found.compute_us)
+        served, model = arm.served, question.table.model
+        key = Key(model, served.version, arm.variant, found.served_from, 0, found.layer, found.rung)
+        series = self._counters.observe(key, took_s, ended)
+        if found.batch_requests and found.served is served and not found.shared_flight:
+            series.computed(question.layout.rows, found.batch_requests, found.queue_us, found.compute_us)
+        if call.sampled:
+            self._access_log.write(call, key, took_s, "")
+        if call.span is not None:
+            call.span.end("OK", call.marks)
+        return Answer(
+            found.served or served,
+            found.served.version if found.served is not None else "",
+            arm.variant,
+            question.table.generation,
+            request.request_id or call.request_id,
+            self._new_id(),
+            found.served_from,
+            found.age_ms,
+            found.outputs,
+            took_s,
+            arm.rule,
+            found.rung,
+            found.degraded_reason,
+        )
+
+    def _failed(self, call: Call, key: Key, error: BaseException) -> None:
+        """Count an error."""
+        ended = self._clock()
+        took_s = ended - call.arrived
+        self._counters.observe(key, took_s, ended)
+        if call.sampled or self._access_log.wants_error(ended):
+            self._access_log.write(call, key, took_s, error.reason if isinstance(error, ServiceError) else "")
+        if call.span is not None:
+            call.span.end(Code(key.code).name, call.marks)
+
+
+def _arm(table: Table, request: Request, call: Call) -> Arm:
+    if not request.version:
+        return table.assign(
+            user_id=request.user_id,
+            entity_id=request.entity_id,
+            request_id=request.request_id or call.request_id,
+            attributes=request.attributes,
+        )
+    arm = table.pin(request.version)
+    if arm is None:
+        raise version_not_found(table.model, request.version)
+    return arm
+
+
+def _key(table: Table, arm: Arm | None, code: int) -> Key:
+    """Return what an error is counted under."""
+    if arm is None:
+        return Key(table.model, "", "", 0, code)
+    return Key(table.model, arm.served.version, arm.variant, 0, code)
+
+
+def _code_of(error: BaseException) -> int:
+    if isinstance(error, ServiceError):
+        return error.code
+    return Code.CANCELLED if isinstance(error, asyncio.CancelledError) else Code.INTERNAL
+
+
+def in_callers_words(error: ServiceError, tensors: Tensors, layout: Layout | None) -> ServiceError:
+    """Return the error with each violation named as the caller names its inputs.
+
+    Checks name `inputs[i]…` by position in the request, batchers by position in the contract.
+    """
+    violations = tuple(
+        FieldViolation(_callers_field(violation.field, tensors, layout), violation.description)
+        for violation in error.violations
+    )
+    if violations == error.violations:
+        return error
+    if error.reason == CONTRACT_VIOLATED:
+        return invalid(violations)
+    return InvalidArgument(error.public_message, reason=error.reason, violations=violations, metadata=error.metadata)
+
+
+def _callers_field(field: str, tensors: Tensors, layout: Layout | None) -> str:
+    fields = tensors.fields
+    position = blamed_position(field)
+    if field == "inputs":
+        return tensors.whole
+    if position is None:
+        if tensors.contents_fields is not None and (contents := _CONTENTS_FIELD.fullmatch(field)):
+            return tensors.contents_fields[int(contents.group(1))]
+        found = _INPUT_FIELD.fullmatch(field)
+        return field if found is None or fields is None else fields[int(found.group(1))]
+    if layout is None or position in layout.absent:
+        return tensors.whole
+    before = sum(absent < position for absent in layout.absent)
+    index = layout.order[position - before] if position - before < len(layout.order) else -1
+    if index < 0:
+        return tensors.whole
+    return f"inputs[{index}]" if fields is None else fields[index]

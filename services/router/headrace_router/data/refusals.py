@@ -1,0 +1,112 @@
+"""What the data plane refuses with, apart from what a contract forbids."""
+
+from __future__ import annotations
+
+from headrace_servicekit.errors import (
+    DeadlineExceeded,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
+
+RETRY_AFTER_S = 1.0
+
+
+def model_missing() -> ServiceError:
+    """Return the error for a request that names no model."""
+    told = "a model must be named"
+    return InvalidArgument(f"model: {told}", reason="MODEL_MISSING", violations=[FieldViolation("model", told)])
+
+
+def no_tables() -> ServiceError:
+    """Return the error for a data plane that has no tables yet: it cannot know which models exist."""
+    return Unavailable("no route tables yet", reason="TABLES_NOT_LOADED", retry_after_s=RETRY_AFTER_S)
+
+
+def model_not_ready(model: str) -> ServiceError:
+    """Return the error for a model that exists and that nothing serves."""
+    return Unavailable(
+        f"model '{model}' exists, and nothing serves it yet",
+        reason="MODEL_NOT_READY",
+        metadata={"model": model},
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+def version_not_found(model: str, version: str) -> ServiceError:
+    """Return the error for a pinned version that the route does not name."""
+    return NotFound(
+        f"the route of model '{model}' names no version '{version}'",
+        reason="VERSION_NOT_FOUND",
+        metadata={"model": model, "version": version},
+    )
+
+
+def too_many_requests(limit: int) -> ServiceError:
+    """Return the error for a request above a host's bound."""
+    return ResourceExhausted(
+        f"{limit} requests are in progress here, as many as may be", reason="TOO_MANY_REQUESTS", retry_after_s=0.1
+    )
+
+
+def no_backend(pool: str) -> ServiceError:
+    """Return the error for a request that no batcher of its pool can take now."""
+    return Unavailable(
+        f"no batcher of pool '{pool}' can answer for this version now",
+        reason="NO_BACKEND",
+        metadata={"pool": pool},
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+def quarantined_input() -> ServiceError:
+    """Return the error for inputs that took what runs their model down twice."""
+    return InvalidArgument(
+        "the inference backend went away twice on the values of this request: it is not executed again for ten minutes",
+        reason="QUARANTINED_INPUT",
+    )
+
+
+def pool_full(pool: str, predicted_wait_s: float) -> ServiceError:
+    """Return the error for a request that found every batcher of its pool at its bound, or its client at its share."""
+    return ResourceExhausted(
+        f"every batcher of pool '{pool}' has as many requests as it may have from this client",
+        reason="POOL_FULL",
+        metadata={"pool": pool},
+        retry_after_s=min(max(predicted_wait_s, 0.05), RETRY_AFTER_S),
+    )
+
+
+def deadline_exceeded() -> ServiceError:
+    """Return the error for an answer that did not come in time."""
+    return DeadlineExceeded("the answer would come after the deadline", reason="DEADLINE_PASSED")
+
+
+def entity_missing() -> ServiceError:
+    """Return the error for a request without entity to a route that only looks up what was computed beforehand."""
+    told = "this route answers from precomputed answers, which are found by entity"
+    return InvalidArgument(
+        f"entity_id: {told}", reason="ENTITY_MISSING", violations=[FieldViolation("entity_id", told)]
+    )
+
+
+def not_precomputed(*, too_old: bool, rows: int = 1) -> ServiceError:
+    """Return the error for an entity without an answer, from a route that computes none."""
+    told = "no precomputed answer for this entity"
+    if rows != 1:
+        told = f"precomputed answers have one row, the request has {rows}"
+    elif too_old:
+        told = "the precomputed answer for this entity is older than may be given"
+    return NotFound(f"{told}, and the route computes none", reason="NOT_PRECOMPUTED")
+
+
+def store_unavailable() -> ServiceError:
+    """Return the error for a route that computes nothing while what was computed cannot be read."""
+    return Unavailable(
+        "precomputed answers cannot be read now, and the route computes none",
+        reason="STORE_UNAVAILABLE",
+        retry_after_s=RETRY_AFTER_S,
+    )

@@ -1,0 +1,43 @@
+"""Which variant a unit gets: the same on every data plane, in every process, for every protocol."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from headrace.router.v1 import route_pb2
+
+from headrace_router.slots import SLOTS, slot_of
+
+Unit = route_pb2.Route.Unit
+
+
+def unit_of(unit: Unit, *, user_id: str, entity_id: str, request_id: str) -> str:
+    """Return the id that is assigned.
+
+    A route that assigns by user or entity falls back to the request when the call names none: such a call is served,
+    and is sticky to nothing. Unspecified means the user when given, else the entity, else the request.
+    """
+    if unit == route_pb2.Route.UNIT_UNSPECIFIED:
+        return user_id or entity_id or request_id
+    if unit == route_pb2.Route.UNIT_USER:
+        return user_id or request_id
+    if unit == route_pb2.Route.UNIT_ENTITY:
+        return entity_id or request_id
+    return request_id
+
+
+def position_of(salt: bytes, ends: Sequence[int], unit: str) -> int:
+    """Return the position of the range that the unit's slot falls into; `ends` rise and the last is SLOTS."""
+    return bisect_right(ends, slot_of(salt, unit))
+
+
+def check_ends(ends: Sequence[int]) -> None:
+    """Raise ValueError unless the ranges cover every slot exactly once."""
+    before = 0
+    for end in ends:
+        if end <= before:
+            raise ValueError(f"ranges must rise: {end} follows {before}")
+        before = end
+    if before != SLOTS:
+        raise ValueError(f"ranges end at {before}, not at {SLOTS}")

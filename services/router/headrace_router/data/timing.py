@@ -1,0 +1,60 @@
+"""Where the time of one request went, for callers that ask and for spans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Marks:
+    """Moments of one request, on the clock of `now`, the counters'; 0.0 for those that it did not come to.
+
+    received: when all of it was there, and read. routed: when table, version and contract were settled. looked: when it
+    was known whether a kept answer can be given. ended: when it was answered. queue_us, compute_us: as the batcher said
+    of the execution that answered it.
+    """
+
+    __slots__ = ("arrived", "compute_us", "ended", "looked", "now", "queue_us", "received", "routed")
+
+    def __init__(self, now: Callable[[], float], arrived: float) -> None:
+        self.now, self.arrived = now, arrived
+        self.received = self.routed = self.looked = self.ended = 0.0
+        self.queue_us = self.compute_us = 0
+
+    def receive_ended(self) -> None:
+        """Note that the request was read."""
+        self.received = self.now()
+
+    def route_ended(self) -> None:
+        """Note that it is known what answers, if the inputs are as they must be."""
+        self.routed = self.now()
+
+    def look_ended(self) -> None:
+        """Note the end of the first look-up; those of fallbacks come later."""
+        if not self.looked:
+            self.looked = self.now()
+
+    def answered(self, ended: float, queue_us: int, compute_us: int) -> None:
+        """Note the answer."""
+        self.looked = self.looked or ended
+        self.ended, self.queue_us, self.compute_us = ended, queue_us, compute_us
+
+    def parts_us(self) -> dict[str, float]:
+        """Return the parts in microseconds; all but `total` add up to it.
+
+        receive: the token, the body, its form. route: table, version, contract. cache: the look-up. queue, compute: as
+        the batcher says. transit: everything else, which is the way to the batcher and back.
+        """
+        receive = (self.received - self.arrived) * 1e6
+        route = (self.routed - self.received) * 1e6
+        cache = (self.looked - self.routed) * 1e6
+        total = (self.ended - self.arrived) * 1e6
+        known = receive + route + cache + self.queue_us + self.compute_us
+        return {
+            "receive": receive,
+            "route": route,
+            "cache": cache,
+            "queue": self.queue_us,
+            "compute": self.compute_us,
+            "transit": max(0.0, total - known),
+            "total": total,
+        }
