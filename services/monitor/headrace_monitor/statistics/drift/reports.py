@@ -1,0 +1,66 @@
+"""What is told of a column that was looked at, whether it changed, stayed, or could not be judged."""
+
+import enum
+from dataclasses import dataclass
+
+from headrace_monitor.statistics.severity import Severity
+from headrace_monitor.statistics.unsaid import Unsaid
+
+
+class Kind(enum.Enum):
+    """What has changed."""
+
+    DATA = "data"  # what comes in
+    PREDICTION = "prediction"  # what goes out
+    QUALITY = "quality"  # whether what comes in is what was agreed
+    CONCEPT = "concept"  # what follows from what comes in
+
+
+class Test(enum.Enum):
+    """How it was looked for."""
+
+    __test__ = False  # no test of pytest's
+
+    PSI = "psi"
+    KS = "ks"
+    CHI_SQUARE = "chi_square"
+    EXACT_SHARES = "exact_shares"
+    NEW_CATEGORIES = "new_categories"
+    VANISHED_CATEGORIES = "vanished_categories"
+    EMBEDDING = "embedding"
+    MISSING = "missing"
+    NOT_FINITE = "not_finite"
+    OUT_OF_RANGE = "out_of_range"
+    TYPE = "type"
+    CONSTANT = "constant"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """One test of one column.
+
+    effect, tolerance: in the test's unit (PSI, distance of distribution functions, difference of shares, spreads). p:
+    of a change no larger than the tolerance; adjusted_p: for everything else that was tested in the same look, and what
+    `alarm` was decided by. All of them are None where `unsaid` says why. examples: names that show it, such as new
+    categories.
+    """
+
+    column: str
+    kind: Kind
+    test: Test
+    n_reference: int
+    n_window: int
+    tolerance: float
+    statistic: float | None = None
+    effect: float | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    alarm: bool = False
+    severity: Severity = Severity.NONE
+    unsaid: Unsaid | None = None
+    examples: tuple[str, ...] = ()
+
+
+def worst(reports: tuple[DriftReport, ...]) -> Severity:
+    """Return the severity of a look."""
+    return max((report.severity for report in reports), default=Severity.NONE)

@@ -1,0 +1,1 @@
+"""How good were the predictions, now that labels are there?"""

@@ -1,0 +1,70 @@
+"""Accuracy, AUC, log-loss and calibration of a binary question, from its counts on score bins."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from headrace_monitor.statistics.summaries.scores import ScoreBins, ScoreCounts, auc, auc_error
+from headrace_monitor.statistics.unsaid import NotEnoughData, Unsaid
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """rows: labelled. accuracy, precision, recall, f1: at the declared threshold.
+
+    calibration: expected calibration error, the mean distance of score and observed share over bins of like score.
+    Each is a number or says why there is none.
+    """
+
+    rows: int
+    accuracy: float | Unsaid
+    accuracy_error: float | Unsaid
+    precision: float | Unsaid
+    recall: float | Unsaid
+    f1: float | Unsaid
+    auc: float | Unsaid
+    auc_error: float | Unsaid
+    log_loss: float | Unsaid
+    brier: float | Unsaid
+    calibration: float | Unsaid
+
+
+def classification(counts: ScoreCounts, bins: ScoreBins) -> Classification:
+    """Compute everything that the counts say."""
+    first = bins.first_yes
+    hits, false_alarms = float(counts.yes[first:].sum()), float(counts.no[first:].sum())
+    misses, rejected = float(counts.yes[:first].sum()), float(counts.no[:first].sum())
+    rows = hits + false_alarms + misses + rejected
+    accuracy = _ratio(hits + rejected, rows)
+    error: float | Unsaid = accuracy
+    if isinstance(accuracy, float):
+        error = math.sqrt(max(accuracy * (1 - accuracy), 0.0) / rows)
+    return Classification(
+        rows=round(rows),
+        accuracy=accuracy,
+        accuracy_error=error,
+        precision=_ratio(hits, hits + false_alarms),
+        recall=_ratio(hits, hits + misses),
+        f1=_ratio(hits, hits + (false_alarms + misses) / 2),
+        auc=auc(counts),
+        auc_error=auc_error(counts),
+        log_loss=_ratio(counts.log_loss, rows),
+        brier=_ratio(counts.squared, rows),
+        calibration=_calibration(counts),
+    )
+
+
+def _ratio(part: float, whole: float) -> float | Unsaid:
+    return part / whole if whole > 0 else NotEnoughData(have=0, need=1)
+
+
+def _calibration(counts: ScoreCounts, groups: int = 10) -> float | Unsaid:
+    rows = counts.yes + counts.no
+    total = float(rows.sum())
+    if total == 0:
+        return NotEnoughData(have=0, need=1)
+    # Fine bins would mostly show chance: 256 bins of 40 rows are off by .06 each when all is well.
+    group = np.minimum(np.floor((np.cumsum(rows) - rows / 2) / total * groups), groups - 1).astype(np.int64)
+    apart = np.bincount(group, weights=counts.scores - counts.yes, minlength=groups)
+    return float(np.abs(apart).sum() / total)
