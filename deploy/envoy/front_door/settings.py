@@ -1,0 +1,100 @@
+"""FRONT_DOOR_* variables: all that the front door can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from headrace_servicekit.settings import settings_config
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from front_door.envoy_settings import MIB, EnvoySettings
+
+# Lists are written with commas, not as JSON.
+Commas = Annotated[tuple[str, ...], NoDecode]
+
+_ADDRESSES = ("registry", "router_control", "router_data", "router_rest", "router_edge")
+
+
+class FrontDoorSettings(EnvoySettings):
+    """Where the front door listens, what stands behind it, whom it believes and what it allows."""
+
+    model_config = settings_config("FRONT_DOOR_")
+
+    registry: Commas = Field(default=("127.0.0.1:8082",), description="`host:port[,host:port]` of the registry.")
+    router_control: Commas = Field(
+        default=("127.0.0.1:8084",), description="`host:port[,…]` of the router's control plane; also asked for health."
+    )
+    router_data: Commas = Field(default=("127.0.0.1:8086",), description="`host:port[,…]` of the data plane's gRPC.")
+    data_plane: Literal["service", "here"] = Field(
+        default="service",
+        description="Where predictions are answered: by a `service` (`router_edge` if it is set, else `router_data` "
+        "and `router_rest`), or `here`, by a data plane in this Envoy, told what to do by `ROUTER_DATA_*` variables.",
+    )
+    router_rest: Commas = Field(default=("127.0.0.1:8087",), description="`host:port[,…]` of the data plane's REST.")
+    router_edge: Commas = Field(
+        default=(),
+        description="`host:port[,…]` of data planes in Envoys of their own (`data_plane.py`), which get predictions "
+        "and check their tokens themselves.",
+    )
+
+    call_timeout_max_s: float = Field(
+        default=180.0, ge=0.1, description="The same for all other calls: waiting for a promotion may load a model."
+    )
+    upload_idle_timeout_s: float = Field(default=30.0, gt=0, description="An upload silent for so long is ended.")
+    max_json_bytes: int = Field(default=1 * MIB, gt=0, description="Largest JSON body, predictions excepted.")
+    cors_origins: Commas = Field(
+        default=(), description="Origins whose pages may call, e.g. `https://console.example.com`; `*` for all."
+    )
+
+    upstream_tls_ca: Path | None = Field(
+        default=None, description="Authorities (PEM) of the services' certificates; unset means no TLS to the services."
+    )
+    upstream_tls_cert: Path | None = Field(default=None, description="Certificate (PEM) that the services see.")
+    upstream_tls_key: Path | None = Field(default=None, description="Private key (PEM) of `upstream_tls_cert`.")
+
+    access_log: Path = Field(default=Path("/dev/stdout"), description="Where the access log (JSON lines) goes.")
+    access_log_predictions: Literal["sampled", "all"] = Field(
+        default="sampled",
+        description="Which predictions have a line there: those that are traced and those that fail here, or `all`. "
+        "The data plane logs them too.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None, description="`host:port` of an OTLP/gRPC collector for traces; unset means none are made."
+    )
+
+    @field_validator(*_ADDRESSES, "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator(*_ADDRESSES)
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            host, port = split_address(address)
+            if not host or not 0 < port < 65536:
+                raise ValueError(f"{address!r} is not host:port")
+        return value
+
+    @field_validator("registry", "router_control", "router_data", "router_rest")
+    @classmethod
+    def _are_some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("needs at least one host:port")
+        return value
+
+    @model_validator(mode="after")
+    def _upstream_tls_is_whole(self) -> Self:
+        if (self.upstream_tls_cert is None) != (self.upstream_tls_key is None):
+            raise ValueError("upstream_tls_cert and upstream_tls_key belong together: set both or neither")
+        if self.upstream_tls_cert is not None and self.upstream_tls_ca is None:
+            raise ValueError("upstream_tls_cert needs upstream_tls_ca: we present ourselves only to whom we can check")
+        return self
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[v6]:port`; port 0 when it has none."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port) if port.isdigit() else 0

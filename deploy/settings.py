@@ -1,0 +1,124 @@
+"""Writes down every setting of everything that is started, from the classes that read them.
+
+python deploy/settings.py generate    write docs/settings.md, for people, and deploy/settings.json, for programs
+python deploy/settings.py check       fail when they are not what the classes say
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+from headrace_servicekit.described import Described, described
+from headrace_servicekit.settings import StrictSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+TOPOLOGY = ROOT / "deploy" / "topology.toml"
+PAGE, LIST = ROOT / "docs" / "settings.md", ROOT / "deploy" / "settings.json"
+
+# What is started in other ways than in the list of services, with what reads it.
+ELSEWHERE = {"front_door.alone:DataPlaneSettings": "a data plane in an Envoy of its own"}
+
+_HEAD = """# Settings
+
+Everything that can be told to anything that is started: environment variables, the same in the wheel stack
+(`make up`), in Compose and in Kubernetes. A name that a service does not know, and a value that it cannot take, keep it
+from starting and are named; an empty value is an unset one. `--help` of each service prints its own. Secrets are files,
+whose paths stand here.
+
+Written by `make settings` from the classes that read them; [`deploy/settings.json`](../deploy/settings.json) is the
+same for programs.
+
+| prefix | read by | class |
+| --- | --- | --- |
+"""
+
+
+def classes() -> dict[type[StrictSettings], list[str]]:
+    """Return every class of settings with the services that read it."""
+    sys.path.insert(0, str(ROOT / "deploy" / "envoy"))
+    found: dict[type[StrictSettings], list[str]] = {}
+    for service, entry in tomllib.loads(TOPOLOGY.read_text(encoding="utf-8")).items():
+        for path in entry.get("settings", ()):
+            found.setdefault(_class(path), []).append(service)
+    for path, reader in ELSEWHERE.items():
+        found[_class(path)] = [reader]
+    return found
+
+
+def _class(path: str) -> type[StrictSettings]:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def prefix(settings: type[StrictSettings]) -> str:
+    """Return what the variables of a class begin with."""
+    return str(settings.model_config.get("env_prefix"))
+
+
+def page() -> str:
+    """Return docs/settings.md."""
+    found = classes()
+    rows = [
+        f"| [`{prefix(each)}`](#{prefix(each).strip('_').lower()}) | {', '.join(services)} | `{each.__module__}` |\n"
+        for each, services in found.items()
+    ]
+    sections = [_section(each, services) for each, services in found.items()]
+    return _HEAD + "".join(rows) + "".join(sections)
+
+
+def _section(settings: type[StrictSettings], services: list[str]) -> str:
+    lines = [
+        f"\n## {prefix(settings).strip('_')}\n",
+        f"Read by {' and '.join(services)}.\n",
+        "| variable | default | unit | meaning |",
+        "| --- | --- | --- | --- |",
+        *(f"| `{one.variable}` | {_default(one)} | {one.unit} | {one.meaning} |" for one in described(settings)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _default(one: Described) -> str:
+    if one.required:
+        return "required"
+    if one.default is None:
+        return "unset"
+    return f"`{one.default.replace(f'{ROOT}/', '')}`" if one.default else "empty"
+
+
+def as_json() -> str:
+    """Return deploy/settings.json: by class, the services that read it and its settings."""
+    told = [
+        {
+            "prefix": prefix(each),
+            "services": services,
+            "settings": [
+                {**one._asdict(), "default": None if one.default is None else one.default.replace(f"{ROOT}/", "")}
+                for one in described(each)
+            ],
+        }
+        for each, services in classes().items()
+    ]
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("generate", "check"))
+    made = {PAGE: page(), LIST: as_json()}
+    if parser.parse_args().what == "generate":
+        for path, text in made.items():
+            path.write_text(text, encoding="utf-8")
+        return 0
+    stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        print(f"{path.relative_to(ROOT)} is not what the settings' classes say: run `make settings`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Makes the secrets of a local installation, each in a folder that only its users mount. Run by compose's `init`.
+
+What exists is never overwritten, so that `docker compose up` again changes nothing. A file that the operator gives
+(`HEADRACE_SECRETS_DIR`) is put in the place of a generated one each time: the password of a managed store, the keys of
+an identity provider.
+
+    postgres/   password, pgpass         postgres itself, registry, router-control
+    s3/         credentials, identities.json   s3 itself, registry, batchers
+    valkey/     password, valkey.conf    valkey itself, router-control, front door
+    issuer/     issuer.key.pem, …        whoever mints tokens, and nobody else
+    identity/   jwks.json, deny.json     front door
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace_stack import identity
+from headrace_stack.secrets import read_or_create, replace_private
+
+ROOT = Path("/run/secrets/headrace")
+GIVEN = Path("/given")
+# The name that a given file has, and what it stands for.
+GIVEN_FILES = {
+    "postgres.pgpass": "postgres/pgpass",
+    "s3.credentials": "s3/credentials",
+    "valkey.password": "valkey/password",
+    "jwks.json": "identity/jwks.json",
+    "deny.json": "identity/deny.json",
+}
+
+
+def make(root: Path, given: Path) -> list[str]:
+    """Make what is missing and take what is given; return what was taken. Raises OSError for what cannot be read."""
+    password = read_or_create(root / "postgres" / "password")
+    _once(root / "postgres" / "pgpass", lambda: f"*:*:*:headrace:{password}\n")
+    _s3(root / "s3")
+    cached = read_or_create(root / "valkey" / "password")
+    _once(root / "valkey" / "valkey.conf", lambda: f"requirepass {cached}\n")
+    _identity(root / "issuer", root / "identity")
+    taken = [name for name in GIVEN_FILES if (given / name).exists()]
+    for name in taken:
+        replace_private(root / GIVEN_FILES[name], (given / name).read_text())
+    return taken
+
+
+def _s3(folder: Path) -> None:
+    access, secret = read_or_create(folder / "access_key"), read_or_create(folder / "secret_key")
+    lines = ("[default]", f"aws_access_key_id = {access}", f"aws_secret_access_key = {secret}", "")
+    _once(folder / "credentials", lambda: "\n".join(lines))
+    user = {
+        "name": "headrace",
+        "credentials": [{"accessKey": access, "secretKey": secret}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    _once(folder / "identities.json", lambda: json.dumps({"identities": [user]}))
+
+
+def _identity(issuer: Path, public: Path) -> None:
+    """Make the development issuer; its private key stays where the front door does not look."""
+    identity.create(issuer)
+    _once(public / identity.JWKS, (issuer / identity.JWKS).read_text)
+    _once(public / identity.DENY, (issuer / identity.DENY).read_text)
+    key = public / identity.KEY
+    if not key.is_symlink():
+        # Leads somewhere only where the issuer's folder is mounted too.
+        os.symlink(issuer / identity.KEY, key)
+
+
+def _once(path: Path, make: Callable[[], str]) -> None:
+    read_or_create(path, make)
+
+
+def main() -> int:
+    try:
+        taken = make(ROOT, GIVEN)
+    except OSError as error:
+        sys.stderr.write(f"init: {error}: files in HEADRACE_SECRETS_DIR must be readable by user {os.getuid()}\n")
+        return 1
+    sys.stdout.write(f"init: secrets are there{'; given: ' + ', '.join(taken) if taken else ''}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Triton backend `onnxruntime`: runs the model.onnx of a version with ONNX Runtime, through Triton's Python backend.
+
+The Triton wheel ships no native ONNX Runtime backend. This file sits where the native one would
+(`backends/onnxruntime/`), so a model's folder is the same for both: config.pbtxt with `backend: "onnxruntime"`, and
+`1/model.onnx`. It checks nothing itself: the serving contract was checked before, ONNX Runtime checks the rest.
+"""
+
+import ctypes
+import os
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+_FATAL = 4
+# A tenth of what the other threads of this process get when there is not enough for all.
+_STEP = 10
+_SHORT_TURN_NS, _LONG_TURN_NS = 200_000, 100_000_000
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        """Load the version's model.onnx. What is raised here is the reason that LoadModel answers with."""
+        path = os.path.join(args["model_repository"], args["model_version"], "model.onnx")
+        # Loading takes seconds of a core that other models serve on. A thread can step back for it; the process could
+        # not take its priority again.
+        with ThreadPoolExecutor(1, initializer=_give_way) as loading:
+            self._session = loading.submit(_open_session, path).result()
+        _take_turns(_SHORT_TURN_NS, os.getpriority(os.PRIO_PROCESS, 0))
+        self._inputs = tuple(item.name for item in self._session.get_inputs())
+        for output in self._session.get_outputs():
+            if not output.type.startswith("tensor("):
+                raise pb_utils.TritonModelException(f"output '{output.name}' is a {output.type}, not a tensor")
+
+    def execute(self, requests):
+        """Answer each request by itself, so that a bad one fails alone."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request):
+        try:
+            given = {tensor.name(): _from_triton(tensor.as_numpy()) for tensor in request.inputs()}
+            names = list(request.requested_output_names())
+            values = self._session.run(names, given)
+            outputs = [pb_utils.Tensor(name, _to_triton(value)) for name, value in zip(names, values, strict=True)]
+            return pb_utils.InferenceResponse(outputs)
+        # Whatever ONNX Runtime dislikes is the answer to this request, not a reason to take the model down.
+        except Exception as error:
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
+
+
+def _give_way():
+    """Give the calling thread, and no other, a lower priority than its process has, and have it give way at once.
+
+    A thread with a long turn is interrupted by whoever wakes with a shorter one (Linux 6.12 and later; kernels before
+    keep the niceness alone), instead of first finishing one of some milliseconds. Triton has short ones from the
+    batcher that started it.
+    """
+    niceness = min(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) + _STEP, 19)
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+    _take_turns(_LONG_TURN_NS, niceness)
+
+
+def _take_turns(turn_ns, niceness):
+    """Set the calling thread's turn; a kernel or a sandbox that refuses leaves things as they are."""
+    number = _SCHED_SETATTR.get(os.uname().machine)
+    if number is not None:
+        attributes = struct.pack("=IIQiIQQQ", 48, os.SCHED_OTHER, 0, niceness, 0, turn_ns, 0, 0)
+        ctypes.CDLL(None).syscall(number, threading.get_native_id(), attributes, 0)
+
+
+def _open_session(path):
+    import onnxruntime  # its initialization is a part of what others should not feel
+
+    options = onnxruntime.SessionOptions()
+    # Parallelism comes from instances: two batches at once beat one batch on two threads.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _from_triton(array):
+    """BYTES arrive as objects holding bytes; ONNX Runtime wants str."""
+    if array.dtype != np.object_:
+        return array
+    return np.array([value.decode() for value in array.ravel()], dtype=np.object_).reshape(array.shape)
+
+
+def _to_triton(array):
+    if array.dtype != np.object_ and array.dtype.kind != "U":
+        return np.ascontiguousarray(array)
+    return np.array([str(value).encode() for value in array.ravel()], dtype=np.object_).reshape(array.shape)
