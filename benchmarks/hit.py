@@ -1,0 +1,169 @@
+"""What an answer from memory costs the data plane inside Envoy: CPU time per request of all of our Python, alone on its
+loop. Envoy and its module are not there; callables that do nothing play their part.
+
+python -m benchmarks.hit             by Predict; --face infer or --face json for the others
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from headrace.router.v1 import predict_pb2
+from headrace.tensor.v1 import tensor_pb2
+from headrace_router.data.__main__ import start
+from headrace_router.data.hosts.edge import App, Edge
+from headrace_router.data.hosts.edge_settings import EdgeSettings
+from headrace_router.data.hosts.framing import framed
+from headrace_router.data.settings import DataSettings
+from headrace_servicekit.logs import set_up_logs
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.testing import eventually, running
+
+from benchmarks.load import PREDICT_PATH, BenchmarkError
+from tests.kit.batcher import FakeBatcher
+from tests.kit.control import FakeControl, resolved_version, table
+from tests.kit.inference import pb2
+from tests.kit.issuer import AUDIENCE, ISSUER, Issuer, write_jwks
+
+VERSION = resolved_version(
+    "digits",
+    "v1",
+    inputs=[tensor_pb2.TensorSpec(name="image", datatype="FP32", shape=[64])],
+    outputs=[tensor_pb2.TensorSpec(name="scores", datatype="FP32", shape=[10])],
+)
+OTHER = resolved_version("digits", "v2", inputs=VERSION.contract.inputs, outputs=VERSION.contract.outputs)
+ROUNDS = 7
+TOGETHER = 16
+"""Requests that arrive in one turn of the loop, as they do under load."""
+
+
+def main() -> None:
+    """Run the benchmark and print what it found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--face", choices=("predict", "infer", "json"), default="predict")
+    parser.add_argument("--requests", type=int, default=20_000, help=f"in each of {ROUNDS} rounds")
+    options = parser.parse_args()
+    set_up_logs("benchmark", level="error", log_format="json")
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as scratch:
+        uvloop.run(measure(options.face, options.requests, Path(scratch)))
+
+
+async def measure(face: str, count: int, scratch: Path) -> None:
+    """Have each of several rounds answer so many requests from memory, and print the median."""
+    issuer = Issuer()
+    write_jwks(scratch, issuer)
+    async with app_between_fakes(scratch) as app:
+        path, kind, body = request(face)
+        headers = [
+            (b":authority", b"127.0.0.1:8080"),
+            (b"content-type", kind),
+            (b"te", b"trailers"),
+            (b"authorization", f"Bearer {issuer.token()}".encode()),
+            (b"user-agent", b"benchmark"),
+            (b"x-request-id", b"5a7b9c0e-6f0a-4f3e-9d2c-0123456789ab"),
+        ]
+        scope = {
+            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+            "headers": headers, "client": ("127.0.0.1", 50_000), "http_version": "2",
+        }  # fmt: skip
+        await answered(app, scope, body)
+        costs = [await cost_us(app, scope, body, count) for _ in range(ROUNDS)]
+        base = [await cost_us(nothing, scope, body, count) for _ in range(ROUNDS)]
+    task = statistics.median(base)
+    print(
+        f"{statistics.median(costs) - task:6.1f} µs a request, {face} ({min(costs) - min(base):.1f} in the best round)"
+    )
+    print(f"{task:6.1f} µs more for task and loop, which an app that does nothing has too")
+
+
+async def cost_us(app: App, scope: Mapping[str, Any], body: bytes, count: int) -> float:
+    """Return the CPU time per request."""
+    began = time.process_time()
+    for _ in range(count // TOGETHER):
+        tasks = [asyncio.ensure_future(app(dict(scope), Receive(body), send)) for _ in range(TOGETHER)]
+        for task in tasks:
+            await task
+    return (time.process_time() - began) * 1e6 / count
+
+
+class Receive:
+    """Gives the whole body at once. A future stands for the one that the module makes."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __call__(self) -> dict[str, Any]:
+        """Return the body's event."""
+        return {"type": "http.request", "body": self._body, "more_body": False}
+
+
+async def send(_event: Mapping[str, Any]) -> None:
+    """Take an event."""
+
+
+async def nothing(_scope: Mapping[str, Any], _receive: object, _send: object) -> None:
+    """Stand for an app that costs nothing."""
+
+
+async def answered(app: App, scope: Mapping[str, Any], body: bytes) -> None:
+    """Have a request answered twice, so that its answer is kept from then on."""
+    events: list[Mapping[str, Any]] = []
+
+    async def note(event: Mapping[str, Any]) -> None:
+        events.append(event)
+
+    for _ in range(2):
+        await app(scope, Receive(body), note)
+    refused = [event for event in events if event.get("status", 200) != 200 or b"grpc-message" in str(event).encode()]
+    if refused:
+        raise BenchmarkError(f"the request is refused: {refused}")
+
+
+def request(face: str) -> tuple[str, bytes, bytes]:
+    """Return path, content type and body of a request of 64 floats."""
+    if face == "json":
+        body = json.dumps({"instances": [[0.5] * 64], "user_id": "user-4711"}).encode()
+        return "/v1/models/digits:predict", b"application/json", body
+    if face == "infer":
+        infer = pb2.ModelInferRequest(model_name="digits", raw_input_contents=[bytes(256)])
+        infer.inputs.add(name="image", datatype="FP32", shape=[1, 64])
+        return "/inference.GRPCInferenceService/ModelInfer", b"application/grpc", framed(infer.SerializeToString())
+    predict = predict_pb2.PredictRequest(model="digits", user_id="user-4711", raw_input_contents=[bytes(256)])
+    predict.inputs.add(name="image", datatype="FP32", shape=[1, 64])
+    return PREDICT_PATH, b"application/grpc", framed(predict.SerializeToString())
+
+
+@contextlib.asynccontextmanager
+async def app_between_fakes(scratch: Path) -> AsyncIterator[App]:
+    """Run a data plane with the app that Envoy loads, between fakes of the control plane and of a batcher."""
+    edge = EdgeSettings(
+        issuer=ISSUER, audience=AUDIENCE, jwks_file=scratch / "jwks.json", client_requests_per_second=1e9
+    )
+    apps: list[App] = []
+
+    async def begin(runtime: Runtime[DataSettings]) -> None:
+        apps.append(await Edge().app(runtime, edge, await start(runtime)))
+
+    async with FakeControl.serving() as control, FakeBatcher.serving([VERSION, OTHER]) as batcher:
+        # Two arms, so that the assignment is paid for.
+        control.put_table(table("digits", [VERSION, OTHER], shares={"v1": 0.5, "v2": 0.5}))
+        settings = DataSettings(
+            control_target=control.target, pools=f"default={batcher.target}", state_dir=scratch, cache_ttl_s=3600.0
+        )
+        async with running("router.data", settings, begin) as runtime:
+            await eventually(lambda: runtime.health.components()["batchers"][0])
+            yield apps[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What the benchmarks share: one gRPC body under h2load, and the CPU time of processes meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PREDICT_PATH = "/headrace.router.v1.RouterService/Predict"
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class BenchmarkError(Exception):
+    """The benchmark cannot run; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What h2load saw. answered: HTTP responses; the gRPC status behind each is counted by the data plane."""
+
+    seconds: float
+    answered: int
+    failed: int
+    p50_ms: float
+    p99_ms: float
+    cpu_s: float
+
+
+def framed(message: bytes) -> bytes:
+    """Return a message as a gRPC request body."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def h2load(
+    url: str, body: Path, *, seconds: float, clients: int, streams: int, headers: Mapping[str, str], log: Path
+) -> Load:
+    """Send the body over and over. Raises BenchmarkError when h2load is missing or fails."""
+    if shutil.which("h2load") is None:
+        raise BenchmarkError("h2load is not installed: apt-get install nghttp2-client (Debian, Ubuntu)")
+    headers = {"content-type": "application/grpc", "te": "trailers", **headers}
+    log.unlink(missing_ok=True)
+    command = ["h2load", "-c", str(clients), "-m", str(streams), "-D", f"{seconds:g}", "-d", str(body)]
+    command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    before = os.times()
+    done = subprocess.run([*command, f"--log-file={log}", url], capture_output=True, text=True, check=False)
+    after = os.times()
+    if done.returncode:
+        raise BenchmarkError(f"h2load failed: {done.stderr.strip() or done.stdout.strip()}")
+    counts = re.search(r"requests: \d+ total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed", done.stdout)
+    if counts is None:
+        raise BenchmarkError(f"h2load said something unexpected:\n{done.stdout}")
+    latencies = sorted(_latencies_us(log))
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    answered, failed = int(counts.group(1)), int(counts.group(2))
+    # Requests in flight when the time is up count as failed without having failed.
+    failed = max(0, failed - clients * streams)
+    return Load(seconds, answered, failed, _at(latencies, 0.5) / 1000, _at(latencies, 0.99) / 1000, cpu_s)
+
+
+def _latencies_us(log: Path) -> list[int]:
+    with log.open() as lines:
+        return [int(fields[2]) for fields in (line.split("\t") for line in lines) if len(fields) >= 3]
+
+
+def _at(ordered: Sequence[int], share: float) -> float:
+    return float(ordered[min(len(ordered) - 1, int(len(ordered) * share))]) if ordered else float("nan")
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time that a process and its waited-for children have used; 0 when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / _TICKS_PER_S
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        children.setdefault(int(text.rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found, queue = [], [pid]
+    while queue:
+        one = queue.pop()
+        found.append(one)
+        queue += children.get(one, [])
+    return found
+
+
+def predictions(metrics_url: str) -> dict[str, float]:
+    """Return how many predictions a data plane has answered, by gRPC status code."""
+    with urllib.request.urlopen(metrics_url, timeout=5) as answer:
+        text = answer.read().decode()
+    counts: dict[str, float] = {}
+    for line in text.splitlines():
+        if line.startswith("headrace_router_predictions_total{"):
+            labels, _, value = line.rpartition(" ")
+            code = re.search(r'[{,]code="([A-Z_]+)"', labels)
+            if code is not None:
+                counts[code.group(1)] = counts.get(code.group(1), 0.0) + float(value)
+    return counts
+
+
+def stack_status(root: Path, environment: Mapping[str, str] | None = None) -> dict:
+    """Return the stack's own snapshot, empty when it is not up. environment: variables beside our own."""
+    command = [str(root / ".venv/bin/python"), "-P", "-m", "headrace_stack", "status", "--json"]
+    variables = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=variables)
+    return json.loads(done.stdout) if done.stdout.strip() else {}

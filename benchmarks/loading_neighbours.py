@@ -1,0 +1,188 @@
+"""What callers of one model feel while another is loaded: latency of A in quiet and while B is fetched and loaded.
+
+    .venv/bin/python -m benchmarks.loading_neighbours [--rounds 4] [--per-second 200] [--mib 64] [--ahead]
+
+A batcher with its Triton and the caller run in processes of their own, model files come from a real S3 store. One row
+of A is sent every few milliseconds, whatever became of the ones before. Rounds alternate: three seconds without
+loading, then one loading. Prints one line of JSON; `ratio` is the 99th percentile while loading over that in quiet.
+
+On a machine that others use, what they do decides both percentiles. With `--ahead` (root, Linux with autogroups) the
+caller, the batcher and Triton are scheduled before theirs, and before S3 and the control plane that this process plays:
+in life those have machines of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+import uvloop
+from headrace_servicekit.testing import eventually, free_port
+from headrace_stack.components import s3
+from headrace_stack.components.signed_http import request
+from headrace_stack.settings import StackSettings, checkout_of_this_file
+from headrace_stack.testing import held_stack
+
+from benchmarks.steady_caller import FEATURES, Seen
+from tests.kit import onnx_models
+from tests.kit.batcher_client import BatcherClient
+from tests.kit.batcher_process import process_of, until_listening
+from tests.kit.batcher_service import BatcherRig, batcher_rig
+from tests.kit.stores import S3Store, home_for_tests
+
+AHEAD = "-19"
+LEAST_WINDOW_S = 3.0
+SETTLING_S = 2.0
+
+
+class Window(NamedTuple):
+    """From when to when, in seconds of the monotonic clock."""
+
+    begin: float
+    end: float
+
+    def __contains__(self, moment: object) -> bool:
+        return isinstance(moment, float) and self.begin <= moment < self.end
+
+
+def go_ahead_of_others() -> None:
+    """Have this session, and all that is started in it, scheduled before all others."""
+    with suppress(PermissionError):  # it is the leader of one already
+        os.setsid()
+    Path("/proc/self/autogroup").write_text(AHEAD)
+
+
+def step_aside(pids: Iterable[int]) -> None:
+    """Have processes run when no other wants to: what stands for other machines in life."""
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+
+
+def listening_on(port: int) -> set[int]:
+    """Return the processes that listen on a port of this machine."""
+    listening = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+    return {one.pid for one in listening if one.pid and getattr(one.laddr, "port", None) == port}
+
+
+@asynccontextmanager
+async def caller_of(target: str, digest: str, per_second: float) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Call a version from a process of its own; closing its input makes it print what it saw."""
+    command = (sys.executable, "-m", "benchmarks.steady_caller", target, digest, str(per_second))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=64 * 1024 * 1024)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def measure(rig: BatcherRig, rounds: int, per_second: float, mib: int, aside: set[int]) -> dict[str, float]:
+    """Return what the caller of A saw. aside: processes that, with this one, stand for other machines."""
+    small = await rig.version("a", onnx_models.linear(FEATURES, 8))
+    outputs = mib * 1024 * 1024 // (4 * 2048)
+    large = [
+        await rig.version("b", onnx_models.linear(2048, outputs, seed=seed), f"v{seed}")
+        for seed in range(1, rounds + 1)
+    ]
+    rig.want(small)
+    port = free_port()
+    target = f"127.0.0.1:{port}"
+    quiet: list[Window] = []
+    loading: list[Window] = []
+    async with process_of(rig, rig.settings["state_dir"].parent / "log", port=port):
+        await until_listening(port)
+        async with (
+            BatcherClient.connected(target) as client,
+            caller_of(target, small.digest, per_second) as caller,
+        ):
+            await client.until_ready(small.digest)
+            if aside:
+                step_aside({os.getpid(), *aside})
+            await asyncio.sleep(SETTLING_S)
+            for version in large:
+                began = time.monotonic()
+                await asyncio.sleep(LEAST_WINDOW_S)
+                asked = time.monotonic()
+                rig.want(small, version)
+                await client.until_ready(version.digest)
+                quiet.append(Window(began, asked))
+                loading.append(Window(asked, time.monotonic()))
+                rig.want(small)
+                await eventually(lambda gone=version.digest: gone not in client.versions, within=30)
+                await asyncio.sleep(SETTLING_S)
+            printed, _ = await caller.communicate(b"")
+    return figures(Seen(**json.loads(printed)), quiet, loading)
+
+
+def figures(seen: Seen, quiet: list[Window], loading: list[Window]) -> dict[str, float]:
+    """Return percentiles of what was sent in these windows of time."""
+    latencies = {
+        name: [
+            took for due, took in zip(seen.due, seen.took_s, strict=True) if any(due in window for window in windows)
+        ]
+        for name, windows in (("quiet", quiet), ("loading", loading))
+    }
+    percentiles = {
+        f"{name}_p{at}_ms": round(float(np.percentile(values, at)) * 1e3, 2)
+        for name, values in latencies.items()
+        for at in (50, 99)
+    }
+    return {
+        "rounds": len(loading),
+        "requests_quiet": len(latencies["quiet"]),
+        "requests_loading": len(latencies["loading"]),
+        "failed": seen.failed,
+        "loading_s": round(float(np.median([window.end - window.begin for window in loading])), 2),
+        **percentiles,
+        "ratio": round(percentiles["loading_p99_ms"] / percentiles["quiet_p99_ms"], 2),
+    }
+
+
+async def run(settings: StackSettings, rounds: int, per_second: float, mib: int, *, ahead: bool) -> None:
+    """Measure with a bucket and a directory of its own; print one line."""
+    keys = s3.keys(settings)
+    bucket = f"bench-{uuid.uuid4().hex}"
+    await request("PUT", settings.ports.s3, f"/{bucket}", keys=keys)
+    store = S3Store(s3.endpoint(settings), keys.access_key, keys.secret_key, bucket)
+    launch = checkout_of_this_file() / "deploy" / "triton" / "launch"
+    with tempfile.TemporaryDirectory() as folder:
+        async with batcher_rig(store, Path(folder), "triton", launch) as rig:
+            aside = listening_on(settings.ports.s3.number) if ahead else set[int]()
+            print(json.dumps({"mib": mib, **await measure(rig, rounds, per_second, mib, aside)}))
+    await request("DELETE", settings.ports.s3, f"/{bucket}", keys=keys, timeout_s=30)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--per-second", type=float, default=200.0)
+    parser.add_argument("--mib", type=int, default=64, help="size of B's file")
+    parser.add_argument("--ahead", action="store_true", help="schedule the benchmark before all else (root)")
+    given = parser.parse_args()
+    if given.ahead:
+        go_ahead_of_others()
+    with (
+        held_stack(home_for_tests("s3"), only=[s3.NAME]) as settings,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(run(settings, given.rounds, given.per_second, given.mib, ahead=given.ahead))
+
+
+if __name__ == "__main__":
+    main()

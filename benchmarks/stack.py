@@ -1,0 +1,78 @@
+"""The running stack, as far as a benchmark must know it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from headrace_client.issuer import DevelopmentIssuer
+from headrace_stack import settings as stack_settings
+from headrace_stack.settings import BASE_PORT_SETTING, DATA_PLANE_SETTING, DataPlane
+
+from benchmarks.load import BenchmarkError, stack_status
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Its front door's port, the issuer's folder, the data plane's metrics, and the components' pids by name."""
+
+    port: int
+    identity: Path
+    metrics_url: str
+    processes: dict[str, int]
+
+    def token(self) -> str:
+        """Mint a token with every scope."""
+        return DevelopmentIssuer(self.identity).mint(subject="benchmark", now=datetime.now(UTC))
+
+
+def running_stack() -> Stack:
+    """Return the stack, started when it is not up. Raises BenchmarkError when it does not start."""
+    if not stack_status(ROOT):
+        _make("up")
+    status = stack_status(ROOT)
+    if not status:
+        raise BenchmarkError("the stack is not up: `make up` says why")
+    if any(one["name"] == "router-data" for one in status["components"]):
+        raise BenchmarkError(f"the stack has its data plane in a service: `make down`, unset {DATA_PLANE_SETTING}")
+    return _known(status)
+
+
+@contextlib.contextmanager
+def with_data_plane_apart() -> Iterator[Stack]:
+    """Yield the stack, started anew with its data plane in a service; afterwards it is as before."""
+    where = {BASE_PORT_SETTING: str(running_stack().port)}
+    _make("down")
+    try:
+        apart = {**where, DATA_PLANE_SETTING: DataPlane.SERVICE.value}
+        _make("up", apart)
+        yield _known(stack_status(ROOT, apart))
+    finally:
+        _make("down")
+        _make("up", where)
+
+
+def _make(target: str, variables: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(
+        ["make", target], cwd=ROOT, env={**os.environ, **(variables or {})}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BenchmarkError(f"`make {target}` failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def _known(status: Mapping[str, Any]) -> Stack:
+    settings, base = stack_settings.read(), status["base_port"]
+    return Stack(
+        port=base,
+        identity=settings.identity,
+        metrics_url=f"http://127.0.0.1:{base + 8}/metrics",
+        processes={one["name"]: one["process"]["pid"] for one in status["components"] if one["process"]},
+    )
