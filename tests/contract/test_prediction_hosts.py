@@ -1,0 +1,256 @@
+"""What a prediction is answered, and refused with, does not depend on what hosts the data plane.
+
+The same requests go to grpc.aio and uvicorn, where headers tell who calls, and into Envoy, where a token does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import struct
+import zlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import httpx
+import pytest
+import pytest_asyncio
+from headrace.router.v1 import predict_pb2
+from headrace_servicekit.testing import eventually
+
+from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
+from tests.kit.control import FakeControl, resolved_version, table
+from tests.kit.data_plane import data_plane, predict_request
+from tests.kit.edge import grpc_refusal
+from tests.kit.envoy_data_plane import envoy_plane
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ROW = struct.pack("<4f", 1, 2, 3, 4)
+DIGITS = predict_request("digits", ("x", "FP32", [1, 4], ROW))
+PREDICT = "/headrace.router.v1.RouterService/Predict"
+ROWS_PATH = "/v1/models/digits:predict"
+MOST_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A data plane behind its host. by: the headers of a caller who may see models of some patterns, None for all."""
+
+    channel: grpc.aio.Channel
+    rest: httpx.AsyncClient
+    by: Callable[[list[str] | None], dict[str, str]]
+
+    def predict(self, request: Any, timeout: float = 10, *, models: list[str] | None = None, **more: Any) -> Any:
+        """Call Predict; a request of bytes is sent as it is."""
+        call = self.channel.unary_unary(PREDICT, None, predict_pb2.PredictResponse.FromString)
+        data = request if isinstance(request, bytes) else request.SerializeToString()
+        headers = {**self.by(models), **more.pop("headers", {})}
+        return call(data, timeout=timeout, metadata=tuple(headers.items()), **more)
+
+    async def refused(self, request: Any, timeout: float = 10, **more: Any) -> Any:
+        """Return how Predict was refused."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.predict(request, timeout, **more)
+        return grpc_refusal(caught.value)
+
+    async def post(self, path: str, **more: Any) -> httpx.Response:
+        """Post over REST."""
+        return await self.rest.post(path, headers={**self.by(None), **more.pop("headers", {})}, **more)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def held_batcher() -> AsyncIterator[FakeBatcher]:
+    async with FakeBatcher.serving([resolved_version("digits", "v1")]) as batcher:
+        yield batcher
+
+
+@pytest.fixture
+def batcher(held_batcher: FakeBatcher) -> FakeBatcher:
+    held_batcher.behave = echoing
+    held_batcher.requests.clear()
+    held_batcher.cancelled.clear()
+    return held_batcher
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["processes of its own", "Envoy"])
+async def host(
+    held_batcher: FakeBatcher, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Host]:
+    folder = tmp_path_factory.mktemp("host")
+    async with FakeControl.serving() as control:
+        control.put_table(table("digits", [resolved_version("digits", "v1")]))
+        control.put_not_serving("idle")
+        hosting = _in_envoy if request.param == "Envoy" else _on_its_own
+        async with hosting(folder, control.target, held_batcher.target) as host:
+            await eventually(lambda: bool(held_batcher.streams), within=20)
+            yield host
+    held_batcher.streams.clear()
+
+
+@contextlib.asynccontextmanager
+async def _on_its_own(folder: Path, control: str, batcher: str) -> AsyncIterator[Host]:
+    async with (
+        data_plane(control, {"default": [batcher]}, folder, max_message_bytes=MOST_BYTES) as plane,
+        grpc.aio.insecure_channel(plane.runtime.servers[0].address) as channel,
+    ):
+        yield Host(channel, plane.rest, _named)
+
+
+def _named(models: list[str] | None) -> dict[str, str]:
+    return {"x-headrace-client": "ann", "x-headrace-models": ",".join(models or "*")}
+
+
+@contextlib.asynccontextmanager
+async def _in_envoy(folder: Path, control: str, batcher: str) -> AsyncIterator[Host]:
+    front = {"max_request_bytes": MOST_BYTES}
+    async with (
+        envoy_plane(folder, control, batcher, front=front) as plane,
+        httpx.AsyncClient(base_url=plane.door.url, timeout=20) as rest,
+    ):
+        await eventually(plane.ready, within=20)
+        issuer = plane.door.issuer
+        yield Host(
+            plane.channel, rest, lambda models: {"authorization": f"Bearer {issuer.token(sub='ann', models=models)}"}
+        )
+
+
+async def test_an_answer_and_its_trailers(host: Host, batcher: FakeBatcher):
+    call = host.predict(DIGITS, headers={"x-request-id": "req-42", "headrace-timing": "1"})
+    answer = await call
+    assert (answer.model, answer.version, answer.variant, answer.request_id) == ("digits", "v1", "v1", "req-42")
+    assert answer.raw_output_contents[0] == ROW[:4]
+    trailers = dict(await call.trailing_metadata())
+    assert trailers["x-request-id"] == "req-42"
+    assert "queue;dur=0.1" in str(trailers["server-timing"])
+    assert batcher.requests[-1].client == "ann"
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "reason"),
+    [
+        pytest.param(predict_request("other"), "NOT_FOUND", "MODEL_NOT_FOUND", id="unknown model"),
+        pytest.param(predict_request("idle"), "UNAVAILABLE", "MODEL_NOT_READY", id="known, nothing serves it"),
+        pytest.param(predict_request("digits", version="v9"), "NOT_FOUND", "VERSION_NOT_FOUND", id="unknown version"),
+        pytest.param(predict_request(""), "INVALID_ARGUMENT", "MODEL_MISSING", id="no model"),
+        pytest.param(predict_request("digits"), "INVALID_ARGUMENT", "CONTRACT_VIOLATED", id="no inputs"),
+        pytest.param(b"\xff\xff\xff", "INVALID_ARGUMENT", "MALFORMED_MESSAGE", id="no message"),
+    ],
+)
+async def test_what_cannot_be_answered_is_refused_with_a_reason(host: Host, batcher, request_, code, reason):
+    refusal = await host.refused(request_)
+    assert (refusal.code.name, refusal.reason, refusal.domain) == (code, reason, "headrace.dev")
+    assert (refusal.retry_after_s is not None) == (code == "UNAVAILABLE")
+    assert not batcher.requests
+
+
+async def test_every_violation_is_named_by_its_field(host: Host, batcher: FakeBatcher):
+    refusal = await host.refused(predict_request("digits", ("x", "FP64", [1, 4], ROW), ("y", "FP32", [1, 4], ROW)))
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.fields == ("inputs[0].datatype", "inputs[1].name")
+    assert not batcher.requests
+
+
+async def test_a_model_outside_the_callers_patterns_looks_like_one_that_does_not_exist(host: Host):
+    hidden, unknown = [await host.refused(predict_request(model), models=["fraud-*"]) for model in ("digits", "other")]
+    assert hidden.code is unknown.code is grpc.StatusCode.NOT_FOUND
+    assert hidden.message.replace("digits", "other") == unknown.message
+
+
+@pytest.mark.parametrize("name", ["x-headrace-user-id", "x-headrace-entity-id"])
+async def test_a_header_about_the_prediction_that_is_given_twice_is_refused(host: Host, name: str):
+    call = host.channel.unary_unary(PREDICT)
+    twice = (*host.by(None).items(), (name, "u-1"), (name, "u-2"))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(DIGITS.SerializeToString(), timeout=10, metadata=twice)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_full_queue_says_when_to_come_back(host: Host, batcher: FakeBatcher):
+    batcher.behave = refusing(8, "QUEUE_FULL", retry_after_us=1_500_000)
+    refusal = await host.refused(DIGITS)
+    assert (refusal.code, refusal.retry_after_s) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 1.5)
+    answer = await host.post(ROWS_PATH, json={"instances": [[1, 2, 3, 4]]})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+
+
+async def test_a_deadline_is_kept_although_the_batcher_is_silent(host: Host, batcher: FakeBatcher):
+    batcher.behave = silent
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await host.predict(DIGITS, timeout=0.3)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    answer = await host.post(ROWS_PATH, json={"instances": [[1, 2, 3, 4]]}, headers={"grpc-timeout": "100m"})
+    assert answer.status_code == 504
+    await eventually(lambda: len(batcher.cancelled) == 2)
+
+
+async def test_a_caller_that_leaves_is_withdrawn_and_its_neighbours_are_answered(host: Host, batcher: FakeBatcher):
+    gate = asyncio.Event()
+    batcher.behave = held(gate)
+    calls = [host.predict(DIGITS) for _ in range(3)]
+    await eventually(lambda: len(batcher.requests) == 3)
+    calls[1].cancel()
+    await eventually(lambda: len(batcher.cancelled) == 1)
+    gate.set()
+    assert [(await call).version for call in (calls[0], calls[2])] == ["v1", "v1"]
+
+
+@pytest.mark.parametrize("how", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+async def test_a_compressed_message_is_read(host: Host, how: grpc.Compression):
+    assert (await host.predict(DIGITS, compression=how)).version == "v1"
+
+
+async def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(host: Host, batcher: FakeBatcher):
+    large = predict_request("digits", ("x", "FP32", [1, 4], bytes(2 * MOST_BYTES)))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await host.predict(large)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    answer = await host.post(ROWS_PATH, content=b" " * (2 * MOST_BYTES))
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (413, "REQUEST_TOO_LARGE")
+    assert (await host.predict(DIGITS)).version == "v1"
+
+
+async def test_rows_are_answered_in_order(host: Host, batcher: FakeBatcher):
+    answer = await host.post(ROWS_PATH, json={"instances": [[1, 2, 3, 4], [5.5, 6, 7, 8]], "request_id": "r-1"})
+    assert (answer.status_code, answer.json()["predictions"]) == (200, [[1.0], [5.5]])
+    assert (answer.json()["request_id"], answer.json()["served_from"]) == ("r-1", "online")
+
+
+@pytest.mark.parametrize("encode", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
+async def test_a_compressed_body_is_read_and_one_that_is_cut_is_refused(host: Host, encode: Callable[[bytes], bytes]):
+    body = encode(b'{"instances": [[1, 2, 3, 4]]}')
+    headers = {"content-encoding": "gzip" if encode is gzip.compress else "deflate"}
+    assert (await host.post(ROWS_PATH, content=body, headers=headers)).status_code == 200
+    cut = await host.post(ROWS_PATH, content=body[:-3], headers=headers)
+    assert (cut.status_code, cut.json()["details"][0]["reason"]) == (400, "MALFORMED_BODY")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "told"),
+    [
+        pytest.param(b'{"instances": [[1,2', "MALFORMED_JSON", "line 1 column 20", id="cut"),
+        pytest.param(b'{"instances": [[NaN]]}', "MALFORMED_JSON", "line 1 column 17", id="NaN is no JSON"),
+        pytest.param(b'{"instances": [[1,2,3,4]], "verion": "v1"}', "UNKNOWN_FIELD", "verion", id="typo"),
+        pytest.param(b'{"instances": [[1,2,3]]}', "CONTRACT_VIOLATED", "instances[0].x", id="short row"),
+        pytest.param(bytes(range(256)), "MALFORMED_JSON", "line 1", id="any bytes"),
+    ],
+)
+async def test_bad_bodies_are_refused_with_the_place_of_the_fault(host: Host, content: bytes, reason: str, told: str):
+    answer = await host.post(ROWS_PATH, content=content)
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (400, reason)
+    assert told in answer.json()["message"]
+
+
+async def test_answers_never_cross_between_callers(host: Host, batcher: FakeBatcher):
+    async def ask(number: int) -> bool:
+        row = struct.pack("<4f", number, 0, 0, 0)
+        request = predict_request("digits", ("x", "FP32", [1, 4], row), request_id=f"r-{number}")
+        answer = await host.predict(request, timeout=30)
+        return answer.request_id == f"r-{number}" and answer.raw_output_contents[0][:4] == row[:4]
+
+    assert all(await asyncio.gather(*(ask(number) for number in range(500))))

@@ -1,0 +1,362 @@
+"""What the control plane asks of a store, kept by both: in memory and in PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from headrace_router.control.decisions import kept_answers
+from headrace_router.control.decisions.allocation import Range, allocate
+from headrace_router.control.decisions.demand import Lease
+from headrace_router.control.decisions.kept_answers import Kept, told_of
+from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
+from headrace_router.control.decisions.readiness import Held, Phase
+from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.resolve import Registered, ResolvedBackup, ResolvedVariant
+from headrace_router.control.decisions.routes import Route, Unit, Variant
+from headrace_router.control.decisions.rungs import Backup, Constant, EntityTable, Precomputed, Rung, Stale
+from headrace_router.control.decisions.states import (
+    Change,
+    Ended,
+    Generation,
+    Kind,
+    Outcome,
+    Previous,
+    RouteState,
+    Step,
+    Table,
+    Told,
+    Writer,
+)
+from headrace_router.control.storage import documents
+from headrace_router.control.storage.memory import MemoryStore
+from headrace_router.control.storage.postgres import PostgresStore
+from headrace_router.control.storage.store import Conflict, Request, RequestUsed, Store, StoredVersion
+from headrace_router.rules import Condition, Operator, Rule
+from headrace_router.slots import SLOTS
+from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.testing import eventually
+
+NOW = datetime(2030, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+WRITER = Writer("ana", "more treatment", "rollouts/7", force=True)
+
+
+@pytest.fixture
+def memory_store() -> Store:
+    return MemoryStore()
+
+
+@pytest.fixture
+async def postgres_store(postgres_url: str) -> AsyncIterator[Store]:
+    async with PostgresStore(Connections(Address(postgres_url), owner="router", size=8)) as postgres:
+        await postgres.migrate()
+        yield postgres
+
+
+@pytest.fixture(params=["memory_store", "postgres_store"])
+def store(request: pytest.FixtureRequest) -> Store:
+    return request.getfixturevalue(request.param)
+
+
+def state(model: str = "digits") -> RouteState:
+    return RouteState(model, b"s" * 16, Registered(model, "one", 3, "v1", {"champion": "v1"}, {"v1": "d1"}))
+
+
+def change(kind: Kind = Kind.WRITE, etag: str = "e1") -> Change:
+    variants = (
+        Variant("a", Serves.VERSION, "v1", 0.9),
+        Variant("b", Serves.ALIAS, "champion", 0.1, "cpu"),
+        Variant("c", Serves.PRODUCTION, "", 0.0),
+    )
+    rules = (
+        Rule("germans", (Condition("country", Operator.ANY_OF, ("DE", "AT")), Condition("beta", Operator.ABSENT)), "b"),
+        Rule("ios", (Condition("app", Operator.PREFIX, ("ios-",)),), "c"),
+    )
+    lookup = Lookup(Mode.BATCH, Key.ENTITY, MINUTE, timedelta(0), MINUTE, MINUTE, True)
+    fallback = (
+        Rung("old", Backup(Serves.ALIAS, "champion", "cpu"), timedelta(microseconds=1)),
+        Rung("elsewhere", Backup(None, "", "cpu")),
+        Rung("filled", Precomputed()),
+        Rung("aged", Stale(MINUTE)),
+        Rung("by-entity", EntityTable(b"\x00\xff", 3)),
+        Rung("last", Constant(b"")),
+    )
+    hedging = Hedging(timedelta(milliseconds=20))
+    route = Route("digits", variants, Unit.USER, 2500, etag, NOW, "ana", rules, "rollouts/7", lookup, fallback, hedging)
+    resolved = tuple(ResolvedVariant(one.name, "v1", "d1", one.pool) for one in variants)
+    backups = (ResolvedBackup("old", "v1", "d1", "cpu"), ResolvedBackup("elsewhere", "", "", "cpu"))
+    ranges = allocate((), route.weights)
+    table = Table(resolved, ranges, Unit.USER, 2500, rules, lookup, fallback, backups, hedging)
+    assert table.ranges == (Range(900_000, "a"), Range(SLOTS, "b"))
+    writer = WRITER if kind is Kind.WRITE else None
+    return Change(uuid4(), kind, route, table, 3, NOW, 0.1, writer, "rollouts/6")
+
+
+def begun(known: RouteState, waits: Change) -> Step:
+    return Step(replace(known, pending=waits), began=(waits,))
+
+
+def activated(known: RouteState, waits: Change) -> Step:
+    active = Generation(0, waits.table, waits.epoch, NOW, waits.id, told_of(known.kept, waits.table.digests))
+    after = replace(known, pending=None, active=active, route=waits.route)
+    return Step(after, ended=(Ended(waits, Outcome.ACTIVE),), told=Told.TABLE)
+
+
+async def incarnation_of(store: Store) -> str:
+    return (await store.news(0, 0)).incarnation
+
+
+async def test_an_empty_store_has_an_incarnation_and_no_news(store: Store):
+    news = await store.news(0, 0)
+    assert UUID(news.incarnation)
+    assert (news.newest_generation, news.records, news.entries) == (0, (), ())
+
+
+async def test_everything_of_a_state_comes_back(store: Store):
+    earlier = (kept_answers.Precomputed(4, NOW), kept_answers.Precomputed(6, NOW, NOW))
+    counts = kept_answers.Precomputed(7, NOW, NOW + MINUTE)
+    kept = {"d1": Kept(2, counts, earlier, True, 9, 9), "d0": Kept(1)}
+    known = replace(state(), previous=Previous("v0", "d0", NOW), kept=kept)
+    first = await store.commit(None, Step(known, told=Told.NOT_SERVING), NOW)
+    waits = change()
+    second = await store.commit(first.revision, begun(known, waits), NOW)
+    third = await store.commit(second.revision, activated(second.state, waits), NOW)
+    assert third.state.active is not None
+    assert third.state.active.number == 2
+    assert third.state.active.kept == {"d1": kept["d1"].answers}
+    news = await store.news(0, 0)
+    assert news.records == (third,)
+    assert [(entry.number, entry.told) for entry in news.entries] == [(1, Told.NOT_SERVING), (2, Told.TABLE)]
+    assert news.entries[0].generation is None
+    assert news.entries[1].generation == third.state.active
+    assert news.entries[1].salt == known.salt
+    assert news.newest_generation == 2
+
+
+async def test_a_change_keeps_who_why_and_how_it_ended(store: Store):
+    first = await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    dropped, waits = change(), change(etag="e2")
+    second = await store.commit(first.revision, begun(first.state, dropped), NOW)
+    ended = Step(replace(second.state, pending=waits), (waits,), (Ended(dropped, Outcome.SUPERSEDED, "newer"),))
+    third = await store.commit(second.revision, ended, NOW)
+    open_change = await store.change(waits.id)
+    assert open_change is not None
+    assert (open_change.change, open_change.model, open_change.outcome) == (waits, "digits", None)
+    await store.commit(third.revision, activated(third.state, waits), NOW)
+    over = await store.change(dropped.id)
+    assert over is not None
+    assert (over.outcome, over.outcome_reason, over.generation) == (Outcome.SUPERSEDED, "newer", None)
+    served = await store.change(waits.id)
+    assert served is not None
+    assert (served.outcome, served.generation) == (Outcome.ACTIVE, 2)
+    assert served.change.writer == WRITER
+    assert served.change.displaced == "rollouts/6"
+    assert served.ended_at == NOW
+    assert open_change.ended_at is None
+    assert {record.change.id for record in await store.changes("digits", 10)} == {dropped.id, waits.id}
+    assert await store.changes("other", 10) == ()
+    assert await store.change(uuid4()) is None
+
+
+async def test_changes_are_read_newest_first_in_pages(store: Store):
+    record = await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    begun_changes = []
+    for number in range(5):
+        waits = change(Kind.REGISTRY if number % 2 else Kind.WRITE)
+        record = await store.commit(record.revision, begun(record.state, waits), NOW)
+        begun_changes.insert(0, waits.id)
+    await store.commit(None, begun(state("fraud"), change()), NOW)
+    first = await store.changes("digits", 2)
+    rest = await store.changes("digits", 10, first[-1].number)
+    assert [one.change.id for one in (*first, *rest)] == begun_changes
+    assert [one.change.writer for one in first] == [WRITER, None]
+    numbers = [one.number for one in (*first, *rest)]
+    assert numbers == sorted(set(numbers), reverse=True)
+    assert await store.changes("digits", 10, numbers[-1]) == ()
+
+
+async def test_a_renewed_incarnation_is_another_one_and_nothing_is_acknowledged_to_it(store: Store):
+    incarnation = await incarnation_of(store)
+    await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    await store.acknowledge(incarnation, "host-0", 1)
+    renewed = await store.renew_incarnation()
+    news = await store.news(0, 0)
+    assert UUID(renewed) != UUID(incarnation)
+    assert (news.incarnation, news.newest_generation, len(news.records)) == (renewed, 1, 1)
+    (plane,) = await store.data_planes(datetime.now(UTC))
+    assert (plane.acknowledged, plane.first_seen) == (0, 1)
+    with pytest.raises(Conflict):
+        await store.acknowledge(incarnation, "host-0", 1)
+    assert [one.acknowledged for one in await store.data_planes(datetime.now(UTC))] == [0]
+
+
+async def test_news_begin_after_what_is_known(store: Store):
+    first = await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    await store.commit(None, Step(state("fraud"), told=Told.NOT_SERVING), NOW)
+    news = await store.news(first.revision, 1)
+    assert [record.state.model for record in news.records] == ["fraud"]
+    assert [entry.number for entry in news.entries] == [2]
+
+
+async def test_of_two_writers_the_second_finds_it_done(store: Store):
+    first = await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    with pytest.raises(Conflict):
+        await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    waits = change()
+    await store.commit(first.revision, begun(first.state, waits), NOW)
+    with pytest.raises(Conflict):
+        await store.commit(first.revision, begun(first.state, change(etag="e2")), NOW)
+    news = await store.news(0, 0)
+    assert news.newest_generation == 1
+    assert news.records[0].state.pending == waits
+
+
+async def test_concurrent_writers_of_many_routes_get_every_number_once(store: Store):
+    models = [f"model-{number}" for number in range(12)]
+    await asyncio.gather(*(store.commit(None, Step(state(model), told=Told.NOT_SERVING), NOW) for model in models))
+    news = await store.news(0, 0)
+    assert [entry.number for entry in news.entries] == list(range(1, 13))
+    assert len({record.revision for record in news.records}) == 12
+
+
+async def test_a_request_id_is_used_once(store: Store):
+    first = await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    waits, later = change(), change(etag="e2")
+    request = Request("ana", "r1", b"f" * 32, waits.id)
+    second = await store.commit(first.revision, begun(first.state, waits), NOW, request)
+    with pytest.raises(RequestUsed):
+        await store.commit(second.revision, begun(second.state, later), NOW, Request("ana", "r1", b"g" * 32, later.id))
+    assert await store.request("ana", "r1") == request
+    assert await store.request("bob", "r1") is None
+    purge = Request("bob", "r1", b"p" * 32, version="v1")
+    assert (await store.news(0, 0)).records == (second,)
+    await store.commit(second.revision, Step(replace(second.state, kept={"d1": Kept(1)})), NOW, purge)
+    assert await store.request("bob", "r1") == purge
+
+
+async def test_entries_in_use_are_the_newest_of_each_model_and_all_later_ones(store: Store):
+    records = {}
+    for model in ("a", "b"):
+        records[model] = await store.commit(None, Step(state(model), told=Told.NOT_SERVING), NOW)  # 1, 2
+    for model in ("a", "b", "a"):
+        known = records[model]
+        records[model] = await store.commit(known.revision, activated(known.state, change()), NOW)  # 3, 4, 5
+    assert [entry.number for entry in await store.entries_in_use(5)] == [4, 5]
+    assert [entry.number for entry in await store.entries_in_use(3)] == [2, 3, 4, 5]
+    assert [entry.number for entry in await store.entries_in_use(0)] == [1, 2, 3, 4, 5]
+
+
+async def test_versions_stay_as_they_were_first_put(store: Store):
+    first = StoredVersion("d1", "digits", "v1", b"one")
+    await store.put_versions([first, StoredVersion("d2", "digits", "v2", b"two")])
+    await store.put_versions([replace(first, resolved=b"other")])
+    assert set(await store.versions(["d1", "d9"])) == {first}
+
+
+async def test_reports_count_until_their_lease_expires(store: Store):
+    held = {"d1": Held(Phase.READY), "d2": Held(Phase.FAILED, "out of memory")}
+    await store.put_report("default", "p1", "127.0.0.1:1", held, timedelta(seconds=60))
+    await store.put_report("cpu", "p2", "127.0.0.1:2", {}, timedelta(milliseconds=50))
+    now = datetime.now(UTC)
+    by_process = {report.process: report for report in await store.reports(now)}
+    assert by_process["p1"].versions == held
+    assert (by_process["p1"].pool, by_process["p1"].address) == ("default", "127.0.0.1:1")
+    assert timedelta(seconds=50) < by_process["p1"].expires_at - now <= timedelta(seconds=61)
+
+    async def p2_is_gone():
+        return [report.process for report in await store.reports(datetime.now(UTC))] == ["p1"]
+
+    await eventually(p2_is_gone)
+    await store.put_report("default", "p1", "127.0.0.1:1", {}, timedelta(seconds=60))
+    assert [report.versions for report in await store.reports(datetime.now(UTC))] == [{}]
+
+
+async def test_leases_are_kept_by_holder_until_they_end(store: Store):
+    wanted = Lease("digits", "v3", "d3", "default", "rollouts/7", NOW)
+    minute = timedelta(seconds=60)
+    await store.put_lease(wanted, minute)
+    await store.put_lease(replace(wanted, holder="scorer"), minute)
+    await store.put_lease(replace(wanted, pool="cpu"), timedelta(milliseconds=50))
+    await store.put_lease(wanted, 2 * minute)  # repeated: only its end moves
+    now = datetime.now(UTC)
+    found = {(one.pool, one.holder): one for one in await store.leases(now)}
+    assert (found["default", "rollouts/7"].model, found["default", "rollouts/7"].digest) == ("digits", "d3")
+    assert minute < found["default", "rollouts/7"].expires_at - now <= 2 * minute + timedelta(seconds=1)
+
+    async def the_short_one_is_gone():
+        return {one.pool for one in await store.leases(datetime.now(UTC))} == {"default"}
+
+    await eventually(the_short_one_is_gone)
+    await store.put_lease(wanted, timedelta(0))
+    assert [one.holder for one in await store.leases(datetime.now(UTC))] == ["scorer"]
+    day = timedelta(days=1)
+    await store.sweep(reports=-2 * day, requests=day, data_planes=day)
+    assert await store.leases(datetime.now(UTC)) == ()
+
+
+async def test_a_restarted_batcher_replaces_its_predecessor(store: Store):
+    lease = timedelta(seconds=60)
+    await store.put_report("default", "old", "127.0.0.1:1", {"d1": Held(Phase.READY)}, lease)
+    await store.put_report("default", "elsewhere", "127.0.0.1:2", {}, lease)
+    await store.put_report("default", "new", "127.0.0.1:1", {}, lease)
+    assert {report.process for report in await store.reports(datetime.now(UTC))} == {"elsewhere", "new"}
+
+
+async def test_acknowledgements_only_grow(store: Store):
+    incarnation = await incarnation_of(store)
+    await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    await store.acknowledge(incarnation, "host-0", 0)
+    await store.acknowledge(incarnation, "host-0", 1)
+    await store.acknowledge(incarnation, "host-0", 0)
+    await store.touch(["host-0", "host-1"])
+    await store.touch([])
+    planes = {plane.id: plane for plane in await store.data_planes(datetime.now(UTC))}
+    assert {name: (plane.acknowledged, plane.first_seen) for name, plane in planes.items()} == {
+        "host-0": (1, 1),
+        "host-1": (0, 1),
+    }
+    assert all(abs(plane.seen_at - datetime.now(UTC)) < timedelta(seconds=5) for plane in planes.values())
+
+
+async def test_a_sweep_forgets_what_is_old_and_keeps_the_rest(store: Store):
+    incarnation = await incarnation_of(store)
+    await store.acknowledge(incarnation, "host-0", 0)
+    await store.put_report("default", "p1", "", {}, timedelta(seconds=60))
+    day = timedelta(days=1)
+    await store.sweep(reports=day, requests=day, data_planes=day)
+    assert len(await store.data_planes(NOW)) == 1
+    await store.sweep(reports=-2 * day, requests=-day, data_planes=-day)
+    assert await store.data_planes(NOW) == ()
+    assert await store.reports(datetime.now(UTC)) == ()
+
+
+async def test_a_listener_hears_of_changes(store: Store):
+    incarnation = await incarnation_of(store)
+    woken = []
+    listening = asyncio.create_task(store.listen(lambda: woken.append(True)))
+    try:
+
+        async def heard():
+            await store.acknowledge(incarnation, f"host-{len(woken)}-{uuid4()}", 0)
+            return woken
+
+        await eventually(heard, every=0.1)
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+def test_documents_of_earlier_releases_are_read():
+    written = change()
+    document = documents.change_to_document(written)
+    for added in ("manager", "force", "displaced"):
+        del document[added]
+    for part, added in (("route", "rules"), ("route", "managed_by"), ("table", "rules")):
+        del document[part][added]
+    read = documents.change_from_document(document)
+    assert (read.writer, read.displaced) == (Writer("ana", "more treatment"), "")
+    assert (read.route.rules, read.route.managed_by, read.table.rules) == ((), "", ())
+    assert read.route.variants == written.route.variants

@@ -1,0 +1,175 @@
+"""The command line and both clients on the whole stack: from a file to answers, and every refusal with its remedy."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from headrace_client import (
+    AsyncClient,
+    Client,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+)
+from headrace_servicekit.testing import eventually
+
+from tests.kit import onnx_models
+from tests.kit.headrace_cli import Headrace
+
+GOOD = ("--metric", "accuracy=0.95", "--metric", "latency_p99_ms=2")
+ROWS = "[[0, 1, 2, 3], [3, 2, 1, 0]]"
+
+
+def test_from_a_file_to_an_answer(headrace: Headrace) -> None:
+    first, second = onnx_models.linear(seed=1), onnx_models.linear(seed=2)
+    registered = headrace("models", "register", headrace.model, "v1", headrace.file("a.onnx", first), *GOOD)
+    assert [spec["name"] for spec in registered["version"]["contract"]["inputs"]] == ["features"]
+    headrace("models", "register", headrace.model, "v2", headrace.file("b.onnx", second), *GOOD, "--parent", "v1")
+
+    promoted = headrace("models", "promote", headrace.model, "v1", "--reason", "first")
+    assert promoted["serving"] is True
+    answer = headrace("predict", headrace.model, "--rows", ROWS)
+    assert (answer["version"], answer["served_from"]) == ("v1", "online")
+    wanted = first.expected({"features": np.array(json.loads(ROWS), np.float32)})["scores"]
+    np.testing.assert_allclose(answer["outputs"]["scores"], wanted, rtol=1e-5)
+
+    moved = headrace("routes", "split", headrace.model, "stable:production=50", "challenger:v2=50")
+    assert moved["moved_share"] == pytest.approx(0.5, abs=0.001)
+    assigned = {user: headrace("routes", "assign", headrace.model, "--user", user) for user in ("a", "b", "c", "d")}
+    for user, found in assigned.items():
+        answer = headrace("predict", headrace.model, "--rows", ROWS, "--user", user)
+        assert (answer["variant"], answer["version"]) == (found["variant"], found["version"])
+
+    assert headrace("models", "promote", headrace.model, "v2")["serving"] is True
+    assert headrace("predict", headrace.model, "--rows", ROWS)["version"] == "v2"
+    assert headrace("models", "rollback", headrace.model, "--reason", "worse")["model"]["production_version"] == "v1"
+    events = headrace("models", "history", headrace.model)["events"]
+    assert "worse" in [event.get("reason") for event in events]
+    (shown,) = [one for one in headrace("status")["models"] if one["model"] == headrace.model]
+    assert (shown["production_version"], shown["status"]["state"]) == ("v1", "STATE_ACTIVE")
+
+
+def test_gates_that_are_not_met_are_all_named_and_can_be_changed(headrace: Headrace) -> None:
+    file = headrace.file("a.onnx", onnx_models.linear())
+    bad = ("--metric", "accuracy=0.5", "--metric", "latency_p99_ms=500")
+    headrace("models", "register", headrace.model, "v1", file, *bad)
+    refused = headrace("models", "promote", headrace.model, "v1", code=4)["error"]
+    assert refused["reason"] == "PROMOTION_GATE_FAILED"
+    assert len(refused["violations"]) == 2
+    shown = headrace.run("models", "promote", headrace.model, "v1").stderr
+    assert "accuracy" in shown
+    assert "latency_p99_ms" in shown
+    assert "models gates" in shown
+
+    headrace("models", "gates", headrace.model, "--set", "accuracy>=0.4", "--reason", "a toy")
+    assert headrace("models", "promote", headrace.model, "v1")["serving"] is True
+
+
+def test_a_version_never_changes(headrace: Headrace) -> None:
+    same, other = (headrace.file(f"{seed}.onnx", onnx_models.linear(seed=seed)) for seed in (1, 2))
+    headrace("models", "register", headrace.model, "v1", same, *GOOD)
+    headrace("models", "register", headrace.model, "v1", same, *GOOD)
+    refused = headrace("models", "register", headrace.model, "v1", other, *GOOD, code=4)["error"]
+    assert refused["reason"] == "VERSION_EXISTS"
+
+
+def test_a_file_that_is_no_model_is_refused(headrace: Headrace) -> None:
+    path = headrace.folder / "model.onnx"
+    path.write_bytes(b"not a model")
+    refused = headrace("models", "register", headrace.model, "v1", str(path), code=2)["error"]
+    assert refused["code"] == "INVALID_ARGUMENT"
+    assert headrace("models", "show", headrace.model, code=3)["error"]["reason"] == "MODEL_NOT_FOUND"
+
+
+def test_a_route_follows_an_alias(headrace: Headrace) -> None:
+    for version in ("v1", "v2"):
+        file = headrace.file(f"{version}.onnx", onnx_models.linear(seed=int(version[1])))
+        headrace("models", "register", headrace.model, version, file, *GOOD)
+    headrace("models", "promote", headrace.model, "v1")
+    headrace("models", "alias", headrace.model, "champion", "v1")
+    headrace("routes", "split", headrace.model, "@champion=1")
+    assert headrace("predict", headrace.model, "--rows", ROWS)["version"] == "v1"
+    epoch = headrace("models", "alias", headrace.model, "champion", "v2")["model"]["epoch"]
+    with Client(headrace.stack.address, token=headrace.stack.token()) as client:
+        client.await_epoch(headrace.model, int(epoch))
+    assert headrace("predict", headrace.model, "--rows", ROWS)["version"] == "v2"
+
+
+async def test_both_clients_answer_alike_and_refuse_alike(headrace: Headrace) -> None:
+    file = headrace.file("a.onnx", onnx_models.linear())
+    token = headrace.stack.token()
+    inputs = {"features": np.ones((3, 4), np.float32)}
+    with Client(headrace.stack.address, token=token) as client:
+        client.register_version(
+            headrace.model, "v1", file, metrics={"accuracy": 0.9, "latency_p99_ms": 1.0}, description="both"
+        )
+        promoted = client.promote(headrace.model, "v1")
+        client.await_epoch(headrace.model, promoted.model.epoch)
+        blocking = client.predict(headrace.model, inputs)
+        with pytest.raises(InvalidArgument) as refused:
+            client.predict(headrace.model, {"features": np.ones((3, 4))})
+        assert [violation.field for violation in refused.value.violations] == ["inputs[0].datatype"]
+        with pytest.raises(NotFound):
+            client.predict(headrace.model, inputs, version="v9")
+    async with AsyncClient(headrace.stack.url, token=lambda: token) as client:
+        awaited = await client.predict(headrace.model, inputs)
+        with pytest.raises(InvalidArgument):
+            await client.predict(headrace.model, {"images": np.ones((3, 4), np.float32)})
+    np.testing.assert_array_equal(blocking.outputs["scores"], awaited.outputs["scores"])
+
+
+def test_a_token_shows_only_the_models_and_scopes_that_it_lists(headrace: Headrace) -> None:
+    headrace("models", "register", headrace.model, "v1", headrace.file("a.onnx", onnx_models.linear()), *GOOD)
+    with Client(headrace.stack.address, token=headrace.stack.token(models=["other-*"])) as client:
+        assert headrace.model not in [model.name.split("/")[1] for model in client.list_models()]
+        with pytest.raises(NotFound):
+            client.get_model(headrace.model)
+    with Client(headrace.stack.address, token=headrace.stack.token(scopes=["predict"])) as client:
+        with pytest.raises(PermissionDenied):
+            client.get_model(headrace.model)
+        assert client.health()["all"] == "serving"
+
+
+async def test_a_denied_subject_is_refused_within_seconds_and_can_be_allowed_again(headrace: Headrace) -> None:
+    subject = "client-mallory"
+    with Client(headrace.stack.address, token=headrace.stack.token(subject)) as client:
+        client.list_models()
+        assert subject in headrace("token", "deny", subject)["denied"]
+
+        def refused() -> bool:
+            try:
+                client.list_models()
+            except (PermissionDenied, Unauthenticated):
+                return True
+            return False
+
+        await eventually(refused, within=8)
+        assert subject not in headrace("token", "allow", subject)["denied"]
+        await eventually(lambda: not refused(), within=8)
+
+
+def test_promoted_but_not_loaded_is_said_with_its_own_code_and_traffic_stays(headrace: Headrace) -> None:
+    headrace("models", "register", headrace.model, "v1", headrace.file("v1.onnx", onnx_models.linear()), *GOOD)
+    headrace("models", "register", headrace.model, "v2", str(_unloadable(headrace.folder)), *GOOD)
+    headrace("models", "promote", headrace.model, "v1")
+
+    done = headrace.run("models", "promote", headrace.model, "v2", "--wait", "3s")
+    assert done.exit_code == 7
+    assert "is in production" in done.stdout
+    assert "promoted, not serving" in done.stderr
+    assert headrace("predict", headrace.model, "--rows", ROWS)["version"] == "v1"
+    assert "pending" in headrace.run("routes", "show", headrace.model).stdout
+    assert headrace("models", "rollback", headrace.model)["serving"] is True
+
+
+def _unloadable(folder: Path) -> Path:
+    """Return a well-formed model with the signature of the others, one of whose operators no runtime has."""
+    model = onnx.load_from_string(onnx_models.linear().content)
+    model.graph.node[0].op_type, model.graph.node[0].domain = "Nothing", "com.example"
+    model.opset_import.add(domain="com.example", version=1)
+    path = folder / "unloadable.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path

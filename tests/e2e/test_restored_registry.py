@@ -1,0 +1,84 @@
+"""Yesterday's backup of the registry, restored on a stack in use: nobody's prediction fails, and work goes on."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from headrace_client import AsyncClient
+from headrace_servicekit.testing import eventually
+from headrace_stack.settings import StackSettings
+from headrace_stack.topology import registry
+
+from tests.kit import onnx_models
+from tests.kit.load import Load, describe
+from tests.kit.operations import METRICS, Operator
+from tests.kit.stack import RunningStack
+
+pytestmark = pytest.mark.faults
+
+VERSIONS = {f"v{number}": onnx_models.linear(seed=number) for number in (1, 2, 3)}
+
+
+async def registry_command(settings: StackSettings, *arguments: str) -> Any:
+    """Run a command of the registry with the settings of the one that runs, as its operator would."""
+    environment = {
+        name: value
+        for name, value in registry(settings).environment.items()
+        if name.startswith("REGISTRY_") and not name.endswith("PORT")
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "headrace_registry", *arguments),
+        env={"PATH": os.environ["PATH"], **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return json.loads(out)
+
+
+async def test_predictions_go_on_and_what_the_backup_says_becomes_traffic(own_stack: RunningStack, tmp_path: Path):
+    settings, folder = own_stack.settings, tmp_path / "backup"
+    async with Operator.of(own_stack, "restored", tmp_path) as operator:
+        for version in ("v1", "v2"):
+            await operator.register(version, VERSIONS[version])
+        await operator.promote("v1")
+        await registry_command(settings, "backup", "--out", str(folder))
+
+        await operator.register("v3", VERSIONS["v3"])
+        await operator.promote("v3")
+        await _serve_another(operator.client, tmp_path)
+        async with Load.running(own_stack, operator.model, VERSIONS, rate=50.0) as load:
+            await load.steady()
+            restored = await registry_command(settings, "restore", "--from", str(folder), "--replace")
+            assert restored["files_missing"] == []
+
+            async def back_on_v1() -> bool:
+                route = await operator.client.get_route(operator.model)
+                return [arm.serving_version for arm in route.route.variants] == ["v1"]
+
+            await eventually(back_on_v1, within=40, every=0.1)
+            # What was registered after the backup goes on serving although the registry does not know it any more.
+            answer = await operator.client.predict("younger", {"features": np.zeros((1, 4), np.float32)})
+            assert answer.version == "v1"
+            operator.production = "v1"
+            await operator.promote("v2")
+            await operator.register("v3", VERSIONS["v3"])
+            await operator.promote("v3")
+            await load.steady()
+    assert load.failures() == [], describe(load.failures())
+    assert {exchange.version for exchange in load.exchanges} >= {"v3", "v2"}
+
+
+async def _serve_another(client: AsyncClient, folder: Path) -> None:
+    path = folder / "younger.onnx"
+    path.write_bytes(VERSIONS["v1"].content)
+    await client.register_version("younger", "v1", path, metrics=METRICS)
+    promoted = await client.promote("younger", "v1")
+    await client.await_epoch("younger", promoted.model.epoch, timeout=60)

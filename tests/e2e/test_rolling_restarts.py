@@ -1,0 +1,29 @@
+"""SIGTERM of one replica after another on a stack in use, as a rolling restart sends it: nobody notices."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.kit import parts
+from tests.kit.stack import RunningStack
+from tests.kit.trouble import in_use, whole
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+SERVICES = ("registry", "router-control", "router-data", "batcher-default")
+
+
+async def test_rolling_restarts_of_every_service_cost_no_prediction_and_no_write(
+    replicated_stack: RunningStack, tmp_path: Path
+):
+    replicas = [replica for service in SERVICES for replica in (service, f"{service}-1")]
+    # The writer's client tries nothing again: the stack has to see to it.
+    async with in_use(replicated_stack, tmp_path, tries=1) as scene:
+        for replica in replicas:
+            stopped = parts.terminate(replicated_stack, replica)
+            await parts.back(replicated_stack, replica, stopped)
+            await whole(replicated_stack)
+        await scene.well_again()
+        assert scene.restarted() == set(replicas)
+    assert await scene.complaints() == []
+    assert scene.writers.refused() == []

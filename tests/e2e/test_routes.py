@@ -1,0 +1,129 @@
+"""Routes on the whole stack: rules by attribute, a dry run, history, status, and a rollback within two seconds."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.kit import onnx_models
+from tests.kit.headrace_cli import Headrace
+
+GOOD = ("--metric", "accuracy=0.95", "--metric", "latency_p99_ms=2")
+ROWS = "[[0, 1, 2, 3]]"
+
+
+@pytest.fixture
+def serving(headrace: Headrace) -> Headrace:
+    """Have v1 in production and v2 registered."""
+    for version, seed in (("v1", 1), ("v2", 2)):
+        file = headrace.file(f"{version}.onnx", onnx_models.linear(seed=seed))
+        headrace("models", "register", headrace.model, version, file, *GOOD)
+    headrace("models", "promote", headrace.model, "v1")
+    return headrace
+
+
+def predict(headrace: Headrace, *words: str) -> Any:
+    return headrace("predict", headrace.model, "--rows", ROWS, *words)
+
+
+def test_a_rule_sends_germans_to_v2_and_nobody_else(serving: Headrace) -> None:
+    model = serving.model
+    german, french = ("--attribute", "country=DE"), ("--attribute", "country=FR")
+    foreseen = serving(
+        "routes",
+        "dry-run",
+        model,
+        "--rule",
+        "country=DE -> v2",
+        "--example",
+        "user=ada country=DE",
+        "--example",
+        "user=ada",
+    )
+    assert foreseen["moved_share"] == 0
+    assert [(one["before"]["version"], one["after"]["version"]) for one in foreseen["examples"]] == [
+        ("v1", "v2"),
+        ("v1", "v1"),
+    ]
+    assert predict(serving, *german)["version"] == "v1", "a dry run changes nothing"
+
+    serving("routes", "rules", "set", model, "country=DE -> v2", "--reason", "Germany first")
+    answer = predict(serving, "--user", "ada", *german)
+    assert (answer["version"], answer["variant"], answer["rule"]) == ("v2", "v2", "country-de")
+    assert predict(serving, "--user", "ada", *french)["version"] == "v1"
+    assert predict(serving, *german, "--version", "v1")["version"] == "v1"
+    assert serving("routes", "assign", model, "--user", "ada", *german)["rule"] == "country-de"
+    assert "country=DE -> v2" in serving.run("routes", "rules", "show", model).stdout
+
+    serving("routes", "rules", "clear", model)
+    assert predict(serving, "--user", "ada", *german)["version"] == "v1"
+    events = serving("routes", "history", model)["events"]
+    assert [one["kind"] for one in events] == ["KIND_DECLARED", "KIND_DECLARED", "KIND_FOLLOWED"]
+    assert events[1]["reason"] == "Germany first"
+
+
+def test_the_same_by_rest(serving: Headrace) -> None:
+    headers = {"authorization": f"Bearer {serving.stack.token()}"}
+    route = {
+        "name": f"routes/{serving.model}",
+        "variants": [
+            {"name": "stable", "follow_production": True, "weight": 1},
+            {"name": "next", "version": "v2", "weight": 0},
+        ],
+        "rules": [
+            {
+                "name": "dach",
+                "variant": "next",
+                "conditions": [{"attribute": "country", "any_of": {"values": ["DE", "AT"]}}],
+            }
+        ],
+    }
+    at = f"/v1/routes/{serving.model}"
+    with httpx.Client(base_url=serving.stack.url, headers=headers, timeout=60, trust_env=False) as http:
+        examples = [{"user_id": "ada", "attributes": {"country": "AT"}}]
+        foreseen = http.post(f"{at}:dryRun", json={"route": route, "examples": examples}).json()
+        assert foreseen["examples"][0]["after"] == {"variant": "next", "version": "v2", "rule": "dach"}
+        route["etag"] = http.get(at).json()["route"]["etag"]  # tests of this module come in any order
+        response = http.put(at, json={"route": route, "manager": "rollouts/7", "reason": "step 1"})
+        assert response.status_code == 200, response.text
+        written = response.json()
+        assert written["route"]["managed_by"] == "rollouts/7"
+        assigned = http.post(f"{at}:assign", json={"user_id": "ada", "attributes": {"country": "AT"}}).json()
+        assert (assigned["variant"], assigned["rule"]) == ("next", "dach")
+        assert http.get(f"{at}:assign", params={"user_id": "ada"}).json()["variant"] == "stable"
+        body = {"instances": [[0, 1, 2, 3]], "attributes": {"country": "AT"}}
+        answer = http.post(f"/v1/models/{serving.model}:predict", json=body).json()
+        assert (answer["model_version"], answer["rule"]) == ("v2", "dach")
+        event = http.get(f"{at}/events", params={"page_size": 1}).json()["events"][0]
+        assert (event["reason"], event["manager"], event["outcome"]) == ("step 1", "rollouts/7", "OUTCOME_ACTIVE")
+
+        route["rules"][0]["conditions"][0]["matches"] = "x"
+        typo = http.post(f"{at}:dryRun", json={"route": route})
+        assert typo.status_code == 400
+        assert "route.rules[0].conditions[0].matches" in typo.text
+
+    refused = serving("routes", "split", serving.model, "production=1", code=4)["error"]
+    assert (refused["reason"], refused["metadata"]["managed_by"]) == ("ROUTE_MANAGED", "rollouts/7")
+    serving("routes", "split", serving.model, "production=1", "--force", "--reason", "stop it")
+    (newest, *_) = serving("routes", "history", serving.model)["events"]
+    assert newest["displaced_manager"] == "rollouts/7"
+
+
+def test_a_promotion_tells_its_stages_and_a_rollback_takes_less_than_two_seconds(serving: Headrace) -> None:
+    promoted = serving("models", "promote", serving.model, "v2")
+    stages = [one["stage"] for one in promoted["stages"]]
+    assert stages[-3:] == ["ready", "activated", "acknowledged"]
+    assert promoted["stages"][-1]["text"] == "1/1 data planes"
+    waited_s = []
+    for _ in range(2):  # v2 is loaded still, and v1: the second one goes forward again
+        waited_s.append(serving("models", "rollback", serving.model)["waited_s"])
+        assert predict(serving)["version"] == "v1"
+        waited_s.append(serving("models", "promote", serving.model, "v2")["waited_s"])
+        assert predict(serving)["version"] == "v2"
+    assert min(waited_s) < 2
+    shown = serving.run("models", "rollback", serving.model).stdout
+    assert "on 1/1 batchers of pool default" in shown
+    assert "acknowledged  1/1 data planes" in shown
+    status = serving("routes", "status", serving.model)["status"]
+    assert [one["acknowledged"] for one in status["data_planes"]] == [True]
+    assert status["versions"][0]["in_force"] is True

@@ -1,0 +1,52 @@
+"""A front door of fakes that the client really calls."""
+
+from collections.abc import Iterator
+
+import pytest
+from headrace.router.v1 import predict_pb2, route_pb2
+
+from tests.kit.fake_registry import FakeRegistry
+from tests.kit.fake_routes import FakeHealth, FakePredictions, FakeRoutes, labels
+from tests.kit.front_door import FrontDoor
+
+
+@pytest.fixture
+def registry() -> FakeRegistry:
+    """A registry with v1 of digits in production, and v2."""
+    fake = FakeRegistry()
+    fake.put("digits", "v1", production=True)
+    fake.put("digits", "v2")
+    return fake
+
+
+@pytest.fixture
+def routes() -> FakeRoutes:
+    """The implicit route of digits."""
+    fake = FakeRoutes()
+    fake.put(
+        "digits", route_pb2.Variant(name="production", follow_production=True, weight=1, serving_version="v1"), epoch=1
+    )
+    return fake
+
+
+@pytest.fixture
+def predictions() -> FakePredictions:
+    """Predictions that answer label 7, and the explanation of request r-1."""
+    fake = FakePredictions(labels)
+    fake.explanations["r-1"] = predict_pb2.ExplainResponse(request_id="r-1", model="digits", total_us=1000)
+    return fake
+
+
+@pytest.fixture
+def health() -> FakeHealth:
+    """Health of registry and control plane, both serving."""
+    return FakeHealth({"headrace.registry.v1.RegistryService": True, "headrace.router.v1.RouteService": True})
+
+
+@pytest.fixture
+def door(
+    registry: FakeRegistry, routes: FakeRoutes, predictions: FakePredictions, health: FakeHealth
+) -> Iterator[FrontDoor]:
+    """All of them on one port."""
+    with FrontDoor.serving(registry, routes, predictions, health) as serving:
+        yield serving

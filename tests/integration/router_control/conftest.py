@@ -1,0 +1,20 @@
+"""A control plane on a database of its own, following a registry that the test holds in its hand."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.kit.control_plane import Plane, control_plane
+from tests.kit.registry_feed import RegistryFeed
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[RegistryFeed]:
+    async with RegistryFeed.started() as feed:
+        yield feed
+
+
+@pytest.fixture
+async def plane(postgres_url: str, registry: RegistryFeed) -> AsyncIterator[Plane]:
+    async with control_plane(postgres_url, registry.target) as running_plane:
+        yield running_plane

@@ -1,0 +1,334 @@
+"""From what the registry says and people write to what data planes and batchers are told, on a real database."""
+
+import asyncio
+
+import grpc
+import grpc.aio
+import pytest
+from headrace.router.v1 import control_pb2, route_pb2
+from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.testing import eventually
+
+from tests.kit.control_plane import Plane, control_plane
+from tests.kit.registry_feed import RegistryFeed
+
+Status = route_pb2.RouteStatus
+Wanted = control_pb2.WantedVersion
+
+
+def split(first: float, second: float, etag: str = "") -> route_pb2.Route:
+    return route_pb2.Route(
+        name="routes/digits",
+        etag=etag,
+        variants=[
+            route_pb2.Variant(name="control", version="v1", weight=first),
+            route_pb2.Variant(name="treatment", version="v2", weight=second),
+        ],
+    )
+
+
+async def write(plane: Plane, route: route_pb2.Route, request_id: str = "", timeout: float = 10):
+    return await plane.routes.UpdateRoute(
+        route_pb2.UpdateRouteRequest(route=route, reason="test", request_id=request_id), timeout=timeout
+    )
+
+
+async def get(plane: Plane, model: str = "digits") -> route_pb2.GetRouteResponse:
+    return await plane.routes.GetRoute(route_pb2.GetRouteRequest(name=f"routes/{model}"), timeout=10)
+
+
+async def await_epoch(plane: Plane, epoch: int, timeout: float = 10) -> route_pb2.RouteStatus:
+    answer = await plane.routes.AwaitRegistryEpoch(
+        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=timeout
+    )
+    return answer.status
+
+
+async def serving(plane: Plane, registry: RegistryFeed, *versions: str) -> None:
+    """Have digits with v1 in production and these versions ready on one batcher."""
+    epoch = registry.put("digits", "v1", "v2", "v3", production="v1")
+    await plane.report("p1", "v1", *versions)
+    await await_epoch(plane, epoch)
+
+
+async def snapshot(watch) -> list[control_pb2.WatchTablesResponse]:
+    messages = []
+    while not messages or not messages[-1].snapshot_complete:
+        messages.append(await watch.read())
+    return messages
+
+
+async def test_a_first_promotion_reaches_batchers_then_data_planes(plane: Plane, registry: RegistryFeed):
+    registry.put("digits", "v1")
+    await eventually(lambda: get(plane))
+    watch = plane.watch()
+    first = await snapshot(watch)
+    assert [message.not_serving_model for message in first] == ["digits", ""]
+
+    demand = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=60)
+    assert not (await demand.read()).versions
+    epoch = registry.put("digits", production="v1")
+    (wanted,) = (await demand.read()).versions
+    assert (wanted.need, wanted.version.version, wanted.version.serving.max_batch_rows) == (
+        Wanted.NEED_PENDING,
+        "v1",
+        32,
+    )
+    assert list(wanted.version.serving.preferred_batch_rows) == [8, 16, 32]
+    assert (await get(plane)).status.state == Status.STATE_NOT_SERVING
+
+    await plane.report("p1", "v1")
+    message = await watch.read()
+    assert (message.table.model, message.table.registry_epoch) == ("digits", epoch)
+    assert message.table.versions[0] == wanted.version
+    assert [(one.end, one.variant) for one in message.table.ranges] == [(1_000_000, 0)]
+    assert len(message.table.salt) == 16
+    assert (await demand.read()).versions[0].need == Wanted.NEED_ACTIVE
+    await plane.acknowledge("plane-0", message)
+    status = await await_epoch(plane, epoch)
+    assert (status.state, status.generation) == (Status.STATE_ACTIVE, message.newest_generation)
+    assert list(status.unacknowledged_data_planes) == []
+
+
+async def test_a_promotion_keeps_the_old_version_loaded_for_a_rollback(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry)
+    demand = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=60)
+    await demand.read()
+    epoch = registry.put("digits", production="v2")
+    both = [(one.version.version, one.need) for one in (await demand.read()).versions]
+    assert both == [("v1", Wanted.NEED_ACTIVE), ("v2", Wanted.NEED_PENDING)]
+    await plane.report("p1", "v1", "v2")
+    await await_epoch(plane, epoch)
+    after = [(one.version.version, one.need) for one in (await demand.read()).versions]
+    assert after == [("v2", Wanted.NEED_ACTIVE), ("v1", Wanted.NEED_REVERT)]
+    back = registry.put("digits", production="v1")
+    assert (await await_epoch(plane, back, timeout=2)).state == Status.STATE_ACTIVE
+
+
+async def test_a_version_that_a_data_plane_may_still_serve_stays_in_demand(postgres_url: str, registry: RegistryFeed):
+    async with control_plane(postgres_url, registry.target, acknowledge_wait_s=0.2) as plane:
+        await _two_data_plane_steps(plane, registry)
+
+
+async def _two_data_plane_steps(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry, "v2")
+    watch = plane.watch()
+    await plane.acknowledge("plane-0", (await snapshot(watch))[-1])
+    written = asyncio.create_task(write(plane, split(0, 1)))
+    table = await watch.read()
+    demand = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=60)
+    registry.put("digits", production="v3")
+
+    async def needs():
+        return [one.version.version for one in (await demand.read()).versions]
+
+    assert await needs() == ["v1", "v2"]  # v1 has weight 0 and may be pinned: it is in force
+    answer = await written
+    assert list(answer.status.unacknowledged_data_planes) == ["plane-0"]
+    only_v2 = split(0, 1, answer.route.etag)
+    del only_v2.variants[0]
+    later = asyncio.create_task(write(plane, only_v2))
+    table = await watch.read()
+    assert [one.version for one in table.table.versions] == ["v2"]
+    await plane.acknowledge("plane-0", table)
+    assert (await later).status.unacknowledged_data_planes == []
+    assert await needs() == ["v2"]
+
+
+async def test_a_split_moves_only_the_share_it_needs(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry, "v2")
+    first = await write(plane, split(90, 10))
+    assert first.moved_share == pytest.approx(0.1)
+    assert [variant.serving_version for variant in first.route.variants] == ["v1", "v2"]
+    assert first.route.updated_by == "internal"
+    second = await write(plane, split(80, 20, first.route.etag))
+    assert second.moved_share == pytest.approx(0.1)
+    assert second.status.generation > first.status.generation
+
+    before = await plane.routes.AssignUnit(route_pb2.AssignUnitRequest(name="routes/digits", user_id="ana"), timeout=10)
+    assert before.version == {"control": "v1", "treatment": "v2"}[before.variant]
+    assert before.generation == second.status.generation
+
+
+async def test_a_repeated_write_returns_the_first_answer(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry, "v2")
+    first, repeated = await asyncio.gather(*(write(plane, split(90, 10), "r1") for _ in range(2)))
+    assert first.route == repeated.route
+    assert (await write(plane, split(90, 10), "r1")).route.etag == first.route.etag
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await write(plane, split(80, 20), "r1")
+    assert from_rpc_error(caught.value).reason == "REQUEST_ID_REUSED"
+
+
+async def test_of_writers_with_one_etag_one_succeeds(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry, "v2")
+    outcomes = await asyncio.gather(
+        *(write(plane, split(90 - number, 10 + number)) for number in range(20)), return_exceptions=True
+    )
+    won = [one for one in outcomes if not isinstance(one, BaseException)]
+    lost = [from_rpc_error(one) for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
+    assert len(won) == 1
+    assert {(error.code.name, error.reason) for error in lost} == {("ABORTED", "ETAG_MISMATCH")}
+    assert len(lost) == 19
+
+
+async def test_bad_routes_name_the_field(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry, "v2")
+    bad = split(90, -1)
+    bad.variants[0].name = "Control"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await write(plane, bad)
+    error = from_rpc_error(caught.value)
+    assert error.code.name == "INVALID_ARGUMENT"
+    assert {one.field for one in error.violations} == {"route.variants[0].name", "route.variants[1].weight"}
+
+    missing = split(90, 10)
+    missing.variants[1].version = "v9"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await write(plane, missing)
+    error = from_rpc_error(caught.value)
+    assert (error.code.name, error.reason) == ("NOT_FOUND", "VERSION_NOT_FOUND")
+    assert [one.field for one in error.violations] == ["route.variants[1].version"]
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await get(plane, "fraud")
+    assert from_rpc_error(caught.value).reason == "MODEL_NOT_FOUND"
+
+
+async def test_what_was_registered_a_moment_ago_can_be_routed_to(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry, "v2")
+    registry.put("digits", "v4")
+    await plane.report("p1", "v1", "v2", "v4")
+    route = split(90, 10)
+    route.variants[1].version = "v4"
+    assert (await write(plane, route)).route.variants[1].serving_version == "v4"
+
+
+async def test_a_write_that_never_gets_ready_is_dropped(postgres_url: str, registry: RegistryFeed):
+    async with control_plane(postgres_url, registry.target, ready_timeout_s=1.0) as plane:
+        await serving(plane, registry)
+        await plane.report("p1", "v1", failed="v2")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await write(plane, split(90, 10))
+        error = from_rpc_error(caught.value)
+        assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "VERSION_NOT_READY")
+        assert "it does not load" in error.public_message
+        after = await get(plane)
+        assert (after.route.etag, after.status.state) == ("", Status.STATE_ACTIVE)
+
+
+async def test_a_promotion_that_is_not_ready_stays_wanted(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry)
+    epoch = registry.put("digits", production="v2")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await await_epoch(plane, epoch, timeout=1)
+    error = from_rpc_error(caught.value)
+    assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "VERSION_NOT_READY")
+    assert "0 of 1 batchers" in error.public_message
+    status = (await get(plane)).status
+    assert (status.state, status.registry_epoch) == (Status.STATE_PENDING, epoch - 1)
+    waiting = asyncio.create_task(await_epoch(plane, epoch))
+    await plane.report("p1", "v1", "v2")
+    assert (await waiting).registry_epoch == epoch
+
+
+async def test_a_batcher_that_stops_reporting_no_longer_holds_a_change_up(postgres_url: str, registry: RegistryFeed):
+    async with control_plane(postgres_url, registry.target, lease_s=0.5) as plane:
+        await serving(plane, registry)
+        await plane.report("dying", "v1")
+        epoch = registry.put("digits", production="v2")
+
+        async def reached():
+            await plane.report("p1", "v1", "v2")
+            return (await get(plane)).status.registry_epoch == epoch
+
+        await eventually(reached, every=0.1)
+
+
+async def test_routes_are_listed_by_name_and_by_page_to_those_who_may_see_them(plane: Plane, registry: RegistryFeed):
+    for model in ("b", "a", "c"):
+        registry.put(model, "v1")
+
+    async def listed(token: str = "", metadata=()):
+        return await plane.routes.ListRoutes(
+            route_pb2.ListRoutesRequest(page_size=2, page_token=token), timeout=10, metadata=metadata
+        )
+
+    await eventually(lambda: _names(listed(), ["routes/a", "routes/b"]))
+    page = await listed()
+    last = await listed(page.next_page_token)
+    assert [route.name for route in last.routes] == ["routes/c"]
+    assert last.next_page_token == ""
+    seen = await listed(metadata=(("x-headrace-client", "ana"), ("x-headrace-models", "c*,a")))
+    assert [route.name for route in seen.routes] == ["routes/a", "routes/c"]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await plane.routes.GetRoute(
+            route_pb2.GetRouteRequest(name="routes/b"),
+            timeout=10,
+            metadata=(("x-headrace-client", "ana"), ("x-headrace-models", "a")),
+        )
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def _names(page, expected):
+    return [route.name for route in (await page).routes] == expected
+
+
+async def test_a_removed_model_is_told(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry)
+    watch = plane.watch()
+    await snapshot(watch)
+    registry.remove("digits")
+    assert (await watch.read()).removed_model == "digits"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await get(plane)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_generation_of_another_store_is_not_acknowledged(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry)
+    foreign = control_pb2.WatchTablesResponse(incarnation="another", newest_generation=1)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await plane.acknowledge("plane-0", foreign)
+    assert from_rpc_error(caught.value).reason == "INCARNATION_MISMATCH"
+
+
+async def test_a_unit_that_is_not_given_cannot_be_assigned(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry, "v2")
+    route = split(50, 50)
+    route.unit = route_pb2.Route.UNIT_ENTITY
+    await write(plane, route)
+
+    async def assigned(user_id: str = "", entity_id: str = "") -> route_pb2.AssignUnitResponse:
+        request = route_pb2.AssignUnitRequest(name="routes/digits", user_id=user_id, entity_id=entity_id)
+        return await plane.routes.AssignUnit(request, timeout=10)
+
+    assert (await assigned(entity_id="item-1")).variant in ("control", "treatment")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await assigned(user_id="ana")
+    error = from_rpc_error(caught.value)
+    assert error.code.name == "INVALID_ARGUMENT"
+    assert [one.field for one in error.violations] == ["entity_id"]
+
+
+async def test_the_same_unit_gets_the_same_variant_after_a_restart(postgres_url: str, registry: RegistryFeed):
+    async def variants(plane: Plane) -> list[str]:
+        requests = [route_pb2.AssignUnitRequest(name="routes/digits", user_id=f"user-{n}") for n in range(50)]
+        return [(await plane.routes.AssignUnit(request, timeout=10)).variant for request in requests]
+
+    async with control_plane(postgres_url, registry.target) as plane:
+        await serving(plane, registry, "v2")
+        await write(plane, split(50, 50))
+        before = await variants(plane)
+    async with control_plane(postgres_url, registry.target) as plane:
+        assert await variants(plane) == before
+    assert set(before) == {"control", "treatment"}
+
+
+async def test_a_model_that_nothing_serves_has_no_variant_yet(plane: Plane, registry: RegistryFeed):
+    registry.put("digits", "v1")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await plane.routes.AssignUnit(route_pb2.AssignUnitRequest(name="routes/digits", user_id="ana"), timeout=10)
+    error = from_rpc_error(caught.value)
+    assert (error.code.name, error.reason) == ("UNAVAILABLE", "MODEL_NOT_READY")
+    assert error.retry_after_s is not None

@@ -1,0 +1,261 @@
+"""A control plane whose database, registry or process goes away, and two that share one database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from headrace.router.v1 import control_pb2, route_pb2
+from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.testing import eventually
+
+from tests.kit.control_plane import Plane, control_plane
+from tests.kit.forwarder import Forwarder
+from tests.kit.registry_feed import FedModel, RegistryFeed, digest_of
+
+VARIANTS = (
+    route_pb2.Variant(name="a", version="v1", weight=1),
+    route_pb2.Variant(name="b", version="v2", weight=1),
+)
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Forwarder]:
+    async with Forwarder.before(postgres_url) as forwarder:
+        yield forwarder
+
+
+async def status(plane: Plane) -> route_pb2.RouteStatus:
+    answer = await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+    return answer.status
+
+
+async def write(plane: Plane, etag: str = "", timeout: float = 10) -> route_pb2.UpdateRouteResponse:
+    route = route_pb2.Route(name="routes/digits", variants=VARIANTS, etag=etag)
+    return await plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route), timeout=timeout)
+
+
+async def await_epoch(plane: Plane, epoch: int) -> route_pb2.RouteStatus:
+    answer = await plane.routes.AwaitRegistryEpoch(
+        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=15
+    )
+    return answer.status
+
+
+async def serving(plane: Plane, registry: RegistryFeed) -> None:
+    epoch = registry.put("digits", "v1", "v2", production="v1")
+    await plane.report("p1", "v1", "v2")
+    await await_epoch(plane, epoch)
+
+
+async def first_table(plane: Plane) -> control_pb2.WatchTablesResponse:
+    watch = plane.watch()
+    message = await watch.read()
+    watch.cancel()
+    return message
+
+
+async def test_without_its_database_it_reads_and_serves_and_refuses_writes(
+    postgres_url: str, database: Forwarder, registry: RegistryFeed
+):
+    async with control_plane(database.url(postgres_url), registry.target) as plane:
+        await serving(plane, registry)
+        database.cut()
+        for _ in range(3):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await write(plane)
+            error = from_rpc_error(caught.value)
+            assert (error.code.name, error.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
+            assert error.retry_after_s is not None
+        await plane.report("p1", "v1", "v2")
+        assert (await status(plane)).generation > 0
+        assert (await first_table(plane)).table.model == "digits"
+        epoch = registry.put("digits", production="v2")
+        await eventually(lambda: plane.runtime.health.components()["database"][0] is False)
+        assert plane.runtime.health.ready
+
+        database.mend()
+        await plane.report("p1", "v1", "v2")
+        assert (await await_epoch(plane, epoch)).registry_epoch == epoch
+        assert (await write(plane)).moved_share == 0.5
+
+
+async def test_with_a_database_that_hangs_reads_and_reports_are_quick_and_writes_are_refused_in_time(
+    postgres_url: str, database: Forwarder, registry: RegistryFeed
+):
+    async with control_plane(database.url(postgres_url), registry.target) as plane:
+        await serving(plane, registry)
+        database.freeze()
+        async with asyncio.timeout(2):
+            await plane.report("p1", "v1", "v2")
+            assert (await status(plane)).generation > 0
+            assert (await first_table(plane)).table.model == "digits"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await write(plane)
+        assert from_rpc_error(caught.value).reason == "DATABASE_UNAVAILABLE"
+        database.mend()
+        await plane.report("p1", "v1", "v2")
+        written = await eventually(lambda: _written_at_last(plane))
+        assert written is not None
+        assert written.moved_share == 0.5
+
+
+async def _written_at_last(plane: Plane) -> route_pb2.UpdateRouteResponse | None:
+    try:
+        return await write(plane)
+    except grpc.aio.AioRpcError as error:
+        if from_rpc_error(error).reason == "DATABASE_UNAVAILABLE":
+            return None
+        raise
+
+
+async def test_it_starts_before_its_database(postgres_url: str, database: Forwarder, registry: RegistryFeed):
+    database.cut()
+    starting = control_plane(database.url(postgres_url), registry.target)
+    entering = asyncio.create_task(starting.__aenter__())
+    await asyncio.sleep(0)
+    database.mend()
+    plane = await entering
+    try:
+        assert plane.runtime.health.ready
+    finally:
+        await starting.__aexit__(None, None, None)
+
+
+async def test_restarted_without_the_registry_it_serves_what_it_knew(postgres_url: str, registry: RegistryFeed):
+    async with control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as plane:
+        await serving(plane, registry)
+        written = await write(plane)
+        before = await first_table(plane)
+    await registry.stop()
+    async with control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as plane:
+        assert await first_table(plane) == before
+        demand = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=10)
+        assert {one.version.digest for one in (await demand.read()).versions} == {
+            digest_of("digits", "v1"),
+            digest_of("digits", "v2"),
+        }
+        assert (await status(plane)).generation == written.status.generation
+        heavier = await write(plane, written.route.etag)  # versions that are known need no registry
+        assert heavier.status.generation > written.status.generation
+
+
+async def test_it_follows_a_registry_that_restarts(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry)
+    await registry.stop()
+    await eventually(lambda: plane.runtime.health.components()["registry"][0] is False)
+    registry.put("digits", "v3", production="v3")
+    await registry.start()
+    await plane.report("p1", "v1", "v2", "v3")
+    await eventually(lambda: _serves(plane, "v3"))
+    assert registry.watches[-1] == "registry-1:1"
+
+
+async def test_it_takes_a_restored_registry_for_what_it_says(plane: Plane, registry: RegistryFeed):
+    await serving(plane, registry)
+    registry.put("today", "v1")
+    await eventually(lambda: plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/today"), timeout=10))
+    for _ in range(5):
+        registry.put("digits", production="v1")
+    await registry.stop()
+    versions = {version: digest_of("digits", version) for version in ("v1", "v2")}
+    registry.restore({"digits": FedModel(epoch=3, production="v2", versions=versions)})
+    await registry.start()
+    await eventually(lambda: _serves(plane, "v2"))
+    assert (await status(plane)).registry_epoch == 3
+    answer = await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/today"), timeout=10)
+    assert "no longer lists" in answer.status.reason
+
+
+async def _serves(plane: Plane, version: str) -> bool:
+    await plane.report("p1", "v1", "v2", "v3")
+    table = (await first_table(plane)).table
+    return [one.version for one in table.versions] == [version]
+
+
+async def test_two_control_planes_tell_the_same_in_the_same_order(postgres_url: str, registry: RegistryFeed):
+    async with (
+        control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as one,
+        control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as other,
+    ):
+        await serving(one, registry)
+        watches = [one.watch("plane-0"), other.watch("plane-1")]
+        for watch in watches:
+            while not (await watch.read()).snapshot_complete:
+                pass
+        # Both know what was in force when the writes began, whichever of them told it in its snapshot.
+        known = (await status(one)).generation
+        etag = ""
+        for number in range(8):
+            written = await _written(one if number % 2 else other, etag, number)
+            etag = written.route.etag
+        seen = [await _generations_after(known, watch) for watch in watches]
+        assert seen[0] == seen[1]
+        assert seen[0] == sorted(seen[0])
+
+
+async def _generations_after(known: int, watch: Any) -> list[int]:
+    seen: list[int] = []
+    while len(seen) < 8:
+        generation = (await watch.read()).table.generation
+        if generation > known:
+            seen.append(generation)
+    return seen
+
+
+async def _written(plane: Plane, etag: str, number: int) -> route_pb2.UpdateRouteResponse:
+    """Write through either control plane, as soon as it knows of the write before."""
+    route = route_pb2.Route(name="routes/digits", variants=VARIANTS, etag=etag)
+    route.variants[0].weight = 1 + number
+
+    async def attempt() -> route_pb2.UpdateRouteResponse | None:
+        try:
+            return await plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route), timeout=10)
+        except grpc.aio.AioRpcError as error:
+            # The other control plane hears of the last write a moment later.
+            if from_rpc_error(error).reason in ("ETAG_MISMATCH", "MODEL_NOT_FOUND"):
+                return None
+            raise
+
+    written = await eventually(attempt)
+    assert written is not None
+    return written
+
+
+async def test_writers_at_two_control_planes_lose_nothing(postgres_url: str, registry: RegistryFeed):
+    async with (
+        control_plane(postgres_url, registry.target) as one,
+        control_plane(postgres_url, registry.target) as other,
+    ):
+        await serving(one, registry)
+        await eventually(lambda: _knows(other))
+        outcomes = await asyncio.gather(*(write(plane) for plane in (one, other) * 5), return_exceptions=True)
+        assert sum(isinstance(outcome, route_pb2.UpdateRouteResponse) for outcome in outcomes) == 1
+
+
+async def _knows(plane: Plane) -> bool:
+    return (await status(plane)).generation > 0
+
+
+async def test_a_report_at_one_control_plane_counts_at_the_other(postgres_url: str, registry: RegistryFeed):
+    async with (
+        control_plane(postgres_url, registry.target) as one,
+        control_plane(postgres_url, registry.target) as other,
+    ):
+        await serving(one, registry)
+        epoch = registry.put("digits", production="v2")
+        assert (await await_epoch(other, epoch)).registry_epoch == epoch
+
+
+async def test_watches_end_when_it_stops(postgres_url: str, registry: RegistryFeed):
+    async with control_plane(postgres_url, registry.target) as plane:
+        await serving(plane, registry)
+        watch = plane.watch()
+        while not (await watch.read()).snapshot_complete:
+            pass
+        plane.runtime.stop()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await watch.read()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -1,0 +1,126 @@
+"""The control plane following the real registry service."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import grpc.aio
+import pytest
+from headrace.router.v1 import control_pb2, route_pb2
+from headrace_registry.storage.memory import MemoryStore
+from headrace_servicekit.testing import eventually
+
+from tests.kit.control_plane import Plane, control_plane
+from tests.kit.onnx_models import linear
+from tests.kit.registry import Registry, memory_registry
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[Registry]:
+    async with memory_registry() as running_registry:
+        yield running_registry
+
+
+@pytest.fixture
+async def plane(postgres_url: str, registry: Registry) -> AsyncIterator[Plane]:
+    async with control_plane(postgres_url, registry.target) as running_plane:
+        yield running_plane
+
+
+async def make_ready(plane: Plane, *versions: str) -> None:
+    """Be a batcher that loads everything that is wanted."""
+    wanted = await anext(aiter(plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=10)))
+    reports = [
+        control_pb2.VersionReport(digest=one.version.digest, state=control_pb2.VersionReport.STATE_READY)
+        for one in wanted.versions
+    ]
+    await plane.control.ReportVersions(
+        control_pb2.ReportVersionsRequest(pool="default", process="p1", versions=reports), timeout=10
+    )
+
+
+async def await_epoch(plane: Plane, epoch: int) -> route_pb2.RouteStatus:
+    """Wait for a promotion as the command line does, with a batcher that loads what is wanted."""
+
+    async def reached() -> route_pb2.RouteStatus | None:
+        await make_ready(plane)
+        try:
+            answer = await plane.routes.AwaitRegistryEpoch(
+                route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=0.5
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                return None
+            raise
+        return answer.status
+
+    status = await eventually(reached, within=20)
+    assert status is not None
+    return status
+
+
+async def serving(plane: Plane) -> list[str]:
+    route = (await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)).route
+    return [variant.serving_version for variant in route.variants]
+
+
+async def test_promote_and_rollback_become_traffic(plane: Plane, registry: Registry):
+    for version in ("v1", "v2"):
+        await registry.register("digits", version, linear(4, 2))
+    for version in ("v1", "v2"):
+        promoted = await registry.promote("digits", version)
+        status = await await_epoch(plane, promoted.model.epoch)
+        assert status.state == route_pb2.RouteStatus.STATE_ACTIVE
+        assert await serving(plane) == [version]
+    back = await registry.rollback("digits")
+    assert (await await_epoch(plane, back.model.epoch)).registry_epoch == back.model.epoch
+    assert await serving(plane) == ["v1"]
+
+
+async def test_the_table_has_what_the_registry_knows_of_a_version(plane: Plane, registry: Registry):
+    version = await registry.register("digits", "v1", linear(4, 2))
+    promoted = await registry.promote("digits", "v1")
+    await await_epoch(plane, promoted.model.epoch)
+    table = (await plane.watch().read()).table
+    (resolved,) = table.versions
+    assert (resolved.digest, resolved.signature_hash) == (version.digest, version.signature_hash)
+    assert resolved.contract == version.contract
+    assert list(resolved.artifacts) == list(version.artifacts)
+
+
+async def test_a_registry_that_restarts_is_resumed_not_read_anew(postgres_url: str):
+    store = MemoryStore()
+    async with AsyncExitStack() as stack:
+        async with memory_registry(store) as registry:
+            await registry.register("digits", "v1", linear(4, 2))
+            port = int(registry.target.rpartition(":")[2])
+            plane = await stack.enter_async_context(control_plane(postgres_url, registry.target))
+            await eventually(lambda: _known(plane))
+        await eventually(lambda: not _followed(plane))
+        registry = await stack.enter_async_context(memory_registry(store, port=port))
+        # Resumed, with nothing to tell: it is followed all the same.
+        await eventually(lambda: _followed(plane), within=10)
+        promoted = await eventually(lambda: _promoted(registry), within=10)
+        assert promoted is not None
+        assert (await await_epoch(plane, promoted)).registry_epoch == promoted
+
+
+def _followed(plane: Plane) -> bool:
+    return plane.runtime.health.components()["registry"][0]
+
+
+async def _promoted(registry: Registry) -> int | None:
+    """Promote through a channel that may not have noticed yet that the registry is back."""
+    try:
+        return (await registry.promote("digits", "v1")).model.epoch
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return None
+        raise
+
+
+async def _known(plane: Plane) -> bool:
+    try:
+        await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+    except grpc.aio.AioRpcError:
+        return False
+    return True

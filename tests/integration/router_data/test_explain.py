@@ -1,0 +1,360 @@
+"""Explain between two data planes, a control plane and batchers that the test holds in its hand, on a real Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+import uuid
+
+import grpc
+import grpc.aio
+import pytest
+from headrace.router.v1 import predict_pb2
+from headrace_router import kept
+from headrace_servicekit.testing import eventually
+from redis.asyncio import Redis
+
+from tests.integration.router_data.test_grpc_host import refused
+from tests.integration.router_data.test_ladder import backup, constant
+from tests.kit.batcher import FakeBatcher, echoing, held, refusing
+from tests.kit.control import INCARNATION, FakeControl, resolved_version, table
+from tests.kit.data_plane import data_plane, predict_request
+from tests.kit.stores import kill_component
+
+ROW = struct.pack("<4f", 1, 2, 3, 4)
+V1, V2 = resolved_version("digits", "v1"), resolved_version("digits", "v2")
+
+
+def asking(**fields) -> predict_pb2.PredictRequest:
+    return predict_request("digits", ("x", "FP32", [1, 4], ROW), **{"explain": True, **fields})
+
+
+def explain(**fields) -> predict_pb2.ExplainRequest:
+    return predict_pb2.ExplainRequest(**fields)
+
+
+@pytest.fixture
+async def control():
+    async with FakeControl.serving() as control:
+        control.put_table(table("digits", [V1, V2], shares={"v1": 0.5, "v2": 0.5}))
+        yield control
+
+
+@pytest.fixture
+async def batcher():
+    async with FakeBatcher.serving([V1, V2]) as batcher:
+        yield batcher
+
+
+@pytest.fixture
+async def plane(control, batcher, valkey_url, tmp_path):
+    pools = {"default": [batcher.target]}
+    async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url, id="data-0") as plane:
+        yield plane
+
+
+@pytest.fixture
+async def other_plane(control, batcher, valkey_url, tmp_path):
+    pools = {"default": [batcher.target]}
+    async with data_plane(control.target, pools, tmp_path / "other", valkey_url=valkey_url, id="data-1") as plane:
+        yield plane
+
+
+async def test_any_data_plane_tells_how_an_answer_of_another_came_about(plane, other_plane, batcher):
+    before = time.time()
+    answer = await plane.stub.Predict(asking(user_id="ada", request_id="req-1"), timeout=5)
+    told = await other_plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)
+    assert (told.prediction_id, told.request_id, told.data_plane) == (answer.prediction_id, "req-1", "data-0")
+    assert (told.model, told.variant, told.variant_version, told.version) == (
+        "digits", answer.variant, answer.version, answer.version,
+    )  # fmt: skip
+    assert told.digest == {"v1": V1, "v2": V2}[answer.version].digest
+    assert (told.generation, told.rule, told.client, told.code) == (1, "", "internal", 0)
+    assert told.HasField("slot")
+    assert 0 <= told.slot < 1_000_000
+    assert told.served_from == predict_pb2.PredictResponse.SERVED_FROM_ONLINE
+    assert before - 1 < told.receive_time.ToMicroseconds() / 1e6 < time.time() + 1
+    (attempt,) = told.attempts
+    assert (attempt.rung, attempt.version, attempt.pool, attempt.batcher) == (
+        "primary", answer.version, "default", batcher.target,
+    )  # fmt: skip
+    assert (attempt.queue_us, attempt.compute_us, attempt.batch_rows, attempt.batch_mates) == (100, 200, 1, 0)
+    assert attempt.reason == ""
+    assert 0 < told.route_us <= attempt.begin_us
+    assert attempt.begin_us + attempt.took_us <= told.total_us
+
+
+async def test_the_same_unit_falls_into_the_slot_that_is_told(plane):
+    slots = set()
+    for _ in range(3):
+        answer = await plane.stub.Predict(asking(user_id="ada"), timeout=5)
+        slots.add((await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)).slot)
+    assert len(slots) == 1
+
+
+async def test_a_pinned_version_and_a_lone_variant_hash_nobody(plane, control):
+    answer = await plane.stub.Predict(asking(version="v2"), timeout=5)
+    told = await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)
+    assert (told.variant, told.variant_version, told.HasField("slot")) == ("", "v2", False)
+    control.put_table(table("digits", [V1]))
+    told = await eventually(lambda: _told_of_generation(plane, 2))
+    assert told is not None
+    assert (told.variant, told.HasField("slot")) == ("v1", False)
+
+
+async def _told_of_generation(plane, generation):
+    answer = await plane.stub.Predict(asking(), timeout=5)
+    told = await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)
+    return told if told.generation == generation else None
+
+
+async def test_a_header_asks_for_an_explanation_on_every_face(plane):
+    header = (("x-headrace-explain", "1"), ("x-request-id", "by-grpc"))
+    await plane.stub.Predict(asking(explain=False), timeout=5, metadata=header)
+    body = {"instances": [[1, 2, 3, 4]]}
+    await plane.rest.post("/v1/models/digits:predict", json=body, headers={**dict(header), "x-request-id": "by-rest"})
+    for request_id in ("by-grpc", "by-rest"):
+        assert (await plane.stub.Explain(explain(request_id=request_id), timeout=5)).request_id == request_id
+
+
+async def test_of_several_answers_to_a_request_the_last_is_explained(plane, other_plane):
+    await plane.stub.Predict(asking(request_id="twice"), timeout=5)
+    await eventually(lambda: _has_kept(plane, 1))
+    answer = await other_plane.stub.Predict(asking(request_id="twice"), timeout=5)
+    await eventually(lambda: _has_kept(other_plane, 1))
+    told = await plane.stub.Explain(explain(request_id="twice"), timeout=5)
+    assert (told.prediction_id, told.data_plane) == (answer.prediction_id, "data-1")
+
+
+@pytest.mark.parametrize(
+    ("behave", "code", "reason"),
+    [
+        pytest.param(refusing(8, "QUEUE_FULL"), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", id="overload"),
+        pytest.param(refusing(3, "NAN_NOT_ALLOWED"), grpc.StatusCode.INVALID_ARGUMENT, "NAN_NOT_ALLOWED", id="input"),
+        pytest.param(refusing(14, "NO_BACKEND"), grpc.StatusCode.UNAVAILABLE, "NO_BACKEND", id="no backend"),
+    ],
+)
+async def test_errors_are_explained_with_code_reason_and_what_was_tried(plane, batcher, behave, code, reason):
+    batcher.behave = behave
+    request_id = uuid.uuid4().hex
+    status, _ = await refused(plane.stub.Predict(asking(request_id=request_id), timeout=5))
+    assert status is code
+    told = await plane.stub.Explain(explain(request_id=request_id), timeout=5)
+    assert (told.code, told.reason) == (code.value[0], reason)
+    assert (told.served_from, told.version) == (0, "")
+    assert [one.reason for one in told.attempts] == [reason]
+
+
+async def test_a_broken_contract_is_explained_before_anything_was_tried(plane):
+    request = predict_request("digits", ("x", "FP64", [1, 4], ROW), explain=True, request_id="broken")
+    await refused(plane.stub.Predict(request, timeout=5))
+    told = await plane.stub.Explain(explain(request_id="broken"), timeout=5)
+    assert (told.code, told.reason) == (3, "CONTRACT_VIOLATED")
+    assert told.variant in ("v1", "v2")
+    assert not told.attempts
+
+
+async def test_the_error_of_a_caller_without_a_request_id_is_found_by_the_one_in_the_trailers(plane, batcher):
+    batcher.behave = refusing(8, "QUEUE_FULL")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await plane.stub.Predict(asking(request_id="mine"), timeout=5)
+    theirs = dict(caught.value.trailing_metadata() or ())["x-request-id"]
+    assert theirs != "mine"
+    assert (await plane.stub.Explain(explain(request_id=str(theirs)), timeout=5)).request_id == "mine"
+
+
+async def test_a_request_that_went_to_a_second_batcher_shows_both(control, valkey_url, tmp_path):
+    async with FakeBatcher.serving([V1, V2], process="one") as one, FakeBatcher.serving([V1, V2], process="two") as two:
+        pools = {"default": [one.target, two.target]}
+        async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url) as plane:
+            await eventually(lambda: len(one.streams) + len(two.streams) == 2)
+            one.behave = two.behave = refusing(14, "NOT_LOADED")
+            await refused(plane.stub.Predict(asking(request_id="both"), timeout=5))
+            told = await plane.stub.Explain(explain(request_id="both"), timeout=5)
+    assert {attempt.batcher for attempt in told.attempts} == {one.target, two.target}
+    assert [attempt.reason for attempt in told.attempts] == ["NOT_LOADED", "NOT_LOADED"]
+    assert told.attempts[0].begin_us + told.attempts[0].took_us <= told.attempts[1].begin_us
+
+
+async def test_a_caller_who_ran_out_of_time_finds_out_where_its_request_was(plane, batcher):
+    batcher.behave = held(asyncio.Event())
+    with pytest.raises(grpc.aio.AioRpcError):
+        await plane.stub.Predict(asking(request_id="late"), timeout=0.2)
+    told = await plane.stub.Explain(explain(request_id="late"), timeout=5)
+    assert told.code in (1, 4)
+    (attempt,) = told.attempts
+    assert attempt.batcher == batcher.target
+    assert attempt.reason == told.reason
+    assert told.total_us >= 150_000
+
+
+async def test_a_climb_down_the_fallbacks_is_told_step_by_step(control, valkey_url, tmp_path):
+    route = table("digits", [V1, V2], shares={"v1": 1.0})
+    route.fallback.extend([backup("small", V2, "cpu"), constant("neutral", 0.5)])
+    control.put_table(route)
+    async with FakeBatcher.serving([V1]) as gpu, FakeBatcher.serving([V2], process="cpu") as cpu:
+        pools = {"default": [gpu.target], "cpu": [cpu.target]}
+        async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url) as plane:
+            gpu.behave = refusing(14, "STOPPING")
+            await plane.stub.Predict(asking(request_id="from-the-cpu"), timeout=5)
+            cpu.behave = refusing(14, "STOPPING")
+            await plane.stub.Predict(asking(request_id="given"), timeout=5)
+            small = await plane.stub.Explain(explain(request_id="from-the-cpu"), timeout=5)
+            given = await plane.stub.Explain(explain(request_id="given"), timeout=5)
+    assert (small.rung, small.degraded_reason, small.version, small.variant_version) == (
+        "small",
+        "STOPPING",
+        "v2",
+        "v1",
+    )
+    assert [(one.rung, one.version, one.pool, one.batcher, one.reason) for one in small.attempts] == [
+        ("primary", "v1", "default", gpu.target, "STOPPING"),
+        ("small", "v2", "cpu", cpu.target, ""),
+    ]
+    assert [(one.rung, one.version, one.reason) for one in given.attempts] == [
+        ("primary", "v1", "STOPPING"),
+        ("small", "v2", "STOPPING"),
+        ("neutral", "", ""),
+    ]
+    assert (given.served_from, given.version) == (predict_pb2.PredictResponse.SERVED_FROM_FALLBACK, "")
+
+
+@pytest.fixture
+async def keeping_plane(control, batcher, valkey_url, tmp_path):
+    """A data plane that keeps answers for a minute."""
+    pools = {"default": [batcher.target]}
+    async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url, cache_ttl_s=60) as plane:
+        yield plane
+
+
+async def test_an_answer_from_the_cache_says_that_no_batcher_was_asked(keeping_plane, batcher):
+    plane = keeping_plane
+    await plane.stub.Predict(asking(version="v1"), timeout=5)
+    answer = await plane.stub.Predict(asking(version="v1"), timeout=5)
+    assert answer.served_from == predict_pb2.PredictResponse.SERVED_FROM_CACHE
+    told = await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)
+    assert (told.served_from, told.version, told.lookup_outcome) == (answer.served_from, "v1", "")
+    assert [(one.rung, one.batcher, one.reason) for one in told.attempts] == [("primary", "", "")]
+    assert len(batcher.requests) == 1
+
+
+async def test_a_request_that_waited_for_the_answer_of_another_says_so(keeping_plane, batcher):
+    plane = keeping_plane
+    gate = asyncio.Event()
+    batcher.behave = held(gate)
+    first = asyncio.ensure_future(_answer(plane, request_id="first", explain=False))
+    await eventually(lambda: batcher.requests)
+    second = asyncio.ensure_future(_answer(plane, request_id="second"))
+    third = asyncio.ensure_future(_answer(plane, request_id="third", version="v2"))
+    await eventually(lambda: len(batcher.requests) == 2)  # the third one's: the second has joined the first by then
+    gate.set()
+    await asyncio.gather(first, second, third)
+    told = await plane.stub.Explain(explain(request_id="second"), timeout=5)
+    assert (told.shared_flight, told.served_from) == (True, predict_pb2.PredictResponse.SERVED_FROM_ONLINE)
+    assert [(one.rung, one.batcher) for one in told.attempts] == [("primary", "")]
+    alone = await plane.stub.Explain(explain(request_id="third"), timeout=5)
+    assert (alone.shared_flight, alone.attempts[0].batcher) == (False, batcher.target)
+
+
+async def _answer(plane, **fields):
+    return await plane.stub.Predict(asking(**{"version": "v1", **fields}), timeout=10)
+
+
+async def test_a_hedged_request_shows_both_batchers_and_which_one_was_too_late(control, valkey_url, tmp_path):
+    route = table("digits", [V1])
+    route.hedging.delay.FromMilliseconds(20)
+    control.put_table(route)
+    async with FakeBatcher.serving([V1], process="one") as one, FakeBatcher.serving([V1], process="two") as two:
+        pools = {"default": [one.target, two.target]}
+        async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url) as plane:
+            await eventually(lambda: len(one.streams) + len(two.streams) == 2)
+            await asyncio.gather(*(plane.stub.Predict(asking(explain=False), timeout=5) for _ in range(25)))
+            first_one_hangs, before = asyncio.Event(), len(one.requests) + len(two.requests)
+
+            async def behave(batcher, request):
+                if len(one.requests) + len(two.requests) == before + 1:
+                    await first_one_hangs.wait()
+                return await echoing(batcher, request)
+
+            one.behave = two.behave = behave
+            await plane.stub.Predict(asking(request_id="late"), timeout=5)
+            told = await plane.stub.Explain(explain(request_id="late"), timeout=5)
+            first_one_hangs.set()
+    assert [(attempt.hedge, attempt.reason) for attempt in told.attempts] == [(False, "WITHDRAWN"), (True, "")]
+    assert {attempt.batcher for attempt in told.attempts} == {one.target, two.target}
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "reason"),
+    [
+        pytest.param(explain(), "INVALID_ARGUMENT", "ID_MISSING", id="no id"),
+        pytest.param(explain(prediction_id="a", request_id="b"), "INVALID_ARGUMENT", "ID_MISSING", id="two ids"),
+        pytest.param(explain(prediction_id="a"), "NOT_FOUND", "EXPLANATION_NOT_FOUND", id="unknown prediction"),
+        pytest.param(explain(request_id="a" * 5000), "NOT_FOUND", "EXPLANATION_NOT_FOUND", id="endless request"),
+    ],
+)
+async def test_what_cannot_be_explained_is_refused_with_a_reason(plane, request_, code, reason):
+    status, details = await refused(plane.stub.Explain(request_, timeout=5))
+    assert (status.name, details["ErrorInfo"].reason) == (code, reason)
+
+
+async def test_answers_of_models_that_a_caller_may_not_see_look_like_those_that_were_not_kept(plane):
+    answer = await plane.stub.Predict(asking(), timeout=5)
+    for models, found in (("digits", True), ("dig*,other", True), ("other", False), (",", False)):
+        metadata = (("x-headrace-client", "ada"), ("x-headrace-models", models))
+        call = plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5, metadata=metadata)
+        if found:
+            assert (await call).model == "digits"
+        else:
+            status, details = await refused(call)
+            assert (status.name, details["ErrorInfo"].reason) == ("NOT_FOUND", "EXPLANATION_NOT_FOUND")
+
+
+async def test_answers_that_nobody_asked_about_are_not_kept_but_for_a_sample(control, batcher, valkey_url, tmp_path):
+    pools = {"default": [batcher.target]}
+    async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url, explain_one_in=5) as plane:
+        answers = [await plane.stub.Predict(asking(explain=False), timeout=5) for _ in range(10)]
+        await eventually(lambda: _has_kept(plane, 2))
+        async with Redis.from_url(valkey_url) as store:
+            keys = [kept.explanation_key(INCARNATION, answer.prediction_id) for answer in answers]
+            there = [await store.exists(key) for key in keys]
+            assert there == [0, 0, 0, 0, 1] * 2
+            assert 3500 < await store.ttl(keys[4]) <= 3600
+
+
+async def _has_kept(plane, count):
+    return await plane.metric("headrace_router_explanations_kept_total") == count
+
+
+async def test_without_valkey_predictions_go_on_and_explanations_are_unavailable(
+    control, batcher, valkey_server, valkey_url, tmp_path
+):
+    pools = {"default": [batcher.target]}
+    async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url) as plane:
+        kill_component(valkey_server, "valkey")
+        answer = await plane.stub.Predict(asking(), timeout=5)
+        await eventually(lambda: _has_dropped(plane, "store") or _has_kept(plane, 1))
+        assert answer.version in ("v1", "v2")
+
+        async def told():
+            try:
+                fresh = await plane.stub.Predict(asking(), timeout=5)
+                return await plane.stub.Explain(explain(prediction_id=fresh.prediction_id), timeout=5)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                return None
+
+        assert await eventually(told, within=30)
+
+
+async def _has_dropped(plane, reason):
+    return await plane.metric("headrace_router_explanations_dropped_total", reason=reason) > 0
+
+
+async def test_a_data_plane_without_a_store_says_that_it_cannot_tell(control, batcher, tmp_path):
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path) as plane:
+        answer = await plane.stub.Predict(asking(), timeout=5)
+        status, details = await refused(plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5))
+    assert (status.name, details["ErrorInfo"].reason) == ("UNAVAILABLE", "STORE_UNAVAILABLE")

@@ -1,0 +1,161 @@
+"""`make up`, `make down` and what may go wrong around them, on real components."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from headrace_servicekit.testing import eventually
+from headrace_stack import snapshot
+from headrace_stack.ports import BLOCK, Ports, free_base_port
+from headrace_stack.process import is_alive
+from headrace_stack.snapshot import Snapshot, State
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of its own: PostgreSQL and Valkey, in a directory and on ports that nobody else uses."""
+
+    home: Path
+    ports: Ports
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "HEADRACE_STATE_DIR": str(self.home),
+            "HEADRACE_BASE_PORT": str(self.ports.base),
+        }
+        command = [sys.executable, "-P", "-m", "headrace_stack", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        return self.run("up", "--only", "postgres,valkey")
+
+    def seen(self) -> Snapshot:
+        found = snapshot.read(self.home / "run" / "status.json")
+        assert found is not None
+        return found
+
+    def processes(self) -> list[psutil.Process]:
+        """The supervisor and everything that descends from it."""
+        supervisor = psutil.Process(self.seen().supervisor.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    candidates = (random.randrange(20_000, 32_000, BLOCK) for _ in range(200))
+    created = Stack(tmp_path / "home", Ports(free_base_port(candidates)))
+    yield created
+    created.run("down")
+
+
+async def test_up_starts_everything_and_down_leaves_no_process(stack: Stack):
+    up = stack.up()
+    assert up.returncode == 0, up.stderr
+    processes = stack.processes()
+    assert {"postgres", "valkey-server"} <= {process.name() for process in processes}
+
+    down = stack.run("down")
+
+    assert down.returncode == 0, down.stderr
+    await eventually(lambda: [process for process in processes if lives(process)] == [], within=2)
+
+
+def test_a_second_up_adopts_the_running_stack(stack: Stack):
+    stack.up()
+    before = stack.seen()
+    again = stack.up()
+    assert again.returncode == 0
+    assert "since an earlier `make up`" in again.stdout
+    assert stack.seen() == before
+
+
+def test_data_survive_down_and_up(stack: Stack):
+    stack.up()
+    talk(stack, b"SET key value\r\n")
+    stack.run("down")
+    stack.up()
+    assert talk(stack, b"GET key\r\n") == b"$5\r\nvalue\r\n"
+
+
+def test_a_taken_port_is_a_message_that_names_the_port_and_its_setting(stack: Stack):
+    with socket.create_server(("127.0.0.1", stack.ports.valkey.number)):
+        up = stack.up()
+    assert up.returncode == 1
+    assert f"port {stack.ports.valkey.number} (Valkey) is taken" in up.stderr
+    assert "HEADRACE_BASE_PORT" in up.stderr
+    assert "Traceback" not in up.stderr
+
+
+def test_a_stack_on_another_base_port_is_refused(stack: Stack):
+    stack.up()
+    elsewhere = Stack(stack.home, Ports(stack.ports.base + 1)).up()
+    assert elsewhere.returncode == 1
+    assert f"HEADRACE_BASE_PORT={stack.ports.base}" in elsewhere.stderr
+
+
+@pytest.mark.faults
+async def test_nothing_survives_a_killed_supervisor_and_the_next_up_works(stack: Stack):
+    stack.up()
+    processes = stack.processes()
+    processes[0].send_signal(signal.SIGKILL)
+    await eventually(lambda: not any(lives(process) for process in processes), within=20)
+    again = stack.up()
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.faults
+async def test_a_component_that_dies_is_started_again_and_status_tells(stack: Stack):
+    stack.up()
+    (before,) = [status for status in stack.seen().components if status.name == "postgres"]
+    assert before.process is not None
+    os.kill(before.process.pid, signal.SIGKILL)
+
+    def restarted() -> bool:
+        (status,) = [status for status in stack.seen().components if status.name == "postgres"]
+        return status.restarts == 1 and status.state is State.READY
+
+    await eventually(restarted, within=30)
+    status = json.loads(stack.run("status", "--json").stdout)
+    assert {item["name"]: item["restarts"] for item in status["components"]} == {"postgres": 1, "valkey": 0}
+    assert not any(status["missing"].values())
+
+
+def test_a_component_that_cannot_start_fails_the_start_with_its_last_words(stack: Stack):
+    broken = stack.home / "state" / "postgres"
+    broken.mkdir(parents=True)
+    (broken / "PG_VERSION").write_text("9\n")
+    up = stack.up()
+    assert up.returncode == 1
+    assert "postgres" in up.stderr
+    assert "last lines of" in up.stderr
+    assert not is_alive(stack.seen().supervisor)
+
+
+def test_status_of_a_stack_that_is_not_up_says_how_to_start_it(stack: Stack):
+    status = stack.run("status")
+    assert status.returncode == 3
+    assert "make up" in status.stdout
+
+
+def talk(stack: Stack, command: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", stack.ports.valkey.number), timeout=5) as connection:
+        connection.sendall(command)
+        return connection.recv(100)
+
+
+def lives(process: psutil.Process) -> bool:
+    """A zombie does not live: it only waits for its parent to look."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

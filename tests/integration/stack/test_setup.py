@@ -1,0 +1,67 @@
+"""The first minutes of a newcomer: the Makefile and the search for an interpreter."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from headrace_stack.settings import checkout_of_this_file
+from headrace_stack.triton_environment import build
+
+CHECKOUT = checkout_of_this_file()
+
+
+def bootstrap(directory: Path, python: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", str(CHECKOUT / "libs" / "stack" / "bootstrap.sh")]
+    environment = {**os.environ, "HEADRACE_PYTHON": python}
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        pytest.param("exit 1", "does not run", id="a broken one"),
+        pytest.param("echo 'is not CPython 3.11 or 3.12 but CPython 3.9.1'", "is not CPython 3.11", id="an old one"),
+        pytest.param("echo 'has no venv module'", "has no venv module", id="one without venv"),
+    ],
+)
+def test_an_interpreter_that_does_not_fit_is_refused_with_the_reason(tmp_path: Path, script: str, complaint: str):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    refused = bootstrap(tmp_path, str(python))
+    assert refused.returncode == 1
+    assert f"{python} {complaint}" in refused.stderr
+    assert "HEADRACE_PYTHON" in refused.stderr
+    assert not (tmp_path / ".headrace").exists()
+
+
+def test_no_interpreter_at_all_is_said(tmp_path: Path):
+    refused = bootstrap(tmp_path, str(tmp_path / "absent"))
+    assert refused.returncode == 1
+    assert "none" in refused.stderr
+
+
+def test_the_triton_environment_is_built_once(tmp_path: Path):
+    assert build(CHECKOUT) is False
+    launcher = subprocess.run(
+        [CHECKOUT / "deploy" / "triton" / "launch"],
+        env={**os.environ, "HEADRACE_TRITON_VENV": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert launcher.returncode == 1
+    assert "make setup" in launcher.stderr
+
+
+def test_make_alone_says_what_there_is():
+    said = subprocess.run(["make", "--no-print-directory"], cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
+    assert said.returncode == 0
+    for target in ("demo", "setup", "up", "down", "status", "test"):
+        assert f"make {target} " in said.stdout
+
+
+def test_ci_runs_exactly_the_readme_test_command():
+    lines = (CHECKOUT / ".ci" / "run").read_text().splitlines()
+    assert [line for line in lines if "make" in line and not line.startswith("#")] == ["exec make test"]

@@ -1,0 +1,81 @@
+"""A whole control plane in the test's own process, and how to be its batchers, data planes and callers."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+from headrace.router.v1 import control_pb2, control_pb2_grpc, precomputed_pb2_grpc, route_pb2_grpc
+from headrace_router.control.__main__ import start
+from headrace_router.control.settings import ControlSettings
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.testing import running
+
+from tests.kit.registry_feed import digest_of
+
+Phase = control_pb2.VersionReport
+
+
+@dataclass
+class Plane:
+    """A running control plane and how to talk to it."""
+
+    runtime: Runtime[ControlSettings]
+    channel: grpc.aio.Channel
+
+    @property
+    def target(self) -> str:
+        return self.runtime.servers[0].address
+
+    @property
+    def routes(self) -> Any:
+        return route_pb2_grpc.RouteServiceStub(self.channel)
+
+    @property
+    def precomputed(self) -> Any:
+        return precomputed_pb2_grpc.PrecomputedServiceStub(self.channel)
+
+    @property
+    def control(self) -> Any:
+        return control_pb2_grpc.ControlServiceStub(self.channel)
+
+    async def report(self, process: str, *ready: str, pool: str = "default", failed: str = "") -> None:
+        """Be a batcher that holds these versions of digits ready."""
+        reports = [Phase(digest=digest_of("digits", one), state=Phase.STATE_READY) for one in ready]
+        if failed:
+            broken = Phase(digest=digest_of("digits", failed), state=Phase.STATE_FAILED, reason="it does not load")
+            reports.append(broken)
+        await self.control.ReportVersions(
+            control_pb2.ReportVersionsRequest(pool=pool, process=process, address=f"{process}:1", versions=reports),
+            timeout=10,
+        )
+
+    async def acknowledge(self, data_plane: str, message: control_pb2.WatchTablesResponse) -> None:
+        """Be a data plane that has let go of everything older than a message."""
+        await self.control.AcknowledgeGenerations(
+            control_pb2.AcknowledgeGenerationsRequest(
+                data_plane=data_plane, incarnation=message.incarnation, generation=message.newest_generation
+            ),
+            timeout=10,
+        )
+
+    def watch(self, data_plane: str = "plane-0") -> Any:
+        """Begin to watch the tables as a data plane."""
+        return self.control.WatchTables(control_pb2.WatchTablesRequest(data_plane=data_plane), timeout=60)
+
+
+@asynccontextmanager
+async def control_plane(database_url: str, registry_target: str, **settings: object) -> AsyncIterator[Plane]:
+    """Run a control plane until the block ends."""
+    chosen = ControlSettings(
+        database_url=database_url,
+        registry_target=registry_target,
+        drain_notice_s=0,
+        grace_s=1,
+        **settings,  # type: ignore[arg-type]
+    )
+    async with AsyncExitStack() as stack:
+        runtime = await stack.enter_async_context(running("router.control", chosen, start))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(runtime.servers[0].address))
+        yield Plane(runtime, channel)

@@ -1,0 +1,283 @@
+"""A front door of a test's own: the real launcher and the real Envoy on free ports, echoing upstreams behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import httpx
+from front_door.settings import FrontDoorSettings
+from google.protobuf import json_format
+from google.rpc import error_details_pb2, status_pb2
+from headrace_servicekit.testing import free_port
+
+from tests.kit.issuer import Issuer, write_denied, write_jwks
+from tests.kit.upstreams import Upstreams, upstreams
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LAUNCHER = CHECKOUT / "deploy" / "envoy" / "front_door.py"
+START_S = 90.0
+
+GET_MODEL = "/headrace.registry.v1.RegistryService/GetModel"
+CREATE_MODEL = "/headrace.registry.v1.RegistryService/CreateModel"
+PROMOTE = "/headrace.registry.v1.RegistryService/PromoteModelVersion"
+UPLOAD = "/headrace.registry.v1.RegistryService/UploadArtifact"
+WATCH_MODELS = "/headrace.registry.v1.RegistryService/WatchModels"
+GET_ROUTE = "/headrace.router.v1.RouteService/GetRoute"
+PREDICT = "/headrace.router.v1.RouterService/Predict"
+WATCH_TABLES = "/headrace.router.v1.ControlService/WatchTables"
+EXCHANGE = "/headrace.batcher.v1.BatcherService/Exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a caller was refused with, whichever face it used.
+
+    reason, metadata, domain: of ErrorInfo, empty without one. fields: of the violations, in their order.
+    """
+
+    code: grpc.StatusCode
+    message: str
+    reason: str
+    metadata: dict[str, str]
+    retry_after_s: float | None
+    domain: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Edge:
+    """A running front door and what stands behind it."""
+
+    address: str
+    admin: str
+    directory: Path
+    issuer: Issuer
+    behind: Upstreams
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    def channel(self) -> grpc.Channel:
+        """Return a connection of its own that does not retry."""
+        return grpc.insecure_channel(
+            self.address,
+            [
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.enable_retries", 0),
+                ("grpc.use_local_subchannel_pool", 1),
+            ],
+        )
+
+    def call(
+        self,
+        path: str,
+        token: str | None,
+        body: bytes = b"",
+        *,
+        timeout: float | None = 20.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Make one gRPC call on a connection of its own and return the bytes of the answer; raises grpc.RpcError."""
+        with self.channel() as channel:
+            return channel.unary_unary(path)(body, timeout=timeout, metadata=metadata(token, headers))
+
+    def refused(self, path: str, token: str | None, body: bytes = b"", **kwargs: Any) -> Refusal:
+        """Make a call that must fail and return how."""
+        try:
+            self.call(path, token, body, **kwargs)
+        except grpc.RpcError as error:
+            return grpc_refusal(error)
+        raise AssertionError(f"{path} was answered")
+
+    def http(self, method: str, path: str, token: str | None = None, **kwargs: Any) -> httpx.Response:
+        """Make one HTTP/1.1 request; the path is sent as it is."""
+        headers = dict(kwargs.pop("headers", {}))
+        if token is not None:
+            headers["authorization"] = f"Bearer {token}"
+        with httpx.Client(timeout=20) as client:
+            url = httpx.URL(self.url).copy_with(raw_path=path.encode())
+            return client.request(method, url, headers=headers, **kwargs)
+
+    def stat(self, name: str) -> int:
+        """Return one of Envoy's counters."""
+        text = get(f"http://{self.admin}/stats?filter=^{name}$")
+        return int(text.rpartition(":")[2] or 0)
+
+    def stop(self) -> int:
+        """Ask it to stop, as the stack does, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+@contextlib.contextmanager
+def edge(directory: Path, **settings: Any) -> Iterator[Edge]:
+    """Start a front door with these FRONT_DOOR_* settings (`predict_timeout_max_s=2`) and its upstreams."""
+    with upstreams() as behind:
+        issuer = Issuer()
+        write_jwks(directory, issuer)
+        write_denied(directory)
+        with launched(directory, behind, issuer, settings) as door:
+            yield door
+
+
+@contextlib.contextmanager
+def launched(
+    directory: Path,
+    behind: Upstreams,
+    issuer: Issuer,
+    settings: Mapping[str, Any],
+    *,
+    healthy: bool = True,
+    also: Mapping[str, str] | None = None,
+) -> Iterator[Edge]:
+    """Start the launcher; when the block ends it is stopped, if it still runs.
+
+    healthy: wait until it has found its upstreams well; else only until it listens. also: further variables.
+    """
+    port, admin_port = free_ports(2)
+    told = {
+        "port": port,
+        "admin_port": admin_port,
+        "state_dir": directory / "envoy",
+        "jwks_file": directory / "jwks.json",
+        "deny_file": directory / "deny.json",
+        "access_log": directory / "access.jsonl",
+        "registry": behind.registry.target,
+        "router_control": behind.router_control.target,
+        "router_data": behind.router_data.target,
+        "router_rest": behind.router_rest.target,
+        "concurrency": 1,
+        "poll_s": 0.2,
+        "drain_notice_s": 0.2,
+        "grace_s": 10,
+        **settings,
+    }
+    environment = {**os.environ, **{f"FRONT_DOOR_{name}".upper(): str(value) for name, value in told.items()}}
+    environment |= also or {}
+    log = directory / "front-door.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, str(LAUNCHER)], env=environment, stdout=output, stderr=output)
+    door = Edge(f"127.0.0.1:{told['port']}", f"127.0.0.1:{admin_port}", directory, issuer, behind, process)
+    try:
+        _await_ready(door, log, healthy)
+        yield door
+    finally:
+        ended(process)
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a launcher, if it still runs: asked first, then at once."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def settings_with(**told: Any) -> FrontDoorSettings:
+    """Return settings for tests that render and start nothing."""
+    return FrontDoorSettings(state_dir=Path("/state"), jwks_file=Path("/identity/jwks.json"), **told)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return free ports, all different."""
+    return [free_port() for _ in range(count)]
+
+
+def metadata(token: str | None, headers: Mapping[str, str] | None = None) -> tuple[tuple[str, str], ...]:
+    """Return the metadata of a call by the bearer of a token."""
+    pairs = tuple((headers or {}).items())
+    return (("authorization", f"Bearer {token}"), *pairs) if token is not None else pairs
+
+
+def grpc_refusal(error: grpc.RpcError) -> Refusal:
+    """Return how a gRPC call failed, with what `grpc-status-details-bin` says."""
+    assert isinstance(error, (grpc.Call, grpc.aio.AioRpcError))
+    details: list[Any] = []
+    trailers: Any = error.trailing_metadata() or ()
+    for key, value in trailers:
+        if key == "grpc-status-details-bin":
+            assert isinstance(value, bytes)
+            status = status_pb2.Status.FromString(value)
+            assert status.code == error.code().value[0], "the details must not contradict the status"
+            assert status.message == error.details()
+            details = list(status.details)
+    return _refusal(error.code(), error.details() or "", details)
+
+
+def rest_refusal(response: httpx.Response) -> Refusal:
+    """Return how a REST call failed, from its `google.rpc` JSON body, whose message is `error` below `/v2`."""
+    body = response.json()
+    if "error" in body:
+        body["message"] = body.pop("error")
+    status = json_format.ParseDict(body, status_pb2.Status())
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    return _refusal(code, status.message, list(status.details))
+
+
+def access_log(door: Edge) -> list[dict[str, Any]]:
+    """Return the lines of the access log that were flushed."""
+    path = door.directory / "access.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def get(url: str) -> str:
+    """Return the text of a page."""
+    with urllib.request.urlopen(url, timeout=2) as answer:
+        return answer.read().decode()
+
+
+def _refusal(code: grpc.StatusCode, message: str, details: Iterable[Any]) -> Refusal:
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    bad, precondition = error_details_pb2.BadRequest(), error_details_pb2.PreconditionFailure()
+    has_retry = False
+    for detail in details:
+        for kind in (info, bad, precondition):
+            detail.Unpack(kind)
+        has_retry = detail.Unpack(retry) or has_retry
+    after = retry.retry_delay.ToNanoseconds() / 1e9 if has_retry else None
+    fields = (*(one.field for one in bad.field_violations), *(one.subject for one in precondition.violations))
+    return Refusal(code, message, info.reason, dict(info.metadata), after, info.domain, fields)
+
+
+def _await_ready(door: Edge, log: Path, healthy: bool) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if door.process.poll() is not None:
+            raise AssertionError(f"the front door ended:\n{log.read_text()[-2000:]}")
+        with contextlib.suppress(OSError):
+            if _listens(door) and (_healthy(door) or not healthy):
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"the front door was not ready within {START_S} s:\n{log.read_text()[-2000:]}")
+
+
+def _listens(door: Edge) -> bool:
+    if "LIVE" not in get(f"http://{door.admin}/ready"):
+        return False
+    with socket.create_connection(("127.0.0.1", int(door.address.rpartition(":")[2])), timeout=1):
+        return True
+
+
+def _healthy(door: Edge) -> bool:
+    """Whether it has found its upstreams healthy."""
+    hosts = [line for line in get(f"http://{door.admin}/clusters").splitlines() if "::health_flags::" in line]
+    return bool(hosts) and all(line.endswith("::healthy") for line in hosts)

@@ -1,0 +1,44 @@
+"""The command line as somebody beside the stack uses it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from headrace_client.cli import main
+
+from tests.kit import onnx_models
+from tests.kit.stack import RunningStack
+
+
+class Headrace:
+    """The command line as somebody beside the stack uses it; `model` is a name of this test's own."""
+
+    def __init__(self, stack: RunningStack, folder: Path, model: str) -> None:
+        self.stack, self.folder, self.model = stack, folder, model
+
+    def __call__(self, *words: str, code: int = 0) -> Any:
+        """Run with --json, expect the exit code, and return the document."""
+        done = self.run(*words, "--json")
+        assert done.exit_code == code, done.output
+        return json.loads(done.stdout)
+
+    def run(self, *words: str) -> Any:
+        """Run as a person would."""
+        environment = {"HEADRACE_STATE_DIR": str(self.stack.settings.home)}
+        return CliRunner().invoke(main, words, env={**environment, "HEADRACE_ADDRESS": None, "HEADRACE_TOKEN": None})
+
+    def file(self, name: str, model: onnx_models.TinyModel) -> str:
+        """Write a model file and return its path."""
+        path = self.folder / name
+        path.write_bytes(model.content)
+        return str(path)
+
+
+@pytest.fixture
+def headrace(stack: RunningStack, tmp_path: Path, request: pytest.FixtureRequest) -> Headrace:
+    name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name).strip("-")
+    return Headrace(stack, tmp_path, f"client-{name.removeprefix('test-')}"[:60].strip("-"))

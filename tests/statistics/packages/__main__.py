@@ -1,0 +1,115 @@
+"""Give Evidently, NannyML and river the same data, in their own environment (2 GB), and print what they say beside
+ours.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from headrace_monitor.statistics.change import estimated
+from headrace_monitor.statistics.performance.classification import classification
+from headrace_monitor.statistics.summaries import scores
+from headrace_stack import environments
+
+from tests.statistics import document, drift_rates, run_lengths
+from tests.statistics.figures import NOTHING, Figure, Table, markdown, share
+
+_HERE = Path(__file__).parent
+_CHUNK = 5_000
+_STREAMS = 24
+_CLEAN_LABELS = 30_000
+_BEFORE = 2_000
+
+
+def main() -> int:
+    checkout = Path.cwd()
+    environments.build(checkout, "statistics-venv", _HERE / "requirements.txt", finish=lambda _environment: None)
+    python = checkout / ".headrace" / "statistics-venv" / "bin" / "python"
+    rng = np.random.default_rng(7)
+    plain, pairs = drift_rates.beside_naive(rng, runs=60)
+    streams = _streams(rng)
+    with tempfile.TemporaryDirectory() as folder:
+        given, told = Path(folder, "given.npz"), Path(folder, "told.npz")
+        arrays = {f"stream/{name}/{i}/stream": s for name, each in streams.items() for i, s in enumerate(each)}
+        for case, (what, listed) in enumerate(pairs.items()):
+            if "200,000" not in what:
+                for i, (reference, window) in enumerate(listed):
+                    arrays |= {f"drift/{case}/{i}/reference": reference, f"drift/{case}/{i}/window": window}
+        np.savez(given, **arrays)
+        subprocess.run([str(python), str(_HERE / "worker.py"), str(given), str(told)], check=True, timeout=600)
+        answers = dict(np.load(told))
+    tables = [_drift(plain, answers), _errors(rng, streams, answers), *_estimates(answers)]
+    for table in tables:
+        sys.stdout.write(markdown(table) + "\n")
+    if "--write" in sys.argv:
+        document.write("make test-statistics-packages", tables)
+    return 0 if all(table.held for table in tables) else 1
+
+
+def _drift(plain: Table, answers: dict[str, np.ndarray]) -> Table:
+    figures = []
+    for case, figure in enumerate(plain.figures):
+        found = [values for name, values in answers.items() if name.startswith(f"drift/{case}/")]
+        package = f"PSI {share(row[1] for row in found)}, KS {share(row[3] for row in found)}" if found else NOTHING
+        figures.append(Figure(figure.what, figure.ours, figure.bar, figure.held, figure.naive, package))
+    return Table("Alarms on the same values; package: Evidently's PSI and KS", tuple(figures))
+
+
+def _streams(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    rates = {"clean": None, "8 %": 0.08, "10 %": 0.10, "20 %": 0.20}
+    made = {}
+    for name, rate in rates.items():
+        labels = _CLEAN_LABELS if rate is None else _BEFORE + 4_000
+        chance = np.where((np.arange(labels) < _BEFORE) | (rate is None), run_lengths.CLEAN, rate or 0.0)
+        made[name] = rng.random((_STREAMS, labels)) < chance
+    return made
+
+
+def _errors(rng: np.random.Generator, streams: dict[str, np.ndarray], answers: dict[str, np.ndarray]) -> Table:
+    detector = run_lengths.Detector(run_lengths.ALLOWED, run_lengths.RUN_LENGTH)
+    figures = []
+    for name, each in streams.items():
+        ours = run_lengths.first_alarms_of(each, detector)
+        theirs = np.stack([answers[f"stream/{name}/{i}/first"] for i in range(len(each))])
+        after = 0 if name == "clean" else _BEFORE
+        shown = [_told(first, after, len(each)) for first in (ours, theirs[:, 0], theirs[:, 1])]
+        what = f"{_CLEAN_LABELS:,} clean labels" if name == "clean" else f"5 % rises to {name} after {_BEFORE:,} labels"
+        figures.append(Figure(what, shown[0], package=f"ADWIN {shown[1]}; DDM {shown[2]}"))
+    return Table(f"Error rate, {_STREAMS} streams; package: river", tuple(figures))
+
+
+def _told(first: np.ndarray, after: int, streams: int) -> str:
+    if after == 0:
+        return f"{int((first > 0).sum())} of {streams} alarm"
+    early, late = first[(first > 0) & (first <= after)], first[first > after] - after
+    median = f"{np.median(late):,.0f}" if late.size else "never"
+    return f"median {median}, {early.size} early, {streams - early.size - late.size} missed"
+
+
+def _estimates(answers: dict[str, np.ndarray]) -> list[Table]:
+    tables = []
+    for name, threshold in (("car loan", 0.65), ("census", 0.5)):  # where their predictions turn
+        of = {key.rpartition("/")[2]: values for key, values in answers.items() if key.startswith(f"cbpe/{name}/")}
+        calibration = estimated.calibrate(of["reference_score"], of["reference_label"])
+        assert isinstance(calibration, estimated.Calibration)
+        bins = scores.freeze(of["reference_score"], threshold=threshold)
+        before = classification(scores.count(of["reference_score"], of["reference_label"], bins), bins)
+        chunks = np.split(of["window_score"][: len(of["auc"]) * _CHUNK], len(of["auc"]))
+        told = [classification(estimated.estimate(chunk, calibration, bins).counts, bins) for chunk in chunks]
+        figures = []
+        for metric in ("accuracy", "auc"):
+            off = [
+                float(np.mean(np.abs(np.asarray(values, dtype=np.float64) - of[metric])))
+                for values in ([getattr(one, metric) for one in told], getattr(before, metric), of[f"told_{metric}"])
+            ]
+            held = off[0] <= off[2] + 0.0002
+            figures.append(Figure(metric, f"{off[0]:.4f}", "≤ package", held, f"{off[1]:.4f}", f"{off[2]:.4f}"))
+        title = f"Estimated without labels, NannyML's {name} data: mean absolute error; package: NannyML's CBPE"
+        tables.append(Table(title, tuple(figures)))
+    return tables
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Every simulation with its size: whole for the document, small for `make test`."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from tests.statistics import drift_rates, estimates, run_lengths, sketches, spoilt_values
+from tests.statistics.figures import Table
+
+Simulation = Callable[[np.random.Generator], Table]
+
+WHOLE: dict[str, Simulation] = {
+    "psi sizes": partial(drift_rates.psi_sizes, runs=20_000),
+    "ks sizes": partial(drift_rates.ks_sizes, runs=4_000),
+    "power": partial(drift_rates.psi_power, runs=10_000),
+    "beside naive": lambda rng: drift_rates.beside_naive(rng, runs=400)[0],
+    "correlated columns": partial(drift_rates.correlated_columns, runs=200),
+    "weeks": partial(drift_rates.weeks, runs=300),
+    "other kinds": partial(drift_rates.other_kinds, runs=10_000),
+    "spoilt values": spoilt_values.spoilt_values,
+    "run lengths": partial(run_lengths.run_lengths, runs=1_000),
+    "estimates": partial(estimates.estimates, chunks=40),
+    "sketches": partial(sketches.sketches, rows=1_000_000),
+}
+
+SMALL: dict[str, Simulation] = {
+    "psi sizes": partial(drift_rates.psi_sizes, runs=1_000),
+    "ks sizes": partial(drift_rates.ks_sizes, runs=200),
+    "power": partial(drift_rates.psi_power, runs=500),
+    "correlated columns": partial(drift_rates.correlated_columns, runs=5),
+    "weeks": partial(drift_rates.weeks, runs=20),
+    "spoilt values": spoilt_values.spoilt_values,
+    "run lengths": partial(run_lengths.run_lengths, runs=60, cap=30_000),
+    "estimates": partial(estimates.estimates, chunks=5),
+    "sketches": partial(sketches.sketches, rows=50_000, orders=2),
+}
+
+
+def run(name: str, simulation: Simulation) -> Table:
+    """Run it with the seed of its name, so that each gives the same whatever runs before it."""
+    return simulation(np.random.default_rng(list(name.encode())))

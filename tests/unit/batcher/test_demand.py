@@ -1,0 +1,79 @@
+"""A demand becomes data, with defaults filled in and what cannot be loaded named; the last one is kept on disk."""
+
+from collections.abc import Sequence
+
+import pytest
+from google.protobuf import duration_pb2
+from headrace.registry.v1 import registry_pb2
+from headrace.router.v1 import control_pb2
+from headrace.tensor.v1 import tensor_pb2
+from headrace_batcher.batching.policy import Limits
+from headrace_batcher.loading.demand import DemandWatch, from_proto, limits
+from headrace_batcher.loading.lifecycle import Wanted
+
+from tests.kit.control import resolved_version
+
+BOUNDS = Limits(max_queue_rows=77)
+ONNX = registry_pb2.Artifact(name="model.onnx", type=registry_pb2.Artifact.TYPE_ONNX, sha256="ab" * 32)
+JSON = registry_pb2.Artifact(name="labels.json", type=registry_pb2.Artifact.TYPE_JSON, sha256="cd" * 32)
+
+
+def wanted(**changes) -> control_pb2.WantedVersion:
+    version = resolved_version("digits", "v1", artifacts=[JSON, ONNX])
+    for field, value in changes.items():
+        version.ClearField(field)
+        getattr(version, field).MergeFrom(value)
+    return control_pb2.WantedVersion(version=version, need=control_pb2.WantedVersion.NEED_ACTIVE)
+
+
+def test_a_wanted_version_becomes_data():
+    found = from_proto(wanted(), BOUNDS)
+    assert (found.name, found.sha256, found.problem, found.device) == ("digits--v1", ONNX.sha256, "", "")
+    assert found.contract.inputs[0].row_shape == (4,)
+    assert not found.contract.inputs[0].nan_allowed
+
+
+@pytest.mark.parametrize(
+    ("serving", "expected"),
+    [
+        pytest.param({}, Limits(max_queue_rows=77), id="nothing said"),
+        pytest.param(
+            {"max_batch_rows": 12, "instances": 3},
+            Limits(max_rows=12, preferred_rows=(8,), instances=3, max_queue_rows=77),
+            id="a smaller batch drops the larger preferred sizes",
+        ),
+        pytest.param(
+            {"preferred_batch_rows": [4, 64], "max_wait": duration_pb2.Duration()},
+            Limits(preferred_rows=(4,), max_wait_s=0.0, max_queue_rows=77),
+            id="a wait of zero is not the default",
+        ),
+    ],
+)
+def test_limits_are_what_a_version_says_and_the_rest_by_default(serving, expected):
+    assert limits(registry_pb2.ServingSettings(**serving), BOUNDS) == expected
+
+
+def test_what_can_never_be_loaded_is_named():
+    text = tensor_pb2.TensorSpec(name="x", datatype="STRING")
+    assert "0 ONNX artifacts" in from_proto(wanted(artifacts=[JSON]), BOUNDS).problem
+    assert "'STRING'" in from_proto(wanted(contract=tensor_pb2.ServingContract(inputs=[text])), BOUNDS).problem
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xff\xff rubbish"])
+def test_without_a_readable_demand_on_disk_there_is_none(tmp_path, content):
+    path = tmp_path / "demand.pb"
+    if content is not None:
+        path.write_bytes(content)
+    applied: list[Sequence[Wanted]] = []
+    watch = DemandWatch(None, "default", path, BOUNDS, applied.append, lambda connected, reason: None)
+    assert not watch.restore()
+    assert applied == []
+
+
+def test_the_demand_on_disk_is_applied_at_the_start(tmp_path):
+    path = tmp_path / "demand.pb"
+    path.write_bytes(control_pb2.WatchDemandResponse(versions=[wanted()]).SerializeToString())
+    applied: list[Sequence[Wanted]] = []
+    watch = DemandWatch(None, "default", path, BOUNDS, applied.append, lambda connected, reason: None)
+    assert watch.restore()
+    assert [[one.name for one in versions] for versions in applied] == [["digits--v1"]]

@@ -1,0 +1,66 @@
+"""What clients feel of each other, and callers of bulk, in simulated time: the real queue and rules, seeded senders."""
+
+from collections.abc import Callable
+
+import pytest
+from headrace_batcher.batching.work import BATCH
+from headrace_batcher.queueing.classes import UNFELT_S
+
+from tests.kit.queue_simulation import Sender, simulate
+
+MODELS: dict[str, Callable[[int], float]] = {
+    "every row costs": lambda rows: 0.002 + 0.0005 * rows,
+    "a batch costs as much as a row": lambda rows: 0.010,
+}
+# Fast ones too, where an execution of bulk would be most of what a caller waits.
+MODELS_WITH_BULK: dict[str, Callable[[int], float]] = {
+    **MODELS,
+    "fast, and every row costs": lambda rows: 0.0001 + 0.00002 * rows,
+    "fast, and a batch costs as much as a row": lambda rows: 0.0003,
+    "every row costs a little": lambda rows: 0.010 + 0.00003 * rows,
+    "in steps": lambda rows: 0.004 if rows <= 16 else 0.008,
+}
+
+
+def capacity(service_s: Callable[[int], float]) -> float:
+    """Return rows per second in full batches."""
+    return 32 / service_s(32)
+
+
+@pytest.mark.parametrize("service_s", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("noisy_rows", [1, 8])
+def test_a_client_at_ten_times_its_share_costs_another_at_most_a_twentieth_of_its_goodput(service_s, noisy_rows):
+    share, deadline_s = capacity(service_s) / 2, 10 * service_s(32)
+    seconds = 2000 / share
+    quiet = Sender("quiet", per_s=0.9 * share, deadline_s=deadline_s)
+    noisy = Sender("noisy", per_s=10 * share / noisy_rows, rows=noisy_rows, deadline_s=deadline_s)
+    alone = simulate([quiet], service_s=service_s, seconds=seconds)["quiet"]
+    seen = simulate([quiet, noisy], service_s=service_s, seconds=seconds)
+    assert alone.in_time > 1700
+    assert seen["quiet"].in_time >= 0.95 * alone.in_time
+    # Nor is what the quiet one leaves wasted on answers that come too late.
+    assert seen["quiet"].in_time + noisy_rows * seen["noisy"].in_time >= 0.9 * seconds * capacity(service_s)
+
+
+@pytest.mark.parametrize("service_s", MODELS.values(), ids=MODELS)
+def test_at_twice_what_it_can_do_a_batcher_answers_as_much_in_time_as_it_can_do(service_s):
+    seconds = 3000 / capacity(service_s)
+    sender = Sender("ann", per_s=2 * capacity(service_s), deadline_s=10 * service_s(32))
+    seen = simulate([sender], service_s=service_s, seconds=seconds)["ann"]
+    assert seen.in_time >= 0.9 * 3000
+    assert seen.late <= 0.01 * seen.sent
+
+
+@pytest.mark.parametrize("load", [0.5, 0.2])
+@pytest.mark.parametrize("service_s", MODELS_WITH_BULK.values(), ids=MODELS_WITH_BULK)
+def test_bulk_that_takes_whatever_is_left_moves_the_99th_percentile_of_callers_by_less_than_a_tenth(service_s, load):
+    rows_per_s = capacity(service_s)
+    seconds = 6_000 / load / rows_per_s
+    callers = Sender("callers", per_s=load * rows_per_s, deadline_s=1.0)
+    bulk = Sender("bulk", per_s=(1.5 - load) * rows_per_s / 8, rows=8, deadline_s=1.0, priority=BATCH)
+    alone = simulate([callers], service_s=service_s, seconds=seconds)["callers"]
+    seen = simulate([callers, bulk], service_s=service_s, seconds=seconds)
+    assert seen["callers"].in_time == alone.in_time
+    # What is below a few tenths of a millisecond is not felt through anything.
+    assert seen["callers"].percentile_s(99) < max(1.1 * alone.percentile_s(99), alone.percentile_s(99) + UNFELT_S)
+    assert seen["bulk"].in_time * 8 > 0.005 * seconds * rows_per_s

@@ -1,0 +1,88 @@
+"""What is measured on a version: of executions, and against the outputs that it should give."""
+
+import json
+
+import numpy as np
+import pytest
+from headrace_batcher.batching.contract import Contract, TensorSpec
+from headrace_batcher.batching.shapes import OutputTensor, WrongOutput
+from headrace_batcher.loading.measuring import P50, P99, Round, latencies
+from headrace_batcher.loading.validation import MAX_ROWS, UnreadableValidation, read
+
+CONTRACT = Contract((TensorSpec("x", "FP32", (2,)),), (TensorSpec("y", "FP32", ()), TensorSpec("label", "INT64", ())))
+
+
+def test_the_median_is_of_one_row_and_the_99th_percentile_of_everything():
+    found = latencies([Round([0.001] * 99 + [0.003], [0.010] * 98 + [0.020, 0.5])])
+    assert found[P50] == pytest.approx(1.0)
+    assert found[P99] == pytest.approx(10.1, abs=0.2)
+
+
+def test_the_least_disturbed_round_counts():
+    rounds = [Round([0.002] * 9, [0.9] * 9), Round([0.001] * 9, [0.5] * 9), Round([0.004] * 9, [0.010] * 9)]
+    assert latencies(rounds) == {P50: pytest.approx(1.0), P99: pytest.approx(10.0)}
+
+
+@pytest.fixture
+def read_file(tmp_path):
+    def read_content(content: object):
+        path = tmp_path / "validation.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return read(path, CONTRACT)
+
+    return read_content
+
+
+def answer(values: list[float]) -> list[OutputTensor]:
+    return [OutputTensor("y", "FP32", (len(values),), np.array(values, dtype="<f4").tobytes())]
+
+
+def test_rows_come_in_batches_and_are_compared_with_what_is_expected(read_file):
+    rows = [[float(at), 1.0] for at in range(5)]
+    examples = read_file({"inputs": {"x": rows}, "outputs": {"y": [0, 1, 2, 3, 4]}, "labels": ["a"] * 5})
+    first, second, last = examples.batches(2)
+    assert [batch.rows for batch in (first, second, last)] == [2, 2, 1]
+    assert np.frombuffer(second.inputs[0], "<f4").tolist() == [2.0, 1.0, 3.0, 1.0]
+    assert first.difference(answer([0.0, 1.0])) == 0.0
+    assert second.difference(answer([2.0, 3.25])) == 0.25
+    assert last.difference(answer([float("nan")])) == float("inf")
+    with pytest.raises(WrongOutput, match="2 values, 1 are expected"):
+        last.difference(answer([1.0, 2.0]))
+    with pytest.raises(WrongOutput, match="'y' is missing"):
+        last.difference([])
+
+
+def test_values_that_are_no_numbers_on_both_sides_are_the_same(read_file):
+    (batch,) = read_file('{"inputs": {"x": [[1, 2]]}, "outputs": {"y": [NaN]}}').batches(8)
+    assert batch.difference(answer([float("nan")])) == 0.0
+
+
+def test_no_more_rows_than_a_bound_are_compared(read_file):
+    rows = MAX_ROWS + 10
+    examples = read_file({"inputs": {"x": [[0, 0]] * rows}, "outputs": {"y": [0] * rows}})
+    assert sum(batch.rows for batch in examples.batches(100)) == MAX_ROWS
+
+
+@pytest.mark.parametrize("content", [{"inputs": {"x": [[1, 2]]}, "labels": [1]}, {"inputs": {}, "outputs": {}}, {}])
+def test_a_file_without_expected_outputs_is_no_mistake(read_file, content):
+    assert read_file(content) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param("[1, 2]", "cannot be read", id="not an object"),
+        pytest.param('{"inputs": ', "cannot be read", id="cut"),
+        pytest.param("[" * 100_000, "cannot be read", id="nested without end"),
+        pytest.param({"inputs": {"x": [["a", "b"]]}, "outputs": {"y": [1]}}, "cannot be read", id="texts"),
+        pytest.param({"inputs": {"x": [[1, 2], [3]]}, "outputs": {"y": [1, 2]}}, "cannot be read", id="ragged"),
+        pytest.param({"inputs": {}, "outputs": {"y": [1]}}, "cannot be read", id="an input is missing"),
+        pytest.param({"inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [1]}}, "have 3 values", id="another shape"),
+        pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"z": [1]}}, "'z'", id="an output that is not there"),
+        pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"y": [1, 2]}}, "same number", id="other rows"),
+        pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"label": [1e400]}}, "cannot be read", id="too large"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(read_file, content, why):
+    with pytest.raises(UnreadableValidation, match=why):
+        read_file(content)

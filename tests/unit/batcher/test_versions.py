@@ -1,0 +1,325 @@
+"""Versions become ready and go in the right order, whatever the backend and the demand do meanwhile."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from hashlib import sha256
+
+import pytest
+from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelFiles
+from headrace_batcher.batching.policy import Limits
+from headrace_batcher.batching.shapes import Layout, OutputTensor
+from headrace_batcher.loading.artifacts import BlobCache
+from headrace_batcher.loading.lifecycle import Memory, Need, Phase, Wanted
+from headrace_batcher.loading.versions import Versions
+from headrace_batcher.roster import Roster
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.testing import eventually
+
+from tests.kit.batching import X_TO_Y, Doubling, WorkMaker
+
+MODEL = b"a model"
+
+
+class Backend(Doubling):
+    """Keeps what is asked of it, and lets the test hold up loading and unloading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.loading = asyncio.Event()
+        self.loading.set()
+        self.unloading = asyncio.Event()
+        self.unloading.set()
+        self.refuses: set[str] = set()
+        self.kills: set[str] = set()
+        self.dead: set[str] = set()
+        self.loaded: set[str] = set()
+
+    async def load(self, files: ModelFiles) -> None:
+        self.calls.append(f"load {files.name}")
+        await self.loading.wait()
+        if files.name in self.refuses:
+            raise LoadError("no such luck")
+        if files.name in self.kills:
+            raise BackendLost("it died")
+        self.dead.discard(files.name)
+        self.loaded.add(files.name)
+
+    async def unload(self, name: str) -> None:
+        await self.unloading.wait()
+        self.calls.append(f"unload {name}")
+        self.loaded.discard(name)
+
+    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+        if name in self.dead:
+            raise ModelCrashed("its process died")
+        return await super().infer(name, layout, rows, inputs)
+
+
+class Blobs:
+    async def read(self, sha: str) -> AsyncIterator[bytes]:
+        yield MODEL
+
+
+def wanted(model: str, version: str = "v1", **fields) -> Wanted:
+    limits = Limits(max_rows=2, preferred_rows=(2,))
+    return Wanted(model, version, f"digest of {model} {version}", sha256(MODEL).hexdigest(), X_TO_Y, limits, **fields)
+
+
+class Room:
+    """Memory in which each loaded version takes 40 of 100."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.last: Memory | None = Memory(0, 100)
+
+    async def read(self) -> Memory | None:
+        self.last = Memory(40 * len(self._backend.loaded), 100)
+        return self.last
+
+
+class Scene:
+    def __init__(self, tmp_path, backend: Backend, memory: Room | None = None) -> None:
+        self.backend = backend
+        self.roster = Roster()
+        cache = BlobCache(tmp_path / "blobs", Blobs(), max_bytes=0, fetch_timeout_s=5)
+        self.versions = Versions(
+            backend, self.roster, cache, unload_after_s=0.0, changed=lambda: None, drain_s=0.1, memory=memory
+        )
+
+    def phase(self, one: Wanted) -> Phase | None:
+        return {digest: phase for digest, phase, _ in self.versions.states()}.get(one.digest)
+
+    async def settled(self) -> bool:
+        try:
+            await self.versions.settled()
+        except Unavailable:
+            return False
+        return True
+
+    def reason(self, one: Wanted) -> str:
+        return {digest: reason for digest, _, reason in self.versions.states()}[one.digest]
+
+    def ready(self) -> set[str]:
+        return {state.digest for state in self.roster.states() if state.ready}
+
+    async def until_ready(self, *those: Wanted) -> None:
+        await eventually(lambda: {one.digest for one in those} <= self.ready())
+
+
+@pytest.fixture
+async def scene(tmp_path) -> AsyncIterator[Scene]:
+    scene = Scene(tmp_path, Backend())
+    async with running(scene.versions):
+        yield scene
+
+
+@pytest.fixture
+async def tight(tmp_path) -> AsyncIterator[Scene]:
+    """A scene in which two versions fit into memory."""
+    backend = Backend()
+    scene = Scene(tmp_path, backend, Room(backend))
+    scene.versions.backend_up()
+    async with running(scene.versions):
+        yield scene
+
+
+@asynccontextmanager
+async def running(versions: Versions) -> AsyncIterator[None]:
+    loop = asyncio.create_task(versions.run())
+    try:
+        yield
+        assert not loop.done(), loop
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_nothing_is_loaded_before_the_backend_is_up_and_then_the_most_needed_first(scene: Scene):
+    first, second = wanted("b"), wanted("a")
+    scene.versions.want([first, second])
+    await eventually(lambda: scene.phase(second) is Phase.WAITING)
+    assert scene.backend.calls == []
+    scene.versions.backend_up()
+    await scene.until_ready(first, second)
+    assert scene.backend.calls == ["load b--v1", "load a--v1"]
+    # Sizes that batches will have were run before anybody could call.
+    assert [len(values) for values in scene.backend.executed] == [1, 1, 2, 2] * 2
+
+
+async def test_a_process_is_settled_once_what_serves_was_tried_and_stays_so(scene: Scene):
+    good, bad = wanted("good"), wanted("bad")
+    scene.backend.refuses.add(bad.name)
+    scene.versions.want([good, bad])
+    with pytest.raises(Unavailable, match="2 versions"):
+        await scene.versions.settled()
+    scene.versions.backend_up()
+    await eventually(lambda: scene.phase(bad) is Phase.FAILED)
+    await eventually(lambda: scene.settled())
+    scene.versions.want([wanted("another")])
+    await scene.versions.settled()
+
+
+async def test_a_version_that_fails_says_why_and_does_not_stop_the_next(scene: Scene):
+    bad, good = wanted("bad"), wanted("good")
+    scene.backend.refuses.add(bad.name)
+    scene.versions.backend_up()
+    scene.versions.want([bad, good])
+    await scene.until_ready(good)
+    assert (bad.digest, Phase.FAILED, "no such luck") in scene.versions.states()
+    scene.backend.refuses.clear()
+    await scene.until_ready(bad)
+
+
+async def test_a_backend_that_went_takes_all_versions_with_it_and_brings_them_back_under_their_handles(scene: Scene):
+    one = wanted("m")
+    scene.versions.backend_up()
+    scene.versions.want([one])
+    await scene.until_ready(one)
+    (before,) = scene.roster.states()
+    scene.versions.backend_down("killed")
+    assert scene.ready() == set()
+    assert scene.versions.states() == [(one.digest, Phase.WAITING, "killed")]
+    scene.versions.backend_up()
+    await scene.until_ready(one)
+    assert list(scene.roster.states()) == [before]
+    assert scene.backend.calls == ["load m--v1"] * 2
+
+
+async def test_a_version_loaded_into_a_backend_that_restarted_meanwhile_is_not_ready(scene: Scene):
+    one = wanted("m")
+    scene.backend.loading.clear()
+    scene.versions.backend_up()
+    scene.versions.want([one])
+    await eventually(lambda: scene.backend.calls)
+    scene.versions.backend_down("killed")
+    scene.versions.backend_up()
+    scene.backend.loading.set()
+    await scene.until_ready(one)
+    assert scene.backend.calls == ["load m--v1"] * 2
+
+
+async def test_an_unwanted_version_is_drained_then_unloaded_and_its_handle_forgotten(scene: Scene):
+    one = wanted("m")
+    scene.versions.backend_up()
+    scene.versions.want([one])
+    await scene.until_ready(one)
+    (state,) = scene.roster.states()
+    scene.versions.want([])
+    await eventually(lambda: not scene.ready())
+    assert scene.roster.find(state.handle) is not None
+    await eventually(lambda: scene.backend.calls[-1] == "unload m--v1")
+    assert scene.roster.find(state.handle) is None
+
+
+async def test_a_version_wanted_again_while_it_drains_stays_loaded(scene: Scene):
+    one = wanted("m")
+    scene.versions.backend_up()
+    scene.versions.want([one])
+    await scene.until_ready(one)
+    scene.versions.want([])
+    await eventually(lambda: not scene.ready())
+    scene.versions.want([one])
+    await scene.until_ready(one)
+    assert scene.backend.calls == ["load m--v1"]
+
+
+async def test_a_version_wanted_again_while_it_is_unloaded_is_loaded_after_that(scene: Scene):
+    one = wanted("m")
+    scene.versions.backend_up()
+    scene.versions.want([one])
+    await scene.until_ready(one)
+    (before,) = scene.roster.states()
+    scene.backend.unloading.clear()
+    scene.versions.want([])
+    await eventually(lambda: scene.roster.find(before.handle) is None)
+    scene.versions.want([one])
+    scene.backend.unloading.set()
+    await scene.until_ready(one)
+    assert scene.backend.calls == ["load m--v1", "unload m--v1", "load m--v1"]
+    (after,) = scene.roster.states()
+    assert after.handle > before.handle
+
+
+async def test_another_version_of_the_same_name_waits_until_the_old_one_is_gone(scene: Scene):
+    old, new = wanted("m"), Wanted(**{**{f: getattr(wanted("m"), f) for f in Wanted.__slots__}, "digest": "other"})
+    scene.versions.backend_up()
+    scene.versions.want([old])
+    await scene.until_ready(old)
+    scene.versions.want([new])
+    await scene.until_ready(new)
+    assert scene.backend.calls == ["load m--v1", "unload m--v1", "load m--v1"]
+
+
+async def test_a_version_that_crashes_is_loaded_again_while_others_serve(scene: Scene, work: WorkMaker):
+    mortal, other = wanted("mortal"), wanted("other")
+    scene.versions.backend_up()
+    scene.versions.want([mortal, other])
+    await scene.until_ready(mortal, other)
+    handles = {state.digest: state.handle for state in scene.roster.states()}
+    scene.backend.loading.clear()
+    scene.backend.dead.add(mortal.name)
+    batcher = scene.roster.find(handles[mortal.digest])
+    assert batcher is not None
+    batcher.submit(request := work([1.0], batcher=batcher, arrived=time.monotonic()))
+    await eventually(lambda: scene.ready() == {other.digest})
+    assert scene.phase(mortal) is Phase.LOADING
+    scene.backend.loading.set()
+    await scene.until_ready(mortal)
+    assert {state.digest: state.handle for state in scene.roster.states()} == handles
+    await eventually(lambda: work.sink.reason(request) == "OK")
+
+
+async def test_a_version_that_takes_the_backend_down_while_it_is_loaded_fails_from_the_second_time_on(scene: Scene):
+    killer, other = wanted("killer"), wanted("other")
+    scene.backend.kills.add(killer.name)
+    scene.versions.backend_up()
+    scene.versions.want([killer, other])
+    await eventually(lambda: scene.phase(killer) is Phase.FAILED)
+    assert "while this version was loaded: it died" in scene.reason(killer)
+    assert scene.backend.calls.count("load killer--v1") == 2
+    assert scene.ready() == {other.digest}
+
+
+async def test_a_version_that_does_not_answer_is_out_of_service_until_it_does(scene: Scene, work: WorkMaker):
+    one = wanted("m")
+    scene.versions.backend_up()
+    scene.versions.want([one])
+    await scene.until_ready(one)
+    (held,) = scene.versions.loaded()
+    scene.versions.stall(held, "silence")
+    assert (scene.ready(), scene.phase(one), scene.reason(one)) == (set(), Phase.LOADING, "silence")
+    assert scene.roster.load(0.0)[1] >= 10.0
+    held.batcher.submit(refused := work([1.0], batcher=held.batcher))
+    assert work.sink.reason(refused) == "NO_BACKEND"
+    scene.versions.resume(held)
+    assert (scene.ready(), scene.phase(one)) == ({one.digest}, Phase.READY)
+    assert scene.roster.load(0.0) == (0, 0.0)
+    assert scene.backend.calls == ["load m--v1"]
+
+
+async def test_what_a_rollback_would_need_makes_room_for_what_a_change_waits_for(tight: Scene):
+    active, revert = wanted("a"), wanted("r", need=Need.REVERT, size_bytes=10)
+    tight.versions.want([active, revert])
+    await tight.until_ready(active, revert)
+    pending = wanted("p", need=Need.PENDING, size_bytes=40)
+    tight.versions.want([active, pending, revert])
+    await tight.until_ready(active, pending)
+    await eventually(lambda: tight.phase(revert) is Phase.FAILED)
+    assert "no memory" in tight.reason(revert)
+    assert tight.backend.loaded == {active.name, pending.name}
+
+
+async def test_what_does_not_fit_fails_and_leaves_what_serves_alone(tight: Scene):
+    active = [wanted("a"), wanted("b")]
+    tight.versions.want(active)
+    await tight.until_ready(*active)
+    # Its file says little of what it takes: found out by loading it.
+    pending = wanted("p", need=Need.PENDING, size_bytes=1)
+    tight.versions.want([*active, pending])
+    await eventually(lambda: tight.phase(pending) is Phase.FAILED)
+    assert "no memory" in tight.reason(pending)
+    assert tight.ready() == {one.digest for one in active}
+    assert tight.backend.loaded == {one.name for one in active}

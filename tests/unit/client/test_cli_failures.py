@@ -1,0 +1,93 @@
+"""An error becomes a block with what, which field and the remedy, and an exit code that says which kind."""
+
+import re
+from pathlib import Path
+
+import grpc
+import pytest
+from headrace_client import (
+    Aborted,
+    FieldViolation,
+    HeadraceError,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    ResourceExhausted,
+    Unavailable,
+)
+from headrace_client.cli.failures import as_block, as_json, exit_code, remedy
+from rich.console import Console
+
+PROTOS = Path(__file__).resolve().parents[3] / "protos" / "headrace"
+
+
+def plain(markup: str) -> str:
+    console = Console(width=200, no_color=True)
+    with console.capture() as captured:
+        console.print(markup)
+    return captured.get()
+
+
+def test_a_block_says_what_why_which_field_and_the_remedy() -> None:
+    error = PreconditionFailed(
+        "version v2 of 'digits' misses 1 gate",
+        reason="PROMOTION_GATE_FAILED",
+        violations=[FieldViolation("gates.accuracy", "0.71 is below 0.85 [bold]")],
+    )
+    shown = plain(as_block(error, "headrace models promote"))
+    assert shown.splitlines() == [
+        "error headrace models promote: version v2 of 'digits' misses 1 gate",
+        "  reason  PROMOTION_GATE_FAILED (FAILED_PRECONDITION)",
+        "  field   gates.accuracy: 0.71 is below 0.85 [bold]",
+        "  remedy  register a version that passes, or change the gates: `headrace models gates --help`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidArgument("x"), 2),
+        (NotFound("x"), 3),
+        (PreconditionFailed("x"), 4),
+        (Aborted("x"), 4),
+        (Unavailable("x"), 5),
+        (ResourceExhausted("x"), 5),
+        (PermissionDenied("x"), 6),
+        (Internal("x"), 1),
+    ],
+)
+def test_the_exit_code_says_which_kind_of_failure(error: HeadraceError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_a_remedy_names_the_model_that_the_server_named() -> None:
+    error = NotFound("x", reason="VERSION_NOT_FOUND", metadata={"model": "digits"})
+    assert "headrace models show digits" in remedy(error)
+
+
+def test_the_json_document_has_everything_that_the_block_has() -> None:
+    error = NotFound("model 'digits' not found", reason="MODEL_NOT_FOUND", violations=[FieldViolation("name", "gone")])
+    document = as_json(error)["error"]
+    assert (document["code"], document["reason"]) == ("NOT_FOUND", "MODEL_NOT_FOUND")
+    assert document["violations"] == [{"field": "name", "description": "gone"}]
+    assert document["remedy"]
+
+
+# What explanations and degraded answers say of themselves: nothing failed.
+NO_ERRORS = {"MODE_ONLINE", "NO_ENTITY", "TIME_SHORT", "TOO_LARGE", "TOO_OLD"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["registry/v1/registry.proto", "router/v1/route.proto", "router/v1/predict.proto", "router/v1/precomputed.proto"],
+)
+def test_every_reason_that_an_api_promises_has_a_remedy(file: str) -> None:
+    comments = "\n".join(re.findall(r"//.*", (PROTOS / file).read_text()))
+    promised = (
+        set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", comments)) - {code.name for code in grpc.StatusCode} - NO_ERRORS
+    )
+    assert promised, "the comments of the API name their reasons"
+    without = [reason for reason in sorted(promised) if not remedy(HeadraceError("x", reason=reason))]
+    assert without == []

@@ -1,0 +1,106 @@
+"""What holds for every Dockerfile: pinned, without root, without a shell between Docker and the process."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.kit import compose_file
+from tests.kit.topology import CHECKOUT
+
+DOCKERFILES = sorted(path for path in (CHECKOUT / "deploy").rglob("*Dockerfile"))
+BASE = "python:3.11-slim-bookworm"
+Instruction = tuple[str, str]
+
+
+def instructions(path: Path) -> list[Instruction]:
+    """Return (keyword, rest) of each instruction; continued lines are one."""
+    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in joined.splitlines()]
+
+
+def stages(path: Path) -> dict[str, list[Instruction]]:
+    """Return the instructions of each stage with those of the stage that it begins with; the last may be nameless."""
+    found: dict[str, list[Instruction]] = {}
+    current: list[Instruction] = []
+    for keyword, rest in instructions(path):
+        if keyword == "FROM":
+            base, _, name = rest.partition(" AS ")
+            current = found[name or "last"] = [*found.get(base, [])]
+        current.append((keyword, rest))
+    return found
+
+
+def targets(path: Path) -> list[str]:
+    """Return the stages that become images."""
+    services = compose_file.read(CHECKOUT / "docker-compose.yml")["services"].values()
+    builds = [service["build"] for service in services if "build" in service]
+    ours = [build for build in builds if CHECKOUT / build["dockerfile"] == path]
+    return sorted({build.get("target", "last") for build in ours})
+
+
+IMAGES = [(path, target) for path in DOCKERFILES for target in targets(path)]
+
+
+def test_every_dockerfile_makes_an_image_of_compose():
+    assert DOCKERFILES
+    assert {path for path, _ in IMAGES} == set(DOCKERFILES)
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_the_one_foreign_image_is_pinned_and_nothing_else_is_fetched_by_docker(path: Path):
+    text = path.read_text()
+    assert f"ARG BASE={BASE}\n" in text
+    # A syntax line would make every build fetch an image.
+    assert not text.startswith("# syntax")
+    assert ":latest" not in text
+    names = {"${BASE}", *stages(path)}
+    assert {rest.split()[0] for keyword, rest in instructions(path) if keyword == "FROM"} <= names
+    assert "ADD" not in {keyword for keyword, _ in instructions(path)}
+
+
+@pytest.mark.parametrize(("path", "target"), IMAGES, ids=lambda value: getattr(value, "name", value))
+def test_an_image_runs_as_nobody_in_particular_and_starts_its_process_itself(path: Path, target: str):
+    told = stages(path)[target]
+    last = dict(told)
+    assert last["USER"] == "10001:10001"
+    assert json.loads(last["ENTRYPOINT"])
+    # Nothing is built where it runs.
+    assert not any(keyword == "RUN" and re.search(r"\b(uv|pip|apt-get|apt)\b", rest) for keyword, rest in told)
+
+
+# The others are run by people, and end.
+RUN_ON = [(path, target) for path, target in IMAGES if target not in ("tools", "demo")]
+
+
+@pytest.mark.parametrize(("path", "target"), RUN_ON, ids=lambda value: getattr(value, "name", value))
+def test_what_runs_on_says_how_it_is(path: Path, target: str):
+    (check,) = [rest for keyword, rest in stages(path)[target] if keyword == "HEALTHCHECK"][-1:]
+    assert json.loads(check.partition("CMD ")[2])
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_no_secret_is_an_argument_or_a_variable(path: Path):
+    for keyword, rest in instructions(path):
+        if keyword in ("ARG", "ENV"):
+            assert not re.search(r"PASSWORD|SECRET|TOKEN", rest)
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_python_packages_are_those_of_the_lock_files(path: Path):
+    for keyword, rest in instructions(path):
+        for command in rest.split("&&") if keyword == "RUN" else ():
+            if re.search(r"\buv sync\b", command):
+                assert "--frozen" in command
+            if re.search(r"\bpip install\b", command) and "./libs/" not in command:
+                assert "--require-hashes" in command
+
+
+def test_only_what_images_are_built_from_reaches_the_builder():
+    ignored = (CHECKOUT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert {line for line in ignored if line.startswith("!")} == {
+        "!deploy", "!examples", "!libs", "!services", "!pyproject.toml", "!uv.lock",
+    }  # fmt: skip

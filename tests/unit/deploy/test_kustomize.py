@@ -1,0 +1,68 @@
+"""The renderer of the tests says what a real kustomize says. It has no wheel: this runs where one is installed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.kit.kustomize import Id, Resource
+from tests.unit.deploy.conftest import Rendered
+
+KUSTOMIZE = shutil.which("kustomize")
+_HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
+
+
+@pytest.mark.skipif(KUSTOMIZE is None, reason="no kustomize here (Debian: kustomize)")
+def test_it_is_what_kustomize_builds(variant_folder: Path, rendered: Rendered):
+    assert KUSTOMIZE is not None
+    built = subprocess.run([KUSTOMIZE, "build", str(variant_folder)], capture_output=True, text=True, check=True)
+    generated = {id_.name for id_ in rendered if id_.kind in ("ConfigMap", "Secret")}
+    theirs = {}
+    for resource in yaml.safe_load_all(built.stdout):
+        without = _without_hashes(resource, generated)
+        theirs[Id(without["kind"], without["metadata"]["name"])] = without
+    assert set(theirs) == set(rendered)
+    for id_, resource in rendered.items():
+        if id_.kind == "Secret":  # long values are broken into lines there
+            theirs[id_]["data"] = {key: value.replace("\n", "") for key, value in theirs[id_]["data"].items()}
+        assert _sorted(theirs[id_]) == _sorted(resource), id_
+
+
+def test_generated_names_change_with_what_they_hold(base: Rendered):
+    # The names that workloads refer to have no hash in the source: kustomize finds and completes them.
+    assert not [id_.name for id_ in base if _HASH.search(id_.name)]
+
+
+def _without_hashes(value: Resource, generated: set[str]) -> Resource:
+    def plain(text: str) -> str:
+        return _HASH.sub("", text) if _HASH.sub("", text) in generated else text
+
+    def walk(node: object) -> object:
+        if isinstance(node, dict):
+            return {key: walk(each) for key, each in node.items()}
+        if isinstance(node, list):
+            return [walk(each) for each in node]
+        return plain(node) if isinstance(node, str) else node
+
+    walked = walk(value)
+    assert isinstance(walked, dict)
+    return walked
+
+
+def _sorted(resource: Resource) -> str:
+    """As text, with lists in one order: where a patch puts what is new means nothing."""
+
+    def walk(node: object) -> object:
+        if isinstance(node, dict):
+            return {key: walk(each) for key, each in node.items()}
+        if isinstance(node, list):
+            return sorted((walk(each) for each in node), key=lambda each: json.dumps(each, sort_keys=True))
+        return node
+
+    return json.dumps(walk(resource), sort_keys=True)

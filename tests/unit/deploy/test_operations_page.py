@@ -1,0 +1,99 @@
+"""docs/operations.md promises nothing that no test shows, and names nothing that is not there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.kit import topology
+from tests.kit.topology import CHECKOUT
+
+PAGE = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+NAMED = sorted(set(_TEST.findall(PAGE)))
+OUTAGES = [
+    line
+    for line in PAGE.partition("## What each outage does")[2].partition("\n## ")[0].splitlines()
+    if line.startswith("| ") and not line.startswith(("| gone", "| ---"))
+]
+
+
+@cache
+def functions_of(path: str) -> frozenset[str]:
+    tree = ast.parse((CHECKOUT / path).read_text(encoding="utf-8"))
+    functions = (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    return frozenset(function.name for function in functions)
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED, ids=lambda part: part[-60:])
+def test_a_test_that_is_named_exists(path: str, name: str):
+    assert name in functions_of(path)
+
+
+@pytest.mark.parametrize("row", OUTAGES, ids=lambda row: row.split("|")[1].strip())
+def test_every_outage_names_the_test_that_shows_it(row: str):
+    assert _TEST.search(row.split("|")[-2])
+
+
+def test_there_are_outages_and_tests():
+    assert len(OUTAGES) >= 20
+    assert len(NAMED) >= 30
+
+
+def test_settings_that_are_named_exist():
+    known = {name for service in topology.services().values() for name in service.variables}
+    named = set(re.findall(r"`((?:FRONT_DOOR|ROUTER_CONTROL|ROUTER_DATA|REGISTRY|BATCHER)_[A-Z0-9_]*[A-Z0-9])`", PAGE))
+    assert len(named) > 20
+    assert named <= known
+
+
+def test_ports_that_are_named_are_those_of_the_list():
+    section = PAGE.partition("## Ports and metrics")[2].partition("\n| look at")[0]
+    rows = re.findall(r"^\| ([a-z-]+) \| (\d+) \| (\d+)", section, flags=re.MULTILINE)
+    services = topology.services()
+    assert [name for name, *_ in rows] == [name for name, service in services.items() if not service.store]
+    for name, calls, metrics in rows:
+        ports = services[name].ports
+        assert (int(calls), int(metrics)) == (ports.get("http", ports.get("grpc")), ports["metrics"])
+
+
+def test_metrics_that_are_named_are_made_somewhere():
+    section = PAGE.partition("| look at | when |")[2].partition("\n## ")[0]
+    named = [
+        name
+        for row in section.splitlines()
+        for name in re.findall(r"`([a-z_]{8,})`", row.split("|")[1] if "|" in row else "")
+    ]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in _sources())
+    assert len(named) >= 6
+    # The data plane's families are a prefix and a name.
+    parts = [name.removesuffix("_total").removeprefix("headrace_router_") for name in named]
+    assert [part for part in parts if part not in code] == []
+
+
+def test_reasons_that_are_named_are_given_somewhere():
+    section = PAGE.partition("## By symptom")[2]
+    # Statuses of gRPC are no reasons of ours.
+    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", section)) - {"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
+    named = {name for name in named if not name.startswith(("ROUTER_", "FRONT_"))}
+    code = "\n".join(path.read_text(encoding="utf-8") for path in _sources())
+    assert len(named) >= 4
+    assert [name for name in named if f'"{name}"' not in code] == []
+
+
+def test_commands_that_are_named_exist():
+    makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`make ([a-z-]+)", PAGE)):
+        assert f"\n{target}:" in makefile, target
+    for module in set(re.findall(r"python -m (benchmarks\.\w+)", PAGE)):
+        assert (CHECKOUT / f"{module.replace('.', '/')}.py").exists(), module
+
+
+def _sources() -> list[Path]:
+    return [
+        path for folder in ("services", "libs/servicekit", "deploy/envoy") for path in (CHECKOUT / folder).rglob("*.py")
+    ]

@@ -1,0 +1,73 @@
+"""The list of services, ports and calls is what the wheel stack runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+from headrace_stack import topology as stack
+from headrace_stack.component import Component
+from headrace_stack.ports import Ports
+from headrace_stack.settings import DataPlane, StackSettings
+
+from tests.kit import topology
+
+SERVICES = topology.services()
+OWN = [service for service in SERVICES.values() if not service.store]
+
+
+@pytest.fixture(scope="module")
+def components(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Component]:
+    home: Path = tmp_path_factory.mktemp("stack")
+    settings = StackSettings(checkout=topology.CHECKOUT, home=home, ports=Ports(8080), data_plane=DataPlane.FRONT_DOOR)
+    settings.create_directories()
+    return {component.name: component for component in stack.components(settings)}
+
+
+def test_the_wheel_stack_runs_these_and_nothing_else(components):
+    assert {service.component for service in SERVICES.values()} == set(components)
+
+
+@pytest.mark.parametrize("service", OWN, ids=lambda service: service.name)
+def test_a_service_listens_where_it_does_in_the_wheel_stack(components, service):
+    listening = {port.number for port in components[service.component].ports}
+    assert set(service.ports.values()) == listening
+
+
+@pytest.mark.parametrize("service", OWN, ids=lambda service: service.name)
+def test_the_wheel_stack_tells_a_service_only_what_it_can_be_told(components, service):
+    prefixes = tuple(each.model_config.get("env_prefix", "") for each in service.settings)
+    told = {name for name in components[service.component].environment if name.startswith(prefixes)}
+    assert told
+    assert told <= service.variables
+
+
+def test_who_is_called_exists_and_has_that_port():
+    for call in topology.calls():
+        assert call.port in SERVICES[call.callee].ports, call
+
+
+@pytest.mark.parametrize("service", OWN, ids=lambda service: service.name)
+def test_the_wheel_stack_starts_a_service_after_whom_it_calls(components, service):
+    # The front door stands last; who asks it for health does without until it is there.
+    called = {SERVICES[call.callee].component for call in service.calls if call.callee != "front-door"}
+    needed = _with_needs(components, service.component)
+    # A batcher tells the registry what it measured, and does without it.
+    assert called - needed <= {"registry"}
+
+
+def _with_needs(components: dict[str, Component], name: str) -> set[str]:
+    return {name}.union(*(_with_needs(components, needed) for needed in components[name].needs))
+
+
+def test_no_two_ports_of_ours_are_the_same():
+    numbers = [number for service in OWN for number in service.ports.values()]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_the_picture_in_the_architecture_shows_these_calls():
+    text = (topology.CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("## Who connects to whom")[2].partition("\n## ")[0]
+    drawn = re.findall(r"^ {4}([a-z0-9-]+) -- (\d+) --> ([a-z0-9-]+)", section, flags=re.MULTILINE)
+    assert len(drawn) == section.count("-->")
+    listed = {(call.caller, str(SERVICES[call.callee].ports[call.port]), call.callee) for call in topology.calls()}
+    assert set(drawn) == listed

@@ -1,0 +1,51 @@
+import pytest
+from front_door.alone import DataPlaneSettings
+from front_door.settings import FrontDoorSettings, split_address
+from headrace_servicekit.settings import SettingsError, StrictSettings, settings_table
+
+from tests.kit.edge import CHECKOUT, settings_with
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        ({"registry": "nowhere"}, "host:port"),
+        ({"registry": ""}, "at least one"),
+        ({"router_data": "127.0.0.1:70000"}, "host:port"),
+        ({"admin_host": "0.0.0.0"}, "loopback"),
+        ({"tls_cert": "/a.pem"}, "belong together"),
+        ({"tls_ca": "/ca.pem"}, "tls_ca needs"),
+        ({"upstream_tls_cert": "/a", "upstream_tls_key": "/b"}, "upstream_tls_ca"),
+        ({"poll_s": 10}, "less than or equal to 5"),
+    ],
+)
+def test_what_cannot_work_is_refused(told: dict, named: str):
+    with pytest.raises(ValueError, match=named):
+        settings_with(**told)
+
+
+def test_lists_are_written_with_commas():
+    settings = settings_with(registry="a:1, b:2", cors_origins="https://x.test")
+    assert settings.registry == ("a:1", "b:2")
+    assert settings.cors_origins == ("https://x.test",)
+
+
+def test_an_unknown_variable_is_refused_with_the_name_that_was_meant(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FRONT_DOOR_PROT", "1")
+    monkeypatch.setenv("FRONT_DOOR_STATE_DIR", "/s")
+    monkeypatch.setenv("FRONT_DOOR_JWKS_FILE", "/j")
+    with pytest.raises(SettingsError, match="FRONT_DOOR_PORT"):
+        FrontDoorSettings.load()
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"), [("a:1", ("a", 1)), ("[::1]:80", ("::1", 80)), ("a", ("", 0)), ("a:x", ("a", 0))]
+)
+def test_addresses_are_split(address: str, parts: tuple[str, int]):
+    assert split_address(address) == parts
+
+
+@pytest.mark.parametrize("settings", [FrontDoorSettings, DataPlaneSettings])
+def test_the_readme_shows_every_setting(settings: type[StrictSettings]):
+    readme = (CHECKOUT / "deploy/envoy/README.md").read_text()
+    assert settings_table(settings).replace(f"{CHECKOUT}/", "") in readme

@@ -1,0 +1,182 @@
+"""The serving contract: its rules, its hashes, and what a model file keeps of it."""
+
+from dataclasses import replace
+
+import pytest
+from headrace_registry import contract
+from headrace_registry.models import (
+    Artifact,
+    ArtifactType,
+    Contract,
+    ModelFile,
+    ModelPort,
+    Task,
+    TensorSpec,
+    VersionRef,
+)
+
+FEATURES = TensorSpec("features", "FP32", (4,))
+SCORES = TensorSpec("scores", "FP32", (3,))
+CONTRACT = Contract((FEATURES,), (SCORES,))
+
+FILE = ModelFile(
+    inputs=(ModelPort("features", "FP32", "", (None, 4)),), outputs=(ModelPort("scores", "FP32", "", (None, 3)),)
+)
+
+
+def with_input(**changes) -> Contract:
+    return replace(CONTRACT, inputs=(replace(FEATURES, **changes),))
+
+
+def fields(violations) -> list[str]:
+    return [violation.field for violation in violations]
+
+
+def test_a_plain_contract_is_valid():
+    assert contract.violations(CONTRACT, "contract") == []
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
+        pytest.param(Contract((), (SCORES,)), "contract.inputs", id="no inputs"),
+        pytest.param(Contract((FEATURES,), ()), "contract.outputs", id="no outputs"),
+        pytest.param(with_input(name=""), "contract.inputs[0].name", id="no name"),
+        pytest.param(with_input(name="a\x00b"), "contract.inputs[0].name", id="name with NUL"),
+        pytest.param(Contract((FEATURES, FEATURES), (SCORES,)), "contract.inputs[1].name", id="twice"),
+        pytest.param(with_input(datatype="FLOAT"), "contract.inputs[0].datatype", id="unknown datatype"),
+        pytest.param(with_input(shape=(0,)), "contract.inputs[0].shape[0]", id="zero"),
+        pytest.param(with_input(shape=(4, -2)), "contract.inputs[0].shape[1]", id="below -1"),
+        pytest.param(with_input(shape=(1,) * 9), "contract.inputs[0].shape", id="nine dimensions"),
+        pytest.param(with_input(datatype="INT64", nan_allowed=True), "contract.inputs[0].nan_allowed", id="NaN of int"),
+        pytest.param(with_input(optional=True), "contract.inputs", id="all optional"),
+        pytest.param(with_input(columns=("a",)), "contract.inputs[0].columns", id="too few columns"),
+        pytest.param(with_input(columns=("a", "b", "c", "a")), "contract.inputs[0].columns[3]", id="column twice"),
+        pytest.param(with_input(shape=(-1,), columns=("a",)), "contract.inputs[0].columns", id="columns of any"),
+        pytest.param(with_input(minimum=float("nan")), "contract.inputs[0].minimum", id="NaN as bound"),
+        pytest.param(with_input(minimum=2.0, maximum=1.0), "contract.inputs[0].minimum", id="crossed bounds"),
+        pytest.param(replace(CONTRACT, prediction="label"), "contract.prediction", id="prediction unknown"),
+        pytest.param(replace(CONTRACT, labels=("a", "a")), "contract.labels[1]", id="label twice"),
+        pytest.param(
+            replace(CONTRACT, task=Task.CLASSIFICATION, labels=("a", "b")), "contract.labels", id="labels ≠ scores"
+        ),
+        pytest.param(
+            replace(CONTRACT, outputs=(replace(SCORES, optional=True),)), "contract.outputs[0].optional", id="output"
+        ),
+    ],
+)
+def test_a_bad_contract_names_the_field(told, field):
+    assert field in fields(contract.violations(told, "contract"))
+
+
+@pytest.mark.parametrize("labels", [(), ("a", "b", "c")])
+def test_labels_of_a_classifier_may_be_left_out_or_match_its_scores(labels):
+    assert not contract.violations(replace(CONTRACT, task=Task.CLASSIFICATION, labels=labels), "contract")
+
+
+def test_one_score_may_have_two_labels():
+    told = replace(CONTRACT, outputs=(replace(SCORES, shape=(1,)),), task=Task.CLASSIFICATION, labels=("no", "yes"))
+    assert not contract.violations(told, "contract")
+
+
+def test_the_signature_hash_covers_names_datatypes_and_shapes_only():
+    base = contract.signature_hash(CONTRACT)
+    for same in (
+        with_input(nan_allowed=True, columns=("a", "b", "c", "d"), sensitive=True),
+        replace(CONTRACT, labels=("x",)),
+    ):
+        assert contract.signature_hash(same) == base
+    for other in (with_input(name="x"), with_input(datatype="FP64"), with_input(shape=(5,)), with_input(shape=(4, 1))):
+        assert contract.signature_hash(other) != base
+    assert contract.signature_hash(Contract((SCORES,), (FEATURES,))) != base
+
+
+def test_the_signature_hash_does_not_depend_on_the_order_of_tensors():
+    other = TensorSpec("other", "INT64")
+    assert contract.signature_hash(Contract((FEATURES, other), (SCORES,))) == contract.signature_hash(
+        Contract((other, FEATURES), (SCORES,))
+    )
+
+
+def test_the_digest_changes_with_name_contract_and_files():
+    file = Artifact("model.onnx", ArtifactType.ONNX, "a" * 64)
+    base = contract.digest(VersionRef("digits", "v1"), CONTRACT, [file])
+    others = [
+        contract.digest(VersionRef("digits", "v2"), CONTRACT, [file]),
+        contract.digest(VersionRef("digits", "v1"), with_input(nan_allowed=True), [file]),
+        contract.digest(VersionRef("digits", "v1"), CONTRACT, [replace(file, sha256="b" * 64)]),
+    ]
+    assert len({base, *others}) == 4
+    assert contract.digest(VersionRef("digits", "v1"), CONTRACT, [replace(file, size_bytes=9)]) == base
+
+
+def file_with(side: str, **changes) -> ModelFile:
+    (port,) = getattr(FILE, side)
+    return replace(FILE, **{side: (replace(port, **changes),)})
+
+
+@pytest.mark.parametrize(
+    ("told", "file", "field"),
+    [
+        pytest.param(with_input(name="x"), FILE, "version.contract.inputs[0].name", id="unknown name"),
+        pytest.param(with_input(datatype="FP64"), FILE, "version.contract.inputs[0].datatype", id="datatype"),
+        pytest.param(with_input(shape=(5,)), FILE, "version.contract.inputs[0].shape", id="size"),
+        pytest.param(with_input(shape=(4, 1)), FILE, "version.contract.inputs[0].shape", id="rank"),
+        pytest.param(
+            with_input(shape=(-1,)), FILE, "version.contract.inputs[0].shape", id="any, where the file is fixed"
+        ),
+        pytest.param(
+            CONTRACT, file_with("inputs", shape=(1, 4)), "version.contract.inputs[0].shape", id="fixed number of rows"
+        ),
+        pytest.param(CONTRACT, file_with("inputs", shape=()), "version.contract.inputs[0].shape", id="a scalar"),
+        pytest.param(
+            CONTRACT,
+            file_with("outputs", datatype="", declared="a map"),
+            "version.contract.outputs[0].datatype",
+            id="not a tensor",
+        ),
+        pytest.param(with_input(optional=True), FILE, "version.contract.inputs[0].optional", id="no default"),
+        pytest.param(
+            CONTRACT,
+            replace(FILE, inputs=(*FILE.inputs, ModelPort("mask", "BOOL", "", (None,)))),
+            "version.contract.inputs",
+            id="an input left out",
+        ),
+    ],
+)
+def test_a_file_that_does_not_keep_the_contract_is_told_by_field(told, file, field):
+    assert fields(contract.mismatches(told, file, "version.contract"))[0] == field
+
+
+@pytest.mark.parametrize(
+    ("told", "file"),
+    [
+        pytest.param(CONTRACT, FILE, id="the same"),
+        pytest.param(CONTRACT, file_with("inputs", shape=(None, None)), id="narrower than the file"),
+        pytest.param(with_input(shape=(-1,)), file_with("inputs", shape=(None, None)), id="as free as the file"),
+        pytest.param(CONTRACT, file_with("outputs", shape=None), id="the file does not say"),
+        pytest.param(with_input(optional=True), file_with("inputs", required=False), id="optional with default"),
+        pytest.param(
+            CONTRACT,
+            replace(FILE, inputs=(*FILE.inputs, ModelPort("mask", "BOOL", "", (None,), required=False))),
+            id="an input with default left out",
+        ),
+        pytest.param(
+            CONTRACT,
+            replace(FILE, outputs=(*FILE.outputs, ModelPort("extra", "", "a map", None))),
+            id="an output left out",
+        ),
+    ],
+)
+def test_a_file_that_keeps_the_contract_is_taken(told, file):
+    assert contract.mismatches(told, file, "version.contract") == []
+
+
+def test_the_contract_of_a_file_is_kept_by_the_file():
+    assert contract.of_file(FILE) == CONTRACT
+    assert contract.mismatches(contract.of_file(FILE), FILE, "version.contract") == []
+
+
+def test_a_file_that_does_not_tell_its_shapes_leaves_a_gap():
+    assert fields(contract.gaps(file_with("outputs", shape=None), "version.contract")) == ["version.contract.outputs"]
+    assert contract.gaps(FILE, "version.contract") == []

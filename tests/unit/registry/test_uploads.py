@@ -1,0 +1,200 @@
+"""Receiving files: whole or not at all, limited in size, number and idleness, and cheap the second time."""
+
+import asyncio
+import errno
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key
+from headrace_registry.artifacts.content import Inspection
+from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
+from headrace_registry.models import ArtifactType
+from headrace_registry.storage.memory import MemoryStore
+from headrace_servicekit.clock import SystemClock
+from headrace_servicekit.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    OutOfRange,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
+from headrace_servicekit.testing import eventually
+
+JSON = ArtifactType.JSON
+CONTENT = b'{"labels": ["a", "b", "c"]}'
+SHA = hashlib.sha256(CONTENT).hexdigest()
+
+
+async def read_nothing(_file, _size):
+    raise AssertionError("only JSON is uploaded here")
+
+
+class Rig:
+    """Uploads over memory. folder: for temporary files."""
+
+    def __init__(self, folder: Path, **limits) -> None:
+        self.store, self.blobs, self.folder = MemoryStore(), MemoryBlobs(), folder
+        told = {"max_bytes": 1000, "max_uploads": 2, "idle_s": 5.0, "directory": folder, **limits}
+        self.uploads = Uploads(self.store, self.blobs, Inspection(read_nothing), UploadLimits(**told), SystemClock())
+
+    def nothing_is_left(self) -> bool:
+        return not self.blobs.kept and not list(self.folder.iterdir()) and self.uploads.active == 0
+
+
+@pytest.fixture
+def rig(tmp_path):
+    return Rig(tmp_path)
+
+
+async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def test_a_file_is_stored_under_its_sha256(rig):
+    blob = await rig.uploads.receive(Header(JSON), pieces(CONTENT[:5], b"", CONTENT[5:]))
+    assert (blob.sha256, blob.size_bytes) == (SHA, len(CONTENT))
+    assert rig.blobs.kept == {blob_key(SHA): CONTENT}
+    assert await rig.store.blob(SHA, JSON) == blob
+    assert not list(rig.folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("header", "kind", "reason"),
+    [
+        pytest.param(Header(JSON, sha256="0" * 64), InvalidArgument, "DIGEST_MISMATCH", id="other digest"),
+        pytest.param(Header(JSON, size_bytes=3), InvalidArgument, "SIZE_MISMATCH", id="other size"),
+        pytest.param(Header(ArtifactType.PARQUET), InvalidArgument, "ARTIFACT_TYPE_REFUSED", id="other type"),
+        pytest.param(Header(JSON, size_bytes=1001), OutOfRange, "ARTIFACT_TOO_LARGE", id="announced too large"),
+    ],
+)
+async def test_what_is_refused_leaves_nothing(rig, header, kind, reason):
+    with pytest.raises(kind) as caught:
+        await rig.uploads.receive(header, pieces(CONTENT))
+    assert caught.value.reason == reason
+    assert rig.nothing_is_left()
+
+
+async def test_the_limit_holds_for_what_arrives_not_for_what_was_announced(rig):
+    with pytest.raises(OutOfRange):
+        await rig.uploads.receive(Header(JSON, size_bytes=5), pieces(*[b" " * 100] * 11))
+    assert rig.nothing_is_left()
+
+
+async def test_a_chunk_beyond_its_limit_is_refused(tmp_path):
+    rig = Rig(tmp_path, max_bytes=10**9)
+    with pytest.raises(InvalidArgument, match="in one message"):
+        await rig.uploads.receive(Header(JSON), pieces(b" " * (1024 * 1024 + 1)))
+
+
+async def test_a_stream_that_breaks_leaves_nothing(rig):
+    async def broken() -> AsyncIterator[bytes]:
+        yield CONTENT[:10]
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await rig.uploads.receive(Header(JSON), broken())
+    assert rig.nothing_is_left()
+
+
+async def test_a_cancelled_upload_leaves_nothing(rig):
+    began = asyncio.Event()
+
+    async def stuck() -> AsyncIterator[bytes]:
+        yield CONTENT[:10]
+        began.set()
+        await asyncio.Event().wait()
+
+    upload = asyncio.create_task(rig.uploads.receive(Header(JSON), stuck()))
+    await began.wait()
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    assert rig.nothing_is_left()
+
+
+async def test_an_idle_upload_is_given_up(tmp_path):
+    rig = Rig(tmp_path, idle_s=0.05)
+
+    async def idle() -> AsyncIterator[bytes]:
+        yield CONTENT[:10]
+        await asyncio.Event().wait()
+
+    with pytest.raises(DeadlineExceeded, match="nothing was sent"):
+        await rig.uploads.receive(Header(JSON), idle())
+    assert rig.nothing_is_left()
+
+
+async def test_uploads_beyond_the_limit_are_told_to_wait(tmp_path):
+    rig = Rig(tmp_path, max_uploads=1)
+    release = asyncio.Event()
+
+    async def held() -> AsyncIterator[bytes]:
+        yield CONTENT
+        await release.wait()
+
+    first = asyncio.create_task(rig.uploads.receive(Header(JSON), held()))
+    await eventually(lambda: rig.uploads.active)
+    with pytest.raises(ResourceExhausted) as caught:
+        await rig.uploads.receive(Header(JSON), pieces(CONTENT))
+    assert caught.value.retry_after_s
+    release.set()
+    assert (await first).sha256 == SHA
+
+
+async def test_the_same_bytes_again_are_not_stored_again(rig):
+    await rig.uploads.receive(Header(JSON), pieces(CONTENT))
+
+    async def put(*_: object) -> None:
+        raise AssertionError("stored again")
+
+    rig.blobs.put = put
+    assert (await rig.uploads.receive(Header(JSON), pieces(CONTENT))).sha256 == SHA
+
+
+async def test_known_bytes_need_not_be_sent_at_all(rig):
+    await rig.uploads.receive(Header(JSON), pieces(CONTENT))
+
+    async def unread() -> AsyncIterator[bytes]:
+        raise AssertionError("read")
+        yield b""
+
+    blob = await rig.uploads.receive(Header(JSON, sha256=SHA, size_bytes=len(CONTENT)), unread())
+    assert blob.size_bytes == len(CONTENT)
+
+
+async def test_bytes_that_the_blob_store_lost_are_mended_by_another_upload(rig):
+    await rig.uploads.receive(Header(JSON), pieces(CONTENT))
+    rig.blobs.kept.clear()
+    await rig.uploads.receive(Header(JSON, sha256=SHA), pieces(CONTENT))
+    assert rig.blobs.kept == {blob_key(SHA): CONTENT}
+
+
+async def test_known_bytes_of_another_type_are_looked_into_again(rig):
+    await rig.uploads.receive(Header(JSON), pieces(CONTENT))
+    with pytest.raises(InvalidArgument, match="Parquet"):
+        await rig.uploads.receive(Header(ArtifactType.PARQUET, sha256=SHA), pieces(CONTENT))
+
+
+async def test_a_full_disk_is_unavailable(rig):
+    async def full() -> AsyncIterator[bytes]:
+        yield CONTENT
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(Unavailable) as caught:
+        await rig.uploads.receive(Header(JSON), full())
+    assert caught.value.retry_after_s
+
+
+async def test_without_the_blob_store_nothing_is_recorded(rig):
+    async def down(*_: object) -> None:
+        raise Unavailable("the artifact store cannot be reached")
+
+    rig.blobs.put = down
+    with pytest.raises(ServiceError):
+        await rig.uploads.receive(Header(JSON), pieces(CONTENT))
+    assert await rig.store.blob(SHA, JSON) is None
+    assert rig.nothing_is_left()

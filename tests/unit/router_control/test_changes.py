@@ -1,0 +1,355 @@
+"""How writes, the registry's news, batchers' reports and time become generations."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from headrace_router.control.decisions.allocation import Range
+from headrace_router.control.decisions.changes import advance, registry_seen, removed, route_written, why_pending
+from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
+from headrace_router.control.decisions.resolve import Registered
+from headrace_router.control.decisions.routes import Route, Serves, Variant
+from headrace_router.control.decisions.states import Kind, Limits, Outcome, RouteState, Step, Told, Writer
+from headrace_router.rules import Condition, Operator, Rule
+from headrace_router.slots import SLOTS
+from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+LIMITS = Limits(ready_grace=timedelta(seconds=30), ready_timeout=timedelta(seconds=120))
+VERSIONS = {"v1": "d1", "v2": "d2", "v3": "d3"}
+ANA = Writer("ana", "test")
+ROLLOUT = Writer("rollout", manager="rollouts/7")
+V3 = (Variant("control", Serves.VERSION, "v3", 1.0),)
+ids = (UUID(int=number) for number in itertools.count(1))
+
+
+def new_id() -> UUID:
+    return next(ids)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def registered(epoch: int, production: str = "", incarnation: str = "one", **aliases: str) -> Registered:
+    return Registered("digits", incarnation, epoch, production, aliases, VERSIONS)
+
+
+def fleet(*ready: str, batchers: int = 1, seconds: float = 0) -> Fleet:
+    """Batchers of the default pool that all hold these digests ready."""
+    held = {digest: Held(Phase.READY) for digest in ready}
+    reports = [Report("default", f"p{number}", "", at(seconds + 5), held) for number in range(batchers)]
+    return Fleet(reports, at(seconds))
+
+
+def seen(state: RouteState | None, news: Registered, seconds: float = 0) -> Step:
+    step = registry_seen(state, news, salt=b"0" * 16, now=at(seconds), new_id=new_id, revert=timedelta(hours=24))
+    assert step is not None
+    return step
+
+
+def onward(state: RouteState | Step, ready: Fleet, seconds: float = 0) -> Step:
+    step = state if isinstance(state, Step) else Step(state)
+    return advance(step, ready, now=at(seconds), limits=LIMITS, new_id=new_id)
+
+
+def numbered(step: Step, number: int = 1) -> RouteState:
+    """The state as a store gives it back: the generation has its number."""
+    assert step.state.active is not None
+    return replace(step.state, active=replace(step.state.active, number=number))
+
+
+def serving(version: str = "v1", epoch: int = 1) -> RouteState:
+    """A model whose implicit route serves its production version."""
+    return numbered(onward(seen(None, registered(epoch, version)), fleet(VERSIONS[version])))
+
+
+def split(first: float, second: float, etag: str = "e1") -> Route:
+    variants = (Variant("control", Serves.VERSION, "v1", first), Variant("treatment", Serves.VERSION, "v2", second))
+    return Route("digits", variants, etag=etag)
+
+
+def write(state: RouteState, route: Route, read_etag: str = "", seconds: float = 0, writer: Writer = ANA) -> Step:
+    return route_written(state, route, read_etag=read_etag, change=new_id(), writer=writer, now=at(seconds))
+
+
+def test_a_model_without_production_exists_and_serves_nothing():
+    step = onward(seen(None, registered(1)), fleet())
+    assert (step.told, step.state.active, step.state.pending) == (Told.NOT_SERVING, None, None)
+
+
+def test_the_first_promotion_waits_until_a_batcher_has_the_version():
+    waiting = onward(seen(None, registered(2, "v1")), fleet())
+    assert waiting.state.pending is not None
+    assert "no batcher" in (why_pending(waiting.state, fleet(batchers=0), now=START, limits=LIMITS) or "")
+    served = onward(waiting.state, fleet("d1", seconds=3600), seconds=3600)
+    assert served.told is Told.TABLE
+    assert served.state.active is not None
+    assert served.state.active.table.ranges == (Range(SLOTS, "production"),)
+    assert served.state.active.epoch == 2
+
+
+def test_old_news_are_no_news():
+    state = serving(epoch=5)
+    for epoch in (4, 5):
+        assert (
+            registry_seen(
+                state,
+                registered(epoch, "v2"),
+                salt=b"",
+                now=START,
+                new_id=new_id,
+                revert=timedelta(),
+            )
+            is None
+        )
+
+
+def test_an_epoch_that_moves_nothing_is_noted_without_a_generation():
+    step = onward(seen(serving(), registered(7, "v1")), fleet("d1"))
+    assert step.told is None
+    assert step.state.active is not None
+    assert step.state.active.epoch == 7
+
+
+def test_a_promotion_takes_effect_when_every_replica_is_ready():
+    step = onward(seen(serving(), registered(2, "v2")), fleet("d1", batchers=2))
+    assert step.state.pending is not None
+    assert step.state.active is not None
+    assert step.state.active.epoch == 1
+    half = Fleet(
+        [
+            Report("default", "p0", "", at(5), {"d2": Held(Phase.READY)}),
+            Report("default", "p1", "", at(5), {"d2": Held(Phase.LOADING)}),
+        ],
+        START,
+    )
+    assert onward(step.state, half).told is None
+    assert onward(step.state, fleet("d2", batchers=2)).told is Told.TABLE
+
+
+def test_after_the_grace_half_of_the_replicas_are_enough():
+    pending = onward(seen(serving(), registered(2, "v2")), fleet()).state
+    late = 31
+    reports = [Report("default", f"p{n}", "", at(40), {"d2": Held(Phase.READY)} if n < 2 else {}) for n in range(4)]
+    assert onward(pending, Fleet(reports, at(1)), seconds=1).told is None
+    assert onward(pending, Fleet(reports, at(late)), seconds=late).told is Told.TABLE
+    assert onward(pending, Fleet(reports[1:3], at(late)), seconds=late).told is Told.TABLE
+    assert onward(pending, Fleet(reports[1:], at(late)), seconds=late).told is None
+
+
+def test_an_expired_lease_no_longer_counts():
+    report = Report("default", "p0", "", at(5), {"d2": Held(Phase.READY)})
+    pending = onward(seen(serving(), registered(2, "v2")), fleet()).state
+    assert onward(pending, Fleet([report], at(5)), seconds=5).told is None
+
+
+def test_a_change_that_follows_the_registry_is_never_dropped():
+    pending = onward(seen(serving(), registered(2, "v2")), fleet()).state
+    later = onward(pending, fleet(), seconds=10_000)
+    assert later.state.pending == pending.pending
+    assert onward(later.state, fleet("d2", seconds=10_001), seconds=10_001).told is Told.TABLE
+
+
+def test_a_rollback_before_the_promotion_took_effect_leaves_nothing_pending():
+    pending = onward(seen(serving(), registered(2, "v2")), fleet()).state
+    back = onward(seen(pending, registered(3, "v1")), fleet("d1"))
+    assert back.state.pending is None
+    assert [ended.outcome for ended in back.ended] == [Outcome.SUPERSEDED]
+    assert back.state.active is not None
+    assert back.state.active.epoch == 3
+
+
+def test_a_write_of_weights_takes_effect_at_once():
+    step = onward(write(serving(), split(90, 10)), fleet("d1", "d2"))
+    assert step.told is Told.TABLE
+    (ended,) = step.ended
+    assert (ended.outcome, ended.change.moved_share) == (Outcome.ACTIVE, 0.1)
+    after = numbered(step, 2)
+    again = onward(write(after, split(80, 20, "e2"), "e1"), fleet())
+    assert again.told is Told.TABLE  # both versions serve already: nothing needs to be ready anew
+    assert again.ended[0].change.moved_share == pytest.approx(0.1)
+
+
+def test_a_write_that_is_not_ready_in_time_is_dropped_and_traffic_stays():
+    state = serving()
+    waiting = onward(write(state, split(90, 10)), fleet("d1")).state
+    assert waiting.declared.etag == "e1"
+    assert onward(waiting, fleet("d1"), seconds=119).ended == ()
+    dropped = onward(waiting, fleet("d1", seconds=120), seconds=120)
+    assert [(ended.outcome, "'v2'" in ended.reason) for ended in dropped.ended] == [(Outcome.NOT_READY, True)]
+    assert dropped.state == state
+
+
+def test_a_promotion_that_a_dropped_write_displaced_is_wanted_again():
+    pending = onward(seen(serving(), registered(2, "v2")), fleet()).state
+    waiting = write(pending, split(1, 1)).state
+    dropped = onward(waiting, fleet("d1", seconds=120), seconds=120)
+    assert dropped.state.pending is not None
+    assert dropped.state.pending.kind is Kind.REGISTRY
+    assert dropped.state.pending.epoch == 2
+
+
+def test_a_newer_write_supersedes_the_one_that_waits():
+    waiting = onward(write(serving(), split(90, 10)), fleet("d1")).state
+    with pytest.raises(Aborted, match="changed since") as caught:
+        write(waiting, split(50, 50, "e2"))
+    assert caught.value.metadata == {"current_etag": "e1"}
+    newer = write(waiting, split(50, 50, "e2"), "e1")
+    assert [ended.outcome for ended in newer.ended] == [Outcome.SUPERSEDED]
+    assert newer.state.pending is not None
+    assert newer.state.pending.route.etag == "e2"
+
+
+def test_a_promotion_supersedes_a_write_that_waits():
+    waiting = onward(write(serving(), split(90, 10)), fleet("d1")).state
+    step = onward(seen(waiting, registered(2, "v3")), fleet("d1", "d3"))
+    assert [ended.outcome for ended in step.ended] == [Outcome.SUPERSEDED, Outcome.ACTIVE]
+    assert step.state.active is not None
+    assert step.state.active.table.variants[0].version == "v3"
+
+
+def test_news_that_move_only_what_a_waiting_write_names_re_resolve_it():
+    first = serving()
+    first = replace(first, registered=registered(1, "v1", champion="v2"))
+    follows = Route("digits", (Variant("a", Serves.ALIAS, "champion", 1.0),), etag="e1")
+    waiting = onward(write(first, follows), fleet("d1")).state
+    step = seen(waiting, registered(2, "v1", champion="v3"))
+    assert step.ended == ()
+    assert step.state.pending is not None
+    assert step.state.pending.table.variants[0].version == "v3"
+    served = onward(step.state, fleet("d3"))
+    assert served.state.active is not None
+    assert served.state.active.epoch == 2
+
+
+def test_an_alias_that_disappears_changes_nothing_that_serves():
+    state = replace(serving(), registered=registered(1, "v1", champion="v2"))
+    follows = Route("digits", (Variant("a", Serves.ALIAS, "champion", 1.0),), etag="e1")
+    served = numbered(onward(write(state, follows), fleet("d2")), 2)
+    step = onward(seen(served, registered(2, "v1")), fleet("d2"))
+    assert (step.told, step.state.pending, step.state.active) == (None, None, served.active)
+
+
+@pytest.mark.parametrize(
+    ("variant", "field"),
+    [
+        (Variant("b", Serves.VERSION, "v9", 1.0), "route.variants[1].version"),
+        (Variant("b", Serves.ALIAS, "nobody", 1.0), "route.variants[1].follow_alias"),
+        (Variant("b", Serves.PRODUCTION, "", 1.0), "route.variants[1].follow_production"),
+    ],
+)
+def test_a_write_must_name_what_exists(variant, field):
+    state = seen(None, registered(1)).state
+    route = Route("digits", (Variant("a", Serves.VERSION, "v1", 1.0), variant), etag="e1")
+    with pytest.raises(NotFound) as caught:
+        write(state, route)
+    assert caught.value.reason == "VERSION_NOT_FOUND"
+    assert [violation.field for violation in caught.value.violations] == [field]
+
+
+def test_units_that_stay_on_their_version_do_not_move_when_the_implicit_route_is_replaced():
+    step = write(serving("v2"), split(25, 75))
+    assert step.state.pending is not None
+    assert step.state.pending.moved_share == 0.25
+
+
+def test_the_salt_of_a_route_never_changes():
+    state = numbered(onward(write(serving(), split(90, 10)), fleet("d1", "d2")), 2)
+    assert state.salt == serving().salt
+    later = registry_seen(
+        state, registered(9, "v3"), salt=b"x" * 16, now=START, new_id=new_id, revert=timedelta(hours=1)
+    )
+    assert later is not None
+    assert later.state.salt == state.salt
+
+
+def test_a_removed_model_is_told_and_may_come_back_as_a_new_one():
+    gone = removed(onward(write(serving(), split(90, 10)), fleet("d1")).state)
+    assert gone.told is Told.REMOVED
+    assert [ended.outcome for ended in gone.ended] == [Outcome.SUPERSEDED]
+    again = seen(gone.state, registered(1, "v1"))
+    assert again.told is Told.NOT_SERVING
+    assert again.state.route is None
+    assert not again.state.removed
+
+
+def test_epochs_of_a_restored_registry_count_anew():
+    state = serving(epoch=9)
+    step = onward(seen(state, registered(3, "v2", incarnation="two")), fleet("d1"))
+    assert step.state.active is not None
+    assert step.state.active.epoch == 0
+    assert onward(step.state, fleet("d2")).state.active.epoch == 3  # type: ignore[union-attr]
+
+
+def test_the_version_that_left_production_is_remembered_for_a_rollback():
+    step = seen(serving(), registered(2, "v2"), seconds=10)
+    assert step.state.previous is not None
+    assert (step.state.previous.version, step.state.previous.until_at) == ("v1", at(10 + 24 * 3600))
+
+
+def held(by: str = "rollouts/7") -> RouteState:
+    """A split that a rollout manages."""
+    route = replace(split(90, 10), managed_by=by)
+    return numbered(onward(write(serving(), route, writer=Writer("rollout", manager=by)), fleet("d1", "d2")), 2)
+
+
+@pytest.mark.parametrize("manager", ["", "rollouts/8", "experiments/7"])
+def test_a_route_that_somebody_manages_is_written_by_nobody_else(manager):
+    with pytest.raises(PreconditionFailed, match="managed by rollouts/7") as caught:
+        write(held(), split(50, 50, "e2"), "e1", writer=Writer("ana", manager=manager))
+    assert (caught.value.reason, caught.value.metadata) == ("ROUTE_MANAGED", {"managed_by": "rollouts/7"})
+
+
+def test_the_holder_writes_on_and_lets_go():
+    step = write(held(), replace(split(50, 50, "e2"), managed_by="rollouts/7"), "e1", writer=ROLLOUT)
+    assert step.state.pending is not None
+    assert (step.state.declared.managed_by, step.state.pending.displaced) == ("rollouts/7", "")
+    let_go = write(step.state, split(50, 50, "e3"), "e2", writer=ROLLOUT)
+    assert write(let_go.state, split(1, 1, "e4"), "e3").state.declared.etag == "e4"
+
+
+def test_a_forced_write_displaces_the_holder_whose_next_write_is_fenced_off():
+    step = write(held(), split(50, 50, "e2"), "e1", writer=Writer("ana", "stop it", force=True))
+    assert step.state.pending is not None
+    assert step.state.pending.displaced == "rollouts/7"
+    assert step.state.declared.managed_by == ""
+    with pytest.raises(Aborted, match="changed since"):
+        write(step.state, replace(split(1, 1, "e3"), managed_by="rollouts/7"), "e1", writer=ROLLOUT)
+
+
+def test_force_displaces_nobody_where_nobody_stands_in_the_way():
+    step = write(serving(), split(50, 50), writer=Writer("ana", force=True))
+    assert step.state.pending is not None
+    assert step.state.pending.displaced == ""
+
+
+def test_a_dropped_write_leaves_the_route_to_who_managed_it():
+    waiting = write(held(), replace(split(50, 50, "e2"), variants=V3), "e1", writer=Writer("ana", force=True)).state
+    dropped = onward(waiting, fleet("d1", "d2", seconds=120), seconds=120)
+    assert [ended.outcome for ended in dropped.ended] == [Outcome.NOT_READY]
+    assert dropped.state.declared.managed_by == "rollouts/7"
+
+
+def test_a_promotion_moves_a_managed_route_and_keeps_its_rules_and_its_holder():
+    rule = Rule("germans", (Condition("country", Operator.EQUALS, ("DE",)),), "next")
+    variants = (Variant("stable", Serves.PRODUCTION, "", 1.0), Variant("next", Serves.VERSION, "v2", 0.0))
+    route = Route("digits", variants, etag="e1", rules=(rule,), managed_by="rollouts/7")
+    state = numbered(onward(write(serving(), route, writer=ROLLOUT), fleet("d1", "d2")), 2)
+    promoted = onward(seen(state, registered(2, "v3")), fleet("d1", "d2", "d3")).state
+    assert promoted.active is not None
+    assert [one.version for one in promoted.active.table.variants] == ["v3", "v2"]
+    assert promoted.active.table.rules == (rule,)
+    assert promoted.declared == route
+
+
+def test_new_rules_alone_take_effect_at_once_and_move_no_unit():
+    state = numbered(onward(write(serving(), split(90, 10)), fleet("d1", "d2")), 2)
+    rule = Rule("germans", (Condition("country", Operator.EQUALS, ("DE",)),), "treatment")
+    step = onward(write(state, replace(split(90, 10, "e2"), rules=(rule,)), "e1"), fleet())
+    assert step.told is Told.TABLE
+    assert step.ended[0].change.moved_share == 0.0
+    assert step.state.active is not None
+    assert step.state.active.table.rules == (rule,)

@@ -1,0 +1,547 @@
+"""Two control planes on one store, three data planes, two batchers that restart; news late, repeated, out of order.
+
+Whatever happens: numbers take effect in order and nobody skips one, an accepted write has exactly one outcome, nobody
+but its manager writes a managed route without force, rules name variants of their table, what serves or is wanted is in
+demand, what a data plane may still serve is not unloaded, no purge, commit or revert of kept answers is lost or told
+before an older one, and when the trouble is over everything wanted is in force.
+
+`make test` runs some thousand steps, `make test-faults` many more.
+"""
+
+import asyncio
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from headrace.router.v1 import control_pb2
+from headrace_router.control.controller import Controller
+from headrace_router.control.decisions.changes import route_written
+from headrace_router.control.decisions.kept_answers import Kept, KeptAnswers, Precomputed
+from headrace_router.control.decisions.readiness import Held, Phase
+from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.resolve import Registered, Resolution, resolve
+from headrace_router.control.decisions.routes import Route, Variant
+from headrace_router.control.decisions.rungs import Backup, Rung
+from headrace_router.control.decisions.states import Outcome, RouteState, Step, Writer
+from headrace_router.control.keeping import Keeping
+from headrace_router.control.leasing import Leasing
+from headrace_router.control.metrics import ControlMetrics
+from headrace_router.control.news import RegistryNews
+from headrace_router.control.presence import Presence
+from headrace_router.control.storage.memory import MemoryStore
+from headrace_router.control.storage.store import StoredVersion
+from headrace_router.control.timing import Timing
+from headrace_router.control.view import View
+from headrace_router.control.waits import Waits
+from headrace_router.rules import Condition, Operator, Rule
+from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed, ResourceExhausted
+from headrace_servicekit.testing import FakeClock
+from hypothesis import HealthCheck, settings
+from hypothesis import seed as hypothesis_seed
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from prometheus_client import CollectorRegistry
+
+MODEL = "digits"
+VERSIONS = {f"v{number}": f"d{number}" for number in range(1, 5)}
+STORED = [
+    StoredVersion(
+        digest, MODEL, version, control_pb2.ResolvedVersion(version=version, digest=digest).SerializeToString()
+    )
+    for version, digest in VERSIONS.items()
+]
+
+planes = st.integers(0, 1)
+batchers = st.integers(0, 1)
+data_planes = st.integers(0, 2)
+versions = st.sampled_from(sorted(VERSIONS))
+weights = st.lists(st.integers(0, 5), min_size=3, max_size=3).filter(any)
+managers = st.sampled_from(["", "rollouts/1", "rollouts/2"])
+
+
+def no_time() -> float:
+    """Wait for no acknowledgement: whoever is behind is named."""
+    return 0.0
+
+
+@dataclass
+class Watcher:
+    """A data plane: what it was told since its snapshot, and by which store; the table it serves, and those that it has
+    not acknowledged to be gone. kept: by digest, which of all that was ever kept of a version it reads by."""
+
+    id: str
+    numbers: list[int] = field(default_factory=list)
+    incarnation: str = ""
+    serves: frozenset[str] = frozenset()
+    unacknowledged: list[frozenset[str]] = field(default_factory=list)
+    kept: dict[str, int] = field(default_factory=dict)
+    stream: object = None
+    reading: asyncio.Task | None = None
+
+
+class ControlPlane:
+    """One control plane without its servers."""
+
+    def __init__(self, store: MemoryStore, clock: FakeClock) -> None:
+        self.view = View(store, clock, Timing())
+        self.news = RegistryNews()
+        metrics = ControlMetrics(CollectorRegistry())
+        self.controller = Controller(self.view, store, self.news, clock, metrics)
+        self.presence = Presence(self.view, store, clock, self.controller.wake)
+        self.leasing = Leasing(
+            self.view, store, clock, catch_up=self.catch_up, keep=lambda _model, _versions, _left_s: nullcontext()
+        )
+        self.keeping = Keeping(self.view, self.controller, Waits(self.view, store, clock), clock)
+
+    async def catch_up(self, model: str, left_s: float | None) -> None:
+        """Know what there is to know: the registry says nothing new when it is asked."""
+
+
+class ControlPlanes(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = FakeClock()
+        self.store = MemoryStore(self.clock)
+        self.control = [ControlPlane(self.store, self.clock) for _ in range(2)]
+        self.news: list[Registered] = []
+        self.held: list[tuple[str, set[str]]] = [("batcher-0", set()), ("batcher-1", set())]
+        self.watchers = [Watcher(f"plane-{number}") for number in range(3)]
+        self.accepted: set[UUID] = set()
+        self.leased: dict[str, datetime] = {}
+        self.known = Registered(MODEL, "", 0)
+        # All that was ever kept of each version, in the order of what was accepted; the newest is the truth.
+        self.kept = {digest: [Kept()] for digest in VERSIONS.values()}
+        self.publishes: list[tuple[str, int, int]] = []
+
+    def run(self, coroutine):
+        return self.runner.run(coroutine)
+
+    def teardown(self) -> None:
+        self.run(self._end_watches())
+        self.runner.close()
+
+    async def _end_watches(self) -> None:
+        for watcher in self.watchers:
+            await self._cut(watcher)
+
+    # -- the registry -----------------------------------------------------------------------------------------------
+
+    @initialize()
+    def register(self) -> None:
+        """Begin with a version that serves, and data planes that serve it."""
+        self._publish(Registered(MODEL, "one", 1, "v1", {"champion": "v1"}, VERSIONS))
+        for plane in range(2):
+            self.deliver(plane, 0)
+            self.turn(plane)
+        self.when_the_trouble_is_over_everything_wanted_is_in_force()
+        for number in range(3):
+            self.watch(number, number % 2)
+            self.acknowledge(number, 0)
+
+    def _publish(self, registered: Registered) -> None:
+        self.news.append(registered)
+
+    @rule(version=versions)
+    def promote(self, version: str) -> None:
+        newest = self.news[-1]
+        self._publish(replace(newest, epoch=newest.epoch + 1, production=version))
+
+    @rule(version=versions)
+    def point_alias(self, version: str) -> None:
+        newest = self.news[-1]
+        self._publish(replace(newest, epoch=newest.epoch + 1, aliases={"champion": version}))
+
+    @rule(plane=planes)
+    def restore_the_store(self, plane: int) -> None:
+        """Be another store from now on, as after a restore of today's backup: every watcher begins anew."""
+        self.run(self.store.renew_incarnation())
+        self.run(self.control[plane].controller.turn())
+
+    @rule(version=versions, back=st.integers(0, 3))
+    def restore(self, version: str, back: int) -> None:
+        older = self.news[max(0, len(self.news) - 1 - back)]
+        incarnation = f"restored-{len(self.news)}"
+        self._publish(replace(older, incarnation=incarnation, production=version))
+
+    @rule(plane=planes, back=st.integers(0, 3))
+    def deliver(self, plane: int, back: int) -> None:
+        """News of the present incarnation arrive late or twice; those of an earlier one no longer do."""
+        news = self.news[max(0, len(self.news) - 1 - back)]
+        if news.incarnation == self.news[-1].incarnation:
+            self.control[plane].news.seen(news, STORED)
+
+    # -- people -----------------------------------------------------------------------------------------------------
+
+    @rule(
+        plane=planes,
+        shares=weights,
+        version=versions,
+        fresh=st.booleans(),
+        matching=st.lists(st.integers(0, 2), max_size=3),
+        backup=st.sampled_from([None, *Serves]),
+        manager=managers,
+        force=st.booleans(),
+        release=st.booleans(),
+    )
+    def write(
+        self,
+        plane: int,
+        shares: list[int],
+        version: str,
+        fresh: bool,
+        matching: list[int],
+        backup: Serves | None,
+        manager: str,
+        force: bool,
+        release: bool,
+    ) -> None:
+        """Declare a route as somebody who has read it just now, or some time ago.
+
+        matching: variants of its rules. backup: what its fallback names, if it has one.
+        """
+        control = self.control[plane]
+        if fresh:
+            self.run(control.controller.turn())
+        variants = (
+            Variant("pinned", Serves.VERSION, version, shares[0]),
+            Variant("production", Serves.PRODUCTION, "", shares[1]),
+            Variant("champion", Serves.ALIAS, "champion", shares[2]),
+        )
+        change, etag = uuid4(), uuid4().hex
+        known = control.view.mirror.state(MODEL)
+        assert known is not None
+        read_etag = known.declared.etag
+        writer = Writer("ana", manager=manager, force=force)
+        ruled = [variants[number].name for number in matching]
+        rules = tuple(Rule(f"r{n}", (Condition("country", Operator.PRESENT),), name) for n, name in enumerate(ruled))
+        targets = {Serves.VERSION: version, Serves.PRODUCTION: "", Serves.ALIAS: "champion"}
+        fallback = (Rung("backup", Backup(backup, targets[backup], "default")),) if backup else ()
+        holders = []
+
+        def decide(state: RouteState) -> Step:
+            holders.append(state.declared.managed_by)
+            kept = tuple(one for one in variants if one.weight or one.name in ruled)
+            managed_by = "" if release else manager
+            route = Route(MODEL, kept, etag=etag, rules=rules, managed_by=managed_by, fallback=fallback)
+            now = self.clock.now()
+            return route_written(state, route, read_etag=read_etag, change=change, writer=writer, now=now)
+
+        try:
+            self.run(control.controller.write(MODEL, decide, None))
+        except (Aborted, NotFound):
+            return
+        except PreconditionFailed:
+            assert holders[-1] not in ("", manager)
+            assert not force
+            return
+        assert force or holders[-1] in ("", manager), "a managed route was written by somebody else"
+        record = self.run(self.store.change(change))
+        assert record is not None
+        assert record.change.displaced == (holders[-1] if holders[-1] != manager else "")
+        self.accepted.add(change)
+
+    # -- kept answers -----------------------------------------------------------------------------------------------
+
+    @rule(plane=planes, version=versions)
+    def purge(self, plane: int, version: str) -> None:
+        digest = VERSIONS[version]
+        keeping = self.control[plane].keeping
+        before = self.kept[digest][-1]
+        after = self.run(keeping.purge_cache(MODEL, digest, no_time))
+        assert after == replace(before, cache_epoch=before.cache_epoch + 1)
+        self.kept[digest].append(after)
+
+    @rule(plane=planes, version=versions)
+    def begin_publish(self, plane: int, version: str) -> None:
+        """Begin a publish as somebody whose control plane may be behind."""
+        digest = VERSIONS[version]
+        began_from = self.control[plane].keeping.kept(MODEL, digest).generation
+        self.publishes.append((digest, len(self.publishes) + 1, began_from))
+
+    @rule(plane=planes, which=st.integers(0, 5))
+    def commit(self, plane: int, which: int) -> None:
+        """Commit a publish, perhaps once more."""
+        if not self.publishes:
+            return
+        digest, number, began_from = self.publishes[-1 - which % len(self.publishes)]
+        before = self.kept[digest][-1]
+        new = Precomputed(number, self.clock.now())
+        try:
+            after = self.run(
+                self.control[plane].keeping.commit_precomputed(
+                    MODEL, digest, new, expected=began_from, time_left=no_time
+                )
+            )
+        except Aborted:
+            assert before.generation != began_from or number <= before.newest, "refused for no reason"
+            return
+        if number == before.generation:
+            assert after == before
+            return
+        assert before.generation == began_from, "a commit was lost"
+        assert after.generation == number
+        assert after.previous == before.precomputed
+        self.kept[digest].append(after)
+
+    @rule(plane=planes, version=versions, back=st.integers(0, 2))
+    def revert(self, plane: int, version: str, back: int) -> None:
+        """Revert what counts, or what the caller believes to count."""
+        digest = VERSIONS[version]
+        before = self.kept[digest][-1]
+        believed = self.kept[digest][-1 - back % len(self.kept[digest])].generation
+        keeping = self.control[plane].keeping
+        try:
+            after = self.run(keeping.revert_precomputed(MODEL, digest, expected=believed, time_left=no_time))
+        except (Aborted, PreconditionFailed):
+            assert believed != before.generation or before.generation == 0
+            return
+        if after != before:
+            assert believed in (0, before.generation)
+            assert after.precomputed == before.previous
+            self.kept[digest].append(after)
+
+    # -- batchers ---------------------------------------------------------------------------------------------------
+
+    @rule(batcher=batchers, plane=planes)
+    def load(self, batcher: int, plane: int) -> None:
+        """Load what is wanted, unload what is not, and say so."""
+        process, _ = self.held[batcher]
+        self.held[batcher] = (process, self._demand(plane))
+        self._report(batcher, plane)
+
+    @rule(batcher=batchers, plane=planes)
+    def restart(self, batcher: int, plane: int) -> None:
+        self.held[batcher] = (f"batcher-{batcher}-{uuid4()}", set())
+        self._report(batcher, plane)
+
+    def _report(self, batcher: int, plane: int) -> None:
+        process, held = self.held[batcher]
+        ready = {digest: Held(Phase.READY) for digest in held}
+        self.control[plane].presence.report("default", process, f"batcher-{batcher}:1", ready)
+        self.run(self.control[plane].presence.flush())
+
+    @rule(plane=planes, version=versions, seconds=st.sampled_from([0, 30, 600]))
+    def lease(self, plane: int, version: str, seconds: int) -> None:
+        """Be a scorer that needs a version for a while."""
+        control = self.control[plane]
+        ttl, left_s = timedelta(seconds=seconds), 1.0
+        end, _ = self.run(control.leasing.lease(MODEL, version, "default", "scorer", ttl, left_s))
+        self.leased[version] = end or self.clock.now()
+
+    def _demand(self, plane: int) -> set[str]:
+        control = self.control[plane]
+
+        async def newest() -> control_pb2.WatchDemandResponse:
+            stream = control.view.demand.watch("default")
+            try:
+                return await anext(stream)
+            finally:
+                await stream.aclose()  # type: ignore[attr-defined]
+
+        return {one.version.digest for one in self.run(newest()).versions}
+
+    # -- data planes ------------------------------------------------------------------------------------------------
+
+    @rule(number=data_planes, plane=planes)
+    def watch(self, number: int, plane: int) -> None:
+        """Begin to watch, or go to another control plane."""
+        control, watcher = self.control[plane], self.watchers[number]
+        newest = control.view.mirror.newest_generation
+        same_store = control.view.mirror.incarnation == watcher.incarnation
+        if same_store and watcher.numbers and newest < watcher.numbers[-1]:
+            return  # a data plane does not go back to a control plane that is behind it
+        self.run(self._cut(watcher))
+        self.run(control.presence.welcome(watcher.id))
+        watcher.stream = control.view.tables.watch(watcher.id)
+        watcher.numbers = []
+        self.run(self._hear(watcher))
+
+    @rule(number=data_planes)
+    def cut_off(self, number: int) -> None:
+        """Lose the watch; what is served goes on being served."""
+        self.run(self._cut(self.watchers[number]))
+
+    @rule(number=data_planes)
+    def hear(self, number: int) -> None:
+        self.run(self._hear(self.watchers[number]))
+
+    @rule(number=data_planes, plane=planes)
+    def acknowledge(self, number: int, plane: int) -> None:
+        """Everything admitted under older tables is answered."""
+        watcher = self.watchers[number]
+        if watcher.numbers and watcher.stream is not None:
+            if self.control[plane].view.mirror.incarnation != watcher.incarnation:
+                return  # refused: the number is one of another store
+            try:
+                self.run(self.control[plane].presence.acknowledge(watcher.id, watcher.numbers[-1]))
+            except PreconditionFailed:
+                return
+            watcher.unacknowledged.clear()
+
+    async def _hear(self, watcher: Watcher) -> None:
+        """Take in everything that the stream holds at present."""
+        while watcher.stream is not None:
+            reading = watcher.reading or asyncio.ensure_future(anext(watcher.stream))  # type: ignore[call-overload]
+            watcher.reading = reading
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if not reading.done():
+                return
+            watcher.reading = None
+            try:
+                message = reading.result()
+            except ResourceExhausted:  # another store has taken over
+                await self._cut(watcher)
+                return
+            if watcher.incarnation != message.incarnation:
+                watcher.kept.clear()  # kept answers are those of a store: nothing of another one is read
+            watcher.incarnation = message.incarnation
+            if watcher.numbers:
+                assert message.newest_generation == watcher.numbers[-1] + 1, "a generation was skipped or repeated"
+            if message.snapshot_complete or watcher.numbers:
+                watcher.numbers.append(message.newest_generation)
+            if message.HasField("table"):
+                assert all(0 <= one.variant < len(message.table.variants) for one in message.table.rules)
+                watcher.unacknowledged.append(watcher.serves)
+                watcher.serves = frozenset(one.digest for one in message.table.versions)
+                named = {one.digest for one in message.table.variants}
+                named |= {one.backup.digest for one in message.table.fallback}
+                assert named == watcher.serves, "a table does not say what it names"
+                for one in message.table.kept_answers:
+                    watcher.kept[one.digest] = self._newest_index(one, watcher.kept.get(one.digest, 0))
+
+    def _newest_index(self, told: control_pb2.KeptAnswers, heard: int) -> int:
+        """Return which of all that was ever kept of a version is told: never an older one than was heard before."""
+        answers = KeptAnswers(told.cache_epoch, told.precomputed_generation)
+        ever = self.kept[told.digest]
+        found = [at for at in range(heard, len(ever)) if ever[at].answers == answers]
+        assert found, "what is kept went back to before what was heard"
+        return found[0]
+
+    async def _cut(self, watcher: Watcher) -> None:
+        if watcher.reading is not None:
+            watcher.reading.cancel()
+            await asyncio.gather(watcher.reading, return_exceptions=True)
+            watcher.reading = None
+        if watcher.stream is not None:
+            await watcher.stream.aclose()  # type: ignore[attr-defined]
+            watcher.stream = None
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    @rule(plane=planes)
+    def turn(self, plane: int) -> None:
+        self.run(self.control[plane].controller.turn())
+
+    @rule(seconds=st.sampled_from([1, 4, 29, 121]))
+    def wait(self, seconds: int) -> None:
+        self.run(self.clock.advance(seconds))
+
+    # -- what always holds ------------------------------------------------------------------------------------------
+
+    @invariant()
+    def numbers_take_effect_in_order(self) -> None:
+        entries = self.run(self.store.news(0, 0)).entries
+        assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+
+    @invariant()
+    def the_registrys_word_is_never_taken_back(self) -> None:
+        registered = self.run(self.store.news(0, 0)).records[0].state.registered
+        assert registered.incarnation != self.known.incarnation or registered.epoch >= self.known.epoch
+        self.known = registered
+
+    @invariant()
+    def what_is_kept_is_what_was_accepted_last(self) -> None:
+        news = self.run(self.store.news(0, 0))
+        state = news.records[0].state if news.records else None
+        if state is None:
+            return
+        for digest, ever in self.kept.items():
+            assert state.kept.get(digest, Kept()) == ever[-1]
+            if state.active is not None and digest in state.active.table.digests:
+                assert state.active.kept.get(digest, KeptAnswers()) == ever[-1].answers
+                told = news.entries[-1].generation
+                assert told is not None
+                assert (told.number, told.kept) == (state.active.number, state.active.kept)
+
+    @invariant()
+    def an_accepted_write_waits_or_has_ended(self) -> None:
+        for change in self.accepted:
+            record = self.run(self.store.change(change))
+            assert record is not None
+            if record.outcome is None:
+                (stored,) = self.run(self.store.news(0, 0)).records
+                assert stored.state.pending is not None
+                assert stored.state.pending.id == change
+
+    @rule(plane=planes)
+    def what_is_wanted_or_may_be_served_is_in_demand(self, plane: int) -> None:
+        control = self.control[plane]
+        self.run(control.controller.turn())
+        wanted = self._demand(plane)
+        state = control.view.mirror.state(MODEL)
+        assert state is not None
+        for table in (state.active and state.active.table, state.pending and state.pending.table):
+            if table:
+                assert set(table.digests) <= wanted
+        for version, end in self.leased.items():
+            assert end <= self.clock.now() or VERSIONS[version] in wanted
+        for watcher in self.watchers:
+            seen = control.view.mirror.planes.get(watcher.id)
+            if seen is not None and self.clock.now() - seen.seen_at < control.view.timing.forget_after:
+                for digests in (watcher.serves, *watcher.unacknowledged):
+                    assert digests <= wanted, f"{watcher.id} may serve what would be unloaded"
+
+    @rule()
+    def when_the_trouble_is_over_everything_wanted_is_in_force(self) -> None:
+        newest = self.news[-1]
+        for plane in range(2):
+            self.control[plane].news.seen(newest, STORED)
+            self.turn(plane)
+        for _ in range(2):
+            for number in range(2):
+                self.load(number, number)
+            self.turn(0)
+            self.turn(1)
+        stored = self.run(self.store.news(0, 0)).records[0].state
+        assert stored.pending is None
+        assert stored.active is not None
+        wanted = resolve(stored.in_force, newest, stored.active.table.backups)
+        if isinstance(wanted, Resolution):
+            assert stored.active.table.resolution == wanted
+            assert stored.active.epoch == newest.epoch
+        for control in self.control:
+            assert control.view.mirror.state(MODEL) == stored
+        for watcher in self.watchers:
+            self.run(self._hear(watcher))
+            if watcher.stream is not None:
+                assert watcher.serves == set(stored.active.table.digests)
+                for digest in watcher.serves:
+                    assert self.kept[digest][watcher.kept[digest]].answers == self.kept[digest][-1].answers
+        for change in self.accepted:
+            record = self.run(self.store.change(change))
+            assert record is not None
+            assert record.outcome in set(Outcome)
+
+
+FEW = settings(max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+TestControlPlanes = ControlPlanes.TestCase
+TestControlPlanes.settings = FEW
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(4))
+def test_control_planes_for_thousands_of_steps(seed: int) -> None:
+    """Each seed begins elsewhere; what fails is printed with what reproduces it."""
+    many = settings(FEW, max_examples=60, stateful_step_count=100, database=None, print_blob=True)
+    run_state_machine_as_test(hypothesis_seed(seed)(ControlPlanes), settings=many)

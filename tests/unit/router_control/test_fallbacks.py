@@ -1,0 +1,297 @@
+"""What fallbacks name: resolved like variants, kept ready and held, fitting what serves, holding up no promotion."""
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from headrace.router.v1 import control_pb2, route_pb2
+from headrace_router.control import answers, lookup_messages
+from headrace_router.control.decisions.changes import route_written, why_not_wanted
+from headrace_router.control.decisions.demand import Need, demand
+from headrace_router.control.decisions.fitting import MAX_TOLD, Contract, Output, fallback_violations, given_violations
+from headrace_router.control.decisions.lookups import Lookup, Mode
+from headrace_router.control.decisions.named import named_versions
+from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
+from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.resolve import Resolution, ResolvedBackup, ResolvedVariant, Unresolved, resolve
+from headrace_router.control.decisions.routes import Route, Variant
+from headrace_router.control.decisions.rungs import Backup, Constant, EntityTable, Precomputed, Rung
+from headrace_router.control.decisions.states import Outcome, RouteState, Step, Told
+from headrace_router.control.storage.store import Entry
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
+
+from tests.unit.router_control.test_changes import (
+    ANA,
+    START,
+    at,
+    fleet,
+    new_id,
+    numbered,
+    onward,
+    registered,
+    seen,
+    serving,
+)
+
+PRODUCTION = Variant("stable", Serves.PRODUCTION, "", 1.0)
+OLD = Rung("old", Backup(Serves.VERSION, "v1", "default"))
+CHAMPION = Rung("champion", Backup(Serves.ALIAS, "champion", "default"))
+ELSEWHERE = Rung("elsewhere", Backup(None, "", "cpu"))
+
+
+def route(*rungs: Rung, **fields) -> Route:
+    return Route("digits", (PRODUCTION,), etag="e1", fallback=rungs, **fields)
+
+
+def written(state: RouteState, wanted: Route, **fields) -> Step:
+    etag = state.declared.etag
+    return route_written(state, wanted, read_etag=etag, change=new_id(), writer=ANA, now=START, **fields)
+
+
+def everywhere(*ready: str, seconds: float = 0) -> Fleet:
+    """A batcher in each of two pools that holds these digests ready."""
+    held = {digest: Held(Phase.READY) for digest in ready}
+    return Fleet([Report(pool, pool, "", at(seconds + 5), held) for pool in ("default", "cpu")], at(seconds))
+
+
+ALL = everywhere("d1", "d2", "d3")
+
+
+def in_force(wanted: Route, production: str = "v2", **aliases: str) -> RouteState:
+    """A model whose production version serves, under a route with fallbacks."""
+    state = serving(production)
+    if aliases:
+        state = numbered(onward(seen(state, registered(2, production, **aliases)), fleet("d1", "d2", "d3")))
+    after = onward(written(state, wanted), ALL)
+    assert after.told is Told.TABLE
+    return numbered(after, 2)
+
+
+def test_backups_are_resolved_like_variants():
+    found = resolve(route(OLD, CHAMPION, ELSEWHERE), registered(1, "v2", champion="v3"))
+    assert isinstance(found, Resolution)
+    assert found.backups == (
+        ResolvedBackup("old", "v1", "d1", "default"),
+        ResolvedBackup("champion", "v3", "d3", "default"),
+        ResolvedBackup("elsewhere", "", "", "cpu"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rung", "field"),
+    [
+        (Rung("x", Backup(Serves.VERSION, "v9", "default")), "version"),
+        (Rung("x", Backup(Serves.ALIAS, "nobody", "default")), "follow_alias"),
+    ],
+)
+def test_a_backup_that_names_nothing_is_refused_by_its_field(rung: Rung, field: str):
+    with pytest.raises(NotFound) as caught:
+        written(serving("v1"), route(OLD, rung))
+    assert caught.value.reason == "VERSION_NOT_FOUND"
+    assert [one.field for one in caught.value.violations] == [f"route.fallback[1].backup.{field}"]
+
+
+def test_a_write_waits_for_its_backups_and_is_dropped_when_they_do_not_become_ready():
+    step = written(serving("v2"), route(OLD))
+    waits = onward(step, fleet("d2"))
+    assert waits.state.pending is not None
+    still = onward(waits.state, fleet("d2"), seconds=60)
+    assert still.state.pending is not None
+    dropped = onward(waits.state, fleet("d2"), seconds=120)
+    assert [(one.outcome, "v1" in one.reason) for one in dropped.ended] == [(Outcome.NOT_READY, True)]
+    assert onward(waits.state, fleet("d1", "d2")).told is Told.TABLE
+
+
+def test_the_version_of_the_variant_is_needed_in_the_other_pool():
+    table = onward(written(serving("v2"), route(ELSEWHERE)), fleet("d2")).state.pending
+    assert table is not None
+    assert {(one.version, one.pool) for one in table.table.needs} == {("v2", "default"), ("v2", "cpu")}
+
+
+def test_a_promotion_waits_for_a_backup_only_for_a_while():
+    state = in_force(route(CHAMPION), champion="v2")
+    news = seen(state, registered(3, "v3", champion="v1"))
+    assert onward(news, fleet("d2", "d3")).told is None
+    after = onward(news.state, fleet("d2", "d3", seconds=30), seconds=30)
+    assert after.told is Told.TABLE
+    assert after.state.active is not None
+    assert [one.version for one in after.state.active.table.backups] == ["v1"]
+
+
+def test_a_variant_waits_for_a_version_that_was_in_force_as_a_backup_alone():
+    state = in_force(route(CHAMPION), champion="v1")
+    news = seen(state, registered(3, "v1", champion="v1"))  # its batchers have lost v1 meanwhile
+    assert onward(news.state, fleet("d2", seconds=60), seconds=60).told is None
+
+
+def test_an_alias_that_is_gone_holds_up_no_promotion_and_the_backup_stays_what_it_was():
+    state = in_force(route(CHAMPION), champion="v1")
+    news = seen(state, registered(3, "v3"))
+    after = onward(news, fleet("d1", "d2", "d3"))
+    assert after.told is Told.TABLE
+    assert after.state.active is not None
+    assert [one.version for one in after.state.active.table.variants] == ["v3"]
+    assert [one.version for one in after.state.active.table.backups] == ["v1"]
+    assert "champion" in (why_not_wanted(after.state) or "")
+
+
+def test_a_change_of_the_lookup_alone_is_a_new_generation_that_moves_nobody():
+    state = in_force(route(OLD))
+    step = onward(written(state, route(OLD, lookup=Lookup(Mode.ONLINE))), fleet("d1", "d2"))
+    assert step.told is Told.TABLE
+    assert [one.change.moved_share for one in step.ended] == [0.0]
+    assert step.state.active is not None
+    assert step.state.active.table.lookup == Lookup(Mode.ONLINE)
+
+
+def test_a_fallback_survives_what_follows_the_registry():
+    after = onward(seen(in_force(route(OLD)), registered(2, "v3")), fleet("d1", "d2", "d3")).state.active
+    assert after is not None
+    assert after.table.fallback == (OLD,)
+
+
+def test_backups_are_in_demand_and_held_and_what_only_follows_production_is_not_held():
+    state = in_force(route(OLD, ELSEWHERE, Rung("same", Backup(Serves.PRODUCTION, "", "cpu"))))
+    assert [one.version for one in demand("default", [state], [], [], START)] == ["v1", "v2"]
+    assert [(one.version, one.need) for one in demand("cpu", [state], [], [], START)] == [("v2", Need.ACTIVE)]
+    assert set(named_versions([state], [], START)) == {("digits", "v1")}
+
+
+def test_a_rollback_would_load_into_the_pools_of_backups_too():
+    promoted = onward(seen(in_force(route(ELSEWHERE)), registered(2, "v3")), ALL)
+    wanted = demand("cpu", [numbered(promoted, 3)], [], [], at(60))
+    assert [(one.version, one.need) for one in wanted] == [("v3", Need.ACTIVE), ("v2", Need.REVERT)]
+
+
+# -- whether they fit ------------------------------------------------------------------------------------------------
+
+
+def output(name: str = "y", datatype: str = "FP32", shape: tuple[int, ...] = (2,), nan: bool = False) -> Output:
+    return Output(name, datatype, shape, nan)
+
+
+def constant(**outputs: list[float] | list[str]) -> Rung:
+    row = route_pb2.Rung.Row()
+    for name, values in outputs.items():
+        given = row.outputs[name]
+        if values and isinstance(values[0], str):
+            given.strings.extend(values)  # type: ignore[arg-type]
+        else:
+            given.numbers.extend(values)  # type: ignore[arg-type]
+    return Rung("last", Constant(row.SerializeToString(deterministic=True)))
+
+
+def wrong(rung: Rung, *outputs: Output) -> list[str]:
+    return [field for field, _ in given_violations(rung, {"v1": Contract("s", outputs)})]
+
+
+@pytest.mark.parametrize(
+    ("rung", "of", "fields"),
+    [
+        pytest.param(constant(y=[1, 2.5]), output(), [], id="fits"),
+        pytest.param(constant(y=[1]), output(), ["constant.outputs[y]"], id="too few"),
+        pytest.param(constant(y=[1]), output(shape=()), [], id="one value per row"),
+        pytest.param(constant(), output(), ["constant.outputs"], id="missing"),
+        pytest.param(constant(y=[1, 2], z=[1]), output(), ["constant.outputs[z]"], id="unknown"),
+        pytest.param(constant(y=["a", "b"]), output(), ["constant.outputs[y]"], id="text for numbers"),
+        pytest.param(constant(y=["a", "b"]), output(datatype="BYTES"), [], id="text"),
+        pytest.param(constant(y=[1, 2]), output(datatype="BYTES"), ["constant.outputs[y]"], id="numbers for text"),
+        pytest.param(constant(y=[1, 2]), output(shape=(-1,)), ["constant.outputs[y]"], id="varies"),
+        pytest.param(constant(y=[1, 0]), output(datatype="BOOL"), [], id="bool"),
+        pytest.param(constant(y=[1, 2]), output(datatype="BOOL"), ["constant.outputs[y]"], id="no bool"),
+        pytest.param(constant(y=[1, 1.5]), output(datatype="INT64"), ["constant.outputs[y]"], id="no integer"),
+        pytest.param(constant(y=[-1, 0]), output(datatype="UINT8"), ["constant.outputs[y]"], id="below"),
+        pytest.param(constant(y=[255, 256]), output(datatype="UINT8"), ["constant.outputs[y]"], id="above"),
+        pytest.param(constant(y=[70_000, 0]), output(datatype="FP16"), ["constant.outputs[y]"], id="beyond half"),
+        pytest.param(constant(y=[math.nan, 0]), output(), ["constant.outputs[y]"], id="not a number"),
+        pytest.param(constant(y=[math.nan, 0]), output(nan=True), [], id="not a number, allowed"),
+        pytest.param(constant(y=[math.inf, 0]), output(), [], id="infinite"),
+        pytest.param(constant(y=[math.inf, 0]), output(datatype="INT8"), ["constant.outputs[y]"], id="no infinity"),
+    ],
+)
+def test_values_are_those_of_one_row_of_every_output(rung: Rung, of: Output, fields: list[str]):
+    assert wrong(rung, of) == fields
+
+
+def test_a_table_names_its_entity_and_tells_no_more_than_people_read():
+    table = route_pb2.Rung.EntityTable()
+    for number in range(100):
+        table.rows[f"e{number:03}"].outputs["y"].numbers.extend([1.0])
+    rung = Rung("t", EntityTable(table.SerializeToString(deterministic=True), 100))
+    found = wrong(rung, output())
+    assert found[0] == "entity_table.rows[e000].outputs[y]"
+    assert len(found) == MAX_TOLD
+    assert wrong(rung, output(shape=())) == []
+
+
+def test_values_fit_every_version_that_variants_serve():
+    contracts = {"v1": Contract("s", (output(),)), "v2": Contract("t", (output(shape=(3,)),))}
+    assert [why for _, why in given_violations(constant(y=[1, 2]), contracts)] == [
+        "2 numbers; a row has 3 (version 'v2')"
+    ]
+
+
+def test_a_backup_has_the_signature_of_what_it_backs_up():
+    resolved = Resolution(
+        (ResolvedVariant("a", "v2", "d2", "default"),),
+        (ResolvedBackup("same", "", "", "cpu"), ResolvedBackup("old", "v1", "d1", "cpu")),
+    )
+    contracts = {"d1": Contract("one", ()), "d2": Contract("two", ())}
+    found = fallback_violations((ELSEWHERE, OLD), resolved, contracts)
+    assert [one.field for one in found] == ["route.fallback[1].backup"]
+    assert fallback_violations((ELSEWHERE, OLD), resolved, {**contracts, "d1": Contract("two", ())}) == []
+
+
+def test_what_does_not_fit_is_not_written():
+    def fits(wanted: Route, resolved: Resolution) -> list[FieldViolation]:
+        return [FieldViolation("route.fallback[0].backup", "another signature")]
+
+    with pytest.raises(InvalidArgument) as caught:
+        written(serving("v1"), route(OLD), fits=fits)
+    assert (caught.value.reason, caught.value.violations[0].field) == ("ROUTE_INVALID", "route.fallback[0].backup")
+
+
+# -- what data planes are told -----------------------------------------------------------------------------------------
+
+
+def test_a_table_tells_what_rungs_name_and_the_versions_of_all():
+    state = in_force(route(OLD, ELSEWHERE, Rung("filled", Precomputed(), timedelta(milliseconds=5))))
+    versions = {f"d{n}": control_pb2.ResolvedVersion(digest=f"d{n}").SerializeToString() for n in (1, 2)}
+    table = answers.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", state.active), versions)
+    assert [(one.name, one.WhichOneof("source")) for one in table.fallback] == [
+        ("old", "backup"),
+        ("elsewhere", "backup"),
+        ("filled", "precomputed"),
+    ]
+    assert [(one.backup.digest, one.backup.pool) for one in table.fallback[:2]] == [("d1", "default"), ("", "cpu")]
+    assert table.fallback[2].min_time_left.ToMilliseconds() == 5
+    assert [one.digest for one in table.versions] == ["d2", "d1"]
+    assert [one.digest for one in table.kept_answers] == ["d2", "d1"]
+
+
+def test_a_backup_that_names_nothing_is_not_told():
+    state = in_force(route(CHAMPION), champion="v1")
+    assert state.active is not None
+    active = replace(state.active, table=replace(state.active.table, backups=()))
+    versions = {"d2": control_pb2.ResolvedVersion(digest="d2").SerializeToString()}
+    assert not answers.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", active), versions).fallback
+
+
+def test_values_that_a_later_version_cannot_have_given_are_unfit():
+    state = in_force(route(constant(y=[1, 2])))
+    assert state.active is not None
+    spec = {"name": "y", "datatype": "FP32"}
+    fits, not_any_more = (
+        {"d2": control_pb2.ResolvedVersion(digest="d2", contract={"outputs": [{**spec, "shape": shape}]})}
+        for shape in ([2], [3])
+    )
+    encoded = [{digest: one.SerializeToString() for digest, one in each.items()} for each in (fits, not_any_more)]
+    assert lookup_messages.unfit(state.active.table, encoded[0]) == {}
+    assert set(lookup_messages.unfit(state.active.table, encoded[1])) == {"last"}
+
+
+def test_an_unresolved_backup_says_which_field_it_is():
+    found = resolve(route(CHAMPION), registered(1, "v1"))
+    assert isinstance(found, Unresolved)
+    assert found.field == "fallback[0].backup.follow_alias"

@@ -1,0 +1,69 @@
+import pytest
+from headrace_router.data.counters import BOUNDS_S, LABELS, MAX_SERIES, Counters, Key
+from headrace_router.data.messages import ServedFrom
+from prometheus_client import CollectorRegistry
+
+OK = Key("digits", "v1", "a", ServedFrom.ONLINE, 0)
+NONE = dict.fromkeys(LABELS, "")
+ONLINE = NONE | {"model": "digits", "version": "v1", "variant": "a", "served_from": "online", "code": "OK"}
+
+
+def read(counters: Counters, name: str, **labels: str) -> float | None:
+    registry = CollectorRegistry()
+    registry.register(counters)
+    return registry.get_sample_value(f"headrace_router_{name}", labels)
+
+
+def test_observations_become_counts_buckets_and_quantiles():
+    counters = Counters()
+    for milliseconds in range(1, 1001):
+        counters.observe(OK, milliseconds / 1000, 0.0)
+    assert read(counters, "predictions_total", **ONLINE) == 1000
+    assert read(counters, "prediction_duration_seconds_count", **ONLINE) == 1000
+    assert read(counters, "prediction_duration_seconds_sum", **ONLINE) == pytest.approx(500.5)
+    assert read(counters, "prediction_duration_seconds_bucket", **ONLINE, le="0.1") == pytest.approx(100, abs=1)
+    assert read(counters, "prediction_duration_seconds_bucket", **ONLINE, le="+Inf") == 1000
+    found = read(counters, "prediction_duration_quantile_seconds", **ONLINE, quantile="0.99")
+    assert found == pytest.approx(0.99, rel=0.01)
+
+
+def test_buckets_never_fall():
+    counters = Counters()
+    for microseconds in (1, 60, 700, 8_000, 90_000, 20_000_000):
+        counters.observe(OK, microseconds / 1e6, 0.0)
+    seen = [read(counters, "prediction_duration_seconds_bucket", **ONLINE, le=str(bound)) or 0 for bound in BOUNDS_S]
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        pytest.param(OK._replace(served_from=ServedFrom.CACHE, layer="memory"), ("cache", "memory", ""), id="memory"),
+        pytest.param(OK._replace(served_from=ServedFrom.CACHE, layer="valkey"), ("cache", "valkey", ""), id="valkey"),
+        pytest.param(OK._replace(served_from=ServedFrom.FALLBACK, rung="cpu"), ("fallback", "", "cpu"), id="a rung"),
+    ],
+)
+def test_sources_are_told_apart(key: Key, told: tuple[str, str, str]):
+    counters = Counters()
+    counters.observe(OK, 0.5, 0.0)
+    counters.observe(key, 0.001, 0.0)
+    labels = ONLINE | dict(zip(("served_from", "layer", "rung"), told, strict=True))
+    assert read(counters, "prediction_duration_seconds_count", **labels) == 1
+    assert read(counters, "prediction_duration_quantile_seconds", **labels, quantile="0.5") == pytest.approx(
+        0.001, 0.01
+    )
+
+
+def test_errors_have_no_source():
+    counters = Counters()
+    counters.observe(Key("", "", "", 0, 5), 0.001, 0.0)
+    assert read(counters, "predictions_total", **NONE | {"code": "NOT_FOUND"}) == 1
+
+
+def test_the_number_of_series_is_bounded():
+    counters = Counters()
+    for number in range(MAX_SERIES + 100):
+        counters.observe(Key(f"m{number}", "v1", "a", 1, 0), 0.001, 0.0)
+    assert len(counters.series) <= MAX_SERIES + 2
+    assert sum(series.durations.count() for series in counters.series.values()) == MAX_SERIES + 100

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from headrace_router.data.lookup.freshness import (
+    JITTER,
+    Bounds,
+    Choice,
+    Kept,
+    age_s,
+    bounds,
+    choose,
+    keep_s,
+    own_ttl_s,
+)
+from headrace_router.data.lookup.policy import Policy
+from hypothesis import given
+from hypothesis import strategies as st
+
+AGES = st.floats(0, 1e6)
+POLICIES = st.builds(
+    Policy,
+    stale_while_revalidate_s=AGES,
+    stale_on_error_s=AGES,
+    max_precomputed_age_s=AGES,
+)
+LATEST, EARLIEST = b"\x00", b"\xff"
+
+
+def cached(age: float) -> Kept:
+    return Kept(b"cached", age, False, "memory")
+
+
+def precomputed(age: float) -> Kept:
+    return Kept(b"precomputed", age, True, "memory")
+
+
+BOUND = Bounds(cached=10.0, revalidated=20.0, on_error=30.0, precomputed=100.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        pytest.param(cached(10.0), None, Choice(cached(10.0)), id="fresh to its last moment"),
+        pytest.param(cached(10.1), None, Choice(cached(10.1), stale=True), id="stale while a new one is computed"),
+        pytest.param(cached(20.1), None, Choice(None, too_old=True), id="too old"),
+        pytest.param(None, precomputed(100.0), Choice(precomputed(100.0)), id="precomputed"),
+        pytest.param(None, precomputed(100.1), Choice(None, too_old=True), id="precomputed, too old"),
+        pytest.param(cached(3.0), precomputed(2.0), Choice(precomputed(2.0)), id="the younger: precomputed"),
+        pytest.param(cached(2.0), precomputed(3.0), Choice(cached(2.0)), id="the younger: cached"),
+        pytest.param(cached(15.0), precomputed(99.0), Choice(precomputed(99.0)), id="rather older than stale"),
+        pytest.param(None, None, Choice(None), id="nothing"),
+    ],
+)
+def test_choose(one, other, expected):
+    assert choose(BOUND, one, other) == expected
+
+
+@given(POLICIES, AGES, st.binary(min_size=1, max_size=1), AGES, AGES, AGES)
+def test_nothing_older_than_the_caller_accepts_is_given(policy, ttl_s, key, max_age_s, age, other):
+    bound = bounds(policy, ttl_s, key, max_age_s)
+    chosen = choose(bound, cached(age), precomputed(other)).kept
+    assert chosen is None or 0 < max_age_s >= chosen.age_s
+    assert bound.on_error <= max_age_s
+
+
+@given(POLICIES, AGES, st.binary(min_size=1, max_size=1), AGES)
+def test_nothing_older_than_the_route_allows_is_given(policy, ttl_s, key, age):
+    chosen = choose(bounds(policy, ttl_s, key, None), cached(age), None)
+    assert chosen.kept is None or age <= ttl_s + policy.stale_while_revalidate_s
+    assert chosen.kept is None or chosen.stale == (age > own_ttl_s(ttl_s, key))
+
+
+@given(POLICIES, AGES)
+def test_no_age_accepts_nothing_that_is_kept(policy, ttl_s):
+    assert bounds(policy, ttl_s, LATEST, 0.0) == Bounds(-1.0, -1.0, -1.0, -1.0)
+
+
+def test_entries_made_together_do_not_end_together():
+    times = {own_ttl_s(100.0, bytes([last])) for last in range(256)}
+    assert len(times) == 256
+    assert (min(times), max(times)) == (pytest.approx(100.0 * (1 - JITTER)), 100.0)
+
+
+@pytest.mark.parametrize(
+    ("computed_at_ms", "expected"),
+    [
+        pytest.param(40_000, 60.0, id="past"),
+        pytest.param(100_400, 0.0, id="a little ahead: never negative"),
+        pytest.param(3_700_000, None, id="an hour ahead: nobody knows"),
+        pytest.param(-3_500_000, 3600.0, id="an hour behind"),
+    ],
+)
+def test_ages_are_told_by_one_clock(computed_at_ms, expected):
+    assert age_s(100_000.0, computed_at_ms) == expected
+
+
+def test_answers_are_kept_for_as_long_as_anybody_may_want_them():
+    assert keep_s(Policy(), 60.0) == 60.0
+    assert keep_s(Policy(stale_while_revalidate_s=5.0, stale_on_error_s=7.0), 60.0) == 67.0
+    assert keep_s(Policy(stale_on_error_s=7.0, longest_rung_s=3600.0), 60.0) == 3600.0
+
+
+def test_requests_that_are_not_cached_may_still_get_precomputed_answers():
+    assert bounds(Policy(), 60.0, None, None) == Bounds(-1.0, -1.0, -1.0, math.inf)

@@ -1,0 +1,26 @@
+"""The predictor, its faces and its ASGI host are to be loaded inside Envoy: they must not bring a gRPC server along."""
+
+import subprocess
+import sys
+
+import pytest
+
+LOAD = """
+import importlib, sys
+importlib.import_module(sys.argv[1])
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"asyncpg", "grpc", "redis", "uvicorn", "numpy"}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        pytest.param("headrace_router.data.predictor", "", id="predictor"),
+        pytest.param("headrace_router.data.faces.predict", "", id="gRPC face"),
+        pytest.param("headrace_router.data.hosts.asgi", "numpy", id="ASGI host with the JSON faces"),
+        pytest.param("headrace_router.data.catalog", "", id="catalog"),
+    ],
+)
+def test_what_a_module_brings_along(module, expected):
+    done = subprocess.run([sys.executable, "-c", LOAD, module], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected

@@ -1,0 +1,28 @@
+"""docs/open-inference-protocol.md says what the code does."""
+
+from pathlib import Path
+
+import pytest
+from headrace_router.data.catalog import Catalog
+from headrace_router.data.counters import Counters
+from headrace_router.data.faces.oip.instead import INSTEAD
+from headrace_router.data.faces.oip.parameters import ATTRIBUTE, KNOWN
+from headrace_router.data.hosts.about import ABOUT_HEADERS
+from headrace_router.data.hosts.inference import InferenceReads
+from headrace_router.data.tables import Tables
+
+DOC = (Path(__file__).parents[3] / "docs" / "open-inference-protocol.md").read_text()
+CATALOG = Catalog(Tables(), Counters(), serves=lambda pool, digest: True, ready=lambda: True, version="", max_rows=1)
+
+
+@pytest.mark.parametrize("name", [*KNOWN, f"{ATTRIBUTE}NAME", *ABOUT_HEADERS])
+def test_every_parameter_and_header_is_explained(name: str):
+    assert f"`{name}`" in DOC
+
+
+@pytest.mark.parametrize("name", sorted({*InferenceReads.METHODS, "ModelInfer", "ModelStreamInfer"}))
+def test_every_method_is_served_or_refused_as_the_document_says(name: str):
+    served = f"`{name}`" in DOC.partition("All else")[0]
+    assert served == (name not in INSTEAD)
+    if not served:
+        assert InferenceReads(CATALOG).refusal(name).public_message

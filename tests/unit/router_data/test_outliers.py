@@ -1,0 +1,302 @@
+"""Replicas that fail, hang or are slow, and requests that are sent twice, between batchers that the test holds."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from headrace_router.data.pools import Pools
+from headrace_router.data.rungs import Hedge
+from headrace_router.data.standings import FIRST_S, IN_A_ROW
+from headrace_router.data.work import Work
+from headrace_servicekit.testing import eventually
+
+from tests.kit.batcher import Behaviour, FakeBatcher, echoing, held, refusing, silent
+from tests.unit.router_data.test_pools import VERSION, connected, pools_of, submitted, work
+
+
+@pytest.fixture
+async def bad():
+    async with FakeBatcher.serving([VERSION], process="fake-bad") as batcher:
+        yield batcher
+
+
+@pytest.fixture
+async def good():
+    async with FakeBatcher.serving([VERSION], process="fake-good") as batcher:
+        yield batcher
+
+
+def ejected(pools: Pools) -> list[str]:
+    return [one.replica.address for one in pools.roster.of("default", VERSION.digest).ejected]
+
+
+def where(one: Work) -> str:
+    """Return the address of the replica that a work was sent to last."""
+    assert one.standing is not None
+    return one.standing.replica.address
+
+
+async def one_by_one(pools: Pools, count: int, **fields) -> list[int]:
+    """Return the codes of the answers to works that are sent one after the other."""
+    codes = []
+    for _ in range(count):
+        (one,) = submitted(pools, **fields)
+        codes.append((await one.answer).code)
+    return codes
+
+
+def after(seconds: float) -> Behaviour:
+    async def slowly(batcher, request):
+        await asyncio.sleep(seconds)
+        return await echoing(batcher, request)
+
+    return slowly
+
+
+async def test_a_replica_that_fails_in_a_row_is_left_alone_and_then_tried_by_one_request(bad, good):
+    bad.behave = refusing(13, "INTERNAL")
+    async with pools_of(bad, good) as pools:
+        while not ejected(pools):
+            await one_by_one(pools, 1)
+        assert ejected(pools) == [bad.target]
+        assert len(bad.requests) == IN_A_ROW
+        before = asyncio.get_running_loop().time()
+        assert set(await one_by_one(pools, 50)) == {0}
+        if asyncio.get_running_loop().time() - before < FIRST_S:
+            assert len(bad.requests) == IN_A_ROW
+        bad.behave = held(gate := asyncio.Event())
+
+        async def tried() -> bool:
+            submitted(pools)
+            return len(bad.requests) > IN_A_ROW
+
+        await eventually(tried, within=5)
+        assert set(await one_by_one(pools, 20)) == {0}
+        assert len(bad.requests) == IN_A_ROW + 1
+        gate.set()
+        await eventually(lambda: not ejected(pools) or pools.roster.ejections == 2)
+
+
+async def test_the_request_that_tries_it_is_answered_by_another_one_when_it_fails_again(bad, good):
+    bad.behave = refusing(14, "NO_BACKEND")
+    async with pools_of(bad, good) as pools:
+        while not ejected(pools):
+            await one_by_one(pools, 1)
+        codes = []
+        while len(bad.requests) <= IN_A_ROW + 1:
+            codes += await one_by_one(pools, 1)
+        assert set(codes) == {0}
+        assert ejected(pools) == [bad.target]
+
+
+async def test_a_replica_that_is_well_again_gets_its_share(bad, good):
+    bad.behave = refusing(14, "NO_BACKEND")
+    async with pools_of(bad, good) as pools:
+        while not ejected(pools):
+            await one_by_one(pools, 1)
+        bad.behave = echoing
+
+        async def back() -> bool:
+            await one_by_one(pools, 1)
+            return not ejected(pools)
+
+        await eventually(back, within=5)
+        failed = len(bad.requests)
+        await asyncio.gather(*(one.answer for one in submitted(pools, 40)))
+        assert len(bad.requests) - failed > 5
+
+
+async def test_when_all_fail_all_are_asked_and_the_ladder_hears_of_it(bad, good):
+    bad.behave = good.behave = refusing(14, "BACKEND_CRASHED")
+    async with pools_of(bad, good) as pools:
+        await one_by_one(pools, 40)
+        assert ejected(pools) == []
+        assert pools.roster.of("default", VERSION.digest).failing
+        assert pools.roster.needs_s("default", VERSION.digest) == float("inf")
+        bad.behave = good.behave = echoing
+        assert await one_by_one(pools, 5) == [0] * 5
+        assert pools.roster.needs_s("default", VERSION.digest) < 1
+
+
+async def test_one_version_that_fails_takes_no_other_from_a_replica(bad, good):
+    async with pools_of(bad, good) as pools:
+        pools.replicas["default"][bad.target].versions["other"] = 1
+        pools.replicas["default"][good.target].versions["other"] = 1
+        bad.behave = refusing(13, "INTERNAL")
+        while not ejected(pools):
+            await one_by_one(pools, 1)
+        assert len(pools.roster.of("default", "other").usable) == 2
+
+
+async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_one(bad, good):
+    """Within 5 s, while the others answer."""
+    async with pools_of(bad, good) as pools:
+        await one_by_one(pools, 20)
+        bad.behave = silent
+        stuck = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
+        assert stuck
+        started = asyncio.get_running_loop().time()
+        while not all(one.answer.done() for one in stuck):
+            await one_by_one(pools, 1, seconds=20.0)
+            await asyncio.sleep(0.02)
+        assert asyncio.get_running_loop().time() - started < 5.0
+        assert {(await one.answer).code for one in stuck} == {0}
+        assert ejected(pools) == [bad.target]
+        await eventually(lambda: set(bad.cancelled) >= {one.id for one in stuck})
+
+
+async def test_an_only_replica_that_hangs_keeps_its_requests(bad):
+    bad.behave = silent
+    async with pools_of(bad) as pools:
+        (one,) = submitted(pools, seconds=20.0)
+        pools.roster.of("default", VERSION.digest).latency.add(0.001, 0.0, 1.0)
+        await asyncio.sleep(2.6)  # no event tells that nothing happens
+        assert not one.answer.done()
+        assert not pools.roster.ejections
+
+
+async def test_a_slow_replica_gets_less(bad, good):
+    bad.behave = after(0.05)
+    async with pools_of(bad, good) as pools:
+        await one_by_one(pools, 100)
+    assert len(bad.requests) < 20
+
+
+def hedged(pools: Pools, count: int = 1, delay_s: float | None = 0.02) -> list[Work]:
+    works = [work() for _ in range(count)]
+    for one in works:
+        one.hedged = Hedge(delay_s)
+    pools.submit(works)
+    return works
+
+
+async def saved_up(pools: Pools, batchers: list[FakeBatcher], requests: int = 40) -> None:
+    """Earn the right to hedge by requests that need none."""
+    await asyncio.gather(*(one.answer for one in hedged(pools, requests, delay_s=5.0)))
+    for batcher in batchers:
+        batcher.requests.clear()
+
+
+async def test_a_late_request_is_sent_to_a_second_replica_and_the_first_answer_counts(bad, good):
+    async with pools_of(bad, good) as pools:
+        await saved_up(pools, [bad, good])
+        bad.behave = held(gate := asyncio.Event())
+        good.behave = echoing
+        late = None
+        while late is None:
+            (one,) = hedged(pools)
+            late = one if where(one) == bad.target else None
+            await one.answer
+        assert late.attempts == 2
+        assert pools.hedges.sent == 1
+        await eventually(lambda: bad.cancelled == [late.id])
+        gate.set()
+        assert set(await one_by_one(pools, 5)) == {0}
+
+
+async def test_a_hedge_that_fails_leaves_the_request_where_it_is(bad, good):
+    async with pools_of(bad, good) as pools:
+        await saved_up(pools, [bad, good])
+        gate = asyncio.Event()
+        first: list[FakeBatcher] = []
+
+        async def first_waits(batcher, request):
+            first.append(batcher)
+            if batcher is first[0]:
+                await gate.wait()
+                return await echoing(batcher, request)
+            return await refusing(14, "NO_BACKEND")(batcher, request)
+
+        bad.behave = good.behave = first_waits
+        (one,) = hedged(pools)
+        await eventually(lambda: len(first) == 2)
+        assert not one.answer.done()
+        gate.set()
+        assert (await one.answer).code == 0
+
+
+async def test_without_a_second_replica_nothing_is_hedged(bad):
+    async with pools_of(bad) as pools:
+        await saved_up(pools, [bad])
+        bad.behave = after(0.1)
+        assert (await hedged(pools)[0].answer).code == 0
+    assert len(bad.requests) == 1
+
+
+async def test_requests_of_routes_without_hedging_are_never_hedged(bad, good):
+    bad.behave = good.behave = after(0.05)
+    async with pools_of(bad, good) as pools:
+        await asyncio.gather(*(one.answer for one in submitted(pools, 60)))
+    assert len(bad.requests) + len(good.requests) == 60
+
+
+async def test_hedges_are_at_most_one_in_twenty(bad, good):
+    bad.behave = good.behave = after(0.03)
+    async with pools_of(bad, good, share=0.2) as pools:
+        for _ in range(20):
+            await asyncio.gather(*(one.answer for one in hedged(pools, 20, delay_s=0.005)))
+        assert 1 <= pools.hedges.sent <= 20
+    assert len(bad.requests) + len(good.requests) == 400 + pools.hedges.sent
+
+
+async def test_hedges_are_retries_too(bad, good):
+    async with pools_of(bad, good, share=0.0) as pools:
+        await saved_up(pools, [bad, good])
+        while pools.budget.spend():
+            pass
+        bad.behave = good.behave = after(0.05)
+        assert (await hedged(pools)[0].answer).code == 0
+    assert len(bad.requests) + len(good.requests) == 1
+
+
+async def test_late_means_later_than_nineteen_in_twenty_unless_the_route_says_otherwise(bad, good):
+    async with pools_of(bad, good) as pools:
+        await saved_up(pools, [bad, good])
+        latency, gate = pools.roster.of("default", VERSION.digest).latency, asyncio.Event()
+        latency.late_s = 0.05
+        bad.behave = good.behave = held(gate)
+        began = asyncio.get_running_loop().time()
+        (one,) = hedged(pools, delay_s=None)
+        await eventually(lambda: len(bad.requests) + len(good.requests) == 2)
+        assert asyncio.get_running_loop().time() - began >= 0.05
+        gate.set()
+        assert (await one.answer).code == 0
+
+
+async def test_a_caller_that_leaves_is_withdrawn_from_both_replicas(bad, good):
+    async with pools_of(bad, good) as pools:
+        await saved_up(pools, [bad, good])
+        bad.behave = good.behave = silent
+        (one,) = hedged(pools)
+        await eventually(lambda: bad.requests and good.requests)
+        one.answer.cancel()
+        pools.withdraw(one)
+        await eventually(lambda: bad.cancelled and good.cancelled)
+        assert sum(replica.in_flight for replica in pools.replicas["default"].values()) == 0
+
+
+async def test_a_deadline_ends_both(bad, good):
+    async with pools_of(bad, good) as pools:
+        await saved_up(pools, [bad, good])
+        bad.behave = good.behave = silent
+        one = work(seconds=0.2)
+        one.hedged = Hedge(0.02)
+        pools.submit([one])
+        with pytest.raises(Exception, match="deadline"):
+            await one.answer
+        await eventually(lambda: bad.cancelled and good.cancelled)
+
+
+async def test_a_lost_replica_of_two_leaves_the_request_at_the_other(bad, good):
+    async with pools_of(bad, good) as pools:
+        await saved_up(pools, [bad, good])
+        gate = asyncio.Event()
+        bad.behave = good.behave = held(gate)
+        (one,) = hedged(pools)
+        await eventually(lambda: bad.requests and good.requests)
+        await bad.die()
+        await eventually(lambda: connected(pools) == 1)
+        gate.set()
+        assert (await one.answer).code == 0
+    assert len(good.requests) == 1

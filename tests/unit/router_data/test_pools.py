@@ -1,0 +1,419 @@
+"""Streams of frames to batchers that the test holds in its hand, and what becomes of requests when one is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import struct
+from typing import Any
+
+import grpc.aio
+import pytest
+from headrace.batcher.v1 import batcher_pb2
+from headrace_router.data.frames import Limits
+from headrace_router.data.members import Target, resolve_by_dns
+from headrace_router.data.pools import Pools
+from headrace_router.data.waiting import Patience
+from headrace_router.data.work import Work
+from headrace_servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from headrace_servicekit.testing import eventually
+
+from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
+from tests.kit.control import resolved_version
+
+VERSION = resolved_version("digits", "v1")
+ROW = struct.pack("<4f", 1, 2, 3, 4)
+
+
+@contextlib.asynccontextmanager
+async def pools_of(
+    *batchers: FakeBatcher,
+    limits: Limits | None = None,
+    share: float = 0.2,
+    wait: bool = True,
+    more: list[str] | None = None,
+    patience: Patience | None = None,
+):
+    """Run a pool `default` of these batchers; `more` is a list of addresses that the test may change."""
+    fixed = [batcher.target for batcher in batchers]
+
+    async def resolve(_target: Target) -> list[str]:
+        return [*fixed, *(more or ())]
+
+    pools = Pools(
+        {"default": (Target("batchers", 1),)},
+        connect=lambda address, _target: grpc.aio.insecure_channel(
+            address, options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+        ),
+        limits=limits or Limits(),
+        retry_share=share,
+        resolve_every_s=0.05,
+        rng=random.Random(1),
+        loop=asyncio.get_running_loop(),
+        resolve=resolve,
+        patience=patience,
+    )
+    running = asyncio.create_task(pools.run())
+    try:
+        if wait:
+            await eventually(lambda: connected(pools) == len(batchers))
+        yield pools
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def connected(pools: Pools) -> int:
+    return sum(replica.serves(VERSION.digest) for replica in pools.replicas["default"].values())
+
+
+def work(
+    *, seconds: float = 5.0, digest: str = VERSION.digest, pool: str = "default", content: bytes = ROW, **more: Any
+) -> Work:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    return Work(loop.create_future(), pool=pool, digest=digest, rows=1, inputs=(content,), deadline=deadline, **more)
+
+
+def submitted(pools: Pools, count: int = 1, **fields) -> list[Work]:
+    works = [work(**fields) for _ in range(count)]
+    pools.submit(works)
+    return works
+
+
+@pytest.fixture
+async def batcher():
+    async with FakeBatcher.serving([VERSION]) as batcher:
+        yield batcher
+
+
+@pytest.fixture
+async def other():
+    async with FakeBatcher.serving([VERSION], process="fake-2") as batcher:
+        yield batcher
+
+
+async def test_what_is_ready_in_one_turn_travels_in_one_frame(batcher):
+    async with pools_of(batcher) as pools:
+        works = submitted(pools, 20)
+        answers = await asyncio.gather(*(one.answer for one in works))
+    assert {answer.code for answer in answers} == {0}
+    assert [len(frame.requests) for frame in batcher.frames] == [20]
+
+
+async def test_frames_are_bounded_in_requests_and_bytes(batcher):
+    async with pools_of(batcher, limits=Limits(frame_requests=4, frame_bytes=1000)) as pools:
+        works = submitted(pools, 10) + submitted(pools, 3, content=bytes(800))
+        await asyncio.gather(*(one.answer for one in works))
+    assert [len(frame.requests) for frame in batcher.frames] == [4, 4, 3, 1, 1]
+
+
+async def test_answers_may_come_in_any_order(batcher):
+    async def reversed_(fake, request):
+        await asyncio.sleep(0.001 * (20 - request.id))
+        return await echoing(fake, request)
+
+    batcher.behave = reversed_
+    async with pools_of(batcher) as pools:
+        works = [work(content=struct.pack("<4f", number, 0, 0, 0)) for number in range(20)]
+        pools.submit(works)
+        answers = await asyncio.gather(*(one.answer for one in works))
+    assert [struct.unpack("<f", answer.outputs[-4:])[0] for answer in answers] == list(range(20))
+
+
+async def test_a_withdrawn_request_is_told_to_the_batcher_and_its_neighbours_are_answered(batcher):
+    gate = asyncio.Event()
+    batcher.behave = held(gate)
+    async with pools_of(batcher) as pools:
+        works = submitted(pools, 3)
+        await eventually(lambda: len(batcher.requests) == 3)
+        works[1].answer.cancel()
+        pools.withdraw(works[1])
+        await eventually(lambda: batcher.cancelled == [batcher.requests[1].id])
+        gate.set()
+        assert (await works[0].answer).code == (await works[2].answer).code == 0
+
+
+async def test_a_request_withdrawn_before_its_frame_left_is_never_sent(batcher):
+    async with pools_of(batcher) as pools:
+        first, second = submitted(pools, 2)
+        first.answer.cancel()
+        pools.withdraw(first)
+        await second.answer
+    assert len(batcher.requests) == 1
+    assert not batcher.cancelled
+
+
+async def test_a_deadline_ends_the_wait_and_withdraws_the_request(batcher):
+    batcher.behave = silent
+    async with pools_of(batcher) as pools:
+        (late,) = submitted(pools, seconds=0.1)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(DeadlineExceeded):
+            await late.answer
+        assert 0.09 < asyncio.get_running_loop().time() - started < 0.3
+        await eventually(lambda: batcher.cancelled)
+
+
+async def test_a_lost_streams_requests_are_answered_by_another_replica(batcher, other):
+    batcher.behave = other.behave = silent
+    async with pools_of(batcher, other) as pools:
+        works = submitted(pools, 40)
+        await eventually(lambda: len(batcher.requests) + len(other.requests) == 40)
+        assert batcher.requests
+        assert other.requests
+        other.behave = echoing
+        lost = len(batcher.requests)
+        await batcher.die()
+        answered = [one for one in works if one.attempts == 2]
+        await eventually(lambda: sum(one.attempts == 2 for one in works) == lost)
+        answered = [one for one in works if one.attempts == 2]
+        assert {(await one.answer).code for one in answered} == {0}
+        for one in works:
+            pools.withdraw(one)
+
+
+async def test_a_request_is_retried_once_and_then_refused_with_a_time_to_come_back(batcher, other):
+    batcher.behave = other.behave = silent
+    async with pools_of(batcher, other) as pools:
+        (one,) = submitted(pools)
+        await eventually(lambda: batcher.requests or other.requests)
+        first, second = (batcher, other) if batcher.requests else (other, batcher)
+        first.cut()
+        await eventually(lambda: second.requests)
+        await eventually(lambda: connected(pools) == 2)
+        second.cut()
+        with pytest.raises(Unavailable) as caught:
+            await one.answer
+    assert (caught.value.reason, caught.value.retry_after_s) == ("NO_BACKEND", 1.0)
+
+
+async def test_retries_stay_within_their_budget(batcher, other):
+    batcher.behave = other.behave = silent
+    async with pools_of(batcher, other, limits=Limits(in_flight=10), share=0.0) as pools:
+        pools.budget.spend()
+        for _ in range(9):
+            assert pools.budget.spend()
+        works = submitted(pools, 4)
+        await eventually(lambda: len(batcher.requests) + len(other.requests) == 4)
+        batcher.cut()
+        other.cut()
+        outcomes = await asyncio.gather(*(one.answer for one in works), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 4
+    assert pools.budget.refused >= 1
+
+
+async def test_nobody_is_retried_whose_time_is_up(batcher, other):
+    batcher.behave = other.behave = silent
+    async with pools_of(batcher, other) as pools:
+        (one,) = submitted(pools, seconds=0.15)
+        await eventually(lambda: batcher.requests or other.requests)
+        with pytest.raises(ServiceError) as caught:
+            await one.answer
+        (batcher if batcher.requests else other).cut()
+    assert isinstance(caught.value, DeadlineExceeded)
+    assert one.attempts == 1
+
+
+async def test_a_version_that_is_not_loaded_is_tried_elsewhere(batcher, other):
+    batcher.behave = refusing(14, "NOT_LOADED")
+    async with pools_of(batcher, other) as pools:
+        works = submitted(pools, 20)
+        answers = await asyncio.gather(*(one.answer for one in works))
+    assert {answer.code for answer in answers} == {0}
+
+
+async def test_an_error_of_the_request_itself_is_not_tried_elsewhere(batcher, other):
+    batcher.behave = other.behave = refusing(14, "BACKEND_CRASHED")
+    async with pools_of(batcher, other) as pools:
+        (one,) = submitted(pools)
+        assert (await one.answer).reason == "BACKEND_CRASHED"
+    assert len(batcher.requests) + len(other.requests) == 1
+
+
+async def test_requests_go_only_where_the_version_is_ready(batcher, other):
+    other.announce(VERSION, ready=False)
+    async with pools_of(batcher, other, wait=False) as pools:
+        await eventually(lambda: connected(pools) == 1)
+        await asyncio.gather(*(one.answer for one in submitted(pools, 20)))
+        assert not other.requests
+        other.announce(VERSION)
+        batcher.announce(VERSION, ready=False)
+        await eventually(lambda: pools.replicas["default"][other.target].serves(VERSION.digest))
+        await eventually(lambda: connected(pools) == 1)
+        await asyncio.gather(*(one.answer for one in submitted(pools, 20)))
+        assert len(batcher.requests) == len(other.requests) == 20
+
+
+async def test_a_draining_batcher_gets_nothing_new_and_finishes_what_it_has(batcher, other):
+    gate = asyncio.Event()
+    batcher.behave = held(gate)
+    async with pools_of(batcher, other) as pools:
+        works = submitted(pools, 20)
+        await eventually(lambda: len(batcher.requests) + len(other.requests) == 20)
+        had = len(batcher.requests)
+        batcher.drain()
+        await eventually(lambda: connected(pools) == 1)
+        await asyncio.gather(*(one.answer for one in submitted(pools, 10)))
+        gate.set()
+        assert {(await one.answer).code for one in works} == {0}
+        assert {one.attempts for one in works} == {1}
+        assert len(batcher.requests) == had
+
+
+async def test_without_a_batcher_for_the_version_the_answer_comes_when_patience_ends(batcher):
+    async with pools_of(batcher, patience=Patience(longest_s=0.1)) as pools:
+        for digest, pool in (("unknown", "default"), (VERSION.digest, "elsewhere")):
+            (one,) = submitted(pools, digest=digest, pool=pool)
+            assert one.answer.done() == (pool == "elsewhere")
+            with pytest.raises(Unavailable) as caught:
+                await one.answer
+            assert caught.value.reason == "NO_BACKEND"
+        assert not pools.rooms["default"]
+
+
+async def test_who_has_something_else_to_try_waits_for_no_batcher(batcher):
+    async with pools_of(batcher) as pools:
+        (one,) = submitted(pools, digest="unknown", patience_s=0.0)
+        assert isinstance(one.answer.exception(), Unavailable)
+
+
+async def test_requests_wait_for_the_only_batcher_while_it_restarts(batcher):
+    async with pools_of(batcher, patience=Patience(longest_s=5.0)) as pools:
+        batcher.behave = silent
+        executing = submitted(pools, 3)
+        await eventually(lambda: len(batcher.requests) == 3)
+        port = int(batcher.target.rpartition(":")[2])
+        await batcher.die()
+        await eventually(lambda: connected(pools) == 0)
+        new = submitted(pools, 3)
+        assert len(pools.rooms["default"]) == 6
+        batcher.behave = echoing
+        await batcher.open(port)
+        assert {(await one.answer).code for one in executing + new} == {0}
+        assert {one.attempts for one in executing} == {2}
+        assert not pools.rooms["default"]
+
+
+async def test_requests_wait_for_a_version_that_the_only_batcher_is_about_to_have_again(batcher):
+    async with pools_of(batcher, patience=Patience(longest_s=5.0)) as pools:
+        batcher.announce(VERSION, ready=False)
+        await eventually(lambda: connected(pools) == 0)
+        (one,) = submitted(pools)
+        batcher.announce(VERSION)
+        assert (await one.answer).code == 0
+
+
+async def test_a_batcher_that_refuses_what_it_announces_is_believed(batcher):
+    batcher.behave = refusing(14, "NO_BACKEND")
+    async with pools_of(batcher) as pools:
+        (one,) = submitted(pools)
+        assert (await one.answer).reason == "NO_BACKEND"
+        assert not pools.rooms["default"]
+
+
+async def test_a_request_that_waits_and_is_withdrawn_leaves_the_room(batcher):
+    async with pools_of(batcher) as pools:
+        (one,) = submitted(pools, digest="unknown")
+        assert one in pools.rooms["default"]
+        one.answer.cancel()
+        pools.withdraw(one)
+        assert not pools.rooms["default"]
+
+
+async def test_a_wait_ends_before_the_deadline_and_says_what_was_missing(batcher):
+    async with pools_of(batcher) as pools:
+        (one,) = submitted(pools, digest="unknown", seconds=0.2)
+        with pytest.raises(Unavailable):
+            await one.answer
+        assert one.deadline > asyncio.get_running_loop().time()
+
+
+async def test_in_flight_requests_are_bounded_by_count_and_bytes(batcher):
+    batcher.behave = silent
+    async with pools_of(batcher, limits=Limits(in_flight=3)) as pools:
+        works = submitted(pools, 4)
+        with pytest.raises(ResourceExhausted) as caught:
+            await works[3].answer
+        assert caught.value.reason == "POOL_FULL"
+        assert caught.value.retry_after_s is not None
+    async with pools_of(batcher, limits=Limits(in_flight_bytes=40)) as pools:
+        works = submitted(pools, 3)
+        with pytest.raises(ResourceExhausted):
+            await works[2].answer
+        pools.withdraw(works[0])
+        (again,) = submitted(pools)
+        assert not again.answer.done()
+
+
+async def test_a_batcher_that_restarts_is_found_again(batcher):
+    async with pools_of(batcher) as pools:
+        port = int(batcher.target.rpartition(":")[2])
+        await batcher.die()
+        await eventually(lambda: connected(pools) == 0)
+        await batcher.open(port)
+        await eventually(lambda: connected(pools) == 1, within=10)
+        (one,) = submitted(pools)
+        assert (await one.answer).code == 0
+    assert pools.members.streams_lost == 1
+
+
+async def test_replicas_come_and_go_with_what_the_name_resolves_to(batcher, other):
+    gate = asyncio.Event()
+    batcher.behave = held(gate)
+    addresses = [batcher.target]
+    async with pools_of(more=addresses) as pools:
+        await eventually(lambda: connected(pools) == 1)
+        (one,) = submitted(pools)
+        await eventually(lambda: batcher.requests)
+        addresses[:] = [other.target]
+        await eventually(lambda: pools.replicas["default"].get(other.target) and connected(pools) == 1)
+        (two,) = submitted(pools)
+        assert (await two.answer).code == 0
+        gate.set()
+        assert (await one.answer).code == 0
+        assert one.attempts == 1
+        await eventually(lambda: list(pools.replicas["default"]) == [other.target])
+
+
+async def test_a_name_stands_for_its_addresses_of_one_family():
+    assert await resolve_by_dns(Target("localhost", 80)) == ["127.0.0.1:80"]
+    assert await resolve_by_dns(Target("127.0.0.1", 80)) == ["127.0.0.1:80"]
+
+
+async def test_an_input_that_a_batcher_quarantines_is_sent_to_no_batcher_again(batcher, other):
+    batcher.behave = other.behave = refusing(3, "QUARANTINED_INPUT")
+    async with pools_of(batcher, other) as pools:
+        (first,) = submitted(pools)
+        assert (await first.answer).reason == "QUARANTINED_INPUT"
+        batcher.behave = other.behave = echoing
+        (again,) = submitted(pools)
+        with pytest.raises(InvalidArgument) as caught:
+            await again.answer
+        assert caught.value.reason == "QUARANTINED_INPUT"
+        (fine,) = submitted(pools, content=struct.pack("<4f", 1, 2, 3, 5))
+        assert (await fine.answer).code == 0
+    assert len(batcher.requests) + len(other.requests) == 2
+
+
+async def test_a_client_that_sends_more_than_may_be_in_flight_does_not_shut_out_others(batcher):
+    batcher.behave = silent
+    async with pools_of(batcher, limits=Limits(in_flight=90)) as pools:
+        noisy = submitted(pools, 900, client="noisy")
+        refused = [one for one in noisy if one.answer.done()]
+        assert 80 <= len(noisy) - len(refused) <= 81
+        assert {type(one.answer.exception()) for one in refused} == {ResourceExhausted}
+        quiet = submitted(pools, 8, client="quiet")
+        await eventually(lambda: sum(one.client == "quiet" for one in batcher.requests) == 8)
+        assert not any(one.answer.done() for one in quiet)
+
+
+async def test_the_class_of_a_request_reaches_the_batcher(batcher):
+    async with pools_of(batcher) as pools:
+        works = [*submitted(pools), *submitted(pools, priority=batcher_pb2.InferRequest.PRIORITY_BATCH)]
+        await asyncio.gather(*(one.answer for one in works))
+    assert [one.priority for one in batcher.requests] == [
+        batcher_pb2.InferRequest.PRIORITY_ONLINE,
+        batcher_pb2.InferRequest.PRIORITY_BATCH,
+    ]

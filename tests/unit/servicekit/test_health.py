@@ -1,0 +1,124 @@
+"""Health of named components, and readiness as their conjunction."""
+
+import asyncio
+
+import pytest
+from headrace_servicekit.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, Health, poll
+from headrace_servicekit.testing import FakeClock, eventually
+
+
+def test_a_process_is_not_serving_until_it_is_opened():
+    health = Health()
+    assert health.status("") == NOT_SERVING
+    health.open()
+    assert health.status("") == SERVING
+
+
+def test_readiness_needs_every_required_component():
+    health = Health()
+    health.add("postgres")
+    health.add("s3")
+    health.open()
+    health.set("postgres", True)
+    assert (health.status(""), health.status("postgres"), health.status("s3")) == (NOT_SERVING, SERVING, NOT_SERVING)
+    health.set("s3", True)
+    assert health.status("") == SERVING
+    health.set("postgres", False, "refused")
+    assert health.status("") == NOT_SERVING
+    assert health.components()["postgres"] == (False, "refused")
+
+
+def test_a_component_that_is_not_required_does_not_cost_readiness():
+    health = Health()
+    health.add("valkey", required=False)
+    health.open()
+    assert (health.status(""), health.status("valkey")) == (SERVING, NOT_SERVING)
+
+
+def test_a_registered_service_has_the_readiness_of_the_process():
+    health = Health()
+    health.add_service("headrace.toy.v1.ToyService")
+    health.open()
+    assert health.status("headrace.toy.v1.ToyService") == SERVING
+
+
+def test_an_unknown_name_has_no_status():
+    assert Health().status("nobody") is None
+
+
+def test_drained_is_for_good():
+    health = Health()
+    health.add("postgres")
+    health.open()
+    health.drain()
+    health.set("postgres", True)
+    assert (health.status(""), health.status("postgres")) == (NOT_SERVING, NOT_SERVING)
+
+
+def test_a_component_has_one_name_that_is_not_empty():
+    health = Health()
+    health.add("a")
+    for name in ("a", ""):
+        with pytest.raises(ValueError, match="health component"):
+            health.add(name)
+
+
+async def _follow(health: Health, name: str, seen: list) -> None:
+    async for status in health.watch(name):
+        seen.append(status)  # noqa: PERF401 - each as it comes
+
+
+async def test_every_watcher_sees_each_change_also_after_another_has_left():
+    health = Health()
+    one, two = [], []
+    leaving, staying = (asyncio.create_task(_follow(health, "", seen)) for seen in (one, two))
+    await eventually(lambda: (one, two) == ([NOT_SERVING], [NOT_SERVING]))
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    health.open()
+    await eventually(lambda: two == [NOT_SERVING, SERVING])
+    health.close()
+    await asyncio.wait_for(staying, 2)
+    assert one == [NOT_SERVING]
+
+
+async def test_a_watched_name_that_appears_later_is_unknown_first():
+    health, seen = Health(), []
+    task = asyncio.create_task(_follow(health, "postgres", seen))
+    await eventually(lambda: seen == [SERVICE_UNKNOWN])
+    health.add("postgres")
+    health.set("postgres", True)
+    await eventually(lambda: seen[-1] == SERVING)
+    health.close()
+    await task
+
+
+async def test_polling_follows_answers_and_errors_and_keeps_the_reason():
+    health, clock = Health(), FakeClock()
+    health.add("postgres")
+    answers = iter([None, False, ConnectionError("refused"), True])
+
+    async def probe():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    task = asyncio.create_task(poll(health, "postgres", probe, clock))
+    seen = []
+    for _ in range(4):
+        await clock.advance(0.9)
+        seen.append(health.components()["postgres"])
+        await clock.advance(0.1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert seen == [(True, ""), (False, "check answered no"), (False, "ConnectionError: refused"), (True, "")]
+
+
+async def test_a_probe_that_hangs_is_unhealthy_after_a_second():
+    health = Health()
+    health.add("postgres")
+    task = asyncio.create_task(poll(health, "postgres", asyncio.Event().wait, FakeClock()))
+    await eventually(lambda: health.components()["postgres"] == (False, "no answer within 1 s"), within=5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

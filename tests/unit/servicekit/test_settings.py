@@ -1,0 +1,125 @@
+"""Settings are strict, and their table is what the README shows."""
+
+from pathlib import Path
+
+import pytest
+from headrace_servicekit.settings import ServiceSettings, SettingsError, settings_config, settings_table
+from headrace_servicekit.testing import assert_readme_has_settings
+from pydantic import Field, SecretStr, ValidationError
+
+
+class ToySettings(ServiceSettings):
+    model_config = settings_config("TOY_")
+
+    port: int = Field(default=8082, description="Port for gRPC.")
+    database_url: SecretStr = Field(description="Where rows live.")
+    pools: tuple[str, ...] = Field(default=("default", "cpu"), description="Names of pools.")
+
+
+@pytest.fixture(autouse=True)
+def database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_DATABASE_URL", "postgres://u:hunter2@h/d")
+
+
+def test_variables_become_settings(monkeypatch):
+    monkeypatch.setenv("TOY_PORT", "9000")
+    monkeypatch.setenv("TOY_POOLS", '["a"]')
+    settings = ToySettings.load()
+    assert (settings.port, settings.pools, settings.host) == (9000, ("a",), "127.0.0.1")
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    monkeypatch.setenv("TOY_PORT", "")
+    assert ToySettings.load().port == 8082
+
+
+def test_settings_cannot_change():
+    with pytest.raises(ValidationError, match="frozen"):
+        ToySettings.load().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        pytest.param("TOY_POTR", "did you mean TOY_PORT?", id="a typo names the likely one"),
+        pytest.param("toy_metricsport", "did you mean TOY_METRICS_PORT?", id="whatever its case"),
+        pytest.param("TOY_QQQQ", "unset it, or use one of", id="anything else lists what there is"),
+    ],
+)
+def test_an_unknown_name_with_the_prefix_is_refused(monkeypatch, name, hint):
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError) as caught:
+        ToySettings.load()
+    assert f"{name}: unknown setting; " in str(caught.value)
+    assert hint in str(caught.value)
+
+
+def test_names_of_other_services_are_nobodys_business(monkeypatch):
+    monkeypatch.setenv("TOYS_POTR", "1")
+    assert ToySettings.load().port == 8082
+
+
+def test_all_problems_are_told_at_once_with_variable_and_meaning_but_without_values(monkeypatch):
+    monkeypatch.setenv("TOY_PORT", "hunter2")
+    monkeypatch.setenv("TOY_GRACE_S", "-1")
+    monkeypatch.setenv("TOY_XYZ", "hunter2")
+    with pytest.raises(SettingsError) as caught:
+        ToySettings.load()
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["TOY_XYZ", "TOY_PORT", "TOY_GRACE_S"]
+    assert "Port for gRPC." in lines[1]
+    assert "greater than or equal to 0" in lines[2]
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_variable_is_named(monkeypatch):
+    monkeypatch.delenv("TOY_DATABASE_URL")
+    with pytest.raises(SettingsError, match=r"TOY_DATABASE_URL: not set; set it \(Where rows live.\)"):
+        ToySettings.load()
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        pytest.param(["TLS_CERT"], "belong together", id="a certificate without its key"),
+        pytest.param(["TLS_KEY"], "belong together", id="a key without its certificate"),
+        pytest.param(["TLS_CA"], "needs tls_cert", id="authorities alone"),
+    ],
+)
+def test_half_a_tls_configuration_is_refused(monkeypatch, names, problem):
+    for name in names:
+        monkeypatch.setenv(f"TOY_{name}", "/x.pem")
+    with pytest.raises(SettingsError, match=problem):
+        ToySettings.load()
+
+
+def test_the_table_has_a_row_for_every_setting_and_hides_secrets():
+    table = settings_table(ToySettings)
+    assert table.splitlines()[0] == "| variable | default | meaning |"
+    assert "| `TOY_PORT` | `8082` | Port for gRPC. |" in table
+    assert "| `TOY_DATABASE_URL` | required | Where rows live. |" in table
+    assert "| `TOY_POOLS` | `default`, `cpu` | Names of pools. |" in table
+    assert "| `TOY_TLS_CA` | unset |" in table
+    assert len(table.splitlines()) == 2 + len(ToySettings.model_fields)
+
+
+def test_every_setting_of_the_kit_says_what_it_means():
+    assert [name for name, field in ServiceSettings.model_fields.items() if not field.description] == []
+
+
+def test_a_readme_with_the_table_passes(tmp_path: Path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Toy\n\n{settings_table(ToySettings)}\n\nmore\n")
+    assert_readme_has_settings(readme, ToySettings)
+
+
+def test_a_readme_with_an_old_table_fails_and_shows_the_line(tmp_path: Path):
+    readme = tmp_path / "README.md"
+    readme.write_text(settings_table(ToySettings).replace("`8082`", "`8081`"))
+    with pytest.raises(AssertionError, match=r"`TOY_PORT` \| `8082`"):
+        assert_readme_has_settings(readme, ToySettings)
+
+
+def test_the_readme_of_the_kit_shows_the_settings_of_every_service():
+    readme = Path(__file__).resolve().parents[3] / "libs" / "servicekit" / "README.md"
+    assert_readme_has_settings(readme, ServiceSettings)

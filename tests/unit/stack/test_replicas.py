@@ -1,0 +1,122 @@
+"""Several processes of one service: what each is told, and that none gets in the way of another."""
+
+from pathlib import Path
+
+import pytest
+from headrace_stack import replicas, topology
+from headrace_stack.component import Component
+from headrace_stack.ordering import start_waves
+from headrace_stack.ports import BLOCK, Ports
+from headrace_stack.replicas import MOST, ONE_OF_EACH, Replicas
+from headrace_stack.settings import DataPlane, SettingsError, StackSettings, checkout_of_this_file, read
+
+ALL_TWICE = Replicas(registries=2, control_planes=2, data_planes=2, batchers=2)
+
+
+@pytest.fixture
+def twice(tmp_path: Path) -> dict[str, Component]:
+    """The components of a stack with two of everything that scales, by name."""
+    return _components(tmp_path, ALL_TWICE)
+
+
+def _components(home: Path, counts: Replicas, data_plane: DataPlane = DataPlane.SERVICE) -> dict[str, Component]:
+    settings = StackSettings(checkout_of_this_file(), home, Ports(8080), replicas=counts, data_plane=data_plane)
+    settings.create_directories()
+    components = topology.components(settings)
+    start_waves(components)  # refuses a port that two of them take
+    return {component.name: component for component in components}
+
+
+def test_one_of_each_is_the_default():
+    assert read({}).replicas == ONE_OF_EACH
+
+
+def test_counts_are_read_from_the_variables_that_they_are_written_to():
+    assert replicas.read(replicas.to_environment(ALL_TWICE)) == ALL_TWICE
+
+
+@pytest.mark.parametrize("value", ["0", str(MOST + 1), "two", "-1"])
+def test_a_count_that_cannot_be_is_refused_naming_its_variable(value: str):
+    with pytest.raises(SettingsError, match="HEADRACE_DATA_PLANES"):
+        read({"HEADRACE_DATA_PLANES": value})
+
+
+def test_a_base_port_without_room_for_the_replicas_is_refused():
+    highest = 65535 - BLOCK
+    assert read({"HEADRACE_BASE_PORT": str(highest)}).ports.base == highest
+    with pytest.raises(SettingsError, match="HEADRACE_BASE_PORT"):
+        read({"HEADRACE_BASE_PORT": str(highest), "HEADRACE_BATCHERS": "2"})
+
+
+def test_a_second_replica_listens_a_block_higher(twice: dict[str, Component]):
+    for first, second in (
+        ("registry", "registry-1"),
+        ("router-control", "router-control-1"),
+        ("batcher-default", "batcher-default-1"),
+        ("router-data", "router-data-1"),
+    ):
+        ports = [[port.number for port in twice[name].ports] for name in (first, second)]
+        assert ports[1] == [number + BLOCK for number in ports[0]]
+
+
+def test_replicas_share_no_directory_and_no_id(twice: dict[str, Component]):
+    for service, variables in (("router-data", ("STATE_DIR", "ID")), ("batcher-default", ("STATE_DIR",))):
+        prefix = "ROUTER_DATA_" if service == "router-data" else "BATCHER_"
+        for variable in variables:
+            told = {twice[name].environment[prefix + variable] for name in (service, f"{service}-1")}
+            assert len(told) == 2
+
+
+def test_everybody_is_told_of_every_replica(twice: dict[str, Component]):
+    front_door, data, batcher = twice["front-door"], twice["router-data-1"], twice["batcher-default-1"]
+    assert front_door.environment["FRONT_DOOR_ROUTER_DATA"] == "127.0.0.1:8086,127.0.0.1:8126"
+    assert front_door.environment["FRONT_DOOR_ROUTER_REST"] == "127.0.0.1:8087,127.0.0.1:8127"
+    assert front_door.environment["FRONT_DOOR_REGISTRY"] == "127.0.0.1:8082,127.0.0.1:8122"
+    assert front_door.environment["FRONT_DOOR_ROUTER_CONTROL"] == "127.0.0.1:8084,127.0.0.1:8124"
+    assert data.environment["ROUTER_DATA_POOLS"] == "default=127.0.0.1:8090,127.0.0.1:8130;cpu=127.0.0.1:8092"
+    assert data.environment["ROUTER_DATA_CONTROL_TARGET"] == "ipv4:127.0.0.1:8084,127.0.0.1:8124"
+    assert batcher.environment["BATCHER_CONTROL_TARGET"] == "ipv4:127.0.0.1:8084,127.0.0.1:8124"
+    for name in ("router-control", "router-control-1"):
+        assert twice[name].environment["ROUTER_CONTROL_REGISTRY_TARGET"] == "ipv4:127.0.0.1:8082,127.0.0.1:8122"
+
+
+def test_a_stack_of_one_each_has_plain_names_and_targets(tmp_path: Path):
+    components = _components(tmp_path, ONE_OF_EACH)
+    assert not [name for name in components if name.endswith("-1")]
+    assert components["router-data"].environment["ROUTER_DATA_CONTROL_TARGET"] == "127.0.0.1:8084"
+
+
+def test_data_planes_run_in_front_doors_that_share_their_port(tmp_path: Path):
+    components = _components(tmp_path, ALL_TWICE, DataPlane.FRONT_DOOR)
+    assert not [name for name in components if name.startswith("router-data")]
+    one, other = components["front-door"], components["front-door-1"]
+    for door, number in ((one, 0), (other, 1)):
+        assert door.environment["FRONT_DOOR_DATA_PLANE"] == "here"
+        assert door.environment["FRONT_DOOR_PORT"] == "8080"
+        assert door.environment["ROUTER_DATA_ID"] == f"data-{number}"
+        assert door.environment["FRONT_DOOR_PROCESSES"] == "2"
+    assert one.environment["FRONT_DOOR_STATE_DIR"] != other.environment["FRONT_DOOR_STATE_DIR"]
+    assert not {port.number for port in one.ports} & {port.number for port in other.ports}
+
+
+def test_data_planes_in_envoys_of_their_own_get_the_predictions_of_one_front_door(twice: dict[str, Component]):
+    assert twice["front-door"].environment["FRONT_DOOR_ROUTER_EDGE"] == "127.0.0.1:8089,127.0.0.1:8129"
+    assert twice["front-door"].environment["FRONT_DOOR_PROCESSES"] == "1"
+    for name, number in (("router-data", 0), ("router-data-1", 1)):
+        told = twice[name].environment
+        assert told["DATA_PLANE_PORT"] == str(8089 + BLOCK * number)
+        assert (told["DATA_PLANE_PROCESSES"], told["ROUTER_DATA_ID"]) == ("2", f"data-{number}")
+    assert twice["router-data"].environment["DATA_PLANE_STATE_DIR"] != told["DATA_PLANE_STATE_DIR"]
+
+
+def test_data_planes_on_grpc_aio_need_no_envoy_of_their_own(tmp_path: Path):
+    components = _components(tmp_path, ALL_TWICE, DataPlane.GRPC)
+    assert components["router-data-1"].command[-1] == "headrace_router.data"
+    assert components["front-door"].environment["FRONT_DOOR_ROUTER_EDGE"] == ""
+
+
+def test_data_planes_run_in_the_front_door_unless_asked_otherwise():
+    assert read({}).data_plane is DataPlane.FRONT_DOOR
+    assert read({"HEADRACE_DATA_PLANE": "service"}).data_plane is DataPlane.SERVICE
+    with pytest.raises(SettingsError, match="HEADRACE_DATA_PLANE"):
+        read({"HEADRACE_DATA_PLANE": "elsewhere"})
