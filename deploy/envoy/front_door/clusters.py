@@ -22,6 +22,7 @@ def clusters(settings: FrontDoorSettings) -> list[Json]:
         _service(settings, routes.REGISTRY, settings.registry),
         _service(settings, routes.ROUTER_CONTROL, settings.router_control),
         _service(settings, routes.ROUTER_DATA, settings.router_data),
+        _service(settings, routes.MONITOR, settings.monitor),
         _service(settings, routes.ROUTER_REST, settings.router_rest, http1=True),
         _asked_for_health(settings),
     ]

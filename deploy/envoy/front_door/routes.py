@@ -12,6 +12,7 @@ REGISTRY = "registry"
 ROUTER_CONTROL = "router-control"
 ROUTER_DATA = "router-data"
 ROUTER_REST = "router-rest"
+MONITOR = "monitor"
 # Data planes in Envoys of their own, where there are any.
 ROUTER_EDGE = "router-edge"
 # The router's control plane again, without health checks: it must be asked for health when it is unwell.
@@ -29,6 +30,9 @@ CLUSTER_OF_SERVICE = {
     "headrace.router.v1.RouteService": ROUTER_CONTROL,
     "headrace.router.v1.PrecomputedService": ROUTER_CONTROL,
     "headrace.router.v1.RouterService": ROUTER_DATA,
+    "headrace.monitor.v1.OutcomeService": MONITOR,
+    "headrace.monitor.v1.MonitorService": MONITOR,
+    "headrace.monitor.v1.AlertService": MONITOR,
     inference.SERVICE: ROUTER_DATA,
 }
 

@@ -14,7 +14,7 @@ from front_door.envoy_settings import MIB, EnvoySettings
 # Lists are written with commas, not as JSON.
 Commas = Annotated[tuple[str, ...], NoDecode]
 
-_ADDRESSES = ("registry", "router_control", "router_data", "router_rest", "router_edge")
+_ADDRESSES = ("registry", "router_control", "router_data", "router_rest", "router_edge", "monitor")
 
 
 class FrontDoorSettings(EnvoySettings):
@@ -26,6 +26,7 @@ class FrontDoorSettings(EnvoySettings):
     router_control: Commas = Field(
         default=("127.0.0.1:8084",), description="`host:port[,…]` of the router's control plane; also asked for health."
     )
+    monitor: Commas = Field(default=("127.0.0.1:8096",), description="`host:port[,…]` of the monitor.")
     router_data: Commas = Field(default=("127.0.0.1:8086",), description="`host:port[,…]` of the data plane's gRPC.")
     data_plane: Literal["service", "here"] = Field(
         default="service",
@@ -78,7 +79,7 @@ class FrontDoorSettings(EnvoySettings):
                 raise ValueError(f"{address!r} is not host:port")
         return value
 
-    @field_validator("registry", "router_control", "router_data", "router_rest")
+    @field_validator("registry", "router_control", "router_data", "router_rest", "monitor")
     @classmethod
     def _are_some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:

@@ -43,7 +43,7 @@ def test_routes_lead_only_to_clusters_that_exist(rendered: Json, by_name: dict[s
 
 def test_no_cluster_leads_to_a_store_a_batcher_or_triton(rendered: Json):
     assert {cluster["name"] for cluster in rendered["static_resources"]["clusters"]} == {
-        routes.REGISTRY, routes.ROUTER_CONTROL, routes.ROUTER_DATA, routes.ROUTER_REST, routes.HEALTH
+        routes.REGISTRY, routes.ROUTER_CONTROL, routes.ROUTER_DATA, routes.ROUTER_REST, routes.MONITOR, routes.HEALTH
     }  # fmt: skip
 
 

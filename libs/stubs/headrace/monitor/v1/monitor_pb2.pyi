@@ -1,0 +1,321 @@
+import datetime
+
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.router.v1 import predict_pb2 as _predict_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEVERITY_UNSPECIFIED: _ClassVar[Severity]
+    SEVERITY_NONE: _ClassVar[Severity]
+    SEVERITY_LOW: _ClassVar[Severity]
+    SEVERITY_MEDIUM: _ClassVar[Severity]
+    SEVERITY_HIGH: _ClassVar[Severity]
+SEVERITY_UNSPECIFIED: Severity
+SEVERITY_NONE: Severity
+SEVERITY_LOW: Severity
+SEVERITY_MEDIUM: Severity
+SEVERITY_HIGH: Severity
+
+class TimeRange(_message.Message):
+    __slots__ = ("start_time", "end_time")
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetTrafficRequest(_message.Message):
+    __slots__ = ("parent", "range")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    range: TimeRange
+    def __init__(self, parent: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
+
+class GetTrafficResponse(_message.Message):
+    __slots__ = ("traffic", "dropped_predictions", "lost_batches")
+    class Traffic(_message.Message):
+        __slots__ = ("version", "variant", "served_from", "code", "count", "p50_us", "p95_us", "p99_us", "mean_us")
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        VARIANT_FIELD_NUMBER: _ClassVar[int]
+        SERVED_FROM_FIELD_NUMBER: _ClassVar[int]
+        CODE_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
+        P50_US_FIELD_NUMBER: _ClassVar[int]
+        P95_US_FIELD_NUMBER: _ClassVar[int]
+        P99_US_FIELD_NUMBER: _ClassVar[int]
+        MEAN_US_FIELD_NUMBER: _ClassVar[int]
+        version: str
+        variant: str
+        served_from: _predict_pb2.PredictResponse.ServedFrom
+        code: int
+        count: int
+        p50_us: float
+        p95_us: float
+        p99_us: float
+        mean_us: float
+        def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., code: _Optional[int] = ..., count: _Optional[int] = ..., p50_us: _Optional[float] = ..., p95_us: _Optional[float] = ..., p99_us: _Optional[float] = ..., mean_us: _Optional[float] = ...) -> None: ...
+    TRAFFIC_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    LOST_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    traffic: _containers.RepeatedCompositeFieldContainer[GetTrafficResponse.Traffic]
+    dropped_predictions: int
+    lost_batches: int
+    def __init__(self, traffic: _Optional[_Iterable[_Union[GetTrafficResponse.Traffic, _Mapping]]] = ..., dropped_predictions: _Optional[int] = ..., lost_batches: _Optional[int] = ...) -> None: ...
+
+class Reference(_message.Message):
+    __slots__ = ("name", "source", "freeze_time", "range", "columns", "unfit")
+    class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SOURCE_UNSPECIFIED: _ClassVar[Reference.Source]
+        SOURCE_ARTIFACT: _ClassVar[Reference.Source]
+        SOURCE_WINDOW: _ClassVar[Reference.Source]
+        SOURCE_SEASON: _ClassVar[Reference.Source]
+    SOURCE_UNSPECIFIED: Reference.Source
+    SOURCE_ARTIFACT: Reference.Source
+    SOURCE_WINDOW: Reference.Source
+    SOURCE_SEASON: Reference.Source
+    class Column(_message.Message):
+        __slots__ = ("name", "kind", "rows")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        KIND_FIELD_NUMBER: _ClassVar[int]
+        ROWS_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        kind: str
+        rows: int
+        def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., rows: _Optional[int] = ...) -> None: ...
+    class UnfitColumn(_message.Message):
+        __slots__ = ("name", "reason")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        reason: str
+        def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    UNFIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: Reference.Source
+    freeze_time: _timestamp_pb2.Timestamp
+    range: TimeRange
+    columns: _containers.RepeatedCompositeFieldContainer[Reference.Column]
+    unfit: _containers.RepeatedCompositeFieldContainer[Reference.UnfitColumn]
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[_Union[Reference.Source, str]] = ..., freeze_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., columns: _Optional[_Iterable[_Union[Reference.Column, _Mapping]]] = ..., unfit: _Optional[_Iterable[_Union[Reference.UnfitColumn, _Mapping]]] = ...) -> None: ...
+
+class FreezeReferenceRequest(_message.Message):
+    __slots__ = ("name", "range", "seasonal")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    SEASONAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    range: TimeRange
+    seasonal: bool
+    def __init__(self, name: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., seasonal: _Optional[bool] = ...) -> None: ...
+
+class FreezeReferenceResponse(_message.Message):
+    __slots__ = ("reference",)
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    reference: Reference
+    def __init__(self, reference: _Optional[_Union[Reference, _Mapping]] = ...) -> None: ...
+
+class GetReferenceRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetReferenceResponse(_message.Message):
+    __slots__ = ("reference",)
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    reference: Reference
+    def __init__(self, reference: _Optional[_Union[Reference, _Mapping]] = ...) -> None: ...
+
+class DriftReport(_message.Message):
+    __slots__ = ("column", "kind", "test", "reference_rows", "window_rows", "tolerance", "statistic", "effect", "p", "adjusted_p", "alarm", "severity", "unsaid", "examples")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_ROWS_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    STATISTIC_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    P_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTED_P_FIELD_NUMBER: _ClassVar[int]
+    ALARM_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    UNSAID_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    kind: str
+    test: str
+    reference_rows: int
+    window_rows: int
+    tolerance: float
+    statistic: float
+    effect: float
+    p: float
+    adjusted_p: float
+    alarm: bool
+    severity: Severity
+    unsaid: str
+    examples: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, column: _Optional[str] = ..., kind: _Optional[str] = ..., test: _Optional[str] = ..., reference_rows: _Optional[int] = ..., window_rows: _Optional[int] = ..., tolerance: _Optional[float] = ..., statistic: _Optional[float] = ..., effect: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., alarm: _Optional[bool] = ..., severity: _Optional[_Union[Severity, str]] = ..., unsaid: _Optional[str] = ..., examples: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Drift(_message.Message):
+    __slots__ = ("name", "range", "reference", "severity", "reports", "slices", "rows")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    range: TimeRange
+    reference: Reference.Source
+    severity: Severity
+    reports: _containers.RepeatedCompositeFieldContainer[DriftReport]
+    slices: _containers.RepeatedCompositeFieldContainer[Slice]
+    rows: int
+    def __init__(self, name: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., reference: _Optional[_Union[Reference.Source, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., reports: _Optional[_Iterable[_Union[DriftReport, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class Slice(_message.Message):
+    __slots__ = ("name", "rows", "effect", "share")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    rows: int
+    effect: float
+    share: float
+    def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., effect: _Optional[float] = ..., share: _Optional[float] = ...) -> None: ...
+
+class GetDriftRequest(_message.Message):
+    __slots__ = ("name", "range", "level")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    range: TimeRange
+    level: float
+    def __init__(self, name: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., level: _Optional[float] = ...) -> None: ...
+
+class GetDriftResponse(_message.Message):
+    __slots__ = ("drift",)
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
+    drift: Drift
+    def __init__(self, drift: _Optional[_Union[Drift, _Mapping]] = ...) -> None: ...
+
+class ListDriftRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDriftResponse(_message.Message):
+    __slots__ = ("drifts", "next_page_token")
+    DRIFTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    drifts: _containers.RepeatedCompositeFieldContainer[Drift]
+    next_page_token: str
+    def __init__(self, drifts: _Optional[_Iterable[_Union[Drift, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetPerformanceRequest(_message.Message):
+    __slots__ = ("parent", "range", "version", "slice_by", "threshold")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SLICE_BY_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    range: TimeRange
+    version: str
+    slice_by: str
+    threshold: float
+    def __init__(self, parent: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., version: _Optional[str] = ..., slice_by: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
+
+class GetPerformanceResponse(_message.Message):
+    __slots__ = ("performance",)
+    PERFORMANCE_FIELD_NUMBER: _ClassVar[int]
+    performance: _containers.RepeatedCompositeFieldContainer[Performance]
+    def __init__(self, performance: _Optional[_Iterable[_Union[Performance, _Mapping]]] = ...) -> None: ...
+
+class Performance(_message.Message):
+    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures")
+    class Measure(_message.Message):
+        __slots__ = ("name", "value", "lower", "upper", "rows", "unsaid")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        LOWER_FIELD_NUMBER: _ClassVar[int]
+        UPPER_FIELD_NUMBER: _ClassVar[int]
+        ROWS_FIELD_NUMBER: _ClassVar[int]
+        UNSAID_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        value: float
+        lower: float
+        upper: float
+        rows: int
+        unsaid: str
+        def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., rows: _Optional[int] = ..., unsaid: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    LABELLED_FIELD_NUMBER: _ClassVar[int]
+    MATURITY_FIELD_NUMBER: _ClassVar[int]
+    MEASURES_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    variant: str
+    slice: str
+    predictions: int
+    labelled: int
+    maturity: float
+    measures: _containers.RepeatedCompositeFieldContainer[Performance.Measure]
+    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ...) -> None: ...
+
+class QueryPredictionsRequest(_message.Message):
+    __slots__ = ("sql", "max_rows")
+    SQL_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    sql: str
+    max_rows: int
+    def __init__(self, sql: _Optional[str] = ..., max_rows: _Optional[int] = ...) -> None: ...
+
+class QueryPredictionsResponse(_message.Message):
+    __slots__ = ("arrow",)
+    ARROW_FIELD_NUMBER: _ClassVar[int]
+    arrow: bytes
+    def __init__(self, arrow: _Optional[bytes] = ...) -> None: ...
+
+class RenderReportRequest(_message.Message):
+    __slots__ = ("parent", "range")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    range: TimeRange
+    def __init__(self, parent: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
+
+class RenderReportResponse(_message.Message):
+    __slots__ = ("html",)
+    HTML_FIELD_NUMBER: _ClassVar[int]
+    html: str
+    def __init__(self, html: _Optional[str] = ...) -> None: ...

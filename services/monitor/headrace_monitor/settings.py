@@ -1,0 +1,35 @@
+"""MONITOR_* variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace_servicekit.settings import ServiceSettings, settings_config
+from pydantic import Field
+
+
+class MonitorSettings(ServiceSettings):
+    """What the monitor can be told."""
+
+    model_config = settings_config("MONITOR_")
+
+    database_url: str = Field(
+        description="PostgreSQL database of the monitor, `postgresql://user@host:port/monitor`, without a password."
+    )
+    database_passfile: Path | None = Field(
+        default=None,
+        description="File with the database's password, in the format of `.pgpass`; read for every connection.",
+    )
+    database_connections: int = Field(default=10, ge=2, le=200, description="Most connections to the database.")
+    s3_endpoint: str = Field(description="URL of the S3 store for the prediction log.")
+    s3_bucket: str = Field(
+        default="headrace-monitor", description="Bucket for the prediction log; made when it does not exist."
+    )
+    s3_region: str = Field(default="us-east-1", description="Region that requests to S3 are signed for.")
+    s3_credentials_file: Path | None = Field(
+        default=None,
+        description="AWS shared credentials file (profile `default`); unset means what the AWS SDK finds by itself.",
+    )
+    registry_target: str = Field(
+        description="Address of the registry, which tells what versions promise and what they were trained on."
+    )

@@ -1,0 +1,1 @@
+"""The monitor's database: its schema. What reads and writes it is beside what decides."""

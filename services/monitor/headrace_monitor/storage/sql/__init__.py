@@ -1,0 +1,1 @@
+"""The schema, one migration per part."""
