@@ -14,20 +14,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Outcome(_message.Message):
-    __slots__ = ("prediction_id", "entity_id", "kind", "number", "text", "observe_time")
+    __slots__ = ("prediction_id", "entity_id", "kind", "number", "text", "observe_time", "row")
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     OBSERVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     entity_id: str
     kind: str
     number: float
     text: str
     observe_time: _timestamp_pb2.Timestamp
-    def __init__(self, prediction_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., kind: _Optional[str] = ..., number: _Optional[float] = ..., text: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    row: int
+    def __init__(self, prediction_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., kind: _Optional[str] = ..., number: _Optional[float] = ..., text: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., row: _Optional[int] = ...) -> None: ...
 
 class RecordOutcomesRequest(_message.Message):
     __slots__ = ("parent", "outcomes", "entity_window")
