@@ -42,6 +42,7 @@ S = TypeVar("S", bound=ServiceSettings)
 T = TypeVar("T")
 
 _CLOSE_S = 5.0
+_CANCEL_AGAIN_S = 0.5
 EXIT_OK, EXIT_FAILED, EXIT_SETTINGS = 0, 1, 2
 
 
@@ -313,9 +314,16 @@ async def _as_coroutine(awaitable: Awaitable[object]) -> None:
 
 
 async def _end(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they are gone; errors on the way out are logged, not raised."""
-    for task in tasks:
-        task.cancel()
+    """Cancel tasks and wait until they are gone; errors on the way out are logged, not raised.
+
+    Those that go on are cancelled again: `asyncio.wait_for` of Python 3.11, which drivers use, swallows a cancellation
+    that comes in the same turn as what it waits for.
+    """
+    going: set[asyncio.Task[Any]] = set(tasks)
+    while going:
+        for task in going:
+            task.cancel()
+        _, going = await asyncio.wait(going, timeout=_CANCEL_AGAIN_S)
     for task, outcome in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
         if (
             isinstance(outcome, Exception)

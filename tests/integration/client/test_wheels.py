@@ -40,10 +40,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     for package in ("headrace-client", "headrace-stubs"):
         _uv("build", "--wheel", "--package", package, "--out-dir", str(folder))
-    _uv("venv", "--python", str(CHECKOUT / ".venv" / "bin" / "python"), str(folder / "venv"))
+    home, python = folder / "venv", folder / "venv" / "bin" / "python"
+    # What others wrote comes by the lock file: an index, which `uv pip install` would ask, is not there offline.
+    others = ("--frozen", "--package", "headrace-client", "--no-default-groups", "--no-install-workspace")
+    ours = str(CHECKOUT / ".venv" / "bin" / "python")
+    _uv("sync", *others, "--python", ours, UV_PROJECT_ENVIRONMENT=str(home))
     wheels = [str(wheel) for wheel in folder.glob("*.whl")]
-    _uv("pip", "install", "--python", str(folder / "venv" / "bin" / "python"), *wheels)
-    return folder / "venv"
+    _uv("pip", "install", "--no-deps", "--python", str(python), *wheels)
+    _uv("pip", "check", "--python", str(python))
+    return home
 
 
 def test_the_wheels_work_without_the_repository(environment: Path, tmp_path: Path) -> None:
@@ -63,8 +68,8 @@ def test_the_command_line_says_its_version(environment: Path, tmp_path: Path) ->
     assert _run([str(environment / "bin" / "headrace"), "--version"], tmp_path).startswith("headrace, version ")
 
 
-def _uv(*words: str) -> None:
-    _run([str(UV), *words, "--quiet", "--offline"], CHECKOUT)
+def _uv(*words: str, **variables: str) -> None:
+    _run([str(UV), *words, "--quiet", "--offline"], CHECKOUT, **variables)
 
 
 def _run(command: list[str], folder: Path, **variables: str) -> str:

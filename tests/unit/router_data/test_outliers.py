@@ -184,13 +184,15 @@ async def test_a_late_request_is_sent_to_a_second_replica_and_the_first_answer_c
         bad.behave = held(gate := asyncio.Event())
         good.behave = echoing
         late = None
+        sent = 0
         while late is None:
+            sent = pools.hedges.sent  # on a busy machine the good one may have been late as well
             (one,) = hedged(pools)
             late = one if where(one) == bad.target else None
             await one.answer
         assert late.attempts == 2
-        assert pools.hedges.sent == 1
-        await eventually(lambda: bad.cancelled == [late.id])
+        assert pools.hedges.sent == sent + 1
+        await eventually(lambda: late.id in bad.cancelled)
         gate.set()
         assert set(await one_by_one(pools, 5)) == {0}
 
