@@ -16,6 +16,7 @@ from typing import Any
 
 import jwt
 from headrace.access.v1 import access_pb2
+from headrace.monitor.v1 import alert_pb2, monitor_pb2, outcome_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2, precomputed_pb2, predict_pb2, route_pb2
 
@@ -27,7 +28,16 @@ AUDIENCE = "headrace"
 MAX_LIFETIME = timedelta(minutes=15)
 
 # Where RPCs that people and programs call are declared; the scopes are read from there, so there is no second list.
-_API_FILES = (registry_pb2, predict_pb2, route_pb2, precomputed_pb2, control_pb2)
+_API_FILES = (
+    registry_pb2,
+    predict_pb2,
+    route_pb2,
+    precomputed_pb2,
+    control_pb2,
+    monitor_pb2,
+    outcome_pb2,
+    alert_pb2,
+)
 
 
 def known_scopes() -> tuple[str, ...]:
