@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from headrace_servicekit.postgres.connections import Address, Connections
+from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2_grpc
+from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
+from headrace_monitor.ingest_servicer import IngestServicer
+from headrace_monitor.monitor_servicer import MonitorServicer
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
+from headrace_monitor.storage.schema import Database
 
 PREPARE_RETRY_S = 0.5
 
@@ -17,17 +21,16 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     """Build the service on PostgreSQL, S3 and the registry. None has to be up: calls are UNAVAILABLE until they are."""
     settings = runtime.settings
     address = Address(settings.database_url, settings.database_passfile)
-    connections = await runtime.enter(Connections(address, owner="monitor", size=settings.database_connections))
-
-    there = asyncio.Event()
+    database = await runtime.enter(Database(address, size=settings.database_connections))
 
     async def prepare() -> None:
         # Not in the health check, which gives up after a second: migrations may take longer.
-        while not await schema.prepared(connections):
+        while not await schema.prepared(database):
             await runtime.clock.sleep(PREPARE_RETRY_S)
-        there.set()
         await asyncio.Event().wait()
 
     runtime.loop("prepare", prepare)
-    runtime.check("postgres", lambda: schema.check(connections))
-    runtime.server()
+    runtime.check("postgres", lambda: schema.check(database))
+    server = runtime.server()
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(), server)
+    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(MonitorServicer(), server)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import asyncpg
 
@@ -71,14 +71,14 @@ class Address:
 class Connections:
     """A pool of connections. Opening it needs no server; using it while there is none raises Unavailable.
 
-    owner: whose database it is, as operators and callers read it ("registry").
+    owner: whose database it is, as operators and callers read it ("registry"). reason: of Unavailable.
     """
 
-    def __init__(self, address: Address, *, owner: str, size: int) -> None:
-        self._address, self._owner, self._size = address, owner, size
+    def __init__(self, address: Address, *, owner: str, size: int, reason: str = "DATABASE_UNAVAILABLE") -> None:
+        self._address, self._owner, self._size, self._reason = address, owner, size, reason
         self._pool: asyncpg.Pool | None = None
 
-    async def __aenter__(self) -> Connections:
+    async def __aenter__(self) -> Self:
         # Transactions are ended here, and nothing else is left behind on a connection: the pool's RESET is not needed.
         self._pool = await asyncpg.create_pool(min_size=0, max_size=self._size, reset=_nothing, **self._arguments())
         return self
@@ -184,7 +184,7 @@ class Connections:
         # The kind of error is told, and so becomes the reason of the health component; its text may hold secrets.
         return Unavailable(
             f"the {self._owner}'s database {what} ({type(error).__name__})",
-            reason="DATABASE_UNAVAILABLE",
+            reason=self._reason,
             retry_after_s=RETRY_AFTER_S,
         )
 

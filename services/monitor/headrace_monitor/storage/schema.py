@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.postgres.connections import BEGIN, RETRY_AFTER_S, Address, Connections
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
+
+T = TypeVar("T")
+
+REASON = "STORE_UNAVAILABLE"
 
 _SQL = "headrace_monitor.storage.sql"
 
 
-async def prepared(connections: Connections) -> bool:
+class Database(Connections):
+    """Connections to a database of this schema. Until it is there, and while it is down, using them is Unavailable.
+
+    there: set once the schema is.
+    """
+
+    def __init__(self, address: Address, *, size: int) -> None:
+        super().__init__(address, owner="monitor", size=size, reason=REASON)
+        self.there = asyncio.Event()
+
+    @asynccontextmanager
+    async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
+        self._check_there()
+        async with super().transaction(begin=begin) as connection:
+            yield connection
+
+    async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
+        self._check_there()
+        return await super().repeatable(act)
+
+    def _check_there(self) -> None:
+        if not self.there.is_set():
+            told = "the monitor has not reached its database yet"
+            raise Unavailable(told, reason=REASON, retry_after_s=RETRY_AFTER_S)
+
+
+async def prepared(database: Database) -> bool:
     """Bring the database to the schema of this code; return False while it cannot be reached. Raises StartError."""
     try:
-        async with connections.alone() as connection:
+        async with database.alone() as connection:
             await migrate(connection, load_migrations(_SQL))
     except Unavailable:
         return False
+    database.there.set()
     return True
 
 
-async def check(connections: Connections) -> None:
+async def check(database: Database) -> None:
     """Raise Unavailable while the database does not answer."""
-    async with connections.transaction() as connection:
+    async with database.transaction() as connection:
         await connection.fetchval("select incarnation from store")
