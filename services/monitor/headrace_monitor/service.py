@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
@@ -10,6 +11,7 @@ from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.ingest_servicer import IngestServicer
 from headrace_monitor.monitor_servicer import MonitorServicer
+from headrace_monitor.outcomes import serving as outcome_serving
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
@@ -34,3 +36,4 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     server = runtime.server()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(), server)
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(MonitorServicer(), server)
+    outcome_serving.serve(runtime, server, database, timedelta(days=90))

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Outcome(_message.Message):
-    __slots__ = ("prediction_id", "entity_id", "kind", "number", "text", "observe_time", "row")
+    __slots__ = ("prediction_id", "entity_id", "kind", "number", "text", "observe_time", "row", "client", "record_time")
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,8 @@ class Outcome(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     OBSERVE_TIME_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_TIME_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     entity_id: str
     kind: str
@@ -29,7 +31,9 @@ class Outcome(_message.Message):
     text: str
     observe_time: _timestamp_pb2.Timestamp
     row: int
-    def __init__(self, prediction_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., kind: _Optional[str] = ..., number: _Optional[float] = ..., text: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., row: _Optional[int] = ...) -> None: ...
+    client: str
+    record_time: _timestamp_pb2.Timestamp
+    def __init__(self, prediction_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., kind: _Optional[str] = ..., number: _Optional[float] = ..., text: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., row: _Optional[int] = ..., client: _Optional[str] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RecordOutcomesRequest(_message.Message):
     __slots__ = ("parent", "outcomes", "entity_window")
@@ -79,7 +83,9 @@ class ListOutcomesRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., prediction_id: _Optional[str] = ...) -> None: ...
 
 class ListOutcomesResponse(_message.Message):
-    __slots__ = ("outcomes",)
+    __slots__ = ("outcomes", "replaced")
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
     outcomes: _containers.RepeatedCompositeFieldContainer[Outcome]
-    def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
+    replaced: _containers.RepeatedCompositeFieldContainer[Outcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ..., replaced: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...

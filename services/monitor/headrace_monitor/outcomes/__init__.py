@@ -1,0 +1,1 @@
+"""What became of predictions: outcomes as they are told, and the predictions that they belong to."""
