@@ -10,6 +10,7 @@ from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.ingest_servicer import IngestServicer
+from headrace_monitor.log.wiring import open_log
 from headrace_monitor.monitor_servicer import MonitorServicer
 from headrace_monitor.outcomes import serving as outcome_serving
 from headrace_monitor.settings import MonitorSettings
@@ -33,6 +34,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
 
     runtime.loop("prepare", prepare)
     runtime.check("postgres", lambda: schema.check(database))
+    await open_log(runtime, database)
     server = runtime.server()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(), server)
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(MonitorServicer(), server)

@@ -138,7 +138,7 @@ async def test_bytes_are_taken_from_s3_and_what_a_version_names_is_not(real, par
 async def test_keys_that_are_not_ours_are_left_alone(real, parts, s3, tmp_path):
     store, blobs = parts
     await blobs.prepare()
-    await blobs._client.put_object(Bucket=s3.bucket, Key=blob_key("notes.txt"), Body=b"mine")
+    await blobs._bucket.client.put_object(Bucket=s3.bucket, Key=blob_key("notes.txt"), Body=b"mine")
     report = await Collection(store, blobs, GREEDY, SystemClock()).run()
     assert not report.removed
-    assert (await blobs._client.head_object(Bucket=s3.bucket, Key=blob_key("notes.txt")))["ContentLength"] == 4
+    assert (await blobs._bucket.client.head_object(Bucket=s3.bucket, Key=blob_key("notes.txt")))["ContentLength"] == 4

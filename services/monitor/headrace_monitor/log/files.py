@@ -1,0 +1,44 @@
+"""Files of the log, as PostgreSQL lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+# A partition of answers that no version gave: values of the route. No version can be called so.
+NO_VERSION = "_"
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """One file: records of one version and hour.
+
+    id: never comes back. rows: records; predictions: of which they are. merged: whether its records come from other
+    files of the hour, which who derives something has taken already.
+    """
+
+    id: int
+    model: str
+    version: str
+    hour: datetime
+    object_key: str
+    size_bytes: int
+    rows: int
+    predictions: int
+    min_answer_time: datetime
+    max_answer_time: datetime
+    merged: bool
+
+
+def file_of(row: Any) -> LogFile:
+    """Return a row of `log_files`."""
+    return LogFile(
+        *(row["id"], row["model"], row["version"], row["hour"], row["object_key"], row["size_bytes"]),
+        *(row["row_count"], row["prediction_count"], row["min_answer_time"], row["max_answer_time"], row["merged"]),
+    )
+
+
+def object_key(model: str, version: str, hour: datetime, name: str) -> str:
+    """Return the key of a file: partitions in the form that engines read from a path."""
+    return f"log/model={model}/version={version or NO_VERSION}/hour={hour:%Y-%m-%dT%H}/{name}.parquet"

@@ -1,0 +1,72 @@
+"""Reading the prediction log: which files there are, and their records as Arrow tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.log.files import LogFile, file_of
+from headrace_monitor.log.objects import Objects
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SQL = load_queries("headrace_monitor.log")
+
+
+class Reader:
+    """Reads the log. A file that is listed can be read for as long as `replaced_grace_s` after it was replaced."""
+
+    def __init__(self, connections: Connections, objects: Objects) -> None:
+        self._connections, self._objects = connections, objects
+
+    async def files(self, model: str, version: str | None, start: datetime, end: datetime) -> list[LogFile]:
+        """Return the files with records of a time, oldest hour first; version None means each.
+
+        Begin inclusive, end exclusive; files at the ends have other records as well. Together they have each record
+        once.
+        """
+        rows = await self._rows("files", model, version, start, end)
+        return [file_of(row) for row in rows]
+
+    async def derivable(self, after_id: int, *, limit: int = 100) -> list[LogFile]:
+        """Return files of the first generation with greater ids, in their order: each record is in one of them.
+
+        Ids become visible in their order, so who remembers the last id misses none. Files are there for at least two
+        hours.
+        """
+        return [file_of(row) for row in await self._rows("derivable", after_id, limit)]
+
+    async def models(self) -> list[str]:
+        """Return the models that have records."""
+        return [row["model"] for row in await self._rows("models")]
+
+    async def content(self, file: LogFile) -> bytes:
+        """Return a file as it is stored: Parquet. Raises LookupError when it is gone, Unavailable."""
+        return await self._objects.get(file.object_key)
+
+    async def table(self, file: LogFile, columns: Collection[str] | None = None) -> pa.Table:
+        """Return a file's records. columns: only these; those that the file does not have are left out.
+
+        Raises LookupError when the file is gone, Unavailable.
+        """
+        return await asyncio.to_thread(_read, await self.content(file), columns)
+
+    async def _rows(self, query: str, *arguments: Any) -> list[Any]:
+        return await self._connections.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))
+
+
+def _read(content: bytes, columns: Collection[str] | None) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Loading releases Python's lock; threads of Arrow's own would take every core from whoever answers calls.
+    file = pq.ParquetFile(pa.BufferReader(content))
+    names = file.schema_arrow.names
+    wanted = None if columns is None else [name for name in names if name in set(columns)]
+    return file.read(columns=wanted, use_threads=False)
