@@ -4,8 +4,8 @@ What exists is never overwritten, so that `docker compose up` again changes noth
 (`HEADRACE_SECRETS_DIR`) is put in the place of a generated one each time: the password of a managed store, the keys of
 an identity provider.
 
-    postgres/   password, pgpass         postgres itself, registry, router-control
-    s3/         credentials, identities.json   s3 itself, registry, batchers
+    postgres/   password, pgpass         postgres itself, registry, router-control, monitor
+    s3/         credentials, identities.json   s3 itself, registry, batchers, monitor
     valkey/     password, valkey.conf    valkey itself, router-control, front door
     issuer/     issuer.key.pem, …        whoever mints tokens, and nobody else
     identity/   jwks.json, deny.json     front door

@@ -14,6 +14,7 @@ OURS = (
     "router-control",
     "batcher",
     "batcher-cpu",
+    "monitor",
     "postgres",
     "valkey",
     "s3",
@@ -27,11 +28,12 @@ HOLDS = {
     "router-control": {"headrace_router"},
     "batcher": {"headrace_batcher"},
     "batcher-cpu": {"headrace_batcher"},
+    "monitor": {"headrace_monitor"},
 }
-PACKAGES = {"headrace_batcher", "headrace_client", "headrace_registry", "headrace_router", "headrace_stack"}
+PACKAGES = {f"headrace_{name}" for name in ("batcher", "client", "monitor", "registry", "router", "stack")}
 # What only one of them needs.
 HEAVY = {"onnxruntime": {"batcher", "batcher-cpu"}, "onnx": {"registry"}, "pyvoy": {"front-door"}, "asyncpg": {
-    "front-door", "registry", "router-control"}}  # fmt: skip
+    "front-door", "registry", "router-control", "monitor"}, "scipy": {"monitor"}, "duckdb": {"monitor"}}  # fmt: skip
 
 
 @cache

@@ -28,7 +28,7 @@ def test_nobody_is_root_or_can_write_outside_its_volumes(installation: Installat
         assert told["Config"]["User"] == "10001:10001", name
         assert told["HostConfig"]["ReadonlyRootfs"], name
         assert told["HostConfig"]["CapDrop"] == ["ALL"], name
-    for name in ("front-door-1", "registry-1", "router-control-1", "batcher-1", "batcher-cpu-1", *PORTS):
+    for name in ("front-door-1", "registry-1", "router-control-1", "batcher-1", "batcher-cpu-1", "monitor-1", *PORTS):
         assert "Read-only" in installation.run(name, "python", "-c", "open('/opt/x', 'w')", succeeds=False)
 
 

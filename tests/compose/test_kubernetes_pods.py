@@ -21,14 +21,14 @@ from tests.kit.kustomize import Id, Resource, build
 from tests.kit.operations import METRICS
 from tests.kit.pods import Pods
 
-ORDER = ("postgres", "valkey", "s3", "registry", "router-control", "batcher", "batcher-cpu", "front-door")
+ORDER = ("postgres", "valkey", "s3", "registry", "router-control", "monitor", "batcher", "batcher-cpu", "front-door")
 ROW = {"features": np.zeros((1, 4), np.float32)}
 
 
 # Every name that each service's certificate is for, as docs/operations.md says.
 NAMES: dict[str, tuple[str, ...]] = {
     "front-door": ("front-door", "front-door-data"),
-    **{name: (name,) for name in ("registry", "router-control", "batcher", "batcher-cpu")},
+    **{name: (name,) for name in ("registry", "router-control", "monitor", "batcher", "batcher-cpu")},
 }
 
 Resources = Mapping[Id, Resource]

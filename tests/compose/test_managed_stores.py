@@ -65,6 +65,7 @@ def elsewhere(stores: dict[str, str], tmp_path: Path) -> Iterator[Installation]:
         "HEADRACE_SECRETS_DIR": str(given),
         "REGISTRY_DATABASE_URL": f"postgresql://headrace@{stores['postgres']}/registry",
         "ROUTER_CONTROL_DATABASE_URL": f"postgresql://headrace@{stores['postgres']}/router",
+        "MONITOR_DATABASE_URL": f"postgresql://headrace@{stores['postgres']}/monitor",
         "VALKEY_URL": f"redis://{stores['valkey']}/0",
         "S3_ENDPOINT": f"http://{stores['s3']}",
     }

@@ -139,7 +139,8 @@ async def test_a_replica_that_is_stopped_fails_no_accepted_request(
 
 
 @pytest.mark.parametrize(
-    "killed", ["registry-1", "router-control-1", "batcher-1", "batcher-cpu-1", "postgres-1", "valkey-1", "s3-1"]
+    "killed",
+    ["registry-1", "router-control-1", "batcher-1", "batcher-cpu-1", "monitor-1", "postgres-1", "valkey-1", "s3-1"],
 )
 async def test_a_container_that_is_killed_costs_no_prediction_and_no_acknowledged_write(
     installation: Installation, stack: RunningStack, tmp_path: Path, three_batchers: tuple[str, ...], killed: str

@@ -26,7 +26,7 @@ from tests.kit.stores import home_for_tests
 
 pytestmark = pytest.mark.timeout(300)
 
-SERVICES = ("REGISTRY", "ROUTER_CONTROL", "ROUTER_DATA", "BATCHER")
+SERVICES = ("REGISTRY", "ROUTER_CONTROL", "ROUTER_DATA", "BATCHER", "MONITOR")
 ROW = {"features": np.zeros((1, 4), np.float32)}
 
 
@@ -74,14 +74,14 @@ async def test_a_model_is_registered_promoted_and_answers(secured: Secured, tmp_
     # Health of every service, which the control plane asks for by the same certificates.
     credentials = grpc.ssl_channel_credentials(secured.outside.ca.read_bytes())
     with grpc.secure_channel(stack.address, credentials) as channel:
-        for service in ("headrace.registry.v1.RegistryService", "headrace.router.v1.RouterService"):
-            request = health_pb2.HealthCheckRequest(service=service)
+        for service in ("registry.v1.RegistryService", "router.v1.RouterService", "monitor.v1.MonitorService"):
+            request = health_pb2.HealthCheckRequest(service=f"headrace.{service}")
             stub: Any = health_pb2_grpc.HealthStub(channel)
             reply = stub.Check(request, timeout=10)
             assert reply.status == health_pb2.HealthCheckResponse.SERVING
 
 
-@pytest.mark.parametrize("port", ["registry", "router_control", "batcher", "batcher_cpu", "router_data"])
+@pytest.mark.parametrize("port", ["registry", "router_control", "batcher", "batcher_cpu", "router_data", "monitor"])
 def test_nobody_without_a_certificate_of_the_authority_reaches_a_service(secured: Secured, port: str):
     address = getattr(secured.stack.settings.ports, port).address
     assert _health(address, secured.inside.ca, secured.shown) == "SERVING"

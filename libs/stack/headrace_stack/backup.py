@@ -1,6 +1,7 @@
 """`backup` and `restore`: everything that a stack must not lose, as one folder, taken and put back while it runs.
 
 router.dump    the router's database, in pg_dump's own format
+monitor.dump   the monitor's
 registry/      the registry's content, and the model files that its versions name
 
 What is not in it: secrets (`.headrace/identity`), and Valkey, whose answers are computed or published again.
@@ -19,7 +20,7 @@ from headrace_stack.components import postgres
 from headrace_stack.lifecycle import StackError
 from headrace_stack.settings import StackSettings
 
-_ROUTER, _REGISTRY = "router.dump", "registry"
+_ROUTER, _MONITOR, _REGISTRY = "router.dump", "monitor.dump", "registry"
 _LONG_S = 3600
 # The registry found all rows and not all files; the message of its command names them.
 _FILES_MISSING = 3
@@ -31,31 +32,42 @@ def save(settings: StackSettings, folder: Path) -> None:
         raise StackError(f"{folder} is not empty: name a folder for this backup alone")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The router first: whatever its routes name, the registry has then, which removes nothing that is named.
-    arguments = ("--format=custom", f"--file={folder / _ROUTER}")
-    _finish((str(postgres.binaries() / "pg_dump"), *arguments), _of_postgres(settings))
+    _dump(settings, "router", folder / _ROUTER)
+    _dump(settings, "monitor", folder / _MONITOR)
     _module(topology.registry(settings), "backup", "--out", str(folder / _REGISTRY), "--blobs")
 
 
 def restore(settings: StackSettings, folder: Path) -> None:
     """Put a backup in the place of what the stack holds. Raises StackError; safe to repeat."""
-    for part in (folder / _ROUTER, folder / _REGISTRY):
+    for part in (folder / _ROUTER, folder / _MONITOR, folder / _REGISTRY):
         if not part.exists():
             raise StackError(f"{folder} is no backup of a stack: it has no {part.name}")
     _module(topology.registry(settings), "restore", "--from", str(folder / _REGISTRY), "--replace")
-    options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner")
-    target = ("--dbname=router", str(folder / _ROUTER))
-    _finish((str(postgres.binaries() / "pg_restore"), *options, *target), _of_postgres(settings))
+    _put_back(settings, "router", folder / _ROUTER)
     # Whoever runs begins anew: generations are numbered again, for other tables.
     _module(topology.router_control(settings), "renew-incarnation")
+    _put_back(settings, "monitor", folder / _MONITOR)
+    _module(topology.monitor(settings), "renew-incarnation")
 
 
-def _of_postgres(settings: StackSettings) -> dict[str, str]:
+def _dump(settings: StackSettings, database: str, file: Path) -> None:
+    arguments = ("--format=custom", f"--file={file}")
+    _finish((str(postgres.binaries() / "pg_dump"), *arguments), _of_postgres(settings, database))
+
+
+def _put_back(settings: StackSettings, database: str, file: Path) -> None:
+    options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner")
+    arguments = (*options, f"--dbname={database}", str(file))
+    _finish((str(postgres.binaries() / "pg_restore"), *arguments), _of_postgres(settings, database))
+
+
+def _of_postgres(settings: StackSettings, database: str) -> dict[str, str]:
     host, _, port = settings.ports.postgres.address.partition(":")
     return {
         "PGHOST": host,
         "PGPORT": port,
         "PGUSER": postgres.SUPERUSER,
-        "PGDATABASE": "router",
+        "PGDATABASE": database,
         "PGPASSFILE": str(postgres.passfile(settings)),
     }
 

@@ -108,8 +108,16 @@ class Ports:
         return self.at(15, "Triton metrics")
 
     @property
+    def monitor(self) -> Port:
+        return self.at(16, "monitor gRPC")
+
+    @property
+    def monitor_metrics(self) -> Port:
+        return self.at(17, "monitor metrics")
+
+    @property
     def router_data_admin(self) -> Port:
-        return self.at(16, "router data plane's Envoy admin")
+        return self.at(18, "router data plane's Envoy admin")
 
     @property
     def postgres(self) -> Port:

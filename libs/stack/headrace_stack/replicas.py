@@ -15,6 +15,7 @@ class Replicas:
     control_planes: int = 1
     data_planes: int = 1
     batchers: int = 1
+    monitors: int = 1
 
     @property
     def most(self) -> int:

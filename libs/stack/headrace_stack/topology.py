@@ -13,6 +13,9 @@ from headrace_stack.settings import DataPlane, StackSettings
 
 REGISTRY, ROUTER_CONTROL, ROUTER_DATA = "registry", "router-control", "router-data"
 BATCHER, BATCHER_CPU = "batcher-default", "batcher-cpu"
+MONITOR = "monitor"
+# Its own, so that the one of model files is not full of what comes by itself.
+MONITOR_BUCKET = "headrace-monitor"
 # A batcher is ready when it has loaded what serves.
 _LOADING_S = 170.0
 
@@ -25,13 +28,14 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
     batchers = [batcher(settings, number) for number in range(replicas.batchers)]
     data_planes = [router_data(settings, number) for number in range(replicas.data_planes)]
     return (
-        postgres.component(settings, databases=("registry", "router")),
+        postgres.component(settings, databases=("registry", "router", "monitor")),
         valkey.component(settings),
         s3.component(settings),
         *registries,
         *control_planes,
         *batchers,
         batcher_cpu(settings),
+        *(monitor(settings, number) for number in range(replicas.monitors)),
         *_answering(settings, data_planes, _names(*registries, *control_planes)),
     )
 
@@ -88,9 +92,28 @@ def router_control(settings: StackSettings, number: int = 0) -> Component:
             "DATABASE_PASSFILE": postgres.passfile(settings),
             "VALKEY_URL": valkey.url(settings),
             "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, replicas.registries),
-            # What the front door answers health for besides the registry and the control plane.
-            "HEALTH_TARGETS": "headrace.router.v1.RouterService="
-            + _target(settings, lambda ports: ports.router_data, replicas.data_planes),
+            "HEALTH_TARGETS": _health_targets(settings),
+        },
+    )
+
+
+def monitor(settings: StackSettings, number: int = 0) -> Component:
+    """It starts beside what answers predictions: nobody waits for it."""
+    ports = settings.ports.of_replica(number)
+    return service(
+        settings,
+        named(MONITOR, number),
+        "headrace_monitor",
+        prefix="MONITOR_",
+        grpc=ports.monitor,
+        metrics=ports.monitor_metrics,
+        needs=(postgres.NAME, s3.NAME),
+        variables={
+            "DATABASE_URL": postgres.bare_url(settings, "monitor"),
+            "DATABASE_PASSFILE": postgres.passfile(settings),
+            **_s3(settings),
+            "S3_BUCKET": MONITOR_BUCKET,
+            "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, settings.replicas.registries),
         },
     )
 
@@ -169,6 +192,18 @@ def _batcher(settings: StackSettings, name: str) -> dict[str, object]:
         "STATE_DIR": settings.state(name),
         **_s3(settings),
     }
+
+
+def _health_targets(settings: StackSettings) -> str:
+    """What the front door answers health for besides the registry and the control plane."""
+    monitors = _target(settings, lambda ports: ports.monitor, settings.replicas.monitors)
+    targets = {
+        "headrace.router.v1.RouterService": _target(
+            settings, lambda ports: ports.router_data, settings.replicas.data_planes
+        ),
+        **{f"headrace.monitor.v1.{name}": monitors for name in ("MonitorService", "OutcomeService", "AlertService")},
+    }
+    return ";".join(f"{service}={target}" for service, target in targets.items())
 
 
 def _control_planes(settings: StackSettings) -> str:

@@ -1,9 +1,14 @@
-"""`python -m headrace_monitor` is the service."""
+"""`python -m headrace_monitor` is the service; `migrate` and `renew-incarnation` are commands beside it."""
+
+import sys
 
 from headrace_servicekit.runtime import run
 
+from headrace_monitor import commands
 from headrace_monitor.service import start
 from headrace_monitor.settings import MonitorSettings
 
 if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in commands.NAMES:
+        sys.exit(commands.main(sys.argv[1:]))
     run("monitor", MonitorSettings, start)

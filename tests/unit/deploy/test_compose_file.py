@@ -14,7 +14,7 @@ COMPOSE = compose_file.read(PATH)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LISTED = topology.services()
 # Beside the topology: what runs once, what people run, and the pair of the profile `gpu`.
-BESIDE = {"init", "init-registry", "init-router", "headrace", "demo", "batcher-gpu", "triton-gpu"}
+BESIDE = {"init", "init-registry", "init-router", "init-monitor", "headrace", "demo", "batcher-gpu", "triton-gpu"}
 FOREIGN = {"triton-gpu"}
 
 

@@ -26,7 +26,8 @@ ONLY_COMPOSE = {
     "FRONT_DOOR_CORS_ORIGINS",  # to be set from outside
     "REGISTRY_S3_REGION",
     "BATCHER_S3_REGION",
-    *(f"{prefix}_LOG_LEVEL" for prefix in ("REGISTRY", "ROUTER_CONTROL", "ROUTER_DATA", "BATCHER")),
+    "MONITOR_S3_REGION",
+    *(f"{prefix}_LOG_LEVEL" for prefix in ("REGISTRY", "ROUTER_CONTROL", "ROUTER_DATA", "BATCHER", "MONITOR")),
 }
 ONLY_KUBERNETES = {
     "POD_IP",

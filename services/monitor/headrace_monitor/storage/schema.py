@@ -60,3 +60,9 @@ async def check(database: Database) -> None:
     """Raise Unavailable while the database does not answer."""
     async with database.transaction() as connection:
         await connection.fetchval("select incarnation from store")
+
+
+async def renew_incarnation(connections: Connections) -> str:
+    """Make this another store than it was, after a backup was put in its place, and return its incarnation."""
+    async with connections.transaction() as connection:
+        return str(await connection.fetchval("update store set incarnation = gen_random_uuid() returning incarnation"))
