@@ -9,6 +9,7 @@ from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
+from headrace_monitor.counters.wiring import open_counters
 from headrace_monitor.ingest_servicer import IngestServicer
 from headrace_monitor.log.wiring import open_log
 from headrace_monitor.monitor_servicer import MonitorServicer
@@ -35,7 +36,8 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     runtime.loop("prepare", prepare)
     runtime.check("postgres", lambda: schema.check(database))
     await open_log(runtime, database)
+    counters = open_counters(runtime, database)
     server = runtime.server()
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(), server)
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(counters=counters.intake), server)
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(MonitorServicer(), server)
     outcome_serving.serve(runtime, server, database, timedelta(days=90))

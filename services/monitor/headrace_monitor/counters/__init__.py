@@ -1,0 +1,1 @@
+"""What data planes counted: exact differences of cumulative counters, in windows of a minute, merged when asked."""

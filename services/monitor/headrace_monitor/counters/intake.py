@@ -1,0 +1,112 @@
+"""Taking reports: one transaction has the last totals and what is new, so that a report counts once or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from headrace.monitor.v1 import ingest_pb2
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.counters.differences import Kept, Key, minute_of
+from headrace_monitor.counters.metrics import CounterMetrics
+from headrace_monitor.counters.reports import Report, report_of
+from headrace_monitor.counters.taking import KeptDrops, Taken, take, take_drops
+from headrace_monitor.counters.tallies import decode, encode
+from headrace_monitor.storage.schema import Database
+
+log = structlog.get_logger()
+
+_SQL = load_queries("headrace_monitor.counters.sql")
+
+
+class Intake:
+    """Takes reports of any process, beside other replicas that do."""
+
+    def __init__(self, database: Database, metrics: CounterMetrics, clock: Clock) -> None:
+        self._database, self._metrics, self._clock = database, metrics, clock
+
+    async def take(self, request: ingest_pb2.ReportCountersRequest) -> None:
+        """Count what a report brings. Raises InvalidArgument, and Unavailable: nothing of it is counted then."""
+        # Minutes are those of arrival, by this clock: those of data planes may jump, and differ from each other.
+        arrival = self._clock.now()
+        # A report may have thousands of histograms: other calls are not to wait while they are read.
+        report = await asyncio.to_thread(report_of, request)
+        async with self._database.transaction() as connection:
+            taken, dropped = await _take(connection, report, minute_of(arrival))
+        self._note(report, taken, dropped, arrival)
+
+    def _note(self, report: Report, taken: Taken, dropped: Mapping[str, int], arrival: datetime) -> None:
+        metrics = self._metrics
+        metrics.series.labels("new").inc(taken.begun)
+        metrics.series.labels("late").inc(taken.late)
+        metrics.series.labels("changed").inc(len(taken.opened) + len(taken.continued) - taken.begun)
+        metrics.minutes.inc(len(taken.ended))
+        metrics.dropped.inc(sum(dropped.values()))
+        if report.report_time is not None:
+            metrics.lag.observe(max(0.0, (arrival - report.report_time).total_seconds()))
+
+
+async def _take(connection: Any, report: Report, minute: datetime) -> tuple[Taken, Mapping[str, int]]:
+    """Write what a report brings; return it."""
+    process = await connection.fetchrow(_SQL["lock_process"], report.process, report.data_plane)
+    number, forgotten = process["number"], process["forgotten"]
+    digests = {key: key.digest() for key in report.series}
+    rows = await connection.fetch(_SQL["kept_series"], number, list(digests.values()))
+
+    def decide() -> tuple[Taken, _Columns]:
+        by_digest = {row["key"]: row for row in rows}
+        kept = {key: _kept(by_digest[digest]) for key, digest in digests.items() if digest in by_digest}
+        taken = take(report, kept, minute=minute, known=process["series"], forgotten=forgotten)
+        return taken, _Columns(taken, digests)
+
+    taken, columns = await asyncio.to_thread(decide)
+    if columns.opened:
+        await connection.execute(_SQL["open_series"], number, report.sequence, minute, *columns.opened)
+    if columns.continued:
+        await connection.execute(_SQL["go_on_with_series"], number, report.sequence, *columns.continued)
+    if columns.ended:
+        await connection.execute(_SQL["put_minutes"], *columns.ended)
+    if taken.begun:
+        await connection.execute(_SQL["count_series"], number, taken.begun)
+    return taken, await _take_drops(connection, report, number, minute, forgotten=forgotten)
+
+
+async def _take_drops(
+    connection: Any, report: Report, number: int, minute: datetime, *, forgotten: bool
+) -> Mapping[str, int]:
+    if not report.dropped:
+        return {}
+    rows = await connection.fetch(_SQL["kept_drops"], number)
+    kept = {row["reason"]: KeptDrops(row["sequence"], row["total"]) for row in rows}
+    new = take_drops(report, kept, forgotten=forgotten)
+    totals = [report.dropped[reason] for reason in new]
+    if new:
+        await connection.execute(_SQL["keep_drops"], number, report.sequence, list(new), totals)
+    counted = {reason: count for reason, count in new.items() if count}
+    if counted:
+        await connection.execute(_SQL["put_drops"], minute, list(counted), list(counted.values()))
+    return new
+
+
+class _Columns:
+    """What is written, as the arguments of its queries; empty where there is nothing."""
+
+    def __init__(self, taken: Taken, digests: Mapping[Key, bytes]) -> None:
+        self.opened = _transposed(
+            (digests[key], *key, encode(kept.total), encode(kept.base)) for key, kept in taken.opened.items()
+        )
+        self.continued = _transposed((digests[key], encode(kept.total)) for key, kept in taken.continued.items())
+        self.ended = _transposed((minute, *key, encode(tally)) for minute, key, tally in taken.ended)
+
+
+def _transposed(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True))
+
+
+def _kept(row: Any) -> Kept:
+    return Kept(row["sequence"], row["minute"], decode(row["total"]), decode(row["base"]))

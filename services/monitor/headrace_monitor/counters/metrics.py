@@ -1,0 +1,42 @@
+"""What the monitor counts of counting. Labels are of a fixed set: models are in what is counted, not here."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_LAG_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class CounterMetrics:
+    """The instruments of this sub-package; RPCs are counted by the service kit."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.series = Counter(
+            "monitor_counter_series",
+            "Series of counter reports that were taken: new, changed, or late and so without news.",
+            ("outcome",),
+            registry=registry,
+        )
+        for outcome in ("new", "changed", "late"):
+            self.series.labels(outcome)
+        self.minutes = Counter("monitor_counter_minutes", "Minutes of a series that ended.", registry=registry)
+        self.dropped = Counter(
+            "monitor_predictions_dropped", "Predictions that data planes dropped from the log.", registry=registry
+        )
+        self.lag = Histogram(
+            "monitor_counter_report_lag_seconds",
+            "From when a report was made, by the data plane's clock, until it was taken.",
+            buckets=_LAG_BUCKETS_S,
+            registry=registry,
+        )
+        self.returned = Counter(
+            "monitor_counter_processes_returned",
+            "Data planes that came back after their totals were forgotten; what they counted meanwhile is lost.",
+            registry=registry,
+        )
+        self.rolled = Counter("monitor_counter_minutes_rolled", "Minutes rolled up into hours.", registry=registry)
+        self.observed = Gauge(
+            "monitor_counter_observed_timestamp_seconds",
+            "End of the last minute that was told to the alert rules.",
+            registry=registry,
+        )

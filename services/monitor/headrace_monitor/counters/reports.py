@@ -1,0 +1,159 @@
+"""From ReportCountersRequest to a report that can be believed, or to what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import numpy as np
+from headrace.monitor.v1 import ingest_pb2
+from headrace.router.v1 import predict_pb2
+from headrace_servicekit.errors import Code, FieldViolation
+
+from headrace_monitor.counters.differences import Key
+from headrace_monitor.counters.durations import BUCKETS, NONE, Durations, durations
+from headrace_monitor.counters.tallies import Tally
+from headrace_monitor.names import refuse, shown
+
+# Twice what a data plane keeps at most.
+MAX_SERIES = 8192
+MAX_DROP_REASONS = 64
+MAX_NAME_CHARS = 128
+MAX_DATA_PLANE_CHARS = 253
+# A million answers a second for a century; sums over a thousand processes still fit 64 bits.
+MAX_COUNT = 2**53
+MAX_SEQUENCE = 2**63 - 1
+
+_LAYERS = ("", "memory", "valkey")
+_SERVED_FROM = frozenset(predict_pb2.PredictResponse.ServedFrom.values())
+_CODES = frozenset(Code)
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """series: by key, in the order of the request, so that a violation can name its index. dropped: by reason."""
+
+    data_plane: str
+    process: UUID
+    sequence: int
+    report_time: datetime | None
+    series: Mapping[Key, Tally]
+    dropped: Mapping[str, int]
+
+
+def report_of(request: ingest_pb2.ReportCountersRequest) -> Report:
+    """Return what a data plane reports. Raises InvalidArgument that names every field at fault."""
+    found: list[FieldViolation] = []
+    process = _process(request.process, found)
+    if not request.data_plane or not _is_name(request.data_plane, MAX_DATA_PLANE_CHARS):
+        told = f"{shown(request.data_plane)} is not 1 to {MAX_DATA_PLANE_CHARS} printable characters"
+        found.append(FieldViolation("data_plane", told))
+    if request.sequence < 1:
+        found.append(FieldViolation("sequence", f"{request.sequence} is below 1: reports are numbered from 1"))
+    made = _report_time(request, found)
+    series = _series(request, found)
+    dropped = _dropped(request, found)
+    refuse(found)
+    assert process is not None
+    return Report(request.data_plane, process, request.sequence, made, series, dropped)
+
+
+def _process(text: str, found: list[FieldViolation]) -> UUID | None:
+    try:
+        process = UUID(text)
+    except ValueError:
+        process = None
+    if process is None or str(process) != text:
+        found.append(FieldViolation("process", f"{shown(text)} is not a UUID in lower-case hexadecimal with hyphens"))
+    return process
+
+
+def _report_time(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> datetime | None:
+    if not request.HasField("report_time"):
+        return None
+    try:
+        return request.report_time.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        found.append(FieldViolation("report_time", "is no time between the years 1 and 9999"))
+        return None
+
+
+def _series(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> dict[Key, Tally]:
+    if len(request.series) > MAX_SERIES:
+        told = f"{len(request.series)} series; at most {MAX_SERIES}: send the others in the next report"
+        found.append(FieldViolation("series", told))
+        return {}
+    told_of: dict[Key, Tally] = {}
+    for index, one in enumerate(request.series):
+        key = Key(one.model, one.version, one.variant, one.served_from, one.code, one.layer, one.rung)
+        before = len(found)
+        for field, wrong in (*_wrong_key(key), *_wrong_sums(one)):
+            found.append(FieldViolation(f"series[{index}].{field}", wrong))
+        if key in told_of:
+            found.append(FieldViolation(f"series[{index}]", "has the key of an earlier one: send each series once"))
+        counts = _durations(one, f"series[{index}]", found)
+        if len(found) == before:
+            told_of[key] = Tally(counts, one.duration_sum_s, one.rows, one.executions, one.queue_us, one.compute_us)
+    return told_of
+
+
+def _wrong_key(key: Key) -> Iterator[tuple[str, str]]:
+    for field in ("model", "version", "variant", "rung"):
+        text = getattr(key, field)
+        if text and not _is_name(text, MAX_NAME_CHARS):
+            yield field, f"{shown(text)} is not printable, or longer than {MAX_NAME_CHARS} characters"
+    if key.layer not in _LAYERS:
+        yield "layer", f"{shown(key.layer)} is not one of memory, valkey, or empty"
+    if key.code not in _CODES:
+        yield "code", f"{key.code} is not a gRPC status code, 0 to 16"
+    if key.served_from not in _SERVED_FROM:
+        yield "served_from", f"{key.served_from} is not a value of ServedFrom"
+
+
+def _wrong_sums(one: ingest_pb2.CounterSeries) -> Iterator[tuple[str, str]]:
+    for field in ("rows", "queue_us", "compute_us", "duration_sum_s", "executions"):
+        value = getattr(one, field)
+        if not (math.isfinite(value) and 0 <= value <= MAX_COUNT):
+            yield field, f"{value:g} is not between 0 and 2^53"
+
+
+def _durations(one: ingest_pb2.CounterSeries, place: str, found: list[FieldViolation]) -> Durations:
+    size = len(one.duration_counts)
+    if not (one.first_bucket >= 0 and one.first_bucket + size <= BUCKETS):
+        told = f"buckets {one.first_bucket} to {one.first_bucket + size - 1} are not within 0 to {BUCKETS - 1}"
+        found.append(FieldViolation(f"{place}.first_bucket", told))
+        return NONE
+    counts = np.fromiter(one.duration_counts, np.int64, size)
+    if size and (counts.min() < 0 or counts.max() > MAX_COUNT or counts.sum(dtype=np.float64) > MAX_COUNT):
+        told = "has a count below 0, or counts that sum up to more than 2^53"
+        found.append(FieldViolation(f"{place}.duration_counts", told))
+        return NONE
+    return durations(one.first_bucket, counts)
+
+
+def _dropped(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> dict[str, int]:
+    if len(request.dropped) > MAX_DROP_REASONS:
+        told = f"{len(request.dropped)} reasons; at most {MAX_DROP_REASONS}"
+        found.append(FieldViolation("dropped", told))
+        return {}
+    told_of: dict[str, int] = {}
+    for index, one in enumerate(request.dropped):
+        place = f"dropped[{index}]"
+        if _REASON.fullmatch(one.reason) is None:
+            wrong = f"{shown(one.reason)} is not 1 to 64 capital letters, digits and underscores"
+            found.append(FieldViolation(f"{place}.reason", wrong))
+        elif one.reason in told_of:
+            found.append(FieldViolation(f"{place}.reason", f"'{one.reason}' appears twice"))
+        if not 0 <= one.count <= MAX_COUNT:
+            found.append(FieldViolation(f"{place}.count", f"{one.count} is not between 0 and 2^53"))
+        told_of[one.reason] = one.count
+    return told_of
+
+
+def _is_name(text: str, most: int) -> bool:
+    return len(text) <= most and text.isprintable()

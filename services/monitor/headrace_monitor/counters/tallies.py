@@ -1,0 +1,93 @@
+"""What was counted of one key, and how it is kept: a few dozen bytes and one to eight for each bucket."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from headrace_monitor.counters.durations import NONE, Durations, durations, merge
+
+_FORMAT = 1
+# Format, bytes of one count, first bucket; then the sums in the order of the fields.
+_HEAD = struct.Struct("<BBHdqdqq")
+_WIDTHS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """durations: of all answers. The others as in CounterSeries: sums over all answers, or over those computed."""
+
+    durations: Durations = NONE
+    duration_sum_s: float = 0.0
+    rows: int = 0
+    executions: float = 0.0
+    queue_us: int = 0
+    compute_us: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.durations.count
+
+    def minus(self, other: Tally) -> Tally:
+        """Return what this one has more than one that it covers."""
+        return Tally(
+            self.durations.minus(other.durations),
+            self.duration_sum_s - other.duration_sum_s,
+            self.rows - other.rows,
+            self.executions - other.executions,
+            self.queue_us - other.queue_us,
+            self.compute_us - other.compute_us,
+        )
+
+
+ZERO = Tally()
+
+
+def total(parts: Iterable[Tally]) -> Tally:
+    """Return the sum of all parts."""
+    kept = list(parts)
+    return Tally(
+        merge(part.durations for part in kept),
+        sum(part.duration_sum_s for part in kept),
+        sum(part.rows for part in kept),
+        sum(part.executions for part in kept),
+        sum(part.queue_us for part in kept),
+        sum(part.compute_us for part in kept),
+    )
+
+
+def shrunk(before: Tally, now: Tally) -> str | None:
+    """Return the first field that is less than it was; None when none is."""
+    if not now.durations.covers(before.durations):
+        return "duration_counts"
+    for field in ("duration_sum_s", "rows", "executions", "queue_us", "compute_us"):
+        if getattr(now, field) < getattr(before, field):
+            return field
+    return None
+
+
+def encode(tally: Tally) -> bytes:
+    """Return a tally as it is kept. Counts take as many bytes as the largest needs."""
+    counts = tally.durations.counts
+    width = _width(int(counts.max())) if counts.size else 1
+    head = _HEAD.pack(
+        *(_FORMAT, width, tally.durations.first, tally.duration_sum_s, tally.rows),
+        *(tally.executions, tally.queue_us, tally.compute_us),
+    )
+    return head + counts.astype(f"<u{width}").tobytes()
+
+
+def decode(data: bytes) -> Tally:
+    """Return the tally that was encoded. ValueError for what another version of this code has written."""
+    if data[0] != _FORMAT:
+        raise ValueError(f"format {data[0]} of a tally is not known here")
+    _, width, first, duration_sum_s, rows, executions, queue_us, compute_us = _HEAD.unpack_from(data)
+    counts = np.frombuffer(data, dtype=f"<u{width}", offset=_HEAD.size).astype(np.int64)
+    return Tally(durations(first, counts), duration_sum_s, rows, executions, queue_us, compute_us)
+
+
+def _width(largest: int) -> int:
+    return next(width for width in _WIDTHS if largest < 1 << (8 * width))

@@ -1,0 +1,42 @@
+"""Times that callers ask about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from google.protobuf import timestamp_pb2
+from headrace.monitor.v1 import monitor_pb2
+
+from headrace_monitor.names import invalid
+
+HOUR = timedelta(hours=1)
+
+
+class Span(NamedTuple):
+    """From start inclusive to end exclusive."""
+
+    start: datetime
+    end: datetime
+
+
+def span_of(message: monitor_pb2.TimeRange, field: str, now: datetime, *, unset: timedelta = HOUR) -> Span:
+    """Return the time that a range states. unset: how long before the end one without a begin begins.
+
+    Raises InvalidArgument for a time that is none, and for a range that ends before it begins.
+    """
+    end = _time(message.end_time, f"{field}.end_time") if message.HasField("end_time") else now
+    if message.HasField("start_time"):
+        start = _time(message.start_time, f"{field}.start_time")
+    else:
+        start = max(end, datetime.min.replace(tzinfo=UTC) + unset) - unset
+    if start >= end:
+        raise invalid(field, f"begins at {start.isoformat()}, which is not before its end, {end.isoformat()}")
+    return Span(start, end)
+
+
+def _time(stamp: timestamp_pb2.Timestamp, field: str) -> datetime:
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise invalid(field, "is no time between the years 1 and 9999") from None

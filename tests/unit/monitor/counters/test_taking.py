@@ -1,0 +1,196 @@
+"""Whatever becomes of reports on their way, what is counted is what was counted."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from headrace_monitor.counters.differences import Kept, Key, in_minute
+from headrace_monitor.counters.reports import report_of
+from headrace_monitor.counters.taking import KeptDrops, take, take_drops
+from headrace_monitor.counters.tallies import decode, encode, total
+from headrace_servicekit.errors import InvalidArgument
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.kit.counting import CACHE, CountingPlane, key
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+KEYS = (key(), key(served_from=CACHE), key(version="v2"), key(code=14))
+SECONDS = (0.0009, 0.012, 0.0121, 3.5)
+
+
+class Store:
+    """What the database holds: bytes, and only what was committed."""
+
+    def __init__(self) -> None:
+        self.series: dict[str, dict[Key, tuple[int, datetime, bytes, bytes]]] = {}
+        self.minutes: list[tuple[datetime, Key, bytes]] = []
+        self.drops: dict[str, dict[str, KeptDrops]] = {}
+        self.dropped: Counter[str] = Counter()
+
+    def take(self, request, minute: datetime) -> None:
+        report = report_of(request)
+        rows = self.series.setdefault(request.process, {})
+        kept = {one: Kept(sequence, at, decode(told), decode(base)) for one, (sequence, at, told, base) in rows.items()}
+        drops = self.drops.setdefault(request.process, {})
+        taken = take(report, kept, minute=minute, known=len(rows))
+        new = take_drops(report, drops)
+        for one, now in {**taken.opened, **taken.continued}.items():
+            rows[one] = now.sequence, now.minute, encode(now.total), encode(now.base)
+        self.minutes += [(at, one, encode(tally)) for at, one, tally in taken.ended]
+        drops.update({reason: KeptDrops(report.sequence, report.dropped[reason]) for reason in new})
+        self.dropped.update(new)
+
+    def counted(self, one: Key):
+        ended = [decode(tally) for _, at, tally in self.minutes if at == one]
+        open_ = [
+            in_minute(Kept(row[0], row[1], decode(row[2]), decode(row[3])))
+            for rows in self.series.values()
+            for at, row in rows.items()
+            if at == one
+        ]
+        return total([*ended, *open_])
+
+
+class Delivery(RuleBasedStateMachine):
+    """Two data planes that restart, a network that loses, repeats and reorders, a monitor killed before it commits.
+
+    A data plane sends what changed since the last acknowledged report, as the proto has it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store()
+        self.minute = START
+        self.answers: Counter[tuple[Key, float]] = Counter()
+        self.drops = 0
+        self.under_way: list = []
+
+    @initialize()
+    def start(self) -> None:
+        self.planes = [CountingPlane("a"), CountingPlane("b")]
+        self.pending: list[set[Key]] = [set(), set()]
+
+    @rule(plane=st.integers(0, 1), one=st.sampled_from(KEYS), seconds=st.sampled_from(SECONDS), n=st.integers(1, 300))
+    def answer(self, plane: int, one: Key, seconds: float, n: int) -> None:
+        self.planes[plane].answer(one, seconds, n)
+        self.pending[plane].add(one)
+        self.answers[one, seconds] += n
+
+    @rule(plane=st.integers(0, 1), n=st.integers(1, 5))
+    def drop(self, plane: int, n: int) -> None:
+        self.planes[plane].drop(times=n)
+        self.drops += n
+
+    @rule(plane=st.integers(0, 1), fate=st.sampled_from(["acknowledged", "answer lost", "lost", "held up", "killed"]))
+    def report(self, plane: int, fate: str) -> None:
+        request = self.planes[plane].report(sorted(self.pending[plane]))
+        if fate in ("acknowledged", "answer lost"):
+            self.store.take(request, self.minute)
+        if fate == "acknowledged":
+            self.pending[plane].clear()
+        if fate in ("held up", "acknowledged", "answer lost"):  # comes, or comes again, at any time later
+            self.under_way.append(request)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def arrive_late(self, data: st.DataObject) -> None:
+        self.store.take(data.draw(st.sampled_from(self.under_way)), self.minute)
+
+    @rule(minutes=st.integers(-90, 120))
+    def the_clock_jumps(self, minutes: int) -> None:
+        self.minute += timedelta(minutes=minutes)
+
+    @rule(plane=st.integers(0, 1))
+    def a_data_plane_restarts(self, plane: int) -> None:
+        self.settle(plane)
+        self.planes[plane] = CountingPlane(self.planes[plane].data_plane)
+
+    def settle(self, plane: int) -> None:
+        self.store.take(self.planes[plane].report(sorted(self.pending[plane])), self.minute)
+        self.pending[plane].clear()
+
+    @invariant()
+    def nothing_is_counted_that_was_not_answered(self) -> None:
+        for one in KEYS:
+            assert self.store.counted(one).count <= sum(n for (at, _), n in self.answers.items() if at == one)
+
+    def teardown(self) -> None:
+        for plane in (0, 1):
+            self.settle(plane)
+        for one in KEYS:
+            whole = CountingPlane()
+            for (at, seconds), n in self.answers.items():
+                if at == one:
+                    whole.answer(one, seconds, n)
+            counted = self.store.counted(one)
+            expected = report_of(whole.report()).series.get(one)
+            if expected is None:
+                assert counted.count == 0
+                continue
+            assert counted.durations == expected.durations
+            assert (counted.rows, counted.queue_us, counted.compute_us, counted.executions) == (
+                *(expected.rows, expected.queue_us, expected.compute_us, expected.executions),
+            )
+            assert counted.duration_sum_s == pytest.approx(expected.duration_sum_s)
+        assert self.store.dropped.total() == self.drops
+
+
+Delivery.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestDelivery = Delivery.TestCase
+
+
+def test_a_total_that_shrinks_is_refused_with_its_field():
+    store, plane = Store(), CountingPlane()
+    for seconds in SECONDS:
+        plane.answer(KEYS[0], seconds, 5)
+    store.take(plane.report(), START)
+    for field, change in (
+        ("duration_counts", lambda series: series.duration_counts.__setitem__(0, 4)),
+        ("duration_sum_s", lambda series: setattr(series, "duration_sum_s", 0.001)),
+        ("rows", lambda series: setattr(series, "rows", 1)),
+        ("queue_us", lambda series: setattr(series, "queue_us", 0)),
+    ):
+        request = plane.report()
+        change(request.series[0])
+        with pytest.raises(InvalidArgument, match=rf"series\[0\].{field}: is less than in report 1"):
+            store.take(request, START)
+    assert store.counted(KEYS[0]).count == 20
+
+
+def test_a_drop_count_that_shrinks_is_refused_with_its_field():
+    store, plane = Store(), CountingPlane()
+    plane.drop(times=3)
+    store.take(plane.report(), START)
+    plane.dropped["BUFFER_FULL"] = 2
+    with pytest.raises(InvalidArgument, match=r"dropped\[0\].count"):
+        store.take(plane.report(), START)
+
+
+def test_minutes_are_those_in_which_reports_arrive():
+    store, plane = Store(), CountingPlane()
+    for minute in (0, 0, 1, 3):
+        plane.answer(KEYS[0], 0.012, 10)
+        store.take(plane.report(), START + timedelta(minutes=minute))
+    assert [(at - START, decode(tally).count) for at, _, tally in store.minutes] == [
+        (timedelta(minutes=0), 20),
+        (timedelta(minutes=1), 10),
+    ]
+    assert store.counted(KEYS[0]).count == 40
+
+
+def test_a_process_whose_totals_were_forgotten_goes_on_from_where_it_stands():
+    plane = CountingPlane()
+    plane.answer(KEYS[0], 0.012, 10)
+    first = take(report_of(plane.report()), {}, minute=START, forgotten=True)
+    plane.answer(KEYS[0], 0.012, 2)
+    second = take(report_of(plane.report()), first.opened, minute=START, forgotten=True)
+    assert in_minute(second.continued[KEYS[0]]).count == 2
+
+
+def test_series_without_end_are_refused():
+    plane = CountingPlane()
+    plane.answer(KEYS[0], 0.012)
+    with pytest.raises(InvalidArgument, match="would have 8193 series; at most 8192"):
+        take(report_of(plane.report()), {}, minute=START, known=8192)
