@@ -14,12 +14,13 @@ from collections.abc import Sequence
 
 from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.logs import set_up_logs
-from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS, StartError
 from headrace_servicekit.settings import SettingsError
 
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
+from headrace_monitor.storage.schema import Database
 
 RENEW, MIGRATE = "renew-incarnation", "migrate"
 NAMES = (RENEW, MIGRATE)
@@ -46,25 +47,25 @@ def main(arguments: Sequence[str]) -> int:
 
 async def migrate(settings: MonitorSettings) -> dict[str, str]:
     """Bring the database that the settings name to this code's schema. Raises Unavailable and StartError."""
-    async with _connections(settings) as connections:
-        await _prepare(connections)
+    async with _database(settings) as database:
+        await _prepare(database)
         return {"database": "has the schema of this version"}
 
 
 async def renew(settings: MonitorSettings) -> dict[str, str]:
     """Renew the incarnation of the database that the settings name and return it. Raises Unavailable and StartError."""
-    async with _connections(settings) as connections:
-        await _prepare(connections)  # the backup may be older than this code
-        return {"incarnation": await schema.renew_incarnation(connections)}
+    async with _database(settings) as database:
+        await _prepare(database)  # the backup may be older than this code
+        return {"incarnation": await schema.renew_incarnation(database)}
 
 
-def _connections(settings: MonitorSettings) -> Connections:
-    return Connections(Address(settings.database_url, settings.database_passfile), owner="monitor", size=1)
+def _database(settings: MonitorSettings) -> Database:
+    return Database(Address(settings.database_url, settings.database_passfile), size=1)
 
 
-async def _prepare(connections: Connections) -> None:
-    if not await schema.prepared(connections):
-        raise Unavailable("the monitor's database cannot be reached", reason="DATABASE_UNAVAILABLE")
+async def _prepare(database: Database) -> None:
+    if not await schema.prepared(database):
+        raise Unavailable("the monitor's database cannot be reached", reason=schema.REASON)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,26 @@
 from __future__ import annotations
 
 from headrace.monitor.v1 import monitor_pb2_grpc
+from headrace_servicekit.clock import Clock
+
+from headrace_monitor import names
+from headrace_monitor.counters.answers import traffic_to_proto
+from headrace_monitor.counters.reading import Reading
+from headrace_monitor.times import span_of, whole_minutes
 
 
 class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
     """MonitorService over one object for each question. A method that is not here is UNIMPLEMENTED."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        counters: Reading,
+    ) -> None:
+        self._clock = clock
+        self._counters = counters
+
+    async def GetTraffic(self, request, context):
+        model, span = names.model_id(request.parent, "parent"), span_of(request.range, "range", self._clock.now())
+        return traffic_to_proto(await self._counters.traffic(model, whole_minutes(span)))

@@ -39,5 +39,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     counters = open_counters(runtime, database)
     server = runtime.server()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(counters=counters.intake), server)
-    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(MonitorServicer(), server)
+    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(
+        MonitorServicer(clock=runtime.clock, counters=counters.reading), server
+    )
     outcome_serving.serve(runtime, server, database, timedelta(days=90))

@@ -33,3 +33,16 @@ class MonitorSettings(ServiceSettings):
     registry_target: str = Field(
         description="Address of the registry, which tells what versions promise and what they were trained on."
     )
+    counter_minutes_d: float = Field(
+        default=2,
+        gt=0.04,
+        le=100,
+        description="Days for which counters are kept by the minute; by the hour after that.",
+    )
+    counter_retention_d: float = Field(default=90, ge=1, le=3650, description="Days for which counters are kept.")
+    counter_silence_d: float = Field(
+        default=7,
+        ge=1,
+        le=365,
+        description="Days for which a data plane may be out of reach and still have all counted when it is back.",
+    )

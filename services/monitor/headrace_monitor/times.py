@@ -10,6 +10,7 @@ from headrace.monitor.v1 import monitor_pb2
 
 from headrace_monitor.names import invalid
 
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
@@ -33,6 +34,12 @@ def span_of(message: monitor_pb2.TimeRange, field: str, now: datetime, *, unset:
     if start >= end:
         raise invalid(field, f"begins at {start.isoformat()}, which is not before its end, {end.isoformat()}")
     return Span(start, end)
+
+
+def whole_minutes(span: Span) -> Span:
+    """Return the minutes that a time touches."""
+    start, end = (time.replace(second=0, microsecond=0) for time in span)
+    return Span(start, end if end == span.end else end + MINUTE)
 
 
 def _time(stamp: timestamp_pb2.Timestamp, field: str) -> datetime:

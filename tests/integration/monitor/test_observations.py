@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.storage import schema
-from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_monitor.storage.schema import Database
+from headrace_servicekit.postgres.connections import Address
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -17,7 +18,7 @@ def observed(minute: int, value: float) -> Observation:
 
 
 async def test_the_first_observation_of_a_window_counts_whoever_repeats_it(postgres_url):
-    async with Connections(Address(postgres_url), owner="monitor", size=2) as connections:
+    async with Database(Address(postgres_url), size=2) as connections:
         assert await schema.prepared(connections)
         for values in ([0.5, 0.25], [0.75, 0.75]):
             async with connections.transaction() as connection:

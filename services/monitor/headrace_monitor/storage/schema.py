@@ -62,7 +62,7 @@ async def check(database: Database) -> None:
         await connection.fetchval("select incarnation from store")
 
 
-async def renew_incarnation(connections: Connections) -> str:
+async def renew_incarnation(database: Database) -> str:
     """Make this another store than it was, after a backup was put in its place, and return its incarnation."""
-    async with connections.transaction() as connection:
+    async with database.transaction() as connection:
         return str(await connection.fetchval("update store set incarnation = gen_random_uuid() returning incarnation"))

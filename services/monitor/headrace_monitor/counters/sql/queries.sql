@@ -47,3 +47,75 @@ on conflict (process, reason) do update set sequence = excluded.sequence, total 
 insert into counter_drop_minutes (start, reason, count)
 select $1, told.reason, told.count from unnest($2::text[], $3::bigint[]) as told (reason, count) order by told.reason
 on conflict (start, reason) do update set count = counter_drop_minutes.count + excluded.count;
+
+-- name: tallies_of_model
+-- All that counts in a time. base: of a minute that is open, to be taken off.
+select version, variant, served_from, code, tally, null::bytea as base
+from counter_minutes where model = $1 and start >= $2 and start < $3
+union all
+select version, variant, served_from, code, tally, null
+from counter_hours where model = $1 and start >= $2 and start < $3
+union all
+select version, variant, served_from, code, total, base
+from counter_series where model = $1 and minute >= $2 and minute < $3 and total <> base;
+
+-- name: tallies_of_minute
+-- The same of one minute, of all models.
+select model, version, code, tally, null::bytea as base from counter_minutes where start = $1
+union all
+select model, version, code, total, base from counter_series where minute = $1 and total <> base;
+
+-- name: dropped
+select coalesce(sum(count), 0)::bigint from counter_drop_minutes where start >= $1 and start < $2;
+
+-- name: lost_batches
+select coalesce(sum(last - first + 1), 0)::bigint from lost_batches where find_time >= $1 and find_time < $2;
+
+-- name: take_old_minutes
+-- Minutes of hours that ended so long ago, by the one clock that all replicas share. Each by one replica.
+delete from counter_minutes where ctid = any(array(
+    select ctid from counter_minutes where start < date_trunc('hour', now() - $1::interval)
+    order by start limit $2 for update skip locked))
+returning *;
+
+-- name: put_hours
+insert into counter_hours (start, model, version, variant, served_from, code, layer, rung, tally)
+select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::smallint[],
+                     $7::text[], $8::text[], $9::bytea[]);
+
+-- name: forget_hours
+delete from counter_hours where ctid = any(array(
+    select ctid from counter_hours where start < now() - $1::interval limit $2));
+
+-- name: forget_drops
+delete from counter_drop_minutes where ctid = any(array(
+    select ctid from counter_drop_minutes where start < now() - $1::interval limit $2));
+
+-- name: forget_processes
+-- Those that are not heard of any more and whose totals were forgotten long before.
+delete from counter_processes where forgotten and seen_time < now() - $1::interval;
+
+-- name: silent_process
+-- One that was not heard of for so long, and that nobody else is at.
+select number from counter_processes where not forgotten and seen_time < now() - $1::interval
+order by seen_time limit 1 for update skip locked;
+
+-- name: take_series
+delete from counter_series where process = $1
+returning minute, model, version, variant, served_from, code, layer, rung, total, base;
+
+-- name: take_drops
+delete from counter_drops where process = $1;
+
+-- name: forget_process
+update counter_processes set forgotten = true, series = 0 where number = $1;
+
+-- name: begin_observing
+insert into counter_observed (until) values ($1) on conflict do nothing;
+
+-- name: observed
+-- Locked: of several replicas one tells each minute.
+select until from counter_observed for update;
+
+-- name: have_observed
+update counter_observed set until = $1;

@@ -1,0 +1,99 @@
+"""Keeping less of what is older: minutes become hours, hours go, and the totals of processes that are gone.
+
+What is removed is decided by the database's clock: one that jumps on one replica must not remove what others keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.counters.differences import Key
+from headrace_monitor.counters.metrics import CounterMetrics
+from headrace_monitor.counters.tallies import ZERO, decode, encode
+from headrace_monitor.counters.traffic import Sums
+from headrace_monitor.storage.schema import Database
+
+_SQL = load_queries("headrace_monitor.counters.sql")
+
+# Of a step: a transaction of a second at most.
+STEP_ROWS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """For how long things are kept. minutes: apart, then by hour. counts: at all. silent: totals of a process that is
+    not heard of; it must have come back by then, or what it counted meanwhile is lost."""
+
+    minutes: timedelta
+    counts: timedelta
+    silent: timedelta
+
+
+class Keeping:
+    """Any number of replicas may do it at once: every step is one transaction over rows that it alone has."""
+
+    def __init__(self, database: Database, retention: Retention, metrics: CounterMetrics) -> None:
+        self._database, self._retention, self._metrics = database, retention, metrics
+
+    async def tidy(self) -> None:
+        """Do all that is due. Raises Unavailable."""
+        while await self._forget_process():
+            pass
+        while await self._roll_up():
+            pass
+        for query in ("forget_hours", "forget_drops"):
+            while await self._forget(query):
+                pass
+        async with self._database.transaction() as connection:
+            await connection.execute(_SQL["forget_processes"], self._retention.counts)
+
+    async def _roll_up(self) -> bool:
+        """Make hours of some minutes; return whether there may be more."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(_SQL["take_old_minutes"], self._retention.minutes, STEP_ROWS)
+            if rows:
+                await connection.execute(_SQL["put_hours"], *await asyncio.to_thread(_hours, rows))
+        self._metrics.rolled.inc(len(rows))
+        return len(rows) == STEP_ROWS
+
+    async def _forget(self, query: str) -> bool:
+        async with self._database.transaction() as connection:
+            status = await connection.execute(_SQL[query], self._retention.counts, STEP_ROWS)
+        return status == f"DELETE {STEP_ROWS}"
+
+    async def _forget_process(self) -> bool:
+        """End the open minutes of a process that is not heard of, and forget its totals; False when there is none."""
+        async with self._database.transaction() as connection:
+            number = await connection.fetchval(_SQL["silent_process"], self._retention.silent)
+            if number is None:
+                return False
+            rows = await connection.fetch(_SQL["take_series"], number)
+            ended = await asyncio.to_thread(_ended, rows)
+            if ended:
+                await connection.execute(_SQL["put_minutes"], *ended)
+            await connection.execute(_SQL["take_drops"], number)
+            await connection.execute(_SQL["forget_process"], number)
+        return True
+
+
+def _hours(rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the columns of the hours that minutes make. Several rows of a key and hour add up, like minutes."""
+    sums: Sums[tuple[datetime, Key]] = Sums()
+    sums.add(((row["start"].replace(minute=0), _key(row)), decode(row["tally"])) for row in rows)
+    return list(zip(*((start, *key, encode(tally)) for (start, key), tally in sums.items().items()), strict=True))
+
+
+def _ended(rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the columns of the minutes that end with their process."""
+    had = ((row["minute"], _key(row), decode(row["total"]).minus(decode(row["base"]))) for row in rows)
+    return list(zip(*((minute, *key, encode(tally)) for minute, key, tally in had if tally != ZERO), strict=True))
+
+
+def _key(row: Any) -> Key:
+    return Key(*(row[field] for field in Key._fields))

@@ -1,0 +1,81 @@
+"""Reading what was counted: minutes that ended, hours they were rolled up into, and minutes that are still open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.counters.losses import Losses
+from headrace_monitor.counters.tallies import Tally, decode
+from headrace_monitor.counters.traffic import Group, Sums, Traffic, traffic_of
+from headrace_monitor.storage.schema import Database
+from headrace_monitor.times import Span
+
+_SQL = load_queries("headrace_monitor.counters.sql")
+
+# Rows held at once, of half a kilobyte each.
+CHUNK_ROWS = 2000
+# A question over months adds up a hundred thousand histograms: those who ask beside each other take turns.
+MAX_READERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of a model's traffic in a time; the last two are of all models."""
+
+    traffic: Sequence[Traffic]
+    dropped_predictions: int
+    lost_batches: int
+
+
+class Reading:
+    """Answers from one snapshot, so that no minute is missing or counted twice while it ends."""
+
+    def __init__(self, database: Database, losses: Losses) -> None:
+        self._database, self._losses = database, losses
+        self._turns = asyncio.Semaphore(MAX_READERS)
+
+    async def traffic(self, model: str, span: Span) -> Seen:
+        """Return what was counted in the minutes, and in hours for those that were rolled up, that begin in a time.
+
+        Raises Unavailable.
+        """
+
+        async def read(connection: Any) -> tuple[Mapping[Group, Tally], int, int]:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                sums = await _sums_of_model(connection, model, span)
+                dropped = await dropped_in(connection, span)
+                return sums, dropped, await self._losses.lost_batches(connection, span)
+
+        async with self._turns:
+            sums, dropped, lost = await self._database.repeatable(read)
+        return Seen(await asyncio.to_thread(traffic_of, sums), dropped, lost)
+
+
+async def dropped_in(connection: Any, span: Span) -> int:
+    """Return how many predictions data planes dropped in the minutes that begin in a time."""
+    return await connection.fetchval(_SQL["dropped"], span.start, span.end)
+
+
+def tally_of(row: Any) -> Tally:
+    """Return what a row adds: of an open minute, what is beyond its base."""
+    tally = decode(row["tally"])
+    return tally if row["base"] is None else tally.minus(decode(row["base"]))
+
+
+async def _sums_of_model(connection: Any, model: str, span: Span) -> Mapping[Group, Tally]:
+    sums: Sums[Group] = Sums()
+
+    def add(rows: Sequence[Any]) -> None:
+        sums.add(
+            (Group(row["version"], row["variant"], row["served_from"], row["code"]), tally_of(row)) for row in rows
+        )
+
+    cursor = await connection.cursor(_SQL["tallies_of_model"], model, span.start, span.end)
+    while rows := await cursor.fetch(CHUNK_ROWS):
+        await asyncio.to_thread(add, rows)
+    return sums.items()
