@@ -45,7 +45,7 @@ setup: .headrace/synced .headrace/triton-venv/headrace-ready ## Prepare the envi
 	@$(UV) sync --frozen $(QUIET) --python "$$(cat .headrace/python)"
 	@touch $@
 
-.headrace/triton-venv/headrace-ready: .headrace/synced deploy/triton/requirements.txt deploy/triton/backend/model.py
+.headrace/triton-venv/headrace-ready: .headrace/synced deploy/triton/requirements.txt deploy/triton/backend/model.py deploy/triton/startup/sitecustomize.py
 	@echo "installing Triton into .headrace/triton-venv (0.3 GB)"
 	@$(PYTHON) -P -m headrace_stack.triton_environment
 	@touch $@

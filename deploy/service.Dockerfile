@@ -68,7 +68,6 @@ COPY deploy/sbom.py deploy/sbom.py
 RUN PYTHONPATH=libs/stack python -m headrace_stack.triton_environment --compose /opt/headrace/triton-venv \
     && install -D deploy/triton/launch /opt/headrace/triton/launch \
     && install -m 0644 deploy/triton/launch.py /opt/headrace/triton/launch.py \
-    && install -D -m 0644 deploy/triton/startup/sitecustomize.py /opt/headrace/triton/startup/sitecustomize.py \
     && python deploy/sbom.py triton /opt/headrace/triton-venv >/opt/headrace/triton/sbom.cdx.json
 
 FROM service AS service-triton

@@ -49,9 +49,10 @@ def main(arguments):
         # The Python backend's stub finds its packages through the python3 that comes first here.
         "PATH": f"{environment / 'bin'}:{os.environ.get('PATH', os.defpath)}",
     }
-    # For the stub: how it starts, and none of another environment's packages.
-    variables["PYTHONPATH"] = str(Path(__file__).parent / "startup")
-    variables.pop("PYTHONHOME", None)
+    # For the stub: `startup/sitecustomize.py` acts on it.
+    variables["HEADRACE_MODEL_PROCESS"] = "1"
+    for name in ("PYTHONHOME", "PYTHONPATH"):  # of another environment
+        variables.pop(name, None)
     binary = str(server / "bin" / "tritonserver")
     fixed = (
         f"--backend-directory={backends}",

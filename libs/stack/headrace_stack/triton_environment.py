@@ -1,7 +1,8 @@
 """Builds Triton's own environment below `.headrace/triton-venv`: its wheel wants numpy < 2, which the services do not.
 
 The wheel carries the server, the Python backend and that backend's stub for each Python in three places. A backend
-directory is put together from them, with deploy/triton/backend/model.py as the backend `onnxruntime`.
+directory is put together from them, with deploy/triton/backend/model.py as the backend `onnxruntime`; models' processes
+start with deploy/triton/startup/sitecustomize.py.
 """
 
 import shutil
@@ -11,36 +12,43 @@ from pathlib import Path
 
 from headrace_stack import environments
 
+_BACKEND, _STARTUP = Path("backend", "model.py"), Path("startup", "sitecustomize.py")
+
 
 def build(checkout: Path) -> bool:
     """Build the environment; return False when it was there already. Raises CalledProcessError when uv fails."""
-    requirements = checkout / "deploy" / "triton" / "requirements.txt"
-    backend = checkout / "deploy" / "triton" / "backend" / "model.py"
+    ours = checkout / "deploy" / "triton"
     return environments.build(
         checkout,
         "triton-venv",
-        requirements,
-        backend,
-        finish=lambda made: compose_backends(made, backend),
+        ours / "requirements.txt",
+        ours / _BACKEND,
+        ours / _STARTUP,
+        finish=lambda made: compose(made, ours),
     )
 
 
-def compose_backends(environment: Path, backend: Path) -> None:
-    """Put the Python backend with this Python's stub, and the backend `onnxruntime`, below `triton-backends`."""
+def compose(environment: Path, ours: Path) -> None:
+    """Put the Python backend with this Python's stub, and the backend `onnxruntime`, below `triton-backends`.
+
+    ours: deploy/triton.
+    """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    server = environment / "lib" / f"python{version}" / "site-packages" / "pytriton" / "tritonserver"
+    site = environment / "lib" / f"python{version}" / "site-packages"
+    server = site / "pytriton" / "tritonserver"
     target = environment / "triton-backends"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(server / "backends" / "python", target / "python")
     shutil.copy2(server / "python_backend_stubs" / version / "triton_python_backend_stub", target / "python")
     (target / "onnxruntime").mkdir()
-    shutil.copy2(backend, target / "onnxruntime" / "model.py")
+    shutil.copy2(ours / _BACKEND, target / "onnxruntime" / "model.py")
+    shutil.copy2(ours / _STARTUP, site / "sitecustomize.py")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Build the environment of this checkout, or compose the backends of one that an image is built with."""
     if arguments[:1] == ["--compose"]:
-        compose_backends(Path(arguments[1]), Path("deploy", "triton", "backend", "model.py"))
+        compose(Path(arguments[1]), Path("deploy", "triton"))
     else:
         build(Path.cwd())
 

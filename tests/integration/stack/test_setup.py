@@ -55,6 +55,27 @@ def test_the_triton_environment_is_built_once(tmp_path: Path):
     assert "make setup" in launcher.stderr
 
 
+_TURN = """
+import ctypes, os, struct
+buffer = ctypes.create_string_buffer(48)
+ctypes.CDLL(None).syscall({"x86_64": 315, "aarch64": 275}[os.uname().machine], 0, buffer, 48, 0)
+print(struct.unpack("=IIQiIQQQ", buffer.raw)[5])
+"""
+
+
+def test_a_models_process_starts_with_long_turns_and_what_becomes_triton_does_not():
+    build(CHECKOUT)
+    # As the stub of the Python backend starts it: no variable of Python's counts.
+    python = [CHECKOUT / ".headrace" / "triton-venv" / "bin" / "python", "-I", "-c", _TURN]
+    turns = [
+        int(subprocess.check_output(python, env={**os.environ, **marked}, timeout=10))
+        for marked in ({}, {"HEADRACE_MODEL_PROCESS": "1"})
+    ]
+    if turns == [0, 0]:
+        pytest.skip("this kernel has no slices of a thread's own (Linux 6.12 and later have)")
+    assert turns[1] == 100_000_000 > turns[0]
+
+
 def test_make_alone_says_what_there_is():
     said = subprocess.run(["make", "--no-print-directory"], cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
     assert said.returncode == 0
