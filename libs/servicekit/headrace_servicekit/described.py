@@ -33,6 +33,7 @@ _UNITS = {
     "_uploads": "uploads",
     "_watches": "streams",
     "_publishes": "publishes",
+    "_queries": "queries",
 }
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from headrace.monitor.v1 import monitor_pb2_grpc
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
 from headrace_monitor.counters.answers import traffic_to_proto
 from headrace_monitor.counters.reading import Reading
+from headrace_monitor.query import convert as query_convert
+from headrace_monitor.query.answering import Queries
 from headrace_monitor.times import span_of, whole_minutes
 
 
@@ -19,10 +22,18 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         *,
         clock: Clock,
         counters: Reading,
+        queries: Queries,
     ) -> None:
         self._clock = clock
         self._counters = counters
+        self._queries = queries
 
     async def GetTraffic(self, request, context):
         model, span = names.model_id(request.parent, "parent"), span_of(request.range, "range", self._clock.now())
         return traffic_to_proto(await self._counters.traffic(model, whole_minutes(span)))
+
+    async def QueryPredictions(self, request, context):
+        # It writes by itself: whoever does not read must not keep a query running beyond its time.
+        await self._queries.answer(
+            query_convert.question(request), identity(), lambda part: context.write(query_convert.response(part))
+        )

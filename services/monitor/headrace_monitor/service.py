@@ -14,6 +14,7 @@ from headrace_monitor.ingest_servicer import IngestServicer
 from headrace_monitor.log.wiring import open_log
 from headrace_monitor.monitor_servicer import MonitorServicer
 from headrace_monitor.outcomes import serving as outcome_serving
+from headrace_monitor.query.wiring import open_queries
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
@@ -35,11 +36,12 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
 
     runtime.loop("prepare", prepare)
     runtime.check("postgres", lambda: schema.check(database))
-    await open_log(runtime, database)
+    log = await open_log(runtime, database)
+    queries = await open_queries(runtime, database, log.reader)
     counters = open_counters(runtime, database)
     server = runtime.server()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(counters=counters.intake), server)
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(
-        MonitorServicer(clock=runtime.clock, counters=counters.reading), server
+        MonitorServicer(clock=runtime.clock, counters=counters.reading, queries=queries), server
     )
     outcome_serving.serve(runtime, server, database, timedelta(days=90))

@@ -26,9 +26,9 @@ def span_of(message: monitor_pb2.TimeRange, field: str, now: datetime, *, unset:
 
     Raises InvalidArgument for a time that is none, and for a range that ends before it begins.
     """
-    end = _time(message.end_time, f"{field}.end_time") if message.HasField("end_time") else now
+    end = time_of(message.end_time, f"{field}.end_time") if message.HasField("end_time") else now
     if message.HasField("start_time"):
-        start = _time(message.start_time, f"{field}.start_time")
+        start = time_of(message.start_time, f"{field}.start_time")
     else:
         start = max(end, datetime.min.replace(tzinfo=UTC) + unset) - unset
     if start >= end:
@@ -42,7 +42,8 @@ def whole_minutes(span: Span) -> Span:
     return Span(start, end if end == span.end else end + MINUTE)
 
 
-def _time(stamp: timestamp_pb2.Timestamp, field: str) -> datetime:
+def time_of(stamp: timestamp_pb2.Timestamp, field: str) -> datetime:
+    """Return the time that a stamp says. Raises InvalidArgument that names `field`."""
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):

@@ -293,18 +293,37 @@ class Performance(_message.Message):
     def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ...) -> None: ...
 
 class QueryPredictionsRequest(_message.Message):
-    __slots__ = ("sql", "max_rows")
+    __slots__ = ("sql", "max_rows", "range")
     SQL_FIELD_NUMBER: _ClassVar[int]
     MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     sql: str
     max_rows: int
-    def __init__(self, sql: _Optional[str] = ..., max_rows: _Optional[int] = ...) -> None: ...
+    range: TimeRange
+    def __init__(self, sql: _Optional[str] = ..., max_rows: _Optional[int] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
 
 class QueryPredictionsResponse(_message.Message):
-    __slots__ = ("arrow",)
+    __slots__ = ("arrow", "read", "truncated")
+    class Read(_message.Message):
+        __slots__ = ("files", "bytes", "rows", "first_answer_time", "last_answer_time")
+        FILES_FIELD_NUMBER: _ClassVar[int]
+        BYTES_FIELD_NUMBER: _ClassVar[int]
+        ROWS_FIELD_NUMBER: _ClassVar[int]
+        FIRST_ANSWER_TIME_FIELD_NUMBER: _ClassVar[int]
+        LAST_ANSWER_TIME_FIELD_NUMBER: _ClassVar[int]
+        files: int
+        bytes: int
+        rows: int
+        first_answer_time: _timestamp_pb2.Timestamp
+        last_answer_time: _timestamp_pb2.Timestamp
+        def __init__(self, files: _Optional[int] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., first_answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     ARROW_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     arrow: bytes
-    def __init__(self, arrow: _Optional[bytes] = ...) -> None: ...
+    read: QueryPredictionsResponse.Read
+    truncated: bool
+    def __init__(self, arrow: _Optional[bytes] = ..., read: _Optional[_Union[QueryPredictionsResponse.Read, _Mapping]] = ..., truncated: _Optional[bool] = ...) -> None: ...
 
 class RenderReportRequest(_message.Message):
     __slots__ = ("parent", "range")

@@ -137,7 +137,8 @@ class MonitorServiceServicer:
 
     def QueryPredictions(self, request, context):
         """QueryPredictions answers one SQL SELECT (DuckDB's) over the views `predictions`, `outcomes` and `labelled`, of the models
-        that the caller may see. The rows are an Arrow IPC stream in chunks.
+        that the caller may see. The rows are an Arrow IPC stream in chunks. Nothing is left out of the views but what `range`
+        says: files that a WHERE rules out (`model`, `version`, `answer_time`) are not read, and the first message tells what was.
 
         Fails with INVALID_ARGUMENT, reason QUERY_INVALID, with the engine's words; RESOURCE_EXHAUSTED, reason QUERY_TOO_LARGE or
         TOO_MANY_QUERIES; DEADLINE_EXCEEDED.

@@ -1,0 +1,137 @@
+"""From a question to its answer: what may be seen is chosen, fetched, and put before a process that knows no more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from headrace_servicekit.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from headrace_servicekit.identity import Identity
+from headrace_servicekit.postgres.connections import Connections
+
+from headrace_monitor.log.files import LogFile
+from headrace_monitor.log.reader import Reader
+from headrace_monitor.query.cache import FileCache, query_folder
+from headrace_monitor.query.exporting import export_outcomes, models_with_outcomes
+from headrace_monitor.query.process import Done, Limits, QueryProcess, Sources
+from headrace_monitor.query.scope import Reading, Scope
+
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+# A prediction has its id before it is answered, by the same clock.
+_UNANSWERED = timedelta(hours=1)
+# A file can be gone between being listed and being fetched: it was merged into another one long before.
+_TRIES = 3
+RETRY_AFTER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One SELECT. start, end: of the answers that the views show; None bounds nothing."""
+
+    sql: str
+    max_rows: int
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the views are made of."""
+
+    files: tuple[LogFile, ...]
+
+
+Send = Callable[[Read | bytes | Done], Awaitable[object]]
+
+
+class Queries:
+    """Answers questions, at most `at_once` at a time. folder: where each has its files while it runs."""
+
+    def __init__(
+        self, reader: Reader, connections: Connections, cache: FileCache, folder: Path, limits: Limits, at_once: int
+    ) -> None:
+        self._reader, self._connections, self._cache = reader, connections, cache
+        self._folder, self._limits, self._at_once = folder, limits, at_once
+        self._running = 0
+
+    async def answer(self, question: Question, caller: Identity, send: Send) -> None:
+        """Send what is read, the bytes of the answer, and how it went.
+
+        Raises InvalidArgument, reason QUERY_INVALID; ResourceExhausted, reason QUERY_TOO_LARGE or TOO_MANY_QUERIES;
+        DeadlineExceeded; Unavailable.
+        """
+        try:
+            async with self._slot(), asyncio.timeout(self._limits.timeout_s), query_folder(self._folder) as folder:
+                await self._answer(question, caller, folder, send)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"the query took longer than {self._limits.timeout_s:g} s: read less, or ask for less",
+                reason="QUERY_TOO_SLOW",
+            ) from error
+
+    @contextlib.asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        if self._running >= self._at_once:
+            raise ResourceExhausted(
+                f"{self._running} queries are running, which is as many as may: try again",
+                reason="TOO_MANY_QUERIES",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    async def _answer(self, question: Question, caller: Identity, folder: Path, send: Send) -> None:
+        started = QueryProcess.answering(question.sql, question.max_rows, self._limits, folder)
+        async with started as process:
+            reading = await process.reading()
+            scope = reading.scope.narrowed(Scope(start=question.start, end=question.end))
+            files, paths = await self._files(reading, scope, caller, folder)
+            await send(Read(files))
+            outcomes = await self._outcomes(reading, scope, caller, folder)
+            async for each in process.answer(Sources(paths, outcomes, question.start, question.end)):
+                await send(each)
+
+    async def _files(
+        self, reading: Reading, scope: Scope, caller: Identity, folder: Path
+    ) -> tuple[tuple[LogFile, ...], tuple[Path, ...]]:
+        """Return the files that the query can need, and where they lie."""
+        if not reading.views & {"predictions", "labelled"}:
+            return (), ()
+        for _ in range(_TRIES):
+            models = [model for model in await self._reader.models() if caller.sees(model)]
+            files = [file for model in models for file in await self._of_model(model, scope)]
+            with contextlib.suppress(LookupError):
+                return tuple(files), await self._cache.link(files, folder)
+        raise Unavailable("files of the log went while they were read: try again", reason="LOG_CHANGED")
+
+    async def _of_model(self, model: str, scope: Scope) -> list[LogFile]:
+        if scope.models is not None and model not in scope.models:
+            return []
+        # The range of the store excludes its end, a scope includes it.
+        start, end = scope.start or _EVER[0], _EVER[1] if scope.end is None else scope.end + timedelta(microseconds=1)
+        files = await self._reader.files(model, None, start, end)
+        return [file for file in files if scope.versions is None or file.version in scope.versions]
+
+    async def _outcomes(self, reading: Reading, scope: Scope, caller: Identity, folder: Path) -> Path | None:
+        """Return a file with the outcomes that the query can need."""
+        if not reading.views & {"outcomes", "labelled"}:
+            return None
+        models = [model for model in await models_with_outcomes(self._connections) if caller.sees(model)]
+        path, start, end = folder / "outcomes.csv", None, None
+        if "outcomes" not in reading.views:  # then only those of predictions matter
+            models = [model for model in models if scope.models is None or model in scope.models]
+            start = None if scope.start is None else scope.start - _UNANSWERED
+            end = None if scope.end is None else scope.end + _UNANSWERED
+        await export_outcomes(
+            *(self._connections, models, start, end, path),
+            max_bytes=self._limits.spill_bytes,
+            timeout_s=self._limits.timeout_s,
+        )
+        return path

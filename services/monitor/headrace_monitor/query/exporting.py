@@ -1,0 +1,64 @@
+"""Outcomes out of PostgreSQL into a file that the view `outcomes` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from headrace_servicekit.errors import ResourceExhausted
+from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.outcomes.ids import first_id
+
+_SQL = load_queries("headrace_monitor.query")
+_FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
+
+
+async def models_with_outcomes(connections: Connections) -> list[str]:
+    """Return the models that have outcomes, which may have no predictions in the log. Raises Unavailable."""
+    rows = await connections.repeatable(lambda connection: connection.fetch(_SQL["models"]))
+    return [row["model"] for row in rows]
+
+
+async def export_outcomes(
+    connections: Connections,
+    models: Sequence[str],
+    start: datetime | None,
+    end: datetime | None,
+    path: Path,
+    *,
+    max_bytes: int,
+    timeout_s: float,
+) -> None:
+    """Write the outcomes of models as CSV without a header. start, end: of when their predictions were made.
+
+    Raises ResourceExhausted beyond the bound, Unavailable.
+    """
+    first, last = _FIRST if start is None else first_id(start), _LAST if end is None else first_id(end)
+    with path.open("wb", buffering=0) as file:
+        sink = _Bounded(file, max_bytes)
+        async with connections.transaction(begin="begin read only") as connection:
+            await connection.copy_from_query(
+                _SQL["outcomes"], list(models), first, last, output=sink, format="csv", timeout=timeout_s
+            )
+
+
+class _Bounded:
+    """Where asyncpg puts what it copies."""
+
+    def __init__(self, file: BinaryIO, max_bytes: int) -> None:
+        self._file, self._left, self._max_bytes = file, max_bytes, max_bytes
+
+    async def __call__(self, content: Any) -> None:
+        self._left -= len(content)
+        if self._left < 0:
+            raise ResourceExhausted(
+                f"the query reads more than {self._max_bytes / 1e6:,.0f} MB of outcomes: name a model in WHERE of each "
+                "view that it reads from",
+                reason="QUERY_TOO_LARGE",
+            )
+        self._file.write(content)

@@ -1,0 +1,169 @@
+"""The service's side of a query's process: start it, speak with it, and see that nothing of it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
+
+from headrace_monitor.query import frames
+from headrace_monitor.query.frames import Kind
+from headrace_monitor.query.scope import Reading, Scope
+
+_ENGINE = "headrace_monitor.query.engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one query. max_bytes: of its answer. spill_bytes: of what it keeps on disk."""
+
+    memory_bytes: int
+    threads: int
+    timeout_s: float
+    max_bytes: int
+    spill_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the views are made of. outcomes: a CSV file; None where no view needs it."""
+
+    files: tuple[Path, ...]
+    outcomes: Path | None
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a query went. truncated: there were more rows than asked for."""
+
+    rows: int
+    truncated: bool
+
+
+class QueryProcess:
+    """A process that answers one query; leaving the context kills it."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def answering(cls, sql: str, max_rows: int, limits: Limits, folder: Path) -> AsyncIterator[Self]:
+        """Start the process, and give it the query. folder: where it may keep what does not fit its memory."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-m", _ENGINE),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={"TZ": "UTC", "LANG": "C.UTF-8"},
+            cwd=folder,
+            limit=2 * frames.CHUNK_BYTES,
+            start_new_session=True,
+        )
+        try:
+            made = cls(process)
+            job = {
+                "sql": sql,
+                "max_rows": max_rows,
+                "max_bytes": limits.max_bytes,
+                "memory_bytes": limits.memory_bytes,
+                "spill_bytes": limits.spill_bytes,
+                "threads": limits.threads,
+                "cpu_s": limits.timeout_s * limits.threads,
+                "folder": os.fspath(folder),
+            }
+            await made._tell(Kind.JOB, job)
+            yield made
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def reading(self) -> Reading:
+        """Return what the query reads. Raises InvalidArgument for what is not one SELECT."""
+        kind, content = await self._next()
+        if kind is not Kind.READING:
+            raise _failed(content) if kind is Kind.FAILED else _gone()
+        told = json.loads(content)
+        found = told["scope"]
+        return Reading(
+            frozenset(told["views"]),
+            Scope(_names(found["models"]), _names(found["versions"]), _time(found["start"]), _time(found["end"])),
+        )
+
+    async def answer(self, sources: Sources) -> AsyncIterator[bytes | Done]:
+        """Yield the bytes of the answer's Arrow IPC stream, and at last how it went."""
+        told = {
+            "files": [os.fspath(path) for path in sources.files],
+            "outcomes": None if sources.outcomes is None else os.fspath(sources.outcomes),
+            "start": None if sources.start is None else sources.start.isoformat(),
+            "end": None if sources.end is None else sources.end.isoformat(),
+        }
+        await self._tell(Kind.SOURCES, told)
+        while True:
+            kind, content = await self._next()
+            if kind is Kind.ARROW:
+                yield content
+            elif kind is Kind.DONE:
+                yield Done(**json.loads(content))
+                return
+            else:
+                raise _failed(content) if kind is Kind.FAILED else _gone()
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing runs any more."""
+        return self._process.returncode is not None
+
+    async def _tell(self, kind: Kind, content: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(frames.frame(kind, json.dumps(content).encode()))
+            await self._process.stdin.drain()
+        except ConnectionError as error:
+            raise _gone() from error
+
+    async def _next(self) -> tuple[Kind, bytes]:
+        assert self._process.stdout is not None
+        try:
+            return await frames.receive(self._process.stdout)
+        except (asyncio.IncompleteReadError, ValueError):
+            code = await self._process.wait()
+            if code < 0:  # killed: by a limit, by the kernel for memory, or by a fault in native code
+                raise ResourceExhausted(
+                    f"the query ended its process (signal {-code}): it needs more than a query may use. Read less: "
+                    "name a model, a version and a time in WHERE, and only the columns that you need",
+                    reason="QUERY_TOO_LARGE",
+                ) from None
+            raise _gone() from None
+
+
+def _failed(content: bytes) -> Exception:
+    told = json.loads(content)
+    words = told["words"]
+    if told["kind"] == "too_large":
+        return ResourceExhausted(words, reason="QUERY_TOO_LARGE")
+    return InvalidArgument(words, reason="QUERY_INVALID", violations=[FieldViolation("sql", words)])
+
+
+def _gone() -> Exception:
+    return Unavailable("the query's process ended without an answer: try again", reason="QUERY_PROCESS_ENDED")
+
+
+def _names(told: list[str] | None) -> frozenset[str] | None:
+    return None if told is None else frozenset(told)
+
+
+def _time(told: str | None) -> datetime | None:
+    return None if told is None else datetime.fromisoformat(told)

@@ -1,0 +1,113 @@
+"""The views over the log, as SQL.
+
+Files of one schema are read together. Where versions disagree about a column's type beyond what SQL joins by itself
+(numbers with numbers), the column is text: one odd version must not take the whole log away from a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+# What every row of the log has, also while there is none.
+BASE = {
+    "prediction_id": "VARCHAR",
+    "row": "INTEGER",
+    "rows": "INTEGER",
+    "answer_time": "TIMESTAMPTZ",
+    "model": "VARCHAR",
+    "version": "VARCHAR",
+    "digest": "VARCHAR",
+    "variant": "VARCHAR",
+    "generation": "BIGINT",
+    "rule": "VARCHAR",
+    "served_from": "VARCHAR",
+    "rung": "VARCHAR",
+    "request_id": "VARCHAR",
+    "unit": "VARCHAR",
+    "entity_id": "VARCHAR",
+    "attributes": "MAP(VARCHAR, VARCHAR)",
+    "probability": "DOUBLE",
+    "total_us": "BIGINT",
+    "queue_us": "BIGINT",
+    "compute_us": "BIGINT",
+    "age_ms": "BIGINT",
+    "data_plane": "VARCHAR",
+    "process": "VARCHAR",
+    "sequence": "BIGINT",
+    "prediction_label": "VARCHAR",
+    "prediction_value": "DOUBLE",
+    "prediction_score": "DOUBLE",
+}
+OUTCOMES = {
+    "prediction_id": "VARCHAR",
+    "row": "INTEGER",
+    "model": "VARCHAR",
+    "kind": "VARCHAR",
+    "number": "DOUBLE",
+    "text": "VARCHAR",
+    "observe_time": "TIMESTAMPTZ",
+    "record_time": "TIMESTAMPTZ",
+}
+
+# Name of a column → its type, as `number`, `text`, or anything else that only goes with itself.
+Schema = tuple[tuple[str, str], ...]
+
+LABELLED = """create view labelled as
+select predictions.*, outcomes.kind as outcome_kind, outcomes.number as outcome_number, outcomes.text as outcome_text,
+    outcomes.observe_time as outcome_time
+from predictions join outcomes on outcomes.model = predictions.model
+    and outcomes.prediction_id = predictions.prediction_id and outcomes.row = predictions.row"""
+
+
+def predictions(files: Mapping[Schema, Sequence[str]], start: datetime | None, end: datetime | None) -> str:
+    """Return the view `predictions` over files by their schema; only rows from `start` on and before `end`."""
+    odd = _odd(files)
+    parts = [_empty(BASE)]
+    for schema, paths in files.items():
+        replaced = ", ".join(f"cast({name(one)} as varchar) as {name(one)}" for one, _ in schema if one in odd)
+        replace = f" replace ({replaced})" if replaced else ""
+        parts.append(f"select *{replace} from read_parquet([{', '.join(map(text, paths))}])")
+    union = " union all by name ".join(parts)
+    conditions = [
+        f"answer_time {sign} timestamptz {text(bound.isoformat())}"
+        for sign, bound in ((">=", start), ("<", end))
+        if bound is not None
+    ]
+    where = f" where {' and '.join(conditions)}" if conditions else ""
+    return f"create view predictions as select * from ({union}){where}"
+
+
+def outcomes(path: str | None) -> str:
+    """Return the view `outcomes` over a file of `exporting`; empty without one."""
+    if path is None:
+        return f"create view outcomes as {_empty(OUTCOMES)}"
+    columns = ", ".join(f"{text(one)}: {text(type_)}" for one, type_ in OUTCOMES.items())
+    options = "header = false, auto_detect = false, delim = ',', nullstr = '', allow_quoted_nulls = false"
+    return (
+        "create view outcomes as select * replace (decode(unhex(text)) as text) "
+        f"from read_csv({text(path)}, {options}, columns = {{{columns}}})"
+    )
+
+
+def name(identifier: str) -> str:
+    """Return a quoted identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """Return a quoted text."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _odd(schemas: Mapping[Schema, Sequence[str]]) -> set[str]:
+    """Return the columns whose types differ between schemas beyond what SQL joins."""
+    seen: dict[str, set[str]] = {}
+    for schema in schemas:
+        for column, kind in schema:
+            seen.setdefault(column, set()).add(kind)
+    return {column for column, kinds in seen.items() if len(kinds) > 1}
+
+
+def _empty(columns: Mapping[str, str]) -> str:
+    return "select " + ", ".join(f"null::{type_} as {name(one)}" for one, type_ in columns.items()) + " where false"

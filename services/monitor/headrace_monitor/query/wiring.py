@@ -1,0 +1,43 @@
+"""Queries put together for `service`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.runtime import Runtime, StartError
+
+from headrace_monitor.log.reader import Reader
+from headrace_monitor.query.answering import Queries
+from headrace_monitor.query.cache import FileCache, scratch_folder
+from headrace_monitor.query.process import Limits
+from headrace_monitor.settings import MonitorSettings
+
+# Of one answer, on its way to the caller.
+MAX_ANSWER_BYTES = 512 * 2**20
+
+
+async def open_queries(runtime: Runtime[MonitorSettings], connections: Connections, reader: Reader) -> Queries:
+    """Make the folder for what queries read, and what answers them. Raises StartError."""
+    settings = runtime.settings
+    folder = await runtime.enter(_scratch(settings.query_dir))
+    limits = Limits(
+        memory_bytes=settings.query_memory_bytes,
+        threads=settings.query_threads,
+        timeout_s=settings.query_timeout_s,
+        max_bytes=MAX_ANSWER_BYTES,
+        spill_bytes=settings.query_memory_bytes,
+    )
+    cache = FileCache(folder, settings.query_cache_bytes, reader.content)
+    return Queries(reader, connections, cache, folder, limits, settings.max_queries)
+
+
+@contextlib.asynccontextmanager
+async def _scratch(parent: Path | None) -> AsyncIterator[Path]:
+    try:
+        with scratch_folder(parent) as folder:
+            yield folder
+    except OSError as error:
+        raise StartError(f"MONITOR_QUERY_DIR: no folder can be made in {parent}: {error.strerror}") from error

@@ -1,0 +1,186 @@
+"""QueryPredictions over the real log: what PostgreSQL lists, S3 keeps, and the caller may see."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet
+import pytest
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace_monitor.log.files import object_key
+from headrace_monitor.outcomes.ids import first_id
+from headrace_servicekit.errors import (
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+    from_rpc_error,
+)
+from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
+
+from tests.kit.monitor import Monitor, real_monitor
+from tests.kit.prediction_log import Stores, log_stores
+from tests.kit.registry import memory_registry
+
+# Outcomes of predictions that are too old, or to come, are refused.
+NOON = (datetime.now(UTC) - timedelta(days=1)).replace(minute=0, second=0, microsecond=0)
+ENDLESS = "select count(*) from range(1_000_000_000_000)"
+
+
+@asynccontextmanager
+async def monitor_with_log(
+    postgres_url: str, s3: Any, folder: Path, **settings: Any
+) -> AsyncIterator[tuple[Monitor, Stores]]:
+    async with (
+        memory_registry() as registry,
+        real_monitor(postgres_url, s3, folder, registry=registry.target, query_dir=folder, **settings) as monitor,
+        log_stores(postgres_url, s3, folder) as stores,
+    ):
+        yield monitor, stores
+
+
+def prediction_id(moment: datetime) -> str:
+    """Return the UUIDv7 of a prediction."""
+    return str(first_id(moment))[:14] + "7" + str(first_id(moment))[15:19] + "8" + str(first_id(moment))[20:]
+
+
+async def add_file(
+    stores: Stores, model: str, version: str, start: datetime = NOON, count: int = 3, **columns: Any
+) -> None:
+    """Put a file with an answer each minute into the log."""
+    times = [start + timedelta(minutes=at) for at in range(count)]
+    told = {
+        "prediction_id": [prediction_id(time) for time in times],
+        "row": pa.array([0] * count, pa.int32()),
+        "answer_time": pa.array(times, pa.timestamp("us", "UTC")),
+        "model": [model] * count,
+        "version": [version] * count,
+        **columns,
+    }
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(pa.table(told), content)
+    key = object_key(model, version, start, "a")
+    await stores.objects.put_if_absent(key, content.getvalue())
+    async with stores.database.transaction() as connection:
+        await connection.execute(
+            "insert into log_files (model, version, hour, object_key, size_bytes, row_count, prediction_count, "
+            "min_answer_time, max_answer_time) values ($1, $2, $3, $4, $5, $6, $6, $3, $7)",
+            *(model, version, start, key, len(content.getvalue()), count, times[-1]),
+        )
+
+
+async def ask(monitor: Monitor, sql: str, *, models: str | None = None, **fields: Any) -> tuple[list[dict], Any, bool]:
+    """Return rows, what was read, and whether there was more."""
+    stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+    metadata = () if models is None else ((CLIENT_HEADER, "ada"), (MODELS_HEADER, models))
+    call = stub.QueryPredictions(monitor_pb2.QueryPredictionsRequest(sql=sql, **fields), timeout=30, metadata=metadata)
+    try:
+        parts = [part async for part in call]
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from None
+    rows = pa.ipc.open_stream(b"".join(part.arrow for part in parts)).read_all().to_pylist()
+    return rows, parts[0].read, parts[-1].truncated
+
+
+async def record(monitor: Monitor, model: str, *outcomes: outcome_pb2.Outcome) -> None:
+    stub: Any = outcome_pb2_grpc.OutcomeServiceStub(monitor.channel)
+    request = outcome_pb2.RecordOutcomesRequest(parent=f"models/{model}", outcomes=outcomes)
+    answer = await stub.RecordOutcomes(request, timeout=10)
+    assert not answer.rejections, answer
+
+
+async def test_a_caller_sees_the_predictions_and_outcomes_of_its_models_and_no_others(postgres_url, s3, tmp_path):
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores):
+        await add_file(stores, "digits", "v1", **{"feature.x": [1.5, 2.5, 3.5], "prediction_label": ["7", "8", "9"]})
+        await add_file(stores, "digits", "v2", NOON + timedelta(hours=1))
+        await add_file(stores, "fraud", "v1")
+        odd = 'it\'s "7",\r\nor \\N <b>'
+        for model, text in (("digits", odd), ("fraud", "yes")):
+            await record(
+                monitor, model, outcome_pb2.Outcome(prediction_id=prediction_id(NOON), kind="label", text=text)
+            )
+
+        sql = "select model, count(*) as n from predictions group by 1 order by 1"
+        rows, read, truncated = await ask(monitor, sql)
+        assert [tuple(row.values()) for row in rows] == [("digits", 6), ("fraud", 3)]
+        assert (read.files, read.rows, truncated) == (3, 9, False)
+        assert read.last_answer_time.ToDatetime(UTC) == NOON + timedelta(hours=1, minutes=2)
+        assert (await ask(monitor, sql, models="dig*"))[0] == [{"model": "digits", "n": 6}]
+        assert (await ask(monitor, sql, models="other"))[0] == []
+        assert (await ask(monitor, "from outcomes select model", models="dig*"))[0] == [{"model": "digits"}]
+        labelled = "select version, \"feature.x\", prediction_label, outcome_text from labelled where model = 'digits'"
+        rows, read, _ = await ask(monitor, labelled, models="*")
+        assert rows == [{"version": "v1", "feature.x": 1.5, "prediction_label": "7", "outcome_text": odd}]
+        assert read.files == 2
+
+
+async def test_what_a_where_or_a_range_rules_out_is_not_read(postgres_url, s3, tmp_path):
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores):
+        for hour in range(4):
+            await add_file(stores, "digits", "v1", NOON + timedelta(hours=hour))
+        await add_file(stores, "digits", "v2")
+        count, later = "select count(*) as n from predictions", NOON + timedelta(hours=2)
+        rows, read, _ = await ask(monitor, f"{count} where version = 'v1' and answer_time >= '{later:%F %T}+00'")
+        assert (rows, read.files) == ([{"n": 6}], 2)
+        told = monitor_pb2.TimeRange()
+        told.start_time.FromDatetime(NOON + timedelta(minutes=1))
+        told.end_time.FromDatetime(NOON + timedelta(hours=1, minutes=2))
+        rows, read, _ = await ask(monitor, count, range=told)
+        assert (rows, read.files) == ([{"n": 2 + 2 + 2}], 3)
+        assert (await ask(monitor, "select 1 as one"))[1].files == 0
+
+
+async def test_a_query_is_bounded_in_bytes_in_number_and_in_time(postgres_url, s3, tmp_path):
+    settings = {"query_cache_bytes": 2**20, "max_queries": 1, "query_timeout_s": 3.0}
+    async with monitor_with_log(postgres_url, s3, tmp_path, **settings) as (monitor, stores):
+        await add_file(stores, "digits", "v1")
+        async with stores.database.transaction() as connection:
+            await connection.execute("update log_files set size_bytes = 2_000_000")
+        with pytest.raises(ResourceExhausted, match=r"1 files of 2 MB.*1 MB") as large:
+            await ask(monitor, "from predictions")
+        assert large.value.reason == "QUERY_TOO_LARGE"
+
+        stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+        endless = stub.QueryPredictions(monitor_pb2.QueryPredictionsRequest(sql=ENDLESS), timeout=30)
+        assert (await endless.read()).HasField("read")
+        with pytest.raises(ResourceExhausted) as full:
+            await ask(monitor, "select 1")
+        assert full.value.reason == "TOO_MANY_QUERIES"
+        assert full.value.retry_after_s
+        with pytest.raises(grpc.aio.AioRpcError) as slow:
+            await endless.read()
+        assert from_rpc_error(slow.value).reason == "QUERY_TOO_SLOW"
+        assert (await ask(monitor, "select 1 as one"))[0] == [{"one": 1}]
+    assert not list(tmp_path.glob("headrace-monitor-*")), "nothing of a query is left"
+
+
+async def test_a_bad_question_is_named_and_a_file_that_went_is_not_left_out(postgres_url, s3, tmp_path):
+    backwards = monitor_pb2.TimeRange()
+    backwards.start_time.FromDatetime(NOON)
+    backwards.end_time.FromDatetime(NOON)
+    bad: list[tuple[str, dict[str, Any]]] = [
+        ("sql", {"sql": " "}),
+        ("sql", {"sql": "select" + " " * 100_000}),
+        ("sql", {"sql": "selekt 1"}),
+        ("max_rows", {"sql": "select 1", "max_rows": -1}),
+        ("max_rows", {"sql": "select 1", "max_rows": 1_000_001}),
+        ("range", {"sql": "select 1", "range": backwards}),
+        ("range.end_time", {"sql": "select 1", "range": {"end_time": {"seconds": 2**40}}}),
+    ]
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores):
+        for field, told in bad:
+            with pytest.raises(InvalidArgument) as caught:
+                await ask(monitor, **told)
+            assert [violation.field for violation in caught.value.violations] == [field]
+        await add_file(stores, "digits", "v1")
+        await stores.objects.remove([object_key("digits", "v1", NOON, "a")])
+        with pytest.raises(Unavailable) as gone:
+            await ask(monitor, "from predictions")
+        assert gone.value.reason == "LOG_CHANGED"
