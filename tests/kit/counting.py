@@ -8,10 +8,11 @@ await stub.ReportCounters(plane.report(), timeout=5)
 from __future__ import annotations
 
 import os
+import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import log2
 
@@ -91,3 +92,41 @@ class CountingPlane:
         )
         request.report_time.GetCurrentTime()
         return request
+
+
+class SendingPlane:
+    """A data plane that sends what changed since the last report that was acknowledged.
+
+    send: to any monitor; raises what it answers. answered: by key. errors: of reports that were not acknowledged.
+    """
+
+    def __init__(self, name: str, send: Callable[[ingest_pb2.ReportCountersRequest], Awaitable[object]]) -> None:
+        self._send = send
+        self._plane: CountingPlane = CountingPlane(name)
+        self._pending: set[Key] = set()
+        self.answered: Counter[Key] = Counter()
+        self.dropped = self.acknowledged = 0
+        self.errors: list[Exception] = []
+
+    async def step(self, rng: random.Random, keys: Sequence[Key]) -> None:
+        """Answer something and report once."""
+        for one in rng.sample(keys, rng.randint(1, len(keys))):
+            times = rng.randint(1, 50)
+            self._plane.answer(one, rng.lognormvariate(-4, 1), times)
+            self.answered[one] += times
+            self._pending.add(one)
+        if rng.random() < 0.2:
+            self._plane.drop(times=2)
+            self.dropped += 2
+        await self.report()
+
+    async def report(self) -> bool:
+        """Report what changed; return whether it was acknowledged."""
+        try:
+            await self._send(self._plane.report(sorted(self._pending)))
+        except Exception as error:
+            self.errors.append(error)
+            return False
+        self._pending.clear()
+        self.acknowledged += 1
+        return True

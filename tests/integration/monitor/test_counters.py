@@ -1,0 +1,236 @@
+"""Counters on a real PostgreSQL: what is asked, where minutes are, what is told to the alert rules, what is kept."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from headrace_monitor.alerts.observations import EVERY_MODEL
+from headrace_monitor.counters.differences import minute_of
+from headrace_monitor.counters.intake import Intake
+from headrace_monitor.counters.keeping import Keeping, Retention
+from headrace_monitor.counters.losses import LostBatches
+from headrace_monitor.counters.metrics import CounterMetrics
+from headrace_monitor.counters.observing import Observing
+from headrace_monitor.counters.reading import Reading, Seen
+from headrace_monitor.storage import schema
+from headrace_monitor.storage.schema import Database
+from headrace_monitor.times import MINUTE, Span
+from headrace_servicekit.postgres.connections import Address
+from headrace_servicekit.testing import FakeClock
+from prometheus_client import CollectorRegistry
+
+from tests.kit.counting import CACHE, ONLINE, CountingPlane, SendingPlane, key
+from tests.kit.forwarder import Forwarder
+
+ALWAYS = Span(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+RETENTION = Retention(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
+
+
+class JumpingClock(FakeClock):
+    """A clock that can be put anywhere."""
+
+    def __init__(self, now: datetime) -> None:
+        super().__init__(now)
+        self.present = now
+
+    def now(self) -> datetime:
+        return self.present
+
+
+@dataclass
+class Counting:
+    """Counters without the service around them. clock: of the monitor."""
+
+    database: Database
+    clock: JumpingClock = field(default_factory=lambda: JumpingClock(datetime.now(UTC)))
+
+    def __post_init__(self) -> None:
+        metrics, losses = CounterMetrics(CollectorRegistry()), LostBatches()
+        self.intake = Intake(self.database, metrics, self.clock)
+        self.reading = Reading(self.database, losses)
+        self.observing = Observing(self.database, losses, metrics, self.clock)
+        self.keeping = Keeping(self.database, RETENTION, metrics)
+
+    async def counted(self, span: Span = ALWAYS, model: str = "fraud") -> Counter[tuple[str, int, int]]:
+        """Return the answers by version, source and code."""
+        return counts_of(await self.reading.traffic(model, span))
+
+    async def rows(self, query: str) -> list:
+        return await self.database.repeatable(lambda connection: connection.fetch(query))
+
+
+def counts_of(seen: Seen) -> Counter[tuple[str, int, int]]:
+    return Counter({(one.group.version, one.group.served_from, one.group.code): one.count for one in seen.traffic})
+
+
+@pytest.fixture
+async def replicas(postgres_url) -> AsyncIterator[list[Counting]]:
+    """Two monitors over one database."""
+    async with AsyncExitStack() as stack:
+        databases = [await stack.enter_async_context(Database(Address(postgres_url), size=4)) for _ in range(2)]
+        for database in databases:
+            assert await schema.prepared(database)
+        yield [Counting(database) for database in databases]
+
+
+@pytest.fixture
+def counting(replicas) -> Counting:
+    return replicas[0]
+
+
+async def test_reports_of_a_process_count_once_whichever_replica_takes_them_in_whatever_order(replicas):
+    rng, planes, reports = random.Random(7), [CountingPlane("a"), CountingPlane("b")], []
+    keys = [key(), key(served_from=CACHE), key(code=14), key(version="v2")]
+    answered: Counter[tuple[str, int, int]] = Counter()
+    for _ in range(30):
+        plane = rng.choice(planes)
+        for one in keys:
+            plane.answer(one, rng.lognormvariate(-4, 1), 3)
+            answered[one.version, one.served_from, one.code] += 3
+        plane.drop()
+        reports.append(plane.report())
+    reports += rng.sample(reports, 20)  # repeated
+    rng.shuffle(reports)
+    await asyncio.gather(*(rng.choice(replicas).intake.take(report) for report in reports))
+    for replica in replicas:
+        seen = await replica.reading.traffic("fraud", ALWAYS)
+        assert counts_of(seen) == answered
+        assert seen.dropped_predictions == 30
+
+
+async def test_minutes_are_where_the_monitors_clock_was_and_jumps_lose_nothing(counting):
+    plane, start = CountingPlane(), minute_of(counting.clock.now())
+    for jump, times in ((0, 1), (30, 2), (-60, 4), (60 * 24 * 400, 8), (0, 16)):
+        counting.clock.present = start + timedelta(minutes=jump, seconds=5)
+        plane.answer(key(), 0.01, times)
+        request = plane.report()
+        request.report_time.seconds = 2**33  # the data plane's clock says nothing
+        await counting.intake.take(request)
+    for jump, times in ((0, 17), (30, 2), (-60, 4), (60 * 24 * 400, 8)):
+        at = start + timedelta(minutes=jump)
+        assert (await counting.counted(Span(at, at + MINUTE))).total() == times
+    assert (await counting.counted()).total() == 31
+
+
+async def test_every_minute_is_told_once_to_the_alert_rules(replicas):
+    counting, other = replicas
+    start = minute_of(counting.clock.now())
+    counting.clock.present = other.clock.present = start + timedelta(seconds=10)
+    await counting.observing.step()  # from here on
+    plane = CountingPlane()
+    for minute in range(12):
+        for replica in replicas:
+            replica.clock.present = start + minute * MINUTE + timedelta(seconds=30)
+        plane.answer(key(), 0.01, 90)
+        plane.answer(key(code=14), 0.01, 10)
+        plane.answer(key("", "", code=3), 0.01, 10)
+        plane.drop()
+        await counting.intake.take(plane.report())
+    await counting.database.repeatable(
+        lambda connection: connection.execute(
+            "insert into lost_batches (process, first, last, data_plane, find_time) "
+            "values (gen_random_uuid(), 3, 5, 'plane-0', $1)",
+            start + timedelta(seconds=90),
+        )
+    )
+    for replica in replicas:
+        replica.clock.present = start + timedelta(minutes=12, seconds=15)
+    await asyncio.gather(*(replica.observing.step() for replica in replicas * 3))
+    told = await counting.rows("select * from observations where window_start >= '2000-01-01' order by window_start")
+    by_signal = {
+        signal: [row for row in told if row["signal"] == signal and row["window_start"] >= start]
+        for signal in ("error_rate", "latency_p99_us", "dropped_predictions", "lost_batches")
+    }
+    for signal, rows in by_signal.items():
+        assert [row["window_start"] for row in rows] == [start + n * MINUTE for n in range(12)], signal
+    assert {(row["model"], row["version"], row["value"], row["rows"]) for row in by_signal["error_rate"]} == {
+        ("fraud", "v1", 0.1, 100)
+    }
+    for row in by_signal["latency_p99_us"]:
+        assert (row["value"], row["rows"]) == (pytest.approx(10_000, rel=0.006), 90)
+    assert {(row["model"], row["value"]) for row in by_signal["dropped_predictions"]} == {(EVERY_MODEL, 1)}
+    assert [row["value"] for row in by_signal["lost_batches"]] == [0, 3, *[0] * 10]
+
+
+async def test_old_minutes_become_hours_and_old_hours_go(replicas):
+    counting, plane = replicas[0], CountingPlane()
+    now = counting.clock.now()
+    for days in (100, 50, 49.99, 3, 1, 0):
+        counting.clock.present = now - timedelta(days=days)
+        for _ in range(3):
+            plane.answer(key(), 0.01, 10)
+            plane.answer(key(served_from=CACHE), 0.001, 1)
+            await counting.intake.take(plane.report())
+            counting.clock.present += MINUTE
+    before = await counting.counted()
+    await asyncio.gather(*(replica.keeping.tidy() for replica in replicas))
+    assert await counting.counted() == before - Counter({("v1", ONLINE, 0): 30, ("v1", CACHE, 0): 3})
+    hours = await counting.rows("select start from counter_hours")
+    assert hours
+    assert all((row["start"].minute, row["start"].second) == (0, 0) for row in hours)
+    hour = (now - timedelta(days=3)).replace(minute=0, second=0, microsecond=0)
+    assert (await counting.counted(Span(hour, hour + timedelta(hours=2))))["v1", ONLINE, 0] == 30
+    (kept,) = await counting.rows("select count(*) from counter_minutes where start < now() - interval '50 hours'")
+    assert kept["count"] == 0
+    seen = await counting.reading.traffic("fraud", ALWAYS)
+    assert {one.group.served_from: one.p99_us for one in seen.traffic} == {
+        ONLINE: pytest.approx(10_000, rel=0.006),
+        CACHE: pytest.approx(1000, rel=0.006),
+    }
+
+
+async def test_the_totals_of_a_silent_process_are_forgotten_and_it_is_not_counted_twice(counting):
+    plane = CountingPlane()
+    plane.answer(key(), 0.01, 10)
+    plane.drop(times=3)
+    await counting.intake.take(plane.report())
+    await counting.database.repeatable(
+        lambda connection: connection.execute("update counter_processes set seen_time = now() - interval '8 days'")
+    )
+    await counting.keeping.tidy()
+    assert await counting.rows("select 1 from counter_series union all select 1 from counter_drops") == []
+    assert (await counting.counted()).total() == 10
+    # It was cut off, not dead. What it counted before its first report is taken for counted.
+    await counting.intake.take(plane.report())
+    plane.answer(key(), 0.01, 5)
+    plane.drop()
+    await counting.intake.take(plane.report())
+    seen = await counting.reading.traffic("fraud", ALWAYS)
+    assert (counts_of(seen).total(), seen.dropped_predictions) == (15, 4)
+
+
+@pytest.mark.faults
+async def test_connections_that_break_between_statements_cost_no_count_and_double_none(postgres_url):
+    rng, keys = random.Random(3), [key(), key(code=14), key(version="v2"), key(served_from=CACHE)]
+    async with (
+        Forwarder.before(postgres_url) as forwarder,
+        Database(Address(forwarder.url(postgres_url)), size=4) as database,
+    ):
+        assert await schema.prepared(database)
+        counting = Counting(database)
+        planes = [SendingPlane(name, counting.intake.take) for name in ("a", "b", "c")]
+        start, steps = counting.clock.now(), 0
+
+        async def break_connections() -> None:
+            await asyncio.sleep(rng.random() * 0.05)
+            forwarder.drop()
+
+        # Every other round the connections break, somewhere between the first statement and the last answer.
+        while sum(len(plane.errors) for plane in planes) < 20 or min(plane.acknowledged for plane in planes) < 20:
+            steps += 1
+            assert steps < 300, [(plane.acknowledged, len(plane.errors)) for plane in planes]
+            counting.clock.present = start + steps * timedelta(seconds=20)
+            trouble = [break_connections()] if steps % 2 else []
+            await asyncio.gather(*(plane.step(rng, keys) for plane in planes), *trouble)
+        for plane in planes:
+            assert await plane.report()
+            assert {getattr(error, "reason", error) for error in plane.errors} <= {"STORE_UNAVAILABLE"}
+        seen = await counting.reading.traffic("fraud", ALWAYS)
+        answered = sum((plane.answered for plane in planes), Counter())
+        assert counts_of(seen) == {(one.version, one.served_from, one.code): n for one, n in answered.items()}
+        assert seen.dropped_predictions == sum(plane.dropped for plane in planes)

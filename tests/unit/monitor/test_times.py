@@ -1,0 +1,46 @@
+"""Times that callers ask about."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from headrace.monitor.v1.monitor_pb2 import TimeRange
+from headrace_monitor.times import Span, span_of, whole_minutes
+from headrace_servicekit.errors import InvalidArgument
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+NINE = datetime(2030, 1, 1, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(TimeRange(), Span(NOON - timedelta(hours=1), NOON), id="the last hour"),
+        pytest.param(TimeRange(end_time=NINE), Span(NINE - timedelta(hours=1), NINE), id="an hour before the end"),
+        pytest.param(TimeRange(start_time=NINE), Span(NINE, NOON), id="until now"),
+    ],
+)
+def test_what_is_unset_has_a_meaning(asked, expected):
+    assert span_of(asked, "range", NOON) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        pytest.param(TimeRange(start_time=NOON, end_time=NOON), "range", id="no time at all"),
+        pytest.param(TimeRange(start_time=NOON, end_time=NINE), "range", id="an end before its begin"),
+        pytest.param(TimeRange(start_time=Timestamp(seconds=2**62)), "range.start_time", id="no time"),
+        pytest.param(TimeRange(end_time=Timestamp(nanos=-5)), "range.end_time", id="negative nanoseconds"),
+        pytest.param(TimeRange(end_time=Timestamp(seconds=-62135596800)), "range", id="nothing before the first year"),
+    ],
+)
+def test_a_time_that_is_none_is_refused(asked, field):
+    with pytest.raises(InvalidArgument) as caught:
+        span_of(asked, "range", NOON)
+    assert caught.value.violations[0].field == field
+
+
+def test_minutes_are_whole():
+    second = timedelta(seconds=1)
+    assert whole_minutes(Span(NINE + second, NOON)) == Span(NINE, NOON)
+    assert whole_minutes(Span(NINE, NOON + second)) == Span(NINE, NOON + timedelta(minutes=1))
