@@ -34,6 +34,7 @@ _UNITS = {
     "_watches": "streams",
     "_publishes": "publishes",
     "_queries": "queries",
+    "_batches": "batches",
 }
 
 

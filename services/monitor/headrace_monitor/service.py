@@ -40,7 +40,9 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     queries = await open_queries(runtime, database, log.reader)
     counters = open_counters(runtime, database)
     server = runtime.server()
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(counters=counters.intake), server)
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(
+        IngestServicer(counters=counters.intake, predictions=log.ingestion), server
+    )
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(
         MonitorServicer(clock=runtime.clock, counters=counters.reading, queries=queries), server
     )

@@ -64,3 +64,35 @@ class MonitorSettings(ServiceSettings):
         description="Bytes of log files kept as copies, and that one query may read; those of queries that are running "
         "come on top.",
     )
+    log_retention_d: float = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="Days for which the prediction log is kept; older predictions are refused.",
+    )
+    log_compact_every_s: float = Field(
+        default=10, gt=0, le=600, description="Seconds between two rounds that write new predictions as Parquet."
+    )
+    log_max_batches: int = Field(
+        default=64, gt=0, description="Batches being stored above which RESOURCE_EXHAUSTED is answered."
+    )
+    log_max_batch_bytes: int = Field(
+        default=128 * 1024 * 1024, gt=0, description="The same for their bytes; one batch is always taken."
+    )
+    log_lost_after_s: float = Field(
+        default=300,
+        gt=0,
+        description="Seconds after which a number that is missing among a data plane's batches counts as lost, from "
+        "when a later one came.",
+    )
+    log_merge_after_s: float = Field(
+        default=7200,
+        gt=0,
+        description="Age in seconds from which small files of an hour are merged; what is derived from the log has to "
+        "have taken them by then.",
+    )
+    log_replaced_grace_s: float = Field(
+        default=1800,
+        gt=0,
+        description="Seconds for which a file that was merged can still be read by who has begun to.",
+    )

@@ -19,7 +19,7 @@ ASK_S = 2.0
 RETRY_AFTER_S = 1.0
 KEPT = 512
 # A version may be asked for before it is registered, by a batch that outran a restore of the registry.
-UNKNOWN_FOR_S = 10.0
+UNKNOWN_FOR_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,40 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from headrace_servicekit.client import channel
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.s3 import Place
 from headrace_servicekit.tls import Tls
 
+from headrace_monitor.log.batches import Batches
+from headrace_monitor.log.compacting import Compactor
 from headrace_monitor.log.contracts import Contracts
+from headrace_monitor.log.ingestion import Ingestion, Limits
+from headrace_monitor.log.leading import lead
+from headrace_monitor.log.merging import Ages, Merging
+from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.objects import Objects
 from headrace_monitor.log.reader import Reader
+from headrace_monitor.log.sweeping import Sweep
+from headrace_monitor.log.upkeep import Patience, Upkeep
+from headrace_monitor.log.writing import Files
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
 
 REGISTRY = "headrace.registry.v1.RegistryService"
+
+# Whoever holds the lock of one of these numbers compacts, or keeps the log up.
+COMPACTION_LOCK = 0x6865_6164_6C6F_6700
+UPKEEP_LOCK = 0x6865_6164_6C6F_6701
+UPKEEP_EVERY_S = 5.0
+# Longer than storing a batch takes, from its object to its row.
+SWEEP_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionLog:
     """What other parts of the monitor need of the log."""
 
-    objects: Objects
     contracts: Contracts
     reader: Reader
+    objects: Objects
+    ingestion: Ingestion
 
 
 async def open_log(runtime: Runtime[MonitorSettings], database: Database) -> PredictionLog:
-    """Open what the log stands on. Neither S3 nor the registry has to be up."""
+    """Open what the log stands on, and begin to keep it. Neither S3 nor the registry has to be up."""
     settings = runtime.settings
     objects = await runtime.enter(Objects(place_of(settings)))
-    # Counters and what is derived already go on without it.
+    # Counters, and what is derived already, go on without it.
     runtime.check("s3", objects.check, required=False)
     registry = await runtime.enter(
         channel(settings.registry_target, tls=Tls.of(settings), idempotent=[f"{REGISTRY}/GetModelVersion"])
     )
-    return PredictionLog(objects, Contracts(registry, runtime.clock), Reader(database, objects))
+    contracts, metrics = Contracts(registry, runtime.clock), LogMetrics(runtime.metrics)
+    batches = Batches(database)
+    _begin(runtime, database, objects, batches, contracts, metrics)
+    limits = Limits(settings.log_max_batches, settings.log_max_batch_bytes, _keep(settings))
+    ingestion = Ingestion(objects, batches, limits, runtime.clock, metrics)
+    return PredictionLog(contracts, Reader(database, objects), objects, ingestion)
 
 
 def place_of(settings: MonitorSettings) -> Place:
@@ -45,3 +68,42 @@ def place_of(settings: MonitorSettings) -> Place:
         *(settings.s3_endpoint, settings.s3_bucket, settings.s3_region, settings.s3_credentials_file),
         credentials_setting="MONITOR_S3_CREDENTIALS_FILE",
     )
+
+
+def _begin(
+    runtime: Runtime[MonitorSettings],
+    database: Database,
+    objects: Objects,
+    batches: Batches,
+    contracts: Contracts,
+    metrics: LogMetrics,
+) -> None:
+    settings, clock = runtime.settings, runtime.clock
+    keep = _keep(settings)
+    files = Files(database, objects, clock)
+    compactor = Compactor(database, objects, files, contracts, keep=keep, clock=clock, metrics=metrics)
+    ages = Ages(timedelta(seconds=settings.log_merge_after_s), timedelta(seconds=settings.log_replaced_grace_s), keep)
+    upkeep = Upkeep(
+        batches,
+        files,
+        Merging(database, objects, files, ages, clock, metrics),
+        Sweep(database, objects, batches, clock, SWEEP_AFTER),
+        patience=Patience(timedelta(seconds=settings.log_lost_after_s), keep),
+        clock=clock,
+        metrics=metrics,
+    )
+
+    async def compact() -> bool:
+        more = await compactor.round()
+        await compactor.remove_compacted()
+        return more
+
+    for name, lock, step, every_s in (
+        ("compact the log", COMPACTION_LOCK, compact, settings.log_compact_every_s),
+        ("keep the log up", UPKEEP_LOCK, upkeep.step, UPKEEP_EVERY_S),
+    ):
+        runtime.loop(name, lambda n=name, k=lock, s=step, e=every_s: lead(n, database, k, s, every_s=e, clock=clock))
+
+
+def _keep(settings: MonitorSettings) -> timedelta:
+    return timedelta(days=settings.log_retention_d)

@@ -1,0 +1,188 @@
+"""Compacting: batches that are durable become records of the log, each once, in their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from headrace.monitor.v1 import ingest_pb2
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.log import envelopes
+from headrace_monitor.log.contracts import ContractSource, VersionContract
+from headrace_monitor.log.metrics import LogMetrics
+from headrace_monitor.log.objects import Objects
+from headrace_monitor.log.writing import Files, NewFile, expect
+from headrace_monitor.storage.schema import Database
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from headrace_monitor.log.decoding import Partition
+
+log = structlog.get_logger()
+
+_SQL = load_queries("headrace_monitor.log")
+
+# Of one round, before they are decoded: what is in memory at once is a small multiple.
+ROUND_BYTES = 32 * 1024 * 1024
+ROUND_BATCHES = 500
+REMOVE_AT_ONCE = 1000
+FIRST_RETRY_S = 2.0
+MAX_RETRY_S = 300.0
+
+Contracts = dict[tuple[str, str], VersionContract]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What became of a batch in a round. waiting: its groups that have to be looked at again; none ends it.
+
+    damage: why it was given up, or why it waits.
+    """
+
+    number: int
+    attempts: int
+    waiting: tuple[int, ...] = ()
+    damage: str | None = None
+
+
+@dataclass(slots=True)
+class _Round:
+    looked: list[Looked] = field(default_factory=list)
+    tables: dict[Partition, list[pa.Table]] = field(default_factory=lambda: defaultdict(list))
+    size_bytes: int = 0
+    odd: int = 0
+
+
+class Compactor:
+    """Compacts one round at a time. Killed anywhere, the next round does what this one did not commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        objects: Objects,
+        files: Files,
+        contracts: ContractSource,
+        *,
+        keep: timedelta,
+        clock: Clock,
+        metrics: LogMetrics,
+    ) -> None:
+        self._database, self._objects, self._files, self._contracts = database, objects, files, contracts
+        self._keep, self._clock, self._metrics = keep, clock, metrics
+
+    async def round(self) -> bool:
+        """Compact what is due, as much as fits into memory; return whether there is more."""
+        now = self._clock.now()
+        due = await self._rows("due_batches", now, ROUND_BATCHES)
+        done = _Round()
+        for row in due:
+            await self._look(row, now, done)
+            if done.size_bytes >= ROUND_BYTES:
+                break
+        if done.looked:
+            await self._commit(done, now)
+        await self._tell()
+        return len(done.looked) < len(due) or len(due) == ROUND_BATCHES
+
+    async def remove_compacted(self) -> None:
+        """Remove the objects of batches that are in the log."""
+        while rows := await self._rows("to_remove", REMOVE_AT_ONCE):
+            await self._objects.remove([row["object_key"] for row in rows])
+            async with self._database.transaction() as connection:
+                await connection.execute(_SQL["removed"], [row["number"] for row in rows])
+
+    async def _look(self, row: Any, now: datetime, done: _Round) -> None:
+        """Decode what can be decoded of a batch."""
+        number, attempts = row["number"], row["attempts"]
+        try:
+            request = await asyncio.to_thread(envelopes.unpack, await self._objects.get(row["object_key"]))
+        except (LookupError, envelopes.DamagedError) as error:
+            log.error("batch given up", key=row["object_key"], reason=repr(error))
+            self._metrics.damaged()
+            done.looked.append(Looked(number, attempts, damage=repr(error)))
+            return
+        due = tuple(range(len(request.batch.groups)) if row["waiting_groups"] is None else row["waiting_groups"])
+        contracts, waiting = await self._asked(request, due)
+        if waiting and now - row["store_time"] > self._keep:
+            done.looked.append(Looked(number, attempts, damage="nobody knew its version until it was too old"))
+            self._metrics.damaged()
+            return
+        try:
+            await asyncio.to_thread(_decode, request, contracts, set(due) - set(waiting), done)
+            done.looked.append(Looked(number, attempts, waiting))
+        except Exception as error:
+            # A defect of ours: the batch waits for code that can read it, and the others go on.
+            log.exception("batch cannot be decoded", key=row["object_key"])
+            done.looked.append(Looked(number, attempts, due, damage=type(error).__name__))
+        done.size_bytes += request.ByteSize()
+
+    async def _asked(
+        self, request: ingest_pb2.ReportPredictionsRequest, due: Collection[int]
+    ) -> tuple[Contracts, tuple[int, ...]]:
+        """Return the contracts of groups, and the groups whose version nobody knows at present."""
+        known: Contracts = {}
+        waiting = []
+        for index in due:
+            group = request.batch.groups[index]
+            if not group.version:  # values that a route gives: no version computed them
+                continue
+            try:
+                found = await self._contracts.get(group.model, group.version)
+            except Unavailable:
+                found = None
+            if found is None:
+                waiting.append(index)
+            else:
+                known[group.model, group.version] = found
+        return known, tuple(waiting)
+
+    async def _commit(self, done: _Round, now: datetime) -> None:
+        files = await asyncio.to_thread(_files, done.tables)
+        written = await self._files.store(files)
+        async with self._database.transaction() as connection:
+            columns = zip(*(_row(one, now) for one in done.looked), strict=True)
+            expect(await connection.execute(_SQL["looked_at"], *map(list, columns), now), len(done.looked))
+            await self._files.commit(connection, written)
+        self._metrics.written(len(files), sum(file.rows for file in files), done.odd)
+
+    async def _tell(self) -> None:
+        (row,) = await self._rows("waiting")
+        oldest_s = 0.0 if row["oldest"] is None else (self._clock.now() - row["oldest"]).total_seconds()
+        self._metrics.waits(row["batches"], max(0.0, oldest_s))
+
+    async def _rows(self, query: str, *arguments: Any) -> list[Any]:
+        return await self._database.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))
+
+
+def _row(one: Looked, now: datetime) -> tuple[int, int, str, datetime, str | None]:
+    pause_s = min(FIRST_RETRY_S * 2.0 ** min(one.attempts, 30), MAX_RETRY_S)
+    groups = ",".join(map(str, one.waiting))
+    return one.number, one.attempts, groups, now + timedelta(seconds=pause_s), one.damage
+
+
+def _decode(
+    request: ingest_pb2.ReportPredictionsRequest, contracts: Contracts, groups: Collection[int], done: _Round
+) -> None:
+    """Add the records of a batch to a round, all or none. Runs in a thread."""
+    from headrace_monitor.log import decoding
+
+    found = decoding.decode(request, contracts, sorted(groups))
+    for partition, tables in found.tables.items():
+        done.tables[partition] += tables
+    done.odd += found.odd
+
+
+def _files(tables: dict[Partition, list[pa.Table]]) -> list[NewFile]:
+    """Return a file for each partition. Runs in a thread."""
+    from headrace_monitor.log import decoding, parquet
+
+    return [parquet.new_file(*partition, decoding.join(parts)) for partition, parts in tables.items()]

@@ -1,0 +1,66 @@
+"""Batches whose process was killed between the object and its row: they are taken, or removed, like any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.log import envelopes
+from headrace_monitor.log.batches import Batches, StoredBatch
+from headrace_monitor.log.objects import Objects, Stored
+from headrace_monitor.storage.schema import Database
+
+log = structlog.get_logger()
+
+_SQL = load_queries("headrace_monitor.log")
+
+
+class Sweep:
+    """Looks for objects that no row names. after: how old they are at least: nobody is about to write the row then."""
+
+    def __init__(self, database: Database, objects: Objects, batches: Batches, clock: Clock, after: timedelta) -> None:
+        self._database, self._objects, self._batches = database, objects, batches
+        self._clock, self._after = clock, after
+
+    async def adopt(self) -> int:
+        """Take or remove what no row names; return how many batches were taken."""
+        taken = 0
+        async for page in self._objects.pages(envelopes.BATCH_PREFIX):
+            old = [one for one in page if self._clock.now() - one.modify_time >= self._after]
+            for stored in await self._unnamed(old):
+                taken += await self._adopt(stored)
+        return taken
+
+    async def _unnamed(self, page: Sequence[Stored]) -> list[Stored]:
+        named = {batch: one for one in page if (batch := envelopes.batch_of(one.key)) is not None}
+        if not named:
+            return []
+        asked = [list(column) for column in zip(*named, strict=True)]
+        known = await self._database.repeatable(lambda connection: connection.fetch(_SQL["known_batches"], *asked))
+        for row in known:
+            named.pop((row["process"], row["sequence"]))
+        return list(named.values())
+
+    async def _adopt(self, stored: Stored) -> bool:
+        process, sequence = envelopes.batch_of(stored.key) or (None, 0)
+        assert process is not None
+        try:
+            request = await asyncio.to_thread(envelopes.unpack, await self._objects.get(stored.key))
+        except LookupError:  # somebody else was faster
+            return False
+        except envelopes.DamagedError as error:
+            # Nobody was told that it is durable, so its data plane still has it.
+            log.warning("object removed that is no batch", key=stored.key, reason=str(error))
+            await self._objects.remove([stored.key])
+            return False
+        batch = StoredBatch(process, sequence, request.data_plane, stored.size_bytes, len(request.batch.group))
+        needed = await self._batches.add(batch, self._clock.now())
+        if not needed:
+            await self._objects.remove([stored.key])
+        log.info("batch without a row", key=stored.key, taken=needed)
+        return needed

@@ -1,0 +1,68 @@
+"""What the log needs beside compacting: gaps are found, what killed processes left is taken or removed, small
+files are merged, old ones go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from headrace_servicekit.clock import Clock
+
+from headrace_monitor.log.batches import Batches, Lost
+from headrace_monitor.log.merging import Merging
+from headrace_monitor.log.metrics import LogMetrics
+from headrace_monitor.log.sweeping import Sweep
+from headrace_monitor.log.writing import Files
+
+log = structlog.get_logger()
+
+SWEEP_EVERY_S = 60.0
+# Batches that are older than what the log keeps are refused, so what is known of their processes can go a little later.
+FORGET_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """lost_after: a missing number, after a later one came, before it counts as lost. keep: of records."""
+
+    lost_after: timedelta
+    keep: timedelta
+
+
+class Upkeep:
+    """One step at a time; each may be repeated, and interrupted anywhere."""
+
+    def __init__(
+        self,
+        batches: Batches,
+        files: Files,
+        merging: Merging,
+        sweep: Sweep,
+        *,
+        patience: Patience,
+        clock: Clock,
+        metrics: LogMetrics,
+    ) -> None:
+        self._batches, self._files, self._merging, self._sweep = batches, files, merging, sweep
+        self._patience, self._clock, self._metrics = patience, clock, metrics
+        self._next_sweep = 0.0
+
+    async def step(self) -> bool:
+        """Do once what is due; return whether there is more to merge or to remove."""
+        now = self._clock.now()
+        self._note(await self._batches.look_for_gaps(now, self._patience.lost_after))
+        if self._clock.monotonic() >= self._next_sweep:
+            await self._sweep.adopt()
+            await self._batches.forget(now - self._patience.keep - FORGET_AFTER)
+            self._next_sweep = self._clock.monotonic() + SWEEP_EVERY_S
+        more = await self._files.remove_leftovers()
+        more = await self._merging.drop() or more
+        return await self._merging.merge() or more
+
+    def _note(self, found: list[Lost]) -> None:
+        for lost in found:
+            first, last = lost.range
+            log.warning("batches of predictions are lost", data_plane=lost.data_plane, first=first, last=last)
+            self._metrics.lost(lost.range.batches)
