@@ -9,6 +9,7 @@ from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
+from headrace_monitor.alerts.wiring import start_alerts
 from headrace_monitor.counters.wiring import open_counters
 from headrace_monitor.ingest_servicer import IngestServicer
 from headrace_monitor.log.wiring import open_log
@@ -47,3 +48,4 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
         MonitorServicer(clock=runtime.clock, counters=counters.reading, queries=queries), server
     )
     outcome_serving.serve(runtime, server, database, timedelta(days=90))
+    await start_alerts(runtime, server, database)

@@ -21,6 +21,19 @@ class MonitorSettings(ServiceSettings):
         description="File with the database's password, in the format of `.pgpass`; read for every connection.",
     )
     database_connections: int = Field(default=10, ge=2, le=200, description="Most connections to the database.")
+    max_alert_watches: int = Field(
+        default=100, ge=1, le=10_000, description="Open WatchAlerts of one process; more are RESOURCE_EXHAUSTED."
+    )
+    webhook_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest wait for a webhook's answer.")
+    webhook_retry_s: float = Field(
+        default=5.0,
+        gt=0,
+        le=3600,
+        description="Pause before a delivery is tried again; it doubles with every attempt, up to an hour.",
+    )
+    webhook_give_up_after_h: float = Field(
+        default=24.0, gt=0, le=720, description="Age at which a delivery is given up."
+    )
     s3_endpoint: str = Field(description="URL of the S3 store for the prediction log.")
     s3_bucket: str = Field(
         default="headrace-monitor", description="Bucket for the prediction log; made when it does not exist."

@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AlertRule(_message.Message):
-    __slots__ = ("name", "model", "signal", "at_least", "above", "below", "hold", "window", "severity", "freeze", "retrain")
+    __slots__ = ("name", "model", "signal", "at_least", "above", "below", "hold", "window", "severity", "freeze", "retrain", "min_rows")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class AlertRule(_message.Message):
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     FREEZE_FIELD_NUMBER: _ClassVar[int]
     RETRAIN_FIELD_NUMBER: _ClassVar[int]
+    MIN_ROWS_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     signal: str
@@ -38,7 +39,8 @@ class AlertRule(_message.Message):
     severity: _monitor_pb2.Severity
     freeze: bool
     retrain: bool
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., signal: _Optional[str] = ..., at_least: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., above: _Optional[float] = ..., below: _Optional[float] = ..., hold: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., severity: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., freeze: _Optional[bool] = ..., retrain: _Optional[bool] = ...) -> None: ...
+    min_rows: int
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., signal: _Optional[str] = ..., at_least: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., above: _Optional[float] = ..., below: _Optional[float] = ..., hold: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., severity: _Optional[_Union[_monitor_pb2.Severity, str]] = ..., freeze: _Optional[bool] = ..., retrain: _Optional[bool] = ..., min_rows: _Optional[int] = ...) -> None: ...
 
 class Alert(_message.Message):
     __slots__ = ("name", "state", "rule", "model", "version", "signal", "severity", "summary", "value", "open_time", "resolve_time", "freeze", "retrain", "silenced")

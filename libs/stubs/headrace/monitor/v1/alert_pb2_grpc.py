@@ -102,7 +102,10 @@ class AlertServiceServicer:
     """
 
     def PutAlertRule(self, request, context):
-        """PutAlertRule makes a rule, or replaces the one of its name.
+        """PutAlertRule makes a rule, or replaces the one of its name. Of two writers the last one counts.
+
+        Fails with INVALID_ARGUMENT, reason ALERT_RULE_INVALID; ALREADY_EXISTS, reason NAME_TAKEN, where the name is that of a
+        rule of a model that the caller may not see.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +135,7 @@ class AlertServiceServicer:
     def ResolveAlert(self, request, context):
         """ResolveAlert ends an alert by hand; it is raised anew when its rule holds again after having not held.
 
-        Fails with NOT_FOUND, reason ALERT_NOT_FOUND.
+        Fails with NOT_FOUND, reason ALERT_NOT_FOUND. Repeating it is safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,7 +163,9 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutWebhook(self, request, context):
-        """PutWebhook makes a webhook, or replaces the one of its name. Its secret is write-only.
+        """PutWebhook makes a webhook, or replaces the one of its name. Its secret is write-only. It is told of open alerts at once.
+
+        Fails with INVALID_ARGUMENT, reason WEBHOOK_INVALID; ALREADY_EXISTS, reason NAME_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,168 @@
+"""What callers may do: rules, alerts, silences and webhooks of the models that they may see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from headrace_servicekit.errors import AlreadyExists, NotFound, ResourceExhausted
+from headrace_servicekit.identity import Identity, model_not_found
+
+from headrace_monitor.alerts import judging
+from headrace_monitor.alerts.checking import (
+    MAX_RULES,
+    MAX_SILENCES,
+    MAX_WEBHOOKS,
+    rule_violations,
+    silence_violations,
+    webhook_violations,
+)
+from headrace_monitor.alerts.observations import EVERY_MODEL
+from headrace_monitor.alerts.store import AlertStore
+from headrace_monitor.alerts.values import Format, Rule, Shown, Silence, Webhook, WebhookStatus
+from headrace_monitor.alerts.webhooks.outbox import Outbox
+from headrace_monitor.names import refuse
+
+# Below what PostgreSQL can count to, above every alert.
+_NEWEST = 2**63 - 1
+
+
+class Alerting:
+    """The use cases behind AlertService. Of two writers of one name the last one counts."""
+
+    def __init__(self, store: AlertStore, outbox: Outbox) -> None:
+        self._store, self._outbox = store, outbox
+
+    async def put_rule(self, rule: Rule, caller: Identity) -> Rule:
+        """Make a rule or replace the one of its name; alerts that it no longer speaks of are resolved."""
+        refuse(rule_violations(rule), reason="ALERT_RULE_INVALID")
+        async with self._store.changing() as changing:
+            before = await changing.rule(rule.name)
+            if before is None and await changing.count_rules() >= MAX_RULES:
+                raise _too_many(MAX_RULES, "alert rules", "TOO_MANY_ALERT_RULES")
+            if before is not None and not caller.sees(before.model):
+                raise _taken("alert rule", rule.name)
+            kept = await changing.put_rule(rule)
+            standing = await changing.of_rule(rule.name)
+            judging.change_rule(kept, standing, changing.now)
+            await changing.settle(standing)
+        return kept
+
+    async def delete_rule(self, name: str, caller: Identity) -> None:
+        """Remove a rule and resolve its alerts. One that is not there, or not to be seen, is gone already."""
+        async with self._store.changing() as changing:
+            rule = await changing.rule(name)
+            if rule is None or not caller.sees(rule.model):
+                return
+            standing = await changing.of_rule(name)
+            judging.delete_rule(name, standing, changing.now)
+            await changing.settle(standing)
+            await changing.delete_rule(name)
+
+    async def rules(self, caller: Identity) -> list[Rule]:
+        """Return the rules, by name."""
+        return [rule for rule in await self._store.rules() if caller.sees(rule.model)]
+
+    async def alerts(
+        self, caller: Identity, *, before: int | None, model: str, is_open: bool | None, size: int
+    ) -> list[Shown]:
+        """Return up to `size` alerts below an id, the latest first. Raises NotFound for a model that is not seen."""
+        if model and not caller.sees(model):
+            raise model_not_found(model)
+        found: list[Shown] = []
+        last = _NEWEST if before is None else before
+        while len(found) < size:
+            page = await self._store.alerts(before=last, model=model or None, is_open=is_open, limit=size)
+            found += [one for one in page if caller.sees(one.alert.key.model)]
+            if len(page) < size:
+                break
+            last = page[-1].alert.id or 0
+        return found[:size]
+
+    async def resolve(self, number: int, caller: Identity) -> Shown:
+        """End an alert by hand. Repeating it is safe. Raises NotFound."""
+        async with self._store.changing() as changing:
+            alert = await changing.alert(number)
+            if alert is None or not caller.sees(alert.key.model):
+                raise _alert_not_found(number)
+            if alert.open:
+                standing = await changing.of_versions([(alert.key.model, alert.key.version)])
+                judging.resolve(alert, standing, changing.now)
+                await changing.settle(standing)
+        shown = await self._store.alert(number)
+        if shown is None:
+            raise _alert_not_found(number)
+        return shown
+
+    async def silence(self, silence: Silence) -> Silence:
+        """Keep matching alerts from being told of for a time."""
+        async with self._store.changing() as changing:
+            refuse(silence_violations(silence, changing.now), reason="SILENCE_INVALID")
+            if await changing.count_silences() >= MAX_SILENCES:
+                raise _too_many(MAX_SILENCES, "silences", "TOO_MANY_SILENCES")
+            return await changing.add_silence(silence)
+
+    async def silences(self, caller: Identity) -> list[Silence]:
+        """Return the silences in force."""
+        return [silence for silence in await self._store.silences() if caller.sees(silence.model)]
+
+    async def end_silence(self, number: int, caller: Identity) -> None:
+        """End a silence. One that is not there, or not to be seen, is over already."""
+        async with self._store.changing() as changing:
+            silence = await changing.silence(number)
+            if silence is not None and caller.sees(silence.model):
+                await changing.end_silence(silence)
+
+    async def put_webhook(self, webhook: Webhook, caller: Identity) -> WebhookStatus:
+        """Make a webhook or replace the one of its name. Without a secret the one before stays, for the same URL."""
+        self._check_sees(caller, webhook)
+        async with self._store.changing() as changing:
+            before = await changing.webhook(webhook.name)
+            if before is not None and not _sees(caller)(before):
+                raise _taken("webhook", webhook.name)
+            if before is None and await changing.count_webhooks() >= MAX_WEBHOOKS:
+                raise _too_many(MAX_WEBHOOKS, "webhooks", "TOO_MANY_WEBHOOKS")
+            # Not for another URL: who may write webhooks would have a routing key sent to a place of their own.
+            if before is not None and not webhook.secret and _place(before) == _place(webhook):
+                webhook = replace(webhook, secret=before.secret)
+            refuse(webhook_violations(webhook), reason="WEBHOOK_INVALID")
+            await changing.put_webhook(webhook)
+        kept = [status for status in await self._outbox.statuses() if status.webhook.name == webhook.name]
+        return kept[0] if kept else WebhookStatus(webhook)
+
+    async def webhooks(self, caller: Identity) -> list[WebhookStatus]:
+        """Return the webhooks, by name."""
+        return [status for status in await self._outbox.statuses() if _sees(caller)(status.webhook)]
+
+    async def delete_webhook(self, name: str, caller: Identity) -> None:
+        """Remove a webhook. One that is not there, or not to be seen, is gone already."""
+        async with self._store.changing() as changing:
+            webhook = await changing.webhook(name)
+            if webhook is not None and _sees(caller)(webhook):
+                await changing.delete_webhook(name)
+
+    @staticmethod
+    def _check_sees(caller: Identity, webhook: Webhook) -> None:
+        if not _sees(caller)(webhook):
+            raise model_not_found(webhook.model or EVERY_MODEL)
+
+
+def _sees(caller: Identity) -> Callable[[Webhook], bool]:
+    """Return who a caller may know of: a webhook of every model is for those who see every model."""
+    return lambda webhook: caller.sees(webhook.model or EVERY_MODEL)
+
+
+def _place(webhook: Webhook) -> tuple[str, Format]:
+    return webhook.url, webhook.format
+
+
+def _taken(what: str, name: str) -> AlreadyExists:
+    return AlreadyExists(f"the name '{name}' of an {what} is taken: choose another", reason="NAME_TAKEN")
+
+
+def _too_many(most: int, what: str, reason: str) -> ResourceExhausted:
+    return ResourceExhausted(f"there are {most} {what}, as many as there may be: delete some first", reason=reason)
+
+
+def _alert_not_found(number: int) -> NotFound:
+    return NotFound(f"alert {number} not found", reason="ALERT_NOT_FOUND", metadata={"alert": str(number)})

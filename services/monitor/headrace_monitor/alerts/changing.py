@@ -1,0 +1,165 @@
+"""One change to what alerting knows: a transaction that has its turn, so no two decide on the same thing at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.alerts import rows
+from headrace_monitor.alerts.judging import Standing
+from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.alerts.values import Alert, Rule, Series, Silence, Webhook
+from headrace_monitor.alerts.webhooks import outbox
+
+_SQL = load_queries("headrace_monitor.alerts")
+
+MAX_QUIET = 500
+
+
+class Changing:
+    """The transaction. now: the database's clock, when it began."""
+
+    def __init__(self, connection: Any, now: datetime) -> None:
+        self._connection = connection
+        self.now = now
+
+    async def rules(self) -> list[Rule]:
+        return [rows.rule(row) for row in await self._connection.fetch(_SQL["rules"])]
+
+    async def rule(self, name: str) -> Rule | None:
+        row = await self._connection.fetchrow(_SQL["rule"], name)
+        return None if row is None else rows.rule(row)
+
+    async def count_rules(self) -> int:
+        return await self._connection.fetchval(_SQL["count_rules"])
+
+    async def put_rule(self, rule: Rule) -> Rule:
+        """Make a rule, or replace the one of its name; return it with its revision."""
+        return rows.rule(await self._connection.fetchrow(_SQL["put_rule"], *rows.rule_arguments(rule)))
+
+    async def delete_rule(self, name: str) -> None:
+        await self._connection.execute(_SQL["delete_rule"], name)
+
+    async def of_rule(self, name: str) -> Standing:
+        """Return the open alerts of a rule."""
+        found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts_of_rule"], name)]
+        return Standing(series={}, open={alert.key: alert for alert in found})
+
+    async def of_versions(self, versions: Iterable[tuple[str, str]]) -> Standing:
+        """Return how every rule stands with these versions of models."""
+        asked = sorted(set(versions))
+        models, names = [model for model, _ in asked], [version for _, version in asked]
+        series = [rows.series(row) for row in await self._connection.fetch(_SQL["series"], models, names)]
+        found = await self._connection.fetch(_SQL["open_alerts_of_versions"], models, names)
+        alerts = [rows.alert(row) for row in found]
+        return Standing({one.key: one for one in series}, {one.key: one for one in alerts})
+
+    async def gone_quiet(self) -> Standing:
+        """Return open alerts of which nothing has been known for long, without a word about that in them."""
+        found = await self._connection.fetch(_SQL["gone_quiet"], MAX_QUIET)
+        series = [rows.series(row) for row in found]
+        alerts = [rows.alert(row) for row in found]
+        return Standing({one.key: one for one in series}, {one.key: one for one in alerts})
+
+    async def to_judge(self, limit: int) -> list[tuple[int, Observation]]:
+        """Return observations that were not judged yet, with their ids, in the order of time."""
+        found = await self._connection.fetch(_SQL["to_judge"], limit)
+        return [(row["id"], rows.observation(row)) for row in found]
+
+    async def earlier(
+        self, chunk: Sequence[Observation], start: datetime
+    ) -> dict[tuple[str, str, str], list[Observation]]:
+        """Return what was observed since `start` of the models, versions and signals in a chunk."""
+        series = sorted({(one.model, one.version, one.signal) for one in chunk})
+        columns = zip(*series, strict=True)
+        end = max(one.window_end for one in chunk)
+        found: dict[tuple[str, str, str], list[Observation]] = {}
+        for row in await self._connection.fetch(_SQL["earlier"], *columns, start, end):
+            one = rows.observation(row)
+            found.setdefault((one.model, one.version, one.signal), []).append(one)
+        return found
+
+    async def mark_judged(self, ids: Sequence[int]) -> None:
+        await self._connection.execute(_SQL["mark_judged"], ids)
+
+    async def alert(self, number: int) -> Alert | None:
+        row = await self._connection.fetchrow(_SQL["alert"], number)
+        return None if row is None else rows.alert(row)
+
+    async def add_silence(self, silence: Silence) -> Silence:
+        """Keep a silence; return it with its id."""
+        arguments = (silence.model, silence.rule, silence.expire_time, silence.comment, silence.client)
+        number = await self._connection.fetchval(_SQL["insert_silence"], *arguments)
+        await self._touch(silence)
+        return replace(silence, id=number)
+
+    async def silence(self, number: int) -> Silence | None:
+        row = await self._connection.fetchrow(_SQL["silence"], number)
+        return None if row is None else rows.silence(row)
+
+    async def count_silences(self) -> int:
+        return await self._connection.fetchval(_SQL["count_silences"])
+
+    async def end_silence(self, silence: Silence) -> None:
+        """End a silence, and tell what it held back."""
+        await self._connection.execute(_SQL["delete_silence"], silence.id)
+        await self._touch(silence)
+        await self.tell_open()
+
+    async def end_silences(self) -> None:
+        """End the silences whose time is over, and tell what they held back."""
+        ended = [rows.silence(row) for row in await self._connection.fetch(_SQL["end_silences"])]
+        for silence in ended:
+            await self._touch(silence)
+        if ended:
+            await self.tell_open()
+
+    async def webhook(self, name: str) -> Webhook | None:
+        return await outbox.webhook(self._connection, name)
+
+    async def count_webhooks(self) -> int:
+        return await outbox.count_webhooks(self._connection)
+
+    async def put_webhook(self, webhook: Webhook) -> None:
+        """Make or replace a webhook. It is told of what is open, unless it was before."""
+        await outbox.put_webhook(self._connection, webhook)
+        await self.tell_open()
+
+    async def delete_webhook(self, name: str) -> None:
+        await outbox.delete_webhook(self._connection, name)
+
+    async def settle(self, standing: Standing) -> None:
+        """Write what a decision changed, and what is to be told of it."""
+        if standing.changed_series:
+            await self._put_series(standing.changed_series.values())
+        written = [await self._write(alert) for alert in standing.changed]
+        if written:
+            await outbox.enqueue(self._connection, written, await self._silences(), self.now)
+            await self._connection.execute(_SQL["wake"])
+
+    async def tell_open(self) -> None:
+        """Tell of open alerts whoever has not been told and should be."""
+        found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts"])]
+        await outbox.enqueue(self._connection, found, await self._silences(), self.now)
+
+    async def _silences(self) -> list[Silence]:
+        return [rows.silence(row) for row in await self._connection.fetch(_SQL["silences"])]
+
+    async def _touch(self, silence: Silence) -> None:
+        await self._connection.execute(_SQL["touch_silenced"], silence.model, silence.rule)
+        await self._connection.execute(_SQL["wake"])
+
+    async def _put_series(self, series: Iterable[Series]) -> None:
+        columns = zip(*(rows.series_arguments(one) for one in series), strict=True)
+        await self._connection.execute(_SQL["put_series"], *columns)
+
+    async def _write(self, alert: Alert) -> Alert:
+        if alert.id is None:
+            number = await self._connection.fetchval(_SQL["insert_alert"], *rows.new_alert_arguments(alert))
+            return replace(alert, id=number)
+        await self._connection.execute(_SQL["update_alert"], *rows.changed_alert_arguments(alert))
+        return alert

@@ -1,0 +1,106 @@
+"""Rules, alerts and silences in PostgreSQL: what is read, and turns to change them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.postgres.connections import RETRY_AFTER_S, Connections
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.alerts import rows
+from headrace_monitor.alerts.changing import Changing
+from headrace_monitor.alerts.values import Rule, Shown, Silence
+
+_SQL = load_queries("headrace_monitor.alerts")
+
+CHANNEL = "monitor_alerts"
+
+# Any number will do, as long as nothing else takes the same lock in this database.
+_TURN = 0x616C_6572_7473
+
+_FORGET_AT_ONCE = 5_000
+
+
+class AlertStore:
+    """One database, whoever else works on it."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Changing]:
+        """Wait for a turn, and lend the transaction."""
+        async with self._connections.transaction() as connection:
+            await connection.execute(_SQL["lock"], _TURN)
+            yield Changing(connection, await connection.fetchval(_SQL["now"]))
+
+    @asynccontextmanager
+    async def changing_if_free(self) -> AsyncIterator[Changing | None]:
+        """Lend a transaction if it is nobody else's turn, else None: another replica does the same."""
+        async with self._connections.transaction() as connection:
+            if await connection.fetchval(_SQL["try_lock"], _TURN):
+                yield Changing(connection, await connection.fetchval(_SQL["now"]))
+            else:
+                yield None
+
+    async def rules(self) -> list[Rule]:
+        return [rows.rule(row) for row in await self._fetch("rules")]
+
+    async def silences(self) -> list[Silence]:
+        """Return the silences in force."""
+        return [rows.silence(row) for row in await self._fetch("silences")]
+
+    async def alert(self, number: int) -> Shown | None:
+        found = await self._fetch("alert", number)
+        return rows.shown(found[0]) if found else None
+
+    async def alerts(self, *, before: int, model: str | None, is_open: bool | None, limit: int) -> list[Shown]:
+        """Return alerts with ids below `before`, the latest first."""
+        return [rows.shown(row) for row in await self._fetch("alerts", before, model, is_open, limit)]
+
+    async def open_after(self, number: int, *, limit: int) -> list[Shown]:
+        """Return open alerts with ids above `number`, in order."""
+        return [rows.shown(row) for row in await self._fetch("open_shown", number, limit)]
+
+    async def changed_since(self, sequence: int, *, limit: int) -> list[Shown]:
+        """Return the alerts that changed since, in the order of their last changes."""
+        return [rows.shown(row) for row in await self._fetch("changed_since", sequence, limit)]
+
+    async def position(self) -> int:
+        """Return the number of the last change."""
+        return (await self._fetch("position"))[0][0]
+
+    async def lag_s(self) -> float:
+        """Return for how long the observation that has waited longest has waited to be judged."""
+        return (await self._fetch("oldest_to_judge"))[0][0]
+
+    async def open_counts(self) -> list[tuple[str, int, int]]:
+        """Return how many alerts are open, by model and severity."""
+        return [(row["model"], row["severity"], row["count"]) for row in await self._fetch("open_counts")]
+
+    async def forget(self, *, observations: timedelta, series: timedelta, alerts: timedelta) -> None:
+        """Remove a bounded part of what is older than that and over."""
+        async with self._connections.transaction() as connection:
+            await connection.execute(_SQL["forget_observations"], observations, _FORGET_AT_ONCE)
+            await connection.execute(_SQL["forget_series"], series)
+            await connection.execute(_SQL["forget_alerts"], alerts, _FORGET_AT_ONCE)
+
+    async def wakes(self) -> AsyncIterator[None]:
+        """Yield whenever something may have changed, until the connection ends; then raise Unavailable."""
+        woken = asyncio.Event()
+        async with self._connections.alone() as connection:
+            connection.add_termination_listener(lambda _: woken.set())
+            await connection.add_listener(CHANNEL, lambda *_: woken.set())
+            while not connection.is_closed():
+                yield None
+                await woken.wait()
+                woken.clear()
+        raise Unavailable("the connection that listens for changes ended", retry_after_s=RETRY_AFTER_S)
+
+    async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
+        return await self._connections.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))

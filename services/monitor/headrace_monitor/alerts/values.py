@@ -1,0 +1,184 @@
+"""What alerting speaks of: rules, how they stand, alerts, silences, webhooks and what these are told."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from headrace_monitor.alerts.observations import EVERY_MODEL
+from headrace_monitor.alerts.signals import GRADED
+from headrace_monitor.statistics.severity import Severity
+
+WINDOW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is worth telling. Fields are those of the API; severity None means what was found.
+
+    window: of a graded signal None, because its looks have a length of their own.
+    revision: another one after every change.
+    """
+
+    name: str
+    model: str
+    signal: str
+    at_least: Severity | None = None
+    above: float | None = None
+    below: float | None = None
+    hold: timedelta = timedelta()
+    window: timedelta | None = None
+    severity: Severity | None = None
+    freeze: bool = False
+    retrain: bool = False
+    min_rows: int = 0
+    revision: int = 0
+
+    @property
+    def graded(self) -> bool:
+        """Return whether the rule looks at severities, and not at values."""
+        return self.signal in GRADED
+
+    def covers(self, model: str) -> bool:
+        """Return whether the rule is about a model."""
+        return self.model in (EVERY_MODEL, model)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Which rule, of which version of which model: there is at most one open alert of each."""
+
+    rule: str
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """How a rule stands with one version: what must be remembered between two looks.
+
+    revision: of the rule that it was judged by.
+    seen: end of the latest look that said something.
+    quiet_after: when the lack of looks that say something becomes worth saying.
+    holding: whether the rule held then; since: of the first look of all that agree.
+    muted: its alert was ended by hand, and it has held ever since.
+    """
+
+    key: Key
+    revision: int
+    seen: datetime
+    quiet_after: datetime
+    holding: bool
+    since: datetime
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing worth telling. id: None until it is written. quiet_since: since when nothing is known of it."""
+
+    id: int | None
+    key: Key
+    signal: str
+    severity: Severity
+    summary: str
+    value: float
+    freeze: bool
+    retrain: bool
+    open_time: datetime
+    resolve_time: datetime | None = None
+    quiet_since: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.resolve_time is None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An alert as callers see it. sequence: number of its last change."""
+
+    alert: Alert
+    silenced: bool
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What keeps alerts from being told of. id: None until it is written. rule: empty for every rule."""
+
+    id: int | None
+    model: str
+    rule: str
+    expire_time: datetime
+    comment: str
+    client: str
+
+    def covers(self, key: Key, now: datetime) -> bool:
+        """Return whether an alert is silenced now."""
+        return now < self.expire_time and self.model in (EVERY_MODEL, key.model) and self.rule in ("", key.rule)
+
+
+class Format(enum.StrEnum):
+    """What a webhook is sent."""
+
+    CLOUD_EVENT = "cloud_event"
+    SLACK = "slack"
+    PAGERDUTY = "pagerduty"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told. model: empty for every model. secret: in no log and no answer."""
+
+    name: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    format: Format = Format.CLOUD_EVENT
+    at_least: Severity = Severity.NONE
+    model: str = ""
+    retrain_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookStatus:
+    """A webhook and how its deliveries go. last_error: empty after a success."""
+
+    webhook: Webhook
+    waiting: int = 0
+    last_error: str = ""
+    last_success_time: datetime | None = None
+
+
+class Kind(enum.StrEnum):
+    """What a delivery tells."""
+
+    OPENED = "opened"
+    ESCALATED = "escalated"
+    RESOLVED = "resolved"
+    RETRAIN = "retrain"
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Something that a webhook is to be told, or was: at most once of each kind and severity of an alert."""
+
+    webhook: str
+    alert: int
+    kind: Kind
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A telling on its way. alert: as it was when that was decided. attempts: with the one that is being made."""
+
+    number: int
+    id: UUID
+    webhook: Webhook
+    kind: Kind
+    alert: Alert
+    create_time: datetime
+    attempts: int

@@ -1,0 +1,75 @@
+"""One POST to a webhook: within its time, to where webhooks may be, and no further."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from headrace_monitor.alerts.webhooks.destinations import GuardedResolver, RefusedError, check_url
+from headrace_monitor.alerts.webhooks.formats import Message
+from headrace_monitor.alerts.webhooks.retrying import asked_pause
+
+_CONNECT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of it. problem: empty for success; it tells no more of the receiver than its status."""
+
+    problem: str
+    pause: timedelta = timedelta()
+
+
+class Poster:
+    """Connections to receivers. timeout_s: of a whole POST."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(_CONNECT_S, timeout_s))
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+
+    async def __aenter__(self) -> Poster:
+        for scheme in ("http", "https"):
+            # A name is resolved anew for each connection, and connections are not kept: it may have moved meanwhile.
+            connector = aiohttp.TCPConnector(
+                resolver=GuardedResolver(scheme), use_dns_cache=False, force_close=True, limit=64
+            )
+            self._sessions[scheme] = aiohttp.ClientSession(
+                connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            )
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for session in self._sessions.values():
+            await session.close()
+
+    async def post(self, url: str, message: Message) -> Answer:
+        """Send a message. Whatever goes wrong is in the answer."""
+        try:
+            check_url(url)  # it may have been kept by an earlier release, with other rules
+            session = self._sessions[urlsplit(url).scheme]
+            async with session.post(url, data=message.body, headers=message.headers, allow_redirects=False) as answer:
+                return _judged(answer)
+        except TimeoutError:
+            return Answer(f"no answer within {self._timeout.total:g} s")
+        except (RefusedError, aiohttp.ClientConnectorError) as error:
+            refusal = error if isinstance(error, RefusedError) else error.os_error
+            if isinstance(refusal, RefusedError):
+                return Answer(f"the URL {refusal}")
+            return Answer(f"cannot be reached ({type(error).__name__})")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # Its text may repeat the URL, which may be a secret.
+            return Answer(f"cannot be reached ({type(error).__name__})")
+
+
+def _judged(answer: aiohttp.ClientResponse) -> Answer:
+    if 200 <= answer.status < 300:
+        return Answer("")
+    if 300 <= answer.status < 400:
+        return Answer(f"answered {answer.status}: redirects are not followed, give the final URL")
+    return Answer(f"answered {answer.status}", asked_pause(answer.headers.get("Retry-After")))

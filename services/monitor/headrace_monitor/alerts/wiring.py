@@ -1,0 +1,58 @@
+"""Alerting put together."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+
+from headrace.monitor.v1 import alert_pb2_grpc
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.server import Server
+
+from headrace_monitor.alerts.alerting import Alerting
+from headrace_monitor.alerts.evaluating import Evaluation
+from headrace_monitor.alerts.metrics import AlertMetrics
+from headrace_monitor.alerts.servicer import AlertServicer
+from headrace_monitor.alerts.store import AlertStore
+from headrace_monitor.alerts.watching import Feed
+from headrace_monitor.alerts.webhooks.delivering import Deliveries, Patience
+from headrace_monitor.alerts.webhooks.outbox import Outbox
+from headrace_monitor.alerts.webhooks.posting import Poster
+from headrace_monitor.settings import MonitorSettings
+
+EVALUATE_S = 1.0
+SHOW_S = 5.0
+FORGET_S = 3600.0
+
+
+async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connections: Connections) -> None:
+    """Offer AlertService, judge what is observed, and tell webhooks."""
+    settings, clock = runtime.settings, runtime.clock
+    store, outbox, metrics = AlertStore(connections), Outbox(connections), AlertMetrics(runtime.metrics)
+    feed = Feed(store, clock, max_watches=settings.max_alert_watches)
+    servicer = AlertServicer(Alerting(store, outbox), feed, runtime.stopping)
+    alert_pb2_grpc.add_AlertServiceServicer_to_server(servicer, server)
+
+    patience = Patience(
+        first_pause=timedelta(seconds=settings.webhook_retry_s),
+        give_up_after=timedelta(hours=settings.webhook_give_up_after_h),
+        timeout_s=settings.webhook_timeout_s,
+    )
+    poster = await runtime.enter(Poster(patience.timeout_s))
+    deliveries = Deliveries(outbox, poster, patience, clock, metrics)
+    evaluation = Evaluation(store)
+
+    async def show() -> None:
+        with suppress(Unavailable):  # health tells; the next round shows it
+            counts, lag_s = await store.open_counts(), await store.lag_s()
+            metrics.show(counts, lag_s=lag_s, waiting=await outbox.waiting(), watches=feed.watches)
+
+    runtime.loop("alerts", lambda: periodic("alerts", evaluation.step, every_s=EVALUATE_S, clock=clock))
+    runtime.loop("old alerts", lambda: periodic("old alerts", evaluation.forget, every_s=FORGET_S, clock=clock))
+    runtime.loop("alert figures", lambda: periodic("alert figures", show, every_s=SHOW_S, clock=clock))
+    runtime.loop("alert feed", feed.run)
+    runtime.loop("alert hints", lambda: periodic("alert hints", feed.listen, every_s=1.0, clock=clock))
+    runtime.loop("webhooks", deliveries.run)
