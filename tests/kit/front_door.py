@@ -76,17 +76,31 @@ class FrontDoor(grpc.ServerInterceptor):
         method = handler_call_details.method.rsplit("/", 1)[-1]
         metadata = dict(handler_call_details.invocation_metadata or ())
 
-        def behaviour(request: Any, context: grpc.ServicerContext) -> Any:
+        def begin(context: grpc.ServicerContext) -> None:
             with self._lock:
                 self.calls.append(SeenCall(method, metadata, context.time_remaining()))
                 scripted = self._failures[method].popleft() if self._failures[method] else None
+            if scripted is not None:
+                raise scripted
+
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             try:
-                if scripted is not None:
-                    raise scripted
+                begin(context)
+                yield from handler.unary_stream(request, context)
+            except ServiceError as error:
+                context.abort_with_status(rpc_status.to_status(to_status(error)))
+
+        def behaviour(request: Any, context: grpc.ServicerContext) -> Any:
+            try:
+                begin(context)
                 return (handler.stream_unary or handler.unary_unary)(request, context)
             except ServiceError as error:
                 context.abort_with_status(rpc_status.to_status(to_status(error)))
 
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                stream, handler.request_deserializer, handler.response_serializer
+            )
         make = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         )

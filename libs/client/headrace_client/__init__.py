@@ -35,6 +35,8 @@ from headrace_client.operations.awaiting import Progress, progress_of
 from headrace_client.operations.declaring import Example
 from headrace_client.operations.explaining import Attempt, Explanation
 from headrace_client.operations.models import Stage
+from headrace_client.operations.monitoring import QueryAnswer
+from headrace_client.operations.outcomes import Outcome, Recorded, Rejected
 from headrace_client.operations.prediction import Prediction, ServedFrom
 from headrace_client.operations.registration import Lineage, Serving
 from headrace_client.operations.routes import Alias, Production, Unit, Variant, Version
@@ -75,12 +77,16 @@ __all__ = [
     "Opened",
     "Operator",
     "OutOfRange",
+    "Outcome",
     "PermissionDenied",
     "Precomputed",
     "PreconditionFailed",
     "Prediction",
     "Production",
     "Progress",
+    "QueryAnswer",
+    "Recorded",
+    "Rejected",
     "ResourceExhausted",
     "RetryPolicy",
     "Rule",

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -77,6 +77,20 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Step: perform one try of an RPC that answers one message with a stream; there is no result.
+
+    received: gets each answer.
+    """
+
+    method: Method[Any, Any]
+    request: Message
+    received: Callable[[Any], None]
+    timeout_s: float
+    metadata: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Step: let that many seconds pass."""
 
@@ -90,7 +104,7 @@ class FetchToken:
     provider: TokenProvider
 
 
-Step = Call | Exchange | Pause | FetchToken
+Step = Call | Exchange | Listen | Pause | FetchToken
 Operation = Generator[Step, Any, Result]
 
 
@@ -119,11 +133,13 @@ def invoke(
     idempotent: bool = True,
     request_id: str = "",
     hedge_after_s: float | None = None,
+    listen: Callable[[], Callable[[Any], None]] | None = None,
 ) -> Operation[Response]:
     """Return the answer of an RPC, tried again within `timeout_s` where that is safe. Raises a HeadraceError.
 
     idempotent: true for reads and for writes that carry a request_id. request_id: for the logs of everything that the
     call passes through, the same over all tries; made when empty. hedge_after_s: None sends nothing twice at a time.
+    listen: of an RPC that answers with a stream, what takes the answers of a try; made anew for each.
     """
     deadline = session.monotonic() + timeout_s
     session.budget.earn()
@@ -137,6 +153,8 @@ def invoke(
         token = yield from token_of(session)
         metadata = (*authorization(token), *followed)
         try:
+            if listen is not None:
+                return (yield Listen(method, cast("Message", request), listen(), remaining_s, metadata))
             return (yield Call(method, request, remaining_s, metadata, hedge))
         except Unauthenticated:
             # Perhaps it expired, or the issuer has new keys: one fresh token, then the refusal stands.

@@ -17,12 +17,15 @@ from headrace_client.drivers import AsyncDriver, BlockingDriver
 from headrace_client.errors import invalid
 from headrace_client.local_stack import default_address
 from headrace_client.operations import (
+    alerting,
     awaiting,
     declaring,
     explaining,
     health,
     keeping,
     models,
+    monitoring,
+    outcomes,
     precomputing,
     prediction,
     registration,
@@ -124,6 +127,28 @@ class Client(_Connection):
     abort_publish = _blocking(precomputing.abort_publish)
     revert_precomputed = _blocking(precomputing.revert_precomputed)
     list_precomputed = _blocking(precomputing.list_precomputed)
+    record_outcome = _blocking(outcomes.record_outcome)
+    record_outcomes = _blocking(outcomes.record_outcomes)
+    query = _blocking(monitoring.query)
+    traffic = _blocking(monitoring.traffic)
+    freeze_reference = _blocking(monitoring.freeze_reference)
+    get_reference = _blocking(monitoring.get_reference)
+    drift = _blocking(monitoring.drift)
+    list_drifts = _blocking(monitoring.list_drifts)
+    performance = _blocking(monitoring.performance)
+    render_report = _blocking(monitoring.render_report)
+    list_alerts = _blocking(alerting.list_alerts)
+    resolve_alert = _blocking(alerting.resolve_alert)
+    watch_alerts = _blocking(alerting.watch_alerts)
+    list_alert_rules = _blocking(alerting.list_alert_rules)
+    put_alert_rule = _blocking(alerting.put_alert_rule)
+    delete_alert_rule = _blocking(alerting.delete_alert_rule)
+    silence_alerts = _blocking(alerting.silence_alerts)
+    list_silences = _blocking(alerting.list_silences)
+    delete_silence = _blocking(alerting.delete_silence)
+    list_webhooks = _blocking(alerting.list_webhooks)
+    put_webhook = _blocking(alerting.put_webhook)
+    delete_webhook = _blocking(alerting.delete_webhook)
     health = _blocking(health.health)
 
     @functools.cached_property
@@ -191,6 +216,28 @@ class AsyncClient(_Connection):
     abort_publish = _awaited(precomputing.abort_publish)
     revert_precomputed = _awaited(precomputing.revert_precomputed)
     list_precomputed = _awaited(precomputing.list_precomputed)
+    record_outcome = _awaited(outcomes.record_outcome)
+    record_outcomes = _awaited(outcomes.record_outcomes)
+    query = _awaited(monitoring.query)
+    traffic = _awaited(monitoring.traffic)
+    freeze_reference = _awaited(monitoring.freeze_reference)
+    get_reference = _awaited(monitoring.get_reference)
+    drift = _awaited(monitoring.drift)
+    list_drifts = _awaited(monitoring.list_drifts)
+    performance = _awaited(monitoring.performance)
+    render_report = _awaited(monitoring.render_report)
+    list_alerts = _awaited(alerting.list_alerts)
+    resolve_alert = _awaited(alerting.resolve_alert)
+    watch_alerts = _awaited(alerting.watch_alerts)
+    list_alert_rules = _awaited(alerting.list_alert_rules)
+    put_alert_rule = _awaited(alerting.put_alert_rule)
+    delete_alert_rule = _awaited(alerting.delete_alert_rule)
+    silence_alerts = _awaited(alerting.silence_alerts)
+    list_silences = _awaited(alerting.list_silences)
+    delete_silence = _awaited(alerting.delete_silence)
+    list_webhooks = _awaited(alerting.list_webhooks)
+    put_webhook = _awaited(alerting.put_webhook)
+    delete_webhook = _awaited(alerting.delete_webhook)
     health = _awaited(health.health)
 
     @functools.cached_property

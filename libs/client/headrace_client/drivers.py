@@ -12,7 +12,7 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 
-from headrace_client.calls import Call, Exchange, FetchToken, Method, Operation, Pause, Result
+from headrace_client.calls import Call, Exchange, FetchToken, Listen, Method, Operation, Pause, Result
 from headrace_client.errors import Unavailable, from_rpc_error
 
 
@@ -34,6 +34,8 @@ class BlockingDriver:
                         result = _blocking_call(stub, step)
                     elif isinstance(step, Exchange):
                         result = self._exchange(step)
+                    elif isinstance(step, Listen):
+                        result = self._listen(step)
                     elif isinstance(step, Pause):
                         result = time.sleep(step.seconds)
                     else:
@@ -66,6 +68,14 @@ class BlockingDriver:
             outgoing.put(None)
             call.cancel()
 
+    def _listen(self, step: Listen) -> None:
+        call = self._stub(step.method)(step.request, timeout=step.timeout_s, metadata=step.metadata)
+        try:
+            for answer in call:
+                step.received(answer)
+        finally:
+            call.cancel()
+
     def _stub(self, method: Method[Any, Any]) -> Callable[..., Any]:
         return self._stubs.setdefault(method.path, _stub(self.channel, method))
 
@@ -88,6 +98,8 @@ class AsyncDriver:
                         result = await _awaited_call(stub, step)
                     elif isinstance(step, Exchange):
                         result = await self._exchange(step)
+                    elif isinstance(step, Listen):
+                        result = await self._listen(step)
                     elif isinstance(step, Pause):
                         result = await asyncio.sleep(step.seconds)
                     else:
@@ -123,6 +135,14 @@ class AsyncDriver:
             call.cancel()
         if failed:
             raise failed[0]
+
+    async def _listen(self, step: Listen) -> None:
+        call = self._stub(step.method)(step.request, timeout=step.timeout_s, metadata=step.metadata)
+        try:
+            async for answer in call:
+                step.received(answer)
+        finally:
+            call.cancel()
 
     def _stub(self, method: Method[Any, Any]) -> Callable[..., Any]:
         return self._stubs.setdefault(method.path, _stub(self.channel, method))
@@ -200,7 +220,7 @@ def _stub(channel: grpc.Channel | grpc.aio.Channel, method: Method[Any, Any]) ->
     if method.client_stream:
         make = channel.stream_stream if method.server_stream else channel.stream_unary
     else:
-        make = channel.unary_unary
+        make = channel.unary_stream if method.server_stream else channel.unary_unary
     return cast("Any", make)(
         method.path,
         request_serializer=method.request.SerializeToString,

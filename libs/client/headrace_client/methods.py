@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from grpc_health.v1 import health_pb2
+from headrace.monitor.v1 import alert_pb2 as alert
+from headrace.monitor.v1 import monitor_pb2 as monitor
+from headrace.monitor.v1 import outcome_pb2 as outcome
 from headrace.registry.v1 import registry_pb2 as registry
 from headrace.router.v1 import precomputed_pb2 as precomputed
 from headrace.router.v1 import predict_pb2 as predict
@@ -10,6 +13,9 @@ from headrace.router.v1 import route_pb2 as route
 
 from headrace_client.calls import Method
 
+_ALERTS = "/headrace.monitor.v1.AlertService/"
+_MONITOR = "/headrace.monitor.v1.MonitorService/"
+_OUTCOMES = "/headrace.monitor.v1.OutcomeService/"
 _REGISTRY = "/headrace.registry.v1.RegistryService/"
 _PRECOMPUTED = "/headrace.router.v1.PrecomputedService/"
 _ROUTES = "/headrace.router.v1.RouteService/"
@@ -75,5 +81,32 @@ REVERT_PRECOMPUTED = Method(
 LIST_PRECOMPUTED = Method(
     _PRECOMPUTED + "ListPrecomputed", precomputed.ListPrecomputedRequest, precomputed.ListPrecomputedResponse
 )
+
+GET_TRAFFIC = Method(_MONITOR + "GetTraffic", monitor.GetTrafficRequest, monitor.GetTrafficResponse)
+FREEZE_REFERENCE = Method(_MONITOR + "FreezeReference", monitor.FreezeReferenceRequest, monitor.FreezeReferenceResponse)
+GET_REFERENCE = Method(_MONITOR + "GetReference", monitor.GetReferenceRequest, monitor.GetReferenceResponse)
+GET_DRIFT = Method(_MONITOR + "GetDrift", monitor.GetDriftRequest, monitor.GetDriftResponse)
+LIST_DRIFT = Method(_MONITOR + "ListDrift", monitor.ListDriftRequest, monitor.ListDriftResponse)
+GET_PERFORMANCE = Method(_MONITOR + "GetPerformance", monitor.GetPerformanceRequest, monitor.GetPerformanceResponse)
+QUERY_PREDICTIONS = Method(
+    _MONITOR + "QueryPredictions", monitor.QueryPredictionsRequest, monitor.QueryPredictionsResponse, server_stream=True
+)
+RENDER_REPORT = Method(_MONITOR + "RenderReport", monitor.RenderReportRequest, monitor.RenderReportResponse)
+
+RECORD_OUTCOMES = Method(_OUTCOMES + "RecordOutcomes", outcome.RecordOutcomesRequest, outcome.RecordOutcomesResponse)
+LIST_OUTCOMES = Method(_OUTCOMES + "ListOutcomes", outcome.ListOutcomesRequest, outcome.ListOutcomesResponse)
+
+PUT_ALERT_RULE = Method(_ALERTS + "PutAlertRule", alert.PutAlertRuleRequest, alert.PutAlertRuleResponse)
+LIST_ALERT_RULES = Method(_ALERTS + "ListAlertRules", alert.ListAlertRulesRequest, alert.ListAlertRulesResponse)
+DELETE_ALERT_RULE = Method(_ALERTS + "DeleteAlertRule", alert.DeleteAlertRuleRequest, alert.DeleteAlertRuleResponse)
+LIST_ALERTS = Method(_ALERTS + "ListAlerts", alert.ListAlertsRequest, alert.ListAlertsResponse)
+RESOLVE_ALERT = Method(_ALERTS + "ResolveAlert", alert.ResolveAlertRequest, alert.ResolveAlertResponse)
+SILENCE_ALERTS = Method(_ALERTS + "SilenceAlerts", alert.SilenceAlertsRequest, alert.SilenceAlertsResponse)
+LIST_SILENCES = Method(_ALERTS + "ListSilences", alert.ListSilencesRequest, alert.ListSilencesResponse)
+DELETE_SILENCE = Method(_ALERTS + "DeleteSilence", alert.DeleteSilenceRequest, alert.DeleteSilenceResponse)
+PUT_WEBHOOK = Method(_ALERTS + "PutWebhook", alert.PutWebhookRequest, alert.PutWebhookResponse)
+LIST_WEBHOOKS = Method(_ALERTS + "ListWebhooks", alert.ListWebhooksRequest, alert.ListWebhooksResponse)
+DELETE_WEBHOOK = Method(_ALERTS + "DeleteWebhook", alert.DeleteWebhookRequest, alert.DeleteWebhookResponse)
+WATCH_ALERTS = Method(_ALERTS + "WatchAlerts", alert.WatchAlertsRequest, alert.WatchAlertsResponse, server_stream=True)
 
 CHECK_HEALTH = Method("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)

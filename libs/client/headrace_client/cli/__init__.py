@@ -11,6 +11,7 @@ from headrace_client.cli.completion import completion
 from headrace_client.cli.explain import explain
 from headrace_client.cli.failures import EXIT_CODE_HELP
 from headrace_client.cli.models import models
+from headrace_client.cli.monitor import monitor
 from headrace_client.cli.precompute import precompute
 from headrace_client.cli.predict import predict
 from headrace_client.cli.routes import routes
@@ -24,7 +25,7 @@ from headrace_client.cli.token import token
 )
 @click.version_option(installed_version("headrace-client"), prog_name="headrace")
 def main() -> None:
-    """Register models, put versions into production, split traffic, predict.
+    """Register models, put versions into production, split traffic, predict, see what became of it.
 
     It needs an address (--address, HEADRACE_ADDRESS) and a token (--token-file, HEADRACE_TOKEN); inside a checkout
     whose stack is up it finds both by itself. Every command takes --json.
@@ -35,6 +36,7 @@ def main() -> None:
       headrace routes split digits production=90 v2=10
       headrace predict digits --rows "[[0, 1, 2]]" --user ada --explain
       headrace models promote digits v2 --reason "better on sevens"
+      headrace monitor drift digits v2
       headrace status
     """
 
@@ -45,6 +47,7 @@ main.add_command(cache)
 main.add_command(predict)
 main.add_command(explain)
 main.add_command(precompute)
+main.add_command(monitor)
 main.add_command(status)
 main.add_command(token)
 main.add_command(completion)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-from rich.markup import escape
 
+from headrace_client.cli.output import shown
 from headrace_client.errors import HeadraceError
 
 FAILED = 1
@@ -89,6 +89,15 @@ _REMEDIES_BY_REASON = {
     "EXPLANATION_NOT_FOUND": "ask with `headrace predict --explain`, or with the header `x-headrace-explain: 1`, and "
     "look within an hour",
     "MODEL_NOT_READY": "`headrace status` says what is loading; promote a version if none is in production",
+    "QUERY_INVALID": "`headrace monitor query --help` shows the views; DESCRIBE predictions lists the columns",
+    "QUERY_TOO_LARGE": "bound the time with --since and --until, name a model and a version in WHERE",
+    "QUERY_TOO_SLOW": "bound the time with --since and --until, name a model and a version in WHERE",
+    "TOO_MANY_QUERIES": "run the command again in a while: others are asking",
+    "NO_REFERENCE_ARTIFACT": "register the version with `--artifact reference.parquet=FILE`, or freeze a time that was "
+    "good: `headrace monitor reference freeze MODEL VERSION --since 24h`",
+    "TOO_FEW_PREDICTIONS": "take a longer time with --since, or wait for more predictions",
+    "ALERT_NOT_FOUND": "`headrace monitor alerts list --all` shows the alerts that your token may see",
+    "OUTCOME_REJECTED": "correct the field that is named; `headrace monitor outcomes record --help` shows examples",
     "NO_BACKEND": "`headrace status` shows which service is down",
 }
 _REMEDIES_BY_CODE = {
@@ -137,14 +146,18 @@ def as_block(error: HeadraceError, doing: str) -> str:
     name = (
         f"{error.reason} ({error.code.name})" if error.reason and error.reason != error.code.name else error.code.name
     )
-    lines = [f"[bold red]error[/] {escape(doing)}: {escape(error.message)}", f"  [dim]reason[/]  {name}"]
+    lines = [f"[bold red]error[/] {_lines(doing)}: {_lines(error.message)}", f"  [dim]reason[/]  {name}"]
     for violation in error.violations:
         if error.message == f"{violation.field}: {violation.description}":
             continue  # said already
-        field = f"[bold]{escape(violation.field)}[/]: " if violation.field else ""
-        lines.append(f"  [dim]field [/]  {field}{escape(violation.description)}")
+        field = f"[bold]{_lines(violation.field)}[/]: " if violation.field else ""
+        lines.append(f"  [dim]field [/]  {field}{_lines(violation.description)}")
     if error.request_id:
-        lines.append(f"  [dim]request[/] {escape(error.request_id)}")
+        lines.append(f"  [dim]request[/] {_lines(error.request_id)}")
     if text := remedy(error):
-        lines.append(f"  [dim]remedy[/]  {escape(text)}")
+        lines.append(f"  [dim]remedy[/]  {_lines(text)}")
     return "\n".join(lines)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(shown, text.split("\n")))

@@ -168,5 +168,9 @@ def last(name: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return somebody's text so that rich prints it as it is."""
-    return escape(text)
+    """Return somebody's text so that rich prints it as it is, and no terminal obeys it."""
+    return escape(text if text.isprintable() else "".join(map(_visible, text)))
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

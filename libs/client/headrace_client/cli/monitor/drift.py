@@ -1,0 +1,196 @@
+"""`headrace monitor drift|drifts|reference`: has what is asked, or what is answered, changed?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+from headrace.monitor.v1 import monitor_pb2
+
+from headrace_client.cli.monitor.words import SEVERITIES, range_text, span_options, value_text
+from headrace_client.cli.options import connected, model_argument, version_argument
+from headrace_client.cli.output import Output, message_json, shown, when
+from headrace_client.client import Client
+
+_SOURCES = {
+    monitor_pb2.Reference.SOURCE_ARTIFACT: "its artifact reference.parquet",
+    monitor_pb2.Reference.SOURCE_WINDOW: "predictions of a chosen time",
+    monitor_pb2.Reference.SOURCE_SEASON: "the same hour a week before",
+}
+
+
+@click.command()
+@model_argument
+@version_argument
+@span_options("an hour before the end")
+@click.option("--level", type=float, default=0.0, show_default="0.05", help="Chance of a false alarm of the look.")
+@click.option("--all", "everything", is_flag=True, help="Show every test, also those that found nothing.")
+@connected
+def drift(
+    client: Client,
+    output: Output,
+    model: str,
+    version: str,
+    since: datetime | None,
+    until: datetime | None,
+    level: float,
+    everything: bool,
+) -> None:
+    """Look now whether what VERSION of MODEL is asked and answers has changed from its reference.
+
+    Severity grades the size of the change (effect against tolerance), never the p-value.
+
+    \b
+    Examples:
+      headrace monitor drift digits v2
+      headrace monitor drift digits v2 --since 24h --all
+      headrace monitor drift digits v2 --since 2031-02-03T04:00:00Z --until 2031-02-03T05:00:00Z --json
+    """
+    told = client.drift(model, version, start=since, end=until, level=level)
+    if output.as_json:
+        output.document(message_json(told))
+        return
+    output.facts(
+        [
+            ("looked at", f"{told.rows:,} rows, {range_text(told.range)}"),
+            ("against", _SOURCES.get(told.reference, "")),
+            ("severity", SEVERITIES[told.severity]),
+            ("alarms", f"{sum(one.alarm for one in told.reports):,} of {len(told.reports):,} tests"),
+        ]
+    )
+    reports = sorted(told.reports, key=lambda one: (-one.alarm, -one.severity, one.column))
+    picked = [one for one in reports if everything or one.alarm or one.severity > monitor_pb2.SEVERITY_NONE]
+    output.say("")
+    if picked:
+        header = ("column", "kind", "test", "effect", "tolerance", "adjusted p", "severity", "")
+        output.table(header, [_line(one) for one in picked])
+    unsaid = [one for one in reports if one.unsaid]
+    if not picked and reports:
+        output.say(f"nothing beyond its tolerance; --all shows every test ({len(unsaid):,} could not say anything)")
+    if told.slices:
+        output.say("\nwhere it is:")
+        output.table(
+            ("slice", "rows", "effect", "explains"),
+            [(shown(one.name), f"{one.rows:,}", value_text(one.effect), f"{one.share:.0%}") for one in told.slices],
+        )
+
+
+@click.command()
+@model_argument
+@version_argument
+@click.option("--limit", type=click.IntRange(1, 1000), default=24, show_default=True, help="How many looks.")
+@connected
+def drifts(client: Client, output: Output, model: str, version: str, limit: int) -> None:
+    """List what the scheduled looks at VERSION of MODEL found, the latest first.
+
+    \b
+    Examples:
+      headrace monitor drifts digits v2
+      headrace monitor drifts digits v2 --limit 168 --json
+    """
+    looks = client.list_drifts(model, version, limit=limit)
+    if output.as_json:
+        output.document({"drifts": [message_json(one) for one in looks]})
+        return
+    if not looks:
+        output.say(f"no scheduled look yet; look now: headrace monitor drift {shown(model)} {shown(version)}")
+        return
+    output.table(("from", "to", "rows", "severity", "alarms", "worst"), [_look(one) for one in looks])
+
+
+@click.group()
+def reference() -> None:
+    """What a version's windows are held against.
+
+    \b
+    Examples:
+      headrace monitor reference show digits v2
+      headrace monitor reference freeze digits v2 --since 24h
+    """
+
+
+@reference.command()
+@model_argument
+@version_argument
+@connected
+def show(client: Client, output: Output, model: str, version: str) -> None:
+    """Show what windows of VERSION are held against, and which columns cannot be judged.
+
+    \b
+    Examples:
+      headrace monitor reference show digits v2
+      headrace monitor reference show digits v2 --json
+    """
+    _show(output, client.get_reference(model, version))
+
+
+@reference.command()
+@model_argument
+@version_argument
+@span_options("the version's artifact reference.parquet")
+@click.option("--seasonal", is_flag=True, help="Hold windows against the same hour a week before, as far as known.")
+@connected
+def freeze(
+    client: Client,
+    output: Output,
+    model: str,
+    version: str,
+    since: datetime | None,
+    until: datetime | None,
+    seasonal: bool,
+) -> None:
+    """Freeze what windows of VERSION are held against: its artifact, or the predictions of a time that was good.
+
+    \b
+    Examples:
+      headrace monitor reference freeze digits v2
+      headrace monitor reference freeze digits v2 --since 24h --until 1h
+      headrace monitor reference freeze digits v2 --seasonal
+    """
+    _show(output, client.freeze_reference(model, version, start=since, end=until, seasonal=seasonal))
+
+
+def _show(output: Output, told: monitor_pb2.Reference) -> None:
+    if output.as_json:
+        output.document(message_json(told))
+        return
+    output.facts(
+        [
+            ("made from", _SOURCES.get(told.source, "")),
+            ("of", range_text(told.range) if told.HasField("range") else ""),
+            ("frozen", when(told.freeze_time)),
+            ("columns", f"{len(told.columns):,} can be judged, {len(told.unfit):,} cannot"),
+        ]
+    )
+    output.say("")
+    rows = [(shown(one.name), shown(one.kind), f"{one.rows:,}", "") for one in told.columns]
+    rows += [(shown(one.name), "-", "-", f"[yellow]cannot be judged[/]: {shown(one.reason)}") for one in told.unfit]
+    output.table(("column", "kind", "rows", ""), rows)
+
+
+def _line(one: monitor_pb2.DriftReport) -> tuple[str, ...]:
+    said = shown(one.unsaid) or ", ".join(map(shown, one.examples[:5]))
+    effect = one.effect if one.HasField("effect") else None
+    return (
+        shown(one.column),
+        shown(one.kind),
+        shown(one.test),
+        value_text(effect),
+        value_text(one.tolerance),
+        value_text(one.adjusted_p if one.HasField("adjusted_p") else None),
+        SEVERITIES[one.severity] + (" [bold red]alarm[/]" if one.alarm else ""),
+        said,
+    )
+
+
+def _look(one: monitor_pb2.Drift) -> tuple[str, ...]:
+    alarms = sorted((report for report in one.reports if report.alarm), key=lambda report: -report.severity)
+    worst = ", ".join(dict.fromkeys(shown(report.column) for report in alarms[:3]))
+    return (
+        when(one.range.start_time),
+        when(one.range.end_time),
+        f"{one.rows:,}",
+        SEVERITIES[one.severity],
+        str(len(alarms)),
+        worst or "-",
+    )
