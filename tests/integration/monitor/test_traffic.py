@@ -1,0 +1,103 @@
+"""ReportCounters and GetTraffic as callers see them."""
+
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
+
+from tests.kit.counting import CACHE, ONLINE, CountingPlane, key
+from tests.kit.monitor import Monitor, real_monitor
+from tests.kit.registry import memory_registry
+
+
+@pytest.fixture
+async def monitor(postgres_url, s3, tmp_path) -> AsyncIterator[Monitor]:
+    async with (
+        memory_registry() as registry,
+        real_monitor(postgres_url, s3, tmp_path, registry=registry.target) as monitor,
+    ):
+        yield monitor
+
+
+async def traffic(monitor: Monitor, parent: str = "models/fraud", metadata: Any = (), **asked: Any) -> Any:
+    stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+    request = monitor_pb2.GetTrafficRequest(parent=parent, range=monitor_pb2.TimeRange(**asked))
+    return await stub.GetTraffic(request, timeout=10, metadata=metadata)
+
+
+async def report(monitor: Monitor, request: ingest_pb2.ReportCountersRequest, metadata: Any = ()) -> None:
+    stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+    await stub.ReportCounters(request, timeout=10, metadata=metadata)
+
+
+async def refused(call: Any) -> ServiceError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value)
+
+
+async def test_traffic_is_summed_over_processes_layers_and_rungs_and_told_by_what_matters(monitor):
+    planes = [CountingPlane("a"), CountingPlane("b"), CountingPlane("a")]  # the third is the first, restarted
+    kept = key(served_from=CACHE)
+    for plane, milliseconds in zip(planes, (5, 10, 200), strict=True):
+        plane.answer(key(), milliseconds / 1000, 10)
+        plane.answer(kept._replace(layer="memory"), 0.0001, 5)
+        plane.answer(kept._replace(layer="valkey"), 0.001)
+        plane.answer(key(code=14), 1.0)
+        plane.answer(key("digits"), 0.5)
+        plane.drop(times=2)
+        await report(monitor, plane.report())
+    told = await traffic(monitor)
+    seen = {(one.version, one.variant, one.served_from, one.code): one for one in told.traffic}
+    assert {group: one.count for group, one in seen.items()} == {
+        ("v1", "main", ONLINE, 0): 30,
+        ("v1", "main", CACHE, 0): 18,
+        ("v1", "main", 0, 14): 3,
+    }
+    online = seen["v1", "main", ONLINE, 0]
+    assert online.p50_us == pytest.approx(10_000, rel=0.006)
+    assert (online.p95_us, online.p99_us) == (pytest.approx(200_000, rel=0.006),) * 2
+    assert online.mean_us == pytest.approx((5000 + 10_000 + 200_000) / 3)
+    assert (told.dropped_predictions, told.lost_batches) == (6, 0)
+    before = Timestamp(seconds=1_000_000_000)
+    assert not (await traffic(monitor, end_time=before)).traffic
+    assert monitor.runtime.metrics.get_sample_value("monitor_counter_series_total", {"outcome": "new"}) == 15
+
+
+async def test_what_callers_may_not_ask_or_say_is_refused(monitor):
+    plane = CountingPlane()
+    plane.answer(key(), 0.01)
+    await report(monitor, plane.report())
+    outside = ((CLIENT_HEADER, "ann"), (MODELS_HEADER, "digits*"))
+    assert (await refused(traffic(monitor, metadata=outside))).code is Code.NOT_FOUND
+    assert (await refused(report(monitor, plane.report(), metadata=outside))).code is Code.PERMISSION_DENIED
+    for parent, field in (("fraud", "parent"), ("models/Fraud", "parent"), ("models/a/versions/b", "parent")):
+        error = await refused(traffic(monitor, parent))
+        assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, field)
+    error = await refused(traffic(monitor, start_time=Timestamp(seconds=2**40)))
+    assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "range.start_time")
+
+
+async def test_a_hostile_report_is_refused_whole_and_the_process_goes_on(monitor):
+    plane = CountingPlane()
+    for one in (key(), key(code=14)):
+        plane.answer(one, 0.01, 10)
+    await report(monitor, plane.report())
+    plane.answer(key(), 0.01, 5)
+    spoilt = plane.report()
+    spoilt.series[1].rows = 9
+    error = await refused(report(monitor, spoilt))
+    assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "series[1].rows")
+    everything = ingest_pb2.ReportCountersRequest(
+        process="x" * 100_000, series=itertools.repeat(ingest_pb2.CounterSeries(code=-1, first_bucket=-1), 8192)
+    )
+    error = await refused(report(monitor, everything))
+    assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, "process")
+    await report(monitor, plane.report())
+    assert sum(one.count for one in (await traffic(monitor)).traffic) == 25
