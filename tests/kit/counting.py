@@ -108,8 +108,8 @@ class SendingPlane:
         self.dropped = self.acknowledged = 0
         self.errors: list[Exception] = []
 
-    async def step(self, rng: random.Random, keys: Sequence[Key]) -> None:
-        """Answer something and report once."""
+    async def step(self, rng: random.Random, keys: Sequence[Key]) -> bool:
+        """Answer something and report once; return whether it was acknowledged."""
         for one in rng.sample(keys, rng.randint(1, len(keys))):
             times = rng.randint(1, 50)
             self._plane.answer(one, rng.lognormvariate(-4, 1), times)
@@ -118,7 +118,7 @@ class SendingPlane:
         if rng.random() < 0.2:
             self._plane.drop(times=2)
             self.dropped += 2
-        await self.report()
+        return await self.report()
 
     async def report(self) -> bool:
         """Report what changed; return whether it was acknowledged."""
