@@ -9,6 +9,7 @@ from headrace_servicekit.identity import identity
 from headrace_monitor import names
 from headrace_monitor.counters.answers import traffic_to_proto
 from headrace_monitor.counters.reading import Reading
+from headrace_monitor.drift.wiring import Drift
 from headrace_monitor.query import convert as query_convert
 from headrace_monitor.query.answering import Queries
 from headrace_monitor.times import span_of, whole_minutes
@@ -23,10 +24,12 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         clock: Clock,
         counters: Reading,
         queries: Queries,
+        drift: Drift,
     ) -> None:
         self._clock = clock
         self._counters = counters
         self._queries = queries
+        self._drift = drift
 
     async def GetTraffic(self, request, context):
         model, span = names.model_id(request.parent, "parent"), span_of(request.range, "range", self._clock.now())
@@ -37,3 +40,15 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         await self._queries.answer(
             query_convert.question(request), identity(), lambda part: context.write(query_convert.response(part))
         )
+
+    async def FreezeReference(self, request, context):
+        return await self._drift.questions.freeze_reference(request)
+
+    async def GetReference(self, request, context):
+        return await self._drift.questions.get_reference(request)
+
+    async def GetDrift(self, request, context):
+        return await self._drift.questions.get_drift(request)
+
+    async def ListDrift(self, request, context):
+        return await self._drift.questions.list_drift(request)

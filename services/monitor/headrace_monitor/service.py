@@ -11,6 +11,7 @@ from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.alerts.wiring import start_alerts
 from headrace_monitor.counters.wiring import open_counters
+from headrace_monitor.drift.wiring import open_drift
 from headrace_monitor.ingest_servicer import IngestServicer
 from headrace_monitor.log.wiring import open_log
 from headrace_monitor.monitor_servicer import MonitorServicer
@@ -39,13 +40,14 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     runtime.check("postgres", lambda: schema.check(database))
     log = await open_log(runtime, database)
     queries = await open_queries(runtime, database, log.reader)
+    drift = await open_drift(runtime, database, log)
     counters = open_counters(runtime, database)
     server = runtime.server()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(
         IngestServicer(counters=counters.intake, predictions=log.ingestion), server
     )
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(
-        MonitorServicer(clock=runtime.clock, counters=counters.reading, queries=queries), server
+        MonitorServicer(clock=runtime.clock, counters=counters.reading, queries=queries, drift=drift), server
     )
     outcome_serving.serve(runtime, server, database, timedelta(days=90))
     await start_alerts(runtime, server, database)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headrace_servicekit.settings import ServiceSettings, settings_config
-from pydantic import Field
+from pydantic import Field, field_validator
 
 
 class MonitorSettings(ServiceSettings):
@@ -42,6 +42,9 @@ class MonitorSettings(ServiceSettings):
     s3_credentials_file: Path | None = Field(
         default=None,
         description="AWS shared credentials file (profile `default`); unset means what the AWS SDK finds by itself.",
+    )
+    registry_bucket: str = Field(
+        default="headrace", description="The registry's bucket in the same store, where reference files are read from."
     )
     registry_target: str = Field(
         description="Address of the registry, which tells what versions promise and what they were trained on."
@@ -109,3 +112,34 @@ class MonitorSettings(ServiceSettings):
         gt=0,
         description="Seconds for which a file that was merged can still be read by who has begun to.",
     )
+    window_s: int = Field(
+        default=3600,
+        ge=10,
+        le=86400,
+        description="Seconds of a window of features and predictions, a divisor of a day. Each window of a version "
+        "that has a reference is looked at once for drift.",
+    )
+    windows_keep_d: float = Field(
+        default=35.0, ge=9.0, description="Days for which windows are kept; a seasonal reference looks back a week."
+    )
+    derive_every_s: float = Field(
+        default=5.0, gt=0, description="Seconds between two passes that bring new rows of the log into windows."
+    )
+    drift_settle_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds after its end at which a window is looked at: the time that its rows need to arrive.",
+    )
+    drift_alarms_per_week: float = Field(
+        default=0.05,
+        gt=0,
+        le=100,
+        description="False alarms of drift that a version may raise in a week in which nothing drifts, on average.",
+    )
+
+    @field_validator("window_s")
+    @classmethod
+    def _divides_a_day(cls, value: int) -> int:
+        if 86400 % value:
+            raise ValueError(f"{value} seconds do not divide a day evenly: 60, 300, 900 and 3600 do")
+        return value

@@ -21,7 +21,7 @@ from headrace_monitor.statistics.drift import embedding
 from headrace_monitor.statistics.performance import labels, maturity, regression
 from headrace_monitor.statistics.shares import Share
 from headrace_monitor.statistics.summaries import bins, categories, embeddings, moments, scores, sketch
-from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, NotFinite, OneClass, OutOfRange
+from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, NotFinite, OneClass, OutOfRange, Unreadable
 
 # Only what is named here is ever made from text.
 _KINDS: Mapping[str, type] = {
@@ -57,6 +57,7 @@ _KINDS: Mapping[str, type] = {
         OneClass,
         OutOfRange,
         Share,
+        Unreadable,
     )
 }
 

@@ -19,7 +19,7 @@ from headrace_monitor.statistics.summaries.bins import BinCounts, Edges
 from headrace_monitor.statistics.summaries.categories import Categories, CategoryCounts
 from headrace_monitor.statistics.summaries.embeddings import EmbeddingSpace, EmbeddingSums
 from headrace_monitor.statistics.summaries.moments import Moments, moments
-from headrace_monitor.statistics.unsaid import Constant, NotEnoughData
+from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, Unreadable
 
 PSI_GROUPS = 10
 
@@ -86,7 +86,7 @@ class Reference:
     name: str
     frozen_at: datetime
     columns: Mapping[str, ColumnReference]
-    unfit: Mapping[str, NotEnoughData | Constant]
+    unfit: Mapping[str, NotEnoughData | Constant | Unreadable]
 
 
 def freeze_numeric(values: ArrayLike, *, declared: tuple[float, float] | None = None) -> NumericReference:
@@ -101,6 +101,12 @@ def freeze_categorical(values: Iterable[object]) -> CategoricalReference:
     listed = list(values)
     frozen = categories.freeze(listed)
     return CategoricalReference(frozen, categories.count(listed, frozen))
+
+
+def freeze_category_counts(seen: Mapping[str | None, int]) -> CategoricalReference:
+    """Freeze a categorical column from counts by name; None is a missing value."""
+    frozen = categories.freeze_counts(seen)
+    return CategoricalReference(frozen, categories.from_counts(seen, frozen))
 
 
 def freeze_embedding(values: ArrayLike, rng: np.random.Generator) -> EmbeddingReference | NotEnoughData | Constant:

@@ -56,4 +56,14 @@ class OneClass:
         return f"one class: {self.positives} positives, {self.negatives} negatives"
 
 
-Unsaid = NotEnoughData | Constant | NotFinite | OutOfRange | OneClass
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The values cannot be read as what the column is."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return self.why
+
+
+Unsaid = NotEnoughData | Constant | NotFinite | OutOfRange | OneClass | Unreadable

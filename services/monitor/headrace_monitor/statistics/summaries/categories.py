@@ -28,6 +28,10 @@ class Categories:
     names: tuple[str, ...]
     rest: frozenset[int] = frozenset()
 
+    def has(self, name: str) -> bool:
+        """Return whether the reference had the category."""
+        return name in self.names or (bool(self.rest) and _hash(name) in self.rest)
+
     @property
     def digest(self) -> str:
         told = "\x00".join([*self.names, *map(str, sorted(self.rest))])
@@ -81,14 +85,26 @@ class CategoryCounts:
 
 def freeze(values: Iterable[object], *, most: int = MAX_CATEGORIES) -> Categories:
     """Return the categories of a reference."""
-    seen = Counter(name for name in map(_name, values) if name is not None)
-    order = sorted(seen, key=lambda name: (-seen[name], name))
+    return freeze_counts(Counter(map(_name, values)), most=most)
+
+
+def freeze_counts(seen: Mapping[str | None, int], *, most: int = MAX_CATEGORIES) -> Categories:
+    """Return the categories of a reference from counts by name; None is a missing value."""
+    order = sorted((name for name in seen if name is not None), key=lambda name: (-seen[name], name))
     return Categories(tuple(order[:most]), frozenset(map(_hash, order[most:])))
 
 
 def count(values: Iterable[object], categories: Categories) -> CategoryCounts:
     """Count values, whatever they are: numbers, booleans and bytes are categories by their text."""
     return from_counts(Counter(map(_name, values)), categories)
+
+
+def named(seen: Iterable[tuple[object, int]]) -> Counter[str | None]:
+    """Return counts by name from pairs of a value and how often it is there; None is a missing value."""
+    into: Counter[str | None] = Counter()
+    for value, times in seen:
+        into[_name(value)] += times
+    return into
 
 
 def from_counts(seen: Mapping[str | None, int], categories: Categories) -> CategoryCounts:

@@ -1,0 +1,73 @@
+"""References, windows and looks put together. Imported late: scipy and Arrow take a second."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from uuid import uuid4
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.runtime import Runtime
+
+from headrace_monitor.drift import metrics as drift_metrics
+from headrace_monitor.drift.looking import Schedule
+from headrace_monitor.drift.looks import Looker
+from headrace_monitor.drift.questions import DriftQuestions
+from headrace_monitor.drift.scheduler import Scheduler
+from headrace_monitor.drift.store import Looks
+from headrace_monitor.drift.wiring import Parts
+from headrace_monitor.references.freezer import Freezer
+from headrace_monitor.references.freezing_process import FreezingProcess
+from headrace_monitor.references.log_rows import LogRows
+from headrace_monitor.references.store import References
+from headrace_monitor.references.writing_rows import RowsWriter
+from headrace_monitor.settings import MonitorSettings
+from headrace_monitor.windows import metrics as window_metrics
+from headrace_monitor.windows.deriver import Deriver, Pace
+from headrace_monitor.windows.store import Windows
+
+FREEZE_S = 120.0
+SWEEP_S = 600.0
+SWEEP_FILES = 10_000
+KEEP_LOOKS = timedelta(days=400)
+
+
+def build(runtime: Runtime[MonitorSettings], parts: Parts) -> DriftQuestions:
+    """Start the loops and return what answers calls."""
+    settings, clock = runtime.settings, runtime.clock
+    references = References(parts.connections)
+    windows = Windows(parts.connections, uuid4())
+    looks = Looks(parts.connections)
+    rows = LogRows(parts.reader)
+    freeze = FreezingProcess(timeout_s=FREEZE_S)
+    freezer = Freezer(references, parts.contracts, parts.blobs, freeze, RowsWriter(rows), clock)
+    deriver = Deriver(
+        windows,
+        references,
+        parts.reader,
+        Pace(settings.window_s),
+        clock,
+        window_metrics.Metrics(runtime.metrics),
+    )
+    schedule = Schedule(settings.window_s, timedelta(seconds=settings.drift_settle_s), settings.drift_alarms_per_week)
+    looker = Looker(windows, looks, rows, clock)
+    scheduler = Scheduler(looker, looks, windows, references, schedule, clock, drift_metrics.Metrics(runtime.metrics))
+    keep = timedelta(days=settings.windows_keep_d)
+    every_s = settings.derive_every_s
+    steps = {
+        "references": (freezer.freeze_missing, every_s),
+        "windows": (deriver.catch_up, every_s),
+        "looks": (scheduler.step, every_s),
+        "expire windows": (lambda: _expire(windows, looks, clock, keep), SWEEP_S),
+    }
+    for name, (step, pause_s) in steps.items():
+        runtime.loop(name, lambda n=name, s=step, p=pause_s: periodic(n, s, every_s=p, clock=clock))
+    return DriftQuestions(references, freezer, looker, looks, schedule, clock)
+
+
+async def _expire(windows: Windows, looks: Looks, clock: Clock, keep: timedelta) -> None:
+    with suppress(Unavailable):  # health tells; the next sweep does it
+        await windows.expire(clock.now() - keep, files=SWEEP_FILES)
+        await looks.expire(clock.now() - KEEP_LOOKS)

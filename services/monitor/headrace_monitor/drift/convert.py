@@ -1,0 +1,141 @@
+"""Between messages and what looks and references are."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from datetime import datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from headrace.monitor.v1 import monitor_pb2
+
+from headrace_monitor.drift.looking import Look
+from headrace_monitor.names import invalid
+from headrace_monitor.references.store import KeptReference
+from headrace_monitor.statistics.drift.reports import DriftReport
+from headrace_monitor.statistics.references import Source
+from headrace_monitor.statistics.severity import Severity
+from headrace_monitor.times import span_of
+
+DEFAULT_LEVEL = 0.05
+DEFAULT_PAGE, LARGEST_PAGE = 50, 1000
+LONGEST = timedelta(days=92)
+
+_SEVERITIES = {
+    Severity.NONE: monitor_pb2.SEVERITY_NONE,
+    Severity.LOW: monitor_pb2.SEVERITY_LOW,
+    Severity.MEDIUM: monitor_pb2.SEVERITY_MEDIUM,
+    Severity.HIGH: monitor_pb2.SEVERITY_HIGH,
+}
+_SOURCES = {
+    Source.ARTIFACT: monitor_pb2.Reference.SOURCE_ARTIFACT,
+    Source.WINDOW: monitor_pb2.Reference.SOURCE_WINDOW,
+    Source.SEASON: monitor_pb2.Reference.SOURCE_SEASON,
+}
+
+
+def time_range(message: monitor_pb2.TimeRange, now: datetime) -> tuple[datetime, datetime]:
+    """Return begin and end. Raises InvalidArgument for a time that is none, ends before it begins, or is too long."""
+    start, end = span_of(message, "range", now)
+    if not 1970 <= start.year <= end.year < 9999:
+        raise invalid("range", f"{start.isoformat()} to {end.isoformat()} is no time of predictions")
+    if end - start > LONGEST:
+        raise invalid("range", f"is {(end - start).days} days long; at most {LONGEST.days} days can be looked at")
+    return start, end
+
+
+def level(asked: float) -> float:
+    """Return the level of a look, 0.05 unless one was asked for. Raises InvalidArgument."""
+    if asked == 0:
+        return DEFAULT_LEVEL
+    if not (math.isfinite(asked) and 0 < asked <= 0.5):
+        raise invalid("level", f"{asked:g} is no probability of a false alarm: choose one above 0, at most 0.5")
+    return asked
+
+
+def page_size(asked: int) -> int:
+    """Return how many looks a page has at most. Raises InvalidArgument."""
+    if asked < 0:
+        raise invalid("page_size", "must not be negative")
+    return min(asked or DEFAULT_PAGE, LARGEST_PAGE)
+
+
+def page_token(number: int) -> str:
+    """Return the token of the page behind a look."""
+    return base64.urlsafe_b64encode(str(number).encode()).decode()
+
+
+def number_of(token: str) -> int | None:
+    """Return the number that a page comes behind, None for the first one. Raises InvalidArgument."""
+    if not token:
+        return None
+    try:
+        told = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        told = ""
+    if not (told.isascii() and told.isdigit() and len(told) < 19):
+        raise invalid("page_token", "is not a token of an earlier page")
+    return int(told)
+
+
+def drift(look: Look) -> monitor_pb2.Drift:
+    """Return a look as a message, without a name."""
+    return monitor_pb2.Drift(
+        range=_range(look.start, look.end),
+        reference=_SOURCES[look.source],
+        severity=_SEVERITIES[look.severity],
+        reports=[_report(report) for report in look.reports],
+        slices=[
+            monitor_pb2.Slice(name=each.name, rows=each.rows, effect=each.effect, share=each.share)
+            for each in look.slices
+        ],
+        rows=look.rows,
+    )
+
+
+def reference(kept: KeptReference) -> monitor_pb2.Reference:
+    """Return a reference as a message."""
+    read_as = {column.name: column.read_as.value for column in kept.judged}
+    return monitor_pb2.Reference(
+        name=f"models/{kept.model}/versions/{kept.version}/reference",
+        source=_SOURCES[kept.reference.source],
+        freeze_time=_timestamp(kept.reference.frozen_at),
+        range=None if kept.range is None else _range(*kept.range),
+        columns=[
+            monitor_pb2.Reference.Column(name=name, kind=read_as[name], rows=column.summary.rows)
+            for name, column in kept.reference.columns.items()
+        ],
+        unfit=[
+            monitor_pb2.Reference.UnfitColumn(name=name, reason=str(why)) for name, why in kept.reference.unfit.items()
+        ],
+    )
+
+
+def _report(report: DriftReport) -> monitor_pb2.DriftReport:
+    return monitor_pb2.DriftReport(
+        column=report.column,
+        kind=report.kind.value,
+        test=report.test.value,
+        reference_rows=report.n_reference,
+        window_rows=report.n_window,
+        tolerance=report.tolerance,
+        statistic=report.statistic,
+        effect=report.effect,
+        p=report.p,
+        adjusted_p=report.adjusted_p,
+        alarm=report.alarm,
+        severity=_SEVERITIES[report.severity],
+        unsaid="" if report.unsaid is None else str(report.unsaid),
+        examples=report.examples,
+    )
+
+
+def _range(start: datetime, end: datetime) -> monitor_pb2.TimeRange:
+    return monitor_pb2.TimeRange(start_time=_timestamp(start), end_time=_timestamp(end))
+
+
+def _timestamp(at: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(at)
+    return made

@@ -1,0 +1,141 @@
+"""One look: what it found, when a scheduled one is due, and what alert rules are told of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from headrace_monitor.alerts.observations import Observation
+from headrace_monitor.statistics.drift.reports import DriftReport, Kind
+from headrace_monitor.statistics.multiplicity import AlarmBudget
+from headrace_monitor.statistics.references import Source
+from headrace_monitor.statistics.severity import Severity
+
+# Older windows, after a long stop of everything, are nobody's news any more.
+CATCH_UP = timedelta(days=1)
+# Rows that are late for longer come into their window, and the look at it is not repeated.
+PATIENCE = timedelta(hours=1)
+WEEK = timedelta(days=7)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the rows that explains an alarm. effect: of the change within it. share: of the change it explains."""
+
+    name: str
+    rows: int
+    effect: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a time of a version found. source: of the counts that it was held against."""
+
+    model: str
+    version: str
+    reference: int
+    source: Source
+    start: datetime
+    end: datetime
+    rows: int
+    reports: tuple[DriftReport, ...]
+    slices: tuple[Slice, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        return max((report.severity for report in self.reports), default=Severity.NONE)
+
+    @property
+    def alarms(self) -> tuple[DriftReport, ...]:
+        """Return the reports that are alarms, the worst first."""
+        return tuple(sorted((report for report in self.reports if report.alarm), key=_badness, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When versions are looked at. seconds: of a window, a divisor of a day. settle: time for its rows to arrive.
+
+    per_week: false alarms that a version may raise in a week in which nothing drifts.
+    """
+
+    seconds: int
+    settle: timedelta
+    per_week: float
+
+    @property
+    def level(self) -> float:
+        """Return the level of one look."""
+        return AlarmBudget(self.per_week, timedelta(seconds=self.seconds)).level
+
+    def whole(self, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+        """Return the least time of whole windows that holds a time.
+
+        >>> hourly = Schedule(3600, timedelta(0), 0.05)
+        >>> [f"{at:%H:%M}" for at in hourly.whole(datetime(2030, 1, 1, 9, 20, tzinfo=UTC),
+        ...                                       datetime(2030, 1, 1, 10, 0, tzinfo=UTC))]
+        ['09:00', '10:00']
+        """
+        length = timedelta(seconds=self.seconds)
+        return _EPOCH + (start - _EPOCH) // length * length, _EPOCH - (_EPOCH - end) // length * length
+
+
+def is_due(end: datetime, now: datetime, *, waiting: bool, schedule: Schedule) -> bool:
+    """Return whether a window that ended then is to be looked at. waiting: whether rows of it are known to come."""
+    settled = end + schedule.settle
+    return now >= settled + PATIENCE or (now >= settled and not waiting)
+
+
+def observations(look: Look) -> list[Observation]:
+    """Return what rules judge: of drift and of quality each the worst; nothing where nothing could be said.
+
+    An alert ends when a look finds nothing, so that a look which could not tell must not be taken for one.
+    """
+    kinds = {"drift": (Kind.DATA, Kind.PREDICTION), "quality": (Kind.QUALITY,)}
+    return [
+        _observation(look, signal, [report for report in look.reports if report.kind in of])
+        for signal, of in kinds.items()
+        if any(report.kind in of and report.p is not None for report in look.reports)
+    ]
+
+
+def _observation(look: Look, signal: str, reports: Iterable[DriftReport]) -> Observation:
+    alarms = sorted((report for report in reports if report.alarm), key=_badness, reverse=True)
+    worst = alarms[0] if alarms else None
+    return Observation(
+        model=look.model,
+        version=look.version,
+        signal=signal,
+        window_start=look.start,
+        window_end=look.end,
+        value=abs(worst.effect or 0.0) if worst else 0.0,
+        severity=worst.severity if worst else Severity.NONE,
+        summary=summary(alarms, look.slices if signal == "drift" else ()),
+        rows=look.rows,
+    )
+
+
+def summary(alarms: list[DriftReport], slices: tuple[Slice, ...] = ()) -> str:
+    """Return a sentence about the worst alarm, and how many other columns have one.
+
+    >>> summary([DriftReport("age", Kind.DATA, Test.PSI, 900, 800, 0.05, effect=0.312, alarm=True)])
+    'psi of age is 0.312, and 0.05 is tolerated'
+    """
+    if not alarms:
+        return ""
+    worst, others = alarms[0], len({alarm.column for alarm in alarms} - {alarms[0].column})
+    said = (
+        f"{worst.test.value} of {worst.column} is {abs(worst.effect or 0.0):.3g}, and {worst.tolerance:g} is tolerated"
+    )
+    if worst.examples:
+        said += f" ({', '.join(worst.examples)})"
+    if slices:
+        said += f"; most of it at {slices[0].name}"
+    return said + (f"; {others} other column{'s' if others > 1 else ''}" if others else "")
+
+
+def _badness(report: DriftReport) -> tuple[Severity, float, float]:
+    # Of the same severity the surest, then the largest.
+    return report.severity, -(report.adjusted_p or 0.0), abs(report.effect or 0.0)

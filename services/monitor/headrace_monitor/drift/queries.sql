@@ -1,0 +1,52 @@
+-- Every query of the looks, by name.
+
+-- name: due
+-- Windows of the present references that ended before $2, and not before $3, and that nobody has looked at.
+with current as (
+    select distinct on (model, version) number, model, version, freeze_time from drift_references
+    order by model, version, number desc
+)
+select distinct current.number as reference, model, version, start_time,
+       start_time + make_interval(secs => seconds) as end_time
+from current join windows on windows.reference = current.number
+where seconds = $1 and start_time + make_interval(secs => seconds) <= $2
+  and start_time + make_interval(secs => seconds) > greatest($3, freeze_time)
+  and not exists (
+      select from drift_looks l
+      where (l.model, l.version) = (current.model, current.version)
+        and l.start_time = windows.start_time and l.end_time = start_time + make_interval(secs => windows.seconds)
+  )
+order by end_time, model, version limit $4;
+
+-- name: add
+-- Nothing when there is one already.
+insert into drift_looks (model, version, reference, start_time, end_time, severity, alarms, rows, report)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (model, version, start_time, end_time) do nothing
+returning number;
+
+-- name: page
+-- The latest first; at least one, then as many as fit into $4 bytes.
+select number, report from (
+    select number, report, sum(length(report)) over (order by number desc) as size,
+           row_number() over (order by number desc) as place
+    from (
+        select number, report from drift_looks
+        where model = $1 and version = $2 and ($3::bigint is null or number < $3)
+        order by number desc limit $5
+    ) as asked
+) as sized
+where size <= $4 or place = 1
+order by number desc;
+
+-- name: any_before
+select exists (select from drift_looks where model = $1 and version = $2 and number < $3) as more;
+
+-- name: last_well
+-- The last time before one that was held against the reference and found well, by rows enough to say so.
+select start_time, end_time from drift_looks
+where model = $1 and version = $2 and reference = $3 and severity = 0 and rows >= 200 and end_time <= $4
+order by end_time desc limit 1;
+
+-- name: expire
+delete from drift_looks where end_time < $1;

@@ -1,0 +1,75 @@
+"""What callers ask of references and drift: the part of MonitorService that is about them."""
+
+from __future__ import annotations
+
+from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import NotFound, PreconditionFailed
+from headrace_servicekit.identity import identity
+
+from headrace_monitor import names
+from headrace_monitor.drift import convert
+from headrace_monitor.drift.looking import Schedule
+from headrace_monitor.drift.looks import Looker
+from headrace_monitor.drift.store import Looks
+from headrace_monitor.references.freezer import Asked, Freezer
+from headrace_monitor.references.store import KeptReference, References
+
+
+class DriftQuestions:
+    """Answers FreezeReference, GetReference, GetDrift and ListDrift."""
+
+    def __init__(
+        self, references: References, freezer: Freezer, looker: Looker, looks: Looks, schedule: Schedule, clock: Clock
+    ) -> None:
+        self._references, self._freezer = references, freezer
+        self._looker, self._looks, self._schedule, self._clock = looker, looks, schedule, clock
+
+    async def freeze_reference(
+        self, request: monitor_pb2.FreezeReferenceRequest
+    ) -> monitor_pb2.FreezeReferenceResponse:
+        """Freeze what is asked for. Raises as Freezer.freeze does, and InvalidArgument."""
+        model, version = names.version_ref(request.name, "name")
+        chosen = convert.time_range(request.range, self._clock.now()) if request.HasField("range") else None
+        asked = Asked(model, version, chosen, request.seasonal, identity().client)
+        frozen = await self._freezer.freeze(asked)
+        return monitor_pb2.FreezeReferenceResponse(reference=convert.reference(frozen))
+
+    async def get_reference(self, request: monitor_pb2.GetReferenceRequest) -> monitor_pb2.GetReferenceResponse:
+        """Return the reference that counts. Raises NotFound, reason REFERENCE_NOT_FOUND."""
+        model, version = names.version_ref(request.name, "name")
+        kept = await self._references.current(model, version)
+        if kept is None:
+            raise NotFound(await self._none(model, version), reason="REFERENCE_NOT_FOUND")
+        return monitor_pb2.GetReferenceResponse(reference=convert.reference(kept))
+
+    async def get_drift(self, request: monitor_pb2.GetDriftRequest) -> monitor_pb2.GetDriftResponse:
+        """Look at the least time of whole windows that holds what was asked for.
+
+        Raises PreconditionFailed, reason REFERENCE_NOT_FOUND.
+        """
+        model, version = names.version_ref(request.name, "name")
+        start, end = convert.time_range(request.range, self._clock.now())
+        level = convert.level(request.level)
+        kept: KeptReference | None = await self._references.current(model, version)
+        if kept is None:
+            raise PreconditionFailed(await self._none(model, version), reason="REFERENCE_NOT_FOUND")
+        look = await self._looker.look(kept, *self._schedule.whole(start, end), level)
+        return monitor_pb2.GetDriftResponse(drift=convert.drift(look))
+
+    async def list_drift(self, request: monitor_pb2.ListDriftRequest) -> monitor_pb2.ListDriftResponse:
+        """Return a page of the scheduled looks, the latest first."""
+        model, version = names.version_ref(request.parent, "parent")
+        below, size = convert.number_of(request.page_token), convert.page_size(request.page_size)
+        looks, more = await self._looks.page(model, version, below, size)
+        for number, message in looks:
+            message.name = f"{request.parent}/drifts/{number}"
+        return monitor_pb2.ListDriftResponse(
+            drifts=[message for _, message in looks],
+            next_page_token=convert.page_token(looks[-1][0]) if more else "",
+        )
+
+    async def _none(self, model: str, version: str) -> str:
+        problem = await self._references.problem(model, version)
+        remedy = problem or "freeze one, from its artifact reference.parquet or from a time of its log"
+        return f"models/{model}/versions/{version} has no reference: {remedy}"

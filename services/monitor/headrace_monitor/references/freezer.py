@@ -1,0 +1,159 @@
+"""Freezing references: from the artifact of a version, by itself or when asked, or from a time of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import NotFound, PreconditionFailed, ServiceError, Unavailable
+
+from headrace_monitor.log.contracts import ContractSource, VersionContract
+from headrace_monitor.references import artifacts
+from headrace_monitor.references.artifacts import REFERENCE, Blobs
+from headrace_monitor.references.judged import Judged, judged_columns
+from headrace_monitor.references.store import Content, Draft, KeptReference, References
+from headrace_monitor.statistics import kept
+from headrace_monitor.statistics.references import Source
+
+log = structlog.get_logger()
+
+# Rows of the log before a reference was frozen that are summarised on it: a week for seasons, and a day of slack.
+LOOK_BACK = timedelta(days=8)
+# A version never gets another artifact; what failed for another reason may be better tomorrow.
+AGAIN_AFTER = timedelta(days=1)
+MIN_PREDICTIONS = 50
+AT_ONCE = 20
+
+Freeze = Callable[[Path, Sequence[Judged]], Awaitable[bytes | str]]
+"""From a file and the columns that are judged to what was frozen, or why nothing was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants frozen. range: of the log; None for the artifact."""
+
+    model: str
+    version: str
+    range: tuple[datetime, datetime] | None = None
+    seasonal: bool = False
+    client: str = ""
+
+
+class Freezer:
+    """Freezes references. write_rows: writes rows of a time of the log to a Parquet file, and returns their number."""
+
+    def __init__(
+        self,
+        references: References,
+        contracts: ContractSource,
+        blobs: Blobs,
+        freeze: Freeze,
+        write_rows: Callable[..., Awaitable[int]],
+        clock: Clock,
+    ) -> None:
+        self._references, self._contracts, self._blobs = references, contracts, blobs
+        self._freeze, self._write_rows, self._clock = freeze, write_rows, clock
+
+    async def freeze(self, asked: Asked, *, only_first: bool = False) -> KeptReference:
+        """Freeze a reference and return it; the present one when that is the same, or `only_first` and there is one.
+
+        Raises NotFound, reason VERSION_NOT_FOUND; PreconditionFailed, reason NO_REFERENCE_ARTIFACT,
+        TOO_FEW_PREDICTIONS, or REFERENCE_UNREADABLE with what is wrong; Unavailable.
+        """
+        version = await self._contracts.get(asked.model, asked.version)
+        if version is None:
+            raise NotFound(
+                f"models/{asked.model}/versions/{asked.version} is not registered", reason="VERSION_NOT_FOUND"
+            )
+        with tempfile.TemporaryDirectory(prefix="headrace-reference-") as folder:
+            file = Path(folder) / REFERENCE
+            name = await self._written(asked, version, file)
+            judged = judged_columns(version)
+            answer = await self._freeze(file, judged)
+        rows, content = await asyncio.to_thread(_understood, answer, judged)
+        now = self._clock.now()
+        draft = Draft(
+            model=asked.model,
+            version=asked.version,
+            source=Source.ARTIFACT if asked.range is None else Source.WINDOW,
+            name=name,
+            seasonal=asked.seasonal,
+            range=asked.range,
+            rows=rows,
+            content=content,
+            since=(now - LOOK_BACK).replace(minute=0, second=0, microsecond=0),
+            client=asked.client,
+            at=now,
+        )
+        number = await self._references.add(draft, only_first=only_first)
+        frozen = await (
+            self._references.current(asked.model, asked.version) if number is None else self._references.get(number)
+        )
+        assert frozen is not None  # what was kept is never removed
+        log.info("reference frozen", model=asked.model, version=asked.version, source=draft.source.value, rows=rows)
+        return frozen
+
+    async def freeze_missing(self) -> None:
+        """Freeze the artifacts of versions that have traffic and no reference yet. Raises Unavailable."""
+        for model, version in await self._references.unreferenced(self._clock.now(), limit=AT_ONCE):
+            try:
+                await self.freeze(Asked(model, version), only_first=True)
+            except Unavailable:
+                raise
+            except ServiceError as error:
+                log.info("version has no reference", model=model, version=version, reason=error.reason)
+                await self._note(model, version, error.public_message)
+            except Exception:
+                # A defect of ours with one version must not keep every other one from its reference.
+                log.exception("reference not frozen", model=model, version=version)
+                await self._note(model, version, "it could not be frozen; the monitor's log says why")
+
+    async def _note(self, model: str, version: str, problem: str) -> None:
+        await self._references.note_attempt(model, version, problem, self._clock.now() + AGAIN_AFTER)
+
+    async def _written(self, asked: Asked, version: VersionContract, file: Path) -> str:
+        """Write what is to be frozen to a file, and return what the reference is called by."""
+        if asked.range is None:
+            artifact = artifacts.reference_of(version.message)
+            if artifact is None:
+                raise PreconditionFailed(
+                    f"models/{asked.model}/versions/{asked.version} has no artifact {REFERENCE}: register a version "
+                    "with one, or freeze a time of the log",
+                    reason="NO_REFERENCE_ARTIFACT",
+                )
+            await artifacts.fetch(self._blobs, artifact, file)
+            return artifact.sha256
+        start, end = asked.range
+        rows = await self._write_rows(version, start, end, file)
+        if rows < MIN_PREDICTIONS:
+            raise PreconditionFailed(
+                f"the log has {rows} rows of models/{asked.model}/versions/{asked.version} between {start.isoformat()} "
+                f"and {end.isoformat()}, and {MIN_PREDICTIONS} are needed: choose a longer time",
+                reason="TOO_FEW_PREDICTIONS",
+            )
+        return f"{start.isoformat()}/{end.isoformat()}"
+
+
+def _understood(answer: bytes | str, judged: tuple[Judged, ...]) -> tuple[int, Content]:
+    """Return rows and content of what was frozen. Raises PreconditionFailed for a file of which nothing can be."""
+    if isinstance(answer, str):
+        raise _unreadable(answer)
+    told: dict[str, Any] = kept.from_text(answer.decode())
+    if "refused" in told:
+        raise _unreadable(told["refused"])
+    if not told["columns"]:
+        shown = [f"{name} ({why})" for name, why in sorted(told["unfit"].items())]
+        more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
+        raise _unreadable(f"no column can be judged: {', '.join(shown[:5])}{more}")
+    return told["rows"], Content(told["columns"], told["unfit"], judged)
+
+
+def _unreadable(why: str) -> PreconditionFailed:
+    return PreconditionFailed(f"no reference: {why}", reason="REFERENCE_UNREADABLE")

@@ -1,0 +1,235 @@
+"""Freezing a reference from a Parquet file. Run as a program, it does so in a process with limits of its own:
+
+python -m headrace_monitor.references.freezing FILE MAX_MEMORY_BYTES MAX_CPU_S < COLUMNS
+
+COLUMNS is the list of what is judged, as JSON. It prints statistics as text: {"rows": …, "columns": …, "unfit": …}, or
+{"refused": "why"}. What strangers upload may use up memory, hang or crash the reader; here it takes nobody with it.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from headrace_monitor.references.judged import Judged, JudgedAs, judged_of_json
+from headrace_monitor.references.values import UnfitError, matrix, names, numbers
+from headrace_monitor.statistics import kept, references
+from headrace_monitor.statistics.references import ColumnReference
+from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, Unreadable
+
+# Of longer files every n-th row is taken: edges at 200 quantiles do not move any more.
+MAX_ROWS = 1_000_000
+# Values of one tensor that are in memory together: 128 MiB.
+MAX_CELLS = 16_000_000
+MAX_COLUMNS = 2_048
+# Random features of a wider space would be larger than the log of a day.
+MAX_DIMENSIONS = 4_096
+# More different values than this are an identifier, of which every window has new ones.
+MAX_DIFFERENT = 10_000
+MIN_ROWS = 50
+_BATCH_ROWS = 1 << 16
+_SEED = 1
+
+Unfit = NotEnoughData | Constant | Unreadable
+
+
+class RefusedError(Exception):
+    """The file is nothing that a reference can be frozen from; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What was frozen. rows: of the file. unfit: columns that cannot be judged, and why."""
+
+    rows: int
+    columns: Mapping[str, ColumnReference]
+    unfit: Mapping[str, Unfit]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a column is in the file. index: of the value in a list of the whole tensor; None: a column of its own."""
+
+    name: str
+    index: int | None = None
+
+
+def places(columns: Sequence[Judged], there: Collection[str]) -> dict[str, Place]:
+    """Return where columns are, by name: under their own name, that in the log, the bare name of a tensor's column
+    where only one is called so, or in a list that holds the whole tensor.
+
+    >>> age = Judged("person.age", "feature.person.age", "person", 0, "FP32", JudgedAs.NUMERIC, width=2)
+    >>> places([age], {"age", "id"})
+    {'person.age': Place(name='age', index=None)}
+    """
+    bare = Counter(_bare(column) for column in columns)
+    own = {column.name for column in columns}
+    found: dict[str, Place] = {}
+    for column in columns:
+        short = _bare(column)
+        direct = [column.name, column.stored]
+        if bare[short] == 1 and short not in own:
+            direct.append(short)
+        whole = [column.tensor, column.stored.removesuffix(column.name) + column.tensor]
+        places_of = [Place(name) for name in direct if name in there]
+        places_of += [Place(name, column.index) for name in whole if name in there and column.index is not None]
+        if places_of:
+            found[column.name] = places_of[0]
+    return found
+
+
+def freeze_file(path: str, columns: Sequence[Judged]) -> Frozen:
+    """Freeze what a file has of the columns. Raises RefusedError."""
+    if len(columns) > MAX_COLUMNS:
+        raise RefusedError(f"the contract has {len(columns)} columns; at most {MAX_COLUMNS} are judged")
+    try:
+        file = pq.ParquetFile(path, memory_map=False, thrift_string_size_limit=1 << 26)
+        there = [name for name, times in Counter(file.schema_arrow.names).items() if times == 1]
+        if file.metadata.num_rows < MIN_ROWS:
+            raise RefusedError(f"the file has {file.metadata.num_rows} rows; at least {MIN_ROWS} are needed")
+        found = places(columns, frozenset(there))
+        frozen: dict[str, ColumnReference] = {}
+        unfit: dict[str, Unfit] = {}
+        for column, array in _read(file, columns, found):
+            made = _frozen(column, array)
+            (frozen if isinstance(made, ColumnReference) else unfit)[column.name] = made  # pyright: ignore[reportArgumentType]
+    except (pa.ArrowException, OSError) as error:
+        raise RefusedError(f"the file cannot be read as Parquet: {_first_line(error)}") from None
+    for column in columns:
+        if column.name not in found:
+            unfit[column.name] = Unreadable("no such column in the file")
+    return Frozen(file.metadata.num_rows, frozen, unfit)
+
+
+def _read(
+    file: pq.ParquetFile, columns: Sequence[Judged], found: Mapping[str, Place]
+) -> Iterable[tuple[Judged, pa.ChunkedArray | NDArray[np.float64] | Unfit]]:
+    """Yield columns with their values, one column of the file at a time; each list of a tensor is read once."""
+    lists: dict[str, list[Judged]] = {}
+    for column in columns:
+        place = found.get(column.name)
+        if place is not None and place.index is not None:
+            lists.setdefault(place.name, []).append(column)
+        elif place is not None and not _too_wide(column):
+            yield column, _column(file, place.name, column.width or 1)
+        elif place is not None:
+            yield column, Unreadable(_TOO_WIDE)
+    for name, inside in lists.items():
+        width = inside[0].width or 1
+        try:
+            rows, _ = matrix(_column(file, name, width), width)
+        except UnfitError as error:
+            yield from ((column, Unreadable(str(error))) for column in inside)
+            continue
+        yield from ((column, rows[:, column.index]) for column in inside)
+
+
+_TOO_WIDE = f"rows vary in length, or have more than {MAX_DIMENSIONS} values"
+
+
+def _too_wide(column: Judged) -> bool:
+    wide = column.width is None or not 0 < column.width <= MAX_DIMENSIONS
+    return column.read_as is JudgedAs.EMBEDDING and wide
+
+
+def _column(file: pq.ParquetFile, name: str, width: int) -> pa.ChunkedArray:
+    """Return a column of the file, or every n-th row of it where there are more than can be used."""
+    most = max(min(MAX_ROWS, MAX_CELLS // width), 1)
+    every = -(-file.metadata.num_rows // most)
+    batch_rows = max(min(_BATCH_ROWS, MAX_CELLS // width), 1)
+    parts: list[pa.Array] = []
+    before = taken = 0
+    for batch in file.iter_batches(batch_rows, columns=[name], use_threads=False):
+        array = batch.column(batch.schema.get_field_index(name))
+        wanted = np.arange(-before % every, len(array), every)
+        part = array if every == 1 else array.take(pa.array(wanted))
+        before, taken = before + len(array), taken + len(part)
+        # What a file says of its own length need not be true.
+        if taken > most + 1:
+            raise RefusedError("the file has more rows than it says")
+        parts.append(part)
+    return pa.chunked_array(parts, type=file.schema_arrow.field(name).type)
+
+
+def _frozen(column: Judged, values: pa.ChunkedArray | NDArray[np.float64] | Unfit) -> ColumnReference | Unfit:
+    if isinstance(values, Unfit):
+        return values
+    try:
+        match column.read_as:
+            case JudgedAs.NUMERIC:
+                made = numbers(values) if isinstance(values, pa.ChunkedArray) else values
+                finite = int(np.isfinite(made).sum())
+                if finite < MIN_ROWS:
+                    return NotEnoughData(have=finite, need=MIN_ROWS)
+                return references.freeze_numeric(made, declared=column.declared)
+            case JudgedAs.CATEGORICAL:
+                return _frozen_names(column, values)
+            case JudgedAs.EMBEDDING:
+                assert isinstance(values, pa.ChunkedArray)
+                rows, _ = matrix(values, column.width or 1)
+                return references.freeze_embedding(rows, np.random.default_rng(_SEED))
+    except UnfitError as error:
+        return Unreadable(str(error))
+
+
+def _frozen_names(column: Judged, values: pa.ChunkedArray | NDArray[np.float64]) -> ColumnReference | Unfit:
+    array = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+    seen = names(array, column.datatype)
+    there = seen.total() - seen[None]
+    if there < MIN_ROWS:
+        return NotEnoughData(have=there, need=MIN_ROWS)
+    if len(seen) > MAX_DIFFERENT:
+        return Unreadable(f"{len(seen)} different values in {there} rows: an identifier, and no category")
+    return references.freeze_category_counts(seen)
+
+
+def _bare(column: Judged) -> str:
+    return column.name.removeprefix(f"{column.tensor}.")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or ["no reason given"]
+    return lines[0][:300]
+
+
+def _limit(max_memory_bytes: int, max_cpu_s: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (max_cpu_s, max_cpu_s))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(10)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+def main() -> None:
+    """Freeze the file named by the arguments; the answer goes to stdout."""
+    path, max_memory_bytes, max_cpu_s = sys.argv[1:]
+    columns = judged_of_json(sys.stdin.read())
+    _limit(int(max_memory_bytes), int(max_cpu_s))
+    sys.stdout.write(answer_of(path, columns))
+
+
+def answer_of(path: str, columns: Sequence[Judged]) -> str:
+    """Return as text what was frozen, or why nothing was."""
+    try:
+        frozen = freeze_file(path, columns)
+        answer: dict[str, object] = {"rows": frozen.rows, "columns": frozen.columns, "unfit": frozen.unfit}
+    except RefusedError as error:
+        answer = {"refused": str(error)}
+    except MemoryError:
+        answer = {"refused": "the file needs too much memory to be read: write fewer rows, or fewer values a row"}
+    return kept.to_text(answer)
+
+
+if __name__ == "__main__":
+    main()

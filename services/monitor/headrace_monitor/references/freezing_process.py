@@ -1,0 +1,93 @@
+"""Freezing in a child process with limits: a file that crashes its reader, or never ends, costs one reference."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import structlog
+from headrace_servicekit.errors import Unavailable
+
+from headrace_monitor.references.judged import Judged
+
+log = structlog.get_logger()
+
+# Address space: libraries take 1 GiB of it, a column of a million rows and its sorted copy 16 MiB.
+MEMORY_BYTES = 3 * 1024**3
+MAX_ANSWER_BYTES = 64 * 1024**2
+_PROGRAM = "headrace_monitor.references.freezing"
+
+
+class FreezingProcess:
+    """Freezes files, few at a time. timeout_s: longest time that one may take."""
+
+    def __init__(self, *, timeout_s: float, at_once: int = 1) -> None:
+        self._timeout_s = timeout_s
+        self._turns = asyncio.Semaphore(at_once)
+
+    async def __call__(self, file: Path, columns: Sequence[Judged]) -> bytes | str:
+        """Return what was frozen as the program prints it, or why nothing was. Raises Unavailable."""
+        told = json.dumps([asdict(column) for column in columns], allow_nan=False).encode()
+        arguments = ("-m", _PROGRAM, str(file), str(MEMORY_BYTES), str(int(self._timeout_s) + 1))
+        async with self._turns:
+            return await self._run(arguments, told)
+
+    async def _run(self, arguments: Sequence[str], told: bytes) -> bytes | str:
+        try:
+            process = _start(arguments)
+        except OSError as error:
+            raise Unavailable(
+                "references cannot be frozen now", reason="FREEZING_UNAVAILABLE", retry_after_s=1.0
+            ) from error
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await asyncio.to_thread(_talk, process, told)
+                code = await asyncio.to_thread(process.wait)
+        except TimeoutError:
+            return f"the file could not be read within {self._timeout_s:g} s: write fewer rows, or fewer columns"
+        finally:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            assert process.stdout is not None
+            process.stdout.close()
+        if len(answer) > MAX_ANSWER_BYTES:
+            return "the reference is too large to be kept: judge fewer columns, or narrower embeddings"
+        if code != 0 or not answer:
+            log.warning("freezing died", code=code)
+            return "the file cannot be read as Parquet: its reader stopped"
+        return answer
+
+
+def _talk(process: subprocess.Popen[bytes], told: bytes) -> bytes:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(told)
+        process.stdin.close()
+    except OSError:
+        pass  # it has ended; its code says how
+    return process.stdout.read(MAX_ANSWER_BYTES + 1)
+
+
+def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start the program. Not by the event loop: uvloop forks, and gRPC's fork handlers may crash the child."""
+    return subprocess.Popen(
+        (sys.executable, "-I", *arguments),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        # No secrets of ours, and one thread: each takes address space, which is limited.
+        env={
+            "PATH": os.defpath,
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
+        },
+    )

@@ -1,0 +1,66 @@
+"""Rows of a time of the log as a Parquet file, to be frozen like any other."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace_monitor.log.contracts import VersionContract
+from headrace_monitor.references.judged import Judged, judged_columns
+from headrace_monitor.references.log_rows import LogRows
+
+MAX_ROWS = 1_000_000
+# On disk and unpacked 128 MiB at most.
+MAX_CELLS = 16_000_000
+
+
+class RowsWriter:
+    """Writes rows of the log. A file of the log may lack columns that others have."""
+
+    def __init__(self, rows: LogRows) -> None:
+        self._rows = rows
+
+    async def __call__(self, version: VersionContract, start: datetime, end: datetime, path: Path) -> int:
+        """Write rows, every n-th where there are many, and return how many were written."""
+        columns = judged_columns(version)
+        cells = sum(min(column.width or 1, MAX_CELLS) if column.index is None else 1 for column in columns)
+        most = max(min(MAX_ROWS, MAX_CELLS // max(cells, 1)), 1)
+        schema = pa.schema([(column.stored, _type(column)) for column in columns])
+        written = 0
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            async for table in self._rows.rows(version.model, version.version, start, end, schema.names, most=most):
+                await asyncio.to_thread(writer.write_table, _as(table, schema))
+                written += table.num_rows
+        return written
+
+
+def _type(column: Judged) -> pa.DataType:
+    if column.index is None:
+        return pa.list_(pa.float32())
+    if column.datatype in ("BYTES", "BOOL"):
+        return pa.binary() if column.datatype == "BYTES" else pa.bool_()
+    if column.datatype.startswith(("INT", "UINT")):
+        return pa.uint64() if column.datatype == "UINT64" else pa.int64()
+    return pa.float64()
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with these columns; what it lacks, or has as something else, is missing."""
+    there = frozenset(table.schema.names)
+    columns = [_cast(table.column(field.name), field) if field.name in there else None for field in schema]
+    made = [
+        pa.nulls(table.num_rows, field.type) if column is None else column
+        for column, field in zip(columns, schema, strict=True)
+    ]
+    return pa.table(made, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | None:
+    try:
+        return column.cast(field.type, safe=False)
+    except pa.ArrowException:
+        return None

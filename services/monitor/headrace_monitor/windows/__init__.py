@@ -1,0 +1,1 @@
+"""Rows of the prediction log summarised on frozen edges, by hour: mergeable, exact after a restart."""

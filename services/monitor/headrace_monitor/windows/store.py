@@ -1,0 +1,124 @@
+"""Windows in PostgreSQL, and which files of the log are in them. Every method raises Unavailable while it cannot be
+reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from headrace_servicekit.errors import Aborted
+from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.log.files import LogFile, file_of
+from headrace_monitor.statistics import kept
+from headrace_monitor.windows.summarising import EMPTY, Key, Window
+
+_SQL = "headrace_monitor.windows"
+# A window of hundreds of columns is a few hundred kilobytes.
+_PAGE = 32
+_SLOW_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A file of the log that is to be summarised for a reference."""
+
+    reference: int
+    file: LogFile
+
+
+class Windows:
+    """Windows by reference. holder: this process, which claims files before it summarises them."""
+
+    def __init__(self, connections: Connections, holder: UUID) -> None:
+        self._connections, self._holder = connections, holder
+        self._sql = load_queries(_SQL)
+
+    async def newest_file(self) -> int:
+        """Return the highest id of a file that is to be seen."""
+        ((number,),) = await self._fetch("newest_file")
+        return number
+
+    async def candidates(self, behind: int, now: datetime, *, limit: int) -> list[Due]:
+        """Return files that are due: of those that nobody noted, the ones whose id is above `behind`."""
+        found = await self._fetch("candidates", behind, now, limit)
+        return [Due(row["reference"], file_of(row)) for row in found]
+
+    async def claim(self, due: Sequence[Due], now: datetime, lease: timedelta) -> list[Due]:
+        """Return those that are this process's until the lease is over; all of them are of one reference."""
+        if not due:
+            return []
+        files = [each.file.id for each in due]
+        async with self._connections.transaction() as connection:
+            rows = await connection.fetch(self._sql["claim"], due[0].reference, files, self._holder, now + lease, now)
+        mine = {row["file"] for row in rows}
+        return [each for each in due if each.file.id in mine]
+
+    async def put(self, due: Sequence[Due], windows: Mapping[Key, Window]) -> None:
+        """Add windows of files, and note that these are in them: both or neither.
+
+        Raises Aborted when somebody else has taken one of them since.
+        """
+        reference, files = due[0].reference, [each.file.id for each in due]
+        async with self._connections.transaction() as connection:
+            await connection.fetch(self._sql["lock_reference"], reference)
+            taken = await connection.fetch(self._sql["take"], reference, files, self._holder)
+            if len(taken) != len(files):
+                raise Aborted("another process summarises these files", reason="LEASE_LOST")
+            for key, window in sorted(windows.items(), key=lambda item: item[0]):
+                place = (reference, key.start, key.seconds, key.variant, key.source)
+                row = await connection.fetchrow(self._sql["window"], *place)
+                rows, predictions, summaries = await asyncio.to_thread(_merged, row, window)
+                await connection.execute(self._sql["put_window"], *place, rows, predictions, summaries, timeout=_SLOW_S)
+
+    async def total(self, reference: int, start: datetime, end: datetime) -> Window:
+        """Return all windows that lie within a time as one."""
+        total = EMPTY
+        after: tuple[Any, ...] = (datetime(1, 1, 1, tzinfo=UTC), 0, "", "")
+        while True:
+            rows = await self._fetch("windows_between", reference, start, end, *after, _PAGE)
+            total = await asyncio.to_thread(_added, total, rows)
+            if len(rows) < _PAGE:
+                return total
+            after = tuple(rows[-1][name] for name in ("start_time", "seconds", "variant", "source"))
+
+    async def waiting(self, reference: int, model: str, version: str, start: datetime, end: datetime) -> bool:
+        """Return whether a file with rows of that time is not in the windows yet."""
+        hour = start.replace(minute=0, second=0, microsecond=0)
+        ((found,),) = await self._fetch("waiting", reference, model, version, hour, end)
+        return found
+
+    async def expire(self, before: datetime, *, files: int) -> None:
+        """Remove windows that began earlier, and what is known of at most so many files that are gone."""
+        await self._fetch("expire", before)
+        await self._fetch("expire_files", files)
+
+    async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
+        return await self._connections.repeatable(
+            lambda connection: connection.fetch(self._sql[query], *arguments, timeout=_SLOW_S)
+        )
+
+
+def _merged(row: Any, window: Window) -> tuple[int, str, bytes]:
+    if row is not None:
+        window = _content(row).merge(window)
+    summaries = zlib.compress(kept.to_text(window.summaries).encode(), 1)
+    return window.rows, kept.to_text(window.predictions), summaries
+
+
+def _added(total: Window, rows: Sequence[Any]) -> Window:
+    for row in rows:
+        total = total.merge(_content(row))
+    return total
+
+
+def _content(row: Any) -> Window:
+    summaries = kept.from_text(zlib.decompress(row["summaries"]).decode())
+    return Window(row["rows"], summaries, kept.from_text(row["predictions"]))

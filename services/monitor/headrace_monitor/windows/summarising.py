@@ -1,0 +1,125 @@
+"""Rows of the log as windows: counts on the frozen edges, by variant, source and time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from headrace_monitor.references.judged import Judged
+from headrace_monitor.references.values import numbers, summarised
+from headrace_monitor.statistics.references import ColumnReference, Summary
+from headrace_monitor.statistics.summaries.moments import Moments, moments
+
+# Its functions are made when it is imported, which type checkers do not see.
+pc: Any = pyarrow.compute
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Columns of the log that say what a row is.
+ROW_COLUMNS = ("answer_time", "variant", "served_from")
+VALUE = "prediction_value"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Of which rows a window is. start: of its time; it is `seconds` long."""
+
+    start: datetime
+    seconds: int
+    variant: str
+    source: str
+
+    @property
+    def end(self) -> datetime:
+        return self.start + timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is kept of the rows of a key. predictions: moments of the predicted value."""
+
+    rows: int
+    summaries: Mapping[str, Summary]
+    predictions: Moments
+
+    def merge(self, other: Window) -> Window:
+        """Add up, in any order. Raises ValueError for windows on other edges."""
+        summaries = dict(self.summaries)
+        for name, summary in other.summaries.items():
+            mine = summaries.get(name)
+            summaries[name] = summary if mine is None else mine.merge(summary)  # pyright: ignore[reportArgumentType]
+        return Window(self.rows + other.rows, summaries, self.predictions.merge(other.predictions))
+
+
+EMPTY = Window(0, {}, Moments())
+
+
+def wanted_columns(columns: Sequence[Judged]) -> list[str]:
+    """Return the columns of the log that are read."""
+    return [*ROW_COLUMNS, VALUE, *(column.stored for column in columns)]
+
+
+def windows_of(
+    table: pa.Table, columns: Sequence[Judged], frozen: Mapping[str, ColumnReference], seconds: int
+) -> dict[Key, Window]:
+    """Return the windows of a table of the log, each `seconds` long."""
+    return {key: window_of(part, columns, frozen) for key, part in _parts(table, seconds)}
+
+
+def window_of(table: pa.Table, columns: Sequence[Judged], frozen: Mapping[str, ColumnReference]) -> Window:
+    """Return one window of all rows of a table.
+
+    Rows without a single feature were not asked with any, as those answered by their entity alone: their features are
+    not missing, and count as no rows.
+    """
+    asked = _asked(table, columns)
+    summaries: dict[str, Summary] = {}
+    for column in columns:
+        reference = frozen.get(column.name)
+        if reference is None:
+            continue
+        part = table if column.prediction else asked
+        array = part.column(column.stored) if column.stored in part.schema.names else None
+        summary = summarised(column, reference, array, part.num_rows)
+        if summary is not None:
+            summaries[column.name] = summary
+    values = table.column(VALUE) if VALUE in table.schema.names else None
+    return Window(table.num_rows, summaries, Moments() if values is None else moments(numbers(values.drop_null())))
+
+
+def _parts(table: pa.Table, seconds: int) -> Iterator[tuple[Key, pa.Table]]:
+    if table.num_rows == 0:
+        return
+    starts = pc.cast(table.column("answer_time"), pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    starts = starts // (seconds * 1_000_000) * seconds
+    variants, variant_names = _coded(table.column("variant"))
+    sources, source_names = _coded(table.column("served_from"))
+    keys, places = np.unique(np.stack([starts, variants, sources]), axis=1, return_inverse=True)
+    for index, (start, variant, source) in enumerate(keys.T):
+        key = Key(
+            _EPOCH + timedelta(seconds=int(start)), seconds, variant_names[int(variant)], source_names[int(source)]
+        )
+        yield key, table if keys.shape[1] == 1 else table.filter(pa.array(places.ravel() == index))
+
+
+def _coded(array: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """Return which name each row has, and the names."""
+    encoded = pc.fill_null(array.cast(pa.string()), "").dictionary_encode().unify_dictionaries()
+    codes = np.concatenate([np.asarray(chunk.indices) for chunk in encoded.chunks])
+    return codes.astype(np.int64), encoded.chunk(0).dictionary.to_pylist()
+
+
+def _asked(table: pa.Table, columns: Sequence[Judged]) -> pa.Table:
+    there = frozenset(table.schema.names)
+    features = [table.column(each.stored) for each in columns if not each.prediction and each.stored in there]
+    if any(feature.null_count == 0 for feature in features):
+        return table
+    any_there = np.zeros(table.num_rows, dtype=bool)
+    for feature in features:
+        any_there |= pc.is_valid(feature).to_numpy()
+    return table if any_there.all() else table.filter(pa.array(any_there))

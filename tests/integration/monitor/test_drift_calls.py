@@ -1,0 +1,146 @@
+"""References and drift as callers see them: the whole service, a registry, real stores."""
+
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
+from headrace.registry.v1 import registry_pb2
+from headrace_registry.artifacts.s3 import Bucket, S3Blobs
+from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.testing import eventually
+
+from tests.kit.drifting import parquet
+from tests.kit.feature_log import feature_log
+from tests.kit.monitor import real_monitor
+from tests.kit.onnx_models import classifier
+from tests.kit.registry import memory_registry
+
+NAME = "models/fraud/versions/v1"
+BARE = "models/fraud/versions/v2"
+Reference = monitor_pb2.Reference
+
+
+def rows(rng: np.random.Generator, count: int) -> dict[str, Any]:
+    values = rng.normal(size=(count, 4)).astype(np.float32)
+    return {f"feature.features.{index}": values[:, index] for index in range(4)}
+
+
+@asynccontextmanager
+async def running(postgres_url, s3, folder):
+    """Run everything with a version that has a reference and one that has none; yield a stub and the log."""
+    values = np.random.default_rng(1).normal(size=(5_000, 4)).astype(np.float32)
+    place = Bucket(s3.endpoint, s3.bucket, s3.region, folder / "s3.credentials")
+    async with feature_log(postgres_url, s3, folder) as log:
+        place.credentials_file.write_text((folder / "log.credentials").read_text())
+        async with (
+            S3Blobs(place) as blobs,
+            memory_registry(blobs=blobs) as registry,
+            real_monitor(
+                *(postgres_url, s3, folder),
+                registry=registry.target,
+                registry_bucket=s3.bucket,
+                window_s=10,
+                derive_every_s=0.2,
+                drift_settle_s=0,
+            ) as monitor,
+        ):
+            kind = registry_pb2.Artifact.TYPE_PARQUET
+            sha256 = await registry.upload(parquet({"features": values}), kind)
+            reference = registry_pb2.Artifact(name="reference.parquet", type=kind, sha256=sha256)
+            await registry.register("fraud", "v1", classifier(), files=[reference])
+            await registry.register("fraud", "v2", classifier(seed=1))
+            yield monitor_pb2_grpc.MonitorServiceStub(monitor.channel), log
+
+
+async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postgres_url, s3, tmp_path):
+    async with running(postgres_url, s3, tmp_path) as (monitor, log):
+        now = datetime.now(UTC)
+        rng = np.random.default_rng(2)
+        await log.add("fraud", "v1", now, rows(rng, 800), lasting=timedelta(milliseconds=10))
+        await log.add("fraud", "v2", now, rows(rng, 800), lasting=timedelta(milliseconds=10))
+
+        async def reference() -> Reference | None:
+            with suppress(grpc.aio.AioRpcError):
+                return (await monitor.GetReference(monitor_pb2.GetReferenceRequest(name=NAME), timeout=5)).reference
+            return None
+
+        frozen = await eventually(reference, within=30, every=0.2)
+        assert frozen.source == Reference.SOURCE_ARTIFACT
+        assert [(column.name, column.kind, column.rows) for column in frozen.columns] == [
+            (f"features.{index}", "numeric", 5_000) for index in range(4)
+        ]
+        assert frozen.unfit[0].reason == "no such column in the file"
+
+        async def looked_at() -> list[monitor_pb2.Drift]:
+            asked = monitor_pb2.ListDriftRequest(parent=NAME)
+            return list((await monitor.ListDrift(asked, timeout=5)).drifts)
+
+        (look,) = await eventually(looked_at, within=30, every=0.2)
+        assert (look.name, look.rows, look.severity) == (f"{NAME}/drifts/1", 800, monitor_pb2.SEVERITY_NONE)
+
+        request = monitor_pb2.GetDriftRequest(name=NAME, range=around(now), level=0.01)
+        answer = await monitor.GetDrift(request, timeout=5)
+        assert answer.drift.rows == 800
+        assert list(answer.drift.reports) != []
+
+        # A version without an artifact is held against a time of its own.
+        asked = monitor_pb2.FreezeReferenceRequest(name=BARE, range=around(now))
+        frozen = (await monitor.FreezeReference(asked, timeout=30)).reference
+        assert (frozen.source, frozen.columns[0].rows) == (Reference.SOURCE_WINDOW, 800)
+
+
+async def test_bad_questions_are_told_what_is_wrong(postgres_url, s3, tmp_path):
+    async with running(postgres_url, s3, tmp_path) as (monitor, _log):
+
+        async def answered(call: Any, request: Any) -> tuple[str, str]:
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await call(request, timeout=20)
+            return failed.value.code().name, from_rpc_error(failed.value).reason
+
+        async def loaded() -> bool:
+            return (await answered(monitor.GetReference, monitor_pb2.GetReferenceRequest(name=NAME)))[1] != "STARTING"
+
+        await eventually(loaded, within=20)
+        backwards = monitor_pb2.TimeRange(start_time=Timestamp(seconds=20), end_time=Timestamp(seconds=10))
+        endless = monitor_pb2.TimeRange(start_time=Timestamp(seconds=0), end_time=Timestamp(seconds=10**10))
+        past = monitor_pb2.TimeRange(end_time=Timestamp(seconds=-(10**18)))
+        drift, freeze = monitor_pb2.GetDriftRequest, monitor_pb2.FreezeReferenceRequest
+        listed = monitor_pb2.ListDriftRequest
+        refused = ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
+        for call, request, expected in (
+            (monitor.GetDrift, drift(name=NAME), ("FAILED_PRECONDITION", "REFERENCE_NOT_FOUND")),
+            (monitor.GetDrift, drift(name="models/fraud"), refused),
+            (monitor.GetDrift, drift(name=NAME, range=backwards), refused),
+            (monitor.GetDrift, drift(name=NAME, range=endless), refused),
+            (monitor.GetDrift, drift(name=NAME, range=past), refused),
+            (monitor.GetDrift, drift(name=NAME, level=math.nan), refused),
+            (monitor.GetDrift, drift(name=NAME, level=1.5), refused),
+            (monitor.GetReference, monitor_pb2.GetReferenceRequest(name=BARE), ("NOT_FOUND", "REFERENCE_NOT_FOUND")),
+            (monitor.FreezeReference, freeze(name=BARE), ("FAILED_PRECONDITION", "NO_REFERENCE_ARTIFACT")),
+            (monitor.FreezeReference, freeze(name=f"{NAME}0"), ("NOT_FOUND", "VERSION_NOT_FOUND")),
+            (
+                monitor.FreezeReference,
+                freeze(name=BARE, range=around(datetime.now(UTC))),
+                ("FAILED_PRECONDITION", "TOO_FEW_PREDICTIONS"),
+            ),
+            (monitor.ListDrift, listed(parent=NAME, page_size=-1), refused),
+            (monitor.ListDrift, listed(parent=NAME, page_token="¤"), refused),
+            (monitor.ListDrift, listed(parent=NAME, page_token="LTE="), refused),
+        ):
+            assert await answered(call, request) == expected, request
+
+
+def around(now: datetime) -> monitor_pb2.TimeRange:
+    begin, end = Timestamp(), Timestamp()
+    begin.FromDatetime(now - timedelta(seconds=10))
+    end.FromDatetime(now + timedelta(seconds=10))
+    return monitor_pb2.TimeRange(start_time=begin, end_time=end)
