@@ -44,21 +44,7 @@ class FeatureLog:
         merged: bool = False,
     ) -> int:
         """Add a file of records evenly over a time within an hour, and return its id."""
-        rows = len(next(iter(columns.values())))
-        seconds = lasting.total_seconds()
-        times = [start + timedelta(seconds=seconds * row / rows) for row in range(rows)]
-        table = pa.table(
-            {
-                "answer_time": pa.array(times, pa.timestamp("us", "UTC")),
-                "variant": [variant] * rows,
-                "served_from": [source] * rows,
-                **{name: _array(values) for name, values in columns.items()},
-            }
-        )
-        return await self.add_table(model, version, table, merged=merged)
-
-    async def add_table(self, model: str, version: str, table: pa.Table, *, merged: bool = False) -> int:
-        """Add a file, and return its id."""
+        table = records(start, columns, lasting=lasting, variant=variant, source=source)
         self._files += 1
         times = table.column("answer_time").to_pylist()
         hour = min(times).replace(minute=0, second=0, microsecond=0)
@@ -89,6 +75,27 @@ async def feature_log(postgres_url: str, s3: S3Store, folder: Path) -> AsyncIter
     ):
         assert await schema.prepared(database)
         yield FeatureLog(database, objects)
+
+
+def records(
+    start: datetime,
+    columns: Mapping[str, Any],
+    *,
+    lasting: timedelta = timedelta(hours=1),
+    variant: str = "main",
+    source: str = "online",
+) -> pa.Table:
+    """Return records evenly over a time. columns: features and outputs, by names as in the log."""
+    rows = len(next(iter(columns.values())))
+    first, step = int(start.timestamp() * 1e6), lasting / timedelta(microseconds=1) / rows
+    return pa.table(
+        {
+            "answer_time": pa.array((first + np.arange(rows) * step).astype(np.int64), pa.timestamp("us", "UTC")),
+            "variant": [variant] * rows,
+            "served_from": [source] * rows,
+            **{name: _array(values) for name, values in columns.items()},
+        }
+    )
 
 
 def _array(values: Any) -> pa.Array:

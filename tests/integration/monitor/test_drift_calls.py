@@ -38,27 +38,25 @@ def rows(rng: np.random.Generator, count: int) -> dict[str, Any]:
 async def running(postgres_url, s3, folder):
     """Run everything with a version that has a reference and one that has none; yield a stub and the log."""
     values = np.random.default_rng(1).normal(size=(5_000, 4)).astype(np.float32)
-    place = Bucket(s3.endpoint, s3.bucket, s3.region, folder / "s3.credentials")
-    async with feature_log(postgres_url, s3, folder) as log:
-        place.credentials_file.write_text((folder / "log.credentials").read_text())
-        async with (
-            S3Blobs(place) as blobs,
-            memory_registry(blobs=blobs) as registry,
-            real_monitor(
-                *(postgres_url, s3, folder),
-                registry=registry.target,
-                registry_bucket=s3.bucket,
-                window_s=10,
-                derive_every_s=0.2,
-                drift_settle_s=0,
-            ) as monitor,
-        ):
-            kind = registry_pb2.Artifact.TYPE_PARQUET
-            sha256 = await registry.upload(parquet({"features": values}), kind)
-            reference = registry_pb2.Artifact(name="reference.parquet", type=kind, sha256=sha256)
-            await registry.register("fraud", "v1", classifier(), files=[reference])
-            await registry.register("fraud", "v2", classifier(seed=1))
-            yield monitor_pb2_grpc.MonitorServiceStub(monitor.channel), log
+    async with (
+        feature_log(postgres_url, s3, folder) as log,
+        S3Blobs(Bucket(s3.endpoint, s3.bucket, s3.region, folder / "log.credentials")) as blobs,
+        memory_registry(blobs=blobs) as registry,
+        real_monitor(
+            *(postgres_url, s3, folder),
+            registry=registry.target,
+            registry_bucket=s3.bucket,
+            window_s=10,
+            derive_every_s=0.2,
+            drift_settle_s=0,
+        ) as monitor,
+    ):
+        kind = registry_pb2.Artifact.TYPE_PARQUET
+        sha256 = await registry.upload(parquet({"features": values}), kind)
+        reference = registry_pb2.Artifact(name="reference.parquet", type=kind, sha256=sha256)
+        await registry.register("fraud", "v1", classifier(), files=[reference])
+        await registry.register("fraud", "v2", classifier(seed=1))
+        yield monitor_pb2_grpc.MonitorServiceStub(monitor.channel), log
 
 
 async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postgres_url, s3, tmp_path):
@@ -74,6 +72,7 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
             return None
 
         frozen = await eventually(reference, within=30, every=0.2)
+        assert frozen is not None
         assert frozen.source == Reference.SOURCE_ARTIFACT
         assert [(column.name, column.kind, column.rows) for column in frozen.columns] == [
             (f"features.{index}", "numeric", 5_000) for index in range(4)

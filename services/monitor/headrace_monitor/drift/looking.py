@@ -120,6 +120,7 @@ def _observation(look: Look, signal: str, reports: Iterable[DriftReport]) -> Obs
 def summary(alarms: list[DriftReport], slices: tuple[Slice, ...] = ()) -> str:
     """Return a sentence about the worst alarm, and how many other columns have one.
 
+    >>> from headrace_monitor.statistics.drift.reports import Test
     >>> summary([DriftReport("age", Kind.DATA, Test.PSI, 900, 800, 0.05, effect=0.312, alarm=True)])
     'psi of age is 0.312, and 0.05 is tolerated'
     """

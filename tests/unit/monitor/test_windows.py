@@ -1,0 +1,156 @@
+"""Columns that are judged, rows as windows, and what is summarised together."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from headrace.registry.v1 import registry_pb2
+from headrace_monitor.log.contracts import version_contract
+from headrace_monitor.log.files import LogFile
+from headrace_monitor.references.freezing import Place, places
+from headrace_monitor.references.judged import Judged, JudgedAs, judged_columns
+from headrace_monitor.references.values import UnfitError, coded_names, matrix, names, numbers
+from headrace_monitor.statistics import references
+from headrace_monitor.statistics.drift.judging import judge
+from headrace_monitor.statistics.multiplicity import AlarmBudget
+from headrace_monitor.statistics.references import Reference, Source
+from headrace_monitor.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
+from headrace_monitor.windows.store import Due
+from headrace_monitor.windows.summarising import EMPTY, window_of, windows_of
+
+from tests.kit.drifting import START, contract
+from tests.kit.feature_log import records
+
+NUMBER = Judged("age", "feature.age", "age", 0, "FP32", JudgedAs.NUMERIC)
+OTHER = Judged("size", "feature.size", "size", 0, "FP32", JudgedAs.NUMERIC)
+SCORE = Judged("score", "output.score", "score", 0, "FP32", JudgedAs.NUMERIC, prediction=True)
+
+
+def chunks(*values: object, kind: pa.DataType | None = None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values, kind)])
+
+
+def test_judged_is_what_the_contract_lists_but_for_what_is_sensitive():
+    version = version_contract("m", "v", registry_pb2.ModelVersion(contract=contract()))
+    found = {column.name: column for column in judged_columns(version)}
+    assert list(found) == [
+        *("person.age", "person.income", "share", "country", "text"),
+        *("scores.good", "scores.fraud", "prediction_label"),
+    ]
+    assert found["share"].declared == (0, 1)
+    assert [column.name for column in found.values() if column.prediction] == list(found)[5:]
+    assert (found["text"].read_as, found["text"].width) == (JudgedAs.EMBEDDING, 8)
+    assert found["country"].read_as is JudgedAs.CATEGORICAL
+
+
+def test_an_output_that_is_called_like_an_input_is_told_apart():
+    twins = contract()
+    twins.outputs[0].name, twins.outputs[0].columns[:] = "person", ["age", "income"]
+    version = version_contract("m", "v", registry_pb2.ModelVersion(contract=twins))
+    assert [column.name for column in judged_columns(version) if column.prediction] == [
+        *("output.person.age", "output.person.income", "prediction_label")
+    ]
+
+
+def test_columns_are_found_by_the_names_that_people_give_them():
+    a, b = (Judged(f"{t}.x", f"feature.{t}.x", t, 0, "FP32", JudgedAs.NUMERIC, width=2) for t in "ab")
+    y = Judged("a.y", "feature.a.y", "a", 1, "FP32", JudgedAs.NUMERIC, width=2)
+    assert places([a, b, y], {"a.x", "feature.b.x", "y"}) == {
+        "a.x": Place("a.x"),
+        "b.x": Place("feature.b.x"),
+        "a.y": Place("y"),
+    }
+    # `x` could be either one; a list may hold the whole tensor.
+    assert places([a, b, y], {"x", "a"}) == {"a.x": Place("a", 0), "a.y": Place("a", 1)}
+
+
+@pytest.mark.parametrize(
+    ("array", "datatype", "counts"),
+    [
+        pytest.param(chunks(3.0, None, 3.0), "INT64", {"3": 2, None: 1}, id="whole numbers that pandas made floats"),
+        pytest.param(chunks(3.5, float("nan")), "FP32", {"3.5": 1, None: 1}, id="not a number is missing"),
+        pytest.param(chunks(1, 0, 1), "BOOL", {"True": 2, "False": 1}, id="numbers as truth"),
+        pytest.param(chunks(b"a", "ä".encode(), kind=pa.binary()), "BYTES", {"a": 1, "ä": 1}, id="bytes"),
+        pytest.param(chunks(None, None), "BYTES", {None: 2}, id="nothing"),
+    ],
+)
+def test_categories_have_the_same_names_wherever_they_come_from(array, datatype, counts):
+    assert names(array, datatype) == counts
+    codes, told = coded_names(array, datatype)
+    assert {None if code < 0 else told[code] for code in codes} == set(counts)
+
+
+def test_what_is_no_number_and_no_list_is_refused():
+    with pytest.raises(UnfitError, match="string, which is no number"):
+        numbers(chunks("x"))
+    with pytest.raises(UnfitError, match="lists of 2 numbers"):
+        matrix(chunks(1.0), 2)
+    with pytest.raises(UnfitError, match="no category"):
+        names(chunks({"a": 1}), "BYTES")
+    fit, others = matrix(chunks([1.0, 2.0], [1.0], None), 2)
+    assert (fit.tolist(), others) == ([[1.0, 2.0]], 2)
+
+
+def test_rows_fall_into_windows_by_time_variant_and_source():
+    frozen = {"age": references.freeze_numeric(np.arange(100.0))}
+    first = records(START, {"feature.age": np.arange(100.0)}, lasting=timedelta(minutes=2))
+    second = records(START, {"feature.age": np.arange(10.0)}, variant="canary", lasting=timedelta(seconds=1))
+    found = windows_of(pa.concat_tables([first, second]), [NUMBER], frozen, 60)
+    assert {(key.start, key.variant, key.source): window.rows for key, window in found.items()} == {
+        (START, "main", "online"): 50,
+        (START + timedelta(minutes=1), "main", "online"): 50,
+        (START, "canary", "online"): 10,
+    }
+    total = EMPTY
+    for window in found.values():
+        total = total.merge(window)
+    whole = references.summarise_numeric(np.concatenate([np.arange(100.0), np.arange(10.0)]), frozen["age"].edges)
+    assert total.summaries["age"].bins == whole.bins  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_rows_that_were_asked_without_features_lack_none():
+    values = np.random.default_rng(1).normal(size=1_000)
+    frozen = {column.name: references.freeze_numeric(values) for column in (NUMBER, OTHER, SCORE)}
+    table = records(
+        START,
+        {"feature.age": [1.0, None, None], "feature.size": [None, None, 2.0], "output.score": [0.5, 0.5, 0.5]},
+    )
+    window = window_of(table, [NUMBER, OTHER, SCORE], frozen)
+    missing = {name: summary.bins.missing for name, summary in window.summaries.items()}  # pyright: ignore
+    assert (missing, window.rows) == ({"age": 1, "size": 1, "score": 0}, 3)
+    assert {name: summary.rows for name, summary in window.summaries.items()} == {"age": 2, "size": 2, "score": 3}
+
+
+def test_a_million_rows_of_the_same_raise_nothing_and_a_third_of_a_deviation_does():
+    rng = np.random.default_rng(3)
+    reference = Reference(
+        Source.ARTIFACT,
+        "reference.parquet",
+        START,
+        {name: references.freeze_numeric(rng.normal(size=1_000_000)) for name in ("age", "size")},
+        {},
+    )
+    same, moved = rng.normal(size=1_000_000), rng.normal(0.3, 1, size=1_000_000)
+    window = window_of(records(START, {"feature.age": same, "feature.size": moved}), [NUMBER, OTHER], reference.columns)
+    reports = judge(reference, window.summaries, level=AlarmBudget().level)
+    assert {report.column for report in reports if report.alarm} == {"size"}
+
+
+def due(reference: int, rows: int) -> Due:
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    return Due(reference, LogFile(1, "m", "v", at, "key", 1, rows, rows, at, at, merged=False))
+
+
+@pytest.mark.parametrize(
+    ("files", "sizes"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([due(1, 10)] * 3 + [due(2, 10)], [3, 1], id="one reference at a time"),
+        pytest.param([due(1, 10)] * (BATCH_FILES + 1), [BATCH_FILES, 1], id="many files"),
+        pytest.param([due(1, BATCH_ROWS - 1), due(1, 1), due(1, 1)], [2, 1], id="many rows"),
+        pytest.param([due(1, BATCH_ROWS * 9), due(1, 1)], [1, 1], id="one larger than allowed goes alone"),
+    ],
+)
+def test_files_are_summarised_in_bounded_batches(files, sizes):
+    assert [len(batch) for batch in batches_of(files)] == sizes
