@@ -113,6 +113,7 @@ def monitor(settings: StackSettings, number: int = 0) -> Component:
             "DATABASE_PASSFILE": postgres.passfile(settings),
             **_s3(settings),
             "S3_BUCKET": MONITOR_BUCKET,
+            "REGISTRY_BUCKET": s3.BUCKET,
             "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, settings.replicas.registries),
         },
     )

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from headrace_servicekit.errors import Aborted
@@ -17,7 +17,7 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log.files import LogFile, file_of
-from headrace_monitor.statistics import kept
+from headrace_monitor.statistics import kept as kept_text
 from headrace_monitor.windows.summarising import EMPTY, Key, Window
 
 _SQL = "headrace_monitor.windows"
@@ -32,6 +32,14 @@ class Due:
 
     reference: int
     file: LogFile
+
+
+class Packed(NamedTuple):
+    """A window as it is kept: the last columns of its row."""
+
+    rows: int
+    predictions: str
+    summaries: bytes
 
 
 class Windows:
@@ -75,8 +83,8 @@ class Windows:
             for key, window in sorted(windows.items(), key=lambda item: item[0]):
                 place = (reference, key.start, key.seconds, key.variant, key.source)
                 row = await connection.fetchrow(self._sql["window"], *place)
-                rows, predictions, summaries = await asyncio.to_thread(_merged, row, window)
-                await connection.execute(self._sql["put_window"], *place, rows, predictions, summaries, timeout=_SLOW_S)
+                packed = await asyncio.to_thread(merged, row, window)
+                await connection.execute(self._sql["put_window"], *place, *packed, timeout=_SLOW_S)
 
     async def total(self, reference: int, start: datetime, end: datetime) -> Window:
         """Return all windows that lie within a time as one."""
@@ -106,19 +114,20 @@ class Windows:
         )
 
 
-def _merged(row: Any, window: Window) -> tuple[int, str, bytes]:
-    if row is not None:
-        window = _content(row).merge(window)
-    summaries = zlib.compress(kept.to_text(window.summaries).encode(), 1)
-    return window.rows, kept.to_text(window.predictions), summaries
+def merged(kept: Any, window: Window) -> Packed:
+    """Return a window added to a row that is kept, or to nothing, as it is to be kept."""
+    if kept is not None:
+        window = _content(kept).merge(window)
+    summaries = zlib.compress(kept_text.to_text(window.summaries).encode(), 1)
+    return Packed(window.rows, kept_text.to_text(window.predictions), summaries)
 
 
 def _added(total: Window, rows: Sequence[Any]) -> Window:
     for row in rows:
-        total = total.merge(_content(row))
+        total = total.merge(_content((row["rows"], row["predictions"], row["summaries"])))
     return total
 
 
 def _content(row: Any) -> Window:
-    summaries = kept.from_text(zlib.decompress(row["summaries"]).decode())
-    return Window(row["rows"], summaries, kept.from_text(row["predictions"]))
+    rows, predictions, summaries = row
+    return Window(rows, kept_text.from_text(zlib.decompress(summaries).decode()), kept_text.from_text(predictions))
