@@ -21,6 +21,7 @@ _UNITS = {
     "_bytes": "bytes",
     "_rows": "rows",
     "_per_second": "requests/s",
+    "_per_week": "alarms/week",
     "_share": "share",
     "_one_in": "requests",
     "port": "port",
