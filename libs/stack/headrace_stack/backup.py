@@ -2,6 +2,7 @@
 
 router.dump    the router's database, in pg_dump's own format
 monitor.dump   the monitor's
+monitor-log/   the objects of the prediction log
 registry/      the registry's content, and the model files that its versions name
 
 What is not in it: secrets (`.headrace/identity`), and Valkey, whose answers are computed or published again.
@@ -20,7 +21,7 @@ from headrace_stack.components import postgres
 from headrace_stack.lifecycle import StackError
 from headrace_stack.settings import StackSettings
 
-_ROUTER, _MONITOR, _REGISTRY = "router.dump", "monitor.dump", "registry"
+_ROUTER, _MONITOR, _LOG, _REGISTRY = "router.dump", "monitor.dump", "monitor-log", "registry"
 _LONG_S = 3600
 # The registry found all rows and not all files; the message of its command names them.
 _FILES_MISSING = 3
@@ -33,13 +34,17 @@ def save(settings: StackSettings, folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The router first: whatever its routes name, the registry has then, which removes nothing that is named.
     _dump(settings, "router", folder / _ROUTER)
-    _dump(settings, "monitor", folder / _MONITOR)
     _module(topology.registry(settings), "backup", "--out", str(folder / _REGISTRY), "--blobs")
+    # Before and after: what the database names is there, also what is removed or comes meanwhile.
+    monitor, log = topology.monitor(settings), str(folder / _LOG)
+    _module(monitor, "save-log", "--out", log)
+    _dump(settings, "monitor", folder / _MONITOR)
+    _module(monitor, "save-log", "--out", log)
 
 
 def restore(settings: StackSettings, folder: Path) -> None:
     """Put a backup in the place of what the stack holds. Raises StackError; safe to repeat."""
-    for part in (folder / _ROUTER, folder / _MONITOR, folder / _REGISTRY):
+    for part in (folder / _ROUTER, folder / _MONITOR, folder / _LOG, folder / _REGISTRY):
         if not part.exists():
             raise StackError(f"{folder} is no backup of a stack: it has no {part.name}")
     _module(topology.registry(settings), "restore", "--from", str(folder / _REGISTRY), "--replace")
@@ -47,7 +52,10 @@ def restore(settings: StackSettings, folder: Path) -> None:
     # Whoever runs begins anew: generations are numbered again, for other tables.
     _module(topology.router_control(settings), "renew-incarnation")
     _put_back(settings, "monitor", folder / _MONITOR)
-    _module(topology.monitor(settings), "renew-incarnation")
+    monitor = topology.monitor(settings)
+    _module(monitor, "renew-incarnation")
+    # After the database: an object that it does not name may be removed.
+    _module(monitor, "restore-log", "--from", str(folder / _LOG))
 
 
 def _dump(settings: StackSettings, database: str, file: Path) -> None:

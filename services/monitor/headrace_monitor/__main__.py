@@ -1,4 +1,4 @@
-"""`python -m headrace_monitor` is the service; `migrate` and `renew-incarnation` are commands beside it."""
+"""`python -m headrace_monitor` is the service; `commands.py` has what else it does."""
 
 import sys
 

@@ -1,0 +1,73 @@
+"""What dashboards and rules ask for is what the running services say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+
+import httpx
+from headrace_batcher.metrics import BatchCounters, BatcherCollector
+from headrace_registry.metrics import Metrics as RegistryMetrics
+from headrace_registry.models import Stage
+from headrace_router.data.degraded import DegradedAnswers
+from headrace_servicekit.metrics import RpcMetrics
+from headrace_stack.ports import Port, Ports
+from prometheus_client import CollectorRegistry, generate_latest
+
+from tests.kit import observability
+from tests.kit.observability import LABELS_OF_TARGETS, MADE_BY_PROMETHEUS, family
+from tests.kit.served import LINEAR, ROW, Served
+
+
+def test_every_metric_that_is_asked_for_exists_with_every_label(served: Served):
+    served.client.predict(LINEAR, {"features": ROW})
+    expositions = [httpx.get(f"http://{port.address}/metrics").text for port in _read(served.stack.settings.ports)]
+    known = {**observability.exposed([*expositions, _after_trouble()]), **observability.recorded_labels()}
+    missing = {
+        (asked.where, metric): wrong
+        for asked in observability.everything_asked()
+        for metric, labels in asked.labels.items()
+        if (wrong := _wrong(metric, labels, known))
+    }
+    assert missing == {}
+
+
+def _wrong(metric: str, labels: Set[str], known: Mapping[str, Set[str]]) -> str:
+    """Return what is wrong with asking for a metric with these labels; nothing if it is there with all of them."""
+    if metric in MADE_BY_PROMETHEUS or _from_a_gpu(metric):
+        return ""
+    name, brought = (metric, set()) if metric in known else family(metric)
+    if name not in known:
+        return "no service has it"
+    return ", ".join(sorted(labels - known[name] - brought - LABELS_OF_TARGETS))
+
+
+def _read(ports: Ports) -> tuple[Port, ...]:
+    """Return the ports that Prometheus reads."""
+    return (
+        ports.registry_metrics,
+        ports.router_control_metrics,
+        ports.router_data_metrics,
+        ports.batcher_metrics,
+        ports.triton_metrics,
+        ports.monitor_metrics,
+    )
+
+
+def _from_a_gpu(metric: str) -> bool:
+    # tests/unit/deploy looks for these in Triton's own library.
+    return metric.startswith("nv_gpu_")
+
+
+def _after_trouble() -> str:
+    """Return what services say after trouble and retreats, of which the tests of others may have made none."""
+    registry, counters, degraded = CollectorRegistry(), BatchCounters(), DegradedAnswers()
+    counters.shed["full"] += 1
+    counters.failed["backend"] += 1
+    degraded.add("model", "rung", "reason")
+    registry.register(BatcherCollector(lambda: {("model", "v1"): counters}))
+    registry.register(degraded)  # type: ignore[arg-type]
+    moves = RegistryMetrics(registry)
+    with moves.move(Stage.PRODUCTION), moves.rollback():
+        pass
+    RpcMetrics(registry).unhandled.labels("/a.Service/Method").inc()
+    return generate_latest(registry).decode()
