@@ -1,7 +1,7 @@
 """Whatever happens between observations, alerts are those of one evaluator that nothing ever happened to.
 
-Two replicas judge in turns, die before they commit, repeat what they wrote, and rules are replaced, deleted and made anew;
-webhooks are told level by level. Beside it a model in a few lines says which alerts there have to be.
+Two replicas judge in turns, die before they commit, and repeat what they wrote; rules are replaced, deleted and made
+anew; alerts are ended by hand and silenced. Beside it a model in a few lines says which alerts there have to be.
 """
 
 from __future__ import annotations

@@ -1,0 +1,225 @@
+"""What webhooks are sent, where they may be, when they are tried again, and what rules are refused."""
+
+import hashlib
+import hmac
+import json
+import re
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from headrace_monitor.alerts.checking import rule_violations, webhook_violations
+from headrace_monitor.alerts.values import Alert, Delivery, Format, Key, Kind, Rule, Silence, Telling, Webhook
+from headrace_monitor.alerts.webhooks.destinations import GuardedResolver, RefusedError, check_address, check_url
+from headrace_monitor.alerts.webhooks.formats import SIGNATURE_HEADER, message
+from headrace_monitor.alerts.webhooks.retrying import asked_pause, pause
+from headrace_monitor.alerts.webhooks.telling import untold
+from headrace_monitor.statistics.severity import Severity
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+SECRET = "a key of sixteen or more"
+HOOK = Webhook("hook", "https://example.org/hook", SECRET)
+ALERT = Alert(17, Key("r", "fraud", "v1"), "drift", Severity.HIGH, "a < b & c", 0.3, True, False, NOON)
+RULE = Rule("r", "*", "error_rate", above=0.1)
+
+
+def sent(kind: Kind, format: Format = Format.CLOUD_EVENT, alert: Alert = ALERT, now: datetime = NOON):  # noqa: A002
+    webhook = replace(HOOK, format=format)
+    return message(Delivery(1, UUID(int=1), webhook, kind, alert, NOON, 1), now)
+
+
+def test_the_signature_is_what_the_api_says_and_the_documentation_verifies_it():
+    page = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shown: dict = {}
+    exec(snippet, shown)
+    now = datetime.fromtimestamp(int(time.time()), UTC)
+    out = sent(Kind.OPENED, now=now)
+    header = out.headers[SIGNATURE_HEADER]
+    seconds = int(now.timestamp())
+    told = f"{seconds}.".encode() + out.body
+    assert header == f"t={seconds},v1={hmac.digest(SECRET.encode(), told, hashlib.sha256).hex()}"
+    assert shown["verify"](SECRET, header, out.body)
+    assert not shown["verify"](SECRET, header, out.body + b" ")
+    assert not shown["verify"]("another secret of sixteen", header, out.body)
+    old = sent(Kind.OPENED, now=now - timedelta(hours=1))
+    assert not shown["verify"](SECRET, old.headers[SIGNATURE_HEADER], old.body)
+
+
+def test_an_event_has_every_attribute_that_cloud_events_demand():
+    event = json.loads(sent(Kind.OPENED).body)
+    assert {name: event[name] for name in ("specversion", "id", "source", "type", "subject", "time")} == {
+        "specversion": "1.0",
+        "id": str(UUID(int=1)),
+        "source": "/headrace/monitor",
+        "type": "headrace.alert.opened",
+        "subject": "alerts/17",
+        "time": "2030-01-01T12:00:00Z",
+    }
+    assert event["data"]["severity"] == "SEVERITY_HIGH"
+
+
+def test_pagerduty_is_told_begin_and_end_under_one_key():
+    begin = json.loads(sent(Kind.OPENED, Format.PAGERDUTY).body)
+    worse = json.loads(sent(Kind.ESCALATED, Format.PAGERDUTY).body)
+    end = json.loads(sent(Kind.RESOLVED, Format.PAGERDUTY).body)
+    assert [one["event_action"] for one in (begin, worse, end)] == ["trigger", "trigger", "resolve"]
+    assert begin["dedup_key"] == worse["dedup_key"] == end["dedup_key"]
+    assert begin["routing_key"] == SECRET
+    assert begin["payload"]["severity"] == "critical"
+    assert begin["payload"]["source"] == "fraud"
+    long = json.loads(sent(Kind.OPENED, Format.PAGERDUTY, replace(ALERT, summary="x" * 2000)).body)
+    assert len(long["payload"]["summary"]) == 1024  # the most that PagerDuty takes
+
+
+def test_what_slack_shows_is_not_markup():
+    body = json.loads(sent(Kind.OPENED, Format.SLACK).body)
+    assert "a &lt; b &amp; c" in body["text"]
+    assert body["blocks"][0]["text"]["text"] == body["text"]
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("https://example.org/hook", ""),
+        ("https://10.0.0.1:8443/hook", ""),
+        ("http://localhost:80/hook", ""),
+        ("http://[fd00::1]/hook", ""),
+        ("http://93.184.216.34/hook", "public address"),
+        ("http://[2606:2800:220:1::1]/", "public address"),
+        ("http://169.254.169.254/latest/meta-data", "credentials"),
+        ("https://[::ffff:169.254.169.254]/", "credentials"),
+        ("https://[64:ff9b::a9fe:a9fe]/", "credentials"),
+        ("https://100.100.100.200/", "credentials"),
+        ("https://metadata.google.internal./", "metadata"),
+        ("http://0.0.0.0/", "no address of one host"),
+        ("https://224.0.0.1/", "no address of one host"),
+        ("ftp://example.org/", "must begin with"),
+        ("https://user:word@example.org/", "name or password"),
+        ("https://example.org/#there", "fragment"),
+        ("https://", "name a host"),
+        ("https://example.org:99999/", "not a URL"),
+        ("https://hooks.slack.com/…", "printable ASCII"),
+        ("https://example.org/\r\nHost: other", "printable ASCII"),
+        ("", "must begin with"),
+    ],
+)
+def test_a_webhook_may_only_be_where_it_does_no_harm(url, refused):
+    if not refused:
+        check_url(url)
+        return
+    with pytest.raises(RefusedError, match=refused):
+        check_url(url)
+
+
+async def test_a_name_is_judged_by_the_address_that_it_leads_to():
+    resolver = GuardedResolver("http")
+    try:
+        assert await resolver.resolve("localhost", 80)
+        with pytest.raises(RefusedError, match="credentials"):
+            await resolver.resolve("2852039166", 80)  # 169.254.169.254, as resolvers read it
+        with pytest.raises(RefusedError, match="public"):
+            await resolver.resolve("134744072", 80)  # 8.8.8.8
+    finally:
+        await resolver.close()
+
+
+def test_addresses_within_the_own_network_may_be_called_without_tls():
+    for text in ("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "::1"):
+        check_address(ip_address(text), "http")
+
+
+def test_pauses_double_up_to_an_hour_and_are_never_the_same_for_all():
+    first = timedelta(seconds=5)
+    longest = [pause(attempt, first=first, draw=1.0).total_seconds() for attempt in range(1, 15)]
+    assert longest[:4] == [5, 10, 20, 40]
+    assert longest[-1] == 3600
+    assert pause(3, first=first, draw=0.0) == timedelta(seconds=10)
+    assert pause(10**6, first=first, draw=0.0) == timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [(None, 0), ("30", 30), ("999999999", 3600), ("-1", 0), ("Wed, 21 Oct", 0), ("9" * 99, 0)]
+)
+def test_a_receiver_may_ask_to_be_left_alone_for_an_hour_at_most(header, seconds):
+    assert asked_pause(header) == timedelta(seconds=seconds)
+
+
+def test_who_is_told_what():
+    low = replace(ALERT, severity=Severity.LOW)
+    high_only, digits = replace(HOOK, name="high", at_least=Severity.HIGH), replace(HOOK, name="digits", model="digits")
+    retrain = replace(HOOK, name="retrain", retrain_only=True)
+    hooks = [HOOK, high_only, digits, retrain]
+
+    def told(alert: Alert, before: list[Telling], silences: list[Silence]) -> list[tuple[str, Kind]]:
+        return [(one.webhook, one.kind) for one in untold([alert], hooks, silences, before, NOON)]
+
+    first = untold([low], hooks, [], [], NOON)
+    assert [(one.webhook, one.kind) for one in first] == [("hook", Kind.OPENED)]
+    assert told(ALERT, first, []) == [("hook", Kind.ESCALATED), ("high", Kind.OPENED)]
+    assert told(replace(low, retrain=True), first, []) == [("hook", Kind.RETRAIN), ("retrain", Kind.RETRAIN)]
+    silence = Silence(1, "fraud", "r", NOON + timedelta(hours=1), "", "")
+    assert told(low, [], [silence]) == []
+    assert told(replace(low, resolve_time=NOON), first, [silence]) == [("hook", Kind.RESOLVED)]
+    assert told(low, [], [replace(silence, rule="another")]) != []
+    assert told(low, [], [replace(silence, expire_time=NOON)]) != []
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        pytest.param(RULE, None, id="good"),
+        pytest.param(Rule("r", "fraud", "drift", at_least=Severity.LOW), None, id="good by severity"),
+        pytest.param(replace(RULE, above=float("nan")), "rule.above", id="no number"),
+        pytest.param(replace(RULE, above=float("inf")), "rule.above", id="infinite"),
+        pytest.param(replace(RULE, below=0.5), "rule.below", id="both bounds"),
+        pytest.param(replace(RULE, above=None), "rule.above", id="no bound"),
+        pytest.param(replace(RULE, at_least=Severity.HIGH), "rule.at_least", id="severity of a value"),
+        pytest.param(replace(RULE, signal="acuracy"), "rule.signal", id="unknown signal"),
+        pytest.param(replace(RULE, model="Fraud!"), "rule.model", id="no model"),
+        pytest.param(replace(RULE, hold=timedelta(days=8)), "rule.hold", id="too long"),
+        pytest.param(replace(RULE, hold=timedelta(seconds=-1)), "rule.hold", id="negative"),
+        pytest.param(replace(RULE, window=timedelta(seconds=1)), "rule.window", id="less than a minute"),
+        pytest.param(replace(RULE, min_rows=-1), "rule.min_rows", id="negative rows"),
+        pytest.param(replace(RULE, severity=Severity.NONE), "rule.severity", id="none is no severity"),
+        pytest.param(Rule("r", "*", "drift"), "rule.at_least", id="no severity"),
+        pytest.param(Rule("r", "*", "drift", at_least=Severity.NONE), "rule.at_least", id="always"),
+        pytest.param(Rule("r", "*", "drift", at_least=Severity.LOW, above=1.0), "rule.above", id="value of a severity"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_by_its_field(rule, field):
+    assert [one.field for one in rule_violations(rule)] == ([] if field is None else [field])
+
+
+def test_an_unknown_signal_is_answered_with_those_that_there_are():
+    (violation,) = rule_violations(replace(RULE, signal="acuracy"))
+    assert "accuracy" in violation.description
+
+
+@pytest.mark.parametrize(
+    ("webhook", "fields"),
+    [
+        pytest.param(HOOK, [], id="good"),
+        pytest.param(replace(HOOK, secret=""), ["webhook.secret"], id="unsigned"),
+        pytest.param(replace(HOOK, secret="", format=Format.SLACK), [], id="slack needs none"),
+        pytest.param(replace(HOOK, secret="", format=Format.PAGERDUTY), ["webhook.secret"], id="no routing key"),
+        pytest.param(replace(HOOK, secret="short"), ["webhook.secret"], id="short"),
+        pytest.param(replace(HOOK, secret="ü" * 20), ["webhook.secret"], id="not ASCII"),
+        pytest.param(replace(HOOK, url="http://8.8.8.8/"), ["webhook.url"], id="plain text to the world"),
+        pytest.param(replace(HOOK, model="*"), ["webhook.model"], id="empty means every model"),
+        pytest.param(
+            replace(HOOK, format=Format.SLACK, retrain_only=True), ["webhook.retrain_only"], id="no such message"
+        ),
+    ],
+)
+def test_a_webhook_that_makes_no_sense_is_refused_by_its_field(webhook, fields):
+    assert [one.field for one in webhook_violations(webhook)] == fields
+
+
+def test_neither_secret_nor_url_shows_in_what_is_printed_of_a_webhook():
+    assert "sixteen" not in repr(HOOK)
+    assert "example" not in repr(HOOK)
