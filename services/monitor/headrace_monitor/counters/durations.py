@@ -34,10 +34,6 @@ class Durations:
     def count(self) -> int:
         return int(self.counts.sum())
 
-    def plus(self, other: Durations) -> Durations:
-        """Return the durations of both."""
-        return merge((self, other))
-
     def minus(self, other: Durations) -> Durations:
         """Return those of this one that the other one, which this one covers, has not."""
         counts = self.counts.copy()

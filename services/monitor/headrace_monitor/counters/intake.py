@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from headrace.monitor.v1 import ingest_pb2
@@ -37,21 +37,36 @@ class Intake:
         # A report may have thousands of histograms: other calls are not to wait while they are read.
         report = await asyncio.to_thread(report_of, request)
         async with self._database.transaction() as connection:
-            taken, dropped = await _take(connection, report, minute_of(arrival))
-        self._note(report, taken, dropped, arrival)
+            written = await _write(connection, report, minute_of(arrival))
+        self._note(report, written, arrival)
 
-    def _note(self, report: Report, taken: Taken, dropped: Mapping[str, int], arrival: datetime) -> None:
-        metrics = self._metrics
-        metrics.series.labels("new").inc(taken.begun)
+    def _note(self, report: Report, written: _Written, arrival: datetime) -> None:
+        metrics, taken = self._metrics, written.taken
+        if written.forgotten and taken.begun:
+            log.warning(
+                "a data plane is back after its totals were forgotten: what it counted meanwhile is lost",
+                data_plane=report.data_plane,
+                process=str(report.process),
+                series=taken.begun,
+            )
+        metrics.series.labels("returned" if written.forgotten else "new").inc(taken.begun)
         metrics.series.labels("late").inc(taken.late)
         metrics.series.labels("changed").inc(len(taken.opened) + len(taken.continued) - taken.begun)
         metrics.minutes.inc(len(taken.ended))
-        metrics.dropped.inc(sum(dropped.values()))
+        metrics.dropped.inc(sum(written.dropped.values()))
         if report.report_time is not None:
             metrics.lag.observe(max(0.0, (arrival - report.report_time).total_seconds()))
 
 
-async def _take(connection: Any, report: Report, minute: datetime) -> tuple[Taken, Mapping[str, int]]:
+class _Written(NamedTuple):
+    """What a report brought. dropped: predictions, by reason. forgotten: the process's totals were."""
+
+    taken: Taken
+    dropped: Mapping[str, int]
+    forgotten: bool
+
+
+async def _write(connection: Any, report: Report, minute: datetime) -> _Written:
     """Write what a report brings; return it."""
     process = await connection.fetchrow(_SQL["lock_process"], report.process, report.data_plane)
     number, forgotten = process["number"], process["forgotten"]
@@ -73,10 +88,11 @@ async def _take(connection: Any, report: Report, minute: datetime) -> tuple[Take
         await connection.execute(_SQL["put_minutes"], *columns.ended)
     if taken.begun:
         await connection.execute(_SQL["count_series"], number, taken.begun)
-    return taken, await _take_drops(connection, report, number, minute, forgotten=forgotten)
+    dropped = await _write_drops(connection, report, number, minute, forgotten=forgotten)
+    return _Written(taken, dropped, forgotten)
 
 
-async def _take_drops(
+async def _write_drops(
     connection: Any, report: Report, number: int, minute: datetime, *, forgotten: bool
 ) -> Mapping[str, int]:
     if not report.dropped:

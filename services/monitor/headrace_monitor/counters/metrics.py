@@ -13,11 +13,11 @@ class CounterMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.series = Counter(
             "monitor_counter_series",
-            "Series of counter reports that were taken: new, changed, or late and so without news.",
+            "Series of reports: new, changed, late and so without news, or back after they were forgotten.",
             ("outcome",),
             registry=registry,
         )
-        for outcome in ("new", "changed", "late"):
+        for outcome in ("new", "changed", "late", "returned"):
             self.series.labels(outcome)
         self.minutes = Counter("monitor_counter_minutes", "Minutes of a series that ended.", registry=registry)
         self.dropped = Counter(
@@ -27,11 +27,6 @@ class CounterMetrics:
             "monitor_counter_report_lag_seconds",
             "From when a report was made, by the data plane's clock, until it was taken.",
             buckets=_LAG_BUCKETS_S,
-            registry=registry,
-        )
-        self.returned = Counter(
-            "monitor_counter_processes_returned",
-            "Data planes that came back after their totals were forgotten; what they counted meanwhile is lost.",
             registry=registry,
         )
         self.rolled = Counter("monitor_counter_minutes_rolled", "Minutes rolled up into hours.", registry=registry)

@@ -26,7 +26,6 @@ MAX_NAME_CHARS = 128
 MAX_DATA_PLANE_CHARS = 253
 # A million answers a second for a century; sums over a thousand processes still fit 64 bits.
 MAX_COUNT = 2**53
-MAX_SEQUENCE = 2**63 - 1
 
 _LAYERS = ("", "memory", "valkey")
 _SERVED_FROM = frozenset(predict_pb2.PredictResponse.ServedFrom.values())

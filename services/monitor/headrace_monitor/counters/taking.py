@@ -9,7 +9,7 @@ from datetime import datetime
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_monitor.counters.differences import Kept, Key, advance, in_minute
-from headrace_monitor.counters.reports import MAX_SERIES, Report
+from headrace_monitor.counters.reports import MAX_DROP_REASONS, MAX_SERIES, Report
 from headrace_monitor.counters.tallies import ZERO, Tally, shrunk
 from headrace_monitor.names import refuse
 
@@ -77,7 +77,7 @@ class KeptDrops:
 def take_drops(report: Report, kept: Mapping[str, KeptDrops], *, forgotten: bool = False) -> dict[str, int]:
     """Return by reason how many predictions were dropped that are not counted yet; reasons without news are left out.
 
-    Raises InvalidArgument for a total that shrinks.
+    Raises InvalidArgument for a total that shrinks, and for reasons without end.
     """
     found: list[FieldViolation] = []
     new: dict[str, int] = {}
@@ -89,6 +89,9 @@ def take_drops(report: Report, kept: Mapping[str, KeptDrops], *, forgotten: bool
             if total < before.total:
                 found.append(_fallen(f"dropped[{index}].count", before.sequence))
             new[reason] = total - before.total
+    reasons = len({*kept, *report.dropped})
+    if reasons > MAX_DROP_REASONS:
+        found.append(FieldViolation("dropped", f"the process would have {reasons} reasons; at most {MAX_DROP_REASONS}"))
     refuse(found)
     return new
 

@@ -196,3 +196,11 @@ def test_series_without_end_are_refused():
     plane.answer(KEYS[0], 0.012)
     with pytest.raises(InvalidArgument, match="would have 8193 series; at most 8192"):
         take(report_of(plane.report()), {}, minute=START, known=8192)
+
+
+def test_reasons_without_end_are_refused():
+    plane = CountingPlane()
+    plane.drop("ANOTHER_REASON")
+    kept = {f"REASON_{number}": KeptDrops(1, 1) for number in range(64)}
+    with pytest.raises(InvalidArgument, match="would have 65 reasons; at most 64"):
+        take_drops(report_of(plane.report()), kept)
