@@ -100,18 +100,19 @@ class Evaluators(RuleBasedStateMachine):
         super().__init__()
         self.tables = Tables()
         self.models = {version: Model() for version in VERSIONS}
-        self.minute = 0
+        self.minutes = dict.fromkeys(VERSIONS, 0)
         self.revision = 1
 
     @rule(runs=RUNS, version=st.sampled_from(VERSIONS))
     def put(self, runs: list[tuple[Severity, int]], version: str) -> None:
         for severity in (severity for severity, times in runs for _ in range(times)):
-            start = NOON + self.minute * MINUTE
-            self.minute += 1
+            # Each version has minutes of its own: after a gap a run of looks would begin anew.
+            start = NOON + self.minutes[version] * MINUTE
+            self.minutes[version] += 1
             one = Observation("fraud", version, "drift", start, start + MINUTE, 0.1, severity, f"{severity}")
             self.put_once(one)
             if self.tables.rule is not None:
-                self.models[version].see(self.minute, severity >= Severity.MEDIUM)
+                self.models[version].see(self.minutes[version], severity >= Severity.MEDIUM)
 
     @rule(data=st.data())
     def put_again(self, data: st.DataObject) -> None:
