@@ -2,6 +2,7 @@
 loop. Envoy and its module are not there; callables that do nothing play their part.
 
 python -m benchmarks.hit             by Predict; --face infer or --face json for the others
+python -m benchmarks.hit --recording     what it costs more to record every prediction and to count for the monitor
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, running
 
 from benchmarks.load import PREDICT_PATH, BenchmarkError
+from benchmarks.sink import sink
 from tests.kit.batcher import FakeBatcher
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.inference import pb2
@@ -45,37 +47,30 @@ OTHER = resolved_version("digits", "v2", inputs=VERSION.contract.inputs, outputs
 ROUNDS = 7
 TOGETHER = 16
 """Requests that arrive in one turn of the loop, as they do under load."""
+SETTLE_S = 1.5
+"""Until what was recorded has been sent."""
 
 
 def main() -> None:
     """Run the benchmark and print what it found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--face", choices=("predict", "infer", "json"), default="predict")
+    parser.add_argument("--recording", action="store_true", help="in turn with and without a monitor to report to")
     parser.add_argument("--requests", type=int, default=20_000, help=f"in each of {ROUNDS} rounds")
     options = parser.parse_args()
     set_up_logs("benchmark", level="error", log_format="json")
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as scratch:
-        uvloop.run(measure(options.face, options.requests, Path(scratch)))
+        if options.recording:
+            with sink() as monitor:
+                uvloop.run(compare(options.face, options.requests, Path(scratch), monitor))
+        else:
+            uvloop.run(measure(options.face, options.requests, Path(scratch)))
 
 
 async def measure(face: str, count: int, scratch: Path) -> None:
     """Have each of several rounds answer so many requests from memory, and print the median."""
-    issuer = Issuer()
-    write_jwks(scratch, issuer)
-    async with app_between_fakes(scratch) as app:
-        path, kind, body = request(face)
-        headers = [
-            (b":authority", b"127.0.0.1:8080"),
-            (b"content-type", kind),
-            (b"te", b"trailers"),
-            (b"authorization", f"Bearer {issuer.token()}".encode()),
-            (b"user-agent", b"benchmark"),
-            (b"x-request-id", b"5a7b9c0e-6f0a-4f3e-9d2c-0123456789ab"),
-        ]
-        scope = {
-            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
-            "headers": headers, "client": ("127.0.0.1", 50_000), "http_version": "2",
-        }  # fmt: skip
+    async with app_between_fakes(scratch) as (app, issuer):
+        scope, body = request(face, issuer)
         await answered(app, scope, body)
         costs = [await cost_us(app, scope, body, count) for _ in range(ROUNDS)]
         base = [await cost_us(nothing, scope, body, count) for _ in range(ROUNDS)]
@@ -86,13 +81,33 @@ async def measure(face: str, count: int, scratch: Path) -> None:
     print(f"{task:6.1f} µs more for task and loop, which an app that does nothing has too")
 
 
-async def cost_us(app: App, scope: Mapping[str, Any], body: bytes, count: int) -> float:
-    """Return the CPU time per request."""
+async def compare(face: str, count: int, scratch: Path, monitor: str) -> None:
+    """Do so in turn with and without a monitor, and print the difference. What is encoded and sent later counts too."""
+    (scratch / "with").mkdir()
+    async with (
+        app_between_fakes(scratch) as (plain, issuer),
+        app_between_fakes(scratch / "with", monitor_target=monitor) as (recording, other_issuer),
+    ):
+        of_plain, of_recording = request(face, issuer), request(face, other_issuer)
+        await answered(plain, *of_plain)
+        await answered(recording, *of_recording)
+        without, with_it = [], []
+        for _ in range(ROUNDS):
+            without.append(await cost_us(plain, *of_plain, count, settle_s=SETTLE_S))
+            with_it.append(await cost_us(recording, *of_recording, count, settle_s=SETTLE_S))
+    more = statistics.median(one - other for one, other in zip(with_it, without, strict=True))
+    print(f"{statistics.median(without):6.2f} µs a request, {face}, task and loop included, without a monitor")
+    print(f"{more:6.2f} µs more with one ({min(with_it) - min(without):.2f} between the best rounds)")
+
+
+async def cost_us(app: App, scope: Mapping[str, Any], body: bytes, count: int, *, settle_s: float = 0.0) -> float:
+    """Return the CPU time per request. settle_s: so long it counts what is done after the last one."""
     began = time.process_time()
     for _ in range(count // TOGETHER):
         tasks = [asyncio.ensure_future(app(dict(scope), Receive(body), send)) for _ in range(TOGETHER)]
         for task in tasks:
             await task
+    await asyncio.sleep(settle_s)
     return (time.process_time() - began) * 1e6 / count
 
 
@@ -129,8 +144,26 @@ async def answered(app: App, scope: Mapping[str, Any], body: bytes) -> None:
         raise BenchmarkError(f"the request is refused: {refused}")
 
 
-def request(face: str) -> tuple[str, bytes, bytes]:
-    """Return path, content type and body of a request of 64 floats."""
+def request(face: str, issuer: Issuer) -> tuple[Mapping[str, Any], bytes]:
+    """Return scope and body of a request of 64 floats."""
+    path, kind, body = message(face)
+    headers = [
+        (b":authority", b"127.0.0.1:8080"),
+        (b"content-type", kind),
+        (b"te", b"trailers"),
+        (b"authorization", f"Bearer {issuer.token()}".encode()),
+        (b"user-agent", b"benchmark"),
+        (b"x-request-id", b"5a7b9c0e-6f0a-4f3e-9d2c-0123456789ab"),
+    ]
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": headers, "client": ("127.0.0.1", 50_000), "http_version": "2",
+    }  # fmt: skip
+    return scope, body
+
+
+def message(face: str) -> tuple[str, bytes, bytes]:
+    """Return path, content type and body."""
     if face == "json":
         body = json.dumps({"instances": [[0.5] * 64], "user_id": "user-4711"}).encode()
         return "/v1/models/digits:predict", b"application/json", body
@@ -144,8 +177,13 @@ def request(face: str) -> tuple[str, bytes, bytes]:
 
 
 @contextlib.asynccontextmanager
-async def app_between_fakes(scratch: Path) -> AsyncIterator[App]:
-    """Run a data plane with the app that Envoy loads, between fakes of the control plane and of a batcher."""
+async def app_between_fakes(scratch: Path, **how: Any) -> AsyncIterator[tuple[App, Issuer]]:
+    """Run a data plane with the app that Envoy loads, between fakes of the control plane and of a batcher.
+
+    how: fields of its settings. Give the app, and who issues the tokens that it believes.
+    """
+    issuer = Issuer()
+    write_jwks(scratch, issuer)
     edge = EdgeSettings(
         issuer=ISSUER, audience=AUDIENCE, jwks_file=scratch / "jwks.json", client_requests_per_second=1e9
     )
@@ -158,11 +196,15 @@ async def app_between_fakes(scratch: Path) -> AsyncIterator[App]:
         # Two arms, so that the assignment is paid for.
         control.put_table(table("digits", [VERSION, OTHER], shares={"v1": 0.5, "v2": 0.5}))
         settings = DataSettings(
-            control_target=control.target, pools=f"default={batcher.target}", state_dir=scratch, cache_ttl_s=3600.0
+            control_target=control.target,
+            pools=f"default={batcher.target}",
+            state_dir=scratch,
+            cache_ttl_s=3600.0,
+            **how,
         )
         async with running("router.data", settings, begin) as runtime:
             await eventually(lambda: runtime.health.components()["batchers"][0])
-            yield apps[0]
+            yield apps[0], issuer
 
 
 if __name__ == "__main__":

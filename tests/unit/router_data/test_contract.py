@@ -33,7 +33,7 @@ def violations(described, contract=CONTRACT, max_rows=8):
 
 def test_inputs_may_come_in_any_order():
     layout = check(CONTRACT, (("item", "INT64", 2), ("user", "FP32", 2, 3)), 8)
-    assert layout == Layout(2, (1, 0), (2,), (), (16, 24), (2, 6), in_order=False)
+    assert layout == Layout(2, (1, 0), (2,), (), (16, 24), (2, 6), in_order=False, size_bytes=40)
 
 
 def test_variable_dimensions_are_told_in_the_order_of_the_contract():

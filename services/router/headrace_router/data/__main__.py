@@ -42,6 +42,10 @@ from headrace_router.data.lookup.valkey import Valkey
 from headrace_router.data.members import batcher_channel
 from headrace_router.data.pools import Pools
 from headrace_router.data.predictor import Predictor
+from headrace_router.data.reporting.reporting import Allowance, Reporting
+from headrace_router.data.reporting.sending import GrpcIngest
+from headrace_router.data.reporting.series import Source
+from headrace_router.data.saved import SavedCompute
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.waiting import Patience
 from headrace_router.data.watch import COMPONENT, Watcher
@@ -50,6 +54,8 @@ log = structlog.get_logger()
 
 # The health component that tells whether every pool has a batcher.
 BATCHERS = "batchers"
+# At the end, for what the monitor does not have yet.
+FLUSH_S = 4.0
 
 
 class Faces(NamedTuple):
@@ -91,6 +97,7 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
     counters, degraded = Counters(), DegradedAnswers()
     access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
     runtime.metrics.register(counters)
+    runtime.metrics.register(SavedCompute(counters))
     runtime.metrics.register(degraded)
     runtime.metrics.register(Gauges(pools, watcher))
 
@@ -113,12 +120,14 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
     runtime.metrics.register(explanations)
     runtime.loop("keep explanations", explanations.write)
 
+    reporting = await _reporting(runtime, counters)
     predictor = Predictor(
         watcher.tables,
         ladder,
         counters,
         access_log,
         explanations,
+        record=reporting.record if reporting is not None else None,
         new_id=lambda: str(uuid_utils.uuid7()),
         max_rows=settings.max_rows,
         loop=loop,
@@ -164,6 +173,23 @@ def _spans(runtime: Runtime[DataSettings]) -> Spans | None:
     from headrace_router.data.spans import CallSpans  # OpenTelemetry, which most never need
 
     return CallSpans(runtime.tracing, one_in=runtime.settings.trace_one_in)
+
+
+async def _reporting(runtime: Runtime[DataSettings], counters: Counters) -> Reporting | None:
+    """Return what tells the monitor, None without one. Readiness does not depend on it."""
+    settings = runtime.settings
+    if not settings.monitor_target:
+        return None
+    monitor = await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
+    allowed = Allowance(settings.record_bytes_per_s, settings.record_buffer_bytes, settings.record_flush_s)
+    source = Source(settings.id, str(uuid_utils.uuid7()))
+    reporting = Reporting(source, counters, GrpcIngest(monitor), allowed, runtime.clock)
+    await runtime.enter(reporting.flushed(min(settings.grace_s, FLUSH_S)))
+    runtime.metrics.register(reporting)
+    runtime.loop("encode predictions", reporting.encode)
+    runtime.loop("send predictions", reporting.send_predictions)
+    runtime.loop("send counters", reporting.send_counters)
+    return reporting
 
 
 def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:

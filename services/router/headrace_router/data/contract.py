@@ -28,7 +28,10 @@ Described = tuple[tuple[str | int, ...], ...]
 
 
 class Spec(NamedTuple):
-    """One tensor of a contract. shape: of one row, -1 for a dimension that varies; columns: names, or empty."""
+    """One tensor of a contract. shape: of one row, -1 for a dimension that varies; columns: names, or empty.
+
+    sensitive: whether its values must never be stored or logged.
+    """
 
     name: str
     datatype: str
@@ -36,6 +39,7 @@ class Spec(NamedTuple):
     optional: bool = False
     nan_allowed: bool = False
     columns: tuple[str, ...] = ()
+    sensitive: bool = False
 
 
 class Contract(NamedTuple):
@@ -52,7 +56,8 @@ class Layout(NamedTuple):
     order: for each input present, in the order of the contract, its position in the request. absent: positions in the
     contract of inputs left out. dims: sizes of the variable dimensions of those present.
     lengths: bytes that each tensor must have, in the request's order; ANY_LENGTH for BYTES. elements: values of each.
-    in_order: whether the request has the inputs in the order of the contract.
+    in_order: whether the request has the inputs in the order of the contract. size_bytes: of all tensors; ANY_LENGTH
+    when BYTES is among them.
     """
 
     rows: int
@@ -62,18 +67,25 @@ class Layout(NamedTuple):
     lengths: tuple[int, ...]
     elements: tuple[int, ...]
     in_order: bool
+    size_bytes: int = 0
 
 
 class ServedVersion:
-    """A version that a table names, with the layouts that its requests had."""
+    """A version that a table names, with the layouts that its requests had.
+
+    sensitive_inputs, sensitive_outputs: names of tensors whose values must never be stored or logged.
+    """
 
     __slots__ = (
-        "contract", "digest", "layouts", "model", "selections", "signature_hash", "version", "without_inputs",
+        "contract", "digest", "layouts", "model", "selections", "sensitive_inputs", "sensitive_outputs",
+        "signature_hash", "version", "without_inputs",
     )  # fmt: skip
 
     def __init__(self, model: str, version: str, digest: str, signature_hash: str, contract: Contract) -> None:
         self.model, self.version, self.digest, self.signature_hash = model, version, digest, signature_hash
         self.contract = contract
+        self.sensitive_inputs = frozenset(spec.name for spec in contract.inputs if spec.sensitive)
+        self.sensitive_outputs = frozenset(spec.name for spec in contract.outputs if spec.sensitive)
         self.layouts: dict[Described, Layout] = {}
         self.selections: dict[tuple[str, ...], tuple[int, ...]] = {(): ()}
         self.without_inputs = Layout(1, (), tuple(range(len(contract.inputs))), (), (), (), True)
@@ -212,7 +224,15 @@ def fits(spec: Spec, shape: Sequence[int]) -> bool:
 def _spec_of(proto: tensor_pb2.TensorSpec) -> Spec:
     if proto.datatype != "BYTES" and proto.datatype not in ELEMENT_BYTES:
         raise ValueError(f"tensor {proto.name!r} has unknown datatype {proto.datatype!r}")
-    return Spec(proto.name, proto.datatype, tuple(proto.shape), proto.optional, proto.nan_allowed, tuple(proto.columns))
+    return Spec(
+        proto.name,
+        proto.datatype,
+        tuple(proto.shape),
+        proto.optional,
+        proto.nan_allowed,
+        tuple(proto.columns),
+        proto.sensitive,
+    )
 
 
 def _first_seen(described: Described) -> list[tuple[str, int]]:
@@ -269,7 +289,14 @@ def _layout(contract: Contract, described: Described, given: dict[str, int]) -> 
         for one, count in zip(described, elements, strict=True)
     )
     return Layout(
-        int(described[0][2]), tuple(order), tuple(absent), tuple(dims), lengths, elements, order == sorted(order)
+        int(described[0][2]),
+        tuple(order),
+        tuple(absent),
+        tuple(dims),
+        lengths,
+        elements,
+        order == sorted(order),
+        ANY_LENGTH if ANY_LENGTH in lengths else sum(lengths),
     )
 
 

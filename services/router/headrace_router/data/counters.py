@@ -46,21 +46,24 @@ class Key(NamedTuple):
 class Series:
     """What was seen of one key since the process started.
 
-    latest: when the last one ended, on the counters' clock. rows, executions, queue_us, compute_us: of answers computed
-    for their requests; an execution that n requests shared counts as 1/n for each.
+    latest: when the last one ended, on the counters' clock. requests, rows, executions, queue_us, compute_us,
+    shares_us: of answers computed for their requests; an execution that n requests shared counts as 1/n for each, and
+    so does its time in shares_us.
     """
 
-    __slots__ = ("compute_us", "durations", "executions", "latest", "queue_us", "rows")
+    __slots__ = ("compute_us", "durations", "executions", "latest", "queue_us", "requests", "rows", "shares_us")
 
     def __init__(self) -> None:
         self.durations = Histogram()
-        self.rows = self.queue_us = self.compute_us = 0
-        self.executions = self.latest = 0.0
+        self.requests = self.rows = self.queue_us = self.compute_us = 0
+        self.executions = self.shares_us = self.latest = 0.0
 
     def computed(self, rows: int, batch_requests: int, queue_us: int, compute_us: int) -> None:
         """Add what the last observation took to compute."""
+        self.requests += 1
         self.rows += rows
         self.executions += 1 / batch_requests
+        self.shares_us += compute_us / batch_requests
         self.queue_us += queue_us
         self.compute_us += compute_us
 

@@ -36,6 +36,9 @@ _CONTENTS_FIELD = re.compile(r"raw_input_contents\[(\d+)\]")
 _INPUT_FIELD = re.compile(r"inputs\[(\d+)\](?:\..*)?")
 
 
+Record = Callable[[Question, Found, Answer], object]
+
+
 class Explanations(Protocol):
     """Where explanations go. clock: for the times in them; the loop's own stands still within a turn."""
 
@@ -53,7 +56,8 @@ class Explanations(Protocol):
 class Predictor:
     """Answers predictions from the tables in force.
 
-    new_id: makes prediction ids (UUIDv7). max_rows: most rows of one request.
+    record: is told of every answer, and must be quick; None where nobody records. new_id: makes prediction ids
+    (UUIDv7). max_rows: most rows of one request.
     """
 
     def __init__(
@@ -64,12 +68,13 @@ class Predictor:
         access_log: AccessLog,
         explanations: Explanations,
         *,
+        record: Record | None = None,
         new_id: Callable[[], str],
         max_rows: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._tables, self._ladder, self._counters, self._access_log = tables, ladder, counters, access_log
-        self._explanations = explanations
+        self._explanations, self._record = explanations, record
         self._new_id, self._max_rows, self._loop = new_id, max_rows, loop
         self._now, self._clock = loop.time, counters.clock
 
@@ -192,7 +197,7 @@ class Predictor:
             self._access_log.write(call, key, took_s, "")
         if call.span is not None:
             call.span.end("OK", call.marks)
-        return Answer(
+        answer = Answer(
             found.served or served,
             found.served.version if found.served is not None else "",
             arm.variant,
@@ -207,6 +212,9 @@ class Predictor:
             found.rung,
             found.degraded_reason,
         )
+        if self._record is not None:
+            self._record(question, found, answer)
+        return answer
 
     def _failed(self, call: Call, key: Key, error: BaseException) -> None:
         """Count an error."""

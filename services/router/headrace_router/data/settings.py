@@ -109,6 +109,24 @@ class DataSettings(ServiceSettings):
     )
     cache_max_entry_bytes: int = Field(default=1024 * 1024, gt=0, description="Largest answer that is kept anywhere.")
 
+    monitor_target: str = Field(
+        default="", description="`host:port` of the monitor; empty records and reports nothing."
+    )
+    record_bytes_per_s: int = Field(
+        default=16 * 1024 * 1024,
+        gt=0,
+        description="Bytes of predictions that all `processes` report in a second; beyond, units are sampled.",
+    )
+    record_buffer_bytes: int = Field(
+        default=128 * 1024 * 1024,
+        gt=0,
+        description="Bytes of predictions in all `processes` that the monitor has not acknowledged; beyond, the oldest "
+        "are dropped and counted.",
+    )
+    record_flush_s: float = Field(
+        default=1.0, ge=0, le=60, description="Seconds until a prediction is on its way to the monitor."
+    )
+
     @field_validator("valkey_url")
     @classmethod
     def _valkey_url_can_be_read(cls, value: str) -> str:
@@ -124,7 +142,10 @@ class DataSettings(ServiceSettings):
 
     def of_one_process(self) -> Self:
         """Return what holds for one of `processes`: its share of what all may have together, at least one of each."""
-        shared = ("max_concurrent_rpcs", "max_in_flight", "max_in_flight_bytes", "cache_memory_bytes")
+        shared = (
+            "max_concurrent_rpcs", "max_in_flight", "max_in_flight_bytes", "cache_memory_bytes", "record_bytes_per_s",
+            "record_buffer_bytes",
+        )  # fmt: skip
         return self.model_copy(update={name: math.ceil(getattr(self, name) / self.processes) for name in shared})
 
     def valkey(self) -> Address | None:

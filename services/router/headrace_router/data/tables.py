@@ -42,13 +42,14 @@ class Table:
     and not yet answered; whoever admits one counts it up, and down through `Tables.release`. decide: gives the position
     in `ruled` of the arm that a rule sends a request to; None when there are no rules. fallback: what answers when an
     arm cannot, in order; pinned_fallback: for requests that pin their version. hedge: None means that nobody is hedged.
-    policy: how answers are looked up. kept: which kept answers of each version count, by digest.
+    unit: what is assigned. policy: how answers are looked up. kept: which kept answers of each version count, by
+    digest.
     """
 
     __slots__ = (
-        "_arms", "_decide", "_ends", "_pinned", "_ruled", "_salt", "_unit",
+        "_arms", "_decide", "_ends", "_pinned", "_ruled", "_salt",
         "fallback", "generation", "hedge", "kept", "max_wait_us", "model", "open", "pinned_fallback", "policy",
-        "retired",
+        "retired", "unit",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +72,7 @@ class Table:
     ) -> None:
         self.model, self.generation, self.max_wait_us = model, generation, max_wait_us
         self._arms, self._ends = tuple(arms), tuple(ends)
-        self._pinned, self._salt, self._unit = pinned, salt, unit
+        self._pinned, self._salt, self.unit = pinned, salt, unit
         self._decide, self._ruled = decide, tuple(ruled)
         self.fallback, self.pinned_fallback, self.hedge = fallback, same_version(fallback), hedge
         self.policy, self.kept = policy, kept
@@ -86,14 +87,14 @@ class Table:
                 return self._ruled[position]
         if len(self._arms) == 1:
             return self._arms[0]
-        unit = unit_of(self._unit, user_id=user_id, entity_id=entity_id, request_id=request_id)
+        unit = unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id=request_id)
         return self._arms[position_of(self._salt, self._ends, unit)]
 
     def slot(self, *, user_id: str, entity_id: str, request_id: str) -> int | None:
         """Return the slot of the caller's unit, None where there is nothing to choose and none is hashed."""
         if len(self._arms) == 1:
             return None
-        return slot_of(self._salt, unit_of(self._unit, user_id=user_id, entity_id=entity_id, request_id=request_id))
+        return slot_of(self._salt, unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id=request_id))
 
     def pin(self, version: str) -> Arm | None:
         """Return the arm of a version that the route names, or None."""

@@ -1,0 +1,240 @@
+"""Predictions in columns, as `ReportPredictions` carries them. Pure: records in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from headrace.monitor.v1 import ingest_pb2
+from headrace.router.v1 import predict_pb2, route_pb2
+
+from headrace_router.data.contract import Layout, ServedVersion
+from headrace_router.data.messages import Answer
+from headrace_router.data.question import Found
+from headrace_router.data.reporting.recording import Record, Row
+from headrace_router.data.splitting import unit_of
+
+# A chunk is what is encoded in one go, while nobody is answered.
+CHUNK_BYTES, CHUNK_RECORDS = 1024 * 1024, 256
+# Longer texts are cut: only protobuf callers can send them.
+MAX_TEXT_CHARS, MAX_ATTRIBUTES_CHARS = 512, 4096
+# What a prediction takes beside its texts and values, about.
+ROW_BYTES = 64
+
+ATTRIBUTE_SEPARATOR = "\x1f"
+_REPLACEMENT = "\ufffd"
+_MAX_UINT32 = 2**32 - 1
+
+
+class _Group:
+    """A group of a batch. index: in it. listed: positions among the request's inputs of those that are stored.
+
+    hidden: names of outputs that are not. by: what the unit is; None for a pinned version. plain: whether everything is
+    stored, and the unit is the usual one. held: keeps the objects alive whose identities the group is found by.
+    """
+
+    __slots__ = ("by", "held", "hidden", "index", "listed", "plain")
+
+    def __init__(self, index: int, record: Record) -> None:
+        self.index = index
+        self.held = (record.arm, record.layout, record.found.served)
+        self.listed, self.hidden = shown_inputs(record), hidden_outputs(record)
+        self.by = record.table.unit if record.arm.variant else None
+        everything = len(self.listed) == len(record.inputs) and not self.hidden
+        self.plain = everything and self.by == route_pb2.Route.UNIT_UNSPECIFIED
+
+    def unit(self, user_id: str, entity_id: str, request_id: str) -> str:
+        """Return the unit of one prediction."""
+        if self.by is None:
+            return ""
+        return unit_of(self.by, user_id=user_id, entity_id=entity_id, request_id=request_id)
+
+
+class Batch:
+    """A batch that grows. count: of its predictions. size_bytes: what it takes encoded, about."""
+
+    def __init__(self) -> None:
+        self.count = self.size_bytes = 0
+        self._request = ingest_pb2.ReportPredictionsRequest()  # to make one of the batch would copy it
+        self._groups: dict[tuple[Any, ...], _Group] = {}
+
+    def add(self, records: Sequence[Row], probability: float, unix_s: float) -> None:
+        """Add predictions. probability: with which each is there. unix_s: Unix time at 0 of the clock of arrivals."""
+        # Columns come by turning tuples over: zip is several times as fast as reading their fields one by one.
+        kept = turned(Record, records)
+        found, told = turned(Found, kept.found), turned(Answer, kept.answer)
+        groups = self._groups_of(records, kept, found)
+        ids = zip(kept.user_id, kept.entity_id, told.request_id, strict=True)
+        inputs, outputs, units = _shown(groups, kept.inputs, found.outputs, ids)
+        values = {"inputs": inputs, "outputs": outputs, "attributes": list(map(attributes_text, kept.attributes))}
+        texts = {"request_id": cut(told.request_id), "unit": cut(units), "entity_id": cut(kept.entity_id)}
+        times = zip(kept.arrived, told.took_s, strict=True)
+        numbers = {
+            "group": [group.index for group in groups],
+            "answer_time_us": [int((arrived + took_s + unix_s) * 1e6) for arrived, took_s in times],
+            "total_us": bounded([int(took_s * 1e6) for took_s in told.took_s]),
+            "queue_us": bounded(found.queue_us),
+            "compute_us": bounded(found.compute_us),
+            "age_ms": bounded(found.age_ms),
+            "probability": [probability] * len(records),
+            "rows": [layout.rows for layout in kept.layout],
+        }
+        message = self._request.batch
+        message.prediction_ids += bytes.fromhex("".join(told.prediction_id).replace("-", ""))
+        for name, column in (values | texts | numbers).items():
+            getattr(message, name).extend(column)
+        self.count += len(records)
+        self.size_bytes += ROW_BYTES * len(records) + sum(sum(map(len, one)) for one in (values | texts).values())
+
+    def _groups_of(self, records: Sequence[Row], kept: Any, found: Any) -> list[_Group]:
+        """Return the group of each prediction. An arm belongs to one table."""
+        groups, result = self._groups, []
+        ids = (map(id, column) for column in (kept.arm, kept.layout, found.served, found.served_from))
+        for key, record in zip(zip(*ids, found.rung, strict=True), records, strict=True):
+            group = groups.get(key)
+            if group is None:
+                first = Record._make(record)
+                group = groups[key] = _Group(len(groups), first)
+                self._request.batch.groups.append(group_of(first))
+            result.append(group)
+        return result
+
+    def encoded(self) -> bytes:
+        """Return it as the encoded field `batch` of ReportPredictionsRequest."""
+        return self._request.SerializeToString()
+
+
+def chunks(records: Sequence[Row], values_bytes: int) -> Iterator[Sequence[Row]]:
+    """Yield the records in chunks. values_bytes: of all of them together, about."""
+    if values_bytes <= CHUNK_BYTES:
+        for begin in range(0, len(records), CHUNK_RECORDS):
+            yield records[begin : begin + CHUNK_RECORDS]
+        return
+    chunk: list[Row] = []
+    size_bytes = 0
+    for record in records:
+        own_bytes = size_of(record)
+        if chunk and (size_bytes + own_bytes > CHUNK_BYTES or len(chunk) == CHUNK_RECORDS):
+            yield chunk
+            chunk, size_bytes = [], 0
+        chunk.append(record)
+        size_bytes += own_bytes
+    yield chunk
+
+
+def size_of(record: Row) -> int:
+    """Return the bytes of the values that are recorded."""
+    kept = Record._make(record)
+    return len(kept.found.outputs) + sum(len(kept.inputs[position]) for position in shown_inputs(kept))
+
+
+def group_of(record: Record) -> ingest_pb2.PredictionGroup:
+    """Return what a prediction has in common with others."""
+    arm, found = record.arm, record.found
+    group = ingest_pb2.PredictionGroup(
+        model=record.table.model,
+        version=found.served.version if found.served is not None else "",
+        digest=found.served.digest if found.served is not None else "",
+        variant=arm.variant,
+        generation=record.table.generation,
+        rule=arm.rule,
+        served_from=predict_pb2.PredictResponse.ServedFrom.Name(found.served_from),  # type: ignore[arg-type]
+        rung=found.rung,
+    )
+    layouts = list(_layouts(arm.served, record.layout))
+    group.inputs.extend(layouts[position] for position in shown_inputs(record))
+    return group
+
+
+def shown_inputs(record: Record) -> tuple[int, ...]:
+    """Return the positions, among the inputs that a request has, of those that may be stored.
+
+    A fallback's version may be stricter than the request's own: both have to allow it.
+    """
+    served, other = record.arm.served, record.found.served
+    hidden = served.sensitive_inputs if other is None else served.sensitive_inputs | other.sensitive_inputs
+    absent = record.layout.absent
+    names = [spec.name for position, spec in enumerate(served.contract.inputs) if position not in absent]
+    return tuple(position for position, name in enumerate(names) if name not in hidden)
+
+
+def hidden_outputs(record: Record) -> frozenset[str]:
+    """Return the names of outputs that must not be stored."""
+    served, other = record.arm.served, record.found.served
+    return served.sensitive_outputs if other is None else served.sensitive_outputs | other.sensitive_outputs
+
+
+def without(outputs: bytes, hidden: frozenset[str]) -> bytes:
+    """Return encoded outputs without those of some names."""
+    if not hidden:
+        return outputs
+    try:
+        message = predict_pb2.PredictResponse.FromString(outputs)
+    except DecodeError:
+        return b""  # nobody can tell what would be in it
+    shown = [
+        (tensor, content)
+        for tensor, content in zip(message.outputs, message.raw_output_contents, strict=False)
+        if tensor.name not in hidden
+    ]
+    return predict_pb2.PredictResponse(
+        outputs=[tensor for tensor, _ in shown], raw_output_contents=[content for _, content in shown]
+    ).SerializeToString()
+
+
+def turned(kind: Any, rows: Any) -> Any:
+    """Return named tuples as one of their kind that holds a column in each field."""
+    return kind(*zip(*rows, strict=True))
+
+
+def _shown(
+    groups: Sequence[_Group],
+    inputs: Sequence[Sequence[bytes]],
+    outputs: Sequence[bytes],
+    ids: Iterable[tuple[str, str, str]],
+) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[str]]:
+    """Return inputs and outputs that may be stored, and units. ids: user, entity and request of each."""
+    if all(group.plain for group in set(groups)):
+        return list(chain.from_iterable(inputs)), outputs, [user or entity or request for user, entity, request in ids]
+    return (
+        [given[position] for group, given in zip(groups, inputs, strict=True) for position in group.listed],
+        [without(given, group.hidden) for group, given in zip(groups, outputs, strict=True)],
+        [group.unit(*one) for group, one in zip(groups, ids, strict=True)],
+    )
+
+
+def attributes_text(attributes: Mapping[str, str]) -> str:
+    """Return attributes as `name=value`, sorted, joined."""
+    if not attributes:
+        return ""
+    return ATTRIBUTE_SEPARATOR.join(
+        sorted(f"{_plain(name).replace('=', _REPLACEMENT)}={_plain(value)}" for name, value in attributes.items())
+    )[:MAX_ATTRIBUTES_CHARS]
+
+
+def cut(texts: Sequence[str]) -> Sequence[str]:
+    """Return texts, none longer than allowed."""
+    if max(map(len, texts), default=0) <= MAX_TEXT_CHARS:
+        return texts
+    return [text[:MAX_TEXT_CHARS] for text in texts]
+
+
+def bounded(numbers: Sequence[int]) -> Sequence[int]:
+    """Return numbers, each as near as 32 bits allow: they come from batchers and clocks."""
+    if not numbers or (min(numbers) >= 0 and max(numbers) <= _MAX_UINT32):
+        return numbers
+    return [min(max(0, number), _MAX_UINT32) for number in numbers]
+
+
+def _plain(text: str) -> str:
+    return text.replace(ATTRIBUTE_SEPARATOR, _REPLACEMENT)
+
+
+def _layouts(served: ServedVersion, layout: Layout) -> Iterator[ingest_pb2.PredictionGroup.InputLayout]:
+    dims = iter(layout.dims)
+    for position, spec in enumerate(served.contract.inputs):
+        if position not in layout.absent:
+            shape = [next(dims) if size == -1 else size for size in spec.shape]
+            yield ingest_pb2.PredictionGroup.InputLayout(name=spec.name, datatype=spec.datatype, shape=shape)

@@ -1,0 +1,109 @@
+"""From recorded predictions to batches: the loop that encodes, so that no request has to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import structlog
+
+from headrace_router.data.reporting.batches import Batch, chunks, size_of
+from headrace_router.data.reporting.buffer import Sealed
+from headrace_router.data.reporting.recording import NOT_ENCODED, TOO_LARGE, Recorder, Row
+from headrace_router.data.reporting.sampling import Sampling, sampled
+
+log = structlog.get_logger()
+
+# Often enough that little waits, seldom enough that an idle process stays idle.
+TICK_S = 0.1
+# A batch is sent when it has so many bytes, or is as old as the setting says.
+BATCH_BYTES = 1024 * 1024
+# Of one prediction: with a batch that is not full yet before it, half of what the monitor takes as one message.
+MAX_RECORD_BYTES = 6 * 1024 * 1024
+
+
+class Encoder:
+    """Encodes what a recorder has, and hands batches on.
+
+    full: set by the recorder when it does not want to wait for the next tick. put: takes a batch. unix_s: gives the
+    Unix time at 0 of the clock that arrivals are told by. recorded, sampled_out: predictions so far.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        full: asyncio.Event,
+        sampling: Sampling,
+        dropped: Counter[str],
+        put: Callable[[Sealed], object],
+        *,
+        unix_s: Callable[[], float],
+        now: Callable[[], float],
+        flush_s: float,
+    ) -> None:
+        self._recorder, self._full, self.sampling, self._dropped, self._put = recorder, full, sampling, dropped, put
+        self._unix_s, self._now, self._flush_s = unix_s, now, flush_s
+        self._batch, self._began = Batch(), 0.0
+        self.recorded = self.sampled_out = 0
+
+    async def run(self) -> NoReturn:
+        """Encode for ever."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._full.wait()
+            self._full.clear()
+            await self.encode()
+            if self._batch.count and self._now() - self._began >= self._flush_s:
+                self._seal()
+
+    async def finish(self) -> None:
+        """Hand on everything that there is."""
+        await self.encode()
+        if self._batch.count:
+            self._seal()
+
+    async def encode(self) -> None:
+        """Encode what was recorded; requests are answered in between."""
+        records, values_bytes = self._recorder.take()
+        spent_bytes, probability = 0, self.sampling.probability
+        for chunk in chunks(records, values_bytes):
+            kept = sampled(chunk, probability)
+            self.sampled_out += len(chunk) - len(kept)
+            if values_bytes > MAX_RECORD_BYTES:
+                kept = self._of_fitting_size(kept)
+            if kept:
+                spent_bytes += self._add(kept, probability)
+            await asyncio.sleep(0)
+        self.sampling.spent(spent_bytes, self._now())
+
+    def _of_fitting_size(self, records: Sequence[Row]) -> Sequence[Row]:
+        fitting = [record for record in records if size_of(record) <= MAX_RECORD_BYTES]
+        self._dropped[TOO_LARGE] += len(records) - len(fitting)
+        return fitting
+
+    def _add(self, records: Sequence[Row], probability: float) -> int:
+        """Add to the batch; return the bytes that it grew by."""
+        batch = self._batch
+        if not batch.count:
+            self._began = self._now()
+        before = batch.size_bytes
+        try:
+            batch.add(records, probability, self._unix_s())
+        except Exception:  # a fault here must not end the data plane, which this loop would do
+            if not self._dropped[NOT_ENCODED]:  # the counter tells of the rest
+                log.exception("predictions not encoded")
+            self._dropped[NOT_ENCODED] += batch.count + len(records)
+            self._batch = Batch()
+            return 0
+        self.recorded += len(records)
+        if batch.size_bytes >= BATCH_BYTES:
+            self._seal()
+        return batch.size_bytes - before
+
+    def _seal(self) -> None:
+        self._put(Sealed(self._batch.encoded(), self._batch.count))
+        self._batch = Batch()

@@ -1,0 +1,117 @@
+"""Counters reach the monitor exactly, whatever becomes of single reports."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from headrace.monitor.v1 import ingest_pb2
+from headrace.router.v1 import predict_pb2
+from headrace_router.data.counters import Counters, Key
+from headrace_router.data.messages import ServedFrom
+from headrace_router.data.reporting.recording import new_drops
+from headrace_router.data.reporting.series import REPORT_BYTES, CounterReports, Source
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ONLINE = Key("digits", "v1", "a", ServedFrom.ONLINE, 0)
+CACHED = ONLINE._replace(served_from=ServedFrom.CACHE, layer="memory")
+
+
+class Counting:
+    """Counters whose clock ticks whenever it is read."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.counters = Counters(self._tick, lambda: 1.7e9)
+        self.dropped: Counter[str] = new_drops()
+        self.reports = CounterReports(Source("data-0", "process"), self.counters, self.dropped)
+
+    def _tick(self) -> float:
+        self.now += 1
+        return self.now
+
+    def observe(self, key: Key, seconds: float = 0.001) -> None:
+        self.counters.observe(key, seconds, self._tick())
+
+
+def test_a_series_is_told_whole():
+    counting = Counting()
+    counting.observe(ONLINE, 0.5)
+    counting.counters.observe(ONLINE, 2.0, 5.0).computed(3, 2, 10, 20)
+    counting.counters.observe(CACHED, 0.25, 5.0)
+    (report,) = counting.reports.unreported()
+    assert (report.message.data_plane, report.message.process, report.message.sequence) == ("data-0", "process", 1)
+    assert report.message.report_time.seconds > 1_690_000_000
+    told = {(one.served_from, one.layer): one for one in report.message.series}
+    online = told[predict_pb2.PredictResponse.SERVED_FROM_ONLINE, ""]
+    assert (online.model, online.version, online.variant, online.code) == ("digits", "v1", "a", 0)
+    # 64 buckets per doubling from 2^-20 s: 0.5 s begins the 19 x 64th.
+    assert online.first_bucket == 19 * 64
+    assert (online.duration_counts[0], online.duration_counts[-1], len(online.duration_counts)) == (1, 1, 129)
+    assert (online.duration_sum_s, online.rows, online.executions) == (2.5, 3, 0.5)
+    assert (online.queue_us, online.compute_us) == (10, 20)
+    assert told[predict_pb2.PredictResponse.SERVED_FROM_CACHE, "memory"].duration_sum_s == 0.25
+
+
+def test_only_what_changed_since_it_was_acknowledged_is_told():
+    counting = Counting()
+    counting.observe(ONLINE)
+    counting.observe(CACHED)
+    (lost,) = counting.reports.unreported()
+    assert len(lost.message.series) == 2
+    (again,) = counting.reports.unreported()
+    assert (len(again.message.series), again.message.sequence) == (2, 2)
+    counting.observe(CACHED)  # after it was made
+    counting.reports.acknowledged(again)
+    (third,) = counting.reports.unreported()
+    assert [one.layer for one in third.message.series] == ["memory"]
+    counting.reports.acknowledged(third)
+    assert not list(counting.reports.unreported())
+
+
+def test_dropped_predictions_alone_are_worth_a_report():
+    counting = Counting()
+    counting.dropped["BUFFER_FULL"] += 3
+    (report,) = counting.reports.unreported()
+    assert [(one.reason, one.count) for one in report.message.dropped] == [("BUFFER_FULL", 3)]
+    assert not report.message.series
+    counting.reports.acknowledged(report)
+    assert not list(counting.reports.unreported())
+
+
+def test_reports_are_bounded_and_together_have_everything():
+    counting = Counting()
+    for number in range(400):
+        for at in range(100):
+            counting.observe(ONLINE._replace(variant=f"variant-{number}"), 2.0 ** (at / 3 - 20))
+    reports = list(counting.reports.unreported())
+    assert len(reports) > 1
+    assert all(one.message.ByteSize() < REPORT_BYTES + 16 * 1024 for one in reports)
+    assert [one.message.sequence for one in reports] == list(range(1, len(reports) + 1))
+    variants = [one.variant for report in reports for one in report.message.series]
+    assert sorted(variants) == sorted({f"variant-{number}" for number in range(400)})
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(("a", "b", "c")), max_size=4), st.sampled_from(("lost", "answer lost", "ok"))
+        ),
+        max_size=12,
+    )
+)
+def test_loss_changes_nothing(steps):
+    counting, seen = Counting(), dict[str, ingest_pb2.CounterSeries]()
+    expected: Counter[str] = Counter()
+    for variants, fate in [*steps, ([], "ok")]:
+        for variant in variants:
+            counting.observe(ONLINE._replace(variant=variant))
+            expected[variant] += 1
+        for report in counting.reports.unreported():
+            if fate != "lost":
+                seen |= {one.variant: one for one in report.message.series}
+            if fate == "ok":
+                counting.reports.acknowledged(report)
+    assert {variant: sum(one.duration_counts) for variant, one in seen.items()} == expected
+    assert not list(counting.reports.unreported())

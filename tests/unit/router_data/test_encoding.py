@@ -1,0 +1,95 @@
+"""The loop between recorder and buffer: nothing that happens in it ends it, and everything is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headrace.monitor.v1 import ingest_pb2
+from headrace_router.data.reporting.buffer import Sealed
+from headrace_router.data.reporting.encoding import BATCH_BYTES, MAX_RECORD_BYTES, Encoder
+from headrace_router.data.reporting.recording import Recorder, new_drops
+from headrace_router.data.reporting.sampling import Sampling
+
+from tests.kit.control import resolved_version
+from tests.kit.recording import ROW, answered, spec, table_with
+
+MIB = 1024 * 1024
+IMAGES = table_with(resolved_version("images", "v1", inputs=[spec("x", "UINT8", -1)]))
+
+
+class Bench:
+    """An encoder whose batches stay here. bytes_per_s: the budget."""
+
+    def __init__(self, bytes_per_s: float = 1e9) -> None:
+        self.dropped = new_drops()
+        self.batches: list[Sealed] = []
+        self.now = 0.0
+        self.recorder = Recorder(1 << 30, self.dropped, lambda: None)
+        self.encoder = Encoder(
+            self.recorder,
+            asyncio.Event(),
+            Sampling(bytes_per_s, 0.0),
+            self.dropped,
+            self.batches.append,
+            unix_s=lambda: 1.7e9,
+            now=lambda: self.now,
+            flush_s=1.0,
+        )
+
+    def image(self, size_bytes: int, **how) -> None:
+        self.recorder.add(*answered(IMAGES, inputs={"x": ("UINT8", [1, size_bytes], bytes(size_bytes))}, **how))
+
+    def sizes(self) -> list[int]:
+        return [len(one.data) for one in self.batches]
+
+
+async def test_batches_of_large_inputs_stay_within_what_the_monitor_takes():
+    bench = Bench()
+    for _ in range(30):
+        bench.image(600_000)
+    bench.image(MAX_RECORD_BYTES - 1000)
+    await bench.encoder.finish()
+    assert sum(one.predictions for one in bench.batches) == 31
+    assert max(bench.sizes()) < BATCH_BYTES + MAX_RECORD_BYTES + MIB < 16 * MIB
+    assert len(bench.batches) > 10
+
+
+async def test_a_prediction_that_fits_no_message_is_left_out_and_counted():
+    bench = Bench()
+    bench.image(100)
+    bench.image(MAX_RECORD_BYTES + 1)
+    await bench.encoder.finish()
+    assert [one.predictions for one in bench.batches] == [1]
+    assert bench.dropped["TOO_LARGE"] == 1
+
+
+async def test_a_fault_costs_a_batch_and_nothing_else():
+    bench = Bench()
+    question, found, answer = answered()
+    bench.recorder.add(question, found, answer._replace(prediction_id="no id"))
+    bench.recorder.add(question, found, answer)
+    await bench.encoder.encode()
+    assert bench.dropped["NOT_ENCODED"] == 2
+    bench.recorder.add(question, found, answer)
+    await bench.encoder.finish()
+    assert [one.predictions for one in bench.batches] == [1]
+
+
+async def test_beyond_the_budget_the_probability_is_recorded():
+    bench = Bench(bytes_per_s=10_000)
+    for tenth in range(1, 40):
+        bench.now = tenth / 10
+        for number in range(100):
+            bench.recorder.add(*answered(user=f"user-{number}", inputs={"x": ("FP32", [1, 4], ROW)}))
+        await bench.encoder.encode()
+    await bench.encoder.finish()
+    messages = [ingest_pb2.ReportPredictionsRequest.FromString(one.data) for one in bench.batches]
+    seen = [pair for one in messages for pair in zip(one.batch.unit, one.batch.probability, strict=True)]
+    last = bench.encoder.sampling.probability
+    assert last < 0.25
+    assert (seen[0][1], seen[-1][1]) == (1.0, last)
+    by_unit = [unit for unit, probability in seen if probability == last]
+    assert len(set(by_unit)) < 40
+    assert all(by_unit.count(unit) == by_unit.count(by_unit[0]) for unit in by_unit)
+    assert bench.encoder.recorded + bench.encoder.sampled_out == 3900
+    assert len(seen) == bench.encoder.recorded

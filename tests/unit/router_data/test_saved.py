@@ -1,0 +1,39 @@
+"""The estimate of what was saved: answers that were not computed, times the mean share of an execution."""
+
+from __future__ import annotations
+
+import pytest
+from headrace_router.data.counters import Counters, Key
+from headrace_router.data.messages import ServedFrom
+from headrace_router.data.saved import SavedCompute
+from prometheus_client import CollectorRegistry
+
+ONLINE = Key("digits", "v1", "a", ServedFrom.ONLINE, 0)
+
+
+def test_each_source_saves_the_mean_share_of_an_execution():
+    counters, registry = Counters(), CollectorRegistry()
+    registry.register(SavedCompute(counters))
+
+    def saved(source: str) -> float | None:
+        labels = {"model": "digits", "version": "v1", "source": source}
+        return registry.get_sample_value("headrace_router_saved_compute_seconds_total", labels)
+
+    def answer(source: ServedFrom, count: int) -> None:
+        for _ in range(count):
+            counters.observe(ONLINE._replace(served_from=source), 0.01, 0.0)
+
+    answer(ServedFrom.CACHE, 10)
+    assert saved("cache") is None, "nobody knows yet what computing one takes"
+    counters.observe(ONLINE, 0.01, 0.0).computed(1, 16, 0, 8_000)  # one of 16: half a millisecond of 8
+    counters.observe(ONLINE._replace(variant="b"), 0.01, 0.0).computed(1, 1, 0, 1_500)
+    answer(ServedFrom.ONLINE, 3)  # shared the execution of another
+    answer(ServedFrom.PRECOMPUTED, 2)
+    answer(ServedFrom.STALE, 5)
+    assert saved("cache") == pytest.approx(10 * 0.001)
+    assert saved("precomputed") == pytest.approx(2 * 0.001)
+    assert saved("shared_flight") == pytest.approx(3 * 0.001)
+
+    counters.observe(ONLINE, 0.01, 0.0).computed(1, 1, 0, 7_000)
+    answer(ServedFrom.CACHE, 1)
+    assert saved("cache") == pytest.approx(10 * 0.001 + 0.003), "what was saved before stays as it was"
