@@ -144,11 +144,11 @@ def test_outputs_that_cannot_be_read_are_not_told_where_some_are_sensitive():
 
 def test_callers_cannot_write_into_the_columns_of_others():
     attributes = {"a=b": "c\x1fd=e", "z": "x" * 10_000}
-    (seen,) = read(record(attributes=attributes, user="u" * 10_000, queue_us=-5, compute_us=2**40))
+    (seen,) = read(record(attributes=attributes, user="u" * 10_000, queue_us=-5, compute_us=2**40, age_ms=2**40))
     assert seen.attributes.startswith("a\ufffdb=c\ufffdd=e\x1fz=xxx")
     assert len(seen.attributes) == MAX_ATTRIBUTES_CHARS
     assert len(seen.unit) == MAX_TEXT_CHARS
-    assert (seen.queue_us, seen.compute_us) == (0, 2**32 - 1)
+    assert (seen.queue_us, seen.compute_us, seen.age_ms) == (0, 2**32 - 1, 2**40)
 
 
 def test_chunks_are_bounded_in_number_and_in_bytes():

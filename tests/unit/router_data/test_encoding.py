@@ -6,7 +6,7 @@ import asyncio
 
 from headrace.monitor.v1 import ingest_pb2
 from headrace_router.data.reporting.buffer import Sealed
-from headrace_router.data.reporting.encoding import BATCH_BYTES, MAX_RECORD_BYTES, Encoder
+from headrace_router.data.reporting.encoding import BATCH_BYTES, BATCH_ROWS, MAX_RECORD_BYTES, Encoder
 from headrace_router.data.reporting.recording import Recorder, new_drops
 from headrace_router.data.reporting.sampling import Sampling
 
@@ -61,6 +61,16 @@ async def test_a_prediction_that_fits_no_message_is_left_out_and_counted():
     await bench.encoder.finish()
     assert [one.predictions for one in bench.batches] == [1]
     assert bench.dropped["TOO_LARGE"] == 1
+
+
+async def test_many_small_rows_are_spread_over_batches():
+    bench = Bench()
+    for _ in range(300):
+        bench.recorder.add(*answered(IMAGES, inputs={"x": ("UINT8", [1024, 1], bytes(1024))}))
+    await bench.encoder.finish()
+    messages = [ingest_pb2.ReportPredictionsRequest.FromString(one.data).batch for one in bench.batches]
+    assert sum(len(one.rows) for one in messages) == 300
+    assert max(sum(one.rows) for one in messages) <= BATCH_ROWS
 
 
 async def test_a_fault_costs_a_batch_and_nothing_else():

@@ -25,7 +25,7 @@ ROW_BYTES = 64
 
 ATTRIBUTE_SEPARATOR = "\x1f"
 _REPLACEMENT = "\ufffd"
-_MAX_UINT32 = 2**32 - 1
+_MAX_UINT32, _MAX_AGE_MS = 2**32 - 1, 2**62
 
 
 class _Group:
@@ -53,10 +53,10 @@ class _Group:
 
 
 class Batch:
-    """A batch that grows. count: of its predictions. size_bytes: what it takes encoded, about."""
+    """A batch that grows. count, rows: of its predictions. size_bytes: what it takes encoded, about."""
 
     def __init__(self) -> None:
-        self.count = self.size_bytes = 0
+        self.count = self.rows = self.size_bytes = 0
         self._request = ingest_pb2.ReportPredictionsRequest()  # to make one of the batch would copy it
         self._groups: dict[tuple[Any, ...], _Group] = {}
 
@@ -77,7 +77,7 @@ class Batch:
             "total_us": bounded([int(took_s * 1e6) for took_s in told.took_s]),
             "queue_us": bounded(found.queue_us),
             "compute_us": bounded(found.compute_us),
-            "age_ms": bounded(found.age_ms),
+            "age_ms": bounded(found.age_ms, _MAX_AGE_MS),
             "probability": [probability] * len(records),
             "rows": [layout.rows for layout in kept.layout],
         }
@@ -86,6 +86,7 @@ class Batch:
         for name, column in (values | texts | numbers).items():
             getattr(message, name).extend(column)
         self.count += len(records)
+        self.rows += sum(numbers["rows"])
         self.size_bytes += ROW_BYTES * len(records) + sum(sum(map(len, one)) for one in (values | texts).values())
 
     def _groups_of(self, records: Sequence[Row], kept: Any, found: Any) -> list[_Group]:
@@ -104,6 +105,11 @@ class Batch:
     def encoded(self) -> bytes:
         """Return it as the encoded field `batch` of ReportPredictionsRequest."""
         return self._request.SerializeToString()
+
+
+def rows_of(records: Sequence[Row]) -> int:
+    """Return the rows of all predictions together."""
+    return sum([layout.rows for _, _, layout, *_ in records])
 
 
 def chunks(records: Sequence[Row], values_bytes: int) -> Iterator[Sequence[Row]]:
@@ -221,11 +227,11 @@ def cut(texts: Sequence[str]) -> Sequence[str]:
     return [text[:MAX_TEXT_CHARS] for text in texts]
 
 
-def bounded(numbers: Sequence[int]) -> Sequence[int]:
-    """Return numbers, each as near as 32 bits allow: they come from batchers and clocks."""
-    if not numbers or (min(numbers) >= 0 and max(numbers) <= _MAX_UINT32):
+def bounded(numbers: Sequence[int], most: int = _MAX_UINT32) -> Sequence[int]:
+    """Return numbers, each as near as their column allows: they come from batchers and clocks."""
+    if not numbers or (min(numbers) >= 0 and max(numbers) <= most):
         return numbers
-    return [min(max(0, number), _MAX_UINT32) for number in numbers]
+    return [min(max(0, number), most) for number in numbers]
 
 
 def _plain(text: str) -> str:

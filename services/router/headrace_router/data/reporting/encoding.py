@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import structlog
 
-from headrace_router.data.reporting.batches import Batch, chunks, size_of
+from headrace_router.data.reporting.batches import Batch, chunks, rows_of, size_of
 from headrace_router.data.reporting.buffer import Sealed
 from headrace_router.data.reporting.recording import NOT_ENCODED, TOO_LARGE, Recorder, Row
 from headrace_router.data.reporting.sampling import Sampling, sampled
@@ -23,6 +23,8 @@ TICK_S = 0.1
 BATCH_BYTES = 1024 * 1024
 # Of one prediction: with a batch that is not full yet before it, half of what the monitor takes as one message.
 MAX_RECORD_BYTES = 6 * 1024 * 1024
+# Half of what the monitor takes: it makes a record of each, also where nothing of a row may be told.
+BATCH_ROWS = 128 * 1024
 
 
 class Encoder:
@@ -87,6 +89,12 @@ class Encoder:
 
     def _add(self, records: Sequence[Row], probability: float) -> int:
         """Add to the batch; return the bytes that it grew by."""
+        rows = rows_of(records)
+        if rows > BATCH_ROWS and len(records) > 1:
+            half = len(records) // 2
+            return self._add(records[:half], probability) + self._add(records[half:], probability)
+        if self._batch.count and self._batch.rows + rows > BATCH_ROWS:
+            self._seal()
         batch = self._batch
         if not batch.count:
             self._began = self._now()
