@@ -6,6 +6,9 @@ from collections.abc import Mapping, Set
 
 import httpx
 from headrace_batcher.metrics import BatchCounters, BatcherCollector
+from headrace_monitor.alerts.metrics import AlertMetrics
+from headrace_monitor.drift.metrics import Metrics as DriftMetrics
+from headrace_monitor.statistics.severity import Severity
 from headrace_registry.metrics import Metrics as RegistryMetrics
 from headrace_registry.models import Stage
 from headrace_router.data.degraded import DegradedAnswers
@@ -69,5 +72,7 @@ def _after_trouble() -> str:
     moves = RegistryMetrics(registry)
     with moves.move(Stage.PRODUCTION), moves.rollback():
         pass
+    AlertMetrics(registry).show([("model", int(Severity.HIGH), 1)], lag_s=0, waiting=0, watches=0)
+    DriftMetrics(registry).looked(Severity.HIGH)
     RpcMetrics(registry).unhandled.labels("/a.Service/Method").inc()
     return generate_latest(registry).decode()
