@@ -196,7 +196,7 @@ def alert() -> alert_pb2.Alert:
     made = alert_pb2.Alert(
         name="alerts/a-1",
         state=alert_pb2.Alert.STATE_OPEN,
-        rule="alertRules/drift",
+        rule="drift",
         model="digits",
         severity=monitor_pb2.SEVERITY_HIGH,
         summary=HOSTILE,

@@ -12,6 +12,7 @@ from headrace_monitor.counters.reading import Reading
 from headrace_monitor.drift.wiring import Drift
 from headrace_monitor.query import convert as query_convert
 from headrace_monitor.query.answering import Queries
+from headrace_monitor.report.serving import Reports
 from headrace_monitor.times import span_of, whole_minutes
 
 
@@ -25,11 +26,13 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         counters: Reading,
         queries: Queries,
         drift: Drift,
+        reports: Reports,
     ) -> None:
         self._clock = clock
         self._counters = counters
         self._queries = queries
         self._drift = drift
+        self._reports = reports
 
     async def GetTraffic(self, request, context):
         model, span = names.model_id(request.parent, "parent"), span_of(request.range, "range", self._clock.now())
@@ -52,3 +55,6 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
 
     async def ListDrift(self, request, context):
         return await self._drift.questions.list_drift(request)
+
+    async def RenderReport(self, request, context):
+        return await self._reports.render(request, identity())

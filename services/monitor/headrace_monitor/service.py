@@ -17,6 +17,8 @@ from headrace_monitor.log.wiring import open_log
 from headrace_monitor.monitor_servicer import MonitorServicer
 from headrace_monitor.outcomes import serving as outcome_serving
 from headrace_monitor.query.wiring import open_queries
+from headrace_monitor.report.gathering import Sources
+from headrace_monitor.report.serving import Reports
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
@@ -46,8 +48,12 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(
         IngestServicer(counters=counters.intake, predictions=log.ingestion), server
     )
+    alerting = await start_alerts(runtime, server, database)
+    reports = Reports(Sources(counters.reading, alerting), runtime.clock)
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(
-        MonitorServicer(clock=runtime.clock, counters=counters.reading, queries=queries, drift=drift), server
+        MonitorServicer(
+            clock=runtime.clock, counters=counters.reading, queries=queries, drift=drift, reports=reports
+        ),
+        server,
     )
     outcome_serving.serve(runtime, server, database, timedelta(days=90))
-    await start_alerts(runtime, server, database)

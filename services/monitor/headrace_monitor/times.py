@@ -12,6 +12,7 @@ from headrace_monitor.names import invalid
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
 class Span(NamedTuple):

@@ -228,7 +228,7 @@ def test_a_rule_a_silence_and_a_webhook_are_sent_as_they_were_typed(run: Run, mo
     assert (webhook.name, webhook.secret) == ("webhooks/team", "s3cret")
     run("alerts", "silence", "digits", "--for", "2h", "--rule", "p99")
     (silence,) = (request.silence for request in monitor.told(alert_pb2.SilenceAlertsRequest))
-    assert silence.rule == "alertRules/p99"
+    assert silence.rule == "p99"
 
 
 async def test_programs_record_outcomes_beside_their_predictions(door: FrontDoor, monitor: FakeMonitor) -> None:

@@ -74,7 +74,7 @@ def silence_alerts(
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[alert_pb2.Silence]:
     """Keep alerts of a model (`*`: of every model) from being told of until a time; without a rule, of every rule."""
-    silence = alert_pb2.Silence(model=model, rule=_named("alertRules", rule) if rule else "", comment=comment)
+    silence = alert_pb2.Silence(model=model, rule=rule.removeprefix("alertRules/"), comment=comment)
     silence.expire_time.FromDatetime(until)
     request = alert_pb2.SilenceAlertsRequest(silence=silence)
     return (yield from invoke(session, methods.SILENCE_ALERTS, request, timeout_s=timeout, idempotent=False)).silence

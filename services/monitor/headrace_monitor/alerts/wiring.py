@@ -28,12 +28,13 @@ SHOW_S = 5.0
 FORGET_S = 3600.0
 
 
-async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connections: Connections) -> None:
-    """Offer AlertService, judge what is observed, and tell webhooks."""
+async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connections: Connections) -> Alerting:
+    """Offer AlertService, judge what is observed, tell webhooks; return what answers for alerts."""
     settings, clock = runtime.settings, runtime.clock
     store, outbox, metrics = AlertStore(connections), Outbox(connections), AlertMetrics(runtime.metrics)
     feed = Feed(store, clock, max_watches=settings.max_alert_watches)
-    servicer = AlertServicer(Alerting(store, outbox), feed, runtime.stopping)
+    alerting = Alerting(store, outbox)
+    servicer = AlertServicer(alerting, feed, runtime.stopping)
     alert_pb2_grpc.add_AlertServiceServicer_to_server(servicer, server)
 
     patience = Patience(
@@ -56,3 +57,4 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
     runtime.loop("alert feed", feed.run)
     runtime.loop("alert hints", lambda: periodic("alert hints", feed.listen, every_s=1.0, clock=clock))
     runtime.loop("webhooks", deliveries.run)
+    return alerting

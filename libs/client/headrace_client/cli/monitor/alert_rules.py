@@ -48,6 +48,7 @@ def rules(client: Client, output: Output) -> None:
 @click.option("--below", type=float, help="Of other signals: it holds below this value.")
 @click.option("--hold", type=Duration(), help="How long it must hold before the alert is raised; default none.")
 @click.option("--window", type=Duration(), help="Time that one look covers; default 5m.")
+@click.option("--min-rows", type=click.IntRange(0), default=0, help="Fewer predictions in a window say nothing.")
 @click.option("--severity", type=click.Choice(SEVERITY_NAMES), help="Severity of the alert; default what was found.")
 @click.option("--freeze", is_flag=True, help="Tell rollouts of the model to stop while the alert is open.")
 @click.option("--retrain", is_flag=True, help="Ask for the model to be trained again.")
@@ -63,6 +64,7 @@ def put_rule(
     below: float | None,
     hold: timedelta | None,
     window: timedelta | None,
+    min_rows: int,
     severity: str | None,
     freeze: bool,
     retrain: bool,
@@ -82,6 +84,7 @@ def put_rule(
         at_least=severity_of(at_least),
         above=above,
         below=below,
+        min_rows=min_rows,
         severity=severity_of(severity),
         freeze=freeze,
         retrain=retrain,

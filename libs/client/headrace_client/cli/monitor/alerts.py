@@ -116,7 +116,7 @@ def resolve(client: Client, output: Output, alert: str) -> None:
 
     \b
     Examples:
-      headrace monitor alerts resolve 0190a1b2-0000-7000-8000-000000000001
+      headrace monitor alerts resolve 17
     """
     ended = client.resolve_alert(alert)
     if output.as_json:

@@ -74,7 +74,7 @@ def unsilence(client: Client, output: Output, silence: str) -> None:
 
     \b
     Examples:
-      headrace monitor alerts unsilence 0190a1b2-0000-7000-8000-000000000001
+      headrace monitor alerts unsilence 3
     """
     client.delete_silence(silence)
     if output.as_json:

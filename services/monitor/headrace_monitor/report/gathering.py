@@ -1,0 +1,117 @@
+"""Asks the other parts of the monitor for what a report says. A part that cannot be asked is said to be so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import PreconditionFailed, ServiceError
+from headrace_servicekit.identity import Identity
+
+from headrace_monitor.report import convert
+from headrace_monitor.report.content import AlertRow, Report, Traffic, Unanswered, VersionDrift, VersionPerformance
+from headrace_monitor.report.slots import slots_of
+from headrace_monitor.report.sources import (
+    AlertSource,
+    DriftSource,
+    HistogramSource,
+    PerformanceSource,
+    TrafficSource,
+)
+from headrace_monitor.times import Span
+
+T = TypeVar("T")
+
+# Each part of the page has this long; all are asked at once.
+PART_S = 20.0
+MOST_VERSIONS, MOST_LOOKS, MOST_ALERTS, MOST_HISTOGRAMS = 6, 200, 200, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The parts of the monitor; None for one that this installation does not have."""
+
+    traffic: TrafficSource
+    alerts: AlertSource
+    drift: DriftSource | None = None
+    histograms: HistogramSource | None = None
+    performance: PerformanceSource | None = None
+
+
+class Gathering:
+    """Gathers reports."""
+
+    def __init__(self, sources: Sources, clock: Clock) -> None:
+        self._sources, self._clock = sources, clock
+
+    async def report(self, model: str, span: Span, caller: Identity) -> Report:
+        """Return what is known of a model in a time."""
+        traffic, performance, alerts = await asyncio.gather(
+            _asked(self._traffic(model, span)),
+            _asked(self._performance(model, span)),
+            _asked(self._alerts(model, span, caller)),
+        )
+        drift = await _asked(self._drift(model, span, traffic, performance))
+        return Report(model, span.start, span.end, self._clock.now(), traffic, drift, performance, alerts)
+
+    async def _traffic(self, model: str, span: Span) -> Traffic:
+        slots = slots_of(span, self._clock.now())
+        seen = [await self._sources.traffic.traffic(model, slot) for slot in slots]
+        return convert.traffic(slots, seen, await self._sources.traffic.traffic(model, span))
+
+    async def _performance(self, model: str, span: Span) -> tuple[VersionPerformance, ...]:
+        source = _there(self._sources.performance, "performance")
+        request = monitor_pb2.GetPerformanceRequest(parent=f"models/{model}", range=convert.time_range(span))
+        return convert.performance(await source.get(request, PART_S))
+
+    async def _alerts(self, model: str, span: Span, caller: Identity) -> tuple[AlertRow, ...]:
+        found = await self._sources.alerts.alerts(caller, before=None, model=model, is_open=None, size=MOST_ALERTS)
+        return convert.alerts(found, span)
+
+    async def _drift(
+        self,
+        model: str,
+        span: Span,
+        traffic: Traffic | Unanswered,
+        performance: tuple[VersionPerformance, ...] | Unanswered,
+    ) -> tuple[VersionDrift, ...]:
+        source = _there(self._sources.drift, "drift")
+        versions = convert.versions(traffic, performance)[:MOST_VERSIONS]
+        return tuple([await self._of_version(source, model, version, span) for version in versions])
+
+    async def _of_version(self, source: DriftSource, model: str, version: str, span: Span) -> VersionDrift:
+        name = f"models/{model}/versions/{version}"
+        listed = await source.list_drift(monitor_pb2.ListDriftRequest(parent=name, page_size=MOST_LOOKS))
+        looks = convert.looks(listed.drifts, span)
+        if not looks:  # nothing on schedule yet: look now
+            request = monitor_pb2.GetDriftRequest(name=name, range=convert.time_range(span))
+            try:
+                looks = (convert.look((await source.get_drift(request)).drift),)
+            except PreconditionFailed as error:
+                return VersionDrift(version, (), (), error.public_message)
+        columns = convert.worst_columns(looks[0])[:MOST_HISTOGRAMS]
+        if self._sources.histograms is None or not columns:
+            return VersionDrift(version, looks, ())
+        shown = self._sources.histograms.histograms(model, version, looks[0].start, looks[0].end, columns)
+        return VersionDrift(version, looks, await shown)
+
+
+async def _asked(part: Awaitable[T]) -> T | Unanswered:
+    """Return a part of the report, or why it is not there."""
+    try:
+        async with asyncio.timeout(PART_S):
+            return await part
+    except ServiceError as error:
+        return Unanswered(error.public_message)
+    except TimeoutError:
+        return Unanswered(f"no answer within {PART_S:g} s; a shorter time is faster")
+
+
+def _there(source: T | None, what: str) -> T:
+    if source is None:
+        raise PreconditionFailed(f"this monitor does not know of {what}", reason="PART_MISSING")
+    return source

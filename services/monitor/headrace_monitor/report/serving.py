@@ -1,0 +1,49 @@
+"""Reports put together for `service`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import ResourceExhausted
+from headrace_servicekit.identity import Identity
+
+from headrace_monitor import names
+from headrace_monitor.report.content import Report
+from headrace_monitor.report.gathering import Gathering, Sources
+from headrace_monitor.times import DAY, span_of
+
+AT_ONCE = 4
+RETRY_AFTER_S = 1.0
+
+
+class Reports:
+    """Answers RenderReport, a few at a time: a page asks all other parts."""
+
+    def __init__(self, sources: Sources, clock: Clock) -> None:
+        self._gathering, self._clock = Gathering(sources, clock), clock
+        self._running = 0
+
+    async def render(
+        self, request: monitor_pb2.RenderReportRequest, caller: Identity
+    ) -> monitor_pb2.RenderReportResponse:
+        """Return a page about a model. Raises InvalidArgument; ResourceExhausted, reason TOO_MANY_REPORTS."""
+        model = names.model_id(request.parent, "parent")
+        span = span_of(request.range, "range", self._clock.now(), unset=DAY)
+        if self._running >= AT_ONCE:
+            told = f"{self._running} reports are being made, which is as many as may: try again"
+            raise ResourceExhausted(told, reason="TOO_MANY_REPORTS", retry_after_s=RETRY_AFTER_S)
+        self._running += 1
+        try:
+            report = await self._gathering.report(model, span, caller)
+            html = await asyncio.to_thread(_rendered, report)
+        finally:
+            self._running -= 1
+        return monitor_pb2.RenderReportResponse(html=html)
+
+
+def _rendered(report: Report) -> str:
+    from headrace_monitor.report.rendering import render  # jinja2 is for whoever asks for a page
+
+    return render(report)

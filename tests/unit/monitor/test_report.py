@@ -1,0 +1,146 @@
+"""The page about a model: what it says, and that names of others stay names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from headrace_monitor.report import plots
+from headrace_monitor.report.content import Slot, Traffic, TrafficRow
+from headrace_monitor.report.histograms import histogram
+from headrace_monitor.report.rendering import render
+from headrace_monitor.report.slots import MOST, slots_of
+from headrace_monitor.statistics import references
+from headrace_monitor.times import Span
+
+from tests.kit import sample_report
+
+HOSTILE = """"'><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>{{ 7 * 7 }}"""
+
+
+class Page(HTMLParser):
+    """What is on a page: elements with their attributes, and the words between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def test_names_of_others_are_shown_and_never_obeyed() -> None:
+    page = Page(render(sample_report.full(HOSTILE)))
+    tags = {tag for tag, _ in page.elements}
+    assert tags.isdisjoint({"script", "img", "iframe", "object", "embed", "form"})
+    assert HOSTILE in page.text
+    plain = Page(render(sample_report.full("country")))
+    # As many words of an axis as have room.
+    shapes = [[(tag, *attributes) for tag, attributes in each.elements if tag != "text"] for each in (page, plain)]
+    assert shapes[0] == shapes[1], "a name adds no element and no attribute"
+
+
+def test_nothing_is_loaded_from_anywhere() -> None:
+    for report in (sample_report.full(), sample_report.empty()):
+        for tag, attributes in Page(render(report)).elements:
+            for name, value in attributes.items():
+                assert name not in ("src", "srcset", "xlink:href", "action", "onclick", "onload"), (tag, name)
+                if name == "href":
+                    assert (value or "").startswith(("#", "data:,")), value
+        assert "url(" not in render(report)
+        assert "@import" not in render(report)
+
+
+def test_what_there_is_is_said_with_its_numbers_beside_the_plots() -> None:
+    page = Page(render(sample_report.full()))
+    for words in (
+        "80,789", "0.16% failed", "3 alarms in the latest look", "version v2, 6% labelled",
+        "latency_p99_us 12,300 is above 10,000 for 5 minutes (silenced)",
+        "12 predictions that were dropped", "new_categories", "country=XK", "71.0%",
+        "0.921 to 0.94", "one class: 3,400 positives, 0 negatives", "too few: 12, at least 50",
+    ):  # fmt: skip
+        assert words in page.text, words
+    figures = sum(tag == "figure" for tag, _ in page.elements)
+    assert figures == 5
+    assert sum(tag == "svg" and bool(attributes.get("aria-label")) for tag, attributes in page.elements) == figures
+
+
+def test_where_there_is_nothing_it_says_what_to_do_and_what_could_not_be_asked() -> None:
+    text = Page(render(sample_report.empty())).text
+    assert "headrace monitor report digits --since 7d" in text
+    assert "Performance could not be asked for: the store is away" in text
+    assert "No alert was open in this time" in text
+    full = Page(render(sample_report.full())).text
+    assert "headrace monitor reference freeze digits v1 --since 24h" in full
+    assert "headrace monitor outcomes record digits labels.csv" in full
+
+
+def test_a_page_stays_small_whatever_the_traffic_is_made_of() -> None:
+    rows = tuple(TrafficRow(f"v{at}", "", "online", "OK", 1, 1, 1, 1) for at in range(5000))
+    counts = {(f"v{at}", "online"): at + 1 for at in range(5000)}
+    slot = Slot(sample_report.NOON, counts, 0, None)
+    full = sample_report.full()
+    html = render(
+        type(full)(full.model, full.start, full.end, full.made_at, Traffic((slot,), rows, "v1", 0, 0), (), (), ())
+    )
+    assert len(html) < 60_000
+    assert "4993 others" in html
+    assert "and 4960 more" in html
+
+
+@pytest.mark.parametrize("values", [(None,), (float("inf"), 1.0), (0.0,), (-1.0, 2.0), (1e-300,), (1e300,)], ids=str)
+def test_plots_take_odd_values(values: tuple[float | None, ...]) -> None:
+    axis = plots.Axis(tuple(str(at) for at in range(len(values))))
+    series = [plots.Series("x", "c0", values)]
+    for drawn in (
+        plots.stacked("x", axis, series),
+        plots.lines("x", axis, series),
+        plots.paired("x", axis, *series * 2),
+    ):
+        assert "nan" not in drawn
+        assert "inf" not in drawn.replace("info", "")
+
+
+@pytest.mark.parametrize(
+    "length", [timedelta(minutes=1), timedelta(hours=3), timedelta(days=1), timedelta(days=90), timedelta(days=9000)]
+)
+def test_slots_cover_a_time_without_gaps(length: timedelta) -> None:
+    start = datetime(2031, 2, 3, 12, 34, 56, tzinfo=UTC)
+    slots = slots_of(Span(start, start + length), now=start + length)
+    assert len(slots) <= MOST
+    assert slots[0].start <= start < slots[0].end
+    assert slots[-1].start < start + length <= slots[-1].end
+    assert all(one.end == other.start for one, other in pairwise(slots))
+
+
+def test_histograms_have_the_bins_that_were_judged() -> None:
+    rng = np.random.default_rng(7)
+    age = references.freeze_numeric(rng.normal(50, 10, 5000))
+    told = histogram("age", age, references.summarise(age, [*rng.normal(60, 10, 990), *[np.nan] * 10]))
+    assert told is not None
+    assert len(told.labels) == len(told.reference) == len(told.window) == 11
+    assert told.labels[-1] == "missing"
+    assert told.window[-1] == pytest.approx(0.01)
+    assert sum(told.window) == pytest.approx(1)
+    assert told.window[9] > 2 * told.reference[9]
+    country = references.freeze_categorical(["AT"] * 60 + ["DE"] * 40)
+    told = histogram("country", country, references.summarise(country, ["AT", "XK", "XK", None]))
+    assert told is not None
+    assert told.labels == ("AT", "DE", "new", "missing")
+    assert told.window == (0.25, 0.0, 0.5, 0.25)
+    constant = references.freeze_numeric([1.0] * 100)
+    told = histogram("constant", constant, references.summarise(constant, [1.0, 2.0]))
+    assert told is not None
+    assert sum(told.window) == pytest.approx(1)
