@@ -19,6 +19,7 @@ from headrace_monitor.outcomes import serving as outcome_serving
 from headrace_monitor.query.wiring import open_queries
 from headrace_monitor.report.gathering import Sources
 from headrace_monitor.report.serving import Reports
+from headrace_monitor.report.windows import LoadedDrift, WindowHistograms
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
@@ -49,11 +50,10 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
         IngestServicer(counters=counters.intake, predictions=log.ingestion), server
     )
     alerting = await start_alerts(runtime, server, database)
-    reports = Reports(Sources(counters.reading, alerting), runtime.clock)
+    sources = Sources(counters.reading, alerting, LoadedDrift(drift), WindowHistograms(database))
+    reports = Reports(sources, runtime.clock)
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(
-        MonitorServicer(
-            clock=runtime.clock, counters=counters.reading, queries=queries, drift=drift, reports=reports
-        ),
+        MonitorServicer(clock=runtime.clock, counters=counters.reading, queries=queries, drift=drift, reports=reports),
         server,
     )
     outcome_serving.serve(runtime, server, database, timedelta(days=90))

@@ -1,0 +1,121 @@
+"""What a report is made of: each part as it was told, and a part that cannot be asked said to be so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from headrace.monitor.v1 import monitor_pb2
+from headrace.router.v1 import predict_pb2
+from headrace_monitor.alerts.values import Alert, Key, Shown
+from headrace_monitor.counters.reading import Seen
+from headrace_monitor.counters.traffic import Group
+from headrace_monitor.counters.traffic import Traffic as Counted
+from headrace_monitor.report.content import Histogram, Traffic, Unanswered
+from headrace_monitor.report.gathering import Gathering, Sources
+from headrace_monitor.report.rendering import render
+from headrace_monitor.statistics.severity import Severity
+from headrace_monitor.times import Span
+from headrace_servicekit.errors import PreconditionFailed, Unavailable
+from headrace_servicekit.identity import INTERNAL, Identity
+from headrace_servicekit.testing import FakeClock
+
+NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
+SPAN = Span(NOON - timedelta(hours=4), NOON)
+ONLINE, CACHE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE, predict_pb2.PredictResponse.SERVED_FROM_CACHE
+
+
+class Known:
+    """All parts of the monitor, about model digits. looks: scheduled ones."""
+
+    def __init__(self, *, looks: Sequence[monitor_pb2.Drift] = ()) -> None:
+        self.looks = looks
+        self.looked_now: list[str] = []
+        self.binned: list[tuple[str, ...]] = []
+
+    async def traffic(self, model: str, span: Span) -> Seen:
+        hours = (span.end - span.start) / timedelta(hours=1)
+        counts = (("v1", ONLINE, 0, 600), ("v2", ONLINE, 0, 1200), ("v2", CACHE, 0, 60), ("", 0, 14, 12))
+        traffic = [
+            Counted(Group(version, "", source, code), round(count * hours), 1000.0, 2000.0, 3000.0, 1500.0)
+            for version, source, code, count in counts
+        ]
+        return Seen(traffic, 3, 1)
+
+    async def list_drift(self, request: monitor_pb2.ListDriftRequest) -> monitor_pb2.ListDriftResponse:
+        return monitor_pb2.ListDriftResponse(drifts=self.looks if request.parent.endswith("v2") else ())
+
+    async def get_drift(self, request: monitor_pb2.GetDriftRequest) -> monitor_pb2.GetDriftResponse:
+        self.looked_now.append(request.name)
+        raise PreconditionFailed("models/digits/versions/v1 has no reference", reason="REFERENCE_NOT_FOUND")
+
+    async def histograms(
+        self, model: str, version: str, start: datetime, end: datetime, columns: Sequence[str]
+    ) -> tuple[Histogram, ...]:
+        self.binned.append(tuple(columns))
+        return (Histogram(columns[0], ("a", "b"), (0.5, 0.5), (0.1, 0.9)),)
+
+    async def get(self, request: Any, remaining_s: float | None) -> monitor_pb2.GetPerformanceResponse:
+        raise Unavailable("the store is away", reason="STORE_UNAVAILABLE")
+
+    async def alerts(self, caller: Identity, **asked: Any) -> list[Shown]:
+        return [alert(NOON - timedelta(hours=1), None), alert(NOON - timedelta(days=2), NOON - timedelta(days=1))]
+
+
+def alert(opened: datetime, resolved: datetime | None) -> Shown:
+    return Shown(
+        Alert(7, Key("drift", "digits", "v2"), "drift", Severity.HIGH, "drifted", 0.3, False, False, opened, resolved),
+        silenced=False,
+        sequence=1,
+    )
+
+
+def look(end: datetime, severity: monitor_pb2.Severity) -> monitor_pb2.Drift:
+    made = monitor_pb2.Drift(severity=severity, rows=10)
+    made.range.start_time.FromDatetime(end - timedelta(hours=1))
+    made.range.end_time.FromDatetime(end)
+    for column, grade in (("age", monitor_pb2.SEVERITY_LOW), ("country", severity), ("country", severity)):
+        made.reports.add(column=column, test="psi", effect=0.3, tolerance=0.1, alarm=True, severity=grade)
+    made.reports.add(column="note", test="ks", unsaid="too few")
+    return made
+
+
+async def gathered(known: Known, **parts: Any) -> Any:
+    sources = replace(Sources(known, known, known, known, known), **parts)
+    return await Gathering(sources, FakeClock(NOON)).report("digits", SPAN, INTERNAL)
+
+
+async def test_every_part_is_as_it_was_told() -> None:
+    known = Known(
+        looks=[look(NOON, monitor_pb2.SEVERITY_HIGH), look(NOON - timedelta(days=3), monitor_pb2.SEVERITY_LOW)]
+    )
+    report = await gathered(known)
+    traffic = report.traffic
+    assert isinstance(traffic, Traffic)
+    assert (traffic.answers, traffic.failures, traffic.quantiles_of) == (7488, 48, "v2")
+    assert sum(slot.counts["v2", "cache"] for slot in traffic.slots) == 240
+    assert traffic.slots[0].quantiles == (1000.0, 2000.0, 3000.0)
+    assert [one.version for one in report.drift] == ["v2", "v1"], "those that answered most first"
+    v2, v1 = report.drift
+    assert [one.severity for one in v2.looks] == [Severity.HIGH], "only of the report's time"
+    assert known.binned == [("country", "age")], "the worst columns, each once"
+    assert v1.missing == "models/digits/versions/v1 has no reference"
+    assert known.looked_now == ["models/digits/versions/v1"]
+    assert [row.resolve_time for row in report.alerts] == [None], "what ended before is not of this time"
+    assert report.performance == Unanswered("the store is away")
+    assert "Performance could not be asked for: the store is away" in render(report)
+
+
+async def test_a_part_that_is_not_there_keeps_no_other_back() -> None:
+    @dataclass
+    class Away:
+        async def traffic(self, model: str, span: Span) -> Seen:
+            raise Unavailable("counters are away")
+
+    report = await gathered(Known(), traffic=Away(), drift=None, histograms=None)
+    assert report.traffic == Unanswered("counters are away")
+    assert isinstance(report.drift, Unanswered)
+    assert len(report.alerts) == 1
+    assert "counters are away" in render(report)
