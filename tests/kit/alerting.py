@@ -31,12 +31,12 @@ from headrace_servicekit.testing import running
 
 SECRET = "a key of sixteen or more"
 
-NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
-
-def looked(minute: int, severity: Severity, *, model: str = "fraud", version: str = "v1") -> Observation:
-    """Return what a look of one minute at the drift of a version found."""
-    start = NOON + timedelta(minutes=minute)
+def looked(
+    begin: datetime, minute: int, severity: Severity, *, model: str = "fraud", version: str = "v1"
+) -> Observation:
+    """Return what a look of one minute at the drift of a version found, so many minutes after `begin`."""
+    start = begin + timedelta(minutes=minute)
     end = start + timedelta(minutes=1)
     summary = f"PSI of country is 0.3 at {minute}"
     return Observation(model, version, "drift", start, end, 0.3 * severity, severity, summary, rows=500)
@@ -98,11 +98,16 @@ class Receiver:
 
 @dataclass(slots=True)
 class Alerts:
-    """Alerting on a database. stub: of AlertService, as an internal caller."""
+    """Alerting on a database. stub: of AlertService, as an internal caller. begin: when observations begin."""
 
     stub: Any
     database: Database
     runtime: Runtime[MonitorSettings]
+    begin: datetime = field(default_factory=lambda: datetime.now(UTC).replace(second=0, microsecond=0))
+
+    def looked(self, minute: int, severity: Severity, **about: str) -> Observation:
+        """Return what a look found, so many minutes after this began. about: model, version."""
+        return looked(self.begin, minute, severity, **about)
 
     async def observe(self, *observations: Observation) -> None:
         """Put observations as the other parts of the monitor do."""

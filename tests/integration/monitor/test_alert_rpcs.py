@@ -7,11 +7,12 @@ from typing import Any
 import grpc
 import pytest
 from headrace.monitor.v1 import alert_pb2
+from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.statistics.severity import Severity
 from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
 from headrace_servicekit.testing import eventually
 
-from tests.kit.alerting import SECRET, Alerts, alerting, looked
+from tests.kit.alerting import SECRET, Alerts, alerting
 from tests.kit.registry import caller
 
 OPEN, RESOLVED = alert_pb2.Alert.STATE_OPEN, alert_pb2.Alert.STATE_RESOLVED
@@ -98,7 +99,9 @@ async def test_callers_see_and_change_what_their_models_allow(postgres_url):
         await delete_rule(alerts, "quality-high", FRAUD_ONLY)
         assert "quality-high" in await rules(alerts)
 
-        await alerts.observe(*(looked(0, Severity.HIGH, model=model) for model in ("digits", "fraud", "fraud-eu")))
+        await alerts.observe(
+            *(alerts.looked(0, Severity.HIGH, model=model) for model in ("digits", "fraud", "fraud-eu"))
+        )
         await eventually(lambda: _opened(alerts, 4))
         listed = await stub.ListAlerts(alert_pb2.ListAlertsRequest(), metadata=FRAUD_ONLY, timeout=10)
         assert {alert.model for alert in listed.alerts} == {"fraud", "fraud-eu"}
@@ -117,7 +120,7 @@ async def test_callers_see_and_change_what_their_models_allow(postgres_url):
 
 async def test_alerts_are_listed_page_by_page_and_ended_by_hand(postgres_url):
     async with alerting(postgres_url) as alerts:
-        await alerts.observe(*(looked(0, Severity.HIGH, version=f"v{number}") for number in range(7)))
+        await alerts.observe(*(alerts.looked(0, Severity.HIGH, version=f"v{number}") for number in range(7)))
         await eventually(lambda: _opened(alerts, 7))
         request, found = alert_pb2.ListAlertsRequest(page_size=3), []
         while True:
@@ -146,7 +149,7 @@ async def test_a_watch_begins_with_what_is_open_and_goes_on_with_what_changes(po
     async with alerting(postgres_url, max_alert_watches=2) as alerts:
         await alerts.put_rule("stop", model="fraud", signal="drift", at_least="SEVERITY_HIGH", freeze=True)
         await delete_rule(alerts, "drift-high")
-        await alerts.observe(looked(0, Severity.HIGH), looked(0, Severity.HIGH, version="v2"))
+        await alerts.observe(alerts.looked(0, Severity.HIGH), alerts.looked(0, Severity.HIGH, version="v2"))
         await eventually(lambda: _opened(alerts, 2))
         watch = alerts.stub.WatchAlerts(alert_pb2.WatchAlertsRequest(model="fraud"), metadata=FRAUD_ONLY, timeout=30)
         other = alerts.stub.WatchAlerts(alert_pb2.WatchAlertsRequest(model="digits"), timeout=30)
@@ -162,7 +165,7 @@ async def test_a_watch_begins_with_what_is_open_and_goes_on_with_what_changes(po
         hidden = alerts.stub.WatchAlerts(alert_pb2.WatchAlertsRequest(model="digits"), metadata=FRAUD_ONLY, timeout=10)
         assert (await refused(hidden.read())).code is Code.NOT_FOUND
 
-        await alerts.observe(looked(1, Severity.NONE))
+        await alerts.observe(alerts.looked(1, Severity.NONE))
         ended = (await watch.read()).alert
         assert (ended.version, ended.state) == ("v1", RESOLVED)
         silence = alert_pb2.Silence(model="fraud")
@@ -224,10 +227,10 @@ async def test_what_is_asked_of_silences_is_checked_and_answered(postgres_url):
 
 async def test_an_error_rate_of_minutes_raises_after_its_hold_and_says_so_in_prometheus(postgres_url):
     async with alerting(postgres_url) as alerts:
-        await alerts.observe(*(_minute(minute, 0.2) for minute in range(4)))
+        await alerts.observe(*(_minute(alerts, minute, 0.2) for minute in range(4)))
         await eventually(lambda: _judged(alerts))
         assert await open_models(alerts) == []
-        await alerts.observe(_minute(4, 0.2))
+        await alerts.observe(_minute(alerts, 4, 0.2))
         await eventually(lambda: _opened(alerts, 1))
         (alert,) = await alerts.alerts()
         assert (alert.rule, alert.value, alert.severity) == ("error-rate", pytest.approx(0.2), 4)
@@ -238,8 +241,10 @@ async def test_an_error_rate_of_minutes_raises_after_its_hold_and_says_so_in_pro
         assert metrics.get_sample_value("monitor_alert_evaluation_lag_seconds") == 0
 
 
-def _minute(minute: int, value: float):
-    return dataclasses.replace(looked(minute, Severity.NONE), signal="error_rate", value=value, rows=300, summary="")
+def _minute(alerts: Alerts, minute: int, value: float) -> Observation:
+    return dataclasses.replace(
+        alerts.looked(minute, Severity.NONE), signal="error_rate", value=value, rows=300, summary=""
+    )
 
 
 async def _judged(alerts: Alerts) -> bool:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from headrace.monitor.v1 import alert_pb2
@@ -29,7 +30,7 @@ async def test_an_alert_and_its_end_are_told_once_each_and_freeze_and_retrain_go
         await alerts.put_rule(
             "drift-low", model="fraud", signal="drift", at_least="SEVERITY_LOW", freeze=True, retrain=True
         )
-        await alerts.observe(looked(0, Severity.MEDIUM), looked(0, Severity.MEDIUM, model="digits"))
+        await alerts.observe(alerts.looked(0, Severity.MEDIUM), alerts.looked(0, Severity.MEDIUM, model="digits"))
         await eventually(lambda: receiver.types == [OPENED, RETRAIN])
         (alert,) = await alerts.alerts(state=alert_pb2.Alert.STATE_OPEN)
         assert (alert.model, alert.version, alert.rule, alert.severity) == ("fraud", "v1", "drift-low", 3)
@@ -39,7 +40,7 @@ async def test_an_alert_and_its_end_are_told_once_each_and_freeze_and_retrain_go
         assert retrain["subject"] == "models/fraud/versions/v1"
         assert receiver.received[0].headers["Content-Type"] == "application/cloudevents+json"
 
-        await alerts.observe(looked(1, Severity.MEDIUM), looked(2, Severity.NONE))
+        await alerts.observe(alerts.looked(1, Severity.MEDIUM), alerts.looked(2, Severity.NONE))
         await eventually(lambda: receiver.types == [OPENED, RETRAIN, RESOLVED])
         webhook = await alerts.webhook()
         assert (webhook.waiting, webhook.last_error, webhook.secret) == (0, "", "")
@@ -50,10 +51,10 @@ async def test_a_receiver_that_is_down_is_told_in_order_once_it_is_up(postgres_u
     port = free_port()
     async with alerting(postgres_url) as alerts:
         await alerts.put_webhook(f"http://127.0.0.1:{port}/hook")
-        await alerts.observe(looked(0, Severity.HIGH))
+        await alerts.observe(alerts.looked(0, Severity.HIGH))
         failed = await eventually(lambda: _failed(alerts, waiting=1))
         assert "cannot be reached" in failed.last_error
-        await alerts.observe(looked(1, Severity.NONE))
+        await alerts.observe(alerts.looked(1, Severity.NONE))
         await eventually(lambda: _waiting(alerts, 2))
         async with Receiver.started(port) as receiver:
             receiver.status = 503
@@ -82,7 +83,7 @@ async def test_a_monitor_killed_between_raising_and_telling_tells_after_its_rest
     }
     async with alerting(postgres_url) as alerts:
         await alerts.put_webhook(f"http://127.0.0.1:{receiver_port}/hook")
-        await alerts.observe(looked(0, Severity.NONE))
+        await alerts.observe(alerts.looked(0, Severity.NONE))
     # Only the process judges and tells from here on; the database is read beside it.
     for delivered in (False, True):
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "headrace_monitor", env=environment)
@@ -108,7 +109,7 @@ async def test_two_replicas_raise_and_tell_everything_once(postgres_url):
         await one.put_webhook(receiver.url())
         for minute, severity in enumerate([Severity.HIGH, Severity.NONE, Severity.HIGH, Severity.NONE]):
             for alerts in (one, other):  # both write the same, as replicas that repeat themselves do
-                await alerts.observe(*(looked(minute, severity, version=version) for version in versions))
+                await alerts.observe(*(one.looked(minute, severity, version=version) for version in versions))
         await eventually(lambda: len(receiver.received) >= 120, within=20)
         await eventually(lambda: _waiting(one, 0))
         assert len(await other.alerts(page_size=1000)) == 60
@@ -125,13 +126,13 @@ async def test_what_is_silenced_is_raised_and_not_told_until_the_silence_ends(po
         silence.expire_time.GetCurrentTime()
         silence.expire_time.seconds += 3600
         made = await alerts.stub.SilenceAlerts(alert_pb2.SilenceAlertsRequest(silence=silence), timeout=10)
-        await alerts.observe(looked(0, Severity.HIGH), looked(0, Severity.HIGH, version="v2"))
-        await alerts.observe(looked(0, Severity.HIGH, model="digits"))
+        await alerts.observe(alerts.looked(0, Severity.HIGH), alerts.looked(0, Severity.HIGH, version="v2"))
+        await alerts.observe(alerts.looked(0, Severity.HIGH, model="digits"))
         await eventually(lambda: receiver.types == [OPENED])
         assert receiver.received[0].json["data"]["model"] == "digits"
         found = {(one.model, one.silenced) for one in await alerts.alerts()}
         assert found == {("fraud", True), ("digits", False)}
-        await alerts.observe(looked(1, Severity.NONE, version="v2"))  # begun and ended in silence: never told
+        await alerts.observe(alerts.looked(1, Severity.NONE, version="v2"))  # begun and ended in silence: never told
         await eventually(lambda: _open(alerts, 2))
         await alerts.stub.DeleteSilence(alert_pb2.DeleteSilenceRequest(name=made.silence.name), timeout=10)
         await eventually(lambda: receiver.types == [OPENED, OPENED])
@@ -147,14 +148,14 @@ async def test_a_restart_of_the_database_costs_no_alert_and_no_delivery(postgres
     ):
         await alerts.put_webhook(receiver.url())
         receiver.status = 500
-        await alerts.observe(looked(0, Severity.HIGH))
+        await alerts.observe(alerts.looked(0, Severity.HIGH))
         await eventually(lambda: receiver.refused)
         forwarder.cut()
         receiver.status = 200
         await eventually(lambda: not alerts.runtime.health.ready)
         forwarder.mend()
         await eventually(lambda: alerts.runtime.health.ready)
-        await alerts.observe(looked(1, Severity.NONE))
+        await alerts.observe(alerts.looked(1, Severity.NONE))
         # What was in flight when the database went comes again after its hold, under the same id.
         await eventually(lambda: RESOLVED in receiver.types, within=40)
         ids = [one.headers["Headrace-Delivery"] for one in receiver.received]
@@ -173,7 +174,7 @@ async def test_what_went_wrong_is_listed_and_tells_nothing_of_the_receiver(postg
     async with alerting(postgres_url, webhook_give_up_after_h=0.0001) as alerts, Receiver.started() as receiver:
         receiver.status, receiver.headers = status, headers
         await alerts.put_webhook(receiver.url())
-        await alerts.observe(looked(0, Severity.HIGH))
+        await alerts.observe(alerts.looked(0, Severity.HIGH))
         webhook = await eventually(lambda: _failed(alerts, waiting=0))
         assert problem in webhook.last_error
         dead = alerts.runtime.metrics.get_sample_value("monitor_webhook_deliveries_total", {"outcome": "dead"})
@@ -186,7 +187,7 @@ async def test_slack_and_pagerduty_are_told_in_their_own_words(postgres_url, kin
         kept = await alerts.put_webhook(receiver.url(path), format=kind, at_least="SEVERITY_HIGH")
         assert "secret" not in kept.url
         await alerts.put_rule("drift-low", model="*", signal="drift", at_least="SEVERITY_LOW")
-        await alerts.observe(looked(0, Severity.LOW), looked(1, Severity.HIGH, version="v2"))
+        await alerts.observe(alerts.looked(0, Severity.LOW), alerts.looked(1, Severity.HIGH, version="v2"))
         await eventually(lambda: len(receiver.received) == 2)  # of drift-high and of drift-low
         bodies = [one.json for one in receiver.received]
         if kind == "FORMAT_SLACK":
@@ -220,7 +221,7 @@ async def _database(postgres_url: str) -> AsyncIterator[Database]:
 
 async def _raise_in(postgres_url: str) -> None:
     async with _database(postgres_url) as database, database.transaction() as connection:
-        await Observations.put(connection, [looked(1, Severity.HIGH)])
+        await Observations.put(connection, [looked(datetime.now(UTC), 1, Severity.HIGH)])
 
 
 async def _raised(postgres_url: str) -> bool:

@@ -90,6 +90,7 @@ def test_without_hold_one_look_raises_and_one_resolves():
         pytest.param([], id="no look"),
         pytest.param(rates(*[0.0] * 30, start=3, rows=99), id="too few predictions"),
         pytest.param(rates(*[math.nan] * 30, start=3), id="no number"),
+        pytest.param(rates(*[1e308] * 30, start=3, rows=10**9), id="no number when joined"),
     ],
 )
 def test_on_nothing_an_alert_neither_ends_nor_begins_but_says_that_nothing_is_known(silent):
@@ -138,6 +139,15 @@ def test_an_observation_out_of_order_is_not_judged():
     alerting = Alerting(replace(ERRORS, hold=timedelta()))
     alerting.see(rates(0.2, start=5))
     assert alerting.see(rates(0.0, start=2)) == []
+
+
+def test_a_clock_that_was_wrong_stops_no_rule():
+    alerting = Alerting(replace(ERRORS, hold=timedelta()))
+    (ahead,) = rates(0.2, start=10**6)
+    assert alerting.see([ahead], now=at(1)) == []
+    assert alerting.see([ahead], now=ahead.window_end) != []  # the database's own clock was wrong
+    (ended,) = alerting.see(rates(0.0, start=5))
+    assert not ended.open
 
 
 def test_an_alert_ended_by_hand_is_raised_again_only_after_its_rule_has_not_held():

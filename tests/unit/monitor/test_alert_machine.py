@@ -25,7 +25,7 @@ HOLD = 2
 RULE = Rule("drift", "*", "drift", at_least=Severity.MEDIUM, hold=HOLD * MINUTE, revision=1)
 HOOK = Webhook("hook", "https://example.org", "", at_least=Severity.NONE)
 SILENCE = Silence(1, "*", "", datetime.max.replace(tzinfo=UTC), "", "")
-VERSIONS = ("v1", "v2")
+VERSIONS: tuple[str, ...] = ("v1", "v2")
 # What is found, so many times one after the other.
 RUNS = st.lists(st.tuples(st.sampled_from(Severity), st.integers(1, 3)), min_size=1, max_size=4)
 
@@ -100,7 +100,7 @@ class Evaluators(RuleBasedStateMachine):
         super().__init__()
         self.tables = Tables()
         self.models = {version: Model() for version in VERSIONS}
-        self.minutes = dict.fromkeys(VERSIONS, 0)
+        self.minutes: dict[str, int] = dict.fromkeys(VERSIONS, 0)
         self.revision = 1
 
     @rule(runs=RUNS, version=st.sampled_from(VERSIONS))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from headrace_servicekit.postgres.sql import load_queries
@@ -26,6 +26,8 @@ class Changing:
     def __init__(self, connection: Any, now: datetime) -> None:
         self._connection = connection
         self.now = now
+        self.dropped = 0
+        """Of what was to be told, what found its webhook's queue full."""
 
     async def rules(self) -> list[Rule]:
         return [rows.rule(row) for row in await self._connection.fetch(_SQL["rules"])]
@@ -71,14 +73,17 @@ class Changing:
         return [(row["id"], rows.observation(row)) for row in found]
 
     async def earlier(
-        self, chunk: Sequence[Observation], start: datetime
+        self, chunk: Sequence[Observation], reach: Mapping[str, timedelta]
     ) -> dict[tuple[str, str, str], list[Observation]]:
-        """Return what was observed since `start` of the models, versions and signals in a chunk."""
-        series = sorted({(one.model, one.version, one.signal) for one in chunk})
-        columns = zip(*series, strict=True)
-        end = max(one.window_end for one in chunk)
+        """Return what was observed before a chunk of the same models, versions and signals.
+
+        chunk: in the order of time. reach: how far back, by signal.
+        """
+        first = {(one.model, one.version, one.signal): one.window_end for one in reversed(chunk)}
+        columns = zip(*((*key, end - reach[key[2]]) for key, end in sorted(first.items())), strict=True)
+        end = chunk[-1].window_end
         found: dict[tuple[str, str, str], list[Observation]] = {}
-        for row in await self._connection.fetch(_SQL["earlier"], *columns, start, end):
+        for row in await self._connection.fetch(_SQL["earlier"], *columns, end):
             one = rows.observation(row)
             found.setdefault((one.model, one.version, one.signal), []).append(one)
         return found
@@ -138,13 +143,16 @@ class Changing:
             await self._put_series(standing.changed_series.values())
         written = [await self._write(alert) for alert in standing.changed]
         if written:
-            await outbox.enqueue(self._connection, written, await self._silences(), self.now)
+            await self._tell(written)
             await self._connection.execute(_SQL["wake"])
 
     async def tell_open(self) -> None:
         """Tell of open alerts whoever has not been told and should be."""
         found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts"])]
-        await outbox.enqueue(self._connection, found, await self._silences(), self.now)
+        await self._tell(found)
+
+    async def _tell(self, alerts: Sequence[Alert]) -> None:
+        self.dropped += await outbox.enqueue(self._connection, alerts, await self._silences(), self.now)
 
     async def _silences(self) -> list[Silence]:
         return [rows.silence(row) for row in await self._connection.fetch(_SQL["silences"])]

@@ -70,12 +70,13 @@ async def _judge(changing: Changing, chunk: list[Observation]) -> None:
     if not judged:
         return
     standing = await changing.of_versions((one.model, one.version) for one in judged)
-    longest = max(span(rule) for rule in rules)
-    earlier = await changing.earlier(judged, judged[0].window_end - longest)
+    reach = {signal: max(span(rule) for rule in rules if rule.signal == signal) for signal in signals}
+    earlier = await changing.earlier(judged, reach)
 
     def before(one: Observation) -> list[Observation]:
+        start = one.window_end - reach[one.signal]
         found = earlier.get((one.model, one.version, one.signal), [])
-        return [other for other in found if one.window_end - longest < other.window_end < one.window_end]
+        return [other for other in found if start < other.window_end < one.window_end]
 
     judging.judge(rules, standing, judged, before, changing.now)
     await changing.settle(standing)

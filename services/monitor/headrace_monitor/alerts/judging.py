@@ -14,6 +14,9 @@ from headrace_monitor.alerts.values import Alert, Key, Rule, Series
 QUIET = timedelta(minutes=15)
 QUIET_LOOKS = 3
 
+# What is further ahead was stamped by a clock that was wrong: as the latest look it would stop all that come after it.
+AHEAD = timedelta(hours=1)
+
 
 @dataclass(slots=True)
 class Standing:
@@ -45,11 +48,13 @@ def judge(
     earlier: Callable[[Observation], Sequence[Observation]],
     now: datetime,
 ) -> None:
-    """Move a standing on by observations in the order of their ends.
+    """Move a standing on by observations in the order of their ends. Those from the future are left out.
 
     earlier: gives those of the same model, version and signal that came before one.
     """
     for one in observations:
+        if one.window_end > now + AHEAD:
+            continue
         for rule in rules:
             if rule.signal == one.signal and rule.covers(one.model):
                 _judge(rule, standing, one, earlier, now)
@@ -64,7 +69,7 @@ def _judge(
 ) -> None:
     key = Key(rule.name, one.model, one.version)
     before = standing.series.get(key)
-    if before is not None and before.revision != rule.revision:
+    if before is not None and (before.revision != rule.revision or before.seen > now + AHEAD):
         before = None
     if before is not None and one.window_end <= before.seen:
         return  # a look at what was looked at: it would turn time back

@@ -52,7 +52,7 @@ def _valued(rule: Rule, window: Sequence[Observation]) -> Found | None:
     if rows is not None and rows < rule.min_rows:
         return None
     value = _joined(VALUED[rule.signal], window)
-    if value is None:
+    if value is None or not math.isfinite(value):
         return None
     if rule.above is not None:
         holds, bound = value > rule.above, f"above {rule.above:g}"
@@ -74,7 +74,7 @@ def _apart(newest: Observation, earlier: Iterable[Observation], start: datetime)
 
 def _joined(joining: Joining, window: Sequence[Observation]) -> float | None:
     if joining is Joining.SUM:
-        return math.fsum(one.value for one in window)
+        return sum(one.value for one in window)
     counted = [one for one in window if one.rows != 0]
     if not counted:
         return None
@@ -83,7 +83,8 @@ def _joined(joining: Joining, window: Sequence[Observation]) -> float | None:
     weights = [float(one.rows) for one in counted if one.rows is not None]
     if len(weights) < len(counted):  # not known of each: by their length
         weights = [(one.window_end - one.window_start).total_seconds() for one in counted]
-    return math.fsum(w * one.value for w, one in zip(weights, counted, strict=True)) / math.fsum(weights)
+    # Not math.fsum, which raises where this becomes infinite.
+    return sum(w * one.value for w, one in zip(weights, counted, strict=True)) / sum(weights)
 
 
 def _summary(rule: Rule, window: Sequence[Observation], value: float, bound: str, rows: int | None) -> str:

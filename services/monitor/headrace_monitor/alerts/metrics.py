@@ -25,16 +25,16 @@ class AlertMetrics:
         self._watches = Gauge("monitor_alert_watches", "Open watches of alerts.", registry=registry)
         self._deliveries = Counter(
             "monitor_webhook_deliveries",
-            "Attempts to deliver, by outcome: delivered, failed (comes again), dead (given up).",
+            "Attempts to deliver, by outcome: delivered, failed (comes again), dead (given up, or no room to wait).",
             ("outcome",),
             registry=registry,
         )
         for outcome in ("delivered", "failed", "dead"):
             self._deliveries.labels(outcome)
 
-    def delivery(self, outcome: str) -> None:
-        """Count one attempt."""
-        self._deliveries.labels(outcome).inc()
+    def delivery(self, outcome: str, number: int = 1) -> None:
+        """Count attempts."""
+        self._deliveries.labels(outcome).inc(number)
 
     def show(self, open_counts: Iterable[tuple[str, int, int]], *, lag_s: float, waiting: int, watches: int) -> None:
         """Take over the figures of the moment. open_counts: model, severity, number."""

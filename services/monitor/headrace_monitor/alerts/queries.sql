@@ -50,11 +50,11 @@ select count(*) from alert_rules;
 select * from observations where not judged order by window_end, id limit $1;
 
 -- name: earlier
--- What came before a chunk of observations, of the same models, versions and signals, as far back as a rule looks.
+-- What came before a chunk of observations, of the same models, versions and signals, each as far back as a rule looks.
 select observations.*
-from (select distinct * from unnest($1::text[], $2::text[], $3::text[]) as asked (model, version, signal)) as asked
+from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as asked (model, version, signal, since)
 join observations using (model, version, signal)
-where window_end > $4 and window_end <= $5;
+where window_end > since and window_end <= $5;
 
 -- name: mark_judged
 update observations set judged = true where id = any($1::bigint[]);

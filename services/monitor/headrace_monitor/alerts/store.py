@@ -14,6 +14,7 @@ from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts import rows
 from headrace_monitor.alerts.changing import Changing
+from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.values import Rule, Shown, Silence
 
 _SQL = load_queries("headrace_monitor.alerts")
@@ -29,24 +30,28 @@ _FORGET_AT_ONCE = 5_000
 class AlertStore:
     """One database, whoever else works on it."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, connections: Connections, metrics: AlertMetrics) -> None:
+        self._connections, self._metrics = connections, metrics
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Changing]:
         """Wait for a turn, and lend the transaction."""
         async with self._connections.transaction() as connection:
             await connection.execute(_SQL["lock"], _TURN)
-            yield Changing(connection, await connection.fetchval(_SQL["now"]))
+            changing = Changing(connection, await connection.fetchval(_SQL["now"]))
+            yield changing
+        self._metrics.delivery("dead", changing.dropped)
 
     @asynccontextmanager
     async def changing_if_free(self) -> AsyncIterator[Changing | None]:
         """Lend a transaction if it is nobody else's turn, else None: another replica does the same."""
         async with self._connections.transaction() as connection:
+            changing = None
             if await connection.fetchval(_SQL["try_lock"], _TURN):
-                yield Changing(connection, await connection.fetchval(_SQL["now"]))
-            else:
-                yield None
+                changing = Changing(connection, await connection.fetchval(_SQL["now"]))
+            yield changing
+        if changing is not None:
+            self._metrics.delivery("dead", changing.dropped)
 
     async def rules(self) -> list[Rule]:
         return [rows.rule(row) for row in await self._fetch("rules")]

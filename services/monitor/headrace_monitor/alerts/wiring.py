@@ -31,7 +31,8 @@ FORGET_S = 3600.0
 async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connections: Connections) -> Alerting:
     """Offer AlertService, judge what is observed, tell webhooks; return what answers for alerts."""
     settings, clock = runtime.settings, runtime.clock
-    store, outbox, metrics = AlertStore(connections), Outbox(connections), AlertMetrics(runtime.metrics)
+    metrics = AlertMetrics(runtime.metrics)
+    store, outbox = AlertStore(connections, metrics), Outbox(connections)
     feed = Feed(store, clock, max_watches=settings.max_alert_watches)
     alerting = Alerting(store, outbox)
     servicer = AlertServicer(alerting, feed, runtime.stopping)

@@ -47,20 +47,22 @@ async def delete_webhook(connection: Any, name: str) -> None:
     await connection.execute(_SQL["delete_webhook"], name)
 
 
-async def enqueue(connection: Any, alerts: Sequence[Alert], silences: Sequence[Silence], now: datetime) -> None:
-    """Write what webhooks have to be told of these alerts and were not. Safe to repeat."""
+async def enqueue(connection: Any, alerts: Sequence[Alert], silences: Sequence[Silence], now: datetime) -> int:
+    """Write what webhooks have to be told of these alerts and were not; safe to repeat. Return what found no room."""
     webhooks = [rows.webhook(row) for row in await connection.fetch(_SQL["webhooks"])]
     if not webhooks or not alerts:
-        return
+        return 0
     by_id = {alert.id: alert for alert in alerts}
     told = [_telling(row) for row in await connection.fetch(_SQL["told"], list(by_id))]
     news = untold(alerts, webhooks, silences, told, now)
     if not news:
-        return
+        return 0
     waiting = {row["webhook"]: row["count"] for row in await connection.fetch(_SQL["waiting"])}
+    dropped = 0
     for one in news:
         full = waiting.get(one.webhook, 0) >= MAX_WAITING
         if full:
+            dropped += 1
             log.warning("too much waits for a webhook", webhook=one.webhook, alert=one.alert, kind=one.kind.value)
         else:
             waiting[one.webhook] = waiting.get(one.webhook, 0) + 1
@@ -68,6 +70,7 @@ async def enqueue(connection: Any, alerts: Sequence[Alert], silences: Sequence[S
         state = "dead" if full else "waiting"
         arguments = (uuid.uuid4(), one.webhook, one.alert, one.kind, int(one.severity), body, state)
         await connection.execute(_SQL["insert_delivery"], *arguments)
+    return dropped
 
 
 class Outbox:
