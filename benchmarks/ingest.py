@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import grpc
 import numpy as np
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
+from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import postgres, s3
 from headrace_stack.testing import held_stack
@@ -50,11 +50,10 @@ async def main(seconds: float) -> None:
         await administrator.execute(f'create database "{name}"')
         keys = s3.keys(settings)
         store = S3Store(s3.endpoint(settings), keys.access_key, keys.secret_key, name.replace("_", "-"))
-        url, port = postgres.url(settings, name), free_port()
+        url = postgres.url(settings, name)
         environment = monitor_environment(url, store, folder, registry=registry.target, log_compact_every_s=1)
-        monitor = await stack.enter_async_context(monitor_process(environment, port))
+        monitor, channel = await stack.enter_async_context(monitor_process(environment, free_port()))
         _confine(monitor.pid, MONITOR_CORE)
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
         database = await asyncpg.connect(url)
         stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
         await _send(stub, 1.0)  # what is imported at the first batch
@@ -118,5 +117,6 @@ def _cpu_s(pid: int) -> float:
 
 
 if __name__ == "__main__":
+    set_up_logs("benchmark", level="warning")
     _confine(os.getpid(), OTHER_CORE)
     asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0))

@@ -88,7 +88,7 @@ async def test_killed_monitors_lose_nothing_that_they_acknowledged_and_write_not
 
         async def replica(port: int) -> None:
             for _ in range(KILLS):
-                async with monitor_process(environment, port) as started:
+                async with monitor_process(environment, port) as (started, _):
                     # Not to wait for anything: moments that nobody chose are what is tested.
                     await asyncio.sleep(rng.uniform(0.05, 1.0))
                     started.kill()
