@@ -10,6 +10,7 @@ from headrace_monitor import names
 from headrace_monitor.counters.answers import traffic_to_proto
 from headrace_monitor.counters.reading import Reading
 from headrace_monitor.drift.wiring import Drift
+from headrace_monitor.performance.answering import Performances
 from headrace_monitor.query import convert as query_convert
 from headrace_monitor.query.answering import Queries
 from headrace_monitor.report.serving import Reports
@@ -27,12 +28,14 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         queries: Queries,
         drift: Drift,
         reports: Reports,
+        performances: Performances,
     ) -> None:
         self._clock = clock
         self._counters = counters
         self._queries = queries
         self._drift = drift
         self._reports = reports
+        self._performances = performances
 
     async def GetTraffic(self, request, context):
         model, span = names.model_id(request.parent, "parent"), span_of(request.range, "range", self._clock.now())
@@ -58,3 +61,6 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
 
     async def RenderReport(self, request, context):
         return await self._reports.render(request, identity())
+
+    async def GetPerformance(self, request, context):
+        return await self._performances.get(request, context.time_remaining())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
@@ -15,7 +14,8 @@ from headrace_monitor.drift.wiring import open_drift
 from headrace_monitor.ingest_servicer import IngestServicer
 from headrace_monitor.log.wiring import open_log
 from headrace_monitor.monitor_servicer import MonitorServicer
-from headrace_monitor.outcomes import serving as outcome_serving
+from headrace_monitor.outcomes.wiring import open_outcomes
+from headrace_monitor.performance.wiring import open_performance
 from headrace_monitor.query.wiring import open_queries
 from headrace_monitor.report.gathering import Sources
 from headrace_monitor.report.serving import Reports
@@ -46,14 +46,18 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     drift = await open_drift(runtime, database, log)
     counters = open_counters(runtime, database)
     server = runtime.server()
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(
-        IngestServicer(counters=counters.intake, predictions=log.ingestion), server
-    )
+    outcomes = open_outcomes(runtime, server, database, log.reader)
+    performances = open_performance(runtime, database, log, outcomes)
+    ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion)
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
     alerting = await start_alerts(runtime, server, database)
-    sources = Sources(counters.reading, alerting, LoadedDrift(drift), WindowHistograms(database))
-    reports = Reports(sources, runtime.clock)
-    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(
-        MonitorServicer(clock=runtime.clock, counters=counters.reading, queries=queries, drift=drift, reports=reports),
-        server,
+    sources = Sources(counters.reading, alerting, LoadedDrift(drift), WindowHistograms(database), performances)
+    monitor = MonitorServicer(
+        clock=runtime.clock,
+        counters=counters.reading,
+        queries=queries,
+        drift=drift,
+        performances=performances,
+        reports=Reports(sources, runtime.clock),
     )
-    outcome_serving.serve(runtime, server, database, timedelta(days=90))
+    monitor_pb2_grpc.add_MonitorServiceServicer_to_server(monitor, server)

@@ -137,6 +137,23 @@ class MonitorSettings(ServiceSettings):
         description="False alarms of drift that a version may raise in a week in which nothing drifts, on average.",
     )
 
+    outcomes_every_s: float = Field(
+        default=5.0, gt=0, description="Seconds between two looks for outcomes whose predictions are now in the log."
+    )
+    log_settle_s: float = Field(
+        default=120.0,
+        ge=0,
+        description="Seconds after which nearly every prediction is in the log; entities' outcomes are joined then.",
+    )
+    log_delay_s: float = Field(
+        default=3600.0,
+        ge=0,
+        description="Seconds after which a prediction that is not in the log will not come any more.",
+    )
+    performance_every_s: float = Field(
+        default=30.0, gt=0, description="Seconds between two looks at hours about which something new is known."
+    )
+
     @field_validator("window_s")
     @classmethod
     def _divides_a_day(cls, value: int) -> int:

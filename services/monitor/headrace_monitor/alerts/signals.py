@@ -24,6 +24,8 @@ VALUED: dict[str, Joining] = {
     "latency_p99_us": Joining.MAX,
     "lost_batches": Joining.SUM,
     "dropped_predictions": Joining.SUM,
+    # By how much errors are above what is allowed; 0 while labels show no rise.
+    "error_rate_change": Joining.MAX,
     # Measures of GetPerformance.
     "accuracy": Joining.MEAN,
     "auc": Joining.MEAN,

@@ -260,7 +260,7 @@ class GetPerformanceResponse(_message.Message):
     def __init__(self, performance: _Optional[_Iterable[_Union[Performance, _Mapping]]] = ...) -> None: ...
 
 class Performance(_message.Message):
-    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures")
+    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures", "slices")
     class Measure(_message.Message):
         __slots__ = ("name", "value", "lower", "upper", "rows", "unsaid")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +283,7 @@ class Performance(_message.Message):
     LABELLED_FIELD_NUMBER: _ClassVar[int]
     MATURITY_FIELD_NUMBER: _ClassVar[int]
     MEASURES_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
     version: str
     variant: str
     slice: str
@@ -290,7 +291,8 @@ class Performance(_message.Message):
     labelled: int
     maturity: float
     measures: _containers.RepeatedCompositeFieldContainer[Performance.Measure]
-    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ...) -> None: ...
+    slices: _containers.RepeatedCompositeFieldContainer[Slice]
+    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ...) -> None: ...
 
 class QueryPredictionsRequest(_message.Message):
     __slots__ = ("sql", "max_rows", "range")

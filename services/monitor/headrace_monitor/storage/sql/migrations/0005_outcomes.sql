@@ -55,7 +55,7 @@ create index on entity_outcomes (observe_time);
 create table error_watches (
     model text not null,
     version text not null,
-    state jsonb not null,
+    state text not null,
     update_time timestamptz not null,
     primary key (model, version)
 );
@@ -69,6 +69,13 @@ create table touched_hours (
     primary key (model, hour)
 );
 create index on touched_hours (next_try);
+
+-- Hours that were looked at once, whether or not they had predictions.
+create table looked_hours (
+    model text not null,
+    hour timestamptz not null,
+    primary key (model, hour)
+);
 
 -- How good the predictions of an hour were, as far as it was known when it was last looked at.
 create table performance_hours (
@@ -89,7 +96,7 @@ create table performance_hours (
 create table calibrations (
     model text not null,
     version text not null,
-    calibration jsonb not null,
+    calibration text not null,
     rows bigint not null,
     update_time timestamptz not null,
     primary key (model, version)

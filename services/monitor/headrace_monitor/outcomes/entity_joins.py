@@ -1,0 +1,150 @@
+"""Looks entities' outcomes up in the log, and records them of the predictions that they are about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.postgres.connections import Connections
+
+from headrace_monitor.log.reader import Reader
+from headrace_monitor.outcomes import entities
+from headrace_monitor.outcomes.entities import Candidate, Delays, Verdict, Waiting
+from headrace_monitor.outcomes.facts import EntityKey, Fact, Key, Record
+from headrace_monitor.outcomes.metrics import OutcomeMetrics
+from headrace_monitor.outcomes.store import SQL, write_outcomes
+from headrace_monitor.performance.records import batches
+
+CLAIMED = 2000
+# Longer than a step takes: what a replica that died had taken is taken by another then.
+LEASE = timedelta(minutes=10)
+MAX_CLAIMS_A_STEP = 20
+_COLUMNS = ("prediction_id", "row", "answer_time", "entity_id")
+
+
+class EntityJoins:
+    """Joins what waits. Any number of replicas may do it: each outcome is joined once."""
+
+    def __init__(
+        self, connections: Connections, log: Reader, delays: Delays, metrics: OutcomeMetrics, clock: Clock
+    ) -> None:
+        self._connections, self._log, self._delays = connections, log, delays
+        self._metrics, self._clock = metrics, clock
+
+    async def step(self) -> None:
+        """Look up what is due, in turns."""
+        for _ in range(MAX_CLAIMS_A_STEP):
+            if await self._turn() < CLAIMED:
+                return
+
+    async def _turn(self) -> int:
+        now = self._clock.now()
+        async with self._connections.transaction() as connection:
+            claimed = await connection.fetch(SQL["claim_entity_outcomes"], now, now + LEASE, CLAIMED)
+        if not claimed:
+            return 0
+        model = claimed[0]["model"]
+        waiting = [_waiting(row) for row in claimed]
+        due = [one for one in waiting if now >= one.settled_at(self._delays)]
+        found = await self._found(model, due)
+        by_verdict: dict[Verdict, list[Waiting]] = defaultdict(list)
+        for one in waiting:
+            by_verdict[entities.judge(one, found.get(one.key), now, self._delays)].append(one)
+        async with self._connections.transaction() as connection:
+            joined = await self._join(connection, model, by_verdict[Verdict.JOIN], found)
+            lost = await connection.fetch(SQL["give_up_entity_outcomes"], model, *_keys(by_verdict[Verdict.GIVE_UP]))
+            later = by_verdict[Verdict.WAIT]
+            times = [entities.next_try(one, now, self._delays) for one in later]
+            await connection.execute(SQL["postpone_entity_outcomes"], model, *_keys(later), times)
+        self._metrics.joined("entity", found=joined, given_up=len(lost))
+        return len(claimed)
+
+    async def _found(self, model: str, waiting: Sequence[Waiting]) -> dict[EntityKey, Candidate]:
+        """Return the last prediction that fits each, reading the latest files first, and no more than are needed."""
+        if not waiting:
+            return {}
+        start = min(one.earliest for one in waiting)
+        end = max(one.key.observe_time for one in waiting) + timedelta(microseconds=1)
+        files = sorted(await self._log.files(model, None, start, end), key=lambda file: file.max_answer_time)
+        found: dict[EntityKey, Candidate] = {}
+        open_ones = list(waiting)
+        while files and open_ones:
+            file = files.pop()
+            # Of what is older than the prediction that was found, nothing can be later.
+            open_ones = [
+                one for one in open_ones if one.key not in found or found[one.key].answer_time <= file.max_answer_time
+            ]
+            wanted = [one for one in open_ones if _may_have(file, one)]
+            if not wanted:
+                continue
+            try:
+                content = await self._log.content(file)
+            except LookupError:
+                continue  # retention took it while we read
+            for key, candidate in (await asyncio.to_thread(_candidates, content, wanted)).items():
+                found[key] = max(candidate, found.get(key, candidate))
+        return found
+
+    async def _join(
+        self, connection: Any, model: str, waiting: Sequence[Waiting], found: dict[EntityKey, Candidate]
+    ) -> int:
+        ids = [found[one.key].prediction_id for one in waiting]
+        rows = await connection.fetch(SQL["join_entity_outcomes"], model, *_keys(waiting), ids)
+        told: dict[Key, list[Record]] = defaultdict(list)
+        for row in rows:
+            value = row["number"] if row["text"] is None else row["text"]
+            record = Record(Fact(row["observe_time"], value), row["client"], row["record_time"])
+            told[Key(row["prediction_id"], row["row_number"], row["kind"])].append(record)
+        await write_outcomes(connection, model, told, self._clock.now())
+        return len(rows)
+
+
+def _may_have(file: Any, waiting: Waiting) -> bool:
+    return file.min_answer_time <= waiting.key.observe_time and file.max_answer_time >= waiting.earliest
+
+
+def _candidates(content: bytes, waiting: Sequence[Waiting]) -> dict[EntityKey, Candidate]:
+    """Return the last prediction in a file that fits each."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    by_row: dict[tuple[str, int], list[Waiting]] = defaultdict(list)
+    for one in waiting:
+        by_row[one.key.entity_id, one.key.row].append(one)
+    wanted = pa.array(sorted({one.key.entity_id for one in waiting}))
+    found: dict[EntityKey, Candidate] = {}
+    for batch in batches(content, _COLUMNS):
+        if "entity_id" not in batch.schema.names:
+            return {}
+        known = batch.filter(pc.is_in(batch.column("entity_id"), wanted))  # pyright: ignore[reportAttributeAccessIssue]
+        for entity, row, candidate in _rows(known):
+            for one in by_row.get((entity, row), ()):
+                if entities.fits(one, candidate):
+                    found[one.key] = max(candidate, found.get(one.key, candidate))
+    return found
+
+
+def _rows(batch: Any) -> Iterator[tuple[str, int, Candidate]]:
+    columns = (batch.column(name).to_pylist() for name in ("entity_id", "row", "answer_time", "prediction_id"))
+    for entity, row, time, prediction_id in zip(*columns, strict=True):
+        yield entity, row, Candidate(time, UUID(prediction_id))
+
+
+def _waiting(row: Any) -> Waiting:
+    key = EntityKey(row["entity_id"], row["row_number"], row["kind"], row["observe_time"])
+    return Waiting(key, row["record_time"], row["reach"])
+
+
+def _keys(waiting: Iterable[Waiting]) -> tuple[list[Any], ...]:
+    keys = [one.key for one in waiting]
+    return (
+        [key.entity_id for key in keys],
+        [key.row for key in keys],
+        [key.kind for key in keys],
+        [key.observe_time for key in keys],
+    )

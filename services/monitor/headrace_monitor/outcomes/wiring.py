@@ -1,0 +1,64 @@
+"""Outcomes put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from headrace.monitor.v1 import outcome_pb2_grpc
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.server import Server
+
+from headrace_monitor.log.reader import Reader
+from headrace_monitor.outcomes import ids
+from headrace_monitor.outcomes.entities import Delays
+from headrace_monitor.outcomes.entity_joins import EntityJoins
+from headrace_monitor.outcomes.metrics import OutcomeMetrics
+from headrace_monitor.outcomes.recording import Outcomes
+from headrace_monitor.outcomes.servicer import OutcomeServicer
+from headrace_monitor.outcomes.store import FORGET_ROWS, OutcomeStore
+from headrace_monitor.settings import MonitorSettings
+from headrace_monitor.storage.schema import Database
+
+SWEEP_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOutcomes:
+    """What performance needs of outcomes."""
+
+    store: OutcomeStore
+    metrics: OutcomeMetrics
+    delays: Delays
+
+
+def open_outcomes(
+    runtime: Runtime[MonitorSettings], server: Server, database: Database, reader: Reader
+) -> KnownOutcomes:
+    """Offer OutcomeService, join what is told of entities, and forget what is too old."""
+    settings, clock = runtime.settings, runtime.clock
+    memory = timedelta(days=settings.log_retention_d)
+    store, metrics = OutcomeStore(database), OutcomeMetrics(runtime.metrics)
+    delays = Delays(timedelta(seconds=settings.log_settle_s), timedelta(seconds=settings.log_delay_s))
+    servicer = OutcomeServicer(Outcomes(store, memory, metrics, clock))
+    outcome_pb2_grpc.add_OutcomeServiceServicer_to_server(servicer, server)
+    joins = EntityJoins(database, reader, delays, metrics, clock)
+
+    async def join() -> None:
+        await database.there.wait()
+        await periodic("join entities", joins.step, every_s=settings.outcomes_every_s, clock=clock)
+
+    async def sweep() -> None:
+        oldest = clock.now() - memory
+        while await store.forget(oldest, ids.first_id(oldest)) >= FORGET_ROWS:
+            pass
+        metrics.waiting(*await store.waiting())
+
+    async def sweep_often() -> None:
+        await database.there.wait()
+        await periodic("forget outcomes", sweep, every_s=SWEEP_S, clock=clock)
+
+    runtime.loop("join entities", join)
+    runtime.loop("forget outcomes", sweep_often)
+    return KnownOutcomes(store, metrics, delays)

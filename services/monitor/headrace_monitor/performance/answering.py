@@ -1,0 +1,105 @@
+"""GetPerformance: from its request to a question, and from sums to its answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+
+from headrace.monitor.v1 import monitor_pb2
+from headrace_servicekit.clock import Clock
+
+from headrace_monitor import names
+from headrace_monitor.performance import blaming
+from headrace_monitor.performance.joining import Group
+from headrace_monitor.performance.measures import Measure, measures
+from headrace_monitor.performance.store import Hour, PerformanceStore
+from headrace_monitor.performance.summaries import Summary
+from headrace_monitor.performance.tracking import Question, Tracker
+from headrace_monitor.statistics.slices import Explanation
+from headrace_monitor.times import span_of
+
+MAX_SLICE_BY = 256
+# What a time is compared with.
+PAST = timedelta(days=7)
+# Answers take a moment to send.
+_SPARE_S = 0.2
+
+
+class Performances:
+    """Answers how good predictions were."""
+
+    def __init__(self, tracker: Tracker, kept: PerformanceStore, clock: Clock) -> None:
+        self._tracker, self._kept, self._clock = tracker, kept, clock
+
+    async def get(
+        self, request: monitor_pb2.GetPerformanceRequest, remaining_s: float | None
+    ) -> monitor_pb2.GetPerformanceResponse:
+        """Answer a request. remaining_s: of the caller's time; None means that there is no limit to it."""
+        question = self._question(request)
+        within = None if remaining_s is None else max(remaining_s - _SPARE_S, 0.0)
+        answer = await self._tracker.answer(question, within_s=within)
+        blamed = {} if question.slice_by else await self._blamed(question)
+        response = monitor_pb2.GetPerformanceResponse()
+        for group in sorted(answer.groups):
+            calibrated = answer.about[group.version].calibration is not None
+            summary = answer.groups[group]
+            said = measures(summary, threshold=question.threshold, calibrated=calibrated)
+            response.performance.append(_performance(group, summary, said, blamed.get(group.version, ())))
+        return response
+
+    def _question(self, request: monitor_pb2.GetPerformanceRequest) -> Question:
+        model = names.model_id(request.parent, "parent")
+        if request.version and not names.is_id(request.version):
+            raise names.invalid("version", f"{names.shown(request.version)} is not the id of a version")
+        if len(request.slice_by) > MAX_SLICE_BY:
+            raise names.invalid("slice_by", f"has {len(request.slice_by)} characters; at most {MAX_SLICE_BY}")
+        threshold = request.threshold if request.HasField("threshold") else None
+        if threshold is not None and not math.isfinite(threshold):
+            raise names.invalid("threshold", f"{threshold} is not a finite number")
+        span = span_of(request.range, "range", self._clock.now())
+        return Question(model, span.start, span.end, request.version, request.slice_by, threshold)
+
+    async def _blamed(self, question: Question) -> dict[str, Sequence[Explanation]]:
+        """Return the slices of each version whose errors have risen against the days before."""
+        past = await self._kept.hours(question.model, question.start - PAST, question.start)
+        now = await self._kept.hours(question.model, question.start, question.end)
+        return {
+            version: blaming.worse(_counts(past, version), _counts(now, version))
+            for version in {hour.version for hour in now}
+        }
+
+
+def _counts(hours: Sequence[Hour], version: str) -> blaming.Counts:
+    return blaming.added(hour.slices for hour in hours if hour.version == version)
+
+
+def _performance(
+    group: Group, summary: Summary, said: Sequence[Measure], blamed: Sequence[Explanation]
+) -> monitor_pb2.Performance:
+    labelled = summary.labelled
+    message = monitor_pb2.Performance(
+        version=group.version,
+        variant=group.variant,
+        slice=group.slice,
+        predictions=round(labelled.weight),
+        labelled=round(labelled.weight * labelled.mean),
+        maturity=labelled.mean,
+    )
+    for measure in said:
+        message.measures.append(_measure(measure))
+    for one in blamed:
+        name = f"{one.slice.column}={one.slice.value}"
+        message.slices.add(name=name, rows=one.rows, effect=one.now - one.before, share=one.explained)
+    return message
+
+
+def _measure(measure: Measure) -> monitor_pb2.Performance.Measure:
+    return monitor_pb2.Performance.Measure(
+        name=measure.name,
+        value=measure.value,
+        lower=measure.lower,
+        upper=measure.upper,
+        rows=measure.rows,
+        unsaid=measure.unsaid,
+    )

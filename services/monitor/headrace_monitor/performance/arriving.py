@@ -1,0 +1,201 @@
+"""What was told meets the log: each new label feeds its version's error-rate detector once, and every hour about which
+something new was told is looked at again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.postgres.connections import Connections
+
+from headrace_monitor.alerts.observations import Observation, Observations
+from headrace_monitor.log.contracts import ContractSource
+from headrace_monitor.log.reader import Reader
+from headrace_monitor.outcomes import entities, ids
+from headrace_monitor.outcomes.entities import Delays
+from headrace_monitor.outcomes.metrics import OutcomeMetrics
+from headrace_monitor.outcomes.store import SQL as OUTCOME_SQL
+from headrace_monitor.performance import error_watch
+from headrace_monitor.performance.classes import Classes
+from headrace_monitor.performance.records import batches
+from headrace_monitor.performance.store import SQL
+
+CLAIMED = 5000
+LEASE = timedelta(minutes=10)
+MAX_CLAIMS_A_STEP = 20
+# An answer comes after its id was made, and clocks of one data plane may be set meanwhile.
+ANSWER_WITHIN = timedelta(minutes=10)
+_INSTANT = timedelta(milliseconds=1)
+
+SIGNAL = "error_rate_change"
+
+_COLUMNS = ("prediction_id", "row", "answer_time", "version", "prediction_label")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A fact that is new, or corrected (`first` is False)."""
+
+    id: int
+    prediction_id: UUID
+    row: int
+    kind: str
+    first: bool
+    arrive_time: datetime
+
+    @property
+    def feeds(self) -> bool:
+        """Return whether it is to be compared with the prediction: a correction was counted when it first came."""
+        return self.first and self.kind == "label"
+
+
+class Prediction(NamedTuple):
+    """A row of the log. label: the predicted class; None where none is predicted."""
+
+    version: str
+    answer_time: datetime
+    label: str | None
+
+
+class Arrivals:
+    """Takes arrivals. Any number of replicas may do it: each arrival is taken once, with all that follows from it.
+
+    look_after: hours are looked at so long after the first label that came, not for each.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        log: Reader,
+        contracts: ContractSource,
+        delays: Delays,
+        metrics: OutcomeMetrics,
+        clock: Clock,
+        *,
+        look_after: timedelta,
+    ) -> None:
+        self._connections, self._log, self._contracts = connections, log, contracts
+        self._delays, self._metrics, self._clock = delays, metrics, clock
+        self._look_after = look_after
+
+    async def step(self) -> None:
+        """Take what is due, in turns."""
+        for _ in range(MAX_CLAIMS_A_STEP):
+            if await self._turn() < CLAIMED:
+                return
+
+    async def _turn(self) -> int:
+        now = self._clock.now()
+        async with self._connections.transaction() as connection:
+            claimed = await connection.fetch(OUTCOME_SQL["claim_arrivals"], now, now + LEASE, CLAIMED)
+        if not claimed:
+            return 0
+        model = claimed[0]["model"]
+        arrivals = [_arrival(row) for row in claimed]
+        feeding = [one for one in arrivals if one.feeds]
+        found = await self._found(model, feeding)
+        classes = {version: await self._classes(model, version) for version in {one.version for one in found.values()}}
+        late = {one.id for one in feeding if one.id not in found and now >= one.arrive_time + self._delays.give_up}
+        later = [one for one in feeding if one.id not in found and one.id not in late]
+        done = [one for one in arrivals if not one.feeds or one.id in found or one.id in late]
+        async with self._connections.transaction() as connection:
+            taken = await connection.fetch(OUTCOME_SQL["take_arrivals"], [one.id for one in done])
+            facts = {row["id"]: row["number"] if row["text"] is None else row["text"] for row in taken}
+            since = min(one.arrive_time for one in arrivals)
+            await self._feed(connection, model, facts, found, classes, since, now)
+            hours = {_hour(one, found) for one in done if one.id in facts and one.id not in late}
+            await connection.execute(OUTCOME_SQL["touch_hours"], model, sorted(hours), now + self._look_after)
+            times = [now + entities.pause(now - one.arrive_time) for one in later]
+            await connection.execute(OUTCOME_SQL["postpone_arrivals"], [one.id for one in later], times)
+        given_up = len(late & facts.keys())
+        self._metrics.joined("prediction", found=len(found.keys() & facts.keys()), given_up=given_up)
+        return len(claimed)
+
+    async def _feed(
+        self,
+        connection: Any,
+        model: str,
+        facts: dict[int, float | str],
+        found: dict[int, Prediction],
+        classes: dict[str, Classes],
+        since: datetime,
+        now: datetime,
+    ) -> None:
+        """Let detectors take in the labels, in the order in which they arrived. since: when the first one did."""
+        errors: dict[str, list[bool]] = defaultdict(list)
+        for place in sorted(facts):
+            prediction = found.get(place)
+            if prediction is not None and prediction.label is not None and prediction.version:
+                word = classes[prediction.version].word(facts[place])
+                errors[prediction.version].append(word != prediction.label)
+        observed = []
+        for version in sorted(errors):  # in one order, or two replicas would wait for each other
+            fresh = error_watch.to_text(error_watch.new())
+            row = await connection.fetchrow(SQL["open_watch"], model, version, fresh, now)
+            state = await asyncio.to_thread(error_watch.take, error_watch.from_text(row["state"]), errors[version])
+            await connection.execute(SQL["save_watch"], model, version, error_watch.to_text(state), now)
+            observed.append(
+                Observation(
+                    *(model, version, SIGNAL, min(since, now - _INSTANT), now, state.rise),
+                    *(state.severity, state.sentence, len(errors[version])),
+                )
+            )
+        await Observations.put(connection, observed)
+
+    async def _found(self, model: str, arrivals: Sequence[Arrival]) -> dict[int, Prediction]:
+        """Return the rows of the log that labels are about, by arrival."""
+        wanted = {(str(one.prediction_id), one.row): one for one in arrivals}
+        by_hour: dict[datetime, list[str]] = defaultdict(list)
+        for one in arrivals:
+            by_hour[_floor(ids.made_at(one.prediction_id))].append(str(one.prediction_id))
+        found: dict[int, Prediction] = {}
+        for hour, named in sorted(by_hour.items()):
+            end = hour + timedelta(hours=1) + ANSWER_WITHIN
+            for file in await self._log.files(model, None, hour - ANSWER_WITHIN, end):
+                try:
+                    content = await self._log.content(file)
+                except LookupError:
+                    continue  # retention took it while we read
+                for key, prediction in (await asyncio.to_thread(_rows, content, named)).items():
+                    if key in wanted:
+                        found[wanted[key].id] = prediction
+        return found
+
+    async def _classes(self, model: str, version: str) -> Classes:
+        known = await self._contracts.get(model, version) if version else None
+        return Classes() if known is None else Classes(tuple(known.contract.labels))
+
+
+def _rows(content: bytes, named: Sequence[str]) -> dict[tuple[str, int], Prediction]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(named)
+    found = {}
+    for batch in batches(content, _COLUMNS):
+        known = batch.filter(pc.is_in(batch.column("prediction_id"), wanted))  # pyright: ignore[reportAttributeAccessIssue]
+        for row in known.to_pylist():
+            label = row.get("prediction_label")
+            found[row["prediction_id"], row["row"]] = Prediction(row["version"] or "", row["answer_time"], label)
+    return found
+
+
+def _arrival(row: Any) -> Arrival:
+    return Arrival(*(row["id"], row["prediction_id"], row["row_number"], row["kind"], row["first"], row["arrive_time"]))
+
+
+def _hour(arrival: Arrival, found: dict[int, Prediction]) -> datetime:
+    """Return the hour of the prediction: of its answer where that is known, else of its id, made just before."""
+    prediction = found.get(arrival.id)
+    return _floor(ids.made_at(arrival.prediction_id) if prediction is None else prediction.answer_time)
+
+
+def _floor(time: datetime) -> datetime:
+    return time.replace(minute=0, second=0, microsecond=0)

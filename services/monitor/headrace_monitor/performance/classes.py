@@ -1,0 +1,40 @@
+"""Labels as they are told, by name or by index, in the words of the log: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """names: of the contract, in the order of the scores; empty where classes have none."""
+
+    names: tuple[str, ...] = ()
+
+    def word(self, told: float | str) -> str:
+        """Return a told label as `prediction_label` would have it; one that is no class stays as it was told.
+
+        >>> Classes(("cat", "dog")).word(1.0), Classes(("cat", "dog")).word("cat"), Classes().word(3.0)
+        ('dog', 'cat', '3')
+        """
+        if isinstance(told, str):
+            if told in self.names or not told.isascii() or not told.isdecimal():
+                return told
+            return self._named(int(told[:9]), told)
+        return self._named(int(told), str(int(told))) if told == int(told) else repr(told)
+
+    @property
+    def yes(self) -> str:
+        """Return the second class: the one whose score is `prediction_score` where there are two."""
+        return self.word(1.0)
+
+    def _named(self, index: int, otherwise: str) -> str:
+        return self.names[index] if 0 <= index < len(self.names) else otherwise
+
+
+def quantity(told: float | str) -> float | None:
+    """Return a told label as a number; None for what is none."""
+    try:
+        return float(told)
+    except ValueError:
+        return None

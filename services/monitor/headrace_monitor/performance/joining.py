@@ -1,0 +1,197 @@
+"""Rows of the log with what is known of them: from Arrow and facts to arrays. No I/O."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from headrace_monitor.performance.classes import Classes, quantity
+from headrace_monitor.performance.means import Floats
+from headrace_monitor.performance.summaries import Rows, Summary, summarise
+from headrace_monitor.statistics.change.estimated import Calibration
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = (
+    *("prediction_id", "row", "answer_time", "version", "variant", "probability"),
+    *("prediction_label", "prediction_value", "prediction_score"),
+)
+FEATURE = "feature."
+# Slices beyond these are told together: who asks by a column of numbers gets no answer of a million lines.
+MAX_SLICES = 100
+OTHER_SLICES = "(other)"
+
+Facts = Mapping[tuple[str, int], Mapping[str, float | str]]
+
+
+class Group(NamedTuple):
+    """Whose predictions are told together."""
+
+    version: str
+    variant: str
+    slice: str
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of a version. calibration: of the score; None before there are labels enough."""
+
+    classes: Classes
+    calibration: Calibration | None = None
+
+
+def facts_of(recorded: Iterable[Any]) -> Facts:
+    """Return facts by prediction and row. recorded: rows of the query `outcomes_among`."""
+    found: dict[tuple[str, int], dict[str, float | str]] = defaultdict(dict)
+    for one in recorded:
+        value = one["number"] if one["text"] is None else one["text"]
+        found[one["prediction_id"], one["row_number"]][one["kind"]] = value
+    return found
+
+
+def summaries_of(
+    batch: pa.RecordBatch,
+    facts: Facts,
+    about: Mapping[str, About],
+    *,
+    slice_by: str,
+    threshold: float | None,
+    known_slices: set[str],
+) -> dict[Group, Summary]:
+    """Summarise rows of one file by version, variant and slice. known_slices: grows, up to MAX_SLICES."""
+    members: dict[Group, list[int]] = defaultdict(list)
+    versions, variants = _texts(batch, "version"), _texts(batch, "variant")
+    for index, value in enumerate(slices_of(batch, slice_by)):
+        if value not in known_slices:
+            if len(known_slices) < MAX_SLICES:
+                known_slices.add(value)
+            else:
+                value = OTHER_SLICES
+        members[Group(versions[index], variants[index], value)].append(index)
+    joined = Joined.of(batch, facts)
+    found = {}
+    for group, indices in members.items():
+        known = about.get(group.version, About(Classes()))
+        rows, binary = joined.rows(np.asarray(indices), known, threshold)
+        found[group] = summarise(rows, binary=binary, threshold=threshold)
+    return found
+
+
+def slices_of(batch: pa.RecordBatch, slice_by: str) -> list[str]:
+    """Return the value of each row that is sliced by: of a feature, else of an attribute; empty where it has none."""
+    names = batch.schema.names
+    if not slice_by:
+        return [""] * batch.num_rows
+    if FEATURE + slice_by in names:
+        return ["" if value is None else _text(value) for value in batch.column(FEATURE + slice_by).to_pylist()]
+    if "attributes" in names:
+        return [dict(pairs or ()).get(slice_by, "") for pairs in batch.column("attributes").to_pylist()]
+    return [""] * batch.num_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Columns of a batch beside the facts about its rows."""
+
+    keys: Sequence[tuple[str, int]]
+    weight: Floats
+    predicted_label: Sequence[str | None]
+    value: Floats
+    score: Floats
+    facts: Facts
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, facts: Facts) -> Joined:
+        """Take the columns of a batch; those that a file does not have are unknown."""
+        keys = list(zip(_texts(batch, "prediction_id"), batch.column("row").to_pylist(), strict=True))
+        probability = _numbers(batch, "probability")
+        weight = np.where((probability > 0) & (probability <= 1), 1 / np.maximum(probability, 1e-9), 1.0)
+        labels = batch.column("prediction_label").to_pylist() if "prediction_label" in batch.schema.names else []
+        return cls(
+            keys,
+            weight,
+            labels or [None] * batch.num_rows,
+            _numbers(batch, "prediction_value"),
+            _numbers(batch, "prediction_score"),
+            facts,
+        )
+
+    def rows(self, indices: np.ndarray, about: About, threshold: float | None) -> tuple[Rows, bool]:
+        """Return some rows, and whether their scores are those of the second of two classes."""
+        known = [self.facts.get(self.keys[index], {}) for index in indices]
+        guesses = [self.predicted_label[index] for index in indices]
+        classes = any(guess is not None for guess in guesses)
+        second, value = self.score[indices], self.value[indices]
+        binary = bool(np.isfinite(second).any())
+        unknown = np.full(indices.size, np.nan)
+        right, label, answer = unknown.copy(), unknown.copy(), unknown.copy()
+        for place, fact in enumerate(known):
+            told = fact.get("label")
+            if told is None:
+                continue
+            if not classes:
+                number = quantity(told)
+                label[place] = np.nan if number is None else number
+                continue
+            word = about.classes.word(told)
+            right[place] = word == guesses[place]
+            answer[place] = (word == about.classes.yes) if binary else right[place]
+        if binary and threshold is not None:
+            decided = (second >= threshold) == (answer == 1)
+            right = np.where(np.isfinite(answer) & np.isfinite(second), decided, np.nan)
+        score = second if binary else (value if classes else unknown)
+        rows = Rows(
+            weight=self.weight[indices],
+            predicted=unknown if classes else value,
+            label=label,
+            right=right,
+            score=score,
+            answer=answer,
+            shown=second if binary else value,
+            chance=_chance(score, guesses, about, threshold, binary=binary),
+            reward=_told(known, "reward"),
+            conversion=_told(known, "conversion"),
+        )
+        return rows, binary
+
+
+def _chance(
+    score: Floats, guesses: Sequence[str | None], about: About, threshold: float | None, *, binary: bool
+) -> Floats:
+    """Return the chance of being right by the calibrated score."""
+    if about.calibration is None:
+        return np.full(score.size, np.nan)
+    chance = about.calibration.chances(score)
+    if not binary:
+        return chance
+    yes = np.array([guess == about.classes.yes for guess in guesses]) if threshold is None else score >= threshold
+    return np.where(yes, chance, 1 - chance)
+
+
+def _told(known: Sequence[Mapping[str, float | str]], kind: str) -> Floats:
+    return np.array([_number(fact.get(kind)) for fact in known], dtype=np.float64)
+
+
+def _number(value: float | str | None) -> float:
+    return np.nan if value is None or isinstance(value, str) else value
+
+
+def _numbers(batch: pa.RecordBatch, name: str) -> Floats:
+    if name not in batch.schema.names:
+        return np.full(batch.num_rows, np.nan)
+    return np.asarray(batch.column(name).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _texts(batch: pa.RecordBatch, name: str) -> list[str]:
+    return [value or "" for value in batch.column(name).to_pylist()]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

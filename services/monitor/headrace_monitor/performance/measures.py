@@ -1,0 +1,133 @@
+"""From summaries to the measures that people read, each with its uncertainty and with what could not be said. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headrace_monitor.performance.means import Mean
+from headrace_monitor.performance.summaries import DEFAULT_THRESHOLD, Summary, grid, scaled
+from headrace_monitor.statistics.performance.classification import Classification, classification
+from headrace_monitor.statistics.unsaid import NotEnoughData, Unsaid
+
+_Z = 1.959963984540054
+
+_TOO_FEW = str(NotEnoughData(have=0, need=1))
+_NO_PROBABILITIES = "scores beyond 0 and 1 are no probabilities"
+_NO_THRESHOLD = f"{_NO_PROBABILITIES}: a threshold for them is to be told"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number, or why there is none. lower, upper: its 95 % interval, where one is known. rows: it is made of."""
+
+    name: str
+    value: float | None
+    lower: float | None = None
+    upper: float | None = None
+    rows: int = 0
+    unsaid: str = ""
+
+
+def measures(summary: Summary, *, threshold: float | None, calibrated: bool) -> list[Measure]:
+    """Return what a summary says. threshold: as asked for. calibrated: whether accuracy could be estimated."""
+    found: list[Measure] = []
+    if summary.right.rows or (summary.scores is None and not summary.error.rows):
+        found.append(_share("accuracy", summary.right))
+    if summary.scores is not None:
+        found.extend(_of_scores(summary, threshold))
+    if summary.error.rows:
+        found.extend(_of_errors(summary))
+    if summary.labelled.mean < 1:
+        found.append(_estimated(summary, calibrated=calibrated))
+    if summary.conversion.rows:
+        found.append(_share("conversion_rate", summary.conversion))
+    if summary.reward.rows:
+        found.append(_mean("reward_mean", summary.reward))
+    if summary.shown.rows:
+        found.append(_mean("prediction_mean", summary.shown))
+        std = summary.shown.std
+        unsaid = "" if std is not None else str(NotEnoughData(have=summary.shown.rows, need=2))
+        found.append(Measure("prediction_std", std, rows=summary.shown.rows, unsaid=unsaid))
+    return found
+
+
+def _of_scores(summary: Summary, threshold: float | None) -> Iterator[Measure]:
+    """Measures from scores: of two classes all of them, of more only how far confidence can be trusted."""
+    assert summary.scores is not None
+    rows = summary.loss.rows
+    bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
+    said = classification(summary.scores, bins)
+    probable = summary.score.low >= 0 and summary.score.high <= 1
+    if summary.binary:
+        decided = probable or threshold is not None
+        for name in ("precision", "recall", "f1"):
+            yield _said(name, getattr(said, name), rows, "" if decided else _NO_THRESHOLD)
+        yield _auc(summary, said, rows)
+        yield (
+            _mean("log_loss", summary.loss)
+            if probable
+            else Measure("log_loss", None, rows=rows, unsaid=_NO_PROBABILITIES)
+        )
+    yield _said("calibration_error", said.calibration, rows, "" if probable else _NO_PROBABILITIES)
+
+
+def _auc(summary: Summary, said: Classification, rows: int) -> Measure:
+    if not isinstance(said.auc, float):
+        return Measure("auc", None, rows=rows, unsaid=str(said.auc))
+    assert summary.scores is not None
+    # Rows of unequal weights say less than as many of equal ones: the error is that of the effective number.
+    effective = scaled(summary.scores, summary.loss.weight / summary.loss.squares)
+    error = classification(effective, grid(DEFAULT_THRESHOLD)).auc_error
+    if not isinstance(error, float):
+        return Measure("auc", said.auc, rows=rows)
+    return Measure("auc", said.auc, max(said.auc - _Z * error, 0.0), min(said.auc + _Z * error, 1.0), rows)
+
+
+def _of_errors(summary: Summary) -> Iterator[Measure]:
+    yield _mean("mae", summary.absolute)
+    square = _mean("rmse", summary.squared)
+    yield Measure("rmse", _root(square.value), _root(square.lower), _root(square.upper), square.rows, square.unsaid)
+    yield _mean("bias", summary.error)
+
+
+def _estimated(summary: Summary, *, calibrated: bool) -> Measure:
+    """Return the accuracy to be expected of all rows, were the world as it was when scores were calibrated."""
+    chance = summary.chance
+    if not chance.rows:
+        reason = "rows have no scores" if calibrated else "no calibration yet: it needs 300 labelled predictions"
+        return Measure("estimated_accuracy", None, unsaid=reason)
+    half = _Z * math.sqrt(summary.doubt.mean / chance.effective_rows)
+    lower, upper = max(chance.mean - half, 0.0), min(chance.mean + half, 1.0)
+    return Measure("estimated_accuracy", chance.mean, lower, upper, chance.rows)
+
+
+def _share(name: str, mean: Mean) -> Measure:
+    if not mean.rows:
+        return Measure(name, None, unsaid=_TOO_FEW)
+    lower, upper = mean.share_interval() or (None, None)
+    return Measure(name, mean.mean, lower, upper, mean.rows)
+
+
+def _mean(name: str, mean: Mean) -> Measure:
+    if not mean.rows:
+        return Measure(name, None, unsaid=_TOO_FEW)
+    if not math.isfinite(mean.mean):
+        return Measure(name, None, rows=mean.rows, unsaid="beyond what a number can hold")
+    lower, upper = mean.interval() or (None, None)
+    return Measure(name, mean.mean, lower, upper, mean.rows)
+
+
+def _said(name: str, value: float | Unsaid, rows: int, refused: str) -> Measure:
+    if refused:
+        return Measure(name, None, rows=rows, unsaid=refused)
+    return (
+        Measure(name, value, rows=rows)
+        if isinstance(value, float)
+        else Measure(name, None, rows=rows, unsaid=str(value))
+    )
+
+
+def _root(square: float | None) -> float | None:
+    return None if square is None else math.sqrt(max(square, 0.0))

@@ -1,0 +1,50 @@
+-- Every query about performance, by name. A query ends where the next one begins.
+
+-- name: calibration
+select calibration from calibrations where model = $1 and version = $2;
+
+-- name: put_calibration
+insert into calibrations values ($1, $2, $3, $4, $5)
+on conflict (model, version) do update set calibration = $3, rows = $4, update_time = $5;
+
+-- name: hours
+select * from performance_hours where model = $1 and hour >= $2 and hour < $3 order by hour, version, variant;
+
+-- name: touch_unseen
+-- Not when it was looked at before: what is new about it touches it by itself.
+insert into touched_hours (model, hour, next_try)
+select $1, $2, $3 where not exists (select from looked_hours where model = $1 and hour = $2)
+on conflict do nothing;
+
+-- name: claim_hour
+update touched_hours set next_try = $2
+where (model, hour) in (
+    select model, hour from touched_hours where next_try <= $1 order by next_try limit 1 for update skip locked
+)
+returning model, hour, touches;
+
+-- name: clear_hour
+delete from performance_hours where model = $1 and hour = $2;
+
+-- name: put_hour
+insert into performance_hours values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (model, hour, version, variant) do update
+set predictions = $5, labelled = $6, measures = $7, slices = $8, update_time = $9;
+
+-- name: finish_hour
+with looked as (insert into looked_hours values ($1, $2) on conflict do nothing)
+delete from touched_hours where model = $1 and hour = $2 and touches = $3;
+
+-- name: forget_hours
+with looked as (delete from looked_hours where hour < $1),
+     touched as (delete from touched_hours where hour < $1)
+delete from performance_hours where hour < $1;
+
+-- name: open_watch
+-- Made where it is missing, and locked either way: one replica at a time feeds a detector.
+insert into error_watches (model, version, state, update_time) values ($1, $2, $3, $4)
+on conflict (model, version) do update set model = excluded.model
+returning state;
+
+-- name: save_watch
+update error_watches set state = $3, update_time = $4 where model = $1 and version = $2;

@@ -1,0 +1,107 @@
+"""What is kept of performance in PostgreSQL: hours, calibrations, detectors. SQL is in `queries.sql`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.postgres.sql import load_queries
+
+from headrace_monitor.performance.measures import Measure
+from headrace_monitor.statistics import kept
+from headrace_monitor.statistics.change.estimated import Calibration
+
+SQL = load_queries("headrace_monitor.performance")
+
+# Errors and labels, by column and value.
+Slices = Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """How good the predictions of one version and variant in one hour were. predictions, labelled: rows that the log's
+    rows stand for.
+    """
+
+    hour: datetime
+    version: str
+    variant: str
+    predictions: float
+    labelled: float
+    measures: tuple[Measure, ...]
+    slices: Slices
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """An hour of a model about which something new is known. touches: as it was when the hour was taken."""
+
+    model: str
+    hour: datetime
+    touches: int
+
+
+class PerformanceStore:
+    """Reads and writes what is kept."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def calibration(self, model: str, version: str) -> Calibration | None:
+        """Return how a version's scores are calibrated, if they are."""
+        text = await self._connections.repeatable(
+            lambda connection: connection.fetchval(SQL["calibration"], model, version)
+        )
+        return None if text is None else kept.from_text(text)
+
+    async def hours(self, model: str, start: datetime, end: datetime) -> list[Hour]:
+        """Return what is kept of the hours that begin in a time."""
+        rows = await self._connections.repeatable(lambda connection: connection.fetch(SQL["hours"], model, start, end))
+        return [_hour(row) for row in rows]
+
+    async def touch(self, model: str, hour: datetime, now: datetime) -> None:
+        """Have an hour looked at that never was."""
+        async with self._connections.transaction() as connection:
+            await connection.execute(SQL["touch_unseen"], model, hour, now)
+
+    async def claim_hour(self, now: datetime, until: datetime) -> Touched | None:
+        """Take an hour that is due; others leave it alone until `until`."""
+        async with self._connections.transaction() as connection:
+            row = await connection.fetchrow(SQL["claim_hour"], now, until)
+        return None if row is None else Touched(row["model"], row["hour"], row["touches"])
+
+    async def forget(self, before: datetime) -> None:
+        """Remove hours whose predictions are not kept any more."""
+        async with self._connections.transaction() as connection:
+            await connection.execute(SQL["forget_hours"], before)
+
+
+async def write_hours(connection: Any, touched: Touched, hours: Sequence[Hour], now: datetime) -> None:
+    """Keep what was found in an hour, and that it was looked at: unless more came meanwhile, it is done."""
+    await connection.execute(SQL["clear_hour"], touched.model, touched.hour)
+    for one in hours:
+        measures = json.dumps([asdict(measure) for measure in one.measures], allow_nan=False)
+        await connection.execute(
+            SQL["put_hour"],
+            *(touched.model, one.hour, one.version, one.variant, one.predictions, one.labelled),
+            *(measures, json.dumps(one.slices), now),
+        )
+    await connection.execute(SQL["finish_hour"], touched.model, touched.hour, touched.touches)
+
+
+async def write_calibration(connection: Any, model: str, version: str, calibration: Calibration, now: datetime) -> None:
+    """Keep how a version's scores are calibrated."""
+    await connection.execute(SQL["put_calibration"], model, version, kept.to_text(calibration), calibration.rows, now)
+
+
+def _hour(row: Any) -> Hour:
+    measures = tuple(Measure(**measure) for measure in json.loads(row["measures"]))
+    slices = {
+        column: {value: (errors, labels) for value, (errors, labels) in values.items()}
+        for column, values in json.loads(row["slices"]).items()
+    }
+    return Hour(*(row["hour"], row["version"], row["variant"], row["predictions"], row["labelled"]), measures, slices)

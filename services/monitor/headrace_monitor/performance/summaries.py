@@ -1,0 +1,143 @@
+"""What is kept of rows to say how good their predictions were: sums that merge, never the rows. Pure."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from headrace_monitor.performance.means import Floats, Mean, mean_of
+from headrace_monitor.statistics.arrays import floats
+from headrace_monitor.statistics.summaries import scores
+from headrace_monitor.statistics.summaries.scores import ScoreBins, ScoreCounts
+
+DEFAULT_THRESHOLD = 0.5
+# A score of exactly 0 or 1 that is wrong costs this much log-loss, not infinity; as in `summaries.scores`.
+_CLIP = 1e-15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows of one version, variant and slice; NaN is unknown.
+
+    weight: rows that each stands for. predicted, label: of a quantity. right: 1 where the predicted class was the true
+    one. score: of the second of two classes, else of the predicted one. answer: what the score is about: 1 where it was
+    the second class, or right. shown: what `prediction_mean` is about. chance: of being right, estimated from the
+    score. reward, conversion: as told.
+    """
+
+    weight: Floats
+    predicted: Floats
+    label: Floats
+    right: Floats
+    score: Floats
+    answer: Floats
+    shown: Floats
+    chance: Floats
+    reward: Floats
+    conversion: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """labelled: 1 or 0 for each row, so its weight is the number of rows that these stand for. doubt: variance of being
+    right, by the estimated chance. scores: None while there are none. binary: whether scores are those of the second of
+    two classes.
+    """
+
+    labelled: Mean = field(default_factory=Mean)
+    right: Mean = field(default_factory=Mean)
+    error: Mean = field(default_factory=Mean)
+    absolute: Mean = field(default_factory=Mean)
+    squared: Mean = field(default_factory=Mean)
+    loss: Mean = field(default_factory=Mean)
+    score: Mean = field(default_factory=Mean)
+    shown: Mean = field(default_factory=Mean)
+    chance: Mean = field(default_factory=Mean)
+    doubt: Mean = field(default_factory=Mean)
+    reward: Mean = field(default_factory=Mean)
+    conversion: Mean = field(default_factory=Mean)
+    scores: ScoreCounts | None = None
+    binary: bool = False
+
+    def merge(self, other: Summary) -> Summary:
+        """Add up. Raises ValueError for scores counted with other thresholds."""
+        means = {name: getattr(self, name).merge(getattr(other, name)) for name in _MEANS}
+        counted = self.scores or other.scores
+        if self.scores is not None and other.scores is not None:
+            counted = self.scores.merge(other.scores)
+        return Summary(**means, scores=counted, binary=self.binary or other.binary)
+
+
+_MEANS = (
+    *("labelled", "right", "error", "absolute", "squared", "loss", "score", "shown", "chance", "doubt"),
+    *("reward", "conversion"),
+)
+
+
+def summarise(rows: Rows, *, binary: bool, threshold: float | None) -> Summary:
+    """Summarise rows. binary: whether the scores are those of the second of two classes."""
+    weight = rows.weight
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = rows.predicted - rows.label
+        squared = error**2
+        clipped = np.clip(rows.score, _CLIP, 1 - _CLIP)
+        loss = -(rows.answer * np.log(clipped) + (1 - rows.answer) * np.log1p(-clipped))
+    labelled = (np.isfinite(rows.right) | np.isfinite(error)).astype(np.float64)
+    return Summary(
+        labelled=mean_of(labelled, weight),
+        right=mean_of(rows.right, weight),
+        error=mean_of(error, weight),
+        absolute=mean_of(np.abs(error), weight),
+        squared=mean_of(squared, weight),
+        loss=mean_of(loss, weight),
+        score=mean_of(rows.score, weight),
+        shown=mean_of(rows.shown, weight),
+        chance=mean_of(rows.chance, weight),
+        doubt=mean_of(rows.chance * (1 - rows.chance), weight),
+        reward=mean_of(rows.reward, weight),
+        conversion=mean_of(rows.conversion, weight),
+        scores=_counted(rows, threshold),
+        binary=binary,
+    )
+
+
+def _counted(rows: Rows, threshold: float | None) -> ScoreCounts | None:
+    known = np.isfinite(rows.score) & np.isfinite(rows.answer)
+    if not known.any():
+        return None
+    bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
+    counted: ScoreCounts | None = None
+    # Few probabilities are in force in one file, so weights are few.
+    for weight in np.unique(rows.weight[known]).tolist():
+        of_weight = known & (rows.weight == weight)
+        part = scaled(scores.count(rows.score[of_weight], rows.answer[of_weight], bins), weight)
+        counted = part if counted is None else counted.merge(part)
+    return counted
+
+
+def scaled(counts: ScoreCounts, factor: float) -> ScoreCounts:
+    """Return the counts as if every row stood for `factor` rows."""
+    if factor == 1:
+        return counts
+    return replace(
+        counts,
+        yes=floats(counts.yes * factor),
+        no=floats(counts.no * factor),
+        scores=floats(counts.scores * factor),
+        log_loss=counts.log_loss * factor,
+        squared=counts.squared * factor,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def grid(threshold: float) -> ScoreBins:
+    """Return score bins that need no reference: fine in log-odds between 0 and 1, and in magnitude beyond.
+
+    Rows in one bin count as tied in the AUC. A bin is .015 wide in log-odds, so that costs about 1e-5.
+    """
+    odds = np.linspace(-15, 15, 2001)
+    beyond = np.logspace(0, 9, 1001)
+    edges = np.concatenate([-beyond, [0.0], 1 / (1 + np.exp(-odds)), beyond, [threshold]])
+    return ScoreBins(floats(np.unique(edges)), threshold)

@@ -1,0 +1,45 @@
+"""Which prediction an entity's outcome is about, and how long it is looked for."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from headrace_monitor.outcomes import entities
+from headrace_monitor.outcomes.entities import Candidate, Delays, Verdict, Waiting
+from headrace_monitor.outcomes.facts import EntityKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+DELAYS = Delays(settle=2 * MINUTE, give_up=60 * MINUTE)
+ONE = Waiting(EntityKey("ann", 0, "label", NOON), NOON, reach=10 * MINUTE)
+
+
+def candidate(minutes: float, number: int = 1) -> Candidate:
+    return Candidate(NOON + minutes * MINUTE, UUID(int=number))
+
+
+@given(st.lists(st.builds(candidate, st.integers(-20, 5), st.integers(1, 3)), max_size=8))
+def test_it_is_the_last_one_within_the_window_in_whatever_order_they_are_found(found):
+    fitting = [one for one in found if NOON - 10 * MINUTE <= one.answer_time <= NOON]
+    chosen = entities.last(ONE, found)
+    assert chosen == entities.last(ONE, reversed(found))
+    assert chosen == (max(fitting) if fitting else None)
+
+
+def test_it_is_not_joined_before_a_later_prediction_would_be_in_the_log():
+    assert entities.judge(ONE, candidate(-1), NOON + MINUTE, DELAYS) is Verdict.WAIT
+    assert entities.next_try(ONE, NOON + MINUTE, DELAYS) == NOON + 2 * MINUTE
+    assert entities.judge(ONE, candidate(-1), NOON + 2 * MINUTE, DELAYS) is Verdict.JOIN
+
+
+def test_it_is_given_up_once_no_prediction_can_come_and_not_before():
+    assert entities.judge(ONE, None, NOON + 59 * MINUTE, DELAYS) is Verdict.WAIT
+    assert entities.judge(ONE, None, NOON + 60 * MINUTE, DELAYS) is Verdict.GIVE_UP
+    told_late = Waiting(ONE.key, NOON + 24 * 60 * MINUTE, ONE.reach)
+    assert entities.judge(told_late, None, NOON + 24 * 60 * MINUTE, DELAYS) is Verdict.WAIT
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=400)))
+def test_pauses_between_tries_are_bounded(age):
+    assert entities.MIN_PAUSE <= entities.pause(age) <= entities.MAX_PAUSE

@@ -1,0 +1,128 @@
+"""Rows of the log with their facts, as sums and as measures: against numpy and scikit-learn, merged in any order."""
+
+import random
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from headrace_monitor.performance.classes import Classes
+from headrace_monitor.performance.joining import MAX_SLICES, OTHER_SLICES, About, Group, summaries_of
+from headrace_monitor.performance.means import Mean, mean_of
+from headrace_monitor.performance.measures import measures
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from tests.kit.logged import prediction_ids, records
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+numbers = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
+
+
+@given(numbers, st.data())
+def test_means_merge_in_any_grouping_to_those_of_all_rows_at_once(values, data):
+    array = np.array(values)
+    weights = np.array(data.draw(st.lists(st.floats(1, 100), min_size=array.size, max_size=array.size)))
+    whole, merged = mean_of(array, weights), Mean()
+    cuts = sorted(data.draw(st.lists(st.integers(0, array.size), max_size=4)))
+    for first, end in zip([0, *cuts], [*cuts, array.size], strict=True):
+        merged = merged.merge(mean_of(array[first:end], weights[first:end]))
+    assert merged.rows == whole.rows
+    assert merged.mean == pytest.approx(np.average(array, weights=weights), rel=1e-9, abs=1e-6)
+    assert merged.spread == pytest.approx(whole.spread, rel=1e-6, abs=1e-3)
+
+
+def test_a_row_that_stands_for_ten_counts_as_ten_but_says_no_more_than_one():
+    rng = np.random.default_rng(1)
+    # One half was sampled to a tenth: were it not weighed, the mean would lie at .2 instead of .5.
+    rare, common = rng.binomial(1, 0.9, 500).astype(float), rng.binomial(1, 0.1, 5000).astype(float)
+    weights = np.concatenate([np.full(500, 10.0), np.ones(5000)])
+    mean = mean_of(np.concatenate([rare, common]), weights)
+    assert abs(mean.mean - 0.5) < 0.02
+    assert (mean.rows, mean.weight) == (5500, 10_000)
+    low, high = mean.share_interval() or (0, 0)
+    assert low < 0.5 < high
+    assert high - low > 0.04  # of 10,000 rows it would be half of that
+
+
+def table(count, **columns):
+    ids = prediction_ids([NOON] * count, random.Random(1))
+    return ids, records("m", "v1", ids, [NOON] * count, **columns).combine_chunks().to_batches()[0]
+
+
+def said(batch, facts, about):
+    found = summaries_of(batch, facts, about, slice_by="", threshold=None, known_slices=set())
+    told = measures(found[Group("v1", "main", "")], threshold=None, calibrated=False)
+    return {one.name: one for one in told}
+
+
+def labels(ids, told):
+    return {(one, 0): {"label": value} for one, value in zip(ids, told, strict=True)}
+
+
+def test_labels_by_name_and_by_index_are_the_same_labels():
+    names = ("ham", "spam", "eggs")
+    ids, batch = table(4, prediction_label=["ham", "spam", "eggs", "spam"])
+    about = {"v1": About(Classes(names))}
+    for told in (["ham", "spam", "eggs", "spam"], [0.0, 1.0, 2.0, 1.0], ["0", "1", "2", "1"]):
+        assert said(batch, labels(ids, told), about)["accuracy"].value == 1.0
+    assert said(batch, labels(ids, ["ham", "toast", 7.0, "spam"]), about)["accuracy"].value == 0.5
+
+
+def test_labels_of_classes_without_names_are_their_indexes():
+    ids, batch = table(3, prediction_label=["0", "1", "2"])
+    assert said(batch, labels(ids, [0.0, 1.0, 1.0]), {"v1": About(Classes())})["accuracy"].value == pytest.approx(2 / 3)
+
+
+def test_errors_of_quantities_agree_with_scikit_learn_and_what_is_no_number_is_no_label():
+    rng = np.random.default_rng(2)
+    predicted, label = rng.normal(10, 3, 500), rng.normal(10, 3, 500)
+    ids, batch = table(500, prediction_value=predicted, prediction_label=[None] * 500)
+    facts = labels(ids, label.tolist())
+    facts[ids[0], 0] = {"label": "many"}
+    facts[ids[1], 0] = {"label": str(label[1])}
+    found = said(batch, facts, {"v1": About(Classes())})
+    assert found["mae"].value == pytest.approx(metrics.mean_absolute_error(label[1:], predicted[1:]), rel=1e-12)
+    assert found["rmse"].value == pytest.approx(metrics.root_mean_squared_error(label[1:], predicted[1:]), rel=1e-12)
+    assert found["bias"].value == pytest.approx((predicted - label)[1:].mean(), rel=1e-9)
+    assert found["mae"].rows == 499
+    lower, value, upper = (getattr(found["mae"], name) or 0.0 for name in ("lower", "value", "upper"))
+    assert 0 < lower < value < upper
+
+
+def test_scores_that_are_no_probabilities_rank_and_say_no_more():
+    rng = np.random.default_rng(3)
+    score = rng.normal(0, 4, 2000)
+    truth = rng.random(2000) < 1 / (1 + np.exp(-score))
+    ids, batch = table(2000, prediction_label=[str(int(one > 0)) for one in score], prediction_score=score)
+    found = said(batch, labels(ids, truth.astype(float).tolist()), {"v1": About(Classes())})
+    assert found["auc"].value == pytest.approx(metrics.roc_auc_score(truth, score), abs=1e-3)
+    assert found["accuracy"].value == pytest.approx(np.mean((score > 0) == truth), abs=1e-12)
+    for name in ("log_loss", "calibration_error", "precision"):
+        assert (found[name].value, bool(found[name].unsaid)) == (None, True)
+
+
+def test_nothing_known_is_said_as_such_and_never_as_zero():
+    _, batch = table(5, prediction_label=["a"] * 5)
+    found = said(batch, {}, {})
+    assert found["accuracy"].value is None
+    assert found["accuracy"].unsaid.startswith("too few")
+    assert found["estimated_accuracy"].unsaid.startswith("no calibration")
+
+
+def test_a_column_of_very_many_values_is_told_in_bounded_slices():
+    columns = {"prediction_label": ["a"] * 1000, "feature.id": [float(number) for number in range(1000)]}
+    _, batch = table(1000, **columns)
+    found = summaries_of(batch, {}, {}, slice_by="id", threshold=None, known_slices=set())
+    assert len(found) == MAX_SLICES + 1
+    assert found[Group("v1", "main", OTHER_SLICES)].labelled.rows == 1000 - MAX_SLICES
+
+
+def test_wild_numbers_neither_break_the_sums_nor_the_others():
+    wild = [1e308, -1e308, float("nan"), float("inf"), 1.0]
+    ids, batch = table(5, prediction_value=wild, prediction_label=[None] * 5)
+    found = said(batch, labels(ids, [1.0, 1e308, 2.0, 3.0, 4.0]), {"v1": About(Classes())})
+    assert found["bias"].rows >= 2
+    for one in found.values():
+        assert one.value is None or np.isfinite(one.value), one
