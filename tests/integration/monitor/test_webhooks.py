@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from headrace.monitor.v1 import alert_pb2
 from headrace_monitor.alerts.observations import Observations
+from headrace_monitor.alerts.webhooks.outbox import MAX_WAITING
 from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
@@ -22,6 +23,19 @@ from tests.kit.forwarder import Forwarder
 
 OPENED, ESCALATED, RESOLVED = "headrace.alert.opened", "headrace.alert.escalated", "headrace.alert.resolved"
 RETRAIN = "headrace.model.retrain"
+
+# As many deliveries as may wait, none of them due.
+FULL = """
+with old as (
+    insert into alerts
+        (rule, model, version, signal, severity, summary, value, freezes, retrains, open_time, resolve_time)
+    select 'old', 'fraud', number::text, 'drift', 3, '', 0, false, false, now(), now()
+    from generate_series(1, $1::int) as number
+    returning id
+)
+insert into deliveries (id, webhook, alert, kind, severity, body, create_time, next_time)
+select gen_random_uuid(), 'hook', id, 'opened', 3, '', now(), now() + interval '1 hour' from old
+"""
 
 
 async def test_an_alert_and_its_end_are_told_once_each_and_freeze_and_retrain_go_with_them(postgres_url):
@@ -179,6 +193,19 @@ async def test_what_went_wrong_is_listed_and_tells_nothing_of_the_receiver(postg
         assert problem in webhook.last_error
         dead = alerts.runtime.metrics.get_sample_value("monitor_webhook_deliveries_total", {"outcome": "dead"})
         assert dead == 1
+
+
+async def test_what_finds_too_much_waiting_is_counted_and_not_kept(postgres_url):
+    async with alerting(postgres_url) as alerts:
+        await alerts.put_webhook("http://127.0.0.1:1/hook")
+        async with alerts.database.transaction() as connection:
+            await connection.execute(FULL, MAX_WAITING)
+        await alerts.observe(alerts.looked(0, Severity.HIGH))
+        metrics = alerts.runtime.metrics
+        dead = {"outcome": "dead"}
+        await eventually(lambda: metrics.get_sample_value("monitor_webhook_deliveries_total", dead) == 1)
+        assert (await alerts.webhook()).waiting == MAX_WAITING
+        assert len(await alerts.alerts(state=alert_pb2.Alert.STATE_OPEN)) == 1
 
 
 @pytest.mark.parametrize(("kind", "path"), [("FORMAT_SLACK", "/services/T0/B0/secret"), ("FORMAT_PAGERDUTY", "/v2")])
