@@ -18,6 +18,7 @@ from headrace_servicekit import client
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import running
 
+from tests.kit.prediction_log import credentials_file
 from tests.kit.stores import S3Store
 
 
@@ -35,17 +36,12 @@ async def real_monitor(
     postgres_url: str, s3: S3Store, folder: Path, *, registry: str, port: int = 0, **settings: Any
 ) -> AsyncIterator[Monitor]:
     """Run a monitor over PostgreSQL and S3. folder: for its credentials file. settings: fields of MonitorSettings."""
-    credentials = folder / "s3.credentials"
-    credentials.touch(0o600)
-    credentials.write_text(
-        f"[default]\naws_access_key_id = {s3.access_key}\naws_secret_access_key = {s3.secret_key}\n", encoding="utf-8"
-    )
     made = MonitorSettings(
         database_url=postgres_url,
         s3_endpoint=s3.endpoint,
         s3_bucket=s3.bucket,
         s3_region=s3.region,
-        s3_credentials_file=credentials,
+        s3_credentials_file=credentials_file(s3, folder),
         registry_target=registry,
         port=port,
         **{"drain_notice_s": 0.0, "grace_s": 2.0, **settings},

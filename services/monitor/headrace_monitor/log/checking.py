@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -162,8 +161,3 @@ def _inputs(batch: ingest_pb2.PredictionBatch, group: np.ndarray, rows: np.ndarr
         index = int(wrong.argmax())
         told = "at least " if at_least[index] else ""
         yield FieldViolation(f"batch.inputs[{index}]", f"{sizes[index]} bytes; its shape needs {told}{wanted[index]}")
-
-
-def predictions_of(request: Any) -> int:
-    """Return how many predictions a batch has."""
-    return len(request.batch.group)
