@@ -53,7 +53,7 @@ async def test_what_a_data_plane_answered_is_in_the_log_and_in_the_traffic(postg
                 rows = [row for file in files for row in (await stores.reader.table(file)).to_pylist()]
                 return rows if len(rows) >= 10 else None
 
-            rows = await eventually(logged, within=20)
+            rows = await eventually(logged, within=20) or []
 
         async def counted() -> bool:
             return await traffic(monitor) == {"SERVED_FROM_ONLINE": 10 - KEPT, "SERVED_FROM_CACHE": KEPT}
