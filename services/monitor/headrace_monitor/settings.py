@@ -63,10 +63,10 @@ class MonitorSettings(ServiceSettings):
         description="Days for which a data plane may be out of reach and still have all counted when it is back.",
     )
     max_queries: int = Field(
-        default=4, ge=1, le=64, description="Queries of the log above which RESOURCE_EXHAUSTED is answered."
+        default=3, ge=1, le=64, description="Queries of the log above which RESOURCE_EXHAUSTED is answered."
     )
     query_memory_bytes: int = Field(
-        default=512 * 2**20, ge=64 * 2**20, description="Memory of one query, and as much again on disk."
+        default=256 * 2**20, ge=64 * 2**20, description="Memory of one query, and as much again on disk."
     )
     query_threads: int = Field(default=2, ge=1, le=64, description="Threads of one query.")
     query_timeout_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds that one query may take.")
@@ -75,7 +75,7 @@ class MonitorSettings(ServiceSettings):
         description="Folder for copies of log files that queries read; unset means the system's temporary one.",
     )
     query_cache_bytes: int = Field(
-        default=2 * 2**30,
+        default=512 * 2**20,
         ge=2**20,
         description="Bytes of log files kept as copies, and that one query may read; those of queries that are running "
         "come on top.",
