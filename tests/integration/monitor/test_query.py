@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
-from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace_monitor.log.files import object_key
 from headrace_monitor.outcomes.ids import first_id
+from headrace_monitor.query.views import BASE
 from headrace_servicekit.errors import (
     InvalidArgument,
     ResourceExhausted,
@@ -24,10 +27,13 @@ from headrace_servicekit.errors import (
     from_rpc_error,
 )
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
+from headrace_servicekit.testing import eventually
 
 from tests.kit.monitor import Monitor, real_monitor
+from tests.kit.onnx_models import linear
 from tests.kit.prediction_log import Stores, log_stores
-from tests.kit.registry import memory_registry
+from tests.kit.predictions import batch, report
+from tests.kit.registry import Registry, memory_registry
 
 # Outcomes of predictions that are too old, or to come, are refused.
 NOON = (datetime.now(UTC) - timedelta(days=1)).replace(minute=0, second=0, microsecond=0)
@@ -37,13 +43,13 @@ ENDLESS = "select count(*) from range(1_000_000_000_000)"
 @asynccontextmanager
 async def monitor_with_log(
     postgres_url: str, s3: Any, folder: Path, **settings: Any
-) -> AsyncIterator[tuple[Monitor, Stores]]:
+) -> AsyncIterator[tuple[Monitor, Stores, Registry]]:
     async with (
         memory_registry() as registry,
         real_monitor(postgres_url, s3, folder, registry=registry.target, query_dir=folder, **settings) as monitor,
         log_stores(postgres_url, s3, folder) as stores,
     ):
-        yield monitor, stores
+        yield monitor, stores, registry
 
 
 def prediction_id(moment: datetime) -> str:
@@ -97,7 +103,7 @@ async def record(monitor: Monitor, model: str, *outcomes: outcome_pb2.Outcome) -
 
 
 async def test_a_caller_sees_the_predictions_and_outcomes_of_its_models_and_no_others(postgres_url, s3, tmp_path):
-    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores):
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores, _):
         await add_file(stores, "digits", "v1", **{"feature.x": [1.5, 2.5, 3.5], "prediction_label": ["7", "8", "9"]})
         await add_file(stores, "digits", "v2", NOON + timedelta(hours=1))
         await add_file(stores, "fraud", "v1")
@@ -121,8 +127,38 @@ async def test_a_caller_sees_the_predictions_and_outcomes_of_its_models_and_no_o
         assert read.files == 2
 
 
+async def test_what_data_planes_reported_is_there_by_the_names_of_the_contract_and_meets_its_labels(
+    postgres_url, s3, tmp_path
+):
+    features = np.arange(8, dtype=np.float32).reshape(2, 4)
+    predictions = batch({"features": features}, {"scores": features[:, :3]}, model="digits", version="v1")
+    async with monitor_with_log(postgres_url, s3, tmp_path, log_compact_every_s=0.1) as (monitor, _, registry):
+        await registry.register("digits", "v1", linear(4, 3))
+        ingest: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+        await ingest.ReportPredictions(report(predictions, uuid.uuid4(), 1), timeout=10)
+
+        async def rows(sql: str) -> list[dict[str, Any]]:
+            return (await ask(monitor, sql))[0]
+
+        async def is_there() -> bool:
+            return await rows("select count(*) as n from predictions") == [{"n": 2}]
+
+        await eventually(is_there, within=20, every=0.5)
+        told = {row["column_name"]: row["column_type"] for row in await rows("describe predictions")}
+        types = {**BASE, "answer_time": "TIMESTAMP WITH TIME ZONE"}
+        assert {name: told[name] for name in types} == types, "the log's own types are those of the empty view"
+        first, second = await rows(
+            'select prediction_id, "feature.features.1" as x, "output.scores.2" as y from predictions order by x'
+        )
+        assert [(row["x"], row["y"]) for row in (first, second)] == [(1.0, 2.0), (5.0, 6.0)]
+        label = outcome_pb2.Outcome(prediction_id=second["prediction_id"], kind="label", number=2)
+        await record(monitor, "digits", label)
+        sql = "select prediction_id, outcome_number from labelled"
+        assert await rows(sql) == [{"prediction_id": second["prediction_id"], "outcome_number": 2.0}]
+
+
 async def test_what_a_where_or_a_range_rules_out_is_not_read(postgres_url, s3, tmp_path):
-    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores):
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores, _):
         for hour in range(4):
             await add_file(stores, "digits", "v1", NOON + timedelta(hours=hour))
         await add_file(stores, "digits", "v2")
@@ -139,7 +175,7 @@ async def test_what_a_where_or_a_range_rules_out_is_not_read(postgres_url, s3, t
 
 async def test_a_query_is_bounded_in_bytes_in_number_and_in_time(postgres_url, s3, tmp_path):
     settings = {"query_cache_bytes": 2**20, "max_queries": 1, "query_timeout_s": 3.0}
-    async with monitor_with_log(postgres_url, s3, tmp_path, **settings) as (monitor, stores):
+    async with monitor_with_log(postgres_url, s3, tmp_path, **settings) as (monitor, stores, _):
         await add_file(stores, "digits", "v1")
         async with stores.database.transaction() as connection:
             await connection.execute("update log_files set size_bytes = 2_000_000")
@@ -174,7 +210,7 @@ async def test_a_bad_question_is_named_and_a_file_that_went_is_not_left_out(post
         ("range", {"sql": "select 1", "range": backwards}),
         ("range.end_time", {"sql": "select 1", "range": {"end_time": {"seconds": 2**40}}}),
     ]
-    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores):
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores, _):
         for field, told in bad:
             with pytest.raises(InvalidArgument) as caught:
                 await ask(monitor, **told)
