@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
-from headrace_servicekit.s3 import READ_CALL_S, SHORT_CALL_S, Bucket, Place, http_status
+from headrace_servicekit.s3 import READ_CALL_S, SHORT_CALL_S, Bucket, Place, content_md5, http_status
 
 # Within what a data plane waits for its acknowledgement.
 WRITE_CALL_S = 8.0
@@ -48,9 +46,7 @@ class Objects:
     async def put_if_absent(self, key: str, content: bytes) -> bool:
         """Store an object unless the key has one already, which stays; return whether this call stored it."""
         await self._bucket.prepare()
-        # A sender that is killed after the headers leaves an empty object in SeaweedFS, unless it has told the digest.
-        digest = await asyncio.to_thread(hashlib.md5, content, usedforsecurity=False)
-        whole = base64.b64encode(digest.digest()).decode()
+        whole = await asyncio.to_thread(content_md5, content)
         async with self._bucket.bounded(WRITE_CALL_S):
             try:
                 await self._bucket.client.put_object(**self._at(key), Body=content, IfNoneMatch="*", ContentMD5=whole)

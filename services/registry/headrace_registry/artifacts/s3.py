@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from headrace_servicekit import s3
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.s3 import READ_CALL_S, SHORT_CALL_S, http_status
+from headrace_servicekit.s3 import READ_CALL_S, SHORT_CALL_S, content_md5, http_status
 
 from headrace_registry.artifacts.blobs import (
     BLOB_PREFIX,
@@ -180,8 +180,11 @@ class S3Blobs:
 
     async def _put_whole(self, sha256: str, opened: BinaryIO, condition: dict[str, str]) -> None:
         body = await asyncio.to_thread(opened.read)
+        whole = {"ContentMD5": await asyncio.to_thread(content_md5, body)}
         async with self._bucket.bounded(PART_CALL_S, keep=ClientError):
-            await self._bucket.client.put_object(Bucket=self._bucket.name, Key=blob_key(sha256), Body=body, **condition)
+            await self._bucket.client.put_object(
+                Bucket=self._bucket.name, Key=blob_key(sha256), Body=body, **whole, **condition
+            )
 
     async def _put_parts(self, sha256: str, opened: BinaryIO, condition: dict[str, str]) -> None:
         place = {"Bucket": self._bucket.name, "Key": blob_key(sha256)}
