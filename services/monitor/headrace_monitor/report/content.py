@@ -78,7 +78,7 @@ class ColumnDrift:
 
 @dataclass(frozen=True, slots=True)
 class SliceDrift:
-    """A part of the rows that explains an alarm."""
+    """A part of the rows that explains an alarm, or a fall."""
 
     name: str
     rows: int
@@ -137,7 +137,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class VersionPerformance:
-    """maturity: share of the predictions whose label is known."""
+    """maturity: share of the predictions whose label is known. slices: where errors have become more."""
 
     version: str
     variant: str
@@ -145,6 +145,7 @@ class VersionPerformance:
     labelled: int
     maturity: float
     measures: tuple[Measure, ...]
+    slices: tuple[SliceDrift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def look(drift: monitor_pb2.Drift) -> Look:
         _AGAINST.get(drift.reference, "its reference"),
         _SEVERITIES.get(drift.severity, Severity.NONE),
         tuple(map(_column, drift.reports)),
-        tuple(SliceDrift(one.name, one.rows, one.effect, one.share) for one in drift.slices),
+        _slices(drift.slices),
     )
 
 
@@ -108,6 +108,7 @@ def performance(answer: monitor_pb2.GetPerformanceResponse) -> tuple[VersionPerf
         VersionPerformance(
             *(one.version, one.variant, one.predictions, one.labelled, one.maturity),
             measures=tuple(map(_measure, one.measures)),
+            slices=_slices(one.slices),
         )
         for one in answer.performance
     )
@@ -156,6 +157,10 @@ def _source(number: int) -> str:
     """Return `online`, `cache` and the like; empty for an answer that came from nowhere."""
     name = _SOURCES.Name(number) if number in _SOURCES.values() else str(number)
     return "" if number == 0 else name.removeprefix("SERVED_FROM_").lower()
+
+
+def _slices(told: Iterable[monitor_pb2.Slice]) -> tuple[SliceDrift, ...]:
+    return tuple(SliceDrift(one.name, one.rows, one.effect, one.share) for one in told)
 
 
 def _column(report: monitor_pb2.DriftReport) -> ColumnDrift:

@@ -53,6 +53,16 @@ def performance(
     names = ("version", "variant", *((shown(slice_by),) if slice_by else ()))
     rows = [(*_heading(one, bool(slice_by)), *line) for one in told for line in _measures(one)]
     output.table((*names, "labelled", "measure", "value", "95 % interval", "of"), _once(rows, len(names) + 1))
+    worse = [(shown(one.version), each) for one in told for each in one.slices]
+    if worse:
+        output.say("\nwhere errors have become more than in the seven days before:")
+        output.table(
+            ("version", "slice", "rows", "by", "explains"),
+            [
+                (version, shown(each.name), f"{each.rows:,}", value_text(each.effect), f"{each.share:.0%}")
+                for version, each in worse
+            ],
+        )
 
 
 def _heading(one: monitor_pb2.Performance, sliced: bool) -> tuple[str, ...]:
