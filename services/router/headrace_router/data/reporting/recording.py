@@ -13,8 +13,7 @@ from headrace_router.data.tables import Arm, Table
 
 # What a record takes beside its values, about; so that the number of records is bounded too.
 RECORD_BYTES = 1024
-# Somebody is woken to take what is there when it has so many bytes. Memory that was used just now is quicker to reach:
-# to let five times as many gather doubles what each of them costs.
+# Somebody is woken to take what is there when it has so many bytes: memory that was used just now is quicker to reach.
 WAKE_BYTES = 256 * RECORD_BYTES
 
 # Reasons for which predictions are in no batch.
