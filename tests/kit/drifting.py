@@ -32,7 +32,7 @@ from headrace_monitor.references.writing_rows import RowsWriter
 from headrace_monitor.windows import metrics as window_metrics
 from headrace_monitor.windows.deriver import Deriver, Pace
 from headrace_monitor.windows.store import Windows
-from headrace_servicekit.errors import NotFound
+from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
 
@@ -91,10 +91,11 @@ def parquet(columns: Mapping[str, Any]) -> bytes:
 
 @dataclass
 class Registered:
-    """Versions and files as a registry has them; a ContractSource and Blobs at once."""
+    """Versions and files as a registry has them; a ContractSource and Blobs at once. away: the files."""
 
     versions: dict[tuple[str, str], VersionContract] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    away: bool = False
 
     def add(self, model: str, version: str, reference: bytes | None = None) -> None:
         """Register a version, with a reference file or without."""
@@ -114,6 +115,8 @@ class Registered:
         return self.versions.get((model, version))
 
     async def read(self, sha256: str) -> AsyncIterator[bytes]:
+        if self.away:
+            raise Unavailable("the store is away")
         if sha256 not in self.files:
             raise NotFound("no such file")
         yield self.files[sha256]

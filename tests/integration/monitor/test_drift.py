@@ -12,7 +12,7 @@ from headrace_monitor.references.freezer import Asked
 from headrace_monitor.references.freezing_process import FreezingProcess
 from headrace_monitor.statistics.references import Source
 from headrace_monitor.windows import summarising
-from headrace_servicekit.errors import Aborted, PreconditionFailed
+from headrace_servicekit.errors import Aborted, PreconditionFailed, ResourceExhausted, Unavailable
 from headrace_servicekit.testing import FakeClock
 
 from tests.kit.drifting import HOUR, START, Registered, Replica, features, parquet, plain_name
@@ -184,6 +184,8 @@ async def test_a_reference_that_comes_late_finds_the_traffic_before_it(log, regi
 
     assert kept.reference.source is Source.WINDOW
     assert kept.reference.columns["person.age"].summary.rows == 1_500
+    again = await replica.freezer.freeze(Asked("fraud", "v2", (START, START + 3 * HOUR)))
+    assert again.number == kept.number
     assert (await replica.windows.total(kept.number, START, START + 3 * HOUR)).rows == 1_500
     look = await replica.looker.look(kept, START, START + 3 * HOUR, 0.05)
     assert look.alarms == ()
@@ -232,6 +234,29 @@ async def test_an_artifact_that_is_none_is_refused_with_what_is_wrong(log, regis
         await replica.freezer.freeze(Asked("fraud", "v3"))
 
     assert refused.value.reason == "REFERENCE_UNREADABLE"
+
+
+async def test_a_reference_comes_when_the_store_is_back(log, registered, clock):
+    replica, rng = Replica(log, registered, clock), np.random.default_rng(8)
+    await log.add("fraud", "v1", START, features(rng, 100))
+    registered.away = True
+    with pytest.raises(Unavailable):
+        await replica.freezer.freeze_missing()
+    assert await replica.references.problem("fraud", "v1") is None
+
+    registered.away = False
+    await replica.freezer.freeze_missing()
+    assert await replica.references.current("fraud", "v1") is not None
+
+
+async def test_freezing_is_bounded(log, registered, clock):
+    async def nothing(_file, _columns) -> str:
+        return "nothing is in it"
+
+    replica = Replica(log, registered, clock, freeze=nothing)
+    asked = (replica.freezer.freeze(Asked("fraud", "v1")) for _ in range(12))
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [PreconditionFailed] * 8 + [ResourceExhausted] * 4
 
 
 async def test_columns_that_do_not_fit_are_told_and_the_others_are_judged(log, registered, clock):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,16 +13,16 @@ import grpc.aio
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
+from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
 from headrace_registry.artifacts.s3 import Bucket, S3Blobs
 from headrace_servicekit.errors import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.drifting import parquet
-from tests.kit.feature_log import feature_log
 from tests.kit.monitor import real_monitor
 from tests.kit.onnx_models import classifier
+from tests.kit.predictions import batch, joined, report
 from tests.kit.registry import memory_registry
 
 NAME = "models/fraud/versions/v1"
@@ -29,18 +30,32 @@ BARE = "models/fraud/versions/v2"
 Reference = monitor_pb2.Reference
 
 
-def rows(rng: np.random.Generator, count: int) -> dict[str, Any]:
-    values = rng.normal(size=(count, 4)).astype(np.float32)
-    return {f"feature.features.{index}": values[:, index] for index in range(4)}
+def predictions(version: registry_pb2.ModelVersion, rows: int) -> ingest_pb2.PredictionBatch:
+    """Return predictions as a data plane reports them, all of this moment."""
+    rng = np.random.default_rng(2)
+    model, name = version.name.split("/")[1::2]
+    scores = rng.dirichlet(np.ones(3), rows).astype(np.float32)
+    return batch(
+        {"features": rng.normal(size=(rows, 4)).astype(np.float32)},
+        {"label": scores.argmax(axis=1), "probabilities": scores},
+        model=model,
+        version=name,
+        every_us=1,
+        group={"digest": version.digest},
+    )
 
 
 @asynccontextmanager
 async def running(postgres_url, s3, folder):
-    """Run everything with a version that has a reference and one that has none; yield a stub and the log."""
+    """Run everything with a version that has a reference and one that has none; yield the monitor and them."""
+    credentials = folder / "registry.credentials"
+    credentials.touch(0o600)
+    credentials.write_text(
+        f"[default]\naws_access_key_id = {s3.access_key}\naws_secret_access_key = {s3.secret_key}\n", encoding="utf-8"
+    )
     values = np.random.default_rng(1).normal(size=(5_000, 4)).astype(np.float32)
     async with (
-        feature_log(postgres_url, s3, folder) as log,
-        S3Blobs(Bucket(s3.endpoint, s3.bucket, s3.region, folder / "log.credentials")) as blobs,
+        S3Blobs(Bucket(s3.endpoint, s3.bucket, s3.region, credentials)) as blobs,
         memory_registry(blobs=blobs) as registry,
         real_monitor(
             *(postgres_url, s3, folder),
@@ -49,22 +64,25 @@ async def running(postgres_url, s3, folder):
             window_s=10,
             derive_every_s=0.2,
             drift_settle_s=0,
+            log_compact_every_s=0.2,
         ) as monitor,
     ):
         kind = registry_pb2.Artifact.TYPE_PARQUET
         sha256 = await registry.upload(parquet({"features": values}), kind)
         reference = registry_pb2.Artifact(name="reference.parquet", type=kind, sha256=sha256)
-        await registry.register("fraud", "v1", classifier(), files=[reference])
-        await registry.register("fraud", "v2", classifier(seed=1))
-        yield monitor_pb2_grpc.MonitorServiceStub(monitor.channel), log
+        with_reference = await registry.register("fraud", "v1", classifier(), files=[reference])
+        without = await registry.register("fraud", "v2", classifier(seed=1))
+        yield monitor, with_reference, without
 
 
 async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postgres_url, s3, tmp_path):
-    async with running(postgres_url, s3, tmp_path) as (monitor, log):
+    async with running(postgres_url, s3, tmp_path) as (running_monitor, with_reference, without):
         now = datetime.now(UTC)
-        rng = np.random.default_rng(2)
-        await log.add("fraud", "v1", now, rows(rng, 800), lasting=timedelta(milliseconds=10))
-        await log.add("fraud", "v2", now, rows(rng, 800), lasting=timedelta(milliseconds=10))
+        ingest: Any = ingest_pb2_grpc.IngestServiceStub(running_monitor.channel)
+        process = uuid.uuid4()
+        both = joined(predictions(with_reference, 800), predictions(without, 800))
+        await ingest.ReportPredictions(report(both, process, 1), timeout=10)
+        monitor: Any = monitor_pb2_grpc.MonitorServiceStub(running_monitor.channel)
 
         async def reference() -> Reference | None:
             with suppress(grpc.aio.AioRpcError):
@@ -79,17 +97,24 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
         ]
         assert frozen.unfit[0].reason == "no such column in the file"
 
+        # Windows are looked at from then on.
+        later = report(predictions(with_reference, 800), process, 2)
+        await ingest.ReportPredictions(later, timeout=10)
+
         async def looked_at() -> list[monitor_pb2.Drift]:
             asked = monitor_pb2.ListDriftRequest(parent=NAME)
             return list((await monitor.ListDrift(asked, timeout=5)).drifts)
 
-        (look,) = await eventually(looked_at, within=30, every=0.2)
-        assert (look.name, look.rows, look.severity) == (f"{NAME}/drifts/1", 800, monitor_pb2.SEVERITY_NONE)
+        looks = await eventually(looked_at, within=60, every=0.2)
+        assert looks[-1].name == f"{NAME}/drifts/1"
+        assert looks[-1].rows in (800, 1600)
+        assert looks[-1].severity == monitor_pb2.SEVERITY_NONE
 
         request = monitor_pb2.GetDriftRequest(name=NAME, range=around(now), level=0.01)
         answer = await monitor.GetDrift(request, timeout=5)
-        assert answer.drift.rows == 800
-        assert list(answer.drift.reports) != []
+        assert answer.drift.rows in (800, 1600)
+        asked_of = {each.column for each in answer.drift.reports if not each.unsaid}
+        assert asked_of == {f"features.{index}" for index in range(4)}
 
         # A version without an artifact is held against a time of its own.
         asked = monitor_pb2.FreezeReferenceRequest(name=BARE, range=around(now))
@@ -98,7 +123,8 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
 
 
 async def test_bad_questions_are_told_what_is_wrong(postgres_url, s3, tmp_path):
-    async with running(postgres_url, s3, tmp_path) as (monitor, _log):
+    async with running(postgres_url, s3, tmp_path) as (running_monitor, *_):
+        monitor: Any = monitor_pb2_grpc.MonitorServiceStub(running_monitor.channel)
 
         async def answered(call: Any, request: Any) -> tuple[str, str]:
             with pytest.raises(grpc.aio.AioRpcError) as failed:

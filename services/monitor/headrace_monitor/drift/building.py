@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
 
+import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.loops import periodic
@@ -27,6 +28,8 @@ from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.windows import metrics as window_metrics
 from headrace_monitor.windows.deriver import Deriver, Pace
 from headrace_monitor.windows.store import Windows
+
+log = structlog.get_logger()
 
 FREEZE_S = 120.0
 SWEEP_S = 600.0
@@ -57,17 +60,29 @@ def build(runtime: Runtime[MonitorSettings], parts: Parts) -> DriftQuestions:
     keep = timedelta(days=settings.windows_keep_d)
     every_s = settings.derive_every_s
     steps = {
-        "references": (freezer.freeze_missing, every_s),
+        # Who is new is found by reading the list of the log's files.
+        "references": (freezer.freeze_missing, every_s * 4),
         "windows": (deriver.catch_up, every_s),
         "looks": (scheduler.step, every_s),
         "expire windows": (lambda: _expire(windows, looks, clock, keep), SWEEP_S),
     }
     for name, (step, pause_s) in steps.items():
-        runtime.loop(name, lambda n=name, s=step, p=pause_s: periodic(n, s, every_s=p, clock=clock))
+        runtime.loop(name, lambda n=name, s=step, p=pause_s: periodic(n, _patient(n, s), every_s=p, clock=clock))
     return DriftQuestions(references, freezer, looker, looks, schedule, clock)
 
 
+def _patient(name: str, step: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+    """Return a step that takes the absence of a store or the registry for what it is: health tells of it."""
+
+    async def patient() -> None:
+        try:
+            await step()
+        except Unavailable as error:
+            log.debug("not now", loop=name, problem=error.public_message)
+
+    return patient
+
+
 async def _expire(windows: Windows, looks: Looks, clock: Clock, keep: timedelta) -> None:
-    with suppress(Unavailable):  # health tells; the next sweep does it
-        await windows.expire(clock.now() - keep, files=SWEEP_FILES)
-        await looks.expire(clock.now() - KEEP_LOOKS)
+    await windows.expire(clock.now() - keep, files=SWEEP_FILES)
+    await looks.expire(clock.now() - KEEP_LOOKS)

@@ -9,7 +9,8 @@ with current as (
 select distinct current.number as reference, model, version, start_time,
        start_time + make_interval(secs => seconds) as end_time
 from current join windows on windows.reference = current.number
-where seconds = $1 and start_time + make_interval(secs => seconds) <= $2
+where seconds = $1::int and start_time >= $3::timestamptz - make_interval(secs => $1::int)
+  and start_time + make_interval(secs => seconds) <= $2
   and start_time + make_interval(secs => seconds) > greatest($3, freeze_time)
   and not exists (
       select from drift_looks l

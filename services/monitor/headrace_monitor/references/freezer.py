@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import NotFound, PreconditionFailed, ServiceError, Unavailable
+from headrace_servicekit.errors import NotFound, PreconditionFailed, ResourceExhausted, ServiceError, Unavailable
 
 from headrace_monitor.log.contracts import ContractSource, VersionContract
 from headrace_monitor.references import artifacts
@@ -30,6 +30,7 @@ LOOK_BACK = timedelta(days=8)
 AGAIN_AFTER = timedelta(days=1)
 MIN_PREDICTIONS = 50
 AT_ONCE = 20
+MAX_WAITING = 8
 
 Freeze = Callable[[Path, Sequence[Judged]], Awaitable[bytes | str]]
 """From a file and the columns that are judged to what was frozen, or why nothing was."""
@@ -60,13 +61,27 @@ class Freezer:
     ) -> None:
         self._references, self._contracts, self._blobs = references, contracts, blobs
         self._freeze, self._write_rows, self._clock = freeze, write_rows, clock
+        self._turn, self._waiting = asyncio.Lock(), 0
 
     async def freeze(self, asked: Asked, *, only_first: bool = False) -> KeptReference:
         """Freeze a reference and return it; the present one when that is the same, or `only_first` and there is one.
 
         Raises NotFound, reason VERSION_NOT_FOUND; PreconditionFailed, reason NO_REFERENCE_ARTIFACT,
-        TOO_FEW_PREDICTIONS, or REFERENCE_UNREADABLE with what is wrong; Unavailable.
+        TOO_FEW_PREDICTIONS, or REFERENCE_UNREADABLE with what is wrong; ResourceExhausted, reason TOO_MANY_FREEZES;
+        Unavailable.
         """
+        if self._waiting >= MAX_WAITING:
+            raise ResourceExhausted(
+                f"{MAX_WAITING} references are being frozen", reason="TOO_MANY_FREEZES", retry_after_s=10.0
+            )
+        self._waiting += 1
+        try:
+            async with self._turn:  # each has files and a process of its own
+                return await self._frozen(asked, only_first=only_first)
+        finally:
+            self._waiting -= 1
+
+    async def _frozen(self, asked: Asked, *, only_first: bool) -> KeptReference:
         version = await self._contracts.get(asked.model, asked.version)
         if version is None:
             raise NotFound(
@@ -105,7 +120,7 @@ class Freezer:
         for model, version in await self._references.unreferenced(self._clock.now(), limit=AT_ONCE):
             try:
                 await self.freeze(Asked(model, version), only_first=True)
-            except Unavailable:
+            except (Unavailable, ResourceExhausted):
                 raise
             except ServiceError as error:
                 log.info("version has no reference", model=model, version=version, reason=error.reason)

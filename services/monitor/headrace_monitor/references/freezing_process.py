@@ -25,18 +25,16 @@ _PROGRAM = "headrace_monitor.references.freezing"
 
 
 class FreezingProcess:
-    """Freezes files, few at a time. timeout_s: longest time that one may take."""
+    """Freezes files. timeout_s: longest time that one may take."""
 
-    def __init__(self, *, timeout_s: float, at_once: int = 1) -> None:
+    def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._turns = asyncio.Semaphore(at_once)
 
     async def __call__(self, file: Path, columns: Sequence[Judged]) -> bytes | str:
         """Return what was frozen as the program prints it, or why nothing was. Raises Unavailable."""
         told = json.dumps([asdict(column) for column in columns], allow_nan=False).encode()
         arguments = ("-m", _PROGRAM, str(file), str(MEMORY_BYTES), str(int(self._timeout_s) + 1))
-        async with self._turns:
-            return await self._run(arguments, told)
+        return await self._run(arguments, told)
 
     async def _run(self, arguments: Sequence[str], told: bytes) -> bytes | str:
         try:

@@ -57,7 +57,7 @@ order by start_time, seconds, variant, source limit $8;
 -- Whether a file of a version that may have rows of a time is not in the windows yet.
 select exists (
     select from log_files f left join window_files w on w.reference = $1 and w.file = f.id
-    where f.model = $2 and f.version = $3 and f.hour >= $4 and f.hour < $5
+    where f.model = $2 and f.version = $3 and f.hour >= $4 and f.hour < $5 and not f.replaced
       and ((w.file is null and not f.merged) or w.until_time is not null)
 ) as waiting;
 

@@ -94,8 +94,9 @@ class MonitorServiceServicer:
         chosen time. It is done by itself from the artifact `reference.parquet` when a version is first asked. Another one takes
         the place of the one before; windows before it keep their verdicts.
 
-        Fails with FAILED_PRECONDITION, reason NO_REFERENCE_ARTIFACT, or TOO_FEW_PREDICTIONS, for what there is nothing to freeze
-        from.
+        Fails with NOT_FOUND, reason VERSION_NOT_FOUND; with FAILED_PRECONDITION, reason NO_REFERENCE_ARTIFACT, or
+        TOO_FEW_PREDICTIONS, for what there is nothing to freeze from, reason REFERENCE_UNREADABLE with what is wrong with the
+        file; with RESOURCE_EXHAUSTED, reason TOO_MANY_FREEZES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,8 +112,8 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetDrift(self, request, context):
-        """GetDrift holds a time against the version's reference, now. It changes nothing and raises no alert: its level is that of
-        one look.
+        """GetDrift holds a time against the version's reference, now: the least time of whole windows that holds what was asked
+        for. It changes nothing and raises no alert: its level is that of one look.
 
         Fails with FAILED_PRECONDITION, reason REFERENCE_NOT_FOUND, for a version without a reference.
         """
