@@ -15,6 +15,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
+from headrace_monitor.report.windows import WindowHistograms
 from headrace_registry.artifacts.s3 import Bucket, S3Blobs
 from headrace_servicekit.errors import from_rpc_error
 from headrace_servicekit.testing import eventually
@@ -115,6 +116,13 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
         assert answer.drift.rows in (800, 1600)
         asked_of = {each.column for each in answer.drift.reports if not each.unsaid}
         assert asked_of == {f"features.{index}" for index in range(4)}
+
+        # A report shows the bins of what was looked at.
+        start, end = (told.ToDatetime(UTC) for told in (look.range.start_time, look.range.end_time))
+        (told,) = await WindowHistograms(log.database).histograms("fraud", "v1", start, end, ["features.0", "none"])
+        assert told.column == "features.0"
+        assert len(told.labels) == len(told.reference) == 10
+        assert sum(told.window) == pytest.approx(1)
 
         # A version without an artifact is held against a time of its own.
         asked = monitor_pb2.FreezeReferenceRequest(name=BARE, range=around(now))

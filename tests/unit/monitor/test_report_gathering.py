@@ -114,8 +114,14 @@ async def test_a_part_that_is_not_there_keeps_no_other_back() -> None:
         async def traffic(self, model: str, span: Span) -> Seen:
             raise Unavailable("counters are away")
 
-    report = await gathered(Known(), traffic=Away(), drift=None, histograms=None)
+    @dataclass
+    class Broken:
+        async def get(self, request: Any, remaining_s: float | None) -> Any:
+            raise KeyError("a defect")
+
+    report = await gathered(Known(), traffic=Away(), drift=None, histograms=None, performance=Broken())
     assert report.traffic == Unanswered("counters are away")
+    assert report.performance == Unanswered("a defect of the monitor: its log has the cause")
     assert isinstance(report.drift, Unanswered)
     assert len(report.alerts) == 1
     assert "counters are away" in render(report)

@@ -71,9 +71,11 @@ def versions(
     if isinstance(traffic, Traffic):
         for row in traffic.rows:
             counts[row.version] += row.count if row.code == "OK" else 0
-    elif not isinstance(performance, Unanswered):
+    if not isinstance(performance, Unanswered):  # counters may be kept for less long than the log
+        logged = Counter[str]()
         for one in performance:
-            counts[one.version] += one.predictions
+            logged[one.version] += one.predictions
+        counts |= logged
     return tuple(version for version, count in counts.most_common() if version and count)
 
 
@@ -97,9 +99,14 @@ def look(drift: monitor_pb2.Drift) -> Look:
 
 
 def worst_columns(one: Look) -> tuple[str, ...]:
-    """Return the columns with alarms, the worst first; each once."""
-    alarms = sorted((column for column in one.columns if column.alarm), key=lambda column: -column.severity)
-    return tuple(dict.fromkeys(column.column for column in alarms))
+    """Return the columns that something could be said of, those that changed most first; each once."""
+
+    def change(column: ColumnDrift) -> tuple[bool, int, float]:
+        ratio = (column.effect or 0.0) / column.tolerance if column.tolerance else 0.0
+        return column.alarm, column.severity, ratio
+
+    told = sorted((column for column in one.columns if not column.unsaid), key=change, reverse=True)
+    return tuple(dict.fromkeys(column.column for column in told))
 
 
 def performance(answer: monitor_pb2.GetPerformanceResponse) -> tuple[VersionPerformance, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import PreconditionFailed, ServiceError
@@ -23,6 +24,8 @@ from headrace_monitor.report.sources import (
     TrafficSource,
 )
 from headrace_monitor.times import Span
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -109,6 +112,9 @@ async def _asked(part: Awaitable[T]) -> T | Unanswered:
         return Unanswered(error.public_message)
     except TimeoutError:
         return Unanswered(f"no answer within {PART_S:g} s; a shorter time is faster")
+    except Exception as error:  # one part must not take the page with it
+        log.error("a part of a report failed", exc_info=error)
+        return Unanswered("a defect of the monitor: its log has the cause")
 
 
 def _there(source: T | None, what: str) -> T:
