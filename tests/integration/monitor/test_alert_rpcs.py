@@ -102,7 +102,7 @@ async def test_callers_see_and_change_what_their_models_allow(postgres_url):
         await alerts.observe(
             *(alerts.looked(0, Severity.HIGH, model=model) for model in ("digits", "fraud", "fraud-eu"))
         )
-        await eventually(lambda: _opened(alerts, 4))
+        await eventually(lambda: _opened(alerts, 4), within=20)
         listed = await stub.ListAlerts(alert_pb2.ListAlertsRequest(), metadata=FRAUD_ONLY, timeout=10)
         assert {alert.model for alert in listed.alerts} == {"fraud", "fraud-eu"}
         (digits,) = await alerts.alerts(model="digits")
@@ -121,7 +121,7 @@ async def test_callers_see_and_change_what_their_models_allow(postgres_url):
 async def test_alerts_are_listed_page_by_page_and_ended_by_hand(postgres_url):
     async with alerting(postgres_url) as alerts:
         await alerts.observe(*(alerts.looked(0, Severity.HIGH, version=f"v{number}") for number in range(7)))
-        await eventually(lambda: _opened(alerts, 7))
+        await eventually(lambda: _opened(alerts, 7), within=20)
         request, found = alert_pb2.ListAlertsRequest(page_size=3), []
         while True:
             page = await alerts.stub.ListAlerts(request, timeout=10)
@@ -150,7 +150,7 @@ async def test_a_watch_begins_with_what_is_open_and_goes_on_with_what_changes(po
         await alerts.put_rule("stop", model="fraud", signal="drift", at_least="SEVERITY_HIGH", freeze=True)
         await delete_rule(alerts, "drift-high")
         await alerts.observe(alerts.looked(0, Severity.HIGH), alerts.looked(0, Severity.HIGH, version="v2"))
-        await eventually(lambda: _opened(alerts, 2))
+        await eventually(lambda: _opened(alerts, 2), within=20)
         watch = alerts.stub.WatchAlerts(alert_pb2.WatchAlertsRequest(model="fraud"), metadata=FRAUD_ONLY, timeout=30)
         other = alerts.stub.WatchAlerts(alert_pb2.WatchAlertsRequest(model="digits"), timeout=30)
         first = [await watch.read() for _ in range(3)]
@@ -228,10 +228,10 @@ async def test_what_is_asked_of_silences_is_checked_and_answered(postgres_url):
 async def test_an_error_rate_of_minutes_raises_after_its_hold_and_says_so_in_prometheus(postgres_url):
     async with alerting(postgres_url) as alerts:
         await alerts.observe(*(_minute(alerts, minute, 0.2) for minute in range(4)))
-        await eventually(lambda: _judged(alerts))
+        await eventually(lambda: _judged(alerts), within=20)
         assert await open_models(alerts) == []
         await alerts.observe(_minute(alerts, 4, 0.2))
-        await eventually(lambda: _opened(alerts, 1))
+        await eventually(lambda: _opened(alerts, 1), within=20)
         (alert,) = await alerts.alerts()
         assert (alert.rule, alert.value, alert.severity) == ("error-rate", pytest.approx(0.2), 4)
         assert alert.summary.startswith("error_rate is 0.2, above 0.05, over 5 min, 1,500 predictions")

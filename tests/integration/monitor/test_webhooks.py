@@ -23,6 +23,8 @@ from tests.kit.forwarder import Forwarder
 
 OPENED, ESCALATED, RESOLVED = "headrace.alert.opened", "headrace.alert.escalated", "headrace.alert.resolved"
 RETRAIN = "headrace.model.retrain"
+# On a machine that is shared things take their time.
+SOON_S = 20.0
 
 # As many deliveries as may wait, none of them due.
 FULL = """
@@ -45,7 +47,7 @@ async def test_an_alert_and_its_end_are_told_once_each_and_freeze_and_retrain_go
             "drift-low", model="fraud", signal="drift", at_least="SEVERITY_LOW", freeze=True, retrain=True
         )
         await alerts.observe(alerts.looked(0, Severity.MEDIUM), alerts.looked(0, Severity.MEDIUM, model="digits"))
-        await eventually(lambda: receiver.types == [OPENED, RETRAIN])
+        await eventually(lambda: receiver.types == [OPENED, RETRAIN], within=SOON_S)
         (alert,) = await alerts.alerts(state=alert_pb2.Alert.STATE_OPEN)
         assert (alert.model, alert.version, alert.rule, alert.severity) == ("fraud", "v1", "drift-low", 3)
         assert (alert.freeze, alert.retrain, alert.summary) == (True, True, "PSI of country is 0.3 at 0")
@@ -55,9 +57,10 @@ async def test_an_alert_and_its_end_are_told_once_each_and_freeze_and_retrain_go
         assert receiver.received[0].headers["Content-Type"] == "application/cloudevents+json"
 
         await alerts.observe(alerts.looked(1, Severity.MEDIUM), alerts.looked(2, Severity.NONE))
-        await eventually(lambda: receiver.types == [OPENED, RETRAIN, RESOLVED])
+        await eventually(lambda: receiver.types == [OPENED, RETRAIN, RESOLVED], within=SOON_S)
+        await eventually(lambda: _waiting(alerts, 0), within=SOON_S)
         webhook = await alerts.webhook()
-        assert (webhook.waiting, webhook.last_error, webhook.secret) == (0, "", "")
+        assert (webhook.last_error, webhook.secret) == ("", "")
         assert webhook.HasField("last_success_time")
 
 
@@ -66,22 +69,23 @@ async def test_a_receiver_that_is_down_is_told_in_order_once_it_is_up(postgres_u
     async with alerting(postgres_url) as alerts:
         await alerts.put_webhook(f"http://127.0.0.1:{port}/hook")
         await alerts.observe(alerts.looked(0, Severity.HIGH))
-        failed = await eventually(lambda: _failed(alerts, waiting=1))
+        failed = await eventually(lambda: _failed(alerts, waiting=1), within=SOON_S)
         assert "cannot be reached" in failed.last_error
         await alerts.observe(alerts.looked(1, Severity.NONE))
-        await eventually(lambda: _waiting(alerts, 2))
+        await eventually(lambda: _waiting(alerts, 2), within=SOON_S)
         async with Receiver.started(port) as receiver:
             receiver.status = 503
-            await eventually(lambda: len(receiver.refused) >= 2)
+            await eventually(lambda: len(receiver.refused) >= 2, within=SOON_S)
             assert {one.json["type"] for one in receiver.refused} == {OPENED}
             receiver.status = 200
-            await eventually(lambda: receiver.types == [OPENED, RESOLVED])
+            await eventually(lambda: receiver.types == [OPENED, RESOLVED], within=SOON_S)
             # Every attempt carries the same id and body.
             first = receiver.received[0]
             assert {one.headers["Headrace-Delivery"] for one in receiver.refused} == {
                 first.headers["Headrace-Delivery"]
             }
             assert {one.body for one in receiver.refused} == {first.body}
+            await eventually(lambda: _waiting(alerts, 0), within=SOON_S)
             assert (await alerts.webhook()).last_error == ""
 
 
@@ -125,7 +129,7 @@ async def test_two_replicas_raise_and_tell_everything_once(postgres_url):
             for alerts in (one, other):  # both write the same, as replicas that repeat themselves do
                 await alerts.observe(*(one.looked(minute, severity, version=version) for version in versions))
         await eventually(lambda: len(receiver.received) >= 120, within=20)
-        await eventually(lambda: _waiting(one, 0))
+        await eventually(lambda: _waiting(one, 0), within=SOON_S)
         assert len(await other.alerts(page_size=1000)) == 60
     told = [(one.json["data"]["name"], one.json["type"]) for one in receiver.received]
     assert len(told) == len(set(told)) == 120
@@ -142,14 +146,14 @@ async def test_what_is_silenced_is_raised_and_not_told_until_the_silence_ends(po
         made = await alerts.stub.SilenceAlerts(alert_pb2.SilenceAlertsRequest(silence=silence), timeout=10)
         await alerts.observe(alerts.looked(0, Severity.HIGH), alerts.looked(0, Severity.HIGH, version="v2"))
         await alerts.observe(alerts.looked(0, Severity.HIGH, model="digits"))
-        await eventually(lambda: receiver.types == [OPENED])
+        await eventually(lambda: receiver.types == [OPENED], within=SOON_S)
         assert receiver.received[0].json["data"]["model"] == "digits"
         found = {(one.model, one.silenced) for one in await alerts.alerts()}
         assert found == {("fraud", True), ("digits", False)}
         await alerts.observe(alerts.looked(1, Severity.NONE, version="v2"))  # begun and ended in silence: never told
-        await eventually(lambda: _open(alerts, 2))
+        await eventually(lambda: _open(alerts, 2), within=SOON_S)
         await alerts.stub.DeleteSilence(alert_pb2.DeleteSilenceRequest(name=made.silence.name), timeout=10)
-        await eventually(lambda: receiver.types == [OPENED, OPENED])
+        await eventually(lambda: receiver.types == [OPENED, OPENED], within=SOON_S)
         assert receiver.received[1].json["data"]["model"] == "fraud"
         assert [one.silenced for one in await alerts.alerts(state=alert_pb2.Alert.STATE_OPEN)] == [False, False]
 
@@ -163,12 +167,12 @@ async def test_a_restart_of_the_database_costs_no_alert_and_no_delivery(postgres
         await alerts.put_webhook(receiver.url())
         receiver.status = 500
         await alerts.observe(alerts.looked(0, Severity.HIGH))
-        await eventually(lambda: receiver.refused)
+        await eventually(lambda: receiver.refused, within=SOON_S)
         forwarder.cut()
         receiver.status = 200
-        await eventually(lambda: not alerts.runtime.health.ready)
+        await eventually(lambda: not alerts.runtime.health.ready, within=SOON_S)
         forwarder.mend()
-        await eventually(lambda: alerts.runtime.health.ready)
+        await eventually(lambda: alerts.runtime.health.ready, within=SOON_S)
         await alerts.observe(alerts.looked(1, Severity.NONE))
         # What was in flight when the database went comes again after its hold, under the same id.
         await eventually(lambda: RESOLVED in receiver.types, within=40)
@@ -189,7 +193,7 @@ async def test_what_went_wrong_is_listed_and_tells_nothing_of_the_receiver(postg
         receiver.status, receiver.headers = status, headers
         await alerts.put_webhook(receiver.url())
         await alerts.observe(alerts.looked(0, Severity.HIGH))
-        webhook = await eventually(lambda: _failed(alerts, waiting=0))
+        webhook = await eventually(lambda: _failed(alerts, waiting=0), within=SOON_S)
         assert problem in webhook.last_error
         dead = alerts.runtime.metrics.get_sample_value("monitor_webhook_deliveries_total", {"outcome": "dead"})
         assert dead == 1
@@ -203,7 +207,7 @@ async def test_what_finds_too_much_waiting_is_counted_and_not_kept(postgres_url)
         await alerts.observe(alerts.looked(0, Severity.HIGH))
         metrics = alerts.runtime.metrics
         dead = {"outcome": "dead"}
-        await eventually(lambda: metrics.get_sample_value("monitor_webhook_deliveries_total", dead) == 1)
+        await eventually(lambda: metrics.get_sample_value("monitor_webhook_deliveries_total", dead) == 1, within=SOON_S)
         assert (await alerts.webhook()).waiting == MAX_WAITING
         assert len(await alerts.alerts(state=alert_pb2.Alert.STATE_OPEN)) == 1
 
@@ -215,7 +219,7 @@ async def test_slack_and_pagerduty_are_told_in_their_own_words(postgres_url, kin
         assert "secret" not in kept.url
         await alerts.put_rule("drift-low", model="*", signal="drift", at_least="SEVERITY_LOW")
         await alerts.observe(alerts.looked(0, Severity.LOW), alerts.looked(1, Severity.HIGH, version="v2"))
-        await eventually(lambda: len(receiver.received) == 2)  # of drift-high and of drift-low
+        await eventually(lambda: len(receiver.received) == 2, within=SOON_S)  # of drift-high and of drift-low
         bodies = [one.json for one in receiver.received]
         if kind == "FORMAT_SLACK":
             assert all("HIGH" in body["text"] and "fraud v2" in body["text"] for body in bodies)
