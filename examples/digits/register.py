@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow
 from headrace.router.v1 import route_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_client import Client, Lineage, Production, Variant, Version
+from pyarrow import parquet
 from sklearn import __version__ as sklearn_version
 
-from examples.digits.train import PIXELS, Candidate, Images
+from examples.digits.train import PIXELS, Candidate, Digits, Images
 from examples.versions import Registered, register_once
 
 MODEL = "digits"
@@ -30,11 +32,8 @@ def contract() -> tensor_pb2.ServingContract:
     )
 
 
-def register(client: Client, candidate: Candidate, images: Images, folder: Path, parent: str = "") -> Registered:
-    """Register a candidate unless the registry has it; return under which version it is known.
-
-    images: of the validation set.
-    """
+def register(client: Client, candidate: Candidate, digits: Digits, folder: Path, parent: str = "") -> Registered:
+    """Register a candidate unless the registry has it; return under which version it is known."""
 
     def create(name: str) -> None:
         client.register_version(
@@ -48,7 +47,11 @@ def register(client: Client, candidate: Candidate, images: Images, folder: Path,
                 "latency_p99_ms": candidate.latency_p99_ms,
             },
             parameters=candidate.parameters,
-            artifacts={"validation.json": _validation(candidate, images, folder)},
+            artifacts={
+                "validation.json": _validation(candidate, digits.validation, folder),
+                # What the monitor holds the images against that come in.
+                "reference.parquet": _reference(digits.training, folder),
+            },
             lineage=Lineage(
                 parent_version=parent,
                 run="examples/digits",
@@ -70,6 +73,14 @@ def _validation(candidate: Candidate, images: Images, folder: Path) -> Path:
     }
     file = folder / f"{candidate.version}-validation.json"
     file.write_text(json.dumps(content, separators=(",", ":")))
+    return file
+
+
+def _reference(images: Images, folder: Path) -> Path:
+    """Write the images as the monitor names what it is asked with: a column for each pixel."""
+    columns = {f"image.{index}": images.pixels[:, index] for index in range(PIXELS)}
+    file = folder / "reference.parquet"
+    parquet.write_table(pyarrow.table(columns), file)
     return file
 
 

@@ -14,8 +14,10 @@ from headrace_client.address import Address
 from examples.digits.register import MODEL
 from examples.digits.traffic import Row
 from examples.digits.train import PIXELS, Candidate
+from examples.digits.watching import Known, Look
 from examples.story import Story, headrace, in_container, near, shown
 
+_MOST_ALARMS = 5
 _WORDS = ("version", "what it is", "variants", "served from")
 
 
@@ -70,6 +72,32 @@ class Report(Story):
                 for version, metrics in measured.items()
             ],
             words=_WORDS,
+        )
+
+    def known(self, known: Sequence[Known]) -> None:
+        """Print how good versions were, as far as labels are known."""
+        self.table(
+            ("version", "variant", "predictions", "labelled", "accuracy", "95 %"),
+            [
+                (
+                    one.version,
+                    one.variant,
+                    str(one.predictions),
+                    str(one.labelled),
+                    "not yet" if one.accuracy is None else f"{one.accuracy:.3f}",
+                    "" if one.lower is None or one.upper is None else f"{one.lower:.3f}-{one.upper:.3f}",
+                )
+                for one in known
+            ],
+            words=("version", "variant"),
+        )
+
+    def alarms(self, look: Look) -> None:
+        """Print the worst of what has changed."""
+        self.table(
+            ("column", "test", "change"),
+            [(column, test, f"{effect:.2f}") for column, test, effect in look.alarms[:_MOST_ALARMS]],
+            words=("column", "test"),
         )
 
     def lines(self, address: Address, pixels: Sequence[int]) -> None:

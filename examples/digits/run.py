@@ -10,10 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace_client import Client, Prediction
 
+from examples.digits import watching
 from examples.digits.register import CHALLENGER, MODEL, STABLE, register, split
 from examples.digits.report import Report
 from examples.digits.traffic import USERS, Answer, by_version, send, variants_by_user
@@ -55,10 +57,10 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
 
     report.title("Into the registry, and the first one into production")
     with report.step(f"register {MODEL} {candidates[0].version}") as outcome:
-        first = register(client, candidates[0], digits.validation, folder)
+        first = register(client, candidates[0], digits, folder)
         outcome(str(first))
     with report.step(f"register {MODEL} {candidates[1].version}") as outcome:
-        second = register(client, candidates[1], digits.validation, folder, parent=first.version)
+        second = register(client, candidates[1], digits, folder, parent=first.version)
         outcome(str(second))
     with report.step(f"put {first.version} into production") as outcome:
         how, model = begin_with(client, MODEL, first.version)
@@ -70,6 +72,7 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
     )
     with report.step("split 90/10") as outcome:
         outcome(split(client, second.version))
+    began = datetime.now(UTC)
     before = _send(report, client, digits.held_out, "send the held-out images, one by one")
     report.rows(by_version(before))
     _check_sticky(report, client, before)
@@ -87,6 +90,8 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
 
     _roll_back_and_forth(report, client, digits.held_out, _on_stable(after), first.version, second.version)
     _show_measured(report, client, (first.version, second.version))
+    _show_performance(report, client, [*before, *after], began)
+    _show_drift(report, client, digits.held_out, second.version, began)
     return [int(value) for value in digits.held_out.pixels[0]]
 
 
@@ -139,6 +144,30 @@ def _show_measured(report: Report, client: Client, versions: Sequence[str]) -> N
                 break
             time.sleep(0.2)
     report.measured(measured)
+
+
+def _show_performance(report: Report, client: Client, answers: list[Answer], began: datetime) -> None:
+    """Send every label back, and show how good the monitor finds each version with them."""
+    report.title("The labels come back: how good was each version?")
+    with report.step(f"tell the label of {len(answers)} images") as outcome:
+        outcome(watching.send_labels(client, answers, began))
+    with report.step("wait until they are joined to the predictions"):
+        known = watching.performance(client, began, len(answers))
+    report.known(known)
+
+
+def _show_drift(report: Report, client: Client, images: Images, version: str, began: datetime) -> None:
+    """Look at what came in, add noise to the images, and look again."""
+    report.title("Are these still the images that it was trained on?")
+    with report.step(f"hold the images that {version} was asked about against its training images") as outcome:
+        clean = watching.look(client, version, began, datetime.now(UTC), len(images.labels))
+        outcome(watching.words(clean))
+    with report.step("add noise, and ask about them again"):
+        noisy = watching.send_noise(client, images, after=clean.end)
+    with report.step("look at those") as outcome:
+        look = watching.look(client, version, *noisy, len(images.labels))
+        outcome(watching.words(look))
+    report.alarms(look)
 
 
 def _measured(client: Client, version: str) -> dict[str, float]:

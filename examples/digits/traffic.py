@@ -21,7 +21,7 @@ _TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answered request. right: whether the label was the image's. latency_ms: as the caller saw it."""
+    """One answered request. right: whether the label was the image's, `label`. latency_ms: as the caller saw it."""
 
     user: str
     version: str
@@ -29,6 +29,8 @@ class Answer:
     right: bool
     latency_ms: float
     served_from: str
+    prediction_id: str
+    label: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,10 @@ async def send(
                 )
                 latency_ms = (time.perf_counter() - start) * 1e3
             progress()
-            right = bool(answer.outputs["label"][0] == images.labels[row])
-            return Answer(user, answer.version, answer.variant, right, latency_ms, str(answer.served_from))
+            label = int(images.labels[row])
+            right = int(answer.outputs["label"][0]) == label
+            source = str(answer.served_from)
+            return Answer(user, answer.version, answer.variant, right, latency_ms, source, answer.prediction_id, label)
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(ask(index)) for index in range(repeat * len(images.labels))]

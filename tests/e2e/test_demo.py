@@ -109,6 +109,31 @@ def test_what_the_batcher_measured_is_shown_and_close_to_what_training_saw(demo:
         assert float(parity) < 1e-4
 
 
+def test_labels_that_come_back_show_how_good_each_version_was(demo: Demo) -> None:
+    for printed in (demo.first, demo.second):
+        known = printed.split("The labels come back")[1].split("Are these still")[0]
+        rows = re.findall(r"^ *(v\d) +(\w+) +(\d+) +(\d+) +(0\.\d{3}) +(0\.\d{3})-(0\.\d{3}) *$", known, re.M)
+        assert {(version, variant) for version, variant, *_ in rows} >= {("v1", "stable"), ("v2", "stable")}
+        assert sum(int(labelled) for *_, labelled, _, _, _ in rows) == 2 * 4 * 540
+        accuracy = {(version, variant): float(value) for version, variant, _, _, value, _, _ in rows}
+        # As callers counted it themselves.
+        after = _rows(printed.split("better: promote it")[1])
+        weighed = [(int(labelled), float(value)) for version, _, _, labelled, value, _, _ in rows if version == "v2"]
+        mean = sum(count * value for count, value in weighed) / sum(count for count, _ in weighed)
+        assert abs(mean - after["v2"]["accuracy"]) < 0.02
+        assert accuracy["v1", "stable"] < accuracy["v2", "stable"]
+
+
+def test_noise_is_a_drift_and_the_images_before_it_are_none(demo: Demo) -> None:
+    for printed in (demo.first, demo.second):
+        looks = _joined(printed.split("Are these still")[1])
+        clean, noisy = looks.split("add noise")
+        assert re.search(r"training images: no drift in \d{3,} rows", clean)
+        found = re.search(r"drift: (\d+) pixels in 540 rows", noisy)
+        assert found is not None
+        assert int(found[1]) > 10
+
+
 def test_four_pairs_of_five_are_answered_from_what_was_published_and_the_rest_once_computed_from_the_cache(
     demo: Demo,
 ) -> None:

@@ -14,8 +14,11 @@ from headrace_stack.settings import DataPlane, StackSettings
 REGISTRY, ROUTER_CONTROL, ROUTER_DATA = "registry", "router-control", "router-data"
 BATCHER, BATCHER_CPU = "batcher-default", "batcher-cpu"
 MONITOR = "monitor"
+MONITORS_SERVICES = ("MonitorService", "OutcomeService", "AlertService")
 # Its own, so that the one of model files is not full of what comes by itself.
 MONITOR_BUCKET = "headrace-monitor"
+# On one machine people look at once, not every hour: a few seconds after a prediction all is known of it.
+_SOON = {"LOG_COMPACT_EVERY_S": 2, "DERIVE_EVERY_S": 1, "WINDOW_S": 15, "DRIFT_SETTLE_S": 20}
 # A batcher is ready when it has loaded what serves.
 _LOADING_S = 170.0
 
@@ -113,6 +116,7 @@ def monitor(settings: StackSettings, number: int = 0) -> Component:
             "DATABASE_PASSFILE": postgres.passfile(settings),
             **_s3(settings),
             "S3_BUCKET": MONITOR_BUCKET,
+            **_SOON,
             "REGISTRY_BUCKET": s3.BUCKET,
             "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, settings.replicas.registries),
         },
@@ -179,6 +183,7 @@ def router_data(settings: StackSettings, number: int = 0) -> Component:
             "REST_PORT": ports.router_data_rest.number,
             "ID": f"data-{number}",
             "CONTROL_TARGET": _control_planes(settings),
+            "MONITOR_TARGET": _monitors(settings),
             "POOLS": f"default={batchers};cpu={settings.ports.batcher_cpu.address}",
             "STATE_DIR": settings.state(name),
             "VALKEY_URL": valkey.url(settings),
@@ -197,14 +202,17 @@ def _batcher(settings: StackSettings, name: str) -> dict[str, object]:
 
 def _health_targets(settings: StackSettings) -> str:
     """What the front door answers health for besides the registry and the control plane."""
-    monitors = _target(settings, lambda ports: ports.monitor, settings.replicas.monitors)
     targets = {
         "headrace.router.v1.RouterService": _target(
             settings, lambda ports: ports.router_data, settings.replicas.data_planes
         ),
-        **{f"headrace.monitor.v1.{name}": monitors for name in ("MonitorService", "OutcomeService", "AlertService")},
+        **{f"headrace.monitor.v1.{name}": _monitors(settings) for name in MONITORS_SERVICES},
     }
     return ";".join(f"{service}={target}" for service, target in targets.items())
+
+
+def _monitors(settings: StackSettings) -> str:
+    return _target(settings, lambda ports: ports.monitor, settings.replicas.monitors)
 
 
 def _control_planes(settings: StackSettings) -> str:
