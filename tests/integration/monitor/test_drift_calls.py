@@ -16,8 +16,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
 from headrace_monitor.report.windows import WindowHistograms
+from headrace_monitor.storage.schema import Database, prepared
 from headrace_registry.artifacts.s3 import Bucket, S3Blobs
 from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
 
 from tests.kit.drifting import parquet
@@ -118,8 +120,12 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
         assert asked_of == {f"features.{index}" for index in range(4)}
 
         # A report shows the bins of what was looked at.
-        start, end = (told.ToDatetime(UTC) for told in (look.range.start_time, look.range.end_time))
-        (told,) = await WindowHistograms(log.database).histograms("fraud", "v1", start, end, ["features.0", "none"])
+        seen = answer.drift.range
+        start, end = (told.ToDatetime(UTC) for told in (seen.start_time, seen.end_time))
+        async with Database(Address(postgres_url), size=2) as database:
+            assert await prepared(database)
+            histograms = WindowHistograms(database)
+            (told,) = await histograms.histograms("fraud", "v1", start, end, ["features.0", "none"])
         assert told.column == "features.0"
         assert len(told.labels) == len(told.reference) == 10
         assert sum(told.window) == pytest.approx(1)
