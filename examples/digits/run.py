@@ -72,6 +72,7 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
     )
     with report.step("split 90/10") as outcome:
         outcome(split(client, second.version))
+    watching.await_clean_window(client, second.version)
     began = datetime.now(UTC)
     before = _send(report, client, digits.held_out, "send the held-out images, one by one")
     report.rows(by_version(before))

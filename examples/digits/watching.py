@@ -22,6 +22,9 @@ NOISE = 4.0
 # From the answer into the log, and from there into windows; on a busy machine it takes a while.
 _PATIENCE_S = 60.0
 _ASK_EVERY_S = 0.5
+_MOMENT = timedelta(seconds=1)
+# `make up` has windows of 15 s; elsewhere they are too long to wait for.
+_LONGEST_WINDOW_S = 20.0
 _SEED = 7
 
 T = TypeVar("T")
@@ -86,6 +89,18 @@ def look(client: Client, version: str, began: datetime, ended: datetime, wanted:
     return found or _look(client.drift(MODEL, version, start=began, end=ended))
 
 
+def await_clean_window(client: Client, version: str) -> None:
+    """Return once the window that holds the noise of an earlier demo is over, if that is soon: looks are at windows."""
+    now = datetime.now(UTC)
+    try:
+        window = _look(client.drift(MODEL, version, start=now, end=now + _MOMENT))
+    except PreconditionFailed:  # no reference yet, so there was no earlier demo
+        return
+    wait_s = (window.end - now).total_seconds()
+    if window.rows and wait_s <= _LONGEST_WINDOW_S:
+        time.sleep(wait_s)
+
+
 def words(look: Look) -> str:
     """Return what a look found, in words."""
     columns = len({column for column, *_ in look.alarms})
@@ -99,7 +114,7 @@ def send_noise(client: Client, images: Images, after: datetime) -> tuple[datetim
     pixels = np.clip(np.round(images.pixels + noise), 0, 16).astype(np.float32)
     began = datetime.now(UTC)
     asyncio.run(send(client.address.url, Images(pixels, images.labels), repeat=1))
-    return began, datetime.now(UTC) + timedelta(seconds=1)
+    return began, datetime.now(UTC) + _MOMENT
 
 
 def _known(of: monitor_pb2.Performance) -> Known:

@@ -162,6 +162,7 @@ def launched(
         "router_control": behind.router_control.target,
         "router_data": behind.router_data.target,
         "router_rest": behind.router_rest.target,
+        "monitor": behind.monitor.target,
         "concurrency": 1,
         "poll_s": 0.2,
         "drain_notice_s": 0.2,

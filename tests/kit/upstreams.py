@@ -110,9 +110,10 @@ class Upstreams:
     router_control: GrpcUpstream
     router_data: GrpcUpstream
     router_rest: RestUpstream
+    monitor: GrpcUpstream
 
     def grpc(self) -> tuple[GrpcUpstream, ...]:
-        return self.registry, self.router_control, self.router_data
+        return self.registry, self.router_control, self.router_data, self.monitor
 
     def reached_by(self, client: str | None) -> list[Call]:
         """Return every call of a client, wherever it arrived; None finds those without identity."""
@@ -129,6 +130,7 @@ def upstreams(tls: Pem | None = None) -> Iterator[Upstreams]:
             router_control=stack.enter_context(grpc_upstream("router_control", tls=tls)),
             router_data=stack.enter_context(grpc_upstream("router_data", tls=tls)),
             router_rest=stack.enter_context(rest_upstream(tls)),
+            monitor=stack.enter_context(grpc_upstream("monitor", tls=tls)),
         )
 
 
