@@ -42,7 +42,7 @@ S = TypeVar("S", bound=ServiceSettings)
 T = TypeVar("T")
 
 _CLOSE_S = 5.0
-_CANCEL_AGAIN_S = 0.5
+_CANCEL_AGAIN_S = 20.0
 EXIT_OK, EXIT_FAILED, EXIT_SETTINGS = 0, 1, 2
 
 
@@ -316,8 +316,8 @@ async def _as_coroutine(awaitable: Awaitable[object]) -> None:
 async def _end(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and wait until they are gone; errors on the way out are logged, not raised.
 
-    Those that go on are cancelled again: `asyncio.wait_for` of Python 3.11, which drivers use, swallows a cancellation
-    that comes in the same turn as what it waits for.
+    Those that go on for longer than any of them needs to tidy up are cancelled again: a cancellation may have been
+    swallowed (see `loops.periodic`).
     """
     going: set[asyncio.Task[Any]] = set(tasks)
     while going:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import ServiceSettings, settings_config
 from headrace_servicekit.testing import running
@@ -13,22 +14,41 @@ class Settings(ServiceSettings):
     model_config = settings_config("RUNTIME_TEST_")
 
 
-async def test_a_loop_whose_driver_swallows_a_cancellation_does_not_hold_up_the_stop():
-    cancelled = 0
+async def test_a_step_whose_driver_swallows_a_cancellation_does_not_hold_up_the_stop():
+    steps, began = 0, asyncio.Event()
 
-    async def swallows_one() -> None:
-        nonlocal cancelled
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                cancelled += 1
-                if cancelled > 1:
-                    raise
+    async def swallows() -> None:
+        nonlocal steps
+        steps += 1
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
 
     async def start(runtime: Runtime[Settings]) -> None:
-        runtime.loop("swallows", swallows_one)
+        runtime.loop("swallows", lambda: periodic("swallows", swallows, every_s=0.01))
 
-    async with asyncio.timeout(30), running("test", Settings(drain_notice_s=0.0, port=0, metrics_port=0), start):
-        pass
-    assert cancelled == 2
+    async with asyncio.timeout(10), running("test", Settings(drain_notice_s=0.0, port=0, metrics_port=0), start):
+        await began.wait()
+    assert steps == 1
+
+
+async def test_a_loop_may_take_its_time_to_tidy_up():
+    began, tidied = asyncio.Event(), False
+
+    async def tidies_up() -> None:
+        nonlocal tidied
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(1.0)
+            tidied = True
+
+    async def start(runtime: Runtime[Settings]) -> None:
+        runtime.loop("tidies", tidies_up)
+
+    async with asyncio.timeout(10), running("test", Settings(drain_notice_s=0.0, port=0, metrics_port=0), start):
+        await began.wait()
+    assert tidied
