@@ -33,6 +33,7 @@ _UNITS = {
     "_in_flight": "requests",
     "_uploads": "uploads",
     "_watches": "streams",
+    "_series": "series",
     "_publishes": "publishes",
     "_queries": "queries",
     "_batches": "batches",

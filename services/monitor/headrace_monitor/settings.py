@@ -62,6 +62,17 @@ class MonitorSettings(ServiceSettings):
         le=365,
         description="Days for which a data plane may be out of reach and still have all counted when it is back.",
     )
+    counter_max_series: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Series of counters that all processes of data planes have together; RESOURCE_EXHAUSTED for more.",
+    )
+    max_processes: int = Field(
+        default=200_000,
+        ge=1,
+        description="Processes of data planes that are remembered, a tenth of them of one data plane; new ones are "
+        "RESOURCE_EXHAUSTED until others are forgotten.",
+    )
     max_queries: int = Field(
         default=3, ge=1, le=64, description="Queries of the log above which RESOURCE_EXHAUSTED is answered."
     )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.counters.differences import minute_of
-from headrace_monitor.counters.intake import Intake
+from headrace_monitor.counters.intake import Intake, Limits
 from headrace_monitor.counters.keeping import Keeping, Retention
 from headrace_monitor.counters.losses import LostBatches
 from headrace_monitor.counters.metrics import CounterMetrics
@@ -82,7 +82,7 @@ class Counting:
 
     def __post_init__(self) -> None:
         metrics, losses = CounterMetrics(CollectorRegistry()), LostBatches()
-        self.intake = Intake(self.database, metrics, self.clock)
+        self.intake = Intake(self.database, Limits(1000, 10_000), metrics, self.clock)
         self.reading = Reading(self.database, losses)
         self.observing = Observing(self.database, losses, metrics, self.clock)
         self.keeping = Keeping(self.database, RETENTION, metrics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.reports import Report, report_of
 from headrace_monitor.counters.taking import KeptDrops, Taken, take, take_drops
 from headrace_monitor.counters.tallies import decode, encode
+from headrace_monitor.processes import Known, admit, admit_series
 from headrace_monitor.storage.schema import Database
 
 log = structlog.get_logger()
@@ -24,20 +26,31 @@ log = structlog.get_logger()
 _SQL = load_queries("headrace_monitor.counters.sql")
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is remembered at most. processes: of all data planes; series: of all processes."""
+
+    processes: int
+    series: int
+
+
 class Intake:
     """Takes reports of any process, beside other replicas that do."""
 
-    def __init__(self, database: Database, metrics: CounterMetrics, clock: Clock) -> None:
-        self._database, self._metrics, self._clock = database, metrics, clock
+    def __init__(self, database: Database, limits: Limits, metrics: CounterMetrics, clock: Clock) -> None:
+        self._database, self._limits, self._metrics, self._clock = database, limits, metrics, clock
 
     async def take(self, request: ingest_pb2.ReportCountersRequest) -> None:
-        """Count what a report brings. Raises InvalidArgument, and Unavailable: nothing of it is counted then."""
+        """Count what a report brings.
+
+        Raises InvalidArgument, ResourceExhausted, and Unavailable: nothing of it is counted then.
+        """
         # Minutes are those of arrival, by this clock: those of data planes may jump, and differ from each other.
         arrival = self._clock.now()
         # A report may have thousands of histograms: other calls are not to wait while they are read.
         report = await asyncio.to_thread(report_of, request)
         async with self._database.transaction() as connection:
-            written = await _write(connection, report, minute_of(arrival))
+            written = await _write(connection, report, minute_of(arrival), self._limits)
         self._note(report, written, arrival)
 
     def _note(self, report: Report, written: _Written, arrival: datetime) -> None:
@@ -66,10 +79,13 @@ class _Written(NamedTuple):
     forgotten: bool
 
 
-async def _write(connection: Any, report: Report, minute: datetime) -> _Written:
+async def _write(connection: Any, report: Report, minute: datetime, limits: Limits) -> _Written:
     """Write what a report brings; return it."""
     process = await connection.fetchrow(_SQL["lock_process"], report.process, report.data_plane)
     number, forgotten = process["number"], process["forgotten"]
+    if process["new"]:
+        others = await connection.fetchrow(_SQL["other_processes"], number, report.data_plane)
+        admit(Known(others["of_slot"], others["in_all"]), report.data_plane, limits.processes)
     digests = {key: key.digest() for key in report.series}
     rows = await connection.fetch(_SQL["kept_series"], number, list(digests.values()))
 
@@ -80,6 +96,8 @@ async def _write(connection: Any, report: Report, minute: datetime) -> _Written:
         return taken, _Columns(taken, digests)
 
     taken, columns = await asyncio.to_thread(decide)
+    if taken.begun:
+        admit_series(await connection.fetchval(_SQL["series_in_all"]), taken.begun, limits.series)
     if columns.opened:
         await connection.execute(_SQL["open_series"], number, report.sequence, minute, *columns.opened)
     if columns.continued:

@@ -17,6 +17,7 @@ from headrace_monitor.counters.differences import Key
 from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.tallies import ZERO, decode, encode
 from headrace_monitor.counters.traffic import Sums
+from headrace_monitor.processes import REPLACED_AFTER
 from headrace_monitor.storage.schema import Database
 
 _SQL = load_queries("headrace_monitor.counters.sql")
@@ -51,7 +52,7 @@ class Keeping:
             while await self._forget(query):
                 pass
         async with self._database.transaction() as connection:
-            await connection.execute(_SQL["forget_processes"], self._retention.counts)
+            await connection.execute(_SQL["forget_processes"], self._retention.counts, self._retention.silent)
 
     async def _roll_up(self) -> bool:
         """Make hours of some minutes; return whether there may be more."""
@@ -68,9 +69,12 @@ class Keeping:
         return status == f"DELETE {STEP_ROWS}"
 
     async def _forget_process(self) -> bool:
-        """End the open minutes of a process that is not heard of, and forget its totals; False when there is none."""
+        """End the open minutes of a process that is not heard of, and forget its totals; False when there is none.
+
+        Its row stays, so that it is known again if it was only cut off.
+        """
         async with self._database.transaction() as connection:
-            number = await connection.fetchval(_SQL["silent_process"], self._retention.silent)
+            number = await connection.fetchval(_SQL["silent_process"], self._retention.silent, REPLACED_AFTER)
             if number is None:
                 return False
             rows = await connection.fetch(_SQL["take_series"], number)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 
-from headrace_monitor.counters.intake import Intake
+from headrace_monitor.counters.intake import Intake, Limits
 from headrace_monitor.counters.keeping import Keeping, Retention
 from headrace_monitor.counters.losses import LostBatches
 from headrace_monitor.counters.metrics import CounterMetrics
@@ -51,4 +51,5 @@ def open_counters(runtime: Runtime[MonitorSettings], database: Database) -> Coun
 
     runtime.loop("observe counters", observe)
     runtime.loop("tidy counters", tidy)
-    return Counters(Intake(database, metrics, clock), Reading(database, losses))
+    limits = Limits(settings.max_processes, settings.counter_max_series)
+    return Counters(Intake(database, limits, metrics, clock), Reading(database, losses))

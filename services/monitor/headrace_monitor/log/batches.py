@@ -11,12 +11,15 @@ from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log.envelopes import batch_key
 from headrace_monitor.log.ledger import Progress, Range, advance
+from headrace_monitor.processes import REPLACED_AFTER, Known, admit
 from headrace_monitor.storage.schema import Database
 
 _SQL = load_queries("headrace_monitor.log")
 
 _PROCESSES_AT_ONCE = 500
 _BATCHES_AT_ONCE = 5000
+# Processes that are not asked for again. Far more than there are data planes.
+_REMEMBERED = 10_000
 
 
 class StoredBatch(NamedTuple):
@@ -41,6 +44,20 @@ class Batches:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._admitted: set[UUID] = set()
+
+    async def admit(self, process: UUID, data_plane: str, most: int) -> None:
+        """Return if batches of a process can be taken. most: processes in all. Raises ResourceExhausted.
+
+        To be asked before its first object is stored: what is stored is taken.
+        """
+        if process in self._admitted:
+            return
+        for others in await self._rows("other_processes", process, data_plane):
+            admit(Known(others["of_slot"], others["in_all"]), data_plane, most)
+        if len(self._admitted) >= _REMEMBERED:
+            self._admitted.clear()
+        self._admitted.add(process)
 
     async def add(self, batch: StoredBatch, now: datetime) -> bool:
         """Note that a batch is durable; repeating it changes nothing.
@@ -70,10 +87,13 @@ class Batches:
             await connection.execute(_SQL["forget_batches"])
         return lost
 
-    async def forget(self, before: datetime) -> None:
-        """Forget processes, and what they lost, that nobody heard of since a time: batches of theirs are too old."""
+    async def forget(self, before: datetime, now: datetime) -> None:
+        """Forget processes, and what they lost, that nobody heard of since a time: batches of theirs are too old.
+
+        Those are forgotten sooner whose place another process has taken.
+        """
         async with self._database.transaction() as connection:
-            await connection.execute(_SQL["forget_processes"], before)
+            await connection.execute(_SQL["forget_processes"], before, max(before, now - REPLACED_AFTER))
             await connection.execute(_SQL["forget_lost"], before)
 
     async def _found_again(self, connection: Any, batch: StoredBatch) -> bool:

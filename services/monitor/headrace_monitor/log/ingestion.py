@@ -22,11 +22,12 @@ RETRY_AFTER_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is on its way at most. oldest: how old predictions may be."""
+    """What is on its way at most. oldest: how old predictions may be. processes: that are remembered."""
 
     batches: int
     size_bytes: int
     oldest: timedelta
+    processes: int
 
 
 class Ingestion:
@@ -44,6 +45,7 @@ class Ingestion:
         """
         with self._room_for(request.ByteSize()):
             process = checking.check(request, self._clock.now(), self._limits.oldest)
+            await self._batches.admit(process, request.data_plane, self._limits.processes)
             packed = await asyncio.to_thread(envelopes.pack, request)
             batch = StoredBatch(process, request.sequence, request.data_plane, len(packed), len(request.batch.group))
             await self._store(batch, packed)

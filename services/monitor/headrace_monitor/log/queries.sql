@@ -17,6 +17,11 @@ on conflict (process) do update
     set highest = greatest(log_processes.highest, excluded.highest), last_time = now(), data_plane = excluded.data_plane
 returning through;
 
+-- name: other_processes
+-- Unless it is known already: how many others are.
+select count(*) filter (where data_plane = $2) as of_slot, count(*) as in_all from log_processes
+having not exists (select from log_processes where process = $1);
+
 -- name: take_lost
 delete from lost_batches where process = $1 and $2 between first and last returning first, last, find_time, data_plane;
 
@@ -49,8 +54,13 @@ where log_batches.removed and log_processes.process = log_batches.process
     and log_batches.sequence <= log_processes.through;
 
 -- name: forget_processes
-delete from log_processes
-where last_time < $1 and not exists (select from log_batches where log_batches.process = log_processes.process);
+-- Nothing comes of them any more: all would be too old, or another has taken their place since.
+delete from log_processes as gone
+where not exists (select from log_batches where log_batches.process = gone.process) and (
+    last_time < $1
+    or last_time < $2 and exists (
+        select from log_processes as later
+        where later.data_plane = gone.data_plane and later.first_time > gone.last_time and later.process <> gone.process));
 
 -- name: forget_lost
 delete from lost_batches where find_time < $1;

@@ -55,7 +55,7 @@ class Upkeep:
         self._note(await self._batches.look_for_gaps(now, self._patience.lost_after))
         if self._clock.monotonic() >= self._next_sweep:
             await self._sweep.adopt()
-            await self._batches.forget(now - self._patience.keep - FORGET_AFTER)
+            await self._batches.forget(now - self._patience.keep - FORGET_AFTER, now)
             self._next_sweep = self._clock.monotonic() + SWEEP_EVERY_S
         more = await self._files.remove_leftovers()
         more = await self._merging.drop() or more

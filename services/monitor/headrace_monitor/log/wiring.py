@@ -57,7 +57,7 @@ async def open_log(runtime: Runtime[MonitorSettings], database: Database) -> Pre
     contracts, metrics = Contracts(registry, runtime.clock), LogMetrics(runtime.metrics)
     batches = Batches(database)
     _begin(runtime, database, objects, batches, contracts, metrics)
-    limits = Limits(settings.log_max_batches, settings.log_max_batch_bytes, _keep(settings))
+    limits = Limits(settings.log_max_batches, settings.log_max_batch_bytes, _keep(settings), settings.max_processes)
     ingestion = Ingestion(objects, batches, limits, runtime.clock, metrics)
     return PredictionLog(contracts, Reader(database, objects), objects, ingestion)
 

@@ -60,7 +60,9 @@ class IngestServiceServicer:
         the process, so a lost, repeated or late report changes nothing.
 
         Fails with INVALID_ARGUMENT naming the field for what no data plane sends; UNAVAILABLE, reason STORE_UNAVAILABLE, while
-        the store cannot be reached: the same series are to be sent again with the next report.
+        the store cannot be reached: the same series are to be sent again with the next report. RESOURCE_EXHAUSTED, reason
+        TOO_MANY_PROCESSES or TOO_MANY_SERIES, with RetryInfo, for a process, or series, that nobody knows yet, while too many
+        are known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +73,8 @@ class IngestServiceServicer:
         numbered from 1; one that is already stored is answered and not stored again.
 
         Fails with INVALID_ARGUMENT naming the field, for a batch that will never be taken; RESOURCE_EXHAUSTED, reason
-        TOO_MANY_BATCHES, with RetryInfo, when too many are on their way; UNAVAILABLE, reason STORE_UNAVAILABLE.
+        TOO_MANY_BATCHES, with RetryInfo, when too many are on their way, or TOO_MANY_PROCESSES as above; UNAVAILABLE, reason
+        STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

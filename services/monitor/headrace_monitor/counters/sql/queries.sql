@@ -4,7 +4,13 @@
 -- The process's row, made when it is new and locked until the transaction ends.
 insert into counter_processes (process, data_plane) values ($1, $2)
 on conflict (process) do update set seen_time = now(), data_plane = excluded.data_plane
-returning number, series, forgotten;
+returning number, series, forgotten, xmax = 0 as new;
+
+-- name: other_processes
+select count(*) filter (where data_plane = $2) as of_slot, count(*) as in_all from counter_processes where number <> $1;
+
+-- name: series_in_all
+select coalesce(sum(series), 0)::bigint from counter_processes;
 
 -- name: kept_series
 select key, sequence, minute, total, base from counter_series where process = $1 and key = any($2::bytea[]);
@@ -92,12 +98,22 @@ delete from counter_drop_minutes where ctid = any(array(
     select ctid from counter_drop_minutes where start < now() - $1::interval limit $2));
 
 -- name: forget_processes
--- Those that are not heard of any more and whose totals were forgotten long before.
-delete from counter_processes where forgotten and seen_time < now() - $1::interval;
+-- Those that are not heard of any more and whose totals were forgotten long before, or whose place another has taken.
+delete from counter_processes as gone
+where forgotten and (
+    seen_time < now() - $1::interval
+    or seen_time < now() - $2::interval and exists (
+        select from counter_processes as later
+        where later.data_plane = gone.data_plane and later.first_time > gone.seen_time and later.number <> gone.number));
 
 -- name: silent_process
--- One that was not heard of for so long, and that nobody else is at.
-select number from counter_processes where not forgotten and seen_time < now() - $1::interval
+-- One that was not heard of for so long, or for less and another has taken its place, and that nobody else is at.
+select number from counter_processes as gone
+where not forgotten and seen_time < now() - $2::interval and (
+    seen_time < now() - $1::interval
+    or exists (
+        select from counter_processes as later
+        where later.data_plane = gone.data_plane and later.first_time > gone.seen_time and later.number <> gone.number))
 order by seen_time limit 1 for update skip locked;
 
 -- name: take_series
