@@ -105,6 +105,8 @@ def beside_naive(rng: np.random.Generator, runs: int) -> tuple[Table, dict[str, 
     figures, data = [], {}
     for n, (name, sigmas) in product((100, 1_000, 10_000, 200_000), cases.items()):
         repeats = runs if n <= 1_000 else max(runs * 1_000 // n, 10)
+        if (n, sigmas) == (100, 0.0):
+            repeats *= 25  # or a rate near its bar of 1 % would be a handful of alarms
         pairs = [(rng.normal(size=n), rng.normal(sigmas, 1, n)) for _ in range(repeats)]
         ours = [alarms(*pair) for pair in pairs]
         what = f"{name}, n = m = {n:,}"
@@ -113,7 +115,7 @@ def beside_naive(rng: np.random.Generator, runs: int) -> tuple[Table, dict[str, 
                 what,
                 f"PSI {share(p for p, _ in ours)}, KS {share(k for _, k in ours)}",
                 "≤ 1 %" if sigmas == 0 else "–",
-                sigmas != 0 or sum(p or k for p, k in ours) / len(pairs) <= 0.01 + _slack(0.01, len(pairs)),
+                sigmas != 0 or bool(max(np.mean(ours, axis=0)) <= 0.01 + _slack(0.01, len(pairs))),
                 naive=f"PSI {share(naive.psi_alarms(*pair) for pair in pairs)}, "
                 f"KS {share(naive.ks_alarms(*pair) for pair in pairs)}",
             )
