@@ -93,7 +93,14 @@ def performance(odd: str) -> tuple[VersionPerformance, ...]:
     def measures(shift: float) -> tuple[Measure, ...]:
         return (
             Measure("accuracy", 0.931 + shift, 0.921 + shift, 0.940 + shift, 3_400, ""),
-            Measure("log_loss", 0.212 - shift, 0.198 - shift, 0.227 - shift, 3_400, ""),
+            Measure(
+                "log_loss",
+                0.212 - shift,
+                0.198 - shift,
+                0.227 - shift,
+                3_397,
+                "without rows: 3 whose label is no class",
+            ),
             Measure("calibration_error", 0.018, 0.011, 0.026, 3_400, ""),
             Measure("auc", None, None, None, 0, "one class: 3,400 positives, 0 negatives"),
             Measure("prediction_mean", 0.41, None, None, 60_214, ""),

@@ -1,6 +1,7 @@
 """How good predictions were: the log in S3 joined with outcomes that come late, and what alert rules are told of it."""
 
 import random
+import uuid
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -8,14 +9,15 @@ from typing import Any
 import asyncpg
 import numpy as np
 import pytest
-from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 from sklearn import metrics
 
 from tests.kit.logged import Logged, prediction_ids, records
 from tests.kit.monitor import real_monitor
-from tests.kit.onnx_models import linear
+from tests.kit.onnx_models import classifier, linear
+from tests.kit.predictions import batch, report
 from tests.kit.registry import memory_registry
 
 NAMES = ("cat", "dog")
@@ -267,6 +269,58 @@ async def test_the_detector_alarms_on_a_raised_error_rate_of_one_version_and_not
     # Corrections change what is known of a prediction, not what the detector has seen.
     await tell(monitor, clean.labels(truth=1 - clean.truth))
     assert await eventually(observed, within=60, every=0.2) == found
+
+
+async def test_probabilities_of_many_classes_give_auc_and_log_loss_over_a_restart_whatever_else_came(
+    postgres_url, s3, tmp_path
+):
+    rng, rows, start = np.random.default_rng(14), 600, hours_ago(2)
+    chances = rng.dirichlet([0.6] * 3, rows).astype(np.float32)
+    truth = (rng.random((rows, 1)) > np.cumsum(chances, axis=1)).sum(axis=1).clip(0, 2)
+    shown = chances.copy()
+    shown[:5], shown[5:9] = np.nan, 0.9  # neither of them says how likely a class is
+    features = rng.normal(size=(rows, 4)).astype(np.float32)
+    outputs = {"label": chances.argmax(axis=1), "probabilities": shown}
+    made = batch({"features": features}, outputs, model="m", start_us=int(start.timestamp() * 1e6))
+    ids = [str(uuid.UUID(bytes=made.prediction_ids[place : place + 16])) for place in range(0, 16 * rows, 16)]
+    labels = [
+        outcome_pb2.Outcome(prediction_id=one, kind="label", number=label)
+        for one, label in zip(ids, truth, strict=True)
+    ]
+    labels[9].number = 7  # no class
+    labels[10].number = -1e300
+    quick = {**QUICK, "log_compact_every_s": 0.1}
+    model, contract = classifier(4, 3), tensor_pb2.ServingContract(task="TASK_CLASSIFICATION")
+    contract.MergeFrom(model.contract)
+
+    async with memory_registry() as registry:
+        await registry.register("m", "v1", model, contract=contract)
+        for first in (0, 400):
+            async with real_monitor(postgres_url, s3, tmp_path, registry=registry.target, **quick) as running:
+                monitor = SimpleNamespace(
+                    outcomes=outcome_pb2_grpc.OutcomeServiceStub(running.channel),
+                    stub=monitor_pb2_grpc.MonitorServiceStub(running.channel),
+                )
+                if first == 0:
+                    ingest = ingest_pb2_grpc.IngestServiceStub(running.channel)
+                    await ingest.ReportPredictions(report(made, uuid.uuid4(), 1), timeout=20)
+                await tell(monitor, labels[first : first + 400])
+                last = min(first + 400, rows)
+
+                async def all_labelled(monitor=monitor, last=last):
+                    found = (await performance(monitor, start, start + timedelta(hours=1))).get(("v1", ""))
+                    return measured(found) if found is not None and found.labelled == last else None
+
+                said: Any = await eventually(all_labelled, within=60, every=0.2)
+                exact = chances[11:last].astype(np.float64)
+                exact /= exact.sum(axis=1, keepdims=True)
+                auc = metrics.roc_auc_score(truth[11:last], exact, multi_class="ovr")
+                assert said["auc"].value == pytest.approx(auc, abs=5e-4)
+                assert said["log_loss"].value == pytest.approx(metrics.log_loss(truth[11:last], exact), rel=1e-5)
+                assert said["auc"].lower < said["auc"].value < said["auc"].upper
+                assert said["auc"].rows == said["log_loss"].rows == last - 11
+                for reason in ("9 whose scores are no probabilities of the classes", "2 whose label is no class"):
+                    assert reason in said["auc"].unsaid
 
 
 async def test_questions_that_cannot_be_answered_are_refused_by_their_field(monitor):

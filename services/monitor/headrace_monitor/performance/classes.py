@@ -28,6 +28,18 @@ class Classes:
         """Return the second class: the one whose score is `prediction_score` where there are two."""
         return self.word(1.0)
 
+    def place(self, word: str, classes: int) -> int:
+        """Return the place of a label's score among those of so many classes; -1 for what is none of them.
+
+        >>> Classes(("cat", "dog")).place("dog", 3), Classes(("cat", "dog")).place("2", 3), Classes().place("3", 3)
+        (1, 2, -1)
+        """
+        if word in self.names:
+            return self.names.index(word)
+        # Classes beyond those that have names are called by their index.
+        index = int(word[:9]) if word.isascii() and word.isdecimal() else -1
+        return index if len(self.names) <= index < classes else -1
+
     def _named(self, index: int, otherwise: str) -> str:
         return self.names[index] if 0 <= index < len(self.names) else otherwise
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from headrace_monitor.performance.classes import Classes, quantity
 from headrace_monitor.performance.means import Floats
+from headrace_monitor.performance.probabilities import ScoreColumns, summary_of
 from headrace_monitor.performance.summaries import Rows, Summary, summarise
 from headrace_monitor.statistics.change.estimated import Calibration
 
@@ -39,10 +40,13 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is known of a version. calibration: of the score; None before there are labels enough."""
+    """What is known of a version. calibration: of the score; None before there are labels enough. scores: where those
+    of more than two classes are; None where there are none.
+    """
 
     classes: Classes
     calibration: Calibration | None = None
+    scores: ScoreColumns | None = None
 
 
 def facts_of(recorded: Iterable[Any]) -> Facts:
@@ -77,8 +81,13 @@ def summaries_of(
     found = {}
     for group, indices in members.items():
         known = about.get(group.version, About(Classes()))
-        rows, binary = joined.rows(np.asarray(indices), known, threshold)
-        found[group] = summarise(rows, binary=binary, threshold=threshold)
+        places = np.asarray(indices)
+        rows, binary = joined.rows(places, known, threshold)
+        summary = summarise(rows, binary=binary, threshold=threshold)
+        if known.scores is not None:
+            truth = joined.truth(places, known.classes, known.scores.classes)
+            summary = replace(summary, classes=summary_of(batch, places, known.scores, truth, rows.weight))
+        found[group] = summary
     return found
 
 
@@ -120,6 +129,11 @@ class Joined:
             _numbers(batch, "prediction_score"),
             facts,
         )
+
+    def truth(self, indices: np.ndarray, names: Classes, classes: int) -> Floats:
+        """Return the place of each row's true class among so many; -1 for a label that is none, NaN without a label."""
+        told = [self.facts.get(self.keys[index], {}).get("label") for index in indices]
+        return np.array([np.nan if one is None else names.place(names.word(one), classes) for one in told])
 
     def rows(self, indices: np.ndarray, about: About, threshold: float | None) -> tuple[Rows, bool]:
         """Return some rows, and whether their scores are those of the second of two classes."""

@@ -110,13 +110,17 @@ class Looks:
         return fitted if isinstance(fitted, Calibration) else None
 
     async def _gathered(self, model: str, version: str, start: datetime, end: datetime) -> list[Evidence]:
-        columns, about = await self._categorical(model, version), await self._tracker.about(model, version)
+        categorical, about = await self._categorical(model, version), await self._tracker.about(model, version)
         found: list[Evidence] = []
         rows = 0
         question = Question(model, start, end, version)
-        async for batch, facts in self._joins.each(question, [f"feature.{column}" for column in columns]):
+
+        async def columns(_version: str) -> list[str]:
+            return [f"feature.{column}" for column in categorical]
+
+        async for batch, facts in self._joins.each(question, columns):
             if facts and rows < CALIBRATION_ROWS:
-                found.append(await asyncio.to_thread(evidence_of, batch, facts, about, columns))
+                found.append(await asyncio.to_thread(evidence_of, batch, facts, about, categorical))
                 rows += found[-1].score.size
         return found
 

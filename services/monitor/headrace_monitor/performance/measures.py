@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace_monitor.performance.means import Mean
+from headrace_monitor.performance.probabilities import ClassSummary
 from headrace_monitor.performance.summaries import DEFAULT_THRESHOLD, Summary, grid, scaled
+from headrace_monitor.statistics.arrays import floats
 from headrace_monitor.statistics.performance.classification import Classification, classification
+from headrace_monitor.statistics.summaries.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
 from headrace_monitor.statistics.unsaid import NotEnoughData, Unsaid
 
 _Z = 1.959963984540054
@@ -20,7 +23,10 @@ _NO_THRESHOLD = f"{_NO_PROBABILITIES}: a threshold for them is to be told"
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number, or why there is none. lower, upper: its 95 % interval, where one is known. rows: it is made of."""
+    """One number, or why there is none. lower, upper: its 95 % interval, where one is known. rows: it is made of.
+
+    unsaid: why there is no value; beside one, what it leaves out.
+    """
 
     name: str
     value: float | None
@@ -37,6 +43,8 @@ def measures(summary: Summary, *, threshold: float | None, calibrated: bool) -> 
         found.append(_share("accuracy", summary.right))
     if summary.scores is not None:
         found.extend(_of_scores(summary, threshold))
+    if summary.classes is not None and summary.right.rows:
+        found.extend(_of_classes(summary.classes))
     if summary.error.rows:
         found.extend(_of_errors(summary))
     if summary.labelled.mean < 1:
@@ -54,7 +62,7 @@ def measures(summary: Summary, *, threshold: float | None, calibrated: bool) -> 
 
 
 def _of_scores(summary: Summary, threshold: float | None) -> Iterator[Measure]:
-    """Measures from scores: of two classes all of them, of more only how far confidence can be trusted."""
+    """Measures from scores: of two classes all of them, of more how far confidence can be trusted."""
     assert summary.scores is not None
     rows = summary.loss.rows
     bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
@@ -83,6 +91,44 @@ def _auc(summary: Summary, said: Classification, rows: int) -> Measure:
     if not isinstance(error, float):
         return Measure("auc", said.auc, rows=rows)
     return Measure("auc", said.auc, max(said.auc - _Z * error, 0.0), min(said.auc + _Z * error, 1.0), rows)
+
+
+def _of_classes(classes: ClassSummary) -> Iterator[Measure]:
+    """Measures from probabilities of more than two classes."""
+    counts, loss = classes.counts, classes.loss
+    if counts is None or not counts.rows:
+        too_many = f"{classes.classes:,} classes; at most {MAX_CLASSES} are counted"
+        unsaid = too_many if counts is None else _left_out(counts) or _TOO_FEW
+        yield from (Measure(name, None, unsaid=unsaid) for name in ("auc", "log_loss"))
+        return
+    left_out = _left_out(counts)
+    yield _macro_auc(counts, loss, left_out)
+    yield replace(_mean("log_loss", loss), unsaid=left_out)
+
+
+def _macro_auc(counts: ClassScores, loss: Mean, left_out: str) -> Measure:
+    said = macro_auc(counts)
+    if not isinstance(said, MacroAuc):
+        return Measure("auc", None, rows=counts.rows, unsaid=str(said))
+    some = "" if said.classes == counts.classes else f"of the {said.classes} of {counts.classes} classes that occur"
+    unsaid = "; ".join(filter(None, (some, left_out)))
+    # As for two classes: the error is that of the effective number of rows.
+    factor = loss.weight / loss.squares
+    effective = macro_auc(replace(counts, yes=floats(counts.yes * factor), no=floats(counts.no * factor)))
+    if not isinstance(effective, MacroAuc) or not isinstance(effective.error, float):
+        return Measure("auc", said.value, rows=counts.rows, unsaid=unsaid)
+    half = _Z * effective.error
+    return Measure("auc", said.value, max(said.value - half, 0.0), min(said.value + half, 1.0), counts.rows, unsaid)
+
+
+def _left_out(counts: ClassScores) -> str:
+    """Return why rows with a label are not counted; empty where all are."""
+    told = []
+    if counts.no_probabilities:
+        told.append(f"{counts.no_probabilities:,} whose scores are no probabilities of the classes")
+    if counts.no_class:
+        told.append(f"{counts.no_class:,} whose label is no class")
+    return f"without rows: {', '.join(told)}" if told else ""
 
 
 def _of_errors(summary: Summary) -> Iterator[Measure]:

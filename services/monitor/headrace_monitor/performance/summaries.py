@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from headrace_monitor.performance.means import Floats, Mean, mean_of
+from headrace_monitor.performance.probabilities import ClassSummary
 from headrace_monitor.statistics.arrays import floats
 from headrace_monitor.statistics.summaries import scores
 from headrace_monitor.statistics.summaries.scores import ScoreBins, ScoreCounts
@@ -43,7 +44,7 @@ class Rows:
 class Summary:
     """labelled: 1 or 0 for each row, so its weight is the number of rows that these stand for. doubt: variance of being
     right, by the estimated chance. scores: None while there are none. binary: whether scores are those of the second of
-    two classes.
+    two classes. classes: of the probabilities of more than two; None where there are none.
     """
 
     labelled: Mean = field(default_factory=Mean)
@@ -60,14 +61,18 @@ class Summary:
     conversion: Mean = field(default_factory=Mean)
     scores: ScoreCounts | None = None
     binary: bool = False
+    classes: ClassSummary | None = None
 
     def merge(self, other: Summary) -> Summary:
-        """Add up. Raises ValueError for scores counted with other thresholds."""
+        """Add up. Raises ValueError for scores counted with other thresholds, or of another number of classes."""
         means = {name: getattr(self, name).merge(getattr(other, name)) for name in _MEANS}
         counted = self.scores or other.scores
         if self.scores is not None and other.scores is not None:
             counted = self.scores.merge(other.scores)
-        return Summary(**means, scores=counted, binary=self.binary or other.binary)
+        classes = self.classes or other.classes
+        if self.classes is not None and other.classes is not None:
+            classes = self.classes.merge(other.classes)
+        return Summary(**means, scores=counted, binary=self.binary or other.binary, classes=classes)
 
 
 _MEANS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from headrace_monitor.log.reader import Reader
 from headrace_monitor.outcomes.store import OutcomeStore
 from headrace_monitor.performance.classes import Classes
 from headrace_monitor.performance.joining import COLUMNS, FEATURE, About, Facts, Group, facts_of, summaries_of
+from headrace_monitor.performance.probabilities import score_columns
 from headrace_monitor.performance.records import answered_in, batches
 from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.performance.summaries import Summary
@@ -61,15 +62,20 @@ class Joins:
     def __init__(self, log: Reader, outcomes: OutcomeStore) -> None:
         self._log, self._outcomes = log, outcomes
 
-    async def each(self, question: Question, columns: Sequence[str]) -> AsyncIterator[tuple[pa.RecordBatch, Facts]]:
-        """Yield (records, facts about them) of a time, a bounded number at once."""
+    async def each(
+        self, question: Question, columns: Callable[[str], Awaitable[Sequence[str]]]
+    ) -> AsyncIterator[tuple[pa.RecordBatch, Facts]]:
+        """Yield (records, facts about them) of a time, a bounded number at once.
+
+        columns: says what else to read of a version's files.
+        """
         version = question.version or None
         for file in await self._log.files(question.model, version, question.start, question.end):
             try:
                 content = await self._log.content(file)
             except LookupError:
                 continue  # retention took it while we read
-            parts = batches(content, (*columns, *COLUMNS))
+            parts = batches(content, (*await columns(file.version), *COLUMNS))
             while (batch := await asyncio.to_thread(_next, parts, question)) is not None:
                 if batch.num_rows:
                     yield batch, await self._facts(question.model, batch)
@@ -107,11 +113,15 @@ class Tracker:
 
     async def _answer(self, question: Question) -> Answer:
         answer, slices = Answer(), set[str]()
-        columns = (FEATURE + question.slice_by, "attributes") if question.slice_by else ()
+        sliced = (FEATURE + question.slice_by, "attributes") if question.slice_by else ()
+
+        async def columns(version: str) -> Sequence[str]:
+            if version not in answer.about:
+                answer.about[version] = await self.about(question.model, version)
+            scores = answer.about[version].scores
+            return (*sliced, *(() if scores is None else scores.names))
+
         async for batch, facts in self._joins.each(question, columns):
-            for version in set(batch.column("version").to_pylist()):
-                if version not in answer.about:
-                    answer.about[version] = await self.about(question.model, version or "")
             found = await asyncio.to_thread(
                 summaries_of,
                 batch,
@@ -129,8 +139,11 @@ class Tracker:
         if not version:
             return About(Classes())
         known = await self._contracts.get(model, version)
-        names = () if known is None else tuple(known.contract.labels)
-        return About(Classes(names), await self._kept.calibration(model, version))
+        calibration = await self._kept.calibration(model, version)
+        if known is None:
+            return About(Classes(), calibration)
+        scores = score_columns(known.contract, known.outputs)
+        return About(Classes(tuple(known.contract.labels)), calibration, scores)
 
 
 def _next(parts: Iterator[Any], question: Question) -> Any:

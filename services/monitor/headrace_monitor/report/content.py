@@ -125,7 +125,9 @@ class VersionDrift:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number with its 95 % interval. unsaid: why there is no value."""
+    """One number with its 95 % interval. unsaid: why there is no value; beside one, what it
+    leaves out.
+    """
 
     name: str
     value: float | None

@@ -20,7 +20,7 @@ from headrace_monitor.statistics.change import error_rate, estimated
 from headrace_monitor.statistics.drift import embedding
 from headrace_monitor.statistics.performance import labels, maturity, regression
 from headrace_monitor.statistics.shares import Share
-from headrace_monitor.statistics.summaries import bins, categories, embeddings, moments, scores, sketch
+from headrace_monitor.statistics.summaries import bins, categories, class_scores, embeddings, moments, scores, sketch
 from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, NotFinite, OneClass, OutOfRange, Unreadable
 
 # Only what is named here is ever made from text.
@@ -31,6 +31,7 @@ _KINDS: Mapping[str, type] = {
         bins.Edges,
         categories.Categories,
         categories.CategoryCounts,
+        class_scores.ClassScores,
         embedding.Law,
         embeddings.EmbeddingSpace,
         embeddings.EmbeddingSums,

@@ -75,11 +75,12 @@ def _measures(one: monitor_pb2.Performance) -> list[tuple[str, ...]]:
     lines = []
     for measure in one.measures:
         whole = measure.HasField("lower") and measure.HasField("upper")
-        value = measure.value if measure.HasField("value") else None
+        value = value_text(measure.value) if measure.HasField("value") else ""
+        unsaid = f"[dim]{shown(measure.unsaid)}[/]" if measure.unsaid else ""
         lines.append(
             (
                 shown(measure.name),
-                value_text(value) if value is not None else f"[dim]{shown(measure.unsaid) or '-'}[/]",
+                " ".join(filter(None, (value, unsaid))) or "-",
                 f"{number(measure.lower)} to {number(measure.upper)}" if whole else "-",
                 f"{measure.rows:,}",
             )

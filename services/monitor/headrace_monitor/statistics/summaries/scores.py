@@ -116,25 +116,35 @@ def _counted(score: Floats, yes: Floats, unusable: int, bins: ScoreBins) -> Scor
 
 def auc(counts: ScoreCounts) -> float | Unsaid:
     """Return the chance that a yes scores higher than a no; those of one bin count half."""
-    positives, negatives = float(counts.yes.sum()), float(counts.no.sum())
-    if positives + negatives == 0:
-        return NotEnoughData(have=0, need=1)
-    if positives == 0 or negatives == 0:
-        return OneClass(round(positives), round(negatives))
-    below = np.cumsum(counts.no) - counts.no / 2
-    return float(np.dot(counts.yes, below) / (positives * negatives))
+    return area(counts.yes, counts.no)
 
 
 def auc_error(counts: ScoreCounts) -> float | Unsaid:
     """Return the standard error of the AUC (DeLong, DeLong, Clarke-Pearson 1988)."""
-    area = auc(counts)
-    if not isinstance(area, float):
-        return area
-    positives, negatives = float(counts.yes.sum()), float(counts.no.sum())
+    return area_error(counts.yes, counts.no)
+
+
+def area(yes: Floats, no: Floats) -> float | Unsaid:
+    """Return the AUC of rows counted on the same ascending bins, shape (bins,)."""
+    positives, negatives = float(yes.sum()), float(no.sum())
+    if positives + negatives == 0:
+        return NotEnoughData(have=0, need=1)
+    if positives == 0 or negatives == 0:
+        return OneClass(round(positives), round(negatives))
+    below = np.cumsum(no) - no / 2
+    return float(np.dot(yes, below) / (positives * negatives))
+
+
+def area_error(yes: Floats, no: Floats) -> float | Unsaid:
+    """Return the standard error of that AUC."""
+    found = area(yes, no)
+    if not isinstance(found, float):
+        return found
+    positives, negatives = float(yes.sum()), float(no.sum())
     if min(positives, negatives) < 2:
         return NotEnoughData(have=round(min(positives, negatives)), need=2)
-    placed_yes = (np.cumsum(counts.no) - counts.no / 2) / negatives
-    placed_no = 1 - (np.cumsum(counts.yes) - counts.yes / 2) / positives
-    spread_yes = np.dot(counts.yes, (placed_yes - area) ** 2) / (positives - 1)
-    spread_no = np.dot(counts.no, (placed_no - area) ** 2) / (negatives - 1)
+    placed_yes = (np.cumsum(no) - no / 2) / negatives
+    placed_no = 1 - (np.cumsum(yes) - yes / 2) / positives
+    spread_yes = np.dot(yes, (placed_yes - found) ** 2) / (positives - 1)
+    spread_no = np.dot(no, (placed_no - found) ** 2) / (negatives - 1)
     return math.sqrt(float(spread_yes) / positives + float(spread_no) / negatives)
