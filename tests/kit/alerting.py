@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from headrace_servicekit import client
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import running
+
+from tests.kit.certificates import Pem
 
 SECRET = "a key of sixteen or more"
 
@@ -57,9 +60,13 @@ class Received:
 
 @dataclass(slots=True)
 class Receiver:
-    """An HTTP server. status: what it answers. received: what it has answered 2xx; refused: the rest."""
+    """An HTTP server. status: what it answers. received: what it has answered 2xx; refused: the rest.
+
+    scheme: `https` with a certificate.
+    """
 
     port: int = 0
+    scheme: str = "http"
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
@@ -67,14 +74,18 @@ class Receiver:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, port: int = 0) -> AsyncIterator[Self]:
-        """Run one on a port, a free one unless told."""
-        receiver = cls()
+    async def started(cls, port: int = 0, *, certificate: Pem | None = None) -> AsyncIterator[Self]:
+        """Run one on a port, a free one unless told. certificate: speak TLS and show it."""
+        receiver = cls(scheme="http" if certificate is None else "https")
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", receiver._take)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port)
+        context = None
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate.cert, certificate.key)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=context)
         await site.start()
         receiver.port = runner.addresses[0][1]
         try:
@@ -82,8 +93,8 @@ class Receiver:
         finally:
             await runner.cleanup()
 
-    def url(self, path: str = "/hook") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+    def url(self, path: str = "/hook", *, host: str = "127.0.0.1") -> str:
+        return f"{self.scheme}://{host}:{self.port}{path}"
 
     @property
     def types(self) -> list[str]:

@@ -34,6 +34,11 @@ class MonitorSettings(ServiceSettings):
     webhook_give_up_after_h: float = Field(
         default=24.0, gt=0, le=720, description="Age at which a delivery is given up."
     )
+    webhook_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of authorities that webhooks' certificates may be from besides the system's; read again "
+        "when it changes.",
+    )
     s3_endpoint: str = Field(description="URL of the S3 store for the prediction log.")
     s3_bucket: str = Field(
         default="headrace-monitor", description="Bucket for the prediction log; made when it does not exist."

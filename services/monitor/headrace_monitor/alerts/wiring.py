@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 from headrace.monitor.v1 import alert_pb2_grpc
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Connections
-from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.runtime import Runtime, StartError
 from headrace_servicekit.server import Server
 
 from headrace_monitor.alerts.alerting import Alerting
@@ -18,6 +19,7 @@ from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.servicer import AlertServicer
 from headrace_monitor.alerts.store import AlertStore
 from headrace_monitor.alerts.watching import Feed
+from headrace_monitor.alerts.webhooks.authorities import Authorities
 from headrace_monitor.alerts.webhooks.delivering import Deliveries, Patience
 from headrace_monitor.alerts.webhooks.outbox import Outbox
 from headrace_monitor.alerts.webhooks.posting import Poster
@@ -29,7 +31,7 @@ FORGET_S = 3600.0
 
 
 async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connections: Connections) -> Alerting:
-    """Offer AlertService, judge what is observed, tell webhooks; return what answers for alerts."""
+    """Offer AlertService, judge what is observed, tell webhooks; return what answers for alerts. Raises StartError."""
     settings, clock = runtime.settings, runtime.clock
     metrics = AlertMetrics(runtime.metrics)
     store, outbox = AlertStore(connections, metrics), Outbox(connections)
@@ -43,7 +45,7 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
         give_up_after=timedelta(hours=settings.webhook_give_up_after_h),
         timeout_s=settings.webhook_timeout_s,
     )
-    poster = await runtime.enter(Poster(patience.timeout_s))
+    poster = await runtime.enter(Poster(patience.timeout_s, _authorities(settings.webhook_ca_file)))
     deliveries = Deliveries(outbox, poster, patience, clock, metrics)
     evaluation = Evaluation(store)
 
@@ -59,3 +61,10 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
     runtime.loop("alert hints", lambda: periodic("alert hints", feed.listen, every_s=1.0, clock=clock))
     runtime.loop("webhooks", deliveries.run)
     return alerting
+
+
+def _authorities(file: Path | None) -> Authorities:
+    try:
+        return Authorities(file)
+    except (OSError, ValueError) as error:
+        raise StartError(f"MONITOR_WEBHOOK_CA_FILE: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from headrace_monitor.alerts.webhooks.authorities import Authorities
 from headrace_monitor.alerts.webhooks.destinations import GuardedResolver, RefusedError, check_url
 from headrace_monitor.alerts.webhooks.formats import Message
 from headrace_monitor.alerts.webhooks.retrying import asked_pause
@@ -25,9 +27,10 @@ class Answer:
 
 
 class Poster:
-    """Connections to receivers. timeout_s: of a whole POST."""
+    """Connections to receivers. timeout_s: of a whole POST. authorities: that their certificates may be from."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, authorities: Authorities) -> None:
+        self._authorities = authorities
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(_CONNECT_S, timeout_s))
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
@@ -53,10 +56,18 @@ class Poster:
         try:
             check_url(url)  # it may have been kept by an earlier release, with other rules
             session = self._sessions[urlsplit(url).scheme]
-            async with session.post(url, data=message.body, headers=message.headers, allow_redirects=False) as answer:
+            async with session.post(
+                url,
+                data=message.body,
+                headers=message.headers,
+                allow_redirects=False,
+                ssl=self._authorities.context(),
+            ) as answer:
                 return _judged(answer)
         except TimeoutError:
             return Answer(f"no answer within {self._timeout.total:g} s")
+        except aiohttp.ClientConnectorCertificateError as error:
+            return Answer(f"its certificate is refused: {_why(error.certificate_error)}")
         except (RefusedError, aiohttp.ClientConnectorError) as error:
             refusal = error if isinstance(error, RefusedError) else error.os_error
             if isinstance(refusal, RefusedError):
@@ -73,3 +84,7 @@ def _judged(answer: aiohttp.ClientResponse) -> Answer:
     if 300 <= answer.status < 400:
         return Answer(f"answered {answer.status}: redirects are not followed, give the final URL")
     return Answer(f"answered {answer.status}", asked_pause(answer.headers.get("Retry-After")))
+
+
+def _why(error: Exception) -> str:
+    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else type(error).__name__
