@@ -163,10 +163,11 @@ def _show_drift(report: Report, client: Client, images: Images, version: str, be
     with report.step(f"hold the images that {version} was asked about against its training images") as outcome:
         clean = watching.look(client, version, began, datetime.now(UTC), len(images.labels))
         outcome(watching.words(clean))
+    noise = watching.plan_noise(clean, len(images.labels), datetime.now(UTC))
     with report.step("add noise, and ask about them again"):
-        noisy = watching.send_noise(client, images, after=clean.end)
-    with report.step("look at those") as outcome:
-        look = watching.look(client, version, *noisy, len(images.labels))
+        noisy = watching.send_noise(client, images, noise)
+    with report.step("look at those" if noise.alone else "look at the window of both") as outcome:
+        look = watching.look(client, version, *noisy, noise.rows)
         outcome(watching.words(look))
     report.alarms(look)
 

@@ -52,6 +52,16 @@ class Look:
     alarms: tuple[tuple[str, str, float], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """When and how often each image is sent with noise. rows: how many its window holds then. alone: no others."""
+
+    wait_s: float
+    repeat: int
+    rows: int
+    alone: bool
+
+
 def send_labels(client: Client, answers: Sequence[Answer], began: datetime) -> str:
     """Tell the label of each image that was asked for; return what became of them, in words."""
     told = client.record_outcomes(
@@ -107,13 +117,22 @@ def words(look: Look) -> str:
     return f"no drift in {look.rows} rows" if not columns else f"drift: {columns} pixels in {look.rows} rows"
 
 
-def send_noise(client: Client, images: Images, after: datetime) -> tuple[datetime, datetime]:
-    """Send the images with noise, none before that time; return when the first and the last were sent."""
-    time.sleep(max(0.0, (after - datetime.now(UTC)).total_seconds()))
-    noise = np.random.default_rng(_SEED).normal(0, NOISE, images.pixels.shape)
-    pixels = np.clip(np.round(images.pixels + noise), 0, 16).astype(np.float32)
+def plan_noise(clean: Look, images: int, now: datetime) -> Noise:
+    """Return when noise has a window to itself; where that is too far away, how much of it shows beside the others."""
+    wait_s = max(0.0, (clean.end - now).total_seconds())
+    if wait_s <= _LONGEST_WINDOW_S:
+        return Noise(wait_s, 1, images, alone=True)
+    repeat = max(1, round(clean.rows / images))
+    return Noise(0.0, repeat, clean.rows + repeat * images, alone=False)
+
+
+def send_noise(client: Client, images: Images, noise: Noise) -> tuple[datetime, datetime]:
+    """Send the images with noise as planned; return when the first and the last were sent."""
+    time.sleep(noise.wait_s)
+    added = np.random.default_rng(_SEED).normal(0, NOISE, images.pixels.shape)
+    pixels = np.clip(np.round(images.pixels + added), 0, 16).astype(np.float32)
     began = datetime.now(UTC)
-    asyncio.run(send(client.address.url, Images(pixels, images.labels), repeat=1))
+    asyncio.run(send(client.address.url, Images(pixels, images.labels), repeat=noise.repeat))
     return began, datetime.now(UTC) + _MOMENT
 
 
