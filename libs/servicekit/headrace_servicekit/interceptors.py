@@ -76,6 +76,8 @@ class Interceptors:
         access = access_of(method) if access is None else access
         behaviour = _behaviour(method, handler)
         around = _Interception(self, method, access, behaviour, handler)
+        # Shown from the start, at 0: the first defect of a method is then an increase, which an alert sees.
+        self.metrics.unhandled.labels(method)
         if handler.response_streaming:
             if handler.request_streaming:
                 return grpc.stream_stream_rpc_method_handler(

@@ -56,8 +56,10 @@ async def test_a_typed_error_has_its_status_in_every_kind_of_call(method):
 @pytest.mark.parametrize("method", KINDS)
 async def test_an_unexpected_error_is_internal_and_its_text_stays_inside(method):
     async with toy(failing(ValueError("password is hunter2"))) as running:
-        failure = await running.failure(method)
         labels = {"rpc_method": f"/{SERVICE}/{method}"}
+        # From 0: an alert on its increase sees the first one.
+        assert running.registry.get_sample_value("rpc_server_unhandled_errors_total", labels) == 0
+        failure = await running.failure(method)
         assert running.registry.get_sample_value("rpc_server_unhandled_errors_total", labels) == 1
     got = errors.from_rpc_error(failure)
     assert (got.code, got.public_message, got.reason) == (Code.INTERNAL, "internal error", "INTERNAL")
