@@ -55,6 +55,11 @@ setup: .headrace/synced .headrace/triton-venv/headrace-ready ## Prepare the envi
 	@$(PYTHON) -P -m headrace_stack.mlserver_environment
 	@touch $@
 
+# Does not fail where apt cannot fetch them: the tests that need them say that they are skipped.
+.headrace/debian/headrace-ready: .headrace/synced libs/stack/headrace_stack/debian_programs.py
+	@echo "laying out Prometheus, promtool and kustomize of Debian, which the tests start, in .headrace/debian (0.2 GB)"
+	@$(PYTHON) -P -m headrace_stack.debian_programs
+
 .PHONY: up
 up: setup ## Start the whole stack; does nothing when it is up
 	@$(STACK) up
@@ -100,7 +105,7 @@ lint: .headrace/synced ## Lint, types, protos, freshness of stubs, import contra
 	.venv/bin/lint-imports
 
 .PHONY: test
-test: setup .headrace/mlserver-venv/headrace-ready lint ## Everything that must pass: lint and all tests, on the real components
+test: setup .headrace/mlserver-venv/headrace-ready .headrace/debian/headrace-ready lint ## Everything that must pass: lint and all tests, on the real components
 	@.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS) || { failed=$$?; [ $$failed -eq 1 ] || exit $$failed; \
 		echo "What failed is asked once more, with nothing beside it (decision 186):"; \
 		.venv/bin/pytest -n 0 --last-failed --last-failed-no-failures none --maxfail 3 $(TESTS); }

@@ -91,6 +91,16 @@ def _of_dashboards() -> Iterator[Asked]:
                 yield Asked(f"{name}: variable", variable["definition"], {found[1]: frozenset({found[2]})})
 
 
+def filled_in(expression: str) -> str:
+    """Return what Grafana asks Prometheus for when every variable of a dashboard is left at `All`."""
+    return re.sub(r'"\$\w+"', '".*"', expression.replace("$__rate_interval", "1m"))
+
+
+def panels() -> list[tuple[str, str]]:
+    """Return dashboard and title of every panel's questions, and what each asks Prometheus for."""
+    return [(asked.where, filled_in(asked.expression)) for asked in _of_dashboards() if ": variable" not in asked.where]
+
+
 def recorded_labels() -> dict[str, frozenset[str]]:
     """Return the labels of each recorded metric: those that it is grouped by."""
     return {

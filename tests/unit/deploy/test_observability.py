@@ -104,6 +104,13 @@ def test_alerts_say_what_and_where_to_look_and_whom_to_wake():
             assert set(rule["annotations"]) == {"summary", "look_at"}
 
 
+def test_every_alert_is_tried_with_series_for_which_it_fires_and_with_others():
+    told = yaml.safe_load((FOLDER / "prometheus" / "rules.test.yml").read_text(encoding="utf-8"))["tests"]
+    tried = {(case["alertname"], bool(case["exp_alerts"])) for test in told for case in test.get("alert_rule_test", [])}
+    alerts = [name for name, rule in observability.rules().items() if "alert" in rule]
+    assert tried == {(name, fires) for name in alerts for fires in (True, False)}
+
+
 def test_what_graphics_cards_do_is_among_the_metrics_of_the_triton_that_is_shipped():
     # There is none here that could be asked; the library that answers on one has the names in it.
     place = topology.CHECKOUT / ".headrace" / "triton-venv" / "lib"

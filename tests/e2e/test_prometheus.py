@@ -1,0 +1,81 @@
+"""A real Prometheus with the shipped rules reads a running stack: what it shows, and what it wakes people for."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from headrace_client import HeadraceError
+from headrace_servicekit.testing import eventually
+
+from tests.kit import observability, parts, prometheus
+from tests.kit.served import LINEAR, ROW, Served
+from tests.kit.stack import RunningStack
+
+pytestmark = [prometheus.needs_prometheus, pytest.mark.timeout(240)]
+
+# Nothing has a value before it happens: no graphics card, nobody refused, nothing degraded, no alert, no look at drift.
+HAPPENS = (
+    "nv_gpu_",
+    "batcher_requests_shed_total",
+    "batcher_requests_failed_total",
+    "headrace_router_degraded_answers_total",
+    "registry_rollbacks_total",
+    "monitor_alerts_open",
+    "monitor_drift_looks_total",
+)
+PANELS = [(where, asked) for where, asked in observability.panels() if not any(metric in asked for metric in HAPPENS)]
+
+
+def some_of_everything(served: Served) -> None:
+    """Ask for predictions that are computed, kept and refused, and for something that is not there."""
+    served.client.predict(LINEAR, {"features": ROW}, max_age=timedelta(0))
+    for _ in range(3):
+        served.client.predict(LINEAR, {"features": ROW})
+    with pytest.raises(HeadraceError):
+        served.client.predict(LINEAR, {"features": np.ones((1, 3), np.float32)})
+    with pytest.raises(HeadraceError):
+        served.client.get_model("nobody-has-registered-this")
+
+
+async def test_panels_show_what_happens_and_no_rule_fails(served: Served, tmp_path: Path):
+    async with prometheus.reading(served.stack.settings.ports, tmp_path) as asking:
+
+        async def nothing_is_empty() -> bool:
+            await asyncio.to_thread(some_of_everything, served)
+            assert [where for where, asked in PANELS if not await asking.query(asked)] == []
+            return True
+
+        async def all_are_up() -> bool:
+            return set(map(tuple, (await asking.up()).values())) == {("up",)}
+
+        await eventually(nothing_is_empty, within=90, every=1)
+        await eventually(all_are_up, within=30, every=0.5)
+        # A question that Prometheus refuses is an AssertionError too.
+        for _, asked in observability.panels():
+            await asking.query(asked)
+        assert await asking.rules() == dict.fromkeys(observability.rules(), "ok")
+
+
+@pytest.mark.faults
+async def test_a_service_that_is_away_wakes_somebody_until_it_is_back(own_stack: RunningStack, tmp_path: Path):
+    async with prometheus.reading(own_stack.settings.ports, tmp_path) as asking:
+
+        async def all_are_up() -> bool:
+            return {*await asking.up()} == {*prometheus.targets(own_stack.settings.ports)} and not await asking.alerts()
+
+        async def away() -> list[dict[str, str]]:
+            return (await asking.alerts()).get("HeadraceServiceAway", [])
+
+        await eventually(all_are_up, within=60, every=0.5)
+        with parts.frozen(own_stack, "monitor"):
+            await eventually(away, within=60, every=0.5)
+            assert [(alert["job"], alert["severity"]) for alert in await away()] == [("monitor", "page")]
+
+        async def nobody_is_woken() -> bool:
+            return not await away()
+
+        await eventually(nobody_is_woken, within=60, every=0.5)
