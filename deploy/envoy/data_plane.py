@@ -12,6 +12,7 @@ import sys
 
 from front_door import alone, data_plane
 from front_door.api import Api, ApiError, read_api
+from front_door.open_files import fitted
 from front_door.process import ConfigurationRefused, Envoy, find_binary, validate
 from front_door.publish import publish
 from front_door.running import run_envoy, stop_signals
@@ -48,7 +49,7 @@ def main() -> int:
     try:
         settings = alone.DataPlaneSettings.load()
         set_up_logs("data-plane")
-        return asyncio.run(serve(settings, read_api(settings.descriptors), check_only=check_only))
+        return asyncio.run(serve(fitted(settings), read_api(settings.descriptors), check_only=check_only))
     except (SettingsError, ApiError, ConfigurationRefused, data_plane.NotLoadable, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201  (no log is set up before the settings are read)
         return 2

@@ -18,6 +18,7 @@ from front_door.api import Api, ApiError, read_api
 from front_door.bootstrap import files, whole
 from front_door.following import follow
 from front_door.identities import IdentitiesError
+from front_door.open_files import fitted
 from front_door.process import ConfigurationRefused, Envoy, find_binary, validate
 from front_door.publish import publish
 from front_door.running import run_envoy, stop_signals
@@ -74,7 +75,7 @@ def main() -> int:
     try:
         settings = FrontDoorSettings.load()
         set_up_logs("front-door")
-        return asyncio.run(serve(settings, read_api(settings.descriptors), check_only=check_only))
+        return asyncio.run(serve(fitted(settings), read_api(settings.descriptors), check_only=check_only))
     except (SettingsError, IdentitiesError, ApiError, ConfigurationRefused, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201  (no log is set up before the settings are read)
         return 2

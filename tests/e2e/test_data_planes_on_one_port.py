@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -15,7 +14,6 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import psutil
 import pytest
 from front_door import data_plane
 from headrace.router.v1 import predict_pb2_grpc
@@ -95,12 +93,6 @@ async def callers(plane: EnvoyPlane) -> AsyncIterator[list[Caller]]:
             task.cancel()
 
 
-def envoy_of(plane: EnvoyPlane) -> int:
-    """Return the number of Envoy's process."""
-    (envoy,) = [child for child in psutil.Process(plane.door.process.pid).children() if "envoy" in child.name()]
-    return envoy.pid
-
-
 def starts_of(plane: EnvoyPlane) -> int:
     """Return how often its launcher found it taking calls."""
     return (plane.door.directory / "front-door.log").read_text().count("Envoy ready")
@@ -124,7 +116,7 @@ async def test_one_that_crashes_is_back_within_two_seconds_and_the_other_goes_on
             await eventually(lambda: all(caller.answered > 3 for caller in asking), within=20)
             starts = starts_of(victim)
             crashed_at = time.monotonic()
-            os.kill(envoy_of(victim), signal.SIGSEGV)
+            victim.envoy.send_signal(signal.SIGSEGV)
 
             async def is_back(starts: int = starts) -> bool:
                 return starts_of(victim) > starts and await victim.ready()

@@ -145,10 +145,12 @@ def launched(
     *,
     healthy: bool = True,
     also: Mapping[str, str] | None = None,
+    open_files: int | None = None,
 ) -> Iterator[Edge]:
     """Start the launcher; when the block ends it is stopped, if it still runs.
 
     healthy: wait until it has found its upstreams well; else only until it listens. also: further variables.
+    open_files: how many it may have open at most, None for as many as we may.
     """
     port, admin_port = free_ports(2)
     told = {
@@ -173,7 +175,10 @@ def launched(
     environment |= also or {}
     log = directory / "front-door.log"
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, str(LAUNCHER)], env=environment, stdout=output, stderr=output)
+        command = [sys.executable, str(LAUNCHER)]
+        if open_files is not None:
+            command = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(open_files), *command]
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     door = Edge(f"127.0.0.1:{told['port']}", f"127.0.0.1:{admin_port}", directory, issuer, behind, process)
     try:
         _await_ready(door, log, healthy)

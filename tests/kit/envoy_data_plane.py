@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import psutil
 from headrace.router.v1 import predict_pb2_grpc
 
 from tests.kit.edge import CHECKOUT, Edge, ended, free_ports, get, launched
@@ -37,6 +38,12 @@ class EnvoyPlane:
     channel: grpc.aio.Channel
     metrics_port: int
 
+    @property
+    def envoy(self) -> psutil.Process:
+        """The front door's Envoy."""
+        (envoy,) = [one for one in psutil.Process(self.door.process.pid).children() if "envoy" in one.name()]
+        return envoy
+
     async def ready(self) -> bool:
         """Return whether the data plane says that it is ready."""
         with contextlib.suppress(OSError):
@@ -54,11 +61,13 @@ async def envoy_plane(
     two_hops: bool = False,
     front: Mapping[str, Any] | None = None,
     issuer: Issuer | None = None,
+    open_files: int | None = None,
     **variables: str,
 ) -> AsyncIterator[EnvoyPlane]:
     """Start an Envoy whose data plane asks these two.
 
-    front: settings of the front door. variables: of the data plane's environment, replacing what we would set.
+    front: settings of the front door. open_files: of the front door, at most. variables: of the data plane's
+    environment, replacing what we would set.
     """
     grpc_port, rest_port, edge_port, admin_port, free = free_ports(5)
     metrics = metrics_port or free
@@ -84,7 +93,9 @@ async def envoy_plane(
             where = {"data_plane": "service", "router_edge": f"127.0.0.1:{edge_port}"}
             stack.enter_context(_alone(directory, edge_port, admin_port, told))
         # In a thread: meanwhile the test's own servers answer the data plane.
-        starting = launched(directory, behind, issuer, {**where, **(front or {})}, also={} if two_hops else told)
+        starting = launched(
+            directory, behind, issuer, {**where, **(front or {})}, also={} if two_hops else told, open_files=open_files
+        )
         door = await asyncio.to_thread(stack.enter_context, starting)
         try:
             async with grpc.aio.insecure_channel(door.address) as channel:

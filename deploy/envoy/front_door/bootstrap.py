@@ -135,19 +135,21 @@ def overload(settings: EnvoySettings) -> Json:
             },
         ],
         "actions": [
-            _action("envoy.overload_actions.shrink_heap", heap, {"threshold": {"value": 0.85}}),
-            _action("envoy.overload_actions.disable_http_keepalive", heap, {"threshold": {"value": 0.9}}),
-            _action("envoy.overload_actions.stop_accepting_requests", heap, {"threshold": {"value": 0.95}}),
+            _action("envoy.overload_actions.shrink_heap", heap, {"threshold": {"value": 0.8}}),
+            # First go the streams that hold most, whoever reads nothing among them; only then is everybody refused.
             _action(
                 "envoy.overload_actions.reset_high_memory_stream",
                 heap,
-                {"scaled": {"scaling_threshold": 0.9, "saturation_threshold": 0.98}},
+                {"scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.92}},
             ),
+            _action("envoy.overload_actions.disable_http_keepalive", heap, {"threshold": {"value": 0.94}}),
+            _action("envoy.overload_actions.stop_accepting_requests", heap, {"threshold": {"value": 0.95}}),
         ],
         "loadshed_points": [
             _action("envoy.load_shed_points.tcp_listener_accept", heap, {"threshold": {"value": 0.97}}),
         ],
-        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+        # Streams from 16 KiB on are known by what they hold: one answer that nobody reads is little, and many are not.
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 14},
     }
 
 

@@ -14,6 +14,7 @@ from headrace_servicekit.identity import Identity
 
 from headrace_router.data.hosts.arrivals import ENCODING_HEADER, Arrivals, finishing, wanted_of
 from headrace_router.data.hosts.bodies import PLAIN, TooLarge, TooSlow, inflate, read_body
+from headrace_router.data.hosts.crowd import Crowd
 from headrace_router.data.hosts.deadline import HEADER as TIMEOUT_HEADER
 from headrace_router.data.hosts.deadline import parse_timeout
 from headrace_router.data.hosts.exchange import ClientGone, Receive, Scope, Send
@@ -23,7 +24,6 @@ from headrace_router.data.hosts.rest_routes import Predicts, Render, Reply, Tell
 from headrace_router.data.hosts.timing import timing_of
 from headrace_router.data.messages import Call, Request
 from headrace_router.data.predictor import Predictor
-from headrace_router.data.refusals import too_many_requests
 
 log = structlog.get_logger()
 
@@ -42,8 +42,9 @@ class RestHost:
     """The ASGI app.
 
     max_body_bytes: larger bodies are refused while they arrive, or while they are inflated. max_active: requests in
-    progress, above which more are refused before their bodies are read. ready: what `/readyz` answers, which the front
-    door asks. presence: how the server tells that a client has left. identify: gives the caller, None when headers do.
+    progress, above which more are refused before their bodies are read; of one client fewer. ready: what `/readyz`
+    answers, which the front door asks. presence: how the server tells that a client has left. identify: gives the
+    caller, None when headers do.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class RestHost:
     ) -> None:
         self._presence, self._identify = presence or Told(), identify
         self._predictor, self._arrivals, self._inference, self._ready = predictor, arrivals, inference, ready
-        self._max_body_bytes, self._max_active = max_body_bytes, max_active
+        self._max_body_bytes, self._crowd = max_body_bytes, Crowd(max_active)
         self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +76,8 @@ class RestHost:
                 await self._serve(scope, receive, send)
             finally:
                 self._active -= 1
+                if self._crowd.counted:
+                    self._crowd.leave()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: list[tuple[bytes, bytes]] = []
@@ -112,8 +115,8 @@ class RestHost:
     ) -> tuple[Request, Render]:
         """Return the request and what renders its answer. Raises ServiceError for bad bodies."""
         try:
-            if self._active > self._max_active:
-                raise too_many_requests(self._max_active)
+            if self._active > self._crowd.begins:
+                self._crowd.enter(call.caller.client, self._active)
             return what.parse(await self._body(receive, headers, call), headers)
         except ServiceError as error:
             self._predictor.refused(call, error)

@@ -16,13 +16,13 @@ from headrace_router.data.hosts import framing
 from headrace_router.data.hosts.arrivals import GRPC_ENCODING_HEADER, Arrivals, wanted_of
 from headrace_router.data.hosts.asgi import Identify
 from headrace_router.data.hosts.bodies import read_body
+from headrace_router.data.hosts.crowd import Crowd
 from headrace_router.data.hosts.deadline import HEADER as TIMEOUT_HEADER
 from headrace_router.data.hosts.deadline import parse_timeout
 from headrace_router.data.hosts.exchange import ClientGone, Receive, Scope, Send
 from headrace_router.data.hosts.methods import Serve
 from headrace_router.data.hosts.presence import Presence
 from headrace_router.data.messages import Call
-from headrace_router.data.refusals import too_many_requests
 
 log = structlog.get_logger()
 
@@ -38,8 +38,8 @@ class GrpcApp:
     """The ASGI app.
 
     methods: by `package.Service/Method`. max_message_bytes: of a request, as sent and inflated. max_active: requests in
-    progress, above which more are refused before they are read. presence, identify: as in RestHost. refused: counts a
-    request that was refused before any method saw it.
+    progress, above which more are refused before they are read; of one client fewer. presence, identify: as in
+    RestHost. refused: counts a request that was refused before any method saw it.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class GrpcApp:
         self._refused = refused
         self._methods = {f"/{name}": (name, serve) for name, serve in methods.items()}
         self._arrivals, self._presence, self._identify = arrivals, presence, identify
-        self._max_message_bytes, self._max_active = max_message_bytes, max_active
+        self._max_message_bytes, self._crowd = max_message_bytes, Crowd(max_active)
         self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,6 +84,8 @@ class GrpcApp:
             await send({"type": "http.response.trailers", "headers": ended})
         finally:
             self._active -= 1
+            if self._crowd.counted:
+                self._crowd.leave()
 
     async def _answer(self, scope: Scope, receive: Receive, trailers: framing.Headers) -> tuple[bytes, framing.Headers]:
         """Return the answer and its own trailers; `trailers` gets those that errors have too."""
@@ -101,8 +103,8 @@ class GrpcApp:
             raise
         trailers.append((_REQUEST_ID, call.request_id.encode()))
         try:
-            if self._active > self._max_active:
-                raise too_many_requests(self._max_active)
+            if self._active > self._crowd.begins:
+                self._crowd.enter(call.caller.client, self._active)
             body = await read_body(receive, self._max_message_bytes + framing.PREFIX_BYTES, call.deadline)
             message = None if GRPC_ENCODING_HEADER in headers else framing.plain(body)
             if message is None:

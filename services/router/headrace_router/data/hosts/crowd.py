@@ -1,0 +1,47 @@
+"""Who has the requests in progress at a host, once they are many: one client must not hold up all others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from headrace_router.data.refusals import too_many_requests
+
+# As in `window.py`: a client may have this many times what nobody has, so that whoever comes next finds room.
+SHARE = 8
+
+
+class Crowd:
+    """The bound on requests in progress, and each client's share of it.
+
+    Clients are told apart only while more than half of the bound is in use: before, a request pays for a comparison.
+    What came earlier is not counted, so a client that fills the host may have its share and that half.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.begins = most // 2
+        """With more requests than this in progress, `enter` is to be called."""
+        self.counted: dict[asyncio.Task[Any], str] = {}
+        """The client of each request that was let in by `enter`, by its task."""
+        self._most = most
+        self._held: dict[str, int] = {}
+
+    def enter(self, client: str, active: int) -> None:
+        """Let the request of this task in. active: in progress, this one included. Raises ResourceExhausted."""
+        left, held = self._most - active, self._held.get(client, 0)
+        if left < 0 or held > SHARE * left:
+            raise too_many_requests(self._most)
+        task = asyncio.current_task()
+        assert task is not None, "requests are served in tasks"
+        self.counted[task] = client
+        self._held[client] = held + 1
+
+    def leave(self) -> None:
+        """Note that the request of this task is over, if it was counted."""
+        task = asyncio.current_task()
+        client = None if task is None else self.counted.pop(task, None)
+        if client is None:
+            return
+        self._held[client] -= 1
+        if not self._held[client]:
+            del self._held[client]
