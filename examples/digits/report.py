@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from headrace.monitor.v1 import alert_pb2, monitor_pb2
 from headrace_client.address import Address
 
+from examples.digits.drifting import Look
 from examples.digits.register import MODEL
 from examples.digits.traffic import Row
 from examples.digits.train import PIXELS, Candidate
-from examples.digits.watching import Known, Look
+from examples.digits.watching import Known
 from examples.story import Story, headrace, in_container, near, shown
 
 _MOST_ALARMS = 5
@@ -92,11 +94,20 @@ class Report(Story):
             words=("version", "variant"),
         )
 
-    def alarms(self, look: Look) -> None:
-        """Print the worst of what has changed."""
+    def alerts(self, alerts: Sequence[alert_pb2.Alert]) -> None:
+        """Say which alerts are open."""
+        for alert in alerts:
+            severity = monitor_pb2.Severity.Name(alert.severity).removeprefix("SEVERITY_").lower()
+            self.say(f"[bold red]alert[/] {severity} of {alert.model} {alert.version}: {alert.summary} ({alert.rule})")
+        if not alerts:
+            self.say("no alert")
+
+    def alarms(self, looks: Sequence[Look]) -> None:
+        """Print the worst of what has changed, as the latest look that found something has it."""
+        alarms = next((look.alarms for look in looks if look.alarms), ())
         self.table(
             ("column", "test", "change"),
-            [(column, test, f"{effect:.2f}") for column, test, effect in look.alarms[:_MOST_ALARMS]],
+            [(column, test, f"{effect:.2f}") for column, test, effect in alarms[:_MOST_ALARMS]],
             words=("column", "test"),
         )
 

@@ -10,17 +10,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from headrace_client import Client, Prediction
 
-from examples.digits import watching
+from examples.digits import drifting, watching
 from examples.digits.register import CHALLENGER, MODEL, STABLE, register, split
 from examples.digits.report import Report
 from examples.digits.traffic import USERS, Answer, by_version, send, variants_by_user
 from examples.digits.train import Images, load, train
-from examples.story import SERVING_TIMEOUT_S, told
+from examples.story import SERVING_TIMEOUT_S, headrace, told
 from examples.versions import begin_with
 
 _REPEAT = 4
@@ -28,6 +28,7 @@ _ASSIGNMENTS_CHECKED = 20
 _RULE = f"country=DE -> {CHALLENGER}"
 _GERMAN = {"country": "DE"}
 _MEASURED_WITHIN_S = 15.0
+_MOMENT = timedelta(seconds=1)
 
 
 def main() -> int:
@@ -72,8 +73,9 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
     )
     with report.step("split 90/10") as outcome:
         outcome(split(client, second.version))
-    watching.await_clean_window(client, second.version)
-    began = datetime.now(UTC)
+    with report.step(f"have an alert raised when what {MODEL} is asked drifts: rule {drifting.RULE}"):
+        drifting.put_rule(client, second.version)
+    rows, began = drifting.rows_before(client, second.version), datetime.now(UTC)
     before = _send(report, client, digits.held_out, "send the held-out images, one by one")
     report.rows(by_version(before))
     _check_sticky(report, client, before)
@@ -86,13 +88,16 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
     status = report.follow(client, MODEL, promoted.model.epoch)
     report.say(f"serving as generation {status.generation}")
     after = _send(report, client, digits.held_out, "send the same requests again")
+    rows += sum(answer.version == second.version for answer in (*before, *after))
+    # All ask the second version by now, so that there will be a look at its last moment.
+    asked = drifting.Asked(began, datetime.now(UTC) - _MOMENT, rows)
     report.rows(by_version(after))
     _tell_moved(report, before, after)
 
     _roll_back_and_forth(report, client, digits.held_out, _on_stable(after), first.version, second.version)
     _show_measured(report, client, (first.version, second.version))
     _show_performance(report, client, [*before, *after], began)
-    _show_drift(report, client, digits.held_out, second.version, began)
+    _show_drift(report, client, digits.held_out, second.version, asked)
     return [int(value) for value in digits.held_out.pixels[0]]
 
 
@@ -157,19 +162,43 @@ def _show_performance(report: Report, client: Client, answers: list[Answer], beg
     report.known(known)
 
 
-def _show_drift(report: Report, client: Client, images: Images, version: str, began: datetime) -> None:
-    """Look at what came in, add noise to the images, and look again."""
+def _show_drift(report: Report, client: Client, images: Images, version: str, asked: drifting.Asked) -> None:
+    """Show that nothing was found in what came in; add noise to the images, and show that it is found."""
     report.title("Are these still the images that it was trained on?")
-    with report.step(f"hold the images that {version} was asked about against its training images") as outcome:
-        clean = watching.look(client, version, began, datetime.now(UTC), len(images.labels))
-        outcome(watching.words(clean))
-    noise = watching.plan_noise(clean, len(images.labels), datetime.now(UTC))
-    with report.step("add noise, and ask about them again"):
-        noisy = watching.send_noise(client, images, noise)
-    with report.step("look at those" if noise.alone else "look at the window of both") as outcome:
-        look = watching.look(client, version, *noisy, noise.rows)
-        outcome(watching.words(look))
-    report.alarms(look)
+    with report.step(f"look at what {version} was asked") as outcome:
+        clean = drifting.look_now(client, version, asked)
+        outcome(drifting.words([clean]))
+    if drifting.looks_often(client, version):
+        _show_alert(report, client, images, version, asked)
+    else:
+        _show_drift_now(report, client, images, version, clean)
+
+
+def _show_alert(report: Report, client: Client, images: Images, version: str, asked: drifting.Asked) -> None:
+    """Wait for the monitor's own looks, and for the alert that one of them raises."""
+    with report.step("wait until the monitor has looked by itself") as outcome:
+        outcome(drifting.words(drifting.looks_by_itself(client, version, asked)))
+    report.alerts(drifting.open_alerts(client))
+    with report.step("add noise, and ask about the images again until the monitor raises an alert"):
+        alerts = drifting.send_until_alert(client, drifting.with_noise(images))
+    report.alerts(alerts)
+    report.alarms(drifting.looks_by_itself(client, version, asked))
+
+
+def _show_drift_now(report: Report, client: Client, images: Images, version: str, clean: drifting.Look) -> None:
+    """Look on demand, where the monitor's own looks are too far apart to wait for."""
+    if clean.alarms:
+        report.say(f"The whole window was looked at, since {clean.start:%H:%M}Z: an earlier demo's noise is in it.")
+    with report.step("add noise, ask about as many images again, and look again") as outcome:
+        asked = drifting.send_beside(client, drifting.with_noise(images), clean)
+        noisy = drifting.look_now(client, version, asked)
+        outcome(drifting.words([noisy]))
+    report.alarms([noisy])
+    report.say(
+        f"By itself the monitor looks at windows of {noisy.length} here, some minutes after their end: after "
+        f"{noisy.end:%H:%M}Z rule {drifting.RULE} raises its alert."
+    )
+    report.say(f"[bold]{headrace()} monitor alerts watch --model {MODEL}[/] shows it then.")
 
 
 def _measured(client: Client, version: str) -> dict[str, float]:

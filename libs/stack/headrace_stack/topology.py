@@ -18,7 +18,7 @@ MONITORS_SERVICES = ("MonitorService", "OutcomeService", "AlertService")
 # Its own, so that the one of model files is not full of what comes by itself.
 MONITOR_BUCKET = "headrace-monitor"
 # On one machine people look at once, not every hour: a few seconds after a prediction all is known of it.
-_SOON = {"LOG_COMPACT_EVERY_S": 2, "DERIVE_EVERY_S": 1, "WINDOW_S": 15, "DRIFT_SETTLE_S": 20}
+_SOON = {"LOG_COMPACT_EVERY_S": 2, "DERIVE_EVERY_S": 1, "WINDOW_S": 15, "DRIFT_SETTLE_S": 10}
 # A batcher is ready when it has loaded what serves.
 _LOADING_S = 170.0
 

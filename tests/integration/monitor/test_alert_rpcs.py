@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from headrace.monitor.v1 import alert_pb2
+from headrace.monitor.v1 import alert_pb2, monitor_pb2
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.statistics.severity import Severity
 from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
@@ -82,6 +82,21 @@ async def test_a_rule_comes_back_as_it_was_put_and_bad_ones_are_refused_by_their
         assert (await refused(alerts.put_rule("No Name", model="fraud", signal="drift"))).violations[
             0
         ].field == "rule.name"
+
+
+async def test_a_rule_judges_what_is_observed_after_it_was_put(postgres_url):
+    async with alerting(postgres_url) as alerts:
+        await alerts.observe(alerts.looked(0, Severity.HIGH, version="v1"))
+        await alerts.put_rule("mine", model="fraud", signal="drift", at_least=monitor_pb2.SEVERITY_MEDIUM)
+        await alerts.observe(alerts.looked(0, Severity.HIGH, version="v2"))
+
+        async def raised() -> list[tuple[str, str]]:
+            found = sorted((alert.rule, alert.version) for alert in await alerts.alerts(state=OPEN))
+            return found if len(found) >= 3 else []
+
+        # A rule of new installations was there before both.
+        expected = [("drift-high", "v1"), ("drift-high", "v2"), ("mine", "v2")]
+        assert await eventually(raised, within=20, every=0.1) == expected
 
 
 async def test_callers_see_and_change_what_their_models_allow(postgres_url):

@@ -17,6 +17,7 @@ from headrace_monitor.alerts.checking import (
     silence_violations,
     webhook_violations,
 )
+from headrace_monitor.alerts.evaluating import judge_some
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.store import AlertStore
 from headrace_monitor.alerts.values import Format, Rule, Shown, Silence, Webhook, WebhookStatus
@@ -34,9 +35,14 @@ class Alerting:
         self._store, self._outbox = store, outbox
 
     async def put_rule(self, rule: Rule, caller: Identity) -> Rule:
-        """Make a rule or replace the one of its name; alerts that it no longer speaks of are resolved."""
+        """Make a rule or replace the one of its name; alerts that it no longer speaks of are resolved.
+
+        It judges what is observed from now on: what waits is judged before, by the rules that were there.
+        """
         refuse(rule_violations(rule), reason="ALERT_RULE_INVALID")
         async with self._store.changing() as changing:
+            while await judge_some(changing):
+                pass
             before = await changing.rule(rule.name)
             if before is None and await changing.count_rules() >= MAX_RULES:
                 raise _too_many(MAX_RULES, "alert rules", "TOO_MANY_ALERT_RULES")
@@ -54,6 +60,8 @@ class Alerting:
             rule = await changing.rule(name)
             if rule is None or not caller.sees(rule.model):
                 return
+            while await judge_some(changing):
+                pass
             standing = await changing.of_rule(name)
             judging.delete_rule(name, standing, changing.now)
             await changing.settle(standing)

@@ -50,17 +50,22 @@ class Evaluation:
             if changing is None:
                 return False
             await changing.end_silences()
-            chunk = await changing.to_judge(CHUNK)
-            if chunk:
-                await _judge(changing, [one for _, one in chunk])
-                await changing.mark_judged([number for number, _ in chunk])
-            if len(chunk) == CHUNK:
+            if await judge_some(changing):
                 return True
             # Not while something waits: what is judged late has not gone quiet.
             quiet = await changing.gone_quiet()
             judging.find_quiet(quiet, changing.now)
             await changing.settle(quiet)
             return False
+
+
+async def judge_some(changing: Changing) -> bool:
+    """Judge what waits, up to a chunk, by the rules that there are; return whether more may wait."""
+    chunk = await changing.to_judge(CHUNK)
+    if chunk:
+        await _judge(changing, [one for _, one in chunk])
+        await changing.mark_judged([number for number, _ in chunk])
+    return len(chunk) == CHUNK
 
 
 async def _judge(changing: Changing, chunk: list[Observation]) -> None:

@@ -102,7 +102,8 @@ class AlertServiceServicer:
     """
 
     def PutAlertRule(self, request, context):
-        """PutAlertRule makes a rule, or replaces the one of its name. Of two writers the last one counts.
+        """PutAlertRule makes a rule, or replaces the one of its name. Of two writers the last one counts. The rule judges what is
+        observed from then on.
 
         Fails with INVALID_ARGUMENT, reason ALERT_RULE_INVALID; ALREADY_EXISTS, reason NAME_TAKEN, where the name is that of a
         rule of a model that the caller may not see.
