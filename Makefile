@@ -123,7 +123,7 @@ test-faults: setup ## Only the tests that kill, cut off and starve things, with 
 	.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal -m "faults and not soak" $(TESTS)
 
 .PHONY: test-compose
-test-compose: setup ## Build the images, start docker-compose.yml, run the demo and a failure round; needs Docker
+test-compose: setup .headrace/debian/headrace-ready ## Build the images, start docker-compose.yml, run the demo and a failure round; needs Docker
 	@docker info >/dev/null 2>&1 || { echo "test-compose: no Docker daemon answers: start one, or set DOCKER_HOST" >&2; exit 1; }
 	HEADRACE_OFFLINE=$(OFFLINE) .venv/bin/pytest -n 0 -m compose $(or $(TESTS),tests/compose)
 
