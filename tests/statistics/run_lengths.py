@@ -1,5 +1,7 @@
 """How long the error-rate detector runs without cause, and how soon it sees one."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from headrace_monitor.statistics.change.error_rate import Detector
 
@@ -19,12 +21,19 @@ def run_lengths(rng: np.random.Generator, runs: int, cap: int = 60_000) -> Table
     clean = first_alarms(rng, detector, CLEAN, runs, cap)
     windows = [naive.rate_alarms_at(rng.random(cap) < CLEAN, ALLOWED) or cap for _ in range(min(runs, 100))]
     figures = [
-        Figure(f"rate {ALLOWED:.0%}, label by label", _mean(at_edge, cap), "≥ 10,000", at_edge.mean() >= RUN_LENGTH),
+        Figure(f"rate {ALLOWED:.0%}, label by label", shown(at_edge, cap), "≥ 10,000", at_edge.mean() >= RUN_LENGTH),
         Figure(
-            f"rate {ALLOWED:.0%}, batches of 50", _mean(in_batches, cap), "≥ 10,000", in_batches.mean() >= RUN_LENGTH
+            f"rate {ALLOWED:.0%}, batches of 50",
+            shown(in_batches, cap),
+            "≥ 10,000",
+            in_batches.mean() >= RUN_LENGTH,
         ),
         Figure(
-            f"rate {CLEAN:.0%}", _mean(clean, cap), "≥ 10,000", clean.mean() >= RUN_LENGTH, f"{np.mean(windows):,.0f}"
+            f"rate {CLEAN:.0%}",
+            shown(clean, cap),
+            "≥ 10,000",
+            clean.mean() >= RUN_LENGTH,
+            f"{np.mean(windows):,.0f}",
         ),
     ]
     for rate, target in ((0.08, 640), (0.10, 270), (0.20, 52), (0.50, None)):
@@ -44,21 +53,32 @@ def run_lengths(rng: np.random.Generator, runs: int, cap: int = 60_000) -> Table
 
 
 def first_alarms(
-    rng: np.random.Generator, detector: Detector, rate: float, runs: int, cap: int, *, before: int = 0, batch: int = 1
+    rng: np.random.Generator,
+    detector: Detector | Sequence[Detector],
+    rate: float | np.ndarray,
+    runs: int,
+    cap: int,
+    *,
+    before: int = 0,
+    batch: int = 1,
+    clean: float | np.ndarray = CLEAN,
 ) -> np.ndarray:
     """Return the label of the first alarm of each run, counted from the change; runs that alarm before it are left out.
 
-    The detector's recursion for all runs at once; that it is the same is what the unit tests say of the detector.
+    detector, rate, clean: of all runs, or of each. The detector's recursion for all runs at once; that it is the same
+    is what the unit tests say of the detector.
     """
-    rates = detector.rates
-    error, right = np.log(rates / detector.allowed), np.log((1 - rates) / (1 - detector.allowed))
-    evidence = np.full((runs, rates.size), -np.inf)
+    detectors = [detector] if isinstance(detector, Detector) else detector
+    rates, allowed = np.stack([one.rates for one in detectors]), np.array([[one.allowed] for one in detectors])
+    threshold = np.log(detectors[0].run_length)
+    error, right = np.log(rates / allowed), np.log((1 - rates) / (1 - allowed))
+    evidence = np.full((runs, rates.shape[1]), -np.inf)
     first = np.full(runs, cap)
     lost = np.zeros(runs, dtype=bool)
     for label in range(-before, cap, batch):
-        wrong = rng.binomial(batch, CLEAN if label < 0 else rate, runs)[:, None]
+        wrong = rng.binomial(batch, clean if label < 0 else rate, runs)[:, None]
         evidence = np.logaddexp(np.log(batch), evidence) + wrong * error + (batch - wrong) * right
-        alarmed = np.logaddexp.reduce(evidence, axis=1) - np.log(rates.size) >= np.log(detector.run_length)
+        alarmed = np.logaddexp.reduce(evidence, axis=1) - np.log(rates.shape[1]) >= threshold
         if label < 0:
             lost |= alarmed
             continue
@@ -81,5 +101,5 @@ def first_alarms_of(streams: np.ndarray, detector: Detector) -> np.ndarray:
     return first
 
 
-def _mean(first: np.ndarray, cap: int) -> str:
+def shown(first: np.ndarray, cap: int) -> str:
     return f"{first.mean():,.0f} ({np.mean(first == cap):.0%} without in {cap:,})"

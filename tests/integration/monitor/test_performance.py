@@ -107,6 +107,19 @@ def hours_ago(hours):
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours)
 
 
+async def error_rate_changes(monitor):
+    """Return the largest rise that alert rules were told of, and its labels, by version, once every label was taken."""
+    connection = await asyncpg.connect(monitor.url)
+    waiting = await connection.fetchval("select count(*) from outcome_arrivals")
+    seen = await connection.fetch(
+        "select version, max(value) as value, sum(rows) as rows from observations"
+        " where signal = 'error_rate_change' group by version"
+    )
+    await connection.close()
+    assert not waiting
+    return {row["version"]: (row["value"], row["rows"]) for row in seen}
+
+
 async def test_a_label_that_comes_seven_days_late_counts_for_its_version_and_its_hour_to_the_digit(monitor):
     start = hours_ago(7 * 24)
     one, two = Drawn(1, 3000, start), Drawn(2, 2000, start)
@@ -191,6 +204,34 @@ async def test_rewards_and_conversions_are_told_with_their_rows(monitor):
     assert said["prediction_std"].value == pytest.approx(drawn.score.std(ddof=1), abs=1e-12)
 
 
+async def test_business_measures_are_told_apart_by_variant_and_slice(monitor):
+    start, expected, told = hours_ago(2), {}, []
+    for seed, variant in ((16, "control"), (17, "treatment")):
+        drawn, rng = Drawn(seed, 400, start), np.random.default_rng(seed)
+        country = np.array(["AT", "DE"])[np.arange(400) % 2]
+        reward, converted = rng.gamma(2, seed, 400), rng.random(400) < seed / 40
+        attributes = [[("country", one)] for one in country]
+        await monitor.log.put(drawn.table("v1", variant=variant, attributes=attributes))
+        for one, number, conversion in zip(drawn.ids, reward, converted, strict=True):
+            told.append(outcome_pb2.Outcome(prediction_id=one, kind="reward", number=number))
+            told.append(outcome_pb2.Outcome(prediction_id=one, kind="conversion", number=conversion))
+        for one in ("AT", "DE"):
+            expected[variant, one] = (reward[country == one].mean(), converted[country == one].mean())
+    await tell(monitor, told)
+    request = monitor_pb2.GetPerformanceRequest(parent="models/m", slice_by="country")
+    request.range.start_time.FromDatetime(start)
+    request.range.end_time.FromDatetime(start + timedelta(hours=1))
+    answer = await monitor.stub.GetPerformance(request, timeout=30)
+    found = {(one.variant, one.slice): measured(one) for one in answer.performance}
+    assert found.keys() == expected.keys()
+    for group, (reward, conversion) in expected.items():
+        mean, rate = found[group]["reward_mean"], found[group]["conversion_rate"]
+        assert (mean.value, rate.value) == (pytest.approx(reward), pytest.approx(conversion))
+        assert mean.lower < mean.value < mean.upper
+        assert rate.lower < rate.value < rate.upper
+        assert mean.rows == rate.rows == 200
+
+
 async def test_accuracy_is_estimated_before_labels_come_once_scores_were_calibrated_on_earlier_ones(monitor):
     labelled, fresh = Drawn(8, 3000, hours_ago(3)), Drawn(9, 3000, hours_ago(2))
     await monitor.log.put(labelled.table("v1"))
@@ -251,24 +292,48 @@ async def test_the_detector_alarms_on_a_raised_error_rate_of_one_version_and_not
         # Each label twice: it is counted once.
         await tell(monitor, clean.labels(part) + raised.labels(part) + clean.labels(part))
 
-    async def observed():
-        connection = await asyncpg.connect(monitor.url)
-        waiting = await connection.fetchval("select count(*) from outcome_arrivals")
-        seen = await connection.fetch(
-            "select version, max(value) as value, sum(rows) as rows from observations"
-            " where signal = 'error_rate_change' group by version"
-        )
-        await connection.close()
-        assert not waiting
-        return {row["version"]: (row["value"], row["rows"]) for row in seen}
-
-    found: Any = await eventually(observed, within=60, every=0.2)
+    found: Any = await eventually(lambda: error_rate_changes(monitor), within=60, every=0.2)
     assert {version: rows for version, (_, rows) in found.items()} == {"v1": 3000, "v2": 3000}
     assert found["v1"][0] == 0
     assert found["v2"][0] > 0.05
     # Corrections change what is known of a prediction, not what the detector has seen.
     await tell(monitor, clean.labels(truth=1 - clean.truth))
-    assert await eventually(observed, within=60, every=0.2) == found
+    assert await eventually(lambda: error_rate_changes(monitor), within=60, every=0.2) == found
+
+
+async def test_the_detector_alarms_on_raised_errors_of_quantities_and_not_on_as_many_clean_labels(monitor):
+    start, rows = hours_ago(2), 3000
+    times = [start + timedelta(seconds=number) for number in range(rows)]
+    rng = np.random.default_rng(15)
+    errors = {}
+    for version, factor in (("v1", 1.0), ("v2", 2.0)):
+        predicted = rng.normal(100, 20, rows)
+        off = rng.normal(0, 3, rows) * np.where(np.arange(rows) < 1000, 1.0, factor)
+        errors[version] = np.delete(off, 10)
+        ids = prediction_ids(times, random.Random(version))
+        columns = {"prediction_label": [None] * rows, "prediction_value": predicted}
+        await monitor.log.put(records("m", version, ids, times, **columns))
+        told = [
+            outcome_pb2.Outcome(prediction_id=one, kind="label", number=label)
+            for one, label in zip(ids, predicted + off, strict=True)
+        ]
+        told[10] = outcome_pb2.Outcome(prediction_id=ids[10], kind="label", text="about a hundred")
+        for first in range(0, rows, 500):
+            await tell(monitor, told[first : first + 500])
+
+    async def all_taken():
+        found = await error_rate_changes(monitor)
+        return found if {version: rows for version, (_, rows) in found.items()} == {"v1": 2999, "v2": 2999} else None
+
+    found: Any = await eventually(all_taken, within=60, every=0.2)
+    assert found["v1"][0] == 0
+    assert found["v2"][0] > 0.1
+    said = await performance(monitor, start, start + timedelta(hours=1))
+    for version, off in errors.items():
+        of = {name: measure.value for name, measure in measured(said[version, ""]).items()}
+        assert of["mae"] == pytest.approx(np.abs(off).mean())
+        assert of["rmse"] == pytest.approx(np.sqrt(np.mean(off**2)))
+        assert of["bias"] == pytest.approx(-off.mean())
 
 
 async def test_probabilities_of_many_classes_give_auc_and_log_loss_over_a_restart_whatever_else_came(

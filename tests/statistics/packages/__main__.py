@@ -13,7 +13,7 @@ from headrace_monitor.statistics.performance.classification import classificatio
 from headrace_monitor.statistics.summaries import scores
 from headrace_stack import environments
 
-from tests.statistics import document, drift_rates, run_lengths
+from tests.statistics import document, drift_rates, error_sizes, run_lengths
 from tests.statistics.figures import NOTHING, Figure, Table, markdown, share
 
 _HERE = Path(__file__).parent
@@ -29,10 +29,11 @@ def main() -> int:
     python = checkout / ".headrace" / "statistics-venv" / "bin" / "python"
     rng = np.random.default_rng(7)
     plain, pairs = drift_rates.beside_naive(rng, runs=60)
-    streams = _streams(rng)
+    streams, sizes = _streams(rng), _sizes(rng)
     with tempfile.TemporaryDirectory() as folder:
         given, told = Path(folder, "given.npz"), Path(folder, "told.npz")
         arrays = {f"stream/{name}/{i}/stream": s for name, each in streams.items() for i, s in enumerate(each)}
+        arrays |= {f"sizes/{name}/{i}/sizes": s for name, each in sizes.items() for i, s in enumerate(each)}
         for case, (what, listed) in enumerate(pairs.items()):
             if "200,000" not in what:
                 for i, (reference, window) in enumerate(listed):
@@ -40,7 +41,7 @@ def main() -> int:
         np.savez(given, **arrays)
         subprocess.run([str(python), str(_HERE / "worker.py"), str(given), str(told)], check=True, timeout=600)
         answers = dict(np.load(told))
-    tables = [_drift(plain, answers), _errors(rng, streams, answers), *_estimates(answers)]
+    tables = [_drift(plain, answers), _errors(streams, answers), _quantities(sizes, answers), *_estimates(answers)]
     for table in tables:
         sys.stdout.write(markdown(table) + "\n")
     if "--write" in sys.argv:
@@ -67,7 +68,40 @@ def _streams(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return made
 
 
-def _errors(rng: np.random.Generator, streams: dict[str, np.ndarray], answers: dict[str, np.ndarray]) -> Table:
+def _sizes(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return how far quantities were off: of each law without a change, and of normal ones that change."""
+    made = {f"{name}, as at first": law.draw for name, law in error_sizes.LAWS.items()}
+    clean = {what: np.abs([draw(rng, _CLEAN_LABELS) for _ in range(_STREAMS)]) for what, draw in made.items()}
+    changed = {}
+    for what, (factor, bias) in error_sizes.CHANGES.items():
+        off = rng.normal(size=(_STREAMS, _BEFORE + 4_000))
+        after = np.arange(_BEFORE + 4_000) >= _BEFORE
+        changed[f"normal errors become {what}"] = np.abs(np.where(after, factor * off + bias, off))
+    return clean | changed
+
+
+def _quantities(sizes: dict[str, np.ndarray], answers: dict[str, np.ndarray]) -> Table:
+    figures = []
+    for name, each in sizes.items():
+        ours = np.array([_first_of_sizes(stream) for stream in each])
+        theirs = np.stack([answers[f"sizes/{name}/{i}/first"] for i in range(len(each))])
+        after = 0 if each.shape[1] == _CLEAN_LABELS else _BEFORE
+        shown = [_told(first, after, len(each)) for first in (ours, theirs[:, 0], theirs[:, 1])]
+        what = f"{name}, {_CLEAN_LABELS:,} labels" if after == 0 else f"{name} after {_BEFORE:,} labels"
+        figures.append(Figure(what, shown[0], package=f"ADWIN {shown[1]}; Page-Hinkley {shown[2]}"))
+    return Table(f"Errors of quantities, {_STREAMS} streams; package: river", tuple(figures))
+
+
+def _first_of_sizes(stream: np.ndarray) -> int:
+    """Return the label of the first alarm; the first labels are those that are learnt from."""
+    first = stream[: error_sizes.BASE_LABELS]
+    tolerance = error_sizes.tolerance_of(first.tolist())
+    later = stream[None, first.size :] > tolerance
+    found = int(run_lengths.first_alarms_of(later, error_sizes.learn(first, tolerance))[0])
+    return -1 if found < 0 else found + first.size
+
+
+def _errors(streams: dict[str, np.ndarray], answers: dict[str, np.ndarray]) -> Table:
     detector = run_lengths.Detector(run_lengths.ALLOWED, run_lengths.RUN_LENGTH)
     figures = []
     for name, each in streams.items():

@@ -2,7 +2,7 @@
 ours.
 
 Arguments: an npz file to read, one to write. Names are case/index/reference and case/index/window for drift,
-stream/index for error streams (0 and 1).
+stream/name/index/stream for error streams (0 and 1), sizes/name/index/sizes for how far quantities were off.
 """
 
 import os
@@ -37,8 +37,8 @@ def _drifted(reference: np.ndarray, window: np.ndarray) -> list[float]:
 
 
 def _first(detector, stream: np.ndarray) -> int:
-    for label, error in enumerate(stream):
-        detector.update(int(error))
+    for label, error in enumerate(stream.tolist()):
+        detector.update(error)
         if detector.drift_detected:
             return label + 1
     return -1
@@ -72,10 +72,9 @@ def main() -> None:
         case, _, kind = name.rpartition("/")
         if kind == "reference":
             out[f"{case}/found"] = np.array(_drifted(given[name], given[f"{case}/window"]))
-        elif kind == "stream":
-            out[f"{case}/first"] = np.array(
-                [_first(drift.ADWIN(), given[name]), _first(drift.binary.DDM(), given[name])]
-            )
+        elif kind in ("stream", "sizes"):
+            other = drift.binary.DDM() if kind == "stream" else drift.PageHinkley()
+            out[f"{case}/first"] = np.array([_first(drift.ADWIN(), given[name]), _first(other, given[name])])
     for name, arguments in _DATA.items():
         for key, values in _estimates(*arguments).items():
             out[f"cbpe/{name}/{key}"] = values

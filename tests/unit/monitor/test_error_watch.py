@@ -1,6 +1,10 @@
 """A version's own error rate is learnt and a higher one is found, whatever restarts and however labels are grouped."""
 
+import json
+import sys
+
 import numpy as np
+import pytest
 from headrace_monitor.performance import error_watch
 from headrace_monitor.performance.error_watch import BASE_LABELS, CALM_LABELS
 from headrace_monitor.statistics.severity import Severity
@@ -55,3 +59,72 @@ def test_a_version_that_is_never_wrong_or_always_wrong_is_no_trouble():
 def test_labels_that_come_together_are_taken_in_as_if_they_had_come_in_hundreds():
     stream = errors(0.05, 1500, 4) + errors(0.2, 1500, 5)
     assert taken(stream, sizes=500).alarms == taken(stream, sizes=3000).alarms > 0
+
+
+def sizes_taken(stream, *, sizes=1000):
+    state = error_watch.new()
+    for first in range(0, len(stream), sizes):
+        part = [float(one) for one in stream[first : first + sizes]]
+        # As after a restart: only what is kept goes on.
+        state = error_watch.from_text(error_watch.to_text(error_watch.take_sizes(state, part)))
+    return state
+
+
+@pytest.mark.parametrize("law", ["normal", "heavy tails", "whole numbers", "a ten thousandth"])
+def test_errors_of_quantities_alarm_when_they_grow_and_not_before_whatever_their_law(law):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        off = np.abs(rng.standard_t(2, 10_000) if law == "heavy tails" else rng.normal(0, 3, 10_000))
+        off = {"whole numbers": np.round(off), "a ten thousandth": off / 10_000}.get(law, off)
+        assert sizes_taken(off).alarms == 0
+        grown = sizes_taken(np.concatenate([off[:3000], 2 * off[3000:5000]]))
+        assert grown.alarms >= 1
+        assert grown.severity >= Severity.MEDIUM
+        assert f"errors beyond {grown.tolerance:.4g} has risen" in grown.sentence
+
+
+def test_what_counts_as_an_error_is_frozen_from_the_first_labels_and_holds_over_restarts():
+    off = np.abs(np.random.default_rng(6).normal(size=3000))
+    one, other = sizes_taken(off, sizes=7), sizes_taken(off, sizes=3000)
+    assert one.tolerance == other.tolerance == sorted(off[:BASE_LABELS])[449]
+    assert (one.base.count, one.base.of, one.sizes) == (50, BASE_LABELS, ())
+    assert 0.1 < one.allowed < 0.15
+    early = error_watch.take_sizes(error_watch.new(), off[:60].tolist())
+    assert (early.tolerance, early.rise, early.severity) == (None, 0.0, Severity.NONE)
+    assert "60 of 500" in early.sentence
+
+
+def test_quantities_that_are_always_right_at_first_alarm_when_they_are_not():
+    assert sizes_taken(np.zeros(3000)).alarms == 0
+    assert sizes_taken(np.concatenate([np.zeros(1000), np.ones(100)])).alarms >= 1
+
+
+@pytest.mark.parametrize(
+    ("predicted", "told", "size"),
+    [
+        (3.0, 5.5, 2.5),
+        (3.0, "5.5", 2.5),
+        (3.0, "many", None),
+        (3.0, "nan", None),
+        (float("nan"), 1.0, None),
+        (float("inf"), float("inf"), None),
+        (1e308, -1e308, sys.float_info.max),
+        (float("inf"), 1.0, sys.float_info.max),
+    ],
+)
+def test_how_far_a_quantity_was_off_is_a_number_or_nothing(predicted, told, size):
+    assert error_watch.size_of(predicted, told) == size
+
+
+def test_wild_sizes_are_kept_and_count_as_errors():
+    assert sizes_taken(np.full(600, sys.float_info.max)).alarms == 0
+    state = sizes_taken(np.concatenate([np.ones(1000), np.full(100, sys.float_info.max)]))
+    assert state.alarms >= 1
+
+
+def test_what_an_earlier_release_kept_goes_on():
+    plain = json.loads(error_watch.to_text(taken(errors(0.05, 1500, 7))))
+    del plain["sizes"], plain["tolerance"]
+    state = error_watch.from_text(json.dumps(plain))
+    assert state == taken(errors(0.05, 1500, 7))
+    assert error_watch.take(state, errors(0.5, 200, 8)).alarms >= 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ _INSTANT = timedelta(milliseconds=1)
 
 SIGNAL = "error_rate_change"
 
-_COLUMNS = ("prediction_id", "row", "answer_time", "version", "prediction_label")
+_COLUMNS = ("prediction_id", "row", "answer_time", "version", "prediction_label", "prediction_value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,12 @@ class Arrival:
 
 
 class Prediction(NamedTuple):
-    """A row of the log. label: the predicted class; None where none is predicted."""
+    """A row of the log. label: the predicted class; None where none is predicted. value: the quantity, or a score."""
 
     version: str
     answer_time: datetime
     label: str | None
+    value: float | None
 
 
 class Arrivals:
@@ -129,22 +130,19 @@ class Arrivals:
         now: datetime,
     ) -> None:
         """Let detectors take in the labels, in the order in which they arrived. since: when the first one did."""
-        errors: dict[str, list[bool]] = defaultdict(list)
-        for place in sorted(facts):
-            prediction = found.get(place)
-            if prediction is not None and prediction.label is not None and prediction.version:
-                word = classes[prediction.version].word(facts[place])
-                errors[prediction.version].append(word != prediction.label)
+        errors, sizes = _compared(facts, found, classes)
         observed = []
-        for version in sorted(errors):  # in one order, or two replicas would wait for each other
+        for version in sorted({*errors, *sizes}):  # in one order, or two replicas would wait for each other
             fresh = error_watch.to_text(error_watch.new())
             row = await connection.fetchrow(SQL["open_watch"], model, version, fresh, now)
-            state = await asyncio.to_thread(error_watch.take, error_watch.from_text(row["state"]), errors[version])
+            state = error_watch.from_text(row["state"])
+            state = await asyncio.to_thread(error_watch.take, state, errors[version])
+            state = await asyncio.to_thread(error_watch.take_sizes, state, sizes[version])
             await connection.execute(SQL["save_watch"], model, version, error_watch.to_text(state), now)
             observed.append(
                 Observation(
                     *(model, version, SIGNAL, min(since, now - _INSTANT), now, state.rise),
-                    *(state.severity, state.sentence, len(errors[version])),
+                    *(state.severity, state.sentence, len(errors[version]) + len(sizes[version])),
                 )
             )
         await Observations.put(connection, observed)
@@ -173,6 +171,26 @@ class Arrivals:
         return Classes() if known is None else Classes(tuple(known.contract.labels))
 
 
+def _compared(
+    facts: Mapping[int, float | str], found: Mapping[int, Prediction], classes: Mapping[str, Classes]
+) -> tuple[dict[str, list[bool]], dict[str, list[float]]]:
+    """Return, by version and in the order of arrival, which classes were wrong and how far quantities were off."""
+    errors: dict[str, list[bool]] = defaultdict(list)
+    sizes: dict[str, list[float]] = defaultdict(list)
+    for place in sorted(facts):
+        prediction = found.get(place)
+        if prediction is None or not prediction.version:
+            continue
+        if prediction.label is not None:
+            word = classes[prediction.version].word(facts[place])
+            errors[prediction.version].append(word != prediction.label)
+        elif prediction.value is not None:
+            size = error_watch.size_of(prediction.value, facts[place])
+            if size is not None:
+                sizes[prediction.version].append(size)
+    return errors, sizes
+
+
 def _rows(content: bytes, named: Sequence[str]) -> dict[tuple[str, int], Prediction]:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -182,8 +200,8 @@ def _rows(content: bytes, named: Sequence[str]) -> dict[tuple[str, int], Predict
     for batch in batches(content, _COLUMNS):
         known = batch.filter(pc.is_in(batch.column("prediction_id"), wanted))  # pyright: ignore[reportAttributeAccessIssue]
         for row in known.to_pylist():
-            label = row.get("prediction_label")
-            found[row["prediction_id"], row["row"]] = Prediction(row["version"] or "", row["answer_time"], label)
+            told = (row.get("prediction_label"), row.get("prediction_value"))
+            found[row["prediction_id"], row["row"]] = Prediction(row["version"] or "", row["answer_time"], *told)
     return found
 
 

@@ -1,11 +1,18 @@
-"""The error-rate detector of one version: learns what rate is its own, then watches for a higher one. Pure."""
+"""The error-rate detector of one version: learns what rate is its own, then watches for a higher one. Pure.
+
+A predicted class is an error where it is not the true one; a predicted quantity where it is further off than nine in
+ten of the version's first ones were.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from headrace_monitor.performance.classes import quantity
 from headrace_monitor.statistics import kept
 from headrace_monitor.statistics.change.error_rate import (
     Detector,
@@ -22,6 +29,8 @@ from headrace_monitor.statistics.shares import Share, interval
 BASE_LABELS = 500
 # The rate that is allowed is the upper end of an interval for the version's own: it is higher once in 200 versions.
 BASE_LEVEL = 0.01
+# Share of the first quantities that were off by more than what counts as an error from then on.
+BEYOND = 0.1
 # An alarm is over when so many labels came without another.
 CALM_LABELS = 1000
 # A version that is wrong nearly always can hardly become worse: labels of another kind were told, more likely.
@@ -31,8 +40,11 @@ HOPELESS = 0.95
 @dataclass(frozen=True, slots=True)
 class ErrorWatch:
     """base: the labels that its own rate is learnt from. watch: None until they are enough, and where there is
-    nothing to watch. since_alarm: labels since
-    the last alarm; None while there is none. rate: error rate that the alarm found.
+    nothing to watch. since_alarm: labels since the last alarm; None while there is none. rate: error rate that the
+    alarm found.
+
+    sizes: how far the first quantities were off, until they are enough. tolerance: what counts as an error beyond it,
+    frozen then, in the unit of the labels; None for classes.
     """
 
     base: Share
@@ -41,6 +53,8 @@ class ErrorWatch:
     since_alarm: int | None = None
     rate: float = 0.0
     alarms: int = 0
+    sizes: tuple[float, ...] = ()
+    tolerance: float | None = None
 
     @property
     def rise(self) -> float:
@@ -58,11 +72,12 @@ class ErrorWatch:
         if self.watch is None and self.base.of >= BASE_LABELS:
             return f"{self.base.value:.1%} of the first labels contradict the predictions: nothing to watch"
         if self.watch is None:
-            return f"learning the error rate: {self.base.of} of {BASE_LABELS} labels"
+            return f"learning the error rate: {self.base.of + len(self.sizes)} of {BASE_LABELS} labels"
+        what = "the error rate" if self.tolerance is None else f"the share of errors beyond {self.tolerance:.4g}"
         if self.since_alarm is None:
-            return f"no sign of an error rate above {self.allowed:.1%}"
+            return f"no sign that {what} is above {self.allowed:.1%}"
         return (
-            f"the error rate has risen to about {self.rate:.1%}; it was {self.base.value:.1%} at first, and up to "
+            f"{what} has risen to about {self.rate:.1%}; it was {self.base.value:.1%} at first, and up to "
             f"{self.allowed:.1%} was allowed"
         )
 
@@ -88,6 +103,35 @@ def take(state: ErrorWatch, errors: Sequence[bool]) -> ErrorWatch:
     return state
 
 
+def take_sizes(state: ErrorWatch, sizes: Sequence[float]) -> ErrorWatch:
+    """Take in how far predicted quantities were off, in the order in which their labels came."""
+    if state.tolerance is None:
+        missing = BASE_LABELS - len(state.sizes)
+        first, sizes = (*state.sizes, *sizes[:missing]), sizes[missing:]
+        if len(first) < BASE_LABELS:
+            return replace(state, sizes=first)
+        state = replace(state, sizes=(), tolerance=tolerance_of(first))
+        sizes = (*first, *sizes)
+    return take(state, [size > (state.tolerance or 0.0) for size in sizes])
+
+
+def tolerance_of(sizes: Sequence[float]) -> float:
+    """Return the size that BEYOND of them exceed, or fewer where several are equal.
+
+    The share of all later ones that exceed it has a beta law whatever law the errors have (Wilks 1941), or lies below
+    where some are equal. The upper end of that law is the end of the interval for a share: what is allowed holds the
+    true rate as surely as it does for classes.
+    """
+    return sorted(sizes)[len(sizes) - round(BEYOND * len(sizes)) - 1]
+
+
+def size_of(predicted: float, told: float | str) -> float | None:
+    """Return how far a quantity was off, at most the largest number; None where either is none."""
+    label = quantity(told)
+    size = math.nan if label is None else abs(predicted - label)
+    return None if math.isnan(size) else min(size, sys.float_info.max)
+
+
 def _watched(state: ErrorWatch, errors: Sequence[bool]) -> ErrorWatch:
     assert state.watch is not None
     detector = Detector(state.allowed)
@@ -109,6 +153,8 @@ def to_text(state: ErrorWatch) -> str:
             "since_alarm": state.since_alarm,
             "rate": state.rate,
             "alarms": state.alarms,
+            "sizes": state.sizes,
+            "tolerance": state.tolerance,
         }
     )
 
@@ -118,5 +164,8 @@ def from_text(text: str) -> ErrorWatch:
     plain = json.loads(text)
     watch = None if plain["watch"] is None else kept.from_text(plain["watch"])
     return ErrorWatch(
-        Share(*plain["base"]), plain["allowed"], watch, plain["since_alarm"], plain["rate"], plain["alarms"]
+        *(Share(*plain["base"]), plain["allowed"], watch, plain["since_alarm"], plain["rate"], plain["alarms"]),
+        # Releases that watched classes only kept neither.
+        sizes=tuple(plain.get("sizes", ())),
+        tolerance=plain.get("tolerance"),
     )
