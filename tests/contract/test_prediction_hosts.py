@@ -23,6 +23,7 @@ import pytest_asyncio
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
+from tests.kit.bare_grpc import outcome_of
 from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.data_plane import data_plane, predict_request
@@ -40,8 +41,14 @@ MOST_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A data plane behind its host. by: the headers of a caller who may see models of some patterns, None for all."""
+    """A data plane behind its host. by: the headers of a caller who may see models of some patterns, None for all.
 
+    address: of its gRPC, which `channel` is connected to. broken: the status of a message that cannot be decompressed:
+    gRPC's core has one of its own, before any code of ours (decision 202).
+    """
+
+    address: str
+    broken: str
     channel: grpc.aio.Channel
     rest: httpx.AsyncClient
     by: Callable[[list[str] | None], dict[str, str]]
@@ -99,7 +106,7 @@ async def _on_its_own(folder: Path, control: str, batcher: str) -> AsyncIterator
         data_plane(control, {"default": [batcher]}, folder, max_message_bytes=MOST_BYTES) as plane,
         grpc.aio.insecure_channel(plane.runtime.servers[0].address) as channel,
     ):
-        yield Host(channel, plane.rest, _named)
+        yield Host(plane.runtime.servers[0].address, "INTERNAL", channel, plane.rest, _named)
 
 
 def _named(models: list[str] | None) -> dict[str, str]:
@@ -116,7 +123,11 @@ async def _in_envoy(folder: Path, control: str, batcher: str) -> AsyncIterator[H
         await eventually(plane.ready, within=20)
         issuer = plane.door.issuer
         yield Host(
-            plane.channel, rest, lambda models: {"authorization": f"Bearer {issuer.token(sub='ann', models=models)}"}
+            plane.door.address,
+            "INVALID_ARGUMENT",
+            plane.channel,
+            rest,
+            lambda models: {"authorization": f"Bearer {issuer.token(sub='ann', models=models)}"},
         )
 
 
@@ -205,6 +216,29 @@ async def test_a_compressed_message_is_read(host: Host, how: grpc.Compression):
     assert (await host.predict(DIGITS, compression=how)).version == "v1"
 
 
+GZIPPED = gzip.compress(DIGITS.SerializeToString())
+BROKEN = {
+    "no gzip at all": (bytes(range(200)), "gzip"),
+    "cut": (GZIPPED[:-9], "gzip"),
+    "another checksum": (GZIPPED[:-8] + bytes(8), "gzip"),
+    "more behind it": (GZIPPED + b"more", "gzip"),
+    "it is another encoding": (GZIPPED, "deflate"),
+    "an encoding that nobody knows": (GZIPPED, "brotli"),
+    "it does not say how": (GZIPPED, None),
+}
+
+
+@pytest.mark.parametrize(("content", "encoding"), BROKEN.values(), ids=BROKEN)
+async def test_a_message_that_cannot_be_decompressed_is_refused_at_once_and_the_next_one_answered(
+    host: Host, batcher: FakeBatcher, content: bytes, encoding: str | None
+):
+    headers = {**host.by(None), **({} if encoding is None else {"grpc-encoding": encoding})}
+    frame = struct.pack(">BI", 1, len(content)) + content
+    assert await asyncio.to_thread(outcome_of, host.address, PREDICT, headers, frame) == host.broken
+    assert not batcher.requests
+    assert (await host.predict(DIGITS, compression=grpc.Compression.Gzip)).version == "v1"
+
+
 async def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(host: Host, batcher: FakeBatcher):
     large = predict_request("digits", ("x", "FP32", [1, 4], bytes(2 * MOST_BYTES)))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -236,6 +270,8 @@ async def test_a_compressed_body_is_read_and_one_that_is_cut_is_refused(host: Ho
         pytest.param(b'{"instances": [[1,2', "MALFORMED_JSON", "line 1 column 20", id="cut"),
         pytest.param(b'{"instances": [[NaN]]}', "MALFORMED_JSON", "line 1 column 17", id="NaN is no JSON"),
         pytest.param(b'{"instances": [[1,2,3,4]], "verion": "v1"}', "UNKNOWN_FIELD", "verion", id="typo"),
+        pytest.param(b'{"instances": [[1,2,3,4]], "instances": []}', "REPEATED_FIELD", "instances", id="twice"),
+        pytest.param(b'{"instances": [{"x": [1,2,3,4], "x": 1}]}', "REPEATED_FIELD", "x: given twice", id="inside"),
         pytest.param(b'{"instances": [[1,2,3]]}', "CONTRACT_VIOLATED", "instances[0].x", id="short row"),
         pytest.param(bytes(range(256)), "MALFORMED_JSON", "line 1", id="any bytes"),
     ],

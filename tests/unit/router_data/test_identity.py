@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from headrace_client.issuer import AUDIENCE, ISSUER
 from headrace_router.data.identity import callers as callers_module
-from headrace_router.data.identity.callers import FAILED_S, PER_CONNECTION, Callers
-from headrace_router.data.identity.tokens import Rules, bearer, denied_of, keys_of, verify
+from headrace_router.data.identity.callers import FAILED_S, IN_ALL, PER_CLIENT, PER_CONNECTION, Callers
+from headrace_router.data.identity.tokens import Rules, bearer, claimed_client, denied_of, keys_of, verify
 from headrace_servicekit.errors import PermissionDenied, ResourceExhausted, ServiceError, Unauthenticated
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,6 +198,54 @@ def test_a_connection_that_brings_ever_new_bad_tokens_is_held_back_and_others_ar
             pass
     assert refused == PER_CONNECTION
     known.identify(header(ISSUED_BY.token()), "predict", lambda: "quiet")
+
+
+def flood(known: Callers, connection: str, count: int, **claims: Any) -> list[str]:
+    """Bring so many new bad tokens on a connection; return the reasons."""
+    reasons, key = [], Issuer().key
+    for number in range(count):
+        token = ISSUED_BY.token(key=key, jti=str(number), **claims)
+        with pytest.raises(ServiceError) as caught:
+            known.identify(header(token), "predict", lambda: connection)
+        reasons.append(caught.value.reason)
+    return reasons
+
+
+def test_a_known_clients_next_token_is_believed_on_a_connection_that_is_held_back():
+    known = callers(Clock())
+    known.identify(header(ISSUED_BY.token(sub="ann")), "predict", lambda: "gateway")
+    assert flood(known, "gateway", 100).count("TOO_MANY_TOKENS") == 100 - PER_CONNECTION
+    # Whom nobody has seen yet could be anybody.
+    with pytest.raises(ResourceExhausted):
+        known.identify(header(ISSUED_BY.token(sub="new")), "predict", lambda: "gateway")
+    for number in range(50):
+        renewed = header(ISSUED_BY.token(sub="ann", jti=str(number)))
+        assert known.identify(renewed, "predict", lambda: "gateway").client == "ann"
+
+
+def test_whoever_names_a_known_client_is_held_back_too_and_other_clients_are_not():
+    known = callers(Clock())
+    for client in ("ann", "bob"):
+        known.identify(header(ISSUED_BY.token(sub=client)), "predict", lambda: "gateway")
+    refused = flood(known, "gateway", 200, sub="ann")
+    assert refused.count("TOKEN_INVALID") == PER_CONNECTION + PER_CLIENT
+    renewed = header(ISSUED_BY.token(sub="bob", jti="2"))
+    assert known.identify(renewed, "predict", lambda: "gateway").client == "bob"
+
+
+def test_a_flood_over_many_connections_leaves_a_budget_to_known_clients():
+    known = callers(Clock())
+    known.identify(header(ISSUED_BY.token(sub="ann")), "predict", lambda: "quiet")
+    reasons = [reason for number in range(60) for reason in flood(known, f"noisy {number}", 20)]
+    assert reasons.count("TOKEN_INVALID") == IN_ALL
+    assert known.identify(header(ISSUED_BY.token(sub="ann", jti="2")), "predict", lambda: "quiet").client == "ann"
+
+
+@pytest.mark.parametrize(
+    "token", [b"", b"a", b"a.b", b"a.!.c", b"a.bnVsbA.c", b"a.e30.c", b"a.eyJzdWIiOjd9.c", b"a." + b"W" * 3000 + b".c"]
+)
+def test_what_names_no_client_claims_none(token: bytes):
+    assert claimed_client(token) is None
 
 
 def test_floods_of_tokens_good_and_bad_fill_no_memory_beyond_its_bound(monkeypatch: pytest.MonkeyPatch):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from headrace_router.data.pools import Pools
 from headrace_router.data.rungs import Hedge
-from headrace_router.data.standings import FIRST_S, IN_A_ROW
+from headrace_router.data.standings import FIRST_S, IN_A_ROW, LATE_S
 from headrace_router.data.work import Work
 from headrace_servicekit.testing import eventually
 
@@ -178,6 +178,38 @@ async def saved_up(pools: Pools, batchers: list[FakeBatcher], requests: int = 40
         batcher.requests.clear()
 
 
+def serving_all_but(client: str) -> Behaviour:
+    async def behave(batcher, request):
+        return None if request.client == client else await echoing(batcher, request)
+
+    return behave
+
+
+async def test_requests_that_expire_behind_others_of_their_client_are_no_fault_of_the_batchers(bad, good):
+    bad.behave = good.behave = serving_all_but("noisy")
+    async with pools_of(bad, good) as pools:
+        await one_by_one(pools, 10, client="calm")
+        noisy = submitted(pools, 200, client="noisy", seconds=LATE_S + 0.1)
+        while not all(one.answer.done() for one in noisy):
+            assert set(await one_by_one(pools, 10, client="calm")) == {0}
+        assert {type(one.answer.exception()).__name__ for one in noisy} == {"DeadlineExceeded"}
+        assert pools.roster.ejections == 0
+        # Nor are others' requests given fallbacks for it.
+        assert pools.roster.of("default", VERSION.digest).latency.needs_s() < LATE_S
+
+
+async def test_a_replica_that_answers_nobody_before_their_deadlines_is_left_alone(bad, good):
+    bad.behave = silent
+    async with pools_of(bad, good) as pools:
+
+        async def left_alone() -> bool:
+            works = submitted(pools, 20, seconds=LATE_S + 0.1)
+            await asyncio.gather(*(one.answer for one in works), return_exceptions=True)
+            return ejected(pools) == [bad.target]
+
+        await eventually(left_alone, within=60)
+
+
 async def test_a_late_request_is_sent_to_a_second_replica_and_the_first_answer_counts(bad, good):
     async with pools_of(bad, good) as pools:
         await saved_up(pools, [bad, good])
@@ -239,7 +271,8 @@ async def test_hedges_are_at_most_one_in_twenty(bad, good):
         for _ in range(20):
             await asyncio.gather(*(one.answer for one in hedged(pools, 20, delay_s=0.005)))
         assert 1 <= pools.hedges.sent <= 20
-    assert len(bad.requests) + len(good.requests) == 400 + pools.hedges.sent
+    # One that was answered in the very turn of its hedge needs it no more.
+    assert 400 < len(bad.requests) + len(good.requests) <= 400 + pools.hedges.sent
 
 
 async def test_hedges_are_retries_too(bad, good):

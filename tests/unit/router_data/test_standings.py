@@ -124,6 +124,18 @@ def test_what_another_one_answered_first_counts_as_late_here():
     assert one.took_s == before
 
 
+def test_what_is_given_up_is_no_answer():
+    one = standing()
+    assert not one.answered_since(99.0)
+    one.answered(0.0, 100.0, 100.01)
+    for at in (100.5, 101.0):
+        one.outrun(100.0, at)
+        assert one.answered_since(100.0)
+        assert not one.answered_since(100.01)
+    one.answered(0.0, 101.0, 101.5)
+    assert one.answered_since(101.2)
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "expected"),
     [

@@ -82,13 +82,18 @@ class Roster:
         )
 
     def expired(self, work: Work, now: float) -> None:
-        """Note that a work was not answered by its deadline."""
+        """Note that a work was not answered by its deadline.
+
+        A batcher that has answered others meanwhile has had it wait: behind those of the same client, who take turns
+        with others', or behind more than it can do. That says nothing of the batcher that others should suffer for.
+        """
         standing, waited_s = work.standing, now - work.sent
-        if standing is not None:
-            if is_late(waited_s, standing.latency.needs_s()):
-                self.failed(work, now)
-            standing.latency.add_late(waited_s, now)
-            standing.outrun(work.sent, now)
+        if standing is None or standing.answered_since(work.sent):
+            return
+        if is_late(waited_s, standing.latency.needs_s()):
+            self.failed(work, now)
+        standing.latency.add_late(waited_s, now)
+        standing.outrun(work.sent, now)
 
     def outrun(self, work: Work) -> None:
         """Note that another replica answered before the one that has a work."""

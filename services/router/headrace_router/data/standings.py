@@ -44,8 +44,8 @@ class Standing(Generic[R]):
     """
 
     __slots__ = (
-        "_changed_at", "_ejections", "_share", "_streak", "latency", "measured_at", "probing", "replica", "took_s",
-        "until",
+        "_answered_before", "_changed_at", "_ejections", "_outrun_at", "_share", "_streak", "latency", "measured_at",
+        "probing", "replica", "took_s", "until",
     )  # fmt: skip
 
     def __init__(self, replica: R, latency: Latency) -> None:
@@ -55,6 +55,8 @@ class Standing(Generic[R]):
         self.probing = False
         self._streak, self._share, self._ejections = 0, 0.0, 0
         self._changed_at = 0.0
+        # What `answered_since` is told by. Answers leave only `measured_at`: they are many, and those given up are few.
+        self._outrun_at = self._answered_before = 0.0
 
     def answered(self, queue_s: float, sent: float, now: float) -> bool:
         """Note a good answer to what was sent then and waited so long in the queue. Return whether it ends an
@@ -73,7 +75,13 @@ class Standing(Generic[R]):
     def outrun(self, sent: float, now: float) -> None:
         """Note that what was sent then is given up unanswered: it would have taken at least so long."""
         if now - sent > self.took_s:
+            self._answered_before = self._answered_at()
             self._measure(now - sent, now)
+            self._outrun_at = now
+
+    def answered_since(self, then: float) -> bool:
+        """Return whether there was a good answer after that time."""
+        return self._answered_at() > then
 
     def failed(self, sent: float, now: float) -> bool:
         """Note a failure of what was sent then. Return whether it begins an ejection."""
@@ -103,6 +111,9 @@ class Standing(Generic[R]):
         """Return how long an answer takes without the wait in the queue; the less, the longer nothing was measured."""
         age_s = now - self.measured_at
         return self.took_s if age_s < SOON_S else self.took_s * 0.5 ** (age_s / HALF_LIFE_S)
+
+    def _answered_at(self) -> float:
+        return self._answered_before if self.measured_at == self._outrun_at else self.measured_at
 
     def _measure(self, took_s: float, now: float) -> None:
         # The longer nothing was measured, the more a measurement counts.

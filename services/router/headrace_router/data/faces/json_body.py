@@ -10,6 +10,7 @@ from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
 from headrace_router.data.contract import Contract, invalid
+from headrace_router.data.faces.repeated import repeated
 from headrace_router.data.faces.values import Where, WrongValues, decode, encode
 from headrace_router.data.messages import MAX_TEXT_CHARS, Answer, Tensors
 
@@ -17,8 +18,8 @@ from headrace_router.data.messages import MAX_TEXT_CHARS, Answer, Tensors
 def document(data: bytes, known: Collection[str]) -> dict[str, Any]:
     """Return the JSON object of a body.
 
-    Raises InvalidArgument with the position of what is no JSON, and for unknown fields: a misspelt option must not
-    become a default.
+    Raises InvalidArgument with the position of what is no JSON, for unknown fields, because a misspelt option must not
+    become a default, and for what is given twice, because only one of them would count.
     """
     try:
         body = orjson.loads(data)
@@ -33,6 +34,12 @@ def document(data: bytes, known: Collection[str]) -> dict[str, Any]:
         first = unknown[0]
         told = f"{first.field}: {first.description}"
         raise InvalidArgument(told, reason="UNKNOWN_FIELD", violations=unknown)
+    try:
+        twice = repeated(data, body)
+    except ValueError as error:
+        raise wrong("body", str(error), reason="MALFORMED_JSON") from None
+    if twice is not None:
+        raise wrong(twice[:64], "given twice in one object", reason="REPEATED_FIELD")
     return body
 
 

@@ -1,18 +1,19 @@
 """From the authorization header of each request to its caller, at the price of a look-up.
 
 A token is verified once and remembered until it expires; one that failed is remembered for a moment, so that repeating
-it costs no signature either. Both memories are bounded, and so is the number of verifications that fail.
+it costs no signature either. Both memories are bounded, and so is the number of verifications that fail: by connection,
+and beyond that by the client that a header names, if it is one who was believed before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from headrace_servicekit.errors import PermissionDenied, ResourceExhausted, ServiceError
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.identity.tokens import Keys, Rules, Token, bearer, verify
+from headrace_router.data.identity.tokens import Keys, Rules, Token, bearer, claimed_client, verify
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -23,7 +24,10 @@ MAX_FAILURES = 10_000
 FAILED_S = 1.0
 # Verifications a second that may fail: of one connection, and of all. Each takes about 90 µs, in which nobody else is
 # served. Good tokens are not limited: the issuer makes them, and a gateway brings those of many on one connection.
-PER_CONNECTION, IN_ALL = 20.0, 1_000.0
+PER_CONNECTION, IN_ALL = 20.0, 500.0
+# As many for headers that name a client who was believed before, once those are used up: a client's next token is not
+# held back for what others send on the same connection, unless they name that client.
+PER_CLIENT, IN_ALL_CLIENTS = 20.0, 500.0
 MAX_CONNECTIONS = 10_000
 MAX_CLIENTS = 10_000
 
@@ -51,6 +55,13 @@ class Bucket:
         return True
 
 
+class _OfClient(NamedTuple):
+    """Headers on one connection that name one client."""
+
+    connection: object
+    client: str | None
+
+
 class Callers:
     """Everybody who called lately.
 
@@ -72,7 +83,7 @@ class Callers:
         self._failures: dict[bytes, tuple[float, ServiceError]] = {}
         self._buckets: dict[str, Bucket] = {}
         self._failing: dict[object, Bucket] = {}
-        self._failing_in_all = Bucket(IN_ALL, now())
+        self._failing_in_all, self._failing_of_clients = Bucket(IN_ALL, now()), Bucket(IN_ALL_CLIENTS, now())
         self.verified = 0
         """Signatures looked at so far."""
 
@@ -120,29 +131,37 @@ class Callers:
         encoded = bearer(authorization)
         assert authorization is not None
         self._tokens.pop(authorization, None)
-        failing = self._failing.get(connection)
-        if not (self._failing_in_all.left(now) and (failing is None or failing.left(now))):
-            raise ResourceExhausted("too many bad tokens at once", reason="TOO_MANY_TOKENS", retry_after_s=1.0)
+        sender, in_all = connection, self._failing_in_all
+        if not self._may_fail(sender, in_all, now):
+            client = claimed_client(encoded)
+            sender, in_all = _OfClient(connection, client), self._failing_of_clients
+            if client not in self._buckets or not self._may_fail(sender, in_all, now):
+                raise ResourceExhausted("too many bad tokens at once", reason="TOO_MANY_TOKENS", retry_after_s=1.0)
         self.verified += 1
         try:
             token = verify(encoded, self._keys, self._rules, self._wall())
             if token.identity.client in self._denied:
                 raise PermissionDenied("this client's tokens are refused", reason="CLIENT_DENIED")
         except ServiceError as error:
-            self._failed(connection, now)
+            self._failed(sender, in_all, now)
             _remember(self._failures, authorization, (now + FAILED_S, error), MAX_FAILURES)
             raise
         known = (token, self._bucket(token.identity.client, now))
         _remember(self._tokens, authorization, known, MAX_TOKENS)
         return known
 
-    def _failed(self, connection: object, now: float) -> None:
-        bucket = self._failing.get(connection)
+    def _may_fail(self, sender: object, in_all: Bucket, now: float) -> bool:
+        """Return whether one more verification may fail. sender: a connection, or a client on a connection."""
+        failing = self._failing.get(sender)
+        return in_all.left(now) and (failing is None or failing.left(now))
+
+    def _failed(self, sender: object, in_all: Bucket, now: float) -> None:
+        bucket = self._failing.get(sender)
         if bucket is None:
-            bucket = Bucket(PER_CONNECTION, now)
-            _remember(self._failing, connection, bucket, MAX_CONNECTIONS)
+            bucket = Bucket(PER_CLIENT if isinstance(sender, _OfClient) else PER_CONNECTION, now)
+            _remember(self._failing, sender, bucket, MAX_CONNECTIONS)
         bucket.take(now)
-        self._failing_in_all.take(now)
+        in_all.take(now)
 
     def _bucket(self, client: str, now: float) -> Bucket:
         """Return the bucket of a client, which all its tokens share."""

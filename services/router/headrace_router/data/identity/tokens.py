@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+import orjson
 from headrace_servicekit.errors import ServiceError, Unauthenticated
 from headrace_servicekit.identity import Identity, parse_identity
 
@@ -91,6 +93,16 @@ def bearer(authorization: bytes | None) -> bytes:
     if len(token) > MAX_TOKEN_BYTES:
         raise invalid()
     return token
+
+
+def claimed_client(token: bytes) -> str | None:
+    """Return the client that a token says it is of, None when it says none. Nothing is verified."""
+    payload = token.split(b".", 2)[1:2]
+    try:
+        client = orjson.loads(base64.urlsafe_b64decode(payload[0] + b"=" * (-len(payload[0]) % 4)))["sub"]
+    except (ValueError, TypeError, LookupError):
+        return None
+    return client if isinstance(client, str) else None
 
 
 def verify(token: bytes, keys: Keys, rules: Rules, now: float) -> Token:
