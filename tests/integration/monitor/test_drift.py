@@ -128,6 +128,22 @@ async def test_slices_tell_where_a_change_is(log, registered, clock):
     assert look.slices[0].effect > 1
 
 
+async def test_attributes_of_requests_tell_where_a_change_is(log, registered, clock):
+    replica, rng = Replica(log, registered, clock), np.random.default_rng(13)
+    for hour in range(2):
+        changed = features(rng, 2 * ROWS)
+        phone = rng.random(2 * ROWS) < 0.4
+        if hour == 1:
+            changed["feature.person.age"][phone] += np.float32(20)
+        given = [[("device", "phone" if one else "desk"), ("client", "app")] for one in phone]
+        changed["attributes"] = pa.array(given, pa.map_(pa.string(), pa.string()))
+        await log.add("fraud", "v1", START + hour * HOUR, changed)
+    await replica.freezer.freeze_missing()
+    _, look = await look_at_all(replica, clock, 2)
+    assert [each.name for each in look.slices] == ["device=phone"]
+    assert look.slices[0].share > 0.9
+
+
 async def test_windows_are_the_same_whoever_made_them_and_whatever_died(log, registered, clock):
     first, second = Replica(log, registered, clock), Replica(log, registered, clock)
     rng = np.random.default_rng(4)

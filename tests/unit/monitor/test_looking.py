@@ -118,6 +118,50 @@ def test_the_slice_whose_categories_changed_is_named():
     assert found[0].effect > 1
 
 
+def attributes(rng: np.random.Generator, count: int = 4_000) -> pa.Array:
+    devices, tiers = rng.choice(["phone", "desk"], count), rng.choice(["gold", ""], count)
+    pairs = zip(devices, tiers, strict=True)
+    given = [[("device", device), *([("tier", tier)] if tier else [])] for device, tier in pairs]
+    return pa.array(given, pa.map_(pa.string(), pa.string()))
+
+
+def test_the_attribute_of_requests_that_brought_the_drift_is_named():
+    rng = np.random.default_rng(3)
+    before, now = rows(rng) | {"attributes": attributes(rng)}, rows(rng) | {"attributes": attributes(rng)}
+    phone = np.array([("device", "phone") in one for one in now["attributes"].to_pylist()])  # pyright: ignore
+    now["feature.age"] = np.asarray(now["feature.age"]) + 2 * phone
+    alarm = report("age", Kind.DATA, Test.PSI, 0.6, Severity.HIGH)
+    frozen = references.freeze_numeric(np.asarray(before["feature.age"]))
+    found = explaining.explained(alarm, AGE, frozen, [LAND, PLAN], pa.table(before), pa.table(now))
+    assert (found[0].name, found[0].share > 0.9) == ("device=phone", True)
+    assert found[0].rows == phone.sum()
+
+
+def test_an_attribute_that_is_called_like_a_feature_does_not_explain_it():
+    rng = np.random.default_rng(4)
+    before, now = rows(rng), rows(rng)
+    now["feature.land"] = np.where(np.arange(4_000) < 2_000, "fr", now["feature.land"])  # pyright: ignore
+    for table in (before, now):
+        table["attributes"] = pa.array(
+            [[("land", land)] for land in table["feature.land"]],  # pyright: ignore
+            pa.map_(pa.string(), pa.string()),
+        )
+    alarm = report("land", Kind.DATA, Test.CHI_SQUARE, 0.4, Severity.HIGH)
+    frozen = references.freeze_categorical(np.asarray(before["feature.land"]))
+    found = explaining.explained(alarm, LAND, frozen, [PLAN], pa.table(before), pa.table(now))
+    assert [each.name for each in found if each.name.startswith("land=")] == []
+
+
+def test_what_every_row_has_in_common_explains_nothing():
+    rng = np.random.default_rng(5)
+    before, now = (rows(rng) | {"data_plane": ["data-0"] * 4_000} for _ in range(2))
+    now["feature.age"] = np.asarray(now["feature.age"]) + 1
+    alarm = report("age", Kind.DATA, Test.PSI, 0.9, Severity.HIGH)
+    frozen = references.freeze_numeric(np.asarray(before["feature.age"]))
+    found = explaining.explained(alarm, AGE, frozen, [LAND, PLAN], pa.table(before), pa.table(now))
+    assert "data_plane=data-0" not in [each.name for each in found]
+
+
 def test_what_slices_cannot_explain_is_not_asked_of_them():
     moved = report("text", Kind.DATA, Test.EMBEDDING, 0.9, Severity.HIGH)
     stuck = report("age", Kind.QUALITY, Test.CONSTANT, 1.0, Severity.HIGH)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from headrace_monitor.performance.blaming import MAX_KEPT, added, evidence_of
 from headrace_monitor.performance.classes import Classes
 from headrace_monitor.performance.joining import MAX_SLICES, OTHER_SLICES, About, Group, summaries_of
 from headrace_monitor.performance.means import Mean, mean_of
@@ -126,3 +127,23 @@ def test_wild_numbers_neither_break_the_sums_nor_the_others():
     assert found["bias"].rows >= 2
     for one in found.values():
         assert one.value is None or np.isfinite(one.value), one
+
+
+def test_errors_are_counted_by_variant_feature_and_attribute_and_columns_are_bounded():
+    rng = np.random.default_rng(9)
+    land = rng.choice(["AT", "DE"], 400)
+    given = [
+        [("device", "phone" if index % 4 == 0 else "desk"), ("land", "XX"), (f"n{index}", "1")] for index in range(400)
+    ]
+    ids, batch = table(400, prediction_label=["a"] * 400, attributes=given, **{"feature.land": land.tolist()})
+    told = ["b" if index % 4 == 0 else "a" for index in range(400)]
+    found = evidence_of(batch, labels(ids, told), About(Classes()), ["land"]).counts
+    assert found["variant"] == {"main": [100, 400]}
+    assert found["device"] == {"phone": [100, 100], "desk": [0, 300]}
+    # Of the feature, not of the attribute that is called like it.
+    assert sum(labelled for _, labelled in found["land"].values()) == 400
+    assert set(found["land"]) == {"AT", "DE"}
+    assert len(added([found] * 3)) <= MAX_KEPT
+    many = [{"variant": {"": [1.0, 2.0]}, f"n{number}": {"1": [1.0, 3.0]}} for number in range(100)]
+    assert len(added(many)) == MAX_KEPT
+    assert added(many)["variant"] == {"": [100.0, 200.0]}

@@ -124,6 +124,19 @@ def test_what_is_sensitive_stays_here():
     assert list(seen.outputs.raw_output_contents) == [OUTPUTS["y"][2]]
 
 
+def test_attributes_that_are_called_like_what_is_sensitive_stay_here_too():
+    people = resolved_version(
+        "people",
+        "v1",
+        inputs=[spec("name", "BYTES", optional=True, sensitive=True), spec("age", "FP32")],
+        outputs=[spec("y", "FP32", 1)],
+    )
+    attributes = {"Name": "Eva", "country": "AT"}
+    for inputs in ({"name": NAME, "age": AGE}, {"age": AGE}):
+        (seen,) = read(record(table_with(people), inputs=inputs, attributes=attributes))
+        assert seen.attributes == "country=AT"
+
+
 def test_a_fallback_that_is_stricter_is_kept_to_as_well():
     backup = table_with(STRICTER).assign(user_id="", entity_id="", request_id="").served
     made = record(table_with(PEOPLE), inputs={"name": NAME, "age": AGE}, outputs=ANSWERED, computed_by=backup)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace_monitor.drift import looking
+from headrace_monitor.log.attributes import ATTRIBUTES, attribute_columns
 from headrace_monitor.references.judged import Judged, JudgedAs
 from headrace_monitor.references.values import UnfitError, coded_names, numbers
 from headrace_monitor.statistics.drift import psi
@@ -20,8 +21,9 @@ from headrace_monitor.statistics.slices import Explanation, Slice, explain_drift
 # Slices by rarer values are too small to explain much.
 MAX_VALUES = 50
 MAX_COLUMNS = 20
-# Columns of the log that rows are sliced by beside the categorical features.
+# Columns of the log that rows are sliced by beside the categorical features and the attributes of requests.
 ROW_COLUMNS = ("variant", "data_plane")
+_TEXT = "BYTES"
 _DRIFT = frozenset((Test.PSI, Test.KS, Test.CHI_SQUARE, Test.EXACT_SHARES))
 _RISE = frozenset((Test.MISSING, Test.NOT_FINITE, Test.OUT_OF_RANGE, Test.NEW_CATEGORIES))
 
@@ -29,6 +31,11 @@ _RISE = frozenset((Test.MISSING, Test.NOT_FINITE, Test.OUT_OF_RANGE, Test.NEW_CA
 def explainable(alarms: Sequence[DriftReport]) -> DriftReport | None:
     """Return the worst alarm that slices can explain. alarms: the worst first."""
     return next((alarm for alarm in alarms if alarm.test in _DRIFT | _RISE), None)
+
+
+def wanted_columns(column: Judged, by: Sequence[Judged]) -> list[str]:
+    """Return the columns of the log that are read to explain an alarm of a column."""
+    return [column.stored, *(each.stored for each in by), *ROW_COLUMNS, ATTRIBUTES]
 
 
 def sliced_by(column: Judged, judged: Sequence[Judged]) -> tuple[Judged, ...]:
@@ -62,7 +69,7 @@ def _explained_drift(
 ) -> tuple[looking.Slice, ...]:
     places_before, places = _places(column, frozen, before)
     places_now, _ = _places(column, frozen, now)
-    parts_before, parts_now = _parts(by, before), _parts(by, now)
+    parts_before, parts_now = _parts(column, by, before), _parts(column, by, now)
     counts_before = {one: _counted(places_before[rows], places) for one, rows in parts_before.items()}
     counts_now = {one: _counted(places_now[rows], places) for one, rows in parts_now.items()}
     found = explain_drift(
@@ -85,8 +92,8 @@ def _explained_rise(
 ) -> tuple[looking.Slice, ...]:
     flags_before, flags_now = _flags(test, column, frozen, before), _flags(test, column, frozen, now)
     found = explain_rise(
-        {one: _share(flags_before[rows]) for one, rows in _parts(by, before).items()},
-        {one: _share(flags_now[rows]) for one, rows in _parts(by, now).items()},
+        {one: _share(flags_before[rows]) for one, rows in _parts(column, by, before).items()},
+        {one: _share(flags_now[rows]) for one, rows in _parts(column, by, now).items()},
         whole_before=_share(flags_before),
         whole_now=_share(flags_now),
     )
@@ -125,14 +132,20 @@ def _flags(test: Test, column: Judged, frozen: ColumnReference, table: pa.Table)
     return (values < frozen.edges.low) | (values > frozen.edges.high)
 
 
-def _parts(by: Sequence[Judged], table: pa.Table) -> Mapping[Slice, NDArray[np.intp]]:
-    """Return the rows of each slice."""
+def _parts(column: Judged, by: Sequence[Judged], table: pa.Table) -> Mapping[Slice, NDArray[np.intp]]:
+    """Return the rows of each slice. column: the one to be explained."""
+    stored = {each.name: (each.stored, each.datatype) for each in by} | {name: (name, _TEXT) for name in ROW_COLUMNS}
+    columns = {
+        name: (table.column(place), datatype)
+        for name, (place, datatype) in stored.items()
+        if place in table.schema.names
+    }
+    # An attribute that is called like a feature most likely is that feature.
+    attributes = attribute_columns(table, but={column.name, *columns})
+    columns |= {name: (values, _TEXT) for name, values in attributes.items()}
     found: dict[Slice, NDArray[np.intp]] = {}
-    sliced = [(each.name, each.stored, each.datatype) for each in by] + [(name, name, "BYTES") for name in ROW_COLUMNS]
-    for name, stored, datatype in sliced:
-        if stored not in table.schema.names:
-            continue
-        codes, names = coded_names(table.column(stored), datatype)
+    for name, (values, datatype) in columns.items():
+        codes, names = coded_names(values, datatype)
         sizes = np.bincount(codes[codes >= 0], minlength=len(names))
         for index in np.argsort(-sizes)[:MAX_VALUES]:
             found[Slice(name, names[index])] = np.flatnonzero(codes == index)

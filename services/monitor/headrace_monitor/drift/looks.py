@@ -75,7 +75,7 @@ class Looker:
         if alarm is None or column is None or well is None:
             return ()
         by = explaining.sliced_by(column, kept.judged)
-        wanted = [column.stored, *(each.stored for each in by), *explaining.ROW_COLUMNS]
+        wanted = explaining.wanted_columns(column, by)
         try:
             async with asyncio.timeout(EXPLAIN_S):
                 before = await self._sample(look, well, wanted)

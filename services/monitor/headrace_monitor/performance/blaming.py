@@ -17,7 +17,9 @@ from headrace_monitor.statistics.shares import Share
 if TYPE_CHECKING:
     import pyarrow as pa
 
+VARIANT = "variant"
 MAX_COLUMNS = 20
+MAX_KEPT = 1 + 2 * MAX_COLUMNS
 MAX_VALUES = 50
 
 # Errors and labels, by column and value.
@@ -34,16 +36,12 @@ class Evidence:
 
 
 def evidence_of(batch: pa.RecordBatch, facts: Facts, about: About, columns: Sequence[str]) -> Evidence:
-    """Count errors of one version's rows by the values of these columns, and of the variants."""
+    """Count errors of one version's rows by variant, by the values of these columns, and by attributes of requests."""
     joined = Joined.of(batch, facts)
     rows, _ = joined.rows(np.arange(batch.num_rows), about, None)
     known = np.flatnonzero(np.isfinite(rows.right))
     counts: dict[str, dict[str, list[float]]] = {}
-    variants = [value or "" for value in batch.column("variant").to_pylist()]
-    values_by_column = {"variant": variants} | {
-        column: slices_of(batch, column) for column in columns[:MAX_COLUMNS] if FEATURE + column in batch.schema.names
-    }
-    for column, values in values_by_column.items():
+    for column, values in _sliced(batch, columns).items():
         by_value: dict[str, list[float]] = defaultdict(lambda: [0, 0])
         for index in known:
             count = by_value[values[index]]
@@ -54,17 +52,31 @@ def evidence_of(batch: pa.RecordBatch, facts: Facts, about: About, columns: Sequ
     return Evidence(counts, rows.score[usable], rows.answer[usable])
 
 
+def _sliced(batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return the value of each row by what rows are sliced by; empty where a row has none."""
+    from headrace_monitor.log.attributes import attribute_columns
+
+    found = {VARIANT: [value or "" for value in batch.column("variant").to_pylist()]} | {
+        column: slices_of(batch, column) for column in columns[:MAX_COLUMNS] if FEATURE + column in batch.schema.names
+    }
+    # An attribute that is called like a feature is told as the feature.
+    attributes = attribute_columns(batch, but={*found, *columns})
+    return found | {name: [value or "" for value in values.to_pylist()] for name, values in attributes.items()}
+
+
 def added(counts: Iterable[Counts]) -> dict[str, dict[str, list[float]]]:
-    """Add up counts; of each column the values with most labels are kept."""
+    """Add up counts; the columns with most labels are kept (callers name attributes), of each the values with most."""
     total: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for one in counts:
         for column, values in one.items():
             for value, (errors, labels) in values.items():
                 total[column][value][0] += errors
                 total[column][value][1] += labels
+    labelled = {column: sum(labels for _, labels in values.values()) for column, values in total.items()}
+    kept = sorted(total, key=lambda column: (column != VARIANT, -labelled[column], column))[:MAX_KEPT]
     return {
-        column: dict(sorted(values.items(), key=lambda item: (-item[1][1], item[0]))[:MAX_VALUES])
-        for column, values in total.items()
+        column: dict(sorted(total[column].items(), key=lambda item: (-item[1][1], item[0]))[:MAX_VALUES])
+        for column in kept
     }
 
 
@@ -88,11 +100,9 @@ def sentence(found: Sequence[slices.Explanation]) -> str:
 
 
 def _shares(counts: Counts) -> dict[slices.Slice, Share]:
-    # What every row has in common explains nothing.
     return {
         slices.Slice(column, value): Share(round(errors), round(labels))
         for column, values in counts.items()
-        if len(values) > 1
         for value, (errors, labels) in values.items()
         if value
     }
@@ -100,5 +110,5 @@ def _shares(counts: Counts) -> dict[slices.Slice, Share]:
 
 def _whole(counts: Counts) -> Share:
     """Return all errors and labels: every row has a variant, if an empty one."""
-    of_variants = counts.get("variant", {}).values()
+    of_variants = counts.get(VARIANT, {}).values()
     return Share(round(sum(errors for errors, _ in of_variants)), round(sum(labels for _, labels in of_variants)))

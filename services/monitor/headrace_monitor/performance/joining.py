@@ -93,13 +93,16 @@ def summaries_of(
 
 def slices_of(batch: pa.RecordBatch, slice_by: str) -> list[str]:
     """Return the value of each row that is sliced by: of a feature, else of an attribute; empty where it has none."""
+    from headrace_monitor.log.attributes import ATTRIBUTES, values_of_attribute
+
     names = batch.schema.names
     if not slice_by:
         return [""] * batch.num_rows
     if FEATURE + slice_by in names:
         return ["" if value is None else _text(value) for value in batch.column(FEATURE + slice_by).to_pylist()]
-    if "attributes" in names:
-        return [dict(pairs or ()).get(slice_by, "") for pairs in batch.column("attributes").to_pylist()]
+    if ATTRIBUTES in names:
+        values = values_of_attribute(batch.column(ATTRIBUTES), slice_by)
+        return [value or "" for value in values.to_pylist()]
     return [""] * batch.num_rows
 
 

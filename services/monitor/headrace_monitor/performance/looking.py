@@ -116,7 +116,7 @@ class Looks:
         question = Question(model, start, end, version)
 
         async def columns(_version: str) -> list[str]:
-            return [f"feature.{column}" for column in categorical]
+            return ["attributes", *(f"feature.{column}" for column in categorical)]
 
         async for batch, facts in self._joins.each(question, columns):
             if facts and rows < CALIBRATION_ROWS:

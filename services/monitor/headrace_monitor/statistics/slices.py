@@ -56,7 +56,13 @@ def explain_rise(
     A slice is named when its own rate has risen beyond the tolerance, exactly tested and adjusted for the number of
     slices; so a slice that merely has become larger is not blamed for errors that it always made.
     """
-    tested = [one for one in sorted(now) if one in before and min(before[one].of, now[one].of) >= MIN_ROWS]
+    tested = [
+        one
+        for one in sorted(now)
+        if one in before
+        and min(before[one].of, now[one].of) >= MIN_ROWS
+        and not _is_all(before[one].of, whole_before.of, now[one].of, whole_now.of)
+    ]
     changes = [rise(before[one], now[one], tolerance=tolerance) for one in tested]
     ps = benjamini_hochberg([change.p if isinstance(change, ShareChange) else np.nan for change in changes])
     total = whole_now.value - whole_before.value
@@ -91,7 +97,7 @@ def explain_drift(
     for one in sorted(now):
         inside = (np.asarray(before.get(one, all_before * 0), np.int64), np.asarray(now[one], np.int64))
         size = (int(inside[0].sum()), int(inside[1].sum()))
-        if max(size) < MIN_ROWS:
+        if max(size) < MIN_ROWS or _is_all(size[0], n, size[1], m):
             continue
         tested.append((one, Share(size[0], n), Share(size[1], m)))
         ps.append(_changed(inside, Share(size[0], n), Share(size[1], m), tolerance))
@@ -102,6 +108,11 @@ def explain_drift(
         if p <= level and part >= 0.1
     ]
     return tuple(sorted(found, key=lambda each: -each.explained)[:most])
+
+
+def _is_all(before: int, whole_before: int, now: int, whole_now: int) -> bool:
+    """Return whether a slice is all there is, then and now: what every row has in common explains nothing."""
+    return whole_before - before < MIN_ROWS and whole_now - now < MIN_ROWS
 
 
 def _changed(inside: tuple[np.ndarray, np.ndarray], before: Share, now: Share, tolerance: float) -> float:

@@ -31,18 +31,19 @@ _MAX_UINT32, _MAX_AGE_MS = 2**32 - 1, 2**62
 class _Group:
     """A group of a batch. index: in it. listed: positions among the request's inputs of those that are stored.
 
-    hidden: names of outputs that are not. by: what the unit is; None for a pinned version. plain: whether everything is
-    stored, and the unit is the usual one. held: keeps the objects alive whose identities the group is found by.
+    hidden: names of outputs that are not. unsaid: names of attributes that are not, casefolded. by: what the unit is;
+    None for a pinned version. plain: whether everything is stored, and the unit is the usual one. held: keeps the
+    objects alive whose identities the group is found by.
     """
 
-    __slots__ = ("by", "held", "hidden", "index", "listed", "plain")
+    __slots__ = ("by", "held", "hidden", "index", "listed", "plain", "unsaid")
 
     def __init__(self, index: int, record: Record) -> None:
         self.index = index
         self.held = (record.arm, record.layout, record.found.served)
-        self.listed, self.hidden = shown_inputs(record), hidden_outputs(record)
+        self.listed, self.hidden, self.unsaid = shown_inputs(record), hidden_outputs(record), sensitive_names(record)
         self.by = record.table.unit if record.arm.variant else None
-        everything = len(self.listed) == len(record.inputs) and not self.hidden
+        everything = len(self.listed) == len(record.inputs) and not self.hidden and not self.unsaid
         self.plain = everything and self.by == route_pb2.Route.UNIT_UNSPECIFIED
 
     def unit(self, user_id: str, entity_id: str, request_id: str) -> str:
@@ -50,6 +51,10 @@ class _Group:
         if self.by is None:
             return ""
         return unit_of(self.by, user_id=user_id, entity_id=entity_id, request_id=request_id)
+
+    def attributes(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the attributes of one prediction that may be stored."""
+        return {name: value for name, value in given.items() if name.casefold() not in self.unsaid}
 
 
 class Batch:
@@ -67,8 +72,8 @@ class Batch:
         found, told = turned(Found, kept.found), turned(Answer, kept.answer)
         groups = self._groups_of(records, kept, found)
         ids = zip(kept.user_id, kept.entity_id, told.request_id, strict=True)
-        inputs, outputs, units = _shown(groups, kept.inputs, found.outputs, ids)
-        values = {"inputs": inputs, "outputs": outputs, "attributes": list(map(attributes_text, kept.attributes))}
+        inputs, outputs, units, attributes = _shown(groups, kept.inputs, found.outputs, ids, kept.attributes)
+        values = {"inputs": inputs, "outputs": outputs, "attributes": list(map(attributes_text, attributes))}
         texts = {"request_id": cut(told.request_id), "unit": cut(units), "entity_id": cut(kept.entity_id)}
         times = zip(kept.arrived, told.took_s, strict=True)
         numbers = {
@@ -172,6 +177,13 @@ def hidden_outputs(record: Record) -> frozenset[str]:
     return served.sensitive_outputs if other is None else served.sensitive_outputs | other.sensitive_outputs
 
 
+def sensitive_names(record: Record) -> frozenset[str]:
+    """Return the names of sensitive tensors and of their columns: an attribute that is called so has the same value."""
+    versions = [record.arm.served] + ([record.found.served] if record.found.served is not None else [])
+    specs = [spec for one in versions for spec in (*one.contract.inputs, *one.contract.outputs) if spec.sensitive]
+    return frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))
+
+
 def without(outputs: bytes, hidden: frozenset[str]) -> bytes:
     """Return encoded outputs without those of some names."""
     if not hidden:
@@ -200,14 +212,17 @@ def _shown(
     inputs: Sequence[Sequence[bytes]],
     outputs: Sequence[bytes],
     ids: Iterable[tuple[str, str, str]],
-) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[str]]:
-    """Return inputs and outputs that may be stored, and units. ids: user, entity and request of each."""
+    attributes: Sequence[Mapping[str, str]],
+) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[str], Sequence[Mapping[str, str]]]:
+    """Return inputs and outputs that may be stored, units, and attributes that may be. ids: user, entity, request."""
     if all(group.plain for group in set(groups)):
-        return list(chain.from_iterable(inputs)), outputs, [user or entity or request for user, entity, request in ids]
+        units = [user or entity or request for user, entity, request in ids]
+        return list(chain.from_iterable(inputs)), outputs, units, attributes
     return (
         [given[position] for group, given in zip(groups, inputs, strict=True) for position in group.listed],
         [without(given, group.hidden) for group, given in zip(groups, outputs, strict=True)],
         [group.unit(*one) for group, one in zip(groups, ids, strict=True)],
+        [group.attributes(given) if given else given for group, given in zip(groups, attributes, strict=True)],
     )
 
 
