@@ -81,6 +81,7 @@ class FakeMonitor(
         found.measures.add(name="accuracy", value=0.9, lower=0.8, upper=0.95, rows=5)
         found.measures.add(name="auc", unsaid=f"one class: {HOSTILE}")
         found.measures.add(name="log_loss", value=0.3, rows=4, unsaid="without rows: 1 whose label is no class")
+        found.error_watch.summary, found.error_watch.severity = f"risen {HOSTILE}", monitor_pb2.SEVERITY_HIGH
         found.slices.add(name=f"country={HOSTILE}", rows=7, effect=0.2, share=0.9)
         return answer
 

@@ -108,7 +108,12 @@ def performance(odd: str) -> tuple[VersionPerformance, ...]:
 
     return (
         VersionPerformance("v1", "production", 20_444, 3_400, 0.166, measures(0.0)),
-        VersionPerformance("v2", odd, 60_214, 3_311, 0.055, measures(0.021), (SliceDrift(f"{odd}=DE", 90, 0.2, 0.6),)),
+        VersionPerformance(
+            *("v2", odd, 60_214, 3_311, 0.055, measures(0.021)),
+            slices=(SliceDrift(f"{odd}=DE", 90, 0.2, 0.6),),
+            watch=f"the error rate of {odd} has risen to about 14.0%",
+            severity=Severity.HIGH,
+        ),
         VersionPerformance("v3", "", 40, 0, 0.0, ()),
     )
 

@@ -70,6 +70,7 @@ def test_what_there_is_is_said_with_its_numbers_beside_the_plots() -> None:
         "latency_p99_us 12,300 is above 10,000 for 5 minutes (silenced)",
         "12 predictions that were dropped", "new_categories", "country=XK", "71.0%",
         "0.921 to 0.94", "one class: 3,400 positives, 0 negatives", "too few: 12, at least 50",
+        "3 whose label is no class", "has risen to about 14.0%",
     ):  # fmt: skip
         assert words in page.text, words
     figures = sum(tag == "figure" for tag, _ in page.elements)

@@ -22,7 +22,7 @@ DEFAULT_LEVEL = 0.05
 DEFAULT_PAGE, LARGEST_PAGE = 50, 1000
 LONGEST = timedelta(days=92)
 
-_SEVERITIES = {
+SEVERITIES = {
     Severity.NONE: monitor_pb2.SEVERITY_NONE,
     Severity.LOW: monitor_pb2.SEVERITY_LOW,
     Severity.MEDIUM: monitor_pb2.SEVERITY_MEDIUM,
@@ -84,7 +84,7 @@ def drift(look: Look) -> monitor_pb2.Drift:
     return monitor_pb2.Drift(
         range=_range(look.start, look.end),
         reference=_SOURCES[look.source],
-        severity=_SEVERITIES[look.severity],
+        severity=SEVERITIES[look.severity],
         reports=[_report(report) for report in look.reports],
         slices=[
             monitor_pb2.Slice(name=each.name, rows=each.rows, effect=each.effect, share=each.share)
@@ -125,7 +125,7 @@ def _report(report: DriftReport) -> monitor_pb2.DriftReport:
         p=report.p,
         adjusted_p=report.adjusted_p,
         alarm=report.alarm,
-        severity=_SEVERITIES[report.severity],
+        severity=SEVERITIES[report.severity],
         unsaid="" if report.unsaid is None else str(report.unsaid),
         examples=report.examples,
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
 
 from headrace_monitor import names
+from headrace_monitor.drift.convert import SEVERITIES
 from headrace_monitor.performance import blaming
+from headrace_monitor.performance.error_watch import ErrorWatch
 from headrace_monitor.performance.joining import Group
 from headrace_monitor.performance.measures import Measure, measures
 from headrace_monitor.performance.store import Hour, PerformanceStore
@@ -40,12 +42,16 @@ class Performances:
         within = None if remaining_s is None else max(remaining_s - _SPARE_S, 0.0)
         answer = await self._tracker.answer(question, within_s=within)
         blamed = {} if question.slice_by else await self._blamed(question)
+        watches = {} if question.slice_by else await self._kept.watches(question.model)
         response = monitor_pb2.GetPerformanceResponse()
         for group in sorted(answer.groups):
             calibrated = answer.about[group.version].calibration is not None
             summary = answer.groups[group]
             said = measures(summary, threshold=question.threshold, calibrated=calibrated)
-            response.performance.append(_performance(group, summary, said, blamed.get(group.version, ())))
+            message = _performance(group, summary, said, blamed.get(group.version, ()))
+            if group.version in watches:
+                message.error_watch.CopyFrom(_error_watch(*watches[group.version]))
+            response.performance.append(message)
         return response
 
     def _question(self, request: monitor_pb2.GetPerformanceRequest) -> Question:
@@ -91,6 +97,14 @@ def _performance(
     for one in blamed:
         name = f"{one.slice.column}={one.slice.value}"
         message.slices.add(name=name, rows=one.rows, effect=one.now - one.before, share=one.explained)
+    return message
+
+
+def _error_watch(watch: ErrorWatch, update_time: datetime) -> monitor_pb2.Performance.ErrorWatch:
+    message = monitor_pb2.Performance.ErrorWatch(
+        summary=watch.sentence, rise=watch.rise, severity=SEVERITIES[watch.severity]
+    )
+    message.update_time.FromDatetime(update_time)
     return message
 
 

@@ -46,5 +46,8 @@ insert into error_watches (model, version, state, update_time) values ($1, $2, $
 on conflict (model, version) do update set model = excluded.model
 returning state;
 
+-- name: watches
+select version, state, update_time from error_watches where model = $1;
+
 -- name: save_watch
 update error_watches set state = $3, update_time = $4 where model = $1 and version = $2;

@@ -11,6 +11,8 @@ from typing import Any
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
+from headrace_monitor.performance import error_watch
+from headrace_monitor.performance.error_watch import ErrorWatch
 from headrace_monitor.performance.measures import Measure
 from headrace_monitor.statistics import kept
 from headrace_monitor.statistics.change.estimated import Calibration
@@ -62,6 +64,11 @@ class PerformanceStore:
         """Return what is kept of the hours that begin in a time."""
         rows = await self._connections.repeatable(lambda connection: connection.fetch(SQL["hours"], model, start, end))
         return [_hour(row) for row in rows]
+
+    async def watches(self, model: str) -> dict[str, tuple[ErrorWatch, datetime]]:
+        """Return each version's error-rate detector, and when it took in its last label."""
+        rows = await self._connections.repeatable(lambda connection: connection.fetch(SQL["watches"], model))
+        return {row["version"]: (error_watch.from_text(row["state"]), row["update_time"]) for row in rows}
 
     async def touch(self, model: str, hour: datetime, now: datetime) -> None:
         """Have an hour looked at that never was."""

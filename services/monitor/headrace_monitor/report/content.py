@@ -125,9 +125,7 @@ class VersionDrift:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number with its 95 % interval. unsaid: why there is no value; beside one, what it
-    leaves out.
-    """
+    """One number with its 95 % interval. unsaid: why there is no value; beside one, what it leaves out."""
 
     name: str
     value: float | None
@@ -139,7 +137,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class VersionPerformance:
-    """maturity: share of the predictions whose label is known. slices: where errors have become more."""
+    """maturity: share of the predictions whose label is known. slices: where errors have become more.
+
+    watch, severity: what the detector of concept drift says; empty where no label came.
+    """
 
     version: str
     variant: str
@@ -148,6 +149,8 @@ class VersionPerformance:
     maturity: float
     measures: tuple[Measure, ...]
     slices: tuple[SliceDrift, ...] = ()
+    watch: str = ""
+    severity: Severity = Severity.NONE
 
 
 @dataclass(frozen=True, slots=True)

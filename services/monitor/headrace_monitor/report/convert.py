@@ -116,6 +116,8 @@ def performance(answer: monitor_pb2.GetPerformanceResponse) -> tuple[VersionPerf
             *(one.version, one.variant, one.predictions, one.labelled, one.maturity),
             measures=tuple(map(_measure, one.measures)),
             slices=_slices(one.slices),
+            watch=one.error_watch.summary,
+            severity=_SEVERITIES.get(one.error_watch.severity, Severity.NONE),
         )
         for one in answer.performance
     )

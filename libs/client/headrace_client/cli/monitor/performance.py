@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 from headrace.monitor.v1 import monitor_pb2
 
-from headrace_client.cli.monitor.words import span_options, value_text
+from headrace_client.cli.monitor.words import SEVERITIES, span_options, value_text
 from headrace_client.cli.options import complete_version, connected, model_argument
 from headrace_client.cli.output import Output, message_json, number, shown
 from headrace_client.client import Client
@@ -53,6 +53,13 @@ def performance(
     names = ("version", "variant", *((shown(slice_by),) if slice_by else ()))
     rows = [(*_heading(one, bool(slice_by)), *line) for one in told for line in _measures(one)]
     output.table((*names, "labelled", "measure", "value", "95 % interval", "of"), _once(rows, len(names) + 1))
+    watched = {one.version: one.error_watch for one in told if one.HasField("error_watch")}
+    if watched:
+        output.say("\nconcept drift, by the labels that have come so far:")
+        output.table(
+            ("version", "severity", "what labels say"),
+            [(shown(version), SEVERITIES[one.severity], shown(one.summary)) for version, one in watched.items()],
+        )
     worse = [(shown(one.version), each) for one in told for each in one.slices]
     if worse:
         output.say("\nwhere errors have become more than in the seven days before:")

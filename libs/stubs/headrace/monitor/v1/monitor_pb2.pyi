@@ -260,7 +260,18 @@ class GetPerformanceResponse(_message.Message):
     def __init__(self, performance: _Optional[_Iterable[_Union[Performance, _Mapping]]] = ...) -> None: ...
 
 class Performance(_message.Message):
-    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures", "slices")
+    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures", "slices", "error_watch")
+    class ErrorWatch(_message.Message):
+        __slots__ = ("summary", "rise", "severity", "update_time")
+        SUMMARY_FIELD_NUMBER: _ClassVar[int]
+        RISE_FIELD_NUMBER: _ClassVar[int]
+        SEVERITY_FIELD_NUMBER: _ClassVar[int]
+        UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+        summary: str
+        rise: float
+        severity: Severity
+        update_time: _timestamp_pb2.Timestamp
+        def __init__(self, summary: _Optional[str] = ..., rise: _Optional[float] = ..., severity: _Optional[_Union[Severity, str]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     class Measure(_message.Message):
         __slots__ = ("name", "value", "lower", "upper", "rows", "unsaid")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -284,6 +295,7 @@ class Performance(_message.Message):
     MATURITY_FIELD_NUMBER: _ClassVar[int]
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_WATCH_FIELD_NUMBER: _ClassVar[int]
     version: str
     variant: str
     slice: str
@@ -292,7 +304,8 @@ class Performance(_message.Message):
     maturity: float
     measures: _containers.RepeatedCompositeFieldContainer[Performance.Measure]
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
-    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ...) -> None: ...
+    error_watch: Performance.ErrorWatch
+    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., error_watch: _Optional[_Union[Performance.ErrorWatch, _Mapping]] = ...) -> None: ...
 
 class QueryPredictionsRequest(_message.Message):
     __slots__ = ("sql", "max_rows", "range")
