@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +15,11 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
+import uvloop
 from headrace_monitor.query.process import Done, Limits, QueryProcess, Sources
 from headrace_monitor.query.scope import Reading, Scope
-from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError
+from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from headrace_servicekit.testing import eventually
 
 LIMITS = Limits(memory_bytes=256 * 2**20, threads=2, timeout_s=30, max_bytes=32 * 2**20, spill_bytes=64 * 2**20)
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
@@ -170,6 +175,20 @@ async def test_leaving_a_query_ends_its_process(tmp_path: Path):
             async with asyncio.timeout(1):
                 await anext(sources)
     assert process.ended
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_process_that_ended_by_itself_is_said_to_have(tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]):
+    async def asked() -> None:
+        async with QueryProcess.answering("select 1", 1, LIMITS, tmp_path) as process:
+            await process.reading()
+            os.kill(process.number, signal.SIGKILL)
+            await eventually(lambda: process.ended, within=20)
+            await anext(process.answer(Sources((), None, None, None)))
+
+    with asyncio.Runner(loop_factory=loop) as runner, pytest.raises(Unavailable) as caught:
+        runner.run(asked())
+    assert caught.value.reason == "QUERY_PROCESS_ENDED"
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,11 @@ class QueryProcess:
                 raise _failed(content) if kind is Kind.FAILED else _gone()
 
     @property
+    def number(self) -> int:
+        """Return its process id."""
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         """Return whether nothing runs any more."""
         return self._process.returncode is not None
@@ -131,7 +136,7 @@ class QueryProcess:
         try:
             self._process.stdin.write(frames.frame(kind, json.dumps(content).encode()))
             await self._process.stdin.drain()
-        except ConnectionError as error:
+        except (ConnectionError, RuntimeError) as error:  # of asyncio's loop, and of uvloop's
             raise _gone() from error
 
     async def _next(self) -> tuple[Kind, bytes]:
