@@ -90,7 +90,14 @@ def learn(sizes: np.ndarray, tolerance: float) -> Detector:
 def _naive(
     rng: np.random.Generator, law: Law, cap: int, before: int = 0, factor: float = 1.0, bias: float = 0.0
 ) -> int:
-    """Return when the mean error of the last 1,000 labels is a tenth above that of the first, counted behind these."""
-    first, later = np.abs(law.draw(rng, BASE_LABELS)), law.draw(rng, cap)
-    later = np.abs(np.where(np.arange(cap) < before, later, factor * later + bias))
-    return naive.rate_alarms_at(later, 1.1 * float(first.mean())) or cap
+    """Return the label at which the naive code alarms, counted behind those that are learnt from; `cap` for none."""
+    first, later = law.draw(rng, BASE_LABELS), law.draw(rng, cap)
+    later = np.where(np.arange(cap) < before, later, factor * later + bias)
+    found = naive_alarm(np.abs(np.concatenate([first, later])))
+    return cap if found is None else found - BASE_LABELS
+
+
+def naive_alarm(sizes: np.ndarray) -> int | None:
+    """Return the label at which the mean error of the last 1,000 is first a tenth above that of the first ones."""
+    found = naive.rate_alarms_at(sizes[BASE_LABELS:], 1.1 * float(sizes[:BASE_LABELS].mean()))
+    return None if found is None else found + BASE_LABELS

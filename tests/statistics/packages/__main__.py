@@ -13,7 +13,7 @@ from headrace_monitor.statistics.performance.classification import classificatio
 from headrace_monitor.statistics.summaries import scores
 from headrace_stack import environments
 
-from tests.statistics import document, drift_rates, error_sizes, run_lengths
+from tests.statistics import document, drift_rates, error_sizes, naive, run_lengths
 from tests.statistics.figures import NOTHING, Figure, Table, markdown, share
 
 _HERE = Path(__file__).parent
@@ -86,9 +86,10 @@ def _quantities(sizes: dict[str, np.ndarray], answers: dict[str, np.ndarray]) ->
         ours = np.array([_first_of_sizes(stream) for stream in each])
         theirs = np.stack([answers[f"sizes/{name}/{i}/first"] for i in range(len(each))])
         after = 0 if each.shape[1] == _CLEAN_LABELS else _BEFORE
-        shown = [_told(first, after, len(each)) for first in (ours, theirs[:, 0], theirs[:, 1])]
+        plain = np.array([error_sizes.naive_alarm(stream) or -1 for stream in each])
+        shown = [_told(first, after, len(each)) for first in (ours, plain, theirs[:, 0], theirs[:, 1])]
         what = f"{name}, {_CLEAN_LABELS:,} labels" if after == 0 else f"{name} after {_BEFORE:,} labels"
-        figures.append(Figure(what, shown[0], package=f"ADWIN {shown[1]}; Page-Hinkley {shown[2]}"))
+        figures.append(Figure(what, shown[0], naive=shown[1], package=f"ADWIN {shown[2]}; Page-Hinkley {shown[3]}"))
     return Table(f"Errors of quantities, {_STREAMS} streams; package: river", tuple(figures))
 
 
@@ -108,9 +109,10 @@ def _errors(streams: dict[str, np.ndarray], answers: dict[str, np.ndarray]) -> T
         ours = run_lengths.first_alarms_of(each, detector)
         theirs = np.stack([answers[f"stream/{name}/{i}/first"] for i in range(len(each))])
         after = 0 if name == "clean" else _BEFORE
-        shown = [_told(first, after, len(each)) for first in (ours, theirs[:, 0], theirs[:, 1])]
+        plain = np.array([naive.rate_alarms_at(stream, run_lengths.ALLOWED) or -1 for stream in each])
+        shown = [_told(first, after, len(each)) for first in (ours, plain, theirs[:, 0], theirs[:, 1])]
         what = f"{_CLEAN_LABELS:,} clean labels" if name == "clean" else f"5 % rises to {name} after {_BEFORE:,} labels"
-        figures.append(Figure(what, shown[0], package=f"ADWIN {shown[1]}; DDM {shown[2]}"))
+        figures.append(Figure(what, shown[0], naive=shown[1], package=f"ADWIN {shown[2]}; DDM {shown[3]}"))
     return Table(f"Error rate, {_STREAMS} streams; package: river", tuple(figures))
 
 

@@ -74,10 +74,13 @@ def count(probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike) -> Cla
     usable = named & probable
     chance, true, weight = chance[usable], true[usable], weight[usable]
     place = np.searchsorted(_EDGES, chance, side="right") + BINS * np.arange(classes)
-    own = np.zeros(chance.shape, dtype=bool)
-    own[np.arange(true.size), true] = True
-    each = np.broadcast_to(weight[:, None], chance.shape)
-    yes, no = (np.bincount(place[which], each[which], minlength=classes * BINS) for which in (own, ~own))
+    yes, no = np.zeros(classes * BINS), np.zeros(classes * BINS)
+    # Few probabilities are in force at a time, so weights are few.
+    for each in np.unique(weight).tolist():
+        of_it = weight == each
+        own = np.bincount(place[of_it, true[of_it]], minlength=yes.size)
+        yes += each * own
+        no += each * (np.bincount(place[of_it].ravel(), minlength=yes.size) - own)
     return ClassScores(
         floats(yes.reshape(classes, BINS)),
         floats(no.reshape(classes, BINS)),
