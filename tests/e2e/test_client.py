@@ -31,8 +31,11 @@ def test_from_a_file_to_an_answer(headrace: Headrace) -> None:
 
     promoted = headrace("models", "promote", headrace.model, "v1", "--reason", "first")
     assert promoted["serving"] is True
-    answer = headrace("predict", headrace.model, "--rows", ROWS)
+    answer = headrace("predict", headrace.model, "--rows", ROWS, "--timing")
     assert (answer["version"], answer["served_from"]) == ("v1", "online")
+    total = answer["timing_ms"].pop("total")
+    assert {"route", "cache", "queue", "compute"} < answer["timing_ms"].keys()
+    assert sum(answer["timing_ms"].values()) == pytest.approx(total, abs=0.01)
     wanted = first.expected({"features": np.array(json.loads(ROWS), np.float32)})["scores"]
     np.testing.assert_allclose(answer["outputs"]["scores"], wanted, rtol=1e-5)
 

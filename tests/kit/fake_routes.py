@@ -147,16 +147,20 @@ class FakeRoutes(route_pb2_grpc.RouteServiceServicer):
         return model
 
 
+TIMING_MS = {"receive": 0.061, "cache": 0.402, "queue": 0.11, "compute": 1.93, "transit": 0.644, "total": 3.147}
+
+
 class FakePredictions(predict_pb2_grpc.RouterServiceServicer):
     """RouterService by a function; `requests` keeps what arrived. Unless told otherwise it answers with the inputs.
 
-    explanations: what Explain tells, by prediction id or request id.
+    explanations: what Explain tells, by prediction id or request id. timing: told with answers whose callers ask.
     """
 
     def __init__(self, answer: Predictor | None = None) -> None:
         self.requests: list[predict_pb2.PredictRequest] = []
         self.explanations: dict[str, predict_pb2.ExplainResponse] = {}
         self.answer = answer or echo
+        self.timing = ", ".join(f"{name};dur={ms:.3f}" for name, ms in TIMING_MS.items())
 
     def add_to(self, server: grpc.Server) -> None:
         """Offer RouterService on a server."""
@@ -164,6 +168,8 @@ class FakePredictions(predict_pb2_grpc.RouterServiceServicer):
 
     def Predict(self, request: predict_pb2.PredictRequest, context: Any) -> predict_pb2.PredictResponse:
         self.requests.append(request)
+        if ("headrace-timing", "1") in context.invocation_metadata():
+            context.set_trailing_metadata((("server-timing", self.timing),))
         return self.answer(request)
 
     def Explain(self, request: predict_pb2.ExplainRequest, context: Any) -> predict_pb2.ExplainResponse:

@@ -10,7 +10,7 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
@@ -52,6 +52,7 @@ class Call:
     """Step: perform one try of an RPC; the result is the answer.
 
     request: the message, or for a client stream a function that begins the messages anew. hedge: for messages only.
+    trailers: of a message's answer, is told what came with it, by name.
     """
 
     method: Method[Any, Any]
@@ -59,6 +60,7 @@ class Call:
     timeout_s: float
     metadata: tuple[tuple[str, str], ...]
     hedge: Hedge | None = None
+    trailers: Callable[[Mapping[str, str | bytes]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +135,21 @@ def invoke(
     idempotent: bool = True,
     request_id: str = "",
     hedge_after_s: float | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
+    trailers: Callable[[Mapping[str, str | bytes]], None] | None = None,
     listen: Callable[[], Callable[[Any], None]] | None = None,
 ) -> Operation[Response]:
     """Return the answer of an RPC, tried again within `timeout_s` where that is safe. Raises a HeadraceError.
 
     idempotent: true for reads and for writes that carry a request_id. request_id: for the logs of everything that the
     call passes through, the same over all tries; made when empty. hedge_after_s: None sends nothing twice at a time.
+    headers: sent besides. trailers: is told what came with the answer.
     listen: of an RPC that answers with a stream, what takes the answers of a try; made anew for each.
     """
     deadline = session.monotonic() + timeout_s
     session.budget.earn()
     hedge = None if hedge_after_s is None else Hedge(hedge_after_s, session.budget.spend)
-    followed = (("x-request-id", _as_header(request_id) or session.new_id()),)
+    followed = (("x-request-id", _as_header(request_id) or session.new_id()), *headers)
     attempt, token_refused = 1, False
     while True:
         remaining_s = deadline - session.monotonic()
@@ -155,7 +160,7 @@ def invoke(
         try:
             if listen is not None:
                 return (yield Listen(method, cast("Message", request), listen(), remaining_s, metadata))
-            return (yield Call(method, request, remaining_s, metadata, hedge))
+            return (yield Call(method, request, remaining_s, metadata, hedge, trailers))
         except Unauthenticated:
             # Perhaps it expired, or the issuer has new keys: one fresh token, then the refusal stands.
             if token is None or token_refused:

@@ -151,7 +151,11 @@ class AsyncDriver:
 def _blocking_call(stub: Any, step: Call) -> Any:
     hedge = step.hedge
     if hedge is None:
-        return stub(_argument(step), timeout=step.timeout_s, metadata=step.metadata)
+        if step.trailers is None:
+            return stub(_argument(step), timeout=step.timeout_s, metadata=step.metadata)
+        answer, call = stub.with_call(_argument(step), timeout=step.timeout_s, metadata=step.metadata)
+        step.trailers(dict(call.trailing_metadata() or ()))
+        return answer
     ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
     calls: list[Any] = []
 
@@ -171,6 +175,8 @@ def _blocking_call(stub: Any, step: Call) -> Any:
                 winner = ended.get()
         if winner.code() is not grpc.StatusCode.OK:
             raise winner
+        if step.trailers is not None:
+            step.trailers(dict(winner.trailing_metadata() or ()))
         return winner.result()
     finally:
         for call in calls:
@@ -179,12 +185,14 @@ def _blocking_call(stub: Any, step: Call) -> Any:
 
 async def _awaited_call(stub: Any, step: Call) -> Any:
     hedge = step.hedge
+
+    async def once(timeout_s: float) -> tuple[Any, Any]:
+        call = stub(_argument(step), timeout=timeout_s, metadata=step.metadata)
+        answer = await call
+        return answer, await call.trailing_metadata() if step.trailers is not None else ()
+
     if hedge is None:
-        return await stub(_argument(step), timeout=step.timeout_s, metadata=step.metadata)
-
-    async def once(timeout_s: float) -> Any:
-        return await stub(_argument(step), timeout=timeout_s, metadata=step.metadata)
-
+        return _told(step, *await once(step.timeout_s))
     tasks = {asyncio.ensure_future(once(step.timeout_s))}
     try:
         done, late = await asyncio.wait(tasks, timeout=hedge.after_s)
@@ -194,11 +202,19 @@ async def _awaited_call(stub: Any, step: Call) -> Any:
         while pending and all(one.exception() is not None for one in done):
             ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             done |= ended
-        return next((one for one in done if one.exception() is None), next(iter(done))).result()
+        winner = next((one for one in done if one.exception() is None), next(iter(done)))
+        return _told(step, *winner.result())
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _told(step: Call, answer: Any, trailers: Any) -> Any:
+    """Return an answer, once whoever wants to know what came with it does."""
+    if step.trailers is not None:
+        step.trailers(dict(trailers or ()))
+    return answer
 
 
 def _argument(step: Call) -> Any:

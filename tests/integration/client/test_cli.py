@@ -14,7 +14,7 @@ from headrace_client.cli import main
 from headrace_servicekit import errors
 
 from tests.kit.fake_registry import FakeRegistry
-from tests.kit.fake_routes import FakeHealth, FakePredictions, FakeRoutes, labels
+from tests.kit.fake_routes import TIMING_MS, FakeHealth, FakePredictions, FakeRoutes, labels
 from tests.kit.front_door import FrontDoor
 
 Run = Callable[..., Result]
@@ -295,6 +295,18 @@ def test_predict_shows_how_its_answer_came_about(run: Run, predictions: FakePred
     assert shown.exit_code == 0
     assert "version v1" in shown.stdout
     assert "no explanation" in shown.stderr
+
+
+def test_predict_shows_where_the_time_went(run: Run, predictions: FakePredictions) -> None:
+    rows = ("predict", "digits", "--rows", "[[0, 1, 2, 3]]", "--timing")
+    shown = run(*rows)
+    assert "3.147 ms: receive 0.061, cache 0.402, queue 0.110, compute 1.930, transit 0.644" in shown.stdout
+    assert document(run(*rows, "--json"))["timing_ms"] == TIMING_MS
+    assert "timing_ms" not in document(run(*rows[:-1], "--json"))
+    predictions.timing = "nonsense"
+    shown = run(*rows)
+    assert shown.exit_code == 0
+    assert "no timing" in shown.stderr
 
 
 def test_predict_says_when_an_answer_is_degraded(run: Run, predictions: FakePredictions) -> None:

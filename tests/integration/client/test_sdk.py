@@ -35,7 +35,7 @@ from headrace_servicekit import errors
 from headrace_servicekit.testing import eventually
 
 from tests.kit.fake_registry import FakeRegistry
-from tests.kit.fake_routes import FakePredictions, FakeRoutes, echo, labels
+from tests.kit.fake_routes import TIMING_MS, FakePredictions, FakeRoutes, echo, labels
 from tests.kit.front_door import FrontDoor
 
 IMAGE = {"image": np.zeros((1, 4), np.float32)}
@@ -171,6 +171,17 @@ def test_when_both_of_two_hedged_requests_fail_the_error_arrives_typed(
     with pytest.raises(InvalidArgument) as refused:
         call("predict", "digits", IMAGE, hedge_after=timedelta(milliseconds=20), timeout=20.0)
     assert refused.value.reason == "CONTRACT_VIOLATED"
+
+
+@pytest.mark.parametrize("hedge_after", [None, timedelta(seconds=10)], ids=["once", "hedged"])
+def test_an_answer_says_where_the_time_went_when_that_is_asked(
+    call: Call, predictions: FakePredictions, hedge_after: timedelta | None
+) -> None:
+    asked = call("predict", "digits", IMAGE, timing=True, hedge_after=hedge_after)
+    assert asked.timing_ms == TIMING_MS
+    assert call("predict", "digits", IMAGE, hedge_after=hedge_after).timing_ms == {}
+    predictions.timing = "total;dur=much, cache;dur=0.5;desc=x, compute"
+    assert call("predict", "digits", IMAGE, timing=True).timing_ms == {"cache": 0.5}
 
 
 def test_the_token_is_sent_with_every_call(call: Call, door: FrontDoor) -> None:

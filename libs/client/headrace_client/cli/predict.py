@@ -43,6 +43,7 @@ _ROWS_SHOWN = 20
 @click.option("--max-age", type=Duration(), help="Oldest answer to accept.")
 @click.option("--timeout", type=Duration(), default=timedelta(seconds=10), show_default="10s", help="For everything.")
 @click.option("--explain", is_flag=True, help="Show how the answer came about; `headrace explain` does for an hour.")
+@click.option("--timing", is_flag=True, help="Show where the time went, inside Headrace.")
 @connected
 def predict(
     client: Client,
@@ -58,6 +59,7 @@ def predict(
     max_age: timedelta | None,
     timeout: timedelta,
     explain: bool,
+    timing: bool,
 ) -> None:
     """Run MODEL on one or more rows and say which version answered, and from where.
 
@@ -67,7 +69,7 @@ def predict(
     Examples:
       headrace predict digits --rows "[[0, 0, 5, 13]]" --user ada
       headrace predict digits --input images.npy --json
-      headrace predict digits --rows "[[0, 0, 5, 13]]" --explain
+      headrace predict digits --rows "[[0, 0, 5, 13]]" --explain --timing
       headrace predict recommender --input user_features=users.npy --input item_features=items.npy
     """
     if (rows is None) == (not files):
@@ -84,13 +86,19 @@ def predict(
         outputs=outputs,
         max_age=max_age,
         explain=explain,
+        timing=timing,
         timeout=timeout.total_seconds(),
     )
     told = _explanation(client, output, answer) if explain else None
     if output.as_json:
-        output.document(_document(answer) | ({"explanation": message_json(told.message)} if told is not None else {}))
+        timed = {"timing_ms": dict(answer.timing_ms)} if timing else {}
+        output.document(
+            _document(answer) | timed | ({"explanation": message_json(told.message)} if told is not None else {})
+        )
         return
     _show(output, answer)
+    if timing:
+        _show_timing(output, answer)
     if told is not None:
         output.say("")
         show(output, told)
@@ -191,6 +199,16 @@ def _show(output: Output, answer: Prediction) -> None:
     )
     if answer.degraded:
         output.say(f"[yellow]degraded[/]: {shown(answer.degraded_reason)}, answered by {shown(answer.rung)}")
+
+
+def _show_timing(output: Output, answer: Prediction) -> None:
+    """Say where the time went, in the order in which it went there."""
+    parts = dict(answer.timing_ms)
+    total_ms = parts.pop("total", None)
+    if total_ms is None:
+        output.note("[yellow]no timing[/]: the data plane did not say where the time went")
+        return
+    output.say(f"{total_ms:.3f} ms: {', '.join(f'{shown(name)} {ms:.3f}' for name, ms in parts.items())}")
 
 
 def _cell(value: Any) -> str:

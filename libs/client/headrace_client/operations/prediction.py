@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from headrace.router.v1 import predict_pb2
@@ -16,6 +18,8 @@ from headrace_client.calls import Operation, Session, invoke
 from headrace_client.tensors import Input, decode_outputs, encode_inputs
 
 DEFAULT_TIMEOUT_S = 10.0
+TIMING_HEADER, TIMING_TRAILER = "headrace-timing", "server-timing"
+_PART = re.compile(r"([a-z][a-z_-]*);dur=(\d+(?:\.\d+)?)")
 
 
 class ServedFrom(enum.StrEnum):
@@ -48,6 +52,7 @@ class Prediction:
     age: zero for an answer computed for this request. generation: of the route table that decided.
     prediction_id: what outcomes are recorded under. request_id: as given, or made by the client.
     rung: the fallback of the route that answered, empty when none was needed. degraded_reason: why one was.
+    timing_ms: where the data plane's time went, by part, when that was asked for; `total` is the sum of the others.
     """
 
     outputs: dict[str, NDArray[Any]]
@@ -62,6 +67,7 @@ class Prediction:
     rule: str
     rung: str = ""
     degraded_reason: str = ""
+    timing_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def degraded(self) -> bool:
@@ -69,8 +75,10 @@ class Prediction:
         return bool(self.rung or self.degraded_reason)
 
     @classmethod
-    def from_proto(cls, answer: predict_pb2.PredictResponse) -> Prediction:
-        """Return the answer with its tensors as arrays."""
+    def from_proto(
+        cls, answer: predict_pb2.PredictResponse, trailers: Mapping[str, str | bytes] = MappingProxyType({})
+    ) -> Prediction:
+        """Return the answer with its tensors as arrays. trailers: what came with it."""
         return cls(
             outputs=decode_outputs(answer.outputs, answer.raw_output_contents),
             model=answer.model,
@@ -84,7 +92,16 @@ class Prediction:
             rule=answer.rule,
             rung=answer.rung,
             degraded_reason=answer.degraded_reason,
+            timing_ms=timing_of(str(trailers.get(TIMING_TRAILER, ""))),
         )
+
+
+def timing_of(text: str) -> dict[str, float]:
+    """Return the milliseconds by part of a Server-Timing value, such as `cache;dur=0.402, total;dur=3.165`.
+
+    What is not of that form is left out.
+    """
+    return {name: float(milliseconds) for name, milliseconds in _PART.findall(text)}
 
 
 def predict(
@@ -99,6 +116,7 @@ def predict(
     version: str = "",
     max_age: timedelta | None = None,
     explain: bool = False,
+    timing: bool = False,
     hedge_after: timedelta | None = None,
     request_id: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
@@ -110,6 +128,7 @@ def predict(
     user_id, entity_id: on whose behalf and about what; a route keeps a user (else the entity) on one variant.
     outputs: names to return, all when empty. version: one that the route names, instead of the route's choice.
     max_age: oldest answer to accept. explain: keep how the answer comes about, for `explain`.
+    timing: have the answer say where the time went.
     hedge_after: send the request again when it is so late, and take the first answer; None never does.
     timeout: seconds for everything, retries included: repeating a prediction is safe, so UNAVAILABLE is tried again
     within it. Raises a HeadraceError.
@@ -129,6 +148,7 @@ def predict(
     )
     if max_age is not None:
         request.max_age.FromTimedelta(max_age)
+    trailers: dict[str, str | bytes] = {}
     answer = yield from invoke(
         session,
         methods.PREDICT,
@@ -136,5 +156,7 @@ def predict(
         timeout_s=timeout,
         request_id=request.request_id,
         hedge_after_s=None if hedge_after is None else hedge_after.total_seconds(),
+        headers=((TIMING_HEADER, "1"),) if timing else (),
+        trailers=trailers.update if timing else None,
     )
-    return Prediction.from_proto(answer)
+    return Prediction.from_proto(answer, trailers)
