@@ -128,7 +128,7 @@ test-compose: setup .headrace/debian/headrace-ready ## Build the images, start d
 	HEADRACE_OFFLINE=$(OFFLINE) .venv/bin/pytest -n 0 -m compose $(or $(TESTS),tests/compose)
 
 .PHONY: soak
-soak: setup ## Ten minutes of predictions without PostgreSQL and registry
+soak: setup ## Ten minutes of predictions without PostgreSQL and registry, and a million answers that say whose they are
 	.venv/bin/pytest -m soak $(TESTS)
 
 .PHONY: bench-smoke

@@ -125,8 +125,9 @@ async def test_one_that_crashes_is_back_within_two_seconds_and_the_other_goes_on
             back_after.append(time.monotonic() - crashed_at)
             for caller in asking:
                 caller.answered = 0
-            # In flight on each connection to it was one request: those fail, and nothing that was sent afterwards.
-            assert max(len(caller.failed) for caller in asking) <= 1, [caller.failed[:5] for caller in asking]
+            # In flight on each connection to it was one request: those fail, and what the kernel still gave to the
+            # dying process when they connected anew; nothing that was sent afterwards.
+            assert max(len(caller.failed) for caller in asking) <= 2, [caller.failed[:5] for caller in asking]
             assert {code for caller in asking for code, _ in caller.failed} <= {grpc.StatusCode.UNAVAILABLE}
             for caller in asking:
                 caller.failed.clear()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import structlog
 import uuid_utils
 from headrace_servicekit.client import channel
+from headrace_servicekit.health import serving
 from headrace_servicekit.runtime import Runtime, run
 from headrace_servicekit.settings import variable
 from headrace_servicekit.tls import Tls
@@ -21,16 +22,17 @@ from headrace_router.data.catalog import Catalog
 from headrace_router.data.counters import Counters
 from headrace_router.data.degraded import DegradedAnswers
 from headrace_router.data.explain.asking import Explaining
-from headrace_router.data.explain.keeping import Explanations, valkey
+from headrace_router.data.explain.keeping import Explanations
+from headrace_router.data.explain.store import valkey
 from headrace_router.data.frames import Limits
 from headrace_router.data.gauges import Gauges
 from headrace_router.data.hosts.aio import GrpcHost
 from headrace_router.data.hosts.arrivals import Arrivals, Spans
 from headrace_router.data.hosts.asgi import RestHost
 from headrace_router.data.hosts.deadline import DeadlineLimits
+from headrace_router.data.hosts.http_server import HttpServer
 from headrace_router.data.hosts.inference import InferenceReads
 from headrace_router.data.hosts.inference_rest import InferencePaths
-from headrace_router.data.hosts.uvicorn import HttpServer
 from headrace_router.data.ladder import Ladder
 from headrace_router.data.lastgood import LastGood
 from headrace_router.data.lookup.counts import Counts, LookupMetrics
@@ -159,6 +161,7 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
         port_setting=variable(DataSettings, "rest_port"),
         tls=tls,
         grace_s=settings.grace_s,
+        begun=lambda: serving(runtime.health, ""),
     )
     runtime.loop("rest", rest.run)
     runtime.on_drain(rest.stop)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import NamedTuple, NoReturn
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -16,13 +16,10 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import ServiceError, Unavailable
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from headrace_router import kept
 from headrace_router.data.explain.facts import Outcome, explanation
+from headrace_router.data.explain.store import TIMEOUT_S, Store, StoreError
 from headrace_router.data.explain.trace import Trace
 from headrace_router.data.messages import Call, Request
 
@@ -32,30 +29,10 @@ KEPT_S = 3600
 MAX_QUEUED = 1024
 # Of one pipeline. Explanations gather for so long, so that one round trip carries several.
 BATCH, GATHER_S = 128, 0.02
-STORE_TIMEOUT_S = 1.0
 # A data plane that is asked for another's answer waits this long in all for it to be written.
 ASK_AGAIN_S = (0.03, 0.06, 0.12)
 # Callers choose request ids; what is longer is found by its prediction id only.
 MAX_ID_CHARS = 128
-
-
-def valkey(url: str, password: str = "") -> Redis:
-    """Return the store behind a URL; nothing is sent before the first command, and no command is tried again."""
-    return Redis.from_url(
-        url,
-        password=password or None,
-        socket_timeout=STORE_TIMEOUT_S,
-        socket_connect_timeout=STORE_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=8,
-    )
-
-
-class Store(Protocol):
-    """What is used of `redis.asyncio.Redis`."""
-
-    def pipeline(self, transaction: Any = True) -> Any: ...
-    def get(self, name: Any) -> Any: ...
 
 
 class _Queued(NamedTuple):
@@ -144,12 +121,11 @@ class Explanations:
             await asyncio.sleep(GATHER_S)
             batch = dict(list(self._queue.items())[:BATCH])
             try:
-                async with asyncio.timeout(STORE_TIMEOUT_S):
-                    await self._put(batch.values())
+                await self._put(batch.values())
                 self.kept += len(batch)
-            except (RedisError, OSError, TimeoutError) as error:
+            except StoreError as error:
                 if not self.dropped["store"]:  # the counter tells of the rest
-                    log.warning("explanations not kept", reason=str(error) or type(error).__name__)
+                    log.warning("explanations not kept", reason=str(error))
                 self.dropped["store"] += len(batch)
             for prediction_id in batch:
                 del self._queue[prediction_id]
@@ -168,25 +144,23 @@ class Explanations:
 
     async def _put(self, batch: Iterable[_Queued]) -> None:
         assert self._store is not None, "without a store nothing is queued"
-        incarnation = self._incarnation()
-        pipeline = self._store.pipeline(transaction=False)
-        for one in batch:
-            prediction_id = one.explanation.prediction_id
-            pipeline.set(
-                kept.explanation_key(incarnation, prediction_id), one.explanation.SerializeToString(), ex=KEPT_S
-            )
-            for request_id in one.request_ids:
-                pipeline.set(kept.request_key(incarnation, request_id), prediction_id, ex=KEPT_S)
-        await pipeline.execute()
+        await self._store.put(_entries(batch, self._incarnation()), for_s=KEPT_S)
 
     async def _get(self, key: bytes) -> bytes | None:
         if self._store is None:
             raise _unreachable()
         try:
-            async with asyncio.timeout(STORE_TIMEOUT_S):
-                return await self._store.get(key)
-        except (RedisError, OSError, TimeoutError):
+            return await self._store.get(key)
+        except StoreError:
             raise _unreachable() from None
+
+
+def _entries(batch: Iterable[_Queued], incarnation: str) -> Iterator[tuple[bytes, bytes | str]]:
+    for one in batch:
+        prediction_id = one.explanation.prediction_id
+        yield kept.explanation_key(incarnation, prediction_id), one.explanation.SerializeToString()
+        for request_id in one.request_ids:
+            yield kept.request_key(incarnation, request_id), prediction_id
 
 
 def _decoded(stored: bytes | None) -> predict_pb2.ExplainResponse | None:
@@ -200,5 +174,5 @@ def _decoded(stored: bytes | None) -> predict_pb2.ExplainResponse | None:
 
 def _unreachable() -> ServiceError:
     return Unavailable(
-        "the store of explanations cannot be reached", reason="STORE_UNAVAILABLE", retry_after_s=STORE_TIMEOUT_S
+        "the store of explanations cannot be reached", reason="STORE_UNAVAILABLE", retry_after_s=TIMEOUT_S
     )

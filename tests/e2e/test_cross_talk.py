@@ -1,0 +1,30 @@
+"""Every answer belongs to whoever asked: many callers at once, on every face, kept and computed, some of whom leave."""
+
+import pytest
+from headrace_client import Client
+
+from benchmarks.endings import OK
+from tests.kit import onnx_models
+from tests.kit.cross_talk import describe, play
+from tests.kit.served import serve
+from tests.kit.stack import RunningStack
+
+MODEL = "cross-talk"
+CALLERS = 9
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(20_000, id="20,000"),
+        pytest.param(1_000_000, id="a million", marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_no_answer_goes_to_another_caller(stack: RunningStack, count: int):
+    with Client(stack.address, token=stack.token) as client:
+        serve(client, MODEL, {"v1": onnx_models.identity()})
+    tally = play(stack.address, [stack.token(f"caller-{number}") for number in range(CALLERS)], MODEL, count)
+    print(describe(tally))  # noqa: T201  (`pytest -s` shows it)
+    assert tally.outcomes.keys() == {OK}, describe(tally)
+    assert tally.outcomes[OK] >= count
+    assert tally.cancelled > count / 1000
