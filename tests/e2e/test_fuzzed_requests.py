@@ -177,7 +177,10 @@ def _message(kind: descriptor.Descriptor, given: dict[str, Any]) -> Message:
 
 
 _TEXTS = st.sampled_from(
-    ["", "models/fuzzed", "routes/fuzzed", "models/fuzzed/versions/v1", "models/fuzzed/aliases/a", "v1", "a" * 64, "/"]
+    [
+        *("", "models/fuzzed", "routes/fuzzed", "models/fuzzed/versions/v1", "models/fuzzed/aliases/a", "v1", "a" * 64),
+        *("alertRules/fuzzed", "webhooks/fuzzed", "alerts/1", "silences/1", "error_rate", "fuzzed", "/"),
+    ]
 ) | st.text(string.printable + "\0é", max_size=8)
 # AwaitRegistryEpoch would wait for what will not come.
 FUZZED = [
@@ -187,7 +190,7 @@ FUZZED = [
 ]
 
 
-@settings(SOME, max_examples=200)
+@settings(SOME, max_examples=300)
 @given(data=st.data(), name=st.sampled_from(FUZZED))
 def test_messages_with_anything_in_any_field(served: Served, data: st.DataObject, name: str):
     ask(served, path_of(name), data.draw(messages(METHODS[name].input_type)))

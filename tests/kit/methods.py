@@ -9,6 +9,7 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from headrace.access.v1 import access_pb2
+from headrace.monitor.v1 import alert_pb2, ingest_pb2, monitor_pb2, outcome_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2, route_pb2
 
@@ -18,7 +19,7 @@ _HTTP: Any = annotations_pb2.http
 
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
-    for file in (registry_pb2, predict_pb2, route_pb2)
+    for file in (registry_pb2, predict_pb2, route_pb2, monitor_pb2, outcome_pb2, alert_pb2, ingest_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
     if not method.GetOptions().Extensions[_ACCESS].internal
@@ -42,7 +43,8 @@ def scope_of(name: str) -> str:
 
 def names_model_in_path(name: str) -> bool:
     """Return whether the REST path of a method names a model."""
-    return name in BY_REST and "*" in _template(name)[1]
+    field = METHODS[name].GetOptions().Extensions[_ACCESS].model_field
+    return name in BY_REST and f"{{{field}=" in _template(name)[1]
 
 
 def message_about(name: str, model: str) -> bytes:
@@ -50,7 +52,7 @@ def message_about(name: str, model: str) -> bytes:
     method = METHODS[name]
     field = method.GetOptions().Extensions[_ACCESS].model_field
     found = re.search(rf"{{{re.escape(field)}=([^}}]*)}}", _template(name)[1] if name in BY_REST else "")
-    pattern = found.group(1) if found else "models/*" if "." in field else "*"
+    pattern = found.group(1) if found else "models/*" if field.endswith(".name") else "*"
     message: Any = GetMessageClass(method.input_type)()
     *outer, last = field.split(".")
     inner = message

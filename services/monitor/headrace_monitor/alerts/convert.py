@@ -8,9 +8,10 @@ from typing import Any
 from headrace.monitor.v1 import alert_pb2
 from headrace_servicekit.errors import FieldViolation
 
+from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.values import Format, Rule, Shown, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.webhooks.destinations import shown as shown_url
-from headrace_monitor.names import ids, invalid, refuse
+from headrace_monitor.names import ids, invalid, is_id, refuse, shown
 from headrace_monitor.statistics.severity import Severity
 
 _FORMATS = {
@@ -43,6 +44,13 @@ def number(name: str, field: str, collection: str, one: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise invalid(field, f"'{text}' is not the number of an {one}")
     return int(text)
+
+
+def about(model: str) -> str:
+    """Return the model that alerts are asked for; empty asks for all. Raises InvalidArgument."""
+    if model not in ("", EVERY_MODEL) and not is_id(model):
+        raise invalid("model", f"{shown(model)} is not the id of a model; empty asks for every model's")
+    return model
 
 
 def rule(message: alert_pb2.AlertRule) -> Rule:

@@ -38,7 +38,7 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
     async def ListAlerts(self, request, context):
         page, is_open = paging.page(request), convert.is_open(request.state)
         found = await self._alerting.alerts(
-            identity(), before=page.before, model=request.model, is_open=is_open, size=page.size + 1
+            identity(), before=page.before, model=convert.about(request.model), is_open=is_open, size=page.size + 1
         )
         return alert_pb2.ListAlertsResponse(
             alerts=map(convert.to_alert, found[: page.size]), next_page_token=page.token(found)
@@ -74,7 +74,7 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
         return alert_pb2.DeleteWebhookResponse()
 
     async def WatchAlerts(self, request, context):
-        caller, model = identity(), request.model
+        caller, model = identity(), convert.about(request.model)
         if model and not caller.sees(model):
             raise model_not_found(model)
 

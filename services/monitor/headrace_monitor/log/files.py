@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 # A partition of answers that no version gave: values of the route. No version can be called so.
 NO_VERSION = "_"
+
+PREFIX = "log/"
+_KEY = re.compile(rf"{PREFIX}model=[^/]+/version=[^/]+/hour=(\d{{4}}-\d\d-\d\dT\d\d)/[^/]+\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +45,13 @@ def file_of(row: Any) -> LogFile:
 
 def object_key(model: str, version: str, hour: datetime, name: str) -> str:
     """Return the key of a file: partitions in the form that engines read from a path."""
-    return f"log/model={model}/version={version or NO_VERSION}/hour={hour:%Y-%m-%dT%H}/{name}.parquet"
+    return f"{PREFIX}model={model}/version={version or NO_VERSION}/hour={hour:%Y-%m-%dT%H}/{name}.parquet"
+
+
+def hour_of(key: str) -> datetime | None:
+    """Return the hour of a file by its key; None for what is no key of a file."""
+    found = _KEY.fullmatch(key)
+    try:
+        return datetime.strptime(found[1], "%Y-%m-%dT%H").replace(tzinfo=UTC) if found else None
+    except ValueError:
+        return None

@@ -96,6 +96,12 @@ where not removed;
 -- name: begin_writing
 insert into log_leftovers (object_key, remove_time) select key, $2 from unnest($1::text[]) as key;
 
+-- name: remove_unlisted
+insert into log_leftovers (object_key, remove_time)
+select key, $2 from unnest($1::text[]) as key
+where not exists (select from log_files where object_key = key)
+on conflict do nothing;
+
 -- name: written
 delete from log_leftovers where object_key = any($1::text[]) and not claimed;
 

@@ -13,12 +13,15 @@ from headrace_servicekit.clock import Clock
 from headrace_monitor.log.batches import Batches, Lost
 from headrace_monitor.log.merging import Merging
 from headrace_monitor.log.metrics import LogMetrics
+from headrace_monitor.log.orphans import Orphans
 from headrace_monitor.log.sweeping import Sweep
 from headrace_monitor.log.writing import Files
 
 log = structlog.get_logger()
 
 SWEEP_EVERY_S = 60.0
+# The whole log is listed for it.
+ORPHANS_EVERY_S = 86_400.0
 # Batches that are older than what the log keeps are refused, so what is known of their processes can go a little later.
 FORGET_AFTER = timedelta(days=1)
 
@@ -40,14 +43,16 @@ class Upkeep:
         files: Files,
         merging: Merging,
         sweep: Sweep,
+        orphans: Orphans,
         *,
         patience: Patience,
         clock: Clock,
         metrics: LogMetrics,
     ) -> None:
-        self._batches, self._files, self._merging, self._sweep = batches, files, merging, sweep
+        self._batches, self._files, self._merging = batches, files, merging
+        self._sweep, self._orphans = sweep, orphans
         self._patience, self._clock, self._metrics = patience, clock, metrics
-        self._next_sweep = 0.0
+        self._next_sweep = self._next_orphans = 0.0
 
     async def step(self) -> bool:
         """Do once what is due; return whether there is more to merge or to remove."""
@@ -57,6 +62,9 @@ class Upkeep:
             await self._sweep.adopt()
             await self._batches.forget(now - self._patience.keep - FORGET_AFTER, now)
             self._next_sweep = self._clock.monotonic() + SWEEP_EVERY_S
+        if self._clock.monotonic() >= self._next_orphans:
+            await self._orphans.sweep()
+            self._next_orphans = self._clock.monotonic() + ORPHANS_EVERY_S
         more = await self._files.remove_leftovers()
         more = await self._merging.drop() or more
         return await self._merging.merge() or more

@@ -18,9 +18,10 @@ from headrace_monitor.log.leading import lead
 from headrace_monitor.log.merging import Ages, Merging
 from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.objects import Objects
+from headrace_monitor.log.orphans import Orphans
 from headrace_monitor.log.reader import Reader
 from headrace_monitor.log.sweeping import Sweep
-from headrace_monitor.log.upkeep import Patience, Upkeep
+from headrace_monitor.log.upkeep import FORGET_AFTER, Patience, Upkeep
 from headrace_monitor.log.writing import Files
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
@@ -88,6 +89,7 @@ def _begin(
         files,
         Merging(database, objects, files, ages, clock, metrics),
         Sweep(database, objects, batches, clock, SWEEP_AFTER),
+        Orphans(database, objects, clock, keep + FORGET_AFTER),
         patience=Patience(timedelta(seconds=settings.log_lost_after_s), keep),
         clock=clock,
         metrics=metrics,
