@@ -1,9 +1,15 @@
 """Fixtures that every test may use; each is documented where it is defined, in tests/kit."""
 
+from hypothesis import settings
+
 from tests.kit.mlserver import mlserver
 from tests.kit.stack import no_homes_of_earlier_runs, own_stack, replicated_stack, stack
 from tests.kit.stores import postgres_server, postgres_url, s3_bucket, s3_server, valkey_server, valkey_url
 from tests.kit.triton import triton, triton_command
+
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile("headrace", deadline=None)
+settings.load_profile("headrace")
 
 __all__ = [
     "mlserver",

@@ -23,6 +23,7 @@ from headrace_monitor.drift.looks import Looker
 from headrace_monitor.drift.scheduler import Scheduler
 from headrace_monitor.drift.store import Looks
 from headrace_monitor.log.contracts import VersionContract, version_contract
+from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references import freezing
 from headrace_monitor.references.freezer import Freeze, Freezer
 from headrace_monitor.references.judged import Judged
@@ -139,7 +140,11 @@ class Replica:
         self.looks = Looks(log.database)
         self.schedule = Schedule(seconds, timedelta(minutes=5), 0.05)
         rows = LogRows(log.reader)
-        self.freezer = Freezer(self.references, registered, registered, freeze or freeze_here, RowsWriter(rows), clock)
+        self.performance = PerformanceStore(log.database)
+        self.freezer = Freezer(
+            *(self.references, registered, registered, freeze or freeze_here, RowsWriter(rows)),
+            *(self.performance.calibrate_first, clock),
+        )
         metrics = window_metrics.Metrics(CollectorRegistry())
         pace = Pace(seconds, lease=HOUR)
         self.deriver = Deriver(self.windows, self.references, log.reader, pace, clock, metrics)
@@ -150,6 +155,6 @@ class Replica:
         )
 
 
-async def freeze_here(file: Path, columns: Sequence[Judged]) -> bytes | str:
+async def freeze_here(file: Path, columns: Sequence[Judged], promised: tensor_pb2.ServingContract) -> bytes | str:
     """Freeze in this process: what tests write needs no limits, and a child takes a second."""
-    return (await asyncio.to_thread(freezing.answer_of, str(file), columns)).encode()
+    return (await asyncio.to_thread(freezing.answer_of, str(file), columns, promised)).encode()

@@ -10,7 +10,9 @@ import pytest
 from headrace.monitor.v1 import monitor_pb2
 from headrace_monitor.references.freezer import Asked
 from headrace_monitor.references.freezing_process import FreezingProcess
-from headrace_monitor.statistics.references import Source
+from headrace_monitor.statistics.arrays import floats
+from headrace_monitor.statistics.change.estimated import Calibration
+from headrace_monitor.statistics.references import NumericReference, Source
 from headrace_monitor.windows import summarising
 from headrace_servicekit.errors import Aborted, PreconditionFailed, ResourceExhausted, Unavailable
 from headrace_servicekit.testing import FakeClock
@@ -144,6 +146,35 @@ async def test_attributes_of_requests_tell_where_a_change_is(log, registered, cl
     assert look.slices[0].share > 0.9
 
 
+async def test_a_rush_of_which_an_eighth_was_recorded_is_no_drift(log, registered, clock):
+    replica, rng = Replica(log, registered, clock), np.random.default_rng(14)
+    quiet, rush = features(rng, ROWS), features(rng, 2 * ROWS)
+    rush["feature.person.age"] += np.float32(10)
+    everything = {name: np.concatenate([quiet[name], rush[name]]) for name in quiet}
+    registered.add("fraud", "v1", parquet({plain_name(name): values for name, values in everything.items()}))
+    few = {name: values[: 2 * ROWS // 8] for name, values in rush.items()}
+    await log.add("fraud", "v1", START, quiet | {"probability": np.ones(ROWS)})
+    await log.add("fraud", "v1", START, few | {"probability": np.full(2 * ROWS // 8, 1 / 8)})
+    await log.add("fraud", "v1", START + HOUR, quiet | {"probability": np.ones(ROWS)})
+    await replica.freezer.freeze_missing()
+
+    rushed, calm = await look_at_all(replica, clock, 2)
+
+    assert alarms(rushed) == set()
+    assert rushed.rows == ROWS + 2 * ROWS // 8
+    # As many as there would be, had an eighth of all been recorded.
+    assert {report.window_rows for report in rushed.reports if not report.unsaid} <= {562, 563}
+    # Without the rush its people are missing.
+    assert {column for column, _ in alarms(calm)} == {"person.age"}
+    assert calm.rows == ROWS
+
+    frozen = await replica.freezer.freeze(Asked("fraud", "v1", (START, START + HOUR)))
+    age = frozen.reference.columns["person.age"]
+    assert isinstance(age, NumericReference)
+    assert 2 * ROWS // 8 + ROWS // 16 < age.summary.rows < 2 * ROWS // 8 + ROWS // 4
+    assert age.summary.moments.mean == pytest.approx(40 + 10 * 2 / 3, abs=2)
+
+
 async def test_windows_are_the_same_whoever_made_them_and_whatever_died(log, registered, clock):
     first, second = Replica(log, registered, clock), Replica(log, registered, clock)
     rng = np.random.default_rng(4)
@@ -252,6 +283,28 @@ async def test_an_artifact_that_is_none_is_refused_with_what_is_wrong(log, regis
     assert refused.value.reason == "REFERENCE_UNREADABLE"
 
 
+async def test_a_reference_with_labels_calibrates_scores_unless_it_is_known(log, registered, clock):
+    rng = np.random.default_rng(15)
+    rows = features(rng, 5_000)
+    # Half as many are fraud as the scores say.
+    label = np.where(rng.random(5_000) < rows["output.scores.fraud"] / 2, 1, 0)
+    told = {plain_name(name): values for name, values in rows.items()} | {"outcome.label": label}
+    registered.add("fraud", "v1", parquet(told))
+    await log.add("fraud", "v1", START, features(rng, 100))
+    replica = Replica(log, registered, clock, freeze=FreezingProcess(timeout_s=60))
+    await replica.freezer.freeze_missing()
+    found = await replica.performance.calibration("fraud", "v1")
+    assert found is not None
+    assert found.rows == 5_000
+    assert found.chances([0.1])[0] == pytest.approx(0.05, abs=0.03)
+
+    by_labels = Calibration(floats([0.0, 1.0]), floats([0.5, 0.5]), 400)
+    await replica.performance.calibrate_first("fraud", "v1", by_labels, clock.now())
+    still = await replica.performance.calibration("fraud", "v1")
+    assert still is not None
+    assert still.rows == 5_000
+
+
 async def test_a_reference_comes_when_the_store_is_back(log, registered, clock):
     replica, rng = Replica(log, registered, clock), np.random.default_rng(8)
     await log.add("fraud", "v1", START, features(rng, 100))
@@ -266,7 +319,7 @@ async def test_a_reference_comes_when_the_store_is_back(log, registered, clock):
 
 
 async def test_freezing_is_bounded(log, registered, clock):
-    async def nothing(_file, _columns) -> str:
+    async def nothing(_file, _columns, _contract) -> str:
         return "nothing is in it"
 
     replica = Replica(log, registered, clock, freeze=nothing)

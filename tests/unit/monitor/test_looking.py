@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from headrace_monitor.drift import explaining, looking
 from headrace_monitor.drift.looking import PATIENCE, Look, Schedule, Slice, is_due, observations
-from headrace_monitor.references import freezing
+from headrace_monitor.references import reading
 from headrace_monitor.references.judged import Judged, JudgedAs
 from headrace_monitor.statistics import references
 from headrace_monitor.statistics.drift.reports import DriftReport, Kind, Test
@@ -36,7 +36,7 @@ def test_a_window_is_looked_at_when_its_rows_are_there(after, waiting, expected)
 
 
 def test_the_examples_are_as_they_say():
-    assert doctest.testmod(looking).failed == doctest.testmod(freezing).failed == 0
+    assert doctest.testmod(looking).failed == doctest.testmod(reading).failed == 0
 
 
 def test_the_level_of_a_look_is_its_share_of_a_week():

@@ -8,8 +8,8 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_monitor.log.contracts import version_contract
 from headrace_monitor.log.files import LogFile
-from headrace_monitor.references.freezing import Place, places
 from headrace_monitor.references.judged import Judged, JudgedAs, judged_columns
+from headrace_monitor.references.reading import Place, places
 from headrace_monitor.references.values import UnfitError, coded_names, matrix, names, numbers
 from headrace_monitor.statistics import references
 from headrace_monitor.statistics.drift.judging import judge

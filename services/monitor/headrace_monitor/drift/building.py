@@ -19,6 +19,7 @@ from headrace_monitor.drift.questions import DriftQuestions
 from headrace_monitor.drift.scheduler import Scheduler
 from headrace_monitor.drift.store import Looks
 from headrace_monitor.drift.wiring import Parts
+from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references.freezer import Freezer
 from headrace_monitor.references.freezing_process import FreezingProcess
 from headrace_monitor.references.log_rows import LogRows
@@ -45,7 +46,8 @@ def build(runtime: Runtime[MonitorSettings], parts: Parts) -> DriftQuestions:
     looks = Looks(parts.connections)
     rows = LogRows(parts.reader)
     freeze = FreezingProcess(timeout_s=FREEZE_S)
-    freezer = Freezer(references, parts.contracts, parts.blobs, freeze, RowsWriter(rows), clock)
+    calibrate = PerformanceStore(parts.connections).calibrate_first
+    freezer = Freezer(references, parts.contracts, parts.blobs, freeze, RowsWriter(rows), calibrate, clock)
     deriver = Deriver(
         windows,
         references,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from headrace_monitor.drift import looking
 from headrace_monitor.log.attributes import ATTRIBUTES, attribute_columns
+from headrace_monitor.log.sampling import PROBABILITY
 from headrace_monitor.references.judged import Judged, JudgedAs
 from headrace_monitor.references.values import UnfitError, coded_names, numbers
 from headrace_monitor.statistics.drift import psi
@@ -35,7 +36,7 @@ def explainable(alarms: Sequence[DriftReport]) -> DriftReport | None:
 
 def wanted_columns(column: Judged, by: Sequence[Judged]) -> list[str]:
     """Return the columns of the log that are read to explain an alarm of a column."""
-    return [column.stored, *(each.stored for each in by), *ROW_COLUMNS, ATTRIBUTES]
+    return [column.stored, *(each.stored for each in by), *ROW_COLUMNS, ATTRIBUTES, PROBABILITY]
 
 
 def sliced_by(column: Judged, judged: Sequence[Judged]) -> tuple[Judged, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import ServiceError
@@ -14,6 +15,7 @@ from headrace_servicekit.errors import ServiceError
 from headrace_monitor.drift import explaining
 from headrace_monitor.drift.looking import WEEK, Look, Slice
 from headrace_monitor.drift.store import Looks
+from headrace_monitor.log.sampling import evenly_sampled
 from headrace_monitor.references.judged import Judged
 from headrace_monitor.references.log_rows import LogRows
 from headrace_monitor.references.store import KeptReference
@@ -89,10 +91,18 @@ class Looker:
         return await asyncio.to_thread(explaining.explained, alarm, column, frozen, by, before, now)
 
     async def _sample(self, look: Look, of: tuple[datetime, datetime], columns: list[str]) -> pa.Table | None:
-        import pyarrow as pa
-
         tables = [table async for table in self._rows.rows(look.model, look.version, *of, columns, most=EXPLAIN_ROWS)]
-        return pa.concat_tables(tables, promote_options="permissive") if tables else None
+        if not tables:
+            return None
+        # The same rows whenever the same look is explained.
+        rng = np.random.default_rng(look.reference)
+        return await asyncio.to_thread(lambda: evenly_sampled(_one_table(tables), rng))
+
+
+def _one_table(tables: list[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _judged(

@@ -22,7 +22,7 @@ MAX_COLUMNS = 20
 MAX_KEPT = 1 + 2 * MAX_COLUMNS
 MAX_VALUES = 50
 
-# Errors and labels, by column and value.
+# Errors and labels, as many as the log's rows stand for, and the most that one row stands for, by column and value.
 Counts = Mapping[str, Mapping[str, Sequence[float]]]
 
 
@@ -42,11 +42,12 @@ def evidence_of(batch: pa.RecordBatch, facts: Facts, about: About, columns: Sequ
     known = np.flatnonzero(np.isfinite(rows.right))
     counts: dict[str, dict[str, list[float]]] = {}
     for column, values in _sliced(batch, columns).items():
-        by_value: dict[str, list[float]] = defaultdict(lambda: [0, 0])
+        by_value: dict[str, list[float]] = defaultdict(lambda: [0, 0, 1])
         for index in known:
-            count = by_value[values[index]]
-            count[0] += 1 - rows.right[index]
-            count[1] += 1
+            count, weight = by_value[values[index]], float(rows.weight[index])
+            count[0] += weight * (1 - float(rows.right[index]))
+            count[1] += weight
+            count[2] = max(count[2], weight)
         counts[column] = dict(by_value)
     usable = np.isfinite(rows.score) & np.isfinite(rows.answer)
     return Evidence(counts, rows.score[usable], rows.answer[usable])
@@ -66,13 +67,15 @@ def _sliced(batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, list[str
 
 def added(counts: Iterable[Counts]) -> dict[str, dict[str, list[float]]]:
     """Add up counts; the columns with most labels are kept (callers name attributes), of each the values with most."""
-    total: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    total: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0, 0, 1]))
     for one in counts:
         for column, values in one.items():
-            for value, (errors, labels) in values.items():
-                total[column][value][0] += errors
-                total[column][value][1] += labels
-    labelled = {column: sum(labels for _, labels in values.values()) for column, values in total.items()}
+            for value, (errors, labels, most) in values.items():
+                sums = total[column][value]
+                sums[0] += errors
+                sums[1] += labels
+                sums[2] = max(sums[2], most)
+    labelled = {column: sum(labels for _, labels, _ in values.values()) for column, values in total.items()}
     kept = sorted(total, key=lambda column: (column != VARIANT, -labelled[column], column))[:MAX_KEPT]
     return {
         column: dict(sorted(total[column].items(), key=lambda item: (-item[1][1], item[0]))[:MAX_VALUES])
@@ -100,15 +103,25 @@ def sentence(found: Sequence[slices.Explanation]) -> str:
 
 
 def _shares(counts: Counts) -> dict[slices.Slice, Share]:
+    most = _most(counts)
     return {
-        slices.Slice(column, value): Share(round(errors), round(labels))
+        slices.Slice(column, value): _share(errors / most, labels / most)
         for column, values in counts.items()
-        for value, (errors, labels) in values.items()
+        for value, (errors, labels, _) in values.items()
         if value
     }
 
 
 def _whole(counts: Counts) -> Share:
     """Return all errors and labels: every row has a variant, if an empty one."""
-    of_variants = counts.get(VARIANT, {}).values()
-    return Share(round(sum(errors for errors, _ in of_variants)), round(sum(labels for _, labels in of_variants)))
+    of_variants, most = counts.get(VARIANT, {}).values(), _most(counts)
+    return _share(sum(errors for errors, *_ in of_variants) / most, sum(labels for _, labels, _ in of_variants) / most)
+
+
+def _most(counts: Counts) -> float:
+    """Return the most that one row stands for: by it all are divided, so that no row counts for more than one."""
+    return max((most for values in counts.values() for *_, most in values.values()), default=1.0)
+
+
+def _share(errors: float, labels: float) -> Share:
+    return Share(min(round(errors), round(labels)), round(labels))

@@ -5,7 +5,6 @@ label that comes seven days late counts in the hour of its prediction.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -150,9 +149,6 @@ def _merged(summaries: Iterable[Summary]) -> Summary:
 def _hour(
     hour: datetime, version: str, variant: str, summary: Summary, said: Sequence[Measure], counts: blaming.Counts
 ) -> Hour:
-    slices: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
-    for column, values in counts.items():
-        for value, (errors, labels) in values.items():
-            slices[column][value] = (errors, labels)
+    slices = {column: {value: tuple(told) for value, told in values.items()} for column, values in counts.items()}
     labelled = summary.labelled
     return Hour(hour, version, variant, labelled.weight, labelled.weight * labelled.mean, tuple(said), slices)

@@ -138,11 +138,17 @@ def _of_errors(summary: Summary) -> Iterator[Measure]:
     yield _mean("bias", summary.error)
 
 
+_UNCALIBRATED = (
+    "no calibration yet: it needs 300 labelled predictions, or as many rows of reference.parquet with the outputs and "
+    "outcome.label"
+)
+
+
 def _estimated(summary: Summary, *, calibrated: bool) -> Measure:
     """Return the accuracy to be expected of all rows, were the world as it was when scores were calibrated."""
     chance = summary.chance
     if not chance.rows:
-        reason = "rows have no scores" if calibrated else "no calibration yet: it needs 300 labelled predictions"
+        reason = "rows have no scores" if calibrated else _UNCALIBRATED
         return Measure("estimated_accuracy", None, unsaid=reason)
     half = _Z * math.sqrt(summary.doubt.mean / chance.effective_rows)
     lower, upper = max(chance.mean - half, 0.0), min(chance.mean + half, 1.0)

@@ -7,6 +7,9 @@ select calibration from calibrations where model = $1 and version = $2;
 insert into calibrations values ($1, $2, $3, $4, $5)
 on conflict (model, version) do update set calibration = $3, rows = $4, update_time = $5;
 
+-- name: put_first_calibration
+insert into calibrations values ($1, $2, $3, $4, $5) on conflict do nothing;
+
 -- name: hours
 select * from performance_hours where model = $1 and hour >= $2 and hour < $3 order by hour, version, variant;
 

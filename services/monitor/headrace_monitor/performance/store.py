@@ -19,8 +19,8 @@ from headrace_monitor.statistics.change.estimated import Calibration
 
 SQL = load_queries("headrace_monitor.performance")
 
-# Errors and labels, by column and value.
-Slices = Mapping[str, Mapping[str, tuple[float, float]]]
+# As `blaming.Counts`.
+Slices = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,13 @@ class PerformanceStore:
             row = await connection.fetchrow(SQL["claim_hour"], now, until)
         return None if row is None else Touched(row["model"], row["hour"], row["touches"])
 
+    async def calibrate_first(self, model: str, version: str, calibration: Calibration, now: datetime) -> None:
+        """Keep how a version's scores are calibrated, unless it is known: labels of predictions tell it better."""
+        async with self._connections.transaction() as connection:
+            await connection.execute(
+                SQL["put_first_calibration"], model, version, kept.to_text(calibration), calibration.rows, now
+            )
+
     async def forget(self, before: datetime) -> None:
         """Remove hours whose predictions are not kept any more."""
         async with self._connections.transaction() as connection:
@@ -108,7 +115,7 @@ async def write_calibration(connection: Any, model: str, version: str, calibrati
 def _hour(row: Any) -> Hour:
     measures = tuple(Measure(**measure) for measure in json.loads(row["measures"]))
     slices = {
-        column: {value: (errors, labels) for value, (errors, labels) in values.items()}
+        column: {value: (*told, 1.0)[:3] for value, told in values.items()}  # earlier ones: of rows that stood for one
         for column, values in json.loads(row["slices"]).items()
     }
     return Hour(*(row["hour"], row["version"], row["variant"], row["predictions"], row["labelled"]), measures, slices)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, PreconditionFailed, ResourceExhausted, ServiceError, Unavailable
 
@@ -20,6 +21,7 @@ from headrace_monitor.references.artifacts import REFERENCE, Blobs
 from headrace_monitor.references.judged import Judged, judged_columns
 from headrace_monitor.references.store import Content, Draft, KeptReference, References
 from headrace_monitor.statistics import kept
+from headrace_monitor.statistics.change.estimated import Calibration
 from headrace_monitor.statistics.references import Source
 
 log = structlog.get_logger()
@@ -32,8 +34,11 @@ MIN_PREDICTIONS = 50
 AT_ONCE = 20
 MAX_WAITING = 8
 
-Freeze = Callable[[Path, Sequence[Judged]], Awaitable[bytes | str]]
-"""From a file and the columns that are judged to what was frozen, or why nothing was."""
+Freeze = Callable[[Path, Sequence[Judged], tensor_pb2.ServingContract], Awaitable[bytes | str]]
+"""From a file, the columns that are judged and the contract to what was frozen, or why nothing was."""
+
+Calibrate = Callable[[str, str, Calibration, datetime], Awaitable[None]]
+"""Keeps how the scores of a version of a model are calibrated, unless labels have told it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,10 @@ class Asked:
 
 
 class Freezer:
-    """Freezes references. write_rows: writes rows of a time of the log to a Parquet file, and returns their number."""
+    """Freezes references. write_rows: writes rows of a time of the log to a Parquet file, and returns their number.
+
+    calibrate: is told what a reference with labels says of scores.
+    """
 
     def __init__(
         self,
@@ -57,10 +65,11 @@ class Freezer:
         blobs: Blobs,
         freeze: Freeze,
         write_rows: Callable[..., Awaitable[int]],
+        calibrate: Calibrate,
         clock: Clock,
     ) -> None:
         self._references, self._contracts, self._blobs = references, contracts, blobs
-        self._freeze, self._write_rows, self._clock = freeze, write_rows, clock
+        self._freeze, self._write_rows, self._calibrate, self._clock = freeze, write_rows, calibrate, clock
         self._turn, self._waiting = asyncio.Lock(), 0
 
     async def freeze(self, asked: Asked, *, only_first: bool = False) -> KeptReference:
@@ -91,9 +100,13 @@ class Freezer:
             file = Path(folder) / REFERENCE
             name = await self._written(asked, version, file)
             judged = judged_columns(version)
-            answer = await self._freeze(file, judged)
-        rows, content = await asyncio.to_thread(_understood, answer, judged)
+            answer = await self._freeze(file, judged, version.contract)
+        rows, content, calibration = await asyncio.to_thread(_understood, answer, judged)
         now = self._clock.now()
+        if isinstance(calibration, Calibration):
+            await self._calibrate(asked.model, asked.version, calibration, now)
+        elif calibration is not None:
+            log.info("reference calibrates nothing", model=asked.model, version=asked.version, reason=str(calibration))
         draft = Draft(
             model=asked.model,
             version=asked.version,
@@ -156,8 +169,11 @@ class Freezer:
         return f"{start.isoformat()}/{end.isoformat()}"
 
 
-def _understood(answer: bytes | str, judged: tuple[Judged, ...]) -> tuple[int, Content]:
-    """Return rows and content of what was frozen. Raises PreconditionFailed for a file of which nothing can be."""
+def _understood(answer: bytes | str, judged: tuple[Judged, ...]) -> tuple[int, Content, Any]:
+    """Return rows and content of what was frozen, and what it says of scores.
+
+    Raises PreconditionFailed for a file of which nothing can be.
+    """
     if isinstance(answer, str):
         raise _unreadable(answer)
     told: dict[str, Any] = kept.from_text(answer.decode())
@@ -167,7 +183,7 @@ def _understood(answer: bytes | str, judged: tuple[Judged, ...]) -> tuple[int, C
         shown = [f"{name} ({why})" for name, why in sorted(told["unfit"].items())]
         more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
         raise _unreadable(f"no column can be judged: {', '.join(shown[:5])}{more}")
-    return told["rows"], Content(told["columns"], told["unfit"], judged)
+    return told["rows"], Content(told["columns"], told["unfit"], judged), told["calibration"]
 
 
 def _unreadable(why: str) -> PreconditionFailed:

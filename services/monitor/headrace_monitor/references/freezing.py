@@ -1,93 +1,62 @@
 """Freezing a reference from a Parquet file. Run as a program, it does so in a process with limits of its own:
 
-python -m headrace_monitor.references.freezing FILE MAX_MEMORY_BYTES MAX_CPU_S < COLUMNS
+python -m headrace_monitor.references.freezing FILE MAX_MEMORY_BYTES MAX_CPU_S < ASKED
 
-COLUMNS is the list of what is judged, as JSON. It prints statistics as text: {"rows": …, "columns": …, "unfit": …}, or
-{"refused": "why"}. What strangers upload may use up memory, hang or crash the reader; here it takes nobody with it.
+ASKED is JSON: the list of what is judged, and the contract. It prints statistics as text: {"rows": …, "columns": …,
+"unfit": …, "calibration": …}, or {"refused": "why"}. What strangers upload may use up memory, hang or crash the reader;
+here it takes nobody with it.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import resource
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from headrace.tensor.v1 import tensor_pb2
 from numpy.typing import NDArray
 
+from headrace_monitor.references.calibrating import LABEL, Calibrated, calibrated
 from headrace_monitor.references.judged import Judged, JudgedAs, judged_of_json
+from headrace_monitor.references.reading import Place, RefusedError, column_of, places
 from headrace_monitor.references.values import UnfitError, matrix, names, numbers
 from headrace_monitor.statistics import kept, references
 from headrace_monitor.statistics.references import ColumnReference
 from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, Unreadable
 
-# Of longer files every n-th row is taken: edges at 200 quantiles do not move any more.
-MAX_ROWS = 1_000_000
-# Values of one tensor that are in memory together: 128 MiB.
-MAX_CELLS = 16_000_000
 MAX_COLUMNS = 2_048
 # Random features of a wider space would be larger than the log of a day.
 MAX_DIMENSIONS = 4_096
 # More different values than this are an identifier, of which every window has new ones.
 MAX_DIFFERENT = 10_000
 MIN_ROWS = 50
-_BATCH_ROWS = 1 << 16
 _SEED = 1
+_TOLD = ("rows", "columns", "unfit", "calibration")
 
 Unfit = NotEnoughData | Constant | Unreadable
 
 
-class RefusedError(Exception):
-    """The file is nothing that a reference can be frozen from; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What was frozen. rows: of the file. unfit: columns that cannot be judged, and why."""
+    """What was frozen. rows: of the file. unfit: columns that cannot be judged, and why. calibration: of scores beside
+    labels, or why there is none; None for a file without labels.
+    """
 
     rows: int
     columns: Mapping[str, ColumnReference]
     unfit: Mapping[str, Unfit]
+    calibration: Calibrated | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a column is in the file. index: of the value in a list of the whole tensor; None: a column of its own."""
-
-    name: str
-    index: int | None = None
-
-
-def places(columns: Sequence[Judged], there: Collection[str]) -> dict[str, Place]:
-    """Return where columns are, by name: under their own name, that in the log, the bare name of a tensor's column
-    where only one is called so, or in a list that holds the whole tensor.
-
-    >>> age = Judged("person.age", "feature.person.age", "person", 0, "FP32", JudgedAs.NUMERIC, width=2)
-    >>> places([age], {"age", "id"})
-    {'person.age': Place(name='age', index=None)}
-    """
-    bare = Counter(_bare(column) for column in columns)
-    own = {column.name for column in columns}
-    found: dict[str, Place] = {}
-    for column in columns:
-        short = _bare(column)
-        direct = [column.name, column.stored]
-        if bare[short] == 1 and short not in own:
-            direct.append(short)
-        whole = [column.tensor, column.stored.removesuffix(column.name) + column.tensor]
-        places_of = [Place(name) for name in direct if name in there]
-        places_of += [Place(name, column.index) for name in whole if name in there and column.index is not None]
-        if places_of:
-            found[column.name] = places_of[0]
-    return found
-
-
-def freeze_file(path: str, columns: Sequence[Judged]) -> Frozen:
+def freeze_file(path: str, columns: Sequence[Judged], contract: tensor_pb2.ServingContract) -> Frozen:
     """Freeze what a file has of the columns. Raises RefusedError."""
     if len(columns) > MAX_COLUMNS:
         raise RefusedError(f"the contract has {len(columns)} columns; at most {MAX_COLUMNS} are judged")
@@ -102,12 +71,13 @@ def freeze_file(path: str, columns: Sequence[Judged]) -> Frozen:
         for column, array in _read(file, columns, found):
             made = _frozen(column, array)
             (frozen if isinstance(made, ColumnReference) else unfit)[column.name] = made  # pyright: ignore[reportArgumentType]
+        calibration = calibrated(file, contract, columns, found) if LABEL in there else None
     except (pa.ArrowException, OSError) as error:
         raise RefusedError(f"the file cannot be read as Parquet: {_first_line(error)}") from None
     for column in columns:
         if column.name not in found:
             unfit[column.name] = Unreadable("no such column in the file")
-    return Frozen(file.metadata.num_rows, frozen, unfit)
+    return Frozen(file.metadata.num_rows, frozen, unfit, calibration)
 
 
 def _read(
@@ -120,13 +90,13 @@ def _read(
         if place is not None and place.index is not None:
             lists.setdefault(place.name, []).append(column)
         elif place is not None and not _too_wide(column):
-            yield column, _column(file, place.name, column.width or 1)
+            yield column, column_of(file, place.name, column.width or 1)
         elif place is not None:
             yield column, Unreadable(_TOO_WIDE)
     for name, inside in lists.items():
         width = inside[0].width or 1
         try:
-            rows, _ = matrix(_column(file, name, width), width)
+            rows, _ = matrix(column_of(file, name, width), width)
         except UnfitError as error:
             yield from ((column, Unreadable(str(error))) for column in inside)
             continue
@@ -139,25 +109,6 @@ _TOO_WIDE = f"rows vary in length, or have more than {MAX_DIMENSIONS} values"
 def _too_wide(column: Judged) -> bool:
     wide = column.width is None or not 0 < column.width <= MAX_DIMENSIONS
     return column.read_as is JudgedAs.EMBEDDING and wide
-
-
-def _column(file: pq.ParquetFile, name: str, width: int) -> pa.ChunkedArray:
-    """Return a column of the file, or every n-th row of it where there are more than can be used."""
-    most = max(min(MAX_ROWS, MAX_CELLS // width), 1)
-    every = -(-file.metadata.num_rows // most)
-    batch_rows = max(min(_BATCH_ROWS, MAX_CELLS // width), 1)
-    parts: list[pa.Array] = []
-    before = taken = 0
-    for batch in file.iter_batches(batch_rows, columns=[name], use_threads=False):
-        array = batch.column(batch.schema.get_field_index(name))
-        wanted = np.arange(-before % every, len(array), every)
-        part = array if every == 1 else array.take(pa.array(wanted))
-        before, taken = before + len(array), taken + len(part)
-        # What a file says of its own length need not be true.
-        if taken > most + 1:
-            raise RefusedError("the file has more rows than it says")
-        parts.append(part)
-    return pa.chunked_array(parts, type=file.schema_arrow.field(name).type)
 
 
 def _frozen(column: Judged, values: pa.ChunkedArray | NDArray[np.float64] | Unfit) -> ColumnReference | Unfit:
@@ -192,10 +143,6 @@ def _frozen_names(column: Judged, values: pa.ChunkedArray | NDArray[np.float64])
     return references.freeze_category_counts(seen)
 
 
-def _bare(column: Judged) -> str:
-    return column.name.removeprefix(f"{column.tensor}.")
-
-
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or ["no reason given"]
     return lines[0][:300]
@@ -214,16 +161,17 @@ def _limit(max_memory_bytes: int, max_cpu_s: int) -> None:
 def main() -> None:
     """Freeze the file named by the arguments; the answer goes to stdout."""
     path, max_memory_bytes, max_cpu_s = sys.argv[1:]
-    columns = judged_of_json(sys.stdin.read())
+    told = json.loads(sys.stdin.read())
+    contract = tensor_pb2.ServingContract.FromString(base64.b64decode(told["contract"]))
     _limit(int(max_memory_bytes), int(max_cpu_s))
-    sys.stdout.write(answer_of(path, columns))
+    sys.stdout.write(answer_of(path, judged_of_json(told["columns"]), contract))
 
 
-def answer_of(path: str, columns: Sequence[Judged]) -> str:
+def answer_of(path: str, columns: Sequence[Judged], contract: tensor_pb2.ServingContract) -> str:
     """Return as text what was frozen, or why nothing was."""
     try:
-        frozen = freeze_file(path, columns)
-        answer: dict[str, object] = {"rows": frozen.rows, "columns": frozen.columns, "unfit": frozen.unfit}
+        frozen = freeze_file(path, columns, contract)
+        answer: dict[str, object] = {name: getattr(frozen, name) for name in _TOLD}
     except RefusedError as error:
         answer = {"refused": str(error)}
     except MemoryError:

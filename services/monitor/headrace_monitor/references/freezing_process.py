@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import structlog
+from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Unavailable
 
 from headrace_monitor.references.judged import Judged
@@ -30,9 +32,13 @@ class FreezingProcess:
     def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
 
-    async def __call__(self, file: Path, columns: Sequence[Judged]) -> bytes | str:
+    async def __call__(
+        self, file: Path, columns: Sequence[Judged], contract: tensor_pb2.ServingContract
+    ) -> bytes | str:
         """Return what was frozen as the program prints it, or why nothing was. Raises Unavailable."""
-        told = json.dumps([asdict(column) for column in columns], allow_nan=False).encode()
+        listed = json.dumps([asdict(column) for column in columns], allow_nan=False)
+        encoded = base64.b64encode(contract.SerializeToString()).decode()
+        told = json.dumps({"columns": listed, "contract": encoded}).encode()
         arguments = ("-m", _PROGRAM, str(file), str(MEMORY_BYTES), str(int(self._timeout_s) + 1))
         return await self._run(arguments, told)
 

@@ -6,16 +6,21 @@ import asyncio
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from headrace_monitor.log.contracts import VersionContract
+from headrace_monitor.log.sampling import PROBABILITY, halvings_of, kept_evenly
 from headrace_monitor.references.judged import Judged, judged_columns
 from headrace_monitor.references.log_rows import LogRows
 
 MAX_ROWS = 1_000_000
 # On disk and unpacked 128 MiB at most.
 MAX_CELLS = 16_000_000
+# The same rows whenever the same time is frozen.
+_SEED = 1
 
 
 class RowsWriter:
@@ -25,17 +30,34 @@ class RowsWriter:
         self._rows = rows
 
     async def __call__(self, version: VersionContract, start: datetime, end: datetime, path: Path) -> int:
-        """Write rows, every n-th where there are many, and return how many were written."""
+        """Write rows, every n-th where there are many, and return how many were written.
+
+        Where the log was sampled with several probabilities, rows are thinned to the least of them.
+        """
         columns = judged_columns(version)
         cells = sum(min(column.width or 1, MAX_CELLS) if column.index is None else 1 for column in columns)
         most = max(min(MAX_ROWS, MAX_CELLS // max(cells, 1)), 1)
         schema = pa.schema([(column.stored, _type(column)) for column in columns])
-        written = 0
+        halvings: list[NDArray[np.int8]] = []
+        wanted = [*schema.names, PROBABILITY]
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            async for table in self._rows.rows(version.model, version.version, start, end, schema.names, most=most):
+            async for table in self._rows.rows(version.model, version.version, start, end, wanted, most=most):
                 await asyncio.to_thread(writer.write_table, _as(table, schema))
-                written += table.num_rows
-        return written
+                halvings.append(halvings_of(table).astype(np.int8))
+        kept = kept_evenly(np.concatenate(halvings or [np.zeros(0, np.int8)]), np.random.default_rng(_SEED))
+        if not kept.all():
+            await asyncio.to_thread(_keep, path, kept)
+        return int(kept.sum())
+
+
+def _keep(path: Path, kept: NDArray[np.bool_]) -> None:
+    """Leave only some rows in a file."""
+    file, thinner, begin = pq.ParquetFile(path), path.with_suffix(".thinned"), 0
+    with pq.ParquetWriter(thinner, file.schema_arrow, compression="zstd") as writer:
+        for batch in file.iter_batches(use_threads=False):
+            writer.write_batch(batch.filter(pa.array(kept[begin : begin + batch.num_rows])))
+            begin += batch.num_rows
+    thinner.replace(path)
 
 
 def _type(column: Judged) -> pa.DataType:

@@ -41,6 +41,10 @@ class NumericSummary:
             self.bins.merge(other.bins), self.moments.merge(other.moments), self.unreadable + other.unreadable
         )
 
+    def thinned(self, share: float) -> "NumericSummary":
+        """Return what is expected of such a share of the rows, drawn by chance."""
+        return NumericSummary(self.bins.thinned(share), self.moments.thinned(share), round(self.unreadable * share))
+
 
 Summary = NumericSummary | CategoryCounts | EmbeddingSums
 

@@ -38,20 +38,20 @@ returning file;
 
 -- name: window
 select rows, predictions, summaries from windows
-where reference = $1 and start_time = $2 and seconds = $3 and variant = $4 and source = $5;
+where reference = $1 and start_time = $2 and seconds = $3 and variant = $4 and source = $5 and probability = $6;
 
 -- name: put_window
-insert into windows (reference, start_time, seconds, variant, source, rows, predictions, summaries)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
-on conflict (reference, start_time, seconds, variant, source) do update
+insert into windows (reference, start_time, seconds, variant, source, probability, rows, predictions, summaries)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (reference, start_time, seconds, variant, source, probability) do update
 set rows = excluded.rows, predictions = excluded.predictions, summaries = excluded.summaries;
 
 -- name: windows_between
 -- A page, in the order of their keys, of windows that lie within a time.
 select * from windows
 where reference = $1 and start_time >= $2 and start_time + make_interval(secs => seconds) <= $3
-  and (start_time, seconds, variant, source) > ($4, $5::int, $6, $7)
-order by start_time, seconds, variant, source limit $8;
+  and (start_time, seconds, variant, source, probability) > ($4, $5::int, $6, $7, $8::double precision)
+order by start_time, seconds, variant, source, probability limit $9;
 
 -- name: waiting
 -- Whether a file of a version that may have rows of a time is not in the windows yet.

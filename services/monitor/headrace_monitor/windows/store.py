@@ -18,12 +18,13 @@ from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log.files import LogFile, file_of
 from headrace_monitor.statistics import kept as kept_text
-from headrace_monitor.windows.summarising import EMPTY, Key, Window
+from headrace_monitor.windows.summarising import EMPTY, Key, Window, even
 
 _SQL = "headrace_monitor.windows"
 # A window of hundreds of columns is a few hundred kilobytes.
 _PAGE = 32
 _SLOW_S = 15.0
+_KEY = ("start_time", "seconds", "variant", "source", "probability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +82,21 @@ class Windows:
             if len(taken) != len(files):
                 raise Aborted("another process summarises these files", reason="LEASE_LOST")
             for key, window in sorted(windows.items(), key=lambda item: item[0]):
-                place = (reference, key.start, key.seconds, key.variant, key.source)
+                place = (reference, key.start, key.seconds, key.variant, key.source, key.probability)
                 row = await connection.fetchrow(self._sql["window"], *place)
                 packed = await asyncio.to_thread(merged, row, window)
                 await connection.execute(self._sql["put_window"], *place, *packed, timeout=_SLOW_S)
 
     async def total(self, reference: int, start: datetime, end: datetime) -> Window:
-        """Return all windows that lie within a time as one."""
-        total = EMPTY
-        after: tuple[Any, ...] = (datetime(1, 1, 1, tzinfo=UTC), 0, "", "")
+        """Return all windows that lie within a time as one, in which all traffic counts alike."""
+        found: dict[float, Window] = {}
+        after: tuple[Any, ...] = (datetime(1, 1, 1, tzinfo=UTC), 0, "", "", 0.0)
         while True:
             rows = await self._fetch("windows_between", reference, start, end, *after, _PAGE)
-            total = await asyncio.to_thread(_added, total, rows)
+            await asyncio.to_thread(_add, found, rows)
             if len(rows) < _PAGE:
-                return total
-            after = tuple(rows[-1][name] for name in ("start_time", "seconds", "variant", "source"))
+                return await asyncio.to_thread(even, found)
+            after = tuple(rows[-1][name] for name in _KEY)
 
     async def waiting(self, reference: int, model: str, version: str, start: datetime, end: datetime) -> bool:
         """Return whether a file with rows of that time is not in the windows yet."""
@@ -122,10 +123,11 @@ def merged(kept: Any, window: Window) -> Packed:
     return Packed(window.rows, kept_text.to_text(window.predictions), summaries)
 
 
-def _added(total: Window, rows: Sequence[Any]) -> Window:
+def _add(found: dict[float, Window], rows: Sequence[Any]) -> None:
+    """Add windows to those of the same probability."""
     for row in rows:
-        total = total.merge(_content((row["rows"], row["predictions"], row["summaries"])))
-    return total
+        window = _content((row["rows"], row["predictions"], row["summaries"]))
+        found[row["probability"]] = found.get(row["probability"], EMPTY).merge(window)
 
 
 def _content(row: Any) -> Window:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from headrace_monitor.log.sampling import PROBABILITY, halvings_of
 from headrace_monitor.references.judged import Judged
 from headrace_monitor.references.values import numbers, summarised
 from headrace_monitor.statistics.references import ColumnReference, Summary
@@ -21,18 +22,19 @@ pc: Any = pyarrow.compute
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Columns of the log that say what a row is.
-ROW_COLUMNS = ("answer_time", "variant", "served_from")
+ROW_COLUMNS = ("answer_time", "variant", "served_from", PROBABILITY)
 VALUE = "prediction_value"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """Of which rows a window is. start: of its time; it is `seconds` long."""
+    """Of which rows a window is. start: of its time; it is `seconds` long. probability: of a row's being in the log."""
 
     start: datetime
     seconds: int
     variant: str
     source: str
+    probability: float = 1.0
 
     @property
     def end(self) -> datetime:
@@ -55,8 +57,26 @@ class Window:
             summaries[name] = summary if mine is None else mine.merge(summary)  # pyright: ignore[reportArgumentType]
         return Window(self.rows + other.rows, summaries, self.predictions.merge(other.predictions))
 
+    def thinned(self, share: float) -> Window:
+        """Return what is expected of such a share of the rows, drawn by chance."""
+        summaries = {name: summary.thinned(share) for name, summary in self.summaries.items()}
+        return Window(self.rows, summaries, self.predictions.thinned(share))
+
 
 EMPTY = Window(0, {}, Moments())
+
+
+def even(windows: Mapping[float, Window]) -> Window:
+    """Return windows of rows that are in the log with other probabilities as one, in which all traffic counts alike.
+
+    Of the more likely rows only the share counts that would be there, had all been as unlikely as the least likely
+    ones: so there are never more rows than what is known is worth. Without sampling, every row counts.
+    """
+    least = min(windows, default=1.0)
+    total = EMPTY
+    for probability, window in sorted(windows.items()):
+        total = total.merge(window if probability == least else window.thinned(least / probability))
+    return total
 
 
 def wanted_columns(columns: Sequence[Judged]) -> list[str]:
@@ -99,11 +119,11 @@ def _parts(table: pa.Table, seconds: int) -> Iterator[tuple[Key, pa.Table]]:
     starts = starts // (seconds * 1_000_000) * seconds
     variants, variant_names = _coded(table.column("variant"))
     sources, source_names = _coded(table.column("served_from"))
-    keys, places = np.unique(np.stack([starts, variants, sources]), axis=1, return_inverse=True)
-    for index, (start, variant, source) in enumerate(keys.T):
-        key = Key(
-            _EPOCH + timedelta(seconds=int(start)), seconds, variant_names[int(variant)], source_names[int(source)]
-        )
+    columns = [starts, variants, sources, halvings_of(table)]
+    keys, places = np.unique(np.stack(columns), axis=1, return_inverse=True)
+    for index, (start, variant, source, halvings) in enumerate(keys.T.tolist()):
+        start = _EPOCH + timedelta(seconds=start)
+        key = Key(start, seconds, variant_names[variant], source_names[source], 2.0**-halvings)
         yield key, table if keys.shape[1] == 1 else table.filter(pa.array(places.ravel() == index))
 
 

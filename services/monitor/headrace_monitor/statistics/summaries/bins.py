@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headrace_monitor.statistics.arrays import Counts, Floats, counts, finite, floats
+from headrace_monitor.statistics.arrays import Counts, Floats, counts, finite, floats, thinned
 
 # For KS, which loses at most 1/200 to edges, and grouped into tenths for PSI.
 FINE_BINS = 200
@@ -76,6 +76,14 @@ class BinCounts:
             self.infinite + other.infinite,
             self.edges,
         )
+
+    def thinned(self, share: float) -> "BinCounts":
+        """Return what is expected of such a share of the rows, drawn by chance."""
+        missing, infinite, *binned = thinned([self.missing, self.infinite, *self.counts], share).tolist()
+        finite = sum(binned)
+        below = min(round(self.below * share), finite)
+        above = min(round(self.above * share), finite - below)
+        return BinCounts(counts(binned), below, above, missing, infinite, self.edges)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BinCounts):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from headrace_monitor.statistics.arrays import Counts, counts
+from headrace_monitor.statistics.arrays import Counts, counts, thinned
 
 # Categories of the reference that are told apart; the rarer ones share a place.
 MAX_CATEGORIES = 255
@@ -72,6 +72,15 @@ class CategoryCounts:
             kept,
             dropped or self.new_dropped or other.new_dropped,
         )
+
+    def thinned(self, share: float) -> "CategoryCounts":
+        """Return what is expected of such a share of the rows, drawn by chance."""
+        names = list(self.new_names)
+        others = self.new - sum(self.new_names.values())
+        parts = thinned([*self.counts, self.missing, *self.new_names.values(), others], share).tolist()
+        known, (missing, *new) = parts[: self.counts.size], parts[self.counts.size :]
+        named = {name: count for name, count in zip(names, new, strict=False) if count}
+        return CategoryCounts(counts(known), sum(new), missing, self.categories, named, self.new_dropped)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CategoryCounts):

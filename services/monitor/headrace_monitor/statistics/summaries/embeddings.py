@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from headrace_monitor.statistics.arrays import Floats, floats
+from headrace_monitor.statistics.arrays import Floats, floats, thinned
 from headrace_monitor.statistics.unsaid import Constant, NotEnoughData
 
 FREQUENCIES = 256
@@ -69,6 +69,11 @@ class EmbeddingSums:
         return EmbeddingSums(
             self.count + other.count, floats(self.sums + other.sums), self.unusable + other.unusable, self.space
         )
+
+    def thinned(self, share: float) -> "EmbeddingSums":
+        """Return what is expected of such a share of the rows, drawn by chance: the same means."""
+        count, unusable = thinned([self.count, self.unusable], share).tolist()
+        return EmbeddingSums(count, floats(self.sums * (count / max(self.count, 1))), unusable, self.space)
 
 
 def freeze(values: ArrayLike, rng: np.random.Generator) -> EmbeddingSpace | NotEnoughData | Constant:

@@ -40,6 +40,14 @@ class Moments:
         m2 = self.m2 + other.m2 + 4 * apart * (apart * (self.count / count) * other.count)
         return Moments(count, mean, m2, min(self.minimum, other.minimum), max(self.maximum, other.maximum), left_out)
 
+    def thinned(self, share: float) -> "Moments":
+        """Return what is expected of such a share of the values, drawn by chance; the extremes stay."""
+        count = round(self.count * share)
+        if count == 0:
+            return Moments(left_out=round(self.left_out * share))
+        m2 = self.m2 * (count / self.count)
+        return Moments(count, self.mean, m2, self.minimum, self.maximum, round(self.left_out * share))
+
     @property
     def variance(self) -> float | Unsaid:
         """Unbiased."""

@@ -1,0 +1,111 @@
+"""What the scores of a version are worth, from a reference that has them beside the labels: before anybody is asked.
+
+The labels are a column `outcome.label`, in the words or indexes that outcomes are told in. Read in a child process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow.parquet as pq
+from headrace.tensor.v1 import tensor_pb2
+
+from headrace_monitor.log.predicted import Predicted, predicted
+from headrace_monitor.log.raw_values import Values
+from headrace_monitor.performance.classes import Classes
+from headrace_monitor.references.judged import Judged
+from headrace_monitor.references.reading import MAX_CELLS, Place, column_of
+from headrace_monitor.references.values import UnfitError, matrix, numbers
+from headrace_monitor.statistics.change.estimated import Calibration, calibrate
+from headrace_monitor.statistics.unsaid import NotEnoughData, OneClass, Unreadable
+
+LABEL = "outcome.label"
+# As many as labelled predictions are taken of.
+MAX_ROWS = 20_000
+
+Calibrated = Calibration | NotEnoughData | OneClass | Unreadable
+
+
+def calibrated(
+    file: pq.ParquetFile,
+    contract: tensor_pb2.ServingContract,
+    columns: Sequence[Judged],
+    places: Mapping[str, Place],
+) -> Calibrated:
+    """Return how the scores in a file with labels are calibrated, or why nothing can be said.
+
+    columns: those of the contract. places: where they are in the file, by name.
+    """
+    by_tensor: dict[str, list[Judged]] = {}
+    for column in columns:
+        if column.prediction and column.name in places and column.index is not None:
+            by_tensor.setdefault(column.tensor, []).append(column)
+    # Of a tensor in parts nobody can tell which class a score is of.
+    by_tensor = {tensor: part for tensor, part in by_tensor.items() if len(part) == part[0].width}
+    width = sum(len(part) for part in by_tensor.values())
+    most = max(min(MAX_ROWS, MAX_CELLS // max(width, 1)), 1)
+    try:
+        outputs = {tensor: _values(file, part, places, most) for tensor, part in by_tensor.items()}
+    except UnfitError as error:
+        return Unreadable(str(error))
+    found = predicted(contract, outputs)
+    if found is None or found.value is None or found.label is None:
+        return Unreadable("the file has labels, but no scores of classes beside them")
+    told = column_of(file, LABEL, 1, most=most).to_pylist()
+    return _fitted(found, told, Classes(tuple(contract.labels)))
+
+
+def _fitted(found: Predicted, told: Sequence[object], classes: Classes) -> Calibrated:
+    """Calibrate what is asked for of predictions too: the second of two classes, else the one that was predicted."""
+    assert found.value is not None
+    assert found.label is not None
+    answer = np.full(len(told), np.nan)
+    for row, label in enumerate(told):
+        word = _word(label, classes)
+        if word is not None and found.known[row]:
+            answer[row] = word == (classes.yes if found.score is not None else found.label[row])
+    return calibrate(found.value if found.score is None else found.score, answer)
+
+
+def _word(label: object, classes: Classes) -> str | None:
+    match label:
+        case bool() | int():
+            return classes.word(float(label))
+        case float() if np.isfinite(label):
+            return classes.word(label)
+        case str():
+            return classes.word(label)
+        case bytes():
+            return classes.word(label.decode(errors="replace"))
+    return None
+
+
+def _values(file: pq.ParquetFile, part: Sequence[Judged], places: Mapping[str, Place], most: int) -> Values:
+    """Return the values of an output, as far as the file has its columns."""
+    read = [_read(file, column, places[column.name], most) for column in sorted(part, key=lambda each: each.index or 0)]
+    return Values(np.column_stack(read), None)
+
+
+def _read(file: pq.ParquetFile, column: Judged, place: Place, most: int) -> np.ndarray:
+    if place.index is not None:
+        rows = column_of(file, place.name, column.width or 1, most=most)
+        fit, others = matrix(rows, column.width or 1)
+        if others:
+            raise UnfitError(f"rows of {place.name} differ in length")
+        return fit[:, place.index]
+    array = column_of(file, place.name, 1, most=most)
+    if column.datatype == "BYTES":
+        return np.array([_text(value) for value in array.to_pylist()], dtype=object)
+    read = numbers(array)
+    return read if column.datatype.startswith(("FP", "BF")) else _whole(read)
+
+
+def _text(value: object) -> str | None:
+    return value.decode(errors="replace") if isinstance(value, bytes) else None if value is None else str(value)
+
+
+def _whole(read: np.ndarray) -> np.ndarray:
+    if not np.isfinite(read).all() or (read != np.rint(read)).any():
+        raise UnfitError("a label that was predicted is no whole number")
+    return np.clip(read, -(2.0**53), 2.0**53).astype(np.int64)
