@@ -1,4 +1,5 @@
-"""A backup of one stack, restored on another that knows nothing: the models, the routes, and who answers."""
+"""A backup of one stack, restored on another that knows nothing: the models, the routes, who answers, and what is known
+of the answers."""
 
 from __future__ import annotations
 
@@ -15,11 +16,12 @@ from headrace_stack.settings import STATE_DIRECTORY_SETTING
 from headrace_stack.testing import held_stack
 
 from tests.kit import onnx_models
+from tests.kit.monitored import made, monitored
 from tests.kit.operations import Operator
 from tests.kit.stack import RunningStack
 from tests.kit.stores import home_for_tests
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 VERSIONS = {f"v{number}": onnx_models.linear(seed=number) for number in (1, 2)}
 ROW = {"features": np.ones((1, 4), np.float32)}
@@ -44,6 +46,7 @@ async def test_another_stack_serves_from_a_backup_what_the_first_one_served(tmp_
             for version, file in VERSIONS.items():
                 await operator.register(version, file)
             await operator.promote("v1")
+            known = await made(operator, first)
             await operator.split((("", 1.0), ("v2", 3.0)))
             route = await operator.client.get_route("kept")
             history = await operator.client.history("kept")
@@ -61,6 +64,12 @@ async def test_another_stack_serves_from_a_backup_what_the_first_one_served(tmp_
         done = command(second, "restore", "--yes", str(folder))
         assert done.returncode == 0, done.stderr
         async with Operator.of(second, "kept", tmp_path) as operator:
+
+            async def all_is_known_again() -> bool:
+                assert await monitored(operator, known.end) == known
+                return True
+
+            await eventually(all_is_known_again, within=90, every=0.5)
 
             async def both_answer() -> bool:
                 answers = [await operator.client.predict("kept", ROW, user_id=f"user-{one}") for one in range(20)]
