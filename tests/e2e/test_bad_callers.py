@@ -1,5 +1,6 @@
 """Callers who may not: whichever method they try, by gRPC and by REST, they learn nothing and change nothing."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -134,6 +135,26 @@ class TestModels:
                 break
         call.cancel()  # type: ignore[attr-defined]  # an iterator and a call at once
         assert seen == [f"models/{PAIR}"]
+
+
+class TestExpiry:
+    def test_a_watch_ends_with_the_token_that_it_began_with(self, served: Served):
+        # The front door allows its clock and the issuer's to differ by ten seconds.
+        token = served.stack.token("watcher", lifetime=timedelta(seconds=2))
+        began = time.monotonic()
+        call = served.channel.unary_stream(WATCH_MODELS)(b"", metadata=metadata(token), timeout=60)
+        with pytest.raises(grpc.RpcError) as caught:
+            for _ in call:
+                pass
+        assert_refused(grpc_refusal(caught.value), "UNAUTHENTICATED", "TOKEN_EXPIRED", named="expired")
+        assert 5 < time.monotonic() - began < 30
+
+    def test_nobody_says_by_a_header_how_long_a_token_is_good(self, served: Served):
+        token = served.stack.token("mallory")
+        spoofed = (*metadata(token), ("x-headrace-token-expiry", "1"))
+        call = served.channel.unary_stream(WATCH_MODELS)(b"", metadata=spoofed, timeout=30)
+        assert next(call)
+        call.cancel()
 
 
 class TestSpoofing:

@@ -65,10 +65,11 @@ def token_check(settings: FrontDoorSettings, jwks: str) -> Json:
     )
 
 
-def identity() -> Json:
+def identity(settings: FrontDoorSettings) -> Json:
     """Return the filter that sets the identity headers from the verified claims."""
     without_token = lua_value(dict.fromkeys(inference.OPEN_PATHS, ""))
-    script = f"local OPEN = {without_token}\n\n{_IDENTITY_SCRIPT.read_text()}"
+    generated = f"local OPEN = {without_token}\nlocal SKEW_S = {settings.token_clock_skew_s}"
+    script = f"{generated}\n\n{_IDENTITY_SCRIPT.read_text()}"
     return typed("extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": script})
 
 

@@ -134,7 +134,7 @@ def http_filters(settings: FrontDoorSettings, api: Api) -> list[Json]:
         _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),
         _filter("envoy.filters.http.health_check", _healthz(settings)),
         _followed_filter(settings, access.JWT, TOKEN_CHECK_FILE, "jwt_authn.v3.JwtAuthentication"),
-        _filter(access.IDENTITY, access.identity()),
+        _filter(access.IDENTITY, access.identity(settings)),
         _followed_filter(settings, access.DENIED, DENIED_FILE, "rbac.v3.RBAC"),
         _filter(access.CLIENT_LIMIT, access.client_limit(settings)),
         _filter(routes.BUFFER, typed("extensions.filters.http.buffer.v3.Buffer", **size)),

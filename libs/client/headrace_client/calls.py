@@ -20,6 +20,8 @@ from headrace_client.errors import DeadlineExceeded, HeadraceError, Unauthentica
 from headrace_client.retries import RetryBudget, RetryPolicy, next_wait
 from headrace_client.tokens import TokenCache, TokenProvider
 
+# A call that lasted longer before its token was refused had begun with a good one.
+GOOD_FOR_S = 5.0
 # What the front door lets through; ids of other forms travel in the message only.
 _HEADER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
@@ -156,14 +158,16 @@ def invoke(
         if remaining_s <= 0:
             raise DeadlineExceeded(f"no answer within {timeout_s:g} s")
         token = yield from token_of(session)
-        metadata = (*authorization(token), *followed)
+        metadata, tried_at = (*authorization(token), *followed), session.monotonic()
         try:
             if listen is not None:
                 return (yield Listen(method, cast("Message", request), listen(), remaining_s, metadata))
             return (yield Call(method, request, remaining_s, metadata, hedge, trailers))
-        except Unauthenticated:
-            # Perhaps it expired, or the issuer has new keys: one fresh token, then the refusal stands.
-            if token is None or token_refused:
+        except Unauthenticated as error:
+            # Perhaps it expired, or the issuer has new keys: one fresh token, then the refusal stands. Of one that was
+            # good for a while it says nothing: a stream ends with its token, and may outlive many.
+            outlived = error.reason == "TOKEN_EXPIRED" and session.monotonic() - tried_at > GOOD_FOR_S
+            if token is None or (token_refused and not outlived):
                 raise
             token_refused = True
             session.tokens.drop(token)

@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace_servicekit.errors import NotFound, ServiceError
+from headrace_servicekit.errors import NotFound, ServiceError, Unauthenticated
 
 CLIENT_HEADER = "x-headrace-client"
 MODELS_HEADER = "x-headrace-models"
+# Unix time until which the caller's token is good. Answers that are streams end then.
+EXPIRY_HEADER = "x-headrace-token-expiry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,17 @@ def parse_identity(client: str | None, models: str | None) -> Identity:
     if patterns is not None and "*" in patterns:
         patterns = None
     return Identity(client or "", patterns)
+
+
+def parse_expiry(value: str | None) -> float | None:
+    """Return when the caller's token expires, as Unix time; None for one that has none.
+
+    Raises Unauthenticated for a header that does not say: it is the front door's, so something is wrong with it.
+    """
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        raise Unauthenticated(f"header {EXPIRY_HEADER} is no time", reason="IDENTITY_MALFORMED") from None
 
 
 def model_not_found(model: str) -> ServiceError:

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -40,9 +40,11 @@ from headrace_servicekit.errors import (
 )
 from headrace_servicekit.identity import (
     CLIENT_HEADER,
+    EXPIRY_HEADER,
     MODELS_HEADER,
     Identity,
     act_as,
+    parse_expiry,
     parse_identity,
 )
 from headrace_servicekit.metrics import RpcMetrics
@@ -190,12 +192,14 @@ class _Interception:
         request = self.deserialize(data)
         if caller.models is not None and self._models is not None:
             self._models.check(request, caller)
-        await _send_all(self._behaviour(request, context), context)
+        async with _while_believed(context):
+            await _send_all(self._behaviour(request, context), context)
 
     async def _send_stream(self, messages: Any, context: Any, caller: Identity) -> None:
         if caller.models is not None and self._models is not None:
             messages, context = self._models.checked(messages, context, caller)
-        await _send_all(self._behaviour(messages, context), context)
+        async with _while_believed(context):
+            await _send_all(self._behaviour(messages, context), context)
 
     def _account(
         self, context: Any, call: Call | None, caller: Identity | None, code: Code, seconds: float, span: Any
@@ -214,6 +218,24 @@ class _Interception:
                 request_id=call.request_id if call is not None else None,
                 trace_id=call.trace_id if call is not None else None,
             )
+
+
+@asynccontextmanager
+async def _while_believed(context: Any) -> AsyncIterator[None]:
+    """End a stream when its caller's token expires: it may last much longer. Raises Unauthenticated."""
+    given = next((value for key, value in context.invocation_metadata() if key == EXPIRY_HEADER), None)
+    expiry = parse_expiry(given)
+    if expiry is None:
+        yield
+        return
+    limit = asyncio.timeout(max(0.0, expiry - time.time()))
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise Unauthenticated("the token has expired: get a new one", reason="TOKEN_EXPIRED") from None
 
 
 async def _send_all(produced: Any, context: Any) -> None:

@@ -1,5 +1,7 @@
 """Identity, model patterns, request ids and trace context on real calls."""
 
+import asyncio
+import time
 from typing import Any
 
 import grpc
@@ -49,6 +51,40 @@ async def test_every_message_of_a_request_stream_is_checked(method):
         await running.stub.call(method, first, middle, metadata=PARTIAL)
         failure = await running.failure(method, first, middle, last, metadata=PARTIAL)
     assert failure.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def unending(_request: Any, _context: Any) -> Any:
+    yield Note(text="first")
+    await asyncio.Event().wait()
+
+
+async def test_a_stream_ends_when_the_token_of_its_caller_expires():
+    async with toy(handlers(Expand=unending, Converse=unending)) as running:
+        for method in ("Expand", "Converse"):
+            expiring = (*PARTIAL, ("x-headrace-token-expiry", f"{time.time() + 1:.3f}"))
+            began = time.monotonic()
+            failure = await running.failure(method, Note(model="digits"), metadata=expiring)
+            assert 0.5 < time.monotonic() - began < 15
+            assert failure.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert errors.from_rpc_error(failure).reason == "TOKEN_EXPIRED"
+
+
+@pytest.mark.parametrize("method", KINDS)
+async def test_what_ends_before_the_token_does_is_not_touched(method):
+    expiring = (*PARTIAL, ("x-headrace-token-expiry", f"{time.time() + 60:.0f}"))
+    async with toy(echoing()) as running:
+        assert await running.stub.call(method, Note(model="digits"), metadata=expiring)
+
+
+async def test_a_time_limit_of_the_handlers_own_is_not_taken_for_the_tokens():
+    async def late(_request: Any, _context: Any) -> Any:
+        raise TimeoutError
+        yield
+
+    expiring = (*PARTIAL, ("x-headrace-token-expiry", f"{time.time() + 60:.0f}"))
+    async with toy(handlers(Expand=late)) as running:
+        failure = await running.failure("Expand", Note(model="digits"), metadata=expiring)
+    assert failure.code() is not grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_messages_that_a_handler_reads_by_itself_are_checked_too():

@@ -109,6 +109,17 @@ def test_one_token_serves_many_calls() -> None:
     assert [call.metadata[0] for call in script.calls] == [("authorization", "Bearer first")] * 2
 
 
+def test_a_call_that_outlives_its_tokens_gets_new_ones_until_one_is_refused_at_once() -> None:
+    expired = Unauthenticated("expired", reason="TOKEN_EXPIRED")
+    tokens = iter([f"token {number}" for number in range(9)])
+    watching = Script(expired, expired, expired, ANSWER, tokens=tokens, call_s=600.0)
+    watching.run(invoke(watching.session, methods.GET_MODEL, REQUEST, timeout_s=3600.0))
+    assert len({dict(call.metadata)["authorization"] for call in watching.calls}) == 4
+    refused = Script(expired, expired, tokens=iter(["old", "new", "never"]))
+    with pytest.raises(Unauthenticated):
+        refused.run(invoke(refused.session, methods.GET_MODEL, REQUEST, timeout_s=3600.0))
+
+
 def test_a_refused_token_is_replaced_once_and_then_the_refusal_stands() -> None:
     script = Script(Unauthenticated("expired"), ANSWER, tokens=iter(["old", "new"]))
     assert script.get() is ANSWER

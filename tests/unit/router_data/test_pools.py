@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import struct
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc.aio
@@ -34,11 +35,15 @@ async def pools_of(
     wait: bool = True,
     more: list[str] | None = None,
     patience: Patience | None = None,
+    resolve: Callable[[Target], Awaitable[list[str]]] | None = None,
 ):
-    """Run a pool `default` of these batchers; `more` is a list of addresses that the test may change."""
+    """Run a pool `default` of these batchers; `more` is a list of addresses that the test may change.
+
+    resolve: in place of what gives all of these.
+    """
     fixed = [batcher.target for batcher in batchers]
 
-    async def resolve(_target: Target) -> list[str]:
+    async def both(_target: Target) -> list[str]:
         return [*fixed, *(more or ())]
 
     pools = Pools(
@@ -51,7 +56,7 @@ async def pools_of(
         resolve_every_s=0.05,
         rng=random.Random(1),
         loop=asyncio.get_running_loop(),
-        resolve=resolve,
+        resolve=resolve or both,
         patience=patience,
     )
     running = asyncio.create_task(pools.run())
@@ -375,6 +380,25 @@ async def test_replicas_come_and_go_with_what_the_name_resolves_to(batcher, othe
         assert (await one.answer).code == 0
         assert one.attempts == 1
         await eventually(lambda: list(pools.replicas["default"]) == [other.target])
+
+
+async def test_a_resolver_that_is_down_takes_nobody_away(batcher):
+    asked, broken = 0, False
+
+    async def resolve(_target: Target) -> list[str]:
+        nonlocal asked
+        asked += 1
+        if broken:
+            raise OSError("no resolver")
+        return [batcher.target]
+
+    async with pools_of(batcher, resolve=resolve) as pools:
+        broken = True
+        before = asked
+        await eventually(lambda: asked > before + 3)
+        (one,) = submitted(pools)
+        assert (await one.answer).code == 0
+        assert pools.members.streams_lost == 0
 
 
 async def test_a_name_stands_for_its_addresses_of_one_family():

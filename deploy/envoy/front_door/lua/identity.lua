@@ -1,7 +1,8 @@
 -- Runs behind the token check: turns verified claims into the identity headers that services believe, and keeps
 -- what outsiders may only ask for (trace, request id, deadline) within its form and bounds.
 --
--- OPEN, the paths besides health that need no token, is generated before this text.
+-- OPEN, the paths besides health that need no token, and SKEW_S, the difference between our clock and the issuer's, are
+-- generated before this text.
 
 local HEALTH = "/grpc.health.v1.Health/"
 local MILLISECONDS = { H = 3600000, M = 60000, S = 1000, m = 1, u = 0.001, n = 0.000001 }
@@ -94,4 +95,6 @@ function envoy_on_request(handle)
   end
   headers:replace("x-headrace-client", subject)
   headers:replace("x-headrace-models", models)
+  -- What the token check has seen to be a number: services end streams then.
+  headers:replace("x-headrace-token-expiry", string.format("%d", verified.claims.exp + SKEW_S))
 end
