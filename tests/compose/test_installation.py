@@ -103,6 +103,10 @@ def test_the_demo_tells_its_story_with_the_numbers_that_it_has_everywhere(instal
     assert int(found[2]) > int(seen[1])
     assert re.search(r"0 with a score of another version", promoted)
     assert f"http://127.0.0.1:{installation.port}" in promoted
+    # What was asked is in the log, and the monitor has room for the files that a query reads.
+    query = "SELECT count(*) AS asked FROM predictions WHERE model = 'digits'"
+    counted = installation.compose("run", "--rm", "--no-TTY", "headrace", "monitor", "query", query, "--csv")
+    assert int(counted.split()[1]) >= int(found[2])
 
 
 async def test_data_outlives_the_containers_and_the_issuer_is_the_same(

@@ -94,6 +94,12 @@ def test_a_container_may_do_nothing_but_its_work(name: str):
     assert not service.get("privileged")
 
 
+def test_what_queries_of_the_log_read_is_on_disk_and_not_in_the_memory_of_the_monitor():
+    assert SERVICES["monitor"]["tmpfs"] == []
+    assert "monitor-scratch:/tmp" in SERVICES["monitor"]["volumes"]
+    assert all(service["tmpfs"] for name, service in SERVICES.items() if name not in {"monitor", "triton-gpu"})
+
+
 @pytest.mark.parametrize("name", sorted(LISTED))
 def test_what_runs_on_is_bounded_restarted_and_stopped_in_its_time(name: str):
     service = SERVICES[name]
