@@ -64,18 +64,18 @@ async def test_panels_show_what_happens_and_no_rule_fails(served: Served, tmp_pa
 async def test_a_service_that_is_away_wakes_somebody_until_it_is_back(own_stack: RunningStack, tmp_path: Path):
     async with prometheus.reading(own_stack.settings.ports, tmp_path) as asking:
 
-        async def all_are_up() -> bool:
-            return {*await asking.up()} == {*prometheus.targets(own_stack.settings.ports)} and not await asking.alerts()
+        async def calls_for_the_monitor() -> list[str]:
+            # On a busy machine others may answer late.
+            alerts = (await asking.alerts()).get("HeadraceServiceAway", [])
+            return [alert["severity"] for alert in alerts if alert["job"] == "monitor"]
 
-        async def away() -> list[dict[str, str]]:
-            return (await asking.alerts()).get("HeadraceServiceAway", [])
+        async def it_is_read() -> bool:
+            return (await asking.up()).get("monitor") == ["up"] and not await calls_for_the_monitor()
 
-        await eventually(all_are_up, within=60, every=0.5)
+        async def somebody_is_woken() -> bool:
+            return await calls_for_the_monitor() == ["page"]
+
+        await eventually(it_is_read, within=60, every=0.5)
         with parts.frozen(own_stack, "monitor"):
-            await eventually(away, within=60, every=0.5)
-            assert [(alert["job"], alert["severity"]) for alert in await away()] == [("monitor", "page")]
-
-        async def nobody_is_woken() -> bool:
-            return not await away()
-
-        await eventually(nobody_is_woken, within=60, every=0.5)
+            await eventually(somebody_is_woken, within=60, every=0.5)
+        await eventually(it_is_read, within=60, every=0.5)
