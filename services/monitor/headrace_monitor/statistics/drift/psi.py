@@ -13,8 +13,9 @@ from headrace_monitor.statistics.unsaid import NotEnoughData
 
 # Fewer rows on a side say nothing worth an alarm; from here on the error rates of docs/statistics.md hold.
 MIN_ROWS = 50
-# How much rarer an alarm is when nothing changed at all than at the edge of what is tolerated.
-CLEAN_FACTOR = 5.0
+# How much rarer an alarm is when nothing changed at all than at the edge of what is tolerated. Five would be 1 % at a
+# level of 5 %; the law of few rows is only nearly chi-square.
+CLEAN_FACTOR = 6.0
 
 
 @dataclass(frozen=True, slots=True)
