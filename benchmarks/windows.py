@@ -58,6 +58,7 @@ def _file(rng: np.random.Generator, columns: list[Judged]) -> bytes:
     table = {
         "answer_time": times,
         "variant": rng.choice(["main", "canary"], ROWS),
+        "probability": np.ones(ROWS),
         "served_from": rng.choice(["online", "cache"], ROWS),
         **{column.stored: _values(rng, column, ROWS) for column in columns},
     }
