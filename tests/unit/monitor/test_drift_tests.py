@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,10 +56,10 @@ def test_ks_on_counts_is_that_of_the_values_they_stand_for():
 @pytest.mark.parametrize("rows", range(50, 110))
 def test_with_no_change_at_all_ks_alarms_at_most_once_in_a_hundred_looks(rows: int):
     steps = range(1, rows + 1)
-    alarms = [ks.p_value([step, rows - step], [0, rows], tolerance=0.05) <= 0.05 for step in steps]
+    alarms = [bool(ks.p_value([step, rows - step], [0, rows], tolerance=0.05) <= 0.05) for step in steps]
     first = steps[alarms.index(True)]
     # Rows that differ by exactly the first step that alarms: their p says how often chance reaches it.
-    apart = stats.ks_2samp(np.arange(rows), np.arange(rows) + first - 0.5, method="exact")
+    apart: Any = stats.ks_2samp(np.arange(rows), np.arange(rows) + first - 0.5, method="exact")
     assert apart.statistic == pytest.approx(first / rows)
     assert apart.pvalue <= 0.01
 
