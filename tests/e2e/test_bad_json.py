@@ -127,9 +127,19 @@ def test_lists_that_nest_too_deep_are_refused_by_their_place(served: Served, dep
     assert_refused(refusal, "INVALID_ARGUMENT", "CONTRACT_VIOLATED", "instances[0].features")
 
 
-def test_of_a_field_that_is_given_twice_the_last_one_counts(served: Served):
-    body = b'{"instances": [["no row"]], "instances": [[0, 1, 2, 3]], "user_id": "a", "user_id": "b"}'
-    assert len(served.rest("POST", rows_of(LINEAR), content=body).json()["predictions"]) == 1
+TWICE = {
+    "rows": (rows_of(LINEAR), b'{"instances": [["no row"]], "instances": [[0, 1, 2, 3]]}', "instances"),
+    "who asks": (rows_of(LINEAR), b'{"instances": [[0, 1, 2, 3]], "user_id": "a", "user_id": "a"}', "user_id"),
+    "an input of a row": (rows_of(PAIR), b'{"instances": [{"a": [1, 2, 3], "b": [1, 2, 3], "a": []}]}', "a"),
+    "an input": (SPEC, b'{"model_name": "served-linear", "inputs": {"features": 1, "features": 2}}', "features"),
+    "a part of a tensor": (f"/v2/models/{LINEAR}/infer", b'{"inputs": [{"name": "features", "name": "x"}]}', "name"),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "named"), TWICE.values(), ids=TWICE)
+def test_what_is_given_twice_in_one_object_is_refused_by_its_name(served: Served, path: str, body: bytes, named: str):
+    refusal = served.rest_refused("POST", path, content=body)
+    assert_refused(refusal, "INVALID_ARGUMENT", "REPEATED_FIELD", named)
 
 
 NOT_SERVED = {
