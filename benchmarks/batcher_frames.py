@@ -26,7 +26,7 @@ import psutil
 import uvloop
 from headrace.batcher.v1 import batcher_pb2, batcher_pb2_grpc
 from headrace_batcher.backends.onnx import OnnxBackend
-from headrace_batcher.backends.triton import TritonBackend, triton_channel
+from headrace_batcher.backends.triton import TritonBackend
 from headrace_batcher.backends.triton_process import TritonProcess
 from headrace_batcher.backends.triton_repository import Repository
 from headrace_batcher.batching.contract import from_proto
@@ -36,6 +36,7 @@ from headrace_batcher.loading.lifecycle import Wanted
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.roster import Roster
 from headrace_batcher.servicer import BatcherServicer
+from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, free_port
@@ -94,7 +95,7 @@ async def backend_of(kind: str, state: Path) -> AsyncIterator[tuple[Any, Any]]:
         return
     port, repository = free_port(), Repository(state / "models")
     repository.clear()
-    async with triton_channel(f"127.0.0.1:{port}") as channel:
+    async with Channel(f"127.0.0.1:{port}") as channel:
         backend = TritonBackend(channel, repository, execution_timeout_s=10, load_timeout_s=60)
         command = (str(LAUNCH), f"--model-repository={repository.root}", f"--grpc-port={port}", "--allow-metrics=false")
         yield backend, lambda watcher: TritonProcess(command, backend.ready).run(watcher)

@@ -24,10 +24,11 @@ from headrace_batcher.backends.backend import (
 )
 from headrace_batcher.backends.oip import OipBackend, ServerNames
 from headrace_batcher.backends.onnx import OnnxBackend
-from headrace_batcher.backends.triton import TritonBackend, triton_channel
+from headrace_batcher.backends.triton import TritonBackend
 from headrace_batcher.backends.triton_repository import Repository
 from headrace_batcher.batching.contract import Contract, from_proto
 from headrace_batcher.batching.shapes import FIXED, ShapeKey, WrongOutput, layout_of, outputs_in_order
+from headrace_servicekit.http2.channel import Channel
 from onnx import TensorProto
 
 from tests.kit import onnx_models
@@ -74,7 +75,7 @@ class Rig:
 
 @asynccontextmanager
 async def triton_backend(triton: Triton) -> AsyncIterator[Backend]:
-    async with triton_channel(triton.address) as channel:
+    async with Channel(triton.address) as channel:
         yield TritonBackend(channel, Repository(triton.repository), execution_timeout_s=20, load_timeout_s=30)
 
 
@@ -87,7 +88,7 @@ def shared_triton(triton_command: Path, tmp_path_factory: pytest.TempPathFactory
 
 @asynccontextmanager
 async def oip_backend(address: str, names: ServerNames | None = None) -> AsyncIterator[OipBackend]:
-    async with triton_channel(address) as channel:
+    async with Channel(address) as channel:
         yield OipBackend(channel, names=names or ServerNames(), execution_timeout_s=20)
 
 
@@ -248,7 +249,7 @@ async def test_a_backend_that_is_up_says_so(rig: Rig):
 
 @pytest.mark.parametrize("kind", ["triton", "oip"])
 async def test_a_backend_that_nobody_runs_is_lost(kind: str, tmp_path: Path):
-    async with triton_channel("127.0.0.1:1") as channel:
+    async with Channel("127.0.0.1:1") as channel:
         backend: Backend = OipBackend(channel, names=ServerNames(), execution_timeout_s=1)
         if kind == "triton":
             backend = TritonBackend(channel, Repository(tmp_path), execution_timeout_s=1, load_timeout_s=1)

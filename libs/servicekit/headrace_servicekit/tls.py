@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
 from headrace_servicekit.settings import ServiceSettings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +54,66 @@ def channel_credentials(tls: Tls) -> grpc.ChannelCredentials:
     )
 
 
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """Return the same for `headrace_servicekit.http2`. Raises OSError and ValueError as above."""
+    if tls.cert is None or tls.key is None:
+        raise ValueError("a server needs a certificate and its key")
+    follower = _Follower(tls.cert, tls.key, tls.ca)
+    follower.read()  # its errors name the file, those of ssl do not
+    current = first = _server_context(tls.cert, tls.key, tls.ca)
+
+    def use_current(connection: Any, _name: str | None, _context: ssl.SSLContext) -> None:
+        nonlocal current
+        current = follower.renewed(lambda: _server_context(follower.cert, follower.key, follower.ca)) or current
+        connection.context = current
+
+    first.sni_callback = use_current
+    return first
+
+
+def _server_context(cert: Path, key: Path, ca: Path | None) -> ssl.SSLContext:
+    context = _context(ssl.PROTOCOL_TLS_SERVER, ca)
+    context.load_cert_chain(cert, key)
+    context.verify_mode = ssl.CERT_REQUIRED if ca is not None else ssl.CERT_NONE
+    return context
+
+
+def client_context(tls: Tls) -> ssl.SSLContext:
+    """Return what `headrace_servicekit.http2` connects with. Raises OSError when a file cannot be read."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, tls.ca)
+    if tls.ca is None:
+        context.load_default_certs()
+    if tls.cert is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context
+
+
+def _context(side: int, ca: Path | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(side)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    if ca is not None:
+        context.load_verify_locations(ca)
+    return context
+
+
 class _Follower:
     """Reads the files again when one of them has changed; a half-written set keeps the old one."""
 
     def __init__(self, cert: Path, key: Path, ca: Path | None) -> None:
-        self._cert, self._key, self._ca = cert, key, ca
+        self.cert, self.key, self.ca = cert, key, ca
         self._seen = self._stamps()
 
     def __call__(self) -> Any:
+        return self.renewed(self.read)
+
+    def renewed(self, load: Callable[[], T]) -> T | None:
+        """Return what `load` makes of the files if they have changed and can be used, else None."""
         try:
             stamps = self._stamps()
             if stamps == self._seen:
                 return None
-            fresh = self.read()
+            fresh = load()
         except OSError:
             return None
         self._seen = stamps
@@ -70,11 +121,11 @@ class _Follower:
 
     def read(self) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration(
-            [(self._key.read_bytes(), self._cert.read_bytes())], root_certificates=_bytes(self._ca)
+            [(self.key.read_bytes(), self.cert.read_bytes())], root_certificates=_bytes(self.ca)
         )
 
     def _stamps(self) -> tuple[tuple[int, int], ...]:
-        paths = [path for path in (self._cert, self._key, self._ca) if path is not None]
+        paths = [path for path in (self.cert, self.key, self.ca) if path is not None]
         return tuple((stat.st_mtime_ns, stat.st_ino) for stat in (path.stat() for path in paths))
 
 

@@ -42,7 +42,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     held = await runtime.enter(owned(runtime.settings.state_dir))
     # From here on with the slot that was free.
     settings = runtime.settings = runtime.settings.model_copy(update={"state_dir": held})
-    server = runtime.server()
+    server = runtime.server(on_the_loop=True)
     control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
     stub = control_pb2_grpc.ControlServiceStub(control)
     blobs = await runtime.enter(

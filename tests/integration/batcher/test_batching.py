@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import grpc.aio
 import numpy as np
 import pytest
 from headrace.router.v1 import control_pb2
-from headrace_batcher.backends.triton import triton_channel
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -43,7 +43,7 @@ async def serving(rig: BatcherRig, model: TinyModel, **serving_settings) -> Asyn
     async with (
         rig.running(canary_after_s=600) as runtime,
         BatcherClient.connected(runtime.servers[0].address) as client,
-        triton_channel(f"127.0.0.1:{rig.settings['triton_grpc_port']}") as channel,
+        grpc.aio.insecure_channel(f"127.0.0.1:{rig.settings['triton_grpc_port']}") as channel,
     ):
         await client.until_ready(version.digest)
         yield Serving(client, version.digest, service_pb2_grpc.GRPCInferenceServiceStub(channel))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles
 from headrace_batcher.backends.oip import OipBackend, ServerNames
-from headrace_batcher.backends.triton import triton_channel
 from headrace_batcher.batching.contract import Contract, TensorSpec
 from headrace_batcher.batching.shapes import FIXED, layout_of
+from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2
 
 _pb: Any = service_pb2
@@ -80,7 +80,7 @@ async def serving(service: str = TORCHSERVE) -> AsyncIterator[tuple[Server, OipB
     port = listener.add_insecure_port("127.0.0.1:0")
     await listener.start()
     try:
-        async with triton_channel(f"127.0.0.1:{port}") as channel:
+        async with Channel(f"127.0.0.1:{port}") as channel:
             names = ServerNames("{model}", "{version}")
             yield server, OipBackend(channel, names=names, execution_timeout_s=5, service=TORCHSERVE)
     finally:

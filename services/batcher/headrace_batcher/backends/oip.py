@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import numpy as np
+from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2
 
 from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles
@@ -70,7 +71,7 @@ class OipBackend:
     load_control = False
 
     def __init__(
-        self, channel: grpc.aio.Channel, *, names: ServerNames, execution_timeout_s: float, service: str = SERVICE
+        self, channel: Channel, *, names: ServerNames, execution_timeout_s: float, service: str = SERVICE
     ) -> None:
         self._call = {
             method: channel.unary_unary(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import shlex
 
+from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.runtime import Runtime
 
 from headrace_batcher.backends.oip import OipBackend, ServerNames
 from headrace_batcher.backends.onnx import OnnxBackend
-from headrace_batcher.backends.triton import TritonBackend, triton_channel
+from headrace_batcher.backends.triton import TritonBackend
 from headrace_batcher.backends.triton_process import TritonProcess, Watcher, watch_neighbour
 from headrace_batcher.backends.triton_repository import Repository
 from headrace_batcher.background import Background
@@ -26,7 +27,7 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     if settings.backend == "oip":
         assert settings.oip_target is not None  # the settings see to that
         return OipBackend(
-            await runtime.enter(triton_channel(settings.oip_target)),
+            await runtime.enter(Channel(settings.oip_target)),
             names=ServerNames(settings.oip_model_name, settings.oip_model_version),
             execution_timeout_s=settings.execution_timeout_s,
             service=settings.oip_service,
@@ -35,7 +36,7 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     # What an earlier process loaded is not loaded now.
     await asyncio.to_thread(repository.clear)
     return TritonBackend(
-        await runtime.enter(triton_channel(f"127.0.0.1:{settings.triton_grpc_port}")),
+        await runtime.enter(Channel(f"127.0.0.1:{settings.triton_grpc_port}")),
         repository,
         execution_timeout_s=settings.execution_timeout_s,
         load_timeout_s=settings.load_timeout_s,

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles
@@ -25,22 +26,6 @@ _STUB_GONE = "Stub process"
 _LIVE_TIMEOUT_S = 0.9
 
 
-def triton_channel(target: str) -> grpc.aio.Channel:
-    """Return a channel to a Triton beside us: no limit on messages, and quick to find it again after a restart."""
-    return grpc.aio.insecure_channel(
-        target,
-        options=[
-            ("grpc.max_receive_message_length", -1),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 500),
-            # A proxy of the environment is not for the neighbour.
-            ("grpc.enable_http_proxy", 0),
-        ],
-    )
-
-
 class TritonBackend:
     """Loads by writing a folder and asking for it; runs a batch by one ModelInfer with raw bytes.
 
@@ -52,7 +37,7 @@ class TritonBackend:
 
     def __init__(
         self,
-        channel: grpc.aio.Channel,
+        channel: Channel,
         repository: Repository,
         *,
         execution_timeout_s: float,

@@ -15,7 +15,7 @@ from headrace_servicekit.client import channel
 from headrace_servicekit.health import serving
 from headrace_servicekit.runtime import Runtime, run
 from headrace_servicekit.settings import variable
-from headrace_servicekit.tls import Tls
+from headrace_servicekit.tls import Tls, client_context
 
 from headrace_router.data.accesslog import AccessLog
 from headrace_router.data.catalog import Catalog
@@ -82,9 +82,10 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
     runtime.loop("acknowledge generations", watcher.acknowledge)
     runtime.loop("save tables", watcher.save)
 
+    tls_to_batchers = None if tls is None else client_context(tls)
     pools = Pools(
         settings.pool_targets(),
-        connect=lambda address, target: batcher_channel(address, target, tls),
+        connect=lambda address, target: batcher_channel(address, target, tls_to_batchers),
         limits=Limits(settings.max_in_flight, settings.max_in_flight_bytes),
         retry_share=settings.retry_share,
         patience=Patience(settings.patience_s),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,8 @@ from typing import Any
 import grpc.aio
 import structlog
 from headrace.batcher.v1 import batcher_pb2_grpc
-from headrace_servicekit.client import channel
+from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.loops import delay_s
-from headrace_servicekit.tls import Tls
 
 from headrace_router.data.frames import Limits, Owner, Replica
 
@@ -142,19 +142,6 @@ async def resolve_by_dns(target: Target) -> list[str]:
     return [f"{host}:{target.port}" if family == socket.AF_INET else f"[{host}]:{target.port}" for host in hosts]
 
 
-def batcher_channel(address: str, target: Target, tls: Tls | None) -> Any:
+def batcher_channel(address: str, target: Target, tls: ssl.SSLContext | None) -> Channel:
     """Return a channel to one batcher. Its certificate names the target, not the address that this resolved to."""
-    return channel(
-        address,
-        tls=tls,
-        # A frame is at most one request above its bound, and a request at most what a host takes: no second limit.
-        max_message_bytes=-1,
-        # The frames say themselves whether the batcher takes work.
-        health_checked=False,
-        options=[
-            ("grpc.default_authority", f"{target.host}:{target.port}"),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 1000),
-            ("grpc.max_reconnect_backoff_ms", 500),
-        ],
-    )
+    return Channel(address, tls=tls, server_name=target.host)

@@ -1,0 +1,46 @@
+"""Whether the peer of a connection is still there: a ping when nothing is heard, and a time to answer it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from headrace_servicekit.http2 import wire
+
+if TYPE_CHECKING:
+    from headrace_servicekit.http2.connection import Connection
+
+
+class Keepalive:
+    """Of one connection. every_s: how long it may be silent before it is asked; timeout_s: to answer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, every_s: float, timeout_s: float) -> None:
+        self._loop, self._every_s, self._timeout_s = loop, every_s, timeout_s
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, connection: Connection) -> None:
+        """Begin, or go on because something was heard."""
+        self._timer = self._loop.call_later(self._every_s, self._ask, connection, connection.heard)
+
+    def stop(self) -> None:
+        """End."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ask(self, connection: Connection, heard: int) -> None:
+        if connection.heard != heard:
+            self.watch(connection)
+            return
+        connection.transport.write(wire.frame(wire.PING, 0, 0, b"headrace"))
+        due = self._loop.time() + self._timeout_s
+        self._timer = self._loop.call_later(self._timeout_s, self._judge, connection, heard, due)
+
+    def _judge(self, connection: Connection, heard: int, due: float) -> None:
+        """Give the peer up if it did not answer; not if it was us who were held up and have not read yet."""
+        now, more_s = self._loop.time(), self._timeout_s / 2
+        if connection.heard != heard:
+            self.watch(connection)
+        elif now - due > more_s:
+            self._timer = self._loop.call_later(more_s, self._judge, connection, heard, now + more_s)
+        else:
+            connection.abort("the peer answers no ping")
