@@ -18,6 +18,8 @@ from headrace_servicekit.testing import eventually
 from tests.kit.toy import KINDS, SERVICE, Note, echoing, failing, handlers
 from tests.kit.toy_server import toy
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 

@@ -15,6 +15,8 @@ from headrace_servicekit.testing import eventually, serving
 from tests.kit.toy import KINDS, SERVICE, Note, echoing, failing, handlers
 from tests.kit.toy_server import toy
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServiceError)]
 CLASSES.remove(ServiceError)
 

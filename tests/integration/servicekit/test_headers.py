@@ -16,6 +16,8 @@ from headrace_servicekit.identity import Identity, identity, model_not_found
 from tests.kit.toy import KINDS, Note, ToyStub, echoing, failing, handlers
 from tests.kit.toy_server import toy
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 PARTIAL = (("x-headrace-client", "alice"), ("x-headrace-models", "digits,fraud-*"))

@@ -17,6 +17,8 @@ from headrace_servicekit.testing import eventually
 from tests.kit.toy import Note, ToyStub
 from tests.kit.toy_process import ToyProcess, toy_process
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 

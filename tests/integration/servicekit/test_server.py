@@ -19,6 +19,8 @@ from prometheus_client import CollectorRegistry
 from tests.kit.toy import SERVICE, Note, ToyStub, echoing, handlers
 from tests.kit.toy_server import toy
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
 
 

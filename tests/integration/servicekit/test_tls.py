@@ -18,6 +18,8 @@ from tests.kit.certificates import Authority
 from tests.kit.toy import SERVICE, Note, ToyStub, echoing
 from tests.kit.toy_server import toy
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 
 async def _answers(target: str, tls: Tls | None) -> bool:
     async with channel(target, tls=tls) as opened:

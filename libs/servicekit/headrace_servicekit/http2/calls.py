@@ -190,7 +190,7 @@ class ClientStream(Stream):
     def reset(self, code: int) -> None:
         self._finish(_OF_RESET.get(code, grpc.StatusCode.INTERNAL), f"the server reset the call (HTTP/2 code {code})")
 
-    def gone(self, reason: str, *, refused: bool) -> None:
+    def gone(self, reason: str) -> None:
         self._finish(grpc.StatusCode.UNAVAILABLE, reason)
 
     def _finish(self, code: grpc.StatusCode, details: str, headers: Headers | None = None) -> None:

@@ -131,11 +131,16 @@ class ClientConnection(Connection):
         return wire.PREFACE + wire.settings(pairs)
 
     def begin(self, stream: ClientStream, block: bytes) -> None:
-        """Send the headers of a call. Raises AioRpcError when the peer allows no more of them."""
+        """Send the headers of a call. Raises AioRpcError when the connection is lost, or the peer allows no more."""
+        if self.lost_by is not None:  # since somebody began to wait for it
+            fail(grpc.StatusCode.UNAVAILABLE, self.lost_by)
         if len(self.streams) >= self.peer_streams:
             fail(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the server takes {self.peer_streams} calls at once")
         self.streams[stream.number] = stream
-        self.transport.write(wire.frame(wire.HEADERS, wire.END_HEADERS, stream.number, block))
+        self.transport.write(wire.header_frames(0, stream.number, block, self.peer_frame))
+
+    def sent_away(self, last: int) -> None:
+        self.give_up("the server is going away", above=last)
 
     def next_number(self) -> int:
         """Return the number of the next call."""

@@ -72,10 +72,10 @@ class Http2Server:
     async def stop(self, grace: float | None) -> None:
         """Refuse new calls, give those in flight `grace` seconds, then cancel them."""
         self.stopping = True
-        for listening, _ in self._listening:
-            listening.close()
         for server in self._servers:
             server.close()
+        for listening, _ in self._listening:
+            listening.close()
         for connection in tuple(self._connections):
             connection.say_goodbye()
         if self.calls and grace:
@@ -129,10 +129,9 @@ class ServerConnection(Connection):
     def __init__(self, loop: asyncio.AbstractEventLoop, server: Http2Server) -> None:
         super().__init__(loop, Keepalive(loop, every_s=20.0, timeout_s=10.0), server.left)
         self._server = server
-        self._greeted = b""
+        self._greeted: bytes | None = b""
         self._newest = 0
         self._given_up = 0
-        server.joined(self)
 
     def greeting(self) -> bytes:
         return wire.settings(
@@ -142,6 +141,10 @@ class ServerConnection(Connection):
                 (wire.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
             )
         )
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._server.joined(self)
 
     def data_received(self, data: bytes) -> None:
         if self._greeted is not None:
@@ -194,8 +197,8 @@ class ServerConnection(Connection):
     def answer(self, number: int, block: bytes, *, last: bool) -> None:
         """Send headers of an answer; `last` ends it."""
         if not self.transport.is_closing():
-            flags = wire.END_HEADERS | (wire.END_STREAM if last else 0)
-            self.transport.write(wire.frame(wire.HEADERS, flags, number, block))
+            flags = wire.END_STREAM if last else 0
+            self.transport.write(wire.header_frames(flags, number, block, self.peer_frame))
 
     def given_up(self) -> None:
         """Note that the peer gave a call up. Raises WireError when it does little else."""

@@ -37,7 +37,7 @@ class Refusal(Exception):
 class ServerStream(Stream):
     """One call. Messages of the caller wait here until the handler reads them."""
 
-    __slots__ = ("_arrived", "_broken", "_closed_by_peer", "_ends", "_waiting", "answered", "context", "task")
+    __slots__ = ("_arrived", "_closed_by_peer", "_ends", "_waiting", "answered", "context", "task")
 
     connection: ServerConnection
 
@@ -56,15 +56,13 @@ class ServerStream(Stream):
         self._arrived: deque[bytes] = deque()
         self._waiting: asyncio.Future[None] | None = None
         self._closed_by_peer = False
-        self._broken: wire.MessageError | None = None
         self.task = connection.loop.create_task(self._run(handler))
+        self.task.add_done_callback(self._end)
         self._ends = None if timeout_s is None else connection.loop.call_later(timeout_s, self._overdue)
 
     async def next_message(self) -> bytes | None:
-        """Return the next message, or None when the caller sends no more. Raises MessageError."""
+        """Return the next message, or None when the caller sends no more."""
         while not self._arrived:
-            if self._broken is not None:
-                raise self._broken
             if self._closed_by_peer:
                 return None
             self._waiting = self.connection.loop.create_future()
@@ -96,14 +94,15 @@ class ServerStream(Stream):
             self._wake_reader()
 
     def broken(self, error: wire.MessageError) -> None:
-        self._broken = error
-        self._close_input()
+        too_large = isinstance(error, wire.MessageTooLarge)
+        self.context.end(grpc.StatusCode.RESOURCE_EXHAUSTED if too_large else grpc.StatusCode.INTERNAL, str(error))
+        self.task.cancel()
 
     def reset(self, code: int) -> None:
         self.task.cancel()
         self.connection.given_up()
 
-    def gone(self, reason: str, *, refused: bool) -> None:
+    def gone(self, reason: str) -> None:
         self.task.cancel()
 
     def _close_input(self) -> None:
@@ -115,8 +114,7 @@ class ServerStream(Stream):
             self._waiting.set_result(None)
 
     def _overdue(self) -> None:
-        self.context.set_code(grpc.StatusCode.DEADLINE_EXCEEDED)
-        self.context.set_details("Deadline Exceeded")
+        self.context.end(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         self.task.cancel()
 
     async def _run(self, handler: Handler) -> None:
@@ -125,21 +123,9 @@ class ServerStream(Stream):
             await self._handle(handler, context)
         except grpc.aio.AbortError:
             pass  # the context holds what is to be said
-        except asyncio.CancelledError:
-            if not context.code():
-                context.set_code(grpc.StatusCode.UNAVAILABLE)
-                context.set_details("the call was stopped")
-        except wire.MessageTooLarge as error:
-            context.end(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        except wire.MessageError as error:
-            context.end(grpc.StatusCode.INTERNAL, str(error))
         except Exception:
             log.exception("handler failed")
             context.end(grpc.StatusCode.UNKNOWN, "the handler failed")
-        finally:
-            if self._ends is not None:
-                self._ends.cancel()
-            self._end()
 
     async def _handle(self, handler: Handler, context: Context) -> None:
         """Run the handler's function on what the caller sends, and send what it returns or yields."""
@@ -166,11 +152,15 @@ class ServerStream(Stream):
         async for message in produced:
             await context.write(message)
 
-    def _end(self) -> None:
-        """Say how the call ended, behind all that was answered."""
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Say how the call ended, behind all that was answered; also when it was stopped before it had begun."""
         connection, context = self.connection, self.context
+        if self._ends is not None:
+            self._ends.cancel()
         if connection.streams.get(self.number) is not self:
             return
+        if task.cancelled() and not context.code():
+            context.end(grpc.StatusCode.UNAVAILABLE, "the call was stopped")
         code: Any = context.code() or grpc.StatusCode.OK
         if not isinstance(code, grpc.StatusCode):
             code = next((one for one in grpc.StatusCode if one.value[0] == code), grpc.StatusCode.UNKNOWN)
@@ -180,4 +170,4 @@ class ServerStream(Stream):
             return
         connection.answer(self.number, block, last=True)
         connection.let_end()
-        connection.forget(self, reset=None if self._closed_by_peer and self._broken is None else wire.NO_ERROR)
+        connection.forget(self, reset=None if self._closed_by_peer else wire.NO_ERROR)

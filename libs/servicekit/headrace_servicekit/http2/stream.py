@@ -19,7 +19,7 @@ STREAM_WINDOW = 1 << 24
 class Stream:
     """One call; subclasses say what becomes of what comes."""
 
-    __slots__ = ("connection", "held", "messages", "number", "outgoing", "room", "unacknowledged", "window")
+    __slots__ = ("connection", "deaf", "held", "messages", "number", "outgoing", "room", "unacknowledged", "window")
 
     def __init__(self, connection: Connection, number: int, most_bytes: int | None) -> None:
         self.connection, self.number = connection, number
@@ -29,6 +29,8 @@ class Stream:
         """What the windows do not let out yet, with the flags of its last frame."""
         self.room: asyncio.Future[None] | None = None
         self.unacknowledged = 0
+        self.deaf = False
+        """Whether what comes is not looked at any more."""
         self.held = 0
         """Bytes of messages that nobody has taken yet; with many of them, the peer is not told to send more."""
 
@@ -48,8 +50,8 @@ class Stream:
         """Learn that the peer gave the call up, with HTTP/2's code."""
         raise NotImplementedError
 
-    def gone(self, reason: str, *, refused: bool) -> None:
-        """Learn that the connection is lost. refused: the peer says that it did nothing."""
+    def gone(self, reason: str) -> None:
+        """Learn that the connection is lost, or that the peer never took the call."""
         raise NotImplementedError
 
     def send(self, data: bytes, flags: int = 0) -> None:

@@ -39,6 +39,17 @@ def frame(kind: int, flags: int, stream: int, payload: bytes | memoryview = b"")
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
+def header_frames(flags: int, stream: int, block: bytes, most: int) -> bytes:
+    """Return a header block as one frame, or as several where it is larger than the peer takes in one."""
+    if len(block) <= most:
+        return frame(HEADERS, flags | END_HEADERS, stream, block)
+    parts = [block[at : at + most] for at in range(0, len(block), most)]
+    frames = [frame(HEADERS, flags, stream, parts[0])]
+    frames += [frame(CONTINUATION, 0, stream, part) for part in parts[1:-1]]
+    frames.append(frame(CONTINUATION, END_HEADERS, stream, parts[-1]))
+    return b"".join(frames)
+
+
 def settings(pairs: Iterable[tuple[int, int]]) -> bytes:
     """Return a SETTINGS frame."""
     return frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", name, value) for name, value in pairs))
