@@ -34,7 +34,7 @@ demo: up ## Set up, start everything and run the main job on real images
 	@$(PYTHON) -m examples.demo
 
 .PHONY: setup
-setup: .headrace/synced .headrace/triton-venv/headrace-ready ## Prepare the environments, nothing else
+setup: .headrace/synced .headrace/triton-venv/headrace-ready deploy/envoy/handover/libheadrace_handover.so ## Prepare the environments, nothing else
 
 .headrace/uv/bin/uv: libs/stack/bootstrap.txt
 	@sh libs/stack/bootstrap.sh
@@ -44,6 +44,10 @@ setup: .headrace/synced .headrace/triton-venv/headrace-ready ## Prepare the envi
 	@echo "installing the services, their components and the tools into .venv (1.2 GB)"
 	@$(UV) sync --frozen $(QUIET) --python "$$(cat .headrace/python)"
 	@touch $@
+
+deploy/envoy/handover/libheadrace_handover.so: .headrace/uv/bin/uv $(wildcard deploy/envoy/handover/*.[ch]) deploy/envoy/handover/build.sh
+	@echo "building the front door's filter (without a C compiler, one is fetched: 0.1 GB)"
+	@UV="$(CURDIR)/$(UV)" sh deploy/envoy/handover/build.sh || echo "it is not built: gRPC predictions go through ASGI"
 
 .headrace/triton-venv/headrace-ready: .headrace/synced deploy/triton/requirements.txt deploy/triton/backend/model.py deploy/triton/startup/sitecustomize.py
 	@echo "installing Triton into .headrace/triton-venv (0.3 GB)"

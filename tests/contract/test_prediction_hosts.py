@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gzip
 import struct
 import zlib
@@ -85,7 +86,7 @@ def batcher(held_batcher: FakeBatcher) -> FakeBatcher:
     return held_batcher
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["processes of its own", "Envoy"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["processes of its own", "Envoy", "Envoy by ASGI"])
 async def host(
     held_batcher: FakeBatcher, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[Host]:
@@ -93,7 +94,7 @@ async def host(
     async with FakeControl.serving() as control:
         control.put_table(table("digits", [resolved_version("digits", "v1")]))
         control.put_not_serving("idle")
-        hosting = _in_envoy if request.param == "Envoy" else _on_its_own
+        hosting = _HOSTINGS[request.param]
         async with hosting(folder, control.target, held_batcher.target) as host:
             await eventually(lambda: bool(held_batcher.streams), within=20)
             yield host
@@ -114,8 +115,8 @@ def _named(models: list[str] | None) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def _in_envoy(folder: Path, control: str, batcher: str) -> AsyncIterator[Host]:
-    front = {"max_request_bytes": MOST_BYTES}
+async def _in_envoy(folder: Path, control: str, batcher: str, *, handover: bool = True) -> AsyncIterator[Host]:
+    front = {"max_request_bytes": MOST_BYTES, "handover": handover}
     async with (
         envoy_plane(folder, control, batcher, front=front) as plane,
         httpx.AsyncClient(base_url=plane.door.url, timeout=20) as rest,
@@ -129,6 +130,13 @@ async def _in_envoy(folder: Path, control: str, batcher: str) -> AsyncIterator[H
             rest,
             lambda models: {"authorization": f"Bearer {issuer.token(sub='ann', models=models)}"},
         )
+
+
+_HOSTINGS = {
+    "processes of its own": _on_its_own,
+    "Envoy": _in_envoy,
+    "Envoy by ASGI": functools.partial(_in_envoy, handover=False),
+}
 
 
 async def test_an_answer_and_its_trailers(host: Host, batcher: FakeBatcher):

@@ -52,7 +52,7 @@ def whole(settings: DataPlaneSettings, api: Api) -> Json:
     config = bootstrap(settings, api)
     chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
     manager = chain["filters"][0]["typed_config"]
-    manager["http_filters"] = [one for one in manager["http_filters"] if one["name"] != data_plane.FILTER]
+    manager["http_filters"] = [one for one in manager["http_filters"] if one["name"] not in data_plane.FILTERS]
     for route in manager["route_config"]["virtual_hosts"][0]["routes"]:
         route.pop("typed_per_filter_config", None)
     if settings.tls_cert is not None:
@@ -97,7 +97,7 @@ def _connection_manager(settings: DataPlaneSettings, api: Api) -> Json:
         route_config={"name": "data-plane", "virtual_hosts": [_virtual_host(settings)]},
         http_filters=[
             {"name": "envoy.filters.http.health_check", "typed_config": _drain_check()},
-            {**data_plane.http_filter(), "disabled": True},
+            *data_plane.http_filters(settings),
             {"name": "envoy.filters.http.router", "typed_config": typed("extensions.filters.http.router.v3.Router")},
         ],
     )
@@ -109,7 +109,7 @@ def _virtual_host(settings: DataPlaneSettings) -> Json:
         {
             "match": match,
             "direct_response": {"status": 503},
-            "typed_per_filter_config": {data_plane.FILTER: _ON},
+            "typed_per_filter_config": {data_plane.enabled(settings, match): _ON},
         }
         for match in (*data_plane.matches(), asked)
     ]

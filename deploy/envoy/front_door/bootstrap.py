@@ -66,7 +66,7 @@ def whole(settings: FrontDoorSettings, api: Api, identities: Identities) -> Json
     }
     manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     # Validation would load the data plane, which opens ports of its own; the launcher imports it instead.
-    manager["http_filters"] = [one for one in manager["http_filters"] if one["name"] != data_plane.FILTER]
+    manager["http_filters"] = [one for one in manager["http_filters"] if one["name"] not in data_plane.FILTERS]
     for http_filter in manager["http_filters"]:
         if http_filter.pop("config_discovery", None):
             http_filter["typed_config"] = now[http_filter["name"]]

@@ -12,12 +12,13 @@ import os
 import sys
 from pathlib import Path
 
-from front_door import access, inference
+from front_door import access, handover, inference
 from front_door.envoy_settings import EnvoySettings
 from front_door.shapes import Json, header_is, typed
 from front_door.telemetry import PREDICT_METHOD
 
 FILTER = "pyvoy"
+FILTERS = (FILTER, handover.FILTER)
 APP = "headrace_router.data.hosts.edge"
 DATA_PREFIX, EDGE_PREFIX = "ROUTER_DATA_", "ROUTER_EDGE_"
 IMPORT_TIMEOUT_S = 60.0
@@ -49,8 +50,18 @@ def rest_matches() -> tuple[Json, ...]:
     )
 
 
-def http_filter() -> Json:
-    """Return the filter, which every route but those of predictions turns off."""
+def http_filters(settings: EnvoySettings) -> list[Json]:
+    """Return the filters, which are off but for the routes that turn one of them on (`enabled`)."""
+    ours = [handover.http_filter()] if handover.wanted(settings) else []
+    return [{**one, "disabled": True} for one in (*ours, _asgi_filter())]
+
+
+def enabled(settings: EnvoySettings, match: Json) -> str:
+    """Return the name of the filter that answers what is matched."""
+    return handover.FILTER if match in grpc_matches() and handover.wanted(settings) else FILTER
+
+
+def _asgi_filter() -> Json:
     told = {"app": f"{APP}:app", "interface": "asgi", "root_path": "", "loop": "uvloop"}
     value = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(told)}
     return {
@@ -75,6 +86,7 @@ def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[s
         "TOKEN_CLOCK_SKEW_S": settings.token_clock_skew_s,
         "POLL_S": settings.poll_s,
         "CLIENT_REQUESTS_PER_SECOND": settings.share(settings.client_requests_per_second),
+        "HANDOVER": handover.MODULE if handover.wanted(settings) else None,
         "BEHIND_A_FRONT_DOOR": str(behind_a_front_door).lower(),
     }
     bounds = {

@@ -31,13 +31,13 @@ class Host:
         self.active += 1
         try:
             if self.active > self.crowd.begins:
-                self.crowd.enter(client, self.active)
+                self.crowd.enter(asyncio.current_task(), client, self.active)
             await self.end.wait()
         except ResourceExhausted:
             pass
         finally:
             self.active -= 1
-            self.crowd.leave()
+            self.crowd.leave(asyncio.current_task())
 
 
 async def test_a_client_alone_fills_most_of_the_host_and_others_still_find_room():

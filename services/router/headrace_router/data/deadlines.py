@@ -70,3 +70,9 @@ class Deadlines(Generic[K]):
         self._ticks = {tick: self._ticks[tick] for tick in left}
         if left and (self._timer is None or min(left) < self._armed):
             self._arm(min(left))
+
+
+async def in_a_task() -> None:
+    """Return in a task, as `asyncio.timeout` needs one: a host may begin a request without (`hosts/handover.py`)."""
+    if asyncio.current_task() is None:
+        await asyncio.sleep(0)

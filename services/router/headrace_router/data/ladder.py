@@ -13,6 +13,7 @@ from typing import Protocol
 from headrace_servicekit.errors import ServiceError
 
 from headrace_router.data.balance import RetryBudget
+from headrace_router.data.deadlines import in_a_task
 from headrace_router.data.degraded import DegradedAnswers
 from headrace_router.data.estimates import Latency
 from headrace_router.data.explain.trace import PRIMARY
@@ -168,6 +169,7 @@ class Ladder:
 
     async def _in_time(self, kept: Awaitable[Found | None], until: float) -> Found | None:
         """Return a kept answer, or None when there is none by then."""
+        await in_a_task()
         began = self._now()
         try:
             async with asyncio.timeout_at(until):

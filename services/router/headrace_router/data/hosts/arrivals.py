@@ -33,7 +33,7 @@ ENCODING_HEADER = "content-encoding"
 GRPC_ENCODING_HEADER = "grpc-encoding"
 # Length of the JSON before the binary tensors of an inference request.
 JSON_LENGTH_HEADER = "inference-header-content-length"
-_WANTED = frozenset(
+WANTED = frozenset(
     (
         *_IDENTITY, *ABOUT_HEADERS, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER, TIMEOUT_HEADER,
         ASKING_HEADER, ENCODING_HEADER, GRPC_ENCODING_HEADER, JSON_LENGTH_HEADER,
@@ -41,7 +41,7 @@ _WANTED = frozenset(
 )  # fmt: skip
 
 
-_WANTED_BYTES = {name.encode(): name for name in _WANTED}
+_WANTED_BYTES = {name.encode(): name for name in WANTED}
 
 
 class Spans(Protocol):
@@ -97,9 +97,8 @@ class Arrivals:
             concerns,
         )
 
-    def stranger(self, scope_headers: Iterable[tuple[bytes, bytes]]) -> Call:
+    def stranger(self, request_id: str | None) -> Call:
         """Return the call of somebody who is turned away before it is known who it is."""
-        request_id = next((value.decode("latin-1") for name, value in scope_headers if name == _REQUEST_ID), None)
         return Call(_NOBODY, request_id_of(request_id), self._loop.time(), self._clock())
 
     def _traced(self, headers: dict[str, str], request_id: str, method: str) -> tuple[str, Span | None]:
@@ -127,13 +126,18 @@ def finishing(call: Call) -> Iterator[None]:
             call.span.end(Code(code).name, None)
 
 
+def told_request_id(pairs: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the request id that the headers give."""
+    return next((value.decode("latin-1") for name, value in pairs if name == _REQUEST_ID), None)
+
+
 def wanted(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the headers that matter, from lower-case names. Raises ServiceError for a doubled identity or subject."""
     found: dict[str, str] = {}
     for name, value in pairs:
-        if name in _WANTED:
+        if name in WANTED:
             if name in found:
-                _check_doubled(name)
+                check_doubled(name)
             found[name] = value
     return found
 
@@ -145,12 +149,12 @@ def wanted_of(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name = _WANTED_BYTES.get(raw)
         if name is not None:
             if name in found:
-                _check_doubled(name)
+                check_doubled(name)
             found[name] = value.decode("latin-1")
     return found
 
 
-def _check_doubled(name: str) -> None:
+def check_doubled(name: str) -> None:
     """Raise ServiceError for a header that must not be there twice; of others the last one counts."""
     if name in _IDENTITY:
         raise Unauthenticated(f"header {name} is repeated", reason="IDENTITY_REPEATED")

@@ -12,7 +12,7 @@ from headrace_servicekit.calls import REQUEST_ID_HEADER
 from headrace_servicekit.errors import Internal, ServiceError, http_status, to_json
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.hosts.arrivals import ENCODING_HEADER, Arrivals, finishing, wanted_of
+from headrace_router.data.hosts.arrivals import ENCODING_HEADER, Arrivals, finishing, told_request_id, wanted_of
 from headrace_router.data.hosts.bodies import PLAIN, TooLarge, TooSlow, inflate, read_body
 from headrace_router.data.hosts.crowd import Crowd
 from headrace_router.data.hosts.deadline import HEADER as TIMEOUT_HEADER
@@ -77,7 +77,7 @@ class RestHost:
             finally:
                 self._active -= 1
                 if self._crowd.counted:
-                    self._crowd.leave()
+                    self._crowd.leave(receive)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: list[tuple[bytes, bytes]] = []
@@ -102,7 +102,7 @@ class RestHost:
             await _answer(send, headers, reply)
         except ServiceError as error:
             if not headers:
-                self._predictor.refused(self._arrivals.stranger(scope["headers"]), error)
+                self._predictor.refused(self._arrivals.stranger(told_request_id(scope["headers"])), error)
             await refuse(send, headers, raw, error)
         except ClientGone:
             pass
@@ -116,7 +116,7 @@ class RestHost:
         """Return the request and what renders its answer. Raises ServiceError for bad bodies."""
         try:
             if self._active > self._crowd.begins:
-                self._crowd.enter(call.caller.client, self._active)
+                self._crowd.enter(receive, call.caller.client, self._active)
             return what.parse(await self._body(receive, headers, call), headers)
         except ServiceError as error:
             self._predictor.refused(call, error)

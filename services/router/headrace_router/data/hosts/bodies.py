@@ -38,7 +38,7 @@ async def read_body(receive: Receive, most: int, until: float) -> bytes:
             async with asyncio.timeout_at(until):
                 body = await _rest(receive, body, most)
         except TimeoutError:
-            raise TooSlow("the request did not arrive in time", reason="REQUEST_TOO_SLOW") from None
+            raise too_slow() from None
     if len(body) > most:
         raise too_large(most)
     return body
@@ -63,6 +63,11 @@ def _part(event: Mapping[str, Any]) -> tuple[bytes, bool]:
 def too_large(most: int) -> TooLarge:
     """Return the error for a body above a host's bound."""
     return TooLarge(f"the body is larger than {most} bytes", reason="REQUEST_TOO_LARGE")
+
+
+def too_slow() -> TooSlow:
+    """Return the error for a body that did not arrive in time."""
+    return TooSlow("the request did not arrive in time", reason="REQUEST_TOO_SLOW")
 
 
 def inflate(data: bytes, encoding: str, most: int) -> bytes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from collections.abc import Hashable
 
 from headrace_router.data.refusals import too_many_requests
 
@@ -21,25 +20,22 @@ class Crowd:
     def __init__(self, most: int) -> None:
         self.begins = most // 2
         """With more requests than this in progress, `enter` is to be called."""
-        self.counted: dict[asyncio.Task[Any], str] = {}
-        """The client of each request that was let in by `enter`, by its task."""
+        self.counted: dict[Hashable, str] = {}
+        """The client of each request that was let in by `enter`."""
         self._most = most
         self._held: dict[str, int] = {}
 
-    def enter(self, client: str, active: int) -> None:
-        """Let the request of this task in. active: in progress, this one included. Raises ResourceExhausted."""
+    def enter(self, request: Hashable, client: str, active: int) -> None:
+        """Let a request in, or what stands for it. active: in progress, this one included. Raises ResourceExhausted."""
         left, held = self._most - active, self._held.get(client, 0)
         if left < 0 or held > SHARE * left:
             raise too_many_requests(self._most)
-        task = asyncio.current_task()
-        assert task is not None, "requests are served in tasks"
-        self.counted[task] = client
+        self.counted[request] = client
         self._held[client] = held + 1
 
-    def leave(self) -> None:
-        """Note that the request of this task is over, if it was counted."""
-        task = asyncio.current_task()
-        client = None if task is None else self.counted.pop(task, None)
+    def leave(self, request: Hashable) -> None:
+        """Note that a request is over, if it was counted."""
+        client = self.counted.pop(request, None)
         if client is None:
             return
         self._held[client] -= 1

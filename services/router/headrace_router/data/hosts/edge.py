@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 from headrace_servicekit.errors import Unauthenticated, Unavailable
@@ -26,8 +27,11 @@ from headrace_router.data.__main__ import BATCHERS, Faces, start
 from headrace_router.data.hosts import asgi, grpc_asgi
 from headrace_router.data.hosts.edge_settings import EdgeSettings
 from headrace_router.data.hosts.exchange import Receive, Scope, Send
+from headrace_router.data.hosts.framing import PREFIX_BYTES
+from headrace_router.data.hosts.grpc_asgi import Request
+from headrace_router.data.hosts.handover import Handover, NotLoaded
 from headrace_router.data.hosts.methods import predicting_methods
-from headrace_router.data.hosts.presence import SWEEP_S, Swept
+from headrace_router.data.hosts.presence import SWEEP_S, Announced, Swept
 from headrace_router.data.identity.callers import Callers
 from headrace_router.data.identity.files import IdentityFiles
 from headrace_router.data.identity.tokens import Rules
@@ -43,6 +47,9 @@ START_S = 10.0
 # And so long it gets to hear of tables and batchers, before calls are let in all the same.
 SETTLE_S = 1.5
 
+# Requests that do not come whole are looked for so often.
+GIVE_UP_S = 0.5
+
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -51,6 +58,7 @@ class Edge:
 
     def __init__(self) -> None:
         self._serving: App | None = None
+        self._handover: Handover | None = None
         self._runtime: Runtime[DataSettings] | None = None
         self._stopping = False
 
@@ -68,7 +76,9 @@ class Edge:
         await receive()
         try:
             settings, edge = DataSettings.load().of_one_process(), EdgeSettings.load()
-        except SettingsError as error:
+            if edge.handover is not None:
+                self._handover = self._handed_over(edge.handover, settings)
+        except (SettingsError, NotLoaded) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         set_up_logs("router.data", level=settings.log_level, log_format=settings.log_format)
@@ -80,10 +90,23 @@ class Edge:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._stopping = True
+        if self._handover is not None:
+            self._handover.stop()
         if self._runtime is not None:
             self._runtime.stop()
         await life
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _handed_over(self, module: Path, settings: DataSettings) -> Handover:
+        """Begin to take gRPC's requests from the filter. Raises NotLoaded."""
+        handover = Handover(
+            module,
+            _not_yet,
+            most_body_bytes=settings.max_message_bytes + PREFIX_BYTES,
+            most_unfinished=settings.max_concurrent_rpcs,
+        )
+        handover.start()
+        return handover
 
     async def _settled(self) -> None:
         """Return when it would answer predictions: before, Envoy takes no connection that another one might have."""
@@ -106,6 +129,8 @@ class Edge:
                 log.exception("the data plane failed: it is built again")
             finally:
                 self._serving = None
+                if self._handover is not None:
+                    self._handover.respond = _not_yet
                 started.set()
             if not self._stopping:
                 await asyncio.sleep(RESTART_S)
@@ -125,6 +150,13 @@ class Edge:
         presence = Swept()
         runtime.loop("sweep", lambda: periodic("sweep", presence.sweep, every_s=SWEEP_S))
 
+        if (handover := self._handover) is not None:
+
+            async def give_up() -> None:
+                handover.give_up(settings.max_deadline_s)
+
+            runtime.loop("give up", lambda: periodic("give up", give_up, every_s=GIVE_UP_S))
+
         connection = connection_behind if edge.behind_a_front_door else connection_here
 
         def identify(scope: Scope) -> Identity:
@@ -134,7 +166,7 @@ class Edge:
         grpc = grpc_asgi.GrpcApp(
             methods,
             faces.arrivals,
-            presence,
+            presence if self._handover is None else Announced(),
             identify=identify,
             refused=faces.predictor.refused,
             max_message_bytes=settings.max_message_bytes,
@@ -150,6 +182,13 @@ class Edge:
             presence=presence,
             identify=identify,
         )
+        if self._handover is not None:
+            self._handover.respond = grpc.respond
+            self._handover.identify = lambda request: callers.identify(
+                request.authorization,
+                SCOPE,
+                lambda: request.told_connection if edge.behind_a_front_door else request.connection,
+            )
         of_grpc = frozenset(f"/{method}" for method in methods)
         return lambda scope, receive, send: (grpc if scope["path"] in of_grpc else rest)(scope, receive, send)
 
@@ -175,11 +214,19 @@ def connection_behind(scope: Scope) -> object:
     return next((value for name, value in scope["headers"] if name == CONNECTION_HEADER), None)
 
 
+def _starting() -> Unavailable:
+    return Unavailable("the data plane is starting", reason="DATA_PLANE_STARTING", retry_after_s=1.0)
+
+
+async def _not_yet(_request: Request) -> grpc_asgi.Answered:
+    return grpc_asgi.refusal(_starting(), [])
+
+
 async def _refuse(scope: Scope, send: Send) -> None:
-    error = Unavailable("the data plane is starting", reason="DATA_PLANE_STARTING", retry_after_s=1.0)
+    error = _starting()
     is_grpc = any(name == b"content-type" and value.startswith(b"application/grpc") for name, value in scope["headers"])
     if is_grpc:
-        await grpc_asgi.refuse(send, error, [])
+        await grpc_asgi.refuse(send, error)
     else:
         await asgi.refuse(send, [], scope["path"].encode(), error)
 

@@ -24,6 +24,9 @@ class EdgeSettings(StrictSettings):
     )
     token_clock_skew_s: float = Field(default=10.0, ge=0, description="Difference between our clock and the issuer's.")
     poll_s: float = Field(default=1.0, gt=0, le=5, description="How often the two files are looked at.")
+    handover: Path | None = Field(
+        default=None, description="Envoy's filter that hands gRPC predictions over; without it they come through ASGI."
+    )
     behind_a_front_door: bool = Field(
         default=False, description="Whether requests come through a front door, which tells each caller's connection."
     )

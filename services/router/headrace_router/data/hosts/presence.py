@@ -44,6 +44,14 @@ class Told:
             await asyncio.gather(answering, leaving, return_exceptions=True)
 
 
+class Announced:
+    """For hosts that cancel the task of a request when its client leaves."""
+
+    async def while_there(self, answer: Coroutine[Any, Any, T], receive: Receive) -> T:
+        """Return the answer."""
+        return await answer
+
+
 class Swept:
     """For servers whose `receive` answers at once whether the client is still there: all are asked now and then.
 
@@ -64,7 +72,7 @@ class Swept:
         assert task is not None, "requests are served in tasks"
         self._waiting[task] = receive
         try:
-            return await _go_on(answer, waits_for)
+            return await go_on(answer, waits_for)
         except asyncio.CancelledError:
             if task not in self._left:
                 raise
@@ -87,7 +95,7 @@ class Swept:
 
 
 @types.coroutine
-def _go_on(coroutine: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+def go_on(coroutine: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
     """Await a coroutine that was begun by `send`, and gave what it waits for."""
     try:
         while True:

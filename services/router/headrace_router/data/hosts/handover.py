@@ -1,0 +1,229 @@
+"""Unary gRPC methods for requests that Envoy's filter `deploy/envoy/handover/handover.c` hands over, many at a time.
+
+The filter is loaded in this very process. It gives whole requests as packed bytes and takes answers likewise: no thread
+stands between its workers and our event loop, and what happens in one turn of the loop costs one call each way. What is
+answered without waiting, as from memory, costs no task either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import struct
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from headrace_servicekit.errors import ServiceError, Unauthenticated
+from headrace_servicekit.identity import Identity
+
+from headrace_router.data.hosts.arrivals import WANTED
+from headrace_router.data.hosts.bodies import too_large, too_slow
+from headrace_router.data.hosts.framing import refusal_headers
+from headrace_router.data.hosts.grpc_asgi import CONTENT, Answered, Request
+from headrace_router.data.hosts.handed_over import AUTHORIZATION, HandedOver
+from headrace_router.data.hosts.presence import go_on
+from headrace_router.data.refusals import too_many_requests
+
+CONNECTION = "x-headrace-connection"
+# The headers that the filter is told to give, by their place here.
+NAMES = (":path", AUTHORIZATION, CONNECTION, *sorted(WANTED))
+_PATH, _AUTHORIZATION, _CONNECTION = range(3)
+# As in handover.c: length, flags, id, connection, headers, bytes of the body.
+_HEAD = struct.Struct("=IIQQII")
+_ANSWER = struct.Struct("=QIIII")
+_LENGTHS = struct.Struct("=HH")
+_PLACES = tuple(struct.Struct(f"={count}I") for count in range(257))
+_CANCELLED, _TOO_LARGE, _TOO_SLOW, _TOO_MANY = 1, 2, 4, 8
+_PLACE_SHIFT = 24
+_VALUE_BYTES = (1 << _PLACE_SHIFT) - 1
+_ROOM_BYTES = 256 * 1024
+# Answers are given back after so many requests at the latest, so that workers and loop work at the same time.
+_TOGETHER = 32
+# Bounds on what may wait for us in the filter. How many requests are served at one time is bounded by `respond`.
+MOST_REQUESTS = 8192
+MOST_BYTES = 256 * 1024 * 1024
+
+Respond = Callable[[Request], Coroutine[Any, Any, Answered | None]]
+
+
+class NotLoaded(Exception):
+    """The filter is not in this process; the message says why."""
+
+
+class Handover:
+    """Takes requests from the filter and gives their answers back.
+
+    respond: as GrpcApp's. identify: gives the caller of a request. Both may be set anew at any time. most_body_bytes:
+    larger ones are refused. most_unfinished: requests that are on their way at one time.
+    """
+
+    def __init__(self, module: Path, respond: Respond, *, most_body_bytes: int, most_unfinished: int) -> None:
+        self.respond = respond
+        self.identify: Callable[[HandedOver], Identity] = _nobody
+        self._most_body_bytes, self._most_unfinished = most_body_bytes, most_unfinished
+        self._filter = _opened(module)
+        self._event = self._filter.handover_open(told(most_body_bytes, most_unfinished).encode("latin-1"))
+        if self._event < 0:
+            raise NotLoaded("no eventfd can be opened")
+        self._loop = asyncio.get_running_loop()
+        self._make_room(_ROOM_BYTES)
+        self._waiting: dict[int, HandedOver] = {}
+        self._answers: list[bytes] = []
+        self._flushing = False
+
+    def start(self) -> None:
+        """Take requests from now on."""
+        self._loop.add_reader(self._event, self._take)
+
+    def stop(self) -> None:
+        """Take no more. What was taken is still answered."""
+        self._loop.remove_reader(self._event)
+
+    def give_up(self, after_s: float) -> None:
+        """Refuse requests that have not come whole in such a time."""
+        self._filter.handover_give_up(int(after_s * 1000))
+
+    def _make_room(self, size: int) -> None:
+        self._buffer, self._size = bytearray(size), size
+        self._address = ctypes.addressof((ctypes.c_char * size).from_buffer(self._buffer))
+
+    def _take(self) -> None:
+        """Begin to serve all that is there."""
+        taken = self._filter.handover_take(self._address, self._size)
+        if taken < 0:
+            self._make_room(-taken)
+            taken = self._filter.handover_take(self._address, self._size)
+        at, answers = 0, self._answers
+        while at < taken:
+            at += self._begin(at)
+            if len(answers) >= _TOGETHER:
+                self._flush()
+        self._flush()
+        if self._size > _ROOM_BYTES:
+            self._make_room(_ROOM_BYTES)
+
+    def _begin(self, at: int) -> int:
+        """Begin to serve the request at a place in the buffer, and return its length."""
+        length, flags, id_, connection, count, body_bytes = _HEAD.unpack_from(self._buffer, at)
+        if flags & _CANCELLED:
+            self._cancel(id_)
+            return length
+        request = HandedOver(connection, self.identify)
+        self._read_headers(request, at + _HEAD.size, count, at + length - body_bytes)
+        if flags:
+            request.broken = self._broken(flags)
+        else:
+            request.whole = bytes(self._buffer[at + length - body_bytes : at + length])
+        serving = self._serve(id_, request)
+        try:
+            waits_for = serving.send(None)
+        except StopIteration:
+            return length
+        request.task = self._loop.create_task(_resumed(serving, waits_for))
+        self._waiting[id_] = request
+        return length
+
+    def _read_headers(self, request: HandedOver, at: int, count: int, end: int) -> None:
+        places = _PLACES[count].unpack_from(self._buffer, at)
+        text, begins = self._buffer[at + 4 * count : end].decode("latin-1"), 0
+        found = request.found
+        for place in places:
+            ends = begins + (place & _VALUE_BYTES)
+            name, value = place >> _PLACE_SHIFT, text[begins:ends]
+            begins = ends
+            if name > _CONNECTION:
+                key = NAMES[name]
+                if key in found:
+                    request.repeated = [*(request.repeated or ()), key]
+                found[key] = value
+            elif name == _AUTHORIZATION:
+                if request.authorization is not None:
+                    request.repeated = [*(request.repeated or ()), AUTHORIZATION]
+                request.authorization = value.encode("latin-1")
+            elif name == _PATH:
+                request.path = value
+            else:
+                request.told_connection = value
+
+    def _broken(self, flags: int) -> ServiceError:
+        """Return what is wrong with a request that never came whole."""
+        if flags & _TOO_MANY:
+            return too_many_requests(self._most_unfinished)
+        return too_large(self._most_body_bytes) if flags & _TOO_LARGE else too_slow()
+
+    def _cancel(self, id_: int) -> None:
+        request = self._waiting.get(id_)
+        if request is not None and request.task is not None:
+            request.task.cancel()
+
+    async def _serve(self, id_: int, request: HandedOver) -> None:
+        try:
+            answered = await self.respond(request)
+        finally:
+            if request.task is not None:
+                del self._waiting[id_]
+        if answered is None:
+            return
+        self._answers.append(packed(id_, answered))
+        if request.task is not None and not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._answers:
+            answers = b"".join(self._answers)
+            self._answers.clear()
+            self._filter.handover_answer(answers, len(answers))
+
+
+def told(most_body_bytes: int, most_unfinished: int) -> str:
+    """Return what the filter is told, in the lines that it understands."""
+    full = [(b":status", b"200"), *CONTENT, *refusal_headers(too_many_requests(MOST_REQUESTS))]
+    return "\n".join(
+        (
+            f"{MOST_REQUESTS} {most_unfinished} {max(MOST_BYTES, 2 * most_body_bytes)} {most_body_bytes}",
+            " ".join(NAMES),
+            *(f"{name.decode()} {value.decode()}" for name, value in full),
+        )
+    )
+
+
+def packed(id_: int, answered: Answered) -> bytes:
+    """Return an answer as the filter takes it."""
+    message, trailers = answered
+    end = b"".join([_LENGTHS.pack(len(name), len(value)) + name + value for name, value in trailers])
+    if message is None:
+        headers = _BEGIN + end
+        return _ANSWER.pack(id_, len(headers), 0, 0, 0) + headers
+    return b"".join((_ANSWER.pack(id_, len(_BEGIN), len(message), len(end), 0), _BEGIN, message, end))
+
+
+_BEGIN = b"".join(
+    _LENGTHS.pack(len(name), len(value)) + name + value for name, value in ((b":status", b"200"), *CONTENT)
+)
+
+
+async def _resumed(serving: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    await go_on(serving, waits_for)
+
+
+def _nobody(_request: HandedOver) -> Identity:
+    raise Unauthenticated("it is not known yet whom to believe", reason="TOKEN_INVALID")
+
+
+def _opened(module: Path) -> ctypes.PyDLL:
+    """Return the filter's functions: Envoy has loaded them. Raises NotLoaded."""
+    try:
+        # With the interpreter's lock kept: a call is shorter than giving it back.
+        functions = ctypes.PyDLL(str(module))
+    except OSError as error:
+        raise NotLoaded(str(error)) from None
+    functions.handover_take.restype = ctypes.c_int64
+    functions.handover_take.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    functions.handover_answer.restype = functions.handover_give_up.restype = None
+    functions.handover_open.argtypes = (ctypes.c_char_p,)
+    functions.handover_answer.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+    functions.handover_give_up.argtypes = (ctypes.c_int64,)
+    return functions
