@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from front_door import inference, routes
-from headrace_servicekit.identity import MODELS_HEADER
+from headrace_servicekit.identity import EXPIRY_HEADER, MODELS_HEADER
 
 from tests.kit.edge import Edge, edge
 from tests.kit.inference import MODEL_INFER, SERVICE
@@ -129,6 +129,7 @@ def test_what_a_call_is_about_passes_and_who_calls_does_not(door: Edge):
     door.http("POST", INFER, token, json={}, headers={**said, **claimed})
     for call in door.behind.reached_by("about"):
         ours = {name: value for name, value in call.headers.items() if name.startswith("x-headrace-")}
+        assert ours.pop(EXPIRY_HEADER).isdigit()
         assert ours == {**said, "x-headrace-client": "about", MODELS_HEADER: "digits"}
     assert len(door.behind.reached_by("about")) == 2
 
