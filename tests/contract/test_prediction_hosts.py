@@ -21,6 +21,7 @@ import grpc.aio
 import httpx
 import pytest
 import pytest_asyncio
+from front_door.handover import MODULE
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
@@ -116,6 +117,7 @@ def _named(models: list[str] | None) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def _in_envoy(folder: Path, control: str, batcher: str, *, handover: bool = True) -> AsyncIterator[Host]:
+    assert MODULE.is_file(), "the front door's filter is not built, and ASGI would be tested twice: run `make setup`"
     front = {"max_request_bytes": MOST_BYTES, "handover": handover}
     async with (
         envoy_plane(folder, control, batcher, front=front) as plane,
