@@ -79,7 +79,7 @@ async def held_batcher() -> AsyncIterator[FakeBatcher]:
         yield batcher
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def batcher(held_batcher: FakeBatcher) -> FakeBatcher:
     held_batcher.behave = echoing
     held_batcher.requests.clear()
