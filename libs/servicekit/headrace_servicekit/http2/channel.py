@@ -31,7 +31,7 @@ class Channel:
 
     tls: a context for clients (`tls.client_context`). server_name: whom the certificate names, if not the host.
     max_message_bytes: the most that an answer may have; None takes all. keepalive_s, keepalive_timeout_s: a peer that
-    is silent gets a ping that often, and that long to answer.
+    is silent gets a ping that often, and that long to answer; without `keepalive_s` none, for a server that minds.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Channel:
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
         max_message_bytes: int | None = None,
-        keepalive_s: float = 2.0,
+        keepalive_s: float | None = 2.0,
         keepalive_timeout_s: float = 1.0,
     ) -> None:
         host, _, port = address.rpartition(":")

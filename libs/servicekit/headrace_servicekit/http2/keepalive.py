@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 
 class Keepalive:
-    """Of one connection. every_s: how long it may be silent before it is asked; timeout_s: to answer."""
+    """Of one connection. every_s: how long it may be silent before it is asked, None for ever; timeout_s: to answer."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, every_s: float, timeout_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, every_s: float | None, timeout_s: float) -> None:
         self._loop, self._every_s, self._timeout_s = loop, every_s, timeout_s
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, connection: Connection) -> None:
         """Begin, or go on because something was heard."""
-        self._timer = self._loop.call_later(self._every_s, self._ask, connection, connection.heard)
+        if self._every_s is not None:
+            self._timer = self._loop.call_later(self._every_s, self._ask, connection, connection.heard)
 
     def stop(self) -> None:
         """End."""

@@ -27,7 +27,7 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     if settings.backend == "oip":
         assert settings.oip_target is not None  # the settings see to that
         return OipBackend(
-            await runtime.enter(Channel(settings.oip_target)),
+            await runtime.enter(Channel(settings.oip_target, keepalive_s=None)),
             names=ServerNames(settings.oip_model_name, settings.oip_model_version),
             execution_timeout_s=settings.execution_timeout_s,
             service=settings.oip_service,
@@ -36,7 +36,8 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     # What an earlier process loaded is not loaded now.
     await asyncio.to_thread(repository.clear)
     return TritonBackend(
-        await runtime.enter(Channel(f"127.0.0.1:{settings.triton_grpc_port}")),
+        # Servers that are not ours send those away who ping often; they are asked for their state every second.
+        await runtime.enter(Channel(f"127.0.0.1:{settings.triton_grpc_port}", keepalive_s=None)),
         repository,
         execution_timeout_s=settings.execution_timeout_s,
         load_timeout_s=settings.load_timeout_s,
