@@ -1,15 +1,28 @@
 """Callers who may not: whichever method they try, by gRPC and by REST, they learn nothing and change nothing."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import grpc
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_client.issuer import DevelopmentIssuer, known_scopes
 
-from tests.kit.edge import EXCHANGE, GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, WATCH_TABLES, grpc_refusal, metadata
+from tests.kit.edge import (
+    EXCHANGE,
+    GET_MODEL,
+    PREDICT,
+    UPLOAD,
+    WATCH_MODELS,
+    WATCH_TABLES,
+    Refusal,
+    grpc_refusal,
+    metadata,
+)
 from tests.kit.issuer import Issuer
 from tests.kit.methods import (
     BY_REST,
@@ -24,6 +37,12 @@ from tests.kit.methods import (
 from tests.kit.served import LINEAR, PAIR, SAME, Served, assert_refused
 
 NOBODY = "served-none"
+STREAMS = (
+    WATCH_MODELS,
+    "/headrace.monitor.v1.AlertService/WatchAlerts",
+    "/headrace.router.v1.PrecomputedService/UploadAnswers",
+    UPLOAD,
+)
 PREDICTIONS = (("POST", f"/v1/models/{LINEAR}:predict"), ("POST", "/v1/predict"))
 
 
@@ -155,6 +174,53 @@ class TestExpiry:
         call = served.channel.unary_stream(WATCH_MODELS)(b"", metadata=spoofed, timeout=30)
         assert next(call)
         call.cancel()
+
+
+class TestDenial:
+    def test_a_stream_of_a_client_that_is_denied_ends_within_5_s(self, served: Served):
+        issuer, enough = DevelopmentIssuer(served.stack.settings.identity), threading.Event()
+        with ThreadPoolExecutor(2 * len(STREAMS)) as threads:
+            theirs, others = (
+                [opened(served, path, served.stack.token(client), enough) for path in STREAMS]
+                for client in ("mallory-streams", "alice-streams")
+            )
+            endings = {call: threads.submit(ending, call) for call in (*theirs, *others)}
+            try:
+                issuer.deny("mallory-streams")
+                for call in theirs:
+                    refusal = endings[call].result(timeout=5)
+                    assert_refused(refusal, "PERMISSION_DENIED", "CLIENT_DENIED", named="refused")
+                assert not any(endings[call].done() for call in others)
+            finally:
+                issuer.allow("mallory-streams")
+                enough.set()
+                for call in endings:
+                    call.cancel()
+
+
+def opened(served: Served, path: str, token: str, enough: threading.Event) -> Any:
+    """Open a stream: a watch, of which the first message has come, or an upload that sends nothing for a while."""
+
+    def silence() -> Iterator[bytes]:
+        enough.wait(60)
+        yield from ()
+
+    watches = path.rpartition("/")[2].startswith("Watch")
+    sent = iter([b""]) if watches else silence()
+    call = served.channel.stream_stream(path)(sent, metadata=metadata(token), timeout=60)
+    if path == WATCH_MODELS:
+        assert next(call)
+    return call
+
+
+def ending(call: Any) -> Refusal:
+    """Read a stream to its end and return how it failed."""
+    try:
+        for _ in call:
+            pass
+    except grpc.RpcError as error:
+        return grpc_refusal(error)
+    raise AssertionError("it ended without a failure")
 
 
 class TestSpoofing:

@@ -5,10 +5,12 @@ Anybody who can read the private key can be anybody; that is the point of a deve
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -109,11 +111,23 @@ class DevelopmentIssuer:
 
     def deny(self, subject: str) -> list[str]:
         """Refuse a subject's tokens; return all that are refused. The front door follows the file within 5 s."""
-        return self._write_denied([*self.denied(), subject])
+        with self._alone():
+            return self._write_denied([*self.denied(), subject])
 
     def allow(self, subject: str) -> list[str]:
         """Take a subject off the deny list; return those that stay."""
-        return self._write_denied(name for name in self.denied() if name != subject)
+        with self._alone():
+            return self._write_denied(name for name in self.denied() if name != subject)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let nobody else change the list meanwhile: one of two denials would be lost."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _write_denied(self, subjects: Iterable[str]) -> list[str]:
         kept = sorted(set(subjects))

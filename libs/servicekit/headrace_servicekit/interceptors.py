@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -28,6 +28,7 @@ from headrace_servicekit.calls import (
     enter_call,
     make_call,
 )
+from headrace_servicekit.denials import Denials
 from headrace_servicekit.errors import (
     Code,
     DeadlineExceeded,
@@ -63,8 +64,16 @@ _QUIET = ("/grpc.health.", "/grpc.reflection.")
 class Interceptors:
     """Wraps method handlers; one per server."""
 
-    def __init__(self, metrics: RpcMetrics, *, tracing: Tracing | None = None, access_log: bool = True) -> None:
+    def __init__(
+        self,
+        metrics: RpcMetrics,
+        *,
+        denials: Denials | None = None,
+        tracing: Tracing | None = None,
+        access_log: bool = True,
+    ) -> None:
         self.metrics = metrics
+        self.denials = denials or Denials()
         self.tracing = tracing
         self.access_log = access_log
         self.log = log.bind()  # resolved once: looking up the configuration costs as much as the line
@@ -181,7 +190,9 @@ class _Interception:
     async def _answer_stream(self, messages: Any, context: Any, caller: Identity) -> bytes:
         if caller.models is not None and self._models is not None:
             messages, context = self._models.checked(messages, context, caller)
-        return self._encoded(await self._behaviour(messages, context), context)
+        # Not until its token expires: an upload may take longer than that.
+        async with self._around.denials.while_believed(caller):
+            return self._encoded(await self._behaviour(messages, context), context)
 
     def _encoded(self, answer: Any, context: Any) -> bytes:
         if context.code():  # the handler set a status by hand: there is no answer beside it
@@ -192,13 +203,13 @@ class _Interception:
         request = self.deserialize(data)
         if caller.models is not None and self._models is not None:
             self._models.check(request, caller)
-        async with _while_believed(context):
+        async with self._around.denials.while_believed(caller, _expiry(context)):
             await _send_all(self._behaviour(request, context), context)
 
     async def _send_stream(self, messages: Any, context: Any, caller: Identity) -> None:
         if caller.models is not None and self._models is not None:
             messages, context = self._models.checked(messages, context, caller)
-        async with _while_believed(context):
+        async with self._around.denials.while_believed(caller, _expiry(context)):
             await _send_all(self._behaviour(messages, context), context)
 
     def _account(
@@ -220,22 +231,9 @@ class _Interception:
             )
 
 
-@asynccontextmanager
-async def _while_believed(context: Any) -> AsyncIterator[None]:
-    """End a stream when its caller's token expires: it may last much longer. Raises Unauthenticated."""
+def _expiry(context: Any) -> float | None:
     given = next((value for key, value in context.invocation_metadata() if key == EXPIRY_HEADER), None)
-    expiry = parse_expiry(given)
-    if expiry is None:
-        yield
-        return
-    limit = asyncio.timeout(max(0.0, expiry - time.time()))
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise Unauthenticated("the token has expired: get a new one", reason="TOKEN_EXPIRED") from None
+    return parse_expiry(given)
 
 
 async def _send_all(produced: Any, context: Any) -> None:

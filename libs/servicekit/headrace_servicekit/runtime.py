@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import os
 import signal
 import sys
@@ -23,9 +24,11 @@ from google.protobuf import descriptor_pb2
 from prometheus_client import CollectorRegistry, Gauge
 
 from headrace_servicekit.clock import Clock, SystemClock
+from headrace_servicekit.denials import FOLLOW_EVERY_S, Denials
 from headrace_servicekit.described import settings_help
 from headrace_servicekit.health import Health, poll
 from headrace_servicekit.logs import set_up_logs
+from headrace_servicekit.loops import periodic
 from headrace_servicekit.metrics import RpcMetrics, new_registry
 from headrace_servicekit.ports import PortUnavailable, cause_of
 from headrace_servicekit.server import Server
@@ -72,6 +75,7 @@ class Runtime(Generic[S]):
         self.servers: list[Server] = []
         self.metrics_port = 0
         self._rpc_metrics = RpcMetrics(self.metrics)
+        self._denials = Denials()
         self._make_endpoint = endpoint
         self._resources = AsyncExitStack()
         self._loops: set[asyncio.Task[Any]] = set()
@@ -105,6 +109,7 @@ class Runtime(Generic[S]):
             max_concurrent_rpcs=settings.max_concurrent_rpcs,
             health=self.health,
             metrics=self._rpc_metrics,
+            denials=self._denials,
             tracing=self.tracing,
             descriptors=descriptors,
             **options,
@@ -171,6 +176,7 @@ class Runtime(Generic[S]):
         try:
             self._open_tracing()
             await self._open_metrics()
+            await self._follow_denials()
             if await self._start(start):
                 for server in self.servers:
                     await server.start()
@@ -210,6 +216,15 @@ class Runtime(Generic[S]):
         from headrace_servicekit.tracing import start_tracing  # half a second of imports that most never need
 
         self.tracing = start_tracing(self.name, self.settings.otlp_endpoint)
+
+    async def _follow_denials(self) -> None:
+        """Know the denied clients before the first call, and follow them."""
+        file = self.settings.deny_file
+        if file is None:
+            return
+        await self._denials.follow(file)
+        step = functools.partial(self._denials.follow, file)
+        self.loop("denied clients", lambda: periodic("denied clients", step, every_s=FOLLOW_EVERY_S, clock=self.clock))
 
     async def _open_metrics(self) -> None:
         settings = self.settings

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from headrace_servicekit.access import access_of
+from headrace_servicekit.denials import Denials
 from headrace_servicekit.health import Health, HealthServicer
 from headrace_servicekit.http2.server import Http2Server
 from headrace_servicekit.interceptors import Interceptors
@@ -53,6 +54,7 @@ class Server:
         max_concurrent_rpcs: int | None = None,
         health: Health | None = None,
         metrics: RpcMetrics | None = None,
+        denials: Denials | None = None,
         tracing: Tracing | None = None,
         access_log: bool = True,
         descriptors: descriptor_pb2.FileDescriptorSet | None = None,
@@ -62,7 +64,7 @@ class Server:
         self.health = health or Health()
         self.host = host
         self._interceptors = Interceptors(
-            metrics or RpcMetrics(CollectorRegistry()), tracing=tracing, access_log=access_log
+            metrics or RpcMetrics(CollectorRegistry()), denials=denials, tracing=tracing, access_log=access_log
         )
         self._reflection = Reflection(descriptors)
         self._server: grpc.aio.Server | Http2Server

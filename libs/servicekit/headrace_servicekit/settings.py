@@ -55,6 +55,10 @@ class ServiceSettings(StrictSettings):
         default=None,
         description="Authorities (PEM) that peers must be signed by. When set, callers must present a certificate.",
     )
+    deny_file: Path | None = Field(
+        default=None,
+        description='`{"subjects": […]}`: clients whose streams end, as `FRONT_DOOR_DENY_FILE`. Followed.',
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written."
     )

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Sequence
 
+from headrace_stack import identity
 from headrace_stack.component import Component
 from headrace_stack.components import front_door, postgres, s3, valkey
 from headrace_stack.components.service import service
@@ -75,6 +76,7 @@ def registry(settings: StackSettings, number: int = 0) -> Component:
         variables={
             "DATABASE_URL": postgres.bare_url(settings, "registry"),
             "DATABASE_PASSFILE": postgres.passfile(settings),
+            "DENY_FILE": settings.identity / identity.DENY,
             **_s3(settings),
         },
     )
@@ -93,6 +95,7 @@ def router_control(settings: StackSettings, number: int = 0) -> Component:
         variables={
             "DATABASE_URL": postgres.bare_url(settings, "router"),
             "DATABASE_PASSFILE": postgres.passfile(settings),
+            "DENY_FILE": settings.identity / identity.DENY,
             "VALKEY_URL": valkey.url(settings),
             "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, replicas.registries),
             "HEALTH_TARGETS": _health_targets(settings),
@@ -114,6 +117,7 @@ def monitor(settings: StackSettings, number: int = 0) -> Component:
         variables={
             "DATABASE_URL": postgres.bare_url(settings, "monitor"),
             "DATABASE_PASSFILE": postgres.passfile(settings),
+            "DENY_FILE": settings.identity / identity.DENY,
             **_s3(settings),
             "S3_BUCKET": MONITOR_BUCKET,
             **_SOON,

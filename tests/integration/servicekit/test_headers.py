@@ -10,8 +10,10 @@ import pytest
 from headrace_servicekit import errors
 from headrace_servicekit.calls import current_call
 from headrace_servicekit.client import channel as kit_channel
+from headrace_servicekit.denials import Denials
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity, identity, model_not_found
+from headrace_servicekit.testing import eventually
 
 from tests.kit.toy import KINDS, Note, ToyStub, echoing, failing, handlers
 from tests.kit.toy_server import toy
@@ -69,6 +71,38 @@ async def test_a_stream_ends_when_the_token_of_its_caller_expires():
             assert 0.5 < time.monotonic() - began < 15
             assert failure.code() is grpc.StatusCode.UNAUTHENTICATED
             assert errors.from_rpc_error(failure).reason == "TOKEN_EXPIRED"
+
+
+async def test_streams_of_a_caller_that_is_denied_end_with_the_refusal_of_its_next_call():
+    async def collect(requests: Any, _context: Any) -> Any:
+        async for _ in requests:
+            pass
+        await asyncio.Event().wait()
+
+    denials = Denials()
+    streams = handlers(Expand=unending, Converse=unending, Collect=collect)
+    async with toy(streams, denials=denials) as running:
+        metadata = (*PARTIAL, ("x-headrace-token-expiry", f"{time.time() + 60:.0f}"))
+        theirs = [
+            asyncio.create_task(running.failure(method, Note(model="digits"), metadata=metadata))
+            for method in ("Expand", "Converse", "Collect")
+        ]
+        other = asyncio.create_task(running.failure("Expand", metadata=(("x-headrace-client", "bob"),)))
+        await eventually(lambda: running.active() == 4)
+        denials.believe({"alice", "eve"})
+        for failure in [*await asyncio.gather(*theirs), await running.failure("Expand", metadata=PARTIAL)]:
+            got = errors.from_rpc_error(failure)
+            assert (got.code, got.reason) == (Code.PERMISSION_DENIED, "CLIENT_DENIED")
+        assert not other.done()
+        denials.believe({"bob"})
+        assert errors.from_rpc_error(await other).reason == "CLIENT_DENIED"
+
+
+async def test_other_services_are_nobody_who_can_be_denied():
+    denials = Denials()
+    denials.believe({"", "internal"})
+    async with toy(echoing(), denials=denials) as running:
+        assert await running.stub.call("Expand", Note(model="digits"))
 
 
 @pytest.mark.parametrize("method", KINDS)

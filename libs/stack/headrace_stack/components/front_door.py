@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from headrace_stack import identity
 from headrace_stack.component import Component
 from headrace_stack.components.probes import exchange, missing_http, missing_listener
 from headrace_stack.ports import Port
@@ -84,8 +85,8 @@ def of_data_plane(settings: StackSettings, data_plane: Component, number: int = 
 
 def _believing(settings: StackSettings) -> dict[str, object]:
     return {
-        "JWKS_FILE": settings.identity / "jwks.json",
-        "DENY_FILE": settings.identity / "deny.json",
+        "JWKS_FILE": settings.identity / identity.JWKS,
+        "DENY_FILE": settings.identity / identity.DENY,
         "DRAIN_NOTICE_S": 0.1,
         "GRACE_S": 5,
     }

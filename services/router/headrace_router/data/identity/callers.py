@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from headrace_servicekit.denials import client_denied
 from headrace_servicekit.errors import PermissionDenied, ResourceExhausted, ServiceError
 from headrace_servicekit.identity import Identity
 
@@ -141,7 +142,7 @@ class Callers:
         try:
             token = verify(encoded, self._keys, self._rules, self._wall())
             if token.identity.client in self._denied:
-                raise PermissionDenied("this client's tokens are refused", reason="CLIENT_DENIED")
+                raise client_denied()
         except ServiceError as error:
             self._failed(sender, in_all, now)
             _remember(self._failures, authorization, (now + FAILED_S, error), MAX_FAILURES)

@@ -6,9 +6,10 @@ import asyncio
 from pathlib import Path
 
 import structlog
+from headrace_servicekit.denials import denied_of
 
 from headrace_router.data.identity.callers import Callers
-from headrace_router.data.identity.tokens import denied_of, keys_of
+from headrace_router.data.identity.tokens import keys_of
 
 log = structlog.get_logger()
 

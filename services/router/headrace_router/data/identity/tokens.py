@@ -74,15 +74,6 @@ def _algorithm(document: Mapping[str, Any]) -> str | None:
     return algorithm if verifies and curve_fits else None
 
 
-def denied_of(text: str) -> frozenset[str]:
-    """Return the subjects of `{"subjects": […]}`. Raises ValueError."""
-    document = json.loads(text)
-    subjects = document.get("subjects") if isinstance(document, dict) else None
-    if not isinstance(subjects, list) or not all(isinstance(subject, str) for subject in subjects):
-        raise ValueError("must be an object with the list 'subjects' of texts")
-    return frozenset(subjects)
-
-
 def bearer(authorization: bytes | None) -> bytes:
     """Return the token of an authorization header. Raises Unauthenticated for anything else."""
     # Some clients of HTTP/2 send the space that belongs to HTTP/1.1's way of writing headers.
