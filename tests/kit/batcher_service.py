@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +22,6 @@ from tests.kit.control import FakeControl, resolved_version
 from tests.kit.onnx_models import TinyModel
 from tests.kit.stores import S3Store
 
-SERVER, STUB = b"/tritonserver", b"triton_python_backend_stub"
 ACTIVE = control_pb2.WantedVersion.NEED_ACTIVE
 FAILED = control_pb2.VersionReport.STATE_FAILED
 
@@ -37,6 +33,11 @@ class BatcherRig:
     settings: dict[str, Any]
     s3: S3Store
     control: FakeControl
+
+    @property
+    def models(self) -> Path:
+        """Where its Triton finds what it loads; its processes are known by it."""
+        return self.settings["state_dir"] / "models"
 
     def twin(self, directory: Path) -> BatcherRig:
         """Return a second batcher of the same pool, with a Triton and a directory of its own."""
@@ -126,40 +127,3 @@ async def put_blob(s3: S3Store, sha: str, content: bytes) -> None:
     )
     async with session.client("s3", endpoint_url=s3.endpoint) as client:
         await client.put_object(Bucket=s3.bucket, Key=f"blobs/sha256/{sha}", Body=content)
-
-
-def triton_pids(rig: BatcherRig, program: bytes = b"") -> list[int]:
-    """Return the processes whose command names this rig's model folder, and that program: Triton and its stubs."""
-    folder = str(rig.settings["state_dir"] / "models").encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:  # it ended meanwhile
-            continue
-        if folder in command and program in command:
-            found.append(int(process.name))
-    return found
-
-
-@contextlib.asynccontextmanager
-async def dying_whole(*rigs: BatcherRig) -> AsyncIterator[None]:
-    """Let Triton die with any of its models, as it does where models run in its own process."""
-
-    async def kill_with_stubs(rig: BatcherRig) -> None:
-        seen: set[int] = set()
-        while True:
-            stubs = set(triton_pids(rig, STUB))
-            if seen - stubs:
-                for pid in triton_pids(rig, SERVER):
-                    os.kill(pid, signal.SIGKILL)
-            seen = stubs
-            await asyncio.sleep(0.02)
-
-    killing = [asyncio.create_task(kill_with_stubs(rig)) for rig in rigs]
-    try:
-        yield
-        assert not any(task.done() for task in killing), killing
-    finally:
-        for task in killing:
-            task.cancel()

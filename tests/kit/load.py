@@ -95,10 +95,12 @@ class Load:
         rate: float = 100.0,
         deadline_s: float = 8.0,
         rest_one_in: int = 5,
+        address: str = "",
     ) -> AsyncIterator[Self]:
         """Send `rate` requests a second until the block ends; then await what is open.
 
-        versions: by id. rest_one_in: one of so many requests goes over REST, 0 for none.
+        versions: by id. rest_one_in: one of so many requests goes over REST, 0 for none. address: of a data plane that
+        is asked by gRPC past the front door.
         """
         load = cls(stack, model, versions, rate=rate, deadline_s=deadline_s, rest_one_in=rest_one_in)
         options = [
@@ -110,7 +112,7 @@ class Load:
             ("grpc.max_reconnect_backoff_ms", 500),
         ]
         async with (
-            grpc.aio.insecure_channel(stack.address, options) as channel,
+            grpc.aio.insecure_channel(address or stack.address, options) as channel,
             httpx.AsyncClient(base_url=stack.url, timeout=deadline_s + 2, limits=_REST_LIMITS) as rest,
         ):
             sending = asyncio.create_task(load._send(channel.unary_unary(PREDICT), rest), name="load")

@@ -11,7 +11,8 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import SERVER, STUB, BatcherRig, dying_whole, triton_pids
+from tests.kit.batcher_service import BatcherRig
+from tests.kit.triton_processes import SERVER, STUB, dying_whole, triton_pids
 
 DEADLINE_US = 60_000_000
 FATAL = np.array([-2], dtype=np.int64)
@@ -30,7 +31,7 @@ async def test_a_request_that_kills_twice_is_quarantined_and_its_batch_mates_are
     triton_rig.want(version)
     async with triton_rig.running() as runtime, BatcherClient.connected(runtime.servers[0].address) as client:
         await client.until_ready(version.digest)
-        async with dying_whole(triton_rig) if whole else asyncio.timeout(None):
+        async with dying_whole(triton_rig.models) if whole else asyncio.timeout(None):
             many = rows(*range(16), -2, *range(16, 31))
             answers = await client.infer_all(version.digest, many, deadline_us=DEADLINE_US)
             for (x,), answer in zip(many, answers, strict=True):
@@ -40,10 +41,10 @@ async def test_a_request_that_kills_twice_is_quarantined_and_its_batch_mates_are
                     np.testing.assert_array_equal(outputs_of(answer)["y"], model.expected({"x": x})["y"])
             # From now on it is refused without being executed.
             await client.until_ready(version.digest)
-            before = triton_pids(triton_rig)
+            before = triton_pids(triton_rig.models)
             assert (await client.infer(version.digest, [FATAL])).reason == "QUARANTINED_INPUT"
             assert outputs_of(await client.infer(version.digest, rows(7)[0]))["y"].shape == (1,)
-            assert triton_pids(triton_rig) == before
+            assert triton_pids(triton_rig.models) == before
 
 
 async def test_a_killer_whose_caller_is_never_there_for_the_trial_is_quarantined_too(triton_rig: BatcherRig):
@@ -51,11 +52,11 @@ async def test_a_killer_whose_caller_is_never_there_for_the_trial_is_quarantined
     triton_rig.want(version)
     async with triton_rig.running() as runtime, BatcherClient.connected(runtime.servers[0].address) as client:
         await client.until_ready(version.digest)
-        (stub,) = triton_pids(triton_rig, STUB)
+        (stub,) = triton_pids(triton_rig.models, STUB)
         request, _ = client.request(version.digest, [FATAL])
         await client.send([request])
         # It takes Triton a second to find out.
-        await eventually(lambda: stub not in triton_pids(triton_rig, STUB))
+        await eventually(lambda: stub not in triton_pids(triton_rig.models, STUB))
         await client.send([], cancelled=[request.id])
         await eventually(lambda: version.digest not in client.versions)
         await client.until_ready(version.digest)
@@ -84,7 +85,7 @@ async def test_who_executes_when_triton_is_killed_is_answered_after_its_return(t
     triton_rig.want(version)
     async with triton_rig.running() as runtime, BatcherClient.connected(runtime.servers[0].address) as client:
         await client.until_ready(version.digest)
-        (triton,) = triton_pids(triton_rig, SERVER)
+        (triton,) = triton_pids(triton_rig.models, SERVER)
         row = np.ones((1, 4), dtype=np.float32)
         made = [client.request(version.digest, [row], deadline_us=DEADLINE_US) for _ in range(6)]
         await client.send([request for request, _ in made])

@@ -9,7 +9,8 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import SERVER, BatcherRig, triton_pids
+from tests.kit.batcher_service import BatcherRig
+from tests.kit.triton_processes import SERVER, triton_pids
 
 MIB = 1024 * 1024
 ACTIVE = control_pb2.WantedVersion.NEED_ACTIVE
@@ -18,7 +19,7 @@ REVERT = control_pb2.WantedVersion.NEED_REVERT
 
 
 def used(rig: BatcherRig) -> int:
-    return held_bytes(os.getpgid(triton_pids(rig, SERVER)[0]))
+    return held_bytes(os.getpgid(triton_pids(rig.models, SERVER)[0]))
 
 
 async def settled(rig: BatcherRig) -> int:

@@ -11,10 +11,11 @@ import pytest
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
-from tests.kit.batcher_service import BatcherRig, dying_whole
+from tests.kit.batcher_service import BatcherRig
 from tests.kit.control import table
 from tests.kit.data_plane import DataPlane, data_plane, predict_request
 from tests.kit.logs import logged_lines
+from tests.kit.triton_processes import dying_whole
 
 CALLERS = 12
 
@@ -69,7 +70,7 @@ async def test_poison_is_quarantined_and_no_innocent_request_fails_more_than_onc
                 {"default": [one.servers[0].address, other.servers[0].address]},
                 tmp_path / "data",
             ) as router,
-            dying_whole(triton_rig, twin) if whole else asyncio.timeout(None),
+            dying_whole(triton_rig.models, twin.models) if whole else asyncio.timeout(None),
         ):
             await eventually(lambda: len(lines.of("version ready")) == 2, within=60)
 

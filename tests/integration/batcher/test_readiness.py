@@ -12,7 +12,8 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import SERVER, STUB, BatcherRig, triton_pids
+from tests.kit.batcher_service import BatcherRig
+from tests.kit.triton_processes import SERVER, STUB, triton_pids
 
 ROW = np.ones((1, 4), dtype=np.float32)
 
@@ -52,8 +53,8 @@ async def test_a_frozen_triton_is_not_serving_within_five_seconds_and_comes_back
     triton_rig.want(version)
     async with triton_rig.running() as runtime, BatcherClient.connected(runtime.servers[0].address) as client:
         await client.until_ready(version.digest)
-        before = triton_pids(triton_rig)
-        with stopped(triton_pids(triton_rig, SERVER)) as let_go:
+        before = triton_pids(triton_rig.models)
+        with stopped(triton_pids(triton_rig.models, SERVER)) as let_go:
             frozen = time.monotonic()
             await eventually(lambda: not runtime.health.ready, within=10)
             assert time.monotonic() - frozen <= 5.0
@@ -69,7 +70,7 @@ async def test_a_frozen_triton_is_not_serving_within_five_seconds_and_comes_back
             np.testing.assert_array_equal(outputs_of(await client.infer(version.digest, [ROW]))["y"], ROW)
             assert client.frames[-1].load.predicted_wait_us < 1_000_000
             await eventually(lambda: runtime.health.ready)
-        assert triton_pids(triton_rig) == before
+        assert triton_pids(triton_rig.models) == before
 
 
 async def test_a_model_that_computes_without_end_is_not_serving_within_five_seconds_and_comes_back(
@@ -105,7 +106,7 @@ async def test_an_input_that_never_ends_is_quarantined(triton_rig: BatcherRig):
         assert answer.reason == "QUARANTINED_INPUT"
         await client.until_ready(version.digest)
         assert (await client.infer(version.digest, [np.ones((1, 1), dtype=np.float32)])).code == 0
-        assert len(triton_pids(triton_rig, STUB)) == 1
+        assert len(triton_pids(triton_rig.models, STUB)) == 1
 
 
 async def test_one_version_that_does_not_answer_is_alone_out_of_service(triton_rig: BatcherRig):
@@ -136,7 +137,7 @@ async def test_what_stays_silent_is_started_anew(triton_rig: BatcherRig, program
         BatcherClient.connected(runtime.servers[0].address) as client,
     ):
         await client.until_ready(version.digest)
-        with stopped(triton_pids(triton_rig, program)):
+        with stopped(triton_pids(triton_rig.models, program)):
             await eventually(lambda: version.digest not in client.versions, within=10)
             await client.until_ready(version.digest, within=40)
             np.testing.assert_array_equal(outputs_of(await client.infer(version.digest, [ROW]))["y"], ROW)

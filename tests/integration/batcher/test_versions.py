@@ -13,7 +13,8 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient, encoded_texts, outputs_of
-from tests.kit.batcher_service import BatcherRig, put_blob, triton_pids
+from tests.kit.batcher_service import BatcherRig, put_blob
+from tests.kit.triton_processes import triton_pids
 
 
 async def until_loaded(client: BatcherClient, digest: str) -> None:
@@ -171,8 +172,8 @@ async def test_a_killed_triton_comes_back_with_everything_that_is_wanted(triton_
     triton_rig.want(*versions)
     async with triton_rig.running() as runtime, BatcherClient.connected(runtime.servers[0].address) as client:
         await client.until_ready(*(version.digest for version in versions))
-        before = triton_pids(triton_rig)
-        (triton,) = triton_pids(triton_rig, b"/tritonserver")
+        before = triton_pids(triton_rig.models)
+        (triton,) = triton_pids(triton_rig.models, b"/tritonserver")
         os.kill(triton, signal.SIGKILL)
         await eventually(lambda: not client.versions, within=5)
         refused = client.request(versions[0].digest, [np.ones((1, 4), dtype=np.float32)])
@@ -184,5 +185,5 @@ async def test_a_killed_triton_comes_back_with_everything_that_is_wanted(triton_
         await client.until_ready(*(version.digest for version in versions))
         texts = encoded_texts([b"a", "ü".encode()])
         assert outputs_of(await client.infer(versions[1].digest, [texts]))["y"].tolist() == [[b"a", "ü".encode()]]
-        assert not set(before) & set(triton_pids(triton_rig))
-    await eventually(lambda: not triton_pids(triton_rig), within=5)
+        assert not set(before) & set(triton_pids(triton_rig.models))
+    await eventually(lambda: not triton_pids(triton_rig.models), within=5)

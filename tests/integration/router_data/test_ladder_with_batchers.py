@@ -19,10 +19,11 @@ from headrace_servicekit.testing import eventually, free_port
 
 from tests.kit import onnx_models
 from tests.kit.batcher_process import process_of, until_listening
-from tests.kit.batcher_service import ACTIVE, SERVER, BatcherRig, batcher_rig, triton_pids
+from tests.kit.batcher_service import ACTIVE, BatcherRig, batcher_rig
 from tests.kit.control import table
 from tests.kit.data_plane import DataPlane, data_plane, predict_request
 from tests.kit.stores import S3Store
+from tests.kit.triton_processes import SERVER, triton_pids
 
 MODEL = onnx_models.linear()
 ROW = np.array([[0, 1, 2, 3]], np.float32)
@@ -120,7 +121,7 @@ async def test_with_triton_killed_under_load_every_caller_is_answered_and_told_b
 
             def degraded_while_killed() -> bool:
                 # More than once: it is back within a second, and so long a request waits for it.
-                for pid in triton_pids(rig, SERVER):
+                for pid in triton_pids(rig.models, SERVER):
                     os.kill(pid, signal.SIGKILL)
                 return any(one.rung for one in load.answers)
 
