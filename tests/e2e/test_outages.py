@@ -46,6 +46,19 @@ async def test_predictions_go_on_without_postgresql_and_registry(
     assert await scene.complaints() == []
 
 
+@pytest.mark.long
+async def test_predictions_go_on_while_nothing_listens_where_postgresql_and_registry_were(
+    replicated_stack: RunningStack, tmp_path: Path
+):
+    async with in_use(replicated_stack, tmp_path) as scene:
+        async with parts.gone(replicated_stack, "postgres", *REGISTRIES):
+            during = await scene.load.goes_on(30.0)
+        await scene.well_again()
+        assert scene.restarted() == {"postgres", *REGISTRIES}
+    assert len(during) > 30.0 * scene.load.rate / 2
+    assert await scene.complaints() == []
+
+
 async def test_a_data_plane_starts_from_its_last_good_tables_while_every_control_plane_hangs(
     replicated_stack: RunningStack, tmp_path: Path
 ):

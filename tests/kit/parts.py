@@ -5,10 +5,11 @@ A part is a component of the stack, or a process inside one: `triton` (of the fi
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import psutil
 from headrace_servicekit.testing import eventually
@@ -87,6 +88,26 @@ def frozen(stack: RunningStack, *parts: str) -> Iterator[None]:
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
+
+
+@contextlib.asynccontextmanager
+async def gone(stack: RunningStack, *parts: str) -> AsyncIterator[None]:
+    """Keep parts away until the block ends: they are killed, and so is whatever is started in their place."""
+
+    async def keep_away(part: str) -> None:
+        while True:
+            with contextlib.suppress(AssertionError, psutil.NoSuchProcess):  # it has not been started again yet
+                kill(stack, part)
+            await asyncio.sleep(0.02)
+
+    keeping = [asyncio.create_task(keep_away(part)) for part in parts]
+    try:
+        yield
+        assert not any(task.done() for task in keeping), keeping
+    finally:
+        for task in keeping:
+            task.cancel()
+        await asyncio.wait(keeping)
 
 
 def _tree(stack: RunningStack, part: str) -> list[psutil.Process]:
