@@ -85,12 +85,21 @@ def _cost_times(row: str, factor: float, other: str, called: str) -> _Bar:
     return _Bar(row, f"CPU per request ≤ {factor:g} × {called}", (other,), judge)
 
 
+def _process_times(row: str, process: str, factor: float, other: str, called: str) -> _Bar:
+    def judge(seen: Mapping[str, Figures]) -> tuple[str, bool]:
+        own, others = seen[row].cpu_us[process], seen[other].cpu_us[process]
+        return f"{own / others:.2f} ({own:.0f} µs, {others:.0f} µs)", own <= factor * others
+
+    return _Bar(row, f"CPU of {process} ≤ {factor:g} × {called}", (other,), judge)
+
+
 BARS = (
     _at_least("mixed", 10_000),
     _latency("mixed", "p99", 100, "<"),
     _times("mixed", 2, "floor", "conventional floor"),
     _times("mixed", 1.25, "gateway", "gateway + Triton"),
     _no_errors("mixed"),
+    _process_times("mixed", "front-door: Envoy", 1.05, "unreported", "without accounting and logging"),
     _times("cached", 1.75, "gateway", "gateway + Triton"),
     _times("online", 0.75, "gateway", "gateway + Triton"),
     _latency("open", "p50", 5),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HEADRACE, FLOOR, TRITON, GATEWAY = "headrace", "floor", "triton", "gateway"
-# The stack with its data plane in a service; front doors of their own, by how many routes they know.
+# A front door before the same stack that tells no monitor; the stack with its data plane in a service; front doors of
+# their own, by how many routes they know.
+UNREPORTED = "unreported"
 SERVICE = "service"
 ROUTES = {1: "routes-1", 100: "routes-100", 1000: "routes-1000"}
 MIXED, CACHED, ONLINE = 0.8, 1.0, 0.0
@@ -30,6 +32,7 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("mixed", "80 % cached or precomputed, 20 % online"),
+    Scenario("unreported", "80/20, nothing recorded and no monitor told", UNREPORTED),
     Scenario("cached", "all cached or precomputed", known_share=CACHED),
     Scenario("online", "all online through Triton", known_share=ONLINE),
     Scenario("gateway", "gateway + Triton", GATEWAY, "triton", ONLINE),

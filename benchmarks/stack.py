@@ -17,6 +17,7 @@ from headrace_stack.settings import BASE_PORT_SETTING, DATA_PLANE_SETTING, DataP
 
 from benchmarks.load import BenchmarkError, stack_status
 
+FRONT_DOOR = "front-door"
 ROOT = Path(__file__).parents[1]
 
 
@@ -44,6 +45,13 @@ def running_stack() -> Stack:
     if any(one["name"] == "router-data" for one in status["components"]):
         raise BenchmarkError(f"the stack has its data plane in a service: `make down`, unset {DATA_PLANE_SETTING}")
     return _known(status)
+
+
+def front_door_variables(stack: Stack) -> dict[str, str]:
+    """Return the data plane's settings that the stack's front door was started with."""
+    environment = Path(f"/proc/{stack.processes[FRONT_DOOR]}/environ").read_bytes().decode().split("\0")
+    told = dict(line.split("=", 1) for line in environment if "=" in line)
+    return {name: value for name, value in told.items() if name.startswith("ROUTER_DATA_")}
 
 
 @contextlib.contextmanager

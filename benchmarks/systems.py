@@ -11,12 +11,12 @@ from pathlib import Path
 
 from headrace_client import Client
 
-from benchmarks import calls, many_routes, references, subject
+from benchmarks import calls, front_doors, many_routes, references, subject
 from benchmarks.generator import Target
 from benchmarks.measuring import System
 from benchmarks.processes import families
-from benchmarks.scenarios import FLOOR, GATEWAY, HEADRACE, ROUTES, SERVICE, TRITON
-from benchmarks.stack import Stack, running_stack, with_data_plane_apart
+from benchmarks.scenarios import FLOOR, GATEWAY, HEADRACE, ROUTES, SERVICE, TRITON, UNREPORTED
+from benchmarks.stack import FRONT_DOOR, Stack, front_door_variables, running_stack, with_data_plane_apart
 
 Systems = Mapping[str, System]
 
@@ -28,10 +28,14 @@ def stack_and_references() -> Iterator[Systems]:
         folder, stack, model = Path(name), running_stack(), _model(name)
         prepare(stack, model)
         told("starting the references: an echo, Triton, and Envoy before each")
-        with references.running(folder, model.file, stack.identity / "jwks.json") as others:
+        with (
+            references.running(folder, model.file, stack.identity / "jwks.json") as others,
+            _unreported(folder, stack, model) as unreported,
+        ):
             triton = {"triton": calls.model_infer(references.TRITON_MODEL, model.rows, by_entity=False)}
             yield {
                 HEADRACE: headrace(stack, model),
+                UNREPORTED: unreported,
                 FLOOR: _reference(others.floor, {"echo": calls.echo(model.rows)}),
                 TRITON: _reference(others.triton, triton),
                 GATEWAY: _reference(others.gateway, triton, stack.identity),
@@ -71,6 +75,28 @@ def headrace(stack: Stack, model: subject.Model) -> System:
         stack.metrics_url,
         lambda: subject.warm_up(target(), faces["predict"]),
     )
+
+
+@contextlib.contextmanager
+def _unreported(scratch: Path, stack: Stack, model: subject.Model) -> Iterator[System]:
+    """Yield a second front door before the same stack, whose data plane records nothing and tells no monitor."""
+    folder = scratch / UNREPORTED
+    folder.mkdir()
+    own = {"ROUTER_DATA_ID": UNREPORTED, "ROUTER_DATA_MONITOR_TARGET": ""}
+    ports = ("ROUTER_DATA_PORT", "ROUTER_DATA_REST_PORT", "ROUTER_DATA_METRICS_PORT", "ROUTER_DATA_STATE_DIR")
+    told = {name: value for name, value in front_door_variables(stack).items() if name not in ports} | own
+    with front_doors.running(folder, stack.identity, told) as door:
+        faces = subject.faces(model)
+        target = partial(_target, ("127.0.0.1", door.port), stack.identity)
+
+        def warm_up() -> None:
+            subject.warm_up(target(), faces["predict"])
+
+        front_doors.until_answering(door, warm_up)
+        processes = {**stack.processes, FRONT_DOOR: door.pid}
+        yield System(
+            target, faces, partial(families, processes), f"http://127.0.0.1:{door.metrics_port}/metrics", warm_up
+        )
 
 
 def prepare(stack: Stack, model: subject.Model, *, ttl: timedelta = subject.KEPT) -> None:

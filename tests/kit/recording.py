@@ -88,7 +88,7 @@ def record(*how: Any, **more: Any) -> Record:
     """Return one answered prediction, as the recorder keeps it; the arguments are those of `answered`."""
     recorder = Recorder(1 << 30, new_drops(), lambda: None)
     recorder.add(*answered(*how, **more))
-    (one,), _ = recorder.take()
+    (one,) = recorder.take(1.0).records
     return Record._make(one)
 
 

@@ -22,7 +22,15 @@ from benchmarks.scenarios import SCENARIOS
 from benchmarks.soak import growth, growths
 from benchmarks.tables import conditions, markdown, text
 
-FIGURES = Figures(12_000.0, 10.0, 50.0, {"OK": 96_000}, {"Envoy": 60.0, "load generator": 10.0}, {"Envoy": 200.0}, 0.8)
+FIGURES = Figures(
+    12_000.0,
+    10.0,
+    50.0,
+    {"OK": 96_000},
+    {"front-door: Envoy": 60.0, "load generator": 10.0},
+    {"front-door: Envoy": 200.0},
+    0.8,
+)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1.0))
@@ -74,6 +82,15 @@ def test_a_bar_without_its_reference_is_not_judged():
 def test_one_wrong_answer_is_too_many():
     judged = verdicts({"open": replace(FIGURES, outcomes={"OK": 100_000, "WRONG ANSWER": 1})})
     assert [one.enough for one in judged if one.bar == "0 errors"] == [False]
+
+
+def test_what_the_monitor_costs_is_judged_by_the_process_that_answers():
+    def using(cpu_us: float):
+        return replace(FIGURES, cpu_us={**FIGURES.cpu_us, "front-door: Envoy": cpu_us, "monitor": 5 * cpu_us})
+
+    for own, enough in ((104.0, True), (106.0, False)):
+        judged = verdicts({"mixed": using(own), "unreported": using(100.0)})
+        assert [one.enough for one in judged if "accounting" in one.bar] == [enough]
 
 
 def test_every_row_with_a_bar_is_told_in_both_tables():

@@ -101,5 +101,5 @@ async def test_beyond_the_budget_the_probability_is_recorded():
     by_unit = [unit for unit, probability in seen if probability == last]
     assert len(set(by_unit)) < 40
     assert all(by_unit.count(unit) == by_unit.count(by_unit[0]) for unit in by_unit)
-    assert bench.encoder.recorded + bench.encoder.sampled_out == 3900
+    assert bench.encoder.recorded + bench.recorder.left_out == 3900
     assert len(seen) == bench.encoder.recorded

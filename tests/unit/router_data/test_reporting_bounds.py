@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
 from headrace_router.data.reporting.buffer import Buffer, Sealed
 from headrace_router.data.reporting.recording import RECORD_BYTES, WAKE_BYTES, Record, Recorder, new_drops
-from headrace_router.data.reporting.sampling import CALM_S, Sampling, point_of, sampled
+from headrace_router.data.reporting.sampling import CALM_S, POINTS, SAVED_S, Sampling, point_of
+from headrace_router.slots import SLOTS, slot_of
 
 from tests.kit.control import resolved_version
-from tests.kit.recording import ROW, answered, record, spec, table_with
+from tests.kit.recording import ROW, answered, spec, table_with
 
 MIB = 1024 * 1024
 
 
-def with_units(count: int) -> list[Record]:
-    one = record()
-    return [one._replace(user_id=f"user-{number}") for number in range(count)]
+def units_recorded(probability: float) -> list[str]:
+    """Return the users of those of 4,000 users' two predictions each that are recorded with a probability."""
+    recorder = Recorder(1 << 30, new_drops(), lambda: None)
+    recorder.take(probability)
+    question, found, answer = answered()
+    for number in [*range(4000), *range(4000)]:
+        request = question.request._replace(user_id=f"user-{number}")
+        recorder.add(question._replace(request=request), found, answer)
+    taken = recorder.take(1.0)
+    assert taken.probability == probability
+    assert len(taken.records) + recorder.left_out == 8000
+    return [Record._make(one).user_id for one in taken.records]
 
 
 def test_a_unit_is_in_or_out_as_a_whole_and_stays_in_when_more_are():
-    records = with_units(4000)
-    by_probability = {
-        share: {Record._make(one).user_id for one in sampled(records * 2, share)} for share in (1.0, 0.5, 0.25, 0.0625)
-    }
-    assert [len(sampled(records * 2, share)) for share in by_probability] == [
-        2 * len(units) for units in by_probability.values()
-    ]
-    assert by_probability[0.0625] < by_probability[0.25] < by_probability[0.5] < by_probability[1.0]
-    for share, units in by_probability.items():
+    shares = (0.0625, 0.25, 0.5, 1.0)
+    recorded = {share: Counter(units_recorded(share)) for share in shares}
+    assert {count for units in recorded.values() for count in units.values()} == {2}
+    for fewer, more in itertools.pairwise(shares):
+        assert recorded[fewer].keys() < recorded[more].keys()
+    for share, units in recorded.items():
         assert len(units) == pytest.approx(4000 * share, rel=0.15)
 
 
+def test_who_is_recorded_does_not_tell_which_variant_is_assigned():
+    both = Counter(
+        (point_of(f"user-{n}") < POINTS // 4, slot_of(b"salt", f"user-{n}") < SLOTS // 4) for n in range(16_000)
+    )
+    assert both[True, True] / 16_000 == pytest.approx(1 / 16, rel=0.1)
+
+
 def test_every_data_plane_agrees_on_who_is_in():
-    assert point_of("user-4711") == 0x4E6EE10F0EF59815
+    assert point_of("user-4711") == 0xE0FC5FC1
 
 
 def test_everything_is_recorded_within_the_budget():
     sampling = Sampling(MIB, now=0.0)
     for tenth in range(1, 600):
-        sampling.spent(MIB // 10, tenth / 10)
+        sampling.spent(MIB // 10, 1.0, tenth / 10)
     assert sampling.probability == 1.0
 
 
@@ -49,28 +64,50 @@ def test_beyond_the_budget_so_many_units_are_recorded_as_fit():
     for tenth in range(1, 101):
         size = offered / 10 * sampling.probability
         spent += size
-        sampling.spent(int(size), tenth / 10)
+        sampling.spent(int(size), sampling.probability, tenth / 10)
     assert sampling.probability == 1 / 16
-    assert spent <= (10 + 2) * MIB, "ten seconds' worth, what was saved up, and one second's debt"
+    assert spent <= (10 + SAVED_S + 1) * MIB, "ten seconds' worth, what was saved up, and one second's debt"
+
+
+def test_a_peak_after_calm_is_recorded_whole():
+    sampling = Sampling(MIB, now=0.0)
+    for second in (1.0, 20.0):
+        sampling.spent(9 * MIB, 1.0, second)
+        assert sampling.probability == 1.0
+
+
+def used_up(sampling: Sampling) -> None:
+    """Spend what may be saved."""
+    sampling.spent(int(SAVED_S * MIB), 1.0, 0.0)
 
 
 def test_more_are_recorded_when_it_has_been_calm_for_long():
     sampling = Sampling(MIB, now=0.0)
-    sampling.spent(8 * MIB, 1.0)
+    used_up(sampling)
+    sampling.spent(8 * MIB, 1.0, 1.0)
     assert sampling.probability == 1 / 8
     seen = []
     for second in range(2, 2 + 4 * int(CALM_S) + 4):
-        sampling.spent(int(MIB / 10 * sampling.probability), float(second))
+        sampling.spent(int(MIB / 10 * sampling.probability), sampling.probability, float(second))
         seen.append(sampling.probability)
     assert sorted(seen) == seen
     assert set(seen) == {1 / 8, 1 / 4, 1 / 2, 1.0}
 
 
+def test_what_was_still_recorded_with_the_probability_before_does_not_lower_it_again():
+    sampling = Sampling(MIB, now=0.0)
+    used_up(sampling)
+    sampling.spent(4 * MIB, 1.0, 1.0)
+    sampling.spent(4 * MIB, 1.0, 2.0)
+    assert sampling.probability == 1 / 4
+
+
 def test_load_that_needs_the_sample_keeps_it():
     sampling = Sampling(MIB, now=0.0)
-    sampling.spent(4 * MIB, 1.0)
+    used_up(sampling)
+    sampling.spent(4 * MIB, 1.0, 1.0)
     for second in range(2, 100):
-        sampling.spent(int(3.5 * MIB * sampling.probability), float(second))
+        sampling.spent(int(3.5 * MIB * sampling.probability), sampling.probability, float(second))
     assert sampling.probability == 1 / 4
 
 
@@ -85,7 +122,7 @@ def test_somebody_is_woken_once_when_enough_is_there():
     for _ in range(2):
         for _ in range(2 * WAKE_BYTES // RECORD_BYTES):
             add(recorder)
-        records, values_bytes = recorder.take()
+        records, values_bytes, _probability = recorder.take(1.0)
         assert len(records) == 2 * WAKE_BYTES // RECORD_BYTES
         assert values_bytes == len(records) * (len(ROW) + len(Record._make(records[0]).found.outputs))
     assert len(woken) == 2
@@ -97,9 +134,9 @@ def test_what_nobody_takes_is_dropped_and_counted():
     for _ in range(25):
         add(recorder)
         assert recorder.size_bytes <= 10 * RECORD_BYTES
-    assert len(recorder.take()[0]) + dropped["BUFFER_FULL"] == 25
+    assert len(recorder.take(1.0).records) + dropped["BUFFER_FULL"] == 25
     add(recorder, rows=1024)
-    assert (len(recorder.take()[0]), dropped["BUFFER_FULL"]) == (0, 25 - 25 % 9 + 1)
+    assert (len(recorder.take(1.0).records), dropped["BUFFER_FULL"]) == (0, 25 - 25 % 9 + 1)
 
 
 def test_inputs_whose_length_varies_are_weighed():

@@ -113,9 +113,10 @@ class DataSettings(ServiceSettings):
         default="", description="`host:port` of the monitor; empty records and reports nothing."
     )
     record_bytes_per_s: int = Field(
-        default=16 * 1024 * 1024,
+        default=512 * 1024,
         gt=0,
-        description="Bytes of predictions that all `processes` report in a second; beyond, units are sampled.",
+        description="Bytes of predictions that all `processes` report in a second, those of ten at once; beyond, "
+        "units are sampled.",
     )
     record_buffer_bytes: int = Field(
         default=128 * 1024 * 1024,

@@ -13,7 +13,7 @@ import structlog
 from headrace_router.data.reporting.batches import Batch, chunks, rows_of, size_of
 from headrace_router.data.reporting.buffer import Sealed
 from headrace_router.data.reporting.recording import NOT_ENCODED, TOO_LARGE, Recorder, Row
-from headrace_router.data.reporting.sampling import Sampling, sampled
+from headrace_router.data.reporting.sampling import Sampling
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ class Encoder:
     """Encodes what a recorder has, and hands batches on.
 
     full: set by the recorder when it does not want to wait for the next tick. put: takes a batch. unix_s: gives the
-    Unix time at 0 of the clock that arrivals are told by. recorded, sampled_out: predictions so far.
+    Unix time at 0 of the clock that arrivals are told by. recorded: predictions so far.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Encoder:
         self._recorder, self._full, self.sampling, self._dropped, self._put = recorder, full, sampling, dropped, put
         self._unix_s, self._now, self._flush_s = unix_s, now, flush_s
         self._batch, self._began = Batch(), 0.0
-        self.recorded = self.sampled_out = 0
+        self.recorded = 0
 
     async def run(self) -> NoReturn:
         """Encode for ever."""
@@ -70,17 +70,13 @@ class Encoder:
 
     async def encode(self) -> None:
         """Encode what was recorded; requests are answered in between."""
-        records, values_bytes = self._recorder.take()
-        spent_bytes, probability = 0, self.sampling.probability
-        for chunk in chunks(records, values_bytes):
-            kept = sampled(chunk, probability)
-            self.sampled_out += len(chunk) - len(kept)
-            if values_bytes > MAX_RECORD_BYTES:
-                kept = self._of_fitting_size(kept)
+        taken, spent_bytes = self._recorder.take(self.sampling.probability), 0
+        for chunk in chunks(taken.records, taken.values_bytes):
+            kept = self._of_fitting_size(chunk) if taken.values_bytes > MAX_RECORD_BYTES else chunk
             if kept:
-                spent_bytes += self._add(kept, probability)
+                spent_bytes += self._add(kept, taken.probability)
             await asyncio.sleep(0)
-        self.sampling.spent(spent_bytes, self._now())
+        self.sampling.spent(spent_bytes, taken.probability, self._now())
 
     def _of_fitting_size(self, records: Sequence[Row]) -> Sequence[Row]:
         fitting = [record for record in records if size_of(record) <= MAX_RECORD_BYTES]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from headrace_router.data.contract import Layout
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer
 from headrace_router.data.question import Found, Question
+from headrace_router.data.reporting.sampling import POINTS, bound_of, point_of
+from headrace_router.data.splitting import unit_of
 from headrace_router.data.tables import Arm, Table
 
 # What a record takes beside its values, about; so that the number of records is bounded too.
@@ -47,10 +49,19 @@ Row = tuple[Table, Arm, Layout, Sequence[bytes], str, str, Mapping[str, str], fl
 """A record without names, made in a third of the time."""
 
 
+class Taken(NamedTuple):
+    """Recorded predictions. values_bytes: of all values in them, about. probability: with which each is among them."""
+
+    records: list[Row]
+    values_bytes: int
+    probability: float
+
+
 class Recorder:
     """Takes answered predictions, at most so many bytes until somebody takes them away.
 
-    wake: called when enough of them are there that somebody should.
+    A unit is in or out as a whole: the one that the variant is chosen for, also where none was chosen. wake: called
+    when enough of them are there that somebody should.
     """
 
     def __init__(self, max_bytes: int, dropped: Counter[str], wake: Callable[[], object]) -> None:
@@ -58,12 +69,25 @@ class Recorder:
         self._dropped, self._wake = dropped, wake
         self._records: list[Row] = []
         self._limit = self._wake_bytes
+        self._probability, self._below = 1.0, POINTS
         self.size_bytes = 0
         """Of what waits."""
+        self.left_out = 0
+        """Predictions of units that were not to be recorded."""
 
     def add(self, question: Question, found: Found, answer: Answer) -> None:
-        """Keep one answered prediction, or drop it."""
+        """Keep one answered prediction, leave it out, or drop it."""
         layout, inputs, request = question.layout, question.inputs, question.request
+        if self._below < POINTS:
+            unit = unit_of(
+                question.table.unit,
+                user_id=request.user_id,
+                entity_id=request.entity_id,
+                request_id=answer.request_id,
+            )
+            if point_of(unit) >= self._below:
+                self.left_out += 1
+                return
         size_bytes = layout.size_bytes
         if size_bytes < 0:
             size_bytes = sum(map(len, inputs))
@@ -87,11 +111,13 @@ class Recorder:
             )
         )
 
-    def take(self) -> tuple[list[Row], int]:
-        """Return what was added since the last time, and the bytes of all values in it, about."""
-        records, values_bytes = self._records, self.size_bytes - RECORD_BYTES * len(self._records)
+    def take(self, probability: float) -> Taken:
+        """Return what was added since the last time. From now on units are recorded with this probability."""
+        values_bytes = self.size_bytes - RECORD_BYTES * len(self._records)
+        taken = Taken(self._records, values_bytes, self._probability)
         self._records, self.size_bytes, self._limit = [], 0, self._wake_bytes
-        return records, values_bytes
+        self._probability, self._below = probability, bound_of(probability)
+        return taken
 
     def _is_full(self, size_bytes: int) -> bool:
         """Make room for a record, and return whether there is none: not even when everything else is dropped."""

@@ -83,7 +83,7 @@ class Reporting:
         encoder, batches, counters = self._encoder, self._batches, self._counters
         counts = {
             "recorded_predictions": ("Predictions that were put into batches.", encoder.recorded),
-            "sampled_out_predictions": ("Predictions that the budget left out, by unit.", encoder.sampled_out),
+            "sampled_out_predictions": ("Predictions that the budget left out, by unit.", self._recorder.left_out),
             "reported_predictions": ("Predictions that the monitor acknowledged.", batches.predictions),
             "reported_batches": ("Batches that the monitor acknowledged.", batches.acknowledged),
             "report_retries": ("Times that a batch was not taken, and sent again.", batches.retried),

@@ -1,0 +1,69 @@
+"""Front doors that a benchmark starts itself, beside the stack's own: with the data plane in them, on free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace_servicekit.testing import free_port
+
+from benchmarks.connection import WireError
+from benchmarks.load import BenchmarkError
+from benchmarks.references import ROOT, process, until_listening
+
+_READY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrontDoor:
+    """One of them. port: of predictions. metrics_port: of its data plane. log: where it writes."""
+
+    port: int
+    metrics_port: int
+    pid: int
+    log: Path
+
+
+@contextlib.contextmanager
+def running(folder: Path, identity: Path, told: Mapping[str, object]) -> Iterator[FrontDoor]:
+    """Start one in a folder of its own, and end it. identity: the issuer's folder. told: variables of its own."""
+    port, admin, grpc, rest, metrics = (free_port() for _ in range(5))
+    variables = {
+        "FRONT_DOOR_PORT": port,
+        "FRONT_DOOR_ADMIN_PORT": admin,
+        "FRONT_DOOR_STATE_DIR": folder / "envoy",
+        "FRONT_DOOR_DATA_PLANE": "here",
+        "FRONT_DOOR_CONCURRENCY": 1,
+        "FRONT_DOOR_JWKS_FILE": identity / "jwks.json",
+        "FRONT_DOOR_DRAIN_NOTICE_S": 0,
+        "ROUTER_DATA_PORT": grpc,
+        "ROUTER_DATA_REST_PORT": rest,
+        "ROUTER_DATA_METRICS_PORT": metrics,
+        "ROUTER_DATA_STATE_DIR": folder / "data",
+        "PYTHONPATH": ROOT / "deploy" / "envoy",
+        **told,
+    }
+    environment = {**os.environ, **{variable: str(value) for variable, value in variables.items()}}
+    command, log = [sys.executable, "-P", str(ROOT / "deploy" / "envoy" / "front_door.py")], folder / "front-door.log"
+    with process(log, command, environment) as pid:
+        until_listening(port, log)
+        yield FrontDoor(port, metrics, pid, log)
+
+
+def until_answering(door: FrontDoor, ask: Callable[[], object]) -> None:
+    """Ask until it is answered. Raises BenchmarkError with the end of the log when that takes too long."""
+    end = time.monotonic() + _READY_S
+    while True:
+        try:
+            ask()
+        except (BenchmarkError, WireError, OSError) as error:
+            if time.monotonic() > end:
+                raise BenchmarkError(f"{error}\n{door.log.read_text(errors='replace')[-2000:]}") from error
+            time.sleep(0.5)
+        else:
+            return
