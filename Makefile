@@ -123,7 +123,7 @@ test-statistics-packages: .headrace/synced ## The same data given to Evidently, 
 	@$(PYTHON) -m tests.statistics.packages
 
 .PHONY: test-faults
-test-faults: setup ## Only the tests that kill, cut off and starve things, with the long ones
+test-faults: setup .headrace/mlserver-venv/headrace-ready .headrace/debian/headrace-ready ## Only the tests that kill, cut off and starve things, with the long ones
 	.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal -m "faults and not soak" $(TESTS)
 
 .PHONY: test-compose
