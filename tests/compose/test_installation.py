@@ -61,6 +61,12 @@ def test_a_caller_beside_the_front_door_reaches_its_port_and_not_what_is_behind_
             installation.compose(*run, "front-door", port)
 
 
+def test_the_front_door_hands_grpc_predictions_over_by_the_filter_of_its_image(installation: Installation):
+    envoys = "grep -l libheadrace_handover.so /proc/[0-9]*/maps"
+    assert installation.run("front-door-1", "sh", "-c", envoys).split()
+    assert "the filter is not built" not in installation.compose("logs", "--no-color", "front-door")
+
+
 def test_the_command_line_of_the_host_works_with_a_token_of_the_installation(installation: Installation):
     token = installation.compose("run", "--rm", "--no-TTY", "headrace", "token").strip()
     done = subprocess.run(
