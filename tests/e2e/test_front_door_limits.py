@@ -1,6 +1,5 @@
 """Too much, too slow, and services that are gone: each caller hears the right thing, the others nothing."""
 
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from tests.kit.edge import (
     rest_refusal,
 )  # fmt: skip
 from tests.kit.issuer import Issuer, write_denied, write_jwks
+from tests.kit.sockets import connected, is_closed
 from tests.kit.upstreams import HEALTH_CHECK, GrpcUpstream, grpc_upstream, upstreams
 
 PER_SECOND = 100
@@ -95,7 +95,7 @@ class TestRateLimit:
 
 class TestSlowCallers:
     def test_headers_that_do_not_end_are_not_waited_for(self, slow: Edge):
-        with _raw(slow) as connection:
+        with connected(slow.address) as connection:
             connection.sendall(b"POST /v1/predict HTTP/1.1\r\nhost: x\r\nx-a: ")
             begun = time.monotonic()
             assert connection.recv(4096).startswith(b"HTTP/1.1 408")
@@ -104,7 +104,7 @@ class TestSlowCallers:
     def test_a_body_that_drips_is_ended_with_the_deadline(self, slow: Edge):
         token = slow.issuer.token(sub="dripping")
         head = f"POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\nauthorization: Bearer {token}\r\n\r\n"
-        with _raw(slow) as connection:
+        with connected(slow.address) as connection:
             connection.sendall(head.encode())
             begun = time.monotonic()
             for _ in range(20):
@@ -138,10 +138,10 @@ class TestSlowCallers:
         with slow.channel() as channel:
             call = channel.unary_unary(GET_MODEL)
             call(b"", metadata=metadata(slow.issuer.token()), timeout=5)
-            held = [_raw(slow) for _ in range(60)]
+            held = [connected(slow.address) for _ in range(60)]
             try:
                 time.sleep(0.3)
-                closed = sum(_is_closed(connection) for connection in held)
+                closed = sum(is_closed(connection) for connection in held)
                 assert closed >= 30
                 call(b"", metadata=metadata(slow.issuer.token()), timeout=5)
             finally:
@@ -312,18 +312,3 @@ def _unavailable(door: Edge, token: str) -> Refusal | None:
     except grpc.RpcError as error:
         return grpc_refusal(error)
     return None
-
-
-def _raw(door: Edge) -> socket.socket:
-    host, _, port = door.address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=10)
-
-
-def _is_closed(connection: socket.socket) -> bool:
-    connection.settimeout(0.01)
-    try:
-        return connection.recv(1) == b""
-    except TimeoutError:
-        return False
-    except ConnectionError:
-        return True

@@ -29,54 +29,57 @@ KILLS = 2
 WITHIN_S = 90.0
 
 
+@pytest.fixture
+async def operator(own_stack: RunningStack, tmp_path: Path) -> AsyncIterator[Operator]:
+    """Somebody who has put the model `watched` into production."""
+    async with Operator.of(own_stack, "watched", tmp_path) as made:
+        await made.register("v1", VERSION)
+        await made.promote("v1")
+        yield made
+
+
 async def test_a_killed_monitor_costs_no_prediction_and_counts_all_of_them_when_it_is_back(
-    own_stack: RunningStack, tmp_path: Path
+    own_stack: RunningStack, operator: Operator
 ):
     began = datetime.now(UTC) - timedelta(minutes=1)
-    async with Operator.of(own_stack, "watched", tmp_path) as operator:
-        await operator.register("v1", VERSION)
-        await operator.promote("v1")
-        async with Load.running(own_stack, "watched", {"v1": VERSION}, rate=50) as load:
-            await load.steady()
-            await load.goes_on(2.0)
-            own_stack.kill("monitor")
-            await load.goes_on(4.0)
-        assert load.failures() == []
-        answered = len(load.exchanges)
-        await eventually(lambda: own_stack.status("monitor").state is State.READY, within=WITHIN_S, every=0.1)
-        await all_counted(operator, began, answered)
-        await all_logged(operator, answered)
-        assert own_stack.status("monitor").restarts == 1
+    async with Load.running(own_stack, "watched", {"v1": VERSION}, rate=50) as load:
+        await load.steady()
+        await load.goes_on(2.0)
+        own_stack.kill("monitor")
+        await load.goes_on(4.0)
+    assert load.failures() == []
+    answered = len(load.exchanges)
+    await eventually(lambda: own_stack.status("monitor").state is State.READY, within=WITHIN_S, every=0.1)
+    await all_counted(operator, began, answered)
+    await all_logged(operator, answered)
+    assert own_stack.status("monitor").restarts == 1
 
 
 async def test_a_killed_postgresql_costs_no_prediction_and_no_outcome_that_was_acknowledged(
-    own_stack: RunningStack, tmp_path: Path
+    own_stack: RunningStack, operator: Operator
 ):
     began = datetime.now(UTC) - timedelta(minutes=1)
-    async with Operator.of(own_stack, "watched", tmp_path) as operator:
-        await operator.register("v1", VERSION)
-        await operator.promote("v1")
-        async with Load.running(own_stack, "watched", {"v1": VERSION}, rate=30) as load, telling(own_stack) as tellers:
-            await load.steady()
-            for _ in range(KILLS):
-                await went_on(tellers)
-                before = sum(len(one.refusals) for one in tellers)
-                own_stack.kill(postgres.NAME)
-                await eventually(lambda was=before: sum(len(one.refusals) for one in tellers) > was, within=WITHIN_S)
+    async with Load.running(own_stack, "watched", {"v1": VERSION}, rate=30) as load, telling(own_stack) as tellers:
+        await load.steady()
+        for _ in range(KILLS):
             await went_on(tellers)
-        assert load.failures() == []
-        # A monitor whose database is away is left out by the front door a moment later: both say when to come back.
-        refusals = [error for teller in tellers for error in teller.refusals]
-        assert all(error.retry_after_s is not None for error in refusals), refusals
-        predicted = {one for teller in tellers for one in teller.predicted}
-        answered = len(load.exchanges) + len(predicted)
-        await all_counted(operator, began, answered)
-        await all_logged(operator, answered)
-        told = {about: value for teller in tellers for about, value in teller.acknowledged.items()}
-        assert set(told) == predicted
-        seen = await columns(operator, "select prediction_id as id, number from outcomes where model = 'watched'")
-        assert len(seen["id"]) == len(told)
-        assert dict(zip(map(str, seen["id"]), seen["number"], strict=True)) == told
+            before = sum(len(one.refusals) for one in tellers)
+            own_stack.kill(postgres.NAME)
+            await eventually(lambda was=before: sum(len(one.refusals) for one in tellers) > was, within=WITHIN_S)
+        await went_on(tellers)
+    assert load.failures() == []
+    # A monitor whose database is away is left out by the front door a moment later: both say when to come back.
+    refusals = [error for teller in tellers for error in teller.refusals]
+    assert all(error.retry_after_s is not None for error in refusals), refusals
+    predicted = {one for teller in tellers for one in teller.predicted}
+    answered = len(load.exchanges) + len(predicted)
+    await all_counted(operator, began, answered)
+    await all_logged(operator, answered)
+    told = {about: value for teller in tellers for about, value in teller.acknowledged.items()}
+    assert set(told) == predicted
+    seen = await columns(operator, "select prediction_id as id, number from outcomes where model = 'watched'")
+    assert len(seen["id"]) == len(told)
+    assert dict(zip(map(str, seen["id"]), seen["number"], strict=True)) == told
 
 
 @dataclass(slots=True)

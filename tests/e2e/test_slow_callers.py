@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.kit.edge import PREDICT, get, grpc_refusal, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
 from tests.kit.issuer import write_denied
 from tests.kit.slow_http2 import MOST_STREAMS, SlowConnection, framed, grpc_headers
+from tests.kit.sockets import connected, is_closed
 
 MIB = 1024 * 1024
 SMALL = predict_request("small", ("x", "FP32", [1, 4], bytes(16)))
@@ -163,10 +163,9 @@ async def test_connections_end_before_open_files_do(tmp_path: Path):
     async with plane_of(tmp_path, open_files=512) as plane, another_caller(plane) as seen:
         log = (plane.door.directory / "front-door.log").read_text()
         assert "fewer connections than set" in log
-        host, _, port = plane.door.address.rpartition(":")
         with contextlib.ExitStack() as stack:
-            held = [stack.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in range(600)]
-            await eventually(lambda: sum(map(_is_closed, held)) >= 300, within=20)
+            held = [stack.enter_context(connected(plane.door.address)) for _ in range(600)]
+            await eventually(lambda: sum(map(is_closed, held)) >= 300, within=20)
             # What needs files of its own inside Envoy goes on: readiness, and the list of denied clients.
             assert await plane.ready()
             token = plane.door.issuer.token(sub="mallory")
@@ -187,13 +186,3 @@ async def test_connections_end_before_open_files_do(tmp_path: Path):
             await predict_pb2_grpc.RouterServiceStub(channel).Predict(
                 SMALL, timeout=20, metadata=by, wait_for_ready=True
             )
-
-
-def _is_closed(connection: socket.socket) -> bool:
-    connection.settimeout(0.001)
-    try:
-        return connection.recv(1) == b""
-    except TimeoutError:
-        return False
-    except ConnectionError:
-        return True

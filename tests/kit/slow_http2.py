@@ -7,12 +7,12 @@ with SlowConnection(address) as slow:
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Sequence
 from typing import Self
 
 from benchmarks.header_blocks import request_blocks
+from tests.kit.sockets import connected
 
 _HEAD = struct.Struct(">HBBBI")
 _DATA, _HEADERS, _SETTINGS = 0, 1, 4
@@ -26,10 +26,9 @@ class SlowConnection:
     """One connection that never reads and gives no window, so that answers stay where they are made."""
 
     def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
         self.streams = 0
         self._blocks: dict[tuple[tuple[str, str], ...], bytes] = {}
-        self._socket = socket.create_connection((host, int(port)), timeout=10)
+        self._socket = connected(address)
         no_window = struct.pack(">HI", _INITIAL_WINDOW_SIZE, 0)
         self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(_SETTINGS, 0, 0, no_window))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -140,3 +141,14 @@ def echoing() -> dict[str, grpc.RpcMethodHandler]:
             yield request
 
     return handlers(Answer=answer, Nested=answer, Within=answer, Collect=collect, Expand=expand, Converse=converse)
+
+
+def holding() -> tuple[asyncio.Event, dict[str, grpc.RpcMethodHandler]]:
+    """Return an event, and handlers whose Answer says what it was sent once the event is set."""
+    released = asyncio.Event()
+
+    async def answer(request: Any, _context: Any) -> Any:
+        await released.wait()
+        return request
+
+    return released, handlers(Answer=answer)

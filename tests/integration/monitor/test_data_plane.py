@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from headrace.router.v1 import predict_pb2
-from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
@@ -18,12 +17,8 @@ from tests.kit.onnx_models import linear
 from tests.kit.prediction_log import log_stores
 from tests.kit.registry import memory_registry
 
-VERSION = resolved_version(
-    "digits",
-    "v1",
-    inputs=[tensor_pb2.TensorSpec(name="features", datatype="FP32", shape=[4])],
-    outputs=[tensor_pb2.TensorSpec(name="scores", datatype="FP32", shape=[3])],
-)
+FILE = linear(4, 3)
+VERSION = resolved_version("digits", "v1", inputs=FILE.contract.inputs, outputs=FILE.contract.outputs)
 KEPT = 5
 
 
@@ -36,7 +31,7 @@ async def test_what_a_data_plane_answered_is_in_the_log_and_in_the_traffic(postg
         FakeControl.serving() as control,
         FakeBatcher.serving([VERSION]) as batcher,
     ):
-        await registry.register("digits", "v1", linear(4, 3))
+        await registry.register("digits", "v1", FILE)
         control.put_table(table("digits", [VERSION]))
         how = {"monitor_target": monitor.target, "record_flush_s": 0.2, "cache_ttl_s": 60.0}
         async with data_plane(control.target, {"default": [batcher.target]}, tmp_path / "data", **how) as plane:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from headrace.monitor.v1 import monitor_pb2, monitor_pb2_grpc
-from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
@@ -28,12 +27,8 @@ from tests.kit.stores import S3Store
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
-VERSION = resolved_version(
-    "digits",
-    "v1",
-    inputs=[tensor_pb2.TensorSpec(name="features", datatype="FP32", shape=[4])],
-    outputs=[tensor_pb2.TensorSpec(name="scores", datatype="FP32", shape=[3])],
-)
+FILE = linear(4, 3)
+VERSION = resolved_version("digits", "v1", inputs=FILE.contract.inputs, outputs=FILE.contract.outputs)
 EVERY_S = 0.01
 WITHIN_S = 60.0
 LOGGED = """
@@ -104,7 +99,7 @@ async def asked(postgres_url: str, s3: S3Store, folder: Path, **settings: Any) -
         FakeControl.serving() as control,
         FakeBatcher.serving([VERSION]) as batcher,
     ):
-        await registry.register("digits", "v1", linear(4, 3))
+        await registry.register("digits", "v1", FILE)
         control.put_table(table("digits", [VERSION]))
         how = {"monitor_target": monitor.target, "record_flush_s": 0.1, **settings}
         async with data_plane(control.target, {"default": [batcher.target]}, folder / "data", **how) as plane:

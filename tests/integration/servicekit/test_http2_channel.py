@@ -10,12 +10,11 @@ import pytest
 from headrace_servicekit import errors
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.http2.stream import STREAM_WINDOW
-from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, free_port
 from headrace_servicekit.tls import Tls, client_context
 
 from tests.kit.certificates import Authority
-from tests.kit.toy import SERVICE, Note, echoing, failing, handlers
+from tests.kit.toy import SERVICE, Note, echoing, failing, handlers, holding
 from tests.kit.toy_process import toy_process
 from tests.kit.toy_server import toy
 
@@ -193,19 +192,11 @@ async def test_calls_in_flight_are_unavailable_when_the_server_is_killed_and_the
 
 
 async def test_a_server_that_stops_lets_calls_in_flight_end():
-    release = asyncio.Event()
-
-    async def answer(request: Any, _context: Any) -> Any:
-        await release.wait()
-        return request
-
-    server = Server(access_log=False)
-    server.add_registered_method_handlers(SERVICE, handlers(Answer=answer))
-    await server.start()
-    async with Channel(server.address) as channel:
+    release, answering = holding()
+    async with toy(answering) as running, Channel(running.server.address) as channel:
         call = asyncio.create_task(Caller(channel).answer(Note(text="kept"), timeout=30))
-        await eventually(lambda: server.active == 1)
-        stopping = asyncio.create_task(server.stop(20))
+        await eventually(lambda: running.active() == 1)
+        stopping = asyncio.create_task(running.server.stop(20))
         await eventually(lambda: channel.open_connection() is None)  # it was told to begin nothing more here
         release.set()
         assert (await call).text == "kept"

@@ -16,7 +16,7 @@ from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, serving
 from prometheus_client import CollectorRegistry
 
-from tests.kit.toy import SERVICE, Note, ToyStub, echoing, handlers
+from tests.kit.toy import SERVICE, Note, echoing, holding
 from tests.kit.toy_server import toy
 
 pytestmark = pytest.mark.usefixtures("each_server")
@@ -120,13 +120,8 @@ async def test_the_message_limit_holds(size):
 
 
 async def test_calls_above_the_limit_are_refused_at_once():
-    release = asyncio.Event()
-
-    async def answer(request: Any, _context: Any) -> Any:
-        await release.wait()
-        return request
-
-    async with toy(handlers(Answer=answer), max_concurrent_rpcs=2) as running:
+    release, answering = holding()
+    async with toy(answering, max_concurrent_rpcs=2) as running:
         held = [asyncio.create_task(running.stub.call("Answer", Note())) for _ in range(2)]
         await eventually(lambda: running.active() == 2)
         assert (await running.failure("Answer")).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -168,19 +163,11 @@ async def test_bare_handlers_are_served_as_they_are():
 
 
 async def test_calls_in_flight_finish_before_the_server_has_stopped():
-    release = asyncio.Event()
-
-    async def answer(request: Any, _context: Any) -> Any:
-        await release.wait()
-        return request
-
-    server = Server(access_log=False)
-    server.add_registered_method_handlers(SERVICE, handlers(Answer=answer))
-    await server.start()
-    async with grpc.aio.insecure_channel(server.address) as channel:
-        call = asyncio.create_task(ToyStub(channel).call("Answer", Note(text="kept")))
-        await eventually(lambda: server.active == 1)
-        stopping = asyncio.create_task(server.stop(20))
+    release, answering = holding()
+    async with toy(answering) as running:
+        call = asyncio.create_task(running.stub.call("Answer", Note(text="kept")))
+        await eventually(lambda: running.active() == 1)
+        stopping = asyncio.create_task(running.server.stop(20))
         await asyncio.sleep(0)
         release.set()
         assert [answer.text for answer in await call] == ["kept"]
