@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.outcomes.facts import Fact, Record, Result, fold
+from headrace_monitor.outcomes.facts import MAX_REPLACED, Fact, Record, Result, fold
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +51,13 @@ def test_a_later_fact_corrects_and_what_it_corrected_is_remembered():
     corrected = fold(first, [second])
     assert corrected.results == (Result.RECORDED,)
     assert (corrected.kept, corrected.replaced, corrected.changed) == (second, (first,), True)
+
+
+def test_of_many_corrections_that_come_together_the_last_ones_are_remembered():
+    folded = fold(
+        None, [told(Fact(NOON + timedelta(minutes=minute), float(minute))) for minute in range(MAX_REPLACED + 5)]
+    )
+    assert [one.fact.value for one in folded.replaced] == [float(value) for value in range(MAX_REPLACED + 3, 3, -1)]
 
 
 def test_an_earlier_fact_is_outdated_and_changes_nothing():

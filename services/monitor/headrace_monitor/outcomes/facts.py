@@ -99,7 +99,7 @@ def fold(recorded: Record | None, told: Sequence[Record]) -> Folded:
         kept = after
     assert kept is not None, "told is not empty"
     before = None if recorded is None else recorded.fact.value
-    return Folded(kept, tuple(results), tuple(replaced), changed=kept.fact.value != before)
+    return Folded(kept, tuple(results), tuple(replaced[:MAX_REPLACED]), changed=kept.fact.value != before)
 
 
 def _decide(recorded: Record | None, told: Record) -> tuple[Result, Record]:

@@ -20,7 +20,7 @@ order by prediction_id, row_number, kind
 for no key update of outcomes;
 
 -- name: update_outcomes
--- Corrections are put before what was corrected earlier, and the oldest fall out.
+-- Corrections are put before what was corrected earlier, and the oldest fall out: MAX_REPLACED stay.
 update outcomes
 set number = given.number, text = given.text, observe_time = given.observe_time, record_time = given.record_time,
     client = given.client,
