@@ -94,7 +94,6 @@ QUERY_PREDICTIONS = Method(
 RENDER_REPORT = Method(_MONITOR + "RenderReport", monitor.RenderReportRequest, monitor.RenderReportResponse)
 
 RECORD_OUTCOMES = Method(_OUTCOMES + "RecordOutcomes", outcome.RecordOutcomesRequest, outcome.RecordOutcomesResponse)
-LIST_OUTCOMES = Method(_OUTCOMES + "ListOutcomes", outcome.ListOutcomesRequest, outcome.ListOutcomesResponse)
 
 PUT_ALERT_RULE = Method(_ALERTS + "PutAlertRule", alert.PutAlertRuleRequest, alert.PutAlertRuleResponse)
 LIST_ALERT_RULES = Method(_ALERTS + "ListAlertRules", alert.ListAlertRulesRequest, alert.ListAlertRulesResponse)

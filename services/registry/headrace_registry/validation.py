@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_registry import contract, serving
+from headrace_registry import serving
 from headrace_registry.gates import RATIOS
 from headrace_registry.models import Artifact, ArtifactType, Bound, Gate, Lineage, Metric, Model, Version
 from headrace_registry.names import is_file_name, is_id, is_sha256
@@ -97,11 +97,6 @@ def version_violations(version: Version, field: str) -> list[FieldViolation]:
 def contract_is_told(version: Version) -> bool:
     """Return whether the version declares tensors; otherwise they come from the model file."""
     return bool(version.contract.inputs or version.contract.outputs)
-
-
-def contract_violations(version: Version, field: str) -> list[FieldViolation]:
-    """Return what is wrong with a version's contract in itself."""
-    return contract.violations(version.contract, f"{field}.contract")
 
 
 def metric_violations(metrics: Sequence[Metric], field: str) -> list[FieldViolation]:

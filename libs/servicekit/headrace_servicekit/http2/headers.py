@@ -16,7 +16,7 @@ import grpc
 from hpack import Decoder
 from hpack.exceptions import HPACKError
 
-from headrace_servicekit.http2.wire import WireError
+from headrace_servicekit.http2.wire import COMPRESSION_ERROR, WireError
 
 MAX_BLOCK_BYTES = 65_536
 _MOST_KEPT = 256
@@ -95,7 +95,7 @@ class BlockReader:
             decoded: Any = decoder.decode(block)
             headers = [(name, value) for name, value in decoded]
         except (HPACKError, IndexError, ValueError) as error:
-            raise WireError(f"a header block cannot be read: {error}", code=9) from None
+            raise WireError(f"a header block cannot be read: {error}", COMPRESSION_ERROR) from None
         if len(self._kept) < _MOST_KEPT:
             self._kept[block] = headers
         return headers

@@ -13,8 +13,8 @@ HEAD_BYTES = 9
 DATA, HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
 END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 
-NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR = 0, 1, 2, 3, 6
-REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
+NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, REFUSED_STREAM = 0, 1, 3, 6, 7
+CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 8, 9, 11
 
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 3, 4, 5
 
@@ -104,11 +104,6 @@ class Messages:
         self._parts: list[bytes] = []
         self._waiting = 0
         self._wanted = MESSAGE_HEAD_BYTES
-
-    @property
-    def partial(self) -> bool:
-        """Return whether a message has begun and not ended."""
-        return self._waiting > 0
 
     def feed(self, part: bytes) -> list[bytes]:
         """Return the messages that are complete now. Raises MessageError."""

@@ -34,10 +34,6 @@ class Values:
     def is_text(self) -> bool:
         return self.array.dtype.kind == "O"
 
-    @property
-    def unreadable_rows(self) -> int:
-        return 0 if self.unreadable is None else int(self.unreadable.sum())
-
 
 def size_of(datatype: str) -> int | None:
     """Return the bytes of one value; None for BYTES, whose values say it themselves."""

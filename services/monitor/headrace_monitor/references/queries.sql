@@ -1,15 +1,7 @@
 -- Every query of the references, by name.
 
--- name: current
-select * from drift_references where model = $1 and version = $2 order by number desc limit 1;
-
 -- name: by_number
 select * from drift_references where number = $1;
-
--- name: all_current
--- Without what is large.
-select distinct on (model, version) number, model, version, since, freeze_time from drift_references
-order by model, version, number desc;
 
 -- name: lock_version
 -- Two replicas that freeze the same version do so one after the other.

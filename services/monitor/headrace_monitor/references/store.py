@@ -73,17 +73,6 @@ class KeptReference:
     judged: tuple[Judged, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
-    """Which reference counts for a version."""
-
-    number: int
-    model: str
-    version: str
-    since: datetime
-    frozen_at: datetime
-
-
 class References:
     """References by version, with their history. The last few that were read are kept in memory: they never change."""
 
@@ -109,13 +98,6 @@ class References:
                 self._remembered.pop(next(iter(self._remembered)))
             self._remembered[number] = made
         return self._remembered[number]
-
-    async def all_current(self) -> list[Current]:
-        """Return which reference counts for each version."""
-        return [
-            Current(row["number"], row["model"], row["version"], row["since"], row["freeze_time"])
-            for row in await self._fetch("all_current")
-        ]
 
     async def add(self, draft: Draft, *, only_first: bool = False) -> int | None:
         """Keep a reference and note which files of the log are due for it; return its number.

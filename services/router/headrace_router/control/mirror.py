@@ -67,10 +67,6 @@ class Mirror:
         for version in versions:
             self.versions.setdefault(version.digest, version.resolved)
 
-    def newest_entries(self) -> list[Entry]:
-        """Return the newest entry of each model, by number."""
-        return sorted((kept[-1] for kept in self._entries.values()), key=lambda entry: entry.number)
-
     def tables_in_use(self, remembered_since: datetime) -> Iterator[tuple[str, Table]]:
         """Yield the tables that some data plane may still serve, and forget those that none can."""
         oldest = oldest_in_use(self.planes.values(), remembered_since)

@@ -17,15 +17,6 @@ def test_messages_are_whole_again_however_their_bytes_were_cut(bodies: list[byte
         got += messages.feed(sent[:size])
         sent = sent[size:]
     assert got == bodies
-    assert not messages.partial
-
-
-def test_a_message_that_has_begun_is_known_to_be_partial():
-    messages = wire.Messages(None)
-    assert messages.feed(wire.message(b"abc")[:-1]) == []
-    assert messages.partial
-    assert messages.feed(b"c") == [b"abc"]
-    assert not messages.partial
 
 
 def test_a_message_above_the_bound_is_refused_by_its_head_alone():

@@ -13,7 +13,6 @@ class Kind(enum.Enum):
     DATA = "data"  # what comes in
     PREDICTION = "prediction"  # what goes out
     QUALITY = "quality"  # whether what comes in is what was agreed
-    CONCEPT = "concept"  # what follows from what comes in
 
 
 class Test(enum.Enum):
