@@ -48,8 +48,7 @@ class UnaryMethod:
         except TimeoutError:
             fail(grpc.StatusCode.DEADLINE_EXCEEDED, "no connection within the call's time")
         stream = ClientStream(connection, channel.max_message_bytes)
-        connection.begin(stream, self._block + timeout_field(timeout))
-        stream.send(wire.message(self._serialize(request)), wire.END_STREAM)
+        connection.begin(stream, self._block + timeout_field(timeout), wire.message(self._serialize(request)))
         timer = loop.call_at(deadline, stream.cancel, grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         try:
             return self._parse(await stream.only())

@@ -130,14 +130,21 @@ class ClientConnection(Connection):
         pairs = ((wire.HEADER_TABLE_SIZE, 0), (wire.ENABLE_PUSH, 0), (wire.INITIAL_WINDOW_SIZE, STREAM_WINDOW))
         return wire.PREFACE + wire.settings(pairs)
 
-    def begin(self, stream: ClientStream, block: bytes) -> None:
-        """Send the headers of a call. Raises AioRpcError when the connection is lost, or the peer allows no more."""
+    def begin(self, stream: ClientStream, block: bytes, only: bytes | None = None) -> None:
+        """Send the headers of a call. only: its one message, which leaves with them: the server is woken once.
+
+        Raises AioRpcError when the connection is lost, or the peer allows no more.
+        """
         if self.lost_by is not None:  # since somebody began to wait for it
             fail(grpc.StatusCode.UNAVAILABLE, self.lost_by)
         if len(self.streams) >= self.peer_streams:
             fail(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the server takes {self.peer_streams} calls at once")
         self.streams[stream.number] = stream
-        self.transport.write(wire.header_frames(0, stream.number, block, self.peer_frame))
+        headers = wire.header_frames(0, stream.number, block, self.peer_frame)
+        if only is None:
+            self.transport.write(headers)
+        else:
+            self.send(stream, only, wire.END_STREAM, ahead=headers)
 
     def sent_away(self, last: int) -> None:
         self.give_up("the server is going away", above=last)

@@ -35,16 +35,18 @@ class Sending(asyncio.Protocol):
         for stream in list(self.streams.values()):
             stream.wake()
 
-    def send(self, stream: Stream, data: bytes, flags: int) -> None:
-        """Send DATA of a stream, or keep what the windows do not let out."""
+    def send(self, stream: Stream, data: bytes, flags: int, *, ahead: bytes = b"") -> None:
+        """Send DATA of a stream, or keep what the windows do not let out. ahead: frames that leave before it."""
         size = len(data)
         if stream.outgoing or size > stream.window or size > self.window or size > self.peer_frame:
+            if ahead:
+                self.transport.write(ahead)
             stream.outgoing.append((memoryview(data), flags))
             self._push(stream)
             return
         stream.window -= size
         self.window -= size
-        self.transport.write(wire.frame(wire.DATA, flags, stream.number, data))
+        self.transport.write(ahead + wire.frame(wire.DATA, flags, stream.number, data))
 
     def forget(self, stream: Stream, reset: int | None = None) -> None:
         """Take a stream off. reset: what the peer is told, if it may still send."""
