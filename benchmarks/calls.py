@@ -18,7 +18,7 @@ from benchmarks.workload import ENTITY_CHARS
 
 PREDICT = "/headrace.router.v1.RouterService/Predict"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
-DEADLINE = "10S"
+DEADLINE_MS = 10_000
 # Scores are computed in batches of other sizes, in another order of sums.
 TOLERANCE = 1e-4
 
@@ -49,6 +49,7 @@ class Call:
     right: Callable[[bytes, int], bool]
     tail: bytes = b""
     by_entity: bool = True
+    deadline_ms: int = DEADLINE_MS
 
     @property
     def grpc(self) -> bool:
@@ -59,7 +60,7 @@ class Call:
         """Return the headers of every request beside method and scheme."""
         made = [(":path", self.path), (":authority", authority), ("content-type", self.content_type)]
         made += [("te", "trailers")] if self.grpc else []
-        made.append(("grpc-timeout", DEADLINE))
+        made.append(("grpc-timeout", f"{self.deadline_ms}m"))
         return made if token is None else [*made, ("authorization", f"Bearer {token}")]
 
 
@@ -72,8 +73,8 @@ def predict(models: Sequence[str], rows: Rows) -> Call:
             message.inputs.append(tensor_pb2.Tensor(name=name, datatype="FP32", shape=values.shape))
             message.raw_input_contents.append(values.tobytes())
         # The entity's field comes last, where only its bytes are missing.
-        bodies.append(_framed(message.SerializeToString() + b"\x8a\x01" + bytes([ENTITY_CHARS]), ENTITY_CHARS))
-    return Call(PREDICT, "application/grpc", bodies, _last_float_is(rows.scores))
+        bodies.append(framed(message.SerializeToString() + b"\x8a\x01" + bytes([ENTITY_CHARS]), ENTITY_CHARS))
+    return Call(PREDICT, "application/grpc", bodies, last_float_is(rows.scores))
 
 
 def model_infer(model: str, rows: Rows, *, by_entity: bool) -> Call:
@@ -86,7 +87,7 @@ def model_infer(model: str, rows: Rows, *, by_entity: bool) -> Call:
             message.raw_input_contents.append(values.tobytes())
         encoded = message.SerializeToString()
         if not by_entity:
-            bodies.append(_framed(encoded, 0))
+            bodies.append(framed(encoded, 0))
             continue
         message.parameters["headrace_user_id"].string_param = _user(row)
         encoded = message.SerializeToString()
@@ -95,8 +96,8 @@ def model_infer(model: str, rows: Rows, *, by_entity: bool) -> Call:
         value = b"\x1a" + bytes([ENTITY_CHARS])
         entry = b"\x0a" + bytes([len(name)]) + name + b"\x12" + bytes([len(value) + ENTITY_CHARS]) + value
         encoded += b"\x22" + bytes([len(entry) + ENTITY_CHARS]) + entry
-        bodies.append(_framed(encoded, ENTITY_CHARS))
-    return Call(MODEL_INFER, "application/grpc", bodies, _last_float_is(rows.scores), by_entity=by_entity)
+        bodies.append(framed(encoded, ENTITY_CHARS))
+    return Call(MODEL_INFER, "application/grpc", bodies, last_float_is(rows.scores), by_entity=by_entity)
 
 
 def natural_json(model: str, rows: Rows) -> Call:
@@ -123,12 +124,14 @@ def _user(row: int) -> str:
     return f"user-{row % 5000:06d}"
 
 
-def _framed(message: bytes, missing: int) -> bytes:
+def framed(message: bytes, missing: int = 0) -> bytes:
     """Return a gRPC message with its length; so many bytes are to be added to it."""
     return b"\0" + (len(message) + missing).to_bytes(4, "big") + message
 
 
-def _last_float_is(scores: Sequence[float]) -> Callable[[bytes, int], bool]:
+def last_float_is(scores: Sequence[float]) -> Callable[[bytes, int], bool]:
+    """Return the check of an answer whose last output is one float: that of the row."""
+
     # The raw contents of the only output come last, in both protocols.
     def right(body: bytes, row: int) -> bool:
         size = len(body)

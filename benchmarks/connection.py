@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from benchmarks.calls import Call
-from benchmarks.endings import OK, UNFINISHED, WRONG, Outcomes
+from benchmarks.endings import OK, REFUSED, UNFINISHED, WRONG, Outcomes
 from benchmarks.header_blocks import TABLE_BYTES, Header, request_blocks
 from benchmarks.workload import ENTITY_CHARS, Workload
 
@@ -32,10 +32,13 @@ class WireError(Exception):
 
 @dataclass(slots=True)
 class Seen:
-    """What answers there were. latencies_s: of right ones only. Only what ends while `counting` is on counts here;
-    outcomes that are neither right nor expected are counted always, in `bad`."""
+    """What answers there were. latencies_s: of right ones only; refusals_s: of those refused as under overload.
+
+    Only what ends while `counting` is on counts here; what is not right and ends before or after, in `bad`.
+    """
 
     latencies_s: array[float] = field(default_factory=lambda: array("d"))
+    refusals_s: array[float] = field(default_factory=lambda: array("d"))
     outcomes: Counter[str] = field(default_factory=Counter)
     bad: Counter[str] = field(default_factory=Counter)
     counting: bool = False
@@ -169,6 +172,8 @@ class Connection:
             seen.outcomes[outcome] += 1
             if outcome == OK:
                 seen.latencies_s.append(now - sent_at)
+            elif outcome == REFUSED:
+                seen.refusals_s.append(now - sent_at)
         elif outcome != OK:
             seen.bad[outcome] += 1
         if self.again:

@@ -36,8 +36,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run saw. latencies_s: of right answers, in the order of their end. outcomes: what ended in the time.
+    """What one run saw. latencies_s, refusals_s: of right answers and of refusals, in the order of their end.
 
+    outcomes: what ended in the time.
     bad: what ended before or after it and was not OK. cpu_s: the generator's own. in_time: right answers within the
     time; an open loop also counts those that came later. behind_s: how late an open loop looked at its times, at most;
     what the generator itself adds to latencies.
@@ -45,6 +46,7 @@ class Result:
 
     seconds: float
     latencies_s: array[float]
+    refusals_s: array[float]
     outcomes: Counter[str]
     bad: Counter[str]
     cpu_s: float
@@ -138,7 +140,8 @@ class Generator:
 
     def _begin(self, *, counting: bool) -> None:
         seen = self._seen
-        seen.latencies_s, seen.outcomes, seen.bad, seen.counting = array("d"), Counter(), Counter(), counting
+        seen.latencies_s, seen.refusals_s = array("d"), array("d")
+        seen.outcomes, seen.bad, seen.counting = Counter(), Counter(), counting
 
     def _end(self, took_s: float, cpu_s: float, *, counting: bool = False, behind_s: float = 0.0) -> Result:
         seen = self._seen
@@ -152,7 +155,7 @@ class Generator:
             seen.bad[UNSENT] += len(one.backlog)
             one.backlog.clear()
         unfinished(self._connections, seen)
-        return Result(took_s, seen.latencies_s, +seen.outcomes, +seen.bad, cpu_s, in_time, behind_s)
+        return Result(took_s, seen.latencies_s, seen.refusals_s, +seen.outcomes, +seen.bad, cpu_s, in_time, behind_s)
 
     def _until(self, end: float, *, while_in_flight: bool = False) -> None:
         while (now := perf_counter()) < end:

@@ -1,4 +1,4 @@
-"""A batcher's queue, door and rules in simulated time: seeded clients and a given service time, no event loop.
+"""A batcher's queue, door, rules and estimates in simulated time: seeded clients, a given service time, no event loop.
 
 seen = simulate([Sender("quiet", per_s=400), Sender("noisy", per_s=4000)], service_s=lambda rows: 0.002 + 0.0005 * rows)
 seen["quiet"].in_time
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from headrace_batcher.batching import policy
+from headrace_batcher.batching.at_backend import AtBackend
 from headrace_batcher.batching.policy import Cut, Limits, Refusal
 from headrace_batcher.batching.service_times import ServiceTimes
 from headrace_batcher.batching.work import ONLINE, Work
@@ -65,34 +66,47 @@ def simulate(
     seconds: float = 20.0,
     seed: int = 1,
     slowness: Callable[[float], float] = lambda now: 1.0,
+    noise: float = 0.0,
 ) -> dict[str, Seen]:
-    """Return what every sender saw. slowness: by how much executions that begin then take longer than service_s."""
-    return _Simulation(limits or Limits(), service_s, slowness).run(senders, seconds, np.random.default_rng(seed))
+    """Return what every sender saw. slowness: by how much executions that begin then take longer than service_s.
+
+    noise: standard deviation of the logarithm of what an execution takes.
+    """
+    rng = np.random.default_rng(seed)
+    return _Simulation(limits or Limits(), service_s, slowness, noise, rng).run(senders, seconds)
 
 
 class _Simulation:
-    def __init__(self, limits: Limits, service_s: Callable[[int], float], slowness: Callable[[float], float]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        service_s: Callable[[int], float],
+        slowness: Callable[[float], float],
+        noise: float,
+        rng: np.random.Generator,
+    ) -> None:
         self._limits = limits
         self._service_s = service_s
         self._slowness = slowness
+        self._noise, self._rng = noise, rng
         self._times = ServiceTimes()
         for rows in {1, *limits.preferred_rows, limits.max_rows}:  # as warming up does
             self._times.observe(rows, service_s(rows), 0.0)
         self._queue = WorkQueue(limits.max_rows)
         self._door = Door(self._queue, limits, self._times, self._wait_s)
         self._make = WorkMaker()
-        # At the backend, first come first served: rows, and when each should end.
-        self._executing: dict[int, float] = {}
+        self._at_backend = AtBackend(limits.instances)
+        # First come, first served.
         self._free_at = [0.0] * limits.instances
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._numbers = itertools.count()
         self._seen: dict[str, Seen] = {}
         self._look_at = math.inf
 
-    def run(self, senders: Sequence[Sender], seconds: float, rng: np.random.Generator) -> dict[str, Seen]:
+    def run(self, senders: Sequence[Sender], seconds: float) -> dict[str, Seen]:
         for sender in senders:
             self._seen[sender.name] = Seen()
-            gaps = rng.exponential(1.0 / sender.per_s, size=int(sender.per_s * seconds))
+            gaps = self._rng.exponential(1.0 / sender.per_s, size=int(sender.per_s * seconds))
             for at in np.cumsum(gaps):
                 self._at(float(at), lambda now, sender=sender: self._arrive(sender, now))
         while self._events:
@@ -129,11 +143,11 @@ class _Simulation:
         queue = self._queue
         rows = max(1, min(queue.class_rows(ONLINE) or queue.rows, self._limits.max_rows))
         batch_s = self._times.estimate(rows, now)
-        for work in queue.expire(policy.next_end(self._executing.values(), batch_s, self._limits, now)):
+        for work in queue.expire(policy.next_end(self._finishes(now), batch_s, self._limits, now)):
             self._seen[work.client].expired += 1
         while True:
             step = classes.next_step(
-                queue.look(now), len(self._executing), self._limits, self._times.learnt, queue.callers, now
+                queue.look(now), self._finishes(now), self._limits, self._times.learnt, queue.callers, now
             )
             if not isinstance(step, Cut):
                 if now < step.until < self._look_at:
@@ -149,13 +163,15 @@ class _Simulation:
         rows = sum(work.rows for work in batch)
         instance = min(range(self._limits.instances), key=self._free_at.__getitem__)
         started = max(now, self._free_at[instance])
-        ended = self._free_at[instance] = started + self._service_s(rows) * self._slowness(started)
-        number = next(self._numbers)
-        self._executing[number] = ended
+        varied = float(np.exp(self._rng.normal(0.0, self._noise))) if self._noise else 1.0
+        ended = self._free_at[instance] = started + self._service_s(rows) * self._slowness(started) * varied
+        sent = self._at_backend.send(rows, now)
 
         def end(now: float) -> None:
-            del self._executing[number]
-            self._times.observe(rows, ended - started, now)
+            began = sent.began
+            assert began is not None
+            self._at_backend.end(sent, now)
+            self._times.observe(rows, now - began, now)
             for work in batch:
                 seen = self._seen[work.client]
                 if now <= work.deadline:
@@ -172,5 +188,7 @@ class _Simulation:
 
     def _wait_s(self, rows_ahead: int, now: float) -> float:
         batch_s = self._times.estimate(self._limits.max_rows, now)
-        finishes = list(self._executing.values())
-        return policy.predicted_wait_s(finishes, rows_ahead, batch_s, self._limits, now)
+        return policy.predicted_wait_s(self._finishes(now), rows_ahead, batch_s, self._limits, now)
+
+    def _finishes(self, now: float) -> list[float]:
+        return self._at_backend.finishes(self._times.estimate, now)

@@ -86,6 +86,26 @@ async def test_a_used_up_wait_sends_what_there_is(backend: Doubling, work: WorkM
     assert backend.executed == [[1.0], [2.0]]
 
 
+async def test_what_was_sent_ahead_waited_until_the_execution_before_it_ended(backend: Doubling, work: WorkMaker):
+    backend.gate.clear()
+    async with running(backend) as batcher:
+        first = submit(batcher, work, [1.0])
+        await executing(backend, 1)
+        ahead = submit(batcher, work, [2.0], max_wait_s=0.0)
+        await executing(backend, 2)
+        gone_s = 0.05
+        opened_at = time.monotonic() + gone_s
+        await eventually(lambda: time.monotonic() >= opened_at)
+        backend.gate.set()
+        await settled(work, *first, *ahead)
+    answers = [work.sink.outcomes[one.id] for one in (*first, *ahead)]
+    assert isinstance(answers[0], Answer) and isinstance(answers[1], Answer)  # noqa: PT018
+    assert answers[0].compute_s >= gone_s
+    assert answers[1].queue_s >= gone_s
+    # What one row takes was learnt from the first alone: twice as much would be refused from now on.
+    assert batcher.service_times.estimate(1, time.monotonic()) < 2 * answers[0].compute_s
+
+
 async def test_a_cancelled_caller_does_not_delay_the_rest_of_its_batch(backend: Doubling, work: WorkMaker):
     backend.gate.clear()
     async with running(backend) as batcher:

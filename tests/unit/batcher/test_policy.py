@@ -12,6 +12,7 @@ from headrace_batcher.batching.policy import (
     Waiting,
     act_by,
     admit,
+    ahead_at,
     batch_rows,
     lone_failure_blames_input,
     next_end,
@@ -48,19 +49,43 @@ def waiting(rows: int, *, overdue: bool = False, next_act_by: float = 1.0) -> Wa
     ],
 )
 def test_a_batch_is_cut_when_it_is_due(seen, executing, expected):
-    step = next_step(seen, executing, LIMITS)
+    step = next_step(seen, executing, LIMITS, ahead_at=0.5, now=0.5)
     assert (step.rows if isinstance(step, Cut) else None) == expected
 
 
 def test_a_busy_backend_is_asked_again_when_the_next_wait_is_used_up():
-    assert next_step(waiting(5, next_act_by=7.5), 1, LIMITS) == Wait(7.5, "more may come")
+    assert next_step(waiting(5, next_act_by=7.5), 1, LIMITS, 7.0, 6.0) == Wait(7.5, "more may come")
+
+
+@pytest.mark.parametrize("full", [None, Group(FIXED, 32)])
+def test_a_used_up_wait_is_sent_ahead_just_before_the_backend_should_be_free_and_before_all_others(full):
+    late = Group(FIXED, 3)
+    seen = Waiting(late, late, full, patient=False, next_act_by=7.0)
+    assert next_step(seen, 1, LIMITS, ahead_at=7.5, now=7.4) == Wait(7.5, "it would not begin sooner")
+    step = next_step(seen, 1, LIMITS, ahead_at=7.5, now=7.5)
+    assert isinstance(step, Cut)
+    assert step.group is late
+
+
+@pytest.mark.parametrize(
+    ("finishes", "batch_s", "expected"),
+    [
+        pytest.param([], 0.1, -math.inf, id="idle"),
+        pytest.param([10.3], 0.1, 10.3 - 0.011, id="one executes"),
+        pytest.param([10.3, 10.1], 0.1, 10.1 - 0.011, id="two, on two instances"),
+        pytest.param([10.3], 0.002, 10.3 - 0.0007, id="a short one"),
+        pytest.param([10.3], 0.0, 10.3, id="nothing is known"),
+    ],
+)
+def test_when_the_backend_should_be_free_is_known_from_what_it_executes(finishes, batch_s, expected):
+    assert ahead_at(finishes, batch_s) == pytest.approx(expected)
 
 
 def test_each_instance_takes_a_batch_of_its_own():
     two = Limits(instances=2)
-    assert isinstance(next_step(waiting(1), 1, two), Cut)
-    assert isinstance(next_step(waiting(1), 2, two), Wait)
-    assert isinstance(next_step(waiting(1, overdue=True), 2, two), Cut)
+    assert isinstance(next_step(waiting(1), 1, two, 0.5, 0.5), Cut)
+    assert isinstance(next_step(waiting(1), 2, two, 0.5, 0.5), Wait)
+    assert isinstance(next_step(waiting(1, overdue=True), 2, two, 0.5, 0.5), Cut)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +135,15 @@ def test_the_wait_is_predicted_from_what_is_ahead(finishes, queued, expected):
 
 
 def admission(**changes):
-    asked = {"deadline": 11.0, "service_s": 0.1, "wait_s": 0.2, "batch_s": 0.2, "fits": True, "now": 10.0}
+    asked = {
+        "deadline": 11.0,
+        "service_s": 0.1,
+        "wait_s": 0.2,
+        "batch_s": 0.2,
+        "spread": 0.1,
+        "fits": True,
+        "now": 10.0,
+    }
     return admit(**{**asked, **changes})
 
 
@@ -121,6 +154,8 @@ def admission(**changes):
         pytest.param({"service_s": 1.5}, Code.DEADLINE_EXCEEDED, "DEADLINE_UNREACHABLE", False, id="too slow a model"),
         pytest.param({"batch_s": 0.85}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="too slow a batch"),
         pytest.param({"wait_s": 0.95}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="too long a queue"),
+        pytest.param({"wait_s": 0.75}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="in time if all goes well"),
+        pytest.param({"spread": 0.9}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="executions that vary much"),
         pytest.param({"fits": False}, Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", True, id="no room"),
     ],
 )
@@ -156,6 +191,7 @@ def test_a_request_larger_than_the_queue_can_never_be_taken():
         pytest.param({}, id="in time"),
         pytest.param({"deadline": math.inf, "wait_s": 99.0}, id="without deadline"),
         pytest.param({"service_s": 0.0, "wait_s": 0.0}, id="unknown service time"),
+        pytest.param({"wait_s": 0.0, "batch_s": 0.99, "spread": 0.5}, id="nobody to wait for"),
     ],
 )
 def test_what_can_be_done_is_let_in(changes):
@@ -190,6 +226,16 @@ def test_a_model_that_becomes_slow_is_believed_after_a_few_executions():
     for at in range(15):
         times.observe(8, 0.020, at / 50)
     assert times.estimate(8, 0.3) == pytest.approx(0.020, rel=0.1)
+
+
+def test_how_much_executions_vary_is_learnt_and_one_hiccup_counts_little():
+    times, steady = ServiceTimes(), ServiceTimes()
+    for at in range(200):
+        times.observe(8, 0.010 * (1.3 if at % 2 else 1.0), at / 50)
+        steady.observe(8, 0.010, at / 50)
+    assert 0.1 < times.spread < 0.3
+    steady.observe(8, 9.0, 4.0)
+    assert steady.spread <= 0.05
 
 
 def test_an_estimate_that_nothing_confirms_fades_but_is_not_forgotten():

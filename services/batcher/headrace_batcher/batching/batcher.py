@@ -12,6 +12,7 @@ from headrace_servicekit.errors import Code
 from headrace_batcher.backends.backend import Backend, BackendLost
 from headrace_batcher.batching import policy, shapes
 from headrace_batcher.batching.answers import BACKEND_CRASHED, BACKEND_LOST, EXPIRED, STOPPING, TOO_LATE, Failure
+from headrace_batcher.batching.at_backend import Sent
 from headrace_batcher.batching.bell import Bell
 from headrace_batcher.batching.contract import Contract
 from headrace_batcher.batching.encode import Encoder
@@ -60,7 +61,7 @@ class Batcher:
         self.encoder = Encoder(contract.outputs)
         self.counters = counters or BatchCounters()
         self.counters.queued_rows = lambda: self._queue.rows
-        self._executor = Executor(name, contract, backend, self.counters, traces or Traces(name), now)
+        self._executor = Executor(name, contract, backend, self.counters, traces or Traces(name), now, limits.instances)
         self.service_times = self._executor.service_times
         self._floor = floor or Floor()
         self._now = now
@@ -69,7 +70,6 @@ class Batcher:
         self._bell = Bell()
         self._lives = Lives(crashed, ours=backend.load_control)
         self._trials = Trials(name, self._executor, self._floor, self._lives, self._bell.ring, now)
-        self._executing: dict[asyncio.Task[None], tuple[int, float]] = {}
         self._refusing: Failure | None = None
         self._held_until = 0.0
 
@@ -146,7 +146,7 @@ class Batcher:
     @property
     def rows(self) -> int:
         """Return the rows that wait or execute."""
-        return self._queue.rows + self._trials.rows + sum(rows for rows, _ in self._executing.values())
+        return self._queue.rows + self._trials.rows + self._executor.at_backend.rows
 
     @property
     def life(self) -> int:
@@ -195,18 +195,17 @@ class Batcher:
                 return min(step.until, next_deadline)
             batch = self._trials.without_suspects(queue.take(step, self._room_beside), now)
             if batch:
-                task = executions.create_task(self._execute(batch))
-                self._executing[task] = (sum(work.rows for work in batch), now)
+                task = executions.create_task(self._execute(batch, self._executor.send(batch)))
                 self._floor.begin()
                 task.add_done_callback(self._executed)
 
     def _next_step(self, now: float) -> policy.Cut | policy.Wait:
         queue, learnt_s = self._queue, self.service_times.learnt
-        return classes.next_step(queue.look(now), len(self._executing), self.limits, learnt_s, queue.callers, now)
+        return classes.next_step(queue.look(now), self._finishes(now), self.limits, learnt_s, queue.callers, now)
 
     def _next_end(self, now: float) -> float:
         """Return the deadline that a request must have to be of use in the next batch."""
-        if len(self._executing) < self.limits.instances:
+        if len(self._executor.at_backend) < self.limits.instances:
             return now
         rows = self._queue.class_rows(ONLINE) or self._queue.rows
         batch_s = self.service_times.estimate(max(1, min(rows, self.limits.max_rows)), now)
@@ -214,21 +213,20 @@ class Batcher:
 
     def _finishes(self, now: float) -> list[float]:
         """Return when each execution should end."""
-        return [started + self.service_times.estimate(rows, now) for rows, started in self._executing.values()]
+        return self._executor.at_backend.finishes(self.service_times.estimate, now)
 
     def _room_beside(self, online_rows: int) -> int:
         return classes.room_beside(online_rows, self.limits, self.service_times.learnt)
 
-    def _executed(self, task: asyncio.Task[None]) -> None:
-        del self._executing[task]
+    def _executed(self, _task: asyncio.Task[None]) -> None:
         self._floor.end()
         self._bell.ring()
 
-    async def _execute(self, batch: list[Work]) -> None:
+    async def _execute(self, batch: list[Work], sent: Sent) -> None:
         """Run a batch; every member is settled or suspected, whatever happens."""
         outcome, life = STOPPING, self._lives.number
         try:
-            await self._executor.run(batch)
+            await self._executor.run(batch, sent)
         except BackendLost as error:
             log.warning("execution lost", model=self.name, requests=len(batch), cause=str(error))
             outcome = BACKEND_CRASHED
@@ -261,7 +259,7 @@ class Batcher:
 
     def _wait_s(self, rows_ahead: int, now: float) -> float:
         """Return how long a new request would wait with so many rows before it."""
-        if not self._executing and not rows_ahead:
+        if not self._executor.at_backend and not rows_ahead:
             return 0.0
         finishes = self._finishes(now)
         batch_s = self.service_times.estimate(self.limits.max_rows, now)

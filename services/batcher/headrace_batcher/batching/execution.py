@@ -10,6 +10,7 @@ from headrace_servicekit.errors import Code
 from headrace_batcher.backends.backend import Backend, ModelError
 from headrace_batcher.batching import nans, policy, shapes
 from headrace_batcher.batching.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
+from headrace_batcher.batching.at_backend import AtBackend, Sent
 from headrace_batcher.batching.contract import Contract
 from headrace_batcher.batching.service_times import ServiceTimes
 from headrace_batcher.batching.shapes import Layout, OutputTensor, ShapeKey, WrongOutput
@@ -33,8 +34,10 @@ class Executor:
         counters: BatchCounters,
         traces: Traces,
         now: Callable[[], float],
+        instances: int,
     ) -> None:
         self.service_times = ServiceTimes()
+        self.at_backend = AtBackend(instances)
         self.last_answer = -1.0
         """When an execution last ended, whatever its outcome; -1 before the first."""
         self._name = name
@@ -58,32 +61,43 @@ class Executor:
             self._layouts[key] = layout
         return layout
 
-    async def run(self, batch: Sequence[Work]) -> None:
+    def send(self, batch: Sequence[Work]) -> Sent:
+        """Note that a batch goes to the backend now; to be given to `run`."""
+        return self.at_backend.send(sum(work.rows for work in batch), self._now())
+
+    async def run(self, batch: Sequence[Work], sent: Sent) -> None:
         """Execute a batch; if its model fails, execute its halves, so that only who is to blame fails.
 
         Raises BackendLost; members that were not settled by then are not settled here.
         """
+        try:
+            halves = await self._attempt(batch, sent)
+        finally:
+            self.at_backend.end(sent, self._now())
+        for half in halves:
+            await self.run(half, self.send(half))
+
+    async def _attempt(self, batch: Sequence[Work], sent: Sent) -> Sequence[list[Work]]:
+        """Execute a batch, and settle its members unless the model fails; return what is then to be executed apart."""
         members = self._still_wanted(batch)
         if not members:
-            return
+            return ()
         layout = self.layout(members[0].key)
         members, inputs = self._joined(layout, members)
         if not members:
-            return
+            return ()
         rows = sum(work.rows for work in members)
-        started = self._now()
         try:
             outputs = await self._backend.infer(self._name, layout, rows, inputs)
-            self._answer(members, rows, outputs, started)
+            self._answer(members, rows, outputs, sent)
         except (ModelError, WrongOutput) as error:
             self.last_answer = self._now()
             self._failures_in_a_row += 1
-            if len(members) == 1:
-                self._blame(members[0], error)
-                return
-            half = len(members) // 2
-            await self.run(members[:half])
-            await self.run(members[half:])
+            if len(members) > 1:
+                half = len(members) // 2
+                return members[:half], members[half:]
+            self._blame(members[0], error)
+        return ()
 
     def fail(self, work: Work, failure: Failure) -> None:
         """Fail a request that executed, or was about to."""
@@ -129,9 +143,11 @@ class Executor:
         innocent = [work for at, work in enumerate(members) if at not in blamed]
         return innocent, shapes.join([work.inputs for work in innocent]) if innocent else []
 
-    def _answer(self, members: Sequence[Work], rows: int, outputs: list[OutputTensor], started: float) -> None:
+    def _answer(self, members: Sequence[Work], rows: int, outputs: list[OutputTensor], sent: Sent) -> None:
         """Give every member its rows. Raises WrongOutput before anybody is told."""
         ended = self._now()
+        # One that overtook those before it says nothing of how long it took.
+        started = ended if sent.began is None else sent.began
         ordered = shapes.outputs_in_order(self._contract, rows, outputs)
         counts = [work.rows for work in members]
         columns = [shapes.slice_output(output, counts) for output in ordered]
@@ -139,7 +155,8 @@ class Executor:
         compute_s = ended - started
         self.last_answer = ended
         self._failures_in_a_row = 0
-        self.service_times.observe(rows, compute_s, ended)
+        if sent.began is not None:
+            self.service_times.observe(rows, compute_s, ended)
         self._traces.executed(members, rows, started, ended)
         counters = self._counters
         counters.batch_rows.observe(rows)

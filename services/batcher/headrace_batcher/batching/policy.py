@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 TIMER_GRAIN_S = 0.0005
 # A request is sent this much before the last moment at which the measured service time would still meet its deadline.
 DEADLINE_MARGIN_S = 0.002
+# A batch is sent ahead so long before the backend should be free: what sending takes, and a share of an execution, for
+# none ends when it should. Of short executions it is no more than a quarter.
+SENDING_S, EARLY = 0.001, 0.1
+# Who has to wait is let in when there is time for this much more than what it should take: for how far executions are
+# from their estimate on average, several times, and at least this.
+SPREADS, LEAST_SLACK = 3.0, 0.1
 # Executions in a row that failed on a lone request before the model rather than the requests is blamed.
 MAX_BLAMED_IN_A_ROW = 16
 MIN_RETRY_S = 0.01
@@ -103,11 +109,12 @@ class Refusal:
     retry_after_s: float = 0.0
 
 
-def next_step(waiting: Waiting, executing: int, limits: Limits) -> Cut | Wait:
+def next_step(waiting: Waiting, executing: int, limits: Limits, ahead_at: float, now: float) -> Cut | Wait:
     """Return whether to cut a batch now, and which.
 
     While an instance of the backend is idle, whatever waits goes at once. While all are busy, one batch may be sent
     ahead, so that the backend finds it when it is done: a full one, or one whose oldest member has waited long enough.
+    The second not before `ahead_at`: it would not begin sooner, and who is in it is decided with what comes meanwhile.
     """
     if waiting.urgent is None:
         return Wait(math.inf, "nothing waits")
@@ -117,10 +124,21 @@ def next_step(waiting: Waiting, executing: int, limits: Limits) -> Cut | Wait:
     if executing >= limits.max_executing:
         return Wait(math.inf, "the backend has enough to do")
     if waiting.overdue is not None:
+        if now + TIMER_GRAIN_S < ahead_at:
+            return Wait(ahead_at, "it would not begin sooner")
         return Cut(waiting.overdue, min(waiting.overdue.rows, limits.max_rows), "a member has waited long enough")
     if waiting.full is not None:
         return Cut(waiting.full, limits.max_rows, "the batch is full")
     return Wait(waiting.next_act_by, "more may come")
+
+
+def ahead_at(finishes: Sequence[float], batch_s: float) -> float:
+    """Return from when on a batch is sent ahead because somebody waited long enough: just before the backend is free.
+
+    finishes: when each execution at the backend should end. batch_s: service time of a full batch.
+    """
+    early_s = min(SENDING_S, batch_s / 4) + EARLY * batch_s
+    return min(finishes, default=-math.inf) - early_s
 
 
 def batch_rows(rows: int, limits: Limits, *, patient: bool) -> int:
@@ -175,13 +193,23 @@ def too_many_rows(rows: int, limits: Limits) -> Refusal | None:
     return Refusal(Code.RESOURCE_EXHAUSTED, "TOO_MANY_ROWS", message)
 
 
+def slack(spread: float) -> float:
+    """Return by how much more than its estimate there must be time for an answer, as a share of it.
+
+    spread: how far executions are from their estimate on average.
+    """
+    return max(LEAST_SLACK, SPREADS * spread)
+
+
 def admit(
-    *, deadline: float, service_s: float, wait_s: float, batch_s: float, fits: bool, now: float
+    *, deadline: float, service_s: float, wait_s: float, batch_s: float, spread: float, fits: bool, now: float
 ) -> Refusal | None:
     """Return why a request is refused at the door, or None.
 
     service_s: the least that its execution takes alone, 0 when unknown. wait_s: predicted wait before it begins.
-    batch_s: what the execution takes that it will be part of. fits: whether there is room for it, or can be made.
+    batch_s: what the execution takes that it will be part of. spread: how far executions are from that on average.
+    fits: whether there is room for it, or can be made. Who need not wait is let in without slack: nothing is lost when
+    it is late, and what it took is learnt.
     """
     if deadline <= now:
         return Refusal(Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", "the deadline has passed")
@@ -194,12 +222,13 @@ def admit(
             "DEADLINE_UNREACHABLE",
             f"an execution takes about {service_s * 1000:.0f} ms, {left * 1000:.0f} ms are left",
         )
-    if wait_s + batch_s > left:
+    answer_s = (wait_s + batch_s) * (1.0 + slack(spread)) if wait_s else batch_s
+    if answer_s > left:
         return Refusal(
             Code.RESOURCE_EXHAUSTED,
             "OVERLOADED",
-            f"an answer takes about {(wait_s + batch_s) * 1000:.0f} ms now, {left * 1000:.0f} ms are left",
-            max(wait_s + batch_s - left, MIN_RETRY_S),
+            f"an answer takes up to {answer_s * 1000:.0f} ms now, {left * 1000:.0f} ms are left",
+            max(answer_s - left, MIN_RETRY_S),
         )
     return None
 

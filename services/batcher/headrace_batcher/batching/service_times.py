@@ -1,4 +1,4 @@
-"""How long executions of so many rows take, learnt from those that were."""
+"""How long executions of so many rows take, and how much that varies, learnt from those that were."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ class ServiceTimes:
 
     RISE, FALL, MAX_RISE = 0.2, 0.5, 1.5
     HALF_LIFE_S = 30.0
+    # Of the spread: how much one execution counts, and at most for how much.
+    SPREAD_WEIGHT, MOST_SPREAD = 0.1, 0.5
 
     def __init__(self) -> None:
+        self.spread = 0.0
+        """How far executions are from the estimate on average, as a share of it."""
         # By ceil(log2(rows)): 1, 2, 3–4, 5–8, … rows.
         self._known: dict[int, tuple[float, float]] = {}
 
@@ -25,6 +29,8 @@ class ServiceTimes:
             self._known[bucket] = (seconds, now)
             return
         old = known[0]
+        off = min(abs(seconds - old) / max(old, 1e-4), self.MOST_SPREAD)
+        self.spread += self.SPREAD_WEIGHT * (off - self.spread)
         weight = self.FALL if seconds < old else self.RISE
         self._known[bucket] = (min(old + weight * (seconds - old), max(old, 1e-4) * self.MAX_RISE), now)
 

@@ -118,7 +118,7 @@ class Trials:
         """Execute one suspect; it is settled unless nobody can say whether it is to blame."""
         digest, life = digest_of(work.key, work.inputs), self._lives.number
         try:
-            await self._executor.run([work])
+            await self._executor.run([work], self._executor.send([work]))
         except BackendLost as error:
             if await self._lives.ended_by(error, life) and alone:
                 self._known.mark(digest, Verdict.CONDEMNED, self._now())

@@ -77,10 +77,16 @@ class Callers(NamedTuple):
 
 
 def next_step(
-    waiting: Waiting, executing: int, limits: Limits, learnt_s: Callable[[int], float], callers: Callers, now: float
+    waiting: Waiting,
+    finishes: Sequence[float],
+    limits: Limits,
+    learnt_s: Callable[[int], float],
+    callers: Callers,
+    now: float,
 ) -> Cut | Wait:
-    """Return whether to cut a batch now, and which."""
-    step = policy.next_step(waiting, executing, limits)
+    """Return whether to cut a batch now, and which. finishes: when each execution at the backend should end."""
+    executing, ahead_at = len(finishes), policy.ahead_at(finishes, learnt_s(limits.max_rows))
+    step = policy.next_step(waiting, executing, limits, ahead_at, now)
     return step if waiting.online else step_back(step, executing, limits, learnt_s, callers, now)
 
 

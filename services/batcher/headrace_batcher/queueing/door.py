@@ -43,6 +43,7 @@ class Door:
             service_s=service_s,
             wait_s=wait_s,
             batch_s=batch_s,
+            spread=self._service_times.spread,
             fits=displaced is not None,
             now=now,
         )
