@@ -98,11 +98,20 @@ stubs: .headrace/synced ## Generate libs/stubs from protos/ anew
 settings: .headrace/synced ## Write docs/settings.md and deploy/settings.json anew
 	@$(PYTHON) deploy/settings.py generate
 
+# Types take most of the time, and one core: the rest goes on beside them. A `make -j` has its own number.
 .PHONY: lint
 lint: .headrace/synced ## Lint, types, protos, freshness of stubs, import contracts
+	@$(MAKE) --no-print-directory --output-sync=target $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2) lint-types lint-rest
+
+# Node collects its garbage less often with a larger young generation: a tenth of the time.
+.PHONY: lint-types
+lint-types: .headrace/synced
+	NODE_OPTIONS="--max-semi-space-size=64 $$NODE_OPTIONS" .venv/bin/basedpyright
+
+.PHONY: lint-rest
+lint-rest: .headrace/synced
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/ruff format --check $(CODE)
-	.venv/bin/basedpyright
 	$(PYTHON) protos/build.py lint
 	$(PYTHON) protos/build.py check
 	$(PYTHON) deploy/settings.py check
