@@ -103,7 +103,7 @@ settings: .headrace/synced ## Write docs/settings.md and deploy/settings.json an
 lint: .headrace/synced ## Lint, types, protos, freshness of stubs, import contracts
 	@$(MAKE) --no-print-directory --output-sync=target $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2) lint-types lint-rest
 
-# Node collects its garbage less often with a larger young generation: a tenth of the time.
+# Node collects its garbage less often with a larger young generation.
 .PHONY: lint-types
 lint-types: .headrace/synced
 	NODE_OPTIONS="--max-semi-space-size=64 $$NODE_OPTIONS" .venv/bin/basedpyright
