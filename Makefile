@@ -98,18 +98,8 @@ stubs: .headrace/synced ## Generate libs/stubs from protos/ anew
 settings: .headrace/synced ## Write docs/settings.md and deploy/settings.json anew
 	@$(PYTHON) deploy/settings.py generate
 
-# Types take most of the time, and one core: the rest goes on beside them. A `make -j` has its own number.
 .PHONY: lint
-lint: .headrace/synced ## Lint, types, protos, freshness of stubs, import contracts
-	@$(MAKE) --no-print-directory --output-sync=target $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2) lint-types lint-rest
-
-# Node collects its garbage less often with a larger young generation.
-.PHONY: lint-types
-lint-types: .headrace/synced
-	NODE_OPTIONS="--max-semi-space-size=64 $$NODE_OPTIONS" .venv/bin/basedpyright
-
-.PHONY: lint-rest
-lint-rest: .headrace/synced
+lint: .headrace/synced ## Lint, protos, freshness of stubs and settings, import contracts: seconds
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/ruff format --check $(CODE)
 	$(PYTHON) protos/build.py lint
@@ -117,8 +107,13 @@ lint-rest: .headrace/synced
 	$(PYTHON) deploy/settings.py check
 	.venv/bin/lint-imports
 
+# Most of a minute on one core: beside lint, so that what takes seconds can be asked often. `make test` asks for both.
+.PHONY: types
+types: .headrace/synced ## Types of everything, by basedpyright
+	NODE_OPTIONS="--max-semi-space-size=64 $$NODE_OPTIONS" .venv/bin/basedpyright
+
 .PHONY: test
-test: setup .headrace/mlserver-venv/headrace-ready .headrace/debian/headrace-ready lint ## Everything that must pass: lint and all tests, on the real components
+test: setup .headrace/mlserver-venv/headrace-ready .headrace/debian/headrace-ready lint types ## Everything that must pass: lint, types and all tests, on the real components
 	@.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS) || { failed=$$?; [ $$failed -eq 1 ] || exit $$failed; \
 		echo "What failed is asked once more, with nothing beside it (decision 186):"; \
 		.venv/bin/pytest -n 0 --last-failed --last-failed-no-failures none --maxfail 3 $(TESTS); }
