@@ -23,6 +23,9 @@ _IN_FLIGHT = 8
 _TIMEOUT_S = 10.0
 # How long callers go on after an operation was acknowledged: what then still answers otherwise is wrong.
 _AFTERWARDS_S = 1.0
+# Meanwhile each of them thinks for so long before it asks again: as fast as a machine can, they would use up what a data
+# plane records in a second, and the demo beside this one would be known by a sample.
+_THINKING_S = 0.02
 # Triton computes in other orders of sums than the machine that expects.
 _TOLERANCE = 1e-5
 
@@ -92,7 +95,7 @@ def draw_pairs(world: World, scores: Callable[[Array, Array], dict[str, Array]])
 async def send_once(address: str, pairs: Pairs, progress: Callable[[], None]) -> list[Answer]:
     """Ask once for each pair."""
     async with AsyncClient(address) as client:
-        return await _send(client, pairs, iter(range(len(pairs.entities))), progress)
+        return await _send(client, pairs, iter(range(len(pairs.entities))), progress, thinking_s=0.0)
 
 
 async def send_while(address: str, pairs: Pairs, act: Callable[[], None]) -> tuple[list[Answer], float]:
@@ -106,7 +109,7 @@ async def send_while(address: str, pairs: Pairs, act: Callable[[], None]) -> tup
                     return
                 yield position
 
-        sending = asyncio.create_task(_send(client, pairs, positions(), lambda: None))
+        sending = asyncio.create_task(_send(client, pairs, positions(), lambda: None, thinking_s=_THINKING_S))
         try:
             await asyncio.sleep(_AFTERWARDS_S / 4)
             await asyncio.to_thread(act)
@@ -149,7 +152,7 @@ def by_source(answers: Sequence[Answer]) -> list[Row]:
 
 
 async def _send(
-    client: AsyncClient, pairs: Pairs, positions: Iterator[int], progress: Callable[[], None]
+    client: AsyncClient, pairs: Pairs, positions: Iterator[int], progress: Callable[[], None], *, thinking_s: float
 ) -> list[Answer]:
     """Ask for the pairs at these positions, eight in flight, and return the answers in the order of their arrival."""
     answers: list[Answer] = []
@@ -158,6 +161,7 @@ async def _send(
         for position in positions:
             answers.append(await _ask(client, pairs, position))
             progress()
+            await asyncio.sleep(thinking_s)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_IN_FLIGHT):
