@@ -30,6 +30,8 @@ BATCHERS = ("batcher-default", "batcher-default-1")
 NEIGHBOUR = onnx_models.linear(seed=11)
 POISON = -2
 CALLERS, PATIENCE_S, ANSWERS = 6, 20.0, 50
+# Versions that nobody calls: a batcher is still loading them again when it could find the culprit.
+LOADED_AGAIN = 4
 
 
 @dataclass(slots=True)
@@ -106,6 +108,8 @@ async def test_poison_is_quarantined_and_no_innocent_request_fails_more_than_onc
     with Client(stack.address, token=stack.token) as client:
         await asyncio.to_thread(serve, client, neighbour, {"v1": NEIGHBOUR})
         await asyncio.to_thread(serve, client, fatal, {"v1": onnx_models.fatal()})
+        for number in range(LOADED_AGAIN):
+            await asyncio.to_thread(serve, client, f"resting-{number}-{begun}", {"v1": NEIGHBOUR})
     innocents = Innocents(stack, fatal, neighbour)
     async with grpc.aio.insecure_channel(stack.address) as channel:
         stub = predict_pb2_grpc.RouterServiceStub(channel)

@@ -47,5 +47,21 @@ async def test_patience_ends_and_it_is_told_that_others_are_there():
         assert not really
     floor.end()
     floor.set_loading(True)
-    async with floor.alone() as really:
+    async with floor.alone(patience_s=0.01) as really:
         assert not really
+
+
+async def test_whoever_wants_to_be_alone_waits_for_the_version_that_is_being_loaded():
+    floor, order = Floor(), []
+    floor.set_loading(True)
+
+    async def alone() -> None:
+        async with floor.alone() as really:
+            order.append(("alone", really))
+
+    waiting = asyncio.create_task(alone())
+    await eventually(lambda: not floor.open)
+    order.append(("loaded", True))
+    floor.set_loading(False)
+    await waiting
+    assert order == [("loaded", True), ("alone", True)]

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from headrace_batcher.batching.bell import Bell
 
-# Whoever wants to be alone keeps everybody else waiting: no longer than this for what executes already.
+# Whoever wants to be alone keeps everybody else waiting: no longer than this for what goes on already.
 PATIENCE_S = 2.0
 
 
@@ -54,6 +54,7 @@ class Floor:
     def set_loading(self, loading: bool) -> None:
         """Note whether a version is being loaded."""
         self._loading = loading
+        self._fewer.ring()
 
     @asynccontextmanager
     async def alone(self, patience_s: float = PATIENCE_S) -> AsyncIterator[bool]:
@@ -65,7 +66,7 @@ class Floor:
         try:
             async with self._turn:
                 deadline = time.monotonic() + patience_s
-                while self._executing and time.monotonic() < deadline:
+                while not self.empty and time.monotonic() < deadline:
                     await self._fewer.wait(deadline)
                 yield self.empty
         finally:
