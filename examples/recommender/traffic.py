@@ -23,8 +23,8 @@ _IN_FLIGHT = 8
 _TIMEOUT_S = 10.0
 # How long callers go on after an operation was acknowledged: what then still answers otherwise is wrong.
 _AFTERWARDS_S = 1.0
-# Meanwhile each of them thinks for so long before it asks again: as fast as a machine can, they would use up what a data
-# plane records in a second, and the demo beside this one would be known by a sample.
+# Meanwhile each of them thinks for so long before it asks again: as fast as a machine can, they would use up what a
+# data plane records, and the demo after this one would be known by a sample.
 _THINKING_S = 0.02
 # Triton computes in other orders of sums than the machine that expects.
 _TOLERANCE = 1e-5
