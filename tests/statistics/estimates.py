@@ -1,9 +1,9 @@
 """How far an estimate of performance without labels is from what the labels say later."""
 
 import numpy as np
+from headrace_monitor.performance.measures import measures
+from headrace_monitor.performance.summaries import DEFAULT_THRESHOLD, Rows, summarise
 from headrace_monitor.statistics.change import estimated
-from headrace_monitor.statistics.performance.classification import classification
-from headrace_monitor.statistics.summaries import scores
 
 from tests.statistics.figures import Figure, Table
 
@@ -23,17 +23,15 @@ def estimates(rng: np.random.Generator, chunks: int) -> Table:
     reference = chunk(50_000, 0.0, 2.0)
     calibration = estimated.calibrate(*reference)
     assert isinstance(calibration, estimated.Calibration)
-    bins = scores.freeze(reference[0])
-    before = classification(scores.count(*reference, bins), bins)
+    before = measured(*reference)
     errors = {"accuracy": ([], []), "auc": ([], []), "f1": ([], [])}
     for place in range(chunks):
         share = place / max(chunks - 1, 1)
         score, answer = chunk(CHUNK, 0.8 * share, 2.0 - 1.2 * share)
-        truth = classification(scores.count(score, answer, bins), bins)
-        estimate = classification(estimated.estimate(score, calibration, bins).counts, bins)
+        truth, estimate = measured(score, answer), expected(score, calibration)
         for metric, (ours, naive) in errors.items():
-            ours.append(abs(getattr(estimate, metric) - getattr(truth, metric)))
-            naive.append(abs(getattr(before, metric) - getattr(truth, metric)))
+            ours.append(abs(estimate[metric] - truth[metric]))
+            naive.append(abs(before[metric] - truth[metric]))
     bars = {"accuracy": 0.008, "auc": 0.01, "f1": 0.012}
     return Table(
         f"Estimated without labels: mean absolute error over {chunks} chunks of {CHUNK:,}, from easy to hard",
@@ -48,3 +46,37 @@ def estimates(rng: np.random.Generator, chunks: int) -> Table:
             for metric, (ours, naive) in errors.items()
         ),
     )
+
+
+def measured(score: np.ndarray, answer: np.ndarray, threshold: float = DEFAULT_THRESHOLD) -> dict[str, float]:
+    """Return what the monitor measures of a binary question with labels."""
+    said = _measures(score, answer, np.full(score.size, np.nan), threshold)
+    return {name: said[name] for name in ("accuracy", "auc", "f1")}
+
+
+def expected(
+    score: np.ndarray, calibration: estimated.Calibration, threshold: float = DEFAULT_THRESHOLD
+) -> dict[str, float]:
+    """Return what the monitor estimates of a binary question without labels."""
+    said = _measures(score, np.full(score.size, np.nan), calibration.chances(score), threshold)
+    return {name: said[f"estimated_{name}"] for name in ("accuracy", "auc", "f1")}
+
+
+def _measures(score: np.ndarray, answer: np.ndarray, likely: np.ndarray, threshold: float) -> dict[str, float]:
+    unknown, yes = np.full(score.size, np.nan), score >= threshold
+    rows = Rows(
+        weight=np.ones(score.size),
+        predicted=unknown,
+        label=unknown,
+        right=np.where(np.isnan(answer), np.nan, yes == (answer == 1)),
+        score=score,
+        answer=answer,
+        shown=score,
+        likely=likely,
+        chance=np.where(yes, likely, 1 - likely),
+        reward=unknown,
+        conversion=unknown,
+    )
+    summary = summarise(rows, binary=True, threshold=threshold)
+    said = measures(summary, threshold=threshold, calibrated=True)
+    return {one.name: one.value for one in said if one.value is not None}

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from tests.statistics import drift_rates, error_sizes, estimates, run_lengths, sketches, spoilt_values
+from tests.statistics import drift_rates, durations, error_sizes, estimates, run_lengths, spoilt_values
 from tests.statistics.figures import Table
 
 Simulation = Callable[[np.random.Generator], Table]
@@ -22,7 +22,7 @@ WHOLE: dict[str, Simulation] = {
     "run lengths": partial(run_lengths.run_lengths, runs=1_000),
     "error sizes": partial(error_sizes.error_sizes, runs=500),
     "estimates": partial(estimates.estimates, chunks=40),
-    "sketches": partial(sketches.sketches, rows=1_000_000),
+    "durations": partial(durations.quantiles, rows=1_000_000),
 }
 
 SMALL: dict[str, Simulation] = {
@@ -35,7 +35,7 @@ SMALL: dict[str, Simulation] = {
     "run lengths": partial(run_lengths.run_lengths, runs=60, cap=30_000),
     "error sizes": partial(error_sizes.error_sizes, runs=60, cap=20_000),
     "estimates": partial(estimates.estimates, chunks=5),
-    "sketches": partial(sketches.sketches, rows=50_000, orders=2),
+    "durations": partial(durations.quantiles, rows=50_000, orders=2),
 }
 
 

@@ -232,7 +232,7 @@ async def test_business_measures_are_told_apart_by_variant_and_slice(monitor):
         assert mean.rows == rate.rows == 200
 
 
-async def test_accuracy_is_estimated_before_labels_come_once_scores_were_calibrated_on_earlier_ones(monitor):
+async def test_accuracy_and_auc_are_estimated_before_labels_come_once_scores_were_calibrated_on_earlier_ones(monitor):
     labelled, fresh = Drawn(8, 3000, hours_ago(3)), Drawn(9, 3000, hours_ago(2))
     await monitor.log.put(labelled.table("v1"))
     await monitor.log.put(fresh.table("v1"))
@@ -240,10 +240,11 @@ async def test_accuracy_is_estimated_before_labels_come_once_scores_were_calibra
 
     async def estimated():
         said = measured((await performance(monitor, hours_ago(2), hours_ago(1)))["v1", ""])
-        return said["estimated_accuracy"] if said["estimated_accuracy"].HasField("value") else None
+        return said if said["estimated_accuracy"].HasField("value") else None
 
     estimate: Any = await eventually(estimated, within=60, every=0.5)
-    assert abs(estimate.value - fresh.right.mean()) < 0.03
+    assert abs(estimate["estimated_accuracy"].value - fresh.right.mean()) < 0.03
+    assert abs(estimate["estimated_auc"].value - metrics.roc_auc_score(fresh.truth, fresh.score)) < 0.03
 
 
 async def test_outcomes_of_an_entity_join_its_last_prediction_within_the_window_whenever_the_log_has_it(monitor):

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from headrace_monitor.statistics.change import estimated
-from headrace_monitor.statistics.performance.classification import classification
-from headrace_monitor.statistics.summaries import scores
 from headrace_stack import environments
 
-from tests.statistics import document, drift_rates, error_sizes, naive, run_lengths
+from tests.statistics import document, drift_rates, error_sizes, estimates, naive, run_lengths
 from tests.statistics.figures import NOTHING, Figure, Table, markdown, share
 
 _HERE = Path(__file__).parent
@@ -130,15 +128,14 @@ def _estimates(answers: dict[str, np.ndarray]) -> list[Table]:
         of = {key.rpartition("/")[2]: values for key, values in answers.items() if key.startswith(f"cbpe/{name}/")}
         calibration = estimated.calibrate(of["reference_score"], of["reference_label"])
         assert isinstance(calibration, estimated.Calibration)
-        bins = scores.freeze(of["reference_score"], threshold=threshold)
-        before = classification(scores.count(of["reference_score"], of["reference_label"], bins), bins)
+        before = estimates.measured(of["reference_score"], of["reference_label"], threshold)
         chunks = np.split(of["window_score"][: len(of["auc"]) * _CHUNK], len(of["auc"]))
-        told = [classification(estimated.estimate(chunk, calibration, bins).counts, bins) for chunk in chunks]
+        told = [estimates.expected(chunk, calibration, threshold) for chunk in chunks]
         figures = []
         for metric in ("accuracy", "auc"):
             off = [
                 float(np.mean(np.abs(np.asarray(values, dtype=np.float64) - of[metric])))
-                for values in ([getattr(one, metric) for one in told], getattr(before, metric), of[f"told_{metric}"])
+                for values in ([one[metric] for one in told], before[metric], of[f"told_{metric}"])
             ]
             held = off[0] <= off[2] + 0.0002
             figures.append(Figure(metric, f"{off[0]:.4f}", "≤ package", held, f"{off[1]:.4f}", f"{off[2]:.4f}"))

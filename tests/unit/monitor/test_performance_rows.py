@@ -10,6 +10,8 @@ from headrace_monitor.performance.classes import Classes
 from headrace_monitor.performance.joining import MAX_SLICES, OTHER_SLICES, About, Group, summaries_of
 from headrace_monitor.performance.means import Mean, mean_of
 from headrace_monitor.performance.measures import measures
+from headrace_monitor.statistics.arrays import floats
+from headrace_monitor.statistics.change import estimated
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
@@ -52,9 +54,9 @@ def table(count, **columns):
     return ids, records("m", "v1", ids, [NOON] * count, **columns).combine_chunks().to_batches()[0]
 
 
-def said(batch, facts, about):
-    found = summaries_of(batch, facts, about, slice_by="", threshold=None, known_slices=set())
-    told = measures(found[Group("v1", "main", "")], threshold=None, calibrated=False)
+def said(batch, facts, about, *, threshold=None):
+    found = summaries_of(batch, facts, about, slice_by="", threshold=threshold, known_slices=set())
+    told = measures(found[Group("v1", "main", "")], threshold=threshold, calibrated=False)
     return {one.name: one for one in told}
 
 
@@ -102,6 +104,39 @@ def test_scores_that_are_no_probabilities_rank_and_say_no_more():
     assert found["accuracy"].value == pytest.approx(np.mean((score > 0) == truth), abs=1e-12)
     for name in ("log_loss", "calibration_error", "precision"):
         assert (found[name].value, bool(found[name].unsaid)) == (None, True)
+
+
+def test_estimates_without_labels_are_near_what_labels_say_later_also_where_traffic_is_harder():
+    rng = np.random.default_rng(10)
+    logits = rng.normal(-0.5, 1.5, 40_000)
+    score, truth = 1 / (1 + np.exp(-logits)), rng.random(40_000) < 1 / (1 + np.exp(-0.7 * logits))
+    calibration = estimated.calibrate(score[:20_000], truth[:20_000])
+    assert isinstance(calibration, estimated.Calibration)
+    harder = np.flatnonzero((np.abs(score - 0.5) < 0.3) | (rng.random(40_000) < 0.2))
+    harder = harder[harder >= 20_000]
+    guesses = ["yes" if one >= 0.5 else "no" for one in score[harder]]
+    ids, batch = table(harder.size, prediction_label=guesses, prediction_score=score[harder])
+    about = {"v1": About(Classes(("no", "yes")), calibration)}
+    for threshold in (None, 0.3):
+        estimate = said(batch, {}, about, threshold=threshold)
+        real = said(batch, labels(ids, ["yes" if truth[one] else "no" for one in harder]), about, threshold=threshold)
+        for name, within in (("accuracy", 0.02), ("f1", 0.02), ("auc", 0.02)):
+            assert estimate[f"estimated_{name}"].value == pytest.approx(real[name].value, abs=within)
+            assert estimate[f"estimated_{name}"].rows == harder.size
+        lower, value, upper = (getattr(estimate["estimated_auc"], name) or 0.0 for name in ("lower", "value", "upper"))
+        assert 0 < lower < value < upper
+
+
+def test_rows_that_stand_for_more_weigh_more_in_what_is_estimated():
+    calibration = estimated.Calibration(floats([0.0, 1.0]), floats([0.0, 1.0]), 400)
+    score = [0.9, 0.8, 0.3, 0.1] * 10
+    columns = {"prediction_label": ["yes" if one > 0.5 else "no" for one in score], "prediction_score": score}
+    about = {"v1": About(Classes(("no", "yes")), calibration)}
+    _, sampled = table(40, **columns, probability=[0.1, 1.0, 1.0, 0.1] * 10)
+    _, even = table(40, **columns, probability=[0.1] * 40)
+    # The rows that are surest stand for ten each.
+    sure, as_many = (said(batch, {}, about)["estimated_auc"].value or 0.0 for batch in (sampled, even))
+    assert sure > as_many > 0.5
 
 
 def test_nothing_known_is_said_as_such_and_never_as_zero():

@@ -39,6 +39,7 @@ VALUED: dict[str, Joining] = {
     "prediction_mean": Joining.MEAN,
     "prediction_std": Joining.MEAN,
     "estimated_accuracy": Joining.MEAN,
+    "estimated_auc": Joining.MEAN,
 }
 
 SIGNALS = tuple(sorted((*GRADED, *VALUED)))

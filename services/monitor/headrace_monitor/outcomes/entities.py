@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -59,11 +58,6 @@ class Verdict(enum.Enum):
 def fits(waiting: Waiting, candidate: Candidate) -> bool:
     """Return whether a prediction may be the one that the outcome is about."""
     return waiting.earliest <= candidate.answer_time <= waiting.key.observe_time
-
-
-def last(waiting: Waiting, candidates: Iterable[Candidate]) -> Candidate | None:
-    """Return the last prediction that fits."""
-    return max((one for one in candidates if fits(waiting, one)), default=None)
 
 
 def judge(waiting: Waiting, found: Candidate | None, now: datetime, delays: Delays) -> Verdict:

@@ -162,6 +162,11 @@ class Joined:
             decided = (second >= threshold) == (answer == 1)
             right = np.where(np.isfinite(answer) & np.isfinite(second), decided, np.nan)
         score = second if binary else (value if classes else unknown)
+        likely = unknown if about.calibration is None else about.calibration.chances(score)
+        chance = likely
+        if binary:
+            decided = np.array([guess == about.classes.yes for guess in guesses])
+            chance = np.where(decided if threshold is None else second >= threshold, likely, 1 - likely)
         rows = Rows(
             weight=self.weight[indices],
             predicted=unknown if classes else value,
@@ -170,24 +175,12 @@ class Joined:
             score=score,
             answer=answer,
             shown=second if binary else value,
-            chance=_chance(score, guesses, about, threshold, binary=binary),
+            likely=likely,
+            chance=chance,
             reward=_told(known, "reward"),
             conversion=_told(known, "conversion"),
         )
         return rows, binary
-
-
-def _chance(
-    score: Floats, guesses: Sequence[str | None], about: About, threshold: float | None, *, binary: bool
-) -> Floats:
-    """Return the chance of being right by the calibrated score."""
-    if about.calibration is None:
-        return np.full(score.size, np.nan)
-    chance = about.calibration.chances(score)
-    if not binary:
-        return chance
-    yes = np.array([guess == about.classes.yes for guess in guesses]) if threshold is None else score >= threshold
-    return np.where(yes, chance, 1 - chance)
 
 
 def _told(known: Sequence[Mapping[str, float | str]], kind: str) -> Floats:

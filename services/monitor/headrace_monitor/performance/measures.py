@@ -12,6 +12,7 @@ from headrace_monitor.performance.summaries import DEFAULT_THRESHOLD, Summary, g
 from headrace_monitor.statistics.arrays import floats
 from headrace_monitor.statistics.performance.classification import Classification, classification
 from headrace_monitor.statistics.summaries.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
+from headrace_monitor.statistics.summaries.scores import ScoreCounts, auc_error
 from headrace_monitor.statistics.unsaid import NotEnoughData, Unsaid
 
 _Z = 1.959963984540054
@@ -48,7 +49,7 @@ def measures(summary: Summary, *, threshold: float | None, calibrated: bool) -> 
     if summary.error.rows:
         found.extend(_of_errors(summary))
     if summary.labelled.mean < 1:
-        found.append(_estimated(summary, calibrated=calibrated))
+        found.extend(_estimated(summary, threshold, calibrated=calibrated))
     if summary.conversion.rows:
         found.append(_share("conversion_rate", summary.conversion))
     if summary.reward.rows:
@@ -67,12 +68,12 @@ def _of_scores(summary: Summary, threshold: float | None) -> Iterator[Measure]:
     rows = summary.loss.rows
     bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
     said = classification(summary.scores, bins)
-    probable = summary.score.low >= 0 and summary.score.high <= 1
+    probable = _are_probabilities(summary)
     if summary.binary:
-        decided = probable or threshold is not None
+        decided = _decided(summary, threshold)
         for name in ("precision", "recall", "f1"):
             yield _said(name, getattr(said, name), rows, "" if decided else _NO_THRESHOLD)
-        yield _auc(summary, said, rows)
+        yield _auc("auc", summary.scores, said, summary.loss)
         yield (
             _mean("log_loss", summary.loss)
             if probable
@@ -81,16 +82,24 @@ def _of_scores(summary: Summary, threshold: float | None) -> Iterator[Measure]:
     yield _said("calibration_error", said.calibration, rows, "" if probable else _NO_PROBABILITIES)
 
 
-def _auc(summary: Summary, said: Classification, rows: int) -> Measure:
+def _are_probabilities(summary: Summary) -> bool:
+    return summary.score.low >= 0 and summary.score.high <= 1
+
+
+def _decided(summary: Summary, threshold: float | None) -> bool:
+    """Return whether it is known from which score on the answer is yes."""
+    return threshold is not None or _are_probabilities(summary)
+
+
+def _auc(name: str, counts: ScoreCounts, said: Classification, of: Mean) -> Measure:
+    """of: any mean of the rows that were counted."""
     if not isinstance(said.auc, float):
-        return Measure("auc", None, rows=rows, unsaid=str(said.auc))
-    assert summary.scores is not None
+        return Measure(name, None, rows=of.rows, unsaid=str(said.auc))
     # Rows of unequal weights say less than as many of equal ones: the error is that of the effective number.
-    effective = scaled(summary.scores, summary.loss.weight / summary.loss.squares)
-    error = classification(effective, grid(DEFAULT_THRESHOLD)).auc_error
+    error = auc_error(scaled(counts, of.weight / of.squares))
     if not isinstance(error, float):
-        return Measure("auc", said.auc, rows=rows)
-    return Measure("auc", said.auc, max(said.auc - _Z * error, 0.0), min(said.auc + _Z * error, 1.0), rows)
+        return Measure(name, said.auc, rows=of.rows)
+    return Measure(name, said.auc, max(said.auc - _Z * error, 0.0), min(said.auc + _Z * error, 1.0), of.rows)
 
 
 def _of_classes(classes: ClassSummary) -> Iterator[Measure]:
@@ -144,15 +153,21 @@ _UNCALIBRATED = (
 )
 
 
-def _estimated(summary: Summary, *, calibrated: bool) -> Measure:
-    """Return the accuracy to be expected of all rows, were the world as it was when scores were calibrated."""
+def _estimated(summary: Summary, threshold: float | None, *, calibrated: bool) -> Iterator[Measure]:
+    """Measures to be expected of all rows, were the world as it was when scores were calibrated."""
     chance = summary.chance
     if not chance.rows:
         reason = "rows have no scores" if calibrated else _UNCALIBRATED
-        return Measure("estimated_accuracy", None, unsaid=reason)
+        names = ("estimated_accuracy", *(("estimated_f1", "estimated_auc") if summary.binary else ()))
+        yield from (Measure(name, None, unsaid=reason) for name in names)
+        return
     half = _Z * math.sqrt(summary.doubt.mean / chance.effective_rows)
     lower, upper = max(chance.mean - half, 0.0), min(chance.mean + half, 1.0)
-    return Measure("estimated_accuracy", chance.mean, lower, upper, chance.rows)
+    yield Measure("estimated_accuracy", chance.mean, lower, upper, chance.rows)
+    if summary.expected is not None:
+        said = classification(summary.expected, grid(DEFAULT_THRESHOLD if threshold is None else threshold))
+        yield _said("estimated_f1", said.f1, chance.rows, "" if _decided(summary, threshold) else _NO_THRESHOLD)
+        yield _auc("estimated_auc", summary.expected, said, chance)
 
 
 def _share(name: str, mean: Mean) -> Measure:

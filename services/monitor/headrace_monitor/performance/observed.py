@@ -17,7 +17,7 @@ from headrace_monitor.statistics.severity import Severity
 
 _HOUR = timedelta(hours=1)
 # Known as soon as the hour is over; every other measure is made of what is told later.
-_AT_ONCE = frozenset(("prediction_mean", "prediction_std", "estimated_accuracy"))
+_AT_ONCE = frozenset(("prediction_mean", "prediction_std", "estimated_accuracy", "estimated_auc"))
 _SIGNALS = frozenset(
     (
         *("accuracy", "auc", "log_loss", "calibration_error", "mae", "rmse", "bias", "reward_mean", "conversion_rate"),

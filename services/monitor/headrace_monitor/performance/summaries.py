@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,8 +15,10 @@ from headrace_monitor.statistics.arrays import floats
 from headrace_monitor.statistics.summaries import scores
 from headrace_monitor.statistics.summaries.scores import ScoreBins, ScoreCounts
 
+T = TypeVar("T")
+
 DEFAULT_THRESHOLD = 0.5
-# A score of exactly 0 or 1 that is wrong costs this much log-loss, not infinity; as in `summaries.scores`.
+# A score of exactly 0 or 1 that is wrong costs this much log-loss, not infinity.
 _CLIP = 1e-15
 
 
@@ -24,8 +28,8 @@ class Rows:
 
     weight: rows that each stands for. predicted, label: of a quantity. right: 1 where the predicted class was the true
     one. score: of the second of two classes, else of the predicted one. answer: what the score is about: 1 where it was
-    the second class, or right. shown: what `prediction_mean` is about. chance: of being right, estimated from the
-    score. reward, conversion: as told.
+    the second class, or right. shown: what `prediction_mean` is about. likely: the chance that the answer is 1,
+    estimated from the score. chance: of being right, likewise. reward, conversion: as told.
     """
 
     weight: Floats
@@ -35,6 +39,7 @@ class Rows:
     score: Floats
     answer: Floats
     shown: Floats
+    likely: Floats
     chance: Floats
     reward: Floats
     conversion: Floats
@@ -43,8 +48,9 @@ class Rows:
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:
     """labelled: 1 or 0 for each row, so its weight is the number of rows that these stand for. doubt: variance of being
-    right, by the estimated chance. scores: None while there are none. binary: whether scores are those of the second of
-    two classes. classes: of the probabilities of more than two; None where there are none.
+    right, by the estimated chance. scores: by their answers; None while there are none. expected: by the chance of that
+    answer; None but for two classes. binary: whether scores are those of the second of two classes. classes: of the
+    probabilities of more than two; None where there are none.
     """
 
     labelled: Mean = field(default_factory=Mean)
@@ -60,25 +66,32 @@ class Summary:
     reward: Mean = field(default_factory=Mean)
     conversion: Mean = field(default_factory=Mean)
     scores: ScoreCounts | None = None
+    expected: ScoreCounts | None = None
     binary: bool = False
     classes: ClassSummary | None = None
 
     def merge(self, other: Summary) -> Summary:
         """Add up. Raises ValueError for scores counted with other thresholds, or of another number of classes."""
         means = {name: getattr(self, name).merge(getattr(other, name)) for name in _MEANS}
-        counted = self.scores or other.scores
-        if self.scores is not None and other.scores is not None:
-            counted = self.scores.merge(other.scores)
-        classes = self.classes or other.classes
-        if self.classes is not None and other.classes is not None:
-            classes = self.classes.merge(other.classes)
-        return Summary(**means, scores=counted, binary=self.binary or other.binary, classes=classes)
+        return Summary(
+            **means,
+            scores=_both(self.scores, other.scores, ScoreCounts.merge),
+            expected=_both(self.expected, other.expected, ScoreCounts.merge),
+            binary=self.binary or other.binary,
+            classes=_both(self.classes, other.classes, ClassSummary.merge),
+        )
 
 
 _MEANS = (
     *("labelled", "right", "error", "absolute", "squared", "loss", "score", "shown", "chance", "doubt"),
     *("reward", "conversion"),
 )
+
+
+def _both(one: T | None, other: T | None, merge: Callable[[T, T], T]) -> T | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return merge(one, other)
 
 
 def summarise(rows: Rows, *, binary: bool, threshold: float | None) -> Summary:
@@ -103,23 +116,16 @@ def summarise(rows: Rows, *, binary: bool, threshold: float | None) -> Summary:
         doubt=mean_of(rows.chance * (1 - rows.chance), weight),
         reward=mean_of(rows.reward, weight),
         conversion=mean_of(rows.conversion, weight),
-        scores=_counted(rows, threshold),
+        scores=_counted(rows.score, rows.answer, weight, threshold),
+        expected=_counted(rows.score, rows.likely, weight, threshold) if binary else None,
         binary=binary,
     )
 
 
-def _counted(rows: Rows, threshold: float | None) -> ScoreCounts | None:
-    known = np.isfinite(rows.score) & np.isfinite(rows.answer)
-    if not known.any():
+def _counted(score: Floats, chance: Floats, weight: Floats, threshold: float | None) -> ScoreCounts | None:
+    if not (np.isfinite(score) & np.isfinite(chance)).any():
         return None
-    bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
-    counted: ScoreCounts | None = None
-    # Few probabilities are in force in one file, so weights are few.
-    for weight in np.unique(rows.weight[known]).tolist():
-        of_weight = known & (rows.weight == weight)
-        part = scaled(scores.count(rows.score[of_weight], rows.answer[of_weight], bins), weight)
-        counted = part if counted is None else counted.merge(part)
-    return counted
+    return scores.count(score, chance, weight, grid(DEFAULT_THRESHOLD if threshold is None else threshold))
 
 
 def scaled(counts: ScoreCounts, factor: float) -> ScoreCounts:
@@ -131,8 +137,6 @@ def scaled(counts: ScoreCounts, factor: float) -> ScoreCounts:
         yes=floats(counts.yes * factor),
         no=floats(counts.no * factor),
         scores=floats(counts.scores * factor),
-        log_loss=counts.log_loss * factor,
-        squared=counts.squared * factor,
     )
 
 

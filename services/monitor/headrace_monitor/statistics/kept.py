@@ -18,10 +18,9 @@ from headrace_monitor.statistics import references
 from headrace_monitor.statistics.arrays import counts, floats
 from headrace_monitor.statistics.change import error_rate, estimated
 from headrace_monitor.statistics.drift import embedding
-from headrace_monitor.statistics.performance import labels, maturity, regression
 from headrace_monitor.statistics.shares import Share
-from headrace_monitor.statistics.summaries import bins, categories, class_scores, embeddings, moments, scores, sketch
-from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, NotFinite, OneClass, OutOfRange, Unreadable
+from headrace_monitor.statistics.summaries import bins, categories, embeddings, moments
+from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, NotFinite, OneClass, Unreadable
 
 # Only what is named here is ever made from text.
 _KINDS: Mapping[str, type] = {
@@ -31,16 +30,12 @@ _KINDS: Mapping[str, type] = {
         bins.Edges,
         categories.Categories,
         categories.CategoryCounts,
-        class_scores.ClassScores,
         embedding.Law,
         embeddings.EmbeddingSpace,
         embeddings.EmbeddingSums,
         error_rate.Detector,
         error_rate.Watch,
         estimated.Calibration,
-        estimated.Estimated,
-        labels.Confusion,
-        maturity.Maturity,
         moments.Moments,
         references.CategoricalReference,
         references.EmbeddingReference,
@@ -48,15 +43,10 @@ _KINDS: Mapping[str, type] = {
         references.NumericSummary,
         references.Reference,
         references.Source,
-        regression.Errors,
-        scores.ScoreBins,
-        scores.ScoreCounts,
-        sketch.QuantileSketch,
         Constant,
         NotEnoughData,
         NotFinite,
         OneClass,
-        OutOfRange,
         Share,
         Unreadable,
     )

@@ -30,23 +30,6 @@ def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def holm(p_values: ArrayLike) -> Floats:
-    """Return adjusted p-values: the chance of any false alarm is <= a, whatever depends on what and whatever drifted.
-
-    For alarms that wake somebody up.
-
-    >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    steps = p[order] * np.arange(tested.size, 0, -1)
-    adjusted = np.full(p.shape, np.nan)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
-
-
 @dataclass(frozen=True, slots=True)
 class AlarmBudget:
     """False alarms that a model may raise per week while nothing drifts, and how often it is looked at.

@@ -36,16 +36,6 @@ class NotFinite:
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfRange:
-    """The answer lies beyond what the summary can tell apart."""
-
-    bound: float
-
-    def __str__(self) -> str:
-        return f"out of range: its magnitude is beyond {self.bound:g}"
-
-
-@dataclass(frozen=True, slots=True)
 class OneClass:
     """Ranking needs positives and negatives; here there is only one of them."""
 
@@ -66,4 +56,4 @@ class Unreadable:
         return self.why
 
 
-Unsaid = NotEnoughData | Constant | NotFinite | OutOfRange | OneClass | Unreadable
+Unsaid = NotEnoughData | Constant | NotFinite | OneClass | Unreadable

@@ -1,11 +1,10 @@
 """Performance before labels come, from the scores alone (confidence-based performance estimation, CBPE).
 
-Scores are calibrated once, on the reference with its labels: then a score says how likely the answer is yes, and the
-expected counts of right and wrong answers follow. It sees changes in what comes in. It cannot see a change of what
-follows from it (concept drift): for that, labels are needed (`change.error_rate`).
+Scores are calibrated on rows with labels: then a score says how likely the answer is yes, and the expected counts of
+right and wrong answers follow (`performance/summaries.py`). It sees changes in what comes in. It cannot see a change of
+what follows from it (concept drift): for that, labels are needed (`change.error_rate`).
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,6 @@ from numpy.typing import ArrayLike
 from scipy import optimize
 
 from headrace_monitor.statistics.arrays import Floats, floats
-from headrace_monitor.statistics.summaries import scores
-from headrace_monitor.statistics.summaries.scores import ScoreBins, ScoreCounts
 from headrace_monitor.statistics.unsaid import NotEnoughData, OneClass
 
 MIN_REFERENCE = 300
@@ -34,22 +31,6 @@ class Calibration:
         return np.where(np.isfinite(array), np.interp(array, self.at, self.chance), np.nan)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimated:
-    """counts: expected ones. doubt: sum of c (1 - c), the variance of the number of right answers."""
-
-    counts: ScoreCounts
-    doubt: float
-
-    def merge(self, other: "Estimated") -> "Estimated":
-        return Estimated(self.counts.merge(other.counts), self.doubt + other.doubt)
-
-    @property
-    def accuracy_error(self) -> float:
-        """Standard error of the accuracy that will be realised, were the calibration exact."""
-        return math.sqrt(self.doubt) / self.counts.rows if self.counts.rows else math.nan
-
-
 def calibrate(values: ArrayLike, answers: ArrayLike) -> Calibration | NotEnoughData | OneClass:
     """Fit the chance of yes by score: isotonic regression over the reference's rows (Zadrozny, Elkan 2002)."""
     score, answer = np.asarray(values, dtype=np.float64).ravel(), np.asarray(answers, dtype=np.float64).ravel()
@@ -67,32 +48,3 @@ def calibrate(values: ArrayLike, answers: ArrayLike) -> Calibration | NotEnoughD
     inner = (fitted[1:-1] == fitted[:-2]) & (fitted[1:-1] == fitted[2:])
     keep = np.concatenate([[True], ~inner, [True]])[: at.size]
     return Calibration(floats(at[keep]), floats(fitted[keep]), int(score.size))
-
-
-def estimate(values: ArrayLike, calibration: Calibration, bins: ScoreBins) -> Estimated:
-    """Return what the scores of a window let one expect; pass the counts to `classification` for the metrics."""
-    chances = calibration.chances(values)
-    known = chances[np.isfinite(chances)]
-    return Estimated(scores.expect(values, chances, bins), float(np.sum(known * (1 - known))))
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Where a metric lay on chunks of the reference: mean -+ 3 standard deviations, and the window's own error."""
-
-    low: float
-    high: float
-    chunks: int
-
-
-def band(of_chunks: ArrayLike, *, window_error: float = 0.0) -> Band | NotEnoughData:
-    """Return the band that estimates of windows should lie in. of_chunks: the metric, estimated on chunks of the
-    reference.
-    """
-    values = np.asarray(of_chunks, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if values.size < 5:
-        return NotEnoughData(have=values.size, need=5)
-    half = 3 * math.hypot(float(values.std(ddof=1)), window_error)
-    mean = float(values.mean())
-    return Band(mean - half, mean + half, values.size)

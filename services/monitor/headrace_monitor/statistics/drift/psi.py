@@ -1,6 +1,5 @@
 """Population stability index with a tolerance: neither an alarm at every 100 rows nor one on nothing at a million."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,13 +76,6 @@ def p_value(reference: ArrayLike, window: ArrayLike, *, tolerance: float) -> Flo
 def clean_factor(tolerance: float) -> float:
     """Return CLEAN_FACTOR, or 1 where nothing is tolerated: then no change at all is the edge."""
     return CLEAN_FACTOR if tolerance > 0 else 1.0
-
-
-def of_shift(sigmas: float, bins: int = 10) -> float:
-    """Return the PSI of a normal shifted by so many standard deviations, on bins of equal share."""
-    edges = special.ndtri(np.arange(1, bins) / bins)
-    q = np.diff(special.ndtr(edges - sigmas), prepend=0.0, append=1.0)
-    return float(np.sum((1 / bins - q) * -np.log(q * bins))) if math.isfinite(sigmas) else math.inf
 
 
 def _smoothed(counts: ArrayLike) -> Floats:

@@ -58,8 +58,3 @@ class DriftReport:
     severity: Severity = Severity.NONE
     unsaid: Unsaid | None = None
     examples: tuple[str, ...] = ()
-
-
-def worst(reports: tuple[DriftReport, ...]) -> Severity:
-    """Return the severity of a look."""
-    return max((report.severity for report in reports), default=Severity.NONE)

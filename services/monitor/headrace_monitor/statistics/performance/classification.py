@@ -1,32 +1,25 @@
-"""Accuracy, AUC, log-loss and calibration of a binary question, from its counts on score bins."""
+"""Precision, recall, AUC and calibration of a binary question, from its counts on score bins."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from headrace_monitor.statistics.summaries.scores import ScoreBins, ScoreCounts, auc, auc_error
+from headrace_monitor.statistics.summaries.scores import ScoreBins, ScoreCounts, auc
 from headrace_monitor.statistics.unsaid import NotEnoughData, Unsaid
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """rows: labelled. accuracy, precision, recall, f1: at the declared threshold.
+    """precision, recall, f1: at the threshold of the bins.
 
     calibration: expected calibration error, the mean distance of score and observed share over bins of like score.
     Each is a number or says why there is none.
     """
 
-    rows: int
-    accuracy: float | Unsaid
-    accuracy_error: float | Unsaid
     precision: float | Unsaid
     recall: float | Unsaid
     f1: float | Unsaid
     auc: float | Unsaid
-    auc_error: float | Unsaid
-    log_loss: float | Unsaid
-    brier: float | Unsaid
     calibration: float | Unsaid
 
 
@@ -34,23 +27,12 @@ def classification(counts: ScoreCounts, bins: ScoreBins) -> Classification:
     """Compute everything that the counts say."""
     first = bins.first_yes
     hits, false_alarms = float(counts.yes[first:].sum()), float(counts.no[first:].sum())
-    misses, rejected = float(counts.yes[:first].sum()), float(counts.no[:first].sum())
-    rows = hits + false_alarms + misses + rejected
-    accuracy = _ratio(hits + rejected, rows)
-    error: float | Unsaid = accuracy
-    if isinstance(accuracy, float):
-        error = math.sqrt(max(accuracy * (1 - accuracy), 0.0) / rows)
+    misses = float(counts.yes[:first].sum())
     return Classification(
-        rows=round(rows),
-        accuracy=accuracy,
-        accuracy_error=error,
         precision=_ratio(hits, hits + false_alarms),
         recall=_ratio(hits, hits + misses),
         f1=_ratio(hits, hits + (false_alarms + misses) / 2),
         auc=auc(counts),
-        auc_error=auc_error(counts),
-        log_loss=_ratio(counts.log_loss, rows),
-        brier=_ratio(counts.squared, rows),
         calibration=_calibration(counts),
     )
 

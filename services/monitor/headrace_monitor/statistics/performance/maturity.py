@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from headrace_monitor.statistics.shares import Share, interval
 from headrace_monitor.statistics.unsaid import NotEnoughData, Unsaid
 
 
@@ -24,11 +23,6 @@ class Maturity:
             return NotEnoughData(have=0, need=1)
         return min(self.labelled / expected, 1.0)
 
-    def merge(self, other: "Maturity") -> "Maturity":
-        predictions = self.predictions + other.predictions
-        expected = self.predictions * self.expected_share + other.predictions * other.expected_share
-        return Maturity(predictions, self.labelled + other.labelled, expected / predictions if predictions else 1.0)
-
 
 def is_mature(maturity: Maturity, *, needed: float = 0.9) -> bool:
     """May the window be compared with others? An immature one is shown, with its fraction, and raises no alarm: the
@@ -36,12 +30,3 @@ def is_mature(maturity: Maturity, *, needed: float = 0.9) -> bool:
     """
     fraction = maturity.fraction
     return isinstance(fraction, float) and fraction >= needed
-
-
-def accuracy_bounds(accuracy: Share, maturity: Maturity, *, level: float = 0.05) -> tuple[float, float]:
-    """Return what the window's accuracy may still become: the interval of those labelled, and the rest all wrong or all
-    right."""
-    low, high = interval(accuracy, level) if accuracy.of else (0.0, 1.0)
-    fraction = maturity.fraction
-    known = fraction if isinstance(fraction, float) else 0.0
-    return low * known, high * known + (1 - known)

@@ -10,14 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from headrace_monitor.statistics.arrays import Floats, finite, floats
+from headrace_monitor.statistics.arrays import Floats, floats
 from headrace_monitor.statistics.unsaid import NotEnoughData, OneClass, Unsaid
-
-SCORE_BINS = 256
-# A score of exactly 0 or 1 that is wrong costs this much log-loss, not infinity.
-_CLIP = 1e-15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,19 +38,13 @@ class ScoreBins:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreCounts:
-    """yes, no: shape (bins,), rows by what was true; whole numbers where it is known, expected ones where it is
-    estimated.
-
-    scores: shape (bins,), sums of scores. log_loss, squared: sums over rows. unusable: rows without a score or an
-    answer.
+    """yes, no: shape (bins,), weights of rows by what was true, or is to be expected. scores: shape (bins,), weighed
+    sums of scores.
     """
 
     yes: Floats
     no: Floats
     scores: Floats
-    log_loss: float
-    squared: float
-    unusable: int
     bins: str
 
     @property
@@ -70,46 +59,21 @@ class ScoreCounts:
             floats(self.yes + other.yes),
             floats(self.no + other.no),
             floats(self.scores + other.scores),
-            self.log_loss + other.log_loss,
-            self.squared + other.squared,
-            self.unusable + other.unusable,
             self.bins,
         )
 
 
-def freeze(scores: ArrayLike, *, threshold: float = 0.5) -> ScoreBins:
-    """Return bins at the quantiles of a reference's scores."""
-    array = np.sort(finite(scores))
-    quantiles = array[np.arange(1, SCORE_BINS) * array.size // SCORE_BINS] if array.size else array
-    return ScoreBins(floats(np.union1d(quantiles, [threshold])), threshold)
-
-
-def count(scores: ArrayLike, answers: ArrayLike, bins: ScoreBins) -> ScoreCounts:
-    """Count scores, shape (n,), by their answers: 1 or True is yes, 0 no, NaN unknown."""
-    score, answer = np.asarray(scores, dtype=np.float64).ravel(), np.asarray(answers, dtype=np.float64).ravel()
-    usable = np.isfinite(score) & np.isin(answer, (0.0, 1.0))
-    unusable = int(usable.size - usable.sum())
-    score, answer = score[usable], answer[usable]
-    return _counted(score, answer, unusable, bins)
-
-
-def expect(scores: ArrayLike, chances: ArrayLike, bins: ScoreBins) -> ScoreCounts:
-    """Count scores by the chance, from 0 to 1, that their answer is yes."""
-    score, chance = np.asarray(scores, dtype=np.float64).ravel(), np.asarray(chances, dtype=np.float64).ravel()
-    usable = np.isfinite(score) & (chance >= 0) & (chance <= 1)
-    return _counted(score[usable], chance[usable], int(usable.size - usable.sum()), bins)
-
-
-def _counted(score: Floats, yes: Floats, unusable: int, bins: ScoreBins) -> ScoreCounts:
+def count(scores: Floats, chances: Floats, weights: Floats, bins: ScoreBins) -> ScoreCounts:
+    """Count rows by their scores and by the chance that their answer is yes: 1 or 0 where it is known. Those without a
+    score or a chance are left out.
+    """
+    usable = np.isfinite(scores) & (chances >= 0) & (chances <= 1)
+    score, yes, weight = scores[usable], chances[usable], weights[usable]
     place = np.searchsorted(bins.inner, score, side="right")
-    clipped = np.clip(score, _CLIP, 1 - _CLIP)
     return ScoreCounts(
-        yes=floats(np.bincount(place, weights=yes, minlength=bins.bins)),
-        no=floats(np.bincount(place, weights=1 - yes, minlength=bins.bins)),
-        scores=floats(np.bincount(place, weights=clipped, minlength=bins.bins)),
-        log_loss=float(-np.sum(yes * np.log(clipped) + (1 - yes) * np.log1p(-clipped))),
-        squared=float(np.sum(yes * (clipped - 1) ** 2 + (1 - yes) * clipped**2)),
-        unusable=unusable,
+        yes=floats(np.bincount(place, weights=weight * yes, minlength=bins.bins)),
+        no=floats(np.bincount(place, weights=weight * (1 - yes), minlength=bins.bins)),
+        scores=floats(np.bincount(place, weights=weight * np.clip(score, 0, 1), minlength=bins.bins)),
         bins=bins.digest,
     )
 
