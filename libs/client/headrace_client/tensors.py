@@ -34,7 +34,6 @@ NUMPY_TYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-DATATYPES = (*NUMPY_TYPES, "BF16", "BYTES")
 _NAMES = {dtype: name for name, dtype in NUMPY_TYPES.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -18,26 +18,18 @@ MARGIN_S = 0.01
 DEFAULT_TIMEOUT_S = 10.0
 
 
-class HasDeadline(Protocol):
-    """A servicer context, or whatever else knows the caller's deadline."""
-
-    def time_remaining(self) -> float | None:
-        """Return the seconds left, or None when the caller set no deadline."""
-        ...
-
-
-def budget(context: HasDeadline, own_s: float) -> float:
+def budget(left_s: float | None, own_s: float) -> float:
     """Return the timeout in seconds for a child call: our own limit, or what is left of the caller's time if less.
 
-    Raises DeadlineExceeded when nothing is left: the call would be made for nobody.
+    left_s: `context.time_remaining()` of the call being served, None without a deadline. Raises DeadlineExceeded when
+    nothing is left: the call would be made for nobody.
     """
-    remaining = context.time_remaining()
-    if remaining is None:  # may also be 0.0, which is not "no deadline"
+    if left_s is None:  # may also be 0.0, which is not "no deadline"
         return own_s
-    left = remaining - MARGIN_S
-    if left <= 0:
+    left_s -= MARGIN_S
+    if left_s <= 0:
         raise DeadlineExceeded("no time is left for a call to another service", reason="DEADLINE_PASSED")
-    return min(own_s, left)
+    return min(own_s, left_s)
 
 
 def channel(
@@ -140,10 +132,6 @@ class Channel:
 
     def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
         return _HandingOn(self._inner.stream_stream(*args, **kwargs), None)
-
-    async def channel_ready(self) -> None:
-        """Return when a peer is connected (and, with health checks, SERVING)."""
-        await self._inner.channel_ready()
 
     async def close(self, grace: float | None = None) -> None:
         """Close; calls in flight get `grace` seconds."""

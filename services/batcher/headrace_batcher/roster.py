@@ -73,10 +73,6 @@ class Roster:
         """Return the state of every version."""
         return self._states.values()
 
-    def batchers(self) -> Iterable[Batcher]:
-        """Return every batcher."""
-        return self._batchers.values()
-
     def answered_since(self, then: float) -> bool:
         """Return whether any version answered anybody since then."""
         return any(batcher.last_answer >= then for batcher in self._batchers.values())

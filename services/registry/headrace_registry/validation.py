@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
@@ -169,8 +169,3 @@ def _artifact_violations(artifacts: Sequence[Artifact], field: str) -> list[Fiel
     if not any(artifact.type is ArtifactType.ONNX for artifact in artifacts):
         found.append(FieldViolation(field, f"no artifact of type ONNX named '{MODEL_FILE}'"))
     return found
-
-
-def merged(*groups: Iterable[FieldViolation]) -> list[FieldViolation]:
-    """Return all violations of several checks."""
-    return [violation for group in groups for violation in group]

@@ -110,7 +110,7 @@ async def test_the_callers_deadline_reaches_the_second_service_and_its_cancellat
     async with toy(handlers(Answer=leaf)) as behind, channel(behind.server.address) as opened:
 
         async def front(request: Any, context: Any) -> Any:
-            return await ToyStub(opened).Answer(request, timeout=budget(context, 30))
+            return await ToyStub(opened).Answer(request, timeout=budget(context.time_remaining(), 30))
 
         async with toy(handlers(Answer=front)) as first:
             failure = await first.failure("Answer", timeout=0.5)

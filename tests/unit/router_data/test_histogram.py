@@ -34,16 +34,6 @@ def test_any_quantile_is_within_the_relative_error(seconds: list[float], share: 
     assert found == pytest.approx(exact(seconds, share), rel=RELATIVE_ERROR + 1e-9)
 
 
-@given(st.lists(MANY, max_size=5))
-def test_merged_is_what_one_would_have_seen_alone(parts: list[list[float]]):
-    whole = Histogram()
-    for part in parts:
-        whole.merge(of(part))
-    alone = of([one for part in parts for one in part])
-    assert whole.counts == alone.counts
-    assert whole.sum_s == pytest.approx(alone.sum_s)
-
-
 @given(MANY)
 def test_bounds_are_kept_within_the_relative_error(seconds: list[float]):
     bounds = (0.0005, 0.01, 0.25, 10.0)

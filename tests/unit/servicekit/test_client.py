@@ -5,14 +5,6 @@ from headrace_servicekit.client import budget, service_config
 from headrace_servicekit.errors import DeadlineExceeded
 
 
-class _Caller:
-    def __init__(self, remaining: float | None) -> None:
-        self._remaining = remaining
-
-    def time_remaining(self) -> float | None:
-        return self._remaining
-
-
 @pytest.mark.parametrize(
     ("remaining", "own_s", "expected"),
     [
@@ -22,13 +14,13 @@ class _Caller:
     ],
 )
 def test_a_child_call_gets_the_smaller_time(remaining, own_s, expected):
-    assert budget(_Caller(remaining), own_s) == pytest.approx(expected)
+    assert budget(remaining, own_s) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("remaining", [0.0, -1.0, 0.005])
 def test_no_child_call_is_made_when_no_time_is_left(remaining):
     with pytest.raises(DeadlineExceeded):
-        budget(_Caller(remaining), 2.0)
+        budget(remaining, 2.0)
 
 
 def test_only_named_methods_are_retried_and_only_when_unavailable():

@@ -42,7 +42,6 @@ class PredictionLog:
 
     contracts: Contracts
     reader: Reader
-    objects: Objects
     ingestion: Ingestion
 
 
@@ -60,7 +59,7 @@ async def open_log(runtime: Runtime[MonitorSettings], database: Database) -> Pre
     _begin(runtime, database, objects, batches, contracts, metrics)
     limits = Limits(settings.log_max_batches, settings.log_max_batch_bytes, _keep(settings), settings.max_processes)
     ingestion = Ingestion(objects, batches, limits, runtime.clock, metrics)
-    return PredictionLog(contracts, Reader(database, objects), objects, ingestion)
+    return PredictionLog(contracts, Reader(database, objects), ingestion)
 
 
 def place_of(settings: MonitorSettings) -> Place:

@@ -19,6 +19,7 @@ import grpc.aio
 import structlog
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
+from headrace_servicekit.client import budget
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import from_rpc_error
 from headrace_servicekit.loops import delay_s
@@ -183,7 +184,7 @@ class RegistryHolds:
         request = registry_pb2.HoldVersionRequest(
             name=_name(version), holder=holder, ttl=ttl, reason=f"named by the route of {version[0]}"
         )
-        await self._stub.HoldVersion(request, timeout=CALL_S if left_s is None else min(CALL_S, left_s))
+        await self._stub.HoldVersion(request, timeout=budget(left_s, CALL_S))
 
     async def _release(self, version: Named) -> None:
         request = registry_pb2.ReleaseHoldRequest(name=_name(version), holder=self._holder)

@@ -8,6 +8,7 @@ from typing import Any
 import grpc.aio
 import structlog
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
+from headrace_servicekit.client import budget
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.health import Health
 from headrace_servicekit.loops import delay_s
@@ -65,7 +66,7 @@ class RegistryWatch:
         try:
             answer = await self._stub.GetModel(
                 registry_pb2.GetModelRequest(name=f"models/{model}"),
-                timeout=ASK_TIMEOUT_S if left_s is None else min(ASK_TIMEOUT_S, left_s),
+                timeout=budget(left_s, ASK_TIMEOUT_S),
             )
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND:

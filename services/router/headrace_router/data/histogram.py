@@ -42,13 +42,6 @@ class Histogram:
             self.counts[index] += 1
         self.sum_s += seconds
 
-    def merge(self, other: Histogram) -> None:
-        """Add all observations of another one."""
-        self._grow(len(other.counts) - 1)
-        for index, count in enumerate(other.counts):
-            self.counts[index] += count
-        self.sum_s += other.sum_s
-
     def count(self) -> int:
         """Return the number of observations."""
         return sum(self.counts)

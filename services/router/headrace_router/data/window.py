@@ -22,11 +22,6 @@ class Window:
         self._left, self._left_bytes = requests, size_bytes
         self._held: dict[tuple[str, bool], list[int]] = {}
 
-    @property
-    def held_bytes(self) -> int:
-        """Return the bytes in flight."""
-        return self._limit_bytes - self._left_bytes
-
     def held(self, client: str, *, online: bool) -> int:
         """Return how many requests of a client are in flight."""
         held = self._held.get((client, online))
