@@ -16,7 +16,6 @@ UV := .headrace/uv/bin/uv
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 # Two workers: the tests share two cores with the stores and stacks that they start.
 TEST_WORKERS ?= 2
-CODE := libs services tests deploy protos $(wildcard examples benchmarks)
 
 .PHONY: help
 help: ## Show this help
@@ -100,8 +99,8 @@ settings: .headrace/synced ## Write docs/settings.md and deploy/settings.json an
 
 .PHONY: lint
 lint: .headrace/synced ## Lint, protos, freshness of stubs and settings, import contracts: seconds
-	.venv/bin/ruff check $(CODE)
-	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 	$(PYTHON) protos/build.py lint
 	$(PYTHON) protos/build.py check
 	$(PYTHON) deploy/settings.py check
@@ -156,6 +155,6 @@ bench-profile: setup ## Where the time of a request goes inside Envoy, by thread
 	@$(PYTHON) -m benchmarks.profiling $(BENCH)
 
 .PHONY: format
-format: .headrace/synced ## Format the code
-	.venv/bin/ruff check --fix $(CODE)
-	.venv/bin/ruff format $(CODE)
+format: .headrace/synced ## Format the code, that in documents too
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
