@@ -38,7 +38,7 @@ class MemoryWatch:
 
     async def read(self) -> Memory | None:
         """Return what is in use now."""
-        used = await asyncio.to_thread(held_bytes, self._group(), self._proc)
+        used = await asyncio.to_thread(held_bytes, os.getpid(), self._group(), self._proc)
         self.last = Memory(used, self._limit_bytes)
         return self.last
 
@@ -50,9 +50,9 @@ class MemoryWatch:
             await asyncio.sleep(READ_EVERY_S)
 
 
-def held_bytes(group: int | None, proc: Path = Path("/proc")) -> int:
-    """Return the memory of this process and of those in a process group, each shared page once."""
-    processes = [proc / str(os.getpid())]
+def held_bytes(own: int, group: int | None, proc: Path = Path("/proc")) -> int:
+    """Return the memory of a process and of those in a process group, each shared page once."""
+    processes = [proc / str(own)]
     if group is not None:
         processes += [one for one in proc.glob("[0-9]*") if _group_of(one) == group]
     return sum(map(_proportional_bytes, processes))
