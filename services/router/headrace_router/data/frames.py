@@ -205,21 +205,7 @@ class Replica:
                 self._owner.lost(self, (work,))
                 continue
             size += work.size_bytes
-            requests.add(
-                id=work.id,
-                version=handle,
-                rows=work.rows,
-                inputs=work.inputs,
-                absent=work.absent,
-                dims=work.dims,
-                outputs=work.outputs,
-                deadline_us=max(1, int((work.deadline - now) * 1e6)),
-                max_wait_us_plus_one=0 if work.max_wait_us is None else work.max_wait_us + 1,
-                priority=work.priority,
-                client=work.client,
-                traceparent=work.traceparent,
-                request_id=work.request_id,
-            )
+            _fill(requests.add(), work, handle, now)
         del self._outbox[:taken]
         self.requests_sent += len(requests)
         return frame if requests or frame.cancelled else None
@@ -272,3 +258,22 @@ class Replica:
     def _rouse(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+
+def _fill(request: batcher_pb2.InferRequest, work: Work, handle: int, now: float) -> None:
+    """Write a work into its place in a frame, field by field: keywords, and what is empty, take twice as long."""
+    request.id, request.version, request.rows = work.id, handle, work.rows
+    request.inputs.extend(work.inputs)
+    request.deadline_us = max(1, int((work.deadline - now) * 1e6))
+    request.priority = work.priority  # type: ignore[assignment]  # a number, as in the message
+    request.client = work.client
+    if work.absent:
+        request.absent.extend(work.absent)
+    if work.dims:
+        request.dims.extend(work.dims)
+    if work.outputs:
+        request.outputs.extend(work.outputs)
+    if work.max_wait_us is not None:
+        request.max_wait_us_plus_one = work.max_wait_us + 1
+    if work.traceparent or work.request_id:
+        request.traceparent, request.request_id = work.traceparent, work.request_id

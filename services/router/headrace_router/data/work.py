@@ -63,12 +63,12 @@ class Work:
     def __init__(
         self,
         answer: asyncio.Future[batcher_pb2.InferResponse],
-        *,
         pool: str,
         digest: str,
         rows: int,
         inputs: Sequence[bytes],
         deadline: float,
+        *,
         absent: Sequence[int] = (),
         dims: Sequence[int] = (),
         outputs: Sequence[int] = (),
