@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ class DeadlineLimits(NamedTuple):
         return now + min(self.default_s if remaining_s is None else remaining_s, self.max_s)
 
 
+@functools.lru_cache(maxsize=1024)  # callers repeat theirs
 def parse_timeout(value: str) -> float:
     """Return the seconds of a `grpc-timeout` header such as `250m`. Raises InvalidArgument."""
     found = _TIMEOUT.fullmatch(value)

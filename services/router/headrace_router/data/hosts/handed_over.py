@@ -11,19 +11,20 @@ from headrace_servicekit.errors import ServiceError, Unauthenticated
 from headrace_servicekit.identity import Identity
 
 from headrace_router.data.hosts.arrivals import check_doubled
+from headrace_router.data.hosts.begun import Begun
 
 AUTHORIZATION = "authorization"
 
 
 class HandedOver:
-    """A request that was taken. whole, broken: its body, or why it is not whole. task: serves it, once it waits.
+    """A request that was taken. whole, broken: its body, or why it is not whole. begun: its serving, once it waits.
 
     authorization: the header, None without one. connection: Envoy's number for it. told_connection: what a front door
     before us says of it. found, repeated: the headers that matter, and which of all were there twice.
     """
 
     __slots__ = (
-        "authorization", "broken", "connection", "found", "identify", "path", "repeated", "task", "told_connection",
+        "authorization", "begun", "broken", "connection", "found", "identify", "path", "repeated", "told_connection",
         "whole",
     )  # fmt: skip
 
@@ -36,7 +37,7 @@ class HandedOver:
         self.repeated: list[str] | None = None
         self.whole: bytes | None = None
         self.broken: ServiceError | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.begun: Begun | None = None
 
     def headers(self) -> dict[str, str]:
         """Return the headers that matter. Raises ServiceError."""
@@ -60,6 +61,6 @@ class HandedOver:
         raise self.broken
 
     async def receive(self) -> Mapping[str, Any]:
-        """Never return: a client that leaves has its task cancelled."""
+        """Never return: a client that leaves has its request cancelled."""
         await asyncio.get_running_loop().create_future()
         return {"type": "http.disconnect"}

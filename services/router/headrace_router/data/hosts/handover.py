@@ -1,8 +1,8 @@
 """Unary gRPC methods for requests that Envoy's filter `deploy/envoy/handover/handover.c` hands over, many at a time.
 
 The filter is loaded in this very process. It gives whole requests as packed bytes and takes answers likewise: no thread
-stands between its workers and our event loop, and what happens in one turn of the loop costs one call each way. What is
-answered without waiting, as from memory, costs no task either.
+stands between its workers and our event loop, and what happens in one turn of the loop costs one call each way. No
+request costs a task either, unless it asks for one (`begun.py`).
 """
 
 from __future__ import annotations
@@ -17,26 +17,19 @@ from typing import Any
 from headrace_servicekit.errors import ServiceError, Unauthenticated
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.hosts.arrivals import WANTED
+from headrace_router.data.hosts.begun import Begun
 from headrace_router.data.hosts.bodies import too_large, too_slow
 from headrace_router.data.hosts.framing import refusal_headers
 from headrace_router.data.hosts.grpc_asgi import CONTENT, Answered, Request
-from headrace_router.data.hosts.handed_over import AUTHORIZATION, HandedOver
-from headrace_router.data.hosts.presence import go_on
+from headrace_router.data.hosts.handed_headers import NAMES, PartsKnown
+from headrace_router.data.hosts.handed_over import HandedOver
 from headrace_router.data.refusals import too_many_requests
 
-CONNECTION = "x-headrace-connection"
-# The headers that the filter is told to give, by their place here.
-NAMES = (":path", AUTHORIZATION, CONNECTION, *sorted(WANTED))
-_PATH, _AUTHORIZATION, _CONNECTION = range(3)
 # As in handover.c: length, flags, id, connection, headers, bytes of the body.
 _HEAD = struct.Struct("=IIQQII")
 _ANSWER = struct.Struct("=QIIII")
 _LENGTHS = struct.Struct("=HH")
-_PLACES = tuple(struct.Struct(f"={count}I") for count in range(257))
 _CANCELLED, _TOO_LARGE, _TOO_SLOW, _TOO_MANY = 1, 2, 4, 8
-_PLACE_SHIFT = 24
-_VALUE_BYTES = (1 << _PLACE_SHIFT) - 1
 _ROOM_BYTES = 256 * 1024
 # Answers are given back after so many requests at the latest, so that workers and loop work at the same time.
 _TOGETHER = 32
@@ -67,6 +60,7 @@ class Handover:
         if self._event < 0:
             raise NotLoaded("no eventfd can be opened")
         self._loop = asyncio.get_running_loop()
+        self._parts = PartsKnown()
         self._make_room(_ROOM_BYTES)
         self._waiting: dict[int, HandedOver] = {}
         self._answers: list[bytes] = []
@@ -109,42 +103,22 @@ class Handover:
         if flags & _CANCELLED:
             self._cancel(id_)
             return length
+        end = at + length
+        values, body = at + _HEAD.size + 4 * count, end - body_bytes
         request = HandedOver(connection, self.identify)
-        self._read_headers(request, at + _HEAD.size, count, at + length - body_bytes)
+        self._parts.of(bytes(self._buffer[at + _HEAD.size : values])).read(bytes(self._buffer[values:body]), request)
         if flags:
             request.broken = self._broken(flags)
         else:
-            request.whole = bytes(self._buffer[at + length - body_bytes : at + length])
+            request.whole = bytes(self._buffer[body:end])
         serving = self._serve(id_, request)
         try:
             waits_for = serving.send(None)
         except StopIteration:
             return length
-        request.task = self._loop.create_task(_resumed(serving, waits_for))
+        request.begun = Begun(serving, waits_for, self._loop)
         self._waiting[id_] = request
         return length
-
-    def _read_headers(self, request: HandedOver, at: int, count: int, end: int) -> None:
-        places = _PLACES[count].unpack_from(self._buffer, at)
-        text, begins = self._buffer[at + 4 * count : end].decode("latin-1"), 0
-        found = request.found
-        for place in places:
-            ends = begins + (place & _VALUE_BYTES)
-            name, value = place >> _PLACE_SHIFT, text[begins:ends]
-            begins = ends
-            if name > _CONNECTION:
-                key = NAMES[name]
-                if key in found:
-                    request.repeated = [*(request.repeated or ()), key]
-                found[key] = value
-            elif name == _AUTHORIZATION:
-                if request.authorization is not None:
-                    request.repeated = [*(request.repeated or ()), AUTHORIZATION]
-                request.authorization = value.encode("latin-1")
-            elif name == _PATH:
-                request.path = value
-            else:
-                request.told_connection = value
 
     def _broken(self, flags: int) -> ServiceError:
         """Return what is wrong with a request that never came whole."""
@@ -154,19 +128,19 @@ class Handover:
 
     def _cancel(self, id_: int) -> None:
         request = self._waiting.get(id_)
-        if request is not None and request.task is not None:
-            request.task.cancel()
+        if request is not None and request.begun is not None:
+            request.begun.cancel()
 
     async def _serve(self, id_: int, request: HandedOver) -> None:
         try:
             answered = await self.respond(request)
         finally:
-            if request.task is not None:
+            if request.begun is not None:
                 del self._waiting[id_]
         if answered is None:
             return
         self._answers.append(packed(id_, answered))
-        if request.task is not None and not self._flushing:
+        if request.begun is not None and not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
@@ -203,10 +177,6 @@ def packed(id_: int, answered: Answered) -> bytes:
 _BEGIN = b"".join(
     _LENGTHS.pack(len(name), len(value)) + name + value for name, value in ((b":status", b"200"), *CONTENT)
 )
-
-
-async def _resumed(serving: Coroutine[Any, Any, None], waits_for: Any) -> None:
-    await go_on(serving, waits_for)
 
 
 def _nobody(_request: HandedOver) -> Identity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any, Protocol, TypeVar
 
 from headrace_router.data.hosts.exchange import ClientGone, Receive
@@ -20,7 +20,7 @@ SWEEP_STEP = 256
 class Presence(Protocol):
     """Awaits an answer for as long as its client waits for it."""
 
-    async def while_there(self, answer: Coroutine[Any, Any, T], receive: Receive) -> T:
+    def while_there(self, answer: Coroutine[Any, Any, T], receive: Receive) -> Awaitable[T]:
         """Return the answer, or cancel it and raise ClientGone when the client leaves first."""
         ...
 
@@ -47,9 +47,9 @@ class Told:
 class Announced:
     """For hosts that cancel the task of a request when its client leaves."""
 
-    async def while_there(self, answer: Coroutine[Any, Any, T], receive: Receive) -> T:
+    def while_there(self, answer: Coroutine[Any, Any, T], receive: Receive) -> Awaitable[T]:
         """Return the answer."""
-        return await answer
+        return answer
 
 
 class Swept:
