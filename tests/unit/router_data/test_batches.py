@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from headrace.monitor.v1 import ingest_pb2
@@ -151,7 +152,7 @@ def test_values_that_the_route_gives_have_no_version():
 
 def test_outputs_that_cannot_be_read_are_not_told_where_some_are_sensitive():
     made = record(table_with(PEOPLE), inputs={"name": NAME, "age": AGE})
-    broken = made._replace(found=made.found._replace(outputs=b"\xff\xff"))
+    broken = made._replace(found=replace(made.found, outputs=b"\xff\xff"))
     assert not read(broken)[0].outputs.outputs
 
 

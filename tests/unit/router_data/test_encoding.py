@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from headrace.monitor.v1 import ingest_pb2
 from headrace_router.data.reporting.buffer import Sealed
@@ -76,7 +77,7 @@ async def test_many_small_rows_are_spread_over_batches():
 async def test_a_fault_costs_a_batch_and_nothing_else():
     bench = Bench()
     question, found, answer = answered()
-    bench.recorder.add(question, found, answer._replace(prediction_id="no id"))
+    bench.recorder.add(question, found, replace(answer, prediction_id="no id"))
     bench.recorder.add(question, found, answer)
     await bench.encoder.encode()
     assert bench.dropped["NOT_ENCODED"] == 2

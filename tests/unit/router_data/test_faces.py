@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def test_inference_in_json_has_the_numbers_or_their_bytes(golden):
 
 
 def test_a_degraded_answer_says_so_in_both_inference_faces(golden):
-    given = answer(golden)._replace(rung="cpu", degraded_reason="NO_BACKEND", rule="de")
+    given = replace(answer(golden), rung="cpu", degraded_reason="NO_BACKEND", rule="de")
     message = _pb2.ModelInferResponse.FromString(infer_message.render(given))
     told = json.loads(infer_json.render(given, ()).content)["parameters"]
     for name, value in (("rung", "cpu"), ("degraded_reason", "NO_BACKEND"), ("rule", "de")):

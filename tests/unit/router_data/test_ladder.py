@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from google.protobuf import duration_pb2
@@ -104,7 +104,7 @@ class World:
         if isinstance(outcome.answer, ServiceError):
             self.raised.append((self.asked[-1], outcome.answer))
             raise outcome.answer
-        return found._replace(outputs=outcome.answer or b"")
+        return replace(found, outputs=outcome.answer or b"")
 
 
 def rung(name: str, least_s: float | None = None, **source) -> control_pb2.ResolvedRung:
@@ -261,7 +261,7 @@ async def test_a_route_that_computes_nothing_falls_back_for_want_of_an_answer_an
     )
     asked = question(backup("small", V2, "cpu"), constant(), entity="e", mode=route_pb2.Lookup.MODE_BATCH)
     assert told(await ladder(world).find(asked)) == ("FALLBACK", "v2", "small", "NOT_PRECOMPUTED")
-    nothing = asked._replace(tensors=Tensors((), ()), layout=asked.arm.served.without_inputs, inputs=())
+    nothing = replace(asked, tensors=Tensors((), ()), layout=asked.arm.served.without_inputs, inputs=())
     assert told(await ladder(world).find(nothing)) == ("FALLBACK", "", "zero", "NOT_PRECOMPUTED")
 
 
@@ -385,7 +385,7 @@ async def test_a_request_that_is_explained_notes_what_was_passed_over_and_why():
     world = World({}, needs={("v1", "default"): CANNOT})
     trace = Trace(world.now)
     rungs = (backup("same", None, "cpu"), backup("small", V2, "cpu"), constant())
-    await ladder(world, tokens=0.0).find(question(*rungs)._replace(trace=trace))
+    await ladder(world, tokens=0.0).find(replace(question(*rungs), trace=trace))
     assert [(one.rung, one.reason) for one in trace.attempts] == [
         ("primary", "NO_BACKEND"),
         ("small", "RETRY_BUDGET_SPENT"),

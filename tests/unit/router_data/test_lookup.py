@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from google.protobuf import duration_pb2
@@ -448,7 +449,7 @@ class TestBatchMode:
         bench = Bench(lookup=BATCH)
         question = bench.question()
         asked = asyncio.ensure_future(
-            bench.lookup.find(question, question.arm._replace(pool="cpu"), bench.loop.time() + 5)
+            bench.lookup.find(question, replace(question.arm, pool="cpu"), bench.loop.time() + 5)
         )
         (work,) = await bench.asked()
         assert work.pool == "cpu"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from headrace_router.data.reporting.buffer import Buffer, Sealed
@@ -23,8 +24,8 @@ def units_recorded(probability: float) -> list[str]:
     recorder.take(probability)
     question, found, answer = answered()
     for number in [*range(4000), *range(4000)]:
-        request = question.request._replace(user_id=f"user-{number}")
-        recorder.add(question._replace(request=request), found, answer)
+        request = replace(question.request, user_id=f"user-{number}")
+        recorder.add(replace(question, request=request), found, answer)
     taken = recorder.take(1.0)
     assert taken.probability == probability
     assert len(taken.records) + recorder.left_out == 8000

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from headrace.tensor.v1 import tensor_pb2
@@ -50,7 +51,8 @@ class Contract(NamedTuple):
     prediction: int = 0
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Layout:
     """How tensors of one description are laid out.
 
     order: for each input present, in the order of the contract, its position in the request. absent: positions in the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headrace_servicekit.errors import InvalidArgument
 
 from headrace_router.data.contract import ServedVersion, check_contents
@@ -31,4 +33,4 @@ def fitted(question: Question, served: ServedVersion, max_rows: int) -> Question
         outputs = served.selection(question.request.outputs)
     except InvalidArgument:
         return None
-    return question._replace(layout=layout, inputs=[contents[index] for index in layout.order], outputs=outputs)
+    return replace(question, layout=layout, inputs=[contents[index] for index in layout.order], outputs=outputs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol
 
 from headrace_servicekit.errors import ServiceError
@@ -113,7 +114,7 @@ class Ladder:
             within_s = max(left_s - HAND_OVER_S, left_s / 2)
         # While somebody else can answer, nobody waits for a batcher that is away, and nothing stands in for an error.
         alone = min(needs[1:]) == CANNOT
-        asked = question if alone else question._replace(patience_s=0.0, last=False)
+        asked = question if alone else replace(question, patience_s=0.0, last=False)
         try:
             return await self._look.find(asked, arm, deadline - left_s + within_s)
         except ServiceError as error:
@@ -149,7 +150,7 @@ class Ladder:
                 found, asked = None, True
             if found is not None:
                 self._degraded.add(question.table.model, rung.name, reason)
-                return found._replace(rung=rung.name, degraded_reason=reason)
+                return replace(found, rung=rung.name, degraded_reason=reason)
         return await self._last(question, reason, errors, again=asked, passed_over=own is None)
 
     async def _last(
@@ -161,10 +162,10 @@ class Ladder:
         if passed_over and in_time and not (again and not self._budget.spend()):
             if question.trace is not None:
                 question.trace.turn_to(PRIMARY, arm.served.version)
-            return await self._look.find(question._replace(again=again), arm, deadline)
+            return await self._look.find(replace(question, again=again), arm, deadline)
         found = await self._in_time(self._look.stale_on_error(question, arm), deadline) if in_time else None
         if found is not None:
-            return found._replace(degraded_reason=reason)
+            return replace(found, degraded_reason=reason)
         raise told(errors, in_time=in_time)
 
     async def _in_time(self, kept: Awaitable[Found | None], until: float) -> Found | None:
@@ -217,9 +218,9 @@ class Ladder:
             return None, again
         if trace is not None:
             trace.turn_to(rung.name, served.version)
-        fit = fit._replace(again=again, patience_s=0.0, last=False)
-        found = await self._look.find(fit, arm._replace(served=served, pool=rung.pool), until)
-        return found._replace(served_from=ServedFrom.FALLBACK), True
+        fit = replace(fit, again=again, patience_s=0.0, last=False)
+        found = await self._look.find(fit, replace(arm, served=served, pool=rung.pool), until)
+        return replace(found, served_from=ServedFrom.FALLBACK), True
 
     async def _given(self, question: Question, rung: Precomputed | Stale | Given, until: float) -> Found | None:
         """Return the answer of a fallback that computes nothing, None when it has none."""
@@ -230,7 +231,7 @@ class Ladder:
             found, source = await self._in_time(look.kept_stale(question, arm, rung.max_age_s), until), ServedFrom.STALE
         else:
             found, source = await self._in_time(look.precomputed(question, arm), until), ServedFrom.PRECOMPUTED
-        return None if found is None else found._replace(served_from=source)
+        return None if found is None else replace(found, served_from=source)
 
 
 def _values(question: Question, rung: Given) -> Found | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -49,7 +50,8 @@ class Span(Protocol):
         ...
 
 
-class Call(NamedTuple):
+@dataclass(slots=True)
+class Call:
     """What the host knows of one call.
 
     deadline: on the event loop's clock; never infinite, hosts apply their default. arrived: on the counters' clock.
@@ -69,7 +71,8 @@ class Call(NamedTuple):
     about: About | None = None
 
 
-class Tensors(NamedTuple):
+@dataclass(slots=True)
+class Tensors:
     """The inputs of one request.
 
     described: (name, datatype, *shape) per tensor, in the caller's order. contents: raw bytes of each, in that order.
@@ -84,7 +87,8 @@ class Tensors(NamedTuple):
     whole: str = "inputs"
 
 
-class Request(NamedTuple):
+@dataclass(slots=True)
+class Request:
     """One request for a prediction.
 
     read: gives the tensors once the version is known. A JSON face needs the contract to know how numbers are written; a
@@ -102,7 +106,7 @@ class Request(NamedTuple):
     user_id: str = ""
     entity_id: str = ""
     outputs: tuple[str, ...] = ()
-    attributes: Mapping[str, str] = NO_ATTRIBUTES
+    attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
     max_age_s: float | None = None
     priority: int = 0
     explain: bool = False
@@ -110,7 +114,8 @@ class Request(NamedTuple):
 
     def completed(self, about: About) -> Request:
         """Return the request with what it does not say itself taken from the call's headers."""
-        return self._replace(
+        return replace(
+            self,
             user_id=self.user_id or about.user_id,
             entity_id=self.entity_id or about.entity_id,
             max_age_s=about.max_age_s if self.max_age_s is None else self.max_age_s,
@@ -118,7 +123,8 @@ class Request(NamedTuple):
         )
 
 
-class Answer(NamedTuple):
+@dataclass(slots=True)
+class Answer:
     """An answer: header fields, and the outputs as the encoded fields 5 and 6 of PredictResponse.
 
     served: the version whose contract the outputs keep. version: id of the one that computed them; empty for values

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Protocol
 
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError
@@ -112,7 +113,7 @@ class Predictor:
         if marks is not None:
             marks.receive_ended()
         if request.timeout_s is not None:
-            call = call._replace(deadline=min(call.deadline, self._now() + request.timeout_s))
+            call = replace(call, deadline=min(call.deadline, self._now() + request.timeout_s))
         try:
             table = self._table(request, call)
         except ServiceError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from headrace_router.data.contract import Layout, ServedVersion
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from headrace_router.data.explain.trace import Trace
 
 
-class Question(NamedTuple):
+@dataclass(slots=True)
+class Question:
     """What an answer is wanted to.
 
     table: that the request was admitted under; its settings hold to the end. arm: of the request's variant. layout,
@@ -38,7 +40,8 @@ class Question(NamedTuple):
     last: bool = True
 
 
-class Found(NamedTuple):
+@dataclass(slots=True)
+class Found:
     """Encoded outputs, where they come from, and what it took to compute them (0 when nothing was computed).
 
     served: the version that computed them; None for values that the route gives. layer: that had a kept answer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import structlog
 
@@ -18,7 +18,8 @@ from headrace_router.data.work import Work
 log = structlog.get_logger()
 
 
-class Serving(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Serving:
     """Who serves one version in one pool. usable: get requests. ejected: are left alone. failing: whether all fail."""
 
     usable: list[Standing[Replica]]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import NamedTuple
 
 import structlog
 from headrace.router.v1 import control_pb2
@@ -26,7 +26,8 @@ log = structlog.get_logger()
 NOTHING_KEPT: Mapping[str, KeptVersion] = MappingProxyType({})
 
 
-class Arm(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Arm:
     """One way to answer. variant: empty for a pinned version. rule: that leads here; empty for the weights."""
 
     variant: str
@@ -248,7 +249,7 @@ def table_of(proto: control_pb2.RouteTable, known: dict[str, ServedVersion], inc
     decide = compile_rules([[condition_of(one) for one in rule.conditions] for rule in proto.rules])
     pinned: dict[str, Arm] = {}
     for arm in arms:
-        pinned.setdefault(arm.served.version, arm._replace(variant=""))
+        pinned.setdefault(arm.served.version, replace(arm, variant=""))
     return Table(
         proto.model,
         proto.generation,
@@ -270,7 +271,7 @@ def table_of(proto: control_pb2.RouteTable, known: dict[str, ServedVersion], inc
 def _arm_of(rule: control_pb2.ResolvedRule, arms: Sequence[Arm]) -> Arm:
     if not (rule.conditions and 0 <= rule.variant < len(arms)):
         raise ValueError(f"rule {rule.name!r} has no condition, or names a variant that is not in the table")
-    return arms[rule.variant]._replace(rule=rule.name)
+    return replace(arms[rule.variant], rule=rule.name)
 
 
 def _served(proto: control_pb2.ResolvedVersion) -> ServedVersion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import structlog
 
@@ -13,7 +13,8 @@ from headrace_router.data.lookup.store import Told
 log = structlog.get_logger()
 
 
-class Get(NamedTuple):
+@dataclass(slots=True)
+class Get:
     """What one request wants."""
 
     keys: tuple[bytes, ...]

@@ -4,6 +4,7 @@ who ask for it at the same time."""
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from headrace_servicekit.errors import ServiceError
 
@@ -77,7 +78,7 @@ class Lookup:
         The caller's own bound (`max_age`) holds as well. Never raises.
         """
         sought = self._seek(question, arm)
-        cached, _ = await self._layers.find(sought._replace(precomputed=None))
+        cached, _ = await self._layers.find(replace(sought, precomputed=None))
         if cached is None or cached.age_s > max_age_s or _too_old(question, cached):
             return None
         return given(arm, cached, stale=cached.age_s > sought.bound.cached)
@@ -85,7 +86,7 @@ class Lookup:
     async def stale_on_error(self, question: Question, arm: Arm) -> Found | None:
         """Return the cached answer that the route allows in place of an error, STALE, or None. Never raises."""
         sought = self._seek(question, arm)
-        cached, _ = await self._layers.find(sought._replace(precomputed=None))
+        cached, _ = await self._layers.find(replace(sought, precomputed=None))
         return None if cached is None or cached.age_s > sought.bound.on_error else given(arm, cached, stale=True)
 
     async def precomputed(self, question: Question, arm: Arm) -> Found | None:
@@ -94,7 +95,7 @@ class Lookup:
         Never raises.
         """
         sought = self._seek(question, arm)
-        _, precomputed = await self._layers.find(sought._replace(key=None))
+        _, precomputed = await self._layers.find(replace(sought, key=None))
         return None if precomputed is None or _too_old(question, precomputed) else given(arm, precomputed)
 
     def _seek(self, question: Question, arm: Arm) -> Sought:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
+from dataclasses import replace
 
 from headrace_servicekit.errors import ServiceError
 
@@ -89,7 +90,7 @@ class Flight:
     def stale(self, now: float) -> Kept | None:
         """Return the cached answer that is known, at its present age."""
         stale = self._stale
-        return None if stale is None else stale._replace(age_s=stale.age_s + now - self._stale_since)
+        return None if stale is None else replace(stale, age_s=stale.age_s + now - self._stale_since)
 
 
 def key_of(sought: Sought) -> Hashable:

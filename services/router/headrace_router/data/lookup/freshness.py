@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from headrace_router.data.lookup.policy import Policy
 
@@ -13,7 +13,8 @@ FUTURE_S = 1.0
 """An entry that is this much younger than now says nothing about its age: one of two clocks was set."""
 
 
-class Bounds(NamedTuple):
+@dataclass(slots=True)
+class Bounds:
     """Oldest answers that a request may be given, in seconds; negative for none at all.
 
     cached: fresh ones. revalidated: past their time, while a new one is computed. on_error: when nothing can answer.
@@ -26,7 +27,8 @@ class Bounds(NamedTuple):
     precomputed: float
 
 
-class Kept(NamedTuple):
+@dataclass(slots=True)
+class Kept:
     """A kept answer. age_s: never negative. layer: that had it, `memory` or `valkey`."""
 
     outputs: bytes
@@ -35,12 +37,16 @@ class Kept(NamedTuple):
     layer: str
 
 
-class Choice(NamedTuple):
+@dataclass(slots=True)
+class Choice:
     """What is given. stale: past its time, so that a new one is to be computed. too_old: why nothing is given."""
 
     kept: Kept | None
     stale: bool = False
     too_old: bool = False
+
+
+_NOTHING = Choice(None)
 
 
 def bounds(policy: Policy, ttl_s: float, key: bytes | None, max_age_s: float | None) -> Bounds:
@@ -74,6 +80,8 @@ def keep_s(policy: Policy, ttl_s: float) -> float:
 
 def choose(bound: Bounds, cached: Kept | None, precomputed: Kept | None) -> Choice:
     """Return the younger of what may be given; else a cached one that is past its time."""
+    if cached is None and precomputed is None:
+        return _NOTHING
     usable = [
         one
         for one, oldest in ((cached, bound.cached), (precomputed, bound.precomputed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2, route_pb2
@@ -21,7 +21,8 @@ class Mode(enum.IntEnum):
     BATCH = 3
 
 
-class Policy(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Policy:
     """How answers are looked up; as in `Lookup`, in seconds.
 
     by_entity: whether the inputs are left out of the key. ttl_s: None leaves it to the data plane. longest_rung_s: age
@@ -38,7 +39,8 @@ class Policy(NamedTuple):
     longest_rung_s: float = 0.0
 
 
-class KeptVersion(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class KeptVersion:
     """Which kept answers of a version may be read. Prefixes are of keys; precomputed: empty when nothing is.
 
     generation: of the precomputed answers, 0 for none. expire_ms: Unix time at which those stop counting, 0 for never.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from headrace_router.data.lookup import keys
 from headrace_router.data.lookup.counts import MODE_ONLINE, NO_ENTITY, NOT_KEPT, TOO_LARGE
@@ -13,7 +13,8 @@ from headrace_router.data.question import Question
 from headrace_router.data.tables import Arm
 
 
-class Sought(NamedTuple):
+@dataclass(slots=True)
+class Sought:
     """What a request looks for.
 
     key: of its cached answer; None when it is not cached, `unkeyed` says why. precomputed: key of its precomputed
@@ -33,7 +34,8 @@ class Sought(NamedTuple):
     computes: bool
 
 
-class Name(NamedTuple):
+@dataclass(slots=True)
+class Name:
     """Under what a request's answer is cached. key: None when it is not, `unkeyed` says why."""
 
     key: bytes | None
@@ -64,7 +66,7 @@ def seek(question: Question, arm: Arm, name: Name, now_ms: Callable[[], float]) 
         place = (precomputed, question.outputs) if question.outputs else precomputed
     bound = bounds(policy, name.ttl_s, name.key, request.max_age_s)
     if not question.last:
-        bound = bound._replace(on_error=-1.0)
+        bound.on_error = -1.0
     computes = _computes(question, arm)
     return Sought(
         question, arm, name.key, name.unkeyed, precomputed, place, kept.generation, bound, name.ttl_s, computes

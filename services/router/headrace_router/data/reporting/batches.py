@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -22,6 +24,8 @@ CHUNK_BYTES, CHUNK_RECORDS = 1024 * 1024, 256
 MAX_TEXT_CHARS, MAX_ATTRIBUTES_CHARS = 512, 4096
 # What a prediction takes beside its texts and values, about.
 ROW_BYTES = 64
+
+_of_found, _of_answer = (attrgetter(*[one.name for one in fields(kind)]) for kind in (Found, Answer))
 
 ATTRIBUTE_SEPARATOR = "\x1f"
 _REPLACEMENT = "\ufffd"
@@ -69,7 +73,7 @@ class Batch:
         """Add predictions. probability: with which each is there. unix_s: Unix time at 0 of the clock of arrivals."""
         # Columns come by turning tuples over: zip is several times as fast as reading their fields one by one.
         kept = turned(Record, records)
-        found, told = turned(Found, kept.found), turned(Answer, kept.answer)
+        found, told = turned(Found, map(_of_found, kept.found)), turned(Answer, map(_of_answer, kept.answer))
         groups = self._groups_of(records, kept, found)
         ids = zip(kept.user_id, kept.entity_id, told.request_id, strict=True)
         inputs, outputs, units, attributes = _shown(groups, kept.inputs, found.outputs, ids, kept.attributes)
@@ -203,7 +207,7 @@ def without(outputs: bytes, hidden: frozenset[str]) -> bytes:
 
 
 def turned(kind: Any, rows: Any) -> Any:
-    """Return named tuples as one of their kind that holds a column in each field."""
+    """Return the fields of several as one of their kind that holds a column in each field."""
     return kind(*zip(*rows, strict=True))
 
 
