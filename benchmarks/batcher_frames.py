@@ -1,6 +1,6 @@
 """What a request costs in the batcher: closed-loop frames through Exchange, one row of 64 floats per request.
 
-    .venv/bin/python benchmarks/batcher_frames.py [triton|onnxruntime] [--in-flight 64] [--per-frame 8] [--seconds 5]
+    .venv/bin/python -m benchmarks.batcher_frames [triton|onnxruntime] [--in-flight 64] [--per-frame 8] [--seconds 5]
 
 The batcher runs in a process of its own, without S3 and control plane: model files come from a folder. Prints requests
 per second, requests per execution, and CPU microseconds per request of the batcher, of Triton and of this generator.
@@ -41,11 +41,10 @@ from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, free_port
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks.checkout import ROOT
 from tests.kit.onnx_models import linear
 
-LAUNCH = Path(__file__).parents[1] / "deploy" / "triton" / "launch"
+LAUNCH = ROOT / "deploy" / "triton" / "launch"
 FEATURES = 64
 
 
@@ -143,7 +142,8 @@ async def measure(kind: str, in_flight: int, per_frame: int, seconds: float) -> 
     with tempfile.TemporaryDirectory() as folder:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            __file__,
+            "-m",
+            "benchmarks.batcher_frames",
             kind,
             "--serve",
             folder,

@@ -24,7 +24,7 @@ from headrace_stack import snapshot
 from headrace_stack.components import postgres
 from headrace_stack.testing import held_stack
 
-from benchmarks.processes import families, usage
+from benchmarks.measures.processes import families, usage
 from tests.kit.counting import CountingPlane, Key, key
 from tests.kit.monitor_process import monitor_environment, monitor_process
 from tests.kit.stores import S3Store, home_for_tests

@@ -33,7 +33,7 @@ from headrace_stack.components.signed_http import request
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
 
-from benchmarks.senders import FEATURES, Answered, Sender, Windows, bulk_process
+from benchmarks.peers.senders import FEATURES, Answered, Sender, Windows, bulk_process
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient
 from tests.kit.batcher_process import process_of, until_listening

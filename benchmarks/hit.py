@@ -30,8 +30,9 @@ from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, running
 
-from benchmarks.load import PREDICT_PATH, BenchmarkError
-from benchmarks.sink import sink
+from benchmarks.checkout import BenchmarkError
+from benchmarks.load.h2load import PREDICT_PATH
+from benchmarks.peers.sink import sink
 from tests.kit.batcher import FakeBatcher
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.inference import pb2

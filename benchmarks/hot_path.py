@@ -27,26 +27,38 @@ from pathlib import Path
 
 from headrace_client import HeadraceError
 
-from benchmarks import curve, document, systems, tables
-from benchmarks.bars import verdicts
-from benchmarks.connection import WireError
-from benchmarks.figures import Figures, median_of
-from benchmarks.load import BenchmarkError
-from benchmarks.measuring import System, measure
-from benchmarks.plot import svg
-from benchmarks.scenarios import FLOOR, GATEWAY, HEADRACE, ROUTES, SCENARIOS, SERVICE, TRITON, UNREPORTED, Scenario
+from benchmarks.checkout import ROOT, BenchmarkError
+from benchmarks.load.connection import WireError
+from benchmarks.measures import curve
+from benchmarks.measures.bars import verdicts
+from benchmarks.measures.figures import Figures, median_of
+from benchmarks.measures.measuring import System, measure
+from benchmarks.measures.scenarios import (
+    FLOOR,
+    GATEWAY,
+    HEADRACE,
+    ROUTES,
+    SCENARIOS,
+    SERVICE,
+    TRITON,
+    UNREPORTED,
+    Scenario,
+)
+from benchmarks.report import document, tables
+from benchmarks.report.plot import svg
+from benchmarks.systems import starting
 
 ROUNDS, SECONDS, CURVE_SECONDS = 3, 8.0, 4.0
 QUICK_ROUNDS, QUICK_SECONDS = 1, 2.0
 SEED = 1
 CURVE = "curve"
-RESULTS = Path(__file__).parents[1] / ".headrace" / "bench"
+RESULTS = ROOT / ".headrace" / "bench"
 
 # What runs at once: the stack is started anew for the last.
 PHASES: tuple[tuple[Callable[[], AbstractContextManager[Mapping[str, System]]], tuple[str, ...]], ...] = (
-    (systems.stack_and_references, (HEADRACE, UNREPORTED, FLOOR, TRITON, GATEWAY)),
-    (systems.routes, tuple(ROUTES.values())),
-    (systems.data_plane_apart, (SERVICE,)),
+    (starting.stack_and_references, (HEADRACE, UNREPORTED, FLOOR, TRITON, GATEWAY)),
+    (starting.routes, tuple(ROUTES.values())),
+    (starting.data_plane_apart, (SERVICE,)),
 )
 
 
@@ -73,7 +85,7 @@ class Progress:
         self.done += 1
         left_s = (time.monotonic() - self.begun) / self.done * (self.steps - self.done)
         wrong = f"  NOT RIGHT: {seen.errors:,}" if seen.errors else ""
-        systems.told(
+        starting.told(
             f"[{self.done}/{self.steps}, {left_s / 60:4.1f} min left] {scenario.name:20}{seen.requests_per_s:>9,.0f}/s"
             f"  p50 {seen.p50_ms:.2f} ms  p99 {seen.p99_ms:.2f} ms  {seen.cost_us:.0f} µs each{wrong}"
         )
@@ -109,7 +121,7 @@ def main() -> None:
                 curves += [_curve(known, one, plan, progress) for one in drawn]
         except (BenchmarkError, WireError, HeadraceError, OSError) as error:
             # What has been measured is worth telling all the same.
-            systems.told(f"bench: {', '.join(one.name for one in rows)}: {error}")
+            starting.told(f"bench: {', '.join(one.name for one in rows)}: {error}")
             failed = True
     enough = _tell(runs, curves, plan, options)
     sys.exit(2 if failed else 0 if enough else 1)

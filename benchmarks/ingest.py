@@ -25,7 +25,7 @@ from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import postgres, s3
 from headrace_stack.testing import held_stack
 
-from benchmarks import processes
+from benchmarks.measures import processes
 from tests.kit.monitor_process import monitor_environment, monitor_process
 from tests.kit.onnx_models import linear
 from tests.kit.predictions import batch, report
@@ -57,13 +57,13 @@ async def main(seconds: float) -> None:
         database = await asyncpg.connect(url)
         stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
         await _send(stub, 1.0)  # what is imported at the first batch
-        before_s, began = _cpu_s(monitor.pid), time.perf_counter()
+        before_s, began = processes.cpu_s(monitor.pid), time.perf_counter()
         taken = await _send(stub, seconds)
         took = time.perf_counter() - began
-        taking_s = _cpu_s(monitor.pid) - before_s
+        taking_s = processes.cpu_s(monitor.pid) - before_s
         print(f"{taken:,} predictions in {took:.1f} s: {taken / took:,.0f}/s, {taking_s / took:.0%} of a core")
         await eventually(lambda: _compacted(database), within=DRAIN_S, every=0.5)
-        cost_us = 1e6 * (_cpu_s(monitor.pid) - before_s) / taken
+        cost_us = 1e6 * (processes.cpu_s(monitor.pid) - before_s) / taken
         lag_s = time.perf_counter() - began - took
         print(f"in the log {lag_s:.1f} s later; {cost_us:.1f} us each in all: {1e6 / cost_us:,.0f}/s for ever")
         print(f"memory {processes.usage({'monitor': [monitor.pid]})['monitor'].memory_bytes / 1e6:.0f} MB")
@@ -110,10 +110,6 @@ async def _compacted(database: asyncpg.Connection) -> bool:
 def _confine(pid: int, core: int) -> None:
     for thread in os.listdir(f"/proc/{pid}/task"):
         os.sched_setaffinity(int(thread), {core})
-
-
-def _cpu_s(pid: int) -> float:
-    return processes.usage({"monitor": [pid]})["monitor"].cpu_s
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from headrace_stack.components.signed_http import request
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
 
-from benchmarks.steady_caller import FEATURES, Seen
+from benchmarks.peers.steady_caller import FEATURES, Seen
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient
 from tests.kit.batcher_process import process_of, until_listening
@@ -81,7 +81,7 @@ def listening_on(port: int) -> set[int]:
 @asynccontextmanager
 async def caller_of(target: str, digest: str, per_second: float) -> AsyncIterator[asyncio.subprocess.Process]:
     """Call a version from a process of its own; closing its input makes it print what it saw."""
-    command = (sys.executable, "-m", "benchmarks.steady_caller", target, digest, str(per_second))
+    command = (sys.executable, "-m", "benchmarks.peers.steady_caller", target, digest, str(per_second))
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=64 * 1024 * 1024)
     try:

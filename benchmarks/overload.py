@@ -22,12 +22,13 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_client import Client
 
-from benchmarks import calls, subject
-from benchmarks.calls import Call
-from benchmarks.endings import OK, REFUSED
-from benchmarks.generator import Generator, Result, Target
-from benchmarks.stack import running_stack
-from benchmarks.workload import Workload, arrivals
+from benchmarks.load import calls
+from benchmarks.load.calls import Call
+from benchmarks.load.endings import OK, REFUSED
+from benchmarks.load.generator import Generator, Result, Target
+from benchmarks.load.workload import Workload, arrivals
+from benchmarks.systems import subject
+from benchmarks.systems.stack import running_stack
 from examples.versions import register_once
 from tests.kit import onnx_models
 

@@ -24,14 +24,15 @@ from typing import NamedTuple
 
 from headrace_client import HeadraceError
 
-from benchmarks import document, subject, systems
-from benchmarks.connection import WireError
-from benchmarks.generator import Generator
+from benchmarks.checkout import ROOT, BenchmarkError
 from benchmarks.hot_path import RESULTS, SEED
-from benchmarks.load import BenchmarkError
-from benchmarks.scenarios import HEADRACE, SCENARIOS
-from benchmarks.stack import ROOT, running_stack
-from benchmarks.workload import Workload, choices
+from benchmarks.load.connection import WireError
+from benchmarks.load.generator import Generator
+from benchmarks.load.workload import Workload, choices
+from benchmarks.measures.scenarios import HEADRACE, SCENARIOS
+from benchmarks.report import document
+from benchmarks.systems import starting, subject
+from benchmarks.systems.stack import running_stack
 
 SECONDS, RATE_HZ = 10.0, 200
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -100,8 +101,8 @@ def _profile(options: argparse.Namespace) -> None:
     scenario = next(one for one in SCENARIOS if one.name == options.row)
     with tempfile.TemporaryDirectory(prefix="headrace-profile-") as name:
         stack, model = running_stack(), subject.make_model(Path(name))
-        systems.prepare(stack, model)
-        system = systems.headrace(stack, model)
+        starting.prepare(stack, model)
+        system = starting.headrace(stack, model)
         system.prepare()
         envoy = next(pids[0] for what, pids in system.processes().items() if what.endswith("Envoy"))
         workload = Workload(choices(SEED, known_share=scenario.known_share).tolist())

@@ -22,9 +22,11 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_client import Client, NotFound
 
-from benchmarks.load import PREDICT_PATH, BenchmarkError, cpu_s, family, framed, h2load, predictions, stack_status
+from benchmarks.checkout import ROOT, BenchmarkError
+from benchmarks.load.h2load import PREDICT_PATH, framed, h2load, predictions
+from benchmarks.measures.processes import cpu_s, family
+from benchmarks.systems.stack import stack_status
 
-ROOT = Path(__file__).parent.parent
 WARM_UP_S = 3.0
 ELEMENT_BYTES = {"FP32": 4, "FP64": 8, "INT64": 8, "INT32": 4, "UINT8": 1}
 
@@ -149,9 +151,9 @@ def subject(options: argparse.Namespace, scratch: Path) -> Iterator[Subject]:
 
 def running_stack(model: str) -> Subject:
     """Return the front door of the stack, which `make demo` is asked to start when it is not up."""
-    if not stack_status(ROOT):
+    if not stack_status():
         subprocess.run(["make", "demo"], cwd=ROOT, check=True)
-    status = stack_status(ROOT)
+    status = stack_status()
     if not status:
         raise BenchmarkError("the stack is not up: `make demo` starts it and registers model digits")
     base = status["base_port"]
@@ -181,7 +183,7 @@ def bare(scratch: Path, options: argparse.Namespace) -> Iterator[Subject]:
     """Run the data plane between fakes."""
     with contextlib.ExitStack() as stack:
         fakes = stack.enter_context(
-            _process([sys.executable, "-m", "benchmarks.bare", options.model, options.input, options.mode])
+            _process([sys.executable, "-m", "benchmarks.peers.bare", options.model, options.input, options.mode])
         )
         targets = json.loads(_line(fakes))
         environment = {

@@ -21,18 +21,19 @@ from pathlib import Path
 
 from headrace_client import HeadraceError
 
-from benchmarks import document, subject, systems
-from benchmarks.connection import WireError
-from benchmarks.endings import OK
-from benchmarks.figures import percentile
-from benchmarks.generator import Generator
+from benchmarks.checkout import BenchmarkError
 from benchmarks.hot_path import RESULTS, SEED
-from benchmarks.load import BenchmarkError
-from benchmarks.measuring import measure
-from benchmarks.processes import usage
-from benchmarks.scenarios import SCENARIOS
-from benchmarks.stack import running_stack
-from benchmarks.workload import Workload, arrivals, choices
+from benchmarks.load.connection import WireError
+from benchmarks.load.endings import OK
+from benchmarks.load.generator import Generator
+from benchmarks.load.workload import Workload, arrivals, choices
+from benchmarks.measures.figures import percentile
+from benchmarks.measures.measuring import measure
+from benchmarks.measures.processes import usage
+from benchmarks.measures.scenarios import SCENARIOS
+from benchmarks.report import document
+from benchmarks.systems import starting, subject
+from benchmarks.systems.stack import running_stack
 
 MINUTES, SHARE, WARM_UP_MINUTES = 10.0, 0.7, 2.0
 MOST_GROWTH = 0.02
@@ -62,18 +63,18 @@ def main() -> None:
     try:
         sys.exit(0 if _soak(options) else 1)
     except (BenchmarkError, WireError, HeadraceError, OSError) as error:
-        systems.told(f"bench-soak: {error}")
+        starting.told(f"bench-soak: {error}")
         sys.exit(2)
 
 
 def _soak(options: argparse.Namespace) -> bool:
     with subject.scratch() as name:
         stack, model = running_stack(), subject.make_model(Path(name))
-        systems.prepare(stack, model, ttl=_KEPT)
-        system = systems.headrace(stack, model)
+        starting.prepare(stack, model, ttl=_KEPT)
+        system = starting.headrace(stack, model)
     peak = measure(system, SCENARIOS[0], seconds=_PEAK_S, seed=SEED).requests_per_s
     per_s = peak * options.share
-    systems.told(f"the stack reaches {peak:,.0f} requests/s; sending {per_s:,.0f}/s for {options.minutes:g} minutes")
+    starting.told(f"the stack reaches {peak:,.0f} requests/s; sending {per_s:,.0f}/s for {options.minutes:g} minutes")
     workload = Workload(choices(SEED, known_share=0.8).tolist())
     processes, samples, outcomes, latencies = system.processes(), [], Counter[str](), list[float]()
     with Generator(system.target(), system.calls["predict"], workload, connections=8) as generator:
@@ -128,7 +129,7 @@ def _tell(
     if step % 6:
         return
     memory = sum(one.memory_bytes for one in usage(processes).values()) / 2**20
-    systems.told(
+    starting.told(
         f"[{step + 1}/{steps}] {'' if warm else 'warm-up: '}{sum(outcomes.values()):,} answers, "
         f"{_errors(outcomes):,} errors, "
         f"{memory:,.0f} MiB in all"

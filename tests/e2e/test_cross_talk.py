@@ -3,7 +3,7 @@
 import pytest
 from headrace_client import Client
 
-from benchmarks.endings import OK
+from benchmarks.load.endings import OK
 from tests.kit import onnx_models
 from tests.kit.cross_talk import describe, play
 from tests.kit.served import serve

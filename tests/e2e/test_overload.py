@@ -7,7 +7,7 @@ use the same machine.
 import pytest
 from headrace_client import Client
 
-from benchmarks.generator import Target
+from benchmarks.load.generator import Target
 from benchmarks.overload import Row, asking, offered, peak, prepare, with_deadline
 from tests.kit.stack import RunningStack
 

@@ -6,9 +6,9 @@ import select
 import time
 from collections.abc import Mapping
 
-from benchmarks.calls import Call
-from benchmarks.connection import Connection, Seen
-from benchmarks.workload import Workload
+from benchmarks.load.calls import Call
+from benchmarks.load.connection import Connection, Seen
+from benchmarks.load.workload import Workload
 
 WITHIN_S = 20.0
 

@@ -19,10 +19,10 @@ from typing import Any
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from benchmarks.calls import MODEL_INFER, PREDICT, Call
-from benchmarks.connection import Connection, Seen
-from benchmarks.endings import OK
-from benchmarks.workload import Workload
+from benchmarks.load.calls import MODEL_INFER, PREDICT, Call
+from benchmarks.load.connection import Connection, Seen
+from benchmarks.load.endings import OK
+from benchmarks.load.workload import Workload
 from tests.kit.inference import pb2
 
 STREAMS = 32

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import Self
 
-from benchmarks.header_blocks import request_blocks
+from benchmarks.load.header_blocks import request_blocks
 from tests.kit.sockets import connected
 
 _HEAD = struct.Struct(">HBBBI")

@@ -14,10 +14,10 @@ from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from headrace.router.v1 import predict_pb2
 
-from benchmarks.calls import Call, Rows, predict
-from benchmarks.endings import OK, REFUSED, WRONG
-from benchmarks.generator import Generator, Result, Target
-from benchmarks.workload import Workload, arrivals, known_entity
+from benchmarks.load.calls import Call, Rows, predict
+from benchmarks.load.endings import OK, REFUSED, WRONG
+from benchmarks.load.generator import Generator, Result, Target
+from benchmarks.load.workload import Workload, arrivals, known_entity
 
 Answer = Callable[[predict_pb2.PredictRequest, grpc.aio.ServicerContext], Awaitable[predict_pb2.PredictResponse | None]]
 

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.bars import verdicts
-from benchmarks.curve import Curve
-from benchmarks.document import filled
-from benchmarks.endings import REFUSED
-from benchmarks.figures import Figures, median_of, percentile
-from benchmarks.load import BenchmarkError
-from benchmarks.plot import svg
+from benchmarks.checkout import BenchmarkError
+from benchmarks.load.endings import REFUSED
+from benchmarks.measures.bars import verdicts
+from benchmarks.measures.curve import Curve
+from benchmarks.measures.figures import Figures, median_of, percentile
+from benchmarks.measures.scenarios import SCENARIOS
 from benchmarks.profiling import LOOP, by_thread, report, shares
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.report.document import filled
+from benchmarks.report.plot import svg
+from benchmarks.report.tables import conditions, markdown, text
 from benchmarks.soak import growth, growths
-from benchmarks.tables import conditions, markdown, text
 
 FIGURES = Figures(
     12_000.0,

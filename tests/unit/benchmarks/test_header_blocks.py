@@ -7,7 +7,7 @@ from hpack import Decoder, Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.header_blocks import Ending, EndingReader, request_blocks
+from benchmarks.load.header_blocks import Ending, EndingReader, request_blocks
 
 HEADERS = [
     (":path", "/headrace.router.v1.RouterService/Predict"),

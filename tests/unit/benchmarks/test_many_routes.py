@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from headrace_router.data.lastgood import LastGood
 
-from benchmarks.many_routes import asked, digest, name, tables
+from benchmarks.systems.many_routes import asked, digest, name, tables
 
 
 def test_a_data_plane_reads_every_route_from_the_file(tmp_path: Path):

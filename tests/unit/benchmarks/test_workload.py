@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.workload import ENTITY_CHARS, KNOWN, Workload, arrivals, choices, known_entity, published
+from benchmarks.load.workload import ENTITY_CHARS, KNOWN, Workload, arrivals, choices, known_entity, published
 
 
 def test_a_seed_decides_what_is_asked():

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from benchmarks.calls import Call
-from benchmarks.endings import OK, REFUSED, UNFINISHED, WRONG, Outcomes
-from benchmarks.header_blocks import TABLE_BYTES, Header, request_blocks
-from benchmarks.workload import ENTITY_CHARS, Workload
+from benchmarks.load.calls import Call
+from benchmarks.load.endings import OK, REFUSED, UNFINISHED, WRONG, Outcomes
+from benchmarks.load.header_blocks import TABLE_BYTES, Header, request_blocks
+from benchmarks.load.workload import ENTITY_CHARS, Workload
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEAD = struct.Struct(">HBBBI")

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.load import family
-
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # How the kernel names them, and how people do.
@@ -36,10 +34,28 @@ def families(heads: Mapping[str, int]) -> dict[str, list[int]]:
 
 def usage(processes: Mapping[str, list[int]]) -> dict[str, Usage]:
     """Return what each has used until now; processes that have gone count nothing."""
-    return {name: Usage(sum(map(_cpu_s, pids)), sum(map(_memory_bytes, pids))) for name, pids in processes.items()}
+    return {name: Usage(sum(map(cpu_s, pids)), sum(map(_memory_bytes, pids))) for name, pids in processes.items()}
 
 
-def _cpu_s(pid: int) -> float:
+def family(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        children.setdefault(int(text.rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found, queue = [], [pid]
+    while queue:
+        one = queue.pop()
+        found.append(one)
+        queue += children.get(one, [])
+    return found
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time that a process has used, without its children; 0 when it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

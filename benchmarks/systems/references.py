@@ -15,10 +15,9 @@ from pathlib import Path
 
 from headrace_servicekit.testing import free_port
 
-from benchmarks import gateway
-from benchmarks.load import BenchmarkError
+from benchmarks.checkout import ROOT, BenchmarkError
+from benchmarks.systems import gateway
 
-ROOT = Path(__file__).parents[1]
 TRITON_MODEL = "recommender"
 _READY_S = 60.0
 _CONFIG = """
@@ -58,7 +57,7 @@ def running(scratch: Path, model: Path, jwks: Path, *, queue_delay_us: int = 0) 
             return stack.enter_context(process(scratch / f"{name}.log", command))
 
         echo, triton, plain, guarded = (free_port() for _ in range(4))
-        echo_pid = start("echo", [sys.executable, "-m", "benchmarks.echo", str(echo)])
+        echo_pid = start("echo", [sys.executable, "-m", "benchmarks.systems.echo", str(echo)])
         repository = _repository(scratch / "triton", model, queue_delay_us)
         triton_pid = start(
             "triton",
@@ -94,7 +93,7 @@ def _repository(root: Path, model: Path, queue_delay_us: int) -> Path:
     version = root / TRITON_MODEL / "1"
     version.mkdir(parents=True)
     shutil.copyfile(model, version / "model.onnx")
-    shutil.copyfile(ROOT / "benchmarks" / "triton_model.py", version / "model.py")
+    shutil.copyfile(Path(__file__).with_name("triton_model.py"), version / "model.py")
     delay = f"max_queue_delay_microseconds: {queue_delay_us}" if queue_delay_us else ""
     (root / TRITON_MODEL / "config.pbtxt").write_text(_CONFIG % delay)
     return root

@@ -11,12 +11,12 @@ import numpy as np
 from headrace_client import Answers, Client, Lookup, Variant, Version
 from headrace_client.issuer import DevelopmentIssuer
 
-from benchmarks import calls
-from benchmarks.calls import Call, Rows
-from benchmarks.endings import OK
-from benchmarks.generator import Generator, Target
-from benchmarks.load import BenchmarkError
-from benchmarks.workload import KNOWN, Workload, known_entity, published
+from benchmarks.checkout import BenchmarkError
+from benchmarks.load import calls
+from benchmarks.load.calls import Call, Rows
+from benchmarks.load.endings import OK
+from benchmarks.load.generator import Generator, Target
+from benchmarks.load.workload import KNOWN, Workload, known_entity, published
 from examples.recommender.register import contract, gates
 from examples.recommender.train import make_up, train
 from examples.versions import register_once

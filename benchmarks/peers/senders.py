@@ -116,7 +116,7 @@ async def bulk_process(target: str, digest: str, rows_per_s: float, windows: Win
     """Start a process that sends bulk in every second window, and prints at its end what became of it."""
     given = (target, digest, str(rows_per_s), str(windows.start), str(windows.window_s), str(windows.pairs))
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.senders", *given, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "benchmarks.peers.senders", *given, stdout=asyncio.subprocess.PIPE
     )
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from benchmarks.curve import Curve
-from benchmarks.figures import Figures
+from benchmarks.measures.curve import Curve
+from benchmarks.measures.figures import Figures
 
 _WIDTH, _HEIGHT = 760, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 50, 60

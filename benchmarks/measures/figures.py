@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.endings import OK, REFUSED
+from benchmarks.load.endings import OK, REFUSED
 
 
 @dataclass(frozen=True, slots=True)

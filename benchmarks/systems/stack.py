@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -15,10 +16,9 @@ from headrace_client.issuer import DevelopmentIssuer
 from headrace_stack import settings as stack_settings
 from headrace_stack.settings import BASE_PORT_SETTING, DATA_PLANE_SETTING, DataPlane
 
-from benchmarks.load import BenchmarkError, stack_status
+from benchmarks.checkout import ROOT, BenchmarkError
 
 FRONT_DOOR = "front-door"
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Stack:
 
 def running_stack() -> Stack:
     """Return the stack, started when it is not up. Raises BenchmarkError when it does not start."""
-    if not stack_status(ROOT):
+    if not stack_status():
         _make("up")
-    status = stack_status(ROOT)
+    status = stack_status()
     if not status:
         raise BenchmarkError("the stack is not up: `make up` says why")
     if any(one["name"] == "router-data" for one in status["components"]):
@@ -62,10 +62,18 @@ def with_data_plane_apart() -> Iterator[Stack]:
     try:
         apart = {**where, DATA_PLANE_SETTING: DataPlane.SERVICE.value}
         _make("up", apart)
-        yield _known(stack_status(ROOT, apart))
+        yield _known(stack_status(apart))
     finally:
         _make("down")
         _make("up", where)
+
+
+def stack_status(environment: Mapping[str, str] | None = None) -> dict:
+    """Return the stack's own snapshot, empty when it is not up. environment: variables beside our own."""
+    command = [str(ROOT / ".venv/bin/python"), "-P", "-m", "headrace_stack", "status", "--json"]
+    variables = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=variables)
+    return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
 def _make(target: str, variables: Mapping[str, str] | None = None) -> None:

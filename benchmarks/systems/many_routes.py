@@ -17,13 +17,14 @@ from headrace.router.v1 import control_pb2
 from headrace_router.data.lastgood import LastGood
 from headrace_servicekit.testing import free_port
 
-from benchmarks import calls, front_doors, subject
-from benchmarks.calls import Call, Rows
-from benchmarks.constant_batcher import SCORE
-from benchmarks.generator import Target
-from benchmarks.measuring import System
-from benchmarks.processes import families
-from benchmarks.references import process, until_listening
+from benchmarks.load import calls
+from benchmarks.load.calls import Call, Rows
+from benchmarks.load.generator import Target
+from benchmarks.measures.measuring import System
+from benchmarks.measures.processes import families
+from benchmarks.systems import front_doors, subject
+from benchmarks.systems.constant_batcher import SCORE
+from benchmarks.systems.references import process, until_listening
 from examples.recommender.register import contract
 from tests.kit.control import INCARNATION, lookup, resolved_version, table
 
@@ -78,7 +79,7 @@ def running(scratch: Path, identity: Path, rows: Rows) -> Iterator[dict[int, Sys
     halves = replace(rows, scores=[SCORE] * len(rows.scores))
     with contextlib.ExitStack() as stack:
         port = free_port()
-        command = [sys.executable, "-m", "benchmarks.constant_batcher", str(port), digest()]
+        command = [sys.executable, "-m", "benchmarks.systems.constant_batcher", str(port), digest()]
         batcher = stack.enter_context(process(scratch / "constant-batcher.log", command))
         until_listening(port, scratch / "constant-batcher.log")
         systems = {}

@@ -1,6 +1,6 @@
 """Calls one version of a batcher at a steady pace until its input is closed, then prints how long each answer took.
 
-    .venv/bin/python -m benchmarks.steady_caller 127.0.0.1:PORT DIGEST PER_SECOND
+    .venv/bin/python -m benchmarks.peers.steady_caller 127.0.0.1:PORT DIGEST PER_SECOND
 
 A part of loading_neighbours, in a process of its own so that nothing but the batcher makes it wait.
 """

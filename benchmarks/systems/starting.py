@@ -11,12 +11,13 @@ from pathlib import Path
 
 from headrace_client import Client
 
-from benchmarks import calls, front_doors, many_routes, references, subject
-from benchmarks.generator import Target
-from benchmarks.measuring import System
-from benchmarks.processes import families
-from benchmarks.scenarios import FLOOR, GATEWAY, HEADRACE, ROUTES, SERVICE, TRITON, UNREPORTED
-from benchmarks.stack import FRONT_DOOR, Stack, front_door_variables, running_stack, with_data_plane_apart
+from benchmarks.load import calls
+from benchmarks.load.generator import Target
+from benchmarks.measures.measuring import System
+from benchmarks.measures.processes import families
+from benchmarks.measures.scenarios import FLOOR, GATEWAY, HEADRACE, ROUTES, SERVICE, TRITON, UNREPORTED
+from benchmarks.systems import front_doors, many_routes, references, subject
+from benchmarks.systems.stack import FRONT_DOOR, Stack, front_door_variables, running_stack, with_data_plane_apart
 
 Systems = Mapping[str, System]
 

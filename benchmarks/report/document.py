@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from benchmarks.checkout import ROOT, BenchmarkError
 
-from benchmarks.load import BenchmarkError
-
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 DOCUMENT = DOCS / "benchmarks.md"
 
 

@@ -14,7 +14,7 @@ from headrace.tensor.v1 import tensor_pb2
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
 
-from benchmarks.workload import ENTITY_CHARS
+from benchmarks.load.workload import ENTITY_CHARS
 
 PREDICT = "/headrace.router.v1.RouterService/Predict"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"

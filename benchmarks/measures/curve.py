@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from benchmarks.figures import Figures
-from benchmarks.measuring import System, measure
-from benchmarks.scenarios import GATEWAY, HEADRACE, ONLINE, Scenario
+from benchmarks.measures.figures import Figures
+from benchmarks.measures.measuring import System, measure
+from benchmarks.measures.scenarios import GATEWAY, HEADRACE, ONLINE, Scenario
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25)
 # What is drawn: the same 80/20 for both, of which the gateway can keep nothing.

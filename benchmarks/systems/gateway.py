@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "deploy" / "envoy"))
+from benchmarks.checkout import ROOT
+
+sys.path.insert(0, str(ROOT / "deploy" / "envoy"))
 
 from front_door import access, inference
 from front_door.process import find_binary

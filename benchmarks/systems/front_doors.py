@@ -12,9 +12,9 @@ from pathlib import Path
 
 from headrace_servicekit.testing import free_port
 
-from benchmarks.connection import WireError
-from benchmarks.load import BenchmarkError
-from benchmarks.references import ROOT, process, until_listening
+from benchmarks.checkout import ROOT, BenchmarkError
+from benchmarks.load.connection import WireError
+from benchmarks.systems.references import process, until_listening
 
 _READY_S = 60.0
 

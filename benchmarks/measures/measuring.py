@@ -7,13 +7,13 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.calls import Call
-from benchmarks.endings import OK
-from benchmarks.figures import Figures, percentile
-from benchmarks.generator import Generator, Result, Target
-from benchmarks.processes import Usage, usage
-from benchmarks.scenarios import Scenario
-from benchmarks.workload import Workload, arrivals, choices
+from benchmarks.load.calls import Call
+from benchmarks.load.endings import OK
+from benchmarks.load.generator import Generator, Result, Target
+from benchmarks.load.workload import Workload, arrivals, choices
+from benchmarks.measures.figures import Figures, percentile
+from benchmarks.measures.processes import Usage, usage
+from benchmarks.measures.scenarios import Scenario
 
 WARM_UP_S = 1.0
 # The data plane sums up a few times a second.

@@ -35,7 +35,7 @@ async def serve() -> None:
 @contextlib.contextmanager
 def sink() -> Iterator[str]:
     """Run one; give its address."""
-    command = [sys.executable, "-m", "benchmarks.sink"]
+    command = [sys.executable, "-m", "benchmarks.peers.sink"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.figures import Figures
+from benchmarks.measures.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)

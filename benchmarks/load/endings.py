@@ -7,7 +7,7 @@ import base64
 import grpc
 from google.rpc import status_pb2
 
-from benchmarks.header_blocks import Ending, EndingReader
+from benchmarks.load.header_blocks import Ending, EndingReader
 
 OK = "OK"
 # OK, but not the answer to what was asked.

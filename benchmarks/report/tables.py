@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.bars import Verdict
-from benchmarks.curve import Curve
-from benchmarks.figures import Figures
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.measures.bars import Verdict
+from benchmarks.measures.curve import Curve
+from benchmarks.measures.figures import Figures
+from benchmarks.measures.scenarios import SCENARIOS
 
 _TITLES = {one.name: one.title for one in SCENARIOS}
 # Beside the document.

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from benchmarks.calls import Call
-from benchmarks.connection import Connection, Seen, unfinished
-from benchmarks.endings import OK, UNSENT
-from benchmarks.workload import Workload
+from benchmarks.load.calls import Call
+from benchmarks.load.connection import Connection, Seen, unfinished
+from benchmarks.load.endings import OK, UNSENT
+from benchmarks.load.workload import Workload
 
 # How long answers are awaited once the time is up.
 PATIENCE_S = 15.0

@@ -1,8 +1,7 @@
-"""What the benchmarks share: one gRPC body under h2load, and the CPU time of processes meanwhile."""
+"""The other load: one gRPC body, over and over, by h2load."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -12,12 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.checkout import BenchmarkError
+
 PREDICT_PATH = "/headrace.router.v1.RouterService/Predict"
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
-
-class BenchmarkError(Exception):
-    """The benchmark cannot run; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +68,6 @@ def _at(ordered: Sequence[int], share: float) -> float:
     return float(ordered[min(len(ordered) - 1, int(len(ordered) * share))]) if ordered else float("nan")
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU time that a process and its waited-for children have used; 0 when it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) / _TICKS_PER_S
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and all its descendants."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = stat.read_text()
-        except OSError:
-            continue
-        children.setdefault(int(text.rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
-    found, queue = [], [pid]
-    while queue:
-        one = queue.pop()
-        found.append(one)
-        queue += children.get(one, [])
-    return found
-
-
 def predictions(metrics_url: str) -> dict[str, float]:
     """Return how many predictions a data plane has answered, by gRPC status code."""
     with urllib.request.urlopen(metrics_url, timeout=5) as answer:
@@ -110,11 +80,3 @@ def predictions(metrics_url: str) -> dict[str, float]:
             if code is not None:
                 counts[code.group(1)] = counts.get(code.group(1), 0.0) + float(value)
     return counts
-
-
-def stack_status(root: Path, environment: Mapping[str, str] | None = None) -> dict:
-    """Return the stack's own snapshot, empty when it is not up. environment: variables beside our own."""
-    command = [str(root / ".venv/bin/python"), "-P", "-m", "headrace_stack", "status", "--json"]
-    variables = {**os.environ, **(environment or {})}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=variables)
-    return json.loads(done.stdout) if done.stdout.strip() else {}
