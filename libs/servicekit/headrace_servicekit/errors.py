@@ -6,7 +6,7 @@ This module imports neither grpc nor a server, so the data plane can raise the s
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -93,6 +93,14 @@ class InvalidArgument(ServiceError):
     """The request is wrong whatever the state of the system; violations name the fields."""
 
     code = Code.INVALID_ARGUMENT
+
+
+def refuse(violations: Sequence[FieldViolation], *, reason: str = "") -> None:
+    """Raise InvalidArgument with all violations, unless there are none."""
+    if violations:
+        first = f"{violations[0].field}: {violations[0].description}"
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        raise InvalidArgument(first + more, violations=violations, reason=reason)
 
 
 class NotFound(ServiceError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
@@ -55,14 +54,6 @@ def ids(name: str, field: str, *collections: tuple[str, str]) -> list[str]:
 def invalid(field: str, description: str, *, reason: str = "") -> InvalidArgument:
     """Return the error for one wrong field."""
     return InvalidArgument(f"{field}: {description}", violations=[FieldViolation(field, description)], reason=reason)
-
-
-def refuse(violations: Sequence[FieldViolation], *, reason: str = "") -> None:
-    """Raise InvalidArgument with all violations, unless there are none."""
-    if violations:
-        first = f"{violations[0].field}: {violations[0].description}"
-        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-        raise InvalidArgument(first + more, violations=violations, reason=reason)
 
 
 def shown(text: str) -> str:

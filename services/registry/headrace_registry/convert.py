@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.errors import FieldViolation, refuse
 
 from headrace_registry import names, serving
 from headrace_registry.artifacts.uploads import Header
@@ -32,7 +32,7 @@ from headrace_registry.models import (
     TensorSpec,
     Version,
 )
-from headrace_registry.validation import MAX_VERSION_BYTES, refuse
+from headrace_registry.validation import MAX_VERSION_BYTES
 
 
 def target_stage(number: int) -> Stage:

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import refuse
 
 from headrace_registry import lifecycle, validation, writes
 from headrace_registry.models import Hold, VersionRef
@@ -35,7 +36,7 @@ class Holds:
         Holds are no part of a model: neither its epoch nor its history changes. Raises NotFound, InvalidArgument,
         PreconditionFailed (VERSION_COLLECTED).
         """
-        validation.refuse(validation.text_violations(reason, "reason", validation.MAX_REASON_CHARS))
+        refuse(validation.text_violations(reason, "reason", validation.MAX_REASON_CHARS))
         if not MIN_TTL <= ttl <= MAX_TTL:
             raise invalid("ttl", f"{ttl.total_seconds():g} s is not between 1 s and {MAX_TTL.days} days")
         async with self._store.transaction() as transaction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import PreconditionFailed
+from headrace_servicekit.errors import PreconditionFailed, refuse
 
 from headrace_registry import validation, writes
 from headrace_registry.models import Measurement, Metric, Version, VersionRef
@@ -55,7 +55,7 @@ def _check(metrics: Sequence[Metric], process: str) -> None:
         raise invalid("metrics", f"{len(metrics)} metrics; 1 to {MAX_AT_ONCE} are taken at once")
     if not process:
         raise invalid("source_process", "is empty: say which process measured")
-    validation.refuse(
+    refuse(
         [
             *validation.metric_violations(metrics, "metrics"),
             *validation.text_violations(process, "source_process", MAX_PROCESS_CHARS),

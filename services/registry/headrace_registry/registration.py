@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import AlreadyExists, FieldViolation, PreconditionFailed, ResourceExhausted
+from headrace_servicekit.errors import AlreadyExists, FieldViolation, PreconditionFailed, ResourceExhausted, refuse
 
 from headrace_registry import contract, lifecycle, validation, writes
 from headrace_registry.models import Action, Artifact, ArtifactType, Blob, Hold, Model, Stage, Version, VersionRef
@@ -26,7 +26,7 @@ class Registrations:
 
     async def create_model(self, declared: Model, write: Write) -> Outcome:
         """Make a model. Raises AlreadyExists, reason MODEL_EXISTS."""
-        validation.refuse(validation.model_violations(declared, "model"))
+        refuse(validation.model_violations(declared, "model"))
         now = self._clock.now()
 
         async def act(transaction: Transaction) -> Outcome:
@@ -39,7 +39,7 @@ class Registrations:
 
     async def update_model(self, declared: Model, etag: str, write: Write) -> Outcome:
         """Replace description, labels and gates. Raises NotFound, and Aborted, reason ETAG_MISMATCH."""
-        validation.refuse(validation.model_violations(declared, "model"))
+        refuse(validation.model_violations(declared, "model"))
         now = self._clock.now()
 
         async def act(transaction: Transaction) -> Outcome:
@@ -58,7 +58,7 @@ class Registrations:
         Raises InvalidArgument that names the field, PreconditionFailed (ARTIFACT_NOT_UPLOADED,
         PARENT_VERSION_NOT_FOUND), AlreadyExists (VERSION_EXISTS).
         """
-        validation.refuse(validation.version_violations(declared, _FIELD))
+        refuse(validation.version_violations(declared, _FIELD))
         now = self._clock.now()
 
         async def act(transaction: Transaction) -> Outcome:
@@ -191,12 +191,12 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
     if validation.contract_is_told(declared):
         told = declared.contract
     else:
-        validation.refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
+        refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
         of_file = contract.of_file(file)
         told = replace(declared.contract, inputs=of_file.inputs, outputs=of_file.outputs)
     # What cannot be served at all is better told than what follows from it.
     mismatches = contract.mismatches(told, file, field)
-    validation.refuse(contract.violations(told, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
+    refuse(contract.violations(told, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
     artifacts = tuple(
         replace(artifact, size_bytes=blob.size_bytes) for artifact, blob in zip(declared.artifacts, blobs, strict=True)
     )

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
-from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.errors import Unavailable, refuse
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
 
@@ -189,7 +189,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 def _write(method: str, request) -> Write:
     """Return who writes and why. Raises InvalidArgument for a reason or request id that cannot be kept."""
     reason = getattr(request, "reason", "")
-    validation.refuse(
+    refuse(
         [
             *validation.text_violations(reason, "reason", validation.MAX_REASON_CHARS),
             *validation.text_violations(request.request_id, "request_id", validation.MAX_REQUEST_ID_CHARS),

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from headrace_servicekit.errors import FieldViolation, InvalidArgument
+from headrace_servicekit.errors import FieldViolation
 
 from headrace_registry import serving
 from headrace_registry.gates import RATIOS
@@ -31,14 +31,6 @@ MAX_METRICS = 128
 MAX_GATES = 32
 MAX_ARTIFACTS = 32
 MAX_ALIASES = 100
-
-
-def refuse(violations: Sequence[FieldViolation], *, reason: str = "") -> None:
-    """Raise InvalidArgument with all violations, unless there are none."""
-    if violations:
-        first = f"{violations[0].field}: {violations[0].description}"
-        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-        raise InvalidArgument(first + more, violations=violations, reason=reason)
 
 
 def text_violations(value: str, field: str, max_chars: int) -> list[FieldViolation]:

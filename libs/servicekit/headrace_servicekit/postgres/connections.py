@@ -128,6 +128,18 @@ class Connections:
             finally:
                 connection.terminate()
 
+    async def notices(self, channel: str) -> AsyncIterator[None]:
+        """Yield at once and whenever somebody notified the channel, until the connection ends; then Unavailable."""
+        woken = asyncio.Event()
+        async with self.alone() as connection:
+            connection.add_termination_listener(lambda _: woken.set())
+            await connection.add_listener(channel, lambda *_: woken.set())
+            while not connection.is_closed():
+                yield None
+                await woken.wait()
+                woken.clear()
+        raise Unavailable("the connection that listens for changes ended", retry_after_s=RETRY_AFTER_S)
+
     async def _working(self, act: Callable[[Any], Awaitable[object]]) -> Any:
         """Return a connection of the pool on which `act` succeeded; `act` must be safe to repeat."""
         for attempt in range(1, _TRIES + 1):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
+from headrace_servicekit.varint import varint
 
 from headrace_batcher.batching.contract import BYTES, TensorSpec
 from headrace_batcher.batching.shapes import Raw
@@ -74,13 +75,3 @@ class Encoder:
             self._templates.clear()
         self._templates[key] = template
         return template
-
-
-def varint(number: int) -> bytes:
-    """Return a number as protobuf writes it: seven bits a byte, the lowest first."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

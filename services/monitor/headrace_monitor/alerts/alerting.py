@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from headrace_servicekit.errors import AlreadyExists, NotFound, ResourceExhausted
+from headrace_servicekit.errors import AlreadyExists, NotFound, ResourceExhausted, refuse
 from headrace_servicekit.identity import Identity, model_not_found
 
 from headrace_monitor.alerts import judging
@@ -22,7 +22,6 @@ from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.store import AlertStore
 from headrace_monitor.alerts.values import Format, Rule, Shown, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.webhooks.outbox import Outbox
-from headrace_monitor.names import refuse
 
 # Below what PostgreSQL can count to, above every alert.
 _NEWEST = 2**63 - 1

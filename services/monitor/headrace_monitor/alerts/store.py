@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.postgres.connections import RETRY_AFTER_S, Connections
+from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts import rows
@@ -95,17 +93,9 @@ class AlertStore:
             await connection.execute(_SQL["forget_series"], series)
             await connection.execute(_SQL["forget_alerts"], alerts, _FORGET_AT_ONCE)
 
-    async def wakes(self) -> AsyncIterator[None]:
+    def wakes(self) -> AsyncIterator[None]:
         """Yield whenever something may have changed, until the connection ends; then raise Unavailable."""
-        woken = asyncio.Event()
-        async with self._connections.alone() as connection:
-            connection.add_termination_listener(lambda _: woken.set())
-            await connection.add_listener(CHANNEL, lambda *_: woken.set())
-            while not connection.is_closed():
-                yield None
-                await woken.wait()
-                woken.clear()
-        raise Unavailable("the connection that listens for changes ended", retry_after_s=RETRY_AFTER_S)
+        return self._connections.notices(CHANNEL)
 
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
         return await self._connections.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.errors import FieldViolation, refuse
 
 from headrace_monitor.counters.differences import Kept, Key, advance, in_minute
 from headrace_monitor.counters.reports import MAX_DROP_REASONS, MAX_SERIES, Report
 from headrace_monitor.counters.tallies import ZERO, Tally, shrunk
-from headrace_monitor.names import refuse
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
+from headrace_servicekit.varint import varint
 
 # Field 6, length-delimited.
 _RAW_TAG = b"\x32"
@@ -80,7 +81,7 @@ def _parsed(encoded: bytes) -> Answer:
 
 def _template(encoded: bytes, answer: Answer) -> _Template | None:
     """Return what answers like this one have in common; None when its values do not lie at its end, in order."""
-    heads = [_RAW_TAG + _varint(len(raw)) for raw in answer.raw]
+    heads = [_RAW_TAG + varint(len(raw)) for raw in answer.raw]
     begin = len(encoded) - sum(map(len, heads)) - sum(map(len, answer.raw))
     between, values, last = [], [], 0
     for head, raw in zip(heads, answer.raw, strict=True):
@@ -91,12 +92,3 @@ def _template(encoded: bytes, answer: Answer) -> _Template | None:
         last = begin = begin + len(raw)
         values.append(slice(begin - len(raw), begin))
     return _Template(answer.layout, answer.rows, tuple(between), tuple(values)) if values else None
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import numpy as np
 from headrace.monitor.v1 import ingest_pb2
-from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.errors import FieldViolation, refuse
 
 from headrace_monitor import names
 from headrace_monitor.log.raw_values import DATATYPES, size_of
@@ -41,7 +41,7 @@ def check(request: ingest_pb2.ReportPredictionsRequest, now: datetime, oldest: t
     """
     process, wrong = _header(request)
     wrong += list(islice(_batch(request.batch, now, oldest), _MOST_VIOLATIONS))
-    names.refuse(wrong)
+    refuse(wrong)
     return process
 
 

@@ -18,6 +18,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from headrace_servicekit.confinement import confine
+
 from headrace_monitor.query import frames, scope, views
 from headrace_monitor.query.frames import Kind
 
@@ -234,15 +236,9 @@ def _plain(found: scope.Scope) -> dict[str, Any]:
 
 
 def _limit(job: Mapping[str, Any]) -> None:
-    memory = job["memory_bytes"] + _ADDRESS_SPACE_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    cpu_s = int(job["cpu_s"]) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (job["spill_bytes"], job["spill_bytes"]))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine(job["memory_bytes"] + _ADDRESS_SPACE_BYTES, int(job["cpu_s"]) + 1, file_bytes=job["spill_bytes"])
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    os.nice(10)
 
 
 def _die_with_parent() -> None:

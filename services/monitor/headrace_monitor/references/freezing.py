@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import resource
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace.tensor.v1 import tensor_pb2
+from headrace_servicekit.confinement import confine, first_line
 from numpy.typing import NDArray
 
 from headrace_monitor.references.calibrating import LABEL, Calibrated, calibrated
@@ -73,7 +72,7 @@ def freeze_file(path: str, columns: Sequence[Judged], contract: tensor_pb2.Servi
             (frozen if isinstance(made, ColumnReference) else unfit)[column.name] = made  # pyright: ignore[reportArgumentType]
         calibration = calibrated(file, contract, columns, found) if LABEL in there else None
     except (pa.ArrowException, OSError) as error:
-        raise RefusedError(f"the file cannot be read as Parquet: {_first_line(error)}") from None
+        raise RefusedError(f"the file cannot be read as Parquet: {first_line(error)}") from None
     for column in columns:
         if column.name not in found:
             unfit[column.name] = Unreadable("no such column in the file")
@@ -143,27 +142,14 @@ def _frozen_names(column: Judged, values: pa.ChunkedArray | NDArray[np.float64])
     return references.freeze_category_counts(seen)
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or ["no reason given"]
-    return lines[0][:300]
-
-
-def _limit(max_memory_bytes: int, max_cpu_s: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (max_cpu_s, max_cpu_s))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(10)
-    pa.set_cpu_count(1)
-    pa.set_io_thread_count(1)
-
-
 def main() -> None:
     """Freeze the file named by the arguments; the answer goes to stdout."""
     path, max_memory_bytes, max_cpu_s = sys.argv[1:]
     told = json.loads(sys.stdin.read())
     contract = tensor_pb2.ServingContract.FromString(base64.b64decode(told["contract"]))
-    _limit(int(max_memory_bytes), int(max_cpu_s))
+    confine(int(max_memory_bytes), int(max_cpu_s))
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
     sys.stdout.write(answer_of(path, judged_of_json(told["columns"]), contract))
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from headrace_servicekit.confinement import confine, first_line
 
 from headrace_registry.models import ModelFile, ModelPort
 
@@ -63,7 +64,7 @@ def read(path: str) -> ModelFile:
         # From the same bytes, and with the model that was read above gone: large weights are in memory twice, no more.
         onnx.checker.check_model(content)
     except onnx.checker.ValidationError as error:
-        raise RefusedError(f"is not a valid ONNX model: {_first_line(error)}") from None
+        raise RefusedError(f"is not a valid ONNX model: {first_line(error)}") from None
     return file
 
 
@@ -142,23 +143,10 @@ def _sizes(shape: onnx.TensorShapeProto) -> Iterator[int | None]:
         yield dimension.dim_value if dimension.WhichOneof("value") == "dim_value" and dimension.dim_value > 0 else None
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or ["no reason given"]
-    return lines[0][:300]
-
-
-def _limit(max_memory_bytes: int, max_cpu_s: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (max_cpu_s, max_cpu_s))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(10)
-
-
 def main() -> None:
     """Check the file named by the arguments; the answer goes to stdout."""
     path, max_memory_bytes, max_cpu_s = sys.argv[1:]
-    _limit(int(max_memory_bytes), int(max_cpu_s))
+    confine(int(max_memory_bytes), int(max_cpu_s))
     try:
         answer: dict[str, object] = {"file": asdict(read(path))}
     except RefusedError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -152,16 +151,8 @@ class PostgresStore:
     async def changed_since(self, sequence: int, *, limit: int) -> list[ModelState]:
         return await self._states("models_changed_since", sequence, limit)
 
-    async def wakes(self) -> AsyncIterator[None]:
-        woken = asyncio.Event()
-        async with self._connections.alone() as connection:
-            connection.add_termination_listener(lambda _: woken.set())
-            await connection.add_listener(_CHANNEL, lambda *_: woken.set())
-            while not connection.is_closed():
-                yield None
-                await woken.wait()
-                woken.clear()
-        raise Unavailable("the connection that listens for changes ended", retry_after_s=RETRY_AFTER_S)
+    def wakes(self) -> AsyncIterator[None]:
+        return self._connections.notices(_CHANNEL)
 
     async def forget_requests(self, before: datetime, *, limit: int) -> int:
         self._check_prepared()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
+from headrace_servicekit.varint import varint
 from numpy.typing import NDArray
 
 from headrace_router.datatypes import ELEMENT_BYTES
@@ -122,16 +123,6 @@ def least_bytes(outputs: Sequence[Output]) -> int:
         for output, shape in zip(outputs, shapes, strict=True)
     )
     return len(described(outputs, shapes)) + values + 2 * len(outputs)
-
-
-def varint(number: int) -> bytes:
-    """Return a number as protobuf writes lengths."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
 
 
 def _put(block: NDArray[np.uint8], at: int, constant: bytes) -> int:
