@@ -1,9 +1,11 @@
 """Which version is loaded next, which goes, and when to look again."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from headrace_batcher.loading.lifecycle import (
+    FREED_S,
     MAX_CRASH_RETRY_S,
     MAX_RETRY_S,
     Memory,
@@ -31,13 +33,22 @@ def seen(
     retry_at=0.0,
     need: Need = ACTIVE,
     size: int = 10,
+    short: bool = False,
 ) -> Seen:
-    return Seen(digest, name or digest, phase, rank, since, retry_at, need, size)
+    return Seen(digest, name or digest, phase, rank, since, retry_at, need, size, short)
 
 
-def step(*held: Seen, up: bool = True, used: int | None = None, may_load: bool = True) -> Step:
+def step(*held: Seen, up: bool = True, used: int | None = None, may_load: bool = True, freed_at=-math.inf) -> Step:
     memory = None if used is None else Memory(used, 100)
-    return next_step(held, backend_up=up, unload_after_s=30.0, now=100.0, memory=memory, may_load=may_load)
+    return next_step(
+        held,
+        backend_up=up,
+        unload_after_s=30.0,
+        now=100.0,
+        memory=memory,
+        freed_at=freed_at,
+        may_load=may_load,
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,6 +159,22 @@ def test_nothing_is_loaded_while_a_suspect_wants_to_be_alone():
 )
 def test_what_gives_way_when_memory_is_short(held, used, expected):
     assert step(*held, used=used) == expected
+
+
+def test_what_an_unloaded_version_held_is_waited_for_before_there_is_said_to_be_no_memory():
+    held = seen("a", READY), seen("p", WAITING, 1, need=PENDING)
+    just_now = 100.0 - FREED_S / 2
+    assert step(*held, used=91, freed_at=just_now) == Step(None, (), just_now + FREED_S)
+    assert step(*held, used=90, freed_at=just_now) == Step("p", (), math.inf)
+    assert step(*held, used=91, freed_at=100.0 - FREED_S) == Step(None, (), math.inf, no_room="p")
+
+
+def test_a_rollbacks_version_does_not_take_the_place_that_something_more_urgent_waits_for():
+    revert = seen("r", WAITING, 1, need=REVERT)
+    waits = seen("p", FAILED, 0, need=PENDING, retry_at=101.0, short=True)
+    assert step(waits, revert, used=0) == Step(None, (), 101.0)
+    assert step(replace(waits, short=False), revert, used=0).load == "r", "it would not load for another reason"
+    assert step(revert, seen("s", FAILED, 2, need=REVERT, retry_at=101.0, short=True), used=0).load == "r"
 
 
 def test_what_takes_the_backend_down_while_it_is_loaded_is_left_alone_for_much_longer():

@@ -82,7 +82,7 @@ class Room:
 
 class Scene:
     def __init__(self, tmp_path, backend: Backend, memory: Room | None = None) -> None:
-        self.backend = backend
+        self.backend, self.memory = backend, memory
         self.roster = Roster()
         cache = BlobCache(tmp_path / "blobs", Blobs(), max_bytes=0, fetch_timeout_s=5)
         self.versions = Versions(
@@ -307,9 +307,29 @@ async def test_what_a_rollback_would_need_makes_room_for_what_a_change_waits_for
     pending = wanted("p", need=Need.PENDING, size_bytes=40)
     tight.versions.want([active, pending, revert])
     await tight.until_ready(active, pending)
-    await eventually(lambda: tight.phase(revert) is Phase.FAILED)
+    await eventually(lambda: tight.phase(revert) is Phase.FAILED, within=10)
     assert "no memory" in tight.reason(revert)
     assert tight.backend.loaded == {active.name, pending.name}
+
+
+async def test_what_took_too_much_is_kept_when_something_else_is_given_up_for_it_already(tight: Scene):
+    active, revert = wanted("a"), wanted("r", need=Need.REVERT)
+    tight.versions.want([active, revert])
+    await tight.until_ready(active, revert)
+    # Its file says little of what it takes, and while it is loaded the memory runs short.
+    pending, memory = wanted("p", need=Need.PENDING, size_bytes=1), tight.memory
+    tight.backend.loading.clear()
+    tight.backend.unloading.clear()
+    tight.versions.want([active, pending, revert])
+    await eventually(lambda: tight.phase(pending) is Phase.LOADING)
+    assert memory is not None
+    memory.last = Memory(101, 100)
+    tight.versions.look_again()
+    await eventually(lambda: tight.phase(revert) is Phase.DRAINING)
+    tight.backend.loading.set()
+    await tight.until_ready(active, pending)
+    tight.backend.unloading.set()
+    await eventually(lambda: tight.backend.loaded == {active.name, pending.name})
 
 
 async def test_what_does_not_fit_fails_and_leaves_what_serves_alone(tight: Scene):

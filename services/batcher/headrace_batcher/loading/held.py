@@ -35,6 +35,7 @@ class Held:
     reason: str = ""
     stalled: bool = False
     failures: int = 0
+    short: bool = False
     crashes: int = 0
     crashed_at: float = 0.0
     retry_at: float = 0.0
@@ -56,9 +57,12 @@ class Held:
         self.crashed_at, self.stalled = now, False
         self.retry_at = now + lifecycle.reload_after_s(self.crashes)
 
-    def count_failure(self, now: float, *, crashed: bool) -> None:
-        """Count that it did not load, and say when that is tried again. crashed: it took the backend with it."""
-        self.failures += 1
+    def count_failure(self, now: float, *, crashed: bool, short: bool) -> None:
+        """Count that it did not load, and say when that is tried again.
+
+        crashed: it took the backend with it. short: there was no memory for it.
+        """
+        self.failures, self.short = self.failures + 1, short
         self.crashes += crashed
         self.retry_at = now + lifecycle.retry_after_s(self.failures, self.crashes if crashed else 0)
 
@@ -78,6 +82,7 @@ class Held:
             self.retry_at,
             self.need,
             max(self.wanted.size_bytes, self.cost_bytes),
+            self.short,
         )
 
     def files(self, path: Path) -> ModelFiles:

@@ -16,6 +16,9 @@ FIRST_RETRY_S, MAX_RETRY_S = 1.0, 60.0
 FIRST_CRASH_RETRY_S, MAX_CRASH_RETRY_S = 10.0, 600.0
 # Crashes that are this far apart have nothing to do with each other.
 CRASHES_FORGOTTEN_S = 300.0
+# What an unloaded version held is given back within this time: a model's process ends after Triton has said so, and
+# memory is read now and then.
+FREED_S = 3.0
 # What only a rollback would need is loaded again when there is this share of the limit for it, so that it does not come
 # and go.
 REVERT_SHARE = 0.9
@@ -67,7 +70,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One version at one moment. wanted_rank: place in the demand, None when it is not wanted any more."""
+    """One version at one moment. wanted_rank: place in the demand, None when it is not wanted any more.
+
+    short: the last time there was no memory for it.
+    """
 
     digest: str
     name: str
@@ -77,6 +83,7 @@ class Seen:
     retry_at: float = 0.0
     need: Need = Need.ACTIVE
     size_bytes: int = 0
+    short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +118,10 @@ def next_step(
     unload_after_s: float,
     now: float,
     memory: Memory | None = None,
+    freed_at: float = -math.inf,
     may_load: bool = True,
 ) -> Step:
-    """Return the version to load and those to drop.
+    """Return the version to load and those to drop. freed_at: when something was unloaded last.
 
     One version is loaded at a time, the most needed first, so that loading takes as little as possible from serving. A
     version goes only after it was unwanted for a while: a control plane that starts may at first want too little. When
@@ -125,11 +133,7 @@ def next_step(
     if not backend_up or not may_load or any(one.phase is Phase.LOADING for one in seen):
         return Step(None, drop, until)
     taken = {one.name for one in seen if one.phase in (Phase.READY, Phase.DRAINING)}
-    waiting = [
-        one
-        for one in seen
-        if one.wanted_rank is not None and one.phase in (Phase.WAITING, Phase.FAILED) and one.name not in taken
-    ]
+    waiting = _waiting([one for one in seen if one.name not in taken])
     due = [one for one in waiting if one.retry_at <= now]
     if not due:
         return Step(None, drop, min([until, *(one.retry_at for one in waiting)]))
@@ -139,6 +143,8 @@ def next_step(
     drop = drop or _spare(seen, for_need=chosen.need)
     if drop or any(one.phase is Phase.DRAINING for one in seen):
         return Step(None, drop, until)  # looked at again when that is gone
+    if now < freed_at + FREED_S:
+        return Step(None, (), min(until, freed_at + FREED_S))
     return Step(None, (), until, no_room=chosen.digest)
 
 
@@ -158,6 +164,18 @@ def reload_after_s(crashes: int) -> float:
     At once for the first two, which a single bad request can cause; what goes on crashing gets rarer.
     """
     return 0.0 if crashes <= 2 else min(FIRST_RETRY_S * 2.0 ** min(crashes - 3, 10), MAX_RETRY_S)
+
+
+def _waiting(seen: Sequence[Seen]) -> list[Seen]:
+    """Return what is to be loaded sooner or later.
+
+    Not what only a rollback would need while there is no memory for something more urgent: it would take what was given
+    up for that.
+    """
+    wanted = [one for one in seen if one.wanted_rank is not None and one.phase in (Phase.WAITING, Phase.FAILED)]
+    if any(one.short and one.need is not Need.REVERT for one in wanted):
+        return [one for one in wanted if one.need is not Need.REVERT]
+    return wanted
 
 
 def _unwanted(seen: Sequence[Seen], unload_after_s: float, now: float) -> tuple[tuple[str, ...], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -18,6 +19,10 @@ log = structlog.get_logger()
 _MIB = 1024 * 1024
 
 
+class NoRoom(LoadError):
+    """A version took more memory than there is."""
+
+
 class Loader:
     """Loads and unloads; who does when is decided elsewhere. memory: None when it is not bounded."""
 
@@ -28,6 +33,8 @@ class Loader:
         self._now = now
         # What loading a version took in memory, for the next time.
         self._costs: dict[str, int] = {}
+        self.freed_at = -math.inf
+        """When something was unloaded last."""
 
     @property
     def memory(self) -> Memory | None:
@@ -53,7 +60,7 @@ class Loader:
     async def load(self, held: Held, others: Collection[Held]) -> dict[str, float]:
         """Make a version answer; return how long each step took, in seconds. What fails leaves nothing loaded.
 
-        Raises LoadError, ArtifactError, WrongOutput, BackendLost.
+        Raises LoadError (NoRoom), ArtifactError, WrongOutput, BackendLost.
         """
         if held.wanted.problem:
             raise LoadError(held.wanted.problem)
@@ -86,13 +93,14 @@ class Loader:
             pass  # what is gone needs no unloading
         except LoadError as error:
             log.warning("unloading failed", model=held.name, cause=str(error))
+        self.freed_at = self._now()
         if self._memory is not None:
             await self._memory.read()
 
     async def _must_fit(self, held: Held, others: Collection[Held]) -> None:
-        """Refuse a version that nothing serves yet when it took more memory than there is. Raises LoadError.
+        """Refuse a version that nothing serves yet when it took more memory than there is. Raises NoRoom.
 
-        Unless there is something to give up for it, which is done next.
+        Unless something is given up for it, or will be next.
         """
         if self._memory is None:
             return
@@ -100,6 +108,12 @@ class Loader:
         if before is None or after is None:
             return
         held.cost_bytes = self._costs[held.wanted.digest] = max(0, after.used - before.used)
-        spare = any(one.phase is Phase.READY and (one.rank is None or one.need is Need.REVERT) for one in others)
+        spare = any(_gives_way(one) for one in others)
         if after.used > after.limit and held.need is not Need.ACTIVE and not spare:
-            raise LoadError(self.no_room)
+            raise NoRoom(self.no_room)
+
+
+def _gives_way(held: Held) -> bool:
+    if held.phase is Phase.READY:
+        return held.rank is None or held.need is Need.REVERT
+    return held.phase is Phase.DRAINING

@@ -25,7 +25,7 @@ from headrace_batcher.loading.artifacts import ArtifactError, BlobCache
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
 from headrace_batcher.loading.lifecycle import Phase, Wanted
-from headrace_batcher.loading.loader import Loader
+from headrace_batcher.loading.loader import Loader, NoRoom
 from headrace_batcher.loading.memory import Room
 from headrace_batcher.metrics import BatchCounters
 from headrace_batcher.roster import Roster
@@ -174,6 +174,7 @@ class Versions:
             unload_after_s=self._unload_after_s,
             now=self._now(),
             memory=self._loader.memory,
+            freed_at=self._loader.freed_at,
             may_load=self._floor.open,
         )
         for digest in step.drop:
@@ -187,7 +188,7 @@ class Versions:
             self._floor.set_loading(True)
             tasks.create_task(self._load(held), name=f"load {held.name}")
         if step.no_room is not None:
-            self._fail(self._holding[step.no_room], self._loader.no_room)
+            self._fail(self._holding[step.no_room], self._loader.no_room, short=True)
             self._bell.ring()
         return step.until
 
@@ -213,6 +214,8 @@ class Versions:
             took = await self._loader.load(held, [one for one in self._holding if one is not held])
         except BackendLost as error:
             self._lost_while_loading(held, str(error))
+        except NoRoom as error:
+            self._fail(held, str(error), short=True)
         except (LoadError, ArtifactError, ModelError, WrongInput, WrongOutput) as error:
             self._fail(held, str(error))
         except Exception:
@@ -228,14 +231,14 @@ class Versions:
             self._bell.ring()
 
     def _make_ready(self, held: Held, took: Mapping[str, float]) -> None:
-        held.failures = 0
+        held.failures, held.short = 0, False
         held.batcher.accept()
         self._holding.move(held, Phase.READY, "")
         log.info("version ready", model=held.name, digest=held.wanted.digest, **took)
         self._became_ready(held)
 
-    def _fail(self, held: Held, reason: str, *, crashed: bool = False) -> None:
-        held.count_failure(self._now(), crashed=crashed)
+    def _fail(self, held: Held, reason: str, *, crashed: bool = False, short: bool = False) -> None:
+        held.count_failure(self._now(), crashed=crashed, short=short)
         self._holding.move(held, Phase.FAILED, reason)
         log.warning("version failed", model=held.name, reason=reason, failures=held.failures)
 
