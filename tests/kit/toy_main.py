@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import structlog
-from headrace_servicekit.runtime import Runtime, StartError, run
+from headrace_servicekit.process import run
+from headrace_servicekit.runtime import Runtime, StartError
 from headrace_servicekit.settings import ServiceSettings, settings_config
 from pydantic import Field
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from front_door import access, data_plane, errors, framing, routes, strict_json
+from front_door import access, cors, data_plane, errors, framing, routes, strict_json
 from front_door.api import Api
 from front_door.envoy_settings import EnvoySettings
 from front_door.routes import virtual_host
@@ -130,7 +130,7 @@ def http_filters(settings: FrontDoorSettings, api: Api) -> list[Json]:
     # Off but for the routes that turn it on.
     predicting = data_plane.http_filters(settings) if settings.data_plane == "here" else []
     return [
-        _filter(routes.CORS, typed("extensions.filters.http.cors.v3.Cors")),
+        _filter(cors.FILTER, typed("extensions.filters.http.cors.v3.Cors")),
         _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),
         _filter("envoy.filters.http.health_check", _healthz(settings)),
         _followed_filter(settings, access.JWT, TOKEN_CHECK_FILE, "jwt_authn.v3.JwtAuthentication"),

@@ -1,12 +1,13 @@
-"""Which cluster answers which path, for how long, and what is tried again."""
+"""Which cluster answers which path."""
 
 from __future__ import annotations
 
-from front_door import access, data_plane, inference
-from front_door.access import HEALTH_PREFIX, PREDICT_PATH, PREDICT_PATH_REGEX, REFLECTION_SERVICES, SCOPES
+from front_door import access, cors, data_plane, inference
+from front_door.access import HEALTH_PREFIX, PREDICT_PATH, PREDICT_PATH_REGEX, REFLECTION_SERVICES
 from front_door.api import Api, Method
+from front_door.calling import call, longest, not_yet_sent, repeatable, stream
 from front_door.settings import FrontDoorSettings
-from front_door.shapes import Json, header_is, seconds, typed
+from front_door.shapes import Json, header_is, typed
 
 REGISTRY = "registry"
 ROUTER_CONTROL = "router-control"
@@ -23,7 +24,6 @@ TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 FRAMING = "headrace.framing"
 STRICT_JSON = "headrace.strict_json"
 GRPC_STATS = "envoy.filters.http.grpc_stats"
-CORS = "envoy.filters.http.cors"
 
 CLUSTER_OF_SERVICE = {
     "headrace.registry.v1.RegistryService": REGISTRY,
@@ -45,25 +45,12 @@ CONNECTION_HEADER = "x-headrace-connection"
 # that they want to know how it comes about.
 OUR_HEADERS = ("x-headrace-entity-id", "x-headrace-explain", "x-headrace-max-age-ms", "x-headrace-user-id")
 
-# We end a call this much before the caller's deadline, so that it hears it from us rather than from its own timer.
-_HEADSTART_S = 0.005
-# Where the deadline is ours, the service is told one this much later: its own timer would name no reason.
-_MARGIN_S = 1.0
 # gRPC-Web's types begin alike.
 _GRPC = header_is("content-type", prefix="application/grpc")
 _NOT_GRPC = {**_GRPC, "invert_match": True, "treat_missing_header_as_empty": True}
 _PREDICT_PATHS: tuple[Json, ...] = ({"path": PREDICT_PATH}, {"safe_regex": {"regex": PREDICT_PATH_REGEX}})
 _INFER_PATH: Json = {"safe_regex": {"regex": inference.REST_INFER_REGEX}}
 _POST = header_is(":method", exact="POST")
-# The CORS filter answers a known page's preflight where a route leads somewhere. Nothing else may use this one.
-_PREFLIGHT: Json = {
-    "name": "preflight",
-    "match": {"prefix": "/", "headers": [header_is(":method", exact="OPTIONS")]},
-    "route": {"cluster": REGISTRY},
-    "typed_per_filter_config": {
-        SCOPES: typed("extensions.filters.http.rbac.v3.RBACPerRoute", rbac={"rules": {"action": "ALLOW"}})
-    },
-}
 _DISABLED = typed("config.route.v3.FilterConfig", disabled=True)
 _ENABLED = typed("config.route.v3.FilterConfig", config={})
 # What is answered to everybody has next to no request: nobody without a token may have us keep more.
@@ -77,9 +64,9 @@ def virtual_host(settings: FrontDoorSettings, api: Api) -> Json:
         "domains": ["*"],
         "request_body_buffer_limit": settings.max_request_bytes,
         "include_request_attempt_count": False,
-        "typed_per_filter_config": {CORS: _cors(settings)},
+        "typed_per_filter_config": {cors.FILTER: cors.policy(settings, OUR_HEADERS)},
         "routes": [
-            _PREFLIGHT,
+            cors.preflight(REGISTRY),
             *_predictions(settings),
             *(_grpc_route(settings, method) for method in _most_called_first(api)),
             *(_rest_predict(settings, path) for path in _PREDICT_PATHS),
@@ -108,8 +95,8 @@ def _predictions(settings: FrontDoorSettings) -> list[Json]:
     if not settings.router_edge:
         return []
     return [
-        *(_predict_there(settings, match, _repeatable()) for match in data_plane.grpc_matches()),
-        *(_predict_there(settings, match, _repeatable(also="503")) for match in data_plane.rest_matches()),
+        *(_predict_there(settings, match, repeatable()) for match in data_plane.grpc_matches()),
+        *(_predict_there(settings, match, repeatable(also="503")) for match in data_plane.rest_matches()),
     ]
 
 
@@ -136,7 +123,7 @@ def _predict_there(settings: FrontDoorSettings, match: Json, retry_policy: Json)
     return {
         "name": "predict-there",
         "match": match,
-        "route": _call(ROUTER_EDGE, settings.predict_timeout_max_s, retry_policy),
+        "route": call(ROUTER_EDGE, settings.predict_timeout_max_s, retry_policy),
         "request_headers_to_add": [{"header": connection, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
         "typed_per_filter_config": _NOT_ON_PREDICTIONS,
     }
@@ -159,12 +146,12 @@ def _grpc_route(settings: FrontDoorSettings, method: Method) -> Json:
     # One exact path per method, so that a method that the descriptors do not have never reaches a service.
     cluster = cluster_of(method)
     if method.streaming:
-        action, extra = _stream(settings, method, cluster), {"typed_per_filter_config": {BUFFER: _no_buffer()}}
+        action, extra = stream(settings, method, cluster), {"typed_per_filter_config": {BUFFER: _no_buffer()}}
     elif cluster == ROUTER_DATA:
-        action = _call(cluster, settings.predict_timeout_max_s, _repeatable())
+        action = call(cluster, settings.predict_timeout_max_s, repeatable())
         extra = _unary(settings.predict_timeout_max_s, of_anybody=method.path in inference.OPEN_PATHS)
     else:
-        action = _call(cluster, settings.call_timeout_max_s, _not_yet_sent())
+        action = call(cluster, settings.call_timeout_max_s, not_yet_sent())
         extra = _unary(settings.call_timeout_max_s)
     return {
         "name": method.path.lstrip("/"),
@@ -178,9 +165,9 @@ def _rest_predict(settings: FrontDoorSettings, path: Json, name: str = "rest-pre
     return {
         "name": name,
         "match": {**path, "headers": [_POST]},
-        "route": _call(ROUTER_REST, settings.predict_timeout_max_s, _repeatable(also="503")),
+        "route": call(ROUTER_REST, settings.predict_timeout_max_s, repeatable(also="503")),
         "typed_per_filter_config": {TRANSCODER: _DISABLED},
-        **_longest(settings.predict_timeout_max_s),
+        **longest(settings.predict_timeout_max_s),
     }
 
 
@@ -189,9 +176,9 @@ def _rest_read(settings: FrontDoorSettings, path: Json, *, of_anybody: bool = Fa
     return {
         "name": "rest-inference",
         "match": path,
-        "route": _call(ROUTER_REST, settings.predict_timeout_max_s, _repeatable()),
+        "route": call(ROUTER_REST, settings.predict_timeout_max_s, repeatable()),
         "typed_per_filter_config": {TRANSCODER: _DISABLED, **(_HARDLY_A_BODY if of_anybody else {})},
-        **_longest(settings.predict_timeout_max_s),
+        **longest(settings.predict_timeout_max_s),
     }
 
 
@@ -214,9 +201,9 @@ def _transcoded(settings: FrontDoorSettings) -> Json:
     return {
         "name": "rest",
         "match": {"prefix": "/v1/", "headers": [_NOT_GRPC]},
-        "route": _call(REGISTRY, settings.call_timeout_max_s, _not_yet_sent()),
+        "route": call(REGISTRY, settings.call_timeout_max_s, not_yet_sent()),
         "typed_per_filter_config": {BUFFER: small, STRICT_JSON: _ENABLED},
-        **_longest(settings.call_timeout_max_s),
+        **longest(settings.call_timeout_max_s),
     }
 
 
@@ -242,87 +229,10 @@ def _reflection(service: str) -> Json:
     }
 
 
-def _call(cluster: str, longest_s: float, retry_policy: Json) -> Json:
-    return {
-        "cluster": cluster,
-        "timeout": "0s",  # max_stream_duration holds instead: it knows the caller's own deadline
-        "idle_timeout": seconds(longest_s + 5),
-        "max_stream_duration": {
-            "max_stream_duration": seconds(longest_s),
-            "grpc_timeout_header_max": seconds(longest_s),
-            "grpc_timeout_header_offset": seconds(_HEADSTART_S),
-        },
-        "retry_policy": retry_policy,
-    }
-
-
-def _stream(settings: FrontDoorSettings, method: Method, cluster: str) -> Json:
-    # A watch may be silent for as long as nothing changes; keepalive finds callers that are gone.
-    idle = seconds(settings.upload_idle_timeout_s) if method.client_streaming else "0s"
-    return {"cluster": cluster, "timeout": "0s", "idle_timeout": idle, "retry_policy": _not_yet_sent()}
-
-
-def _repeatable(also: str = "") -> Json:
-    """Retries of predictions, which may be repeated whatever happened to the first try."""
-    codes = {"retriable_status_codes": [int(also)]} if also else {}
-    # CANCELLED: a call that reached a gRPC server just as it stopped taking any; callers who cancel wait for no answer.
-    on = "connect-failure,refused-stream,reset," + ("retriable-status-codes" if also else "unavailable,cancelled")
-    return {**_retries(on, 2), **codes}
-
-
-def _not_yet_sent() -> Json:
-    """Retries of everything else: only when the service has not seen the request."""
-    return _retries("connect-failure,refused-stream,reset-before-request", 2)
-
-
-def _retries(retry_on: str, most: int) -> Json:
-    elsewhere = {
-        "name": "envoy.retry_host_predicates.previous_hosts",
-        "typed_config": typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
-    }
-    return {
-        "retry_on": retry_on,
-        "num_retries": most,
-        "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.2s"},
-        # A host that refuses has the fewest requests and is liked best: of two it is drawn three times out of four.
-        "host_selection_retry_max_attempts": 20,
-        "retry_host_predicate": [elsewhere],
-    }
-
-
-def _longest(longest_s: float) -> Json:
-    """Tell the identity filter, which writes the deadline that the service is to see."""
-    return {
-        "metadata": {"filter_metadata": {"headrace.identity": {"longest_ms": round((longest_s + _MARGIN_S) * 1000)}}}
-    }
-
-
 def _unary(longest_s: float, *, of_anybody: bool = False) -> Json:
     body = _HARDLY_A_BODY if of_anybody else {}
-    return {"typed_per_filter_config": {FRAMING: _ENABLED, **body}, **_longest(longest_s)}
+    return {"typed_per_filter_config": {FRAMING: _ENABLED, **body}, **longest(longest_s)}
 
 
 def _no_buffer() -> Json:
     return typed("extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)
-
-
-def _cors(settings: FrontDoorSettings) -> Json:
-    origins = [
-        {"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin} for origin in settings.cors_origins
-    ]
-    return typed(
-        "extensions.filters.http.cors.v3.CorsPolicy",
-        allow_origin_string_match=origins,
-        allow_methods="GET, POST, PUT, PATCH, DELETE, OPTIONS",
-        allow_headers=",".join(
-            (
-                "authorization,content-type,grpc-timeout,inference-header-content-length,traceparent,x-grpc-web",
-                "x-request-id,x-user-agent",
-                *OUR_HEADERS,
-            )
-        ),
-        expose_headers="grpc-message,grpc-status,grpc-status-details-bin,inference-header-content-length,retry-after,"
-        "x-request-id",
-        max_age="600",
-        allow_credentials=False,
-    )

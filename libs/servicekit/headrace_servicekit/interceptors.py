@@ -20,14 +20,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from headrace_servicekit.access import Access, ModelCheck, access_of
-from headrace_servicekit.calls import (
-    REQUEST_ID_HEADER,
-    TRACEPARENT_HEADER,
-    TRACESTATE_HEADER,
-    Call,
-    enter_call,
-    make_call,
-)
+from headrace_servicekit.calls import Call, enter_call
 from headrace_servicekit.denials import Denials
 from headrace_servicekit.errors import (
     Code,
@@ -35,19 +28,11 @@ from headrace_servicekit.errors import (
     Internal,
     InvalidArgument,
     PermissionDenied,
-    Unauthenticated,
     Unavailable,
     Unimplemented,
 )
-from headrace_servicekit.identity import (
-    CLIENT_HEADER,
-    EXPIRY_HEADER,
-    MODELS_HEADER,
-    Identity,
-    act_as,
-    parse_expiry,
-    parse_identity,
-)
+from headrace_servicekit.headers import expiry, trailers, who
+from headrace_servicekit.identity import Identity, act_as
 from headrace_servicekit.metrics import RpcMetrics
 from headrace_servicekit.statuses import abort, code_of, typed_error
 
@@ -56,7 +41,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_WANTED = frozenset((CLIENT_HEADER, MODELS_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER))
 # Probes come every second from everywhere: they are logged only when they fail.
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
 
@@ -132,7 +116,7 @@ class _Interception:
         metrics.active += 1
         call, caller, span, code = None, None, None, Code.UNKNOWN
         try:
-            call, caller = _who(context)
+            call, caller = who(context)
             if around.tracing is not None:
                 call, span = around.tracing.start(method, call)
             enter_call(call)
@@ -144,7 +128,7 @@ class _Interception:
                 raise PermissionDenied("this method is for other services only", reason="INTERNAL_METHOD")
             answer = await act(request, context, caller)
             code = code_of(context)
-            context.set_trailing_metadata(_trailers(context, call))
+            context.set_trailing_metadata(trailers(context, call))
             return answer
         except grpc.aio.AbortError:
             code = code_of(context)
@@ -157,7 +141,7 @@ class _Interception:
                 raise
             code = Code.UNAVAILABLE  # else the caller would wait for ever
             stopped = Unavailable("the call was stopped inside the service", reason="STOPPED")
-            await abort(context, stopped, _trailers(context, call))
+            await abort(context, stopped, trailers(context, call))
         except (Exception, BaseExceptionGroup) as error:
             typed = typed_error(error)
             if typed is None:
@@ -165,7 +149,7 @@ class _Interception:
                 log.error("unhandled error", method=method, exc_info=error)
                 typed = Internal("internal error")
             code = typed.code
-            await abort(context, typed, _trailers(context, call))
+            await abort(context, typed, trailers(context, call))
         finally:
             metrics.active -= 1
             self._account(context, call, caller, code, time.monotonic() - started, span)
@@ -203,13 +187,13 @@ class _Interception:
         request = self.deserialize(data)
         if caller.models is not None and self._models is not None:
             self._models.check(request, caller)
-        async with self._around.denials.while_believed(caller, _expiry(context)):
+        async with self._around.denials.while_believed(caller, expiry(context)):
             await _send_all(self._behaviour(request, context), context)
 
     async def _send_stream(self, messages: Any, context: Any, caller: Identity) -> None:
         if caller.models is not None and self._models is not None:
             messages, context = self._models.checked(messages, context, caller)
-        async with self._around.denials.while_believed(caller, _expiry(context)):
+        async with self._around.denials.while_believed(caller, expiry(context)):
             await _send_all(self._behaviour(messages, context), context)
 
     def _account(
@@ -231,11 +215,6 @@ class _Interception:
             )
 
 
-def _expiry(context: Any) -> float | None:
-    given = next((value for key, value in context.invocation_metadata() if key == EXPIRY_HEADER), None)
-    return parse_expiry(given)
-
-
 async def _send_all(produced: Any, context: Any) -> None:
     """Send what a generator yields; a handler that is a coroutine writes by itself."""
     if not hasattr(produced, "__aiter__"):
@@ -244,25 +223,6 @@ async def _send_all(produced: Any, context: Any) -> None:
     async with aclosing(produced):
         async for message in produced:
             await context.write(message)
-
-
-def _who(context: Any) -> tuple[Call, Identity]:
-    """Return the call and its caller from the request's headers."""
-    found: dict[str, str] = {}
-    for key, value in context.invocation_metadata():
-        if key in _WANTED:
-            if key in found and key in (CLIENT_HEADER, MODELS_HEADER):
-                raise Unauthenticated(f"header {key} is repeated", reason="IDENTITY_REPEATED")
-            found[key] = value
-    if not found:
-        return make_call(None, None), parse_identity(None, None)
-    call = make_call(found.get(REQUEST_ID_HEADER), found.get(TRACEPARENT_HEADER), found.get(TRACESTATE_HEADER))
-    return call, parse_identity(found.get(CLIENT_HEADER), found.get(MODELS_HEADER))
-
-
-def _trailers(context: Any, call: Call | None) -> tuple:
-    set_by_handler = tuple(context.trailing_metadata() or ())
-    return set_by_handler if call is None else (*set_by_handler, (REQUEST_ID_HEADER, call.request_id))
 
 
 def _behaviour(method: str, handler: Any) -> Callable:

@@ -1,38 +1,30 @@
-"""The life of a service process: start, ready, drain, stop.
+"""The life of a service: start, ready, drain, stop.
 
-`run` is all that a `__main__` calls. The order is: settings, logs, metrics port; then `start` builds everything while
-health is NOT_SERVING; servers accept calls; when every required check passes the process is SERVING. SIGTERM or SIGINT
-makes it NOT_SERVING, and after the notice the servers refuse new calls and finish those in flight; only then are loops
-cancelled and resources closed, last opened first.
+The metrics port opens; then `start` builds everything while health is NOT_SERVING; servers accept calls; when every
+required check passes the process is SERVING. `stop` makes it NOT_SERVING, and after the notice the servers refuse new
+calls and finish those in flight; only then are loops cancelled and resources closed, last opened first.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import functools
-import os
-import signal
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
-import uvloop
 from google.protobuf import descriptor_pb2
 from prometheus_client import CollectorRegistry, Gauge
 
 from headrace_servicekit.clock import Clock, SystemClock
 from headrace_servicekit.denials import FOLLOW_EVERY_S, Denials
-from headrace_servicekit.described import settings_help
 from headrace_servicekit.health import Health, poll
-from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.metrics import RpcMetrics, new_registry
 from headrace_servicekit.ports import PortUnavailable, cause_of
 from headrace_servicekit.server import Server
-from headrace_servicekit.settings import ServiceSettings, SettingsError, settings_table, variable
+from headrace_servicekit.settings import ServiceSettings, variable
 from headrace_servicekit.telemetry import MetricsEndpoint
 from headrace_servicekit.tls import Tls
 
@@ -46,7 +38,6 @@ T = TypeVar("T")
 
 _CLOSE_S = 5.0
 _CANCEL_AGAIN_S = 20.0
-EXIT_OK, EXIT_FAILED, EXIT_SETTINGS = 0, 1, 2
 
 
 class StartError(Exception):
@@ -80,7 +71,8 @@ class Runtime(Generic[S]):
         self._resources = AsyncExitStack()
         self._loops: set[asyncio.Task[Any]] = set()
         self._drains: list[Callable[[], Awaitable[object]]] = []
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
+        """What it was stopped for by `fail`."""
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource (a pool, a channel); it is closed after the drain, last opened first."""
@@ -163,7 +155,7 @@ class Runtime(Generic[S]):
 
     def fail(self, error: BaseException) -> None:
         """Begin the drain because the service cannot go on; the process exits non-zero. The first error counts."""
-        self._failure = self._failure or error
+        self.failure = self.failure or error
         self.stop()
 
     async def serve(
@@ -194,8 +186,8 @@ class Runtime(Generic[S]):
         finally:
             self.stop()
             await self._close()
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     async def _start(self, start: Callable[[Runtime[S]], Awaitable[object]]) -> bool:
         """Run `start`; return False when a stop came first."""
@@ -267,61 +259,6 @@ class Runtime(Generic[S]):
             log.error("resources did not close in time")
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
-
-
-def run(name: str, settings_class: type[S], start: Callable[[Runtime[S]], Awaitable[object]]) -> NoReturn:
-    """Be a service process: never returns. Exit code 0 after a stop, 1 after a failure, 2 for bad settings.
-
-    name: of the service, in logs and traces. start: builds the service from a Runtime; it returns when all is wired.
-    """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m headrace_{name}",
-        description=f"The Headrace {name} service.",
-        epilog=settings_help(settings_class),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--settings", action="store_true", help="print the settings table (Markdown) and exit")
-    if parser.parse_args().settings:
-        sys.stdout.write(settings_table(settings_class) + "\n")
-        sys.exit(EXIT_OK)
-    try:
-        settings = settings_class.load()
-    except SettingsError as error:
-        sys.stderr.write(
-            f"{name}: the settings are wrong\n" + "".join(f"  {line}\n" for line in str(error).splitlines())
-        )
-        sys.exit(EXIT_SETTINGS)
-    set_up_logs(name, level=settings.log_level, log_format=settings.log_format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_main(name, settings, start))
-    sys.exit(code)
-
-
-async def _main(name: str, settings: S, start: Callable[[Runtime[S]], Awaitable[object]]) -> int:
-    runtime = Runtime(name, settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, runtime, number)
-    try:
-        await runtime.serve(start)
-    except (PortUnavailable, StartError) as error:
-        log.error("cannot start", problem=str(error))
-        return EXIT_FAILED
-    except Exception as error:
-        if error is not runtime._failure:  # a dead loop was logged when it died
-            log.exception("service failed")
-        return EXIT_FAILED
-    log.info("stopped")
-    return EXIT_OK
-
-
-def _on_signal(runtime: Runtime[Any], number: int) -> None:
-    if runtime.stopping.is_set():
-        log.warning("second signal: exiting at once", signal=signal.Signals(number).name)
-        sys.stderr.flush()
-        os._exit(128 + number)
-    log.info("signal: stopping", signal=signal.Signals(number).name)
-    runtime.stop()
 
 
 async def _as_coroutine(awaitable: Awaitable[object]) -> None:

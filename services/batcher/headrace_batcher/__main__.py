@@ -9,7 +9,8 @@ from headrace.batcher.v1 import batcher_pb2_grpc
 from headrace.registry.v1 import registry_pb2_grpc
 from headrace.router.v1 import control_pb2_grpc
 from headrace_servicekit.client import channel
-from headrace_servicekit.runtime import Runtime, run
+from headrace_servicekit.process import run
+from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_batcher.backends.opening import keep_backend, open_backend, own_triton

@@ -20,7 +20,8 @@ from typing import Any
 from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.postgres.connections import Address
-from headrace_servicekit.runtime import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS, StartError
+from headrace_servicekit.process import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS
+from headrace_servicekit.runtime import StartError
 from headrace_servicekit.settings import SettingsError
 
 from headrace_monitor.log import copying

@@ -2,7 +2,7 @@
 
 import sys
 
-from headrace_servicekit.runtime import run
+from headrace_servicekit.process import run
 
 from headrace_registry import commands
 from headrace_registry.service import start

@@ -4,7 +4,7 @@ import re
 import stat
 from pathlib import Path
 
-from front_door import access, listener, routes
+from front_door import access, cors, listener, routes
 from front_door.api import Api
 from front_door.bootstrap import bootstrap, files, followed_files, whole
 from front_door.following import changed
@@ -38,7 +38,7 @@ def test_bodies_are_read_behind_the_token_and_scopes_are_judged_behind_the_trans
 ):
     names = [http_filter["name"] for http_filter in http_filters(settings, api)]
     order = [
-        routes.CORS, access.JWT, access.IDENTITY, access.DENIED, access.CLIENT_LIMIT, routes.BUFFER,
+        cors.FILTER, access.JWT, access.IDENTITY, access.DENIED, access.CLIENT_LIMIT, routes.BUFFER,
         routes.STRICT_JSON, routes.TRANSCODER, access.SCOPES, "envoy.filters.http.router",
     ]  # fmt: skip
     assert [name for name in names if name in order] == order

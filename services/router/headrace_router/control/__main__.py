@@ -13,7 +13,8 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.health import SERVING
 from headrace_servicekit.loops import delay_s, periodic
 from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.runtime import Runtime, run
+from headrace_servicekit.process import run
+from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 from headrace_servicekit.tls import Tls
 

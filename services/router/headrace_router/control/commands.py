@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.runtime import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS, StartError
+from headrace_servicekit.process import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS
+from headrace_servicekit.runtime import StartError
 from headrace_servicekit.settings import SettingsError
 
 from headrace_router.control.settings import ControlSettings

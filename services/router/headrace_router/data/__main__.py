@@ -13,7 +13,8 @@ import structlog
 import uuid_utils
 from headrace_servicekit.client import channel
 from headrace_servicekit.health import serving
-from headrace_servicekit.runtime import Runtime, run
+from headrace_servicekit.process import run
+from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import variable
 from headrace_servicekit.tls import Tls, client_context
 
