@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from headrace_batcher.batching.work import Work
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take four times as long to make, for every request
 class Answer:
     """The rows of one request, of every output of the contract, not yet encoded.
 

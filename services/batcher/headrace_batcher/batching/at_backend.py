@@ -8,7 +8,7 @@ twice as long under load.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -26,6 +26,8 @@ class AtBackend:
     def __init__(self, instances: int) -> None:
         self._instances = instances
         self._sent: list[Sent] = []
+        self._finishes: list[float] | None = None
+        self._finishes_at = 0.0
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -39,6 +41,7 @@ class AtBackend:
         """Note a batch that is sent now."""
         sent = Sent(rows, now if len(self._sent) < self._instances else None)
         self._sent.append(sent)
+        self._finishes = None
         return sent
 
     def end(self, sent: Sent, now: float) -> None:
@@ -46,12 +49,19 @@ class AtBackend:
         if sent not in self._sent:
             return
         self._sent.remove(sent)
+        self._finishes = None
         ahead = [one for one in self._sent if one.began is None]
         if ahead and len(self._sent) - len(ahead) < self._instances:
             ahead[0].began = now
 
-    def finishes(self, estimate: Callable[[int, float], float], now: float) -> list[float]:
+    def finishes(self, estimate: Callable[[int, float], float], now: float) -> Sequence[float]:
         """Return when each should end, in their order. estimate: of what an execution of so many rows takes."""
+        # The requests of a frame all come at the same time, and each wants to know.
+        if self._finishes is None or self._finishes_at != now:
+            self._finishes, self._finishes_at = self._expected(estimate, now), now
+        return self._finishes
+
+    def _expected(self, estimate: Callable[[int, float], float], now: float) -> list[float]:
         finishes: list[float] = []
         free: list[float] = []
         for one in self._sent:

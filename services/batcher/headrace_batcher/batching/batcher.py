@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from headrace_servicekit.errors import Code
@@ -211,7 +211,7 @@ class Batcher:
         batch_s = self.service_times.estimate(max(1, min(rows, self.limits.max_rows)), now)
         return policy.next_end(self._finishes(now), batch_s, self.limits, now)
 
-    def _finishes(self, now: float) -> list[float]:
+    def _finishes(self, now: float) -> Sequence[float]:
         """Return when each execution should end."""
         return self._executor.at_backend.finishes(self.service_times.estimate, now)
 

@@ -20,9 +20,13 @@ class ServiceTimes:
         """How far executions are from the estimate on average, as a share of it."""
         # By ceil(log2(rows)): 1, 2, 3–4, 5–8, … rows.
         self._known: dict[int, tuple[float, float]] = {}
+        # By rows, as of one moment: the requests of a frame all come at the same time, and ask the same.
+        self._estimates: dict[int, float] = {}
+        self._estimated_at = 0.0
 
     def observe(self, rows: int, seconds: float, now: float) -> None:
         """Learn from one execution."""
+        self._estimates.clear()
         bucket = (rows - 1).bit_length()
         known = self._known.get(bucket)
         if known is None:
@@ -36,8 +40,14 @@ class ServiceTimes:
 
     def estimate(self, rows: int, now: float) -> float:
         """Return about the least that an execution of `rows` rows takes; 0 when nothing is known."""
-        seconds, seen = self._nearest(rows)
-        return seconds * 0.5 ** ((now - seen) / self.HALF_LIFE_S)
+        if now != self._estimated_at:
+            self._estimates.clear()
+            self._estimated_at = now
+        found = self._estimates.get(rows)
+        if found is None:
+            seconds, seen = self._nearest(rows)
+            found = self._estimates[rows] = seconds * 0.5 ** ((now - seen) / self.HALF_LIFE_S)
+        return found
 
     def learnt(self, rows: int) -> float:
         """Return what an execution of `rows` rows took when there last was one, to compare sizes; 0 when unknown."""
