@@ -190,5 +190,5 @@ class _Simulation:
         batch_s = self._times.estimate(self._limits.max_rows, now)
         return policy.predicted_wait_s(self._finishes(now), rows_ahead, batch_s, self._limits, now)
 
-    def _finishes(self, now: float) -> list[float]:
+    def _finishes(self, now: float) -> Sequence[float]:
         return self._at_backend.finishes(self._times.estimate, now)

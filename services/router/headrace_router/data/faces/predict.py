@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 
+from google.protobuf import duration_pb2
 from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.contract import Contract
+from headrace_router.data.faces.unread import described, unread_message
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Request, ServedFrom, Tensors
 
 # The enumerations have the same numbers.
 _SERVED_FROM = {source: predict_pb2.PredictResponse.ServedFrom.Name(source.value) for source in ServedFrom}
+
+_Unread = unread_message()
 
 METHOD = "headrace.router.v1.RouterService/Predict"
 
@@ -20,32 +23,29 @@ METHOD = "headrace.router.v1.RouterService/Predict"
 def parse(data: bytes) -> Request:
     """Return the request of a message. Raises InvalidArgument for bytes that are no message."""
     try:
-        message = predict_pb2.PredictRequest.FromString(data)
+        message = _Unread.FromString(data)
+        tensors = Tensors(described(tuple(message.inputs[:])), message.raw_input_contents[:])
     except DecodeError:
         raise InvalidArgument(f"the request is not a valid message of {METHOD}", reason="MALFORMED_MESSAGE") from None
-
-    def read(_contract: Contract) -> Tensors:
-        described = tuple([(tensor.name, tensor.datatype, *tensor.shape) for tensor in message.inputs])
-        return Tensors(described, tuple(message.raw_input_contents))
 
     outputs, attributes = message.outputs, message.attributes
     return Request(
         message.model,
-        read,
+        lambda _contract: tensors,
         message.version,
         message.request_id,
         message.user_id,
         message.entity_id,
         tuple(outputs) if outputs else (),
         attributes or NO_ATTRIBUTES,
-        _max_age_s(message) if message.HasField("max_age") else None,
+        _max_age_s(message.max_age) if message.HasField("max_age") else None,
         0,
         message.explain,
     )
 
 
-def _max_age_s(message: predict_pb2.PredictRequest) -> float:
-    seconds = message.max_age.seconds + message.max_age.nanos / 1e9
+def _max_age_s(max_age: duration_pb2.Duration) -> float:
+    seconds = max_age.seconds + max_age.nanos / 1e9
     if seconds < 0:
         told = "an age is not negative; leave it out to take the route's bound"
         raise InvalidArgument(f"max_age: {told}", reason="INVALID_FIELD", violations=[FieldViolation("max_age", told)])
