@@ -1,5 +1,8 @@
 """Fixtures that every test may use; each is documented where it is defined, in tests/kit."""
 
+import os
+
+from headrace_stack.settings import read
 from hypothesis import settings
 
 from tests.kit.mlserver import mlserver
@@ -10,6 +13,9 @@ from tests.kit.triton import triton, triton_command
 # How long an example takes says more of the machine than of what is tested.
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
+
+# As the stack does for its processes, so that those which tests start take no longer than there.
+os.environ.update(read().python_environment)
 
 __all__ = [
     "mlserver",

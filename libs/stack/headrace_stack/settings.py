@@ -62,6 +62,19 @@ class StackSettings:
     def snapshot(self) -> Path:
         return self.run / "status.json"
 
+    @property
+    def python_environment(self) -> dict[str, str]:
+        """What the Python of our own processes is told, whatever the caller's environment says.
+
+        Compiled modules are kept: to compile them at each start takes as long as all the rest of it. They are kept
+        apart from their sources, so that a caller who wants none there gets none.
+        """
+        return {
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self.checkout / ".headrace" / "bytecode"),
+        }
+
     def state(self, name: str) -> Path:
         """The data directory of one component."""
         return self.home / "state" / name

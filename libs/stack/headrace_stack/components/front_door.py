@@ -100,7 +100,7 @@ def _launched(settings: StackSettings, script: str, prefix: str, variables: Mapp
         "environment": {
             **{f"{prefix}{variable}": str(value) for variable, value in variables.items()},
             "PYTHONPATH": str(folder),
-            "PYTHONUNBUFFERED": "1",
+            **settings.python_environment,
         },
     }
 
@@ -117,7 +117,7 @@ async def _missing_checks(admin: Port) -> str | None:
 def unchecked(stats: str) -> list[str]:
     """Return the clusters whose health Envoy does not know yet; one that is down is known.
 
-    The first check may fail for a cause of ours: a data plane that is being loaded keeps Envoy from hearing the answer.
+    The first check may fail for a cause of ours: everything starts at the same time, and a check has half a second.
     stats: Envoy's, as text.
     """
     seen: dict[str, dict[str, int]] = {}

@@ -48,7 +48,7 @@ def service(
             **{f"{prefix}{variable}": str(value) for variable, value in given.items()},
             # Exported by a caller's own tools, they would change what our processes import.
             "PYTHONPATH": "",
-            "PYTHONUNBUFFERED": "1",
+            **settings.python_environment,
         },
         needs=needs,
         stop_grace_s=12.0,
