@@ -93,11 +93,6 @@ async def callers(plane: EnvoyPlane) -> AsyncIterator[list[Caller]]:
             task.cancel()
 
 
-def starts_of(plane: EnvoyPlane) -> int:
-    """Return how often its launcher found it taking calls."""
-    return (plane.door.directory / "front-door.log").read_text().count("Envoy ready")
-
-
 async def import_s() -> float:
     """Return how long this machine takes at present to import the data plane: most of a start."""
     began = time.monotonic()
@@ -106,23 +101,25 @@ async def import_s() -> float:
     return time.monotonic() - began
 
 
-async def test_one_that_crashes_is_back_within_two_seconds_and_the_other_goes_on(
+async def test_one_that_crashes_is_back_within_a_second_and_a_half_and_the_other_goes_on(
     planes: tuple[EnvoyPlane, EnvoyPlane],
 ):
     victim, _ = planes
-    back_after = []
+    back_after, bounds = [], []
     async with callers(victim) as asking:
         for _ in range(3):
             await eventually(lambda: all(caller.answered > 3 for caller in asking), within=20)
-            starts = starts_of(victim)
+            starts = victim.starts
             crashed_at = time.monotonic()
             victim.envoy.send_signal(signal.SIGSEGV)
 
             async def is_back(starts: int = starts) -> bool:
-                return starts_of(victim) > starts and await victim.ready()
+                return victim.starts > starts and await victim.ready()
 
             await eventually(is_back, within=30, every=0.02)
             back_after.append(time.monotonic() - crashed_at)
+            # On a machine with time for it, that is; the suite itself keeps it busy.
+            bounds.append(max(1.5, 2.5 * await import_s()))
             for caller in asking:
                 caller.answered = 0
             # In flight on each connection to it was one request: those fail, and what the kernel still gave to the
@@ -131,8 +128,7 @@ async def test_one_that_crashes_is_back_within_two_seconds_and_the_other_goes_on
             assert {code for caller in asking for code, _ in caller.failed} <= {grpc.StatusCode.UNAVAILABLE}
             for caller in asking:
                 caller.failed.clear()
-    # On a machine with time for it, that is; the suite itself keeps it busy.
-    assert min(back_after) < max(2.0, 3 * await import_s()), back_after
+    assert any(after < bound for after, bound in zip(back_after, bounds, strict=True)), (back_after, bounds)
     assert victim.door.process.poll() is None
 
 

@@ -44,6 +44,11 @@ class EnvoyPlane:
         (envoy,) = [one for one in psutil.Process(self.door.process.pid).children() if "envoy" in one.name()]
         return envoy
 
+    @property
+    def starts(self) -> int:
+        """How often the front door's launcher has found its Envoy taking calls."""
+        return (self.door.directory / "front-door.log").read_text().count("Envoy ready")
+
     async def ready(self) -> bool:
         """Return whether the data plane says that it is ready."""
         with contextlib.suppress(OSError):

@@ -45,9 +45,14 @@ def _service(
                 "timeout": "0.5s",
                 "interval": "1s",
                 "interval_jitter": "0.1s",
-                "no_traffic_interval": "1s",
                 # A host that comes back is soon used again: the next one of a rolling restart may be about to leave.
+                # Where no call has gone yet, as to a data plane in this Envoy none does, it is the second that counts.
                 "unhealthy_interval": "0.2s",
+                "no_traffic_interval": "0.2s",
+                "no_traffic_healthy_interval": "1s",
+                # The first check is made on a timer, which runs once a data plane in this Envoy has been loaded. Made
+                # at once it would find the port closed, and `/healthz` would say so until the next one.
+                "initial_jitter": "0.001s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
                 "always_log_health_check_failures": False,
