@@ -8,7 +8,7 @@ import pytest
 from headrace_monitor.statistics.summaries import bins, categories
 from headrace_monitor.statistics.summaries.moments import Moments, moments
 from headrace_monitor.statistics.unsaid import NotEnoughData, NotFinite
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -27,11 +27,17 @@ def test_merged_moments_are_those_of_all_values(a: np.ndarray, b: np.ndarray):
     assert (merged.minimum, merged.maximum) == (together.min(), together.max())
 
 
+LARGEST = np.full(3, np.finfo(np.float64).max)
+
+
 @given(ANYTHING, ANYTHING)
+@example(LARGEST, LARGEST)
+@example(np.full(3, 0.1), np.array([]))
 def test_moments_of_anything_have_a_finite_mean_and_never_a_nan(a: np.ndarray, b: np.ndarray):
     merged = moments(a).merge(moments(b))
     assert merged.count + merged.left_out == a.size + b.size
     assert math.isfinite(merged.mean)
+    assert merged.count == 0 or merged.minimum <= merged.mean <= merged.maximum
     assert merged.m2 >= 0
 
 

@@ -35,10 +35,12 @@ class Moments:
             return Moments(full.count, full.mean, full.m2, full.minimum, full.maximum, left_out)
         count = self.count + other.count
         # Weighted means rather than mean + distance: the distance of -1e308 and 1e308 is not a float64.
+        minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
         mean = self.mean * (self.count / count) + other.mean * (other.count / count)
+        mean = min(max(mean, minimum), maximum)  # rounding may lead beyond, near the largest float to infinity
         apart = other.mean / 2 - self.mean / 2
         m2 = self.m2 + other.m2 + 4 * apart * (apart * (self.count / count) * other.count)
-        return Moments(count, mean, m2, min(self.minimum, other.minimum), max(self.maximum, other.maximum), left_out)
+        return Moments(count, mean, m2, minimum, maximum, left_out)
 
     def thinned(self, share: float) -> "Moments":
         """Return what is expected of such a share of the values, drawn by chance; the extremes stay."""
@@ -69,13 +71,15 @@ def moments(values: ArrayLike) -> Moments:
     left_out = int(np.size(values)) - array.size
     if array.size == 0:
         return Moments(left_out=left_out)
+    minimum, maximum = float(array.min()), float(array.max())
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(array.mean())
         if not math.isfinite(mean):
             mean = float((array / array.size).sum())
+        mean = min(max(mean, minimum), maximum)
         away = array - mean
         # No dot product: the threads that BLAS divides it among cost more than it does.
         m2 = float(np.square(away).sum())
     if math.isnan(m2):
         m2 = math.inf
-    return Moments(array.size, mean, m2, float(array.min()), float(array.max()), left_out)
+    return Moments(array.size, mean, m2, minimum, maximum, left_out)
