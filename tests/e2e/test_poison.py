@@ -133,7 +133,8 @@ async def test_poison_is_quarantined_and_no_innocent_request_fails_more_than_onc
         crashes = sum(logged(stack, "version crashed", fatal)) if ended is None else len(ended)
     assert innocents.failed_again == [], innocents.failed_once
     assert max(condemned) == 1, "each batcher finds out once at most"
-    assert crashes == 2 * sum(condemned)
+    # Who kills Triton looks for dead models now and then: of two that die close to each other it sees one.
+    assert sum(condemned) <= crashes <= 2 * sum(condemned), "nobody dies a third time of it"
 
 
 def logged(stack: RunningStack, event: str, model: str) -> list[int]:

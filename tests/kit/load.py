@@ -32,6 +32,7 @@ from tests.kit.stack import RunningStack
 PREDICT = "/headrace.router.v1.RouterService/Predict"
 # A token lives for 15 minutes.
 _NEW_TOKEN_EVERY_S = 300.0
+_CONNECT_S = 20.0
 # A stack that hangs must not fill the memory of the test: at 150/s this is 20 s without any answer.
 _MOST_OPEN = 3000
 _REST_LIMITS = httpx.Limits(max_connections=_MOST_OPEN, max_keepalive_connections=4)
@@ -115,6 +116,9 @@ class Load:
             grpc.aio.insecure_channel(address or stack.address, options) as channel,
             httpx.AsyncClient(base_url=stack.url, timeout=deadline_s + 2, limits=_REST_LIMITS) as rest,
         ):
+            # Attempts to connect are short, for the sake of later ones; on a busy machine the first may be too short.
+            async with asyncio.timeout(_CONNECT_S):
+                await channel.channel_ready()
             sending = asyncio.create_task(load._send(channel.unary_unary(PREDICT), rest), name="load")
             try:
                 yield load
