@@ -73,61 +73,20 @@ class Faces(NamedTuple):
 async def start(runtime: Runtime[DataSettings]) -> Faces:
     """Wire the data plane: every dependency by name. Return what a further host needs."""
     calm_collector()
-    settings, loop, tls = runtime.settings, asyncio.get_running_loop(), Tls.of(runtime.settings)
-
-    control = await runtime.enter(channel(settings.control_target, tls=tls))
-    runtime.health.add(COMPONENT)
-    watcher = Watcher(settings.id, control, LastGood(settings.state_dir), runtime.health, runtime.clock)
-    await watcher.start()
-    runtime.loop("follow tables", watcher.follow)
-    runtime.loop("acknowledge generations", watcher.acknowledge)
-    runtime.loop("save tables", watcher.save)
-
-    tls_to_batchers = None if tls is None else client_context(tls)
-    pools = Pools(
-        settings.pool_targets(),
-        connect=lambda address, target: batcher_channel(address, target, tls_to_batchers),
-        limits=Limits(settings.max_in_flight, settings.max_in_flight_bytes),
-        retry_share=settings.retry_share,
-        patience=Patience(settings.patience_s),
-        resolve_every_s=settings.resolve_every_s,
-        rng=random.Random(),
-        loop=loop,
-        changed=lambda ready: runtime.health.set(BATCHERS, ready, "" if ready else "a pool has no batcher"),
-    )
-    runtime.health.add(BATCHERS, required=False)
-    runtime.loop("batchers", pools.run)
-
-    counters, degraded = Counters(), DegradedAnswers()
-    access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
-    runtime.metrics.register(counters)
-    runtime.metrics.register(SavedCompute(counters))
-    runtime.metrics.register(degraded)
-    runtime.metrics.register(Gauges(pools, watcher))
-
-    counts = Counts()
-    memory = Memory(settings.cache_memory_bytes, settings.cache_max_entry_bytes)
-    layers = Layers(
-        memory, _store(runtime, counts), counts, max_entry_bytes=settings.cache_max_entry_bytes, now=loop.time
-    )
-    runtime.metrics.register(LookupMetrics(counts, memory))
-    lookup = Lookup(pools, layers, counts, default_ttl_s=settings.cache_ttl_s, loop=loop)
-
-    ladder = Ladder(lookup, pools.roster, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time)
-    explanations = Explanations(
-        await runtime.enter(valkey(settings.valkey_url, settings.valkey_password())) if settings.valkey_url else None,
-        lambda: watcher.tables.incarnation,
-        data_plane=settings.id,
-        one_in=settings.explain_one_in,
-        clock=runtime.clock,
-    )
-    runtime.metrics.register(explanations)
-    runtime.loop("keep explanations", explanations.write)
-
+    settings, loop = runtime.settings, asyncio.get_running_loop()
+    watcher = await _tables(runtime)
+    pools = _batchers(runtime)
+    counters, degraded, counts = Counters(), DegradedAnswers(), Counts()
+    explanations = await _explanations(runtime, watcher)
     reporting = await _reporting(runtime, counters)
+    access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
+    for one in (counters, SavedCompute(counters), degraded, Gauges(pools, watcher), explanations):
+        runtime.metrics.register(one)
+
+    lookup = Lookup(pools, _layers(runtime, counts), counts, default_ttl_s=settings.cache_ttl_s, loop=loop)
     predictor = Predictor(
         watcher.tables,
-        ladder,
+        Ladder(lookup, pools.roster, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time),
         counters,
         access_log,
         explanations,
@@ -148,7 +107,73 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
     arrivals = Arrivals(access_log, deadlines, _spans(runtime), loop, counters.clock)
     faces = Faces(predictor, arrivals, InferenceReads(catalog), InferencePaths(catalog))
     GrpcHost(faces.predictor, faces.arrivals, faces.reads, Explaining(explanations)).add_to(runtime.server())
+    _serve_rest(runtime, faces)
+    return faces
 
+
+async def _tables(runtime: Runtime[DataSettings]) -> Watcher:
+    """Return what follows the control plane. The data plane is ready with the first tables."""
+    settings = runtime.settings
+    control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
+    runtime.health.add(COMPONENT)
+    watcher = Watcher(settings.id, control, LastGood(settings.state_dir), runtime.health, runtime.clock)
+    await watcher.start()
+    runtime.loop("follow tables", watcher.follow)
+    runtime.loop("acknowledge generations", watcher.acknowledge)
+    runtime.loop("save tables", watcher.save)
+    return watcher
+
+
+def _batchers(runtime: Runtime[DataSettings]) -> Pools:
+    """Return the pools. Readiness does not depend on them: what is kept is answered without."""
+    settings, tls = runtime.settings, Tls.of(runtime.settings)
+    tls_to_batchers = None if tls is None else client_context(tls)
+    pools = Pools(
+        settings.pool_targets(),
+        connect=lambda address, target: batcher_channel(address, target, tls_to_batchers),
+        limits=Limits(settings.max_in_flight, settings.max_in_flight_bytes),
+        retry_share=settings.retry_share,
+        patience=Patience(settings.patience_s),
+        resolve_every_s=settings.resolve_every_s,
+        rng=random.Random(),
+        loop=asyncio.get_running_loop(),
+        changed=lambda ready: runtime.health.set(BATCHERS, ready, "" if ready else "a pool has no batcher"),
+    )
+    runtime.health.add(BATCHERS, required=False)
+    runtime.loop("batchers", pools.run)
+    return pools
+
+
+async def _explanations(runtime: Runtime[DataSettings], watcher: Watcher) -> Explanations:
+    """Return what keeps explanations, for as long as Valkey does."""
+    settings = runtime.settings
+    explanations = Explanations(
+        await runtime.enter(valkey(settings.valkey_url, settings.valkey_password())) if settings.valkey_url else None,
+        lambda: watcher.tables.incarnation,
+        data_plane=settings.id,
+        one_in=settings.explain_one_in,
+        clock=runtime.clock,
+    )
+    runtime.loop("keep explanations", explanations.write)
+    return explanations
+
+
+def _layers(runtime: Runtime[DataSettings], counts: Counts) -> Layers:
+    """Return the layers that answers are kept in: this process's memory, and Valkey."""
+    settings = runtime.settings
+    memory = Memory(settings.cache_memory_bytes, settings.cache_max_entry_bytes)
+    runtime.metrics.register(LookupMetrics(counts, memory))
+    return Layers(
+        memory,
+        _store(runtime, counts),
+        counts,
+        max_entry_bytes=settings.cache_max_entry_bytes,
+        now=asyncio.get_running_loop().time,
+    )
+
+
+def _serve_rest(runtime: Runtime[DataSettings], faces: Faces) -> None:
+    settings = runtime.settings
     rest = HttpServer(
         RestHost(
             faces.predictor,
@@ -161,14 +186,13 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
         settings.host,
         settings.rest_port,
         port_setting=variable(DataSettings, "rest_port"),
-        tls=tls,
+        tls=Tls.of(settings),
         grace_s=settings.grace_s,
         begun=lambda: serving(runtime.health, ""),
     )
     runtime.loop("rest", rest.run)
     runtime.on_drain(rest.stop)
     log.info("rest", port=rest.port)
-    return faces
 
 
 def _spans(runtime: Runtime[DataSettings]) -> Spans | None:
