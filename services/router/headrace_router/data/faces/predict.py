@@ -7,17 +7,26 @@ import functools
 from google.protobuf import duration_pb2
 from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
+from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.faces.unread import described, unread_message
+from headrace_router.data.contract import Described
+from headrace_router.data.faces.unread import remembering, unread_message
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Request, ServedFrom, Tensors
 
 # The enumerations have the same numbers.
 _SERVED_FROM = {source: predict_pb2.PredictResponse.ServedFrom.Name(source.value) for source in ServedFrom}
 
-_Unread = unread_message()
+_Unread = unread_message(predict_pb2.PredictRequest)
 
 METHOD = "headrace.router.v1.RouterService/Predict"
+
+
+@remembering
+def described(inputs: tuple[bytes, ...]) -> Described:
+    """Return what encoded tensors say. Raises DecodeError."""
+    tensors = map(tensor_pb2.Tensor.FromString, inputs)
+    return tuple([(tensor.name, tensor.datatype, *tensor.shape) for tensor in tensors])
 
 
 def parse(data: bytes) -> Request:

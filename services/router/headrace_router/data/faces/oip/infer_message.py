@@ -5,16 +5,18 @@ The classes are tritonclient's: a second copy of the proto package `inference` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 
-from headrace_router.data.contract import Contract
+from headrace_router.data.contract import Contract, Described
 from headrace_router.data.faces.oip.contents import raw
 from headrace_router.data.faces.oip.parameters import NO_WISHES, check_tensor_parameters, refused, wishes_of
+from headrace_router.data.faces.unread import remembering, unread_message
 from headrace_router.data.messages import Answer, Request, ServedFrom, Tensors
 
 _pb2: Any = service_pb2  # its classes are made at import, so type checkers know of none
@@ -24,28 +26,30 @@ METHOD = f"{SERVICE}/ModelInfer"
 
 _SERVED_FROM = {source: source.name.lower() for source in ServedFrom}
 
+_Unread = unread_message(_pb2.ModelInferRequest)
+_Tensor = _pb2.ModelInferRequest.InferInputTensor
+
 
 def parse(data: bytes) -> Request:
-    """Return the request of a message. Raises InvalidArgument, also for bytes that are no message."""
+    """Return the request of a message. Raises InvalidArgument, also for bytes that are no message.
+
+    Values are raw for all inputs or typed for all of them; an input without elements may leave its contents out.
+    """
     try:
-        message = _pb2.ModelInferRequest.FromString(data)
+        message = _Unread.FromString(data)
+        read = _reader(tuple(message.inputs[:]), message.raw_input_contents[:])
     except DecodeError:
         raise InvalidArgument(f"the request is not a valid message of {METHOD}", reason="MALFORMED_MESSAGE") from None
     wishes = wishes_of(_plain(message.parameters)) if message.parameters else NO_WISHES
-    for index, tensor in enumerate(message.inputs):
-        if tensor.parameters:
-            check_tensor_parameters(f"inputs[{index}]", tensor.parameters)
-    for index, output in enumerate(message.outputs):
-        if output.parameters:
-            check_tensor_parameters(f"outputs[{index}]", output.parameters)
+    outputs = _wanted(message.outputs) if message.outputs else ()
     return Request(
         message.model_name,
-        lambda contract: tensors(contract, message),
+        read,
         message.model_version,
         message.id,
         wishes.user_id,
         wishes.entity_id,
-        tuple([output.name for output in message.outputs]) if message.outputs else (),
+        outputs,
         wishes.attributes,
         wishes.max_age_s,
         wishes.priority,
@@ -54,41 +58,83 @@ def parse(data: bytes) -> Request:
     )
 
 
-def tensors(contract: Contract, message: Any) -> Tensors:
-    """Return the inputs of a `ModelInferRequest`. Raises InvalidArgument.
+def _wanted(outputs: Sequence[Any]) -> tuple[str, ...]:
+    """Return the names of the outputs wanted. Raises InvalidArgument."""
+    for index, output in enumerate(outputs):
+        if output.parameters:
+            check_tensor_parameters(f"outputs[{index}]", output.parameters)
+    return tuple([output.name for output in outputs])
 
-    Values are raw for all inputs or typed for all of them; an input without elements may leave its contents out.
-    """
-    inputs = message.inputs
-    described = tuple([(tensor.name, tensor.datatype, *tensor.shape) for tensor in inputs])
-    contents = message.raw_input_contents
-    if not contents:
-        specs = {spec.name: spec for spec in contract.inputs}
-        return Tensors(described, [raw(index, tensor, specs.get(tensor.name)) for index, tensor in enumerate(inputs)])
-    for index, tensor in enumerate(inputs):
+
+def _reader(inputs: tuple[bytes, ...], contents: Sequence[bytes]) -> Callable[[Contract], Tensors]:
+    """Return what gives the tensors. Raises DecodeError and InvalidArgument."""
+    if contents:
+        tensors = Tensors(_described(inputs), contents)
+        return lambda _contract: tensors
+    typed = _read(inputs)
+    return lambda contract: _typed(contract, typed)
+
+
+def _read(inputs: Sequence[bytes]) -> list[Any]:
+    """Return encoded tensors as messages. Raises DecodeError, and InvalidArgument for their parameters."""
+    tensors = [_Tensor.FromString(one) for one in inputs]
+    for index, tensor in enumerate(tensors):
+        if tensor.parameters:
+            check_tensor_parameters(f"inputs[{index}]", tensor.parameters)
+    return tensors
+
+
+@remembering
+def _described(inputs: tuple[bytes, ...]) -> Described:
+    """Return what encoded tensors say whose values are raw, beside them. Raises as `_read` does."""
+    tensors = _read(inputs)
+    for index, tensor in enumerate(tensors):
         if tensor.HasField("contents"):
             told = "must be left out where there are raw_input_contents: values are raw for all inputs or for none"
             raise refused(f"inputs[{index}].contents", told)
-    return Tensors(described, tuple(contents))
+    return _descriptions(tensors)
+
+
+def _typed(contract: Contract, tensors: Sequence[Any]) -> Tensors:
+    """Return the tensors whose values are typed. Raises InvalidArgument."""
+    specs = {spec.name: spec for spec in contract.inputs}
+    contents = [raw(index, tensor, specs.get(tensor.name)) for index, tensor in enumerate(tensors)]
+    return Tensors(_descriptions(tensors), contents)
+
+
+def _descriptions(tensors: Sequence[Any]) -> Described:
+    return tuple([(tensor.name, tensor.datatype, *tensor.shape) for tensor in tensors])
 
 
 def render(answer: Answer) -> bytes:
     """Return the message of an answer: the header fields, then the outputs as they came."""
-    header = _pb2.ModelInferResponse(model_name=answer.served.model, model_version=answer.version, id=answer.request_id)
-    parameters = header.parameters
+    same = _same(
+        answer.served.model, answer.version, answer.variant, answer.generation, answer.served_from, answer.rule
+    )  # fmt: skip
+    own = _pb2.ModelInferResponse(id=answer.request_id)
+    parameters = own.parameters
     parameters["headrace_prediction_id"].string_param = answer.prediction_id
-    parameters["headrace_served_from"].string_param = _SERVED_FROM[answer.served_from]
-    parameters["headrace_generation"].int64_param = answer.generation
     parameters["headrace_age_ms"].int64_param = answer.age_ms
-    if answer.variant:
-        parameters["headrace_variant"].string_param = answer.variant
-    if answer.rule:
-        parameters["headrace_rule"].string_param = answer.rule
     if answer.rung:
         parameters["headrace_rung"].string_param = answer.rung
     if answer.degraded_reason:  # also of an answer past its time, which needs no fallback
         parameters["headrace_degraded_reason"].string_param = answer.degraded_reason
-    return header.SerializeToString() + answer.outputs
+    # Fields of a message may come in any order, and those of a map in pieces.
+    return b"".join((same, own.SerializeToString(), answer.outputs))
+
+
+@functools.lru_cache(maxsize=4096)
+def _same(model: str, version: str, variant: str, generation: int, served_from: ServedFrom, rule: str) -> bytes:
+    """Return the encoded header fields that many answers have in common."""
+    header = _pb2.ModelInferResponse(model_name=model, model_version=version)
+    parameters = header.parameters
+    parameters["headrace_served_from"].string_param = _SERVED_FROM[served_from]
+    parameters["headrace_generation"].int64_param = generation
+    if variant:
+        parameters["headrace_variant"].string_param = variant
+    if rule:
+        parameters["headrace_rule"].string_param = rule
+    return header.SerializeToString()
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
