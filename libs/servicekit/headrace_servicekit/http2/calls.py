@@ -17,6 +17,9 @@ from headrace_servicekit.http2.stream import Stream
 if TYPE_CHECKING:
     from headrace_servicekit.http2.channel import Channel, ClientConnection
 
+# An error takes some microseconds to make, and almost no call needs one.
+_ENDED_WELL = grpc.aio.AioRpcError(grpc.StatusCode.OK, grpc.aio.Metadata(), grpc.aio.Metadata())
+
 Serialize = Callable[[Any], bytes]
 Parse = Callable[[bytes], Any]
 
@@ -128,7 +131,7 @@ class ClientStream(Stream):
         """Return the next message, or None at the end. Raises AioRpcError when the call failed."""
         while not self._arrived:
             if self._ended is not None:
-                if self._ended.code() is grpc.StatusCode.OK:
+                if self._ended is _ENDED_WELL:
                     return None
                 raise self._ended
             self._waiting = self.connection.loop.create_future()
@@ -155,7 +158,7 @@ class ClientStream(Stream):
 
     def raise_if_failed(self) -> None:
         """Raise AioRpcError if the call has ended with another status than OK."""
-        if self._ended is not None and self._ended.code() is not grpc.StatusCode.OK:
+        if self._ended is not None and self._ended is not _ENDED_WELL:
             raise self._ended
 
     def cancel(self, code: grpc.StatusCode = grpc.StatusCode.CANCELLED, details: str = "the caller cancelled") -> None:
@@ -193,7 +196,9 @@ class ClientStream(Stream):
         self._finish(grpc.StatusCode.UNAVAILABLE, reason)
 
     def _finish(self, code: grpc.StatusCode, details: str, headers: Headers | None = None) -> None:
-        if self._ended is None:
+        if self._ended is None and code is grpc.StatusCode.OK:
+            self._ended = _ENDED_WELL
+        elif self._ended is None:
             trailers = grpc.aio.Metadata() if headers is None else grpc.aio.Metadata(*metadata_of(headers))
             self._ended = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, details=details)
         self._wake()

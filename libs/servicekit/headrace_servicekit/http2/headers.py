@@ -106,7 +106,8 @@ def status_of(headers: Headers) -> tuple[grpc.StatusCode, str]:
     said = dict(headers)
     code = said.get("grpc-status")
     if code is not None:
-        return _CODES.get(code, grpc.StatusCode.UNKNOWN), urllib.parse.unquote(said.get("grpc-message", ""))
+        message = said.get("grpc-message")
+        return _CODES.get(code, grpc.StatusCode.UNKNOWN), urllib.parse.unquote(message) if message else ""
     http = said.get(":status", "200")
     if http == "200":
         return grpc.StatusCode.UNKNOWN, "the server ended the call without a status"

@@ -180,8 +180,9 @@ class Batcher:
         """Drop what expired, start every batch that is due; return when to look again."""
         now = self._now()
         queue = self._queue
-        for work in queue.expire(self._next_end(now)):
-            self._executor.expire(work, EXPIRED if work.deadline <= now else TOO_LATE)
+        if queue:
+            for work in queue.expire(self._next_end(now)):
+                self._executor.expire(work, EXPIRED if work.deadline <= now else TOO_LATE)
         next_deadline = min(queue.next_deadline(), self._trials.expire(now))
         if now < self._held_until:
             return min(self._held_until, next_deadline)
@@ -189,7 +190,7 @@ class Batcher:
             self._trials.begin(executions)
         if not self._floor.open:
             return next_deadline
-        while True:
+        while queue:
             step = self._next_step(now)
             if isinstance(step, policy.Wait):
                 return min(step.until, next_deadline)
@@ -198,6 +199,7 @@ class Batcher:
                 task = executions.create_task(self._execute(batch, self._executor.send(batch)))
                 self._floor.begin()
                 task.add_done_callback(self._executed)
+        return next_deadline
 
     def _next_step(self, now: float) -> policy.Cut | policy.Wait:
         queue, learnt_s = self._queue, self.service_times.learnt

@@ -1,5 +1,7 @@
 """Valkey as the store of kept answers: one MGET for all that one turn of the loop asks for, at most two under way.
 
+Answers to be kept gather for a moment: they are written behind the answer that somebody waits for, and many at once.
+
 A store that is late, hung or gone costs a request the patience at most, and those after it nothing: they are told at
 once that there is no store until it answers again.
 """
@@ -30,6 +32,7 @@ MAX_GETS = 256
 """Look-ups in one MGET: the server serves nobody else meanwhile."""
 QUEUE_BYTES = 16 * 1024 * 1024
 """Of values to be written, above which more are dropped."""
+WRITE_AFTER_S = 0.001
 CONNECT_S = 1.0
 PROBE_EVERY_S = 1.0
 PROBE_S = 1.0
@@ -67,7 +70,7 @@ class Valkey:
         self._late = False
         self._writes: deque[Command] = deque()
         self._write_bytes = 0
-        self._turn_ends = False
+        self._turn_ends = self._write_due = False
 
     @property
     def answers(self) -> bool:
@@ -82,7 +85,9 @@ class Valkey:
             told(None)
             return
         self._wanted.append(Get(keys, told, patient))
-        self._end_turn()
+        if not self._turn_ends:
+            self._turn_ends = True
+            self._loop.call_soon(self._turn_ended)
 
     def put(self, key: bytes, value: bytes, keep_ms: int) -> None:
         if self._connection is None or self._late or self._write_bytes + len(value) > QUEUE_BYTES:
@@ -90,7 +95,7 @@ class Valkey:
             return
         self._writes.append(("SET", key, value, "PX", keep_ms))
         self._write_bytes += len(value)
-        self._end_turn()
+        self._write_soon()
 
     async def run(self) -> NoReturn:
         """Keep a connection to the store; never returns."""
@@ -156,15 +161,9 @@ class Valkey:
         for one in (*asked, Ask(wanted)):
             one.settle(None)
 
-    def _end_turn(self) -> None:
-        if not self._turn_ends:
-            self._turn_ends = True
-            self._loop.call_soon(self._turn_ended)
-
     def _turn_ended(self) -> None:
         self._turn_ends = False
         self._ask()
-        self._write()
 
     def _ask(self) -> None:
         """Send what is wanted as one MGET, unless two are under way: then it waits, and gathers more."""
@@ -207,7 +206,13 @@ class Valkey:
             one.release()
         self._wanted = [get for get in waiting.gets if get.patient]
 
+    def _write_soon(self) -> None:
+        if not self._write_due:
+            self._write_due = True
+            self._loop.call_later(WRITE_AFTER_S, self._write)
+
     def _write(self) -> None:
+        self._write_due = False
         connection, writes = self._connection, self._writes
         if not writes or connection is None or not connection.writable:
             return
@@ -221,7 +226,7 @@ class Valkey:
         errors = [reply for reply in replies or () if isinstance(reply, hiredis.ReplyError)]
         self._counts.store_errors += len(errors)
         if self._writes:
-            self._end_turn()
+            self._write_soon()
 
 
 def _greeting(address: Address, password: str) -> list[Command]:
