@@ -4,26 +4,20 @@ import asyncio
 import dataclasses
 from typing import Any
 
-import grpc
 import pytest
 from headrace.monitor.v1 import alert_pb2, monitor_pb2
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.statistics.severity import Severity
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
 from tests.kit.alerting import SECRET, Alerts, alerting
+from tests.kit.refusals import refused
 from tests.kit.registry import caller
 
 OPEN, RESOLVED = alert_pb2.Alert.STATE_OPEN, alert_pb2.Alert.STATE_RESOLVED
 DEFAULTS = ["drift-high", "dropped-predictions", "error-rate", "lost-batches", "quality-high"]
 FRAUD_ONLY = caller("ann", "fraud-*", "fraud")
-
-
-async def refused(call: Any) -> ServiceError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 async def rules(alerts: Alerts, metadata: Any = None) -> list[str]:

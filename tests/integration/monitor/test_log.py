@@ -18,13 +18,14 @@ from headrace_monitor.log.batches import Batches, StoredBatch
 from headrace_monitor.log.reader import Reader
 from headrace_monitor.log.sweeping import Sweep
 from headrace_servicekit.clock import SystemClock
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.errors import Code, from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.monitor import Monitor, real_monitor
 from tests.kit.onnx_models import TinyModel, linear, two_inputs_two_outputs
 from tests.kit.prediction_log import Stores, log_stores
 from tests.kit.predictions import batch, joined, report
+from tests.kit.refusals import refused
 from tests.kit.registry import Registry, memory_registry
 
 QUICK: dict[str, Any] = {"log_compact_every_s": 0.1}
@@ -36,12 +37,6 @@ def ingest(monitor: Monitor) -> Any:
 
 async def send(monitor: Monitor, request: ingest_pb2.ReportPredictionsRequest) -> None:
     await ingest(monitor).ReportPredictions(request, timeout=20)
-
-
-async def refused(monitor: Monitor, request: ingest_pb2.ReportPredictionsRequest) -> ServiceError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await send(monitor, request)
-    return from_rpc_error(caught.value)
 
 
 def some(count: int = 3, **fields: Any) -> ingest_pb2.PredictionBatch:
@@ -219,7 +214,7 @@ async def test_hostile_batches_are_refused_by_name_and_stored_nowhere(monitor: M
     wrong, of_another_century = some(), some()
     wrong.rows[1] = 0
     of_another_century.answer_time_us[2] = 2**62
-    error = await refused(monitor, report(wrong, process, 1))
+    error = await refused(send(monitor, report(wrong, process, 1)))
     assert (error.code, [one.field for one in error.violations]) == (Code.INVALID_ARGUMENT, ["batch.rows[1]"])
     for request in (
         ingest_pb2.ReportPredictionsRequest(),
@@ -227,7 +222,7 @@ async def test_hostile_batches_are_refused_by_name_and_stored_nowhere(monitor: M
         report(some(model="../../x"), process, 1),
         report(of_another_century, process, 1),
     ):
-        assert (await refused(monitor, request)).code is Code.INVALID_ARGUMENT
+        assert (await refused(send(monitor, request))).code is Code.INVALID_ARGUMENT
     assert [one.key async for page in stores.objects.pages("") for one in page] == []
 
 

@@ -14,7 +14,7 @@ import grpc
 import numpy as np
 import pytest
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
-from headrace_servicekit.errors import Code, from_rpc_error
+from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.kit.forwarder import Forwarder
@@ -23,6 +23,7 @@ from tests.kit.monitor_process import monitor_environment, monitor_process
 from tests.kit.onnx_models import linear
 from tests.kit.prediction_log import Stores, log_stores
 from tests.kit.predictions import batch, report
+from tests.kit.refusals import refused
 from tests.kit.registry import memory_registry
 
 pytestmark = pytest.mark.faults
@@ -127,9 +128,7 @@ async def test_while_s3_is_away_batches_are_unavailable_and_none_is_lost(postgre
             await stub.ReportPredictions(report(sent[0], process, 1), timeout=20)
             for away in (forwarder.cut, forwarder.freeze):
                 away()
-                with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await stub.ReportPredictions(report(sent[1], process, 2), timeout=20)
-                error = from_rpc_error(caught.value)
+                error = await refused(stub.ReportPredictions(report(sent[1], process, 2), timeout=20))
                 assert (error.code, error.reason) == (Code.UNAVAILABLE, "STORE_UNAVAILABLE")
                 assert error.retry_after_s
                 assert monitor.runtime.health.ready

@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import numpy as np
-import pytest
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace_monitor.counters.intake import Intake, Limits
 from headrace_monitor.counters.keeping import Keeping, Retention
@@ -27,14 +26,9 @@ from tests.kit.counting import CountingPlane, key
 from tests.kit.monitor import real_monitor
 from tests.kit.prediction_log import log_stores
 from tests.kit.predictions import batch, report
+from tests.kit.refusals import refused
 
 RETENTION = Retention(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
-
-
-async def refused(call: Any) -> ServiceError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 def told(error: ServiceError) -> tuple[Code, str, list[str], bool]:

@@ -4,15 +4,15 @@ import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 
 from tests.kit.counting import CACHE, ONLINE, CountingPlane, key
 from tests.kit.monitor import Monitor, real_monitor
+from tests.kit.refusals import refused
 from tests.kit.registry import memory_registry
 
 
@@ -34,12 +34,6 @@ async def traffic(monitor: Monitor, parent: str = "models/fraud", metadata: Any 
 async def report(monitor: Monitor, request: ingest_pb2.ReportCountersRequest, metadata: Any = ()) -> None:
     stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
     await stub.ReportCounters(request, timeout=10, metadata=metadata)
-
-
-async def refused(call: Any) -> ServiceError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 async def test_traffic_is_summed_over_processes_layers_and_rungs_and_told_by_what_matters(monitor):

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 import aioboto3
 import asyncpg
-import grpc
 import pytest
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace_registry.settings import RegistrySettings
-from headrace_servicekit.errors import Code, from_rpc_error
+from headrace_servicekit.errors import Code
 
 from tests.kit import onnx_models
+from tests.kit.refusals import refused
 from tests.kit.registry import Registry, as_json, caller, real_registry
 from tests.kit.stores import S3Store
 
@@ -90,9 +90,7 @@ async def content(registry: Registry) -> dict[str, Any]:
 
 
 async def code_and_reason(call) -> tuple[Code, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    error = from_rpc_error(caught.value)
+    error = await refused(call)
     return error.code, error.reason
 
 

@@ -7,9 +7,10 @@ import grpc
 import pytest
 from google.protobuf import duration_pb2, timestamp_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
+from tests.kit.refusals import refused
 from tests.kit.registry import Registry, caller
 
 Version = registry_pb2.ModelVersion
@@ -20,13 +21,6 @@ Event = registry_pb2.ModelEvent
 def either(request) -> Registry:
     """A whole registry, over memory and over PostgreSQL."""
     return request.getfixturevalue(request.param)
-
-
-async def refused(call) -> ServiceError:
-    """Return the typed error that a call is answered with."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 def as_of(registry: Registry, time: datetime, model: str = "digits", **metadata):

@@ -9,13 +9,14 @@ import grpc
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_registry import service
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually, running
 from headrace_stack.components import postgres
 from headrace_stack.testing import held_stack
 
 from tests.kit import onnx_models
 from tests.kit.forwarder import Forwarder
+from tests.kit.refusals import refused
 from tests.kit.registry import Registry, real_registry, real_settings
 from tests.kit.stores import home_for_tests, kill_component, worker_name
 
@@ -43,9 +44,7 @@ async def rig(postgres_url, s3, tmp_path) -> AsyncIterator[Rig]:
 async def unavailable(call: Awaitable[object]) -> ServiceError:
     """Expect that a call is answered UNAVAILABLE, with RetryInfo, soon."""
     start = time.monotonic()
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    error = from_rpc_error(caught.value)
+    error = await refused(call)
     assert error.code is Code.UNAVAILABLE, error
     assert error.retry_after_s
     assert time.monotonic() - start < SOON_S

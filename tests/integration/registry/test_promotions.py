@@ -2,24 +2,17 @@
 
 from dataclasses import replace
 
-import grpc
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.errors import Code
 
 from tests.kit import onnx_models
+from tests.kit.refusals import refused
 from tests.kit.registry import Registry
 
 Gate = registry_pb2.PromotionGate
 MEASURED, REPORTED = registry_pb2.Metric.SOURCE_MEASURED, registry_pb2.Metric.SOURCE_REPORTED
-
-
-async def refused(call) -> ServiceError:
-    """Return the typed error that a call is answered with."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 async def set_gates(registry: Registry, *gates: registry_pb2.PromotionGate) -> registry_pb2.Model:

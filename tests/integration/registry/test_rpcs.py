@@ -3,25 +3,17 @@
 import hashlib
 from datetime import UTC, datetime
 
-import grpc
-import pytest
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.errors import Code
 
 from tests.kit import onnx_models
+from tests.kit.refusals import refused
 from tests.kit.registry import GOOD_METRICS, Registry, as_json, caller, upload_messages, version_message
 
 Version = registry_pb2.ModelVersion
 Event = registry_pb2.ModelEvent
 STAGING, PRODUCTION, ARCHIVED = Version.STAGE_STAGING, Version.STAGE_PRODUCTION, Version.STAGE_ARCHIVED
-
-
-async def refused(call) -> ServiceError:
-    """Return the typed error that a call is answered with."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 async def stage_of(registry: Registry, model: str, version: str) -> int:

@@ -4,12 +4,12 @@ import hashlib
 import io
 
 import aiohttp
-import grpc
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.errors import Code
 
 from tests.kit import onnx_models
+from tests.kit.refusals import refused
 from tests.kit.registry import Registry, caller, real_registry, version_message
 
 
@@ -17,13 +17,6 @@ from tests.kit.registry import Registry, caller, real_registry, version_message
 async def public(postgres_url, s3, tmp_path):
     async with real_registry(postgres_url, s3, tmp_path, s3_public_endpoint=s3.endpoint) as registry:
         yield registry
-
-
-async def refused(call) -> ServiceError:
-    """Return the typed error that a call is answered with."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 async def begin(registry: Registry, content: bytes, *, client: str = "ann") -> registry_pb2.BeginUploadResponse:

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-import grpc
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_registry.storage.memory import MemoryStore
-from headrace_servicekit.errors import Code, from_rpc_error
+from headrace_servicekit.errors import Code
 
+from tests.kit.refusals import refused
 from tests.kit.registry import Registry, caller, memory_registry, real_registry
 
 
@@ -205,9 +205,7 @@ async def test_a_watch_ends_when_the_service_stops():
         watch = Watch(registry)
         await watch.snapshot()
         registry.runtime.stop()
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await watch.next()
-        error = from_rpc_error(caught.value)
+        error = await refused(watch.next())
         assert (error.code, error.reason) == (Code.UNAVAILABLE, "STOPPING")
 
 
@@ -215,9 +213,7 @@ async def test_too_many_watches_are_refused():
     async with memory_registry(max_watches=1) as registry:
         first = Watch(registry)
         await first.snapshot()
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await Watch(registry).next()
-        error = from_rpc_error(caught.value)
+        error = await refused(Watch(registry).next())
         assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHES")
         assert error.retry_after_s
         first.call.cancel()

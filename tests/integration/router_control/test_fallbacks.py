@@ -5,10 +5,10 @@ from datetime import timedelta
 import grpc.aio
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_servicekit.errors import ServiceError, from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
+from tests.kit.refusals import refused
 from tests.kit.registry_feed import RegistryFeed, digest_of
 
 Rung = route_pb2.Rung
@@ -47,12 +47,6 @@ async def table(plane: Plane) -> control_pb2.RouteTable:
     while not (message := await stream.read()).HasField("table"):
         pass
     return message.table
-
-
-async def refused(call) -> ServiceError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 async def test_what_is_declared_is_shown_and_told(serving: Plane):

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
-import grpc.aio
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_servicekit.errors import ServiceError, from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
+from tests.kit.refusals import refused
 from tests.kit.registry_feed import RegistryFeed, digest_of
 
 
@@ -34,12 +33,6 @@ async def second(serving: Plane, postgres_url: str, registry: RegistryFeed) -> A
 
 async def purge(plane: Plane, **fields) -> route_pb2.PurgeCacheResponse:
     return await plane.routes.PurgeCache(route_pb2.PurgeCacheRequest(name="routes/digits", **fields), timeout=15)
-
-
-async def refused(call) -> ServiceError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 async def newest_table(stream) -> control_pb2.WatchTablesResponse:

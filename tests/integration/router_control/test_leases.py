@@ -1,13 +1,12 @@
 """Leases over gRPC, on a real database and over a restart."""
 
-import grpc.aio
 import pytest
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2
-from headrace_servicekit.errors import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
+from tests.kit.refusals import refused
 from tests.kit.registry_feed import RegistryFeed, digest_of
 
 Wanted = control_pb2.WantedVersion
@@ -80,8 +79,6 @@ async def _is_leased(plane: Plane) -> bool:
 )
 async def test_what_cannot_be_leased_is_refused_by_name(plane: Plane, registry: RegistryFeed, fields, code, told):
     registry.put("digits", "v1", "v2")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await lease(plane, **fields)
-    error = from_rpc_error(caught.value)
+    error = await refused(lease(plane, **fields))
     assert error.code.name == code
     assert told in (error.reason, *(one.field for one in error.violations))

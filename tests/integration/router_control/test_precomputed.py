@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
 
 import asyncpg
-import grpc.aio
 import pytest
 from google.protobuf import duration_pb2, timestamp_pb2
 from headrace.router.v1 import precomputed_pb2
-from headrace_servicekit.errors import ServiceError, from_rpc_error
 from headrace_servicekit.testing import eventually
 from headrace_stack import snapshot
 from headrace_stack.settings import StackSettings
@@ -18,6 +16,7 @@ from redis.asyncio import Redis
 
 from tests.kit.control_plane import Plane, control_plane
 from tests.kit.publishing import abort, begin, chunk, commit, get, published, read, revert, status, upload
+from tests.kit.refusals import refused
 from tests.kit.registry_feed import RegistryFeed, digest_of
 
 Answers, Publish = precomputed_pb2.PrecomputedAnswers, precomputed_pb2.Publish
@@ -49,14 +48,8 @@ async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def error_of(call: Awaitable[object]) -> ServiceError:
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await call
-    return from_rpc_error(failed.value)
-
-
 async def reason_of(call: Awaitable[object]) -> str:
-    return (await error_of(call)).reason
+    return (await refused(call)).reason
 
 
 async def condition(plane: Plane, version: str = "v1") -> str:
@@ -122,7 +115,7 @@ async def test_an_upload_goes_on_where_the_publish_is_and_each_row_is_taken_once
 )
 async def test_rows_that_the_contract_forbids_are_blamed_and_not_taken(plane: Plane, message, field: str, says: str):
     publish = await begin(plane, rows=2)
-    error = await error_of(upload(plane, precomputed_pb2.UploadAnswersRequest(name=publish.name, **message)))
+    error = await refused(upload(plane, precomputed_pb2.UploadAnswersRequest(name=publish.name, **message)))
     assert [one.field for one in error.violations] == [field]
     assert says in error.public_message
     assert (await get(plane, publish)).row_count == 0

@@ -10,6 +10,7 @@ from headrace_servicekit.errors import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
+from tests.kit.refusals import refused
 from tests.kit.registry_feed import RegistryFeed
 
 Status = route_pb2.RouteStatus
@@ -155,9 +156,7 @@ async def test_a_repeated_write_returns_the_first_answer(plane: Plane, registry:
     first, repeated = await asyncio.gather(*(write(plane, split(90, 10), "r1") for _ in range(2)))
     assert first.route == repeated.route
     assert (await write(plane, split(90, 10), "r1")).route.etag == first.route.etag
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await write(plane, split(80, 20), "r1")
-    assert from_rpc_error(caught.value).reason == "REQUEST_ID_REUSED"
+    assert (await refused(write(plane, split(80, 20), "r1"))).reason == "REQUEST_ID_REUSED"
 
 
 async def test_of_writers_with_one_etag_one_succeeds(plane: Plane, registry: RegistryFeed):
@@ -176,23 +175,17 @@ async def test_bad_routes_name_the_field(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry, "v2")
     bad = split(90, -1)
     bad.variants[0].name = "Control"
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await write(plane, bad)
-    error = from_rpc_error(caught.value)
+    error = await refused(write(plane, bad))
     assert error.code.name == "INVALID_ARGUMENT"
     assert {one.field for one in error.violations} == {"route.variants[0].name", "route.variants[1].weight"}
 
     missing = split(90, 10)
     missing.variants[1].version = "v9"
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await write(plane, missing)
-    error = from_rpc_error(caught.value)
+    error = await refused(write(plane, missing))
     assert (error.code.name, error.reason) == ("NOT_FOUND", "VERSION_NOT_FOUND")
     assert [one.field for one in error.violations] == ["route.variants[1].version"]
 
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await get(plane, "fraud")
-    assert from_rpc_error(caught.value).reason == "MODEL_NOT_FOUND"
+    assert (await refused(get(plane, "fraud"))).reason == "MODEL_NOT_FOUND"
 
 
 async def test_what_was_registered_a_moment_ago_can_be_routed_to(plane: Plane, registry: RegistryFeed):
@@ -208,9 +201,7 @@ async def test_a_write_that_never_gets_ready_is_dropped(postgres_url: str, regis
     async with control_plane(postgres_url, registry.target, ready_timeout_s=1.0) as plane:
         await serving(plane, registry)
         await plane.report("p1", "v1", failed="v2")
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await write(plane, split(90, 10))
-        error = from_rpc_error(caught.value)
+        error = await refused(write(plane, split(90, 10)))
         assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "VERSION_NOT_READY")
         assert "it does not load" in error.public_message
         after = await get(plane)
@@ -220,9 +211,7 @@ async def test_a_write_that_never_gets_ready_is_dropped(postgres_url: str, regis
 async def test_a_promotion_that_is_not_ready_stays_wanted(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry)
     epoch = registry.put("digits", production="v2")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await await_epoch(plane, epoch, timeout=1)
-    error = from_rpc_error(caught.value)
+    error = await refused(await_epoch(plane, epoch, timeout=1))
     assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "VERSION_NOT_READY")
     assert "0 of 1 batchers" in error.public_message
     status = (await get(plane)).status
@@ -288,9 +277,7 @@ async def test_a_removed_model_is_told(plane: Plane, registry: RegistryFeed):
 async def test_a_generation_of_another_store_is_not_acknowledged(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry)
     foreign = control_pb2.WatchTablesResponse(incarnation="another", newest_generation=1)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await plane.acknowledge("plane-0", foreign)
-    assert from_rpc_error(caught.value).reason == "INCARNATION_MISMATCH"
+    assert (await refused(plane.acknowledge("plane-0", foreign))).reason == "INCARNATION_MISMATCH"
 
 
 async def test_a_unit_that_is_not_given_cannot_be_assigned(plane: Plane, registry: RegistryFeed):
@@ -304,9 +291,7 @@ async def test_a_unit_that_is_not_given_cannot_be_assigned(plane: Plane, registr
         return await plane.routes.AssignUnit(request, timeout=10)
 
     assert (await assigned(entity_id="item-1")).variant in ("control", "treatment")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await assigned(user_id="ana")
-    error = from_rpc_error(caught.value)
+    error = await refused(assigned(user_id="ana"))
     assert error.code.name == "INVALID_ARGUMENT"
     assert [one.field for one in error.violations] == ["entity_id"]
 
@@ -327,8 +312,7 @@ async def test_the_same_unit_gets_the_same_variant_after_a_restart(postgres_url:
 
 async def test_a_model_that_nothing_serves_has_no_variant_yet(plane: Plane, registry: RegistryFeed):
     registry.put("digits", "v1")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await plane.routes.AssignUnit(route_pb2.AssignUnitRequest(name="routes/digits", user_id="ana"), timeout=10)
-    error = from_rpc_error(caught.value)
+    asked = route_pb2.AssignUnitRequest(name="routes/digits", user_id="ana")
+    error = await refused(plane.routes.AssignUnit(asked, timeout=10))
     assert (error.code.name, error.reason) == ("UNAVAILABLE", "MODEL_NOT_READY")
     assert error.retry_after_s is not None

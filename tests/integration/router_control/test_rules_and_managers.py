@@ -2,13 +2,12 @@
 
 import asyncio
 
-import grpc.aio
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_servicekit.errors import ServiceError, from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane
+from tests.kit.refusals import refused
 from tests.kit.registry_feed import RegistryFeed
 
 Event = route_pb2.RouteEvent
@@ -42,12 +41,6 @@ def split(first: float, second: float, etag: str = "", rules=()) -> route_pb2.Ro
 
 async def write(plane: Plane, route: route_pb2.Route, **fields) -> route_pb2.UpdateRouteResponse:
     return await plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route, **fields), timeout=10)
-
-
-async def refused(call) -> ServiceError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
 
 
 async def dry_run(plane: Plane, route: route_pb2.Route, **fields) -> route_pb2.DryRunRouteResponse:
