@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,38 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit import identity_provider
+from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
 from tests.kit.identity_provider import IdentityProvider
 from tests.kit.issuer import Issuer
 
 ISSUED_BY = Issuer()
 RULES = Rules(ISSUER, AUDIENCE)
 KEYS = keys_of(json.dumps({"keys": [ISSUED_BY.jwk]}))
-
-# The same cases, and the same refusals, as those of the front door's filter.
-BAD: list[tuple[str, Callable[[Issuer], str], str]] = [
-    ("expired", lambda i: i.token(lifetime_s=-60), "TOKEN_EXPIRED"),
-    ("lives too long", lambda i: i.token(lifetime_s=3600), "TOKEN_INVALID"),
-    ("without expiry", lambda i: i.token(exp=None), "TOKEN_INVALID"),
-    ("expiry is a text", lambda i: i.token(exp="tomorrow"), "TOKEN_INVALID"),
-    ("expiry is true", lambda i: i.token(exp=True), "TOKEN_INVALID"),
-    ("not valid yet", lambda i: i.token(nbf=2**31), "TOKEN_INVALID"),
-    ("another's key", lambda i: i.token(key=Issuer().key), "TOKEN_INVALID"),
-    ("another issuer", lambda i: i.token(iss="https://elsewhere.test"), "TOKEN_INVALID"),
-    ("without issuer", lambda i: i.token(iss=None), "TOKEN_INVALID"),
-    ("another audience", lambda i: i.token(aud="billing"), "TOKEN_AUDIENCE_REFUSED"),
-    ("without audience", lambda i: i.token(aud=None), "TOKEN_AUDIENCE_REFUSED"),
-    ("alg none", lambda i: i.unsigned(), "TOKEN_INVALID"),
-    ("signature cut", lambda i: i.token()[:-4], "TOKEN_INVALID"),
-    ("not a token", lambda i: "garbage", "TOKEN_INVALID"),
-    ("random bytes", lambda i: "a.b.c", "TOKEN_INVALID"),
-    ("too long", lambda i: i.token(pad="x" * 5000), "TOKEN_INVALID"),
-    ("without subject", lambda i: i.token(sub=None), "TOKEN_INVALID"),
-    ("empty subject", lambda i: i.token(sub=""), "TOKEN_INVALID"),
-    ("subject of two lines", lambda i: i.token(sub="bob\r\nx-headrace-models: *"), "TOKEN_INVALID"),
-    ("models is a text", lambda i: i.token(models="digits"), "TOKEN_INVALID"),
-    ("models holds a number", lambda i: i.token(models=["digits", 7]), "TOKEN_INVALID"),
-    ("models smuggles a comma", lambda i: i.token(models=["digits,*"]), "TOKEN_INVALID"),
-]
 
 
 class Clock:
@@ -69,10 +43,8 @@ def callers(clock: Clock, *, requests_per_second: float = 1000.0, denied: frozen
     return made
 
 
-@pytest.mark.parametrize(("_name", "make", "reason"), BAD, ids=[name for name, _, _ in BAD])
-def test_a_bad_token_is_refused_with_the_reason_of_the_front_door(
-    _name: str, make: Callable[[Issuer], str], reason: str
-):
+@pytest.mark.parametrize(("make", "reason"), BAD_TOKENS)
+def test_a_bad_token_is_refused_with_the_reason_of_the_front_door(make: MakeToken, reason: str):
     with pytest.raises(Unauthenticated) as caught:
         verify(bearer(header(make(ISSUED_BY))), KEYS, RULES, time.time())
     assert caught.value.reason == reason
