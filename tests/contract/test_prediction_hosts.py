@@ -29,8 +29,8 @@ from tests.kit.bare_grpc import outcome_of
 from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.data_plane import data_plane, predict_request
-from tests.kit.edge import grpc_refusal
 from tests.kit.envoy_data_plane import envoy_plane
+from tests.kit.refusals import grpc_refusal
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

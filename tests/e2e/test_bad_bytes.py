@@ -12,8 +12,9 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from headrace.registry.v1 import registry_pb2
 
-from tests.kit.edge import GET_MODEL, PREDICT, UPLOAD, grpc_refusal, metadata
+from tests.kit.edge import GET_MODEL, PREDICT, UPLOAD, metadata
 from tests.kit.methods import METHODS, path_of
+from tests.kit.refusals import grpc_refusal
 from tests.kit.served import LINEAR, ROW, Served, assert_refused, request
 
 UNARY = [path_of(name) for name, method in METHODS.items() if not method.client_streaming]

@@ -12,17 +12,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_client.issuer import DevelopmentIssuer, known_scopes
 
-from tests.kit.edge import (
-    EXCHANGE,
-    GET_MODEL,
-    PREDICT,
-    UPLOAD,
-    WATCH_MODELS,
-    WATCH_TABLES,
-    Refusal,
-    grpc_refusal,
-    metadata,
-)
+from tests.kit.edge import EXCHANGE, GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, WATCH_TABLES, metadata
 from tests.kit.issuer import Issuer
 from tests.kit.methods import (
     BY_REST,
@@ -34,6 +24,7 @@ from tests.kit.methods import (
     rest_about,
     scope_of,
 )  # fmt: skip
+from tests.kit.refusals import Refusal, grpc_refusal
 from tests.kit.served import LINEAR, PAIR, SAME, Served, assert_refused
 
 NOBODY = "served-none"

@@ -17,7 +17,8 @@ from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
-from tests.kit.edge import grpc_refusal, metadata
+from tests.kit.edge import metadata
+from tests.kit.refusals import grpc_refusal
 from tests.kit.served import LINEAR, MODELS, TABLE, Served, output, request, serve
 
 # A test that makes a model busy needs one that no other worker asks.

@@ -9,19 +9,8 @@ import grpc
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.edge import (
-    GET_MODEL,
-    PREDICT,
-    UPLOAD,
-    WATCH_MODELS,
-    Edge,
-    access_log,
-    edge,
-    get,
-    grpc_refusal,
-    metadata,
-    rest_refusal,
-)  # fmt: skip
+from tests.kit.edge import GET_MODEL, PREDICT, UPLOAD, WATCH_MODELS, Edge, access_log, edge, get, metadata
+from tests.kit.refusals import grpc_refusal, rest_refusal
 from tests.kit.upstreams import HEALTH_CHECK
 
 MIB = 1024 * 1024

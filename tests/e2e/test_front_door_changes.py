@@ -16,19 +16,9 @@ import pytest
 from headrace_servicekit.testing import eventually
 
 from tests.kit.certificates import Authority
-from tests.kit.edge import (
-    GET_MODEL,
-    PREDICT,
-    WATCH_MODELS,
-    Edge,
-    edge,
-    get,
-    grpc_refusal,
-    launched,
-    metadata,
-    rest_refusal,
-)  # fmt: skip
+from tests.kit.edge import GET_MODEL, PREDICT, WATCH_MODELS, Edge, edge, get, launched, metadata
 from tests.kit.issuer import Issuer, write_denied, write_jwks
+from tests.kit.refusals import grpc_refusal, rest_refusal
 from tests.kit.upstreams import upstreams
 
 

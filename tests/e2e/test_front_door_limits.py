@@ -9,20 +9,9 @@ import httpx
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.edge import (
-    GET_MODEL,
-    GET_ROUTE,
-    PREDICT,
-    UPLOAD,
-    Edge,
-    Refusal,
-    edge,
-    grpc_refusal,
-    launched,
-    metadata,
-    rest_refusal,
-)  # fmt: skip
+from tests.kit.edge import GET_MODEL, GET_ROUTE, PREDICT, UPLOAD, Edge, edge, launched, metadata
 from tests.kit.issuer import Issuer, write_denied, write_jwks
+from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
 from tests.kit.sockets import connected, is_closed
 from tests.kit.upstreams import HEALTH_CHECK, GrpcUpstream, grpc_upstream, upstreams
 

@@ -13,7 +13,8 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound, to_json, to_status
 
-from tests.kit.edge import CREATE_MODEL, GET_MODEL, Edge, edge, rest_refusal
+from tests.kit.edge import CREATE_MODEL, GET_MODEL, Edge, edge
+from tests.kit.refusals import rest_refusal
 
 SERVICE = "/headrace.registry.v1.RegistryService/"
 ROUTES = "/headrace.router.v1.RouteService/"

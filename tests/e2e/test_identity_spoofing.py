@@ -5,16 +5,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from tests.kit.edge import (
-    EXCHANGE,
-    GET_MODEL,
-    PREDICT,
-    PROMOTE,
-    WATCH_TABLES,
-    Edge,
-    edge,
-    rest_refusal,
-)  # fmt: skip
+from tests.kit.edge import EXCHANGE, GET_MODEL, PREDICT, PROMOTE, WATCH_TABLES, Edge, edge
+from tests.kit.refusals import rest_refusal
 
 SPOOFED = {
     "x-headrace-client": "admin",

@@ -7,17 +7,8 @@ import pytest
 from headrace_client.issuer import ISSUER
 
 from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
-from tests.kit.edge import (
-    GET_MODEL,
-    GET_ROUTE,
-    PREDICT,
-    PROMOTE,
-    UPLOAD,
-    WATCH_MODELS,
-    Edge,
-    edge,
-    rest_refusal,
-)  # fmt: skip
+from tests.kit.edge import GET_MODEL, GET_ROUTE, PREDICT, PROMOTE, UPLOAD, WATCH_MODELS, Edge, edge
+from tests.kit.refusals import rest_refusal
 
 GRPC_PATHS = (GET_MODEL, GET_ROUTE, PREDICT, UPLOAD, WATCH_MODELS)
 REST_PATHS = (

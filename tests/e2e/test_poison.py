@@ -18,7 +18,8 @@ from headrace_client import Client
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
-from tests.kit.edge import grpc_refusal, metadata
+from tests.kit.edge import metadata
+from tests.kit.refusals import grpc_refusal
 from tests.kit.served import output, request, serve
 from tests.kit.stack import RunningStack
 from tests.kit.triton_processes import dying_whole

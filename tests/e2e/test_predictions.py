@@ -22,7 +22,8 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
 from tests.kit.data_plane import predict_request
-from tests.kit.edge import Refusal, grpc_refusal, metadata, rest_refusal
+from tests.kit.edge import metadata
+from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
 from tests.kit.stack import RunningStack
 
 # Workers share the stack, and each needs models of its own: one may not promote beneath another.

@@ -22,9 +22,10 @@ from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
 from tests.kit.batcher import FakeBatcher, echoing, held, silent
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.data_plane import predict_request
-from tests.kit.edge import GET_MODEL, PREDICT, Refusal, get, grpc_refusal, metadata, rest_refusal
+from tests.kit.edge import GET_MODEL, PREDICT, get, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
 from tests.kit.issuer import Issuer, write_denied
+from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,7 +14,8 @@ from headrace.router.v1 import predict_pb2_grpc
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
-from tests.kit.edge import grpc_refusal, metadata
+from tests.kit.edge import metadata
+from tests.kit.refusals import grpc_refusal
 from tests.kit.served import ROW, Served, register, request, serve
 
 PROMOTERS = 100

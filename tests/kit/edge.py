@@ -11,20 +11,18 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
-import grpc.aio
 import httpx
 from front_door.settings import FrontDoorSettings
-from google.protobuf import json_format
-from google.rpc import error_details_pb2, status_pb2
 from headrace_servicekit.testing import free_port
 
 from tests.kit.issuer import Issuer, write_denied, write_jwks
+from tests.kit.refusals import Refusal, grpc_refusal
 from tests.kit.upstreams import Upstreams, upstreams
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -40,22 +38,6 @@ GET_ROUTE = "/headrace.router.v1.RouteService/GetRoute"
 PREDICT = "/headrace.router.v1.RouterService/Predict"
 WATCH_TABLES = "/headrace.router.v1.ControlService/WatchTables"
 EXCHANGE = "/headrace.batcher.v1.BatcherService/Exchange"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a caller was refused with, whichever face it used.
-
-    reason, metadata, domain: of ErrorInfo, empty without one. fields: of the violations, in their order.
-    """
-
-    code: grpc.StatusCode
-    message: str
-    reason: str
-    metadata: dict[str, str]
-    retry_after_s: float | None
-    domain: str
-    fields: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -214,31 +196,6 @@ def metadata(token: str | None, headers: Mapping[str, str] | None = None) -> tup
     return (("authorization", f"Bearer {token}"), *pairs) if token is not None else pairs
 
 
-def grpc_refusal(error: grpc.RpcError) -> Refusal:
-    """Return how a gRPC call failed, with what `grpc-status-details-bin` says."""
-    assert isinstance(error, (grpc.Call, grpc.aio.AioRpcError))
-    details: list[Any] = []
-    trailers: Any = error.trailing_metadata() or ()
-    for key, value in trailers:
-        if key == "grpc-status-details-bin":
-            assert isinstance(value, bytes)
-            status = status_pb2.Status.FromString(value)
-            assert status.code == error.code().value[0], "the details must not contradict the status"
-            assert status.message == error.details()
-            details = list(status.details)
-    return _refusal(error.code(), error.details() or "", details)
-
-
-def rest_refusal(response: httpx.Response) -> Refusal:
-    """Return how a REST call failed, from its `google.rpc` JSON body, whose message is `error` below `/v2`."""
-    body = response.json()
-    if "error" in body:
-        body["message"] = body.pop("error")
-    status = json_format.ParseDict(body, status_pb2.Status())
-    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-    return _refusal(code, status.message, list(status.details))
-
-
 def access_log(door: Edge) -> list[dict[str, Any]]:
     """Return the lines of the access log that were flushed."""
     path = door.directory / "access.jsonl"
@@ -249,19 +206,6 @@ def get(url: str) -> str:
     """Return the text of a page."""
     with urllib.request.urlopen(url, timeout=2) as answer:
         return answer.read().decode()
-
-
-def _refusal(code: grpc.StatusCode, message: str, details: Iterable[Any]) -> Refusal:
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    bad, precondition = error_details_pb2.BadRequest(), error_details_pb2.PreconditionFailure()
-    has_retry = False
-    for detail in details:
-        for kind in (info, bad, precondition):
-            detail.Unpack(kind)
-        has_retry = detail.Unpack(retry) or has_retry
-    after = retry.retry_delay.ToNanoseconds() / 1e9 if has_retry else None
-    fields = (*(one.field for one in bad.field_violations), *(one.subject for one in precondition.violations))
-    return Refusal(code, message, info.reason, dict(info.metadata), after, info.domain, fields)
 
 
 def _await_ready(door: Edge, log: Path, healthy: bool) -> None:

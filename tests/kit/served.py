@@ -22,8 +22,9 @@ from headrace_stack import snapshot
 from onnx import TensorProto
 
 from tests.kit import onnx_models
-from tests.kit.edge import PREDICT, Refusal, grpc_refusal, metadata, rest_refusal
+from tests.kit.edge import PREDICT, metadata
 from tests.kit.onnx_models import TinyModel
+from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
 from tests.kit.stack import RunningStack
 
 LINEAR, PAIR, TABLE, WORDS, TOKENS, SAME = (

@@ -20,7 +20,7 @@ from headrace_servicekit.testing import eventually
 from tests.kit.batcher import FakeBatcher, held, refusing
 from tests.kit.control import INCARNATION, FakeControl, lookup, resolved_version, table
 from tests.kit.data_plane import DataPlane, data_plane, predict_request
-from tests.kit.edge import grpc_refusal
+from tests.kit.refusals import grpc_refusal
 
 ONLINE, CACHE, PRECOMPUTED, STALE = (
     getattr(predict_pb2.PredictResponse, f"SERVED_FROM_{name}") for name in ("ONLINE", "CACHE", "PRECOMPUTED", "STALE")
