@@ -26,16 +26,16 @@ from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
 from tests.kit.bare_grpc import outcome_of
-from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import data_plane, predict_request
+from tests.kit.batcher import FakeBatcher, held, refusing, silent
+from tests.kit.control import FakeControl, table
+from tests.kit.data_plane import data_plane
+from tests.kit.digits import DIGITS, ROW, V1, digits_request, row
 from tests.kit.envoy_data_plane import envoy_plane
+from tests.kit.predict_requests import predict_request
 from tests.kit.refusals import grpc_refusal
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ROW = struct.pack("<4f", 1, 2, 3, 4)
-DIGITS = predict_request("digits", ("x", "FP32", [1, 4], ROW))
 PREDICT = "/headrace.router.v1.RouterService/Predict"
 ROWS_PATH = "/v1/models/digits:predict"
 MOST_BYTES = 100_000
@@ -75,15 +75,13 @@ class Host:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def held_batcher() -> AsyncIterator[FakeBatcher]:
-    async with FakeBatcher.serving([resolved_version("digits", "v1")]) as batcher:
+    async with FakeBatcher.serving([V1]) as batcher:
         yield batcher
 
 
 @pytest.fixture(autouse=True)
 def batcher(held_batcher: FakeBatcher) -> FakeBatcher:
-    held_batcher.behave = echoing
-    held_batcher.requests.clear()
-    held_batcher.cancelled.clear()
+    held_batcher.forget()
     return held_batcher
 
 
@@ -93,7 +91,7 @@ async def host(
 ) -> AsyncIterator[Host]:
     folder = tmp_path_factory.mktemp("host")
     async with FakeControl.serving() as control:
-        control.put_table(table("digits", [resolved_version("digits", "v1")]))
+        control.put_table(table("digits", [V1]))
         control.put_not_serving("idle")
         hosting = _HOSTINGS[request.param]
         async with hosting(folder, control.target, held_batcher.target) as host:
@@ -250,7 +248,7 @@ async def test_a_message_that_cannot_be_decompressed_is_refused_at_once_and_the_
 
 
 async def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(host: Host, batcher: FakeBatcher):
-    large = predict_request("digits", ("x", "FP32", [1, 4], bytes(2 * MOST_BYTES)))
+    large = digits_request(bytes(2 * MOST_BYTES))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await host.predict(large)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -294,9 +292,8 @@ async def test_bad_bodies_are_refused_with_the_place_of_the_fault(host: Host, co
 
 async def test_answers_never_cross_between_callers(host: Host, batcher: FakeBatcher):
     async def ask(number: int) -> bool:
-        row = struct.pack("<4f", number, 0, 0, 0)
-        request = predict_request("digits", ("x", "FP32", [1, 4], row), request_id=f"r-{number}")
-        answer = await host.predict(request, timeout=30)
-        return answer.request_id == f"r-{number}" and answer.raw_output_contents[0][:4] == row[:4]
+        sent = row(number, 0, 0, 0)
+        answer = await host.predict(digits_request(sent, request_id=f"r-{number}"), timeout=30)
+        return answer.request_id == f"r-{number}" and answer.raw_output_contents[0][:4] == sent[:4]
 
     assert all(await asyncio.gather(*(ask(number) for number in range(500))))

@@ -17,7 +17,8 @@ from headrace_router.data.reporting.recording import Record, new_drops
 from headrace_router.data.reporting.series import CounterReports, Source
 
 from tests.kit.control import resolved_version
-from tests.kit.recording import OUTPUTS, ROW, record, spec, table_with
+from tests.kit.digits import ROW
+from tests.kit.recording import OUTPUTS, record, spec, table_with
 
 PROCESS = str(uuid_utils.uuid7())
 TEXTS = resolved_version(

@@ -13,21 +13,20 @@ from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import predict_request
+from tests.kit.control import FakeControl, table
+from tests.kit.digits import DIGITS, V1
 from tests.kit.edge import PREDICT, free_ports
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
 
-REQUEST = predict_request("digits", ("x", "FP32", [1, 4], bytes(16))).SerializeToString()
 CRASHES = 3
 
 
 @pytest.fixture
 async def plane(tmp_path: Path) -> AsyncIterator[EnvoyPlane]:
     """A front door that knows of its data plane's health as it does in a stack: from the data plane's own port."""
-    version, (port,) = resolved_version("digits", "v1"), free_ports(1)
-    async with FakeBatcher.serving([version]) as batcher, FakeControl.serving() as control:
-        control.put_table(table("digits", [version]))
+    (port,) = free_ports(1)
+    async with FakeBatcher.serving([V1]) as batcher, FakeControl.serving() as control:
+        control.put_table(table("digits", [V1]))
         front = {"router_data": f"127.0.0.1:{port}"}
         starting = envoy_plane(tmp_path, control.target, batcher.target, front=front, ROUTER_DATA_PORT=str(port))
         async with starting as plane:
@@ -36,7 +35,7 @@ async def plane(tmp_path: Path) -> AsyncIterator[EnvoyPlane]:
 
 async def predict(plane: EnvoyPlane) -> str:
     """Return the version that answers a prediction on a new connection."""
-    answer = await asyncio.to_thread(plane.door.call, PREDICT, plane.door.issuer.token(), REQUEST)
+    answer = await asyncio.to_thread(plane.door.call, PREDICT, plane.door.issuer.token(), DIGITS.SerializeToString())
     return predict_pb2.PredictResponse.FromString(answer).version
 
 

@@ -20,13 +20,12 @@ from headrace.router.v1 import predict_pb2_grpc
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import predict_request
+from tests.kit.control import FakeControl, table
+from tests.kit.digits import DIGITS, V1
 from tests.kit.edge import free_ports, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
 from tests.kit.issuer import Issuer
 
-REQUEST = predict_request("digits", ("x", "FP32", [1, 4], bytes(16)))
 CHANNELS = 12
 # Between the questions of one caller: the machine has other things to do, among them starting what crashed.
 PAUSE_S = 0.05
@@ -49,7 +48,7 @@ class Caller:
     async def ask_for_ever(self, token: str) -> None:
         while True:
             try:
-                await self.stub.Predict(REQUEST, timeout=5, metadata=metadata(token))
+                await self.stub.Predict(DIGITS, timeout=5, metadata=metadata(token))
                 self.answered += 1
             except grpc.aio.AioRpcError as error:
                 self.failed.append((error.code(), error.details()))
@@ -58,13 +57,13 @@ class Caller:
 
 @pytest.fixture
 async def planes(tmp_path: Path) -> AsyncIterator[tuple[EnvoyPlane, EnvoyPlane]]:
-    version, issuer = resolved_version("digits", "v1"), Issuer()
+    issuer = Issuer()
     (port,) = free_ports(1)
     front = {"port": port, "processes": 2}
     async with contextlib.AsyncExitStack() as stack:
-        batcher = await stack.enter_async_context(FakeBatcher.serving([version]))
+        batcher = await stack.enter_async_context(FakeBatcher.serving([V1]))
         control = await stack.enter_async_context(FakeControl.serving())
-        control.put_table(table("digits", [version]))
+        control.put_table(table("digits", [V1]))
         made = []
         for name in ("one", "other"):
             (tmp_path / name).mkdir()
@@ -133,16 +132,15 @@ async def test_one_that_crashes_is_back_within_a_second_and_a_half_and_the_other
 
 
 async def test_a_client_may_send_as_much_to_both_together_as_it_might_to_one(tmp_path: Path):
-    version = resolved_version("digits", "v1")
-    async with FakeBatcher.serving([version]) as batcher, FakeControl.serving() as control:
-        control.put_table(table("digits", [version]))
+    async with FakeBatcher.serving([V1]) as batcher, FakeControl.serving() as control:
+        control.put_table(table("digits", [V1]))
         front = {"processes": 2, "client_requests_per_second": 20}
         async with envoy_plane(tmp_path, control.target, batcher.target, front=front) as plane:
             await eventually(plane.ready, within=20)
             token = plane.door.issuer.token()
 
             async def ask() -> grpc.StatusCode:
-                call = plane.stub.Predict(REQUEST, timeout=5, metadata=metadata(token))
+                call = plane.stub.Predict(DIGITS, timeout=5, metadata=metadata(token))
                 return await call.code()
 
             began = time.monotonic()

@@ -11,12 +11,10 @@ from pathlib import Path
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import predict_request
+from tests.kit.control import FakeControl, table
+from tests.kit.digits import DIGITS, V1
 from tests.kit.edge import GET_MODEL, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
-
-REQUEST = predict_request("digits", ("x", "FP32", [1, 4], bytes(16)))
 
 # Imported by every Python that finds it, the one in Envoy included: while the file is there, making the id of a
 # prediction holds up the event loop that it is made on.
@@ -32,18 +30,18 @@ uuid_utils.uuid7 = _slowly
 
 
 async def test_readiness_falls_within_five_seconds_other_routes_are_answered_and_it_comes_back(tmp_path: Path):
-    version, held = resolved_version("digits", "v1"), tmp_path / "held"
+    held = tmp_path / "held"
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(HOLDING_UP.format(path=str(held)))
-    async with FakeBatcher.serving([version]) as batcher, FakeControl.serving() as control:
-        control.put_table(table("digits", [version]))
+    async with FakeBatcher.serving([V1]) as batcher, FakeControl.serving() as control:
+        control.put_table(table("digits", [V1]))
         site = str(tmp_path / "site")
         async with envoy_plane(tmp_path, control.target, batcher.target, PYTHONPATH=site) as plane:
             await eventually(plane.ready, within=20)
             by = metadata(plane.door.issuer.token())
-            await plane.stub.Predict(REQUEST, timeout=10, metadata=by)
+            await plane.stub.Predict(DIGITS, timeout=10, metadata=by)
             held.touch()
-            waiting = plane.stub.Predict(REQUEST, timeout=30, metadata=by)
+            waiting = plane.stub.Predict(DIGITS, timeout=30, metadata=by)
 
             async def seen() -> bool:
                 return "has not turned" in await asyncio.to_thread(_unready, plane)

@@ -21,8 +21,8 @@ from headrace_client import AsyncClient
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
-from tests.kit.data_plane import predict_request
 from tests.kit.edge import metadata
+from tests.kit.predict_requests import predict_request
 from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
 from tests.kit.stack import RunningStack
 

@@ -19,9 +19,9 @@ import pytest_asyncio
 from headrace_servicekit.testing import eventually
 
 from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
-from tests.kit.batcher import FakeBatcher, echoing, held, silent
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import predict_request
+from tests.kit.batcher import FakeBatcher, held, silent
+from tests.kit.control import FakeControl, table
+from tests.kit.digits import DIGITS, V1, digits_request, row
 from tests.kit.edge import GET_MODEL, PREDICT, get, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
 from tests.kit.issuer import Issuer, write_denied
@@ -29,8 +29,6 @@ from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ROW = struct.pack("<4f", 1, 2, 3, 4)
-DIGITS = predict_request("digits", ("x", "FP32", [1, 4], ROW))
 ROWS_PATH, SPEC_PATH, INFER_PATH = "/v1/models/digits:predict", "/v1/predict", "/v2/models/digits/infer"
 BODIES: dict[str, Any] = {
     ROWS_PATH: {"instances": [[1, 2, 3, 4]]},
@@ -39,31 +37,24 @@ BODIES: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def version():
-    return resolved_version("digits", "v1")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def held_batcher(version) -> AsyncIterator[FakeBatcher]:
-    async with FakeBatcher.serving([version]) as batcher:
+async def held_batcher() -> AsyncIterator[FakeBatcher]:
+    async with FakeBatcher.serving([V1]) as batcher:
         yield batcher
 
 
 @pytest.fixture
 def batcher(held_batcher: FakeBatcher) -> FakeBatcher:
-    held_batcher.behave = echoing
-    held_batcher.requests.clear()
-    held_batcher.cancelled.clear()
+    held_batcher.forget()
     return held_batcher
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=[False, True], ids=["here", "two-hops"])
 async def plane(
-    version, held_batcher: FakeBatcher, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    held_batcher: FakeBatcher, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[EnvoyPlane]:
     async with FakeControl.serving() as control:
-        control.put_table(table("digits", [version]))
+        control.put_table(table("digits", [V1]))
         async with envoy_plane(
             tmp_path_factory.mktemp("envoy"), control.target, held_batcher.target, two_hops=request.param
         ) as plane:
@@ -184,7 +175,7 @@ async def test_a_bomb_is_refused_by_what_it_would_become(plane: EnvoyPlane):
 
 async def test_a_message_beyond_the_limit_is_refused_and_the_next_one_answered(plane: EnvoyPlane):
     token = plane.door.issuer.token()
-    large = predict_request("digits", ("x", "FP32", [1, 4], bytes(17 * 1024 * 1024)))
+    large = digits_request(bytes(17 * 1024 * 1024))
     assert (await refused(plane, token, large)).code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (await predict(plane, token))[0].version == "v1"
 
@@ -270,21 +261,18 @@ async def test_answers_never_cross_between_callers(plane: EnvoyPlane):
     by = metadata(plane.door.issuer.token())
 
     async def ask(number: int) -> bool:
-        row = struct.pack("<4f", number, 0, 0, 0)
-        call = plane.stub.Predict(
-            predict_request("digits", ("x", "FP32", [1, 4], row), request_id=f"r-{number}"), timeout=30, metadata=by
-        )
-        answer = await call
-        return answer.request_id == f"r-{number}" and answer.raw_output_contents[0][:4] == row[:4]
+        sent = row(number, 0, 0, 0)
+        answer = await plane.stub.Predict(digits_request(sent, request_id=f"r-{number}"), timeout=30, metadata=by)
+        return answer.request_id == f"r-{number}" and answer.raw_output_contents[0][:4] == sent[:4]
 
     assert all(await asyncio.gather(*(ask(number) for number in range(1000))))
 
 
 async def test_a_data_plane_that_cannot_start_leaves_the_other_routes_up_and_starts_when_it_can(
-    version, held_batcher: FakeBatcher, tmp_path: Path
+    held_batcher: FakeBatcher, tmp_path: Path
 ):
     async with FakeControl.serving() as control:
-        control.put_table(table("digits", [version]))
+        control.put_table(table("digits", [V1]))
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             starting = envoy_plane(tmp_path, control.target, held_batcher.target, metrics_port=port)
@@ -303,7 +291,7 @@ async def test_a_data_plane_that_cannot_start_leaves_the_other_routes_up_and_sta
 
 
 async def test_without_an_app_that_can_be_imported_predictions_go_to_the_services_behind(
-    version, held_batcher: FakeBatcher, tmp_path: Path
+    held_batcher: FakeBatcher, tmp_path: Path
 ):
     broken = tmp_path / "broken"
     broken.mkdir()

@@ -17,10 +17,10 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
 from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import predict_request
 from tests.kit.edge import PREDICT, get, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
 from tests.kit.issuer import write_denied
+from tests.kit.predict_requests import predict_request
 from tests.kit.refusals import grpc_refusal
 from tests.kit.slow_http2 import MOST_STREAMS, SlowConnection, framed, grpc_headers
 from tests.kit.sockets import connected, is_closed

@@ -23,6 +23,9 @@ ELEMENT_BYTES = {"BOOL": 1, "UINT8": 1, "INT8": 1, "FP16": 2, "BF16": 2, "INT16"
     "UINT64": 8,
 }
 
+QUEUE_US, COMPUTE_US = 100, 200
+"""What every answer says that it took."""
+
 Behaviour = Callable[["FakeBatcher", batcher_pb2.InferRequest], Awaitable[batcher_pb2.InferResponse | None]]
 
 
@@ -67,6 +70,12 @@ class FakeBatcher(batcher_pb2_grpc.BatcherServiceServicer):
         batcher_pb2_grpc.add_BatcherServiceServicer_to_server(self, self._server)
         self.target = f"127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{port}')}"
         await self._server.start()
+
+    def forget(self) -> None:
+        """Echo again, and be as if nothing had been received, for the next test that shares it."""
+        self.behave = echoing
+        for received in (self.frames, self.requests, self.cancelled):
+            received.clear()
 
     async def die(self) -> None:
         """Drop every stream and close the port, as a process that is killed does."""
@@ -152,8 +161,8 @@ async def echoing(batcher: FakeBatcher, request: batcher_pb2.InferRequest) -> ba
         size = math.prod(spec.shape) * ELEMENT_BYTES.get(spec.datatype, 4)
         message.raw_output_contents.append(b"".join(row[:size].ljust(size, b"\0") for row in rows))
     return batcher_pb2.InferResponse(
-        id=request.id, outputs=message.SerializeToString(), batch_rows=request.rows, batch_requests=1, queue_us=100,
-        compute_us=200,
+        id=request.id, outputs=message.SerializeToString(), batch_rows=request.rows, batch_requests=1,
+        queue_us=QUEUE_US, compute_us=COMPUTE_US,
     )  # fmt: skip
 
 

@@ -17,11 +17,9 @@ from dataclasses import dataclass, field
 from math import log2
 
 from headrace.monitor.v1 import ingest_pb2
-from headrace.router.v1 import predict_pb2
 from headrace_monitor.counters.differences import Key
 
-ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
-CACHE = predict_pb2.PredictResponse.SERVED_FROM_CACHE
+from tests.kit.served_from import ONLINE
 
 
 def key(model: str = "fraud", version: str = "v1", served_from: int = ONLINE, code: int = 0) -> Key:

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc.aio
 import httpx
-from headrace.router.v1 import predict_pb2, predict_pb2_grpc
+from headrace.router.v1 import predict_pb2_grpc
 from headrace_router.data.__main__ import start
 from headrace_router.data.settings import DataSettings
 from headrace_servicekit.runtime import Runtime
@@ -28,6 +28,10 @@ class DataPlane:
     async def metric(self, name: str, **labels: str) -> float:
         """Return a metric as Prometheus would read it, 0 when it is not there."""
         return self.runtime.metrics.get_sample_value(name, labels) or 0.0
+
+    async def connected(self, batchers: int, pool: str = "default") -> bool:
+        """Whether it has streams to so many batchers of a pool."""
+        return await self.metric("headrace_router_batchers_connected", pool=pool) == batchers
 
 
 @contextlib.asynccontextmanager
@@ -52,14 +56,3 @@ async def data_plane(
         if connected:
             await eventually(lambda: runtime.health.components()["batchers"][0])
         yield DataPlane(runtime, predict_pb2_grpc.RouterServiceStub(channel), rest)
-
-
-def predict_request(
-    model: str, *tensors: tuple[str, str, Sequence[int], bytes], **fields: Any
-) -> predict_pb2.PredictRequest:
-    """Return a request of tensors given as (name, datatype, shape, content)."""
-    request = predict_pb2.PredictRequest(model=model, **fields)
-    for name, datatype, shape, content in tensors:
-        request.inputs.add(name=name, datatype=datatype, shape=shape)
-        request.raw_input_contents.append(content)
-    return request

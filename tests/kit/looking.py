@@ -27,15 +27,14 @@ from headrace_router.data.work import Work
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control import INCARNATION, resolved_version, table
+from tests.kit.control import INCARNATION, table
+from tests.kit.digits import ROW, V1
 
-VERSION = resolved_version("digits", "v1")
-ROW = bytes(16)
 UNIX_MS = 1_700_000_000_000.0
 
 
 def outputs(value: bytes = b"\0\0\0\0", rows: int = 1) -> bytes:
-    """Return encoded outputs of VERSION, each row with this value."""
+    """Return encoded outputs of V1, each row with this value."""
     message = predict_pb2.PredictResponse(raw_output_contents=[value * rows])
     message.outputs.add(name="y", datatype="FP32", shape=[rows, 1])
     return message.SerializeToString()
@@ -112,7 +111,7 @@ class Bench:
     """A look-up on its bench. alone: without a store. how: of the table, as for `put_table`."""
 
     def __init__(
-        self, *, memory_bytes: int = 1 << 20, ttl_s: float = 60.0, version=VERSION, alone: bool = False, **how: Any
+        self, *, memory_bytes: int = 1 << 20, ttl_s: float = 60.0, version=V1, alone: bool = False, **how: Any
     ) -> None:
         self.loop = MovedLoop()
         self.started = self.loop.time()

@@ -20,7 +20,7 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.log.contracts import VersionContract, version_contract
 
-SERVED_ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
+from tests.kit.served_from import ONLINE
 
 _DATATYPES = {
     "bool": "BOOL",
@@ -100,9 +100,7 @@ def batch(
         "version": version,
         "digest": f"digest of models/{model}/versions/{version}",
     }
-    in_common = made.groups.add(
-        **{**told, "variant": "main", "generation": 1, "served_from": SERVED_ONLINE, **(group or {})}
-    )
+    in_common = made.groups.add(**{**told, "variant": "main", "generation": 1, "served_from": ONLINE, **(group or {})})
     for name, values in inputs.items():
         array = np.asarray(values)
         in_common.inputs.add(name=name, datatype=datatype_of(array), shape=array.shape[1:])

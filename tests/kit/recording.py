@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,16 +16,15 @@ from headrace_router.data.reporting.recording import Record, Recorder, new_drops
 from headrace_router.data.tables import Table, table_of
 from headrace_servicekit.identity import Identity
 
-from tests.kit.control import INCARNATION, resolved_version, table
+from tests.kit.control import INCARNATION, table
+from tests.kit.digits import ROW, V1
 
-VERSION = resolved_version("digits", "v1")
-ROW = struct.pack("<4f", 1, 2, 3, 4)
 Tensors = Mapping[str, tuple[str, Sequence[int], bytes]]
 INPUTS: Tensors = {"x": ("FP32", [1, 4], ROW)}
 OUTPUTS: Tensors = {"y": ("FP32", [1], b"\0\0\x80\x3f")}
 
 
-def table_with(version: control_pb2.ResolvedVersion = VERSION, **how: Any) -> Table:
+def table_with(version: control_pb2.ResolvedVersion = V1, **how: Any) -> Table:
     """Return a table whose only variant serves a version. how: fields of the message, such as `unit`."""
     made = table(version.model, [version])
     for name, value in how.items():

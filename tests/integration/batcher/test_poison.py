@@ -13,8 +13,9 @@ from headrace_servicekit.testing import eventually
 from tests.kit import onnx_models
 from tests.kit.batcher_service import BatcherRig
 from tests.kit.control import table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
+from tests.kit.data_plane import DataPlane, data_plane
 from tests.kit.logs import logged_lines
+from tests.kit.predict_requests import predict_request
 from tests.kit.triton_processes import dying_whole
 
 CALLERS = 12

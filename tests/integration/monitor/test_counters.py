@@ -25,7 +25,8 @@ from headrace_servicekit.postgres.connections import BEGIN, Address
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
 
-from tests.kit.counting import CACHE, ONLINE, CountingPlane, SendingPlane, key
+from tests.kit.counting import CountingPlane, SendingPlane, key
+from tests.kit.served_from import CACHE, ONLINE
 
 ALWAYS = Span(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 RETENTION = Retention(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))

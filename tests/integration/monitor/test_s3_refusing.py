@@ -17,9 +17,10 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
 from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
+from tests.kit.data_plane import DataPlane, data_plane
 from tests.kit.monitor import Monitor, real_monitor
 from tests.kit.onnx_models import linear
+from tests.kit.predict_requests import predict_request
 from tests.kit.prediction_log import log_stores
 from tests.kit.registry import memory_registry
 from tests.kit.s3_front import S3Front

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import os
-import struct
 import sys
 from uuid import UUID
 
@@ -18,11 +17,11 @@ from headrace_servicekit.testing import eventually
 from tests.kit.batcher import FakeBatcher
 from tests.kit.control import resolved_version
 from tests.kit.control_plane import Plane, control_plane
-from tests.kit.data_plane import data_plane, predict_request
+from tests.kit.data_plane import data_plane
+from tests.kit.digits import DIGITS
 from tests.kit.registry_feed import RegistryFeed, digest_of
 
 TABLES = ("store", "versions", "routes", "changes", "generations", "requests", "data_planes")
-DIGITS = predict_request("digits", ("x", "FP32", [1, 4], struct.pack("<4f", 1, 2, 3, 4)))
 
 
 def held(version: str):

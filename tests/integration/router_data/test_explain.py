@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
 import uuid
 
@@ -12,22 +11,23 @@ import grpc.aio
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_router import kept
+from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
-from tests.integration.router_data.test_grpc_host import refused
-from tests.integration.router_data.test_ladder import backup, constant
 from tests.kit.batcher import FakeBatcher, echoing, held, refusing
-from tests.kit.control import INCARNATION, FakeControl, resolved_version, table
-from tests.kit.data_plane import data_plane, predict_request
+from tests.kit.control import INCARNATION, FakeControl, table
+from tests.kit.data_plane import data_plane
+from tests.kit.digits import ROW, V1, V2, digits_request
+from tests.kit.predict_requests import predict_request
+from tests.kit.refusals import refused
+from tests.kit.rungs import backup, constant, with_rungs
+from tests.kit.served_from import CACHE, FALLBACK, ONLINE
 from tests.kit.stores import kill_component
-
-ROW = struct.pack("<4f", 1, 2, 3, 4)
-V1, V2 = resolved_version("digits", "v1"), resolved_version("digits", "v2")
 
 
 def asking(**fields) -> predict_pb2.PredictRequest:
-    return predict_request("digits", ("x", "FP32", [1, 4], ROW), **{"explain": True, **fields})
+    return digits_request(**{"explain": True, **fields})
 
 
 def explain(**fields) -> predict_pb2.ExplainRequest:
@@ -39,12 +39,6 @@ async def control():
     async with FakeControl.serving() as control:
         control.put_table(table("digits", [V1, V2], shares={"v1": 0.5, "v2": 0.5}))
         yield control
-
-
-@pytest.fixture
-async def batcher():
-    async with FakeBatcher.serving([V1, V2]) as batcher:
-        yield batcher
 
 
 @pytest.fixture
@@ -73,7 +67,7 @@ async def test_any_data_plane_tells_how_an_answer_of_another_came_about(plane, o
     assert (told.generation, told.rule, told.client, told.code) == (1, "", "internal", 0)
     assert told.HasField("slot")
     assert 0 <= told.slot < 1_000_000
-    assert told.served_from == predict_pb2.PredictResponse.SERVED_FROM_ONLINE
+    assert told.served_from == ONLINE
     assert before - 1 < told.receive_time.ToMicroseconds() / 1e6 < time.time() + 1
     (attempt,) = told.attempts
     assert (attempt.rung, attempt.version, attempt.pool, attempt.batcher) == (
@@ -130,18 +124,18 @@ async def test_of_several_answers_to_a_request_the_last_is_explained(plane, othe
 @pytest.mark.parametrize(
     ("behave", "code", "reason"),
     [
-        pytest.param(refusing(8, "QUEUE_FULL"), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", id="overload"),
-        pytest.param(refusing(3, "NAN_NOT_ALLOWED"), grpc.StatusCode.INVALID_ARGUMENT, "NAN_NOT_ALLOWED", id="input"),
-        pytest.param(refusing(14, "NO_BACKEND"), grpc.StatusCode.UNAVAILABLE, "NO_BACKEND", id="no backend"),
+        pytest.param(refusing(8, "QUEUE_FULL"), Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", id="overload"),
+        pytest.param(refusing(3, "NAN_NOT_ALLOWED"), Code.INVALID_ARGUMENT, "NAN_NOT_ALLOWED", id="input"),
+        pytest.param(refusing(14, "NO_BACKEND"), Code.UNAVAILABLE, "NO_BACKEND", id="no backend"),
     ],
 )
 async def test_errors_are_explained_with_code_reason_and_what_was_tried(plane, batcher, behave, code, reason):
     batcher.behave = behave
     request_id = uuid.uuid4().hex
-    status, _ = await refused(plane.stub.Predict(asking(request_id=request_id), timeout=5))
-    assert status is code
+    error = await refused(plane.stub.Predict(asking(request_id=request_id), timeout=5))
+    assert error.code is code
     told = await plane.stub.Explain(explain(request_id=request_id), timeout=5)
-    assert (told.code, told.reason) == (code.value[0], reason)
+    assert (told.code, told.reason) == (code, reason)
     assert (told.served_from, told.version) == (0, "")
     assert [one.reason for one in told.attempts] == [reason]
 
@@ -190,9 +184,7 @@ async def test_a_caller_who_ran_out_of_time_finds_out_where_its_request_was(plan
 
 
 async def test_a_climb_down_the_fallbacks_is_told_step_by_step(control, valkey_url, tmp_path):
-    route = table("digits", [V1, V2], shares={"v1": 1.0})
-    route.fallback.extend([backup("small", V2, "cpu"), constant("neutral", 0.5)])
-    control.put_table(route)
+    control.put_table(with_rungs(backup("small", V2, "cpu"), constant()))
     async with FakeBatcher.serving([V1]) as gpu, FakeBatcher.serving([V2], process="cpu") as cpu:
         pools = {"default": [gpu.target], "cpu": [cpu.target]}
         async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url) as plane:
@@ -217,7 +209,7 @@ async def test_a_climb_down_the_fallbacks_is_told_step_by_step(control, valkey_u
         ("small", "v2", "STOPPING"),
         ("neutral", "", ""),
     ]
-    assert (given.served_from, given.version) == (predict_pb2.PredictResponse.SERVED_FROM_FALLBACK, "")
+    assert (given.served_from, given.version) == (FALLBACK, "")
 
 
 @pytest.fixture
@@ -232,7 +224,7 @@ async def test_an_answer_from_the_cache_says_that_no_batcher_was_asked(keeping_p
     plane = keeping_plane
     await plane.stub.Predict(asking(version="v1"), timeout=5)
     answer = await plane.stub.Predict(asking(version="v1"), timeout=5)
-    assert answer.served_from == predict_pb2.PredictResponse.SERVED_FROM_CACHE
+    assert answer.served_from == CACHE
     told = await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)
     assert (told.served_from, told.version, told.lookup_outcome) == (answer.served_from, "v1", "")
     assert [(one.rung, one.batcher, one.reason) for one in told.attempts] == [("primary", "", "")]
@@ -251,7 +243,7 @@ async def test_a_request_that_waited_for_the_answer_of_another_says_so(keeping_p
     gate.set()
     await asyncio.gather(first, second, third)
     told = await plane.stub.Explain(explain(request_id="second"), timeout=5)
-    assert (told.shared_flight, told.served_from) == (True, predict_pb2.PredictResponse.SERVED_FROM_ONLINE)
+    assert (told.shared_flight, told.served_from) == (True, ONLINE)
     assert [(one.rung, one.batcher) for one in told.attempts] == [("primary", "")]
     alone = await plane.stub.Explain(explain(request_id="third"), timeout=5)
     assert (alone.shared_flight, alone.attempts[0].batcher) == (False, batcher.target)
@@ -295,8 +287,8 @@ async def test_a_hedged_request_shows_both_batchers_and_which_one_was_too_late(c
     ],
 )
 async def test_what_cannot_be_explained_is_refused_with_a_reason(plane, request_, code, reason):
-    status, details = await refused(plane.stub.Explain(request_, timeout=5))
-    assert (status.name, details["ErrorInfo"].reason) == (code, reason)
+    error = await refused(plane.stub.Explain(request_, timeout=5))
+    assert (error.code.name, error.reason) == (code, reason)
 
 
 async def test_answers_of_models_that_a_caller_may_not_see_look_like_those_that_were_not_kept(plane):
@@ -307,8 +299,8 @@ async def test_answers_of_models_that_a_caller_may_not_see_look_like_those_that_
         if found:
             assert (await call).model == "digits"
         else:
-            status, details = await refused(call)
-            assert (status.name, details["ErrorInfo"].reason) == ("NOT_FOUND", "EXPLANATION_NOT_FOUND")
+            error = await refused(call)
+            assert (error.code.name, error.reason) == ("NOT_FOUND", "EXPLANATION_NOT_FOUND")
 
 
 async def test_answers_that_nobody_asked_about_are_not_kept_but_for_a_sample(control, batcher, valkey_url, tmp_path):
@@ -356,5 +348,5 @@ async def _has_dropped(plane, reason):
 async def test_a_data_plane_without_a_store_says_that_it_cannot_tell(control, batcher, tmp_path):
     async with data_plane(control.target, {"default": [batcher.target]}, tmp_path) as plane:
         answer = await plane.stub.Predict(asking(), timeout=5)
-        status, details = await refused(plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5))
-    assert (status.name, details["ErrorInfo"].reason) == ("UNAVAILABLE", "STORE_UNAVAILABLE")
+        error = await refused(plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5))
+    assert (error.code.name, error.reason) == ("UNAVAILABLE", "STORE_UNAVAILABLE")

@@ -3,72 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 import uuid
 
 import grpc
 import grpc.aio
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
-from headrace.router.v1 import predict_pb2
+from headrace_servicekit.errors import Code, from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher, held, refusing, silent
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
-
-ROW = struct.pack("<4f", 1, 2, 3, 4)
-DIGITS = predict_request("digits", ("x", "FP32", [1, 4], ROW))
-
-
-@pytest.fixture
-async def control():
-    async with FakeControl.serving() as control:
-        yield control
+from tests.kit.control import table
+from tests.kit.data_plane import data_plane
+from tests.kit.digits import DIGITS, ROW, V1, V2, digits_request
+from tests.kit.refusals import refused
+from tests.kit.served_from import ONLINE
 
 
 @pytest.fixture
-def version():
-    return resolved_version("digits", "v1")
-
-
-@pytest.fixture
-async def batcher(version):
-    async with FakeBatcher.serving([version]) as batcher:
-        yield batcher
-
-
-@pytest.fixture
-async def plane(control, batcher, version, tmp_path):
-    control.put_table(table("digits", [version]))
+async def plane(control, batcher, tmp_path):
     async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, max_rows=64) as plane:
         yield plane
-
-
-def details_of(error: grpc.aio.AioRpcError) -> dict[str, object]:
-    """Return the details of a status by the name of their type."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what a Call has
-    assert status is not None
-    found = {}
-    for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo):
-        for detail in status.details:
-            message = kind()
-            if detail.Unpack(message):
-                found[kind.__name__] = message
-    return found
-
-
-async def refused(call) -> tuple[grpc.StatusCode, dict]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return caught.value.code(), details_of(caught.value)
 
 
 async def test_an_answer_says_who_computed_it_and_under_which_generation(plane):
     answer = await plane.stub.Predict(DIGITS, timeout=5)
     assert (answer.model, answer.version, answer.variant, answer.generation) == ("digits", "v1", "v1", 1)
-    assert answer.served_from == predict_pb2.PredictResponse.SERVED_FROM_ONLINE
+    assert answer.served_from == ONLINE
     assert answer.raw_output_contents[0] == ROW[:4]
     assert uuid.UUID(answer.prediction_id).version == 7
 
@@ -92,9 +52,8 @@ async def test_timing_is_told_when_asked_for_and_adds_up(plane):
 async def test_bytes_that_are_no_message_are_the_callers_fault(plane):
     async with grpc.aio.insecure_channel(plane.runtime.servers[0].address) as channel:
         call = channel.unary_unary("/headrace.router.v1.RouterService/Predict")
-        status, details = await refused(call(b"\xff\xff\xff", timeout=5))
-    assert status is grpc.StatusCode.INVALID_ARGUMENT
-    assert details["ErrorInfo"].reason == "MALFORMED_MESSAGE"
+        error = await refused(call(b"\xff\xff\xff", timeout=5))
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
     nothing = dict.fromkeys(("model", "version", "variant", "served_from", "layer", "rung"), "")
     labels = {**nothing, "code": "INVALID_ARGUMENT"}
     await eventually(lambda: plane.metric("headrace_router_predictions_total", **labels))
@@ -102,8 +61,7 @@ async def test_bytes_that_are_no_message_are_the_callers_fault(plane):
 
 async def test_a_repeated_identity_header_is_refused(plane):
     twice = (("x-headrace-client", "ann"), ("x-headrace-client", "eve"))
-    status, _ = await refused(plane.stub.Predict(DIGITS, timeout=5, metadata=twice))
-    assert status is grpc.StatusCode.UNAUTHENTICATED
+    assert (await refused(plane.stub.Predict(DIGITS, timeout=5, metadata=twice))).code is Code.UNAUTHENTICATED
 
 
 async def test_the_batcher_learns_client_priority_deadline_and_trace(plane, batcher):
@@ -116,17 +74,15 @@ async def test_the_batcher_learns_client_priority_deadline_and_trace(plane, batc
 
 async def test_an_input_that_the_batcher_blames_is_named_as_the_caller_named_it(plane, batcher):
     batcher.behave = refusing(3, "NAN_IN_INPUT", "input 'x' has NaN", blamed_input=1)
-    status, details = await refused(plane.stub.Predict(DIGITS, timeout=5))
-    assert status is grpc.StatusCode.INVALID_ARGUMENT
-    assert [one.field for one in details["BadRequest"].field_violations] == ["inputs[0]"]
+    error = await refused(plane.stub.Predict(DIGITS, timeout=5))
+    assert error.code is Code.INVALID_ARGUMENT
+    assert [one.field for one in error.violations] == ["inputs[0]"]
 
 
 async def test_a_deadline_is_kept_although_the_batcher_is_silent(plane, batcher):
     batcher.behave = silent
     started = asyncio.get_running_loop().time()
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await plane.stub.Predict(DIGITS, timeout=0.2)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert (await refused(plane.stub.Predict(DIGITS, timeout=0.2))).code is Code.DEADLINE_EXCEEDED
     assert asyncio.get_running_loop().time() - started < 0.4
     await eventually(lambda: batcher.cancelled == [batcher.requests[0].id])
 
@@ -141,18 +97,14 @@ async def test_predictions_are_counted_by_variant_source_and_code(plane, batcher
     await eventually(lambda: plane.metric(name, **labels, served_from="", code="INVALID_ARGUMENT"))
 
 
-async def test_a_pinned_version_is_answered_without_a_variant(control, tmp_path):
-    versions = [resolved_version("digits", "v1"), resolved_version("digits", "v2")]
-    async with FakeBatcher.serving(versions) as batcher:
-        control.put_table(table("digits", versions))
-        async with data_plane(control.target, {"default": [batcher.target]}, tmp_path) as plane:
-            pinned = predict_request("digits", ("x", "FP32", [1, 4], ROW), version="v2")
-            answer = await plane.stub.Predict(pinned, timeout=5)
+async def test_a_pinned_version_is_answered_without_a_variant(control, batcher, tmp_path):
+    control.put_table(table("digits", [V1, V2]))
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path) as plane:
+        answer = await plane.stub.Predict(digits_request(version="v2"), timeout=5)
     assert (answer.version, answer.variant) == ("v2", "")
 
 
-async def test_a_burst_is_answered_or_refused_with_a_time_to_come_back(control, batcher, version, tmp_path):
-    control.put_table(table("digits", [version]))
+async def test_a_burst_is_answered_or_refused_with_a_time_to_come_back(control, batcher, tmp_path):
     gate = asyncio.Event()
     batcher.behave = held(gate)
     async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, max_in_flight=500) as plane:
@@ -162,26 +114,24 @@ async def test_a_burst_is_answered_or_refused_with_a_time_to_come_back(control, 
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     refusals = [one for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
     assert {one.code().name for one in refusals} == {"RESOURCE_EXHAUSTED"}
-    assert all("RetryInfo" in details_of(one) for one in refusals)
+    assert all(from_rpc_error(one).retry_after_s for one in refusals)
     assert 440 <= len(outcomes) - len(refusals) < 500  # a client alone has eight ninths of what may be in flight
 
 
-async def test_a_batcher_that_is_killed_under_load_costs_no_request(control, version, tmp_path):
-    async with FakeBatcher.serving([version]) as one, FakeBatcher.serving([version], process="fake-2") as other:
-        control.put_table(table("digits", [version]))
-        async with data_plane(control.target, {"default": [one.target, other.target]}, tmp_path) as plane:
-            await eventually(lambda: both_connected(plane))
-            gate = asyncio.Event()
-            one.behave = other.behave = held(gate)
-            calls = [asyncio.ensure_future(plane.stub.Predict(DIGITS, timeout=10)) for _ in range(200)]
-            await eventually(lambda: len(one.requests) + len(other.requests) == 200)
-            assert one.requests
-            await one.die()
-            gate.set()
-            answers = await asyncio.gather(*calls)
-            assert await plane.metric("headrace_router_retries_total") > 0
+async def test_a_batcher_that_is_killed_under_load_costs_no_request(control, tmp_path):
+    async with (
+        FakeBatcher.serving([V1]) as one,
+        FakeBatcher.serving([V1], process="fake-2") as other,
+        data_plane(control.target, {"default": [one.target, other.target]}, tmp_path) as plane,
+    ):
+        await eventually(lambda: plane.connected(2))
+        gate = asyncio.Event()
+        one.behave = other.behave = held(gate)
+        calls = [asyncio.ensure_future(plane.stub.Predict(DIGITS, timeout=10)) for _ in range(200)]
+        await eventually(lambda: len(one.requests) + len(other.requests) == 200)
+        assert one.requests
+        await one.die()
+        gate.set()
+        answers = await asyncio.gather(*calls)
+        assert await plane.metric("headrace_router_retries_total") > 0
     assert {answer.version for answer in answers} == {"v1"}
-
-
-async def both_connected(plane: DataPlane) -> bool:
-    return await plane.metric("headrace_router_batchers_connected", pool="default") == 2

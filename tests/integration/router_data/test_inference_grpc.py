@@ -14,9 +14,8 @@ from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from tests.kit.batcher import FakeBatcher, silent
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import data_plane
 from tests.kit.inference import infer_request, parameters_of, pb2, typed_request
+from tests.kit.inference_plane import ONE, inference_plane
 
 ROW = np.array([[1, 2, 3, 4]], np.float32)
 RAW = infer_request("digits", ("x", "FP32", [1, 4], ROW.tobytes()))
@@ -24,23 +23,15 @@ OTHERS = (("x-headrace-client", "c"), ("x-headrace-models", "other-*"))
 
 
 @pytest.fixture
-def version():
-    return resolved_version("digits", "1")
-
-
-@pytest.fixture
-async def batcher(version):
-    async with FakeBatcher.serving([version]) as batcher:
+async def batcher():
+    async with FakeBatcher.serving([ONE]) as batcher:
         yield batcher
 
 
 @pytest.fixture
-async def address(batcher, version, tmp_path):
-    async with FakeControl.serving() as control:
-        control.put_table(table("digits", [version, resolved_version("digits", "2")], shares={"1": 1.0}))
-        control.put_not_serving("idle")
-        async with data_plane(control.target, {"default": [batcher.target]}, tmp_path) as plane:
-            yield plane.runtime.servers[0].address
+async def address(batcher, tmp_path):
+    async with inference_plane(batcher, tmp_path) as plane:
+        yield plane.runtime.servers[0].address
 
 
 @pytest.fixture
@@ -132,13 +123,13 @@ async def test_the_server_and_its_models_are_described(client):
     assert config["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": ["4"]}]
 
 
-async def test_a_model_is_ready_when_batchers_have_what_its_weights_lead_to(client, batcher, version):
+async def test_a_model_is_ready_when_batchers_have_what_its_weights_lead_to(client, batcher):
     assert await client.is_model_ready("digits")
     assert await client.is_model_ready("digits", "1")
     assert not await client.is_model_ready("digits", "2")
     assert not await client.is_model_ready("idle")
     assert not await client.is_model_ready("unknown")
-    batcher.announce(version, ready=False)
+    batcher.announce(ONE, ready=False)
     await eventually(lambda: _not_ready(client))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import struct
 import zlib
 
 import grpc.aio
@@ -13,11 +12,10 @@ from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2_grpc
 
 from tests.kit.batcher import FakeBatcher, silent
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import data_plane
+from tests.kit.digits import ROW
 from tests.kit.inference import infer_request
+from tests.kit.inference_plane import ONE, inference_plane
 
-ROW = struct.pack("<4f", 1, 2, 3, 4)
 INFER = "/v2/models/digits/infer"
 PLAIN = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 OTHERS = {"x-headrace-client": "c", "x-headrace-models": "other-*"}
@@ -25,24 +23,15 @@ MOST = 65_536
 
 
 @pytest.fixture
-def version():
-    return resolved_version("digits", "1")
-
-
-@pytest.fixture
-async def batcher(version):
-    async with FakeBatcher.serving([version]) as batcher:
+async def batcher():
+    async with FakeBatcher.serving([ONE]) as batcher:
         yield batcher
 
 
 @pytest.fixture
-async def plane(batcher, version, tmp_path):
-    async with FakeControl.serving() as control:
-        control.put_table(table("digits", [version, resolved_version("digits", "2")], shares={"1": 1.0}))
-        control.put_not_serving("idle")
-        pools = {"default": [batcher.target]}
-        async with data_plane(control.target, pools, tmp_path, max_message_bytes=MOST) as plane:
-            yield plane
+async def plane(batcher, tmp_path):
+    async with inference_plane(batcher, tmp_path, max_message_bytes=MOST) as plane:
+        yield plane
 
 
 def reason(answer) -> str:
@@ -167,7 +156,7 @@ async def test_models_of_others_are_not_there(plane):
     assert (await plane.rest.post(INFER, json=PLAIN, headers=OTHERS)).status_code == 404
 
 
-async def test_readiness_is_a_status(plane, batcher, version):
+async def test_readiness_is_a_status(plane):
     for path in (
         "/v2/health/live",
         "/v2/health/ready",

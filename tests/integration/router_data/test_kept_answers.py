@@ -17,34 +17,19 @@ from headrace.router.v1.control_pb2 import KeptAnswers
 from headrace_router import kept
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, held, refusing
-from tests.kit.control import INCARNATION, FakeControl, lookup, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
+from tests.kit.batcher import held, refusing
+from tests.kit.control import INCARNATION, FakeControl, lookup, table
+from tests.kit.data_plane import DataPlane, data_plane
+from tests.kit.digits import V1, digits_request, row
 from tests.kit.refusals import grpc_refusal
+from tests.kit.served_from import CACHE, ONLINE, PRECOMPUTED, STALE
 
-ONLINE, CACHE, PRECOMPUTED, STALE = (
-    getattr(predict_pb2.PredictResponse, f"SERVED_FROM_{name}") for name in ("ONLINE", "CACHE", "PRECOMPUTED", "STALE")
-)
-VERSION = resolved_version("digits", "v1")
 # A loaded machine may take its time; what is tested is who answers, not how fast.
 PATIENT: dict[str, Any] = {"valkey_patience_s": 2.0, "cache_ttl_s": 60.0}
 
 
 def request(number: float = 1.0, **fields):
-    return predict_request("digits", ("x", "FP32", [1, 4], struct.pack("<4f", number, 2, 3, 4)), **fields)
-
-
-@pytest.fixture
-async def control():
-    async with FakeControl.serving() as control:
-        control.put_table(table("digits", [VERSION]))
-        yield control
-
-
-@pytest.fixture
-async def batcher():
-    async with FakeBatcher.serving([VERSION]) as batcher:
-        yield batcher
+    return digits_request(row(number, 2, 3, 4), **fields)
 
 
 @pytest.fixture
@@ -120,14 +105,14 @@ async def test_the_faces_share_what_is_kept(plane, batcher):
 
 async def test_a_purged_answer_is_computed_anew(plane, control):
     await plane.stub.Predict(request(), timeout=5)
-    generation = control.put_table(table("digits", [VERSION], kept=[KeptAnswers(digest=VERSION.digest, cache_epoch=1)]))
+    generation = control.put_table(table("digits", [V1], kept=[KeptAnswers(digest=V1.digest, cache_epoch=1)]))
     await eventually(lambda: control.acknowledged.get("data-0") == generation)
     assert (await plane.stub.Predict(request(), timeout=5)).served_from == ONLINE
 
 
 async def test_a_stale_answer_stands_in_while_the_model_fails(plane, control, batcher):
     policy = lookup(ttl=0.05, stale_on_error=600)
-    generation = control.put_table(table("digits", [VERSION], lookup=policy))
+    generation = control.put_table(table("digits", [V1], lookup=policy))
     await eventually(lambda: control.acknowledged.get("data-0") == generation)
     await plane.stub.Predict(request(), timeout=5)
     batcher.behave = refusing(14, "BACKEND_CRASHED")
@@ -153,13 +138,13 @@ class TestPrecomputed:
     async def put(self, store: redis.asyncio.Redis, entity: str, number: float) -> None:
         message = predict_pb2.PredictResponse(raw_output_contents=[struct.pack("<f", number)])
         message.outputs.add(name="y", datatype="FP32", shape=[1, 1])
-        key = kept.precomputed_prefix(INCARNATION, VERSION.digest, 7) + entity.encode()
+        key = kept.precomputed_prefix(INCARNATION, V1.digest, 7) + entity.encode()
         entry = kept.Entry(int(time.time() * 1000) - 5000, message.SerializeToString())
         await store.set(key, kept.encode(key, entry))
 
     async def in_mode(self, control: FakeControl, mode: str) -> None:
-        answers = [KeptAnswers(digest=VERSION.digest, precomputed_generation=7)]
-        generation = control.put_table(table("digits", [VERSION], lookup=lookup(mode=mode), kept=answers))
+        answers = [KeptAnswers(digest=V1.digest, precomputed_generation=7)]
+        generation = control.put_table(table("digits", [V1], lookup=lookup(mode=mode), kept=answers))
         await eventually(lambda: control.acknowledged.get("data-0") == generation)
 
     async def test_an_entity_that_was_computed_beforehand_is_not_computed(self, plane, control, batcher, store):

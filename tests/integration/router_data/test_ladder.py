@@ -9,38 +9,15 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf import duration_pb2
-from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
+from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher, echoing, refusing, silent
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
-
-V1, V2 = resolved_version("digits", "v1"), resolved_version("digits", "v2")
-ROW = ("x", "FP32", [1, 4], struct.pack("<4f", 1, 2, 3, 4))
-ONLINE, FALLBACK = predict_pb2.PredictResponse.SERVED_FROM_ONLINE, predict_pb2.PredictResponse.SERVED_FROM_FALLBACK
-
-
-def backup(name: str, version: control_pb2.ResolvedVersion, pool: str) -> control_pb2.ResolvedRung:
-    made = control_pb2.ResolvedRung.ResolvedBackup(digest=version.digest, pool=pool)
-    return control_pb2.ResolvedRung(name=name, backup=made)
-
-
-def constant(name: str = "neutral", number: float = 0.5) -> control_pb2.ResolvedRung:
-    values = route_pb2.Rung.Values(numbers=[number])
-    return control_pb2.ResolvedRung(name=name, constant=route_pb2.Rung.Row(outputs={"y": values}))
-
-
-def route(*rungs: control_pb2.ResolvedRung, versions=(V1, V2)) -> control_pb2.RouteTable:
-    made = table("digits", versions)
-    made.fallback.extend(rungs)
-    return made
-
-
-@pytest.fixture
-async def control():
-    async with FakeControl.serving() as control:
-        yield control
+from tests.kit.data_plane import DataPlane, data_plane
+from tests.kit.digits import V1, V2, digits_request
+from tests.kit.predict_requests import predict_request
+from tests.kit.rungs import backup, constant, with_rungs
+from tests.kit.served_from import FALLBACK, ONLINE
 
 
 @pytest.fixture
@@ -57,13 +34,13 @@ async def cpu():
 
 @pytest.fixture
 async def plane(control, gpu, cpu, tmp_path):
-    control.put_table(route(backup("small", V2, "cpu"), constant()))
+    control.put_table(with_rungs(backup("small", V2, "cpu"), constant()))
     async with data_plane(control.target, {"default": [gpu.target], "cpu": [cpu.target]}, tmp_path) as plane:
         yield plane
 
 
 async def ask(plane: DataPlane, timeout: float = 5.0, **fields) -> predict_pb2.PredictResponse:
-    return await plane.stub.Predict(predict_request("digits", ROW, **fields), timeout=timeout)
+    return await plane.stub.Predict(digits_request(**fields), timeout=timeout)
 
 
 def told(answer: predict_pb2.PredictResponse) -> tuple[str, str, str]:
@@ -120,7 +97,7 @@ async def test_with_20_ms_left_and_30_needed_nobody_is_asked_in_vain(control, gp
         return await echoing(batcher, request)
 
     gpu.behave = slowly
-    control.put_table(route(constant(), versions=(V1,)))
+    control.put_table(with_rungs(constant(), versions=(V1,)))
     async with data_plane(control.target, {"default": [gpu.target]}, tmp_path) as plane:
         for _ in range(3):
             assert told(await ask(plane)) == ("v1", "", "")
@@ -135,7 +112,7 @@ async def test_with_20_ms_left_and_30_needed_nobody_is_asked_in_vain(control, gp
 async def test_a_rung_with_too_little_time_is_passed_over(control, gpu, cpu, tmp_path):
     patient = backup("small", V2, "cpu")
     patient.min_time_left.CopyFrom(duration_pb2.Duration(seconds=3))
-    control.put_table(route(patient, constant()))
+    control.put_table(with_rungs(patient, constant()))
     await gpu.die()
     pools = {"default": [gpu.target], "cpu": [cpu.target]}
     async with data_plane(control.target, pools, tmp_path, connected=False) as plane:
@@ -162,14 +139,10 @@ async def test_a_full_outage_brings_no_storm_of_retries(control, tmp_path):
         FakeBatcher.serving([V1], process="fake-2") as other,
         FakeBatcher.serving([V2], process="fake-3") as cpu,
     ):
-        control.put_table(route(backup("small", V2, "cpu"), constant()))
+        control.put_table(with_rungs(backup("small", V2, "cpu"), constant()))
         pools = {"default": [one.target, other.target], "cpu": [cpu.target]}
         async with data_plane(control.target, pools, tmp_path, max_in_flight=40) as plane:
-
-            async def connected() -> bool:
-                return await plane.metric("headrace_router_batchers_connected", pool="default") == 2
-
-            await eventually(connected)
+            await eventually(lambda: plane.connected(2))
             one.behave = other.behave = cpu.behave = refusing(14, "NO_BACKEND")
             answers = []
             for _ in range(50):
@@ -181,16 +154,12 @@ async def test_a_full_outage_brings_no_storm_of_retries(control, tmp_path):
 
 async def test_a_route_that_hedges_gets_the_answer_of_whoever_is_not_late(control, tmp_path):
     async with FakeBatcher.serving([V1]) as one, FakeBatcher.serving([V1], process="fake-2") as other:
-        made = route(versions=(V1,))
+        made = with_rungs(versions=(V1,))
         made.hedging.delay.FromMilliseconds(30)
         control.put_table(made)
         pools = {"default": [one.target, other.target]}
         async with data_plane(control.target, pools, tmp_path, cache_ttl_s=0.0) as plane:
-
-            async def connected() -> bool:
-                return await plane.metric("headrace_router_batchers_connected", pool="default") == 2
-
-            await eventually(connected)
+            await eventually(lambda: plane.connected(2))
             await asyncio.gather(*(ask(plane) for _ in range(60)))
             one.behave = silent
 

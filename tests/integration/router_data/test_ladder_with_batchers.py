@@ -21,7 +21,8 @@ from tests.kit import onnx_models
 from tests.kit.batcher_process import process_of, until_listening
 from tests.kit.batcher_service import ACTIVE, BatcherRig, batcher_rig
 from tests.kit.control import table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
+from tests.kit.data_plane import DataPlane, data_plane
+from tests.kit.predict_requests import predict_request
 from tests.kit.stores import S3Store
 from tests.kit.triton_processes import SERVER, triton_pids
 
@@ -160,11 +161,7 @@ async def two_batchers(rig: BatcherRig, directory: Path) -> AsyncIterator[tuple[
         plane = await stack.enter_async_context(
             data_plane(rig.control.target, pools, directory / "plane", cache_ttl_s=0.0)
         )
-
-        async def both() -> bool:
-            return await plane.metric("headrace_router_batchers_connected", pool="default") == 2
-
-        await eventually(both, within=60)
+        await eventually(lambda: plane.connected(2), within=60)
         yield plane, batchers
 
 

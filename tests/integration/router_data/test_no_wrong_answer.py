@@ -21,19 +21,18 @@ from headrace_router import kept
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
-from tests.kit.control import INCARNATION, FakeControl, lookup, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
+from tests.kit.control import INCARNATION, FakeControl, lookup, table
+from tests.kit.data_plane import DataPlane, data_plane
+from tests.kit.digits import V1, V2, digits_request, row
 from tests.kit.looking import outputs
+from tests.kit.served_from import CACHE, ONLINE, PRECOMPUTED
 from tests.kit.valkey_process import ValkeyProcess
 
-VERSIONS = {name: resolved_version("digits", name) for name in ("v1", "v2")}
+VERSIONS = {"v1": V1, "v2": V2}
 NAMES = ("data-0", "data-1")
 ENTITIES = ("", "ada", "bob", "eve")
 KEPT_FOR_ENTITIES = ("ada", "bob")
 READERS, CHANGES = 6, 14
-ONLINE, CACHE, PRECOMPUTED, STALE = (
-    getattr(predict_pb2.PredictResponse, f"SERVED_FROM_{name}") for name in ("ONLINE", "CACHE", "PRECOMPUTED", "STALE")
-)
 
 
 @dataclass(slots=True)
@@ -129,8 +128,8 @@ class World:
     async def read(self, planes: list[DataPlane]) -> None:
         """Ask for ever."""
         while True:
-            row = struct.pack("<4f", self.rng.randrange(3), 0, 0, 0)
-            request = predict_request("digits", ("x", "FP32", [1, 4], row), entity_id=self.rng.choice(ENTITIES))
+            asked_for = row(self.rng.randrange(3), 0, 0, 0)
+            request = digits_request(asked_for, entity_id=self.rng.choice(ENTITIES))
             asked = time.monotonic()
             answer = await self.rng.choice(planes).stub.Predict(request, timeout=10)
             self.seen.append(Seen(asked, time.monotonic(), answer))

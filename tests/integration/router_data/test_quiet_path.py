@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import AsyncIterator
 
 import grpc.aio
@@ -12,12 +11,11 @@ from headrace_servicekit.testing import eventually
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from tests.kit.batcher import FakeBatcher, refusing
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
+from tests.kit.batcher import refusing
+from tests.kit.data_plane import DataPlane, data_plane
+from tests.kit.digits import digits_request, row
 from tests.kit.logs import logged_lines
 
-VERSION = resolved_version("digits", "v1")
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 RECORDED = (("traceparent", f"00-{TRACE_ID}-00f067aa0ba902b7-01"),)
 NOT_RECORDED = (("traceparent", f"00-{TRACE_ID}-00f067aa0ba902b7-00"),)
@@ -44,13 +42,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 
 def digits(seed: int = 0) -> predict_pb2.PredictRequest:
-    return predict_request("digits", ("x", "FP32", [1, 4], struct.pack("<4f", seed, 1, 2, 3)))
-
-
-@pytest.fixture
-async def batcher() -> AsyncIterator[FakeBatcher]:
-    async with FakeBatcher.serving([VERSION]) as batcher:
-        yield batcher
+    return digits_request(row(seed, 1, 2, 3))
 
 
 @pytest.fixture
@@ -64,22 +56,20 @@ async def collector() -> AsyncIterator[tuple[Collector, str]]:
 
 
 @pytest.fixture
-async def plane(batcher, collector, tmp_path) -> AsyncIterator[DataPlane]:
+async def plane(control, batcher, collector, tmp_path) -> AsyncIterator[DataPlane]:
     """Yield a data plane that caches, and that samples nothing of its own accord."""
-    async with FakeControl.serving() as control:
-        control.put_table(table("digits", [VERSION]))
-        async with data_plane(
-            control.target,
-            {"default": [batcher.target]},
-            tmp_path,
-            cache_ttl_s=60.0,
-            otlp_endpoint=collector[1],
-            access_log_one_in=0,
-            access_log_errors_per_second=3,
-            trace_one_in=0,
-            explain_one_in=0,
-        ) as plane:
-            yield plane
+    async with data_plane(
+        control.target,
+        {"default": [batcher.target]},
+        tmp_path,
+        cache_ttl_s=60.0,
+        otlp_endpoint=collector[1],
+        access_log_one_in=0,
+        access_log_errors_per_second=3,
+        trace_one_in=0,
+        explain_one_in=0,
+    ) as plane:
+        yield plane
 
 
 async def counted(plane: DataPlane, **labels: str) -> float:

@@ -9,22 +9,20 @@ import time
 import grpc
 import grpc.aio
 import pytest
-from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
+from tests.kit.batcher import COMPUTE_US, FakeBatcher
 from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
+from tests.kit.data_plane import DataPlane, data_plane
+from tests.kit.digits import DIGITS, ROW, V1
 from tests.kit.ingest import FakeIngest
+from tests.kit.predict_requests import predict_request
+from tests.kit.served_from import CACHE, ONLINE
 
-ROW = struct.pack("<4f", 1, 2, 3, 4)
 SECRET = b"\x13\x37secret value\x13\x37"
-DIGITS = predict_request("digits", ("x", "FP32", [1, 4], ROW))
-ONLINE, CACHE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE, predict_pb2.PredictResponse.SERVED_FROM_CACHE
 OK, INVALID, NOT_FOUND = 0, 3, 5
 
-VERSION = resolved_version("digits", "v1")
 SENSITIVE = resolved_version(
     "people",
     "v1",
@@ -40,11 +38,9 @@ SENSITIVE = resolved_version(
 
 
 @pytest.fixture
-async def control():
-    async with FakeControl.serving() as control:
-        for version in (VERSION, SENSITIVE):
-            control.put_table(table(version.model, [version]))
-        yield control
+def control(control: FakeControl) -> FakeControl:
+    control.put_table(table("people", [SENSITIVE]))
+    return control
 
 
 @pytest.fixture
@@ -54,19 +50,22 @@ async def monitor():
 
 
 @pytest.fixture
-async def plane(control, monitor, tmp_path):
-    async with (
-        FakeBatcher.serving([VERSION, SENSITIVE]) as batcher,
-        data_plane(
-            control.target,
-            {"default": [batcher.target]},
-            tmp_path,
-            monitor_target=monitor.target,
-            record_flush_s=0.0,
-            grace_s=0.3,
-            id="plane-7",
-        ) as plane,
-    ):
+async def batcher():
+    async with FakeBatcher.serving([V1, SENSITIVE]) as batcher:
+        yield batcher
+
+
+@pytest.fixture
+async def plane(control, batcher, monitor, tmp_path):
+    async with data_plane(
+        control.target,
+        {"default": [batcher.target]},
+        tmp_path,
+        monitor_target=monitor.target,
+        record_flush_s=0.0,
+        grace_s=0.3,
+        id="plane-7",
+    ) as plane:
         yield plane
 
 
@@ -99,7 +98,7 @@ async def test_predictions_of_every_face_are_recorded_as_they_were_answered(plan
 
     first, second, third = sorted(monitor.predictions(), key=lambda one: one.answer_time_us)
     group = first.group
-    assert (group.model, group.version, group.digest) == ("digits", "v1", VERSION.digest)
+    assert (group.model, group.version, group.digest) == ("digits", "v1", V1.digest)
     assert (group.variant, group.generation, group.served_from) == ("v1", 1, ONLINE)
     assert [(one.name, one.datatype, list(one.shape)) for one in group.inputs] == [("x", "FP32", [4])]
     assert (first.prediction_id, first.request_id) == (by_grpc.prediction_id, "mine")
@@ -209,55 +208,53 @@ async def test_a_batch_that_is_refused_is_counted_and_the_next_one_sent(plane: D
     await eventually(lambda: monitor.dropped() == {"BATCH_REFUSED": 2})
 
 
-async def test_what_is_buffered_is_sent_when_the_data_plane_stops(control, monitor, tmp_path):
-    async with FakeBatcher.serving([VERSION]) as batcher:
-        how = {"monitor_target": monitor.target, "record_flush_s": 60.0, "grace_s": 5.0}
-        async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
-            asked = await ask(plane, 4)
-            assert not monitor.received
+async def test_what_is_buffered_is_sent_when_the_data_plane_stops(control, batcher, monitor, tmp_path):
+    how = {"monitor_target": monitor.target, "record_flush_s": 60.0, "grace_s": 5.0}
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
+        asked = await ask(plane, 4)
+        assert not monitor.received
     assert set(ids_of(monitor)) == asked
     assert monitor.counted() == {("digits", "v1", ONLINE, OK): 4}
 
 
-async def test_a_monitor_that_hangs_holds_up_neither_predictions_nor_the_end(control, monitor, tmp_path):
+async def test_a_monitor_that_hangs_holds_up_neither_predictions_nor_the_end(control, batcher, monitor, tmp_path):
     monitor.going.clear()
-    async with FakeBatcher.serving([VERSION]) as batcher:
-        how = {"monitor_target": monitor.target, "record_flush_s": 0.0, "grace_s": 0.3}
-        async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
-            await ask(plane, 1)
-            await eventually(lambda: monitor.received)
-            assert len(await ask(plane, 20)) == 20
-            assert plane.runtime.health.ready
-            stopping = asyncio.get_running_loop().time()
+    how = {"monitor_target": monitor.target, "record_flush_s": 0.0, "grace_s": 0.3}
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
+        await ask(plane, 1)
+        await eventually(lambda: monitor.received)
+        assert len(await ask(plane, 20)) == 20
+        assert plane.runtime.health.ready
+        stopping = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - stopping < 3
 
 
-async def test_kept_answers_are_recorded_with_their_source_and_age(control, monitor, tmp_path):
-    async with FakeBatcher.serving([VERSION]) as batcher:
-        how = {"monitor_target": monitor.target, "record_flush_s": 0.0, "grace_s": 0.3, "cache_ttl_s": 60.0}
-        async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
-            await ask(plane, 4)
-            await eventually(lambda: len(ids_of(monitor)) == 4)
-            saved = {"model": "digits", "version": "v1", "source": "cache"}
-            assert await plane.metric("headrace_router_saved_compute_seconds_total", **saved) >= 0
-    sources = [one.group.served_from for one in monitor.predictions()]
-    assert sorted(sources) == [ONLINE, CACHE, CACHE, CACHE]
+async def test_kept_answers_are_recorded_with_their_source_and_age(control, batcher, monitor, tmp_path):
+    how = {"monitor_target": monitor.target, "record_flush_s": 0.0, "grace_s": 0.3, "cache_ttl_s": 60.0}
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
+        answers = [await plane.stub.Predict(DIGITS, timeout=5) for _ in range(4)]
+        await eventually(lambda: len(ids_of(monitor)) == 4)
+        saved = {"model": "digits", "version": "v1", "source": "cache"}
+        saved_s = await plane.metric("headrace_router_saved_compute_seconds_total", **saved)
+    assert [one.served_from for one in answers] == [ONLINE, CACHE, CACHE, CACHE]
+    recorded = {one.prediction_id: (one.group.served_from, one.age_ms) for one in monitor.predictions()}
+    assert recorded == {one.prediction_id: (one.served_from, one.age_ms) for one in answers}
+    assert saved_s == pytest.approx(3 * COMPUTE_US / 1e6)
 
 
-async def test_a_buffer_that_is_full_drops_the_oldest_and_says_so(control, monitor, tmp_path):
+async def test_a_buffer_that_is_full_drops_the_oldest_and_says_so(control, batcher, monitor, tmp_path):
     monitor.refuse = grpc.StatusCode.UNAVAILABLE
-    async with FakeBatcher.serving([VERSION]) as batcher:
-        how = {"monitor_target": monitor.target, "record_flush_s": 0.0, "grace_s": 3.0, "record_buffer_bytes": 65_536}
-        async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
-            request = predict_request("digits", ("x", "FP32", [64, 4], ROW * 64))
-            asked: list[str] = []
+    how = {"monitor_target": monitor.target, "record_flush_s": 0.0, "grace_s": 3.0, "record_buffer_bytes": 65_536}
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how) as plane:
+        request = predict_request("digits", ("x", "FP32", [64, 4], ROW * 64))
+        asked: list[str] = []
 
-            async def dropped() -> float:
-                asked.append((await plane.stub.Predict(request)).prediction_id)
-                return await plane.metric("headrace_router_dropped_predictions_total", reason="BUFFER_FULL")
+        async def dropped() -> float:
+            asked.append((await plane.stub.Predict(request)).prediction_id)
+            return await plane.metric("headrace_router_dropped_predictions_total", reason="BUFFER_FULL")
 
-            await eventually(dropped, within=20)
-            monitor.refuse = None
+        await eventually(dropped, within=20)
+        monitor.refuse = None
     stored = set(ids_of(monitor))
     assert stored < set(asked)
     assert asked[-1] in stored

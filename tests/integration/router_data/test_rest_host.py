@@ -7,27 +7,17 @@ import asyncio
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, held, silent
-from tests.kit.control import FakeControl, resolved_version, table
+from tests.kit.batcher import held, silent
 from tests.kit.data_plane import data_plane
 
 PREDICT = "/v1/models/digits:predict"
 
 
 @pytest.fixture
-async def batcher():
-    async with FakeBatcher.serving([resolved_version("digits", "v1")]) as batcher:
-        yield batcher
-
-
-@pytest.fixture
-async def plane(batcher, tmp_path):
-    async with FakeControl.serving() as control:
-        control.put_table(table("digits", [resolved_version("digits", "v1")]))
-        async with data_plane(
-            control.target, {"default": [batcher.target]}, tmp_path, max_message_bytes=100_000
-        ) as plane:
-            yield plane
+async def plane(control, batcher, tmp_path):
+    pools = {"default": [batcher.target]}
+    async with data_plane(control.target, pools, tmp_path, max_message_bytes=100_000) as plane:
+        yield plane
 
 
 async def test_rows_are_answered_in_order(plane):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import data_plane, predict_request
-
-V1, V2 = resolved_version("digits", "v1"), resolved_version("digits", "v2")
-ROW = ("x", "FP32", [1, 4], struct.pack("<4f", 1, 2, 3, 4))
+from tests.kit.control import table
+from tests.kit.data_plane import data_plane
+from tests.kit.digits import V1, V2, digits_request
 
 
 def ruled():
@@ -24,21 +19,14 @@ def ruled():
 
 
 @pytest.fixture
-async def control():
-    async with FakeControl.serving() as control:
-        yield control
-
-
-@pytest.fixture
-async def plane(control, tmp_path):
-    async with FakeBatcher.serving([V1, V2]) as batcher:
-        control.put_table(ruled())
-        async with data_plane(control.target, {"default": [batcher.target]}, tmp_path) as plane:
-            yield plane
+async def plane(control, batcher, tmp_path):
+    control.put_table(ruled())
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path) as plane:
+        yield plane
 
 
 async def grpc_answer(plane, attributes, **fields):
-    answer = await plane.stub.Predict(predict_request("digits", ROW, attributes=attributes, **fields), timeout=5)
+    answer = await plane.stub.Predict(digits_request(attributes=attributes, **fields), timeout=5)
     return answer.version, answer.variant, answer.rule
 
 
@@ -87,12 +75,11 @@ async def test_a_rule_comes_and_goes_with_a_generation(plane, control):
     await eventually(back)
 
 
-async def test_started_without_a_control_plane_it_keeps_the_rules(control, tmp_path):
-    async with FakeBatcher.serving([V1, V2]) as batcher:
-        pools = {"default": [batcher.target]}
-        control.put_table(ruled())
-        async with data_plane(control.target, pools, tmp_path) as plane:
-            await eventually(lambda: (tmp_path / "tables.bin").exists())
-            assert await grpc_answer(plane, {"country": "DE"}) == ("v2", "v2", "germans")
-        async with data_plane("127.0.0.1:1", pools, tmp_path) as plane:
-            assert await grpc_answer(plane, {"country": "DE"}) == ("v2", "v2", "germans")
+async def test_started_without_a_control_plane_it_keeps_the_rules(control, batcher, tmp_path):
+    pools = {"default": [batcher.target]}
+    control.put_table(ruled())
+    async with data_plane(control.target, pools, tmp_path) as plane:
+        await eventually(lambda: (tmp_path / "tables.bin").exists())
+        assert await grpc_answer(plane, {"country": "DE"}) == ("v2", "v2", "germans")
+    async with data_plane("127.0.0.1:1", pools, tmp_path) as plane:
+        assert await grpc_answer(plane, {"country": "DE"}) == ("v2", "v2", "germans")

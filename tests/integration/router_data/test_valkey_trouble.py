@@ -14,39 +14,25 @@ from headrace.router.v1.control_pb2 import KeptAnswers
 from headrace_router import kept
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher
-from tests.kit.control import INCARNATION, FakeControl, lookup, resolved_version, table
-from tests.kit.data_plane import DataPlane, data_plane, predict_request
+from tests.kit.control import INCARNATION, lookup, table
+from tests.kit.data_plane import DataPlane, data_plane
+from tests.kit.digits import V1, digits_request, row
 from tests.kit.looking import outputs
+from tests.kit.served_from import CACHE, ONLINE
 from tests.kit.valkey_process import ValkeyProcess
 
-ONLINE, CACHE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE, predict_pb2.PredictResponse.SERVED_FROM_CACHE
-VERSION = resolved_version("digits", "v1")
 # Nothing in memory: what is found is found in Valkey.
 STORE_ALONE: dict[str, Any] = {"cache_ttl_s": 60.0, "cache_memory_bytes": 0}
 
 
 def request(number: float):
-    return predict_request("digits", ("x", "FP32", [1, 4], struct.pack("<4f", number, 2, 3, 4)))
+    return digits_request(row(number, 2, 3, 4))
 
 
 @pytest.fixture
 async def valkey():
     async with ValkeyProcess.running() as valkey:
         yield valkey
-
-
-@pytest.fixture
-async def batcher():
-    async with FakeBatcher.serving([VERSION]) as batcher:
-        yield batcher
-
-
-@pytest.fixture
-async def control():
-    async with FakeControl.serving() as control:
-        control.put_table(table("digits", [VERSION]))
-        yield control
 
 
 @pytest.fixture
@@ -101,9 +87,9 @@ async def test_a_valkey_that_stumbles_is_used_again_at_once(plane, valkey):
 
 
 async def test_where_nothing_is_computed_a_valkey_that_stumbles_is_waited_for(plane, control, valkey):
-    answers = [KeptAnswers(digest=VERSION.digest, precomputed_generation=7)]
-    generation = control.put_table(table("digits", [VERSION], lookup=lookup(mode="BATCH"), kept=answers))
-    key = kept.precomputed_prefix(INCARNATION, VERSION.digest, 7) + b"ada"
+    answers = [KeptAnswers(digest=V1.digest, precomputed_generation=7)]
+    generation = control.put_table(table("digits", [V1], lookup=lookup(mode="BATCH"), kept=answers))
+    key = kept.precomputed_prefix(INCARNATION, V1.digest, 7) + b"ada"
     async with valkey.client() as client:
         await client.set(key, kept.encode(key, kept.Entry(int(time.time() * 1000), outputs(b"1234"))))
     await eventually(lambda: control.acknowledged.get("data-0") == generation)

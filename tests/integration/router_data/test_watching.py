@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 
 import grpc
 import grpc.aio
-import pytest
 from headrace_router.data.lastgood import LastGood
 from headrace_servicekit.testing import eventually, free_port
 
-from tests.kit.batcher import FakeBatcher, held
-from tests.kit.control import FakeControl, resolved_version, table
-from tests.kit.data_plane import data_plane, predict_request
-
-V1, V2 = resolved_version("digits", "v1"), resolved_version("digits", "v2")
-DIGITS = predict_request("digits", ("x", "FP32", [1, 4], struct.pack("<4f", 1, 2, 3, 4)))
-
-
-@pytest.fixture
-async def batcher():
-    async with FakeBatcher.serving([V1, V2]) as batcher:
-        yield batcher
+from tests.kit.batcher import held
+from tests.kit.control import FakeControl, table
+from tests.kit.data_plane import data_plane
+from tests.kit.digits import DIGITS, V1, V2, digits_request
 
 
 async def test_a_promotion_is_acknowledged_after_the_last_answer_of_the_version_before(batcher, tmp_path):
@@ -111,8 +101,7 @@ async def test_a_users_variant_is_the_same_over_faces_and_restarts(batcher, tmp_
             async with data_plane(control.target, {"default": [batcher.target]}, tmp_path) as plane:
                 over_grpc, over_rest = [], []
                 for number in range(20):
-                    request = predict_request("digits", user_id=f"user-{number}")
-                    request.MergeFrom(predict_request("", *[("x", "FP32", [1, 4], bytes(16))]))
+                    request = digits_request(bytes(16), user_id=f"user-{number}")
                     over_grpc.append((await plane.stub.Predict(request, timeout=5)).variant)
                     body = {"instances": [[0, 0, 0, 0]], "user_id": f"user-{number}"}
                     over_rest.append((await plane.rest.post("/v1/models/digits:predict", json=body)).json()["variant"])

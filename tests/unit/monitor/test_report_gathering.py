@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from headrace.monitor.v1 import monitor_pb2
-from headrace.router.v1 import predict_pb2
 from headrace_monitor.alerts.values import Alert, Key, Shown
 from headrace_monitor.counters.reading import Seen
 from headrace_monitor.counters.traffic import Group
@@ -22,9 +21,10 @@ from headrace_servicekit.errors import PreconditionFailed, Unavailable
 from headrace_servicekit.identity import INTERNAL, Identity
 from headrace_servicekit.testing import FakeClock
 
+from tests.kit.served_from import CACHE, ONLINE
+
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 SPAN = Span(NOON - timedelta(hours=4), NOON)
-ONLINE, CACHE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE, predict_pb2.PredictResponse.SERVED_FROM_CACHE
 
 
 class Known:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from headrace.monitor.v1 import ingest_pb2
-from headrace.router.v1 import predict_pb2, route_pb2
+from headrace.router.v1 import route_pb2
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.reporting.batches import (
     CHUNK_BYTES,
@@ -20,10 +20,11 @@ from headrace_router.data.reporting.batches import (
 from headrace_router.data.reporting.recording import Record
 
 from tests.kit.control import resolved_version
+from tests.kit.digits import ROW, V1
 from tests.kit.ingest import Recorded, recorded
-from tests.kit.recording import OUTPUTS, ROW, VERSION, record, spec, table_with
+from tests.kit.recording import OUTPUTS, record, spec, table_with
+from tests.kit.served_from import PRECOMPUTED
 
-PRECOMPUTED = predict_pb2.PredictResponse.SERVED_FROM_PRECOMPUTED
 NAME = ("BYTES", [1], b"\3\0\0\0Eva")
 AGE = ("FP32", [1], struct.pack("<f", 30))
 
@@ -57,7 +58,7 @@ def test_a_prediction_comes_out_as_it_was_answered():
     assert (seen.probability, seen.rows, seen.inputs) == (0.25, 1, {"x": ROW})
     assert list(seen.outputs.raw_output_contents) == [OUTPUTS["y"][2]]
     group = seen.group
-    assert (group.model, group.version, group.digest, group.variant) == ("digits", "v1", VERSION.digest, "v1")
+    assert (group.model, group.version, group.digest, group.variant) == ("digits", "v1", V1.digest, "v1")
     assert (group.served_from, group.rung) == (PRECOMPUTED, "yesterday")
 
 

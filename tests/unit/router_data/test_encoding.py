@@ -12,7 +12,8 @@ from headrace_router.data.reporting.recording import Recorder, new_drops
 from headrace_router.data.reporting.sampling import Sampling
 
 from tests.kit.control import resolved_version
-from tests.kit.recording import ROW, answered, spec, table_with
+from tests.kit.digits import ROW
+from tests.kit.recording import answered, spec, table_with
 
 MIB = 1024 * 1024
 IMAGES = table_with(resolved_version("images", "v1", inputs=[spec("x", "UINT8", -1)]))

@@ -24,8 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.control import resolved_version, table
+from tests.kit.digits import V1, V2
 
-V1, V2 = resolved_version("digits", "v1"), resolved_version("digits", "v2")
 OTHER = resolved_version(
     "digits",
     "other",

@@ -16,7 +16,8 @@ from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control import INCARNATION, lookup, resolved_version
-from tests.kit.looking import VERSION, Bench, outputs
+from tests.kit.digits import V1
+from tests.kit.looking import Bench, outputs
 
 ONE, TWO, THREE = (bytes([number, 0, 0, 0]) for number in (1, 2, 3))
 DOWN = Unavailable("down", reason="NO_BACKEND")
@@ -397,7 +398,7 @@ class TestPrecomputed:
     async def test_one_that_has_expired_is_not_given(self):
         bench = Bench()
         bench.precompute("a", TWO, generation=3)
-        answers = control_pb2.KeptAnswers(digest=VERSION.digest, precomputed_generation=3)
+        answers = control_pb2.KeptAnswers(digest=V1.digest, precomputed_generation=3)
         answers.precomputed_expire_time.FromMilliseconds(int(bench.store.now_ms()) + 10_000)
         bench.put_kept(answers)
         assert (await bench.find(entity_id="a")).outputs == outputs(TWO)

@@ -13,7 +13,8 @@ from headrace_router.data.reporting.sampling import CALM_S, POINTS, SAVED_S, Sam
 from headrace_router.slots import SLOTS, slot_of
 
 from tests.kit.control import resolved_version
-from tests.kit.recording import ROW, answered, spec, table_with
+from tests.kit.digits import ROW
+from tests.kit.recording import answered, spec, table_with
 
 MIB = 1024 * 1024
 

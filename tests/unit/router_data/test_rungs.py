@@ -12,8 +12,9 @@ from headrace_router.data.tables import table_of
 from headrace_servicekit.identity import Identity
 
 from tests.kit.control import resolved_version, table
+from tests.kit.digits import V1, V2
+from tests.kit.rungs import with_rungs
 
-V1, V2 = resolved_version("digits", "v1"), resolved_version("digits", "v2")
 Rung, ResolvedRung = route_pb2.Rung, control_pb2.ResolvedRung
 GONE = ResolvedRung.ResolvedBackup(digest="ff")
 
@@ -24,12 +25,6 @@ def spec(name: str, datatype: str = "FP32", shape=(4,), **more) -> tensor_pb2.Te
 
 def row(**outputs: float) -> route_pb2.Rung.Row:
     return Rung.Row(outputs={name: Rung.Values(numbers=[number]) for name, number in outputs.items()})
-
-
-def with_rungs(*rungs: control_pb2.ResolvedRung, versions=(V1, V2)) -> control_pb2.RouteTable:
-    made = table("digits", versions)
-    made.fallback.extend(rungs)
-    return made
 
 
 def test_each_kind_is_read():

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.control import INCARNATION, resolved_version, table
+from tests.kit.digits import V1, V2
 
 PRESENT = route_pb2.Condition(attribute="a", present=True)
-V1, V2 = resolved_version("digits", "v1"), resolved_version("digits", "v2")
 
 
 def message(model: str, generation: int, versions=(V1,), **shares) -> control_pb2.WatchTablesResponse:
