@@ -1,78 +1,35 @@
 """How writes, the registry's news, batchers' reports and time become generations."""
 
-import itertools
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import timedelta
 
 import pytest
 from headrace_router.control.decisions.allocation import Range
-from headrace_router.control.decisions.changes import advance, registry_seen, removed, route_written, why_pending
+from headrace_router.control.decisions.changes import registry_seen, removed, why_pending
 from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
-from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import Route, Serves, Variant
-from headrace_router.control.decisions.states import Kind, Limits, Outcome, RouteState, Step, Told, Writer
+from headrace_router.control.decisions.states import Kind, Outcome, RouteState, Told, Writer
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_router.slots import SLOTS
 from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed
 
-START = datetime(2030, 1, 1, tzinfo=UTC)
-LIMITS = Limits(ready_grace=timedelta(seconds=30), ready_timeout=timedelta(seconds=120))
-VERSIONS = {"v1": "d1", "v2": "d2", "v3": "d3"}
-ANA = Writer("ana", "test")
+from tests.kit.route_states import (
+    LIMITS,
+    START,
+    at,
+    fleet,
+    new_id,
+    numbered,
+    onward,
+    registered,
+    seen,
+    serving,
+    split,
+    write,
+)
+
 ROLLOUT = Writer("rollout", manager="rollouts/7")
 V3 = (Variant("control", Serves.VERSION, "v3", 1.0),)
-ids = (UUID(int=number) for number in itertools.count(1))
-
-
-def new_id() -> UUID:
-    return next(ids)
-
-
-def at(seconds: float) -> datetime:
-    return START + timedelta(seconds=seconds)
-
-
-def registered(epoch: int, production: str = "", incarnation: str = "one", **aliases: str) -> Registered:
-    return Registered("digits", incarnation, epoch, production, aliases, VERSIONS)
-
-
-def fleet(*ready: str, batchers: int = 1, seconds: float = 0) -> Fleet:
-    """Batchers of the default pool that all hold these digests ready."""
-    held = {digest: Held(Phase.READY) for digest in ready}
-    reports = [Report("default", f"p{number}", "", at(seconds + 5), held) for number in range(batchers)]
-    return Fleet(reports, at(seconds))
-
-
-def seen(state: RouteState | None, news: Registered, seconds: float = 0) -> Step:
-    step = registry_seen(state, news, salt=b"0" * 16, now=at(seconds), new_id=new_id, revert=timedelta(hours=24))
-    assert step is not None
-    return step
-
-
-def onward(state: RouteState | Step, ready: Fleet, seconds: float = 0) -> Step:
-    step = state if isinstance(state, Step) else Step(state)
-    return advance(step, ready, now=at(seconds), limits=LIMITS, new_id=new_id)
-
-
-def numbered(step: Step, number: int = 1) -> RouteState:
-    """The state as a store gives it back: the generation has its number."""
-    assert step.state.active is not None
-    return replace(step.state, active=replace(step.state.active, number=number))
-
-
-def serving(version: str = "v1", epoch: int = 1) -> RouteState:
-    """A model whose implicit route serves its production version."""
-    return numbered(onward(seen(None, registered(epoch, version)), fleet(VERSIONS[version])))
-
-
-def split(first: float, second: float, etag: str = "e1") -> Route:
-    variants = (Variant("control", Serves.VERSION, "v1", first), Variant("treatment", Serves.VERSION, "v2", second))
-    return Route("digits", variants, etag=etag)
-
-
-def write(state: RouteState, route: Route, read_etag: str = "", seconds: float = 0, writer: Writer = ANA) -> Step:
-    return route_written(state, route, read_etag=read_etag, change=new_id(), writer=writer, now=at(seconds))
 
 
 def test_a_model_without_production_exists_and_serves_nothing():

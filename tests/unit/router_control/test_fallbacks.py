@@ -21,7 +21,7 @@ from headrace_router.control.decisions.states import Outcome, RouteState, Step, 
 from headrace_router.control.storage.store import Entry
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
-from tests.unit.router_control.test_changes import (
+from tests.kit.route_states import (
     ANA,
     START,
     at,

@@ -19,7 +19,7 @@ from headrace_router.control.decisions.kept_answers import (
 from headrace_router.control.decisions.states import RouteState, Told, Writer
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
-from tests.unit.router_control.test_changes import (
+from tests.kit.route_states import (
     LIMITS,
     START,
     fleet,

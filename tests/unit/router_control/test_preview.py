@@ -1,54 +1,26 @@
 """What a write would do is what it does: shares, versions, who moves, what it waits for, who stands in the way."""
 
-import itertools
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 from headrace_router.control.decisions.allocation import moved_slots
 from headrace_router.control.decisions.assignment import Assignment, Subject, assign
-from headrace_router.control.decisions.changes import advance, registry_seen, route_written
 from headrace_router.control.decisions.preview import Shift, preview
-from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
+from headrace_router.control.decisions.readiness import Fleet
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import Route, Serves, Unit, Variant
-from headrace_router.control.decisions.states import Limits, RouteState, Step, Writer
+from headrace_router.control.decisions.states import RouteState, Writer
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_router.slots import SLOTS
 from headrace_servicekit.errors import Aborted, NotFound
 from hypothesis import given
 from hypothesis import strategies as st
 
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-VERSIONS = {"v1": "d1", "v2": "d2", "v3": "d3"}
-ANA = Writer("ana")
+from tests.kit.route_states import ANA, VERSIONS, fleet, numbered, onward, serving, write
+
 GERMANS = Rule("germans", (Condition("country", Operator.EQUALS, ("DE",)),), "c")
-ids = (UUID(int=number) for number in itertools.count(1))
-weights = st.lists(st.integers(0, 9), min_size=3, max_size=3).filter(any)
-
-
-def fleet(*ready: str) -> Fleet:
-    held = {digest: Held(Phase.READY) for digest in ready}
-    return Fleet([Report("default", "p0", "", NOW + timedelta(seconds=5), held)], NOW)
-
-
 ALL_READY = fleet("d1", "d2", "d3")
-
-
-def onward(step: Step) -> RouteState:
-    """Put what is pending in force."""
-    state = advance(step, ALL_READY, now=NOW, limits=Limits(), new_id=lambda: next(ids)).state
-    assert state.active is not None
-    return replace(state, active=replace(state.active, number=1))
-
-
-def implicit() -> RouteState:
-    """A model whose implicit route serves v1."""
-    registered = Registered("digits", "one", 1, "v1", {}, VERSIONS)
-    step = registry_seen(None, registered, salt=b"0" * 16, now=NOW, new_id=lambda: next(ids), revert=timedelta(1))
-    assert step is not None
-    return onward(step)
+weights = st.lists(st.integers(0, 9), min_size=3, max_size=3).filter(any)
 
 
 def route(*shares: float, rules: tuple[Rule, ...] = (), **fields) -> Route:
@@ -60,8 +32,8 @@ def route(*shares: float, rules: tuple[Rule, ...] = (), **fields) -> Route:
 
 
 def written(state: RouteState, wanted: Route, writer: Writer = ANA) -> RouteState:
-    etag = state.declared.etag
-    return onward(route_written(state, wanted, read_etag=etag, change=next(ids), writer=writer, now=NOW))
+    """Return the state in which it is in force."""
+    return numbered(onward(write(state, wanted, state.declared.etag, writer=writer), ALL_READY))
 
 
 def seen(state: RouteState, wanted: Route, *subjects: Subject, ready: Fleet = ALL_READY, **how):
@@ -71,7 +43,7 @@ def seen(state: RouteState, wanted: Route, *subjects: Subject, ready: Fleet = AL
 
 @given(weights, weights)
 def test_what_is_foretold_is_what_happens(first, second):
-    before = written(implicit(), route(*first))
+    before = written(serving(), route(*first))
     foretold = seen(before, route(*second))
     after = written(before, route(*second))
     assert before.active is not None
@@ -83,20 +55,20 @@ def test_what_is_foretold_is_what_happens(first, second):
 
 
 def test_three_arms_move_only_what_growing_arms_need():
-    before = written(implicit(), route(80, 10, 10))
+    before = written(serving(), route(80, 10, 10))
     foretold = seen(before, route(70, 10, 20))
     assert foretold.moved_share == 0.1
     assert [(one.share_before, one.share_after) for one in foretold.shifts] == [(0.8, 0.7), (0.1, 0.1), (0.1, 0.2)]
 
 
 def test_the_arm_that_nobody_named_counts_as_its_heir():
-    foretold = seen(implicit(), route(90, 10))
+    foretold = seen(serving(), route(90, 10))
     assert foretold.shifts == (Shift("a", 1.0, 0.9, "v1", "v1"), Shift("b", 0.0, 0.1, "", "v2"))
     assert (foretold.moved_share, foretold.moved_version_share) == (0.1, 0.1)
 
 
 def test_a_variant_that_goes_is_shown_and_a_new_name_for_a_version_moves_no_version():
-    before = written(implicit(), route(50, 50))
+    before = written(serving(), route(50, 50))
     renamed = Route("digits", (Variant("x", Serves.VERSION, "v1", 1.0), Variant("y", Serves.VERSION, "v2", 1.0)))
     foretold = seen(before, renamed)
     assert [one.variant for one in foretold.shifts] == ["x", "y", "a", "b"]
@@ -106,23 +78,23 @@ def test_a_variant_that_goes_is_shown_and_a_new_name_for_a_version_moves_no_vers
 
 
 def test_what_is_not_loaded_is_waited_for_and_named():
-    foretold = seen(implicit(), route(50, 50), ready=fleet("d1"))
+    foretold = seen(serving(), route(50, 50), ready=fleet("d1"))
     assert "'v2' is ready on 0 of 1" in foretold.waits_for
     assert [(one.needed.version, one.ready, in_force) for one, in_force in foretold.versions] == [
         ("v1", 1, True),
         ("v2", 0, False),
     ]
-    assert seen(implicit(), route(50, 50)).waits_for == ""
+    assert seen(serving(), route(50, 50)).waits_for == ""
 
 
 def test_a_dry_run_names_the_holder_to_others_only():
-    held = written(implicit(), route(50, 50, managed_by="rollouts/7"), Writer("rollout", manager="rollouts/7"))
+    held = written(serving(), route(50, 50, managed_by="rollouts/7"), Writer("rollout", manager="rollouts/7"))
     assert seen(held, route(1, 1)).displaced == "rollouts/7"
     assert seen(held, route(1, 1), manager="rollouts/7").displaced == ""
 
 
 def test_a_dry_run_refuses_what_the_write_would():
-    state = written(implicit(), route(50, 50, etag="e1"))
+    state = written(serving(), route(50, 50, etag="e1"))
     with pytest.raises(Aborted):
         seen(state, route(1, 1), read_etag="e0")
     missing = Route("digits", (Variant("a", Serves.VERSION, "v9", 1.0),))
@@ -131,7 +103,7 @@ def test_a_dry_run_refuses_what_the_write_would():
 
 
 def test_examples_are_told_where_they_go_before_and_after():
-    before = written(implicit(), route(100, 0, 0))
+    before = written(serving(), route(100, 0, 0))
     wanted = route(100, 0, 0, rules=(GERMANS,))
     german, anybody = Subject("ana", attributes={"country": "DE"}), Subject("ana", attributes={"country": "FR"})
     (was, now), (same, still) = seen(before, wanted, german, anybody).subjects
@@ -163,7 +135,7 @@ def test_while_nothing_serves_every_share_begins_at_nothing():
     ],
 )
 def test_a_request_without_its_unit_is_assigned_anew_each_time(unit, subject, decided):
-    state = written(implicit(), replace(route(50, 50), unit=unit))
+    state = written(serving(), replace(route(50, 50), unit=unit))
     assert state.active is not None
     found = assign(state.active.table, state.salt, subject)
     assert (found.variant != "", found.slot is not None) == (decided, decided)

@@ -12,23 +12,24 @@ from headrace_router.data.work import Work
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import Behaviour, FakeBatcher, echoing, held, refusing, silent
-from tests.unit.router_data.test_pools import VERSION, connected, pools_of, submitted, work
+from tests.kit.digits import V1
+from tests.kit.pools import connected, pools_of, submitted, work
 
 
 @pytest.fixture
 async def bad():
-    async with FakeBatcher.serving([VERSION], process="fake-bad") as batcher:
+    async with FakeBatcher.serving([V1], process="fake-bad") as batcher:
         yield batcher
 
 
 @pytest.fixture
 async def good():
-    async with FakeBatcher.serving([VERSION], process="fake-good") as batcher:
+    async with FakeBatcher.serving([V1], process="fake-good") as batcher:
         yield batcher
 
 
 def ejected(pools: Pools) -> list[str]:
-    return [one.replica.address for one in pools.roster.of("default", VERSION.digest).ejected]
+    return [one.replica.address for one in pools.roster.of("default", V1.digest).ejected]
 
 
 def where(one: Work) -> str:
@@ -112,11 +113,11 @@ async def test_when_all_fail_all_are_asked_and_the_ladder_hears_of_it(bad, good)
     async with pools_of(bad, good) as pools:
         await one_by_one(pools, 40)
         assert ejected(pools) == []
-        assert pools.roster.of("default", VERSION.digest).failing
-        assert pools.roster.needs_s("default", VERSION.digest) == float("inf")
+        assert pools.roster.of("default", V1.digest).failing
+        assert pools.roster.needs_s("default", V1.digest) == float("inf")
         bad.behave = good.behave = echoing
         assert await one_by_one(pools, 5) == [0] * 5
-        assert pools.roster.needs_s("default", VERSION.digest) < 1
+        assert pools.roster.needs_s("default", V1.digest) < 1
 
 
 async def test_one_version_that_fails_takes_no_other_from_a_replica(bad, good):
@@ -150,7 +151,7 @@ async def test_an_only_replica_that_hangs_keeps_its_requests(bad):
     bad.behave = silent
     async with pools_of(bad) as pools:
         (one,) = submitted(pools, seconds=20.0)
-        pools.roster.of("default", VERSION.digest).latency.add(0.001, 0.0, 1.0)
+        pools.roster.of("default", V1.digest).latency.add(0.001, 0.0, 1.0)
         await asyncio.sleep(2.6)  # no event tells that nothing happens
         assert not one.answer.done()
         assert not pools.roster.ejections
@@ -195,7 +196,7 @@ async def test_requests_that_expire_behind_others_of_their_client_are_no_fault_o
         assert {type(one.answer.exception()).__name__ for one in noisy} == {"DeadlineExceeded"}
         assert pools.roster.ejections == 0
         # Nor are others' requests given fallbacks for it.
-        assert pools.roster.of("default", VERSION.digest).latency.needs_s() < LATE_S
+        assert pools.roster.of("default", V1.digest).latency.needs_s() < LATE_S
 
 
 async def test_a_replica_that_answers_nobody_before_their_deadlines_is_left_alone(bad, good):
@@ -288,7 +289,7 @@ async def test_hedges_are_retries_too(bad, good):
 async def test_late_means_later_than_nineteen_in_twenty_unless_the_route_says_otherwise(bad, good):
     async with pools_of(bad, good) as pools:
         await saved_up(pools, [bad, good])
-        latency, gate = pools.roster.of("default", VERSION.digest).latency, asyncio.Event()
+        latency, gate = pools.roster.of("default", V1.digest).latency, asyncio.Event()
         latency.late_s = 0.05
         bad.behave = good.behave = held(gate)
         began = asyncio.get_running_loop().time()

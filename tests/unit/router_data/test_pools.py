@@ -3,99 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 import struct
-from collections.abc import Awaitable, Callable
-from typing import Any
 
-import grpc.aio
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace_router.data.frames import Limits
 from headrace_router.data.members import Target, resolve_by_dns
-from headrace_router.data.pools import Pools
 from headrace_router.data.waiting import Patience
-from headrace_router.data.work import Work
 from headrace_servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
-from tests.kit.control import resolved_version
-
-VERSION = resolved_version("digits", "v1")
-ROW = struct.pack("<4f", 1, 2, 3, 4)
-
-
-@contextlib.asynccontextmanager
-async def pools_of(
-    *batchers: FakeBatcher,
-    limits: Limits | None = None,
-    share: float = 0.2,
-    wait: bool = True,
-    more: list[str] | None = None,
-    patience: Patience | None = None,
-    resolve: Callable[[Target], Awaitable[list[str]]] | None = None,
-):
-    """Run a pool `default` of these batchers; `more` is a list of addresses that the test may change.
-
-    resolve: in place of what gives all of these.
-    """
-    fixed = [batcher.target for batcher in batchers]
-
-    async def both(_target: Target) -> list[str]:
-        return [*fixed, *(more or ())]
-
-    pools = Pools(
-        {"default": (Target("batchers", 1),)},
-        connect=lambda address, _target: grpc.aio.insecure_channel(
-            address, options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
-        ),
-        limits=limits or Limits(),
-        retry_share=share,
-        resolve_every_s=0.05,
-        rng=random.Random(1),
-        loop=asyncio.get_running_loop(),
-        resolve=resolve or both,
-        patience=patience,
-    )
-    running = asyncio.create_task(pools.run())
-    try:
-        if wait:
-            await eventually(lambda: connected(pools) == len(batchers))
-        yield pools
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
-def connected(pools: Pools) -> int:
-    return sum(replica.serves(VERSION.digest) for replica in pools.replicas["default"].values())
-
-
-def work(
-    *, seconds: float = 5.0, digest: str = VERSION.digest, pool: str = "default", content: bytes = ROW, **more: Any
-) -> Work:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    return Work(loop.create_future(), pool=pool, digest=digest, rows=1, inputs=(content,), deadline=deadline, **more)
-
-
-def submitted(pools: Pools, count: int = 1, **fields) -> list[Work]:
-    works = [work(**fields) for _ in range(count)]
-    pools.submit(works)
-    return works
+from tests.kit.digits import V1, row
+from tests.kit.pools import connected, pools_of, submitted, work
 
 
 @pytest.fixture
 async def batcher():
-    async with FakeBatcher.serving([VERSION]) as batcher:
+    async with FakeBatcher.serving([V1]) as batcher:
         yield batcher
 
 
 @pytest.fixture
 async def other():
-    async with FakeBatcher.serving([VERSION], process="fake-2") as batcher:
+    async with FakeBatcher.serving([V1], process="fake-2") as batcher:
         yield batcher
 
 
@@ -121,7 +52,7 @@ async def test_answers_may_come_in_any_order(batcher):
 
     batcher.behave = reversed_
     async with pools_of(batcher) as pools:
-        works = [work(content=struct.pack("<4f", number, 0, 0, 0)) for number in range(20)]
+        works = [work(content=row(number, 0, 0, 0)) for number in range(20)]
         pools.submit(works)
         answers = await asyncio.gather(*(one.answer for one in works))
     assert [struct.unpack("<f", answer.outputs[-4:])[0] for answer in answers] == list(range(20))
@@ -238,14 +169,14 @@ async def test_an_error_of_the_request_itself_is_not_tried_elsewhere(batcher, ot
 
 
 async def test_requests_go_only_where_the_version_is_ready(batcher, other):
-    other.announce(VERSION, ready=False)
+    other.announce(V1, ready=False)
     async with pools_of(batcher, other, wait=False) as pools:
         await eventually(lambda: connected(pools) == 1)
         await asyncio.gather(*(one.answer for one in submitted(pools, 20)))
         assert not other.requests
-        other.announce(VERSION)
-        batcher.announce(VERSION, ready=False)
-        await eventually(lambda: pools.replicas["default"][other.target].serves(VERSION.digest))
+        other.announce(V1)
+        batcher.announce(V1, ready=False)
+        await eventually(lambda: pools.replicas["default"][other.target].serves(V1.digest))
         await eventually(lambda: connected(pools) == 1)
         await asyncio.gather(*(one.answer for one in submitted(pools, 20)))
         assert len(batcher.requests) == len(other.requests) == 20
@@ -269,7 +200,7 @@ async def test_a_draining_batcher_gets_nothing_new_and_finishes_what_it_has(batc
 
 async def test_without_a_batcher_for_the_version_the_answer_comes_when_patience_ends(batcher):
     async with pools_of(batcher, patience=Patience(longest_s=0.1)) as pools:
-        for digest, pool in (("unknown", "default"), (VERSION.digest, "elsewhere")):
+        for digest, pool in (("unknown", "default"), (V1.digest, "elsewhere")):
             (one,) = submitted(pools, digest=digest, pool=pool)
             assert one.answer.done() == (pool == "elsewhere")
             with pytest.raises(Unavailable) as caught:
@@ -303,10 +234,10 @@ async def test_requests_wait_for_the_only_batcher_while_it_restarts(batcher):
 
 async def test_requests_wait_for_a_version_that_the_only_batcher_is_about_to_have_again(batcher):
     async with pools_of(batcher, patience=Patience(longest_s=5.0)) as pools:
-        batcher.announce(VERSION, ready=False)
+        batcher.announce(V1, ready=False)
         await eventually(lambda: connected(pools) == 0)
         (one,) = submitted(pools)
-        batcher.announce(VERSION)
+        batcher.announce(V1)
         assert (await one.answer).code == 0
 
 
@@ -416,7 +347,7 @@ async def test_an_input_that_a_batcher_quarantines_is_sent_to_no_batcher_again(b
         with pytest.raises(InvalidArgument) as caught:
             await again.answer
         assert caught.value.reason == "QUARANTINED_INPUT"
-        (fine,) = submitted(pools, content=struct.pack("<4f", 1, 2, 3, 5))
+        (fine,) = submitted(pools, content=row(1, 2, 3, 5))
         assert (await fine.answer).code == 0
     assert len(batcher.requests) + len(other.requests) == 2
 

@@ -1,0 +1,88 @@
+"""Pools of batchers that the test holds in its hand, and works for them.
+
+async with pools_of(batcher) as pools:
+    (one,) = submitted(pools)
+    answer = await one.answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc.aio
+from headrace_router.data.frames import Limits
+from headrace_router.data.members import Target
+from headrace_router.data.pools import Pools
+from headrace_router.data.waiting import Patience
+from headrace_router.data.work import Work
+from headrace_servicekit.testing import eventually
+
+from tests.kit.batcher import FakeBatcher
+from tests.kit.digits import ROW, V1
+
+
+@contextlib.asynccontextmanager
+async def pools_of(
+    *batchers: FakeBatcher,
+    limits: Limits | None = None,
+    share: float = 0.2,
+    wait: bool = True,
+    more: list[str] | None = None,
+    patience: Patience | None = None,
+    resolve: Callable[[Target], Awaitable[list[str]]] | None = None,
+) -> AsyncIterator[Pools]:
+    """Run a pool `default` of these batchers; `more` is a list of addresses that the test may change.
+
+    resolve: in place of what gives all of these.
+    """
+    fixed = [batcher.target for batcher in batchers]
+
+    async def both(_target: Target) -> list[str]:
+        return [*fixed, *(more or ())]
+
+    pools = Pools(
+        {"default": (Target("batchers", 1),)},
+        connect=lambda address, _target: grpc.aio.insecure_channel(
+            address, options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+        ),
+        limits=limits or Limits(),
+        retry_share=share,
+        resolve_every_s=0.05,
+        rng=random.Random(1),
+        loop=asyncio.get_running_loop(),
+        resolve=resolve or both,
+        patience=patience,
+    )
+    running = asyncio.create_task(pools.run())
+    try:
+        if wait:
+            await eventually(lambda: connected(pools) == len(batchers))
+        yield pools
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def connected(pools: Pools) -> int:
+    """Return how many batchers have announced digits v1."""
+    return sum(replica.serves(V1.digest) for replica in pools.replicas["default"].values())
+
+
+def work(
+    *, seconds: float = 5.0, digest: str = V1.digest, pool: str = "default", content: bytes = ROW, **more: Any
+) -> Work:
+    """Return a request to digits v1 that has so long; more: fields of Work."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    return Work(loop.create_future(), pool=pool, digest=digest, rows=1, inputs=(content,), deadline=deadline, **more)
+
+
+def submitted(pools: Pools, count: int = 1, **fields: Any) -> list[Work]:
+    """Give pools so many works at once."""
+    works = [work(**fields) for _ in range(count)]
+    pools.submit(works)
+    return works
