@@ -1,10 +1,8 @@
 """The command line and both clients on the whole stack: from a file to answers, and every refusal with its remedy."""
 
 import json
-from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from headrace_client import (
     AsyncClient,
@@ -17,9 +15,9 @@ from headrace_client import (
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
-from tests.kit.headrace_cli import Headrace
+from tests.kit.headrace_cli import GOOD, Headrace
+from tests.kit.unloadable import unloadable
 
-GOOD = ("--metric", "accuracy=0.95", "--metric", "latency_p99_ms=2")
 ROWS = "[[0, 1, 2, 3], [3, 2, 1, 0]]"
 
 
@@ -47,7 +45,7 @@ def test_from_a_file_to_an_answer(headrace: Headrace) -> None:
         assert (answer["variant"], answer["version"]) == (found["variant"], found["version"])
 
     assert headrace("models", "promote", headrace.model, "v2")["serving"] is True
-    assert headrace("predict", headrace.model, "--rows", ROWS)["version"] == "v2"
+    assert headrace.predict()["version"] == "v2"
     assert headrace("models", "rollback", headrace.model, "--reason", "worse")["model"]["production_version"] == "v1"
     events = headrace("models", "history", headrace.model)["events"]
     assert "worse" in [event.get("reason") for event in events]
@@ -88,17 +86,14 @@ def test_a_file_that_is_no_model_is_refused(headrace: Headrace) -> None:
 
 
 def test_a_route_follows_an_alias(headrace: Headrace) -> None:
-    for version in ("v1", "v2"):
-        file = headrace.file(f"{version}.onnx", onnx_models.linear(seed=int(version[1])))
-        headrace("models", "register", headrace.model, version, file, *GOOD)
-    headrace("models", "promote", headrace.model, "v1")
+    headrace.two_versions(production="v1")
     headrace("models", "alias", headrace.model, "champion", "v1")
     headrace("routes", "split", headrace.model, "@champion=1")
-    assert headrace("predict", headrace.model, "--rows", ROWS)["version"] == "v1"
+    assert headrace.predict()["version"] == "v1"
     epoch = headrace("models", "alias", headrace.model, "champion", "v2")["model"]["epoch"]
     with Client(headrace.stack.address, token=headrace.stack.token()) as client:
         client.await_epoch(headrace.model, int(epoch))
-    assert headrace("predict", headrace.model, "--rows", ROWS)["version"] == "v2"
+    assert headrace.predict()["version"] == "v2"
 
 
 async def test_both_clients_answer_alike_and_refuse_alike(headrace: Headrace) -> None:
@@ -156,23 +151,13 @@ async def test_a_denied_subject_is_refused_within_seconds_and_can_be_allowed_aga
 
 def test_promoted_but_not_loaded_is_said_with_its_own_code_and_traffic_stays(headrace: Headrace) -> None:
     headrace("models", "register", headrace.model, "v1", headrace.file("v1.onnx", onnx_models.linear()), *GOOD)
-    headrace("models", "register", headrace.model, "v2", str(_unloadable(headrace.folder)), *GOOD)
+    headrace("models", "register", headrace.model, "v2", str(unloadable(headrace.folder)), *GOOD)
     headrace("models", "promote", headrace.model, "v1")
 
     done = headrace.run("models", "promote", headrace.model, "v2", "--wait", "3s")
     assert done.exit_code == 7
     assert "is in production" in done.stdout
     assert "promoted, not serving" in done.stderr
-    assert headrace("predict", headrace.model, "--rows", ROWS)["version"] == "v1"
+    assert headrace.predict()["version"] == "v1"
     assert "pending" in headrace.run("routes", "show", headrace.model).stdout
     assert headrace("models", "rollback", headrace.model)["serving"] is True
-
-
-def _unloadable(folder: Path) -> Path:
-    """Return a well-formed model with the signature of the others, one of whose operators no runtime has."""
-    model = onnx.load_from_string(onnx_models.linear().content)
-    model.graph.node[0].op_type, model.graph.node[0].domain = "Nothing", "com.example"
-    model.opset_import.add(domain="com.example", version=1)
-    path = folder / "unloadable.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path

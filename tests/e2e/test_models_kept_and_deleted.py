@@ -7,9 +7,7 @@ import httpx
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
-from tests.kit.headrace_cli import Headrace
-
-GOOD = ("--metric", "accuracy=0.95", "--metric", "latency_p99_ms=2")
+from tests.kit.headrace_cli import GOOD, Headrace
 
 
 def rest(headrace: Headrace, method: str, path: str, **call: Any) -> httpx.Response:

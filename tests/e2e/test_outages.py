@@ -8,7 +8,6 @@ from typing import Any
 
 import grpc.aio
 import numpy as np
-import onnx
 import pytest
 from headrace.router.v1 import route_pb2, route_pb2_grpc
 from headrace_client import HeadraceError, PreconditionFailed
@@ -19,6 +18,7 @@ from tests.kit.load import reason_of
 from tests.kit.operations import METRICS, Operator
 from tests.kit.stack import RunningStack
 from tests.kit.trouble import VERSIONS, in_use, whole
+from tests.kit.unloadable import unloadable
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -102,7 +102,7 @@ async def test_a_version_that_never_loads_leaves_traffic_where_it_is_and_says_so
 ):
     async with in_use(replicated_stack, tmp_path) as scene:
         client, model = scene.operator.client, scene.operator.model
-        await client.register_version(model, "broken", _unloadable(tmp_path), metrics=METRICS)
+        await client.register_version(model, "broken", unloadable(tmp_path), metrics=METRICS)
         epoch = await scene.operator.ask("broken")
         with pytest.raises(PreconditionFailed) as refused:
             await client.await_epoch(model, epoch, timeout=4)
@@ -211,13 +211,3 @@ async def _count_up(stack: RunningStack, model: str, arm: int) -> int:
 async def _holds(ask: Callable[[], Awaitable[str | list[str]]], expected: str | list[str]) -> bool:
     found = await ask()
     return expected in found if isinstance(expected, str) else found == expected
-
-
-def _unloadable(folder: Path) -> Path:
-    """Return a well-formed model whose one operator no runtime has."""
-    model = onnx.load_from_string(onnx_models.linear().content)
-    model.graph.node[0].op_type, model.graph.node[0].domain = "Nothing", "com.example"
-    model.opset_import.add(domain="com.example", version=1)
-    path = folder / "unloadable.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path

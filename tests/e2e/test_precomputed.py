@@ -11,15 +11,12 @@ from headrace_stack.components import valkey
 from redis import Redis
 
 from tests.kit import onnx_models
-from tests.kit.headrace_cli import Headrace
-
-GOOD = ("--metric", "accuracy=0.95", "--metric", "latency_p99_ms=2")
-ROWS = "[[0, 1, 2, 3]]"
+from tests.kit.headrace_cli import GOOD, Headrace
 
 
 def predict(headrace: Headrace, entity: str) -> tuple[str, str, list[list[float]]]:
     """Return where the answer for an entity comes from, the version that computed it, and its scores."""
-    answer = headrace("predict", headrace.model, "--rows", ROWS, "--entity", entity)
+    answer = headrace.predict("--entity", entity)
     return answer["served_from"], answer["version"], answer["outputs"]["scores"]
 
 
@@ -42,9 +39,7 @@ def rest(headrace: Headrace, verb: str, path: str, **content: Any) -> Any:
 
 def test_published_answers_are_given_until_they_are_taken_back_or_lost(headrace: Headrace) -> None:
     model = headrace.model
-    for version, seed in (("v1", 1), ("v2", 2)):
-        headrace("models", "register", model, version, headrace.file("m.onnx", onnx_models.linear(seed=seed)), *GOOD)
-    headrace("models", "promote", model, "v1")
+    headrace.two_versions(production="v1")
     computed = predict(headrace, "nobody")
     assert computed[:2] == ("online", "v1")
 

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-import psutil
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Client, Production, Variant, Version
 from headrace_servicekit.testing import eventually
-from headrace_stack import lifecycle, observing, snapshot, topology
+from headrace_stack import lifecycle, observing, topology
 from headrace_stack.ports import BLOCK, Ports, free_base_port
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from rich.console import Console
 
 from tests.kit import onnx_models
 from tests.kit.edge import metadata
+from tests.kit.processes import lives, processes
 from tests.kit.served import ROW, register, request, serve
 from tests.kit.stack import RunningStack
 from tests.kit.stores import home_for_tests
@@ -98,23 +98,9 @@ def answers(stack: RunningStack) -> list[tuple[str, str, tuple[bytes, ...]]]:
     return found
 
 
-def processes(stack: RunningStack) -> list[psutil.Process]:
-    seen = snapshot.read(stack.settings.snapshot)
-    assert seen is not None
-    supervisor = psutil.Process(seen.supervisor.pid)
-    return [supervisor, *supervisor.children(recursive=True)]
-
-
-def lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def test_down_leaves_no_process_and_the_next_up_finds_everything(stack_of_its_own: RunningStack):
     fill(stack_of_its_own)
-    before, running = everything(stack_of_its_own), processes(stack_of_its_own)
+    before, running = everything(stack_of_its_own), processes(stack_of_its_own.seen())
     assert {version for version, _, _ in before["answers"]} == {"v1", "v2"}
     assert len(before["history"][MODEL]) >= 6
 
@@ -128,7 +114,7 @@ def test_down_leaves_no_process_and_the_next_up_finds_everything(stack_of_its_ow
 @pytest.mark.faults
 async def test_when_every_process_is_killed_at_once_the_next_up_finds_everything(stack_of_its_own: RunningStack):
     fill(stack_of_its_own)
-    before, running = everything(stack_of_its_own), processes(stack_of_its_own)
+    before, running = everything(stack_of_its_own), processes(stack_of_its_own.seen())
     for process in running:
         if lives(process):
             os.kill(process.pid, signal.SIGKILL)

@@ -1,49 +1,37 @@
 """Lookup settings, fallbacks, hedging and purges by the command line and by REST, on the whole stack."""
 
-from typing import Any
-
 import httpx
 import pytest
 
-from tests.kit import onnx_models
 from tests.kit.headrace_cli import Headrace
-
-GOOD = ("--metric", "accuracy=0.95", "--metric", "latency_p99_ms=2")
 
 
 @pytest.fixture
 def serving(headrace: Headrace) -> Headrace:
     """Have v2 in production, and v1 registered."""
-    for version, seed in (("v1", 1), ("v2", 2)):
-        file = headrace.file(f"{version}.onnx", onnx_models.linear(seed=seed))
-        headrace("models", "register", headrace.model, version, file, *GOOD)
-    headrace("models", "promote", headrace.model, "v2")
+    headrace.two_versions(production="v2")
     return headrace
-
-
-def predict(headrace: Headrace, *words: str) -> Any:
-    return headrace("predict", headrace.model, "--rows", "[[0, 1, 2, 3]]", *words)
 
 
 def test_a_route_says_where_answers_come_from_and_what_answers_when_nothing_else_does(serving: Headrace) -> None:
     model = serving.model
     serving("routes", "lookup", model, "--ttl", "10m", "--stale-on-error", "1h")
-    first = predict(serving)
-    assert (first["served_from"], predict(serving)["served_from"]) == ("online", "cache")
+    first = serving.predict()
+    assert (first["served_from"], serving.predict()["served_from"]) == ("online", "cache")
     purged = serving("cache", "purge", model, "--reason", "for the test")
     assert (purged["version"], purged["cache_epoch"]) == ("v2", "1")
     assert purged["status"]["unacknowledged_data_planes"] == []
-    again = predict(serving)
+    again = serving.predict()
     assert (again["served_from"], again["outputs"]) == ("online", first["outputs"])
 
     serving("routes", "lookup", model, "--mode", "batch")  # nothing is precomputed
-    missing = serving("predict", model, "--rows", "[[0, 1, 2, 3]]", "--entity", "ada", code=3)["error"]
+    missing = serving.predict("--entity", "ada", code=3)["error"]
     assert missing["reason"] == "NOT_PRECOMPUTED"
     written = serving(
         "routes", "fallback", "set", model, 'last=constant:{"scores":[1,2,3]}', "--reason", "better than 404"
     )
     assert written["route"]["lookup"]["ttl"] == "600s"
-    answer = predict(serving, "--entity", "ada")
+    answer = serving.predict("--entity", "ada")
     assert (answer["served_from"], answer["outputs"]["scores"]) == ("fallback", [[1, 2, 3]])
 
     serving("routes", "lookup", model, "--mode", "hybrid")
@@ -56,15 +44,15 @@ def test_a_route_says_where_answers_come_from_and_what_answers_when_nothing_else
     status = serving("routes", "status", model)["status"]
     ready = {(one["version"], one["pool"]): one["ready_batchers"] for one in status["versions"]}
     assert ready == {("v1", "cpu"): 1, ("v2", "default"): 1}
-    assert predict(serving)["version"] == "v2"
-    pinned = serving("predict", model, "--rows", "[[0, 1, 2, 3]]", "--version", "v1", code=3)["error"]
+    assert serving.predict()["version"] == "v2"
+    pinned = serving.predict("--version", "v1", code=3)["error"]
     assert pinned["reason"] == "VERSION_NOT_FOUND", "a version that only a fallback names is not pinned"
 
     refused = serving("routes", "fallback", "set", model, 'constant:{"scores":[1]}', code=2)["error"]
     assert refused["violations"][0]["field"] == "route.fallback[0].constant.outputs[scores]"
     for words in (("fallback", "clear", model), ("hedge", model, "off"), ("lookup", model, "--reset")):
         serving("routes", *words)
-    assert predict(serving)["version"] == "v2"
+    assert serving.predict()["version"] == "v2"
 
 
 def test_the_same_by_rest(serving: Headrace) -> None:

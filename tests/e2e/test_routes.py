@@ -1,29 +1,16 @@
 """Routes on the whole stack: rules by attribute, a dry run, history, status, and a rollback within two seconds."""
 
-from typing import Any
-
 import httpx
 import pytest
 
-from tests.kit import onnx_models
 from tests.kit.headrace_cli import Headrace
-
-GOOD = ("--metric", "accuracy=0.95", "--metric", "latency_p99_ms=2")
-ROWS = "[[0, 1, 2, 3]]"
 
 
 @pytest.fixture
 def serving(headrace: Headrace) -> Headrace:
     """Have v1 in production and v2 registered."""
-    for version, seed in (("v1", 1), ("v2", 2)):
-        file = headrace.file(f"{version}.onnx", onnx_models.linear(seed=seed))
-        headrace("models", "register", headrace.model, version, file, *GOOD)
-    headrace("models", "promote", headrace.model, "v1")
+    headrace.two_versions(production="v1")
     return headrace
-
-
-def predict(headrace: Headrace, *words: str) -> Any:
-    return headrace("predict", headrace.model, "--rows", ROWS, *words)
 
 
 def test_a_rule_sends_germans_to_v2_and_nobody_else(serving: Headrace) -> None:
@@ -45,18 +32,18 @@ def test_a_rule_sends_germans_to_v2_and_nobody_else(serving: Headrace) -> None:
         ("v1", "v2"),
         ("v1", "v1"),
     ]
-    assert predict(serving, *german)["version"] == "v1", "a dry run changes nothing"
+    assert serving.predict(*german)["version"] == "v1", "a dry run changes nothing"
 
     serving("routes", "rules", "set", model, "country=DE -> v2", "--reason", "Germany first")
-    answer = predict(serving, "--user", "ada", *german)
+    answer = serving.predict("--user", "ada", *german)
     assert (answer["version"], answer["variant"], answer["rule"]) == ("v2", "v2", "country-de")
-    assert predict(serving, "--user", "ada", *french)["version"] == "v1"
-    assert predict(serving, *german, "--version", "v1")["version"] == "v1"
+    assert serving.predict("--user", "ada", *french)["version"] == "v1"
+    assert serving.predict(*german, "--version", "v1")["version"] == "v1"
     assert serving("routes", "assign", model, "--user", "ada", *german)["rule"] == "country-de"
     assert "country=DE -> v2" in serving.run("routes", "rules", "show", model).stdout
 
     serving("routes", "rules", "clear", model)
-    assert predict(serving, "--user", "ada", *german)["version"] == "v1"
+    assert serving.predict("--user", "ada", *german)["version"] == "v1"
     events = serving("routes", "history", model)["events"]
     assert [one["kind"] for one in events] == ["KIND_DECLARED", "KIND_DECLARED", "KIND_FOLLOWED"]
     assert events[1]["reason"] == "Germany first"
@@ -117,9 +104,9 @@ def test_a_promotion_tells_its_stages_and_a_rollback_takes_less_than_two_seconds
     waited_s = []
     for _ in range(2):  # v2 is loaded still, and v1: the second one goes forward again
         waited_s.append(serving("models", "rollback", serving.model)["waited_s"])
-        assert predict(serving)["version"] == "v1"
+        assert serving.predict()["version"] == "v1"
         waited_s.append(serving("models", "promote", serving.model, "v2")["waited_s"])
-        assert predict(serving)["version"] == "v2"
+        assert serving.predict()["version"] == "v2"
     assert min(waited_s) < 2
     shown = serving.run("models", "rollback", serving.model).stdout
     assert "on 1/1 batchers of pool default" in shown

@@ -13,6 +13,10 @@ from headrace_client.cli import main
 from tests.kit import onnx_models
 from tests.kit.stack import RunningStack
 
+GOOD = ("--metric", "accuracy=0.95", "--metric", "latency_p99_ms=2")
+"""Metrics that meet the gates that every model has."""
+ROWS = "[[0, 1, 2, 3]]"
+
 
 class Headrace:
     """The command line as somebody beside the stack uses it; `model` is a name of this test's own."""
@@ -30,6 +34,17 @@ class Headrace:
         """Run as a person would."""
         environment = {"HEADRACE_STATE_DIR": str(self.stack.settings.home)}
         return CliRunner().invoke(main, words, env={**environment, "HEADRACE_ADDRESS": None, "HEADRACE_TOKEN": None})
+
+    def two_versions(self, production: str) -> None:
+        """Register small models of three scores as v1 and v2, and have one of them in production."""
+        for version, seed in (("v1", 1), ("v2", 2)):
+            file = self.file(f"{version}.onnx", onnx_models.linear(seed=seed))
+            self("models", "register", self.model, version, file, *GOOD)
+        self("models", "promote", self.model, production)
+
+    def predict(self, *words: str, code: int = 0) -> Any:
+        """Ask for a prediction of one row."""
+        return self("predict", self.model, "--rows", ROWS, *words, code=code)
 
     def file(self, name: str, model: onnx_models.TinyModel) -> str:
         """Write a model file and return its path."""

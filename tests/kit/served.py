@@ -18,7 +18,6 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_client import Client
 from headrace_servicekit.errors import http_status
-from headrace_stack import snapshot
 from onnx import TensorProto
 
 from tests.kit import onnx_models
@@ -141,9 +140,7 @@ def served(stack: RunningStack) -> Iterator[Served]:
 
 def restarts(stack: RunningStack) -> dict[str, int]:
     """Return how often each component was started again by its supervisor."""
-    seen = snapshot.read(stack.settings.snapshot)
-    assert seen is not None
-    return {one.name: one.restarts for one in seen.components}
+    return {one.name: one.restarts for one in stack.seen().components}
 
 
 def serve(client: Client, name: str, versions: Mapping[str, TinyModel], **how: Any) -> None:

@@ -11,7 +11,7 @@ from headrace_stack import snapshot
 from headrace_stack.components.front_door import NAME as FRONT_DOOR
 from headrace_stack.replicas import Replicas
 from headrace_stack.settings import DataPlane, StackSettings
-from headrace_stack.snapshot import ComponentStatus
+from headrace_stack.snapshot import ComponentStatus, Snapshot
 from headrace_stack.testing import held_stack, remove_abandoned
 from headrace_stack.topology import ROUTER_DATA
 
@@ -53,11 +53,15 @@ class RunningStack:
         issuer = DevelopmentIssuer(self.settings.identity)
         return issuer.mint(subject=subject, now=datetime.now(UTC), scopes=scopes, models=models, lifetime=lifetime)
 
-    def status(self, component: str) -> ComponentStatus:
-        """How a component is: its process, its state, how often it was restarted."""
+    def seen(self) -> Snapshot:
+        """What its supervisor last wrote of it."""
         seen = snapshot.read(self.settings.snapshot)
         assert seen is not None
-        (status,) = [status for status in seen.components if status.name == component]
+        return seen
+
+    def status(self, component: str) -> ComponentStatus:
+        """How a component is: its process, its state, how often it was restarted."""
+        (status,) = [status for status in self.seen().components if status.name == component]
         return status
 
     def kill(self, component: str) -> None:

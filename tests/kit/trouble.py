@@ -118,9 +118,7 @@ async def _unused_hosts(stack: RunningStack) -> list[str]:
 
 
 def _processes(stack: RunningStack) -> dict[str, ProcessId]:
-    seen = snapshot.read(stack.settings.snapshot)
-    assert seen is not None
-    return {status.name: status.process for status in seen.components if status.process is not None}
+    return {status.name: status.process for status in stack.seen().components if status.process is not None}
 
 
 def _is_excused(exchange: Exchange, excused: tuple[float, float] | None) -> bool:

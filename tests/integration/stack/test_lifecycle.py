@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from headrace_servicekit.testing import eventually
 from headrace_stack import snapshot
 from headrace_stack.ports import BLOCK, Ports, free_base_port
 from headrace_stack.process import is_alive
 from headrace_stack.snapshot import Snapshot, State
+
+from tests.kit.processes import lives, processes
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,6 @@ class Stack:
         assert found is not None
         return found
 
-    def processes(self) -> list[psutil.Process]:
-        """The supervisor and everything that descends from it."""
-        supervisor = psutil.Process(self.seen().supervisor.pid)
-        return [supervisor, *supervisor.children(recursive=True)]
-
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
@@ -61,13 +57,13 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 async def test_up_starts_everything_and_down_leaves_no_process(stack: Stack):
     up = stack.up()
     assert up.returncode == 0, up.stderr
-    processes = stack.processes()
-    assert {"postgres", "valkey-server"} <= {process.name() for process in processes}
+    before = processes(stack.seen())
+    assert {"postgres", "valkey-server"} <= {process.name() for process in before}
 
     down = stack.run("down")
 
     assert down.returncode == 0, down.stderr
-    await eventually(lambda: [process for process in processes if lives(process)] == [], within=2)
+    await eventually(lambda: [process for process in before if lives(process)] == [], within=2)
 
 
 def test_a_second_up_adopts_the_running_stack(stack: Stack):
@@ -106,9 +102,9 @@ def test_a_stack_on_another_base_port_is_refused(stack: Stack):
 @pytest.mark.faults
 async def test_nothing_survives_a_killed_supervisor_and_the_next_up_works(stack: Stack):
     stack.up()
-    processes = stack.processes()
-    processes[0].send_signal(signal.SIGKILL)
-    await eventually(lambda: not any(lives(process) for process in processes), within=20)
+    before = processes(stack.seen())
+    before[0].send_signal(signal.SIGKILL)
+    await eventually(lambda: not any(lives(process) for process in before), within=20)
     again = stack.up()
     assert again.returncode == 0, again.stderr
 
@@ -151,11 +147,3 @@ def talk(stack: Stack, command: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", stack.ports.valkey.number), timeout=5) as connection:
         connection.sendall(command)
         return connection.recv(100)
-
-
-def lives(process: psutil.Process) -> bool:
-    """A zombie does not live: it only waits for its parent to look."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

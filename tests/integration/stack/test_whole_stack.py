@@ -10,25 +10,11 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_servicekit.testing import eventually
-from headrace_stack import snapshot
 from headrace_stack.ports import BLOCK
 from headrace_stack.snapshot import State
 
+from tests.kit.processes import lives, processes
 from tests.kit.stack import RunningStack
-
-
-def processes(stack: RunningStack) -> list[psutil.Process]:
-    seen = snapshot.read(stack.settings.snapshot)
-    assert seen is not None
-    supervisor = psutil.Process(seen.supervisor.pid)
-    return [supervisor, *supervisor.children(recursive=True)]
-
-
-def lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def connections(process: psutil.Process) -> list[tuple[str, Any]]:
@@ -54,7 +40,7 @@ def test_everything_listens_on_loopback_within_the_ports_of_this_stack(stack: Ru
     base = stack.settings.ports.base
     listening = [
         (name, connection.laddr.ip, connection.laddr.port)
-        for process in processes(stack)
+        for process in processes(stack.seen())
         for name, connection in connections(process)
         if connection.status == psutil.CONN_LISTEN
     ]
@@ -66,7 +52,7 @@ def test_everything_listens_on_loopback_within_the_ports_of_this_stack(stack: Ru
 def test_no_password_stands_in_a_command_line_or_an_environment(stack: RunningStack):
     identity = stack.settings.identity
     secrets = [(identity / name).read_text() for name in ("postgres.password", "s3.secret_key")]
-    for process in processes(stack):
+    for process in processes(stack.seen()):
         if not lives(process):
             continue
         told = [*process.cmdline(), *process.environ().values()]
@@ -75,9 +61,7 @@ def test_no_password_stands_in_a_command_line_or_an_environment(stack: RunningSt
 
 @pytest.mark.faults
 async def test_every_component_comes_back_after_a_kill(own_stack: RunningStack):
-    seen = snapshot.read(own_stack.settings.snapshot)
-    assert seen is not None
-    names = [status.name for status in seen.components]
+    names = [status.name for status in own_stack.seen().components]
     for name in names:
         own_stack.kill(name)
 
@@ -90,6 +74,6 @@ async def test_every_component_comes_back_after_a_kill(own_stack: RunningStack):
 
 @pytest.mark.faults
 async def test_a_killed_supervisor_takes_the_whole_stack_with_it(own_stack: RunningStack):
-    before = processes(own_stack)
+    before = processes(own_stack.seen())
     os.kill(before[0].pid, signal.SIGKILL)
     await eventually(lambda: not [process for process in before if lives(process)], within=20, every=0.1)
