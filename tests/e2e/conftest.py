@@ -1,6 +1,18 @@
 """Fixtures of the end-to-end tests."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.edge import Edge, edge
 from tests.kit.headrace_cli import headrace
 from tests.kit.served import served
 
 __all__ = ["headrace", "served"]
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """A front door of these tests, as it is unless it is told otherwise."""
+    with edge(tmp_path_factory.mktemp("edge")) as running:
+        yield running

@@ -142,7 +142,7 @@ class TestCertificates:
 
 
 class TestStopping:
-    def test_a_call_in_flight_is_answered_when_it_is_told_to_stop(self, door: Edge):
+    async def test_a_call_in_flight_is_answered_when_it_is_told_to_stop(self, door: Edge):
         entered, release = threading.Event(), threading.Event()
 
         def slow(_requests: Iterable[bytes], _context: grpc.ServicerContext) -> Iterable[bytes]:
@@ -156,7 +156,7 @@ class TestStopping:
             assert entered.wait(5)
             envoy = psutil.Process(door.process.pid).children()
             door.process.send_signal(signal.SIGTERM)
-            _wait_for(lambda: not _listens(door), 10)
+            await eventually(lambda: not _listens(door), within=10, every=0.05)
             release.set()
             assert call.result(timeout=9) == b"done"
         assert door.process.wait(timeout=10) == 0
@@ -168,10 +168,10 @@ class TestStopping:
             assert door.stop() == 0
             assert time.monotonic() - before < 8
 
-    def test_health_fails_before_connections_are_sent_away(self, tmp_path: Path):
+    async def test_health_fails_before_connections_are_sent_away(self, tmp_path: Path):
         with edge(tmp_path, drain_notice_s=3) as door:
             door.process.send_signal(signal.SIGTERM)
-            _wait_for(lambda: door.http("GET", "/healthz").status_code == 503, 3)
+            await eventually(lambda: door.http("GET", "/healthz").status_code == 503, within=3, every=0.05)
             door.call(GET_MODEL, door.issuer.token())
             assert door.process.wait(timeout=20) == 0
 
@@ -182,12 +182,14 @@ class TestStopping:
         envoy.wait(timeout=5)
         assert not _listens(door)
 
-    def test_an_envoy_that_crashes_is_started_again(self, door: Edge):
+    async def test_an_envoy_that_crashes_is_started_again(self, door: Edge):
         # One that crashes before is its supervisor's to start again.
-        _wait_for(lambda: "Envoy ready" in (door.directory / "front-door.log").read_text(), 10)
+        await eventually(
+            lambda: "Envoy ready" in (door.directory / "front-door.log").read_text(), within=10, every=0.05
+        )
         (envoy,) = psutil.Process(door.process.pid).children()
         envoy.kill()
-        _wait_for(lambda: not envoy.is_running() and _listens(door), 10)
+        await eventually(lambda: not envoy.is_running() and _listens(door), within=10, every=0.05)
         door.call(GET_MODEL, door.issuer.token())
         assert door.stop() == 0
 
@@ -293,10 +295,3 @@ def _listens(door: Edge) -> bool:
     except OSError as error:
         return not isinstance(getattr(error, "reason", None), ConnectionError)
     return True
-
-
-def _wait_for(condition, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)

@@ -1,23 +1,15 @@
 """The Open Inference Protocol at the front door: who may ask what, what reaches the data plane, how no is said."""
 
-from collections.abc import Iterator
-
 import grpc
 import pytest
 from front_door import inference, routes
 from headrace_servicekit.identity import EXPIRY_HEADER, MODELS_HEADER
 
-from tests.kit.edge import Edge, edge
+from tests.kit.edge import Edge
 from tests.kit.inference import MODEL_INFER, SERVICE
 
 INFER = "/v2/models/digits/infer"
 READS = ["/v2", "/v2/models", "/v2/models/digits", "/v2/models/digits/versions/1/config", "/v2/models/stats"]
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with edge(tmp_path_factory.mktemp("edge")) as running:
-        yield running
 
 
 @pytest.mark.parametrize("name", [*inference.PREDICT_METHODS, *inference.READ_METHODS])

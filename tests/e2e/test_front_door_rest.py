@@ -1,6 +1,6 @@
 """REST through the transcoder: what arrives, what comes back, and what is refused before a service sees it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
@@ -13,17 +13,11 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound, to_json, to_status
 
-from tests.kit.edge import CREATE_MODEL, GET_MODEL, Edge, edge
+from tests.kit.edge import CREATE_MODEL, GET_MODEL, Edge
 from tests.kit.refusals import rest_refusal
 
 SERVICE = "/headrace.registry.v1.RegistryService/"
 ROUTES = "/headrace.router.v1.RouteService/"
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with edge(tmp_path_factory.mktemp("edge")) as running:
-        yield running
 
 
 def _says(message: Any) -> Callable[[Iterable[bytes], grpc.ServicerContext], Iterable[bytes]]:

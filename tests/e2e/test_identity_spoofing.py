@@ -1,11 +1,9 @@
 """What callers say of themselves is not believed, and no spelling of a path gets around the check."""
 
-from collections.abc import Iterator
-
 import grpc
 import pytest
 
-from tests.kit.edge import EXCHANGE, GET_MODEL, PREDICT, PROMOTE, WATCH_TABLES, Edge, edge
+from tests.kit.edge import EXCHANGE, GET_MODEL, PREDICT, PROMOTE, WATCH_TABLES, Edge
 from tests.kit.refusals import rest_refusal
 
 SPOOFED = {
@@ -20,12 +18,6 @@ SPOOFED = {
     "x-envoy-force-trace": "1",
     "baggage": "user=admin",
 }
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with edge(tmp_path_factory.mktemp("edge")) as running:
-        yield running
 
 
 def test_identity_headers_from_outside_are_replaced(door: Edge):

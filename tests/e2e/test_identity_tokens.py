@@ -1,13 +1,11 @@
 """Tokens: which are believed, what is said about the others, and that none of the others reaches a service."""
 
-from collections.abc import Iterator
-
 import grpc
 import pytest
 from headrace_client.issuer import ISSUER
 
 from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
-from tests.kit.edge import GET_MODEL, GET_ROUTE, PREDICT, PROMOTE, UPLOAD, WATCH_MODELS, Edge, edge
+from tests.kit.edge import GET_MODEL, GET_ROUTE, PREDICT, PROMOTE, UPLOAD, WATCH_MODELS, Edge
 from tests.kit.refusals import rest_refusal
 
 GRPC_PATHS = (GET_MODEL, GET_ROUTE, PREDICT, UPLOAD, WATCH_MODELS)
@@ -19,12 +17,6 @@ REST_PATHS = (
     ("GET", "/v1/nothing"),
     ("GET", "/"),
 )
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with edge(tmp_path_factory.mktemp("edge")) as running:
-        yield running
 
 
 @pytest.mark.parametrize("path", GRPC_PATHS)

@@ -31,7 +31,6 @@ _BAD_TOKENS: dict[str, tuple[MakeToken, str]] = {
     "signature cut": (lambda i: i.token()[:-4], "TOKEN_INVALID"),
     "not a token": (lambda i: "garbage", "TOKEN_INVALID"),
     "random bytes": (lambda i: "a.b.c", "TOKEN_INVALID"),
-    "too long": (lambda i: i.token(pad="x" * 5000), "TOKEN_INVALID"),
     "without subject": (lambda i: i.token(sub=None), "TOKEN_INVALID"),
     "empty subject": (lambda i: i.token(sub=""), "TOKEN_INVALID"),
     "subject of two lines": (lambda i: i.token(sub="bob\r\nx-headrace-models: *"), "TOKEN_INVALID"),

@@ -1,17 +1,28 @@
-"""Works without a stream and a backend that does as it is told, for unit tests of the batcher."""
+"""Works without a stream, and a backend that does as it is told, for unit tests of the batcher.
+
+async with serving(backend) as batcher:
+    works = submit(batcher, make, [1.0], [2.0, 3.0])
+    await settled(make, *works)
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 from headrace_batcher.batching.answers import Answer, Failure
+from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.contract import Contract, TensorSpec
+from headrace_batcher.batching.policy import Limits
 from headrace_batcher.batching.shapes import FIXED, Layout, OutputTensor, ShapeKey
 from headrace_batcher.batching.work import Work
+from headrace_servicekit.testing import eventually
 
 
 class Collected:
@@ -104,4 +115,36 @@ class Doubling:
         return True
 
 
+# Long enough that no wait is used up by a slow machine; the tests say what is executed when.
+BY_FOUR = Limits(max_rows=4, preferred_rows=(4,), max_wait_s=60.0)
 X_TO_Y = Contract((TensorSpec("x", "FP32", (), nan_allowed=False),), (TensorSpec("y", "FP32", ()),))
+
+
+@asynccontextmanager
+async def serving(backend: Doubling, limits: Limits = BY_FOUR, **how: Any) -> AsyncIterator[Batcher]:
+    """Run a batcher over a backend until the block ends; how: more that it is made with."""
+    batcher = Batcher("m--v", X_TO_Y, limits, backend, **how)
+    loop = asyncio.create_task(batcher.serve_forever())
+    try:
+        yield batcher
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+
+def submit(batcher: Batcher, make: WorkMaker, *many: Sequence[float], **fields: Any) -> list[Work]:
+    """Submit a work for each list of values, all in one turn; fields are those of WorkMaker."""
+    works = [make(values, batcher=batcher, arrived=time.monotonic(), **fields) for values in many]
+    for one in works:
+        batcher.submit(one)
+    return works
+
+
+async def settled(make: WorkMaker, *works: Work) -> None:
+    """Return when each of these has an outcome."""
+    await eventually(lambda: all(one.id in make.sink.outcomes for one in works), within=10)
+
+
+async def executing(backend: Doubling, count: int) -> None:
+    """Return when so many executions were started."""
+    await eventually(lambda: len(backend.executed) == count)

@@ -32,8 +32,9 @@ class Headrace:
 
     def run(self, *words: str) -> Any:
         """Run as a person would."""
-        environment = {"HEADRACE_STATE_DIR": str(self.stack.settings.home)}
-        return CliRunner().invoke(main, words, env={**environment, "HEADRACE_ADDRESS": None, "HEADRACE_TOKEN": None})
+        # Whatever the caller's environment says of another stack.
+        others = dict.fromkeys(("HEADRACE_ADDRESS", "HEADRACE_BASE_PORT", "HEADRACE_TOKEN"))
+        return CliRunner().invoke(main, words, env={"HEADRACE_STATE_DIR": str(self.stack.settings.home), **others})
 
     def two_versions(self, production: str) -> None:
         """Register small models of three scores as v1 and v2, and have one of them in production."""

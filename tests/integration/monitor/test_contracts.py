@@ -1,5 +1,7 @@
 """Contracts of versions come from the registry, once."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 from headrace_monitor.log.contracts import UNKNOWN_FOR_S, Contracts
 from headrace_servicekit import client
@@ -10,15 +12,14 @@ from tests.kit.registry import memory_registry
 
 
 async def test_a_version_is_asked_for_once_and_kept_while_the_registry_is_away():
-    clock = FakeClock()
-    async with memory_registry() as registry, client.channel(registry.target) as channel:
-        registered = await registry.register("digits", "v1")
-        contracts = Contracts(channel, clock)
-        known = await contracts.get("digits", "v1")
-        assert known is not None
-        assert known.digest == registered.digest
-        assert [column.name for column in known.features] == [f"features.{index}" for index in range(4)]
-        registry.runtime.stop()
+    async with AsyncExitStack() as afterwards:
+        async with memory_registry() as registry:
+            registered = await registry.register("digits", "v1")
+            contracts = Contracts(await afterwards.enter_async_context(client.channel(registry.target)), FakeClock())
+            known = await contracts.get("digits", "v1")
+            assert known is not None
+            assert known.digest == registered.digest
+            assert [column.name for column in known.features] == [f"features.{index}" for index in range(4)]
         assert await contracts.get("digits", "v1") is known
         with pytest.raises(Unavailable, match="registry"):
             await contracts.get("digits", "v2")

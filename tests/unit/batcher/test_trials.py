@@ -9,11 +9,9 @@ import pytest
 from headrace_batcher.backends.backend import BackendLost, ModelCrashed
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.floor import Floor
-from headrace_batcher.batching.policy import Limits
-from headrace_batcher.batching.work import Work
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batching import X_TO_Y, Doubling, WorkMaker
+from tests.kit.batching import Doubling, WorkMaker, serving, settled, submit
 
 POISON = 13.0
 
@@ -41,25 +39,8 @@ async def running(backend: Doubling, floor: Floor | None = None, *, comes_back: 
         if comes_back:
             asyncio.get_running_loop().call_later(0.02, batcher.accept)
 
-    limits = Limits(max_rows=4, preferred_rows=(4,), max_wait_s=60.0)
-    batcher = Batcher("m--v", X_TO_Y, limits, backend, floor=floor, crashed=crashed)
-    loop = asyncio.create_task(batcher.serve_forever())
-    try:
+    async with serving(backend, floor=floor, crashed=crashed) as batcher:
         yield batcher
-    finally:
-        loop.cancel()
-        await asyncio.gather(loop, return_exceptions=True)
-
-
-def submit(batcher: Batcher, make: WorkMaker, *many: list[float], **fields) -> list[Work]:
-    works = [make(values, batcher=batcher, arrived=time.monotonic(), **fields) for values in many]
-    for one in works:
-        batcher.submit(one)
-    return works
-
-
-async def settled(make: WorkMaker, *works: Work) -> None:
-    await eventually(lambda: all(one.id in make.sink.outcomes for one in works), within=10)
 
 
 async def test_the_culprit_is_refused_the_second_time_and_its_mates_are_answered(work: WorkMaker):
