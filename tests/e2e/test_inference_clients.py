@@ -185,8 +185,9 @@ class TestHttp:
         assert by_http.get_model_config(LINEAR, headers=token)["max_batch_size"] > 0
         index = by_http.get_model_repository_index(headers=token)
         assert {"name": LINEAR, "version": "v1", "state": "READY", "reason": ""} in index
+        by_http.infer(LINEAR, [of_http("features", ROW)], headers=token)
         (stats,) = by_http.get_inference_statistics(LINEAR, headers=token)["model_stats"]
-        assert stats["inference_stats"]["success"]["count"] >= 0
+        assert stats["inference_stats"]["success"]["count"] >= 1
 
     def test_what_is_refused_says_why(self, by_http: Any, token: dict[str, str]):
         for ask, told in (

@@ -74,9 +74,9 @@ async def test_a_restart_of_the_database_costs_no_later_call(rig):
     rig.database.drop()
     # Every pooled connection is dead now; whoever takes one must not notice.
     for _ in range(10):
-        await rig.registry.model("digits")
+        assert (await rig.registry.model("digits")).production_version == ""
     rig.database.drop()
-    await rig.registry.promote("digits", "v1")
+    assert (await rig.registry.promote("digits", "v1")).model.production_version == "v1"
 
 
 async def test_a_frozen_database_makes_no_call_hang(rig):

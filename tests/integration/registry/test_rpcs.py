@@ -200,6 +200,7 @@ async def test_every_gate_that_is_not_met_is_listed(registry):
 async def test_gates_are_not_asked_for_staging(registry):
     await registry.register("digits", "v1", metrics={})
     await registry.promote("digits", "v1", STAGING)
+    assert await stage_of(registry, "digits", "v1") == Version.STAGE_STAGING
 
 
 async def test_a_model_may_have_gates_of_its_own(registry):

@@ -35,8 +35,8 @@ def test_it_is_what_kustomize_builds(variant_folder: Path, rendered: Rendered):
         assert _sorted(theirs[id_]) == _sorted(resource), id_
 
 
-def test_generated_names_change_with_what_they_hold(base: Rendered):
-    # The names that workloads refer to have no hash in the source: kustomize finds and completes them.
+def test_no_name_in_the_source_has_a_hash(base: Rendered):
+    # kustomize finds the names that workloads refer to, and completes them with one of what they hold.
     assert not [id_.name for id_ in base if _HASH.search(id_.name)]
 
 

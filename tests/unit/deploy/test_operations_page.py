@@ -88,9 +88,13 @@ def test_reasons_that_are_named_are_given_somewhere():
 
 def test_commands_that_are_named_exist():
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"`make ([a-z-]+)", PAGE)):
+    targets, modules = (
+        set(re.findall(pattern, PAGE)) for pattern in (r"`make ([a-z-]+)", r"python -m (benchmarks\.\w+)")
+    )
+    assert targets
+    for target in targets:
         assert f"\n{target}:" in makefile, target
-    for module in set(re.findall(r"python -m (benchmarks\.\w+)", PAGE)):
+    for module in modules:
         assert (CHECKOUT / f"{module.replace('.', '/')}.py").exists(), module
 
 

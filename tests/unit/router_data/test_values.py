@@ -1,11 +1,12 @@
 import base64
 import math
 import struct
+from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-from headrace_router.data.contract import Spec
+from headrace_router.data.contract import ELEMENT_BYTES, Spec, bytes_fault
 from headrace_router.data.faces.values import MAX_VIOLATIONS, WrongValues, decode, encode
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,12 +159,24 @@ def test_only_so_many_violations_are_listed():
     assert len(faults(Spec("x", "UINT8", (2,)), *[[1]] * 100)) == MAX_VIOLATIONS
 
 
+def judged(spec: Spec, row: Any) -> tuple[bytes, tuple[int, ...]] | WrongValues:
+    try:
+        return encode(spec, [row], where)
+    except WrongValues as error:
+        return error
+
+
 @given(
     st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5), st.lists, max_leaves=8)
 )
-def test_any_json_value_is_judged_without_an_unforeseen_error(row):
+def test_any_json_value_becomes_the_bytes_that_its_shape_needs_or_is_named(row):
     for spec in (Spec("x", "FP32", (2,)), Spec("x", "BYTES", (-1, 2)), Spec("x", "BF16", ()), Spec("x", "INT8", (1,))):
-        try:
-            encode(spec, [row], where)
-        except WrongValues:
-            pass
+        outcome = judged(spec, row)
+        if isinstance(outcome, WrongValues):
+            assert [one.field for one in outcome.violations] == [where(0)]
+            continue
+        content, shape = outcome
+        if spec.datatype == "BYTES":
+            assert bytes_fault(content, math.prod(shape)) == ""
+        else:
+            assert len(content) == math.prod(shape) * ELEMENT_BYTES[spec.datatype]
