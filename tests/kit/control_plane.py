@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
-from headrace.router.v1 import control_pb2, control_pb2_grpc, precomputed_pb2_grpc, route_pb2_grpc
+from headrace.router.v1 import control_pb2, control_pb2_grpc, precomputed_pb2_grpc, route_pb2, route_pb2_grpc
 from headrace_router.control.__main__ import start
 from headrace_router.control.settings import ControlSettings
 from headrace_servicekit.runtime import Runtime
@@ -59,6 +59,31 @@ class Plane:
             ),
             timeout=10,
         )
+
+    async def load_wanted(self, process: str = "p1") -> None:
+        """Be a batcher that at once loads all that is wanted of it."""
+        watch = self.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=10)
+        wanted = await anext(aiter(watch))
+        watch.cancel()
+        ready = [Phase(digest=one.version.digest, state=Phase.STATE_READY) for one in wanted.versions]
+        await self.control.ReportVersions(
+            control_pb2.ReportVersionsRequest(pool="default", process=process, versions=ready), timeout=10
+        )
+
+    async def get(self, model: str = "digits") -> route_pb2.GetRouteResponse:
+        """Return a route and how it is."""
+        return await self.routes.GetRoute(route_pb2.GetRouteRequest(name=f"routes/{model}"), timeout=10)
+
+    async def write(
+        self, route: route_pb2.Route, *, timeout: float = 10, **fields: Any
+    ) -> route_pb2.UpdateRouteResponse:
+        """Declare a route; fields are those of UpdateRouteRequest."""
+        return await self.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route, **fields), timeout=timeout)
+
+    async def await_epoch(self, epoch: int, *, timeout: float = 15) -> route_pb2.RouteStatus:
+        """Return how the route of digits is once what the registry said at an epoch is in force."""
+        request = route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch)
+        return (await self.routes.AwaitRegistryEpoch(request, timeout=timeout)).status
 
     def watch(self, data_plane: str = "plane-0") -> Any:
         """Begin to watch the tables as a data plane."""

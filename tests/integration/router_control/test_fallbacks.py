@@ -27,19 +27,13 @@ async def serving(plane: Plane, registry: RegistryFeed) -> Plane:
     epoch = registry.put("digits", "v1", "v2", production="v2")
     await plane.report("p1", "v1", "v2")
     await plane.report("p2", "v1", "v2", pool="cpu")
-    await plane.routes.AwaitRegistryEpoch(
-        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=10
-    )
+    await plane.await_epoch(epoch)
     return plane
 
 
 def route(*fallback: route_pb2.Rung, **fields) -> route_pb2.Route:
     stable = route_pb2.Variant(name="stable", follow_production=True, weight=1)
     return route_pb2.Route(name="routes/digits", variants=[stable], fallback=fallback, **fields)
-
-
-async def write(plane: Plane, wanted: route_pb2.Route) -> route_pb2.UpdateRouteResponse:
-    return await plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=wanted), timeout=10)
 
 
 async def table(plane: Plane) -> control_pb2.RouteTable:
@@ -51,9 +45,9 @@ async def table(plane: Plane) -> control_pb2.RouteTable:
 
 async def test_what_is_declared_is_shown_and_told(serving: Plane):
     declared = route(OLD, ELSEWHERE, constant(0.5), lookup=LOOKUP, hedging=route_pb2.Hedging())
-    written = (await write(serving, declared)).route
+    written = (await serving.write(declared)).route
     assert [one.backup.serving_version for one in written.fallback] == ["v1", "", ""]
-    shown = await serving.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+    shown = await serving.get()
     assert shown.route == written
     assert (written.lookup, written.HasField("hedging")) == (LOOKUP, True)
     assert {(one.version, one.pool) for one in shown.status.versions} == {
@@ -75,11 +69,11 @@ async def test_what_is_declared_is_shown_and_told(serving: Plane):
 
 
 async def test_a_change_of_one_part_is_a_generation_that_moves_nobody_and_the_etag_covers_it(serving: Plane):
-    first = await write(serving, route(OLD))
-    second = await write(serving, route(OLD, etag=first.route.etag, lookup=LOOKUP))
+    first = await serving.write(route(OLD))
+    second = await serving.write(route(OLD, etag=first.route.etag, lookup=LOOKUP))
     assert second.moved_share == 0
     assert second.status.generation > first.status.generation
-    stale = await refused(write(serving, route(etag=first.route.etag)))
+    stale = await refused(serving.write(route(etag=first.route.etag)))
     assert stale.reason == "ETAG_MISMATCH"
 
 
@@ -89,9 +83,9 @@ async def test_a_backup_is_in_demand_until_nothing_names_it(serving: Plane):
         return {one.version.version for one in (await stream.read()).versions}
 
     assert await wanted() == set()
-    written = await write(serving, route(OLD, ELSEWHERE))
+    written = await serving.write(route(OLD, ELSEWHERE))
     assert await wanted() == {"v1", "v2"}
-    await write(serving, route(etag=written.route.etag))
+    await serving.write(route(etag=written.route.etag))
     assert await wanted() == set()
 
 
@@ -108,7 +102,7 @@ async def test_what_is_wrong_is_refused_by_its_field_by_the_write_and_by_the_dry
     serving: Plane, rung: route_pb2.Rung, code: str, field: str
 ):
     dry_run = serving.routes.DryRunRoute(route_pb2.DryRunRouteRequest(route=route(rung)), timeout=10)
-    for error in (await refused(write(serving, route(rung))), await refused(dry_run)):
+    for error in (await refused(serving.write(route(rung))), await refused(dry_run)):
         assert (error.code.name, [one.field for one in error.violations]) == (code, [field])
 
 
@@ -116,20 +110,17 @@ async def test_a_backup_of_another_signature_is_refused(serving: Plane, registry
     registry.put("digits", "v3", signature="t" * 64)
     await serving.report("p2", "v1", "v2", "v3", pool="cpu")
     other = Rung(name="x", backup=Rung.Backup(version="v3", pool="cpu"))
-    error = await refused(write(serving, route(other)))
+    error = await refused(serving.write(route(other)))
     assert (error.reason, error.violations[0].field) == ("ROUTE_INVALID", "route.fallback[0].backup")
 
 
 async def test_values_that_the_next_version_cannot_have_given_are_left_out_and_the_status_says_so(
     serving: Plane, registry: RegistryFeed
 ):
-    await write(serving, route(OLD, constant(0.5)))
+    await serving.write(route(OLD, constant(0.5)))
     epoch = registry.put("digits", "v3", production="v3", signature="t" * 64, output_shape=(2,))
     await serving.report("p1", "v1", "v2", "v3")
-    reached = await serving.routes.AwaitRegistryEpoch(
-        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=10
-    )
-    assert "fallback 'last' is left out" in reached.status.reason
+    assert "fallback 'last' is left out" in (await serving.await_epoch(epoch)).reason
     told = await table(serving)
     assert [one.name for one in told.fallback] == ["old"]
     assert [one.version for one in told.versions] == ["v3", "v1"]
@@ -138,7 +129,7 @@ async def test_values_that_the_next_version_cannot_have_given_are_left_out_and_t
 async def test_a_large_table_travels_whole(serving: Plane):
     rows = {f"entity-{number}": Rung.Row(outputs={"y": Rung.Values(numbers=[number])}) for number in range(10_000)}
     by_entity = Rung(name="by-entity", entity_table=Rung.EntityTable(rows=rows))
-    await write(serving, route(by_entity))
+    await serving.write(route(by_entity))
     assert (await table(serving)).fallback[0].entity_table == by_entity.entity_table
 
 
@@ -148,15 +139,15 @@ async def test_a_control_plane_that_never_met_the_registry_checks_by_what_the_st
     await registry.stop()
     async with control_plane(postgres_url, registry.target) as second:
         await eventually(lambda: serves(second), within=10)
-        written = await write(second, route(OLD, constant(0.5)))  # v1 is in no table yet
+        written = await second.write(route(OLD, constant(0.5)))  # v1 is in no table yet
         assert written.route.fallback[0].backup.serving_version == "v1"
-        error = await refused(write(second, route(constant(1, 2), etag=written.route.etag)))
+        error = await refused(second.write(route(constant(1, 2), etag=written.route.etag)))
         assert error.violations[0].field == "route.fallback[0].constant.outputs[y]"
 
 
 async def serves(plane: Plane) -> bool:
     try:
-        answer = await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+        answer = await plane.get()
     except grpc.aio.AioRpcError:
         return False
     return answer.status.generation > 0

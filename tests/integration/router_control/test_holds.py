@@ -9,7 +9,7 @@ import grpc.aio
 import pytest
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import control_pb2, route_pb2
+from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import from_rpc_error
 from headrace_servicekit.testing import eventually
 
@@ -30,12 +30,6 @@ async def registry() -> AsyncIterator[Registry]:
         yield running_registry
 
 
-@pytest.fixture
-async def plane(postgres_url: str, registry: Registry) -> AsyncIterator[Plane]:
-    async with control_plane(postgres_url, registry.target) as running_plane:
-        yield running_plane
-
-
 async def held(registry: Registry) -> dict[str, str]:
     """Return who holds which version."""
     answer = await registry.stub.ListHolds(registry_pb2.ListHoldsRequest(parent="models/digits"), timeout=10)
@@ -46,17 +40,8 @@ async def split(plane: Plane, *variants: route_pb2.Variant) -> None:
     """Declare a route; batchers load what it names."""
 
     async def declared() -> bool:
-        watch = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=10)
-        wanted = await anext(aiter(watch))
-        watch.cancel()
-        reports = [
-            control_pb2.VersionReport(digest=one.version.digest, state=control_pb2.VersionReport.STATE_READY)
-            for one in wanted.versions
-        ]
-        await plane.control.ReportVersions(
-            control_pb2.ReportVersionsRequest(pool="default", process="p1", versions=reports), timeout=10
-        )
-        current = await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+        await plane.load_wanted()
+        current = await plane.get()
         route = route_pb2.Route(name="routes/digits", variants=variants, etag=current.route.etag)
         call = plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route), timeout=1.0)
         return await call.code() is grpc.StatusCode.OK

@@ -18,9 +18,7 @@ async def serving(plane: Plane, registry: RegistryFeed) -> Plane:
     """Have digits with v1 in production and ready on one batcher; v2 is registered."""
     epoch = registry.put("digits", "v1", "v2", production="v1")
     await plane.report("p1", "v1", "v2")
-    await plane.routes.AwaitRegistryEpoch(
-        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=10
-    )
+    await plane.await_epoch(epoch)
     return plane
 
 
@@ -42,7 +40,7 @@ async def newest_table(stream) -> control_pb2.WatchTablesResponse:
 
 
 async def knows(plane: Plane, data_plane: str) -> bool:
-    answer = await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+    answer = await plane.get()
     return data_plane in {one.name for one in answer.status.data_planes}
 
 
@@ -86,13 +84,11 @@ async def test_a_purge_repeated_with_its_request_id_purges_once(serving: Plane, 
 async def test_a_version_that_nothing_serves_is_purged_without_a_generation_and_stays_purged(
     serving: Plane, registry: RegistryFeed
 ):
-    before = await serving.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+    before = await serving.get()
     done = await purge(serving, version="v2")
     assert (done.version, done.cache_epoch, done.status.generation) == ("v2", 1, before.status.generation)
     epoch = registry.put("digits", production="v2")
-    await serving.routes.AwaitRegistryEpoch(
-        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=10
-    )
+    await serving.await_epoch(epoch)
     table = (await newest_table(serving.watch())).table
     assert [(one.digest, one.cache_epoch) for one in table.kept_answers] == [(digest_of("digits", "v2"), 1)]
 

@@ -28,28 +28,11 @@ def split(first: float, second: float, etag: str = "") -> route_pb2.Route:
     )
 
 
-async def write(plane: Plane, route: route_pb2.Route, request_id: str = "", timeout: float = 10):
-    return await plane.routes.UpdateRoute(
-        route_pb2.UpdateRouteRequest(route=route, reason="test", request_id=request_id), timeout=timeout
-    )
-
-
-async def get(plane: Plane, model: str = "digits") -> route_pb2.GetRouteResponse:
-    return await plane.routes.GetRoute(route_pb2.GetRouteRequest(name=f"routes/{model}"), timeout=10)
-
-
-async def await_epoch(plane: Plane, epoch: int, timeout: float = 10) -> route_pb2.RouteStatus:
-    answer = await plane.routes.AwaitRegistryEpoch(
-        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=timeout
-    )
-    return answer.status
-
-
 async def serving(plane: Plane, registry: RegistryFeed, *versions: str) -> None:
     """Have digits with v1 in production and these versions ready on one batcher."""
     epoch = registry.put("digits", "v1", "v2", "v3", production="v1")
     await plane.report("p1", "v1", *versions)
-    await await_epoch(plane, epoch)
+    await plane.await_epoch(epoch)
 
 
 async def snapshot(watch) -> list[control_pb2.WatchTablesResponse]:
@@ -61,7 +44,7 @@ async def snapshot(watch) -> list[control_pb2.WatchTablesResponse]:
 
 async def test_a_first_promotion_reaches_batchers_then_data_planes(plane: Plane, registry: RegistryFeed):
     registry.put("digits", "v1")
-    await eventually(lambda: get(plane))
+    await eventually(lambda: plane.get())
     watch = plane.watch()
     first = await snapshot(watch)
     assert [message.not_serving_model for message in first] == ["digits", ""]
@@ -76,7 +59,7 @@ async def test_a_first_promotion_reaches_batchers_then_data_planes(plane: Plane,
         32,
     )
     assert list(wanted.version.serving.preferred_batch_rows) == [8, 16, 32]
-    assert (await get(plane)).status.state == Status.STATE_NOT_SERVING
+    assert (await plane.get()).status.state == Status.STATE_NOT_SERVING
 
     await plane.report("p1", "v1")
     message = await watch.read()
@@ -86,7 +69,7 @@ async def test_a_first_promotion_reaches_batchers_then_data_planes(plane: Plane,
     assert len(message.table.salt) == 16
     assert (await demand.read()).versions[0].need == Wanted.NEED_ACTIVE
     await plane.acknowledge("plane-0", message)
-    status = await await_epoch(plane, epoch)
+    status = await plane.await_epoch(epoch)
     assert (status.state, status.generation) == (Status.STATE_ACTIVE, message.newest_generation)
     assert list(status.unacknowledged_data_planes) == []
 
@@ -99,11 +82,11 @@ async def test_a_promotion_keeps_the_old_version_loaded_for_a_rollback(plane: Pl
     both = [(one.version.version, one.need) for one in (await demand.read()).versions]
     assert both == [("v1", Wanted.NEED_ACTIVE), ("v2", Wanted.NEED_PENDING)]
     await plane.report("p1", "v1", "v2")
-    await await_epoch(plane, epoch)
+    await plane.await_epoch(epoch)
     after = [(one.version.version, one.need) for one in (await demand.read()).versions]
     assert after == [("v2", Wanted.NEED_ACTIVE), ("v1", Wanted.NEED_REVERT)]
     back = registry.put("digits", production="v1")
-    assert (await await_epoch(plane, back, timeout=2)).state == Status.STATE_ACTIVE
+    assert (await plane.await_epoch(back, timeout=2)).state == Status.STATE_ACTIVE
 
 
 async def test_a_version_that_a_data_plane_may_still_serve_stays_in_demand(postgres_url: str, registry: RegistryFeed):
@@ -115,7 +98,7 @@ async def _two_data_plane_steps(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry, "v2")
     watch = plane.watch()
     await plane.acknowledge("plane-0", (await snapshot(watch))[-1])
-    written = asyncio.create_task(write(plane, split(0, 1)))
+    written = asyncio.create_task(plane.write(split(0, 1)))
     table = await watch.read()
     demand = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=60)
     registry.put("digits", production="v3")
@@ -128,7 +111,7 @@ async def _two_data_plane_steps(plane: Plane, registry: RegistryFeed):
     assert list(answer.status.unacknowledged_data_planes) == ["plane-0"]
     only_v2 = split(0, 1, answer.route.etag)
     del only_v2.variants[0]
-    later = asyncio.create_task(write(plane, only_v2))
+    later = asyncio.create_task(plane.write(only_v2))
     table = await watch.read()
     assert [one.version for one in table.table.versions] == ["v2"]
     await plane.acknowledge("plane-0", table)
@@ -138,11 +121,11 @@ async def _two_data_plane_steps(plane: Plane, registry: RegistryFeed):
 
 async def test_a_split_moves_only_the_share_it_needs(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry, "v2")
-    first = await write(plane, split(90, 10))
+    first = await plane.write(split(90, 10))
     assert first.moved_share == pytest.approx(0.1)
     assert [variant.serving_version for variant in first.route.variants] == ["v1", "v2"]
     assert first.route.updated_by == "internal"
-    second = await write(plane, split(80, 20, first.route.etag))
+    second = await plane.write(split(80, 20, first.route.etag))
     assert second.moved_share == pytest.approx(0.1)
     assert second.status.generation > first.status.generation
 
@@ -153,16 +136,16 @@ async def test_a_split_moves_only_the_share_it_needs(plane: Plane, registry: Reg
 
 async def test_a_repeated_write_returns_the_first_answer(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry, "v2")
-    first, repeated = await asyncio.gather(*(write(plane, split(90, 10), "r1") for _ in range(2)))
+    first, repeated = await asyncio.gather(*(plane.write(split(90, 10), request_id="r1") for _ in range(2)))
     assert first.route == repeated.route
-    assert (await write(plane, split(90, 10), "r1")).route.etag == first.route.etag
-    assert (await refused(write(plane, split(80, 20), "r1"))).reason == "REQUEST_ID_REUSED"
+    assert (await plane.write(split(90, 10), request_id="r1")).route.etag == first.route.etag
+    assert (await refused(plane.write(split(80, 20), request_id="r1"))).reason == "REQUEST_ID_REUSED"
 
 
 async def test_of_writers_with_one_etag_one_succeeds(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry, "v2")
     outcomes = await asyncio.gather(
-        *(write(plane, split(90 - number, 10 + number)) for number in range(20)), return_exceptions=True
+        *(plane.write(split(90 - number, 10 + number)) for number in range(20)), return_exceptions=True
     )
     won = [one for one in outcomes if not isinstance(one, BaseException)]
     lost = [from_rpc_error(one) for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
@@ -175,17 +158,17 @@ async def test_bad_routes_name_the_field(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry, "v2")
     bad = split(90, -1)
     bad.variants[0].name = "Control"
-    error = await refused(write(plane, bad))
+    error = await refused(plane.write(bad))
     assert error.code.name == "INVALID_ARGUMENT"
     assert {one.field for one in error.violations} == {"route.variants[0].name", "route.variants[1].weight"}
 
     missing = split(90, 10)
     missing.variants[1].version = "v9"
-    error = await refused(write(plane, missing))
+    error = await refused(plane.write(missing))
     assert (error.code.name, error.reason) == ("NOT_FOUND", "VERSION_NOT_FOUND")
     assert [one.field for one in error.violations] == ["route.variants[1].version"]
 
-    assert (await refused(get(plane, "fraud"))).reason == "MODEL_NOT_FOUND"
+    assert (await refused(plane.get("fraud"))).reason == "MODEL_NOT_FOUND"
 
 
 async def test_what_was_registered_a_moment_ago_can_be_routed_to(plane: Plane, registry: RegistryFeed):
@@ -194,29 +177,29 @@ async def test_what_was_registered_a_moment_ago_can_be_routed_to(plane: Plane, r
     await plane.report("p1", "v1", "v2", "v4")
     route = split(90, 10)
     route.variants[1].version = "v4"
-    assert (await write(plane, route)).route.variants[1].serving_version == "v4"
+    assert (await plane.write(route)).route.variants[1].serving_version == "v4"
 
 
 async def test_a_write_that_never_gets_ready_is_dropped(postgres_url: str, registry: RegistryFeed):
     async with control_plane(postgres_url, registry.target, ready_timeout_s=1.0) as plane:
         await serving(plane, registry)
         await plane.report("p1", "v1", failed="v2")
-        error = await refused(write(plane, split(90, 10)))
+        error = await refused(plane.write(split(90, 10)))
         assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "VERSION_NOT_READY")
         assert "it does not load" in error.public_message
-        after = await get(plane)
+        after = await plane.get()
         assert (after.route.etag, after.status.state) == ("", Status.STATE_ACTIVE)
 
 
 async def test_a_promotion_that_is_not_ready_stays_wanted(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry)
     epoch = registry.put("digits", production="v2")
-    error = await refused(await_epoch(plane, epoch, timeout=1))
+    error = await refused(plane.await_epoch(epoch, timeout=1))
     assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "VERSION_NOT_READY")
     assert "0 of 1 batchers" in error.public_message
-    status = (await get(plane)).status
+    status = (await plane.get()).status
     assert (status.state, status.registry_epoch) == (Status.STATE_PENDING, epoch - 1)
-    waiting = asyncio.create_task(await_epoch(plane, epoch))
+    waiting = asyncio.create_task(plane.await_epoch(epoch))
     await plane.report("p1", "v1", "v2")
     assert (await waiting).registry_epoch == epoch
 
@@ -229,7 +212,7 @@ async def test_a_batcher_that_stops_reporting_no_longer_holds_a_change_up(postgr
 
         async def reached():
             await plane.report("p1", "v1", "v2")
-            return (await get(plane)).status.registry_epoch == epoch
+            return (await plane.get()).status.registry_epoch == epoch
 
         await eventually(reached, every=0.1)
 
@@ -270,7 +253,7 @@ async def test_a_removed_model_is_told(plane: Plane, registry: RegistryFeed):
     registry.remove("digits")
     assert (await watch.read()).removed_model == "digits"
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await get(plane)
+        await plane.get()
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
@@ -284,7 +267,7 @@ async def test_a_unit_that_is_not_given_cannot_be_assigned(plane: Plane, registr
     await serving(plane, registry, "v2")
     route = split(50, 50)
     route.unit = route_pb2.Route.UNIT_ENTITY
-    await write(plane, route)
+    await plane.write(route)
 
     async def assigned(user_id: str = "", entity_id: str = "") -> route_pb2.AssignUnitResponse:
         request = route_pb2.AssignUnitRequest(name="routes/digits", user_id=user_id, entity_id=entity_id)
@@ -303,7 +286,7 @@ async def test_the_same_unit_gets_the_same_variant_after_a_restart(postgres_url:
 
     async with control_plane(postgres_url, registry.target) as plane:
         await serving(plane, registry, "v2")
-        await write(plane, split(50, 50))
+        await plane.write(split(50, 50))
         before = await variants(plane)
     async with control_plane(postgres_url, registry.target) as plane:
         assert await variants(plane) == before

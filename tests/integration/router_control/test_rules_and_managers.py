@@ -21,9 +21,7 @@ async def serving(plane: Plane, registry: RegistryFeed) -> Plane:
     """Have digits with v1 in production, and v1 and v2 ready on one batcher; v3 is registered."""
     epoch = registry.put("digits", "v1", "v2", "v3", production="v1")
     await plane.report("p1", "v1", "v2")
-    await plane.routes.AwaitRegistryEpoch(
-        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=10
-    )
+    await plane.await_epoch(epoch)
     return plane
 
 
@@ -39,10 +37,6 @@ def split(first: float, second: float, etag: str = "", rules=()) -> route_pb2.Ro
     )
 
 
-async def write(plane: Plane, route: route_pb2.Route, **fields) -> route_pb2.UpdateRouteResponse:
-    return await plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route, **fields), timeout=10)
-
-
 async def dry_run(plane: Plane, route: route_pb2.Route, **fields) -> route_pb2.DryRunRouteResponse:
     return await plane.routes.DryRunRoute(route_pb2.DryRunRouteRequest(route=route, **fields), timeout=10)
 
@@ -53,7 +47,7 @@ async def history(plane: Plane, size: int = 0, token: str = "") -> route_pb2.Lis
 
 
 async def test_a_rule_reaches_data_planes_and_people(serving: Plane):
-    written = await write(serving, split(1, 0, rules=[GERMANS]))
+    written = await serving.write(split(1, 0, rules=[GERMANS]))
     assert list(written.route.rules) == [GERMANS]
     assert written.moved_share == 0
     table = (await serving.watch().read()).table
@@ -76,7 +70,7 @@ async def test_bad_rules_name_their_fields(serving: Plane):
     bad = split(1, 1, rules=[GERMANS, GERMANS])
     bad.rules[0].variant = "nobody"
     bad.rules[0].conditions.add(attribute="plan")
-    error = await refused(write(serving, bad))
+    error = await refused(serving.write(bad))
     assert (error.code.name, error.reason) == ("INVALID_ARGUMENT", "ROUTE_INVALID")
     assert {one.field for one in error.violations} == {
         "route.rules[0].variant",
@@ -86,15 +80,15 @@ async def test_bad_rules_name_their_fields(serving: Plane):
 
 
 async def test_a_managed_route_is_written_by_its_manager_or_by_force_and_the_history_says_so(serving: Plane):
-    first = await write(serving, split(9, 1), manager="rollouts/7", reason="step 1")
+    first = await serving.write(split(9, 1), manager="rollouts/7", reason="step 1")
     assert first.route.managed_by == "rollouts/7"
-    error = await refused(write(serving, split(1, 1, first.route.etag)))
+    error = await refused(serving.write(split(1, 1, first.route.etag)))
     assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "ROUTE_MANAGED")
     assert error.metadata == {"managed_by": "rollouts/7"}
-    second = await write(serving, split(8, 2, first.route.etag), manager="rollouts/7", reason="step 2")
-    forced = await write(serving, split(1, 0, second.route.etag), force=True, reason="stop it")
+    second = await serving.write(split(8, 2, first.route.etag), manager="rollouts/7", reason="step 2")
+    forced = await serving.write(split(1, 0, second.route.etag), force=True, reason="stop it")
     assert forced.route.managed_by == ""
-    fenced = await refused(write(serving, split(7, 3, second.route.etag), manager="rollouts/7"))
+    fenced = await refused(serving.write(split(7, 3, second.route.etag), manager="rollouts/7"))
     assert (fenced.code.name, fenced.reason) == ("ABORTED", "ETAG_MISMATCH")
 
     events = (await history(serving)).events
@@ -113,25 +107,25 @@ async def test_a_managed_route_is_written_by_its_manager_or_by_force_and_the_his
 
 
 async def test_a_manager_lets_go_and_only_a_manager_can(serving: Plane):
-    first = await write(serving, split(9, 1), manager="experiments/ctr")
-    let_go = await write(serving, split(9, 1, first.route.etag), manager="experiments/ctr", release=True)
+    first = await serving.write(split(9, 1), manager="experiments/ctr")
+    let_go = await serving.write(split(9, 1, first.route.etag), manager="experiments/ctr", release=True)
     assert let_go.route.managed_by == ""
-    await write(serving, split(1, 1, let_go.route.etag))
-    assert {one.field for one in (await refused(write(serving, split(1, 1), release=True))).violations} == {"release"}
-    assert {one.field for one in (await refused(write(serving, split(1, 1), manager="me"))).violations} == {"manager"}
+    await serving.write(split(1, 1, let_go.route.etag))
+    assert {one.field for one in (await refused(serving.write(split(1, 1), release=True))).violations} == {"release"}
+    assert {one.field for one in (await refused(serving.write(split(1, 1), manager="me"))).violations} == {"manager"}
 
 
 async def test_a_forced_write_that_is_sent_twice_returns_the_first_answer(serving: Plane):
-    held = await write(serving, split(9, 1), manager="rollouts/7")
-    writes = [write(serving, split(1, 0, held.route.etag), force=True, request_id="r1") for _ in range(2)]
+    held = await serving.write(split(9, 1), manager="rollouts/7")
+    writes = [serving.write(split(1, 0, held.route.etag), force=True, request_id="r1") for _ in range(2)]
     first, second = await asyncio.gather(*writes)
     assert first.route == second.route
-    error = await refused(write(serving, split(1, 0, held.route.etag), request_id="r1"))
+    error = await refused(serving.write(split(1, 0, held.route.etag), request_id="r1"))
     assert error.reason == "REQUEST_ID_REUSED"
 
 
 async def test_a_dry_run_says_what_the_write_then_does(serving: Plane):
-    before = await write(serving, split(80, 20))
+    before = await serving.write(split(80, 20))
     wanted = split(60, 30, rules=[GERMANS])
     wanted.variants.add(name="new", version="v3", weight=10)
     german = route_pb2.DryRunRouteRequest.Example(user_id="ana", attributes={"country": "DE"})
@@ -151,15 +145,15 @@ async def test_a_dry_run_says_what_the_write_then_does(serving: Plane):
     assert (seen.examples[0].after.variant, seen.examples[0].after.rule) == ("treatment", "germans")
     assert [variant.serving_version for variant in seen.route.variants] == ["v1", "v2", "v3"]
 
-    route = (await serving.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)).route
+    route = (await serving.get()).route
     assert route == before.route, "a dry run changes nothing"
     await serving.report("p1", "v1", "v2", "v3")
     wanted.etag = before.route.etag
-    assert (await write(serving, wanted)).moved_share == seen.moved_share
+    assert (await serving.write(wanted)).moved_share == seen.moved_share
 
 
 async def test_a_dry_run_names_who_stands_in_the_way_and_refuses_as_the_write_does(serving: Plane):
-    held = await write(serving, split(9, 1), manager="rollouts/7")
+    held = await serving.write(split(9, 1), manager="rollouts/7")
     assert (await dry_run(serving, split(1, 1))).managed_by == "rollouts/7"
     assert (await dry_run(serving, split(1, 1), manager="rollouts/7")).managed_by == ""
     assert (await refused(dry_run(serving, split(1, 1, "stale")))).reason == "ETAG_MISMATCH"
@@ -177,17 +171,17 @@ async def test_a_dry_run_names_who_stands_in_the_way_and_refuses_as_the_write_do
 async def test_history_is_read_in_pages_and_shows_what_waits(serving: Plane):
     etag = ""
     for number in range(4):
-        etag = (await write(serving, split(1 + number, 1, etag), reason=f"write {number}")).route.etag
+        etag = (await serving.write(split(1 + number, 1, etag), reason=f"write {number}")).route.etag
     waiting = split(1, 1, etag)
     waiting.variants[1].version = "v3"
-    pending = asyncio.create_task(write(serving, waiting, reason="waits"))
+    pending = asyncio.create_task(serving.write(waiting, reason="waits"))
     await eventually(lambda: _newest_is(serving, "waits"))
     first = await history(serving, 3)
     assert (first.events[0].outcome, first.events[0].HasField("end_time")) == (Event.OUTCOME_PENDING, False)
     rest = await history(serving, 3, first.next_page_token)
     assert [one.reason for one in (*first.events, *rest.events)] == ["waits", *(f"write {n}" for n in (3, 2, 1, 0)), ""]
     assert rest.next_page_token == ""
-    later = await write(serving, split(1, 1, (await _route(serving)).etag), reason="newer")
+    later = await serving.write(split(1, 1, (await _route(serving)).etag), reason="newer")
     assert (await refused(pending)).reason == "SUPERSEDED"
     superseded = (await history(serving, 2)).events[1]
     assert (superseded.outcome, superseded.outcome_reason) == (
@@ -204,7 +198,7 @@ async def _newest_is(plane: Plane, reason: str) -> bool:
 
 
 async def _route(plane: Plane) -> route_pb2.Route:
-    return (await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)).route
+    return (await plane.get()).route
 
 
 async def test_status_says_how_far_batchers_and_data_planes_are(serving: Plane, registry: RegistryFeed):
@@ -214,7 +208,7 @@ async def test_status_says_how_far_batchers_and_data_planes_are(serving: Plane, 
     epoch = registry.put("digits", production="v3")
 
     async def status() -> route_pb2.RouteStatus:
-        answer = await serving.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+        answer = await serving.get()
         return answer.status
 
     async def wanted() -> bool:

@@ -29,26 +29,18 @@ async def database(postgres_url: str) -> AsyncIterator[Forwarder]:
 
 
 async def status(plane: Plane) -> route_pb2.RouteStatus:
-    answer = await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
-    return answer.status
+    return (await plane.get()).status
 
 
 async def write(plane: Plane, etag: str = "", timeout: float = 10) -> route_pb2.UpdateRouteResponse:
     route = route_pb2.Route(name="routes/digits", variants=VARIANTS, etag=etag)
-    return await plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route), timeout=timeout)
-
-
-async def await_epoch(plane: Plane, epoch: int) -> route_pb2.RouteStatus:
-    answer = await plane.routes.AwaitRegistryEpoch(
-        route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=15
-    )
-    return answer.status
+    return await plane.write(route, timeout=timeout)
 
 
 async def serving(plane: Plane, registry: RegistryFeed) -> None:
     epoch = registry.put("digits", "v1", "v2", production="v1")
     await plane.report("p1", "v1", "v2")
-    await await_epoch(plane, epoch)
+    await plane.await_epoch(epoch)
 
 
 async def first_table(plane: Plane) -> control_pb2.WatchTablesResponse:
@@ -77,7 +69,7 @@ async def test_without_its_database_it_reads_and_serves_and_refuses_writes(
 
         database.mend()
         await plane.report("p1", "v1", "v2")
-        assert (await await_epoch(plane, epoch)).registry_epoch == epoch
+        assert (await plane.await_epoch(epoch)).registry_epoch == epoch
         assert (await write(plane)).moved_share == 0.5
 
 
@@ -153,7 +145,7 @@ async def test_it_follows_a_registry_that_restarts(plane: Plane, registry: Regis
 async def test_it_takes_a_restored_registry_for_what_it_says(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry)
     registry.put("today", "v1")
-    await eventually(lambda: plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/today"), timeout=10))
+    await eventually(lambda: plane.get("today"))
     for _ in range(5):
         registry.put("digits", production="v1")
     await registry.stop()
@@ -162,7 +154,7 @@ async def test_it_takes_a_restored_registry_for_what_it_says(plane: Plane, regis
     await registry.start()
     await eventually(lambda: _serves(plane, "v2"))
     assert (await status(plane)).registry_epoch == 3
-    answer = await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/today"), timeout=10)
+    answer = await plane.get("today")
     assert "no longer lists" in answer.status.reason
 
 
@@ -209,7 +201,7 @@ async def _written(plane: Plane, etag: str, number: int) -> route_pb2.UpdateRout
 
     async def attempt() -> route_pb2.UpdateRouteResponse | None:
         try:
-            return await plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route), timeout=10)
+            return await plane.write(route)
         except grpc.aio.AioRpcError as error:
             # The other control plane hears of the last write a moment later.
             if from_rpc_error(error).reason in ("ETAG_MISMATCH", "MODEL_NOT_FOUND"):
@@ -243,7 +235,7 @@ async def test_a_report_at_one_control_plane_counts_at_the_other(postgres_url: s
     ):
         await serving(one, registry)
         epoch = registry.put("digits", production="v2")
-        assert (await await_epoch(other, epoch)).registry_epoch == epoch
+        assert (await other.await_epoch(epoch)).registry_epoch == epoch
 
 
 async def test_watches_end_when_it_stops(postgres_url: str, registry: RegistryFeed):

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import grpc.aio
 import pytest
-from headrace.router.v1 import control_pb2, route_pb2
+from headrace.router.v1 import route_pb2
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.testing import eventually
 
@@ -20,38 +20,17 @@ async def registry() -> AsyncIterator[Registry]:
         yield running_registry
 
 
-@pytest.fixture
-async def plane(postgres_url: str, registry: Registry) -> AsyncIterator[Plane]:
-    async with control_plane(postgres_url, registry.target) as running_plane:
-        yield running_plane
-
-
-async def make_ready(plane: Plane, *versions: str) -> None:
-    """Be a batcher that loads everything that is wanted."""
-    wanted = await anext(aiter(plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=10)))
-    reports = [
-        control_pb2.VersionReport(digest=one.version.digest, state=control_pb2.VersionReport.STATE_READY)
-        for one in wanted.versions
-    ]
-    await plane.control.ReportVersions(
-        control_pb2.ReportVersionsRequest(pool="default", process="p1", versions=reports), timeout=10
-    )
-
-
 async def await_epoch(plane: Plane, epoch: int) -> route_pb2.RouteStatus:
     """Wait for a promotion as the command line does, with a batcher that loads what is wanted."""
 
     async def reached() -> route_pb2.RouteStatus | None:
-        await make_ready(plane)
+        await plane.load_wanted()
         try:
-            answer = await plane.routes.AwaitRegistryEpoch(
-                route_pb2.AwaitRegistryEpochRequest(name="routes/digits", registry_epoch=epoch), timeout=0.5
-            )
+            return await plane.await_epoch(epoch, timeout=0.5)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
                 return None
             raise
-        return answer.status
 
     status = await eventually(reached, within=20)
     assert status is not None
@@ -59,7 +38,7 @@ async def await_epoch(plane: Plane, epoch: int) -> route_pb2.RouteStatus:
 
 
 async def serving(plane: Plane) -> list[str]:
-    route = (await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)).route
+    route = (await plane.get()).route
     return [variant.serving_version for variant in route.variants]
 
 
@@ -120,7 +99,7 @@ async def _promoted(registry: Registry) -> int | None:
 
 async def _known(plane: Plane) -> bool:
     try:
-        await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
+        await plane.get()
     except grpc.aio.AioRpcError:
         return False
     return True
