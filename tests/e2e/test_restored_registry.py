@@ -1,9 +1,7 @@
 """Yesterday's backup of the registry, restored on a stack in use: nobody's prediction fails, and work goes on."""
 
-import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,13 @@ from headrace_servicekit.testing import eventually
 from headrace_stack.settings import StackSettings
 from headrace_stack.topology import registry
 
-from tests.kit import onnx_models
+from tests.kit.commands import PYTHON, run
 from tests.kit.load import Load, describe
 from tests.kit.operations import METRICS, Operator
 from tests.kit.stack import RunningStack
+from tests.kit.trouble import VERSIONS
 
 pytestmark = pytest.mark.faults
-
-VERSIONS = {f"v{number}": onnx_models.linear(seed=number) for number in (1, 2, 3)}
 
 
 async def registry_command(settings: StackSettings, *arguments: str) -> Any:
@@ -31,16 +28,10 @@ async def registry_command(settings: StackSettings, *arguments: str) -> Any:
         for name, value in registry(settings).environment.items()
         if name.startswith("REGISTRY_") and not name.endswith("PORT")
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "headrace_registry", *arguments),
-        env={"PATH": os.environ["PATH"], **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return json.loads(out)
+    environment["PATH"] = os.environ["PATH"]
+    done = await run(*PYTHON, "headrace_registry", *arguments, environment=environment)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 async def test_predictions_go_on_and_what_the_backup_says_becomes_traffic(own_stack: RunningStack, tmp_path: Path):

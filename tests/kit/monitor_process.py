@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from headrace_servicekit.testing import eventually
+import grpc.aio
 
 from tests.kit.prediction_log import credentials_file
+from tests.kit.service_process import service_process
 from tests.kit.stores import S3Store
-
-_OPTIONS = [
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 200),
-]
 
 
 def monitor_environment(
@@ -45,32 +37,8 @@ def monitor_environment(
     }
 
 
-@asynccontextmanager
-async def monitor_process(
+def monitor_process(
     environment: Mapping[str, str], port: int
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, grpc.aio.Channel]]:
+) -> AbstractAsyncContextManager[tuple[asyncio.subprocess.Process, grpc.aio.Channel]]:
     """Run the service until the block ends, whatever became of it; yields it, ready, and a channel to it."""
-    started = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "headrace_monitor"),
-        env={**environment, "MONITOR_PORT": str(port)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    draining = asyncio.ensure_future(started.communicate())
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", _OPTIONS) as channel:
-            await eventually(lambda: _ready(channel), within=40, every=0.1)
-            yield started, channel
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await draining
-
-
-async def _ready(channel: grpc.aio.Channel) -> bool:
-    health: Any = health_pb2_grpc.HealthStub(channel)
-    try:
-        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=2, wait_for_ready=True)
-    except grpc.aio.AioRpcError:
-        return False
-    return answer.status == health_pb2.HealthCheckResponse.SERVING
+    return service_process("headrace_monitor", {**environment, "MONITOR_PORT": str(port)}, port)

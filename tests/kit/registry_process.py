@@ -6,7 +6,6 @@ async with process(rig, free_port()) as (started, stub):
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import aioboto3
-import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace.registry.v1 import registry_pb2_grpc
-from headrace_servicekit.testing import eventually
 
 from tests.kit.registry import real_settings
+from tests.kit.service_process import service_process
 from tests.kit.stores import S3Store
+
+# The service and everything that it needs.
+PARTS = ("", "postgres", "s3", "headrace.registry.v1.RegistryService")
 
 
 @dataclass(slots=True)
@@ -60,40 +60,9 @@ def rig(postgres_url: str, s3: S3Store, tmp_path: Path) -> Rig:
     return Rig(environment, folder, s3)
 
 
-async def spawn(environment: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
-    """Start the service, whatever becomes of it."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "headrace_registry", *arguments),
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
 @asynccontextmanager
 async def process(rig: Rig, port: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any]]:
     """Run the service until the block ends; yields it, ready, and a stub of it."""
-    started = await spawn({**rig.environment, "REGISTRY_PORT": str(port)})
-    draining = asyncio.ensure_future(started.communicate())
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            await eventually(lambda: ready(channel), within=40, every=0.1)
-            yield started, registry_pb2_grpc.RegistryServiceStub(channel)
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await draining
-
-
-async def ready(channel: grpc.aio.Channel) -> bool:
-    """Return whether the service and everything that it needs are SERVING."""
-    health: Any = health_pb2_grpc.HealthStub(channel)
-    try:
-        for name in ("", "postgres", "s3", "headrace.registry.v1.RegistryService"):
-            answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=2, wait_for_ready=True)
-            if answer.status != health_pb2.HealthCheckResponse.SERVING:
-                return False
-    except grpc.aio.AioRpcError:
-        return False
-    return True
+    environment = {**rig.environment, "REGISTRY_PORT": str(port)}
+    async with service_process("headrace_registry", environment, port, parts=PARTS) as (started, channel):
+        yield started, registry_pb2_grpc.RegistryServiceStub(channel)

@@ -1,9 +1,7 @@
 """Backup and restore as an operator runs them: commands beside a registry on real PostgreSQL and S3."""
 
-import asyncio
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from headrace_registry.settings import RegistrySettings
 from headrace_servicekit.errors import Code
 
 from tests.kit import onnx_models
+from tests.kit.commands import PYTHON, run
 from tests.kit.refusals import refused
 from tests.kit.registry import Registry, as_json, caller, real_registry
 from tests.kit.stores import S3Store
@@ -34,16 +33,8 @@ async def command(settings: RegistrySettings, *arguments: str) -> tuple[int, Any
         "REGISTRY_S3_BUCKET": settings.s3_bucket,
         "REGISTRY_S3_CREDENTIALS_FILE": str(settings.s3_credentials_file),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "headrace_registry", *arguments),
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, json.loads(out) if out else None, err.decode()
+    done = await run(*PYTHON, "headrace_registry", *arguments, environment=environment)
+    return done.exit_code, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
 async def fill(registry: Registry) -> registry_pb2.ModelVersion:

@@ -15,7 +15,8 @@ from headrace_servicekit.testing import eventually, free_port
 
 from tests.kit import onnx_models
 from tests.kit.registry import upload_messages, version_message
-from tests.kit.registry_process import Rig, process, ready
+from tests.kit.registry_process import PARTS, Rig, process
+from tests.kit.service_process import is_serving
 
 pytestmark = pytest.mark.faults
 
@@ -106,7 +107,7 @@ async def test_what_was_acknowledged_is_there_after_kills_and_freezes(rig: Rig):
                 assert caught.value.code() in UNSURE
                 assert time.monotonic() - began < 3
                 registry.send_signal(signal.SIGCONT)
-                await eventually(lambda: ready(channel), within=20, every=0.1)
+                await eventually(lambda: is_serving(channel, *PARTS), within=20, every=0.1)
                 await _acknowledged_more(log)
                 registry.kill()
                 assert not [writer for writer in writers if writer.done()], round_

@@ -11,8 +11,9 @@ from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.testing import free_port
 
 from tests.kit import onnx_models
+from tests.kit.commands import PYTHON, run
 from tests.kit.registry import upload_messages, version_message
-from tests.kit.registry_process import process, spawn
+from tests.kit.registry_process import process
 
 
 async def register_and_promote(stub: Any) -> registry_pb2.Model:
@@ -44,11 +45,9 @@ async def test_a_database_of_other_code_ends_the_process_with_a_message(rig):
         connection = await asyncpg.connect(rig.environment["REGISTRY_DATABASE_URL"], timeout=10)
         await connection.execute("update migrations set checksum = 'other'")
         await connection.close()
-    started = await spawn(rig.environment)
-    async with asyncio.timeout(30):
-        _, errors = await started.communicate()
-    assert started.returncode == 1, errors
-    assert "belongs to other code" in errors.decode()
+    done = await run(*PYTHON, "headrace_registry", environment=rig.environment)
+    assert done.exit_code == 1, done.stderr
+    assert "belongs to other code" in done.stderr
 
 
 async def half_an_upload(sent: asyncio.Event, content: bytes):
@@ -116,9 +115,7 @@ def peak_rss_bytes(pid: int) -> int:
     ],
 )
 async def test_bad_settings_end_the_process_with_a_message_and_no_traceback(rig, changes, code, told):
-    started = await spawn({**rig.environment, **changes})
-    async with asyncio.timeout(30):
-        _, errors = await started.communicate()
-    assert started.returncode == code, errors
-    assert told in errors.decode()
-    assert "Traceback" not in errors.decode()
+    done = await run(*PYTHON, "headrace_registry", environment={**rig.environment, **changes})
+    assert done.exit_code == code, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from headrace_servicekit.testing import eventually
 
+from tests.kit.commands import run
 from tests.kit.control_plane import Plane, control_plane
 from tests.kit.registry_feed import RegistryFeed
 
@@ -55,16 +56,12 @@ async def test_a_generic_client_calls_by_reflection_v1_alone(plane: Plane, regis
     registry.put("digits", "v1")
     await eventually(lambda: plane.runtime.health.components()["registry"][0])
     buf = Path(sys.executable).with_name("buf")
-    process = await asyncio.create_subprocess_exec(
-        str(buf), "curl", "--http2-prior-knowledge", "--protocol", "grpc", "--reflect",
-        "--reflect-protocol", "grpc-v1", "-d", '{"name": "routes/digits"}',
-        f"http://{plane.target}/headrace.router.v1.RouteService/GetRoute",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    done = await run(
+        buf, "curl", "--http2-prior-knowledge", "--protocol", "grpc", "--reflect", "--reflect-protocol", "grpc-v1",
+        "-d", '{"name": "routes/digits"}', f"http://{plane.target}/headrace.router.v1.RouteService/GetRoute",
     )  # fmt: skip
-    answer, problem = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, problem.decode()
-    assert json.loads(answer)["status"]["state"] == "STATE_NOT_SERVING"
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["status"]["state"] == "STATE_NOT_SERVING"
 
 
 async def check(plane: Plane, service: str = "", metadata=EDGE) -> Answer.ServingStatus:

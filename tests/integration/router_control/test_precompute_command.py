@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from headrace_client import Answers, AsyncClient, Client
 from headrace_servicekit.testing import eventually
 from headrace_stack.settings import StackSettings
 
+from tests.kit import commands
+from tests.kit.commands import Done
 from tests.kit.control_plane import Plane, control_plane
 from tests.kit.publishing import begin, get, read, status
 from tests.kit.registry_feed import RegistryFeed
@@ -32,28 +33,10 @@ async def plane(postgres_url: str, valkey_url: str, registry: RegistryFeed) -> A
         yield running_plane
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
 async def run(plane: Plane, *words: str) -> Done:
     """Run `headrace precompute …` as a process: this one's output has the log of the control plane."""
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("headrace"),
-        "precompute",
-        *words,
-        env={**os.environ, "HEADRACE_ADDRESS": plane.target, "HEADRACE_TOKEN": "t"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    stdout, stderr = await process.communicate()
-    assert process.returncode is not None
-    return Done(process.returncode, stdout.decode(), stderr.decode())
+    environment = {**os.environ, "HEADRACE_ADDRESS": plane.target, "HEADRACE_TOKEN": "t"}
+    return await commands.run(Path(sys.executable).with_name("headrace"), "precompute", *words, environment=environment)
 
 
 async def document(plane: Plane, *words: str) -> Any:

@@ -1,10 +1,8 @@
 """Yesterday's backup put back under a running control plane and a running data plane."""
 
-import asyncio
 import io
 import json
 import os
-import sys
 from uuid import UUID
 
 import asyncpg
@@ -15,10 +13,12 @@ from headrace_servicekit.errors import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
+from tests.kit.commands import PYTHON, Done, run
 from tests.kit.control import resolved_version
 from tests.kit.control_plane import Plane, control_plane
 from tests.kit.data_plane import data_plane
 from tests.kit.digits import DIGITS
+from tests.kit.refusals import refused
 from tests.kit.registry_feed import RegistryFeed, digest_of
 
 TABLES = ("store", "versions", "routes", "changes", "generations", "requests", "data_planes")
@@ -56,27 +56,21 @@ async def put_back(url: str, copies: dict[str, bytes]) -> None:
         await connection.close()
 
 
-async def renew_incarnation(url: str, **more: str) -> tuple[int, str, str]:
+async def renew_incarnation(url: str, **more: str) -> Done:
     return await command("renew-incarnation", url, **more)
 
 
-async def command(name: str, url: str, **more: str) -> tuple[int, str, str]:
-    """Run a command as an operator does, and return its exit code and what it printed."""
+async def command(name: str, url: str, **more: str) -> Done:
+    """Run a command as an operator does."""
     settings = {"ROUTER_CONTROL_DATABASE_URL": url, "ROUTER_CONTROL_REGISTRY_TARGET": "127.0.0.1:1", **more}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "headrace_router.control", name,
-        env={**os.environ, **settings}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, errors = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), errors.decode()
+    return await run(*PYTHON, "headrace_router.control", name, environment={**os.environ, **settings})
 
 
 async def split(plane: Plane, version: str, etag: str = "") -> route_pb2.UpdateRouteResponse:
     route = route_pb2.Route(
         name="routes/digits", etag=etag, variants=[route_pb2.Variant(name="all", version=version, weight=1)]
     )
-    return await plane.routes.UpdateRoute(route_pb2.UpdateRouteRequest(route=route), timeout=10)
+    return await plane.write(route)
 
 
 async def test_after_a_restore_everybody_begins_anew_with_what_the_backup_says(
@@ -108,9 +102,9 @@ async def test_after_a_restore_everybody_begins_anew_with_what_the_backup_says(
 
             await put_back(postgres_url, copies)
             await plane.report("p1", "v1", "v2")
-            code, out, errors = await renew_incarnation(postgres_url)
-            assert code == 0, errors
-            incarnation = json.loads(out)["incarnation"]
+            renewed = await renew_incarnation(postgres_url)
+            assert renewed.exit_code == 0, renewed.stderr
+            incarnation = json.loads(renewed.stdout)["incarnation"]
             assert str(UUID(incarnation)) == incarnation != message.incarnation
             await eventually(lambda: answers_by("v1", yesterday.status.generation), within=15)
 
@@ -118,13 +112,10 @@ async def test_after_a_restore_everybody_begins_anew_with_what_the_backup_says(
                 async for _ in old_watch:
                     pass
             assert from_rpc_error(ended.value).reason == "WATCH_BEHIND"
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await plane.acknowledge("plane-0", message)
-            assert from_rpc_error(refused.value).reason == "INCARNATION_MISMATCH"
+            assert (await refused(plane.acknowledge("plane-0", message))).reason == "INCARNATION_MISMATCH"
 
             async def acknowledged() -> bool:
-                answer = await plane.routes.GetRoute(route_pb2.GetRouteRequest(name="routes/digits"), timeout=10)
-                (seen,) = [one for one in answer.status.data_planes if one.name == "data-0"]
+                (seen,) = [one for one in (await plane.get()).status.data_planes if one.name == "data-0"]
                 return seen.acknowledged
 
             await eventually(acknowledged, within=15)
@@ -135,19 +126,19 @@ async def test_after_a_restore_everybody_begins_anew_with_what_the_backup_says(
 
 
 async def test_the_command_says_what_is_wrong(postgres_url: str):
-    code, out, errors = await renew_incarnation("postgresql://nobody@127.0.0.1:1/router")
-    assert (code, out) == (1, "")
-    assert "database cannot be reached" in errors
-    code, out, errors = await renew_incarnation(postgres_url, ROUTER_CONTROL_TYPO="1")
-    assert (code, out) == (2, "")
-    assert "ROUTER_CONTROL_TYPO" in errors
+    done = await renew_incarnation("postgresql://nobody@127.0.0.1:1/router")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "database cannot be reached" in done.stderr
+    done = await renew_incarnation(postgres_url, ROUTER_CONTROL_TYPO="1")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "ROUTER_CONTROL_TYPO" in done.stderr
 
 
 async def test_the_schema_may_come_before_the_service(postgres_url: str):
     for expected in (True, False):  # a second time it changes nothing
-        code, out, log = await command("migrate", postgres_url)
-        assert (code, "schema" in out) == (0, True), log
-        assert ("migration applied" in log) is expected
+        done = await command("migrate", postgres_url)
+        assert (done.exit_code, "schema" in done.stdout) == (0, True), done.stderr
+        assert ("migration applied" in done.stderr) is expected
     connection = await asyncpg.connect(postgres_url)
     try:
         assert await connection.fetchval("select count(*) from pg_tables where schemaname = 'public'") > 3
