@@ -13,11 +13,10 @@ import pytest
 from headrace_servicekit.testing import eventually
 
 from tests.kit.containers import Installation
-from tests.kit.load import Exchange, Load, describe
+from tests.kit.load import Load, describe
 from tests.kit.operations import Operator
-from tests.kit.promises import broken
 from tests.kit.stack import RunningStack
-from tests.kit.trouble import VERSIONS
+from tests.kit.trouble import VERSIONS, complaints
 from tests.kit.writers import Writers
 
 RATE = 60.0
@@ -58,16 +57,7 @@ class Scene:
 
     async def complaints(self, excused: tuple[float, float] | None = None) -> list[str]:
         """Return what callers and writers may complain about, now that nothing is sent any more."""
-        found = [
-            str(one) for one in broken(self.operator.log, self.load.exchanges) if not _is_in(excused, one.exchange)
-        ]
-        return [*found[:10], *await self.writers.lost()]
-
-
-def _is_in(excused: tuple[float, float] | None, exchange: Exchange) -> bool:
-    if excused is None or exchange.answered:
-        return False
-    return exchange.sent_at <= excused[1] and exchange.received_at >= excused[0]
+        return await complaints(self.operator, self.load, self.writers, excused)
 
 
 @contextlib.asynccontextmanager

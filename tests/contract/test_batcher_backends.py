@@ -32,7 +32,7 @@ from headrace_servicekit.http2.channel import Channel
 from onnx import TensorProto
 
 from tests.kit import onnx_models
-from tests.kit.batcher_client import encoded_texts
+from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.mlserver import MLServer, running_mlserver
 from tests.kit.onnx_models import TinyModel
 from tests.kit.triton import Triton, running_triton

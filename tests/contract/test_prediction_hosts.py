@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import functools
 import gzip
-import struct
 import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from tests.kit.control import FakeControl, table
 from tests.kit.data_plane import data_plane
 from tests.kit.digits import DIGITS, ROW, V1, digits_request, row
 from tests.kit.envoy_data_plane import envoy_plane
+from tests.kit.framing import frame
 from tests.kit.predict_requests import predict_request
 from tests.kit.refusals import grpc_refusal
 
@@ -241,8 +241,8 @@ async def test_a_message_that_cannot_be_decompressed_is_refused_at_once_and_the_
     host: Host, batcher: FakeBatcher, content: bytes, encoding: str | None
 ):
     headers = {**host.by(None), **({} if encoding is None else {"grpc-encoding": encoding})}
-    frame = struct.pack(">BI", 1, len(content)) + content
-    assert await asyncio.to_thread(outcome_of, host.address, PREDICT, headers, frame) == host.broken
+    body = frame(content, flag=1)
+    assert await asyncio.to_thread(outcome_of, host.address, PREDICT, headers, body) == host.broken
     assert not batcher.requests
     assert (await host.predict(DIGITS, compression=grpc.Compression.Gzip)).version == "v1"
 

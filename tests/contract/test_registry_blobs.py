@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import aioboto3
@@ -42,6 +43,18 @@ async def s3_blobs(s3, tmp_path) -> AsyncIterator[Blobs]:
         yield blobs
 
 
+@pytest.fixture(params=[SMALL, LARGE], ids=["small", "in parts"])
+def content(request) -> bytes:
+    return request.param
+
+
+@pytest.fixture
+def file(content, tmp_path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    return path
+
+
 @pytest.fixture(params=["memory_blobs", "s3_blobs"])
 def blobs(request) -> Blobs:
     return request.getfixturevalue(request.param)
@@ -53,28 +66,19 @@ def client(s3):
     return session.client("s3", endpoint_url=s3.endpoint, region_name=s3.region)
 
 
-@pytest.mark.parametrize("content", [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="in parts")])
-async def test_a_stored_blob_has_its_size(blobs, tmp_path, content):
-    file = tmp_path / "file"
-    file.write_bytes(content)
+async def test_a_stored_blob_has_its_size(blobs, file, content):
     assert await blobs.size(sha(content)) is None
     await blobs.put(sha(content), file, len(content))
     assert await blobs.size(sha(content)) == len(content)
 
 
-@pytest.mark.parametrize("content", [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="in parts")])
-async def test_storing_a_blob_again_and_at_once_succeeds(blobs, tmp_path, content):
-    file = tmp_path / "file"
-    file.write_bytes(content)
+async def test_storing_a_blob_again_and_at_once_succeeds(blobs, file, content):
     await asyncio.gather(*(blobs.put(sha(content), file, len(content)) for _ in range(3)))
     await blobs.put(sha(content), file, len(content))
     assert await blobs.size(sha(content)) == len(content)
 
 
-@pytest.mark.parametrize("content", [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="in parts")])
-async def test_a_blob_is_read_in_pieces_listed_and_removed(blobs, tmp_path, content):
-    file = tmp_path / "file"
-    file.write_bytes(content)
+async def test_a_blob_is_read_in_pieces_listed_and_removed(blobs, file, content):
     before = datetime.now(UTC) - timedelta(seconds=5)
     await blobs.put(sha(content), file, len(content))
     pieces = [piece async for piece in blobs.read(sha(content))]
@@ -102,10 +106,7 @@ async def test_an_empty_store_answers_its_check(blobs):
     await blobs.check()
 
 
-@pytest.mark.parametrize("content", [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="in parts")])
-async def test_the_bytes_are_in_s3_under_their_digest(s3, client, tmp_path, content):
-    file = tmp_path / "file"
-    file.write_bytes(content)
+async def test_the_bytes_are_in_s3_under_their_digest(s3, client, tmp_path, file, content):
     async with S3Blobs(bucket_of(s3, tmp_path)) as blobs, client as direct:
         await blobs.put(sha(content), file, len(content))
         answer = await direct.get_object(Bucket=s3.bucket, Key=f"blobs/sha256/{sha(content)}")
@@ -132,6 +133,7 @@ async def test_an_upload_that_breaks_leaves_no_parts(s3, client, tmp_path):
                 put.cancel()
                 break
         await asyncio.gather(put, return_exceptions=True)
+        assert put.cancelled()
         assert not (await direct.list_multipart_uploads(Bucket=s3.bucket)).get("Uploads")
 
 

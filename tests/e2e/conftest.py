@@ -6,9 +6,9 @@ import pytest
 
 from tests.kit.edge import Edge, edge
 from tests.kit.headrace_cli import headrace
-from tests.kit.served import served
+from tests.kit.served import served, unharmed
 
-__all__ = ["headrace", "served"]
+__all__ = ["headrace", "served", "unharmed"]
 
 
 @pytest.fixture(scope="module")

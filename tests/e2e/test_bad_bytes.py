@@ -1,8 +1,7 @@
 """Bytes that are no request, on every method there is: refused at once and with a reason, whoever finds it."""
 
 import base64
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -13,19 +12,16 @@ from grpc_reflection.v1alpha import reflection_pb2
 from headrace.registry.v1 import registry_pb2
 
 from tests.kit.edge import GET_MODEL, PREDICT, UPLOAD, metadata
+from tests.kit.framing import frame
 from tests.kit.methods import METHODS, path_of
 from tests.kit.refusals import grpc_refusal
 from tests.kit.served import LINEAR, ROW, Served, assert_refused, request
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 UNARY = [path_of(name) for name, method in METHODS.items() if not method.client_streaming]
 NO_MESSAGE = b"\x0a\xff\xff\xff\xff\x0f"
 GOOD = {PREDICT: request(LINEAR, features=ROW), GET_MODEL: registry_pb2.GetModelRequest(name=f"models/{LINEAR}")}
-
-
-@pytest.fixture(autouse=True)
-def alive(served: Served) -> Iterator[None]:
-    yield
-    served.assert_alive()
 
 
 @pytest.mark.parametrize("path", UNARY)
@@ -80,10 +76,6 @@ def test_an_upload_that_is_none_is_refused_by_its_part(served: Served, parts: li
     with pytest.raises(grpc.RpcError) as caught:
         served.channel.stream_unary(UPLOAD)(sent, metadata=metadata(served.stack.token()), timeout=20)
     assert_refused(grpc_refusal(caught.value), "INVALID_ARGUMENT", reason, field)
-
-
-def frame(message: bytes, *, flag: int = 0, length: int | None = None) -> bytes:
-    return struct.pack(">BI", flag, len(message) if length is None else length) + message
 
 
 MESSAGE = GOOD[PREDICT].SerializeToString()

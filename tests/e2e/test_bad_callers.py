@@ -27,6 +27,8 @@ from tests.kit.methods import (
 from tests.kit.refusals import Refusal, grpc_refusal
 from tests.kit.served import LINEAR, PAIR, SAME, Served, assert_refused
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 NOBODY = "served-none"
 STREAMS = (
     WATCH_MODELS,
@@ -35,12 +37,6 @@ STREAMS = (
     UPLOAD,
 )
 PREDICTIONS = (("POST", f"/v1/models/{LINEAR}:predict"), ("POST", "/v1/predict"))
-
-
-@pytest.fixture(autouse=True)
-def alive(served: Served) -> Iterator[None]:
-    yield
-    served.assert_alive()
 
 
 BAD_TOKENS: dict[str, tuple[Callable[[Served], str | None], str]] = {

@@ -1,7 +1,6 @@
 """Predictions as JSON that cannot be answered, natural rows and the specification's body: refused by their field."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -9,15 +8,11 @@ import pytest
 
 from tests.kit.served import IDLE, LINEAR, NOT_ROUTED, PAIR, TABLE, TOKENS, WORDS, Served, assert_refused
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 SPEC = "/v1/predict"
 GOOD = [0, 1, 2, 3]
 MANY = [GOOD] * 1025
-
-
-@pytest.fixture(autouse=True)
-def alive(served: Served) -> Iterator[None]:
-    yield
-    served.assert_alive()
 
 
 def rows_of(model: str) -> str:

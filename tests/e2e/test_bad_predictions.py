@@ -1,13 +1,13 @@
 """Predictions by gRPC that cannot be answered: each is refused by its field, and the next one is answered."""
 
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
 
+from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.edge import PREDICT
 from tests.kit.served import (
     IDLE,
@@ -24,15 +24,11 @@ from tests.kit.served import (
     request,
 )  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 MIB = 1024 * 1024
 VIOLATED = ("INVALID_ARGUMENT", "CONTRACT_VIOLATED")
 ONE = ROW[:, :3]
-
-
-@pytest.fixture(autouse=True)
-def alive(served: Served) -> Iterator[None]:
-    yield
-    served.assert_alive()
 
 
 def raw(model: str, *inputs: tuple[str, str, list[int], bytes], **fields: Any) -> predict_pb2.PredictRequest:
@@ -41,10 +37,6 @@ def raw(model: str, *inputs: tuple[str, str, list[int], bytes], **fields: Any) -
     for name, datatype, shape, content in inputs:
         add(message, name, datatype, shape, content)
     return message
-
-
-def words(*elements: bytes) -> bytes:
-    return b"".join(struct.pack("<I", len(element)) + element for element in elements)
 
 
 FORBIDDEN = {
@@ -66,8 +58,11 @@ FORBIDDEN = {
     "no inputs": (predict_pb2.PredictRequest(model=LINEAR), "inputs"),
     "too few bytes": (raw(LINEAR, ("features", "FP32", [1, 4], b"123")), "raw_input_contents[0]"),
     "too many bytes": (raw(LINEAR, ("features", "FP32", [1, 4], b"1" * 17)), "raw_input_contents[0]"),
-    "too few words": (raw(WORDS, ("x", "BYTES", [1, 2], words(b"a"))), "raw_input_contents[0]"),
-    "an endless word": (raw(WORDS, ("x", "BYTES", [1, 2], words(b"a") + b"\xff" * 4)), "raw_input_contents[0]"),
+    "too few words": (raw(WORDS, ("x", "BYTES", [1, 2], encoded_texts([b"a"]))), "raw_input_contents[0]"),
+    "an endless word": (
+        raw(WORDS, ("x", "BYTES", [1, 2], encoded_texts([b"a"]) + b"\xff" * 4)),
+        "raw_input_contents[0]",
+    ),
     "an unknown output": (request(LINEAR, outputs=["scores", "score"], features=ROW), "outputs[1]"),
 }
 
@@ -103,7 +98,7 @@ def test_nan_is_refused_where_the_contract_forbids_it(served: Served, row: int):
 def test_values_that_the_model_itself_refuses_are_the_callers_fault(served: Served):
     refusal = served.refused(PREDICT, request(TABLE, index=np.array([99])))
     assert_refused(refusal, "INVALID_ARGUMENT", "MODEL_REJECTED_INPUT", named="values of this request")
-    refusal = served.refused(PREDICT, raw(WORDS, ("x", "BYTES", [1, 2], words(b"\xff\xfe", b"not UTF-8"))))
+    refusal = served.refused(PREDICT, raw(WORDS, ("x", "BYTES", [1, 2], encoded_texts([b"\xff\xfe", b"not UTF-8"]))))
     assert_refused(refusal, "INVALID_ARGUMENT", "MODEL_REJECTED_INPUT", named="values of this request")
 
 

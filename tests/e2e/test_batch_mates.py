@@ -78,14 +78,13 @@ def slow(served: Served) -> str:
 
 
 @pytest.fixture
-async def caller(served: Served) -> AsyncIterator[Caller]:
+async def caller(served: Served, unharmed: None) -> AsyncIterator[Caller]:
     bearer = {"authorization": f"Bearer {served.stack.token()}"}
     async with (
         grpc.aio.insecure_channel(served.stack.address) as channel,
         httpx.AsyncClient(base_url=served.stack.url, headers=bearer, timeout=30, trust_env=False) as http,
     ):
         yield Caller(served, channel, http)
-    served.assert_alive()
 
 
 async def test_of_32_at_once_only_those_with_poison_fail_each_for_its_own_reason(caller: Caller):

@@ -1,12 +1,12 @@
 """What pages in a browser need: gRPC-Web and CORS."""
 
 import base64
-import struct
 from collections.abc import Iterator
 
 import pytest
 
 from tests.kit.edge import GET_MODEL, PREDICT, Edge, edge
+from tests.kit.framing import frame, web_body, web_frames, web_headers
 
 
 @pytest.fixture(scope="module")
@@ -20,28 +20,26 @@ class TestGrpcWeb:
     def test_a_call_is_answered_with_its_status_in_the_body(self, door: Edge, text: bool):
         door.behind.registry.answers[GET_MODEL] = lambda requests, _: [b"\x0a\x02hi"]
         try:
-            frames = _web(door, GET_MODEL, door.issuer.token(sub="web"), b"ask", text=text)
+            body, headers = web_body(b"ask", text=text), web_headers(text=text)
+            response = door.http("POST", GET_MODEL, door.issuer.token(sub="web"), content=body, headers=headers)
         finally:
             del door.behind.registry.answers[GET_MODEL]
-        assert frames[0] == (0, b"\x0a\x02hi")
-        assert frames[1][0] == 0x80
-        assert b"grpc-status:0" in frames[1][1]
+        assert response.status_code == 200
+        (flags, answer), (of_status, status) = web_frames(response.content, text=text)
+        assert (flags, answer, of_status) == (0, b"\x0a\x02hi", 0x80)
+        assert b"grpc-status:0" in status
         assert door.behind.reached_by("web")[-1].body == b"ask"
 
     def test_a_refusal_has_its_status_and_details(self, door: Edge):
-        response = door.http(
-            "POST", GET_MODEL, content=_frame(b""), headers={"content-type": "application/grpc-web+proto"}
-        )
+        response = door.http("POST", GET_MODEL, content=frame(b""), headers=web_headers(text=False))
         assert response.status_code == 401  # which pages' libraries read before the headers
         assert response.headers["grpc-status"] == "16"
         encoded = response.headers["grpc-status-details-bin"]
         assert b"TOKEN_MISSING" in base64.b64decode(encoded + "=" * (-len(encoded) % 4))
 
     def test_a_scope_is_needed_here_too(self, door: Edge):
-        response = door.http(
-            "POST", GET_MODEL, door.issuer.token(scopes=["predict"]), content=_frame(b""),
-            headers={"content-type": "application/grpc-web+proto"},
-        )  # fmt: skip
+        token, headers = door.issuer.token(scopes=["predict"]), web_headers(text=False)
+        response = door.http("POST", GET_MODEL, token, content=frame(b""), headers=headers)
         assert response.headers["grpc-status"] == "7"
 
 
@@ -81,35 +79,3 @@ def _preflight(origin: str) -> dict[str, str]:
         "access-control-request-method": "POST",
         "access-control-request-headers": "authorization,content-type",
     }
-
-
-def _frame(message: bytes) -> bytes:
-    return struct.pack(">BI", 0, len(message)) + message
-
-
-def _web(door: Edge, path: str, token: str, message: bytes, *, text: bool) -> list[tuple[int, bytes]]:
-    """Make a gRPC-Web call and return the frames of the answer: (flags, bytes)."""
-    kind = "application/grpc-web-text+proto" if text else "application/grpc-web+proto"
-    body = base64.b64encode(_frame(message)) if text else _frame(message)
-    headers = {"content-type": kind, "accept": kind, "x-grpc-web": "1"}
-    response = door.http("POST", path, token, content=body, headers=headers)
-    assert response.status_code == 200
-    # In text mode each frame is encoded by itself, with padding in between.
-    data = b"".join(base64.b64decode(part) for part in _padded(response.content)) if text else response.content
-    frames = []
-    while data:
-        flags, length = struct.unpack(">BI", data[:5])
-        frames.append((flags, data[5 : 5 + length]))
-        data = data[5 + length :]
-    return frames
-
-
-def _padded(text: bytes) -> list[bytes]:
-    """Split concatenated base64 behind each padding."""
-    parts, rest = [], text
-    while rest:
-        end = rest.find(b"=")
-        stop = len(rest) if end < 0 else end + (2 if rest[end : end + 2] == b"==" else 1)
-        parts.append(rest[:stop])
-        rest = rest[stop:]
-    return parts

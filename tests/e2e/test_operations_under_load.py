@@ -5,14 +5,13 @@ from random import Random
 
 import pytest
 
-from tests.kit import onnx_models
 from tests.kit.load import Load
 from tests.kit.operations import Operator, plan
 from tests.kit.promises import broken
 from tests.kit.stack import RunningStack
+from tests.kit.trouble import VERSIONS
 
 RATE = 100.0
-VERSIONS = {f"v{number}": onnx_models.linear(seed=number) for number in (1, 2, 3)}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 import socket
-import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tests.kit.control import FakeControl, table
 from tests.kit.digits import DIGITS, V1, digits_request, row
 from tests.kit.edge import GET_MODEL, PREDICT, get, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.framing import frame
 from tests.kit.issuer import Issuer, write_denied
 from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
 
@@ -166,10 +166,9 @@ async def test_a_compressed_message_is_read(plane: EnvoyPlane):
 
 
 async def test_a_bomb_is_refused_by_what_it_would_become(plane: EnvoyPlane):
-    bomb = gzip.compress(bytes(64 * 1024 * 1024))
-    frame = struct.pack(">BI", 1, len(bomb)) + bomb
+    bomb = frame(gzip.compress(bytes(64 * 1024 * 1024)), flag=1)
     headers = {"content-type": "application/grpc", "te": "trailers", "grpc-encoding": "gzip"}
-    response = await rest(plane, PREDICT, plane.door.issuer.token(), content=frame, headers=headers)
+    response = await rest(plane, PREDICT, plane.door.issuer.token(), content=bomb, headers=headers)
     assert response.headers["grpc-status"] == str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
 
 
@@ -188,8 +187,8 @@ async def test_what_is_refused_before_it_is_parsed_is_counted(plane: EnvoyPlane)
 
     before = await refusals()
     headers = {"content-type": "application/grpc", "te": "trailers"}
-    for frame in (b"", b"\0\0", struct.pack(">BI", 0, 9) + b"cut", struct.pack(">BI", 7, 0), b"\xff" * 99):
-        response = await rest(plane, PREDICT, plane.door.issuer.token(), content=frame, headers=headers)
+    for body in (b"", b"\0\0", frame(b"cut", length=9), frame(b"", flag=7), b"\xff" * 99):
+        response = await rest(plane, PREDICT, plane.door.issuer.token(), content=body, headers=headers)
         assert response.headers["grpc-status"] == str(grpc.StatusCode.INVALID_ARGUMENT.value[0])
     assert await refusals() == before + 5
 

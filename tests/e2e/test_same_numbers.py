@@ -1,9 +1,7 @@
 """Every face gives the same numbers: gRPC, gRPC-Web, rows as JSON, the specification, the Open Inference Protocol."""
 
-import base64
 import json
 import math
-import struct
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.edge import PREDICT
+from tests.kit.framing import web_body, web_frames, web_headers
 from tests.kit.inference import MODEL_INFER, infer_request, pb2, typed_request
 from tests.kit.served import LINEAR, MODELS, SAME, TOKENS, WORDS, Served, add, output, request
 
@@ -24,18 +24,11 @@ FINITE = st.floats(width=32, allow_nan=False, allow_infinity=True)
 
 def by_web(served: Served, message: predict_pb2.PredictRequest, *, text: bool) -> predict_pb2.PredictResponse:
     """Ask by gRPC-Web and return the answer; its status must be OK."""
-    body = message.SerializeToString()
-    framed = struct.pack(">BI", 0, len(body)) + body
-    kind = "application/grpc-web-text+proto" if text else "application/grpc-web+proto"
-    response = served.rest(
-        "POST", PREDICT, content=base64.b64encode(framed) if text else framed,
-        headers={"content-type": kind, "accept": kind},
-    )  # fmt: skip
-    # Each piece of a text is encoded by itself: the padding says where one ends.
-    content = b"".join(map(base64.b64decode, _pieces(response.content))) if text else response.content
-    size = int.from_bytes(content[1:5], "big")
-    assert b"grpc-status:0" in content[5 + size :], content
-    return predict_pb2.PredictResponse.FromString(content[5 : 5 + size])
+    body = web_body(message.SerializeToString(), text=text)
+    response = served.rest("POST", PREDICT, content=body, headers=web_headers(text=text))
+    (_, answer), (_, status) = web_frames(response.content, text=text)
+    assert b"grpc-status:0" in status, response.content
+    return predict_pb2.PredictResponse.FromString(answer)
 
 
 def by_inference(
@@ -66,10 +59,6 @@ def by_plain_inference(served: Served, model: str, name: str, datatype: str, row
     body = {"inputs": [{"name": name, "datatype": datatype, "shape": [len(rows), len(rows[0])], "data": rows}]}
     (output,) = served.rest("POST", f"/v2/models/{model}/infer", json=body).json()["outputs"]
     return output["data"]
-
-
-def _pieces(text: bytes) -> list[bytes]:
-    return [text[at : at + 4] for at in range(0, len(text), 4)]
 
 
 def numbers(rows: np.ndarray) -> list:
@@ -105,7 +94,7 @@ def test_numbers_pass_unchanged_to_the_last_bit(served: Served, rows: np.ndarray
 def test_words_pass_unchanged(served: Served, words: list[tuple[str, str]]):
     message = predict_pb2.PredictRequest(model=WORDS)
     encoded = [word.encode() for row in words for word in row]
-    content = b"".join(struct.pack("<I", len(word)) + word for word in encoded)
+    content = encoded_texts(encoded)
     add(message, "x", "BYTES", (len(words), 2), content)
     assert served.predict(message).raw_output_contents[0] == content
     natural = served.rest("POST", f"/v1/models/{WORDS}:predict", json={"instances": words}).json()

@@ -19,10 +19,11 @@ from tests.kit.batcher import FakeBatcher
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.edge import PREDICT, get, metadata
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
+from tests.kit.framing import frame
 from tests.kit.issuer import write_denied
 from tests.kit.predict_requests import predict_request
 from tests.kit.refusals import grpc_refusal
-from tests.kit.slow_http2 import MOST_STREAMS, SlowConnection, framed, grpc_headers
+from tests.kit.slow_http2 import MOST_STREAMS, SlowConnection, grpc_headers
 from tests.kit.sockets import connected, is_closed
 
 MIB = 1024 * 1024
@@ -93,7 +94,7 @@ async def test_answers_that_nobody_reads_take_no_more_memory_than_there_may_be(t
         def ask_for_more(held: list[SlowConnection]) -> None:
             for slow in held:
                 with contextlib.suppress(OSError):  # whoever holds too much loses its connection
-                    slow.ask(PREDICT, headers, framed(LARGE.SerializeToString()))
+                    slow.ask(PREDICT, headers, frame(LARGE.SerializeToString()))
 
         with contextlib.ExitStack() as stack:
             held = [stack.enter_context(SlowConnection(plane.door.address)) for _ in range(20)]
@@ -121,7 +122,7 @@ def _ended_for_memory(plane: EnvoyPlane) -> int:
     ("path", "headers", "begun"),
     [
         pytest.param(PREDICT, grpc_headers, b"", id="gRPC, headers alone"),
-        pytest.param(PREDICT, grpc_headers, framed(SMALL.SerializeToString())[:9], id="gRPC, half a message"),
+        pytest.param(PREDICT, grpc_headers, frame(SMALL.SerializeToString())[:9], id="gRPC, half a message"),
         pytest.param(
             ROWS_PATH,
             lambda token: [("content-type", "application/json"), ("authorization", f"Bearer {token}")],

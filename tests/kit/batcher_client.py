@@ -19,6 +19,8 @@ from headrace.batcher.v1 import batcher_pb2, batcher_pb2_grpc
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
+from tests.kit.bytes_tensors import decoded_texts
+
 _DTYPES = {"FP32": "<f4", "FP64": "<f8", "FP16": "<f2", "INT64": "<i8", "INT32": "<i4", "BOOL": "?"}
 
 
@@ -126,21 +128,7 @@ def outputs_of(response: batcher_pb2.InferResponse) -> dict[str, np.ndarray]:
     arrays = {}
     for tensor, raw in zip(message.outputs, message.raw_output_contents, strict=True):
         if tensor.datatype == "BYTES":
-            arrays[tensor.name] = np.array(_texts(raw), dtype=object).reshape(tuple(tensor.shape))
+            arrays[tensor.name] = np.array(decoded_texts(raw), dtype=object).reshape(tuple(tensor.shape))
         else:
             arrays[tensor.name] = np.frombuffer(raw, _DTYPES[tensor.datatype]).reshape(tuple(tensor.shape))
     return arrays
-
-
-def encoded_texts(values: Sequence[bytes]) -> bytes:
-    """Return a BYTES tensor: each element behind its length."""
-    return b"".join(len(value).to_bytes(4, "little") + value for value in values)
-
-
-def _texts(raw: bytes) -> list[bytes]:
-    values, at = [], 0
-    while at < len(raw):
-        end = at + 4 + int.from_bytes(raw[at : at + 4], "little")
-        values.append(raw[at + 4 : end])
-        at = end
-    return values

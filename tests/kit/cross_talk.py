@@ -23,6 +23,7 @@ from benchmarks.load.calls import MODEL_INFER, PREDICT, Call
 from benchmarks.load.connection import Connection, Seen
 from benchmarks.load.endings import OK
 from benchmarks.load.workload import Workload
+from tests.kit.framing import frame
 from tests.kit.inference import pb2
 
 STREAMS = 32
@@ -144,7 +145,7 @@ def _predict(model: str, caller: int) -> Call:
         message.raw_input_contents.append(struct.pack("<4f", *_row(caller, question)))
         if _computed(question):
             message.max_age.SetInParent()
-        bodies.append(_framed(message.SerializeToString()))
+        bodies.append(frame(message.SerializeToString()))
     return Call(PREDICT, "application/grpc", bodies, _ends_with(caller), by_entity=False)
 
 
@@ -156,7 +157,7 @@ def _infer(model: str, caller: int) -> Call:
         message.raw_input_contents.append(struct.pack("<4f", *_row(caller, question)))
         if _computed(question):
             message.parameters["headrace_max_age_ms"].int64_param = 0
-        bodies.append(_framed(message.SerializeToString()))
+        bodies.append(frame(message.SerializeToString()))
     return Call(MODEL_INFER, "application/grpc", bodies, _ends_with(caller), by_entity=False)
 
 
@@ -184,7 +185,3 @@ def _ends_with(caller: int) -> Right:
         return whole and body.endswith(ends[question]) and names[question] in body
 
     return right
-
-
-def _framed(message: bytes) -> bytes:
-    return b"\0" + len(message).to_bytes(4, "big") + message

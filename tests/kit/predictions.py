@@ -20,6 +20,7 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.log.contracts import VersionContract, version_contract
 
+from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.served_from import ONLINE
 
 _DATATYPES = {
@@ -167,4 +168,4 @@ def raw(array: np.ndarray) -> bytes:
     if array.dtype.kind not in "OSU":
         return array.astype(array.dtype.newbyteorder("<")).tobytes()
     texts = (one if isinstance(one, bytes) else str(one).encode() for one in array.ravel().tolist())
-    return b"".join(len(one).to_bytes(4, "little") + one for one in texts)
+    return encoded_texts(texts)

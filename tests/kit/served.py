@@ -138,6 +138,13 @@ def served(stack: RunningStack) -> Iterator[Served]:
         yield Served(stack, client, channel, http, restarts(stack))
 
 
+@pytest.fixture
+def unharmed(served: Served) -> Iterator[None]:
+    """Whatever the test does, afterwards good requests are answered and nothing was started anew."""
+    yield
+    served.assert_alive()
+
+
 def restarts(stack: RunningStack) -> dict[str, int]:
     """Return how often each component was started again by its supervisor."""
     return {one.name: one.restarts for one in stack.seen().components}

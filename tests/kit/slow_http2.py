@@ -59,10 +59,5 @@ def grpc_headers(token: str) -> list[tuple[str, str]]:
     return [("content-type", "application/grpc"), ("te", "trailers"), ("authorization", f"Bearer {token}")]
 
 
-def framed(message: bytes) -> bytes:
-    """Return a message with the prefix that gRPC has."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return _HEAD.pack(len(payload) >> 8, len(payload) & 0xFF, kind, flags, stream) + payload

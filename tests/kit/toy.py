@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import grpc.aio
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from headrace.access.v1 import access_pb2
 
@@ -141,6 +142,16 @@ def echoing() -> dict[str, grpc.RpcMethodHandler]:
             yield request
 
     return handlers(Answer=answer, Nested=answer, Within=answer, Collect=collect, Expand=expand, Converse=converse)
+
+
+def pulling() -> dict[str, grpc.RpcMethodHandler]:
+    """Return handlers whose Converse echoes by reading and writing itself."""
+
+    async def converse(_requests: Any, context: Any) -> None:
+        while (request := await context.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
+            await context.write(request)
+
+    return handlers(Converse=converse)
 
 
 def holding() -> tuple[asyncio.Event, dict[str, grpc.RpcMethodHandler]]:

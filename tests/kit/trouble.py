@@ -59,10 +59,7 @@ class Scene:
         excused: begin and end of a time in which nothing could answer; requests that were sent before its end and were
         still open at its begin may have failed.
         """
-        found = [
-            str(one) for one in broken(self.operator.log, self.load.exchanges) if not _is_excused(one.exchange, excused)
-        ]
-        return [*found[:10], *await self.writers.lost()]
+        return await complaints(self.operator, self.load, self.writers, excused)
 
 
 @contextlib.asynccontextmanager
@@ -115,6 +112,14 @@ async def _unused_hosts(stack: RunningStack) -> list[str]:
         answer = await client.get(f"http://{stack.settings.ports.envoy_admin.address}/clusters")
     flags = [line for line in answer.text.splitlines() if "::health_flags::" in line]
     return [line for line in flags if not line.endswith("::healthy")] if flags else ["Envoy names no host"]
+
+
+async def complaints(
+    operator: Operator, load: Load, writers: Writers, excused: tuple[float, float] | None
+) -> list[str]:
+    """Return broken promises, but for those to callers who are excused, and writes that were lost."""
+    found = [str(one) for one in broken(operator.log, load.exchanges) if not _is_excused(one.exchange, excused)]
+    return [*found[:10], *await writers.lost()]
 
 
 def _processes(stack: RunningStack) -> dict[str, ProcessId]:

@@ -12,8 +12,9 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
-from tests.kit.batcher_client import BatcherClient, encoded_texts, outputs_of
+from tests.kit.batcher_client import BatcherClient, outputs_of
 from tests.kit.batcher_service import BatcherRig, put_blob
+from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.triton_processes import triton_pids
 
 

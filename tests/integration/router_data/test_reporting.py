@@ -13,6 +13,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import COMPUTE_US, FakeBatcher
+from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.data_plane import DataPlane, data_plane
 from tests.kit.digits import DIGITS, ROW, V1
@@ -115,7 +116,7 @@ async def test_predictions_of_every_face_are_recorded_as_they_were_answered(plan
 
 
 async def test_what_is_sensitive_is_in_no_message(plane: DataPlane, monitor: FakeIngest):
-    name = len(SECRET).to_bytes(4, "little") + SECRET
+    name = encoded_texts([SECRET])
     request = predict_request(
         "people", ("age", "FP32", [1], struct.pack("<f", 30)), ("name", "BYTES", [1], name), user_id="ann"
     )

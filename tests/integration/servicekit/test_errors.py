@@ -12,7 +12,7 @@ from headrace_servicekit.errors import Code, FieldViolation, ServiceError
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, serving
 
-from tests.kit.toy import KINDS, SERVICE, Note, echoing, failing, handlers
+from tests.kit.toy import KINDS, SERVICE, Note, echoing, failing, handlers, pulling
 from tests.kit.toy_server import toy
 
 pytestmark = pytest.mark.usefixtures("each_server")
@@ -259,10 +259,6 @@ async def test_answers_pass_unchanged(method):
 
 
 async def test_handlers_that_read_and_write_by_themselves_work():
-    async def converse(_requests: Any, context: Any) -> None:
-        while (request := await context.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
-            await context.write(request)
-
-    async with toy(handlers(Converse=converse)) as running:
+    async with toy(pulling()) as running:
         answers = await running.stub.call("Converse", Note(text="a"), Note(text="b"))
     assert [answer.text for answer in answers] == ["a", "b"]

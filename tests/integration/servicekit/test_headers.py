@@ -15,7 +15,7 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity, identity, model_not_found
 from headrace_servicekit.testing import eventually
 
-from tests.kit.toy import KINDS, Note, ToyStub, echoing, failing, handlers
+from tests.kit.toy import KINDS, Note, ToyStub, echoing, failing, handlers, pulling
 from tests.kit.toy_server import toy
 
 pytestmark = pytest.mark.usefixtures("each_server")
@@ -124,11 +124,7 @@ async def test_a_time_limit_of_the_handlers_own_is_not_taken_for_the_tokens():
 
 
 async def test_messages_that_a_handler_reads_by_itself_are_checked_too():
-    async def converse(_requests: Any, context: Any) -> None:
-        while (request := await context.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
-            await context.write(request)
-
-    async with toy(handlers(Converse=converse)) as running:
+    async with toy(pulling()) as running:
         assert len(await running.stub.call("Converse", Note(model="digits"), metadata=PARTIAL)) == 1
         failure = await running.failure("Converse", Note(model="secret"), metadata=PARTIAL)
     assert failure.code() is grpc.StatusCode.NOT_FOUND

@@ -6,16 +6,17 @@ from headrace_batcher.batching.floor import Floor
 from headrace_servicekit.testing import eventually
 
 
+async def alone_on(floor: Floor, order: list[tuple[str, bool]]) -> None:
+    async with floor.alone() as really:
+        order.append(("alone", really))
+
+
 async def test_whoever_wants_to_be_alone_waits_for_what_executes_and_lets_nothing_begin():
     floor, woken, order = Floor(), [], []
     floor.join(lambda: woken.append(floor.open))
     floor.begin()
 
-    async def alone() -> None:
-        async with floor.alone() as really:
-            order.append(("alone", really))
-
-    waiting = asyncio.create_task(alone())
+    waiting = asyncio.create_task(alone_on(floor, order))
     await eventually(lambda: not floor.open)
     order.append(("executing", True))
     floor.end()
@@ -55,11 +56,7 @@ async def test_whoever_wants_to_be_alone_waits_for_the_version_that_is_being_loa
     floor, order = Floor(), []
     floor.set_loading(True)
 
-    async def alone() -> None:
-        async with floor.alone() as really:
-            order.append(("alone", really))
-
-    waiting = asyncio.create_task(alone())
+    waiting = asyncio.create_task(alone_on(floor, order))
     await eventually(lambda: not floor.open)
     order.append(("loaded", True))
     floor.set_loading(False)

@@ -24,6 +24,8 @@ from headrace_batcher.batching.shapes import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.bytes_tensors import encoded_texts
+
 FEATURES = TensorSpec("features", "FP32", (4,))
 NAMES = TensorSpec("names", "BYTES", (2,))
 TOKENS = TensorSpec("tokens", "INT64", (-1,))
@@ -31,10 +33,6 @@ HINT = TensorSpec("hint", "FP32", (), optional=True)
 
 counts = st.lists(st.integers(1, 9), min_size=1, max_size=8)
 texts = st.binary(max_size=6)
-
-
-def encoded(values: list[bytes]) -> bytes:
-    return b"".join(len(value).to_bytes(4, "little") + value for value in values)
 
 
 @given(counts, st.integers(1, 5), st.sampled_from([1, 2, 4, 8]))
@@ -48,7 +46,7 @@ def test_joined_rows_of_fixed_size_are_cut_into_what_was_joined(rows, row_values
 
 @given(st.lists(st.lists(st.tuples(texts, texts), min_size=1, max_size=4), min_size=1, max_size=5))
 def test_joined_rows_of_bytes_are_cut_into_what_was_joined(requests):
-    parts = [encoded([value for row in request for value in row]) for request in requests]
+    parts = [encoded_texts([value for row in request for value in row]) for request in requests]
     (joined,) = join([[part] for part in parts])
     cut = slice_rows(joined, 2, None, [len(request) for request in requests])
     assert [bytes(piece) for piece in cut] == parts
@@ -67,7 +65,7 @@ def test_pieces_are_full_but_the_last_and_together_the_whole(rows, max_rows):
 def test_pieces_of_a_split_request_join_to_the_request(rows, max_rows):
     layout = layout_of(Contract((FEATURES, NAMES), ()), FIXED)
     numbers = np.arange(rows * 4, dtype=np.float32).tobytes()
-    names = encoded([str(at).encode() for at in range(rows * 2)])
+    names = encoded_texts([str(at).encode() for at in range(rows * 2)])
     pieces = piece_rows(rows, max_rows)
     parts = split_inputs(layout, [numbers, names], pieces)
     for size, part in zip(pieces, parts, strict=True):
@@ -104,10 +102,10 @@ def test_a_key_that_does_not_fit_the_contract_is_refused(key, message, position)
 @pytest.mark.parametrize(
     ("rows", "inputs", "position"),
     [
-        pytest.param(2, [bytes(31), encoded([b"a"] * 4)], 0, id="too few bytes"),
-        pytest.param(2, [bytes(32), encoded([b"a"] * 3)], 1, id="too few texts"),
-        pytest.param(2, [bytes(32), encoded([b"a"] * 5)], 1, id="too many texts"),
-        pytest.param(2, [bytes(32), encoded([b"a"] * 4)[:-1]], 1, id="a text cut short"),
+        pytest.param(2, [bytes(31), encoded_texts([b"a"] * 4)], 0, id="too few bytes"),
+        pytest.param(2, [bytes(32), encoded_texts([b"a"] * 3)], 1, id="too few texts"),
+        pytest.param(2, [bytes(32), encoded_texts([b"a"] * 5)], 1, id="too many texts"),
+        pytest.param(2, [bytes(32), encoded_texts([b"a"] * 4)[:-1]], 1, id="a text cut short"),
         pytest.param(2, [bytes(32)], None, id="an input short"),
         pytest.param(0, [b"", b""], None, id="no rows"),
     ],

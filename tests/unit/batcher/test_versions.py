@@ -105,6 +105,12 @@ class Scene:
     def ready(self) -> set[str]:
         return {state.digest for state in self.roster.states() if state.ready}
 
+    async def bring_up(self, *those: Wanted) -> None:
+        """Want these on a backend that is there, and return when they are ready."""
+        self.versions.backend_up()
+        self.versions.want(those)
+        await self.until_ready(*those)
+
     async def until_ready(self, *those: Wanted) -> None:
         await eventually(lambda: {one.digest for one in those} <= self.ready())
 
@@ -175,9 +181,7 @@ async def test_a_version_that_fails_says_why_and_does_not_stop_the_next(scene: S
 
 async def test_a_backend_that_went_takes_all_versions_with_it_and_brings_them_back_under_their_handles(scene: Scene):
     one = wanted("m")
-    scene.versions.backend_up()
-    scene.versions.want([one])
-    await scene.until_ready(one)
+    await scene.bring_up(one)
     (before,) = scene.roster.states()
     scene.versions.backend_down("killed")
     assert scene.ready() == set()
@@ -203,9 +207,7 @@ async def test_a_version_loaded_into_a_backend_that_restarted_meanwhile_is_not_r
 
 async def test_an_unwanted_version_is_drained_then_unloaded_and_its_handle_forgotten(scene: Scene):
     one = wanted("m")
-    scene.versions.backend_up()
-    scene.versions.want([one])
-    await scene.until_ready(one)
+    await scene.bring_up(one)
     (state,) = scene.roster.states()
     scene.versions.want([])
     await eventually(lambda: not scene.ready())
@@ -216,9 +218,7 @@ async def test_an_unwanted_version_is_drained_then_unloaded_and_its_handle_forgo
 
 async def test_a_version_wanted_again_while_it_drains_stays_loaded(scene: Scene):
     one = wanted("m")
-    scene.versions.backend_up()
-    scene.versions.want([one])
-    await scene.until_ready(one)
+    await scene.bring_up(one)
     scene.versions.want([])
     await eventually(lambda: not scene.ready())
     scene.versions.want([one])
@@ -228,9 +228,7 @@ async def test_a_version_wanted_again_while_it_drains_stays_loaded(scene: Scene)
 
 async def test_a_version_wanted_again_while_it_is_unloaded_is_loaded_after_that(scene: Scene):
     one = wanted("m")
-    scene.versions.backend_up()
-    scene.versions.want([one])
-    await scene.until_ready(one)
+    await scene.bring_up(one)
     (before,) = scene.roster.states()
     scene.backend.unloading.clear()
     scene.versions.want([])
@@ -245,9 +243,7 @@ async def test_a_version_wanted_again_while_it_is_unloaded_is_loaded_after_that(
 
 async def test_another_version_of_the_same_name_waits_until_the_old_one_is_gone(scene: Scene):
     old, new = wanted("m"), Wanted(**{**{f: getattr(wanted("m"), f) for f in Wanted.__slots__}, "digest": "other"})
-    scene.versions.backend_up()
-    scene.versions.want([old])
-    await scene.until_ready(old)
+    await scene.bring_up(old)
     scene.versions.want([new])
     await scene.until_ready(new)
     assert scene.backend.calls == ["load m--v1", "unload m--v1", "load m--v1"]
@@ -255,9 +251,7 @@ async def test_another_version_of_the_same_name_waits_until_the_old_one_is_gone(
 
 async def test_a_version_that_crashes_is_loaded_again_while_others_serve(scene: Scene, work: WorkMaker):
     mortal, other = wanted("mortal"), wanted("other")
-    scene.versions.backend_up()
-    scene.versions.want([mortal, other])
-    await scene.until_ready(mortal, other)
+    await scene.bring_up(mortal, other)
     handles = {state.digest: state.handle for state in scene.roster.states()}
     scene.backend.loading.clear()
     scene.backend.dead.add(mortal.name)
@@ -285,9 +279,7 @@ async def test_a_version_that_takes_the_backend_down_while_it_is_loaded_fails_fr
 
 async def test_a_version_that_does_not_answer_is_out_of_service_until_it_does(scene: Scene, work: WorkMaker):
     one = wanted("m")
-    scene.versions.backend_up()
-    scene.versions.want([one])
-    await scene.until_ready(one)
+    await scene.bring_up(one)
     (held,) = scene.versions.loaded()
     scene.versions.stall(held, "silence")
     assert (scene.ready(), scene.phase(one), scene.reason(one)) == (set(), Phase.LOADING, "silence")

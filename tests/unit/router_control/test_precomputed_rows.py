@@ -1,7 +1,5 @@
 """Rows of a chunk: encoded as protobuf would, wrong ones blamed."""
 
-import struct
-
 import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
@@ -12,6 +10,8 @@ from headrace_router.datatypes import ELEMENT_BYTES
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.kit.bytes_tensors import encoded_texts
 
 DATATYPES = (*ELEMENT_BYTES, "BYTES")
 # Any bits of these are values.
@@ -33,8 +33,7 @@ def outputs_and_rows(draw) -> tuple[list[Output], list[int], list[list[bytes]]]:
         row = []
         for output, elements in zip(outputs, sizes, strict=True):
             if output.datatype == "BYTES":
-                values = [draw(st.binary(max_size=5)) for _ in range(elements)]
-                row.append(b"".join(struct.pack("<I", len(value)) + value for value in values))
+                row.append(encoded_texts([draw(st.binary(max_size=5)) for _ in range(elements)]))
             else:
                 size = elements * ELEMENT_BYTES[output.datatype]
                 row.append(draw(st.binary(min_size=size, max_size=size)))

@@ -21,6 +21,8 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.bytes_tensors import encoded_texts
+
 USER, ITEM = Spec("user", "FP32", (3,)), Spec("item", "INT64", ())
 WORDS = Spec("words", "BYTES", (-1,), optional=True)
 CONTRACT = Contract((USER, ITEM, WORDS), (Spec("score", "FP32", (1,)), Spec("label", "INT64", ())))
@@ -99,7 +101,7 @@ def test_as_many_contents_as_inputs_are_needed(count):
 
 @given(st.lists(st.binary(max_size=20), max_size=20))
 def test_well_formed_bytes_pass_and_no_prefix_or_extension_does(items):
-    content = b"".join(len(item).to_bytes(4, "little") + item for item in items)
+    content = encoded_texts(items)
     assert bytes_fault(content, len(items)) == ""
     assert bytes_fault(content + b"\0", len(items))
     assert bytes_fault(content, len(items) + 1)
@@ -111,7 +113,7 @@ def test_well_formed_bytes_pass_and_no_prefix_or_extension_does(items):
 def test_any_bytes_are_right_exactly_if_what_is_read_of_them_is_all_of_them(content, elements):
     stream = io.BytesIO(content)
     read = [stream.read(int.from_bytes(stream.read(4), "little")) for _ in range(elements)]
-    written = b"".join(len(item).to_bytes(4, "little") + item for item in read)
+    written = encoded_texts(read)
     assert (bytes_fault(content, elements) == "") == (written == content)
 
 

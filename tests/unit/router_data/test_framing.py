@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import struct
 import zlib
 
 import pytest
@@ -12,11 +11,13 @@ from headrace_servicekit.errors import InvalidArgument, NotFound, ResourceExhaus
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.framing import frame
+
 MOST = 1000
 
 
 def compressed(data: bytes) -> bytes:
-    return struct.pack(">BI", 1, len(data)) + data
+    return frame(data, flag=1)
 
 
 @given(st.binary(max_size=MOST))

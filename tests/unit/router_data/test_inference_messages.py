@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,8 @@ from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
+
+from tests.kit.bytes_tensors import encoded_texts
 
 _pb2: Any = service_pb2
 Y = (Spec("y", "FP32", ()),)
@@ -70,7 +71,7 @@ def test_typed_values_are_the_bytes_that_numpy_sends_raw(data: st.DataObject, da
 @given(st.lists(st.binary(max_size=10), max_size=8))
 def test_typed_bytes_get_their_lengths(values: list[bytes]):
     tensors = read(message(("BYTES", [len(values)], {"bytes_contents": values})))
-    assert list(tensors.contents) == [b"".join(struct.pack("<I", len(value)) + value for value in values)]
+    assert list(tensors.contents) == [encoded_texts(values)]
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "BF16"])

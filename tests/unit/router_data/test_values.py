@@ -11,6 +11,8 @@ from headrace_router.data.faces.values import MAX_VIOLATIONS, WrongValues, decod
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.bytes_tensors import encoded_texts
+
 NUMPY = {
     "BOOL": np.bool_, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
     "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64, "FP16": np.float16, "FP32": np.float32,
@@ -57,7 +59,7 @@ def test_bf16_survives_a_round_trip_through_json(content):
 
 @given(st.lists(st.binary(max_size=12), min_size=1, max_size=6))
 def test_bytes_survive_a_round_trip_through_json(items):
-    content = b"".join(struct.pack("<I", len(item)) + item for item in items)
+    content = encoded_texts(items)
     assert through_json("BYTES", content, (1, len(items))) == content
 
 
