@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.kit import kubernetes, onnx_models
 from tests.kit.certificates import Authority, Pem
 from tests.kit.forwarder import Forwarder
 from tests.kit.kubernetes import local_overlay, write_variant
-from tests.kit.kustomize import Id, Resource, build
+from tests.kit.kustomize import Id, Resource, Resources, build
 from tests.kit.operations import METRICS
 from tests.kit.pods import Pods
 
@@ -30,8 +30,6 @@ NAMES: dict[str, tuple[str, ...]] = {
     "front-door": ("front-door", "front-door-data"),
     **{name: (name,) for name in ("registry", "router-control", "monitor", "batcher", "batcher-cpu")},
 }
-
-Resources = Mapping[Id, Resource]
 
 
 def plain(folder: Path) -> Resources:

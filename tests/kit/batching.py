@@ -99,6 +99,15 @@ class Doubling:
         self.gate = asyncio.Event()
         self.gate.set()
 
+    def fail_once(self, error: Exception) -> None:
+        """Fail the next execution, and none after it."""
+
+        def fail(_values: list[float]) -> None:
+            self.act = lambda values: None
+            raise error
+
+        self.act = fail
+
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
         values = np.frombuffer(inputs[0], dtype="<f4")
         assert len(values) == rows

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.kit.kustomize import Id, Resource
+from tests.kit.kustomize import Resource, Resources
 from tests.kit.topology import CHECKOUT, Call, Service
 
 FOLDER = CHECKOUT / "deploy" / "kubernetes"
@@ -67,13 +67,13 @@ class Workload:
         return self.mounts[max(places, key=lambda place: len(place.parts))] if places else None
 
 
-def workloads(resources: Mapping[Id, Resource]) -> dict[str, Workload]:
+def workloads(resources: Resources) -> dict[str, Workload]:
     """Return every workload by name."""
     configs = {id_.name: one["data"] for id_, one in resources.items() if id_.kind == "ConfigMap" and "data" in one}
     return {id_.name: Workload(one, configs) for id_, one in resources.items() if id_.kind in WORKLOADS}
 
 
-def of_kind(resources: Mapping[Id, Resource], kind: str) -> dict[str, Resource]:
+def of_kind(resources: Resources, kind: str) -> dict[str, Resource]:
     """Return the resources of one kind by name."""
     return {id_.name: one for id_, one in resources.items() if id_.kind == kind}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,11 @@ class Id(NamedTuple):
     name: str
 
 
-def build(folder: Path) -> dict[Id, Resource]:
+Resources = Mapping[Id, Resource]
+"""All that a folder makes."""
+
+
+def build(folder: Path) -> Resources:
     """Return the resources of a kustomization. Raises ValueError, OSError for what cannot be rendered here."""
     resources: dict[Id, Resource] = {}
     _accumulate(folder, resources)

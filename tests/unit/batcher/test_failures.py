@@ -72,11 +72,7 @@ async def test_a_batch_of_nothing_but_nan_executes_nothing(backend: Doubling, wo
 async def test_a_lost_backend_is_told_to_who_executed_and_who_waits_is_kept(backend: Doubling, work: WorkMaker):
     backend.gate.clear()
 
-    def lose(values: list[float]) -> None:
-        backend.act = lambda values: None
-        raise BackendLost("gone")
-
-    backend.act = lose
+    backend.fail_once(BackendLost("gone"))
     async with serving(backend) as batcher:
         (executed,) = submit(batcher, work, [1.0])
         await executing(backend, 1)
@@ -88,11 +84,7 @@ async def test_a_lost_backend_is_told_to_who_executed_and_who_waits_is_kept(back
 
 
 async def test_a_defect_fails_its_batch_and_the_loop_goes_on(backend: Doubling, work: WorkMaker):
-    def defect(values: list[float]) -> None:
-        backend.act = lambda values: None
-        raise RuntimeError("secret")
-
-    backend.act = defect
+    backend.fail_once(RuntimeError("secret"))
     async with serving(backend) as batcher:
         (first,) = submit(batcher, work, [1.0])
         await settled(work, first)
@@ -148,11 +140,8 @@ def test_everybody_gets_exactly_their_rows_or_their_own_failure(sizes, poisonous
 async def test_what_executed_on_a_server_of_others_that_went_away_is_not_suspected(backend: Doubling, work: WorkMaker):
     told: list[str] = []
 
-    def lose(values: list[float]) -> None:
-        backend.act = lambda values: None
-        raise ModelCrashed("it is not there any more")
-
-    backend.act, backend.load_control = lose, False
+    backend.fail_once(ModelCrashed("it is not there any more"))
+    backend.load_control = False
     async with serving(backend, crashed=told.append) as batcher:
         (lost,) = submit(batcher, work, [1.0])
         await settled(work, lost)

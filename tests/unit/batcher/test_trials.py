@@ -139,11 +139,7 @@ async def test_a_suspect_whose_time_is_over_is_told_and_not_tried(work: WorkMake
 async def test_a_lost_execution_is_a_crash_only_if_the_backend_is_gone(work: WorkMaker, gone: bool):
     backend = Doubling()
 
-    def lose(values: list[float]) -> None:
-        backend.act = lambda values: None
-        raise BackendLost("no answer in time")
-
-    backend.act = lose
+    backend.fail_once(BackendLost("no answer in time"))
     async with running(backend) as batcher:
         (executed,) = submit(batcher, work, [1.0])
         await eventually(lambda: backend.executed)

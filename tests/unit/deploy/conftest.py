@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.kit.kubernetes import FOLDER, local_overlay, write_variant
-from tests.kit.kustomize import Id, Resource, build
+from tests.kit.kustomize import Resources, build
 
 # What people run: the base with what stands behind it, and each component with it.
 VARIANTS = {
@@ -24,8 +23,6 @@ VARIANTS = {
 
 LOCAL = "local"
 
-Rendered = Mapping[Id, Resource]
-
 
 @pytest.fixture(scope="session", params=[*VARIANTS, LOCAL])
 def variant_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -34,10 +31,10 @@ def variant_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture(scope="session")
-def rendered(variant_folder: Path) -> Rendered:
+def rendered(variant_folder: Path) -> Resources:
     return build(variant_folder)
 
 
 @pytest.fixture(scope="session")
-def base() -> Rendered:
+def base() -> Resources:
     return build(FOLDER / "base")

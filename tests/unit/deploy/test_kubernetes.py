@@ -13,7 +13,7 @@ from headrace_servicekit.settings import ServiceSettings, StrictSettings, variab
 
 from tests.kit import kubernetes, topology
 from tests.kit.kubernetes import workloads
-from tests.unit.deploy.conftest import Rendered
+from tests.kit.kustomize import Resources
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own imports are deprecated ones
@@ -27,17 +27,17 @@ MIB = 1024**2
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
-def test_every_resource_is_one_of_the_api(rendered: Rendered, version: str):
+def test_every_resource_is_one_of_the_api(rendered: Resources, version: str):
     for resource in rendered.values():
         kubernetes_validate.validate(resource, version, strict=True)
 
 
-def test_every_service_has_one_workload_and_no_other_runs(base: Rendered):
+def test_every_service_has_one_workload_and_no_other_runs(base: Resources):
     assert sorted(workloads(base)) == sorted(OWN)
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_what_a_service_is_told_is_what_it_can_be_told(rendered: Rendered, name: str, monkeypatch: pytest.MonkeyPatch):
+def test_what_a_service_is_told_is_what_it_can_be_told(rendered: Resources, name: str, monkeypatch: pytest.MonkeyPatch):
     workload = workloads(rendered)[name]
     _only(monkeypatch, workload.environment)
     for each in SERVICES[name].settings:
@@ -48,7 +48,7 @@ def test_what_a_service_is_told_is_what_it_can_be_told(rendered: Rendered, name:
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_service_listens_where_its_settings_probes_and_services_say(rendered: Rendered, name: str):
+def test_a_service_listens_where_its_settings_probes_and_services_say(rendered: Resources, name: str):
     workload = workloads(rendered)[name]
     listed = SERVICES[name].ports
     assert workload.ports.items() <= listed.items()
@@ -65,7 +65,7 @@ def test_a_service_listens_where_its_settings_probes_and_services_say(rendered: 
                 assert workload.ports[port["targetPort"]] == listed[port["name"]] == port["port"]
 
 
-def test_targets_name_services_and_their_ports(rendered: Rendered):
+def test_targets_name_services_and_their_ports(rendered: Resources):
     addresses = {
         f"{name}:{port['port']}"
         for name, service in kubernetes.of_kind(rendered, "Service").items()
@@ -82,7 +82,7 @@ def test_targets_name_services_and_their_ports(rendered: Rendered):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_all_of_a_service_can_be_chosen_by_its_name(base: Rendered, name: str):
+def test_all_of_a_service_can_be_chosen_by_its_name(base: Resources, name: str):
     """So that one service at a time is applied: `kubectl apply -k … -l app.kubernetes.io/name=registry`."""
     chosen = [id_.kind for id_, one in base.items() if one["metadata"]["labels"].get(kubernetes.NAME) == name]
     (workload,) = (kind for kind in chosen if kind in kubernetes.WORKLOADS)
@@ -92,14 +92,14 @@ def test_all_of_a_service_can_be_chosen_by_its_name(base: Rendered, name: str):
     assert unnamed == [("NetworkPolicy", "nothing-else")]
 
 
-def test_replicas_that_are_chosen_among_are_all_seen(base: Rendered):
+def test_replicas_that_are_chosen_among_are_all_seen(base: Resources):
     services = kubernetes.of_kind(base, "Service")
     headless = {name for name, one in services.items() if one["spec"].get("clusterIP") == "None"}
     assert headless == {*OWN, "front-door-data"} - {"front-door"}
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_files_and_folders_of_the_settings_are_mounted(rendered: Rendered, name: str):
+def test_files_and_folders_of_the_settings_are_mounted(rendered: Resources, name: str):
     workload = workloads(rendered)[name]
     volumes = {volume["name"]: volume for volume in workload.pod.get("volumes", [])}
     volumes |= {claim["metadata"]["name"]: claim for claim in workload.resource["spec"].get("volumeClaimTemplates", [])}
@@ -114,7 +114,7 @@ def test_files_and_folders_of_the_settings_are_mounted(rendered: Rendered, name:
             assert {"secret", "configMap"} & set(volumes[mount["name"]])
 
 
-def test_the_last_good_tables_outlive_a_front_door(rendered: Rendered):
+def test_the_last_good_tables_outlive_a_front_door(rendered: Resources):
     workload = workloads(rendered)["front-door"]
     claims = {claim["metadata"]["name"] for claim in workload.resource["spec"]["volumeClaimTemplates"]}
     mount = workload.mount_of(PurePosixPath(workload.environment["ROUTER_DATA_STATE_DIR"]))
@@ -124,7 +124,7 @@ def test_the_last_good_tables_outlive_a_front_door(rendered: Rendered):
     assert named["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
 
 
-def test_policies_let_through_what_is_listed_and_nothing_else(rendered: Rendered):
+def test_policies_let_through_what_is_listed_and_nothing_else(rendered: Resources):
     policies = kubernetes.of_kind(rendered, "NetworkPolicy")
     nothing_else = policies.pop("nothing-else")
     assert nothing_else["spec"]["policyTypes"] == ["Ingress", "Egress"]
@@ -141,13 +141,13 @@ def test_policies_let_through_what_is_listed_and_nothing_else(rendered: Rendered
     assert incoming == {call for call in listed if not SERVICES[call.callee].store or call.callee in stores_inside}
 
 
-def test_only_what_is_published_is_open_to_all(rendered: Rendered):
+def test_only_what_is_published_is_open_to_all(rendered: Resources):
     for name, policy in kubernetes.of_kind(rendered, "NetworkPolicy").items():
         published = {SERVICES[name].ports[port] for port in SERVICES[name].published} if name in SERVICES else set()
         assert kubernetes.open_to_all(policy) == published, name
 
 
-def test_metrics_are_read_from_monitoring_alone(base: Rendered):
+def test_metrics_are_read_from_monitoring_alone(base: Resources):
     policies = kubernetes.of_kind(base, "NetworkPolicy")
     for name in OWN:
         rules = [
@@ -159,7 +159,7 @@ def test_metrics_are_read_from_monitoring_alone(base: Rendered):
         ]
 
 
-def test_a_pod_gets_the_time_that_its_drain_takes(rendered: Rendered, monkeypatch: pytest.MonkeyPatch):
+def test_a_pod_gets_the_time_that_its_drain_takes(rendered: Resources, monkeypatch: pytest.MonkeyPatch):
     for name in OWN:
         workload = workloads(rendered)[name]
         _only(monkeypatch, workload.environment)
@@ -169,7 +169,7 @@ def test_a_pod_gets_the_time_that_its_drain_takes(rendered: Rendered, monkeypatc
     assert workloads(rendered)["front-door"].container["lifecycle"]["preStop"]["sleep"]["seconds"] >= 5
 
 
-def test_pods_may_do_nothing_but_their_work(rendered: Rendered):
+def test_pods_may_do_nothing_but_their_work(rendered: Resources):
     accounts = kubernetes.of_kind(rendered, "ServiceAccount")
     for name, workload in workloads(rendered).items():
         pod = workload.pod
@@ -188,7 +188,7 @@ def test_pods_may_do_nothing_but_their_work(rendered: Rendered):
             assert "memory" in container["resources"]["limits"]
 
 
-def test_images_are_pinned(rendered: Rendered):
+def test_images_are_pinned(rendered: Resources):
     for workload in workloads(rendered).values():
         for container in workload.containers:
             name, _, tag = container["image"].rpartition(":")
@@ -196,14 +196,14 @@ def test_images_are_pinned(rendered: Rendered):
             assert tag not in ("", "latest")
 
 
-def test_no_secret_is_in_the_environment(rendered: Rendered):
+def test_no_secret_is_in_the_environment(rendered: Resources):
     for workload in workloads(rendered).values():
         for container in workload.containers:
             assert not any("secretRef" in source for source in container.get("envFrom", []))
             assert not any("secretKeyRef" in one.get("valueFrom", {}) for one in container.get("env", []))
 
 
-def test_one_replica_may_always_be_taken_away_and_a_rollout_takes_no_more(rendered: Rendered):
+def test_one_replica_may_always_be_taken_away_and_a_rollout_takes_no_more(rendered: Resources):
     budgets = kubernetes.of_kind(rendered, "PodDisruptionBudget")
     for name in OWN:
         assert budgets[name]["spec"]["maxUnavailable"] == 1
@@ -214,16 +214,16 @@ def test_one_replica_may_always_be_taken_away_and_a_rollout_takes_no_more(render
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_of_every_service_there_are_two(base: Rendered, name: str):
+def test_of_every_service_there_are_two(base: Resources, name: str):
     assert workloads(base)[name].resource["spec"]["replicas"] >= 2
 
 
-def test_front_doors_divide_what_they_allow_among_as_many_as_there_are(rendered: Rendered):
+def test_front_doors_divide_what_they_allow_among_as_many_as_there_are(rendered: Resources):
     door = workloads(rendered)["front-door"]
     assert int(door.environment["FRONT_DOOR_PROCESSES"]) == door.resource["spec"]["replicas"]
 
 
-def test_triton_on_a_gpu_is_where_its_batcher_looks_for_it(rendered: Rendered):
+def test_triton_on_a_gpu_is_where_its_batcher_looks_for_it(rendered: Resources):
     batcher = workloads(rendered)["batcher"]
     beside = {container["name"]: container for container in batcher.pod.get("initContainers", [])}
     assert bool(batcher.environment["BATCHER_TRITON_COMMAND"]) != ("triton" in beside)
@@ -243,14 +243,14 @@ def test_triton_on_a_gpu_is_where_its_batcher_looks_for_it(rendered: Rendered):
 
 
 @pytest.mark.parametrize("name", ["batcher", "batcher-cpu"])
-def test_a_batcher_unloads_before_the_kernel_ends_it(rendered: Rendered, name: str):
+def test_a_batcher_unloads_before_the_kernel_ends_it(rendered: Resources, name: str):
     workload = workloads(rendered)[name]
     limit = workload.container["resources"]["limits"]["memory"]
     assert limit.endswith("Gi")
     assert int(workload.environment["BATCHER_MEMORY_LIMIT_BYTES"]) < int(limit.removesuffix("Gi")) * 1024 * MIB
 
 
-def test_envoy_sheds_load_before_the_kernel_ends_it(rendered: Rendered, monkeypatch: pytest.MonkeyPatch):
+def test_envoy_sheds_load_before_the_kernel_ends_it(rendered: Resources, monkeypatch: pytest.MonkeyPatch):
     workload = workloads(rendered)["front-door"]
     _only(monkeypatch, workload.environment)
     allowed = FrontDoorSettings.load().max_heap_bytes + DataSettings.load().cache_memory_bytes

@@ -11,16 +11,15 @@ import pytest
 import yaml
 from headrace_stack import debian_programs
 
-from tests.kit.kustomize import Id, Resource
+from tests.kit.kustomize import Id, Resource, Resources
 from tests.kit.topology import CHECKOUT
-from tests.unit.deploy.conftest import Rendered
 
 KUSTOMIZE = debian_programs.find(CHECKOUT, "kustomize")
 _HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
 
 
 @pytest.mark.skipif(KUSTOMIZE is None, reason="NOT CHECKED: no kustomize of Debian here, see `make test`")
-def test_it_is_what_kustomize_builds(variant_folder: Path, rendered: Rendered):
+def test_it_is_what_kustomize_builds(variant_folder: Path, rendered: Resources):
     assert KUSTOMIZE is not None
     built = subprocess.run([KUSTOMIZE, "build", str(variant_folder)], capture_output=True, text=True, check=True)
     generated = {id_.name for id_ in rendered if id_.kind in ("ConfigMap", "Secret")}
@@ -35,7 +34,7 @@ def test_it_is_what_kustomize_builds(variant_folder: Path, rendered: Rendered):
         assert _sorted(theirs[id_]) == _sorted(resource), id_
 
 
-def test_no_name_in_the_source_has_a_hash(base: Rendered):
+def test_no_name_in_the_source_has_a_hash(base: Resources):
     # kustomize finds the names that workloads refer to, and completes them with one of what they hold.
     assert not [id_.name for id_ in base if _HASH.search(id_.name)]
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.kit import compose_file, kubernetes, topology
-from tests.unit.deploy.conftest import LOCAL, Rendered
+from tests.kit.kustomize import Resources
 
 COMPOSE = compose_file.read(topology.CHECKOUT / "docker-compose.yml")["services"]
 OWN = [name for name, service in topology.services().items() if not service.store]
@@ -43,9 +43,9 @@ def in_compose(name: str) -> dict[str, str]:
     return {key: re.sub(r"\$\{[A-Z0-9_]+:-(.*?)\}", r"\1", str(value)) for key, value in told.items()}
 
 
-@pytest.mark.parametrize("variant_folder", [LOCAL], indirect=True)
+@pytest.mark.parametrize("variant_folder", ["local"], indirect=True)
 @pytest.mark.parametrize("name", OWN)
-def test_a_service_is_told_the_same(rendered: Rendered, name: str):
+def test_a_service_is_told_the_same(rendered: Resources, name: str):
     compose, pods = in_compose(name), kubernetes.workloads(rendered)[name].environment
     assert compose.keys() - pods.keys() <= ONLY_COMPOSE
     assert pods.keys() - compose.keys() <= ONLY_KUBERNETES
@@ -53,15 +53,15 @@ def test_a_service_is_told_the_same(rendered: Rendered, name: str):
     assert {key: compose[key] for key in same} == {key: pods[key] for key in same}
 
 
-@pytest.mark.parametrize("variant_folder", [LOCAL], indirect=True)
+@pytest.mark.parametrize("variant_folder", ["local"], indirect=True)
 @pytest.mark.parametrize("name", topology.services())
-def test_a_service_is_the_same_image(rendered: Rendered, name: str):
+def test_a_service_is_the_same_image(rendered: Resources, name: str):
     built = re.sub(r"\$\{[A-Z0-9_]+:-(.*?)\}", r"\1", COMPOSE[name]["image"])
     assert kubernetes.workloads(rendered)[name].container["image"] == built
 
 
 @pytest.mark.parametrize("variant_folder", ["gpu"], indirect=True)
-def test_the_pair_of_a_gpu_is_the_same(rendered: Rendered):
+def test_the_pair_of_a_gpu_is_the_same(rendered: Resources):
     batcher = kubernetes.workloads(rendered)["batcher"]
     images = [
         re.sub(r"\$\{[A-Z0-9_]+:-(.*?)\}", r"\1", COMPOSE[name]["image"]) for name in ("batcher-gpu", "triton-gpu")
