@@ -326,7 +326,11 @@ async def test_without_valkey_predictions_go_on_and_explanations_are_unavailable
     async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url) as plane:
         kill_component(valkey_server, "valkey")
         answer = await plane.stub.Predict(asking(), timeout=5)
-        await eventually(lambda: _has_dropped(plane, "store") or _has_kept(plane, 1))
+
+        async def settled() -> bool:
+            return await _has_dropped(plane, "store") or await _has_kept(plane, 1)
+
+        await eventually(settled)
         assert answer.version in ("v1", "v2")
 
         async def told():

@@ -162,19 +162,11 @@ def _published(version: str, generation: int) -> int:
     return 0x80000000 | generation << 4 | int(version[1:])
 
 
-@pytest.mark.parametrize("seed", range(2))
+AGAIN_AND_AGAIN = [pytest.param(seed, marks=[pytest.mark.faults, pytest.mark.long]) for seed in range(100, 140)]
+
+
+@pytest.mark.parametrize("seed", [0, 1, *AGAIN_AND_AGAIN])
 async def test_no_answer_is_wrong_whatever_changes(seed: int, tmp_path):
-    await play(seed, tmp_path)
-
-
-@pytest.mark.faults
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(100, 140))
-async def test_no_answer_is_wrong_whatever_changes_again_and_again(seed: int, tmp_path):
-    await play(seed, tmp_path)
-
-
-async def play(seed: int, tmp_path) -> None:
     rng = random.Random(seed)
     async with (
         ValkeyProcess.running() as valkey,
