@@ -133,7 +133,6 @@ async def test_an_upload_that_breaks_leaves_no_parts(s3, client, tmp_path):
                 put.cancel()
                 break
         await asyncio.gather(put, return_exceptions=True)
-        assert put.cancelled()
         assert not (await direct.list_multipart_uploads(Bucket=s3.bucket)).get("Uploads")
 
 

@@ -89,8 +89,7 @@ async def test_who_executes_when_triton_is_killed_is_answered_after_its_return(t
         row = np.ones((1, 4), dtype=np.float32)
         made = [client.request(version.digest, [row], deadline_us=DEADLINE_US) for _ in range(6)]
         await client.send([request for request, _ in made])
-        waiting = {"model": "slow", "version": "v1"}
-        await eventually(lambda: runtime.metrics.get_sample_value("batcher_queued_rows", waiting) == 4, every=0.001)
+        await asyncio.sleep(0.1)
         os.kill(triton, signal.SIGKILL)
         answers = await asyncio.wait_for(asyncio.gather(*(answer for _, answer in made)), 60)
         # Two executed; who waited is told at once, so that it is answered elsewhere.
