@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 
 from headrace.batcher.v1 import batcher_pb2_grpc
 from headrace.registry.v1 import registry_pb2_grpc
@@ -14,6 +15,7 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_batcher.backends.opening import keep_backend, open_backend, own_triton
+from headrace_batcher.backends.triton_process import TritonProcess
 from headrace_batcher.background import Background
 from headrace_batcher.batching.policy import Limits
 from headrace_batcher.batching.tracing import BatchSpans
@@ -44,26 +46,12 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     # From here on with the slot that was free.
     settings = runtime.settings = runtime.settings.model_copy(update={"state_dir": held})
     server = runtime.server(on_the_loop=True)
-    control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
-    stub = control_pb2_grpc.ControlServiceStub(control)
-    blobs = await runtime.enter(
-        s3_blobs(settings.s3_endpoint, settings.s3_bucket, settings.s3_region, settings.s3_credentials_file)
-    )
     roster = Roster()
     background = await runtime.enter(Background())
-    cache = BlobCache(
-        settings.state_dir / "blobs",
-        blobs,
-        max_bytes=settings.cache_bytes,
-        fetch_timeout_s=settings.fetch_timeout_s,
-        in_thread=background.run,
-        serving=lambda: roster.answered_since(runtime.clock.monotonic() - 1.0),
-    )
+    cache = await _cache(runtime, background, roster)
     backend = await open_backend(runtime, background)
     triton = own_triton(settings, backend)
-    memory = None
-    if settings.memory_limit_bytes is not None:
-        memory = MemoryWatch(settings.memory_limit_bytes, lambda: None if triton is None else triton.group)
+    memory = await _memory(settings, triton)
     measuring = Measuring(backend, cache, await _registry(runtime, process), background.run)
     versions = Versions(
         backend,
@@ -75,17 +63,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         memory=memory,
         spans=_spans(runtime),
     )
-    reports = Reports(stub, settings.pool, process, lambda: settings.advertised(server.port), versions.states)
-    bounds = Limits(max_queue_rows=settings.max_queue_rows, max_queue_bytes=settings.max_queue_bytes)
-    runtime.health.add("control", required=False)
-    demand = DemandWatch(
-        stub,
-        settings.pool,
-        settings.state_dir / "demand.pb",
-        bounds,
-        versions.want,
-        lambda connected, reason: runtime.health.set("control", connected, reason),
-    )
+    reports, demand = await _control(runtime, process, lambda: server.port, versions)
     canary = Canary(
         backend,
         versions,
@@ -102,16 +80,60 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
 
     demand.restore()
     if memory is not None:
-        await memory.read()
         runtime.loop("memory", lambda: memory.run(versions.look_again))
     runtime.loop("versions", versions.run)
     runtime.loop("backend", lambda: keep_backend(runtime, backend, triton, versions))
     runtime.loop("canary", canary.run)
-    runtime.loop("demand", demand.run)
-    runtime.loop("reports", reports.run)
     runtime.loop("measure", measuring.run)
     runtime.loop("report measurements", measuring.report)
     runtime.loop("drain", lambda: _announce_drain(runtime, roster))
+
+
+async def _cache(runtime: Runtime[BatcherSettings], background: Background, roster: Roster) -> BlobCache:
+    """Return where model files are fetched to: gently while requests are answered."""
+    settings = runtime.settings
+    blobs = await runtime.enter(
+        s3_blobs(settings.s3_endpoint, settings.s3_bucket, settings.s3_region, settings.s3_credentials_file)
+    )
+    return BlobCache(
+        settings.state_dir / "blobs",
+        blobs,
+        max_bytes=settings.cache_bytes,
+        fetch_timeout_s=settings.fetch_timeout_s,
+        in_thread=background.run,
+        serving=lambda: roster.answered_since(runtime.clock.monotonic() - 1.0),
+    )
+
+
+async def _memory(settings: BatcherSettings, triton: TritonProcess | None) -> MemoryWatch | None:
+    """Return what watches over the memory of models, None where it has no limit."""
+    if settings.memory_limit_bytes is None:
+        return None
+    memory = MemoryWatch(settings.memory_limit_bytes, lambda: None if triton is None else triton.group)
+    await memory.read()
+    return memory
+
+
+async def _control(
+    runtime: Runtime[BatcherSettings], process: str, port: Callable[[], int], versions: Versions
+) -> tuple[Reports, DemandWatch]:
+    """Return what reports to the control plane, and what follows its demand. Readiness does not depend on it."""
+    settings = runtime.settings
+    control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
+    stub = control_pb2_grpc.ControlServiceStub(control)
+    reports = Reports(stub, settings.pool, process, lambda: settings.advertised(port()), versions.states)
+    runtime.health.add("control", required=False)
+    demand = DemandWatch(
+        stub,
+        settings.pool,
+        settings.state_dir / "demand.pb",
+        Limits(max_queue_rows=settings.max_queue_rows, max_queue_bytes=settings.max_queue_bytes),
+        versions.want,
+        lambda connected, reason: runtime.health.set("control", connected, reason),
+    )
+    runtime.loop("demand", demand.run)
+    runtime.loop("reports", reports.run)
+    return reports, demand
 
 
 async def _registry(runtime: Runtime[BatcherSettings], process: str) -> RegistryReports | None:
