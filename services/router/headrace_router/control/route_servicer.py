@@ -42,7 +42,9 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
         self._history, self._catch_up = history, catch_up
 
     async def GetRoute(self, request, context):
-        state = await self._state(convert.model_of_route(request.name), context)
+        model = convert.model_of_route(request.name)
+        await self._view.freshen()
+        state = await self._state(model, context)
         return route_pb2.GetRouteResponse(route=_route(state), status=self._status(state))
 
     async def ListRoutes(self, request, context):
@@ -68,7 +70,8 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
         manager, subjects = convert.manager_of(request.manager), convert.subjects_from_proto(request.examples)
         if not self._view.mirror.loaded:
             raise not_loaded()
-        # What the caller has just registered must be known here too.
+        # What the caller has just written or registered must be known here too.
+        await self._view.freshen()
         await self._catch_up(route.model, context.time_remaining())
         await self._contracts.learn(route)
         state = self._existing(route.model)

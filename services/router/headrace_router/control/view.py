@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import Unavailable
 
 from headrace_router.control import answers, lookup_messages
 from headrace_router.control.decisions.acks import oldest_in_use, remembered_since
@@ -23,6 +24,8 @@ from headrace_router.control.timing import Timing
 
 log = structlog.get_logger()
 
+# How long a caller waits for what the store has now; then what is known here counts.
+FRESH_WITHIN_S = 0.5
 # Beyond every number: asks a store only who it is and how far.
 _NOTHING = 2**62
 
@@ -40,10 +43,21 @@ class View:
         self._left_out: dict[str, str] = {}
         self._store, self._clock = store, clock
         self._reading = asyncio.Lock()
+        self._begun = 0
+        """Reads of the store that have begun."""
+        self._readings: set[asyncio.Task[None]] = set()
+        self._late = False
+        """Whether the store did not answer in time; nobody waits for it again before it has."""
 
-    async def read(self) -> None:
-        """Bring the mirror up to the store, in order, and tell the watchers. Raises Unavailable and changes nothing."""
+    async def read(self, *, unless_begun: int | None = None) -> None:
+        """Bring the mirror up to the store, in order, and tell the watchers. Raises Unavailable and changes nothing.
+
+        unless_begun: if so many reads have begun by then, the last of them will do.
+        """
         async with self._reading:
+            if unless_begun is not None and self._begun >= unless_begun:
+                return
+            self._begun += 1
             mirror = self.mirror
             news = await self._store.news(mirror.revision, mirror.newest_generation) if mirror.loaded else None
             if news is None or news.incarnation != mirror.incarnation:
@@ -59,7 +73,30 @@ class View:
             mirror.take_reports(reports, now)
             for entry in mirror.take(news):
                 self._publish(entry)
+            self._late = False
         self.bell.ring()
+
+    async def freshen(self) -> None:
+        """Know what was written before, through whichever control plane; without the store what is known here counts.
+
+        Who has written a route and reads it again may be given another control plane, which hears of writes a moment
+        later: of an older route's etag the next write would be refused.
+        """
+        if self._late:
+            return
+        # Not cancelled when it takes too long: it is of use to those after it.
+        reading = asyncio.create_task(self.read(unless_begun=self._begun + 1), name="read the store")
+        self._readings.add(reading)
+        reading.add_done_callback(self._read_ended)
+        done, _ = await asyncio.wait({reading}, timeout=FRESH_WITHIN_S)
+        self._late = not done
+        if done and not isinstance(reading.exception(), Unavailable):
+            reading.result()
+
+    def _read_ended(self, reading: asyncio.Task[None]) -> None:
+        self._readings.discard(reading)
+        if not reading.cancelled():
+            reading.exception()  # whoever still waited has it; the controller's own reads say that the store is away
 
     def fleet(self) -> Fleet:
         """Return the batchers whose reports are valid now."""
