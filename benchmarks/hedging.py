@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import grpc.aio
 import uvloop
 from headrace.batcher.v1 import batcher_pb2
-from headrace_router.data.frames import Limits
-from headrace_router.data.members import Target
-from headrace_router.data.pools import Pools
-from headrace_router.data.rungs import Hedge
-from headrace_router.data.work import Work
+from headrace_router.data.batchers.frames import Limits
+from headrace_router.data.batchers.members import Target
+from headrace_router.data.batchers.pools import Pools
+from headrace_router.data.batchers.work import Work
+from headrace_router.data.fallbacks.rungs import Hedge
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import Behaviour, FakeBatcher

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 import uvloop
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2
+from headrace_router.data.batchers.work import Work
 from headrace_router.data.lookup.address import Address
 from headrace_router.data.lookup.counts import Counts
 from headrace_router.data.lookup.finding import Lookup
@@ -27,8 +28,7 @@ from headrace_router.data.lookup.storeclock import StoreClock
 from headrace_router.data.lookup.valkey import Valkey
 from headrace_router.data.messages import Call, Request, Tensors
 from headrace_router.data.question import Question
-from headrace_router.data.tables import Table, table_of
-from headrace_router.data.work import Work
+from headrace_router.data.routes.tables import Table, table_of
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import valkey

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc.aio
-from headrace_router.data.frames import Limits
-from headrace_router.data.members import Target
-from headrace_router.data.pools import Pools
-from headrace_router.data.waiting import Patience
-from headrace_router.data.work import Work
+from headrace_router.data.batchers.frames import Limits
+from headrace_router.data.batchers.members import Target
+from headrace_router.data.batchers.pools import Pools
+from headrace_router.data.batchers.waiting import Patience
+from headrace_router.data.batchers.work import Work
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher

@@ -13,7 +13,7 @@ from headrace_router.data.contract import ServedVersion
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Call, Request, ServedFrom
 from headrace_router.data.question import Found, Question
 from headrace_router.data.reporting.recording import Record, Recorder, new_drops
-from headrace_router.data.tables import Table, table_of
+from headrace_router.data.routes.tables import Table, table_of
 from headrace_servicekit.identity import Identity
 
 from tests.kit.control import INCARNATION, table

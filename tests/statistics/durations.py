@@ -2,7 +2,7 @@
 
 import numpy as np
 from headrace_monitor.counters.durations import NONE, RELATIVE_ERROR, Durations, durations, merge
-from headrace_router.data.histogram import Histogram
+from headrace_router.data.telemetry.histogram import Histogram
 
 from tests.statistics.figures import Figure, Table
 

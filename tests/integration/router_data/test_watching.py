@@ -7,7 +7,7 @@ import socket
 
 import grpc
 import grpc.aio
-from headrace_router.data.lastgood import LastGood
+from headrace_router.data.routes.lastgood import LastGood
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.kit.batcher import held

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from headrace_router.data.lastgood import LastGood
+from headrace_router.data.routes.lastgood import LastGood
 
 from benchmarks.systems.many_routes import asked, digest, name, tables
 

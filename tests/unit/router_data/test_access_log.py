@@ -1,4 +1,4 @@
-from headrace_router.data.accesslog import AccessLog
+from headrace_router.data.telemetry.accesslog import AccessLog
 
 
 def test_one_in_so_many_is_logged_besides_recorded_traces():

@@ -3,10 +3,10 @@ import time
 from typing import Any
 
 import pytest
-from headrace_router.data.accesslog import AccessLog
 from headrace_router.data.hosts.arrivals import Arrivals, finishing, wanted
 from headrace_router.data.hosts.deadline import DeadlineLimits
-from headrace_router.data.timing import Marks
+from headrace_router.data.telemetry.accesslog import AccessLog
+from headrace_router.data.telemetry.timing import Marks
 from headrace_servicekit.calls import Call as Received
 from headrace_servicekit.errors import Unauthenticated
 from headrace_servicekit.identity import INTERNAL

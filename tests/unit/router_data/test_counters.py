@@ -1,6 +1,6 @@
 import pytest
-from headrace_router.data.counters import BOUNDS_S, LABELS, MAX_SERIES, Counters, Key
 from headrace_router.data.messages import ServedFrom
+from headrace_router.data.telemetry.counters import BOUNDS_S, LABELS, MAX_SERIES, Counters, Key
 from prometheus_client import CollectorRegistry
 
 OK = Key("digits", "v1", "a", ServedFrom.ONLINE, 0)

@@ -13,7 +13,7 @@ from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
 from headrace_router.data.explain.trace import MAX_ATTEMPTS, Trace
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
 from headrace_router.data.question import Found
-from headrace_router.data.tables import Arm
+from headrace_router.data.routes.tables import Arm
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import FakeClock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from headrace_router.data.histogram import BUCKETS, RELATIVE_ERROR, Histogram
+from headrace_router.data.telemetry.histogram import BUCKETS, RELATIVE_ERROR, Histogram
 from hypothesis import given
 from hypothesis import strategies as st
 

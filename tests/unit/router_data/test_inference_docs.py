@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 from headrace_router.data.catalog import Catalog
-from headrace_router.data.counters import Counters
 from headrace_router.data.faces.oip.instead import INSTEAD
 from headrace_router.data.faces.oip.parameters import ATTRIBUTE, KNOWN
 from headrace_router.data.hosts.about import ABOUT_HEADERS
 from headrace_router.data.hosts.inference import InferenceReads
-from headrace_router.data.tables import Tables
+from headrace_router.data.routes.tables import Tables
+from headrace_router.data.telemetry.counters import Counters
 
 DOC = (Path(__file__).parents[3] / "docs" / "open-inference-protocol.md").read_text()
 CATALOG = Catalog(Tables(), Counters(), serves=lambda pool, digest: True, ready=lambda: True, version="", max_rows=1)

@@ -10,14 +10,14 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.balance import RetryBudget
-from headrace_router.data.degraded import DegradedAnswers
+from headrace_router.data.batchers.balance import RetryBudget
 from headrace_router.data.explain.trace import Trace
-from headrace_router.data.ladder import Ladder
+from headrace_router.data.fallbacks.degraded import DegradedAnswers
+from headrace_router.data.fallbacks.ladder import Ladder
+from headrace_router.data.fallbacks.rung_choice import CANNOT
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
 from headrace_router.data.question import Found, Question
-from headrace_router.data.rung_choice import CANNOT
-from headrace_router.data.tables import Arm, table_of
+from headrace_router.data.routes.tables import Arm, table_of
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError, Unavailable, error_for
 from headrace_servicekit.identity import Identity
 from hypothesis import given

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from headrace_router.data.pools import Pools
-from headrace_router.data.rungs import Hedge
-from headrace_router.data.standings import FIRST_S, IN_A_ROW, LATE_S
-from headrace_router.data.work import Work
+from headrace_router.data.batchers.pools import Pools
+from headrace_router.data.batchers.standings import FIRST_S, IN_A_ROW, LATE_S
+from headrace_router.data.batchers.work import Work
+from headrace_router.data.fallbacks.rungs import Hedge
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import Behaviour, FakeBatcher, echoing, held, refusing, silent

@@ -7,9 +7,9 @@ import struct
 
 import pytest
 from headrace.batcher.v1 import batcher_pb2
-from headrace_router.data.frames import Limits
-from headrace_router.data.members import Target, resolve_by_dns
-from headrace_router.data.waiting import Patience
+from headrace_router.data.batchers.frames import Limits
+from headrace_router.data.batchers.members import Target, resolve_by_dns
+from headrace_router.data.batchers.waiting import Patience
 from headrace_servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from headrace_router.data.quarantine import MAX_INPUTS, REFUSED_S, Quarantine
-from headrace_router.data.work import Work
+from headrace_router.data.batchers.quarantine import MAX_INPUTS, REFUSED_S, Quarantine
+from headrace_router.data.batchers.work import Work
 from headrace_servicekit.testing import FakeClock
 
 

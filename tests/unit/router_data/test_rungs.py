@@ -4,11 +4,11 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.fitting import fitted
+from headrace_router.data.fallbacks.fitting import fitted
+from headrace_router.data.fallbacks.rungs import Backup, Given, Hedge, Precomputed, Stale
 from headrace_router.data.messages import Call, Request, Tensors
 from headrace_router.data.question import Question
-from headrace_router.data.rungs import Backup, Given, Hedge, Precomputed, Stale
-from headrace_router.data.tables import table_of
+from headrace_router.data.routes.tables import table_of
 from headrace_servicekit.identity import Identity
 
 from tests.kit.control import resolved_version, table

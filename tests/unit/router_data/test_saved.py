@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.counters import Counters, Key
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.saved import SavedCompute
+from headrace_router.data.telemetry.counters import Counters, Key
+from headrace_router.data.telemetry.saved import SavedCompute
 from prometheus_client import CollectorRegistry
 
 ONLINE = Key("digits", "v1", "a", ServedFrom.ONLINE, 0)

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_router.data.splitting import check_ends, position_of, unit_of
+from headrace_router.data.routes.splitting import check_ends, position_of, unit_of
 from headrace_router.slots import SLOTS, slot_of
 from hypothesis import given
 from hypothesis import strategies as st

@@ -76,6 +76,12 @@ def test_what_json_has_no_number_for_is_written_as_in_proto_json(datatype):
     assert decode(datatype, (1, 3), content) == [["NaN", "Infinity", "-Infinity"]]
 
 
+@pytest.mark.parametrize(("shape", "expected"), [((2, 0), [[], []]), ((2, 2, 0), [[[], []], [[], []]]), ((0, 3), [])])
+@pytest.mark.parametrize("datatype", ["BYTES", "FP32"])
+def test_rows_without_elements_are_rows_all_the_same(datatype: str, shape: tuple[int, ...], expected: list[Any]):
+    assert orjson.loads(orjson.dumps(decode(datatype, shape, b""), option=orjson.OPT_SERIALIZE_NUMPY)) == expected
+
+
 def test_null_is_nan_where_the_contract_allows_nan():
     content, _ = encode(Spec("x", "FP64", (), nan_allowed=True), [None, 1.5], where)
     first, second = struct.unpack("<2d", content)

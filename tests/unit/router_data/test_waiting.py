@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from headrace_router.data.waiting import HOPE_S, MARGIN_S, MAX_MISSED, Patience, WaitingRoom
-from headrace_router.data.work import Work
+from headrace_router.data.batchers.waiting import HOPE_S, MARGIN_S, MAX_MISSED, Patience, WaitingRoom
+from headrace_router.data.batchers.work import Work
 from hypothesis import given
 from hypothesis import strategies as st
 

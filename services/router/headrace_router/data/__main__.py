@@ -18,15 +18,16 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import variable
 from headrace_servicekit.tls import Tls, client_context
 
-from headrace_router.data.accesslog import AccessLog
+from headrace_router.data.batchers.frames import Limits
+from headrace_router.data.batchers.members import batcher_channel
+from headrace_router.data.batchers.pools import Pools
+from headrace_router.data.batchers.waiting import Patience
 from headrace_router.data.catalog import Catalog
-from headrace_router.data.counters import Counters
-from headrace_router.data.degraded import DegradedAnswers
 from headrace_router.data.explain.asking import Explaining
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
-from headrace_router.data.frames import Limits
-from headrace_router.data.gauges import Gauges
+from headrace_router.data.fallbacks.degraded import DegradedAnswers
+from headrace_router.data.fallbacks.ladder import Ladder
 from headrace_router.data.hosts.aio import GrpcHost
 from headrace_router.data.hosts.arrivals import Arrivals, Spans
 from headrace_router.data.hosts.asgi import RestHost
@@ -34,24 +35,23 @@ from headrace_router.data.hosts.deadline import DeadlineLimits
 from headrace_router.data.hosts.http_server import HttpServer
 from headrace_router.data.hosts.inference import InferenceReads
 from headrace_router.data.hosts.inference_rest import InferencePaths
-from headrace_router.data.ladder import Ladder
-from headrace_router.data.lastgood import LastGood
 from headrace_router.data.lookup.counts import Counts, LookupMetrics
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.storeclock import StoreClock
 from headrace_router.data.lookup.valkey import Valkey
-from headrace_router.data.members import batcher_channel
-from headrace_router.data.pools import Pools
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.reporting.reporting import Allowance, Reporting
 from headrace_router.data.reporting.sending import GrpcIngest
 from headrace_router.data.reporting.series import Source
-from headrace_router.data.saved import SavedCompute
+from headrace_router.data.routes.lastgood import LastGood
+from headrace_router.data.routes.watch import COMPONENT, Watcher
 from headrace_router.data.settings import DataSettings
-from headrace_router.data.waiting import Patience
-from headrace_router.data.watch import COMPONENT, Watcher
+from headrace_router.data.telemetry.accesslog import AccessLog
+from headrace_router.data.telemetry.counters import Counters
+from headrace_router.data.telemetry.gauges import Gauges
+from headrace_router.data.telemetry.saved import SavedCompute
 
 log = structlog.get_logger()
 
@@ -199,7 +199,7 @@ def _spans(runtime: Runtime[DataSettings]) -> Spans | None:
     """Return what makes spans, None without a collector."""
     if runtime.tracing is None:
         return None
-    from headrace_router.data.spans import CallSpans  # OpenTelemetry, which most never need
+    from headrace_router.data.telemetry.spans import CallSpans  # OpenTelemetry, which most never need
 
     return CallSpans(runtime.tracing, one_in=runtime.settings.trace_one_in)
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from headrace_servicekit.identity import Identity
 
 from headrace_router.data.contract import Contract, ServedVersion
-from headrace_router.data.timing import Marks
+from headrace_router.data.telemetry.timing import Marks
 
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 # Of a text that names a user, an entity or an attribute.

@@ -14,13 +14,11 @@ from typing import Any, Protocol
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError
 from headrace_servicekit.identity import model_not_found
 
-from headrace_router.data.accesslog import AccessLog
-from headrace_router.data.batcher_errors import blamed_position
+from headrace_router.data.batchers.errors import blamed_position
 from headrace_router.data.contract import CONTRACT_VIOLATED, Layout, check_contents, invalid
-from headrace_router.data.counters import Counters, Key
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.explain.trace import Trace
-from headrace_router.data.ladder import Ladder
+from headrace_router.data.fallbacks.ladder import Ladder
 from headrace_router.data.lookup.policy import Mode
 from headrace_router.data.messages import Answer, Call, Request, Tensors
 from headrace_router.data.question import Found, Question
@@ -31,7 +29,9 @@ from headrace_router.data.refusals import (
     no_tables,
     version_not_found,
 )
-from headrace_router.data.tables import Arm, Table, Tables
+from headrace_router.data.routes.tables import Arm, Table, Tables
+from headrace_router.data.telemetry.accesslog import AccessLog
+from headrace_router.data.telemetry.counters import Counters, Key
 
 _CONTENTS_FIELD = re.compile(r"raw_input_contents\[(\d+)\]")
 _INPUT_FIELD = re.compile(r"inputs\[(\d+)\](?:\..*)?")

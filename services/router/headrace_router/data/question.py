@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headrace_router.data.contract import Layout, ServedVersion
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
-from headrace_router.data.tables import Arm, Table
+from headrace_router.data.routes.tables import Arm, Table
 
 if TYPE_CHECKING:
     from headrace_router.data.explain.trace import Trace

@@ -10,8 +10,8 @@ from typing import Self
 from headrace_servicekit.settings import ServiceSettings, settings_config
 from pydantic import Field, field_validator
 
+from headrace_router.data.batchers.members import Target
 from headrace_router.data.lookup.address import Address, address_of
-from headrace_router.data.members import Target
 
 MAX_TTL_S = 7 * 86_400.0
 

@@ -12,7 +12,7 @@ from headrace_monitor.counters.durations import (
     middle_s,
 )
 from headrace_monitor.counters.tallies import Tally, decode, encode, shrunk, total
-from headrace_router.data import histogram
+from headrace_router.data.telemetry import histogram
 from hypothesis import given
 from hypothesis import strategies as st
 

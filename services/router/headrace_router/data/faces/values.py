@@ -231,8 +231,9 @@ def _number(item: Any) -> Any:
 
 
 def _nested(flat: list[Any], shape: Sequence[int]) -> Any:
-    for size in reversed(shape[1:]):
-        flat = [flat[at : at + size] for at in range(0, len(flat), size)] if size else []
+    for depth in range(len(shape) - 1, 0, -1):
+        size = shape[depth]
+        flat = [flat[at * size : (at + 1) * size] for at in range(math.prod(shape[:depth]))]
     return flat
 
 

@@ -18,13 +18,13 @@ from headrace_servicekit.calls import Call as Received
 from headrace_servicekit.errors import Code, ServiceError, Unauthenticated
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER, Identity, parse_identity
 
-from headrace_router.data.accesslog import AccessLog
 from headrace_router.data.hosts.about import ABOUT_HEADERS, about, malformed
 from headrace_router.data.hosts.deadline import HEADER as TIMEOUT_HEADER
 from headrace_router.data.hosts.deadline import DeadlineLimits
 from headrace_router.data.hosts.timing import ASKING_HEADER
 from headrace_router.data.messages import Call, Span
-from headrace_router.data.timing import Marks
+from headrace_router.data.telemetry.accesslog import AccessLog
+from headrace_router.data.telemetry.timing import Marks
 
 _IDENTITY = (CLIENT_HEADER, MODELS_HEADER)
 _NOBODY = Identity("")
@@ -45,7 +45,7 @@ _WANTED_BYTES = {name.encode(): name for name in WANTED}
 
 
 class Spans(Protocol):
-    """Decides which calls are recorded, and makes their spans (`headrace_router.data.spans.CallSpans`)."""
+    """Decides which calls are recorded, and makes their spans (`headrace_router.data.telemetry.spans.CallSpans`)."""
 
     def samples(self) -> bool:
         """Return whether a call that comes without a trace is recorded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace_router.data.messages import Call
-from headrace_router.data.timing import Marks
+from headrace_router.data.telemetry.timing import Marks
 
 ASKING_HEADER = "headrace-timing"
 # The standard header, which browsers show; over gRPC a trailer of that name.

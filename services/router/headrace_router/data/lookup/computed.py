@@ -6,10 +6,10 @@ import asyncio
 
 from headrace.batcher.v1 import batcher_pb2
 
+from headrace_router.data.batchers.work import Work
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.question import Found, Question
-from headrace_router.data.tables import Arm
-from headrace_router.data.work import Work
+from headrace_router.data.routes.tables import Arm
 
 
 def work_of(question: Question, arm: Arm, deadline: float, loop: asyncio.AbstractEventLoop) -> Work:

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from headrace_servicekit.errors import ServiceError
 
-from headrace_router.data.batcher_errors import error_of
+from headrace_router.data.batchers.errors import error_of
+from headrace_router.data.batchers.work import Online
 from headrace_router.data.lookup.answers import given
 from headrace_router.data.lookup.computed import computed, work_of
 from headrace_router.data.lookup.counts import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
@@ -20,8 +21,7 @@ from headrace_router.data.lookup.sought import Sought, name_of, seek
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.question import Found, Question
 from headrace_router.data.refusals import entity_missing, not_precomputed
-from headrace_router.data.tables import Arm
-from headrace_router.data.work import Online
+from headrace_router.data.routes.tables import Arm
 
 _CACHED_HERE = (CACHE, MEMORY)
 

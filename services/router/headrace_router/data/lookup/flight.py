@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from headrace_servicekit.errors import ServiceError
 
+from headrace_router.data.batchers.work import ONLINE, Work
 from headrace_router.data.lookup.freshness import Kept
 from headrace_router.data.lookup.sought import Sought
 from headrace_router.data.question import Found
-from headrace_router.data.work import ONLINE, Work
 
 # A stale answer is to reach its caller before the deadline: so much of the time left is kept, and at most this.
 STALE_SHARE, STALE_S = 0.2, 0.01

@@ -15,7 +15,8 @@ import structlog
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, Internal, ServiceError
 
-from headrace_router.data.batcher_errors import error_of
+from headrace_router.data.batchers.errors import error_of
+from headrace_router.data.batchers.work import Online, Work
 from headrace_router.data.deadlines import TICK_S, Deadlines
 from headrace_router.data.lookup.answers import given, stands_in
 from headrace_router.data.lookup.computed import computed, shared, work_of
@@ -26,7 +27,6 @@ from headrace_router.data.lookup.layers import Layers, Pair, source_of
 from headrace_router.data.lookup.sought import Sought
 from headrace_router.data.question import Found
 from headrace_router.data.refusals import deadline_exceeded, not_precomputed, store_unavailable
-from headrace_router.data.work import Online, Work
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from headrace_router.data.messages import Answer
 from headrace_router.data.question import Found
 from headrace_router.data.reporting.hiding import hidden_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.reporting.recording import Record, Row
-from headrace_router.data.splitting import unit_of
+from headrace_router.data.routes.splitting import unit_of
 
 # A chunk is what is encoded in one go, while nobody is answered.
 CHUNK_BYTES, CHUNK_RECORDS = 1024 * 1024, 256

@@ -10,8 +10,8 @@ from headrace_router.data.contract import Layout
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer
 from headrace_router.data.question import Found, Question
 from headrace_router.data.reporting.sampling import POINTS, bound_of, point_of
-from headrace_router.data.splitting import unit_of
-from headrace_router.data.tables import Arm, Table
+from headrace_router.data.routes.splitting import unit_of
+from headrace_router.data.routes.tables import Arm, Table
 
 # What a record takes beside its values, about; so that the number of records is bounded too.
 RECORD_BYTES = 1024

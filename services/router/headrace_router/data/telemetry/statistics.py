@@ -9,8 +9,8 @@ from typing import Any
 
 from headrace_servicekit.errors import Code
 
-from headrace_router.data.counters import Counters, Key, Series
 from headrace_router.data.messages import ServedFrom
+from headrace_router.data.telemetry.counters import Counters, Key, Series
 
 # At most what a signed integer of 64 bits holds.
 _NUMBERED = re.compile(r"v?(0|[1-9]\d{0,17})", re.ASCII)

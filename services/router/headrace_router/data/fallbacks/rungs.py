@@ -8,7 +8,7 @@ from typing import NamedTuple
 from headrace.router.v1 import control_pb2, route_pb2
 
 from headrace_router.data.contract import ServedVersion
-from headrace_router.data.given import GivenRow
+from headrace_router.data.fallbacks.given import GivenRow
 
 
 class Backup(NamedTuple):

@@ -14,8 +14,8 @@ from headrace_servicekit.errors import Code
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.histogram import Histogram
 from headrace_router.data.messages import ServedFrom
+from headrace_router.data.telemetry.histogram import Histogram
 
 # Fewer than the histogram has, for Prometheus: a series of its own for each.
 BOUNDS_S = (

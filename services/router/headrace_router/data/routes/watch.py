@@ -14,8 +14,8 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.health import Health
 from headrace_servicekit.loops import delay_s
 
-from headrace_router.data.lastgood import LastGood
-from headrace_router.data.tables import Tables
+from headrace_router.data.routes.lastgood import LastGood
+from headrace_router.data.routes.tables import Tables
 
 log = structlog.get_logger()
 

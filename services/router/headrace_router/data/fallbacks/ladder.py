@@ -13,19 +13,19 @@ from typing import Protocol
 
 from headrace_servicekit.errors import ServiceError
 
-from headrace_router.data.balance import RetryBudget
+from headrace_router.data.batchers.balance import RetryBudget
+from headrace_router.data.batchers.estimates import Latency
 from headrace_router.data.deadlines import in_a_task
-from headrace_router.data.degraded import DegradedAnswers
-from headrace_router.data.estimates import Latency
 from headrace_router.data.explain.trace import PRIMARY
-from headrace_router.data.falling import blames_the_caller, falls_back, told
-from headrace_router.data.fitting import fitted
+from headrace_router.data.fallbacks.degraded import DegradedAnswers
+from headrace_router.data.fallbacks.falling import blames_the_caller, falls_back, told
+from headrace_router.data.fallbacks.fitting import fitted
+from headrace_router.data.fallbacks.rung_choice import AT_HAND, CANNOT, HAND_OVER_S, choose
+from headrace_router.data.fallbacks.rungs import Backup, Given, Precomputed, Rungs, Stale
 from headrace_router.data.lookup.policy import Mode
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.question import Found, Question
-from headrace_router.data.rung_choice import AT_HAND, CANNOT, HAND_OVER_S, choose
-from headrace_router.data.rungs import Backup, Given, Precomputed, Rungs, Stale
-from headrace_router.data.tables import Arm
+from headrace_router.data.routes.tables import Arm
 
 # What was never measured takes so long at least.
 QUICKEST_S = 0.001

@@ -11,10 +11,10 @@ import grpc.aio
 import structlog
 from headrace.batcher.v1 import batcher_pb2
 
-from headrace_router.data.estimates import Latency
-from headrace_router.data.standings import Standing
-from headrace_router.data.window import Window
-from headrace_router.data.work import ONLINE, Work
+from headrace_router.data.batchers.estimates import Latency
+from headrace_router.data.batchers.standings import Standing
+from headrace_router.data.batchers.window import Window
+from headrace_router.data.batchers.work import ONLINE, Work
 
 log = structlog.get_logger()
 

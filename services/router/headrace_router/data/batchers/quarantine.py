@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
 
-from headrace_router.data.work import Work
+from headrace_router.data.batchers.work import Work
 
 REASON = "QUARANTINED_INPUT"
 REFUSED_S = 600.0

@@ -16,7 +16,7 @@ from headrace.batcher.v1 import batcher_pb2_grpc
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.loops import delay_s
 
-from headrace_router.data.frames import Limits, Owner, Replica
+from headrace_router.data.batchers.frames import Limits, Owner, Replica
 
 log = structlog.get_logger()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 from headrace_servicekit.errors import Code
 
-from headrace_router.data.counters import Key
 from headrace_router.data.messages import Call, ServedFrom
+from headrace_router.data.telemetry.counters import Key
 
 log = structlog.get_logger()
 

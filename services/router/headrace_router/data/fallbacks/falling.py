@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError
 
+from headrace_router.data.fallbacks.rungs import Backup, Rung
 from headrace_router.data.question import Question
 from headrace_router.data.refusals import deadline_exceeded
-from headrace_router.data.rungs import Backup, Rung
 
 # What another version, pool or source may do better.
 _ELSEWHERE = frozenset(

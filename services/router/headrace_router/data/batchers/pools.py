@@ -12,18 +12,18 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.loops import periodic
 
-from headrace_router.data.balance import RetryBudget, choose
+from headrace_router.data.batchers.balance import RetryBudget, choose
+from headrace_router.data.batchers.frames import Limits, Replica
+from headrace_router.data.batchers.hedges import Hedges
+from headrace_router.data.batchers.members import Members, Target, resolve_by_dns
+from headrace_router.data.batchers.quarantine import REASON as QUARANTINED
+from headrace_router.data.batchers.quarantine import Quarantine
+from headrace_router.data.batchers.roster import Roster
+from headrace_router.data.batchers.standings import Standing, fails
+from headrace_router.data.batchers.waiting import Patience, WaitingRoom
+from headrace_router.data.batchers.work import Work
 from headrace_router.data.deadlines import Deadlines
-from headrace_router.data.frames import Limits, Replica
-from headrace_router.data.hedges import Hedges
-from headrace_router.data.members import Members, Target, resolve_by_dns
-from headrace_router.data.quarantine import REASON as QUARANTINED
-from headrace_router.data.quarantine import Quarantine
 from headrace_router.data.refusals import deadline_exceeded, no_backend, pool_full, quarantined_input
-from headrace_router.data.roster import Roster
-from headrace_router.data.standings import Standing, fails
-from headrace_router.data.waiting import Patience, WaitingRoom
-from headrace_router.data.work import Work
 
 log = structlog.get_logger()
 

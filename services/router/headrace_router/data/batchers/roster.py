@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from headrace_router.data.balance import choose, expected_wait_s
-from headrace_router.data.estimates import Estimates, Latency
-from headrace_router.data.frames import Replica
-from headrace_router.data.standings import Standing, is_late, is_silent, parted
-from headrace_router.data.work import Work
+from headrace_router.data.batchers.balance import choose, expected_wait_s
+from headrace_router.data.batchers.estimates import Estimates, Latency
+from headrace_router.data.batchers.frames import Replica
+from headrace_router.data.batchers.standings import Standing, is_late, is_silent, parted
+from headrace_router.data.batchers.work import Work
 
 log = structlog.get_logger()
 

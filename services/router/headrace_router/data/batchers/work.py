@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.batcher.v1 import batcher_pb2
 
 if TYPE_CHECKING:
+    from headrace_router.data.batchers.standings import Standing
     from headrace_router.data.explain.trace import Trace
-    from headrace_router.data.rungs import Hedge
-    from headrace_router.data.standings import Standing
+    from headrace_router.data.fallbacks.rungs import Hedge
 
 # Classes are numbers as in `InferRequest`; 0 is what did not say, and is read as this.
 ONLINE = batcher_pb2.InferRequest.PRIORITY_ONLINE

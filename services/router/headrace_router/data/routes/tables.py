@@ -14,10 +14,10 @@ import structlog
 from headrace.router.v1 import control_pb2
 
 from headrace_router.data.contract import ServedVersion, contract_of
+from headrace_router.data.fallbacks.rungs import Backup, Hedge, Rungs, hedge_of, rungs_of, same_version
 from headrace_router.data.lookup.policy import KeptVersion, Policy, kept_of, policy_of
 from headrace_router.data.messages import NO_ATTRIBUTES
-from headrace_router.data.rungs import Backup, Hedge, Rungs, hedge_of, rungs_of, same_version
-from headrace_router.data.splitting import Unit, check_ends, position_of, unit_of
+from headrace_router.data.routes.splitting import Unit, check_ends, position_of, unit_of
 from headrace_router.rules import Attributes, Decide, compile_rules, condition_of
 from headrace_router.slots import slot_of
 

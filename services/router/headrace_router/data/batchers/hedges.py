@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from headrace_router.data.balance import RetryBudget
+from headrace_router.data.batchers.balance import RetryBudget
+from headrace_router.data.batchers.estimates import Latency
+from headrace_router.data.batchers.work import ONLINE, Work
 from headrace_router.data.deadlines import Deadlines
-from headrace_router.data.estimates import Latency
-from headrace_router.data.work import ONLINE, Work
 
 # Requests of routes with hedging that may be sent twice, as a share of theirs; how many of those can be saved up.
 SHARE, BURST = 0.05, 10.0

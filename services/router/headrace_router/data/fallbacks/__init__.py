@@ -1,0 +1,1 @@
+"""What answers when the version of a route does not: the ladder of its fallbacks."""
