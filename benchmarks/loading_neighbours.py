@@ -1,6 +1,6 @@
 """What callers of one model feel while another is loaded: latency of A in quiet and while B is fetched and loaded.
 
-    .venv/bin/python -m benchmarks.loading_neighbours [--rounds 4] [--per-second 200] [--mib 64] [--ahead]
+    .venv/bin/python -m benchmarks.loading_neighbours [--rounds 4] [--per-second 200] [--mib 64] [--ahead] [--computing]
 
 A batcher with its Triton and the caller run in processes of their own, model files come from a real S3 store. One row
 of A is sent every few milliseconds, whatever became of the ones before. Rounds alternate: three seconds without
@@ -8,7 +8,8 @@ loading, then one loading. Prints one line of JSON; `ratio` is the 99th percenti
 
 On a machine that others use, what they do decides both percentiles. With `--ahead` (root, Linux with autogroups) the
 caller, the batcher and Triton are scheduled before theirs, and before S3 and the control plane that this process plays:
-in life those have machines of their own.
+in life those have machines of their own. With `--computing` nothing is loaded: a process of the lowest priority
+computes instead for three seconds, which is what this machine makes of anything at all that goes on beside.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 import uvloop
+from headrace.router.v1 import control_pb2
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import s3
 from headrace_stack.components.signed_http import request
@@ -42,7 +44,11 @@ from tests.kit.batcher_process import process_of, until_listening
 from tests.kit.batcher_service import BatcherRig, batcher_rig
 from tests.kit.stores import S3Store, home_for_tests
 
-AHEAD = "-19"
+ResolvedVersion = control_pb2.ResolvedVersion
+
+AHEAD, BEHIND = "-19", "19"
+# As the process of a model that is being loaded: nice, and no less than that.
+COMPUTING = "import os; os.setpriority(os.PRIO_PROCESS, 0, 19)\nwhile True: pass"
 LEAST_WINDOW_S = 3.0
 SETTLING_S = 2.0
 
@@ -65,11 +71,17 @@ def go_ahead_of_others() -> None:
 
 
 def step_aside(pids: Iterable[int]) -> None:
-    """Have processes run when no other wants to: what stands for other machines in life."""
+    """Have processes give way to all others: what stands for other machines in life.
+
+    By niceness: a thread that wakes is put on a core where nothing but SCHED_IDLE runs rather than on an idle one, and
+    waits there for the next tick.
+    """
     for pid in pids:
+        if pid != os.getpid():  # which leads the session that goes ahead
+            Path(f"/proc/{pid}/autogroup").write_text(BEHIND)
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with suppress(ProcessLookupError):
-                os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), int(BEHIND))
 
 
 def listening_on(port: int) -> set[int]:
@@ -92,7 +104,33 @@ async def caller_of(target: str, digest: str, per_second: float) -> AsyncIterato
         await process.wait()
 
 
-async def measure(rig: BatcherRig, rounds: int, per_second: float, mib: int, aside: set[int]) -> dict[str, float]:
+@asynccontextmanager
+async def loaded(
+    rig: BatcherRig, client: BatcherClient, small: ResolvedVersion, large: ResolvedVersion
+) -> AsyncIterator[None]:
+    """Load a version beside the small one; unload it at the end."""
+    rig.want(small, large)
+    await client.until_ready(large.digest)
+    yield
+    rig.want(small)
+    await eventually(lambda: large.digest not in client.versions, within=30)
+
+
+@asynccontextmanager
+async def computed() -> AsyncIterator[None]:
+    """Compute for a while, in a process that gives way to all others."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", COMPUTING)
+    try:
+        await asyncio.sleep(LEAST_WINDOW_S)
+    finally:
+        process.kill()
+        await process.wait()
+    yield
+
+
+async def measure(
+    rig: BatcherRig, rounds: int, per_second: float, mib: int, aside: set[int], *, computing: bool
+) -> dict[str, float]:
     """Return what the caller of A saw. aside: processes that, with this one, stand for other machines."""
     small = await rig.version("a", onnx_models.linear(FEATURES, 8))
     outputs = mib * 1024 * 1024 // (4 * 2048)
@@ -104,7 +142,7 @@ async def measure(rig: BatcherRig, rounds: int, per_second: float, mib: int, asi
     port = free_port()
     target = f"127.0.0.1:{port}"
     quiet: list[Window] = []
-    loading: list[Window] = []
+    beside: list[Window] = []
     async with process_of(rig, rig.settings["state_dir"].parent / "log", port=port):
         await until_listening(port)
         async with (
@@ -119,15 +157,12 @@ async def measure(rig: BatcherRig, rounds: int, per_second: float, mib: int, asi
                 began = time.monotonic()
                 await asyncio.sleep(LEAST_WINDOW_S)
                 asked = time.monotonic()
-                rig.want(small, version)
-                await client.until_ready(version.digest)
-                quiet.append(Window(began, asked))
-                loading.append(Window(asked, time.monotonic()))
-                rig.want(small)
-                await eventually(lambda gone=version.digest: gone not in client.versions, within=30)
+                async with computed() if computing else loaded(rig, client, small, version):
+                    quiet.append(Window(began, asked))
+                    beside.append(Window(asked, time.monotonic()))
                 await asyncio.sleep(SETTLING_S)
             printed, _ = await caller.communicate(b"")
-    return figures(Seen(**json.loads(printed)), quiet, loading)
+    return figures(Seen(**json.loads(printed)), quiet, beside)
 
 
 def figures(seen: Seen, quiet: list[Window], loading: list[Window]) -> dict[str, float]:
@@ -154,7 +189,9 @@ def figures(seen: Seen, quiet: list[Window], loading: list[Window]) -> dict[str,
     }
 
 
-async def run(settings: StackSettings, rounds: int, per_second: float, mib: int, *, ahead: bool) -> None:
+async def run(
+    settings: StackSettings, rounds: int, per_second: float, mib: int, *, ahead: bool, computing: bool
+) -> None:
     """Measure with a bucket and a directory of its own; print one line."""
     keys = s3.keys(settings)
     bucket = f"bench-{uuid.uuid4().hex}"
@@ -164,7 +201,8 @@ async def run(settings: StackSettings, rounds: int, per_second: float, mib: int,
     with tempfile.TemporaryDirectory() as folder:
         async with batcher_rig(store, Path(folder), "triton", launch) as rig:
             aside = listening_on(settings.ports.s3.number) if ahead else set[int]()
-            print(json.dumps({"mib": mib, **await measure(rig, rounds, per_second, mib, aside)}))
+            seen = await measure(rig, rounds, per_second, mib, aside, computing=computing)
+            print(json.dumps({"beside": "computing" if computing else f"{mib} MiB loaded", **seen}))
     await request("DELETE", settings.ports.s3, f"/{bucket}", keys=keys, timeout_s=30)
 
 
@@ -174,6 +212,7 @@ def main() -> None:
     parser.add_argument("--per-second", type=float, default=200.0)
     parser.add_argument("--mib", type=int, default=64, help="size of B's file")
     parser.add_argument("--ahead", action="store_true", help="schedule the benchmark before all else (root)")
+    parser.add_argument("--computing", action="store_true", help="compute beside A instead of loading B")
     given = parser.parse_args()
     if given.ahead:
         go_ahead_of_others()
@@ -181,7 +220,9 @@ def main() -> None:
         held_stack(home_for_tests("s3"), only=[s3.NAME]) as settings,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(run(settings, given.rounds, given.per_second, given.mib, ahead=given.ahead))
+        runner.run(
+            run(settings, given.rounds, given.per_second, given.mib, ahead=given.ahead, computing=given.computing)
+        )
 
 
 if __name__ == "__main__":
