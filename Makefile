@@ -146,6 +146,10 @@ bench-smoke: setup ## 20 s of load through the front door; prints CPU per reques
 bench: setup ## The predict path against its bars, and what else one would build; BENCH="--help" says more
 	@$(PYTHON) -m benchmarks.hot_path $(BENCH)
 
+.PHONY: bench-field
+bench-field: setup ## Beside MLServer, KServe, BentoML, Ray Serve and Triton, in environments of theirs (0.8 GB)
+	@$(PYTHON) -m benchmarks.field $(BENCH)
+
 .PHONY: bench-soak
 bench-soak: setup ## Ten minutes of predictions at 70 % of what the stack reaches: errors and memory
 	@$(PYTHON) -m benchmarks.soak $(BENCH)

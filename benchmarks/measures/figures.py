@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from benchmarks.load.endings import OK, REFUSED
 
+# Whose CPU stands beside that of the processes it asks.
+GENERATOR = "load generator"
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -48,6 +51,11 @@ class Figures:
     def cost_us(self) -> float:
         """CPU of everything per right answer, the generator's included."""
         return sum(self.cpu_us.values())
+
+    @property
+    def served_us(self) -> float:
+        """The same without the generator's."""
+        return self.cost_us - self.cpu_us.get(GENERATOR, 0.0)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

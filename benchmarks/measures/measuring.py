@@ -11,7 +11,7 @@ from benchmarks.load.calls import Call
 from benchmarks.load.endings import OK
 from benchmarks.load.generator import Generator, Result, Target
 from benchmarks.load.workload import Workload, arrivals, choices
-from benchmarks.measures.figures import Figures, percentile
+from benchmarks.measures.figures import GENERATOR, Figures, percentile
 from benchmarks.measures.processes import Usage, usage
 from benchmarks.measures.scenarios import Scenario
 
@@ -69,7 +69,7 @@ def figures(
     latencies = sorted(result.latencies_s)
     right = max(1, result.right)
     cpu_us = {name: (after[name].cpu_s - before[name].cpu_s) * 1e6 / right for name in after}
-    cpu_us["load generator"] = result.cpu_s * 1e6 / right
+    cpu_us[GENERATOR] = result.cpu_s * 1e6 / right
     return Figures(
         requests_per_s=result.in_time / result.seconds,
         p50_ms=percentile(latencies, 0.50) * 1e3,

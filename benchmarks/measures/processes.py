@@ -54,6 +54,14 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended, also when nobody has asked for its exit status yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def cpu_s(pid: int) -> float:
     """Return the CPU time that a process has used, without its children; 0 when it is gone."""
     try:

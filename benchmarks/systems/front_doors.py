@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrace_servicekit.testing import free_port
 
-from benchmarks.checkout import ROOT, BenchmarkError
-from benchmarks.load.connection import WireError
+from benchmarks.checkout import ROOT
 from benchmarks.systems.references import process, until_listening
-
-_READY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +49,3 @@ def running(folder: Path, identity: Path, told: Mapping[str, object]) -> Iterato
     with process(log, command, environment) as pid:
         until_listening(port, log)
         yield FrontDoor(port, metrics, pid, log)
-
-
-def until_answering(door: FrontDoor, ask: Callable[[], object]) -> None:
-    """Ask until it is answered. Raises BenchmarkError with the end of the log when that takes too long."""
-    end = time.monotonic() + _READY_S
-    while True:
-        try:
-            ask()
-        except (BenchmarkError, WireError, OSError) as error:
-            if time.monotonic() > end:
-                raise BenchmarkError(f"{error}\n{door.log.read_text(errors='replace')[-2000:]}") from error
-            time.sleep(0.5)
-        else:
-            return

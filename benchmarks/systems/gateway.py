@@ -19,19 +19,21 @@ from front_door.process import find_binary
 from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json, typed
 
-_HTTP2: Json = {"explicit_http_config": {"http2_protocol_options": {}}}
+HTTP1: Json = {"explicit_http_config": {"http_protocol_options": {}}}
+HTTP2: Json = {"explicit_http_config": {"http2_protocol_options": {}}}
+_UNUSED = Path("unused")
 # More than anything here keeps in flight.
 _MOST_REQUESTS = 10_000
 
 
-def binary(jwks: Path) -> Path:
+def binary() -> Path:
     """Return the Envoy that Headrace runs."""
-    return find_binary(_settings(jwks))
+    return find_binary(_settings(_UNUSED))
 
 
-def plain(port: int, admin_port: int, upstream: int) -> Json:
-    """Return the configuration of an Envoy that passes everything on."""
-    return _configuration(port, admin_port, upstream, [])
+def plain(port: int, admin_port: int, upstream: int, *, protocol: Json = HTTP2) -> Json:
+    """Return the configuration of an Envoy that passes everything on. protocol: what the upstream speaks."""
+    return _configuration(port, admin_port, upstream, [], protocol)
 
 
 def guarded(port: int, admin_port: int, upstream: int, jwks: Path) -> Json:
@@ -54,14 +56,14 @@ def guarded(port: int, admin_port: int, upstream: int, jwks: Path) -> Json:
         {"name": access.CLIENT_LIMIT, "typed_config": limit},
         {"name": access.SCOPES, "typed_config": scopes},
     ]
-    return _configuration(port, admin_port, upstream, filters)
+    return _configuration(port, admin_port, upstream, filters, HTTP2)
 
 
 def _settings(jwks: Path) -> FrontDoorSettings:
-    return FrontDoorSettings(state_dir=Path("unused"), jwks_file=jwks)
+    return FrontDoorSettings(state_dir=_UNUSED, jwks_file=jwks)
 
 
-def _configuration(port: int, admin_port: int, upstream: int, filters: list[Json]) -> Json:
+def _configuration(port: int, admin_port: int, upstream: int, filters: list[Json], protocol: Json) -> Json:
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="reference",
@@ -97,10 +99,12 @@ def _configuration(port: int, admin_port: int, upstream: int, filters: list[Json
                     "name": "upstream",
                     "connect_timeout": "1s",
                     "typed_extension_protocol_options": {
-                        options: {"@type": f"type.googleapis.com/{options}", **_HTTP2}
+                        options: {"@type": f"type.googleapis.com/{options}", **protocol}
                     },
                     "circuit_breakers": {
-                        "thresholds": [{"max_requests": _MOST_REQUESTS, "max_pending_requests": _MOST_REQUESTS}]
+                        "thresholds": [
+                            dict.fromkeys(("max_requests", "max_pending_requests", "max_connections"), _MOST_REQUESTS)
+                        ]
                     },
                     "load_assignment": {
                         "cluster_name": "upstream",

@@ -24,7 +24,7 @@ from benchmarks.measures.measuring import System
 from benchmarks.measures.processes import families
 from benchmarks.systems import front_doors, subject
 from benchmarks.systems.constant_batcher import SCORE
-from benchmarks.systems.references import process, until_listening
+from benchmarks.systems.references import process, until_answering, until_listening
 from examples.recommender.register import contract
 from tests.kit.control import INCARNATION, lookup, resolved_version, table
 
@@ -95,7 +95,7 @@ def running(scratch: Path, identity: Path, rows: Rows) -> Iterator[dict[int, Sys
             door = stack.enter_context(front_doors.running(folder, identity, told))
             call = calls.predict(asked(count), halves)
             target = partial(_target, door.port, identity)
-            front_doors.until_answering(door, partial(_warm_up, target, call))
+            until_answering(door.pid, door.log, partial(_warm_up, target, call))
             systems[count] = System(
                 target,
                 {"predict": call},

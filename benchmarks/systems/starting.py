@@ -93,7 +93,7 @@ def _unreported(scratch: Path, stack: Stack, model: subject.Model) -> Iterator[S
         def warm_up() -> None:
             subject.warm_up(target(), faces["predict"])
 
-        front_doors.until_answering(door, warm_up)
+        references.until_answering(door.pid, door.log, warm_up)
         processes = {**stack.processes, FRONT_DOOR: door.pid}
         yield System(
             target, faces, partial(families, processes), f"http://127.0.0.1:{door.metrics_port}/metrics", warm_up
