@@ -11,8 +11,8 @@ the next one, and then the next round. Headrace is asked through its front door,
 
 The first time it installs the others into .headrace/field and .headrace/mlserver-venv (0.8 GB). Headrace's stack is
 started when it is not up, and left up; its model, benchmark-recommender, stays registered. The machine should have
-nothing else to do. A system that cannot be started is reported with the end of its log, and the others go on. Exit
-code 2: something was not measured.
+nothing else to do. KServe's gRPC and Ray's HAProxy listen on every interface while they are measured. A system that
+cannot be started is reported with the end of its log, and the others go on. Exit code 2: something was not measured.
 """
 
 from __future__ import annotations

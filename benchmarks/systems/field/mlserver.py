@@ -31,7 +31,7 @@ _BATCHING = {"max_batch_size": 32, "max_batch_time": 0.005}
 def running(folder: Path, model: Model, batching: Mapping[str, float]) -> Iterator[System]:
     """Run it with the model, which runs in the server's own process.
 
-    With a worker process, which does not start on a newer uvloop than 0.21, it was slower: 1,480 instead of 1,590/s.
+    With a worker process, which does not start on a newer uvloop than 0.21, it was slower here.
     """
     models = folder / "models"
     (models / _MODEL).mkdir(parents=True)

@@ -8,6 +8,8 @@ import grpc
 import grpc.aio
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
+from headrace_router.control import controller
+from headrace_router.control.storage.postgres import PostgresStore
 from headrace_servicekit.errors import from_rpc_error
 from headrace_servicekit.testing import eventually
 
@@ -178,32 +180,58 @@ async def test_two_control_planes_tell_the_same_in_the_same_order(postgres_url: 
         known = (await status(one)).generation
         etag = ""
         for number in range(8):
-            route = route_pb2.Route(name="routes/digits", variants=VARIANTS, etag=etag)
-            route.variants[0].weight = 1 + number
             # At once: a control plane knows what was written through the other one before.
-            written = await (one if number % 2 else other).write(route)
+            written = await (one if number % 2 else other).write(_weighted(1 + number, etag))
             etag = written.route.etag
         seen = [await _generations_after(known, watch) for watch in watches]
         assert seen[0] == seen[1]
         assert seen[0] == sorted(seen[0])
 
 
-async def test_a_route_is_read_as_it_was_written_through_another_control_plane(
-    postgres_url: str, registry: RegistryFeed
-):
+@pytest.fixture
+async def deaf_planes(
+    postgres_url: str, registry: RegistryFeed, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Plane, Plane]]:
+    """Two control planes of which neither hears that the other has written."""
+
+    async def hear_nothing(_store: PostgresStore, _wake: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(PostgresStore, "listen", hear_nothing)
+    monkeypatch.setattr(controller, "POLL_S", 3600.0)
     async with (
         control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as one,
         control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as other,
     ):
         await serving(one, registry)
-        etag = ""
-        for number in range(20):
-            route = route_pb2.Route(name="routes/digits", variants=VARIANTS, etag=etag)
-            route.variants[0].weight = 1 + number
-            written = await one.write(route)
-            seen = await other.get()
-            etag = seen.route.etag
-            assert (etag, seen.route.variants[0].weight) == (written.route.etag, 1 + number)
+        await other.get()
+        yield one, other
+
+
+async def test_a_route_is_read_as_it_was_written_through_another_control_plane(deaf_planes: tuple[Plane, Plane]):
+    one, other = deaf_planes
+    etag = ""
+    for weight in (1, 2, 3):
+        written = await one.write(_weighted(weight, etag))
+        seen = await other.get()
+        etag = seen.route.etag
+        assert (etag, seen.route.variants[0].weight) == (written.route.etag, weight)
+
+
+async def test_a_route_is_written_on_from_what_was_written_through_another_control_plane(
+    deaf_planes: tuple[Plane, Plane],
+):
+    one, other = deaf_planes
+    etag = ""
+    for weight, plane in ((1, one), (2, other), (3, one), (4, other)):
+        written = await plane.write(_weighted(weight, etag))
+        etag = written.route.etag
+
+
+def _weighted(weight: int, etag: str) -> route_pb2.Route:
+    route = route_pb2.Route(name="routes/digits", variants=VARIANTS, etag=etag)
+    route.variants[0].weight = weight
+    return route
 
 
 async def _generations_after(known: int, watch: Any) -> list[int]:
