@@ -73,8 +73,8 @@ def go_ahead_of_others() -> None:
 def step_aside(pids: Iterable[int]) -> None:
     """Have processes give way to all others: what stands for other machines in life.
 
-    By niceness: where nothing but SCHED_IDLE runs, a core counts as idle for a thread that wakes, which is put there and
-    waits until what runs is interrupted.
+    By niceness: where nothing but SCHED_IDLE runs, a core counts as idle for a thread that wakes, which is put there
+    and waits until what runs is interrupted.
     """
     for pid in pids:
         if pid != os.getpid():  # which leads the session that goes ahead
