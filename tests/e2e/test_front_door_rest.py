@@ -11,7 +11,8 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
-from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound, to_json, to_status
+from headrace_servicekit.error_details import to_json, to_status
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
 from tests.kit.edge import CREATE_MODEL, GET_MODEL, Edge
 from tests.kit.refusals import rest_refusal

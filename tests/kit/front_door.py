@@ -18,7 +18,8 @@ from typing import Any, Self
 
 import grpc
 from grpc_status import rpc_status
-from headrace_servicekit.errors import ServiceError, to_status
+from headrace_servicekit.error_details import to_status
+from headrace_servicekit.errors import ServiceError
 
 
 @dataclass(frozen=True, slots=True)

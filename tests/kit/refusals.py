@@ -16,7 +16,8 @@ import httpx
 import pytest
 from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
-from headrace_servicekit.errors import ServiceError, from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import ServiceError
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import pytest
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_client import Client
-from headrace_servicekit.errors import http_status
+from headrace_servicekit.error_details import http_status
 from onnx import TensorProto
 
 from tests.kit import onnx_models

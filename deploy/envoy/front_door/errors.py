@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from headrace_servicekit.errors import Code, ServiceError, error_for, http_status, to_json, to_status
+from headrace_servicekit.error_details import http_status, to_json, to_status
+from headrace_servicekit.errors import Code, ServiceError, error_for
 
 from front_door import inference
 from front_door.access import DENIED_POLICY, PREDICT_PATH, PREDICT_PATH_REGEX, PREDICT_SCOPE, scope_table

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from headrace_servicekit.errors import Code, DeadlineExceeded, ServiceError, Unavailable, from_rpc_error, to_status
+from headrace_servicekit.error_details import from_rpc_error, to_status
+from headrace_servicekit.errors import Code, DeadlineExceeded, ServiceError, Unavailable
 
 STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 

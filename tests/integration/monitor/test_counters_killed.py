@@ -7,7 +7,8 @@ from collections import Counter
 import grpc
 import pytest
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
-from headrace_servicekit.errors import Code, from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import postgres
 from headrace_stack.testing import held_stack

@@ -18,7 +18,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_monitor.report.windows import WindowHistograms
 from headrace_monitor.storage.schema import Database, prepared
 from headrace_registry.artifacts.s3 import Bucket, S3Blobs
-from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
 

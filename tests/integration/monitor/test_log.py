@@ -18,7 +18,8 @@ from headrace_monitor.log.batches import Batches, StoredBatch
 from headrace_monitor.log.reader import Reader
 from headrace_monitor.log.sweeping import Sweep
 from headrace_servicekit.clock import SystemClock
-from headrace_servicekit.errors import Code, from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
 from tests.kit.monitor import Monitor, real_monitor

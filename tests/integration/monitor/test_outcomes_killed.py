@@ -16,7 +16,8 @@ import pytest
 from headrace.monitor.v1 import alert_pb2, outcome_pb2, outcome_pb2_grpc
 from headrace_monitor.outcomes import ids
 from headrace_monitor.statistics.severity import Severity
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually
 from headrace_stack.components import postgres
 from headrace_stack.settings import StackSettings

@@ -18,7 +18,8 @@ from headrace_monitor.counters.reading import Reading
 from headrace_monitor.log.batches import Batches, StoredBatch
 from headrace_monitor.times import Span
 from headrace_servicekit.clock import SystemClock
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually
 from prometheus_client import CollectorRegistry
 

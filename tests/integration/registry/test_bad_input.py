@@ -8,7 +8,8 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_servicekit.errors import Code, from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import Code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 from headrace.registry.v1 import registry_pb2
-from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.registry import Registry, real_registry

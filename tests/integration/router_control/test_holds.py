@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
-from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane

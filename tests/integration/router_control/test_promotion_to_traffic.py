@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane

@@ -9,7 +9,7 @@ import asyncpg
 import grpc.aio
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher

@@ -8,7 +8,8 @@ import uuid
 import grpc
 import grpc.aio
 import pytest
-from headrace_servicekit.errors import Code, from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher, held, refusing, silent

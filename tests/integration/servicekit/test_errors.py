@@ -7,7 +7,7 @@ import grpc
 import grpc.aio
 import pytest
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
-from headrace_servicekit import errors
+from headrace_servicekit import error_details, errors
 from headrace_servicekit.errors import Code, FieldViolation, ServiceError
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually, serving
@@ -31,7 +31,7 @@ async def test_a_typed_error_arrives_whole(kind):
         retry_after_s=0.25,
     )
     async with toy(failing(raised)) as running:
-        got = errors.from_rpc_error(await running.failure("Answer"))
+        got = error_details.from_rpc_error(await running.failure("Answer"))
         await eventually(lambda: running.counted("Answer", kind.code.name) == 1)
     assert type(got) is kind
     assert (got.public_message, got.reason) == ("version 3 – no", "SOME_REASON")
@@ -41,7 +41,7 @@ async def test_a_typed_error_arrives_whole(kind):
 async def test_an_error_with_thousands_of_violations_still_arrives():
     raised = errors.InvalidArgument("wrong", violations=[FieldViolation(f"f[{i}]", "é" * 50) for i in range(5000)])
     async with toy(failing(raised)) as running:
-        got = errors.from_rpc_error(await running.failure("Answer"))
+        got = error_details.from_rpc_error(await running.failure("Answer"))
     assert (got.code, got.public_message) == (Code.INVALID_ARGUMENT, "wrong")
     assert got.violations[-1].description.startswith("and ")
 
@@ -49,7 +49,7 @@ async def test_an_error_with_thousands_of_violations_still_arrives():
 @pytest.mark.parametrize("method", KINDS)
 async def test_a_typed_error_has_its_status_in_every_kind_of_call(method):
     async with toy(failing(errors.PreconditionFailed("gates", reason="GATE"))) as running:
-        got = errors.from_rpc_error(await running.failure(method))
+        got = error_details.from_rpc_error(await running.failure(method))
         await eventually(lambda: running.counted(method, "FAILED_PRECONDITION") == 1)
         assert running.active() == 0
     assert (got.code, got.reason) == (Code.FAILED_PRECONDITION, "GATE")
@@ -63,7 +63,7 @@ async def test_an_unexpected_error_is_internal_and_its_text_stays_inside(method)
         assert running.registry.get_sample_value("rpc_server_unhandled_errors_total", labels) == 0
         failure = await running.failure(method)
         assert running.registry.get_sample_value("rpc_server_unhandled_errors_total", labels) == 1
-    got = errors.from_rpc_error(failure)
+    got = error_details.from_rpc_error(failure)
     assert (got.code, got.public_message, got.reason) == (Code.INTERNAL, "internal error", "INTERNAL")
     assert "hunter2" not in failure.debug_error_string() + str(failure.trailing_metadata())
 
@@ -71,7 +71,7 @@ async def test_an_unexpected_error_is_internal_and_its_text_stays_inside(method)
 @pytest.mark.parametrize("method", KINDS)
 async def test_a_cancellation_from_inside_is_unavailable_rather_than_silence(method):
     async with toy(failing(asyncio.CancelledError())) as running:
-        got = errors.from_rpc_error(await running.failure(method))
+        got = error_details.from_rpc_error(await running.failure(method))
         await eventually(lambda: running.counted(method, "UNAVAILABLE") == 1)
     assert (got.code, got.reason) == (Code.UNAVAILABLE, "STOPPED")
 
@@ -95,7 +95,7 @@ async def test_a_task_group_that_failed_with_typed_errors_tells_the_first():
             group.create_task(fail())
 
     async with toy(handlers(Answer=answer)) as running:
-        assert errors.from_rpc_error(await running.failure("Answer")).reason == "VERSION_NOT_FOUND"
+        assert error_details.from_rpc_error(await running.failure("Answer")).reason == "VERSION_NOT_FOUND"
 
 
 async def test_a_task_group_with_one_defect_in_it_is_internal():
@@ -120,7 +120,7 @@ async def test_a_peers_failure_that_nobody_handled(peer, code, reason):
             return (await behind.stub.call("Answer", request))[0]
 
         async with toy(handlers(Answer=answer)) as front:
-            got = errors.from_rpc_error(await front.failure("Answer"))
+            got = error_details.from_rpc_error(await front.failure("Answer"))
     assert (got.code, got.reason) == (code, reason)
 
 
@@ -180,7 +180,7 @@ async def test_bytes_that_are_no_message_are_the_callers_fault(method):
     async with toy(echoing()) as running, grpc.aio.insecure_channel(running.server.address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await _send_bytes(channel, method, b"\xff\xff\xff")
-    got = errors.from_rpc_error(caught.value)
+    got = error_details.from_rpc_error(caught.value)
     assert (got.code, got.reason) == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from headrace_servicekit import errors
+from headrace_servicekit import error_details
 from headrace_servicekit.calls import current_call
 from headrace_servicekit.client import channel as kit_channel
 from headrace_servicekit.denials import Denials
@@ -38,7 +38,7 @@ async def test_a_model_outside_the_callers_patterns_is_answered_like_one_that_do
         return failure.code(), failure.details(), details
 
     assert seen(hidden) == seen(absent)
-    assert errors.from_rpc_error(hidden).reason == "MODEL_NOT_FOUND"
+    assert error_details.from_rpc_error(hidden).reason == "MODEL_NOT_FOUND"
 
 
 @pytest.mark.parametrize("method", KINDS)
@@ -70,7 +70,7 @@ async def test_a_stream_ends_when_the_token_of_its_caller_expires():
             failure = await running.failure(method, Note(model="digits"), metadata=expiring)
             assert 0.5 < time.monotonic() - began < 15
             assert failure.code() is grpc.StatusCode.UNAUTHENTICATED
-            assert errors.from_rpc_error(failure).reason == "TOKEN_EXPIRED"
+            assert error_details.from_rpc_error(failure).reason == "TOKEN_EXPIRED"
 
 
 async def test_streams_of_a_caller_that_is_denied_end_with_the_refusal_of_its_next_call():
@@ -91,11 +91,11 @@ async def test_streams_of_a_caller_that_is_denied_end_with_the_refusal_of_its_ne
         await eventually(lambda: running.active() == 4)
         denials.believe({"alice", "eve"})
         for failure in [*await asyncio.gather(*theirs), await running.failure("Expand", metadata=PARTIAL)]:
-            got = errors.from_rpc_error(failure)
+            got = error_details.from_rpc_error(failure)
             assert (got.code, got.reason) == (Code.PERMISSION_DENIED, "CLIENT_DENIED")
         assert not other.done()
         denials.believe({"bob"})
-        assert errors.from_rpc_error(await other).reason == "CLIENT_DENIED"
+        assert error_details.from_rpc_error(await other).reason == "CLIENT_DENIED"
 
 
 async def test_other_services_are_nobody_who_can_be_denied():
@@ -145,14 +145,14 @@ async def test_a_call_without_identity_headers_is_internal_and_sees_everything()
 
 async def test_an_internal_method_is_refused_to_callers_from_outside():
     async with toy(echoing()) as running:
-        got = errors.from_rpc_error(await running.failure("Within", metadata=(("x-headrace-client", "alice"),)))
+        got = error_details.from_rpc_error(await running.failure("Within", metadata=(("x-headrace-client", "alice"),)))
     assert (got.code, got.reason) == (Code.PERMISSION_DENIED, "INTERNAL_METHOD")
 
 
 @pytest.mark.parametrize("name", ["x-headrace-client", "x-headrace-models"])
 async def test_a_repeated_identity_header_is_refused(name):
     async with toy(echoing()) as running:
-        got = errors.from_rpc_error(await running.failure("Answer", metadata=((name, "a"), (name, "*"))))
+        got = error_details.from_rpc_error(await running.failure("Answer", metadata=((name, "a"), (name, "*"))))
     assert (got.code, got.reason) == (Code.UNAUTHENTICATED, "IDENTITY_REPEATED")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from headrace_servicekit import errors
+from headrace_servicekit import error_details, errors
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.http2.stream import STREAM_WINDOW
 from headrace_servicekit.testing import eventually, free_port
@@ -59,7 +59,7 @@ async def test_an_error_arrives_with_its_code_message_and_trailers():
     raised = errors.InvalidArgument("wert – falsch", reason="SOME_REASON")
     async with toy(failing(raised)) as running, Channel(running.server.address) as channel:
         error = await Caller(channel).failure()
-    got = errors.from_rpc_error(error)
+    got = error_details.from_rpc_error(error)
     assert (got.code, got.public_message, got.reason) == (errors.Code.INVALID_ARGUMENT, "wert – falsch", "SOME_REASON")
 
 

@@ -18,7 +18,8 @@ from headrace_router.data.faces import natural_json, predict, spec_json
 from headrace_router.data.faces.oip import infer_json, infer_message
 from headrace_router.data.faces.oip.contents import FIELDS
 from headrace_router.data.messages import Answer, ServedFrom, Tensors
-from headrace_servicekit.errors import InvalidArgument, to_json
+from headrace_servicekit.error_details import to_json
+from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import deserialize_bytes_tensor
 

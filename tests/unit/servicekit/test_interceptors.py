@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 import pytest
 from google.rpc import status_pb2
-from headrace_servicekit import errors
+from headrace_servicekit import error_details
 from headrace_servicekit.interceptors import Interceptors
 from headrace_servicekit.metrics import RpcMetrics
 from prometheus_client import CollectorRegistry
@@ -70,7 +70,7 @@ async def test_a_call_whose_deadline_has_passed_does_not_reach_its_handler(remai
     code, _, trailers = context.ended
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
     status = status_pb2.Status.FromString(dict(trailers)["grpc-status-details-bin"])
-    assert errors.from_status(status).reason == "DEADLINE_PASSED"
+    assert error_details.from_status(status).reason == "DEADLINE_PASSED"
 
 
 @pytest.mark.parametrize("remaining", [None, 0.001, 5.0])

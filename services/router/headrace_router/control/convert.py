@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_servicekit.errors import FieldViolation, InvalidArgument
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, refuse
 
 from headrace_router.control import lookup_messages
 from headrace_router.control.decisions.assignment import Subject
@@ -91,8 +91,7 @@ def route_from_proto(proto: route_pb2.Route) -> Route:
     # What is said of an item is not said of its list again: "no conditions" where one cannot be read.
     told = {one.field for one in wrong} | {one.field.rpartition("[")[0] for one in wrong}
     wrong += [one for one in violations(route) if one.field not in told]
-    if wrong:
-        raise InvalidArgument(f"{wrong[0].field}: {wrong[0].description}", reason="ROUTE_INVALID", violations=wrong)
+    refuse(wrong, reason="ROUTE_INVALID")
     return route
 
 

@@ -21,7 +21,7 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_servicekit.client import budget
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.loops import delay_s
 
 from headrace_router.control.decisions.named import Named, named_versions

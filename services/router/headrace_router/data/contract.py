@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from headrace.tensor.v1 import tensor_pb2
-from headrace_servicekit.errors import FieldViolation, InvalidArgument
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, refusal
 
 from headrace_router.datatypes import ELEMENT_BYTES
 
@@ -205,9 +205,7 @@ def bytes_fault(content: bytes, elements: int) -> str:
 
 def invalid(violations: Sequence[FieldViolation]) -> InvalidArgument:
     """Return the error for requests that break the contract; its message is the first violation."""
-    first = violations[0]
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return InvalidArgument(f"{first.field}: {first.description}{more}", reason=CONTRACT_VIOLATED, violations=violations)
+    return refusal(violations, reason=CONTRACT_VIOLATED)
 
 
 def shown(shape: Sequence[str | int]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from headrace_servicekit.errors import Aborted, FieldViolation, InvalidArgument, NotFound, PreconditionFailed
+from headrace_servicekit.errors import Aborted, FieldViolation, NotFound, PreconditionFailed, refuse
 
 from headrace_router.control.decisions.kept_answers import NOTHING, Kept, told_of
 from headrace_router.control.decisions.readiness import Fleet
@@ -153,9 +153,7 @@ def resolved_or_raise(state: RouteState, route: Route, fits: Fits = fits_all) ->
     if isinstance(resolved, Unresolved):
         field = f"route.{resolved.field}"
         raise NotFound(resolved.reason, reason="VERSION_NOT_FOUND", violations=[FieldViolation(field, resolved.reason)])
-    wrong = fits(route, resolved)
-    if wrong:
-        raise InvalidArgument(f"{wrong[0].field}: {wrong[0].description}", reason="ROUTE_INVALID", violations=wrong)
+    refuse(fits(route, resolved), reason="ROUTE_INVALID")
     return resolved
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 import orjson
 import structlog
 from headrace_servicekit.calls import REQUEST_ID_HEADER
-from headrace_servicekit.errors import Internal, ServiceError, http_status, to_json
+from headrace_servicekit.error_details import http_status, to_json
+from headrace_servicekit.errors import Internal, ServiceError
 from headrace_servicekit.identity import Identity
 
 from headrace_router.data.hosts.arrivals import ENCODING_HEADER, Arrivals, finishing, told_request_id, wanted_of

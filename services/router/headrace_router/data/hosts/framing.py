@@ -7,7 +7,8 @@ import struct
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from headrace_servicekit.errors import InvalidArgument, ServiceError, to_status
+from headrace_servicekit.error_details import to_status
+from headrace_servicekit.errors import InvalidArgument, ServiceError
 
 from headrace_router.data.hosts.bodies import PLAIN, inflate, too_large
 

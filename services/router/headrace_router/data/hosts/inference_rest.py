@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headrace_servicekit.errors import NotFound, ServiceError, Unimplemented, to_json
+from headrace_servicekit.error_details import to_json
+from headrace_servicekit.errors import NotFound, ServiceError, Unimplemented
 from headrace_servicekit.identity import Identity
 
 from headrace_router.data.catalog import Catalog

@@ -14,7 +14,8 @@ import grpc.aio
 import structlog
 from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import Code, ServiceError, from_rpc_error
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.loops import delay_s
 
 from headrace_router.data.reporting.buffer import Buffer, Sealed
