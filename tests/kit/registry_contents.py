@@ -6,19 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from headrace_registry import serving
+from headrace_registry.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
 from headrace_registry.models import (
     Action,
-    Artifact,
-    ArtifactType,
-    Blob,
     Contract,
     Event,
     Lineage,
     Metric,
     MetricSource,
     Model,
-    ModelFile,
-    ModelPort,
     Task,
     TensorKind,
     TensorSpec,

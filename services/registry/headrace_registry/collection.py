@@ -10,7 +10,8 @@ from headrace_servicekit.clock import Clock
 
 from headrace_registry import retention, writes
 from headrace_registry.artifacts.blobs import Blobs
-from headrace_registry.models import Action, ContentUse, Stage, VersionRef
+from headrace_registry.files import ContentUse
+from headrace_registry.models import Action, Stage, VersionRef
 from headrace_registry.retention import Policy, Retirement
 from headrace_registry.storage.store import ModelState, Store
 from headrace_registry.writes import Entry, Write

@@ -14,9 +14,8 @@ from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_registry import names, serving
 from headrace_registry.artifacts.uploads import Header
 from headrace_registry.enums import DEVICES, KINDS, SOURCES, STAGES, TASKS, TYPES, E
+from headrace_registry.files import Artifact, ArtifactType
 from headrace_registry.models import (
-    Artifact,
-    ArtifactType,
     Bound,
     Contract,
     Device,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from headrace_registry.files import Artifact
+
 # Stand for "not stored yet" in values that are made before the write.
 NEVER = datetime.fromtimestamp(0, UTC)
 NO_STORE = UUID(int=0)
@@ -27,14 +29,6 @@ class MetricSource(enum.StrEnum):
 
     REPORTED = "reported"
     MEASURED = "measured"
-
-
-class ArtifactType(enum.StrEnum):
-    """How the bytes of an artifact are read."""
-
-    ONNX = "onnx"
-    PARQUET = "parquet"
-    JSON = "json"
 
 
 class Action(enum.StrEnum):
@@ -200,16 +194,6 @@ class ServingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Artifact:
-    """One file of a version. size_bytes is 0 until the blob is known."""
-
-    name: str
-    type: ArtifactType
-    sha256: str
-    size_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class VersionRef:
     """The ids of a model and of one of its versions."""
 
@@ -277,72 +261,3 @@ class Hold:
     client: str
     create_time: datetime
     expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPort:
-    """An input or output as a model file declares it.
-
-    datatype: of the Open Inference Protocol, empty when it has none for it; declared says what it is then.
-    shape: with the rows first, None for a dimension that varies; None as a whole when the file does not say.
-    required: False for an input that has a default in the file.
-    """
-
-    name: str
-    datatype: str
-    declared: str
-    shape: tuple[int | None, ...] | None
-    required: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """What a model file says of itself."""
-
-    inputs: tuple[ModelPort, ...]
-    outputs: tuple[ModelPort, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """Stored bytes that were found to be of a type. model_file is set for ONNX."""
-
-    sha256: str
-    type: ArtifactType
-    size_bytes: int
-    model_file: ModelFile | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """Bytes on their way. sha256: empty while it is not known. staged: whether they come by way of an URL.
-
-    What an upload brings is not collected before it expires.
-    """
-
-    id: UUID
-    sha256: str
-    type: ArtifactType
-    size_bytes: int
-    client: str
-    staged: bool
-    create_time: datetime
-    expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ContentUse:
-    """Who needs the bytes of one SHA-256.
-
-    touch_time: of their last upload; None when nothing is recorded of them. collected: whether they were removed.
-    needed: whether a version names them that was not given up. given_up_time: when the last that named them was.
-    uploading: whether an upload of them is under way.
-    """
-
-    sha256: str
-    size_bytes: int = 0
-    touch_time: datetime | None = None
-    collected: bool = False
-    needed: bool = False
-    given_up_time: datetime | None = None
-    uploading: bool = False

@@ -10,7 +10,8 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import AlreadyExists, FieldViolation, PreconditionFailed, ResourceExhausted, refuse
 
 from headrace_registry import contract, lifecycle, validation, writes
-from headrace_registry.models import Action, Artifact, ArtifactType, Blob, Hold, Model, Stage, Version, VersionRef
+from headrace_registry.files import Artifact, ArtifactType, Blob
+from headrace_registry.models import Action, Hold, Model, Stage, Version, VersionRef
 from headrace_registry.storage.store import Outcome, Store, Transaction
 from headrace_registry.tokens import check_etag
 from headrace_registry.writes import Entry, Write

@@ -6,15 +6,8 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from headrace_registry.models import (
-    Action,
-    ArtifactType,
-    Blob,
-    ContentUse,
-    Hold,
-    Upload,
-    VersionRef,
-)
+from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.models import Action, Hold, VersionRef
 from headrace_registry.storage.store import Store
 
 from tests.kit.registry_contents import BLOB, KEY, LABELS, NOW, add_version, event, full_version, make_model

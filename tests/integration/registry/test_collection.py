@@ -15,7 +15,8 @@ from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.collection import Collection
-from headrace_registry.models import Artifact, ArtifactType, ModelFile, Version, VersionRef
+from headrace_registry.files import Artifact, ArtifactType, ModelFile
+from headrace_registry.models import Version, VersionRef
 from headrace_registry.registration import Registrations
 from headrace_registry.retention import Policy
 from headrace_registry.service import bucket_of

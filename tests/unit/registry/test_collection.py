@@ -12,23 +12,14 @@ from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.catalog import Catalog, PageRequest
 from headrace_registry.collection import CLIENT, Collection
+from headrace_registry.files import Artifact, ArtifactType, ModelFile, ModelPort
 from headrace_registry.holding import Holds
-from headrace_registry.models import (
-    Action,
-    Artifact,
-    ArtifactType,
-    Lineage,
-    Model,
-    ModelFile,
-    ModelPort,
-    Stage,
-    Version,
-    VersionRef,
-)
+from headrace_registry.models import Action, Lineage, Model, Stage, Version, VersionRef
 from headrace_registry.promotion import Promotions
 from headrace_registry.registration import Registrations
 from headrace_registry.retention import Policy
-from headrace_registry.storage.memory import MemoryStore, MemoryTransaction
+from headrace_registry.storage.memory import MemoryStore
+from headrace_registry.storage.memory_transaction import MemoryTransaction
 from headrace_registry.writes import Write
 from headrace_servicekit.errors import PreconditionFailed, Unavailable
 from headrace_servicekit.testing import FakeClock

@@ -4,16 +4,8 @@ from dataclasses import replace
 
 import pytest
 from headrace_registry import contract
-from headrace_registry.models import (
-    Artifact,
-    ArtifactType,
-    Contract,
-    ModelFile,
-    ModelPort,
-    Task,
-    TensorSpec,
-    VersionRef,
-)
+from headrace_registry.files import Artifact, ArtifactType, ModelFile, ModelPort
+from headrace_registry.models import Contract, Task, TensorSpec, VersionRef
 
 FEATURES = TensorSpec("features", "FP32", (4,))
 SCORES = TensorSpec("scores", "FP32", (3,))

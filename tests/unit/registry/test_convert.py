@@ -7,10 +7,9 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_registry import answers, convert, serving
+from headrace_registry.files import Artifact, ArtifactType
 from headrace_registry.models import (
     Action,
-    Artifact,
-    ArtifactType,
     Contract,
     Device,
     Event,

@@ -15,22 +15,10 @@ from headrace_registry import lifecycle, serving
 from headrace_registry.artifacts.blobs import MemoryBlobs
 from headrace_registry.catalog import Catalog
 from headrace_registry.collection import Collection
+from headrace_registry.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
 from headrace_registry.holding import Holds
 from headrace_registry.measuring import Measuring
-from headrace_registry.models import (
-    Action,
-    Artifact,
-    ArtifactType,
-    Blob,
-    Metric,
-    MetricSource,
-    Model,
-    ModelFile,
-    ModelPort,
-    Stage,
-    Version,
-    VersionRef,
-)
+from headrace_registry.models import Action, Metric, MetricSource, Model, Stage, Version, VersionRef
 from headrace_registry.promotion import Promotions
 from headrace_registry.registration import Registrations
 from headrace_registry.retention import Policy

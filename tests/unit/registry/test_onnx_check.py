@@ -10,7 +10,7 @@ import uvloop
 from headrace_registry.artifacts import onnx_check
 from headrace_registry.artifacts.content import OnnxProcess
 from headrace_registry.artifacts.onnx_check import RefusedError
-from headrace_registry.models import ModelPort
+from headrace_registry.files import ModelPort
 from headrace_servicekit.testing import eventually
 from onnx import TensorProto, helper
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace_registry import retention, serving
-from headrace_registry.models import ContentUse, Lineage, Model, Stage, Version, VersionRef
+from headrace_registry.files import ContentUse
+from headrace_registry.models import Lineage, Model, Stage, Version, VersionRef
 from headrace_registry.retention import Policy, Retirement
 from headrace_registry.storage.store import ModelState
 from hypothesis import given

@@ -10,7 +10,7 @@ import pytest
 from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
-from headrace_registry.models import ArtifactType
+from headrace_registry.files import ArtifactType
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import (

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from headrace_registry.artifacts import onnx_check
 from headrace_registry.artifacts.onnx_check import RefusedError
-from headrace_registry.models import ArtifactType, ModelFile
+from headrace_registry.files import ArtifactType, ModelFile
 from headrace_registry.names import invalid
 
 log = structlog.get_logger()

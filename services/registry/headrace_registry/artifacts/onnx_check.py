@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from headrace_servicekit.confinement import confine, first_line
 
-from headrace_registry.models import ModelFile, ModelPort
+from headrace_registry.files import ModelFile, ModelPort
 
 if TYPE_CHECKING:
     import onnx

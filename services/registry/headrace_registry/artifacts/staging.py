@@ -15,7 +15,7 @@ from headrace_servicekit.errors import NotFound, PreconditionFailed, ResourceExh
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.uploads import Header, Uploads
-from headrace_registry.models import Blob, Upload
+from headrace_registry.files import Blob, Upload
 from headrace_registry.names import invalid
 from headrace_registry.storage.store import Store
 

@@ -22,7 +22,7 @@ from headrace_servicekit.identity import identity
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import Inspection
-from headrace_registry.models import ArtifactType, Blob, Upload
+from headrace_registry.files import ArtifactType, Blob, Upload
 from headrace_registry.names import invalid
 from headrace_registry.storage.store import Store
 

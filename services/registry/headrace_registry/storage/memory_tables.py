@@ -6,21 +6,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from uuid import UUID
 
-from headrace_registry.models import (
-    ArtifactType,
-    Blob,
-    ContentUse,
-    Event,
-    Hold,
-    Measurement,
-    Metric,
-    MetricSource,
-    Model,
-    Stage,
-    Upload,
-    Version,
-    VersionRef,
-)
+from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.models import Event, Hold, Measurement, Metric, MetricSource, Model, Stage, Version, VersionRef
 from headrace_registry.storage.store import Outcome
 
 

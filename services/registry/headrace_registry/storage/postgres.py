@@ -14,19 +14,8 @@ from headrace_servicekit.postgres.connections import RETRY_AFTER_S, Connections
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
-from headrace_registry.models import (
-    ArtifactType,
-    Blob,
-    ContentUse,
-    Event,
-    Hold,
-    Measurement,
-    Model,
-    Stage,
-    Upload,
-    Version,
-    VersionRef,
-)
+from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
 from headrace_registry.storage import rows
 from headrace_registry.storage.documents import MODEL_FILE
 from headrace_registry.storage.postgres_transaction import PostgresTransaction

@@ -6,12 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from headrace_registry.files import Artifact, ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.models import (
     Action,
-    Artifact,
-    ArtifactType,
-    Blob,
-    ContentUse,
     Event,
     Hold,
     Lineage,
@@ -20,7 +17,6 @@ from headrace_registry.models import (
     MetricSource,
     Model,
     Stage,
-    Upload,
     Version,
     VersionRef,
 )

@@ -9,19 +9,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from headrace_registry.models import (
-    ArtifactType,
-    Blob,
-    ContentUse,
-    Event,
-    Hold,
-    Measurement,
-    Model,
-    Stage,
-    Upload,
-    Version,
-    VersionRef,
-)
+from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
 from headrace_registry.tokens import Position
 
 
