@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_router.control import answers, lookup_messages
+from headrace_router.control import lookup_messages, watch_messages
 from headrace_router.control.decisions.changes import route_written, why_not_wanted
 from headrace_router.control.decisions.demand import Need, demand
 from headrace_router.control.decisions.fitting import MAX_TOLD, Contract, Output, fallback_violations, given_violations
@@ -21,18 +21,7 @@ from headrace_router.control.decisions.states import Outcome, RouteState, Step, 
 from headrace_router.control.storage.store import Entry
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
-from tests.kit.route_states import (
-    ANA,
-    START,
-    at,
-    fleet,
-    new_id,
-    numbered,
-    onward,
-    registered,
-    seen,
-    serving,
-)
+from tests.kit.route_states import ANA, START, at, fleet, new_id, numbered, onward, registered, seen, serving
 
 PRODUCTION = Variant("stable", Serves.PRODUCTION, "", 1.0)
 OLD = Rung("old", Backup(Serves.VERSION, "v1", "default"))
@@ -258,7 +247,7 @@ def test_what_does_not_fit_is_not_written():
 def test_a_table_tells_what_rungs_name_and_the_versions_of_all():
     state = in_force(route(OLD, ELSEWHERE, Rung("filled", Precomputed(), timedelta(milliseconds=5))))
     versions = {f"d{n}": control_pb2.ResolvedVersion(digest=f"d{n}").SerializeToString() for n in (1, 2)}
-    table = answers.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", state.active), versions)
+    table = watch_messages.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", state.active), versions)
     assert [(one.name, one.WhichOneof("source")) for one in table.fallback] == [
         ("old", "backup"),
         ("elsewhere", "backup"),
@@ -275,7 +264,7 @@ def test_a_backup_that_names_nothing_is_not_told():
     assert state.active is not None
     active = replace(state.active, table=replace(state.active.table, backups=()))
     versions = {"d2": control_pb2.ResolvedVersion(digest="d2").SerializeToString()}
-    assert not answers.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", active), versions).fallback
+    assert not watch_messages.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", active), versions).fallback
 
 
 def test_values_that_a_later_version_cannot_have_given_are_unfit():

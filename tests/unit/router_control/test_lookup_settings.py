@@ -9,7 +9,7 @@ from headrace_router.control import answers, convert
 from headrace_router.control.decisions.kept_answers import Kept
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import RouteState
-from headrace_router.control.storage import documents
+from headrace_router.control.storage import documents, route_documents
 from headrace_servicekit.errors import InvalidArgument
 
 Rung, Lookup = route_pb2.Rung, route_pb2.Lookup
@@ -68,11 +68,11 @@ def test_hedging_without_a_delay_is_hedging():
 
 def test_documents_hold_everything_and_read_what_is_older():
     route = convert.route_from_proto(EVERYTHING)
-    document = documents.route_to_document(route)
-    assert documents.route_from_document(document) == route
+    document = route_documents.route_to_document(route)
+    assert route_documents.route_from_document(document) == route
     for key in ("lookup", "fallback", "hedging"):
         document.pop(key)
-    older = documents.route_from_document(document)
+    older = route_documents.route_from_document(document)
     assert (older.lookup, older.fallback, older.hedging) == (None, (), None)
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.router.v1 import control_pb2, route_pb2
+from headrace.router.v1 import route_pb2
 
 from headrace_router.control import lookup_messages
 from headrace_router.control.decisions.assignment import Assignment
-from headrace_router.control.decisions.demand import Wanted
-from headrace_router.control.decisions.kept_answers import KeptAnswers
 from headrace_router.control.decisions.preview import Preview
 from headrace_router.control.decisions.readiness import Readiness
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.routes import Route
-from headrace_router.control.decisions.rungs import Backup
 from headrace_router.control.decisions.states import Kind, Outcome, Table, Writer
 from headrace_router.control.decisions.status import Status
-from headrace_router.control.storage.store import ChangeRecord, Entry
+from headrace_router.control.storage.store import ChangeRecord
 from headrace_router.rules import Condition, Operator, Rule
 
 _Event = route_pb2.RouteEvent
@@ -73,7 +70,9 @@ def route_to_proto(route: Route, serving: Serving) -> route_pb2.Route:
 
 def rule_to_proto(rule: Rule) -> route_pb2.Rule:
     """Return a rule as it was declared."""
-    return route_pb2.Rule(name=rule.name, conditions=[_condition(one) for one in rule.conditions], variant=rule.variant)
+    return route_pb2.Rule(
+        name=rule.name, conditions=[condition_to_proto(one) for one in rule.conditions], variant=rule.variant
+    )
 
 
 def serving_by(table: Table | None) -> Serving:
@@ -170,74 +169,6 @@ def event_to_proto(record: ChangeRecord) -> route_pb2.RouteEvent:
     return event
 
 
-def table_to_proto(
-    entry: Entry, resolved: Mapping[str, bytes], without: Collection[str] = ()
-) -> control_pb2.RouteTable:
-    """Return the table of an entry.
-
-    resolved: encoded versions by digest; all that the table names are there. without: rungs that do not fit them.
-    """
-    generation = entry.generation
-    assert generation is not None
-    table = generation.table
-    positions = {variant.name: position for position, variant in enumerate(table.variants)}
-    proto = control_pb2.RouteTable(
-        model=entry.model,
-        generation=entry.number,
-        salt=entry.salt,
-        unit=route_pb2.Route.Unit.Name(table.unit),
-        registry_epoch=generation.epoch,
-        variants=[control_pb2.ResolvedVariant(name=v.name, digest=v.digest, pool=v.pool) for v in table.variants],
-        ranges=[control_pb2.SlotRange(end=one.end, variant=positions[one.variant]) for one in table.ranges],
-        rules=[
-            control_pb2.ResolvedRule(
-                name=rule.name,
-                conditions=[_condition(one) for one in rule.conditions],
-                variant=positions[rule.variant],
-            )
-            for rule in table.rules
-        ],
-    )
-    for digest in table.digests:
-        proto.versions.append(control_pb2.ResolvedVersion.FromString(resolved[digest]))
-        proto.kept_answers.append(_kept_to_proto(digest, generation.kept.get(digest, KeptAnswers())))
-    if table.max_wait_us is not None:
-        proto.max_wait.FromMicroseconds(table.max_wait_us)
-    if table.lookup is not None:
-        proto.lookup.CopyFrom(lookup_messages.lookup_to_proto(table.lookup))
-    if table.hedging is not None:
-        proto.hedging.CopyFrom(lookup_messages.hedging_to_proto(table.hedging))
-    backups = {backup.rung: backup for backup in table.backups}
-    proto.fallback.extend(
-        lookup_messages.resolved_rung_to_proto(rung, backups.get(rung.name))
-        for rung in table.fallback
-        if rung.name not in without and (rung.name in backups or not isinstance(rung.source, Backup))
-    )
-    return proto
-
-
-def demand_to_proto(
-    wanted: tuple[Wanted, ...], resolved: Mapping[str, bytes], incarnation: str
-) -> control_pb2.WatchDemandResponse:
-    """Return the whole demand on a pool."""
-    response = control_pb2.WatchDemandResponse(incarnation=incarnation)
-    for one in wanted:
-        response.versions.add(
-            version=control_pb2.ResolvedVersion.FromString(resolved[one.digest]),
-            need=control_pb2.WantedVersion.Need.Value(f"NEED_{one.need.name}"),
-        )
-    return response
-
-
-def _kept_to_proto(digest: str, kept: KeptAnswers) -> control_pb2.KeptAnswers:
-    return control_pb2.KeptAnswers(
-        digest=digest,
-        cache_epoch=kept.cache_epoch,
-        precomputed_generation=kept.precomputed_generation,
-        precomputed_expire_time=timestamp(kept.expires_at) if kept.expires_at is not None else None,
-    )
-
-
 def timestamp(when: datetime) -> Timestamp:
     """Return a time as a message."""
     stamp = Timestamp()
@@ -245,7 +176,7 @@ def timestamp(when: datetime) -> Timestamp:
     return stamp
 
 
-def _condition(condition: Condition) -> route_pb2.Condition:
+def condition_to_proto(condition: Condition) -> route_pb2.Condition:
     proto = route_pb2.Condition(attribute=condition.attribute)
     match condition.operator:
         case Operator.EQUALS:

@@ -11,7 +11,7 @@ from headrace.router.v1 import control_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Unavailable
 
-from headrace_router.control import answers, lookup_messages
+from headrace_router.control import lookup_messages, watch_messages
 from headrace_router.control.decisions.acks import oldest_in_use, remembered_since
 from headrace_router.control.decisions.demand import Lease, Wanted, demand
 from headrace_router.control.decisions.readiness import Fleet, Needed
@@ -162,7 +162,7 @@ class View:
         match entry.told:
             case Told.TABLE:
                 unfit = self._unfit(entry)
-                message.table.CopyFrom(answers.table_to_proto(entry, self.mirror.versions, unfit))
+                message.table.CopyFrom(watch_messages.table_to_proto(entry, self.mirror.versions, unfit))
             case Told.NOT_SERVING:
                 message.not_serving_model = entry.model
             case Told.REMOVED:
@@ -188,4 +188,4 @@ class View:
         return demand(pool, self.mirror.states(), in_use, leases, now)
 
     def _demand_message(self, wanted: tuple[Wanted, ...]) -> control_pb2.WatchDemandResponse:
-        return answers.demand_to_proto(wanted, self.mirror.versions, self.mirror.incarnation)
+        return watch_messages.demand_to_proto(wanted, self.mirror.versions, self.mirror.incarnation)

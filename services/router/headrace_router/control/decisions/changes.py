@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from headrace_servicekit.errors import Aborted, FieldViolation, NotFound, PreconditionFailed, refuse
+from headrace_servicekit.errors import PreconditionFailed
 
+from headrace_router.control.decisions.admission import Fits, check_etag, displaced_by, fits_all, resolved_or_raise
 from headrace_router.control.decisions.kept_answers import NOTHING, Kept, told_of
 from headrace_router.control.decisions.readiness import Fleet
 from headrace_router.control.decisions.resolve import Registered, Resolution, Unresolved, resolve
@@ -34,13 +35,6 @@ from headrace_router.control.decisions.states import (
 from headrace_router.control.decisions.tables import added_by, table_after
 
 NewId = Callable[[], UUID]
-# Returns what keeps the fallbacks of a route from standing for what its variants serve.
-Fits = Callable[[Route, Resolution], list[FieldViolation]]
-
-
-def fits_all(route: Route, resolved: Resolution) -> list[FieldViolation]:
-    """Return nothing: for routes without fallbacks."""
-    return []
 
 
 def registry_seen(
@@ -125,36 +119,6 @@ def kept_changed(state: RouteState, digest: str, change: Callable[[Kept], Kept],
         return Step(state)
     again = replace(active, number=0, active_at=now, kept=told_of(state.kept, active.table.digests))
     return Step(replace(state, active=again), told=Told.TABLE)
-
-
-def displaced_by(manager: str, state: RouteState) -> str:
-    """Return who manages a route and would be displaced by a write on behalf of `manager`; empty when nobody would."""
-    holder = state.declared.managed_by
-    return holder if holder != manager else ""
-
-
-def check_etag(state: RouteState, read_etag: str) -> None:
-    """Raise Aborted, reason ETAG_MISMATCH, unless the route is still the one that was read."""
-    current = state.declared.etag
-    if read_etag != current:
-        raise Aborted(
-            f"the route of '{state.model}' changed since it was read: read it again",
-            reason="ETAG_MISMATCH",
-            metadata={"current_etag": current},
-        )
-
-
-def resolved_or_raise(state: RouteState, route: Route, fits: Fits = fits_all) -> Resolution:
-    """Return the versions that a route names.
-
-    Raises NotFound, reason VERSION_NOT_FOUND, and InvalidArgument, reason ROUTE_INVALID, naming the field.
-    """
-    resolved = resolve(route, state.registered)
-    if isinstance(resolved, Unresolved):
-        field = f"route.{resolved.field}"
-        raise NotFound(resolved.reason, reason="VERSION_NOT_FOUND", violations=[FieldViolation(field, resolved.reason)])
-    refuse(fits(route, resolved), reason="ROUTE_INVALID")
-    return resolved
 
 
 def advance(step: Step, fleet: Fleet, *, now: datetime, limits: Limits, new_id: NewId) -> Step:

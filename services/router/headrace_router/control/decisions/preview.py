@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from headrace_router.control.decisions.admission import Fits, check_etag, displaced_by, fits_all, resolved_or_raise
 from headrace_router.control.decisions.allocation import Ranges, counts_of, moved_slots, renamed
 from headrace_router.control.decisions.assignment import Assignment, Subject, assign, version_of
-from headrace_router.control.decisions.changes import Fits, check_etag, displaced_by, fits_all, resolved_or_raise
 from headrace_router.control.decisions.readiness import Fleet, Readiness
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import RouteState, Table

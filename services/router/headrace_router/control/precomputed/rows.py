@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from headrace.tensor.v1 import tensor_pb2
-from headrace_servicekit.errors import FieldViolation, InvalidArgument
+from headrace_servicekit.errors import FieldViolation, refusal, refuse
 from headrace_servicekit.varint import varint
 from numpy.typing import NDArray
 
@@ -94,15 +94,14 @@ def check(outputs: Sequence[Output], chunk: Chunk) -> Rows:
         told = f"{len(chunk.columns)} columns; the version has {len(outputs)} outputs: {names}"
         wrong.append(FieldViolation("columns", told))
     if wrong or shapes is None:
-        raise _invalid(wrong)
+        raise refusal(wrong, reason=CONTRACT_VIOLATED)
     columns = []
     for index, (output, shape, content) in enumerate(zip(outputs, shapes, chunk.columns, strict=True)):
         try:
             columns.append(_column(output, shape, content, chunk))
         except ValueError as fault:
             wrong.append(FieldViolation(f"columns[{index}]", str(fault)))
-    if wrong:
-        raise _invalid(wrong)
+    refuse(wrong, reason=CONTRACT_VIOLATED)
     return Rows(described(outputs, shapes), columns)
 
 
@@ -212,8 +211,3 @@ def _split(name: str, content: bytes, elements: int, chunk: Chunk) -> list[bytes
 
 def _row(chunk: Chunk, index: int) -> str:
     return f"row {chunk.first_row + index} (entity '{chunk.entities[index]}')"
-
-
-def _invalid(wrong: Sequence[FieldViolation]) -> InvalidArgument:
-    first = wrong[0]
-    return InvalidArgument(f"{first.field}: {first.description}", reason=CONTRACT_VIOLATED, violations=wrong)

@@ -9,17 +9,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from headrace_router.control.decisions.allocation import Range
 from headrace_router.control.decisions.kept_answers import Kept, KeptAnswers, Precomputed
 from headrace_router.control.decisions.readiness import Held, Phase
-from headrace_router.control.decisions.references import Serves
-from headrace_router.control.decisions.resolve import Registered, ResolvedBackup, ResolvedVariant
-from headrace_router.control.decisions.routes import Route, Unit, Variant
-from headrace_router.control.decisions.states import Change, Generation, Kind, Previous, RouteState, Table, Writer
-from headrace_router.control.storage import lookups
-from headrace_router.rules import Condition, Operator, Rule
-
-Document = dict[str, Any]
+from headrace_router.control.decisions.resolve import Registered
+from headrace_router.control.decisions.states import Change, Generation, Kind, Previous, RouteState, Writer
+from headrace_router.control.storage.route_documents import (
+    Document,
+    route_from_document,
+    route_to_document,
+    table_from_document,
+    table_to_document,
+)
 
 # What a writer must be to keep everything that a state may hold: migration 0004 refuses others. 1 knows neither kept
 # answers nor lookup settings, fallbacks and hedging.
@@ -63,47 +63,6 @@ def state_from_document(document: Document) -> RouteState:
         previous=_previous_from_document(document["previous"]) if document["previous"] else None,
         removed=document["removed"],
         kept={digest: kept_from_document(kept) for digest, kept in document.get("kept", {}).items()},
-    )
-
-
-def route_to_document(route: Route) -> Document:
-    """Return a declared route."""
-    return {
-        "model": route.model,
-        "variants": [
-            {"name": v.name, "serves": v.serves.value, "target": v.target, "weight": v.weight, "pool": v.pool}
-            for v in route.variants
-        ],
-        "unit": int(route.unit),
-        "max_wait_us": route.max_wait_us,
-        "etag": route.etag,
-        "updated_at": route.updated_at.isoformat() if route.updated_at else None,
-        "updated_by": route.updated_by,
-        "rules": rules_to_document(route.rules),
-        "managed_by": route.managed_by,
-        **lookups.to_document(route.lookup, route.fallback, route.hedging),
-    }
-
-
-def route_from_document(document: Document) -> Route:
-    """Rebuild what route_to_document wrote."""
-    variants = tuple(
-        Variant(one["name"], Serves(one["serves"]), one["target"], one["weight"], one["pool"])
-        for one in document["variants"]
-    )
-    return Route(
-        model=document["model"],
-        variants=variants,
-        unit=Unit(document["unit"]),
-        max_wait_us=document["max_wait_us"],
-        etag=document["etag"],
-        updated_at=datetime.fromisoformat(document["updated_at"]) if document["updated_at"] else None,
-        updated_by=document["updated_by"],
-        rules=rules_from_document(document.get("rules", [])),
-        managed_by=document.get("managed_by", ""),
-        lookup=lookups.lookup_from_document(document),
-        fallback=lookups.fallback_from_document(document),
-        hedging=lookups.hedging_from_document(document),
     )
 
 
@@ -172,61 +131,6 @@ def generation_from_document(document: Document) -> Generation:
             digest: KeptAnswers(epoch, number, _time_from_document(expires_at))
             for digest, (epoch, number, expires_at) in document.get("kept", {}).items()
         },
-    )
-
-
-def table_to_document(table: Table) -> Document:
-    """Return a resolved table; ranges are pairs of end and variant."""
-    return {
-        "variants": [[v.name, v.version, v.digest, v.pool] for v in table.variants],
-        "ranges": [[one.end, one.variant] for one in table.ranges],
-        "unit": int(table.unit),
-        "max_wait_us": table.max_wait_us,
-        "rules": rules_to_document(table.rules),
-        "backups": [[one.rung, one.version, one.digest, one.pool] for one in table.backups],
-        **lookups.to_document(table.lookup, table.fallback, table.hedging),
-    }
-
-
-def table_from_document(document: Document) -> Table:
-    """Rebuild what table_to_document wrote."""
-    return Table(
-        variants=tuple(ResolvedVariant(*one) for one in document["variants"]),
-        ranges=tuple(Range(*one) for one in document["ranges"]),
-        unit=Unit(document["unit"]),
-        max_wait_us=document["max_wait_us"],
-        rules=rules_from_document(document.get("rules", [])),
-        lookup=lookups.lookup_from_document(document),
-        fallback=lookups.fallback_from_document(document),
-        backups=tuple(ResolvedBackup(*one) for one in document.get("backups", [])),
-        hedging=lookups.hedging_from_document(document),
-    )
-
-
-def rules_to_document(rules: tuple[Rule, ...]) -> list[Document]:
-    """Return rules by attribute; a condition is a triple of attribute, test and values."""
-    return [
-        {
-            "name": rule.name,
-            "conditions": [[one.attribute, one.operator.value, list(one.values)] for one in rule.conditions],
-            "variant": rule.variant,
-        }
-        for rule in rules
-    ]
-
-
-def rules_from_document(document: list[Document]) -> tuple[Rule, ...]:
-    """Rebuild what rules_to_document wrote."""
-    return tuple(
-        Rule(
-            rule["name"],
-            tuple(
-                Condition(attribute, Operator(operator), tuple(values))
-                for attribute, operator, values in rule["conditions"]
-            ),
-            rule["variant"],
-        )
-        for rule in document
     )
 
 
