@@ -28,7 +28,7 @@ from headrace_router.data.lookup.storeclock import StoreClock
 from headrace_router.data.lookup.valkey import Valkey
 from headrace_router.data.messages import Call, Request, Tensors
 from headrace_router.data.question import Question
-from headrace_router.data.routes.tables import Table, table_of
+from headrace_router.data.routes.table import Table, table_of
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import eventually, free_port
 from headrace_stack.components import valkey

@@ -16,14 +16,14 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace_router import kept
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.contract import Layout
+from headrace_router.data.layouts import Layout
 from headrace_router.data.lookup.counts import Counts
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.messages import Call, Request, Tensors
 from headrace_router.data.question import Found, Question
-from headrace_router.data.routes.tables import Table, table_of
+from headrace_router.data.routes.table import Table, table_of
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import eventually
 

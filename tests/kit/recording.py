@@ -9,11 +9,11 @@ import uuid_utils
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data import messages
-from headrace_router.data.contract import ServedVersion
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Call, Request, ServedFrom
 from headrace_router.data.question import Found, Question
 from headrace_router.data.reporting.recording import Record, Recorder, new_drops
-from headrace_router.data.routes.tables import Table, table_of
+from headrace_router.data.routes.table import Table, table_of
+from headrace_router.data.served import ServedVersion
 from headrace_servicekit.identity import Identity
 
 from tests.kit.control import INCARNATION, table

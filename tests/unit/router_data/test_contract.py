@@ -2,21 +2,18 @@ import io
 
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.contract import (
+from headrace_router.data.contract import Contract, Spec, contract_of
+from headrace_router.data.layouts import (
     ANY_LENGTH,
-    ELEMENT_BYTES,
     MAX_BYTES_ELEMENTS,
-    MAX_LAYOUTS,
-    Contract,
     Layout,
-    ServedVersion,
-    Spec,
     bytes_fault,
     check,
     check_contents,
-    contract_of,
     select,
 )
+from headrace_router.data.served import MAX_LAYOUTS, ServedVersion
+from headrace_router.datatypes import ELEMENT_BYTES
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import predict_pb2
-from headrace_router.data.contract import Contract, ServedVersion, Spec
+from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.explain.facts import Outcome, explanation
 from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
 from headrace_router.data.explain.trace import MAX_ATTEMPTS, Trace
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
 from headrace_router.data.question import Found
-from headrace_router.data.routes.tables import Arm
+from headrace_router.data.routes.table import Arm
+from headrace_router.data.served import ServedVersion
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import FakeClock

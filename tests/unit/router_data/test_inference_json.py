@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from headrace_router.data.contract import Contract, ServedVersion, Spec, check_contents
+from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.faces.oip import infer_json
+from headrace_router.data.layouts import check_contents
 from headrace_router.data.messages import Tensors
-from headrace_router.data.predictor import in_callers_words
+from headrace_router.data.served import ServedVersion
+from headrace_router.data.violations import in_callers_words
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

@@ -17,7 +17,7 @@ from headrace_router.data.fallbacks.ladder import Ladder
 from headrace_router.data.fallbacks.rung_choice import CANNOT
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
 from headrace_router.data.question import Found, Question
-from headrace_router.data.routes.tables import Arm, table_of
+from headrace_router.data.routes.table import Arm, table_of
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError, Unavailable, error_for
 from headrace_servicekit.identity import Identity
 from hypothesis import given

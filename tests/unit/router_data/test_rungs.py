@@ -8,7 +8,7 @@ from headrace_router.data.fallbacks.fitting import fitted
 from headrace_router.data.fallbacks.rungs import Backup, Given, Hedge, Precomputed, Stale
 from headrace_router.data.messages import Call, Request, Tensors
 from headrace_router.data.question import Question
-from headrace_router.data.routes.tables import table_of
+from headrace_router.data.routes.table import table_of
 from headrace_servicekit.identity import Identity
 
 from tests.kit.control import resolved_version, table

@@ -1,7 +1,8 @@
 import pytest
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
 from headrace_router.data.routes.lastgood import LastGood
-from headrace_router.data.routes.tables import Table, Tables, table_of
+from headrace_router.data.routes.table import Table, table_of
+from headrace_router.data.routes.tables import Tables
 from headrace_router.slots import SLOTS
 from hypothesis import given
 from hypothesis import strategies as st

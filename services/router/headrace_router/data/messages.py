@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 from headrace_servicekit.identity import Identity
 
-from headrace_router.data.contract import Contract, ServedVersion
+from headrace_router.data.contract import Contract
+from headrace_router.data.served import ServedVersion
 from headrace_router.data.telemetry.timing import Marks
 
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})

@@ -6,21 +6,19 @@ Nothing here knows a transport or a protocol. Hosts call `predict`, faces make i
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
 
-from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError
+from headrace_servicekit.errors import Code, InvalidArgument, ServiceError
 from headrace_servicekit.identity import model_not_found
 
-from headrace_router.data.batchers.errors import blamed_position
-from headrace_router.data.contract import CONTRACT_VIOLATED, Layout, check_contents, invalid
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.explain.trace import Trace
 from headrace_router.data.fallbacks.ladder import Ladder
+from headrace_router.data.layouts import Layout, check_contents
 from headrace_router.data.lookup.policy import Mode
-from headrace_router.data.messages import Answer, Call, Request, Tensors
+from headrace_router.data.messages import Answer, Call, Request
 from headrace_router.data.question import Found, Question
 from headrace_router.data.refusals import (
     deadline_exceeded,
@@ -29,13 +27,11 @@ from headrace_router.data.refusals import (
     no_tables,
     version_not_found,
 )
-from headrace_router.data.routes.tables import Arm, Table, Tables
+from headrace_router.data.routes.table import Arm, Table
+from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters, Key
-
-_CONTENTS_FIELD = re.compile(r"raw_input_contents\[(\d+)\]")
-_INPUT_FIELD = re.compile(r"inputs\[(\d+)\](?:\..*)?")
-
+from headrace_router.data.violations import in_callers_words
 
 Record = Callable[[Question, Found, Answer], object]
 
@@ -253,38 +249,3 @@ def _code_of(error: BaseException) -> int:
     if isinstance(error, ServiceError):
         return error.code
     return Code.CANCELLED if isinstance(error, asyncio.CancelledError) else Code.INTERNAL
-
-
-def in_callers_words(error: ServiceError, tensors: Tensors, layout: Layout | None) -> ServiceError:
-    """Return the error with each violation named as the caller names its inputs.
-
-    Checks name `inputs[i]…` by position in the request, batchers by position in the contract.
-    """
-    violations = tuple(
-        FieldViolation(_callers_field(violation.field, tensors, layout), violation.description)
-        for violation in error.violations
-    )
-    if violations == error.violations:
-        return error
-    if error.reason == CONTRACT_VIOLATED:
-        return invalid(violations)
-    return InvalidArgument(error.public_message, reason=error.reason, violations=violations, metadata=error.metadata)
-
-
-def _callers_field(field: str, tensors: Tensors, layout: Layout | None) -> str:
-    fields = tensors.fields
-    position = blamed_position(field)
-    if field == "inputs":
-        return tensors.whole
-    if position is None:
-        if tensors.contents_fields is not None and (contents := _CONTENTS_FIELD.fullmatch(field)):
-            return tensors.contents_fields[int(contents.group(1))]
-        found = _INPUT_FIELD.fullmatch(field)
-        return field if found is None or fields is None else fields[int(found.group(1))]
-    if layout is None or position in layout.absent:
-        return tensors.whole
-    before = sum(absent < position for absent in layout.absent)
-    index = layout.order[position - before] if position - before < len(layout.order) else -1
-    if index < 0:
-        return tensors.whole
-    return f"inputs[{index}]" if fields is None else fields[index]

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace_router.data.contract import Layout, ServedVersion
+from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
-from headrace_router.data.routes.tables import Arm, Table
+from headrace_router.data.routes.table import Arm, Table
+from headrace_router.data.served import ServedVersion
 
 if TYPE_CHECKING:
     from headrace_router.data.explain.trace import Trace

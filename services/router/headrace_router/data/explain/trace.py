@@ -15,7 +15,7 @@ from headrace.batcher.v1 import batcher_pb2
 
 if TYPE_CHECKING:
     from headrace_router.data.question import Found
-    from headrace_router.data.routes.tables import Arm, Table
+    from headrace_router.data.routes.table import Arm, Table
 
 PRIMARY = "primary"
 # A request that goes from batcher to batcher for ever must not fill memory; eight fallbacks with two tries each fit.

@@ -9,9 +9,10 @@ import orjson
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.contract import Contract, invalid
+from headrace_router.data.contract import Contract
 from headrace_router.data.faces.repeated import repeated
 from headrace_router.data.faces.values import Where, WrongValues, decode, encode
+from headrace_router.data.layouts import invalid
 from headrace_router.data.messages import MAX_TEXT_CHARS, Answer, Tensors
 
 

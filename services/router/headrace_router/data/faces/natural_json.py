@@ -14,9 +14,10 @@ from typing import Any
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_router.data.contract import Contract, Spec, invalid
+from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.faces.json_body import document, dump, outputs_of, tensors_of, text, texts, why_of, wrong
 from headrace_router.data.faces.values import MAX_VIOLATIONS, Where
+from headrace_router.data.layouts import invalid
 from headrace_router.data.messages import Answer, Request, Tensors
 
 FIELDS = ("instances", "user_id", "entity_id", "version", "request_id", "attributes")

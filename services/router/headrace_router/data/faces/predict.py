@@ -10,8 +10,8 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.contract import Described
 from headrace_router.data.faces.unread import remembering, unread_message
+from headrace_router.data.layouts import Described
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Request, ServedFrom, Tensors
 
 # The enumerations have the same numbers.

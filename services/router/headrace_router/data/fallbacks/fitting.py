@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from headrace_servicekit.errors import InvalidArgument
 
-from headrace_router.data.contract import ServedVersion, check_contents
+from headrace_router.data.layouts import check_contents
 from headrace_router.data.question import Question
+from headrace_router.data.served import ServedVersion
 
 
 def fitted(question: Question, served: ServedVersion, max_rows: int) -> Question | None:

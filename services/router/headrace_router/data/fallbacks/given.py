@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from headrace.router.v1 import predict_pb2, route_pb2
 
-from headrace_router.data.contract import LENGTH_PREFIX_BYTES, Contract, Spec
+from headrace_router.data.contract import Contract, Spec
+from headrace_router.data.layouts import LENGTH_PREFIX_BYTES
 
 _FLOATS = {"FP16": "e", "FP32": "f", "FP64": "d"}
 _INTEGERS = {

@@ -25,7 +25,7 @@ from headrace_router.data.fallbacks.rungs import Backup, Given, Precomputed, Run
 from headrace_router.data.lookup.policy import Mode
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.question import Found, Question
-from headrace_router.data.routes.tables import Arm
+from headrace_router.data.routes.table import Arm
 
 # What was never measured takes so long at least.
 QUICKEST_S = 0.001

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from headrace.router.v1 import control_pb2, route_pb2
 
-from headrace_router.data.contract import ServedVersion
 from headrace_router.data.fallbacks.given import GivenRow
+from headrace_router.data.served import ServedVersion
 
 
 class Backup(NamedTuple):

@@ -7,7 +7,7 @@ from headrace_servicekit.errors import Code, ServiceError
 from headrace_router.data.lookup.freshness import Kept
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.question import Found
-from headrace_router.data.routes.tables import Arm
+from headrace_router.data.routes.table import Arm
 
 # What says nothing against the request: another answer may stand in.
 _STANDS_IN = frozenset(

@@ -9,7 +9,7 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.question import Found, Question
-from headrace_router.data.routes.tables import Arm
+from headrace_router.data.routes.table import Arm
 
 
 def work_of(question: Question, arm: Arm, deadline: float, loop: asyncio.AbstractEventLoop) -> Work:

@@ -21,7 +21,7 @@ from headrace_router.data.lookup.sought import Sought, name_of, seek
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.question import Found, Question
 from headrace_router.data.refusals import entity_missing, not_precomputed
-from headrace_router.data.routes.tables import Arm
+from headrace_router.data.routes.table import Arm
 
 _CACHED_HERE = (CACHE, MEMORY)
 

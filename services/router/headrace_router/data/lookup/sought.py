@@ -10,7 +10,7 @@ from headrace_router.data.lookup.counts import MODE_ONLINE, NO_ENTITY, NOT_KEPT,
 from headrace_router.data.lookup.freshness import Bounds, bounds
 from headrace_router.data.lookup.policy import Mode
 from headrace_router.data.question import Question
-from headrace_router.data.routes.tables import Arm
+from headrace_router.data.routes.table import Arm
 
 
 @dataclass(slots=True)

@@ -11,12 +11,13 @@ from typing import Any
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2, route_pb2
 
-from headrace_router.data.contract import Layout, ServedVersion
+from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import Answer
 from headrace_router.data.question import Found
 from headrace_router.data.reporting.hiding import hidden_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.reporting.recording import Record, Row
 from headrace_router.data.routes.splitting import unit_of
+from headrace_router.data.served import ServedVersion
 
 # A chunk is what is encoded in one go, while nobody is answered.
 CHUNK_BYTES, CHUNK_RECORDS = 1024 * 1024, 256

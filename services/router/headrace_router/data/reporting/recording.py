@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from headrace_router.data.contract import Layout
+from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer
 from headrace_router.data.question import Found, Question
 from headrace_router.data.reporting.sampling import POINTS, bound_of, point_of
 from headrace_router.data.routes.splitting import unit_of
-from headrace_router.data.routes.tables import Arm, Table
+from headrace_router.data.routes.table import Arm, Table
 
 # What a record takes beside its values, about; so that the number of records is bounded too.
 RECORD_BYTES = 1024

@@ -7,8 +7,9 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from headrace_router.data.contract import LENGTH_PREFIX_BYTES, Spec, fits, shown
+from headrace_router.data.contract import Spec, fits
 from headrace_router.data.faces.oip.parameters import refused
+from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, shown
 
 # Field of InferTensorContents and struct's code of each datatype. FP16 and BF16 have no field: they are raw only.
 FIELDS = {

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from headrace.router.v1 import predict_pb2
 
-from headrace_router.data.contract import ELEMENT_BYTES, LENGTH_PREFIX_BYTES, Contract, fits
+from headrace_router.data.contract import ELEMENT_BYTES, Contract, fits
 from headrace_router.data.faces.json_body import document, dump, text
 from headrace_router.data.faces.oip.flat import flat_values
 from headrace_router.data.faces.oip.parameters import NO_WISHES, check_tensor_parameters, refused, wishes_of
 from headrace_router.data.faces.values import decode
+from headrace_router.data.layouts import LENGTH_PREFIX_BYTES
 from headrace_router.data.messages import Answer, Request, Tensors
 
 FIELDS = ("id", "parameters", "inputs", "outputs")

@@ -13,10 +13,11 @@ from google.protobuf.message import DecodeError
 from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 
-from headrace_router.data.contract import Contract, Described
+from headrace_router.data.contract import Contract
 from headrace_router.data.faces.oip.contents import raw
 from headrace_router.data.faces.oip.parameters import NO_WISHES, check_tensor_parameters, refused, wishes_of
 from headrace_router.data.faces.unread import remembering, unread_message
+from headrace_router.data.layouts import Described
 from headrace_router.data.messages import Answer, Request, ServedFrom, Tensors
 
 _pb2: Any = service_pb2  # its classes are made at import, so type checkers know of none
