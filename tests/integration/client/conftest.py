@@ -1,10 +1,13 @@
 """A front door of fakes that the client really calls."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from headrace.router.v1 import predict_pb2, route_pb2
 
+from tests.kit.both_clients import Call, caller
+from tests.kit.client_cli import Run, command_line
 from tests.kit.fake_registry import FakeRegistry
 from tests.kit.fake_routes import FakeHealth, FakePredictions, FakeRoutes, labels
 from tests.kit.front_door import FrontDoor
@@ -50,3 +53,16 @@ def door(
     """All of them on one port."""
     with FrontDoor.serving(registry, routes, predictions, health) as serving:
         yield serving
+
+
+@pytest.fixture
+def run(door: FrontDoor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run `headrace` with the words given, in a folder with a model."""
+    (tmp_path / "model.onnx").write_bytes(b"onnx")
+    return command_line(door, monkeypatch, tmp_path)
+
+
+@pytest.fixture(params=["blocking", "awaited"])
+def call(request: pytest.FixtureRequest, door: FrontDoor) -> Call:
+    """Call a method of a new client."""
+    return caller(door.address, awaited=request.param == "awaited")

@@ -1,23 +1,21 @@
 """`headrace monitor` over a real connection: what is sent, and what people and scripts read."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 from headrace.monitor.v1 import alert_pb2, monitor_pb2, outcome_pb2
 from headrace_client import AsyncClient, Client, InvalidArgument, Outcome
-from headrace_client.cli import main
 from headrace_servicekit import errors
 
+from tests.kit.client_cli import Run, command_line, document
 from tests.kit.fake_monitor import HOSTILE, FakeMonitor
 from tests.kit.front_door import FrontDoor
 
-Run = Callable[..., Result]
 ID = "0190a1b2-0000-7000-8000-00000000000"
 
 
@@ -35,18 +33,9 @@ def door(monitor: FakeMonitor) -> Iterator[FrontDoor]:
 @pytest.fixture
 def run(door: FrontDoor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run `headrace monitor` with the words given, in a folder of its own."""
-    monkeypatch.setenv("HEADRACE_ADDRESS", door.address)
-    monkeypatch.setenv("HEADRACE_TOKEN", "t")
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "labels.csv").write_text(f"prediction_id,label\n{ID}1,3\n")
     (tmp_path / "key").write_text("s3cret\n")
-
-    def headrace(*words: str) -> Result:
-        result = CliRunner().invoke(main, ("monitor", *words))
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
-        return result
-
-    return headrace
+    return command_line(door, monkeypatch, tmp_path, "monitor")
 
 
 EVERY_COMMAND = [
@@ -83,8 +72,7 @@ def test_every_command_answers_people_in_words_and_scripts_in_one_document(run: 
     assert people.stdout.strip()
     assert "\x1b" not in people.output, "no terminal obeys what somebody called a column"
     assert "\u202e" not in people.output
-    assert isinstance(json.loads(scripts.stdout), dict)
-    assert scripts.stderr == ""
+    assert isinstance(document(scripts), dict)
 
 
 def test_hostile_names_are_shown_as_they_are(run: Run) -> None:

@@ -1,0 +1,127 @@
+"""What the command line sends and says of models and versions."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from headrace_servicekit import errors
+
+from tests.kit.client_cli import Run, document
+from tests.kit.fake_registry import FakeRegistry
+from tests.kit.fake_routes import FakeRoutes
+from tests.kit.front_door import FrontDoor
+
+
+def test_a_gate_that_is_not_met_names_the_gate_and_the_remedy(run: Run, door: FrontDoor) -> None:
+    violation = errors.FieldViolation("gates.accuracy", "0.71 is below 0.85")
+    door.fail(
+        "PromoteModelVersion",
+        errors.PreconditionFailed("misses 1 gate", reason="PROMOTION_GATE_FAILED", violations=[violation]),
+    )
+    stderr = run("models", "promote", "digits", "v2").stderr
+    assert "gates.accuracy: 0.71 is below 0.85" in stderr
+    assert "models gates" in stderr
+
+
+def test_holds_and_allowances_are_sent_as_typed(run: Run, registry: FakeRegistry) -> None:
+    run("models", "hold", "digits", "v1", "--as", "audit/2031", "--for", "90d", "--reason", "review")
+    run("models", "promote", "digits", "v2", "--no-wait", "--allow-incompatible-signature")
+    run("models", "gates", "digits", "--set", "accuracy>=production-0.01", "--set", "p99<=1.2*production@measured")
+    held, promoted, updated = registry.requests
+    assert (held.name, held.holder, held.reason) == ("models/digits/versions/v1", "audit/2031", "review")
+    assert held.ttl.ToTimedelta() == timedelta(days=90)
+    assert promoted.allow_incompatible_signature
+    first, second = updated.model.promotion_policy.gates
+    assert (first.metric, first.minimum_delta, first.measured_only) == ("accuracy", -0.01, False)
+    assert (second.metric, second.maximum_ratio, second.measured_only) == ("p99", 1.2, True)
+    assert "accuracy>=production-0.01, p99<=1.2*production@measured" in run("models", "gates", "digits").stdout
+
+
+def test_deleting_asks_first_and_a_script_has_to_say_yes(run: Run, registry: FakeRegistry) -> None:
+    asked = run("models", "delete", "digits")
+    assert asked.exit_code == 1
+    assert "for good?" in asked.stderr
+    assert run("models", "delete", "digits", "--json").exit_code == 2
+    assert registry.requests == []
+    assert run("models", "delete", "digits", "--yes", "--reason", "old").exit_code == 0
+    (deleted,) = registry.requests
+    assert (deleted.name, deleted.reason) == ("models/digits", "old")
+    assert deleted.request_id
+
+
+def test_a_past_time_is_sent_and_its_production_is_shown_with_who_and_why(run: Run, registry: FakeRegistry) -> None:
+    shown = run("models", "as-of", "digits", "2026-02-03T04:05:06Z").stdout
+    (asked,) = registry.requests
+    assert asked.time.ToJsonString() == "2026-02-03T04:05:06Z"
+    for expected in ("v1", "developer", "better", "2026-02-03"):
+        assert expected in shown
+
+
+def test_promote_waits_until_the_router_serves_the_epoch(run: Run, routes: FakeRoutes) -> None:
+    routes.serve_epoch("digits", 2)
+    result = run("models", "promote", "digits", "v2", "--reason", "better", "--json")
+    assert result.exit_code == 0
+    found = document(result)
+    assert (found["serving"], found["model"]["production_version"]) == (True, "v2")
+    assert found["status"]["state"] == "STATE_ACTIVE"
+
+
+def test_promoted_but_not_serving_is_said_and_has_a_code_of_its_own(run: Run) -> None:
+    result = run("models", "promote", "digits", "v2", "--wait", "100ms")
+    assert result.exit_code == 7
+    assert "is in production" in result.stdout
+    assert "promoted, not serving: epoch 2 does not serve yet" in result.stderr
+
+    result = run("models", "promote", "digits", "v2", "--wait", "100ms", "--json")
+    assert (result.exit_code, document(result)["serving"]) == (7, False)
+
+
+def test_register_sends_all_that_was_typed(run: Run, registry: FakeRegistry, tmp_path: Path) -> None:
+    (tmp_path / "validation.json").write_text("{}")
+    (tmp_path / "contract.json").write_text('{"inputs": [{"name": "image", "datatype": "FP32", "shape": ["4"]}]}')
+    result = run(
+        "models", "register", "digits", "v3", "model.onnx",
+        "--metric", "accuracy=0.97", "--metric", "latency_p99_ms=2", "--parameter", "hidden=64",
+        "--artifact", "validation.json=validation.json", "--contract", "contract.json", "--task", "classification",
+        "--label", "zero", "--label", "one", "--parent", "v2", "--dataset", "mnist@1", "--max-batch-rows", "64",
+        "--max-wait", "2ms", "--device", "cpu", "--description", "wider",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    version = registry.requests[-1].version
+    assert {metric.name: metric.value for metric in version.metrics} == {"accuracy": 0.97, "latency_p99_ms": 2}
+    assert version.contract.inputs[0].shape == [4]
+    assert list(version.contract.labels) == ["zero", "one"]
+    assert (version.lineage.parent_version, version.lineage.dataset) == ("v2", "mnist@1")
+    assert (version.serving.max_batch_rows, version.serving.max_wait.ToMilliseconds()) == (64, 2)
+    assert dict(version.parameters) == {"hidden": "64"}
+
+
+def test_a_contract_that_is_none_is_refused_before_anything_is_sent(run: Run, door: FrontDoor, tmp_path: Path) -> None:
+    (tmp_path / "contract.json").write_text('{"imputs": []}')
+    result = run("models", "register", "digits", "v3", "model.onnx", "--contract", "contract.json")
+    assert result.exit_code == 2
+    assert "imputs" in result.stderr
+    assert door.calls == []
+
+
+def test_a_promotion_shows_its_stages_and_names_who_has_not_acknowledged(run: Run, routes: FakeRoutes) -> None:
+    status = routes.status["digits"]
+    status.registry_epoch = status.wanted_registry_epoch = 3
+    status.versions.add(version="v2", pool="default", batchers=1, ready_batchers=1, in_force=True)
+    status.data_planes.add(name="host-a/0", acknowledged=True, connected=True)
+    status.data_planes.add(name="host-b/0", acknowledged=False, connected=False)
+    status.unacknowledged_data_planes.append("host-b/0")
+    routes.serve_epoch("digits", 3)
+    result = run("models", "promote", "digits", "v2")
+    assert result.exit_code == 0
+    for told in (
+        "ready",
+        "v2 on 1/1 batchers of pool default",
+        "activated",
+        "acknowledged",
+        "1/2 data planes",
+        "serving",
+    ):
+        assert told in result.stdout
+    assert "not acknowledged by host-b/0" in result.stderr
+    stages = document(run("models", "rollback", "digits", "--json"))["stages"]
+    assert [one["stage"] for one in stages] == ["ready", "activated", "acknowledged"]

@@ -1,0 +1,103 @@
+"""What the command line sends and says of predictions and how they came about."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from headrace.router.v1 import predict_pb2
+
+from tests.kit.client_cli import Run, document
+from tests.kit.fake_routes import TIMING_MS, FakePredictions, labels
+
+
+def test_predict_reads_numpy_files_by_the_contract(run: Run, predictions: FakePredictions, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.zeros((3, 4)))
+    result = run("predict", "digits", "--input", "images.npy", "--user", "ada", "--json")
+    assert result.exit_code == 0, result.output
+    assert document(result)["outputs"] == {"label": [7, 7, 7]}
+    sent = predictions.requests[0].inputs[0]
+    assert (sent.name, sent.datatype, list(sent.shape)) == ("image", "FP32", [3, 4])
+    assert run("predict", "digits", "--input", "image=images.npy").exit_code == 0
+    assert run("predict", "digits", "--input", "picture=images.npy").exit_code == 2
+
+
+def explained(**fields: Any) -> predict_pb2.ExplainResponse:
+    told = predict_pb2.ExplainResponse(
+        prediction_id="019a0000-0000-7000-8000-000000000000", request_id="r-1", model="digits", client="ada",
+        generation=3, slot=12, variant="stable", variant_version="v1", version="v1", total_us=4200, route_us=200,
+        served_from=predict_pb2.PredictResponse.SERVED_FROM_ONLINE, **fields,
+    )  # fmt: skip
+    told.attempts.add(rung="primary", version="v1", pool="default", batcher="b:1", begin_us=200, took_us=4000)
+    return told
+
+
+def test_explain_finds_an_answer_by_either_id_and_draws_it(run: Run, predictions: FakePredictions) -> None:
+    prediction_id = explained().prediction_id
+    predictions.explanations = {prediction_id: explained(), "r-1": explained()}
+    for name in (prediction_id, "r-1"):
+        shown = run("explain", name)
+        assert shown.exit_code == 0
+        assert "digits: answered from online in 4.20 ms" in shown.stdout
+        assert "variant stable (slot 12) → v1; generation 3 of the route" in shown.stdout
+        assert "v1, b:1 of pool default" in shown.stdout
+    told = document(run("explain", prediction_id, "--json"))
+    assert (told["variant"], told["slot"], told["attempts"][0]["batcher"]) == ("stable", 12, "b:1")
+
+
+def test_explain_takes_a_request_id_that_looks_like_a_prediction_id(run: Run, predictions: FakePredictions) -> None:
+    predictions.explanations = {"019b0000-0000-7000-8000-000000000000": explained()}
+    assert run("explain", "019b0000-0000-7000-8000-000000000000").exit_code == 0
+
+
+def test_an_answer_that_is_not_explained_teaches_how_to_ask(run: Run) -> None:
+    result = run("explain", "unknown")
+    assert result.exit_code == 3
+    assert "headrace predict --explain" in result.stderr
+
+
+def test_predict_shows_how_its_answer_came_about(run: Run, predictions: FakePredictions) -> None:
+    predictions.explanations = {explained().prediction_id: explained()}
+    rows = ("predict", "digits", "--rows", "[[0, 1, 2, 3]]", "--explain")
+    shown = run(*rows)
+    assert "version v1" in shown.stdout
+    assert "digits: answered from online in 4.20 ms" in shown.stdout
+    assert document(run(*rows, "--json"))["explanation"]["slot"] == 12
+    predictions.explanations = {}
+    shown = run(*rows)
+    assert shown.exit_code == 0
+    assert "version v1" in shown.stdout
+    assert "no explanation" in shown.stderr
+
+
+def test_predict_shows_where_the_time_went(run: Run, predictions: FakePredictions) -> None:
+    rows = ("predict", "digits", "--rows", "[[0, 1, 2, 3]]", "--timing")
+    shown = run(*rows)
+    assert "3.147 ms: receive 0.061, cache 0.402, queue 0.110, compute 1.930, transit 0.644" in shown.stdout
+    assert document(run(*rows, "--json"))["timing_ms"] == TIMING_MS
+    assert "timing_ms" not in document(run(*rows[:-1], "--json"))
+    predictions.timing = "nonsense"
+    shown = run(*rows)
+    assert shown.exit_code == 0
+    assert "no timing" in shown.stderr
+
+
+def test_predict_says_when_an_answer_is_degraded(run: Run, predictions: FakePredictions) -> None:
+    def degraded(request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+        answer = labels(request)
+        answer.rung, answer.degraded_reason, answer.version = "calm", "NO_BACKEND", ""
+        return answer
+
+    predictions.answer = degraded
+    rows = ("predict", "digits", "--rows", "[[0, 1, 2, 3]]")
+    shown = run(*rows)
+    assert "values that the route gives" in shown.stdout
+    assert "degraded: NO_BACKEND, answered by calm" in shown.stdout
+    assert document(run(*rows, "--json"))["rung"] == "calm"
+
+
+def test_wrong_rows_are_refused_by_name(run: Run, predictions: FakePredictions) -> None:
+    result = run("predict", "digits", "--rows", '[{"picture": [0, 1, 2, 3]}]')
+    assert result.exit_code == 2
+    assert "rows[0].picture" in result.stderr
+    assert "it takes image" in result.stderr
+    assert predictions.requests == []
