@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace_router import kept
@@ -24,13 +25,18 @@ from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.messages import Call, Request, Tensors
 from headrace_router.data.question import Found, Question
 from headrace_router.data.routes.table import Table, table_of
+from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control import INCARNATION, table
+from tests.kit.control import INCARNATION, lookup, table
 from tests.kit.digits import ROW, V1
 
 UNIX_MS = 1_700_000_000_000.0
+ONE, TWO, THREE = (bytes([number, 0, 0, 0]) for number in (1, 2, 3))
+DOWN = Unavailable("down", reason="NO_BACKEND")
+WINDOWS = lookup(ttl=60, stale_while_revalidate=30, stale_on_error=600)
+BATCH = lookup(mode="BATCH")
 
 
 def outputs(value: bytes = b"\0\0\0\0", rows: int = 1) -> bytes:
@@ -38,6 +44,21 @@ def outputs(value: bytes = b"\0\0\0\0", rows: int = 1) -> bytes:
     message = predict_pb2.PredictResponse(raw_output_contents=[value * rows])
     message.outputs.add(name="y", datatype="FP32", shape=[rows, 1])
     return message.SerializeToString()
+
+
+def encoded_outputs(values: dict[str, bytes]) -> bytes:
+    """Return encoded outputs of one row and one value each, by name."""
+    message = predict_pb2.PredictResponse(raw_output_contents=list(values.values()))
+    for name in values:
+        message.outputs.add(name=name, datatype="FP32", shape=[1, 1])
+    return message.SerializeToString()
+
+
+async def error_of(asked: asyncio.Task[Found]) -> ServiceError:
+    """Return what a look-up fails with."""
+    with pytest.raises(ServiceError) as caught:
+        await asked
+    return caught.value
 
 
 class HeldOnline:
