@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2, route_pb2
 
 from tests.kit.control import table
 from tests.kit.digits import V1, V2
 
 
-def backup(name: str, version: control_pb2.ResolvedVersion, pool: str) -> control_pb2.ResolvedRung:
-    """Return a rung on which a version of another pool answers."""
-    made = control_pb2.ResolvedRung.ResolvedBackup(digest=version.digest, pool=pool)
-    return control_pb2.ResolvedRung(name=name, backup=made)
+def rung(name: str, least_s: float | None = None, **source: Any) -> control_pb2.ResolvedRung:
+    """Return a rung; least_s: passed over with less time left."""
+    made = control_pb2.ResolvedRung(name=name, **source)
+    if least_s is not None:
+        made.min_time_left.FromMicroseconds(int(least_s * 1e6))
+    return made
+
+
+def backup(
+    name: str, version: control_pb2.ResolvedVersion | None = None, pool: str = "", least_s: float | None = None
+) -> control_pb2.ResolvedRung:
+    """Return a rung on which a version answers, the request's own without one, of another pool."""
+    made = control_pb2.ResolvedRung.ResolvedBackup(digest=version.digest if version else "", pool=pool)
+    return rung(name, least_s, backup=made)
 
 
 def constant(name: str = "neutral", number: float = 0.5) -> control_pb2.ResolvedRung:
     """Return a rung on which everybody gets one number."""
-    values = route_pb2.Rung.Values(numbers=[number])
-    return control_pb2.ResolvedRung(name=name, constant=route_pb2.Rung.Row(outputs={"y": values}))
+    return rung(name, constant=_row(number))
+
+
+def by_entity(name: str, **numbers: float) -> control_pb2.ResolvedRung:
+    """Return a rung on which each entity gets its number."""
+    return rung(name, entity_table=route_pb2.Rung.EntityTable(rows={key: _row(one) for key, one in numbers.items()}))
+
+
+def stale(name: str, seconds: int) -> control_pb2.ResolvedRung:
+    """Return a rung on which a kept answer of at most this age answers."""
+    return rung(name, stale=duration_pb2.Duration(seconds=seconds))
 
 
 def with_rungs(
@@ -29,3 +50,7 @@ def with_rungs(
     made = table("digits", versions)
     made.fallback.extend(rungs)
     return made
+
+
+def _row(number: float) -> route_pb2.Rung.Row:
+    return route_pb2.Rung.Row(outputs={"y": route_pb2.Rung.Values(numbers=[number])})
