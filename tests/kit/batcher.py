@@ -192,3 +192,13 @@ def held(gate: asyncio.Event) -> Behaviour:
         return await echoing(batcher, request)
 
     return hold
+
+
+def after(seconds: float) -> Behaviour:
+    """Return what answers as `echoing` does after a time."""
+
+    async def behave(batcher: FakeBatcher, request: batcher_pb2.InferRequest) -> batcher_pb2.InferResponse:
+        await asyncio.sleep(seconds)
+        return await echoing(batcher, request)
+
+    return behave

@@ -86,3 +86,18 @@ def submitted(pools: Pools, count: int = 1, **fields: Any) -> list[Work]:
     works = [work(**fields) for _ in range(count)]
     pools.submit(works)
     return works
+
+
+def where(one: Work) -> str:
+    """Return the address of the replica that a work was sent to last."""
+    assert one.standing is not None
+    return one.standing.replica.address
+
+
+async def one_by_one(pools: Pools, count: int, **fields: Any) -> list[int]:
+    """Return the codes of the answers to works that are sent one after the other."""
+    codes = []
+    for _ in range(count):
+        (one,) = submitted(pools, **fields)
+        codes.append((await one.answer).code)
+    return codes

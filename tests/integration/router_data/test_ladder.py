@@ -12,7 +12,7 @@ from google.protobuf import duration_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, echoing, refusing, silent
+from tests.kit.batcher import FakeBatcher, after, refusing, silent
 from tests.kit.data_plane import DataPlane, data_plane
 from tests.kit.digits import V1, V2, digits_request
 from tests.kit.predict_requests import predict_request
@@ -91,12 +91,7 @@ async def test_bad_input_is_refused_though_a_fallback_could_answer(plane, gpu):
 
 async def test_with_20_ms_left_and_30_needed_nobody_is_asked_in_vain(control, gpu, tmp_path):
     """Also when the deadline is long: who is late leaves time for the answer that is at hand."""
-
-    async def slowly(batcher, request):
-        await asyncio.sleep(0.1)
-        return await echoing(batcher, request)
-
-    gpu.behave = slowly
+    gpu.behave = after(0.1)
     control.put_table(with_rungs(constant(), versions=(V1,)))
     async with data_plane(control.target, {"default": [gpu.target]}, tmp_path) as plane:
         for _ in range(3):

@@ -8,26 +8,12 @@ import struct
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace_router.data.batchers.frames import Limits
-from headrace_router.data.batchers.members import Target, resolve_by_dns
-from headrace_router.data.batchers.waiting import Patience
 from headrace_servicekit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
-from tests.kit.digits import V1, row
+from tests.kit.batcher import echoing, held, refusing, silent
+from tests.kit.digits import row
 from tests.kit.pools import connected, pools_of, submitted, work
-
-
-@pytest.fixture
-async def batcher():
-    async with FakeBatcher.serving([V1]) as batcher:
-        yield batcher
-
-
-@pytest.fixture
-async def other():
-    async with FakeBatcher.serving([V1], process="fake-2") as batcher:
-        yield batcher
 
 
 async def test_what_is_ready_in_one_turn_travels_in_one_frame(batcher):
@@ -168,104 +154,6 @@ async def test_an_error_of_the_request_itself_is_not_tried_elsewhere(batcher, ot
     assert len(batcher.requests) + len(other.requests) == 1
 
 
-async def test_requests_go_only_where_the_version_is_ready(batcher, other):
-    other.announce(V1, ready=False)
-    async with pools_of(batcher, other, wait=False) as pools:
-        await eventually(lambda: connected(pools) == 1)
-        await asyncio.gather(*(one.answer for one in submitted(pools, 20)))
-        assert not other.requests
-        other.announce(V1)
-        batcher.announce(V1, ready=False)
-        await eventually(lambda: pools.replicas["default"][other.target].serves(V1.digest))
-        await eventually(lambda: connected(pools) == 1)
-        await asyncio.gather(*(one.answer for one in submitted(pools, 20)))
-        assert len(batcher.requests) == len(other.requests) == 20
-
-
-async def test_a_draining_batcher_gets_nothing_new_and_finishes_what_it_has(batcher, other):
-    gate = asyncio.Event()
-    batcher.behave = held(gate)
-    async with pools_of(batcher, other) as pools:
-        works = submitted(pools, 20)
-        await eventually(lambda: len(batcher.requests) + len(other.requests) == 20)
-        had = len(batcher.requests)
-        batcher.drain()
-        await eventually(lambda: connected(pools) == 1)
-        await asyncio.gather(*(one.answer for one in submitted(pools, 10)))
-        gate.set()
-        assert {(await one.answer).code for one in works} == {0}
-        assert {one.attempts for one in works} == {1}
-        assert len(batcher.requests) == had
-
-
-async def test_without_a_batcher_for_the_version_the_answer_comes_when_patience_ends(batcher):
-    async with pools_of(batcher, patience=Patience(longest_s=0.1)) as pools:
-        for digest, pool in (("unknown", "default"), (V1.digest, "elsewhere")):
-            (one,) = submitted(pools, digest=digest, pool=pool)
-            assert one.answer.done() == (pool == "elsewhere")
-            with pytest.raises(Unavailable) as caught:
-                await one.answer
-            assert caught.value.reason == "NO_BACKEND"
-        assert not pools.rooms["default"]
-
-
-async def test_who_has_something_else_to_try_waits_for_no_batcher(batcher):
-    async with pools_of(batcher) as pools:
-        (one,) = submitted(pools, digest="unknown", patience_s=0.0)
-        assert isinstance(one.answer.exception(), Unavailable)
-
-
-async def test_requests_wait_for_the_only_batcher_while_it_restarts(batcher):
-    async with pools_of(batcher, patience=Patience(longest_s=5.0)) as pools:
-        batcher.behave = silent
-        executing = submitted(pools, 3)
-        await eventually(lambda: len(batcher.requests) == 3)
-        port = int(batcher.target.rpartition(":")[2])
-        await batcher.die()
-        await eventually(lambda: connected(pools) == 0)
-        new = submitted(pools, 3)
-        assert len(pools.rooms["default"]) == 6
-        batcher.behave = echoing
-        await batcher.open(port)
-        assert {(await one.answer).code for one in executing + new} == {0}
-        assert {one.attempts for one in executing} == {2}
-        assert not pools.rooms["default"]
-
-
-async def test_requests_wait_for_a_version_that_the_only_batcher_is_about_to_have_again(batcher):
-    async with pools_of(batcher, patience=Patience(longest_s=5.0)) as pools:
-        batcher.announce(V1, ready=False)
-        await eventually(lambda: connected(pools) == 0)
-        (one,) = submitted(pools)
-        batcher.announce(V1)
-        assert (await one.answer).code == 0
-
-
-async def test_a_batcher_that_refuses_what_it_announces_is_believed(batcher):
-    batcher.behave = refusing(14, "NO_BACKEND")
-    async with pools_of(batcher) as pools:
-        (one,) = submitted(pools)
-        assert (await one.answer).reason == "NO_BACKEND"
-        assert not pools.rooms["default"]
-
-
-async def test_a_request_that_waits_and_is_withdrawn_leaves_the_room(batcher):
-    async with pools_of(batcher) as pools:
-        (one,) = submitted(pools, digest="unknown")
-        assert one in pools.rooms["default"]
-        one.answer.cancel()
-        pools.withdraw(one)
-        assert not pools.rooms["default"]
-
-
-async def test_a_wait_ends_before_the_deadline_and_says_what_was_missing(batcher):
-    async with pools_of(batcher) as pools:
-        (one,) = submitted(pools, digest="unknown", seconds=0.2)
-        with pytest.raises(Unavailable):
-            await one.answer
-        assert one.deadline > asyncio.get_running_loop().time()
-
-
 async def test_in_flight_requests_are_bounded_by_count_and_bytes(batcher):
     batcher.behave = silent
     async with pools_of(batcher, limits=Limits(in_flight=3)) as pools:
@@ -281,60 +169,6 @@ async def test_in_flight_requests_are_bounded_by_count_and_bytes(batcher):
         pools.withdraw(works[0])
         (again,) = submitted(pools)
         assert not again.answer.done()
-
-
-async def test_a_batcher_that_restarts_is_found_again(batcher):
-    async with pools_of(batcher) as pools:
-        port = int(batcher.target.rpartition(":")[2])
-        await batcher.die()
-        await eventually(lambda: connected(pools) == 0)
-        await batcher.open(port)
-        await eventually(lambda: connected(pools) == 1, within=10)
-        (one,) = submitted(pools)
-        assert (await one.answer).code == 0
-    assert pools.members.streams_lost == 1
-
-
-async def test_replicas_come_and_go_with_what_the_name_resolves_to(batcher, other):
-    gate = asyncio.Event()
-    batcher.behave = held(gate)
-    addresses = [batcher.target]
-    async with pools_of(more=addresses) as pools:
-        await eventually(lambda: connected(pools) == 1)
-        (one,) = submitted(pools)
-        await eventually(lambda: batcher.requests)
-        addresses[:] = [other.target]
-        await eventually(lambda: pools.replicas["default"].get(other.target) and connected(pools) == 1)
-        (two,) = submitted(pools)
-        assert (await two.answer).code == 0
-        gate.set()
-        assert (await one.answer).code == 0
-        assert one.attempts == 1
-        await eventually(lambda: list(pools.replicas["default"]) == [other.target])
-
-
-async def test_a_resolver_that_is_down_takes_nobody_away(batcher):
-    asked, broken = 0, False
-
-    async def resolve(_target: Target) -> list[str]:
-        nonlocal asked
-        asked += 1
-        if broken:
-            raise OSError("no resolver")
-        return [batcher.target]
-
-    async with pools_of(batcher, resolve=resolve) as pools:
-        broken = True
-        before = asked
-        await eventually(lambda: asked > before + 3)
-        (one,) = submitted(pools)
-        assert (await one.answer).code == 0
-        assert pools.members.streams_lost == 0
-
-
-async def test_a_name_stands_for_its_addresses_of_one_family():
-    assert await resolve_by_dns(Target("localhost", 80)) == ["127.0.0.1:80"]
-    assert await resolve_by_dns(Target("127.0.0.1", 80)) == ["127.0.0.1:80"]
 
 
 async def test_an_input_that_a_batcher_quarantines_is_sent_to_no_batcher_again(batcher, other):
