@@ -43,6 +43,11 @@ async def refused(call: Awaitable[object]) -> ServiceError:
     return from_rpc_error(caught.value)
 
 
+async def reason_of(call: Awaitable[object]) -> str:
+    """Return the reason for which a call is refused."""
+    return (await refused(call)).reason
+
+
 def grpc_refusal(error: grpc.RpcError) -> Refusal:
     """Return how a gRPC call failed, with what `grpc-status-details-bin` says."""
     assert isinstance(error, (grpc.Call, grpc.aio.AioRpcError))

@@ -12,7 +12,7 @@ from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
 from tests.kit.alerting import SECRET, Alerts, alerting
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 from tests.kit.registry import caller
 
 OPEN, RESOLVED = alert_pb2.Alert.STATE_OPEN, alert_pb2.Alert.STATE_RESOLVED
@@ -189,7 +189,7 @@ async def test_a_watch_begins_with_what_is_open_and_goes_on_with_what_changes(po
         alerts.runtime.stop()
         async with asyncio.timeout(10):
             for stream in (watch, other):
-                assert (await refused(stream.read())).reason == "STOPPING"
+                assert await reason_of(stream.read()) == "STOPPING"
 
 
 async def test_a_secret_is_never_returned_and_stays_for_the_same_url_only(postgres_url):

@@ -27,7 +27,7 @@ from tests.kit.counting import CountingPlane, key
 from tests.kit.monitor import real_monitor
 from tests.kit.prediction_log import log_stores
 from tests.kit.predictions import batch, report
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 
 RETENTION = Retention(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
 
@@ -76,7 +76,7 @@ async def test_a_reporter_that_makes_up_processes_is_refused_and_those_that_are_
         # A data plane that is new waits, and loses nothing; one that is known goes on.
         waiting = CountingPlane("plane-1")
         waiting.answer(key(), 0.01, 7)
-        assert (await refused(stub.ReportCounters(waiting.report(), timeout=10))).reason == "TOO_MANY_PROCESSES"
+        assert await reason_of(stub.ReportCounters(waiting.report(), timeout=10)) == "TOO_MANY_PROCESSES"
         honest.answer(key(), 0.01, 5)
         await stub.ReportCounters(honest.report(), timeout=10)
         async with stores.database.transaction() as connection:

@@ -10,7 +10,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 from tests.kit.registry import Registry, caller
 
 Version = registry_pb2.ModelVersion
@@ -145,7 +145,7 @@ async def test_a_held_model_is_not_deleted_and_each_hold_is_named(either):
 async def test_a_hold_ends_by_itself(registry):
     await registry.register("digits", "v1")
     await hold(registry, "batch", seconds=1)
-    assert (await refused(delete(registry))).reason == "MODEL_IN_USE"
+    assert await reason_of(delete(registry)) == "MODEL_IN_USE"
 
     async def deleted() -> bool:
         return await delete(registry).code() is grpc.StatusCode.OK
@@ -198,7 +198,7 @@ async def test_a_deleted_model_is_gone_for_good_and_its_history_stays(either):
     snapshot.cancel()
 
     for call in (either.model("digits"), either.promote("digits", "v1"), either.rollback("digits"), delete(either)):
-        assert (await refused(call)).reason == "MODEL_NOT_FOUND"
+        assert await reason_of(call) == "MODEL_NOT_FOUND"
     get = registry_pb2.GetModelVersionRequest(name="models/digits/versions/v1")
     assert (await refused(either.stub.GetModelVersion(get, timeout=20))).code is Code.NOT_FOUND
     create = registry_pb2.CreateModelRequest(model=registry_pb2.Model(name="models/digits"))
@@ -211,4 +211,4 @@ async def test_a_deleted_model_is_gone_for_good_and_its_history_stays(either):
     assert (archived.from_stage, archived.to_stage) == (Version.STAGE_PRODUCTION, Version.STAGE_ARCHIVED)
     assert (deleted.action, deleted.reason) == (Event.ACTION_MODEL_DELETED, "retired")
     assert (await as_of(either, served)).production_version == "v1"
-    assert (await refused(as_of(either, datetime.now(UTC)))).reason == "MODEL_NOT_FOUND"
+    assert await reason_of(as_of(either, datetime.now(UTC))) == "MODEL_NOT_FOUND"

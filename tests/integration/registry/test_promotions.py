@@ -8,7 +8,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Code
 
 from tests.kit import onnx_models
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 from tests.kit.registry import Registry
 
 Gate = registry_pb2.PromotionGate
@@ -130,7 +130,7 @@ async def test_a_measurement_of_something_else_is_refused(registry):
     error = await refused(measure(registry, other, p99=5.0))
     assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "DIGEST_MISMATCH")
     missing = registry_pb2.ModelVersion(name="models/digits/versions/v9", digest=version.digest)
-    assert (await refused(measure(registry, missing, p99=5.0))).reason == "VERSION_NOT_FOUND"
+    assert await reason_of(measure(registry, missing, p99=5.0)) == "VERSION_NOT_FOUND"
     for values, process in (({}, "p"), ({"p99": float("inf")}, "p"), ({"p99": 1.0}, ""), ({"": 1.0}, "p")):
         assert (await refused(measure(registry, version, process, **values))).code is Code.INVALID_ARGUMENT
 

@@ -8,7 +8,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
 from tests.kit import onnx_models
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 from tests.kit.registry import GOOD_METRICS, Registry, as_json, caller, upload_messages, version_message
 
 Version = registry_pb2.ModelVersion
@@ -144,7 +144,7 @@ async def test_a_parent_must_exist(registry):
     error = await refused(registry.register("digits", "v1", lineage=registry_pb2.Lineage(parent_version="v0")))
     assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "PARENT_VERSION_NOT_FOUND")
     assert error.violations[0].field == "version.lineage.parent_version"
-    assert (await refused(registry.model("digits"))).reason == "MODEL_NOT_FOUND"
+    assert await reason_of(registry.model("digits")) == "MODEL_NOT_FOUND"
 
 
 async def test_an_artifact_must_have_been_uploaded(registry):
@@ -269,7 +269,7 @@ async def test_aliases_are_set_moved_and_removed(registry):
         answer = await registry.stub.SetAlias(registry_pb2.SetAliasRequest(name=name, version=version))
         assert dict(answer.model.aliases) == {"champion": version}
     stale = registry_pb2.SetAliasRequest(name=name, version="v1", etag="old")
-    assert (await refused(registry.stub.SetAlias(stale))).reason == "ETAG_MISMATCH"
+    assert await reason_of(registry.stub.SetAlias(stale)) == "ETAG_MISMATCH"
     missing = await refused(registry.stub.SetAlias(registry_pb2.SetAliasRequest(name=name, version="v9")))
     assert (missing.code, missing.reason) == (Code.NOT_FOUND, "VERSION_NOT_FOUND")
     epoch = answer.model.epoch
@@ -360,7 +360,7 @@ async def test_unknown_models_and_versions_are_told_apart(registry):
         ("ListModelVersions", registry_pb2.ListModelVersionsRequest(parent="models/nothing")),
         ("ListModelEvents", registry_pb2.ListModelEventsRequest(parent="models/nothing")),
     ):
-        assert (await refused(getattr(registry.stub, method)(request))).reason == "MODEL_NOT_FOUND"
+        assert await reason_of(getattr(registry.stub, method)(request)) == "MODEL_NOT_FOUND"
 
 
 async def test_an_upload_that_is_known_is_answered_before_it_is_sent(registry):

@@ -9,7 +9,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
 from tests.kit import onnx_models
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 from tests.kit.registry import Registry, caller, real_registry, version_message
 
 
@@ -62,7 +62,7 @@ async def test_an_upload_belongs_to_who_began_it(public):
     content = onnx_models.linear(4, 3).content
     begun = await begin(public, content)
     await send(begun, content)
-    assert (await refused(complete(public, begun.name, client="bob"))).reason == "UPLOAD_NOT_FOUND"
+    assert await reason_of(complete(public, begun.name, client="bob")) == "UPLOAD_NOT_FOUND"
     for name in ("uploads/x", "models/digits", "", f"uploads/{'0' * 32}"):
         assert (await refused(complete(public, name))).code in (Code.INVALID_ARGUMENT, Code.NOT_FOUND)
 

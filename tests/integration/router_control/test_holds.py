@@ -15,7 +15,7 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
 from tests.kit.onnx_models import linear
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of
 from tests.kit.registry import Registry, memory_registry
 
 Variant = route_pb2.Variant
@@ -51,7 +51,7 @@ async def split(plane: Plane, *variants: route_pb2.Variant) -> None:
 
 async def refusal(registry: Registry) -> str:
     request = registry_pb2.DeleteModelRequest(name="models/digits")
-    return (await refused(registry.stub.DeleteModel(request, timeout=10))).reason
+    return await reason_of(registry.stub.DeleteModel(request, timeout=10))
 
 
 async def test_what_a_route_names_is_held_and_released_when_it_no_longer_does(registry: Registry, plane: Plane):

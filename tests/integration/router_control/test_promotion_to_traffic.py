@@ -10,7 +10,7 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 from tests.kit.registry_feed import RegistryFeed
 
 Status = route_pb2.RouteStatus
@@ -139,7 +139,7 @@ async def test_a_repeated_write_returns_the_first_answer(plane: Plane, registry:
     first, repeated = await asyncio.gather(*(plane.write(split(90, 10), request_id="r1") for _ in range(2)))
     assert first.route == repeated.route
     assert (await plane.write(split(90, 10), request_id="r1")).route.etag == first.route.etag
-    assert (await refused(plane.write(split(80, 20), request_id="r1"))).reason == "REQUEST_ID_REUSED"
+    assert await reason_of(plane.write(split(80, 20), request_id="r1")) == "REQUEST_ID_REUSED"
 
 
 async def test_of_writers_with_one_etag_one_succeeds(plane: Plane, registry: RegistryFeed):
@@ -168,7 +168,7 @@ async def test_bad_routes_name_the_field(plane: Plane, registry: RegistryFeed):
     assert (error.code.name, error.reason) == ("NOT_FOUND", "VERSION_NOT_FOUND")
     assert [one.field for one in error.violations] == ["route.variants[1].version"]
 
-    assert (await refused(plane.get("fraud"))).reason == "MODEL_NOT_FOUND"
+    assert await reason_of(plane.get("fraud")) == "MODEL_NOT_FOUND"
 
 
 async def test_what_was_registered_a_moment_ago_can_be_routed_to(plane: Plane, registry: RegistryFeed):
@@ -260,7 +260,7 @@ async def test_a_removed_model_is_told(plane: Plane, registry: RegistryFeed):
 async def test_a_generation_of_another_store_is_not_acknowledged(plane: Plane, registry: RegistryFeed):
     await serving(plane, registry)
     foreign = control_pb2.WatchTablesResponse(incarnation="another", newest_generation=1)
-    assert (await refused(plane.acknowledge("plane-0", foreign))).reason == "INCARNATION_MISMATCH"
+    assert await reason_of(plane.acknowledge("plane-0", foreign)) == "INCARNATION_MISMATCH"
 
 
 async def test_a_unit_that_is_not_given_cannot_be_assigned(plane: Plane, registry: RegistryFeed):

@@ -18,7 +18,7 @@ from tests.kit.control import resolved_version
 from tests.kit.control_plane import Plane, control_plane
 from tests.kit.data_plane import data_plane
 from tests.kit.digits import DIGITS
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of
 from tests.kit.registry_feed import RegistryFeed, digest_of
 
 TABLES = ("store", "versions", "routes", "changes", "generations", "requests", "data_planes")
@@ -112,7 +112,7 @@ async def test_after_a_restore_everybody_begins_anew_with_what_the_backup_says(
                 async for _ in old_watch:
                     pass
             assert from_rpc_error(ended.value).reason == "WATCH_BEHIND"
-            assert (await refused(plane.acknowledge("plane-0", message))).reason == "INCARNATION_MISMATCH"
+            assert await reason_of(plane.acknowledge("plane-0", message)) == "INCARNATION_MISMATCH"
 
             async def acknowledged() -> bool:
                 (seen,) = [one for one in (await plane.get()).status.data_planes if one.name == "data-0"]

@@ -7,7 +7,7 @@ from headrace.router.v1 import route_pb2
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 from tests.kit.registry_feed import RegistryFeed
 
 Event = route_pb2.RouteEvent
@@ -156,12 +156,12 @@ async def test_a_dry_run_names_who_stands_in_the_way_and_refuses_as_the_write_do
     held = await serving.write(split(9, 1), manager="rollouts/7")
     assert (await dry_run(serving, split(1, 1))).managed_by == "rollouts/7"
     assert (await dry_run(serving, split(1, 1), manager="rollouts/7")).managed_by == ""
-    assert (await refused(dry_run(serving, split(1, 1, "stale")))).reason == "ETAG_MISMATCH"
+    assert await reason_of(dry_run(serving, split(1, 1, "stale"))) == "ETAG_MISMATCH"
     assert (await dry_run(serving, split(1, 1, held.route.etag))).route.managed_by == "rollouts/7"
-    assert (await refused(dry_run(serving, split(1, -1)))).reason == "ROUTE_INVALID"
+    assert await reason_of(dry_run(serving, split(1, -1))) == "ROUTE_INVALID"
     missing = split(1, 1)
     missing.variants[0].version = "v9"
-    assert (await refused(dry_run(serving, missing))).reason == "VERSION_NOT_FOUND"
+    assert await reason_of(dry_run(serving, missing)) == "VERSION_NOT_FOUND"
     examples = [route_pb2.DryRunRouteRequest.Example()] * 1001
     assert {one.field for one in (await refused(dry_run(serving, split(1, 1), examples=examples))).violations} == {
         "examples"
@@ -182,7 +182,7 @@ async def test_history_is_read_in_pages_and_shows_what_waits(serving: Plane):
     assert [one.reason for one in (*first.events, *rest.events)] == ["waits", *(f"write {n}" for n in (3, 2, 1, 0)), ""]
     assert rest.next_page_token == ""
     later = await serving.write(split(1, 1, (await _route(serving)).etag), reason="newer")
-    assert (await refused(pending)).reason == "SUPERSEDED"
+    assert await reason_of(pending) == "SUPERSEDED"
     superseded = (await history(serving, 2)).events[1]
     assert (superseded.outcome, superseded.outcome_reason) == (
         Event.OUTCOME_SUPERSEDED,

@@ -15,7 +15,7 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
 from tests.kit.forwarder import Forwarder
-from tests.kit.refusals import refused
+from tests.kit.refusals import reason_of, refused
 from tests.kit.registry_feed import FedModel, RegistryFeed, digest_of
 
 VARIANTS = (
@@ -85,7 +85,7 @@ async def test_with_a_database_that_hangs_reads_and_reports_are_quick_and_writes
             await plane.report("p1", "v1", "v2")
             assert (await status(plane)).generation > 0
             assert (await first_table(plane)).table.model == "digits"
-        assert (await refused(write(plane))).reason == "DATABASE_UNAVAILABLE"
+        assert await reason_of(write(plane)) == "DATABASE_UNAVAILABLE"
         database.mend()
         await plane.report("p1", "v1", "v2")
         written = await eventually(lambda: _written_at_last(plane))

@@ -1,76 +1,26 @@
-"""Publishes over gRPC, on a real database and a real Valkey."""
-
-import os
-import signal
-from collections.abc import AsyncIterator, Awaitable
-from datetime import timedelta
+"""Publishes over gRPC: what is taken, refused, repeated and reverted, by one control plane or by two."""
 
 import asyncpg
 import pytest
 from google.protobuf import duration_pb2, timestamp_pb2
 from headrace.router.v1 import precomputed_pb2
 from headrace_servicekit.testing import eventually
-from headrace_stack import snapshot
-from headrace_stack.settings import StackSettings
 from redis.asyncio import Redis
 
 from tests.kit.control_plane import Plane, control_plane
+from tests.kit.kept_answers import condition, counts, only, told
 from tests.kit.publishing import abort, begin, chunk, commit, get, published, read, revert, status, upload
-from tests.kit.refusals import refused
-from tests.kit.registry_feed import RegistryFeed, digest_of
+from tests.kit.refusals import reason_of, refused
+from tests.kit.registry_feed import RegistryFeed
 
 Answers, Publish = precomputed_pb2.PrecomputedAnswers, precomputed_pb2.Publish
-
-
-@pytest.fixture
-def settings() -> dict[str, object]:
-    """Settings of the control planes of a test."""
-    return {"precomputed_settle_s": 0.1, "acknowledge_wait_s": 0.2}
-
-
-@pytest.fixture
-async def plane(
-    postgres_url: str, valkey_url: str, registry: RegistryFeed, settings: dict[str, object]
-) -> AsyncIterator[Plane]:
-    registry.put("digits", "v1", "v2", production="v1")
-    async with control_plane(postgres_url, registry.target, valkey_url=valkey_url, **settings) as running_plane:
-        await running_plane.report("p1", "v1", "v2")
-        await eventually(lambda: _serves(running_plane))
-        yield running_plane
-
-
-@pytest.fixture
-async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(valkey_url)
-    yield client
-    await client.config_set("maxmemory-policy", "volatile-lru")
-    await client.config_set("appendonly", "yes")
-    await client.aclose()
-
-
-async def reason_of(call: Awaitable[object]) -> str:
-    return (await refused(call)).reason
-
-
-async def condition(plane: Plane, version: str = "v1") -> str:
-    kept = await status(plane, version)
-    return Answers.Condition.Name(kept.condition if kept else Answers.CONDITION_NONE).removeprefix("CONDITION_")
-
-
-async def counts(plane: Plane, version: str = "v1") -> int:
-    """Return the generation of a version's answers that a data plane is told; 0 for none."""
-    return (await _table(plane)).get(digest_of("digits", version), 0)
-
-
-async def keys(valkey: Redis, prefix: str = "p:") -> int:
-    return len([key async for key in valkey.scan_iter(f"{prefix}*")])
 
 
 async def test_published_answers_are_told_to_data_planes_and_lie_where_they_look(plane: Plane, valkey_url: str):
     publish = await published(plane, {"a": 1.5, "b": 2.5})
     assert (publish.state, publish.row_count, publish.entity_count) == (Publish.STATE_COMMITTED, 2, 2)
     assert await counts(plane) == publish.generation
-    assert await read(valkey_url, await _incarnation(plane), publish.generation, "b") == 2.5
+    assert await read(valkey_url, (await told(plane)).incarnation, publish.generation, "b") == 2.5
     kept = await status(plane)
     assert kept is not None
     assert (kept.condition, kept.active, list(kept.open)) == (Answers.CONDITION_PRESENT, publish, [])
@@ -94,7 +44,7 @@ async def test_an_upload_goes_on_where_the_publish_is_and_each_row_is_taken_once
     assert await upload(plane, again, chunk("", 4, [], [])) == [4, 4]
     done = (await commit(plane, publish, rows=4)).publish
     assert (done.row_count, done.entity_count) == (4, 3)
-    incarnation = await _incarnation(plane)
+    incarnation = (await told(plane)).incarnation
     found = [await read(valkey_url, incarnation, done.generation, entity) for entity in "abc"]
     assert found == [4, 2, 3]
 
@@ -151,7 +101,7 @@ async def test_of_two_publishers_one_is_overtaken_and_leaves_nothing_visible(pla
     assert await reason_of(commit(plane, slow)) == "PUBLISH_CLOSED"
     assert await reason_of(upload(plane, chunk(slow.name, 1, ["b"], [1]))) == "PUBLISH_CLOSED"
     assert await counts(plane) == done.generation
-    await eventually(lambda: _only(valkey, 1))
+    await eventually(lambda: only(valkey, 1))
 
 
 async def test_a_begin_with_the_same_request_id_is_the_same_publish(plane: Plane):
@@ -174,14 +124,6 @@ async def test_commit_and_revert_can_be_repeated(plane: Plane):
     assert await counts(plane) == 0
 
 
-async def test_a_store_that_lost_everything_is_noticed_and_filled_again(plane: Plane, valkey: Redis):
-    await published(plane, {"a": 1})
-    await valkey.flushall()
-    assert await condition(plane) == "LOST"
-    again = await published(plane, {"a": 1})
-    assert (await condition(plane), await counts(plane)) == ("PRESENT", again.generation)
-
-
 async def test_rows_that_the_store_lost_before_the_commit_are_sent_again(plane: Plane, valkey: Redis):
     publish = await begin(plane)
     await upload(plane, chunk(publish.name, 0, ["a", "b"], [1, 2]))
@@ -190,52 +132,6 @@ async def test_rows_that_the_store_lost_before_the_commit_are_sent_again(plane: 
     assert (await get(plane, publish)).row_count == 0
     assert await upload(plane, chunk(publish.name, 0, ["a", "b"], [1, 2])) == [2]
     assert (await commit(plane, publish, rows=2)).publish.entity_count == 2
-
-
-async def test_answers_stop_counting_after_their_time(plane: Plane):
-    publish = await published(plane, {"a": 1}, ttl=duration_pb2.Duration(nanos=300_000_000))
-    assert publish.expire_time.ToDatetime() - publish.commit_time.ToDatetime() == timedelta(seconds=0.3)
-    await eventually(lambda: _is(plane, "EXPIRED"))
-
-
-async def test_what_was_given_up_is_removed(plane: Plane, valkey: Redis):
-    publish = await begin(plane)
-    await upload(plane, chunk(publish.name, 0, ["a"], [1]))
-    await abort(plane, publish)
-    await abort(plane, publish)
-    assert await reason_of(upload(plane, chunk(publish.name, 0, ["b"], [1]))) == "PUBLISH_CLOSED"
-    assert await reason_of(commit(plane, publish)) == "PUBLISH_CLOSED"
-    await eventually(lambda: _only(valkey, 0))
-    assert await reason_of(abort(plane, await published(plane, {"a": 1}))) == "PUBLISH_COMMITTED"
-
-
-@pytest.mark.parametrize(
-    "settings", [{"acknowledge_wait_s": 0.2, "precomputed_settle_s": 0.1, "precomputed_abandoned_s": 0.3}]
-)
-async def test_a_publish_that_nobody_goes_on_with_is_given_up(plane: Plane, valkey: Redis):
-    publish = await begin(plane)
-    await upload(plane, chunk(publish.name, 0, ["a"], [1]))
-    await eventually(lambda: _only(valkey, 0))
-    assert (await get(plane, publish)).state == Publish.STATE_ABORTED
-
-
-@pytest.mark.parametrize(
-    "settings", [{"acknowledge_wait_s": 0.2, "precomputed_settle_s": 0.1, "precomputed_revert_window_s": 0.1}]
-)
-async def test_old_answers_are_removed_once_data_planes_let_go_of_them(plane: Plane, valkey: Redis, postgres_url: str):
-    watch = plane.watch("plane-0")
-    newest = await watch.read()
-    await plane.acknowledge("plane-0", newest)
-    await published(plane, {"a": 1, "b": 1})
-    second = await published(plane, {"a": 2})
-    await eventually(lambda: _closed_for_long(postgres_url))
-    assert await keys(valkey) == 3
-    while newest.newest_generation < second.generation or not _tells(newest, second.generation):
-        newest = await watch.read()
-    await plane.acknowledge("plane-0", newest)
-    await eventually(lambda: _only(valkey, 1))
-    assert await reason_of(revert(plane)) == "NOTHING_TO_REVERT"
-    assert await condition(plane) == "PRESENT"
 
 
 async def test_another_control_plane_goes_on_with_what_one_began_and_died(
@@ -277,67 +173,6 @@ async def test_two_control_planes_publish_and_revert_in_turn(
         assert (await revert(other)).answers.active.generation == first.generation
 
 
-async def test_a_restored_database_finds_no_answers_of_its_past_and_removes_them(
-    plane: Plane, postgres_url: str, valkey: Redis
-):
-    await published(plane, {"a": 1})
-    connection = await asyncpg.connect(postgres_url)
-    await connection.execute(
-        "with former as (insert into former_incarnations (incarnation) select incarnation from store) "
-        "update store set incarnation = gen_random_uuid()"
-    )
-    await connection.close()
-    await eventually(lambda: _is(plane, "LOST"))
-    await eventually(lambda: _only(valkey, 0))
-    await published(plane, {"a": 1})
-    assert await condition(plane) == "PRESENT"
-
-
-@pytest.mark.faults
-async def test_while_the_store_hangs_nobody_knows_and_nothing_is_committed(plane: Plane, valkey_server: StackSettings):
-    publish = await begin(plane)
-    await upload(plane, chunk(publish.name, 0, ["a"], [1]))
-    await published(plane, {"a": 1}, "v2")
-    seen = snapshot.read(valkey_server.snapshot)
-    assert seen is not None
-    (process,) = [one.process for one in seen.components if one.name == "valkey"]
-    assert process is not None
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        assert await condition(plane, "v2") == "UNKNOWN"
-        assert await reason_of(commit(plane, publish)) == "STORE_UNAVAILABLE"
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
-    assert await counts(plane) == 0
-    await eventually(lambda: _is(plane, "PRESENT", "v2"))
-    assert (await commit(plane, publish)).publish.entity_count == 1
-
-
-async def test_the_answers_of_versions_and_models_that_are_gone_are_removed(
-    plane: Plane, registry: RegistryFeed, valkey: Redis
-):
-    await published(plane, {"a": 1, "b": 1})
-    await published(plane, {"a": 2}, "v2")
-    del registry.models["digits"].versions["v2"]  # its files were given up
-    registry.put("digits")
-    await eventually(lambda: _has(plane, valkey, 2))
-    registry.remove("digits")
-    await eventually(lambda: _has(plane, valkey, 0))
-
-
-async def test_a_store_that_evicts_or_keeps_nothing_on_disk_is_refused(plane: Plane, valkey: Redis):
-    await valkey.config_set("maxmemory-policy", "allkeys-lru")
-    assert await reason_of(begin(plane)) == "STORE_EVICTS"
-    await valkey.config_set("maxmemory-policy", "volatile-lru")
-    publish = await begin(plane)
-    await upload(plane, chunk(publish.name, 0, ["a"], [1]))
-    await valkey.config_set("appendonly", "no")
-    assert await reason_of(commit(plane, publish)) == "STORE_NOT_DURABLE"
-    assert await counts(plane) == 0
-    await valkey.config_set("appendonly", "yes")
-    assert (await commit(plane, publish)).publish.state == Publish.STATE_COMMITTED
-
-
 @pytest.mark.parametrize(
     "settings", [{"acknowledge_wait_s": 0.2, "max_open_publishes": 1, "precomputed_durable": False}]
 )
@@ -350,59 +185,5 @@ async def test_open_publishes_are_bounded(plane: Plane, valkey: Redis):
     await begin(plane)
 
 
-async def _serves(plane: Plane) -> bool:
-    watch = plane.watch("plane-0")
-    message = await watch.read()
-    watch.cancel()
-    return message.HasField("table")
-
-
-async def _table(plane: Plane) -> dict[str, int]:
-    watch = plane.watch("plane-0")
-    message = await watch.read()
-    watch.cancel()
-    return {one.digest: one.precomputed_generation for one in message.table.kept_answers}
-
-
-async def _incarnation(plane: Plane) -> str:
-    watch = plane.watch("plane-0")
-    message = await watch.read()
-    watch.cancel()
-    return message.incarnation
-
-
-async def _closed_for_long(postgres_url: str) -> bool:
-    """Return whether a generation stopped counting so long ago that only a data plane is in the way of its removal."""
-    connection = await asyncpg.connect(postgres_url)
-    try:
-        return await connection.fetchval(
-            "select exists (select from publishes where closed_at < now() - interval '0.5 s')"
-        )
-    finally:
-        await connection.close()
-
-
-def _tells(message, generation: int) -> bool:
-    return generation in [one.precomputed_generation for one in message.table.kept_answers]
-
-
-async def _is(plane: Plane, wanted: str, version: str = "v1") -> bool:
-    return await condition(plane, version) == wanted
-
-
 async def _is_committed(plane: Plane, publish: precomputed_pb2.Publish) -> bool:
     return (await get(plane, publish)).state == Publish.STATE_COMMITTED
-
-
-async def _has(plane: Plane, valkey: Redis, answers: int) -> bool:
-    """Return whether that many answers are left; the data plane keeps up with the tables."""
-    watch = plane.watch("plane-0")
-    await plane.acknowledge("plane-0", await watch.read())
-    watch.cancel()
-    return await keys(valkey) == answers
-
-
-async def _only(valkey: Redis, answers: int) -> bool:
-    """Return whether that many answers are left, and nothing of other publishes."""
-    generations = {bytes(key).split(b":")[3] for key in await valkey.keys("[pmu]:*") if isinstance(key, bytes)}
-    return await keys(valkey) == answers and len(generations) <= min(answers, 1)
