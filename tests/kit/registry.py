@@ -105,6 +105,11 @@ class Registry:
         answer = await self.stub.GetModel(registry_pb2.GetModelRequest(name=f"models/{model}"), timeout=20)
         return answer.model
 
+    async def events(self, model: str) -> list[registry_pb2.ModelEvent]:
+        """Return a model's history, the newest first."""
+        request = registry_pb2.ListModelEventsRequest(parent=f"models/{model}", page_size=1000)
+        return list((await self.stub.ListModelEvents(request, timeout=20)).events)
+
 
 def caller(client_id: str, *models: str) -> tuple[tuple[str, str], ...]:
     """Return the metadata of a call that came through the front door; no patterns means all models."""

@@ -89,8 +89,7 @@ async def test_of_100_promotes_with_one_etag_one_succeeds_and_readers_always_see
 
     assert sorted(outcomes) == ["ABORTED ETAG_MISMATCH"] * (PROMOTERS - 1) + ["OK"]
     assert {len(versions) for versions in readers.seen} == {1}
-    events = await first.stub.ListModelEvents(registry_pb2.ListModelEventsRequest(parent="models/digits"))
-    assert sum(event.to_stage == PRODUCTION for event in events.events) == 2
+    assert sum(event.to_stage == PRODUCTION for event in await first.events("digits")) == 2
 
 
 async def test_promotions_and_rollbacks_without_etags_all_happen_and_readers_always_see_one_production(replicas):
@@ -116,11 +115,9 @@ async def test_promotions_and_rollbacks_without_etags_all_happen_and_readers_alw
     assert {len(versions) for versions in readers.seen} == {1}
 
     after = await first.model("digits")
-    events = await first.stub.ListModelEvents(
-        registry_pb2.ListModelEventsRequest(parent="models/digits", page_size=1000)
-    )
-    assert {event.epoch for event in events.events} == set(range(1, after.epoch + 1))
-    newest = next(event for event in events.events if event.to_stage == PRODUCTION)
+    events = await first.events("digits")
+    assert {event.epoch for event in events} == set(range(1, after.epoch + 1))
+    newest = next(event for event in events if event.to_stage == PRODUCTION)
     assert newest.version == after.production_version
 
 

@@ -174,7 +174,7 @@ async def test_a_break_that_is_allowed_is_recorded_in_the_history(registry):
     await registry.promote("digits", "v1")
     await registry.register("digits", "v2", onnx_models.linear(5, 3))
     await registry.promote("digits", "v2", allow_incompatible_signature=True, reason="all callers moved")
-    events = (await registry.stub.ListModelEvents(registry_pb2.ListModelEventsRequest(parent="models/digits"))).events
+    events = await registry.events("digits")
     assert [list(event.signature_breaks) for event in events][1:] == [[]] * (len(events) - 1)
     (broken,) = events[0].signature_breaks
     assert broken.startswith("inputs.")
@@ -186,7 +186,7 @@ async def test_an_allowance_that_was_not_needed_is_not_recorded(registry):
     for version in ("v1", "v2"):
         await registry.register("digits", version)
         await registry.promote("digits", version, allow_incompatible_signature=True)
-    events = (await registry.stub.ListModelEvents(registry_pb2.ListModelEventsRequest(parent="models/digits"))).events
+    events = await registry.events("digits")
     assert not any(event.signature_breaks for event in events)
 
 

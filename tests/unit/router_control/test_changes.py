@@ -8,10 +8,10 @@ from headrace_router.control.decisions.allocation import Range
 from headrace_router.control.decisions.changes import registry_seen, removed, why_pending
 from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
 from headrace_router.control.decisions.routes import Route, Serves, Variant
-from headrace_router.control.decisions.states import Kind, Outcome, RouteState, Told, Writer
+from headrace_router.control.decisions.states import Kind, Outcome, Told
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_router.slots import SLOTS
-from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed
+from headrace_servicekit.errors import Aborted, NotFound
 
 from tests.kit.route_states import (
     LIMITS,
@@ -27,9 +27,6 @@ from tests.kit.route_states import (
     split,
     write,
 )
-
-ROLLOUT = Writer("rollout", manager="rollouts/7")
-V3 = (Variant("control", Serves.VERSION, "v3", 1.0),)
 
 
 def test_a_model_without_production_exists_and_serves_nothing():
@@ -245,61 +242,6 @@ def test_the_version_that_left_production_is_remembered_for_a_rollback():
     step = seen(serving(), registered(2, "v2"), seconds=10)
     assert step.state.previous is not None
     assert (step.state.previous.version, step.state.previous.until_at) == ("v1", at(10 + 24 * 3600))
-
-
-def held(by: str = "rollouts/7") -> RouteState:
-    """A split that a rollout manages."""
-    route = replace(split(90, 10), managed_by=by)
-    return numbered(onward(write(serving(), route, writer=Writer("rollout", manager=by)), fleet("d1", "d2")), 2)
-
-
-@pytest.mark.parametrize("manager", ["", "rollouts/8", "experiments/7"])
-def test_a_route_that_somebody_manages_is_written_by_nobody_else(manager):
-    with pytest.raises(PreconditionFailed, match="managed by rollouts/7") as caught:
-        write(held(), split(50, 50, "e2"), "e1", writer=Writer("ana", manager=manager))
-    assert (caught.value.reason, caught.value.metadata) == ("ROUTE_MANAGED", {"managed_by": "rollouts/7"})
-
-
-def test_the_holder_writes_on_and_lets_go():
-    step = write(held(), replace(split(50, 50, "e2"), managed_by="rollouts/7"), "e1", writer=ROLLOUT)
-    assert step.state.pending is not None
-    assert (step.state.declared.managed_by, step.state.pending.displaced) == ("rollouts/7", "")
-    let_go = write(step.state, split(50, 50, "e3"), "e2", writer=ROLLOUT)
-    assert write(let_go.state, split(1, 1, "e4"), "e3").state.declared.etag == "e4"
-
-
-def test_a_forced_write_displaces_the_holder_whose_next_write_is_fenced_off():
-    step = write(held(), split(50, 50, "e2"), "e1", writer=Writer("ana", "stop it", force=True))
-    assert step.state.pending is not None
-    assert step.state.pending.displaced == "rollouts/7"
-    assert step.state.declared.managed_by == ""
-    with pytest.raises(Aborted, match="changed since"):
-        write(step.state, replace(split(1, 1, "e3"), managed_by="rollouts/7"), "e1", writer=ROLLOUT)
-
-
-def test_force_displaces_nobody_where_nobody_stands_in_the_way():
-    step = write(serving(), split(50, 50), writer=Writer("ana", force=True))
-    assert step.state.pending is not None
-    assert step.state.pending.displaced == ""
-
-
-def test_a_dropped_write_leaves_the_route_to_who_managed_it():
-    waiting = write(held(), replace(split(50, 50, "e2"), variants=V3), "e1", writer=Writer("ana", force=True)).state
-    dropped = onward(waiting, fleet("d1", "d2", seconds=120), seconds=120)
-    assert [ended.outcome for ended in dropped.ended] == [Outcome.NOT_READY]
-    assert dropped.state.declared.managed_by == "rollouts/7"
-
-
-def test_a_promotion_moves_a_managed_route_and_keeps_its_rules_and_its_holder():
-    rule = Rule("germans", (Condition("country", Operator.EQUALS, ("DE",)),), "next")
-    variants = (Variant("stable", Serves.PRODUCTION, "", 1.0), Variant("next", Serves.VERSION, "v2", 0.0))
-    route = Route("digits", variants, etag="e1", rules=(rule,), managed_by="rollouts/7")
-    state = numbered(onward(write(serving(), route, writer=ROLLOUT), fleet("d1", "d2")), 2)
-    promoted = onward(seen(state, registered(2, "v3")), fleet("d1", "d2", "d3")).state
-    assert promoted.active is not None
-    assert [one.version for one in promoted.active.table.variants] == ["v3", "v2"]
-    assert promoted.active.table.rules == (rule,)
-    assert promoted.declared == route
 
 
 def test_new_rules_alone_take_effect_at_once_and_move_no_unit():

@@ -1,6 +1,5 @@
 """What fallbacks name: resolved like variants, kept ready and held, fitting what serves, holding up no promotion."""
 
-import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,14 +8,14 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace_router.control import lookup_messages, watch_messages
 from headrace_router.control.decisions.changes import route_written, why_not_wanted
 from headrace_router.control.decisions.demand import Need, demand
-from headrace_router.control.decisions.fitting import MAX_TOLD, Contract, Output, fallback_violations, given_violations
+from headrace_router.control.decisions.fitting import Contract, fallback_violations
 from headrace_router.control.decisions.lookups import Lookup, Mode
 from headrace_router.control.decisions.named import named_versions
 from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Resolution, ResolvedBackup, ResolvedVariant, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route, Variant
-from headrace_router.control.decisions.rungs import Backup, Constant, EntityTable, Precomputed, Rung
+from headrace_router.control.decisions.rungs import Backup, Constant, Precomputed, Rung
 from headrace_router.control.decisions.states import Outcome, RouteState, Step, Told
 from headrace_router.control.storage.store import Entry
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
@@ -153,74 +152,6 @@ def test_a_rollback_would_load_into_the_pools_of_backups_too():
     assert [(one.version, one.need) for one in wanted] == [("v3", Need.ACTIVE), ("v2", Need.REVERT)]
 
 
-# -- whether they fit ------------------------------------------------------------------------------------------------
-
-
-def output(name: str = "y", datatype: str = "FP32", shape: tuple[int, ...] = (2,), nan: bool = False) -> Output:
-    return Output(name, datatype, shape, nan)
-
-
-def constant(**outputs: list[float] | list[str]) -> Rung:
-    row = route_pb2.Rung.Row()
-    for name, values in outputs.items():
-        given = row.outputs[name]
-        if values and isinstance(values[0], str):
-            given.strings.extend(values)  # type: ignore[arg-type]
-        else:
-            given.numbers.extend(values)  # type: ignore[arg-type]
-    return Rung("last", Constant(row.SerializeToString(deterministic=True)))
-
-
-def wrong(rung: Rung, *outputs: Output) -> list[str]:
-    return [field for field, _ in given_violations(rung, {"v1": Contract("s", outputs)})]
-
-
-@pytest.mark.parametrize(
-    ("rung", "of", "fields"),
-    [
-        pytest.param(constant(y=[1, 2.5]), output(), [], id="fits"),
-        pytest.param(constant(y=[1]), output(), ["constant.outputs[y]"], id="too few"),
-        pytest.param(constant(y=[1]), output(shape=()), [], id="one value per row"),
-        pytest.param(constant(), output(), ["constant.outputs"], id="missing"),
-        pytest.param(constant(y=[1, 2], z=[1]), output(), ["constant.outputs[z]"], id="unknown"),
-        pytest.param(constant(y=["a", "b"]), output(), ["constant.outputs[y]"], id="text for numbers"),
-        pytest.param(constant(y=["a", "b"]), output(datatype="BYTES"), [], id="text"),
-        pytest.param(constant(y=[1, 2]), output(datatype="BYTES"), ["constant.outputs[y]"], id="numbers for text"),
-        pytest.param(constant(y=[1, 2]), output(shape=(-1,)), ["constant.outputs[y]"], id="varies"),
-        pytest.param(constant(y=[1, 0]), output(datatype="BOOL"), [], id="bool"),
-        pytest.param(constant(y=[1, 2]), output(datatype="BOOL"), ["constant.outputs[y]"], id="no bool"),
-        pytest.param(constant(y=[1, 1.5]), output(datatype="INT64"), ["constant.outputs[y]"], id="no integer"),
-        pytest.param(constant(y=[-1, 0]), output(datatype="UINT8"), ["constant.outputs[y]"], id="below"),
-        pytest.param(constant(y=[255, 256]), output(datatype="UINT8"), ["constant.outputs[y]"], id="above"),
-        pytest.param(constant(y=[70_000, 0]), output(datatype="FP16"), ["constant.outputs[y]"], id="beyond half"),
-        pytest.param(constant(y=[math.nan, 0]), output(), ["constant.outputs[y]"], id="not a number"),
-        pytest.param(constant(y=[math.nan, 0]), output(nan=True), [], id="not a number, allowed"),
-        pytest.param(constant(y=[math.inf, 0]), output(), [], id="infinite"),
-        pytest.param(constant(y=[math.inf, 0]), output(datatype="INT8"), ["constant.outputs[y]"], id="no infinity"),
-    ],
-)
-def test_values_are_those_of_one_row_of_every_output(rung: Rung, of: Output, fields: list[str]):
-    assert wrong(rung, of) == fields
-
-
-def test_a_table_names_its_entity_and_tells_no_more_than_people_read():
-    table = route_pb2.Rung.EntityTable()
-    for number in range(100):
-        table.rows[f"e{number:03}"].outputs["y"].numbers.extend([1.0])
-    rung = Rung("t", EntityTable(table.SerializeToString(deterministic=True), 100))
-    found = wrong(rung, output())
-    assert found[0] == "entity_table.rows[e000].outputs[y]"
-    assert len(found) == MAX_TOLD
-    assert wrong(rung, output(shape=())) == []
-
-
-def test_values_fit_every_version_that_variants_serve():
-    contracts = {"v1": Contract("s", (output(),)), "v2": Contract("t", (output(shape=(3,)),))}
-    assert [why for _, why in given_violations(constant(y=[1, 2]), contracts)] == [
-        "2 numbers; a row has 3 (version 'v2')"
-    ]
-
-
 def test_a_backup_has_the_signature_of_what_it_backs_up():
     resolved = Resolution(
         (ResolvedVariant("a", "v2", "d2", "default"),),
@@ -268,7 +199,8 @@ def test_a_backup_that_names_nothing_is_not_told():
 
 
 def test_values_that_a_later_version_cannot_have_given_are_unfit():
-    state = in_force(route(constant(y=[1, 2])))
+    row = route_pb2.Rung.Row(outputs={"y": route_pb2.Rung.Values(numbers=[1, 2])})
+    state = in_force(route(Rung("last", Constant(row.SerializeToString()))))
     assert state.active is not None
     spec = {"name": "y", "datatype": "FP32"}
     fits, not_any_more = (

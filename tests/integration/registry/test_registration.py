@@ -1,0 +1,136 @@
+"""What a version keeps of what was declared, and what is refused when it is registered."""
+
+import hashlib
+
+from google.protobuf import duration_pb2
+from headrace.registry.v1 import registry_pb2
+from headrace_servicekit.errors import Code
+
+from tests.kit import onnx_models
+from tests.kit.refusals import reason_of, refused
+from tests.kit.registry import GOOD_METRICS, as_json, caller, upload_messages, version_message
+
+
+async def test_a_version_keeps_all_that_was_declared(registry):
+    file = onnx_models.classifier(4, 3)
+    labels = b'{"labels": ["a", "b", "c"]}'
+    labels_sha256 = await registry.upload(labels, registry_pb2.Artifact.TYPE_JSON)
+    await registry.register("digits", "v0")
+    version = await registry.register(
+        "digits",
+        "v1",
+        file,
+        files=[
+            registry_pb2.Artifact(
+                name="labels.json", type=registry_pb2.Artifact.TYPE_JSON, sha256=labels_sha256, size_bytes=77
+            )
+        ],
+        parameters={"depth": "3"},
+        lineage=registry_pb2.Lineage(parent_version="v0", run="run-7", dataset="digits@1", code_revision="abc"),
+        serving=registry_pb2.ServingSettings(max_batch_rows=16, max_wait=duration_pb2.Duration(nanos=2_000_000)),
+        description="an MLP",
+        metadata=caller("trainer"),
+    )
+    assert version.contract == file.contract
+    assert as_json(version.serving) == {
+        "max_batch_rows": 16,
+        "preferred_batch_rows": [8, 16],
+        "max_wait": "0.002s",
+        "instances": 1,
+    }
+    assert [(artifact.name, artifact.size_bytes) for artifact in version.artifacts] == [
+        ("model.onnx", len(file.content)),
+        ("labels.json", len(labels)),
+    ]
+    assert version.artifacts[0].sha256 == hashlib.sha256(file.content).hexdigest()
+    assert {metric.source for metric in version.metrics} == {registry_pb2.Metric.SOURCE_REPORTED}
+    assert (version.stage, version.created_by, version.lineage.parent_version) == (
+        registry_pb2.ModelVersion.STAGE_REGISTERED,
+        "trainer",
+        "v0",
+    )
+    assert len(version.digest) == len(version.signature_hash) == 64
+    read = await registry.stub.GetModelVersion(registry_pb2.GetModelVersionRequest(name=version.name))
+    assert read.version == version
+
+
+async def test_a_contract_that_is_not_told_comes_from_the_model_file(registry):
+    file = onnx_models.variable_dimension()
+    version = await registry.register("tokens", "v1", file, contract=None)
+    assert version.contract == file.contract
+
+
+async def test_versions_with_the_same_signature_share_its_hash_and_no_digest(registry):
+    first = await registry.register("digits", "v1", onnx_models.linear(4, 3, seed=1))
+    second = await registry.register("digits", "v2", onnx_models.linear(4, 3, seed=2))
+    third = await registry.register("digits", "v3", onnx_models.linear(5, 3))
+    assert first.signature_hash == second.signature_hash != third.signature_hash
+    assert len({first.digest, second.digest, third.digest}) == 3
+
+
+async def test_the_same_version_again_is_the_same_and_another_content_is_refused(registry):
+    first = await registry.register("digits", "v1")
+    assert await registry.register("digits", "v1", metadata=caller("somebody-else")) == first
+    error = await refused(registry.register("digits", "v1", metrics={**GOOD_METRICS, "accuracy": 0.99}))
+    assert (error.code, error.reason) == (Code.ALREADY_EXISTS, "VERSION_EXISTS")
+    assert error.metadata == {"differs_in": "metrics"}
+    assert (await registry.model("digits")).epoch == 1
+
+
+async def test_only_services_may_say_that_a_metric_was_measured(registry):
+    sha256 = await registry.upload(onnx_models.linear().content)
+    draft = version_message("digits", "v1", sha256, onnx_models.linear())
+    draft.metrics[0].source = registry_pb2.Metric.SOURCE_MEASURED
+    request = registry_pb2.CreateModelVersionRequest(version=draft)
+    outside = await registry.stub.CreateModelVersion(request, metadata=caller("trainer"))
+    assert outside.version.metrics[0].source == registry_pb2.Metric.SOURCE_REPORTED
+    request.version.name = "models/digits/versions/v2"
+    inside = await registry.stub.CreateModelVersion(request)
+    assert inside.version.metrics[0].source == registry_pb2.Metric.SOURCE_MEASURED
+
+
+async def test_a_parent_must_exist(registry):
+    error = await refused(registry.register("digits", "v1", lineage=registry_pb2.Lineage(parent_version="v0")))
+    assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "PARENT_VERSION_NOT_FOUND")
+    assert error.violations[0].field == "version.lineage.parent_version"
+    assert await reason_of(registry.model("digits")) == "MODEL_NOT_FOUND"
+
+
+async def test_an_artifact_must_have_been_uploaded(registry):
+    draft = version_message("digits", "v1", "0" * 64, onnx_models.linear())
+    error = await refused(registry.stub.CreateModelVersion(registry_pb2.CreateModelVersionRequest(version=draft)))
+    assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "ARTIFACT_NOT_UPLOADED")
+    assert error.violations[0].field == "version.artifacts[0].sha256"
+
+
+async def test_a_contract_that_the_file_does_not_keep_is_refused_by_field(registry):
+    contract = onnx_models.linear(4, 3).contract
+    contract.inputs[0].shape[0] = 5
+    error = await refused(registry.register("digits", "v1", onnx_models.linear(4, 3), contract=contract))
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "CONTRACT_MISMATCH")
+    assert error.violations[0].field == "version.contract.inputs[0].shape"
+    assert "[4]" in error.violations[0].description
+
+
+async def test_a_model_file_that_takes_a_fixed_number_of_rows_is_refused(registry):
+    error = await refused(registry.register("digits", "v1", onnx_models.fixed_rows(4, rows=1)))
+    assert error.violations[0].field == "version.contract.inputs[0].shape"
+    assert "free first dimension" in error.violations[0].description
+
+
+async def test_an_upload_that_is_known_is_answered_before_it_is_sent(registry):
+    content = onnx_models.linear().content
+    sha256 = await registry.upload(content)
+    sent = []
+
+    async def messages():
+        async for message in upload_messages(content):
+            sent.append(message)
+            yield message
+            if len(sent) == 1:
+                await answered
+
+    call = registry.stub.UploadArtifact(messages())
+    answered = call
+    assert (await call).sha256 == sha256
+    assert len(sent) == 1
