@@ -1,112 +1,19 @@
-"""What the control plane asks of a store, kept by both: in memory and in PostgreSQL."""
+"""What a store keeps of routes: states, changes, entries, versions and requests."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 from headrace_router.control.decisions import kept_answers
-from headrace_router.control.decisions.allocation import Range, allocate
-from headrace_router.control.decisions.demand import Lease
-from headrace_router.control.decisions.kept_answers import Kept, told_of
-from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
-from headrace_router.control.decisions.readiness import Held, Phase
-from headrace_router.control.decisions.references import Serves
-from headrace_router.control.decisions.resolve import Registered, ResolvedBackup, ResolvedVariant
-from headrace_router.control.decisions.routes import Route, Unit, Variant
-from headrace_router.control.decisions.rungs import Backup, Constant, EntityTable, Precomputed, Rung, Stale
-from headrace_router.control.decisions.states import (
-    Change,
-    Ended,
-    Generation,
-    Kind,
-    Outcome,
-    Previous,
-    RouteState,
-    Step,
-    Table,
-    Told,
-    Writer,
-)
+from headrace_router.control.decisions.kept_answers import Kept
+from headrace_router.control.decisions.states import Ended, Kind, Outcome, Previous, Step, Told, Writer
 from headrace_router.control.storage import documents
-from headrace_router.control.storage.memory import MemoryStore
-from headrace_router.control.storage.postgres import PostgresStore
 from headrace_router.control.storage.store import Conflict, Request, RequestUsed, Store, StoredVersion
-from headrace_router.rules import Condition, Operator, Rule
-from headrace_router.slots import SLOTS
-from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually
 
-NOW = datetime(2030, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-WRITER = Writer("ana", "more treatment", "rollouts/7", force=True)
-
-
-@pytest.fixture
-def memory_store() -> Store:
-    return MemoryStore()
-
-
-@pytest.fixture
-async def postgres_store(postgres_url: str) -> AsyncIterator[Store]:
-    async with PostgresStore(Connections(Address(postgres_url), owner="router", size=8)) as postgres:
-        await postgres.migrate()
-        yield postgres
-
-
-@pytest.fixture(params=["memory_store", "postgres_store"])
-def store(request: pytest.FixtureRequest) -> Store:
-    return request.getfixturevalue(request.param)
-
-
-def state(model: str = "digits") -> RouteState:
-    return RouteState(model, b"s" * 16, Registered(model, "one", 3, "v1", {"champion": "v1"}, {"v1": "d1"}))
-
-
-def change(kind: Kind = Kind.WRITE, etag: str = "e1") -> Change:
-    variants = (
-        Variant("a", Serves.VERSION, "v1", 0.9),
-        Variant("b", Serves.ALIAS, "champion", 0.1, "cpu"),
-        Variant("c", Serves.PRODUCTION, "", 0.0),
-    )
-    rules = (
-        Rule("germans", (Condition("country", Operator.ANY_OF, ("DE", "AT")), Condition("beta", Operator.ABSENT)), "b"),
-        Rule("ios", (Condition("app", Operator.PREFIX, ("ios-",)),), "c"),
-    )
-    lookup = Lookup(Mode.BATCH, Key.ENTITY, MINUTE, timedelta(0), MINUTE, MINUTE, True)
-    fallback = (
-        Rung("old", Backup(Serves.ALIAS, "champion", "cpu"), timedelta(microseconds=1)),
-        Rung("elsewhere", Backup(None, "", "cpu")),
-        Rung("filled", Precomputed()),
-        Rung("aged", Stale(MINUTE)),
-        Rung("by-entity", EntityTable(b"\x00\xff", 3)),
-        Rung("last", Constant(b"")),
-    )
-    hedging = Hedging(timedelta(milliseconds=20))
-    route = Route("digits", variants, Unit.USER, 2500, etag, NOW, "ana", rules, "rollouts/7", lookup, fallback, hedging)
-    resolved = tuple(ResolvedVariant(one.name, "v1", "d1", one.pool) for one in variants)
-    backups = (ResolvedBackup("old", "v1", "d1", "cpu"), ResolvedBackup("elsewhere", "", "", "cpu"))
-    ranges = allocate((), route.weights)
-    table = Table(resolved, ranges, Unit.USER, 2500, rules, lookup, fallback, backups, hedging)
-    assert table.ranges == (Range(900_000, "a"), Range(SLOTS, "b"))
-    writer = WRITER if kind is Kind.WRITE else None
-    return Change(uuid4(), kind, route, table, 3, NOW, 0.1, writer, "rollouts/6")
-
-
-def begun(known: RouteState, waits: Change) -> Step:
-    return Step(replace(known, pending=waits), began=(waits,))
-
-
-def activated(known: RouteState, waits: Change) -> Step:
-    active = Generation(0, waits.table, waits.epoch, NOW, waits.id, told_of(known.kept, waits.table.digests))
-    after = replace(known, pending=None, active=active, route=waits.route)
-    return Step(after, ended=(Ended(waits, Outcome.ACTIVE),), told=Told.TABLE)
-
-
-async def incarnation_of(store: Store) -> str:
-    return (await store.news(0, 0)).incarnation
+from tests.kit.stored_routes import MINUTE, NOW, WRITER, activated, begun, change, incarnation_of, state
 
 
 async def test_an_empty_store_has_an_incarnation_and_no_news(store: Store):
@@ -254,83 +161,6 @@ async def test_versions_stay_as_they_were_first_put(store: Store):
     await store.put_versions([first, StoredVersion("d2", "digits", "v2", b"two")])
     await store.put_versions([replace(first, resolved=b"other")])
     assert set(await store.versions(["d1", "d9"])) == {first}
-
-
-async def test_reports_count_until_their_lease_expires(store: Store):
-    held = {"d1": Held(Phase.READY), "d2": Held(Phase.FAILED, "out of memory")}
-    await store.put_report("default", "p1", "127.0.0.1:1", held, timedelta(seconds=60))
-    await store.put_report("cpu", "p2", "127.0.0.1:2", {}, timedelta(milliseconds=50))
-    now = datetime.now(UTC)
-    by_process = {report.process: report for report in await store.reports(now)}
-    assert by_process["p1"].versions == held
-    assert (by_process["p1"].pool, by_process["p1"].address) == ("default", "127.0.0.1:1")
-    assert timedelta(seconds=50) < by_process["p1"].expires_at - now <= timedelta(seconds=61)
-
-    async def p2_is_gone():
-        return [report.process for report in await store.reports(datetime.now(UTC))] == ["p1"]
-
-    await eventually(p2_is_gone)
-    await store.put_report("default", "p1", "127.0.0.1:1", {}, timedelta(seconds=60))
-    assert [report.versions for report in await store.reports(datetime.now(UTC))] == [{}]
-
-
-async def test_leases_are_kept_by_holder_until_they_end(store: Store):
-    wanted = Lease("digits", "v3", "d3", "default", "rollouts/7", NOW)
-    minute = timedelta(seconds=60)
-    await store.put_lease(wanted, minute)
-    await store.put_lease(replace(wanted, holder="scorer"), minute)
-    await store.put_lease(replace(wanted, pool="cpu"), timedelta(milliseconds=50))
-    await store.put_lease(wanted, 2 * minute)  # repeated: only its end moves
-    now = datetime.now(UTC)
-    found = {(one.pool, one.holder): one for one in await store.leases(now)}
-    assert (found["default", "rollouts/7"].model, found["default", "rollouts/7"].digest) == ("digits", "d3")
-    assert minute < found["default", "rollouts/7"].expires_at - now <= 2 * minute + timedelta(seconds=1)
-
-    async def the_short_one_is_gone():
-        return {one.pool for one in await store.leases(datetime.now(UTC))} == {"default"}
-
-    await eventually(the_short_one_is_gone)
-    await store.put_lease(wanted, timedelta(0))
-    assert [one.holder for one in await store.leases(datetime.now(UTC))] == ["scorer"]
-    day = timedelta(days=1)
-    await store.sweep(reports=-2 * day, requests=day, data_planes=day)
-    assert await store.leases(datetime.now(UTC)) == ()
-
-
-async def test_a_restarted_batcher_replaces_its_predecessor(store: Store):
-    lease = timedelta(seconds=60)
-    await store.put_report("default", "old", "127.0.0.1:1", {"d1": Held(Phase.READY)}, lease)
-    await store.put_report("default", "elsewhere", "127.0.0.1:2", {}, lease)
-    await store.put_report("default", "new", "127.0.0.1:1", {}, lease)
-    assert {report.process for report in await store.reports(datetime.now(UTC))} == {"elsewhere", "new"}
-
-
-async def test_acknowledgements_only_grow(store: Store):
-    incarnation = await incarnation_of(store)
-    await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
-    await store.acknowledge(incarnation, "host-0", 0)
-    await store.acknowledge(incarnation, "host-0", 1)
-    await store.acknowledge(incarnation, "host-0", 0)
-    await store.touch(["host-0", "host-1"])
-    await store.touch([])
-    planes = {plane.id: plane for plane in await store.data_planes(datetime.now(UTC))}
-    assert {name: (plane.acknowledged, plane.first_seen) for name, plane in planes.items()} == {
-        "host-0": (1, 1),
-        "host-1": (0, 1),
-    }
-    assert all(abs(plane.seen_at - datetime.now(UTC)) < timedelta(seconds=5) for plane in planes.values())
-
-
-async def test_a_sweep_forgets_what_is_old_and_keeps_the_rest(store: Store):
-    incarnation = await incarnation_of(store)
-    await store.acknowledge(incarnation, "host-0", 0)
-    await store.put_report("default", "p1", "", {}, timedelta(seconds=60))
-    day = timedelta(days=1)
-    await store.sweep(reports=day, requests=day, data_planes=day)
-    assert len(await store.data_planes(NOW)) == 1
-    await store.sweep(reports=-2 * day, requests=-day, data_planes=-day)
-    assert await store.data_planes(NOW) == ()
-    assert await store.reports(datetime.now(UTC)) == ()
 
 
 async def test_a_listener_hears_of_changes(store: Store):
