@@ -1,6 +1,6 @@
 """A whole control plane in the test's own process, and how to be its batchers, data planes and callers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from headrace_router.control.settings import ControlSettings
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import running
 
-from tests.kit.registry_feed import digest_of
+from tests.kit.registry_feed import RegistryFeed, digest_of
 
 Phase = control_pb2.VersionReport
 
@@ -88,6 +88,32 @@ class Plane:
     def watch(self, data_plane: str = "plane-0") -> Any:
         """Begin to watch the tables as a data plane."""
         return self.control.WatchTables(control_pb2.WatchTablesRequest(data_plane=data_plane), timeout=60)
+
+    async def told(self) -> control_pb2.WatchTablesResponse:
+        """Return what a data plane that begins to watch is told first."""
+        watch = self.watch()
+        message = await watch.read()
+        watch.cancel()
+        return message
+
+    async def serve(self, registry: RegistryFeed, *ready: str) -> None:
+        """Have digits with v1 in production, and v1 and these versions ready on one batcher; v2 and v3 are known."""
+        epoch = registry.put("digits", "v1", "v2", "v3", production="v1")
+        await self.report("p1", "v1", *ready)
+        await self.await_epoch(epoch)
+
+
+def split(first: float, second: float, etag: str = "", rules: Sequence[route_pb2.Rule] = ()) -> route_pb2.Route:
+    """Return a route of digits that divides units between v1 and v2."""
+    return route_pb2.Route(
+        name="routes/digits",
+        etag=etag,
+        variants=[
+            route_pb2.Variant(name="control", version="v1", weight=first),
+            route_pb2.Variant(name="treatment", version="v2", weight=second),
+        ],
+        rules=rules,
+    )
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.router.v1 import control_pb2, precomputed_pb2
+from headrace.router.v1 import precomputed_pb2
 from redis.asyncio import Redis
 
 from tests.kit.control_plane import Plane
@@ -23,17 +23,9 @@ async def is_now(plane: Plane, wanted: str, version: str = "v1") -> bool:
     return await condition(plane, version) == wanted
 
 
-async def told(plane: Plane) -> control_pb2.WatchTablesResponse:
-    """Return what a data plane that begins to watch is told first."""
-    watch = plane.watch("plane-0")
-    message = await watch.read()
-    watch.cancel()
-    return message
-
-
 async def counts(plane: Plane, version: str = "v1") -> int:
     """Return the generation of a version's answers that a data plane is told; 0 for none."""
-    generations = {one.digest: one.precomputed_generation for one in (await told(plane)).table.kept_answers}
+    generations = {one.digest: one.precomputed_generation for one in (await plane.told()).table.kept_answers}
     return generations.get(digest_of("digits", version), 0)
 
 
@@ -44,7 +36,7 @@ async def keys(valkey: Redis, prefix: str = "p:") -> int:
 
 async def has(plane: Plane, valkey: Redis, answers: int) -> bool:
     """Return whether that many answers are left; the data plane keeps up with the tables."""
-    await plane.acknowledge("plane-0", await told(plane))
+    await plane.acknowledge("plane-0", await plane.told())
     return await keys(valkey) == answers
 
 

@@ -15,10 +15,8 @@ from tests.kit.registry_feed import RegistryFeed, digest_of
 
 @pytest.fixture
 async def serving(plane: Plane, registry: RegistryFeed) -> Plane:
-    """Have digits with v1 in production and ready on one batcher; v2 is registered."""
-    epoch = registry.put("digits", "v1", "v2", production="v1")
-    await plane.report("p1", "v1", "v2")
-    await plane.await_epoch(epoch)
+    """Have digits with v1 in production, and v1 and v2 ready on one batcher."""
+    await plane.serve(registry, "v2")
     return plane
 
 

@@ -6,33 +6,14 @@ import grpc
 import grpc.aio
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane, control_plane
+from tests.kit.control_plane import Plane, control_plane, split
 from tests.kit.refusals import reason_of, refused
 from tests.kit.registry_feed import RegistryFeed
 
 Status = route_pb2.RouteStatus
 Wanted = control_pb2.WantedVersion
-
-
-def split(first: float, second: float, etag: str = "") -> route_pb2.Route:
-    return route_pb2.Route(
-        name="routes/digits",
-        etag=etag,
-        variants=[
-            route_pb2.Variant(name="control", version="v1", weight=first),
-            route_pb2.Variant(name="treatment", version="v2", weight=second),
-        ],
-    )
-
-
-async def serving(plane: Plane, registry: RegistryFeed, *versions: str) -> None:
-    """Have digits with v1 in production and these versions ready on one batcher."""
-    epoch = registry.put("digits", "v1", "v2", "v3", production="v1")
-    await plane.report("p1", "v1", *versions)
-    await plane.await_epoch(epoch)
 
 
 async def snapshot(watch) -> list[control_pb2.WatchTablesResponse]:
@@ -75,7 +56,7 @@ async def test_a_first_promotion_reaches_batchers_then_data_planes(plane: Plane,
 
 
 async def test_a_promotion_keeps_the_old_version_loaded_for_a_rollback(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry)
+    await plane.serve(registry)
     demand = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=60)
     await demand.read()
     epoch = registry.put("digits", production="v2")
@@ -95,7 +76,7 @@ async def test_a_version_that_a_data_plane_may_still_serve_stays_in_demand(postg
 
 
 async def _two_data_plane_steps(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry, "v2")
+    await plane.serve(registry, "v2")
     watch = plane.watch()
     await plane.acknowledge("plane-0", (await snapshot(watch))[-1])
     written = asyncio.create_task(plane.write(split(0, 1)))
@@ -120,7 +101,7 @@ async def _two_data_plane_steps(plane: Plane, registry: RegistryFeed):
 
 
 async def test_a_split_moves_only_the_share_it_needs(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry, "v2")
+    await plane.serve(registry, "v2")
     first = await plane.write(split(90, 10))
     assert first.moved_share == pytest.approx(0.1)
     assert [variant.serving_version for variant in first.route.variants] == ["v1", "v2"]
@@ -134,55 +115,9 @@ async def test_a_split_moves_only_the_share_it_needs(plane: Plane, registry: Reg
     assert before.generation == second.status.generation
 
 
-async def test_a_repeated_write_returns_the_first_answer(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry, "v2")
-    first, repeated = await asyncio.gather(*(plane.write(split(90, 10), request_id="r1") for _ in range(2)))
-    assert first.route == repeated.route
-    assert (await plane.write(split(90, 10), request_id="r1")).route.etag == first.route.etag
-    assert await reason_of(plane.write(split(80, 20), request_id="r1")) == "REQUEST_ID_REUSED"
-
-
-async def test_of_writers_with_one_etag_one_succeeds(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry, "v2")
-    outcomes = await asyncio.gather(
-        *(plane.write(split(90 - number, 10 + number)) for number in range(20)), return_exceptions=True
-    )
-    won = [one for one in outcomes if not isinstance(one, BaseException)]
-    lost = [from_rpc_error(one) for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
-    assert len(won) == 1
-    assert {(error.code.name, error.reason) for error in lost} == {("ABORTED", "ETAG_MISMATCH")}
-    assert len(lost) == 19
-
-
-async def test_bad_routes_name_the_field(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry, "v2")
-    bad = split(90, -1)
-    bad.variants[0].name = "Control"
-    error = await refused(plane.write(bad))
-    assert error.code.name == "INVALID_ARGUMENT"
-    assert {one.field for one in error.violations} == {"route.variants[0].name", "route.variants[1].weight"}
-
-    missing = split(90, 10)
-    missing.variants[1].version = "v9"
-    error = await refused(plane.write(missing))
-    assert (error.code.name, error.reason) == ("NOT_FOUND", "VERSION_NOT_FOUND")
-    assert [one.field for one in error.violations] == ["route.variants[1].version"]
-
-    assert await reason_of(plane.get("fraud")) == "MODEL_NOT_FOUND"
-
-
-async def test_what_was_registered_a_moment_ago_can_be_routed_to(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry, "v2")
-    registry.put("digits", "v4")
-    await plane.report("p1", "v1", "v2", "v4")
-    route = split(90, 10)
-    route.variants[1].version = "v4"
-    assert (await plane.write(route)).route.variants[1].serving_version == "v4"
-
-
 async def test_a_write_that_never_gets_ready_is_dropped(postgres_url: str, registry: RegistryFeed):
     async with control_plane(postgres_url, registry.target, ready_timeout_s=1.0) as plane:
-        await serving(plane, registry)
+        await plane.serve(registry)
         await plane.report("p1", "v1", failed="v2")
         error = await refused(plane.write(split(90, 10)))
         assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "VERSION_NOT_READY")
@@ -192,7 +127,7 @@ async def test_a_write_that_never_gets_ready_is_dropped(postgres_url: str, regis
 
 
 async def test_a_promotion_that_is_not_ready_stays_wanted(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry)
+    await plane.serve(registry)
     epoch = registry.put("digits", production="v2")
     error = await refused(plane.await_epoch(epoch, timeout=1))
     assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "VERSION_NOT_READY")
@@ -206,7 +141,7 @@ async def test_a_promotion_that_is_not_ready_stays_wanted(plane: Plane, registry
 
 async def test_a_batcher_that_stops_reporting_no_longer_holds_a_change_up(postgres_url: str, registry: RegistryFeed):
     async with control_plane(postgres_url, registry.target, lease_s=0.5) as plane:
-        await serving(plane, registry)
+        await plane.serve(registry)
         await plane.report("dying", "v1")
         epoch = registry.put("digits", production="v2")
 
@@ -217,37 +152,8 @@ async def test_a_batcher_that_stops_reporting_no_longer_holds_a_change_up(postgr
         await eventually(reached, every=0.1)
 
 
-async def test_routes_are_listed_by_name_and_by_page_to_those_who_may_see_them(plane: Plane, registry: RegistryFeed):
-    for model in ("b", "a", "c"):
-        registry.put(model, "v1")
-
-    async def listed(token: str = "", metadata=()):
-        return await plane.routes.ListRoutes(
-            route_pb2.ListRoutesRequest(page_size=2, page_token=token), timeout=10, metadata=metadata
-        )
-
-    await eventually(lambda: _names(listed(), ["routes/a", "routes/b"]))
-    page = await listed()
-    last = await listed(page.next_page_token)
-    assert [route.name for route in last.routes] == ["routes/c"]
-    assert last.next_page_token == ""
-    seen = await listed(metadata=(("x-headrace-client", "ana"), ("x-headrace-models", "c*,a")))
-    assert [route.name for route in seen.routes] == ["routes/a", "routes/c"]
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await plane.routes.GetRoute(
-            route_pb2.GetRouteRequest(name="routes/b"),
-            timeout=10,
-            metadata=(("x-headrace-client", "ana"), ("x-headrace-models", "a")),
-        )
-    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-
-
-async def _names(page, expected):
-    return [route.name for route in (await page).routes] == expected
-
-
 async def test_a_removed_model_is_told(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry)
+    await plane.serve(registry)
     watch = plane.watch()
     await snapshot(watch)
     registry.remove("digits")
@@ -258,44 +164,6 @@ async def test_a_removed_model_is_told(plane: Plane, registry: RegistryFeed):
 
 
 async def test_a_generation_of_another_store_is_not_acknowledged(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry)
+    await plane.serve(registry)
     foreign = control_pb2.WatchTablesResponse(incarnation="another", newest_generation=1)
     assert await reason_of(plane.acknowledge("plane-0", foreign)) == "INCARNATION_MISMATCH"
-
-
-async def test_a_unit_that_is_not_given_cannot_be_assigned(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry, "v2")
-    route = split(50, 50)
-    route.unit = route_pb2.Route.UNIT_ENTITY
-    await plane.write(route)
-
-    async def assigned(user_id: str = "", entity_id: str = "") -> route_pb2.AssignUnitResponse:
-        request = route_pb2.AssignUnitRequest(name="routes/digits", user_id=user_id, entity_id=entity_id)
-        return await plane.routes.AssignUnit(request, timeout=10)
-
-    assert (await assigned(entity_id="item-1")).variant in ("control", "treatment")
-    error = await refused(assigned(user_id="ana"))
-    assert error.code.name == "INVALID_ARGUMENT"
-    assert [one.field for one in error.violations] == ["entity_id"]
-
-
-async def test_the_same_unit_gets_the_same_variant_after_a_restart(postgres_url: str, registry: RegistryFeed):
-    async def variants(plane: Plane) -> list[str]:
-        requests = [route_pb2.AssignUnitRequest(name="routes/digits", user_id=f"user-{n}") for n in range(50)]
-        return [(await plane.routes.AssignUnit(request, timeout=10)).variant for request in requests]
-
-    async with control_plane(postgres_url, registry.target) as plane:
-        await serving(plane, registry, "v2")
-        await plane.write(split(50, 50))
-        before = await variants(plane)
-    async with control_plane(postgres_url, registry.target) as plane:
-        assert await variants(plane) == before
-    assert set(before) == {"control", "treatment"}
-
-
-async def test_a_model_that_nothing_serves_has_no_variant_yet(plane: Plane, registry: RegistryFeed):
-    registry.put("digits", "v1")
-    asked = route_pb2.AssignUnitRequest(name="routes/digits", user_id="ana")
-    error = await refused(plane.routes.AssignUnit(asked, timeout=10))
-    assert (error.code.name, error.reason) == ("UNAVAILABLE", "MODEL_NOT_READY")
-    assert error.retry_after_s is not None

@@ -6,7 +6,7 @@ import pytest
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.testing import eventually
 
-from tests.kit.control_plane import Plane
+from tests.kit.control_plane import Plane, split
 from tests.kit.refusals import reason_of, refused
 from tests.kit.registry_feed import RegistryFeed
 
@@ -19,22 +19,8 @@ GERMANS = route_pb2.Rule(
 @pytest.fixture
 async def serving(plane: Plane, registry: RegistryFeed) -> Plane:
     """Have digits with v1 in production, and v1 and v2 ready on one batcher; v3 is registered."""
-    epoch = registry.put("digits", "v1", "v2", "v3", production="v1")
-    await plane.report("p1", "v1", "v2")
-    await plane.await_epoch(epoch)
+    await plane.serve(registry, "v2")
     return plane
-
-
-def split(first: float, second: float, etag: str = "", rules=()) -> route_pb2.Route:
-    return route_pb2.Route(
-        name="routes/digits",
-        etag=etag,
-        variants=[
-            route_pb2.Variant(name="control", version="v1", weight=first),
-            route_pb2.Variant(name="treatment", version="v2", weight=second),
-        ],
-        rules=rules,
-    )
 
 
 async def dry_run(plane: Plane, route: route_pb2.Route, **fields) -> route_pb2.DryRunRouteResponse:

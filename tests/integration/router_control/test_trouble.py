@@ -39,24 +39,11 @@ async def write(plane: Plane, etag: str = "", timeout: float = 10) -> route_pb2.
     return await plane.write(route, timeout=timeout)
 
 
-async def serving(plane: Plane, registry: RegistryFeed) -> None:
-    epoch = registry.put("digits", "v1", "v2", production="v1")
-    await plane.report("p1", "v1", "v2")
-    await plane.await_epoch(epoch)
-
-
-async def first_table(plane: Plane) -> control_pb2.WatchTablesResponse:
-    watch = plane.watch()
-    message = await watch.read()
-    watch.cancel()
-    return message
-
-
 async def test_without_its_database_it_reads_and_serves_and_refuses_writes(
     postgres_url: str, database: Forwarder, registry: RegistryFeed
 ):
     async with control_plane(database.url(postgres_url), registry.target) as plane:
-        await serving(plane, registry)
+        await plane.serve(registry, "v2")
         database.cut()
         for _ in range(3):
             error = await refused(write(plane))
@@ -64,7 +51,7 @@ async def test_without_its_database_it_reads_and_serves_and_refuses_writes(
             assert error.retry_after_s is not None
         await plane.report("p1", "v1", "v2")
         assert (await status(plane)).generation > 0
-        assert (await first_table(plane)).table.model == "digits"
+        assert (await plane.told()).table.model == "digits"
         epoch = registry.put("digits", production="v2")
         await eventually(lambda: plane.runtime.health.components()["database"][0] is False)
         assert plane.runtime.health.ready
@@ -79,12 +66,12 @@ async def test_with_a_database_that_hangs_reads_and_reports_are_quick_and_writes
     postgres_url: str, database: Forwarder, registry: RegistryFeed
 ):
     async with control_plane(database.url(postgres_url), registry.target) as plane:
-        await serving(plane, registry)
+        await plane.serve(registry, "v2")
         database.freeze()
         async with asyncio.timeout(2):
             await plane.report("p1", "v1", "v2")
             assert (await status(plane)).generation > 0
-            assert (await first_table(plane)).table.model == "digits"
+            assert (await plane.told()).table.model == "digits"
         assert await reason_of(write(plane)) == "DATABASE_UNAVAILABLE"
         database.mend()
         await plane.report("p1", "v1", "v2")
@@ -117,12 +104,12 @@ async def test_it_starts_before_its_database(postgres_url: str, database: Forwar
 
 async def test_restarted_without_the_registry_it_serves_what_it_knew(postgres_url: str, registry: RegistryFeed):
     async with control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as plane:
-        await serving(plane, registry)
+        await plane.serve(registry, "v2")
         written = await write(plane)
-        before = await first_table(plane)
+        before = await plane.told()
     await registry.stop()
     async with control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as plane:
-        assert await first_table(plane) == before
+        assert await plane.told() == before
         demand = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=10)
         assert {one.version.digest for one in (await demand.read()).versions} == {
             digest_of("digits", "v1"),
@@ -134,7 +121,7 @@ async def test_restarted_without_the_registry_it_serves_what_it_knew(postgres_ur
 
 
 async def test_it_follows_a_registry_that_restarts(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry)
+    await plane.serve(registry, "v2")
     await registry.stop()
     await eventually(lambda: plane.runtime.health.components()["registry"][0] is False)
     registry.put("digits", "v3", production="v3")
@@ -145,7 +132,7 @@ async def test_it_follows_a_registry_that_restarts(plane: Plane, registry: Regis
 
 
 async def test_it_takes_a_restored_registry_for_what_it_says(plane: Plane, registry: RegistryFeed):
-    await serving(plane, registry)
+    await plane.serve(registry, "v2")
     registry.put("today", "v1")
     await eventually(lambda: plane.get("today"))
     for _ in range(5):
@@ -162,7 +149,7 @@ async def test_it_takes_a_restored_registry_for_what_it_says(plane: Plane, regis
 
 async def _serves(plane: Plane, version: str) -> bool:
     await plane.report("p1", "v1", "v2", "v3")
-    table = (await first_table(plane)).table
+    table = (await plane.told()).table
     return [one.version for one in table.versions] == [version]
 
 
@@ -171,7 +158,7 @@ async def test_two_control_planes_tell_the_same_in_the_same_order(postgres_url: 
         control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as one,
         control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as other,
     ):
-        await serving(one, registry)
+        await one.serve(registry, "v2")
         watches = [one.watch("plane-0"), other.watch("plane-1")]
         for watch in watches:
             while not (await watch.read()).snapshot_complete:
@@ -203,7 +190,7 @@ async def deaf_planes(
         control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as one,
         control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as other,
     ):
-        await serving(one, registry)
+        await one.serve(registry, "v2")
         await other.get()
         yield one, other
 
@@ -248,7 +235,7 @@ async def test_writers_at_two_control_planes_lose_nothing(postgres_url: str, reg
         control_plane(postgres_url, registry.target) as one,
         control_plane(postgres_url, registry.target) as other,
     ):
-        await serving(one, registry)
+        await one.serve(registry, "v2")
         await eventually(lambda: _knows(other))
         outcomes = await asyncio.gather(*(write(plane) for plane in (one, other) * 5), return_exceptions=True)
         assert sum(isinstance(outcome, route_pb2.UpdateRouteResponse) for outcome in outcomes) == 1
@@ -263,14 +250,14 @@ async def test_a_report_at_one_control_plane_counts_at_the_other(postgres_url: s
         control_plane(postgres_url, registry.target) as one,
         control_plane(postgres_url, registry.target) as other,
     ):
-        await serving(one, registry)
+        await one.serve(registry, "v2")
         epoch = registry.put("digits", production="v2")
         assert (await other.await_epoch(epoch)).registry_epoch == epoch
 
 
 async def test_watches_end_when_it_stops(postgres_url: str, registry: RegistryFeed):
     async with control_plane(postgres_url, registry.target) as plane:
-        await serving(plane, registry)
+        await plane.serve(registry, "v2")
         watch = plane.watch()
         while not (await watch.read()).snapshot_complete:
             pass

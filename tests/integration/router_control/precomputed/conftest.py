@@ -7,7 +7,6 @@ from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
 from tests.kit.control_plane import Plane, control_plane
-from tests.kit.kept_answers import told
 from tests.kit.registry_feed import RegistryFeed
 
 
@@ -38,4 +37,4 @@ async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
 
 
 async def _serves(plane: Plane) -> bool:
-    return (await told(plane)).HasField("table")
+    return (await plane.told()).HasField("table")

@@ -8,7 +8,7 @@ from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
 from tests.kit.control_plane import Plane, control_plane
-from tests.kit.kept_answers import condition, counts, only, told
+from tests.kit.kept_answers import condition, counts, only
 from tests.kit.publishing import abort, begin, chunk, commit, get, published, read, revert, status, upload
 from tests.kit.refusals import reason_of, refused
 from tests.kit.registry_feed import RegistryFeed
@@ -20,7 +20,7 @@ async def test_published_answers_are_told_to_data_planes_and_lie_where_they_look
     publish = await published(plane, {"a": 1.5, "b": 2.5})
     assert (publish.state, publish.row_count, publish.entity_count) == (Publish.STATE_COMMITTED, 2, 2)
     assert await counts(plane) == publish.generation
-    assert await read(valkey_url, (await told(plane)).incarnation, publish.generation, "b") == 2.5
+    assert await read(valkey_url, (await plane.told()).incarnation, publish.generation, "b") == 2.5
     kept = await status(plane)
     assert kept is not None
     assert (kept.condition, kept.active, list(kept.open)) == (Answers.CONDITION_PRESENT, publish, [])
@@ -44,7 +44,7 @@ async def test_an_upload_goes_on_where_the_publish_is_and_each_row_is_taken_once
     assert await upload(plane, again, chunk("", 4, [], [])) == [4, 4]
     done = (await commit(plane, publish, rows=4)).publish
     assert (done.row_count, done.entity_count) == (4, 3)
-    incarnation = (await told(plane)).incarnation
+    incarnation = (await plane.told()).incarnation
     found = [await read(valkey_url, incarnation, done.generation, entity) for entity in "abc"]
     assert found == [4, 2, 3]
 
