@@ -1,25 +1,20 @@
-"""What changes while the front door runs: denied clients, keys, certificates; and how it stops."""
+"""What changes while the front door runs: denied clients, keys, certificates."""
 
-import contextlib
 import json
-import signal
-import socket
 import ssl
-import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import psutil
 import pytest
 from headrace_servicekit.testing import eventually
 
 from tests.kit.certificates import Authority
-from tests.kit.edge import GET_MODEL, PREDICT, WATCH_MODELS, Edge, edge, get, launched, metadata
+from tests.kit.edge import GET_MODEL, PREDICT, Edge, edge, launched, metadata
 from tests.kit.issuer import Issuer, write_denied, write_jwks
 from tests.kit.refusals import grpc_refusal, rest_refusal
 from tests.kit.upstreams import upstreams
+from tests.kit.watching import watching
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ def door(tmp_path: Path) -> Iterator[Edge]:
 class TestDeniedClients:
     async def test_a_denial_holds_within_5_s_and_disturbs_nobody_else(self, door: Edge):
         bob, alice = door.issuer.token(sub="bob"), door.issuer.token(sub="alice")
-        with _stream(door, alice) as watch, door.channel() as kept:
+        with watching(door, alice) as watch, door.channel() as kept:
             call = kept.unary_unary(PREDICT)
             call(b"", metadata=metadata(alice), timeout=5)
             call(b"", metadata=metadata(bob), timeout=5)
@@ -141,126 +136,6 @@ class TestCertificates:
                 assert door.refused(GET_MODEL, issuer.token()).reason == "SERVICE_UNAVAILABLE"
 
 
-class TestStopping:
-    async def test_a_call_in_flight_is_answered_when_it_is_told_to_stop(self, door: Edge):
-        entered, release = threading.Event(), threading.Event()
-
-        def slow(_requests: Iterable[bytes], _context: grpc.ServicerContext) -> Iterable[bytes]:
-            entered.set()
-            release.wait(10)
-            yield b"done"
-
-        door.behind.router_data.answers[PREDICT] = slow
-        with door.channel() as channel:
-            call = channel.unary_unary(PREDICT).future(b"", metadata=metadata(door.issuer.token()), timeout=9)
-            assert entered.wait(5)
-            envoy = psutil.Process(door.process.pid).children()
-            door.process.send_signal(signal.SIGTERM)
-            await eventually(lambda: not _listens(door), within=10, every=0.05)
-            release.set()
-            assert call.result(timeout=9) == b"done"
-        assert door.process.wait(timeout=10) == 0
-        assert not any(process.is_running() for process in envoy)
-
-    def test_it_does_not_wait_longer_than_the_grace_period(self, tmp_path: Path):
-        with edge(tmp_path, grace_s=1) as door, _stream(door, door.issuer.token()):
-            before = time.monotonic()
-            assert door.stop() == 0
-            assert time.monotonic() - before < 8
-
-    async def test_health_fails_before_connections_are_sent_away(self, tmp_path: Path):
-        with edge(tmp_path, drain_notice_s=3) as door:
-            door.process.send_signal(signal.SIGTERM)
-            await eventually(lambda: door.http("GET", "/healthz").status_code == 503, within=3, every=0.05)
-            door.call(GET_MODEL, door.issuer.token())
-            assert door.process.wait(timeout=20) == 0
-
-    def test_envoy_does_not_outlive_a_launcher_that_is_killed(self, door: Edge):
-        (envoy,) = psutil.Process(door.process.pid).children()
-        door.process.kill()
-        door.process.wait()
-        envoy.wait(timeout=5)
-        assert not _listens(door)
-
-    async def test_an_envoy_that_crashes_is_started_again(self, door: Edge):
-        # One that crashes before is its supervisor's to start again.
-        await eventually(
-            lambda: "Envoy ready" in (door.directory / "front-door.log").read_text(), within=10, every=0.05
-        )
-        (envoy,) = psutil.Process(door.process.pid).children()
-        envoy.kill()
-        await eventually(lambda: not envoy.is_running() and _listens(door), within=10, every=0.05)
-        door.call(GET_MODEL, door.issuer.token())
-        assert door.stop() == 0
-
-    def test_two_front_doors_run_side_by_side(self, door: Edge, tmp_path: Path):
-        other_directory = tmp_path / "other"
-        other_directory.mkdir()
-        with edge(other_directory) as other:
-            door.call(GET_MODEL, door.issuer.token())
-            other.call(GET_MODEL, other.issuer.token())
-            assert door.refused(GET_MODEL, other.issuer.token()).reason == "TOKEN_INVALID"
-
-
-class TestStarting:
-    def test_a_port_that_is_taken_ends_the_start_with_its_number(self, tmp_path: Path):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-            with pytest.raises(AssertionError, match="front door ended") as caught, edge(tmp_path, port=port):
-                raise AssertionError("it started")
-        assert str(port) in str(caught.value)
-
-    @pytest.mark.parametrize(
-        ("told", "named"),
-        [
-            ({"registry": "nowhere"}, "FRONT_DOOR_REGISTRY"),
-            ({"jwks_file": "/nowhere/jwks.json"}, "/nowhere/jwks.json"),
-            ({"prot": "1"}, "FRONT_DOOR_PORT"),
-        ],
-    )
-    def test_a_setting_that_cannot_be_used_is_named(self, tmp_path: Path, told: dict, named: str):
-        with pytest.raises(AssertionError, match=named), edge(tmp_path, **told):
-            raise AssertionError("it started")
-
-
-class _Watch:
-    """A watch that is open and sends when it is told to."""
-
-    def __init__(self, door: Edge, channel: grpc.Channel, token: str) -> None:
-        self._go = threading.Semaphore(0)
-        self._over = threading.Event()
-        door.behind.registry.answers[WATCH_MODELS] = self._answer
-        self._answers = channel.unary_stream(WATCH_MODELS)(b"", metadata=metadata(token))
-        assert next(self._answers) == b"first"
-
-    def _answer(self, _requests: Iterable[bytes], _context: grpc.ServicerContext) -> Iterable[bytes]:
-        yield b"first"
-        while True:
-            self._go.acquire(timeout=30)
-            if self._over.is_set():
-                return
-            yield b"next"
-
-    def send_next(self) -> bytes:
-        self._go.release()
-        return next(self._answers)
-
-    def end(self) -> None:
-        self._over.set()
-        self._go.release()
-        self._answers.cancel()
-
-
-@contextlib.contextmanager
-def _stream(door: Edge, token: str) -> Iterator[_Watch]:
-    with door.channel() as channel:
-        watch = _Watch(door, channel, token)
-        try:
-            yield watch
-        finally:
-            watch.end()
-
-
 def _refusal(call: grpc.UnaryUnaryMultiCallable, token: str):
     try:
         call(b"", metadata=metadata(token), timeout=5)
@@ -285,13 +160,3 @@ def _secure(door: Edge, credentials: grpc.ChannelCredentials) -> grpc.Channel:
 def _presented(door: Edge) -> str:
     host, _, port = door.address.rpartition(":")
     return ssl.get_server_certificate((host, int(port)))
-
-
-def _listens(door: Edge) -> bool:
-    try:
-        get(f"http://{door.address}/healthz")
-    except ConnectionError:
-        return False
-    except OSError as error:
-        return not isinstance(getattr(error, "reason", None), ConnectionError)
-    return True

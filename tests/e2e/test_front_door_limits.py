@@ -1,19 +1,16 @@
-"""Too much, too slow, and services that are gone: each caller hears the right thing, the others nothing."""
+"""Too much and too slow: each caller hears the right thing, the others nothing."""
 
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import grpc
 import httpx
 import pytest
 from headrace_servicekit.testing import eventually
 
-from tests.kit.edge import GET_MODEL, GET_ROUTE, PREDICT, UPLOAD, Edge, edge, launched, metadata
-from tests.kit.issuer import Issuer, write_denied, write_jwks
+from tests.kit.edge import GET_MODEL, UPLOAD, Edge, edge, metadata
 from tests.kit.refusals import Refusal, grpc_refusal, rest_refusal
 from tests.kit.sockets import connected, is_closed
-from tests.kit.upstreams import HEALTH_CHECK, GrpcUpstream, grpc_upstream, upstreams
 
 PER_SECOND = 100
 
@@ -136,131 +133,6 @@ class TestSlowCallers:
                     connection.close()
 
 
-class TestOutages:
-    async def test_a_service_that_is_gone_is_said_to_be_and_the_others_serve_on(self, tmp_path: Path):
-        with _replaceable(tmp_path) as (door, registry):
-            token = door.issuer.token()
-            door.call(GET_MODEL, token)
-            registry.close()
-            refusal = await eventually(lambda: _unavailable(door, token), within=5, every=0.05)
-            assert refusal is not None
-            assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVICE_UNAVAILABLE")
-            assert refusal.retry_after_s == 1
-            response = door.http("GET", "/v1/models", token)
-            assert (response.status_code, response.headers["retry-after"]) == (503, "1")
-            assert rest_refusal(response).reason == "SERVICE_UNAVAILABLE"
-            door.call(PREDICT, token)
-            door.call(GET_ROUTE, token)
-            assert door.http("GET", "/healthz").status_code == 200
-            registry.open()
-            await eventually(lambda: not _unavailable(door, token), within=5, every=0.05)
-
-    async def test_without_the_data_plane_the_door_says_that_it_is_closed(self, tmp_path: Path):
-        with edge(tmp_path) as door:
-            door.behind.router_data.serving = False
-            await eventually(lambda: door.http("GET", "/healthz").status_code == 503, within=5, every=0.1)
-            assert door.refused(PREDICT, door.issuer.token()).reason == "SERVICE_UNAVAILABLE"
-            door.behind.router_data.serving = True
-            await eventually(lambda: door.http("GET", "/healthz").status_code == 200, within=5, every=0.1)
-
-    async def test_health_is_asked_where_it_is_bad(self, tmp_path: Path):
-        with edge(tmp_path) as door:
-            door.behind.router_control.serving = False
-            token = door.issuer.token()
-            await eventually(lambda: _reason_of(door, GET_ROUTE, token) == "SERVICE_UNAVAILABLE", within=5, every=0.1)
-            assert door.call(HEALTH_CHECK, None) == b"\x08\x01"  # whatever it says of itself, it was asked
-
-    async def test_a_replica_that_dies_costs_no_prediction(self, tmp_path: Path):
-        with upstreams() as behind:
-            issuer = Issuer()
-            write_jwks(tmp_path, issuer)
-            write_denied(tmp_path)
-            second = _Replaceable("second")
-            both = {"router_data": f"{behind.router_data.target},{second.target}"}
-            try:
-                with launched(tmp_path, behind, issuer, both) as door, door.channel() as channel:
-                    call, token = channel.unary_unary(PREDICT), metadata(issuer.token(sub="steady"))
-                    for number in range(200):
-                        if number == 50:
-                            second.close()
-                        call(b"", metadata=token, timeout=5)
-                    assert second.upstream is not None
-                    assert second.upstream.calls_of("steady")
-            finally:
-                second.close()
-
-    def test_a_prediction_is_repeated_once_a_service_cannot_answer(self, slow: Edge):
-        seen: list[int] = []
-
-        def once_unavailable(_requests: Iterable[bytes], context: grpc.ServicerContext) -> Iterable[bytes]:
-            seen.append(1)
-            if len(seen) == 1:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
-            yield b"answer"
-
-        slow.behind.router_data.answers[PREDICT] = once_unavailable
-        try:
-            assert slow.call(PREDICT, slow.issuer.token()) == b"answer"
-        finally:
-            del slow.behind.router_data.answers[PREDICT]
-        assert len(seen) == 2
-
-    def test_a_write_is_not_repeated(self, slow: Edge):
-        seen: list[int] = []
-
-        def unavailable(_requests: Iterable[bytes], context: grpc.ServicerContext) -> Iterable[bytes]:
-            seen.append(1)
-            context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
-            yield b""
-
-        promote = "/headrace.registry.v1.RegistryService/PromoteModelVersion"
-        slow.behind.registry.answers[promote] = unavailable
-        try:
-            assert slow.refused(promote, slow.issuer.token()).code is grpc.StatusCode.UNAVAILABLE
-        finally:
-            del slow.behind.registry.answers[promote]
-        assert len(seen) == 1
-
-
-class _Replaceable:
-    """An upstream that can go away and come back on its port."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.port, self._serving = name, 0, None
-        self.upstream: GrpcUpstream | None = None
-        self.open()
-
-    @property
-    def target(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def open(self) -> None:
-        self._serving = grpc_upstream(self.name, port=self.port)
-        self.upstream = self._serving.__enter__()
-        self.port = int(self.upstream.target.rpartition(":")[2])
-
-    def close(self) -> None:
-        if self._serving is not None:
-            self._serving.__exit__(None, None, None)
-            self._serving = None
-
-
-class _replaceable:  # noqa: N801  (used as a function)
-    """A front door whose registry can go away."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> tuple[Edge, _Replaceable]:
-        self._registry = _Replaceable("registry")
-        self._edge = edge(self._directory, registry=self._registry.target)
-        return self._edge.__enter__(), self._registry
-
-    def __exit__(self, *exception: object) -> None:
-        self._edge.__exit__(None, None, None)
-        self._registry.close()
-
-
 def _spend(channel: grpc.Channel, token: str) -> tuple[int, Refusal]:
     """Call until the limit is met; return how many were answered and the refusal."""
     call, bearer = channel.unary_unary(GET_MODEL), metadata(token)
@@ -286,16 +158,3 @@ def _reason(call: grpc.UnaryUnaryMultiCallable, token: str) -> str:
     except grpc.RpcError as error:
         return grpc_refusal(error).reason
     return ""
-
-
-def _reason_of(door: Edge, path: str, token: str) -> str:
-    with door.channel() as channel:
-        return _reason(channel.unary_unary(path), token)
-
-
-def _unavailable(door: Edge, token: str) -> Refusal | None:
-    try:
-        door.call(GET_MODEL, token)
-    except grpc.RpcError as error:
-        return grpc_refusal(error)
-    return None
