@@ -68,6 +68,10 @@ class HeldOnline:
         self.works: list[Work] = []
         self.submitted = 0
 
+    @property
+    def in_flight(self) -> int:
+        return len(self.works)
+
     def submit(self, works: Iterable[Work]) -> None:
         for work in works:
             self.submitted += 1

@@ -15,6 +15,8 @@ from tests.kit.control import lookup
 from tests.kit.looking import Bench
 
 STEPS = 120
+# So many unknown answers, and the store is not waited for by who is alone (`at_once.py`).
+UNKNOWN = 59
 TTL_S, REVALIDATE_S, ON_ERROR_S = 10, 5, 60
 
 
@@ -33,6 +35,12 @@ class Walk:
         self.bench = Bench(lookup=policy, memory_bytes=self.rng.choice((0, 2000, 1 << 20)), generation=1)
         self.asked: list[tuple[asyncio.Task, float | None]] = []
         self.made: dict[bytes, float] = {}
+
+    async def begin(self) -> None:
+        """In half of the walks, have the store know nothing for so long that batchers are asked at once."""
+        if self.rng.random() < 0.5:
+            for number in range(UNKNOWN):
+                await self.bench.fill(inputs=number.to_bytes(16, "big"), entity_id=str(number))
 
     async def step(self) -> None:
         rng, bench = self.rng, self.bench
@@ -92,6 +100,7 @@ class Walk:
 @pytest.mark.parametrize("seed", range(25))
 async def test_everybody_is_answered_and_nothing_is_left_over(seed: int):
     walk = Walk(seed)
+    await walk.begin()
     for _ in range(STEPS):
         await walk.step()
     outcomes = await walk.end()

@@ -24,6 +24,20 @@ async def test_what_is_ready_in_one_turn_travels_in_one_frame(batcher):
     assert [len(frame.requests) for frame in batcher.frames] == [20]
 
 
+async def test_what_is_in_flight_is_counted_over_all_batchers(batcher, other):
+    gate = asyncio.Event()
+    batcher.behave = other.behave = held(gate)
+    async with pools_of(batcher, other) as pools:
+        works = submitted(pools, 5)
+        assert pools.in_flight == 5
+        works[0].answer.cancel()
+        pools.withdraw(works[0])
+        assert pools.in_flight == 4
+        gate.set()
+        await asyncio.gather(*(one.answer for one in works[1:]))
+        assert pools.in_flight == 0
+
+
 async def test_frames_are_bounded_in_requests_and_bytes(batcher):
     async with pools_of(batcher, limits=Limits(frame_requests=4, frame_bytes=1000)) as pools:
         works = submitted(pools, 10) + submitted(pools, 3, content=bytes(800))

@@ -76,6 +76,10 @@ class Pools:
         self._patiences: Deadlines[Work] = Deadlines(loop, self._give_up)
         self.hedges = Hedges(loop, self._double)
 
+    @property
+    def in_flight(self) -> int:
+        return sum([replica.in_flight for replicas in self.replicas.values() for replica in replicas.values()])
+
     def submit(self, works: Iterable[Work]) -> None:
         """Send works to their pools; each `answer` is settled, with an error when nothing can take it."""
         for work in works:

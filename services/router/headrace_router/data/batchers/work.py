@@ -22,6 +22,11 @@ ONLINE = batcher_pb2.InferRequest.PRIORITY_ONLINE
 class Online(Protocol):
     """What computes answers."""
 
+    @property
+    def in_flight(self) -> int:
+        """Return how many works are at batchers."""
+        ...
+
     def submit(self, works: Iterable[Work]) -> None:
         """Settle the `answer` of each work, sooner or later."""
         ...

@@ -12,13 +12,14 @@ from headrace_router.data.lookup.memory import Memory
 
 # Why nothing kept could be given, as `ExplainResponse.lookup_outcome` says it.
 MISS = "MISS"
+NOT_AWAITED = "NOT_AWAITED"
 TOO_OLD = "TOO_OLD"
 MODE_ONLINE = "MODE_ONLINE"
 NOT_KEPT = "NOT_KEPT"
 NO_ENTITY = "NO_ENTITY"
 TOO_LARGE = "TOO_LARGE"
 STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
-REASONS = (MISS, TOO_OLD, MODE_ONLINE, NOT_KEPT, NO_ENTITY, TOO_LARGE, STORE_UNAVAILABLE)
+REASONS = (MISS, NOT_AWAITED, TOO_OLD, MODE_ONLINE, NOT_KEPT, NO_ENTITY, TOO_LARGE, STORE_UNAVAILABLE)
 
 MEMORY, VALKEY = "memory", "valkey"
 CACHE, PRECOMPUTED, STALE = "cache", "precomputed", "stale"

@@ -44,6 +44,12 @@ class Waiter:
         if marks is not None:
             marks.look_ended()
 
+    def look_again(self) -> None:
+        """Note that a kept answer may be given after all, unless a batcher was asked for another answer before."""
+        marks = self.sought.question.call.marks
+        if marks is not None and not self.sought.question.again:
+            marks.look_again()
+
     def allow_for_stale(self, now: float) -> None:
         """Be due a little before the deadline when there is a stale answer to give then."""
         if self.stale_on_error(now) is not None:
@@ -58,17 +64,21 @@ class Waiter:
 class Flight:
     """key: under which others find it; None for one that nobody may share. sought: of who began it.
 
-    leader: whose question is executed. work: the execution. renews: whether it goes on when nobody waits.
+    leader: whose question is executed. work: the execution. renews: whether it goes on when nobody waits. reading:
+    whether the store has not told yet. failed: an execution that came to an error before it did.
     """
 
-    __slots__ = ("_stale", "_stale_since", "key", "leader", "renews", "sought", "waiters", "work")
+    __slots__ = (
+        "_stale", "_stale_since", "failed", "key", "leader", "reading", "renews", "sought", "waiters", "work",
+    )  # fmt: skip
 
     def __init__(self, sought: Sought) -> None:
         self.key, self.sought = key_of(sought), sought
         self.waiters: dict[Waiter, None] = {}
         self.leader: Waiter | None = None
         self.work: Work | None = None
-        self.renews = False
+        self.failed: tuple[Work, ServiceError] | None = None
+        self.reading = self.renews = False
         self._stale: Kept | None = None
         self._stale_since = 0.0
 
@@ -76,6 +86,11 @@ class Flight:
     def wanted(self) -> bool:
         """Return whether anybody wants the answer."""
         return bool(self.waiters) or self.renews
+
+    @property
+    def asked(self) -> bool:
+        """Return whether batchers were asked, and have not answered."""
+        return self.work is not None or self.failed is not None
 
     @property
     def aged(self) -> bool:

@@ -3,6 +3,10 @@
 A flight belongs to no caller. It reads the store, gives each waiter what that waiter may have, and computes for the
 rest; it goes on while anybody waits, until the latest deadline among them. A caller that leaves takes nobody along; an
 error reaches all and is not kept. Nothing here is a task: the store and the batchers call back.
+
+Where the store will hardly have anything and no batcher has work, both are asked at once (`at_once.py`). Whichever has
+an answer first gives it; an error of the batchers waits for the store's word. If the store has anything, also if it is
+too old, all goes on as if nobody else had been asked.
 """
 
 from __future__ import annotations
@@ -19,8 +23,9 @@ from headrace_router.data.batchers.errors import error_of
 from headrace_router.data.batchers.work import Online, Work
 from headrace_router.data.deadlines import TICK_S, Deadlines
 from headrace_router.data.lookup.answers import given, stands_in
+from headrace_router.data.lookup.at_once import KnownShares, asks_at_once
 from headrace_router.data.lookup.computed import computed, shared, work_of
-from headrace_router.data.lookup.counts import MISS, STALE, STORE_UNAVAILABLE, TOO_OLD, Counts
+from headrace_router.data.lookup.counts import MISS, NOT_AWAITED, STALE, STORE_UNAVAILABLE, TOO_OLD, Counts
 from headrace_router.data.lookup.flight import Flight, Waiter, key_of
 from headrace_router.data.lookup.freshness import Kept, choose
 from headrace_router.data.lookup.layers import Layers, Pair, source_of
@@ -42,6 +47,7 @@ class Flights:
     def __init__(self, online: Online, layers: Layers, counts: Counts, loop: asyncio.AbstractEventLoop) -> None:
         self._online, self._layers, self._counts, self._loop = online, layers, counts, loop
         self._flights: dict[Hashable, Flight] = {}
+        self._known = KnownShares()
         self._deadlines: Deadlines[Waiter] = Deadlines(loop, self._due)
         self._renewals = 0
 
@@ -68,10 +74,13 @@ class Flights:
         if not sought.computes:  # Valkey alone can answer, and may take its time
             waiter.tick = self._deadlines.add(waiter, deadline)
         if begins:
+            if sought.computes and asks_at_once(self._known.of(sought.arm.served.digest), self._online.in_flight):
+                waiter.outcome = sought.unkeyed or NOT_AWAITED
+                self._compute(flight)
             self._read(flight)
         elif flight.work is not None:
             waiter.look_ended()
-            waiter.outcome = sought.unkeyed or (TOO_OLD if flight.aged else MISS)
+            waiter.outcome = sought.unkeyed or (NOT_AWAITED if flight.reading else TOO_OLD if flight.aged else MISS)
             if flight.aged:
                 waiter.allow_for_stale(self._loop.time())
             self._watch(waiter, flight.work)
@@ -99,11 +108,17 @@ class Flights:
         return flight
 
     def _read(self, flight: Flight) -> None:
+        flight.reading = True
         self._layers.read(flight.sought, lambda pair: self._stored(flight, pair))
 
     def _stored(self, flight: Flight, pair: Pair | None) -> None:
         """Give waiters what the store has, and compute for the rest."""
         cached, precomputed = pair or (None, None)
+        known, flight.reading = cached is not None or precomputed is not None, False
+        if pair is not None:
+            self._known.add(flight.sought.arm.served.digest, known=known)
+        if known and flight.asked:
+            self._take_back(flight)
         flight.know(cached, self._loop.time())
         renewed, aged = flight.renews and self._is_fresh(flight.sought, cached, precomputed), False
         for waiter in list(flight.waiters):
@@ -112,10 +127,15 @@ class Flights:
                 aged = aged or choice.stale
                 self._counts.hits[STALE if choice.stale else source_of(choice.kept), choice.kept.layer] += 1
                 self._settle(waiter, given(waiter.sought.arm, choice.kept, stale=choice.stale))
-            elif not waiter.outcome:
+            elif not waiter.sought.unkeyed:
                 waiter.outcome = TOO_OLD if choice.too_old else MISS if pair is not None else STORE_UNAVAILABLE
         if not flight.sought.computes:
             self._refuse(flight, answered=pair is not None)
+        elif flight.failed is not None:
+            failed, flight.failed = flight.failed, None
+            self._failed(flight, *failed)
+        elif flight.work is not None:
+            return
         elif flight.waiters or (flight.renews and not renewed) or (aged and self._go_on(flight)):
             self._compute(flight)
         else:
@@ -165,7 +185,10 @@ class Flights:
         elif not isinstance(error, ServiceError):
             log.error("execution failed", exc_info=error)
             error = Internal("internal error")
-        self._failed(flight, work, error)
+        if flight.reading:
+            flight.failed = work, error
+        else:
+            self._failed(flight, work, error)
 
     def _answered(self, flight: Flight, response: batcher_pb2.InferResponse) -> None:
         self._layers.keep(flight.sought, response.outputs)
@@ -217,6 +240,8 @@ class Flights:
     def _watch(self, waiter: Waiter, work: Work) -> None:
         """Keep the deadline of a waiter that is earlier than the execution's."""
         if waiter.due < work.deadline:
+            if waiter.tick:
+                self._deadlines.discard(waiter, waiter.tick)
             waiter.tick = self._deadlines.add(waiter, waiter.due)
 
     def _due(self, waiter: Waiter) -> None:
@@ -233,12 +258,22 @@ class Flights:
 
     def _let_go(self, flight: Flight) -> None:
         """End a flight that nobody wants any more."""
-        if flight.wanted:
-            return
-        if flight.work is not None:
-            self._online.withdraw(flight.work)
-            flight.work = None
-        self._end(flight)
+        if not flight.wanted:
+            self._withdraw(flight)
+            self._end(flight)
+
+    def _take_back(self, flight: Flight) -> None:
+        """Let a flight be as if batchers had not been asked at once with the store."""
+        for waiter in flight.waiters:
+            waiter.look_again()
+        self._withdraw(flight)
+
+    def _withdraw(self, flight: Flight) -> None:
+        """Forget what batchers were asked for."""
+        work, flight.work, flight.failed = flight.work, None, None
+        if work is not None and not work.answer.done():
+            self._online.withdraw(work)
+            work.answer.cancel()  # which ends its span
 
     def _go_on(self, flight: Flight) -> bool:
         """Let a flight go on although nobody waits; return False when too many do."""

@@ -33,6 +33,10 @@ class Marks:
         if not self.looked:
             self.looked = self.now()
 
+    def look_again(self) -> None:
+        """Note that the look-up goes on: a batcher was asked beside it, in vain."""
+        self.looked = 0.0
+
     def answered(self, ended: float, queue_us: int, compute_us: int) -> None:
         """Note the answer."""
         self.looked = self.looked or ended
