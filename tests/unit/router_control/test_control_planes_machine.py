@@ -8,56 +8,26 @@ before an older one, and when the trouble is over everything wanted is in force.
 `make test` runs some thousand steps, `make test-faults` many more.
 """
 
-import asyncio
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
-from headrace.router.v1 import control_pb2
-from headrace_router.control.controller import Controller
 from headrace_router.control.decisions.changes import route_written
 from headrace_router.control.decisions.kept_answers import Kept, KeptAnswers, Precomputed
-from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Registered, Resolution, resolve
 from headrace_router.control.decisions.routes import Route, Variant
 from headrace_router.control.decisions.rungs import Backup, Rung
 from headrace_router.control.decisions.states import Outcome, RouteState, Step, Writer
-from headrace_router.control.keeping import Keeping
-from headrace_router.control.leasing import Leasing
-from headrace_router.control.metrics import ControlMetrics
-from headrace_router.control.news import RegistryNews
-from headrace_router.control.presence import Presence
-from headrace_router.control.storage.memory import MemoryStore
-from headrace_router.control.storage.store import StoredVersion
-from headrace_router.control.timing import Timing
-from headrace_router.control.view import View
-from headrace_router.control.waits import Waits
 from headrace_router.rules import Condition, Operator, Rule
-from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed, ResourceExhausted
-from headrace_servicekit.testing import FakeClock
+from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed
 from hypothesis import HealthCheck, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
-from prometheus_client import CollectorRegistry
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-MODEL = "digits"
-VERSIONS = {f"v{number}": f"d{number}" for number in range(1, 5)}
-STORED = [
-    StoredVersion(
-        digest, MODEL, version, control_pb2.ResolvedVersion(version=version, digest=digest).SerializeToString()
-    )
-    for version, digest in VERSIONS.items()
-]
+from tests.kit.control_planes import MODEL, STORED, VERSIONS, World
 
 planes = st.integers(0, 1)
 batchers = st.integers(0, 1)
@@ -72,73 +42,21 @@ def no_time() -> float:
     return 0.0
 
 
-@dataclass
-class Watcher:
-    """A data plane: what it was told since its snapshot, and by which store; the table it serves, and those that it has
-    not acknowledged to be gone. kept: by digest, which of all that was ever kept of a version it reads by."""
-
-    id: str
-    numbers: list[int] = field(default_factory=list)
-    incarnation: str = ""
-    serves: frozenset[str] = frozenset()
-    unacknowledged: list[frozenset[str]] = field(default_factory=list)
-    kept: dict[str, int] = field(default_factory=dict)
-    stream: object = None
-    reading: asyncio.Task | None = None
-
-
-class ControlPlane:
-    """One control plane without its servers."""
-
-    def __init__(self, store: MemoryStore, clock: FakeClock) -> None:
-        self.view = View(store, clock, Timing())
-        self.news = RegistryNews()
-        metrics = ControlMetrics(CollectorRegistry())
-        self.controller = Controller(self.view, store, self.news, clock, metrics)
-        self.presence = Presence(self.view, store, clock, self.controller.wake)
-        self.leasing = Leasing(
-            self.view, store, clock, catch_up=self.catch_up, keep=lambda _model, _versions, _left_s: nullcontext()
-        )
-        self.keeping = Keeping(self.view, self.controller, Waits(self.view, store, clock), clock)
-
-    async def catch_up(self, model: str, left_s: float | None) -> None:
-        """Know what there is to know: the registry says nothing new when it is asked."""
-
-
-class ControlPlanes(RuleBasedStateMachine):
+class ControlPlanes(World, RuleBasedStateMachine):
     def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.clock = FakeClock()
-        self.store = MemoryStore(self.clock)
-        self.control = [ControlPlane(self.store, self.clock) for _ in range(2)]
-        self.news: list[Registered] = []
-        self.held: list[tuple[str, set[str]]] = [("batcher-0", set()), ("batcher-1", set())]
-        self.watchers = [Watcher(f"plane-{number}") for number in range(3)]
-        self.accepted: set[UUID] = set()
-        self.leased: dict[str, datetime] = {}
-        self.known = Registered(MODEL, "", 0)
-        # All that was ever kept of each version, in the order of what was accepted; the newest is the truth.
-        self.kept = {digest: [Kept()] for digest in VERSIONS.values()}
-        self.publishes: list[tuple[str, int, int]] = []
-
-    def run(self, coroutine):
-        return self.runner.run(coroutine)
+        RuleBasedStateMachine.__init__(self)
+        World.__init__(self)
 
     def teardown(self) -> None:
-        self.run(self._end_watches())
+        self.run(self.end_watches())
         self.runner.close()
-
-    async def _end_watches(self) -> None:
-        for watcher in self.watchers:
-            await self._cut(watcher)
 
     # -- the registry -----------------------------------------------------------------------------------------------
 
     @initialize()
     def register(self) -> None:
         """Begin with a version that serves, and data planes that serve it."""
-        self._publish(Registered(MODEL, "one", 1, "v1", {"champion": "v1"}, VERSIONS))
+        self.publish(Registered(MODEL, "one", 1, "v1", {"champion": "v1"}, VERSIONS))
         for plane in range(2):
             self.deliver(plane, 0)
             self.turn(plane)
@@ -147,18 +65,15 @@ class ControlPlanes(RuleBasedStateMachine):
             self.watch(number, number % 2)
             self.acknowledge(number, 0)
 
-    def _publish(self, registered: Registered) -> None:
-        self.news.append(registered)
-
     @rule(version=versions)
     def promote(self, version: str) -> None:
         newest = self.news[-1]
-        self._publish(replace(newest, epoch=newest.epoch + 1, production=version))
+        self.publish(replace(newest, epoch=newest.epoch + 1, production=version))
 
     @rule(version=versions)
     def point_alias(self, version: str) -> None:
         newest = self.news[-1]
-        self._publish(replace(newest, epoch=newest.epoch + 1, aliases={"champion": version}))
+        self.publish(replace(newest, epoch=newest.epoch + 1, aliases={"champion": version}))
 
     @rule(plane=planes)
     def restore_the_store(self, plane: int) -> None:
@@ -170,7 +85,7 @@ class ControlPlanes(RuleBasedStateMachine):
     def restore(self, version: str, back: int) -> None:
         older = self.news[max(0, len(self.news) - 1 - back)]
         incarnation = f"restored-{len(self.news)}"
-        self._publish(replace(older, incarnation=incarnation, production=version))
+        self.publish(replace(older, incarnation=incarnation, production=version))
 
     @rule(plane=planes, back=st.integers(0, 3))
     def deliver(self, plane: int, back: int) -> None:
@@ -315,19 +230,13 @@ class ControlPlanes(RuleBasedStateMachine):
     def load(self, batcher: int, plane: int) -> None:
         """Load what is wanted, unload what is not, and say so."""
         process, _ = self.held[batcher]
-        self.held[batcher] = (process, self._demand(plane))
-        self._report(batcher, plane)
+        self.held[batcher] = (process, self.demand(plane))
+        self.report(batcher, plane)
 
     @rule(batcher=batchers, plane=planes)
     def restart(self, batcher: int, plane: int) -> None:
         self.held[batcher] = (f"batcher-{batcher}-{uuid4()}", set())
-        self._report(batcher, plane)
-
-    def _report(self, batcher: int, plane: int) -> None:
-        process, held = self.held[batcher]
-        ready = {digest: Held(Phase.READY) for digest in held}
-        self.control[plane].presence.report("default", process, f"batcher-{batcher}:1", ready)
-        self.run(self.control[plane].presence.flush())
+        self.report(batcher, plane)
 
     @rule(plane=planes, version=versions, seconds=st.sampled_from([0, 30, 600]))
     def lease(self, plane: int, version: str, seconds: int) -> None:
@@ -336,18 +245,6 @@ class ControlPlanes(RuleBasedStateMachine):
         ttl, left_s = timedelta(seconds=seconds), 1.0
         end, _ = self.run(control.leasing.lease(MODEL, version, "default", "scorer", ttl, left_s))
         self.leased[version] = end or self.clock.now()
-
-    def _demand(self, plane: int) -> set[str]:
-        control = self.control[plane]
-
-        async def newest() -> control_pb2.WatchDemandResponse:
-            stream = control.view.demand.watch("default")
-            try:
-                return await anext(stream)
-            finally:
-                await stream.aclose()  # type: ignore[attr-defined]
-
-        return {one.version.digest for one in self.run(newest()).versions}
 
     # -- data planes ------------------------------------------------------------------------------------------------
 
@@ -359,20 +256,20 @@ class ControlPlanes(RuleBasedStateMachine):
         same_store = control.view.mirror.incarnation == watcher.incarnation
         if same_store and watcher.numbers and newest < watcher.numbers[-1]:
             return  # a data plane does not go back to a control plane that is behind it
-        self.run(self._cut(watcher))
+        self.run(self.cut(watcher))
         self.run(control.presence.welcome(watcher.id))
         watcher.stream = control.view.tables.watch(watcher.id)
         watcher.numbers = []
-        self.run(self._hear(watcher))
+        self.run(self.take_in(watcher))
 
     @rule(number=data_planes)
     def cut_off(self, number: int) -> None:
         """Lose the watch; what is served goes on being served."""
-        self.run(self._cut(self.watchers[number]))
+        self.run(self.cut(self.watchers[number]))
 
     @rule(number=data_planes)
     def hear(self, number: int) -> None:
-        self.run(self._hear(self.watchers[number]))
+        self.run(self.take_in(self.watchers[number]))
 
     @rule(number=data_planes, plane=planes)
     def acknowledge(self, number: int, plane: int) -> None:
@@ -386,55 +283,6 @@ class ControlPlanes(RuleBasedStateMachine):
             except PreconditionFailed:
                 return
             watcher.unacknowledged.clear()
-
-    async def _hear(self, watcher: Watcher) -> None:
-        """Take in everything that the stream holds at present."""
-        while watcher.stream is not None:
-            reading = watcher.reading or asyncio.ensure_future(anext(watcher.stream))  # type: ignore[call-overload]
-            watcher.reading = reading
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            if not reading.done():
-                return
-            watcher.reading = None
-            try:
-                message = reading.result()
-            except ResourceExhausted:  # another store has taken over
-                await self._cut(watcher)
-                return
-            if watcher.incarnation != message.incarnation:
-                watcher.kept.clear()  # kept answers are those of a store: nothing of another one is read
-            watcher.incarnation = message.incarnation
-            if watcher.numbers:
-                assert message.newest_generation == watcher.numbers[-1] + 1, "a generation was skipped or repeated"
-            if message.snapshot_complete or watcher.numbers:
-                watcher.numbers.append(message.newest_generation)
-            if message.HasField("table"):
-                assert all(0 <= one.variant < len(message.table.variants) for one in message.table.rules)
-                watcher.unacknowledged.append(watcher.serves)
-                watcher.serves = frozenset(one.digest for one in message.table.versions)
-                named = {one.digest for one in message.table.variants}
-                named |= {one.backup.digest for one in message.table.fallback}
-                assert named == watcher.serves, "a table does not say what it names"
-                for one in message.table.kept_answers:
-                    watcher.kept[one.digest] = self._newest_index(one, watcher.kept.get(one.digest, 0))
-
-    def _newest_index(self, told: control_pb2.KeptAnswers, heard: int) -> int:
-        """Return which of all that was ever kept of a version is told: never an older one than was heard before."""
-        answers = KeptAnswers(told.cache_epoch, told.precomputed_generation)
-        ever = self.kept[told.digest]
-        found = [at for at in range(heard, len(ever)) if ever[at].answers == answers]
-        assert found, "what is kept went back to before what was heard"
-        return found[0]
-
-    async def _cut(self, watcher: Watcher) -> None:
-        if watcher.reading is not None:
-            watcher.reading.cancel()
-            await asyncio.gather(watcher.reading, return_exceptions=True)
-            watcher.reading = None
-        if watcher.stream is not None:
-            await watcher.stream.aclose()  # type: ignore[attr-defined]
-            watcher.stream = None
 
     # -- time -------------------------------------------------------------------------------------------------------
 
@@ -487,7 +335,7 @@ class ControlPlanes(RuleBasedStateMachine):
     def what_is_wanted_or_may_be_served_is_in_demand(self, plane: int) -> None:
         control = self.control[plane]
         self.run(control.controller.turn())
-        wanted = self._demand(plane)
+        wanted = self.demand(plane)
         state = control.view.mirror.state(MODEL)
         assert state is not None
         for table in (state.active and state.active.table, state.pending and state.pending.table):
@@ -522,7 +370,7 @@ class ControlPlanes(RuleBasedStateMachine):
         for control in self.control:
             assert control.view.mirror.state(MODEL) == stored
         for watcher in self.watchers:
-            self.run(self._hear(watcher))
+            self.run(self.take_in(watcher))
             if watcher.stream is not None:
                 assert watcher.serves == set(stored.active.table.digests)
                 for digest in watcher.serves:
