@@ -6,71 +6,28 @@ The same requests go to grpc.aio and uvicorn, where headers tell who calls, and 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import gzip
 import zlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import grpc
 import grpc.aio
-import httpx
 import pytest
 import pytest_asyncio
-from front_door.handover import MODULE
-from headrace.router.v1 import predict_pb2
 from headrace_servicekit.testing import eventually
 
 from tests.kit.bare_grpc import outcome_of
 from tests.kit.batcher import FakeBatcher, held, refusing, silent
 from tests.kit.control import FakeControl, table
-from tests.kit.data_plane import data_plane
 from tests.kit.digits import DIGITS, ROW, V1, digits_request, row
-from tests.kit.envoy_data_plane import envoy_plane
+from tests.kit.edge import PREDICT
 from tests.kit.framing import frame
 from tests.kit.predict_requests import predict_request
-from tests.kit.refusals import grpc_refusal
+from tests.kit.prediction_hosts import HOSTINGS, MOST_BYTES, Host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PREDICT = "/headrace.router.v1.RouterService/Predict"
 ROWS_PATH = "/v1/models/digits:predict"
-MOST_BYTES = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A data plane behind its host. by: the headers of a caller who may see models of some patterns, None for all.
-
-    address: of its gRPC, which `channel` is connected to. broken: the status of a message that cannot be decompressed:
-    gRPC's core has one of its own, before any code of ours (decision 202).
-    """
-
-    address: str
-    broken: str
-    channel: grpc.aio.Channel
-    rest: httpx.AsyncClient
-    by: Callable[[list[str] | None], dict[str, str]]
-
-    def predict(self, request: Any, timeout: float = 10, *, models: list[str] | None = None, **more: Any) -> Any:
-        """Call Predict; a request of bytes is sent as it is."""
-        call = self.channel.unary_unary(PREDICT, None, predict_pb2.PredictResponse.FromString)
-        data = request if isinstance(request, bytes) else request.SerializeToString()
-        headers = {**self.by(models), **more.pop("headers", {})}
-        return call(data, timeout=timeout, metadata=tuple(headers.items()), **more)
-
-    async def refused(self, request: Any, timeout: float = 10, **more: Any) -> Any:
-        """Return how Predict was refused."""
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.predict(request, timeout, **more)
-        return grpc_refusal(caught.value)
-
-    async def post(self, path: str, **more: Any) -> httpx.Response:
-        """Post over REST."""
-        return await self.rest.post(path, headers={**self.by(None), **more.pop("headers", {})}, **more)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -85,7 +42,7 @@ def batcher(held_batcher: FakeBatcher) -> FakeBatcher:
     return held_batcher
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["processes of its own", "Envoy", "Envoy by ASGI"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(HOSTINGS))
 async def host(
     held_batcher: FakeBatcher, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[Host]:
@@ -93,50 +50,11 @@ async def host(
     async with FakeControl.serving() as control:
         control.put_table(table("digits", [V1]))
         control.put_not_serving("idle")
-        hosting = _HOSTINGS[request.param]
+        hosting = HOSTINGS[request.param]
         async with hosting(folder, control.target, held_batcher.target) as host:
             await eventually(lambda: bool(held_batcher.streams), within=20)
             yield host
     held_batcher.streams.clear()
-
-
-@contextlib.asynccontextmanager
-async def _on_its_own(folder: Path, control: str, batcher: str) -> AsyncIterator[Host]:
-    async with (
-        data_plane(control, {"default": [batcher]}, folder, max_message_bytes=MOST_BYTES) as plane,
-        grpc.aio.insecure_channel(plane.runtime.servers[0].address) as channel,
-    ):
-        yield Host(plane.runtime.servers[0].address, "INTERNAL", channel, plane.rest, _named)
-
-
-def _named(models: list[str] | None) -> dict[str, str]:
-    return {"x-headrace-client": "ann", "x-headrace-models": ",".join(models or "*")}
-
-
-@contextlib.asynccontextmanager
-async def _in_envoy(folder: Path, control: str, batcher: str, *, handover: bool = True) -> AsyncIterator[Host]:
-    assert MODULE.is_file(), "the front door's filter is not built, and ASGI would be tested twice: run `make setup`"
-    front = {"max_request_bytes": MOST_BYTES, "handover": handover}
-    async with (
-        envoy_plane(folder, control, batcher, front=front) as plane,
-        httpx.AsyncClient(base_url=plane.door.url, timeout=20) as rest,
-    ):
-        await eventually(plane.ready, within=20)
-        issuer = plane.door.issuer
-        yield Host(
-            plane.door.address,
-            "INVALID_ARGUMENT",
-            plane.channel,
-            rest,
-            lambda models: {"authorization": f"Bearer {issuer.token(sub='ann', models=models)}"},
-        )
-
-
-_HOSTINGS = {
-    "processes of its own": _on_its_own,
-    "Envoy": _in_envoy,
-    "Envoy by ASGI": functools.partial(_in_envoy, handover=False),
-}
 
 
 async def test_an_answer_and_its_trailers(host: Host, batcher: FakeBatcher):
