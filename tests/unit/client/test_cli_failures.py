@@ -76,7 +76,7 @@ def test_the_json_document_has_everything_that_the_block_has() -> None:
 
 
 # What explanations and degraded answers say of themselves: nothing failed.
-NO_ERRORS = {"MODE_ONLINE", "NO_ENTITY", "TIME_SHORT", "TOO_LARGE", "TOO_OLD"}
+NO_ERRORS = {"MODE_ONLINE", "NOT_AWAITED", "NO_ENTITY", "TIME_SHORT", "TOO_LARGE", "TOO_OLD"}
 
 
 @pytest.mark.parametrize(
