@@ -48,7 +48,7 @@ deploy/envoy/handover/libheadrace_handover.so: .headrace/uv/bin/uv $(wildcard de
 	@echo "building the front door's filter (without a C compiler, one is fetched: 0.1 GB)"
 	@UV="$(CURDIR)/$(UV)" sh deploy/envoy/handover/build.sh || echo "it is not built: gRPC predictions go through ASGI"
 
-.headrace/triton-venv/headrace-ready: .headrace/synced deploy/triton/requirements.txt deploy/triton/backend/model.py deploy/triton/startup/sitecustomize.py
+.headrace/triton-venv/headrace-ready: .headrace/synced deploy/triton/requirements.txt deploy/triton/backend/model.py $(wildcard deploy/triton/startup/*.py)
 	@echo "installing Triton into .headrace/triton-venv (0.3 GB)"
 	@$(PYTHON) -P -m headrace_stack.triton_environment
 	@touch $@

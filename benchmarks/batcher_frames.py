@@ -25,13 +25,13 @@ import numpy as np
 import psutil
 import uvloop
 from headrace.batcher.v1 import batcher_pb2, batcher_pb2_grpc
+from headrace_batcher.artifacts.cache import BlobCache
 from headrace_batcher.backends.onnx import OnnxBackend
 from headrace_batcher.backends.triton import TritonBackend
 from headrace_batcher.backends.triton_process import TritonProcess
 from headrace_batcher.backends.triton_repository import Repository
 from headrace_batcher.batching.contract import from_proto
 from headrace_batcher.batching.policy import Limits
-from headrace_batcher.loading.artifacts import BlobCache
 from headrace_batcher.loading.lifecycle import Wanted
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.roster import Roster

@@ -1,6 +1,7 @@
 """What callers of one model feel while another is loaded: latency of A in quiet and while B is fetched and loaded.
 
-    .venv/bin/python -m benchmarks.loading_neighbours [--rounds 4] [--per-second 200] [--mib 64] [--ahead] [--computing]
+    .venv/bin/python -m benchmarks.loading_neighbours [--rounds 4] [--per-second 200] [--mib 64] [--ahead]
+        [--store-mib-per-second 60] [--computing 2]
 
 A batcher with its Triton and the caller run in processes of their own, model files come from a real S3 store. One row
 of A is sent every few milliseconds, whatever became of the ones before. Rounds alternate: three seconds without
@@ -8,8 +9,10 @@ loading, then one loading. Prints one line of JSON; `ratio` is the 99th percenti
 
 On a machine that others use, what they do decides both percentiles. With `--ahead` (root, Linux with autogroups) the
 caller, the batcher and Triton are scheduled before theirs, and before S3 and the control plane that this process plays:
-in life those have machines of their own. With `--computing` nothing is loaded: a process of the lowest priority
-computes instead for three seconds, which is what this machine makes of anything at all that goes on beside.
+in life those have machines of their own. With `--store-mib-per-second` B comes from a process that sends it at the rate
+of a network instead of from an S3 store that does all its own work on the same cores. With `--computing` nothing is
+loaded: so many processes of the lowest priority compute instead for three seconds, which is what this machine makes of
+anything at all that goes on beside.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +45,7 @@ from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient
 from tests.kit.batcher_process import process_of, until_listening
 from tests.kit.batcher_service import BatcherRig, batcher_rig
+from tests.kit.onnx_models import TinyModel
 from tests.kit.stores import S3Store, home_for_tests
 
 ResolvedVersion = control_pb2.ResolvedVersion
@@ -117,27 +121,49 @@ async def loaded(
 
 
 @asynccontextmanager
-async def computed() -> AsyncIterator[None]:
-    """Compute for a while, in a process that gives way to all others."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", COMPUTING)
+async def computed(count: int) -> AsyncIterator[None]:
+    """Compute for a while, in processes that give way to all others."""
+    processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", COMPUTING) for _ in range(count)]
     try:
         await asyncio.sleep(LEAST_WINDOW_S)
     finally:
-        process.kill()
-        await process.wait()
+        for process in processes:
+            process.kill()
+            await process.wait()
     yield
 
 
+@asynccontextmanager
+async def paced_store(folder: Path, mib_per_second: float) -> AsyncIterator[tuple[int, int]]:
+    """Serve a folder at the rate of a network; yield the port, and the process."""
+    port = free_port()
+    command = (sys.executable, "-m", "benchmarks.peers.paced_store", str(port), str(folder), str(mib_per_second))
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        await until_listening(port)
+        yield port, process.pid
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def stored(rig: BatcherRig, folder: Path, name: str, model: TinyModel, version: str = "v1") -> ResolvedVersion:
+    """Put a model into S3, and where a paced store has it; return its version."""
+    made = await rig.version(name, model, version)
+    (folder / made.artifacts[0].sha256).write_bytes(model.content)
+    return made
+
+
 async def measure(
-    rig: BatcherRig, rounds: int, per_second: float, mib: int, aside: set[int], *, computing: bool
+    rig: BatcherRig,
+    small: ResolvedVersion,
+    large: list[ResolvedVersion],
+    per_second: float,
+    aside: set[int],
+    *,
+    computing: int,
 ) -> dict[str, float]:
     """Return what the caller of A saw. aside: processes that, with this one, stand for other machines."""
-    small = await rig.version("a", onnx_models.linear(FEATURES, 8))
-    outputs = mib * 1024 * 1024 // (4 * 2048)
-    large = [
-        await rig.version("b", onnx_models.linear(2048, outputs, seed=seed), f"v{seed}")
-        for seed in range(1, rounds + 1)
-    ]
     rig.want(small)
     port = free_port()
     target = f"127.0.0.1:{port}"
@@ -157,7 +183,7 @@ async def measure(
                 began = time.monotonic()
                 await asyncio.sleep(LEAST_WINDOW_S)
                 asked = time.monotonic()
-                async with computed() if computing else loaded(rig, client, small, version):
+                async with computed(computing) if computing else loaded(rig, client, small, version):
                     quiet.append(Window(began, asked))
                     beside.append(Window(asked, time.monotonic()))
                 await asyncio.sleep(SETTLING_S)
@@ -190,7 +216,14 @@ def figures(seen: Seen, quiet: list[Window], loading: list[Window]) -> dict[str,
 
 
 async def run(
-    settings: StackSettings, rounds: int, per_second: float, mib: int, *, ahead: bool, computing: bool
+    settings: StackSettings,
+    rounds: int,
+    per_second: float,
+    mib: int,
+    *,
+    ahead: bool,
+    store_rate: float | None,
+    computing: int,
 ) -> None:
     """Measure with a bucket and a directory of its own; print one line."""
     keys = s3.keys(settings)
@@ -198,11 +231,23 @@ async def run(
     await request("PUT", settings.ports.s3, f"/{bucket}", keys=keys)
     store = S3Store(s3.endpoint(settings), keys.access_key, keys.secret_key, bucket)
     launch = checkout_of_this_file() / "deploy" / "triton" / "launch"
-    with tempfile.TemporaryDirectory() as folder:
-        async with batcher_rig(store, Path(folder), "triton", launch) as rig:
-            aside = listening_on(settings.ports.s3.number) if ahead else set[int]()
-            seen = await measure(rig, rounds, per_second, mib, aside, computing=computing)
-            print(json.dumps({"beside": "computing" if computing else f"{mib} MiB loaded", **seen}))
+    aside = listening_on(settings.ports.s3.number) if ahead else set[int]()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        rig = await stack.enter_async_context(batcher_rig(store, folder, "triton", launch))
+        small = await stored(rig, folder, "a", onnx_models.linear(FEATURES, 8))
+        outputs = mib * 1024 * 1024 // (4 * 2048)
+        large = [
+            await stored(rig, folder, "b", onnx_models.linear(2048, outputs, seed=seed), f"v{seed}")
+            for seed in range(1, rounds + 1)
+        ]
+        if store_rate is not None:
+            port, pid = await stack.enter_async_context(paced_store(folder, store_rate))
+            rig.settings["s3_endpoint"] = f"http://127.0.0.1:{port}"
+            aside |= {pid} if ahead else set()
+        seen = await measure(rig, small, large, per_second, aside, computing=computing)
+    beside = f"{computing} computing" if computing else f"{mib} MiB loaded"
+    print(json.dumps({"beside": beside, "store_mib_per_second": store_rate, **seen}))
     await request("DELETE", settings.ports.s3, f"/{bucket}", keys=keys, timeout_s=30)
 
 
@@ -212,7 +257,8 @@ def main() -> None:
     parser.add_argument("--per-second", type=float, default=200.0)
     parser.add_argument("--mib", type=int, default=64, help="size of B's file")
     parser.add_argument("--ahead", action="store_true", help="schedule the benchmark before all else (root)")
-    parser.add_argument("--computing", action="store_true", help="compute beside A instead of loading B")
+    parser.add_argument("--store-mib-per-second", type=float, help="send B at this rate, not from S3 as fast as it can")
+    parser.add_argument("--computing", type=int, default=0, metavar="N", help="compute beside A instead of loading B")
     given = parser.parse_args()
     if given.ahead:
         go_ahead_of_others()
@@ -221,7 +267,15 @@ def main() -> None:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(
-            run(settings, given.rounds, given.per_second, given.mib, ahead=given.ahead, computing=given.computing)
+            run(
+                settings,
+                given.rounds,
+                given.per_second,
+                given.mib,
+                ahead=given.ahead,
+                store_rate=given.store_mib_per_second,
+                computing=given.computing,
+            )
         )
 
 

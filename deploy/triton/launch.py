@@ -49,6 +49,8 @@ def main(arguments):
         # The Python backend's stub finds its packages through the python3 that comes first here.
         "PATH": f"{environment / 'bin'}:{os.environ.get('PATH', os.defpath)}",
     }
+    # For the stub, whose numpy multiplies nothing: threads for that would spin for tens of milliseconds at its start.
+    variables.setdefault("OPENBLAS_NUM_THREADS", "1")
     # For the stub: `startup/sitecustomize.py` acts on it.
     variables["HEADRACE_MODEL_PROCESS"] = "1"
     for name in ("PYTHONHOME", "PYTHONPATH"):  # of another environment

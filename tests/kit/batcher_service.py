@@ -14,6 +14,7 @@ import aioboto3
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace_batcher.__main__ import start
+from headrace_batcher.artifacts.fetcher import Place
 from headrace_batcher.settings import BatcherSettings
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, free_port, running
@@ -96,8 +97,6 @@ class BatcherRig:
 @contextlib.asynccontextmanager
 async def batcher_rig(s3: S3Store, directory: Path, backend: str, triton_command: Path) -> AsyncIterator[BatcherRig]:
     """Serve a control plane and prepare settings; the ports are the system's."""
-    credentials = directory / "credentials"
-    credentials.write_text(f"[default]\naws_access_key_id = {s3.access_key}\naws_secret_access_key = {s3.secret_key}\n")
     async with FakeControl.serving() as control:
         yield BatcherRig(
             {
@@ -108,7 +107,7 @@ async def batcher_rig(s3: S3Store, directory: Path, backend: str, triton_command
                 "s3_endpoint": s3.endpoint,
                 "s3_bucket": s3.bucket,
                 "s3_region": s3.region,
-                "s3_credentials_file": credentials,
+                "s3_credentials_file": credentials_of(s3, directory),
                 "triton_command": str(triton_command),
                 "triton_grpc_port": free_port(),
                 "triton_metrics_port": free_port(),
@@ -118,6 +117,26 @@ async def batcher_rig(s3: S3Store, directory: Path, backend: str, triton_command
             s3,
             control,
         )
+
+
+def credentials_of(s3: S3Store, directory: Path) -> Path:
+    """Write a credentials file for a store."""
+    path = directory / "credentials"
+    path.write_text(f"[default]\naws_access_key_id = {s3.access_key}\naws_secret_access_key = {s3.secret_key}\n")
+    return path
+
+
+def place_for(s3: S3Store, directory: Path) -> Place:
+    """Return where a fetcher has files from, and keeps them: little of what nothing wants."""
+    return Place(
+        root=str(directory / "blobs"),
+        endpoint=s3.endpoint,
+        bucket=s3.bucket,
+        region=s3.region,
+        credentials=str(credentials_of(s3, directory)),
+        max_bytes=100_000,
+        fetch_timeout_s=30.0,
+    )
 
 
 async def put_blob(s3: S3Store, sha: str, content: bytes) -> None:

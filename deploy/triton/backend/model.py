@@ -5,20 +5,15 @@ The Triton wheel ships no native ONNX Runtime backend. This file sits where the 
 `1/model.onnx`. It checks nothing itself: the serving contract was checked before, ONNX Runtime checks the rest.
 """
 
-import ctypes
 import os
-import struct
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import headrace_turns
 import numpy as np
+import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 _FATAL = 4
-# A tenth of what the other threads of this process get when there is not enough for all.
-_STEP = 10
-_SHORT_TURN_NS, _LONG_TURN_NS = 200_000, 100_000_000
-_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 
 
 class TritonPythonModel:
@@ -27,9 +22,9 @@ class TritonPythonModel:
         path = os.path.join(args["model_repository"], args["model_version"], "model.onnx")
         # Loading takes seconds of a core that other models serve on. A thread can step back for it; the process could
         # not take its priority again.
-        with ThreadPoolExecutor(1, initializer=_give_way) as loading:
+        with ThreadPoolExecutor(1, initializer=headrace_turns.give_way) as loading:
             self._session = loading.submit(_open_session, path).result()
-        _take_turns(_SHORT_TURN_NS, os.getpriority(os.PRIO_PROCESS, 0))
+        headrace_turns.take_short_turns()
         self._inputs = tuple(item.name for item in self._session.get_inputs())
         for output in self._session.get_outputs():
             if not output.type.startswith("tensor("):
@@ -51,29 +46,7 @@ class TritonPythonModel:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
 
 
-def _give_way():
-    """Give the calling thread, and no other, a lower priority than its process has, and have it give way at once.
-
-    A thread with a long turn is interrupted by whoever wakes with a shorter one (Linux 6.12 and later; kernels before
-    keep the niceness alone), instead of first finishing one of some milliseconds. Triton has short ones from the
-    batcher that started it.
-    """
-    niceness = min(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) + _STEP, 19)
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
-    _take_turns(_LONG_TURN_NS, niceness)
-
-
-def _take_turns(turn_ns, niceness):
-    """Set the calling thread's turn; a kernel or a sandbox that refuses leaves things as they are."""
-    number = _SCHED_SETATTR.get(os.uname().machine)
-    if number is not None:
-        attributes = struct.pack("=IIQiIQQQ", 48, os.SCHED_OTHER, 0, niceness, 0, turn_ns, 0, 0)
-        ctypes.CDLL(None).syscall(number, threading.get_native_id(), attributes, 0)
-
-
 def _open_session(path):
-    import onnxruntime  # its initialization is a part of what others should not feel
-
     options = onnxruntime.SessionOptions()
     # Parallelism comes from instances: two batches at once beat one batch on two threads.
     options.intra_op_num_threads = 1

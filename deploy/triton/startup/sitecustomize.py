@@ -1,19 +1,27 @@
 """Python runs this first in each model's process: starting one must not hold up the models that already answer.
 
 It lies in the site-packages of Triton's environment: the Python backend's stub looks at no PYTHONPATH. Imports keep a
-core busy for tenths of a second. With a long turn (Linux: a scheduling slice) the process is interrupted
-by every thread with a shorter one that wakes: Triton's, and models that answer. A model takes short turns itself once
-it is loaded (`backend/model.py`). A niceness would do less, and only root can take it back.
+core busy for tenths of a second, and the main thread could not take a niceness back: a thread of their own does them.
 """
 
-import ctypes
 import os
-import struct
 
-_LONG_TURN_NS = 100_000_000
-_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}.get(os.uname().machine)
+# All that the backend and its stub will ask for.
+_IMPORTED = ("concurrent.futures.thread", "json", "numpy", "onnxruntime")
 
 # `launch.py` sets it for what Triton starts; Triton itself, which Python becomes, must not have long turns.
-if _SCHED_SETATTR is not None and "HEADRACE_MODEL_PROCESS" in os.environ:
-    _turn = struct.pack("=IIQiIQQQ", 48, os.SCHED_OTHER, 0, os.getpriority(os.PRIO_PROCESS, 0), 0, _LONG_TURN_NS, 0, 0)
-    ctypes.CDLL(None).syscall(_SCHED_SETATTR, 0, _turn, 0)
+if "HEADRACE_MODEL_PROCESS" in os.environ:
+    import importlib
+    import threading
+
+    import headrace_turns
+
+    def _import():
+        headrace_turns.give_way()
+        for name in _IMPORTED:
+            importlib.import_module(name)
+
+    headrace_turns.take_long_turns()
+    _importing = threading.Thread(target=_import, name="imports")
+    _importing.start()
+    _importing.join()

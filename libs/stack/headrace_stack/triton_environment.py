@@ -2,7 +2,7 @@
 
 The wheel carries the server, the Python backend and that backend's stub for each Python in three places. A backend
 directory is put together from them, with deploy/triton/backend/model.py as the backend `onnxruntime`; models' processes
-start with deploy/triton/startup/sitecustomize.py.
+start with what is in deploy/triton/startup.
 """
 
 import shutil
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from headrace_stack import environments
 
-_BACKEND, _STARTUP = Path("backend", "model.py"), Path("startup", "sitecustomize.py")
+_BACKEND = Path("backend", "model.py")
+_STARTUP = (Path("startup", "sitecustomize.py"), Path("startup", "headrace_turns.py"))
 
 
 def build(checkout: Path) -> bool:
@@ -23,7 +24,7 @@ def build(checkout: Path) -> bool:
         "triton-venv",
         ours / "requirements.txt",
         ours / _BACKEND,
-        ours / _STARTUP,
+        *(ours / file for file in _STARTUP),
         finish=lambda made: compose(made, ours),
     )
 
@@ -42,7 +43,8 @@ def compose(environment: Path, ours: Path) -> None:
     shutil.copy2(server / "python_backend_stubs" / version / "triton_python_backend_stub", target / "python")
     (target / "onnxruntime").mkdir()
     shutil.copy2(ours / _BACKEND, target / "onnxruntime" / "model.py")
-    shutil.copy2(ours / _STARTUP, site / "sitecustomize.py")
+    for file in _STARTUP:
+        shutil.copy2(ours / file, site)
 
 
 def main(arguments: Sequence[str]) -> None:

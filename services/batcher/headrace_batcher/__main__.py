@@ -14,12 +14,14 @@ from headrace_servicekit.process import run
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
+from headrace_batcher.artifacts.credentials import read_credentials
+from headrace_batcher.artifacts.fetcher import Place
+from headrace_batcher.artifacts.process import Fetcher
 from headrace_batcher.backends.opening import keep_backend, open_backend, own_triton
 from headrace_batcher.backends.triton_process import TritonProcess
 from headrace_batcher.background import Background
 from headrace_batcher.batching.policy import Limits
 from headrace_batcher.batching.tracing import BatchSpans
-from headrace_batcher.loading.artifacts import BlobCache, s3_blobs
 from headrace_batcher.loading.canary import Canary
 from headrace_batcher.loading.demand import DemandWatch
 from headrace_batcher.loading.measuring import Measuring
@@ -48,15 +50,15 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     server = runtime.server(on_the_loop=True)
     roster = Roster()
     background = await runtime.enter(Background())
-    cache = await _cache(runtime, background, roster)
+    artifacts = await _artifacts(runtime)
     backend = await open_backend(runtime, background)
     triton = own_triton(settings, backend)
     memory = await _memory(settings, triton)
-    measuring = Measuring(backend, cache, await _registry(runtime, process), background.run)
+    measuring = Measuring(backend, artifacts, await _registry(runtime, process), background.run)
     versions = Versions(
         backend,
         roster,
-        cache,
+        artifacts,
         unload_after_s=settings.unload_after_s,
         changed=lambda: reports.changed(),
         became_ready=measuring.became_ready,
@@ -89,20 +91,21 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     runtime.loop("drain", lambda: _announce_drain(runtime, roster))
 
 
-async def _cache(runtime: Runtime[BatcherSettings], background: Background, roster: Roster) -> BlobCache:
-    """Return where model files are fetched to: gently while requests are answered."""
+async def _artifacts(runtime: Runtime[BatcherSettings]) -> Fetcher:
+    """Return where model files are had from."""
     settings = runtime.settings
-    blobs = await runtime.enter(
-        s3_blobs(settings.s3_endpoint, settings.s3_bucket, settings.s3_region, settings.s3_credentials_file)
-    )
-    return BlobCache(
-        settings.state_dir / "blobs",
-        blobs,
+    if settings.s3_credentials_file is not None:
+        read_credentials(settings.s3_credentials_file)  # what is wrong with it is said now, not at the first file
+    place = Place(
+        root=str(settings.state_dir / "blobs"),
+        endpoint=settings.s3_endpoint,
+        bucket=settings.s3_bucket,
+        region=settings.s3_region,
+        credentials=None if settings.s3_credentials_file is None else str(settings.s3_credentials_file),
         max_bytes=settings.cache_bytes,
         fetch_timeout_s=settings.fetch_timeout_s,
-        in_thread=background.run,
-        serving=lambda: roster.answered_since(runtime.clock.monotonic() - 1.0),
     )
+    return await runtime.enter(Fetcher(place))
 
 
 async def _memory(settings: BatcherSettings, triton: TritonProcess | None) -> MemoryWatch | None:

@@ -73,10 +73,6 @@ class Roster:
         """Return the state of every version."""
         return self._states.values()
 
-    def answered_since(self, then: float) -> bool:
-        """Return whether any version answered anybody since then."""
-        return any(batcher.last_answer >= then for batcher in self._batchers.values())
-
     def load(self, now: float) -> tuple[int, float]:
         """Return the rows in queues and executions, and the longest predicted wait of any version in seconds."""
         rows, wait_s = 0, WEDGED_WAIT_S if self.wedged else 0.0

@@ -46,7 +46,7 @@ async def test_a_killed_batcher_takes_its_triton_with_it(triton_rig: BatcherRig,
     port = free_port()
     async with process_of(triton_rig, tmp_path / "log", port=port) as process:
         await until_listening(port)
-        await eventually(lambda: processes_of(triton_rig), within=30)
+        await eventually(lambda: processes_of(triton_rig, "keep_group"), within=30)
         if up:
             stubs = await eventually(lambda: processes_of(triton_rig, "triton_python_backend_stub"), within=30)
             # A terminal's Ctrl-C is not for Triton, but what it loads at low priority steps back for the batcher.

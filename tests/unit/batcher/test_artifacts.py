@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 
 import pytest
-from headrace_batcher.loading.artifacts import ArtifactError, BlobCache, read_credentials
+from headrace_batcher.artifacts.cache import ArtifactError, BlobCache
+from headrace_batcher.artifacts.credentials import read_credentials
 
 
 class Blobs:

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 
 import pytest
+from headrace_batcher.artifacts.cache import BlobCache
 from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelFiles
 from headrace_batcher.batching.policy import Limits
 from headrace_batcher.batching.shapes import Layout, OutputTensor
-from headrace_batcher.loading.artifacts import BlobCache
 from headrace_batcher.loading.lifecycle import Memory, Need, Phase, Wanted
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.roster import Roster

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
+from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
 from headrace_batcher.backends.backend import Backend, BackendLost, LoadError
-from headrace_batcher.loading.artifacts import BlobCache
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.lifecycle import Memory, Need, Phase
 from headrace_batcher.loading.memory import Room
@@ -26,9 +26,9 @@ class NoRoom(LoadError):
 class Loader:
     """Loads and unloads; who does when is decided elsewhere. memory: None when it is not bounded."""
 
-    def __init__(self, backend: Backend, cache: BlobCache, memory: Room | None, now: Callable[[], float]) -> None:
+    def __init__(self, backend: Backend, artifacts: Artifacts, memory: Room | None, now: Callable[[], float]) -> None:
         self._backend = backend
-        self._cache = cache
+        self._artifacts = artifacts
         self._memory = memory
         self._now = now
         # What loading a version took in memory, for the next time.
@@ -65,7 +65,7 @@ class Loader:
         if held.wanted.problem:
             raise LoadError(held.wanted.problem)
         started = self._now()
-        path = await self._cache.fetch(held.wanted.sha256) if self._backend.load_control else Path()
+        path = await self._artifacts.fetch(held.wanted.sha256) if self._backend.load_control else Path()
         fetched = self._now()
         await self._backend.load(held.files(path))
         try:
@@ -78,7 +78,7 @@ class Loader:
         except Exception:
             await self.unload(held)
             raise
-        await self._cache.tidy([one.wanted.sha256 for one in (held, *others)])
+        await self._tidy((held, *others))
         return {
             "fetch_s": round(fetched - started, 3),
             "load_s": round(loaded - fetched, 3),
@@ -96,6 +96,12 @@ class Loader:
         self.freed_at = self._now()
         if self._memory is not None:
             await self._memory.read()
+
+    async def _tidy(self, all_held: Collection[Held]) -> None:
+        try:
+            await self._artifacts.tidy([one.wanted.sha256 for one in all_held])
+        except ArtifactError as error:  # the version answers all the same
+            log.warning("files not tidied", cause=str(error))
 
     async def _must_fit(self, held: Held, others: Collection[Held]) -> None:
         """Refuse a version that nothing serves yet when it took more memory than there is. Raises NoRoom.

@@ -15,11 +15,11 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 import structlog
 
+from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
 from headrace_batcher.backends.backend import Backend, BackendLost, ModelError
 from headrace_batcher.batching.bell import Bell
 from headrace_batcher.batching.shapes import WrongInput, WrongOutput
 from headrace_batcher.loading import validation
-from headrace_batcher.loading.artifacts import ArtifactError, BlobCache
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.lifecycle import Phase
 from headrace_batcher.loading.validation import UnreadableValidation
@@ -82,13 +82,13 @@ class Measuring:
     def __init__(
         self,
         backend: Backend,
-        cache: BlobCache,
+        artifacts: Artifacts,
         registry: Registry | None,
         in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backend = backend
-        self._cache = cache
+        self._artifacts = artifacts
         self._registry = registry
         self._in_thread = in_thread
         self._now = now
@@ -164,7 +164,7 @@ class Measuring:
         if not wanted.validation:
             return {}
         try:
-            path = await self._cache.fetch(wanted.validation)
+            path = await self._artifacts.fetch(wanted.validation)
             examples = await self._in_thread(validation.read, path, wanted.contract)
         except (ArtifactError, UnreadableValidation) as error:
             log.warning("validation data not used", model=held.name, cause=str(error))

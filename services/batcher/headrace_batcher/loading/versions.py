@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 from headrace_servicekit.errors import Unavailable
 
+from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
 from headrace_batcher.backends.backend import Backend, BackendLost, LoadError, ModelError
 from headrace_batcher.batching.answers import BACKEND_LOST
 from headrace_batcher.batching.bell import Bell
@@ -21,7 +22,6 @@ from headrace_batcher.batching.floor import Floor
 from headrace_batcher.batching.shapes import WrongInput, WrongOutput
 from headrace_batcher.batching.tracing import BatchSpans
 from headrace_batcher.loading import lifecycle, readiness
-from headrace_batcher.loading.artifacts import ArtifactError, BlobCache
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
 from headrace_batcher.loading.lifecycle import Phase, Wanted
@@ -48,7 +48,7 @@ class Versions:
         self,
         backend: Backend,
         roster: Roster,
-        cache: BlobCache,
+        artifacts: Artifacts,
         *,
         unload_after_s: float,
         changed: Callable[[], None],
@@ -58,7 +58,7 @@ class Versions:
         drain_s: float = DRAIN_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._loader = Loader(backend, cache, memory, now)
+        self._loader = Loader(backend, artifacts, memory, now)
         self._unload_after_s = unload_after_s
         self._became_ready = became_ready
         self._drain_s = drain_s

@@ -1,0 +1,102 @@
+"""The process that has the model files of one batcher: it fetches, hashes and removes them, and steps back for callers.
+
+    python -m headrace_batcher.artifacts.fetcher '{"root": …}'
+
+The argument is a `Place` as JSON. Each line of its input is something to do, as `Fetcher` (process.py) writes it; each
+line of its output says how that ended. It ends with its input: with the batcher, however that dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace_batcher.artifacts.cache import ArtifactError, Artifacts, BlobCache
+from headrace_batcher.scheduling import give_way
+
+# A list of all the versions that a batcher holds.
+LINE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where files come from, and where they are kept. endpoint: None means AWS; credentials: the file's path.
+
+    max_bytes: of files that nothing wants any more. fetch_timeout_s: longest time that one download may take.
+    """
+
+    root: str
+    endpoint: str | None
+    bucket: str
+    region: str
+    credentials: str | None
+    max_bytes: int
+    fetch_timeout_s: float
+
+    def to_json(self) -> str:
+        """Return it as the argument of the process."""
+        return json.dumps(asdict(self))
+
+
+class Worker:
+    """Does what it is told, several things at once."""
+
+    def __init__(self, artifacts: Artifacts, answer: Callable[[dict[str, Any]], None]) -> None:
+        self._artifacts = artifacts
+        self._answer = answer
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    async def run(self, told: asyncio.StreamReader) -> None:
+        """Work until there is nothing more to be told, then give up what is not done."""
+        async with asyncio.TaskGroup() as tasks:
+            while line := await told.readline():
+                order = json.loads(line)
+                number = order["id"]
+                if "cancel" in order:
+                    if number in self._running:
+                        self._running[number].cancel()
+                    continue
+                task = self._running[number] = tasks.create_task(self._do(number, order))
+                task.add_done_callback(lambda _task, number=number: self._running.pop(number, None))
+            for task in self._running.values():
+                task.cancel()
+
+    async def _do(self, number: int, order: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {"id": number}
+        try:
+            if "fetch" in order:
+                await self._artifacts.fetch(order["fetch"])
+            else:
+                await self._artifacts.tidy(order["tidy"])
+        except ArtifactError as error:
+            answer["error"] = str(error)
+        self._answer(answer)
+
+
+async def main(place: Place) -> None:
+    # Read once priorities are settled: tenths of a second of a core.
+    from headrace_batcher.artifacts.s3 import s3_blobs
+
+    told = asyncio.StreamReader(limit=LINE_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
+    credentials = None if place.credentials is None else Path(place.credentials)
+    async with s3_blobs(place.endpoint, place.bucket, place.region, credentials) as blobs:
+        cache = BlobCache(Path(place.root), blobs, max_bytes=place.max_bytes, fetch_timeout_s=place.fetch_timeout_s)
+        await Worker(cache, _answer).run(told)
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    give_way()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the batcher
+    asyncio.run(main(Place(**json.loads(sys.argv[1]))))
