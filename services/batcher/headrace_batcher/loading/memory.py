@@ -51,19 +51,19 @@ class MemoryWatch:
 
 
 def held_bytes(own: int, group: int | None, proc: Path = Path("/proc")) -> int:
-    """Return the memory of a process and of those in a process group, each shared page once."""
-    processes = [proc / str(own)]
-    if group is not None:
-        processes += [one for one in proc.glob("[0-9]*") if _group_of(one) == group]
-    return sum(map(_proportional_bytes, processes))
+    """Return the memory of a process, its children, and those in a process group, each shared page once."""
+    others = {one: _parent_and_group(one) for one in proc.glob("[0-9]*")}
+    found = [one for one, (parent, its_group) in others.items() if parent == own or (group and its_group == group)]
+    return sum(map(_proportional_bytes, [proc / str(own), *found]))
 
 
-def _group_of(process: Path) -> int | None:
+def _parent_and_group(process: Path) -> tuple[int, int]:
     try:
         # The name in parentheses may hold anything; after it come state, parent, group.
-        return int((process / "stat").read_text().rpartition(")")[2].split()[2])
-    except (OSError, ValueError, IndexError):  # it ended meanwhile
-        return None
+        _, parent, group, *_ = (process / "stat").read_text().rpartition(")")[2].split()
+        return int(parent), int(group)
+    except (OSError, ValueError):  # it ended meanwhile
+        return 0, 0
 
 
 def _proportional_bytes(process: Path) -> int:
