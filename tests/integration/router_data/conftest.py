@@ -7,6 +7,7 @@ import pytest
 from tests.kit.batcher import FakeBatcher
 from tests.kit.control import FakeControl, table
 from tests.kit.digits import V1, V2
+from tests.kit.valkey_process import ValkeyProcess
 
 
 @pytest.fixture
@@ -22,3 +23,10 @@ async def batcher() -> AsyncIterator[FakeBatcher]:
     """It has both versions ready."""
     async with FakeBatcher.serving([V1, V2]) as batcher:
         yield batcher
+
+
+@pytest.fixture
+async def valkey() -> AsyncIterator[ValkeyProcess]:
+    """One that the test may freeze and kill."""
+    async with ValkeyProcess.running() as valkey:
+        yield valkey

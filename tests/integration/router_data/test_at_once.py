@@ -14,7 +14,6 @@ from tests.kit.batcher import held
 from tests.kit.data_plane import DataPlane, data_plane
 from tests.kit.digits import digits_request, row
 from tests.kit.served_from import CACHE, ONLINE
-from tests.kit.valkey_process import ValkeyProcess
 
 # What is found is found in Valkey, for which a request would wait longer than the test takes.
 PATIENT: dict[str, Any] = {"cache_ttl_s": 60.0, "cache_memory_bytes": 0, "valkey_patience_s": 30.0}
@@ -24,12 +23,6 @@ UNKNOWN = 70
 
 def request(number: float, **fields: Any) -> predict_pb2.PredictRequest:
     return digits_request(row(number, 2, 3, 4), **fields)
-
-
-@pytest.fixture
-async def valkey():
-    async with ValkeyProcess.running() as valkey:
-        yield valkey
 
 
 @pytest.fixture

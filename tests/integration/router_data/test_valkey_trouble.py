@@ -30,12 +30,6 @@ def request(number: float):
 
 
 @pytest.fixture
-async def valkey():
-    async with ValkeyProcess.running() as valkey:
-        yield valkey
-
-
-@pytest.fixture
 async def plane(control, batcher, valkey, tmp_path):
     async with data_plane(
         control.target, {"default": [batcher.target]}, tmp_path, valkey_url=valkey.url, **STORE_ALONE

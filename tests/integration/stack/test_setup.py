@@ -76,6 +76,21 @@ def test_a_models_process_starts_with_long_turns_and_what_becomes_triton_does_no
     assert turns[1] == 100_000_000 > turns[0]
 
 
+_IMPORTED = """
+import os, sys
+print([name for name in ("numpy", "onnxruntime") if name in sys.modules], os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+def test_a_models_process_has_imported_what_it_needs_and_keeps_its_own_priority():
+    build(CHECKOUT)
+    python = [CHECKOUT / ".headrace" / "triton-venv" / "bin" / "python", "-I", "-c", _IMPORTED]
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for marked, imported in (({}, []), ({"HEADRACE_MODEL_PROCESS": "1"}, ["numpy", "onnxruntime"])):
+        said = subprocess.check_output(python, env={**os.environ, **marked}, text=True, timeout=30)
+        assert said == f"{imported} {own}\n"
+
+
 def test_make_alone_says_what_there_is():
     said = subprocess.run(["make", "--no-print-directory"], cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
     assert said.returncode == 0
