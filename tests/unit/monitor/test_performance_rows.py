@@ -78,6 +78,15 @@ def test_labels_of_classes_without_names_are_their_indexes():
     assert said(batch, labels(ids, [0.0, 1.0, 1.0]), {"v1": About(Classes())})["accuracy"].value == pytest.approx(2 / 3)
 
 
+def test_a_row_of_which_nothing_was_predicted_is_neither_right_nor_wrong():
+    score = [0.9, float("nan"), 0.2, 0.8]
+    guesses = [None if one != one else str(int(one >= 0.5)) for one in score]
+    ids, batch = table(4, prediction_label=guesses, prediction_score=score)
+    for threshold in (None, 0.5):
+        found = said(batch, labels(ids, [1.0, 1.0, 0.0, 0.0]), {"v1": About(Classes())}, threshold=threshold)
+        assert (found["accuracy"].value, found["accuracy"].rows) == (pytest.approx(2 / 3), 3)
+
+
 def test_errors_of_quantities_agree_with_scikit_learn_and_what_is_no_number_is_no_label():
     rng = np.random.default_rng(2)
     predicted, label = rng.normal(10, 3, 500), rng.normal(10, 3, 500)

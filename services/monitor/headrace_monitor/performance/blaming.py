@@ -62,7 +62,13 @@ def _sliced(batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, list[str
     }
     # An attribute that is called like a feature is told as the feature.
     attributes = attribute_columns(batch, but={*found, *columns})
-    return found | {name: [value or "" for value in values.to_pylist()] for name, values in attributes.items()}
+    found |= {name: [value or "" for value in values.to_pylist()] for name, values in attributes.items()}
+    return {_keepable(name): [_keepable(value) for value in values] for name, values in found.items()}
+
+
+def _keepable(text: str) -> str:
+    """Return what callers sent as PostgreSQL takes it: there is no NUL in its texts."""
+    return text.replace("\0", "")
 
 
 def added(counts: Iterable[Counts]) -> dict[str, dict[str, list[float]]]:

@@ -155,6 +155,8 @@ class Joined:
                 number = quantity(told)
                 label[place] = np.nan if number is None else number
                 continue
+            if guesses[place] is None:
+                continue  # scores that were no numbers predicted nothing, neither right nor wrong
             word = about.classes.word(told)
             right[place] = word == guesses[place]
             answer[place] = (word == about.classes.yes) if binary else right[place]

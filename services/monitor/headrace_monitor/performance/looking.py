@@ -1,5 +1,6 @@
 """Hours of predictions are looked at when they are over, and again whenever something new is told about them: so a
-label that comes seven days late counts in the hour of its prediction.
+label that comes seven days late counts in the hour of its prediction. Of an hour that is not over only what is kept of
+it grows: alert rules take the first that they are told of an hour for all of it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from headrace_servicekit.postgres.connections import Connections
 
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.log.contracts import ContractSource
-from headrace_monitor.log.reader import Reader
 from headrace_monitor.performance import blaming
 from headrace_monitor.performance.blaming import Evidence, evidence_of
 from headrace_monitor.performance.measures import Measure, measures
@@ -28,6 +28,8 @@ from headrace_monitor.statistics.change.estimated import Calibration, calibrate
 HOUR = timedelta(hours=1)
 # Predictions of an hour are in the log a while after it.
 SETTLE = timedelta(minutes=5)
+# Older hours, after a long stop of all monitors, are nobody's news any more.
+CATCH_UP = timedelta(days=1)
 LEASE = timedelta(minutes=5)
 # What an hour is compared with, and how far back pairs to calibrate on are sought.
 PAST = timedelta(days=7)
@@ -42,22 +44,19 @@ class Looks:
     def __init__(
         self,
         connections: Connections,
-        logged: Reader,
         joins: Joins,
         tracker: Tracker,
         kept: PerformanceStore,
         contracts: ContractSource,
         clock: Clock,
     ) -> None:
-        self._connections, self._log, self._joins, self._tracker = connections, logged, joins, tracker
+        self._connections, self._joins, self._tracker = connections, joins, tracker
         self._kept, self._contracts, self._clock = kept, contracts, clock
 
     async def step(self) -> None:
         """Look at the hours that are due."""
         now = self._clock.now()
-        over = (now - SETTLE).replace(minute=0, second=0, microsecond=0) - HOUR
-        for model in await self._log.models():
-            await self._kept.touch(model, over, now)
+        await self._kept.touch_unseen(now - CATCH_UP, now - SETTLE - HOUR, now)
         for _ in range(MAX_HOURS_A_STEP):
             touched = await self._kept.claim_hour(now, now + LEASE)
             if touched is None:
@@ -67,6 +66,7 @@ class Looks:
     async def look(self, touched: Touched) -> None:
         """Look at one hour."""
         now = self._clock.now()
+        over = now >= touched.hour + HOUR + SETTLE
         answer = await self._tracker.answer(Question(touched.model, touched.hour, touched.hour + HOUR))
         past = await self._kept.hours(touched.model, touched.hour - PAST, touched.hour)
         hours: list[Hour] = []
@@ -84,12 +84,12 @@ class Looks:
             whole = _merged(groups.values())
             said = measures(whole, threshold=None, calibrated=about.calibration is not None)
             before = [hour for hour in past if hour.version == version]
-            observed += observations_of(touched, version, whole, said, before, hours, now)
+            observed += observations_of(touched, version, whole, said, before, hours, now) if over else []
             fitted = await self._calibrated(touched, version, evidence)
             if fitted is not None:
                 calibrations[version] = fitted
         async with self._connections.transaction() as connection:
-            await write_hours(connection, touched, hours, now)
+            await write_hours(connection, touched, hours, now, over=over)
             for version, calibration in calibrations.items():
                 await write_calibration(connection, touched.model, version, calibration, now)
             await Observations.put(connection, observed)
@@ -151,4 +151,5 @@ def _hour(
 ) -> Hour:
     slices = {column: {value: tuple(told) for value, told in values.items()} for column, values in counts.items()}
     labelled = summary.labelled
-    return Hour(hour, version, variant, labelled.weight, labelled.weight * labelled.mean, tuple(said), slices)
+    sums = (labelled.weight, labelled.weight * labelled.mean)
+    return Hour(hour, version, variant, *sums, tuple(said), slices, labelled.rows)

@@ -38,7 +38,6 @@ def observations_of(
     now: datetime,
 ) -> list[Observation]:
     """Return what to tell of a version's hour. past: its hours before; now_hours: those just looked at."""
-    predictions = summary.labelled.weight
     counts = blaming.added(hour.slices for hour in now_hours if hour.version == version)
     found = []
     for measure in said:
@@ -46,7 +45,8 @@ def observations_of(
             continue
         if measure.name not in _AT_ONCE:
             expected = expected_share(measure.name, past, now)
-            if not is_mature(Maturity(round(predictions), measure.rows, expected)):
+            # Of the log's rows, not of what they stand for: labels come for those that were sampled.
+            if not is_mature(Maturity(summary.labelled.rows, measure.rows, expected)):
                 continue
         told = ""
         if measure.name == "accuracy":
@@ -68,7 +68,7 @@ def expected_share(name: str, past: Sequence[Hour], now: datetime) -> float:
     shares = []
     for hour in past:
         rows = next((measure.rows for measure in hour.measures if measure.name == name), 0)
-        if hour.hour <= now - _OLD and hour.predictions > 0:
-            shares.append(min(rows / hour.predictions, 1.0))
+        if hour.hour <= now - _OLD and hour.rows > 0:
+            shares.append(rows / hour.rows)
     highest = float(np.quantile(shares, 0.9)) if shares else 0.0
     return highest if highest > 0 else 1.0

@@ -14,9 +14,11 @@ insert into calibrations values ($1, $2, $3, $4, $5) on conflict do nothing;
 select * from performance_hours where model = $1 and hour >= $2 and hour < $3 order by hour, version, variant;
 
 -- name: touch_unseen
--- Not when it was looked at before: what is new about it touches it by itself.
+-- Not those that were looked at before: what is new about them touches them by itself.
 insert into touched_hours (model, hour, next_try)
-select $1, $2, $3 where not exists (select from looked_hours where model = $1 and hour = $2)
+select distinct model, hour, $3::timestamptz from log_files
+where not replaced and hour > $1 and hour <= $2
+    and not exists (select from looked_hours where (looked_hours.model, looked_hours.hour) = (log_files.model, log_files.hour))
 on conflict do nothing;
 
 -- name: claim_hour
@@ -30,12 +32,12 @@ returning model, hour, touches;
 delete from performance_hours where model = $1 and hour = $2;
 
 -- name: put_hour
-insert into performance_hours values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+insert into performance_hours values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (model, hour, version, variant) do update
-set predictions = $5, labelled = $6, measures = $7, slices = $8, update_time = $9;
+set predictions = $5, labelled = $6, measures = $7, slices = $8, update_time = $9, rows = $10;
 
 -- name: finish_hour
-with looked as (insert into looked_hours values ($1, $2) on conflict do nothing)
+with looked as (insert into looked_hours select $1, $2::timestamptz where $4 on conflict do nothing)
 delete from touched_hours where model = $1 and hour = $2 and touches = $3;
 
 -- name: forget_hours

@@ -26,7 +26,7 @@ Slices = Mapping[str, Mapping[str, Sequence[float]]]
 @dataclass(frozen=True, slots=True)
 class Hour:
     """How good the predictions of one version and variant in one hour were. predictions, labelled: rows that the log's
-    rows stand for.
+    rows stand for. rows: of the log.
     """
 
     hour: datetime
@@ -36,6 +36,7 @@ class Hour:
     labelled: float
     measures: tuple[Measure, ...]
     slices: Slices
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,10 @@ class PerformanceStore:
         rows = await self._connections.repeatable(lambda connection: connection.fetch(SQL["watches"], model))
         return {row["version"]: (error_watch.from_text(row["state"]), row["update_time"]) for row in rows}
 
-    async def touch(self, model: str, hour: datetime, now: datetime) -> None:
-        """Have an hour looked at that never was."""
+    async def touch_unseen(self, after: datetime, last: datetime, now: datetime) -> None:
+        """Have hours looked at that began in a time, have predictions, and were not looked at since they were over."""
         async with self._connections.transaction() as connection:
-            await connection.execute(SQL["touch_unseen"], model, hour, now)
+            await connection.execute(SQL["touch_unseen"], after, last, now)
 
     async def claim_hour(self, now: datetime, until: datetime) -> Touched | None:
         """Take an hour that is due; others leave it alone until `until`."""
@@ -94,17 +95,20 @@ class PerformanceStore:
             await connection.execute(SQL["forget_hours"], before)
 
 
-async def write_hours(connection: Any, touched: Touched, hours: Sequence[Hour], now: datetime) -> None:
-    """Keep what was found in an hour, and that it was looked at: unless more came meanwhile, it is done."""
+async def write_hours(connection: Any, touched: Touched, hours: Sequence[Hour], now: datetime, *, over: bool) -> None:
+    """Keep what was found in an hour, and that it was looked at: unless more came meanwhile, it is done.
+
+    over: whether it was when it was looked at; one that was not is looked at again when it is.
+    """
     await connection.execute(SQL["clear_hour"], touched.model, touched.hour)
     for one in hours:
         measures = json.dumps([asdict(measure) for measure in one.measures], allow_nan=False)
         await connection.execute(
             SQL["put_hour"],
             *(touched.model, one.hour, one.version, one.variant, one.predictions, one.labelled),
-            *(measures, json.dumps(one.slices), now),
+            *(measures, json.dumps(one.slices), now, one.rows),
         )
-    await connection.execute(SQL["finish_hour"], touched.model, touched.hour, touched.touches)
+    await connection.execute(SQL["finish_hour"], touched.model, touched.hour, touched.touches, over)
 
 
 async def write_calibration(connection: Any, model: str, version: str, calibration: Calibration, now: datetime) -> None:
@@ -118,4 +122,5 @@ def _hour(row: Any) -> Hour:
         column: {value: (*told, 1.0)[:3] for value, told in values.items()}  # earlier ones: of rows that stood for one
         for column, values in json.loads(row["slices"]).items()
     }
-    return Hour(*(row["hour"], row["version"], row["variant"], row["predictions"], row["labelled"]), measures, slices)
+    sums = (row["predictions"], row["labelled"])
+    return Hour(row["hour"], row["version"], row["variant"], *sums, measures, slices, row["rows"])

@@ -31,7 +31,7 @@ def open_performance(
         *(database, log.reader, log.contracts, outcomes.delays, outcomes.metrics, clock),
         look_after=timedelta(seconds=settings.performance_every_s),
     )
-    looks = Looks(database, log.reader, joins, tracker, kept, log.contracts, clock)
+    looks = Looks(database, joins, tracker, kept, log.contracts, clock)
 
     async def take_often() -> None:
         await database.there.wait()
