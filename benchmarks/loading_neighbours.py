@@ -113,7 +113,7 @@ async def loaded(
     rig: BatcherRig, client: BatcherClient, small: ResolvedVersion, large: ResolvedVersion
 ) -> AsyncIterator[None]:
     """Load a version beside the small one; unload it at the end."""
-    rig.want(small, large)
+    rig.want(small, pending=[large])
     await client.until_ready(large.digest)
     yield
     rig.want(small)

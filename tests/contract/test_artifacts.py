@@ -38,9 +38,10 @@ def kept(place: Place) -> list[str]:
     return [path.name for path in Path(place.root).iterdir()]
 
 
-async def test_a_file_is_fetched_once_and_read_from_disk_after_that(artifacts: Artifacts, s3: S3Store):
+@pytest.mark.parametrize("gently", [False, True])
+async def test_a_file_is_fetched_once_and_read_from_disk_after_that(artifacts: Artifacts, s3: S3Store, gently: bool):
     await put_blob(s3, SHA, MODEL)
-    path = await artifacts.fetch(SHA)
+    path = await artifacts.fetch(SHA, gently=gently)
     assert path.read_bytes() == MODEL
     await put_blob(s3, SHA, b"something else")
     assert await artifacts.fetch(SHA) == path

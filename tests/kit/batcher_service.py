@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -23,7 +23,7 @@ from tests.kit.control import FakeControl, resolved_version
 from tests.kit.onnx_models import TinyModel
 from tests.kit.stores import S3Store
 
-ACTIVE = control_pb2.WantedVersion.NEED_ACTIVE
+ACTIVE, PENDING = control_pb2.WantedVersion.NEED_ACTIVE, control_pb2.WantedVersion.NEED_PENDING
 FAILED = control_pb2.VersionReport.STATE_FAILED
 
 
@@ -89,9 +89,10 @@ class BatcherRig:
 
         return await eventually(reason, within=within)
 
-    def want(self, *versions: control_pb2.ResolvedVersion) -> None:
-        """Make these the demand on the pool, the most needed first."""
-        self.control.put_demand("default", [(version, ACTIVE) for version in versions])
+    def want(self, *serving: control_pb2.ResolvedVersion, pending: Sequence[control_pb2.ResolvedVersion] = ()) -> None:
+        """Make these the demand on the pool, the most needed first; changes wait for those that are pending."""
+        needs = [(version, ACTIVE) for version in serving] + [(version, PENDING) for version in pending]
+        self.control.put_demand("default", needs)
 
 
 @contextlib.asynccontextmanager

@@ -1,18 +1,20 @@
 """Files are what their digest says or they are not kept, and those that nothing wants are bounded."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
 
 import pytest
-from headrace_batcher.artifacts.cache import ArtifactError, BlobCache
+from headrace_batcher.artifacts.cache import PAUSES, ArtifactError, BlobCache
 from headrace_batcher.artifacts.credentials import read_credentials
 
 
 class Blobs:
-    """Blobs in memory; `reads` counts downloads."""
+    """Blobs in memory, read so many bytes at a time; `reads` counts downloads."""
 
-    def __init__(self, *contents: bytes) -> None:
+    def __init__(self, *contents: bytes, chunk: int = 3) -> None:
+        self._chunk = chunk
         self.by_sha = {sha256(content).hexdigest(): content for content in contents}
         self.reads = 0
 
@@ -21,8 +23,8 @@ class Blobs:
         if sha not in self.by_sha:
             raise ArtifactError(f"blob {sha} cannot be read from S3: NoSuchKey")
         content = self.by_sha[sha]
-        for at in range(0, len(content), 3):
-            yield content[at : at + 3]
+        for at in range(0, len(content), self._chunk):
+            yield content[at : at + self._chunk]
 
 
 def cache_of(tmp_path, blobs: Blobs, max_bytes: int = 10) -> BlobCache:
@@ -35,6 +37,14 @@ async def test_a_file_is_downloaded_once_and_read_from_disk_after_that(tmp_path)
     for _ in range(2):
         assert (await cache_of(tmp_path, blobs).fetch(sha)).read_bytes() == b"a model"
     assert blobs.reads == 1
+
+
+async def test_a_file_that_is_fetched_gently_leaves_most_of_the_time_to_others(tmp_path):
+    blobs = Blobs(bytes(32 * 1024 * 1024), chunk=1024 * 1024)
+    (sha,) = blobs.by_sha
+    began, used = time.monotonic(), time.thread_time()
+    await cache_of(tmp_path, blobs).fetch(sha, gently=True)
+    assert time.monotonic() - began > PAUSES / 2 * (time.thread_time() - used)
 
 
 async def test_other_bytes_than_promised_are_refused_and_not_kept(tmp_path):

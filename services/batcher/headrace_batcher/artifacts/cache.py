@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Protocol
 
-# Downloading pauses after each chunk for this many times what it took of a core: the kernel's part in it, and that of a
-# store on the same machine, know no priorities.
-PAUSES = 2.0
+# Downloading gently pauses after each chunk for this many times what it took of a core: the kernel's part in it, and
+# that of a store on the same machine, know no priorities.
+PAUSES = 4.0
 _PARTIAL = ".partial"
 
 
@@ -23,8 +23,11 @@ class ArtifactError(Exception):
 class Artifacts(Protocol):
     """Where the files of versions are had from."""
 
-    async def fetch(self, sha256: str, /) -> Path:
-        """Return the path of a verified file, downloaded when it is not here. Raises ArtifactError."""
+    async def fetch(self, sha256: str, /, *, gently: bool = False) -> Path:
+        """Return the path of a verified file, downloaded when it is not here. Raises ArtifactError.
+
+        gently: with pauses, for callers who are answered meanwhile.
+        """
         ...
 
     async def tidy(self, wanted: Collection[str], /) -> None:
@@ -49,13 +52,13 @@ class BlobCache:
         self._max_bytes = max_bytes
         self._fetch_timeout_s = fetch_timeout_s
 
-    async def fetch(self, sha256: str) -> Path:
+    async def fetch(self, sha256: str, *, gently: bool = False) -> Path:
         path = self._root / sha256
         try:
             if await asyncio.to_thread(_is_whole, path, sha256):
                 return path
             async with asyncio.timeout(self._fetch_timeout_s):
-                await self._download(sha256, path)
+                await self._download(sha256, path, PAUSES if gently else 0.0)
         except TimeoutError:
             raise ArtifactError(f"blob {sha256} did not arrive within {self._fetch_timeout_s:g} s") from None
         except OSError as error:
@@ -68,7 +71,7 @@ class BlobCache:
         except OSError as error:
             raise ArtifactError(f"files that nothing wants cannot be removed: {error.strerror}") from None
 
-    async def _download(self, sha256: str, path: Path) -> None:
+    async def _download(self, sha256: str, path: Path, pauses: float) -> None:
         partial = path.with_name(sha256 + _PARTIAL)
         digest = hashlib.sha256()
         self._root.mkdir(parents=True, exist_ok=True)
@@ -78,7 +81,7 @@ class BlobCache:
                 async for chunk in self._blobs.read(sha256):
                     file.write(chunk)
                     digest.update(chunk)
-                    await asyncio.sleep(PAUSES * (time.thread_time() - used_s))
+                    await asyncio.sleep(pauses * (time.thread_time() - used_s))
                     used_s = time.thread_time()
             if digest.hexdigest() != sha256:
                 raise ArtifactError(f"blob {sha256} has the SHA-256 {digest.hexdigest()}: it is damaged")

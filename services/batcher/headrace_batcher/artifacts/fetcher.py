@@ -71,7 +71,7 @@ class Worker:
         answer: dict[str, Any] = {"id": number}
         try:
             if "fetch" in order:
-                await self._artifacts.fetch(order["fetch"])
+                await self._artifacts.fetch(order["fetch"], gently=order["gently"])
             else:
                 await self._artifacts.tidy(order["tidy"])
         except ArtifactError as error:

@@ -52,8 +52,8 @@ class Fetcher:
         _kill(process)
         await self._listening
 
-    async def fetch(self, sha256: str) -> Path:
-        await self._ask({"fetch": sha256}, self._place.fetch_timeout_s + self._spare_s)
+    async def fetch(self, sha256: str, *, gently: bool = False) -> Path:
+        await self._ask({"fetch": sha256, "gently": gently}, self._place.fetch_timeout_s + self._spare_s)
         return Path(self._place.root) / sha256
 
     async def tidy(self, wanted: Collection[str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,11 @@ from headrace_batcher.loading.memory import Room
 
 log = structlog.get_logger()
 
+# Before executions of a warm-up while callers of other versions are answered: what an execution makes them wait for is
+# spread over more of their requests, and there are ten at most with the usual sizes.
+REST_S = 0.2
+# Callers are there when one was answered no longer ago than this.
+_CALLERS_S = 1.0
 _MIB = 1024 * 1024
 
 
@@ -26,11 +32,19 @@ class NoRoom(LoadError):
 class Loader:
     """Loads and unloads; who does when is decided elsewhere. memory: None when it is not bounded."""
 
-    def __init__(self, backend: Backend, artifacts: Artifacts, memory: Room | None, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        artifacts: Artifacts,
+        memory: Room | None,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._backend = backend
         self._artifacts = artifacts
         self._memory = memory
         self._now = now
+        self._sleep = sleep
         # What loading a version took in memory, for the next time.
         self._costs: dict[str, int] = {}
         self.freed_at = -math.inf
@@ -65,12 +79,14 @@ class Loader:
         if held.wanted.problem:
             raise LoadError(held.wanted.problem)
         started = self._now()
-        path = await self._artifacts.fetch(held.wanted.sha256) if self._backend.load_control else Path()
+        path = Path()
+        if self._backend.load_control:
+            path = await self._artifacts.fetch(held.wanted.sha256, gently=self._can_wait(held, others))
         fetched = self._now()
         await self._backend.load(held.files(path))
         try:
             loaded = self._now()
-            await held.probe.warm_up(held.batcher.service_times)
+            await held.probe.warm_up(held.batcher.service_times, lambda: self._rest(held, others))
             warm = self._now()
             await self._must_fit(held, others)
         except BackendLost:
@@ -84,6 +100,15 @@ class Loader:
             "load_s": round(loaded - fetched, 3),
             "warm_up_s": round(warm - loaded, 3),
         }
+
+    def _can_wait(self, held: Held, others: Collection[Held]) -> bool:
+        """Return whether others have callers while this version has none who wait for it."""
+        since = self._now() - _CALLERS_S
+        return held.need is not Need.ACTIVE and any(one.batcher.last_answer > since for one in others)
+
+    async def _rest(self, held: Held, others: Collection[Held]) -> None:
+        if self._can_wait(held, others):
+            await self._sleep(REST_S)
 
     async def unload(self, held: Held) -> None:
         """Take a version out, if it is there."""

@@ -164,7 +164,7 @@ class Measuring:
         if not wanted.validation:
             return {}
         try:
-            path = await self._artifacts.fetch(wanted.validation)
+            path = await self._artifacts.fetch(wanted.validation, gently=True)
             examples = await self._in_thread(validation.read, path, wanted.contract)
         except (ArtifactError, UnreadableValidation) as error:
             log.warning("validation data not used", model=held.name, cause=str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from headrace_batcher.backends.backend import Backend, LoadError, ModelError
 from headrace_batcher.batching import shapes
@@ -25,17 +25,19 @@ class Probe:
         self._now = now
         self._layout = _layout(wanted)
 
-    async def warm_up(self, service_times: ServiceTimes) -> None:
+    async def warm_up(self, service_times: ServiceTimes, rest: Callable[[], Awaitable[None]]) -> None:
         """Run the sizes that batches will have; the answers must be what is declared.
 
-        Raises LoadError, WrongOutput, BackendLost.
+        rest: awaited before each execution. Raises LoadError, WrongOutput, BackendLost.
         """
         limits = self._wanted.limits
         for rows in sorted({1, *limits.preferred_rows, limits.max_rows}):
             try:
+                await rest()
                 seconds = await self.run(rows)
                 if seconds < _SLOW_S:
                     # The first execution of a size makes room and picks kernels: it says little of the next ones.
+                    await rest()
                     seconds = await self.run(rows)
             except ModelError as error:
                 raise LoadError(f"the model fails on {rows} rows of zeros: {error}") from None
