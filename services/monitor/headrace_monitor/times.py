@@ -14,6 +14,8 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
 
 class Span(NamedTuple):
     """From start inclusive to end exclusive."""
@@ -31,7 +33,7 @@ def span_of(message: monitor_pb2.TimeRange, field: str, now: datetime, *, unset:
     if message.HasField("start_time"):
         start = time_of(message.start_time, f"{field}.start_time")
     else:
-        start = max(end, datetime.min.replace(tzinfo=UTC) + unset) - unset
+        start = earlier(end, unset)
     if start >= end:
         raise invalid(field, f"begins at {start.isoformat()}, which is not before its end, {end.isoformat()}")
     return Span(start, end)
@@ -40,7 +42,17 @@ def span_of(message: monitor_pb2.TimeRange, field: str, now: datetime, *, unset:
 def whole_minutes(span: Span) -> Span:
     """Return the minutes that a time touches."""
     start, end = (time.replace(second=0, microsecond=0) for time in span)
-    return Span(start, end if end == span.end else end + MINUTE)
+    return Span(start, end if end == span.end else later(end, MINUTE))
+
+
+def earlier(time: datetime, by: timedelta) -> datetime:
+    """Return the time that is so long before one; the first of all where there is none."""
+    return max(time, _FIRST + by) - by
+
+
+def later(time: datetime, by: timedelta) -> datetime:
+    """Return the time that is so long after one; the last of all where there is none."""
+    return min(time, _LAST - by) + by
 
 
 def time_of(stamp: timestamp_pb2.Timestamp, field: str) -> datetime:

@@ -169,6 +169,22 @@ async def test_what_a_where_or_a_range_rules_out_is_not_read(postgres_url, s3, t
         assert (await ask(monitor, "select 1 as one"))[1].files == 0
 
 
+async def test_a_range_may_be_all_the_time_that_there_is(postgres_url, s3, tmp_path):
+    always = monitor_pb2.TimeRange()
+    always.start_time.FromDatetime(datetime.min.replace(tzinfo=UTC))
+    always.end_time.FromDatetime(datetime.max.replace(tzinfo=UTC))
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores, _):
+        await add_file(stores, "digits", "v1", variant=["main"] * 3)
+        await record(monitor, "digits", outcome_pb2.Outcome(prediction_id=prediction_id(NOON), kind="label", text="7"))
+        assert (await ask(monitor, "select count(*) as n from labelled", range=always))[0] == [{"n": 1}]
+        stub: Any = monitor_pb2_grpc.MonitorServiceStub(monitor.channel)
+        asked: dict[str, Any] = {"parent": "models/digits", "range": always}
+        traffic = await stub.GetTraffic(monitor_pb2.GetTrafficRequest(**asked), timeout=30)
+        assert not traffic.traffic
+        page = await stub.RenderReport(monitor_pb2.RenderReportRequest(**asked), timeout=30)
+        assert "a defect of the monitor" not in page.html
+
+
 async def test_a_query_is_bounded_in_bytes_in_number_and_in_time(postgres_url, s3, tmp_path):
     settings = {"query_cache_bytes": 2**20, "max_queries": 1, "query_timeout_s": 3.0}
     async with monitor_with_log(postgres_url, s3, tmp_path, **settings) as (monitor, stores, _):

@@ -224,6 +224,12 @@ def test_a_process_that_ended_by_itself_is_said_to_have(tmp_path: Path, loop: Ca
         ("select * from predictions where model <> 'a'", Reading(frozenset({"predictions"}), Scope())),
         ("select * from predictions where answer_time > random()", Reading(frozenset({"predictions"}), Scope())),
         (
+            "select * from predictions where answer_time > timestamptz '0001-01-01 00:00:00+00' and "
+            "answer_time <= '9999-12-31 23:59:59+00' and answer_time < timestamptz 'infinity' and "
+            "answer_time < now() + to_years(100000)",
+            Reading(frozenset({"predictions"}), Scope()),
+        ),
+        (
             "select * from predictions tablesample 10% where model = 'a'",
             Reading(frozenset({"predictions"}), Scope()),
         ),

@@ -44,3 +44,8 @@ def test_minutes_are_whole():
     second = timedelta(seconds=1)
     assert whole_minutes(Span(NINE + second, NOON)) == Span(NINE, NOON)
     assert whole_minutes(Span(NINE, NOON + second)) == Span(NINE, NOON + timedelta(minutes=1))
+
+
+def test_the_last_minute_that_there_is_has_no_end_beyond_it():
+    last = datetime.max.replace(tzinfo=UTC)
+    assert whole_minutes(Span(NINE, last)) == Span(NINE, last)

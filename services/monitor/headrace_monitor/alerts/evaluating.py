@@ -40,7 +40,8 @@ class Evaluation:
     async def forget(self) -> None:
         """Remove what is over and old."""
         try:
-            await self._store.forget(observations=KEEP_OBSERVATIONS, series=KEEP_SERIES, alerts=KEEP_ALERTS)
+            while await self._store.forget(observations=KEEP_OBSERVATIONS, series=KEEP_SERIES, alerts=KEEP_ALERTS):
+                pass
         except Unavailable as error:
             log.debug("old alerts are not removed", problem=str(error))
 

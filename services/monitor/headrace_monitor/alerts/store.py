@@ -86,12 +86,15 @@ class AlertStore:
         """Return how many alerts are open, by model and severity."""
         return [(row["model"], row["severity"], row["count"]) for row in await self._fetch("open_counts")]
 
-    async def forget(self, *, observations: timedelta, series: timedelta, alerts: timedelta) -> None:
-        """Remove a bounded part of what is older than that and over."""
+    async def forget(self, *, observations: timedelta, series: timedelta, alerts: timedelta) -> bool:
+        """Remove a bounded part of what is older than that and over; return whether there may be more."""
         async with self._connections.transaction() as connection:
-            await connection.execute(_SQL["forget_observations"], observations, _FORGET_AT_ONCE)
+            removed = [
+                await connection.execute(_SQL["forget_observations"], observations, _FORGET_AT_ONCE),
+                await connection.execute(_SQL["forget_alerts"], alerts, _FORGET_AT_ONCE),
+            ]
             await connection.execute(_SQL["forget_series"], series)
-            await connection.execute(_SQL["forget_alerts"], alerts, _FORGET_AT_ONCE)
+        return f"DELETE {_FORGET_AT_ONCE}" in removed
 
     def wakes(self) -> AsyncIterator[None]:
         """Yield whenever something may have changed, until the connection ends; then raise Unavailable."""

@@ -19,7 +19,7 @@ from headrace_monitor.performance.store import Hour, PerformanceStore
 from headrace_monitor.performance.summaries import Summary
 from headrace_monitor.performance.tracking import Question, Tracker
 from headrace_monitor.statistics.slices import Explanation
-from headrace_monitor.times import span_of
+from headrace_monitor.times import earlier, span_of
 
 MAX_SLICE_BY = 256
 # What a time is compared with.
@@ -68,7 +68,7 @@ class Performances:
 
     async def _blamed(self, question: Question) -> dict[str, Sequence[Explanation]]:
         """Return the slices of each version whose errors have risen against the days before."""
-        past = await self._kept.hours(question.model, question.start - PAST, question.start)
+        past = await self._kept.hours(question.model, earlier(question.start, PAST), question.start)
         now = await self._kept.hours(question.model, question.start, question.end)
         return {
             version: blaming.worse(_counts(past, version), _counts(now, version))

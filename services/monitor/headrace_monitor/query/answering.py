@@ -19,10 +19,12 @@ from headrace_monitor.query.cache import FileCache, query_folder
 from headrace_monitor.query.exporting import export_outcomes, models_with_outcomes
 from headrace_monitor.query.process import Done, Limits, QueryProcess, Sources
 from headrace_monitor.query.scope import Reading, Scope
+from headrace_monitor.times import earlier, later
 
 _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 # A prediction has its id before it is answered, by the same clock.
 _UNANSWERED = timedelta(hours=1)
+_INSTANT = timedelta(microseconds=1)
 # A file can be gone between being listed and being fetched: it was merged into another one long before.
 _TRIES = 3
 RETRY_AFTER_S = 1.0
@@ -115,7 +117,7 @@ class Queries:
         if scope.models is not None and model not in scope.models:
             return []
         # The range of the store excludes its end, a scope includes it.
-        start, end = scope.start or _EVER[0], _EVER[1] if scope.end is None else scope.end + timedelta(microseconds=1)
+        start, end = scope.start or _EVER[0], _EVER[1] if scope.end is None else later(scope.end, _INSTANT)
         files = await self._reader.files(model, None, start, end)
         return [file for file in files if scope.versions is None or file.version in scope.versions]
 
@@ -127,8 +129,8 @@ class Queries:
         path, start, end = folder / "outcomes.csv", None, None
         if "outcomes" not in reading.views:  # then only those of predictions matter
             models = [model for model in models if scope.models is None or model in scope.models]
-            start = None if scope.start is None else scope.start - _UNANSWERED
-            end = None if scope.end is None else scope.end + _UNANSWERED
+            start = None if scope.start is None else earlier(scope.start, _UNANSWERED)
+            end = None if scope.end is None else later(scope.end, _UNANSWERED)
         await export_outcomes(
             *(self._connections, models, start, end, path),
             max_bytes=self._limits.spill_bytes,

@@ -143,9 +143,9 @@ def _time(connection: duckdb.DuckDBPyConnection, node: scope.Tree) -> datetime |
     shell["statements"][0]["node"]["select_list"][0]["child"] = node
     try:
         rows = connection.execute("from json_execute_serialized_sql(?::varchar)", [json.dumps(shell)]).to_arrow_table()
-    except duckdb.Error:
+        value = rows.column(0)[0].as_py()
+    except (duckdb.Error, ValueError, OverflowError):  # the last two: infinity, and other times beyond datetime's
         return None
-    value = rows.column(0)[0].as_py()
     return value.astimezone(UTC) if isinstance(value, datetime) else None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 from typing import Any
 
 Tree = Mapping[str, Any]
@@ -173,7 +173,9 @@ def _moment(node: Tree, evaluate: Evaluate) -> datetime | None:
         and ("function_name" not in part or part["function_name"] in _STEADY)
         for part in _nodes(node)
     )
-    return evaluate(node) if steady else None
+    moment = evaluate(node) if steady else None
+    # At either end of what a datetime can say there is no room for slack, and nothing to be left out.
+    return moment if moment is not None and MINYEAR < moment.year < MAXYEAR else None
 
 
 def _nodes(value: Any) -> Iterator[Tree]:

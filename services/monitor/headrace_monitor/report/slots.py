@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.times import Span
+from headrace_monitor.times import Span, later
 
 MOST = 48
 _SIZES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440))
@@ -25,6 +25,6 @@ def slots_of(span: Span, now: datetime) -> tuple[Span, ...]:
     fit = (size for size in _SIZES if size >= least and length / size <= MOST - 1)
     size = next(fit, timedelta(days=-(-length // (timedelta(days=1) * (MOST - 1)))))
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    start = epoch + (span.start - epoch) // size * size
+    start = epoch + (max(span.start, epoch) - epoch) // size * size
     count = -(-(span.end - start) // size)
-    return tuple(Span(start + at * size, start + (at + 1) * size) for at in range(count))
+    return tuple(Span(start + at * size, later(start, (at + 1) * size)) for at in range(count))

@@ -1,7 +1,7 @@
 """How good predictions were: the log in S3 joined with outcomes that come late, and what alert rules are told of it."""
 
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -92,6 +92,8 @@ async def test_rewards_and_conversions_are_told_with_their_rows(monitor):
         for number, one in enumerate(drawn.ids[:100])
     ]
     await tell(monitor, told)
+    always = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    assert (await performance(monitor, *always))["v1", ""].predictions == 400
     said = measured((await performance(monitor, hours_ago(2), hours_ago(1)))["v1", ""])
     assert said["reward_mean"].value == pytest.approx(rewards.mean(), abs=1e-12)
     assert (said["conversion_rate"].value, said["conversion_rate"].rows) == (0.25, 100)
