@@ -87,8 +87,12 @@ async def test_files_are_merged_when_they_are_old_and_replaced_ones_stay_for_a_w
     assert await rig.read() == records
     (merged,) = await rig.stores.reader.files("digits", "v1", NOON, NOON + timedelta(hours=1))
     assert (merged.merged, merged.rows, merged.predictions) == (True, 4, 4)
-    # And in the end all of it goes.
-    await rig.clock.advance(30 * 24 * HOURS)
+    # All of it stays as long as the last answer of its hour is kept, and goes then.
+    last = NOON + timedelta(hours=1) + AGES.keep
+    await rig.clock.advance((last - rig.clock.now()).total_seconds() - 1)
+    await rig.merging.drop()
+    assert await rig.read() == records
+    await rig.clock.advance(2)
     await rig.merging.drop()
     await rig.files.remove_leftovers()
     assert await rig.objects() == 0

@@ -198,3 +198,12 @@ def test_a_category_that_vanished_is_named_once_enough_rows_came():
     assert gone(20).p > 0.05
     assert (gone(500).names, gone(500).share_before) == (("b",), 0.1)
     assert gone(500).p < 1e-6
+
+
+def test_categories_that_were_all_given_other_names_have_vanished():
+    frozen = categories.freeze(_categories(a=600, b=400))
+    reference = categories.count(_categories(a=600, b=400), frozen)
+    renamed = categories.count(_categories(A=600, B=400), frozen)
+    change = categorical.vanished(reference, renamed, frozen, tolerance=0.01)
+    assert (change.names, change.share_before) == (("a", "b"), 0.6)
+    assert change.p < 1e-6

@@ -16,6 +16,7 @@ from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.objects import Objects
 from headrace_monitor.log.writing import Files, expect
 from headrace_monitor.storage.schema import Database
+from headrace_monitor.times import HOUR
 
 log = structlog.get_logger()
 
@@ -65,7 +66,8 @@ class Merging:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             tag = await connection.execute(
-                _SQL["drop_files"], now - self._ages.grace, now - self._ages.keep, DROP_AT_ONCE, now
+                # The last records of an hour are an hour younger than its beginning.
+                *(_SQL["drop_files"], now - self._ages.grace, now - self._ages.keep - HOUR, DROP_AT_ONCE, now)
             )
         return int(tag.rpartition(" ")[2]) == DROP_AT_ONCE
 

@@ -14,6 +14,7 @@ REFERENCE = "reference.parquet"
 # A sample of the training data says as much as all of it.
 MAX_BYTES = 128 * 1024 * 1024
 RETRY_AFTER_S = 1.0
+DAMAGED = "ARTIFACT_DAMAGED"
 
 
 class Blobs(Protocol):
@@ -51,6 +52,6 @@ async def fetch(blobs: Blobs, artifact: registry_pb2.Artifact, path: Path) -> No
     if digest.hexdigest() != artifact.sha256:
         raise Unavailable(
             f"{REFERENCE} arrived damaged: its SHA-256 is {digest.hexdigest()}",
-            reason="ARTIFACT_DAMAGED",
+            reason=DAMAGED,
             retry_after_s=RETRY_AFTER_S,
         )

@@ -133,9 +133,10 @@ class Freezer:
         for model, version in await self._references.unreferenced(self._clock.now(), limit=AT_ONCE):
             try:
                 await self.freeze(Asked(model, version), only_first=True)
-            except (Unavailable, ResourceExhausted):
-                raise
             except ServiceError as error:
+                # What is away is away for every version, and comes back. A damaged file is one version's, and may stay.
+                if isinstance(error, Unavailable | ResourceExhausted) and error.reason != artifacts.DAMAGED:
+                    raise
                 log.info("version has no reference", model=model, version=version, reason=error.reason)
                 await self._note(model, version, error.public_message)
             except Exception:

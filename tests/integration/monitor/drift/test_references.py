@@ -123,6 +123,19 @@ async def test_a_reference_comes_when_the_store_is_back(log, registered, clock):
     assert await replica.references.current("fraud", "v1") is not None
 
 
+async def test_a_damaged_file_of_one_version_does_not_keep_the_others_from_their_references(log, registered, clock):
+    replica, rng = Replica(log, registered, clock), np.random.default_rng(9)
+    for version in ("v1", "v2"):
+        rows = features(rng, 500)
+        registered.add("fraud", version, parquet({plain_name(name): values for name, values in rows.items()}))
+        await log.add("fraud", version, START, features(rng, 100))
+    (damaged,) = (await registered.get("fraud", "v1")).message.artifacts
+    registered.files[damaged.sha256] = b"half of it"
+    await replica.freezer.freeze_missing()
+    assert await replica.references.current("fraud", "v2") is not None
+    assert "arrived damaged" in (await replica.references.problem("fraud", "v1") or "")
+
+
 async def test_freezing_is_bounded(log, registered, clock):
     async def nothing(_file, _columns, _contract) -> str:
         return "nothing is in it"

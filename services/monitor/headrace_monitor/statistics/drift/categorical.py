@@ -94,8 +94,11 @@ def p_value(reference: ArrayLike, window: ArrayLike, *, tolerance: float) -> Flo
 def vanished(
     reference: CategoryCounts, window: CategoryCounts, categories: Categories, *, tolerance: float
 ) -> Vanished:
-    """Which categories have no row any more? tolerance: share that may vanish without an alarm."""
-    n, m = int(reference.counts.sum()), int(window.counts.sum())
+    """Which categories have no row any more? tolerance: share that may vanish without an alarm.
+
+    Rows of new categories count as rows: a category may have been given another name.
+    """
+    n, m = int(reference.counts.sum()) + reference.new, int(window.counts.sum()) + window.new
     gone = np.flatnonzero((window.counts[:-1] == 0) & (reference.counts[:-1] > 0))
     if min(n, m) < 1 or gone.size == 0:
         return Vanished((), 0.0, 1.0)

@@ -153,7 +153,7 @@ def _categorical(
     return [
         _filled(DriftReport(name, kind, test, n, m, tolerance), change),
         replace(lost, unsaid=NotEnoughData(have=0, need=1))
-        if m == 0
+        if m == summary.missing
         else replace(
             lost,
             statistic=float(len(gone.names)),
