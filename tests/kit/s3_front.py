@@ -21,16 +21,21 @@ from tests.kit.stores import S3Store
 _SLOW_DOWN = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
+_CONFLICT = b"<?xml version='1.0'?><Error><Code>ConditionalRequestConflict</Code><Message>Try again.</Message></Error>"
 _OF_A_CONNECTION = frozenset(("connection", "transfer-encoding", "content-length", "keep-alive"))
 _MOST_BYTES = 1 << 30
 
 
 @dataclasses.dataclass(slots=True)
 class S3Front:
-    """store: what to tell who is to use it. refused: writes so far. A signature covers the host: it is handed on."""
+    """store: what to tell who is to use it. refused: writes so far. A signature covers the host: it is handed on.
+
+    conflicts: whether others are said to write what is written, under the same keys.
+    """
 
     store: S3Store
     refuses_writes: bool = False
+    conflicts: bool = False
     refused: int = 0
 
     @classmethod
@@ -60,6 +65,8 @@ class S3Front:
         if self.refuses_writes and request.method in ("PUT", "POST", "DELETE"):
             self.refused += 1
             return web.Response(status=503, body=_SLOW_DOWN, content_type="application/xml")
+        if self.conflicts and request.method == "PUT":
+            return web.Response(status=409, body=_CONFLICT, content_type="application/xml")
         # As it came: what is signed must not be written in another way.
         url = URL(f"{to}{request.raw_path}", encoded=True)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OF_A_CONNECTION]

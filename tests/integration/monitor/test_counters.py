@@ -234,6 +234,16 @@ async def test_the_totals_of_a_silent_process_are_forgotten_and_it_is_not_counte
     await counting.intake.take(plane.report())
     seen = await counting.reading.traffic("fraud", ALWAYS)
     assert (counts_of(seen).total(), seen.dropped_predictions) == (15, 4)
+    # Silent again, and replaced: what it counted since it was back stays, though nothing else is known of it any more.
+    for change in (
+        "update counter_processes set seen_time = now() - interval '8 days'",
+        "insert into counter_processes (process, data_plane)"
+        " select gen_random_uuid(), data_plane from counter_processes",
+    ):
+        await counting.database.repeatable(lambda connection, change=change: connection.execute(change))
+    await counting.keeping.tidy()
+    assert len(await counting.rows("select 1 from counter_processes")) == 1
+    assert (await counting.counted()).total() == 15
 
 
 @pytest.mark.faults

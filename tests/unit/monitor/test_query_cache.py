@@ -1,6 +1,7 @@
 """Copies of log files: fetched once, bounded, and never taken from a query that reads them."""
 
 import asyncio
+import gc
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +55,18 @@ async def test_the_least_recently_used_files_make_room(tmp_path: Path):
         async with query_folder(tmp_path) as folder:
             await cache.link([file(key) for key in keys], folder)
     assert store.fetched == ["a", "b", "c", "b"]
+
+
+async def test_nothing_is_kept_of_files_beside_their_copies(tmp_path: Path):
+    def locks() -> int:
+        gc.collect()
+        return sum(isinstance(one, asyncio.Lock) for one in gc.get_objects())
+
+    cache, before = FileCache(tmp_path, 100, Store().fetch), locks()
+    for keys in ("a", "a", "b", "b", "c", "c", "d", "d"):
+        async with query_folder(tmp_path) as folder:
+            await cache.link([file(keys)], folder)
+    assert locks() == before
 
 
 async def test_a_file_that_is_gone_is_told_and_more_than_one_query_may_read_is_refused(tmp_path: Path):

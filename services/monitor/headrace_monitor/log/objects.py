@@ -44,14 +44,18 @@ class Objects:
         await self._bucket.check()
 
     async def put_if_absent(self, key: str, content: bytes) -> bool:
-        """Store an object unless the key has one already, which stays; return whether this call stored it."""
+        """Store an object unless the key has one already, which stays; return whether this call stored it.
+
+        While another call is at the key, S3 answers 409: whether there will be an object nobody knows, so that this is
+        Unavailable too.
+        """
         await self._bucket.prepare()
         whole = await asyncio.to_thread(content_md5, content)
         async with self._bucket.bounded(WRITE_CALL_S):
             try:
                 await self._bucket.client.put_object(**self._at(key), Body=content, IfNoneMatch="*", ContentMD5=whole)
             except ClientError as error:
-                if http_status(error) not in (409, 412):
+                if http_status(error) != 412:
                     raise
                 return False
         return True

@@ -71,11 +71,11 @@ class FileCache:
         """Put one file at a path; None when it is gone."""
         name = hashlib.sha256(file.object_key.encode()).hexdigest()
         async with self._coming.setdefault(name, asyncio.Lock()), self._slots:
-            if name in self._sizes:
-                self._sizes.move_to_end(name)
-                os.link(self._folder / name, path)
-                return path
             try:
+                if name in self._sizes:
+                    self._sizes.move_to_end(name)
+                    os.link(self._folder / name, path)
+                    return path
                 content = await self._fetch(file)
             except LookupError:
                 return None

@@ -42,6 +42,8 @@ async def export_outcomes(
     with path.open("wb", buffering=0) as file:
         sink = _Bounded(file, max_bytes)
         async with connections.transaction(begin="begin read only") as connection:
+            # Longer than other statements may take: as long as the query.
+            await connection.execute(f"set local statement_timeout = {int(timeout_s * 1000)}")
             await connection.copy_from_query(
                 _SQL["outcomes"], list(models), first, last, output=sink, format="csv", timeout=timeout_s
             )

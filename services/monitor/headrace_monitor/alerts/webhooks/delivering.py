@@ -67,12 +67,13 @@ class Deliveries:
         raise AssertionError("unreachable")
 
     async def _claimed(self) -> list[Delivery]:
-        if self._in_flight.total() >= IN_ALL:
+        room = IN_ALL - self._in_flight.total()
+        if room <= 0:
             return []
         # A webhook with some in flight waits for them: their number is bounded without counting what each may add.
         busy = [name for name, number in self._in_flight.items() if number > 0]
         try:
-            return await self._outbox.claim(busy, per_webhook=PER_WEBHOOK, hold=self._patience.hold)
+            return await self._outbox.claim(busy, per_webhook=PER_WEBHOOK, most=room, hold=self._patience.hold)
         except Unavailable as error:
             log.debug("nothing is delivered", problem=str(error))
             return []

@@ -79,10 +79,13 @@ class Outbox:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def claim(self, full: Iterable[str], *, per_webhook: int, hold: timedelta) -> list[Delivery]:
-        """Take what is due, except of the webhooks in `full`. It comes again after `hold` unless it is settled."""
+    async def claim(self, full: Iterable[str], *, per_webhook: int, most: int, hold: timedelta) -> list[Delivery]:
+        """Take what is due, except of the webhooks in `full`. It comes again after `hold` unless it is settled.
+
+        most: in all.
+        """
         async with self._connections.transaction() as connection:
-            found = await connection.fetch(_SQL["claim"], list(full), per_webhook, hold)
+            found = await connection.fetch(_SQL["claim"], list(full), per_webhook, hold, most)
         taken = [
             Delivery(
                 row["number"],

@@ -51,7 +51,7 @@ with heads as (
 ), taken as (
     select deliveries.number from deliveries join due using (number)
     where place <= $2 and state = 'waiting' and next_time <= clock_timestamp()
-    order by number
+    order by number limit $4
     for update of deliveries skip locked
 )
 update deliveries set attempts = attempts + 1, next_time = clock_timestamp() + $3::interval

@@ -107,9 +107,10 @@ where forgotten and (
         where later.data_plane = gone.data_plane and later.first_time > gone.seen_time and later.number <> gone.number));
 
 -- name: silent_process
--- One that was not heard of for so long, or for less and another has taken its place, and that nobody else is at.
+-- One that was not heard of for so long, or for less and another has taken its place, and that nobody else is at. One that
+-- came back after it was forgotten has series again.
 select number from counter_processes as gone
-where not forgotten and seen_time < now() - $2::interval and (
+where (not forgotten or series > 0) and seen_time < now() - $2::interval and (
     seen_time < now() - $1::interval
     or exists (
         select from counter_processes as later
