@@ -50,9 +50,11 @@ def model_of_route(name: str, field: str = "name") -> str:
 
 
 def text(value: str, field: str, longest: int) -> str:
-    """Return a text that is not too long. Raises InvalidArgument naming the field."""
+    """Return a text that can be kept and is not too long. Raises InvalidArgument naming the field."""
     if len(value) > longest:
         raise _invalid(field, f"{len(value)} characters; at most {longest} are allowed")
+    if "\0" in value:
+        raise _invalid(field, "has a NUL character, which cannot be kept")
     return value
 
 
@@ -149,7 +151,9 @@ def held_from_proto(request: control_pb2.ReportVersionsRequest) -> dict[str, Hel
     for position, report in enumerate(request.versions):
         if report.state not in _PHASES:
             raise _invalid(f"versions[{position}].state", f"{report.state} is not a state")
-        held[report.digest] = Held(Phase(report.state), report.reason[:MAX_REASON_CHARS])
+        digest = text(report.digest, f"versions[{position}].digest", MAX_ID_CHARS)
+        # What a backend says of a broken model may hold anything; the database keeps no NUL.
+        held[digest] = Held(Phase(report.state), report.reason[:MAX_REASON_CHARS].replace("\0", ""))
     return held
 
 

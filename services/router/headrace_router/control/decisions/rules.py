@@ -55,3 +55,5 @@ def _condition_violations(field: str, condition: Condition) -> Iterator[FieldVio
     longest = max(map(len, condition.values), default=0)
     if longest > MAX_VALUE_CHARS:
         yield FieldViolation(test, f"a value of {longest} characters; at most {MAX_VALUE_CHARS} are allowed")
+    elif any("\0" in value for value in condition.values):
+        yield FieldViolation(test, "a value with a NUL character, which cannot be kept")
