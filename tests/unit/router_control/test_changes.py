@@ -224,10 +224,18 @@ def test_a_removed_model_is_told_and_may_come_back_as_a_new_one():
     gone = removed(onward(write(serving(), split(90, 10)), fleet("d1")).state)
     assert gone.told is Told.REMOVED
     assert [ended.outcome for ended in gone.ended] == [Outcome.SUPERSEDED]
-    again = seen(gone.state, registered(1, "v1"))
+    again = seen(gone.state, registered(2, "v1"))
     assert again.told is Told.NOT_SERVING
     assert again.state.route is None
     assert not again.state.removed
+
+
+def test_an_older_word_on_a_removed_model_does_not_bring_it_back():
+    gone = removed(serving(epoch=2))
+    late = registry_seen(
+        gone.state, registered(2, "v1"), salt=b"x" * 16, now=START, new_id=new_id, revert=timedelta(hours=1)
+    )
+    assert late is None
 
 
 def test_epochs_of_a_restored_registry_count_anew():

@@ -34,14 +34,13 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     async def AcknowledgeGenerations(self, request, context):
         data_plane = convert.identifier(request.data_plane, "data_plane")
         self._check_loaded()
-        mirror = self._view.mirror
-        if request.incarnation != mirror.incarnation:
-            raise incarnation_mismatch(mirror.incarnation)
-        if request.generation > mirror.newest_generation:  # another control plane may have told it a moment ago
+        self._check_incarnation(request.incarnation)
+        if request.generation > self._view.mirror.newest_generation:  # another control plane may have told it just now
             await self._view.read()
-            mirror = self._view.mirror
-        if not 0 <= request.generation <= mirror.newest_generation:
-            description = f"must be between 0 and the newest, {mirror.newest_generation}"
+            self._check_incarnation(request.incarnation)  # or another store has taken over
+        newest = self._view.mirror.newest_generation
+        if not 0 <= request.generation <= newest:
+            description = f"must be between 0 and the newest, {newest}"
             raise InvalidArgument(f"generation: {description}", violations=[FieldViolation("generation", description)])
         await self._presence.acknowledge(data_plane, request.generation)
         return control_pb2.AcknowledgeGenerationsResponse()
@@ -73,6 +72,10 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self._check_loaded()
         expires_at = self._presence.report(pool, process, address, convert.held_from_proto(request))
         return control_pb2.ReportVersionsResponse(lease_expire_time=answers.timestamp(expires_at))
+
+    def _check_incarnation(self, given: str) -> None:
+        if given != self._view.mirror.incarnation:
+            raise incarnation_mismatch(self._view.mirror.incarnation)
 
     def _check_loaded(self) -> None:
         if not self._view.mirror.loaded:

@@ -70,13 +70,14 @@ class Presence:
         Raises Unavailable: the data plane is to repeat it; PreconditionFailed, reason INCARNATION_MISMATCH, when
         another store has taken over.
         """
-        incarnation = self._view.mirror.incarnation
+        mirror = self._view.mirror
         try:
-            await self._store.acknowledge(incarnation, data_plane, generation)
+            await self._store.acknowledge(mirror.incarnation, data_plane, generation)
         except Conflict:
             self._wake()
-            raise incarnation_mismatch(incarnation) from None
-        self._view.mirror.note_acknowledged(data_plane, generation, self._clock.now())
+            raise incarnation_mismatch(mirror.incarnation) from None
+        # Of the store that was asked: another one may have taken over meanwhile.
+        mirror.note_acknowledged(data_plane, generation, self._clock.now())
         self._view.demand.refresh()
         self._view.bell.ring()
 

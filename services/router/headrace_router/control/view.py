@@ -58,22 +58,12 @@ class View:
             if unless_begun is not None and self._begun >= unless_begun:
                 return
             self._begun += 1
-            mirror = self.mirror
-            news = await self._store.news(mirror.revision, mirror.newest_generation) if mirror.loaded else None
-            if news is None or news.incarnation != mirror.incarnation:
-                mirror, news = Mirror(), await self._everything()
-            now = self._clock.now()
-            planes, reports = await self._store.data_planes(now), await self._store.reports(now)
-            leases = await self._store.leases(now)
-            await self._read_versions(mirror, news, leases)
-            if mirror is not self.mirror:
-                self._take_over(mirror, news.incarnation)
-            mirror.take_planes(planes, self.tables.watching)
-            mirror.leases = leases
-            mirror.take_reports(reports, now)
-            for entry in mirror.take(news):
-                self._publish(entry)
-            self._late = False
+            try:
+                await self._catch_up()
+            except asyncio.CancelledError:
+                # Its caller is gone: whoever would make do with this read has to read.
+                self._begun -= 1
+                raise
         self.bell.ring()
 
     async def freshen(self) -> None:
@@ -121,6 +111,25 @@ class View:
         """Return whether the generation in force of a model serves a version in a pool."""
         state = self.mirror.state(model)
         return state is not None and state.active is not None and needed in state.active.table.needs
+
+    async def _catch_up(self) -> None:
+        """Read what the store has beyond the mirror; nobody else reads meanwhile."""
+        mirror = self.mirror
+        news = await self._store.news(mirror.revision, mirror.newest_generation) if mirror.loaded else None
+        if news is None or news.incarnation != mirror.incarnation:
+            mirror, news = Mirror(), await self._everything()
+        now = self._clock.now()
+        planes, reports = await self._store.data_planes(now), await self._store.reports(now)
+        leases = await self._store.leases(now)
+        await self._read_versions(mirror, news, leases)
+        if mirror is not self.mirror:
+            self._take_over(mirror, news.incarnation)
+        mirror.take_planes(planes, self.tables.watching)
+        mirror.leases = leases
+        mirror.take_reports(reports, now)
+        for entry in mirror.take(news):
+            self._publish(entry)
+        self._late = False
 
     async def _everything(self) -> News:
         """Return what a store has that was not read before: every record, and the entries in use."""

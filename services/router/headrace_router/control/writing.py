@@ -65,9 +65,9 @@ class Writing:
         Unavailable, as the RPC says.
         """
         change = await self._repeated(wanted)
+        # What the writer has read, or sent before, may have gone through another control plane a moment ago.
+        await self._view.freshen()
         if change is None:
-            # What the writer has read may have been written through another control plane a moment ago.
-            await self._view.freshen()
             # What the writer knows of the registry must be known here too, or it would supersede the write later.
             await self._catch_up(wanted.route.model, time_left())
             await self._contracts.learn(wanted.route)

@@ -45,11 +45,11 @@ def registry_seen(
     A write that waits is superseded when the news move what the route in force serves: promotions and rollbacks never
     wait behind a write. Otherwise it goes on waiting, re-resolved.
     """
+    if known is not None and not registered.newer_than(known.registered):
+        return None  # also when the model was removed since, which another control plane has heard first
     if known is None or known.removed:
         fresh = RouteState(known.model if known else registered.model, salt, registered)
         return _follow(Step(fresh, told=Told.NOT_SERVING), now, new_id)
-    if not registered.newer_than(known.registered):
-        return None
     state = replace(known, registered=registered, previous=_previous(known, registered, now + revert))
     if registered.incarnation != known.registered.incarnation and state.active is not None:
         state = replace(state, active=replace(state.active, epoch=0))  # numbers of the old incarnation say nothing now
