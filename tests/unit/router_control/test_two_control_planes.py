@@ -119,10 +119,10 @@ async def test_who_waits_for_a_read_that_is_cut_off_reads_itself(clock: FakeCloc
     await asyncio.sleep(0)
     fresh = asyncio.create_task(plane.view.freshen())
     await asyncio.sleep(0)
-    await hear(other, 1)
-
     gated.tokens.release()
     await eventually(lambda: gated.asked == 4)  # twice at the begin, and by both
+
+    await hear(other, 1)
     second.cancel()
     gated.tokens.release()
     await fresh
