@@ -2,11 +2,13 @@
 
 import os
 import signal
+import time
 from datetime import timedelta
 
 import asyncpg
 import pytest
 from google.protobuf import duration_pb2
+from headrace_router.control.precomputed.looking import LOOK_WITHIN_S
 from headrace_servicekit.testing import eventually
 from headrace_stack import snapshot
 from headrace_stack.settings import StackSettings
@@ -91,7 +93,7 @@ async def test_a_restored_database_finds_no_answers_of_its_past_and_removes_them
 
 @pytest.mark.faults
 async def test_while_the_store_hangs_nobody_knows_and_nothing_is_committed(plane: Plane, valkey_server: StackSettings):
-    publish = await begin(plane)
+    publish, *_others = [await begin(plane) for _ in range(4)]
     await upload(plane, chunk(publish.name, 0, ["a"], [1]))
     await published(plane, {"a": 1}, "v2")
     seen = snapshot.read(valkey_server.snapshot)
@@ -100,7 +102,9 @@ async def test_while_the_store_hangs_nobody_knows_and_nothing_is_committed(plane
     assert process is not None
     os.kill(process.pid, signal.SIGSTOP)
     try:
+        begun = time.monotonic()
         assert await condition(plane, "v2") == "UNKNOWN"
+        assert time.monotonic() - begun < 2 * LOOK_WITHIN_S  # for all that is asked of it, not for each
         assert await reason_of(commit(plane, publish)) == "STORE_UNAVAILABLE"
     finally:
         os.kill(process.pid, signal.SIGCONT)

@@ -1,9 +1,16 @@
 """Publishes over gRPC: what is taken, refused, repeated and reverted, by one control plane or by two."""
 
+from datetime import UTC, datetime
+
 import asyncpg
+import grpc.aio
 import pytest
 from google.protobuf import duration_pb2, timestamp_pb2
 from headrace.router.v1 import precomputed_pb2
+from headrace_router.control.precomputed.places import Place
+from headrace_router.control.precomputed.postgres import PublishRows
+from headrace_router.control.precomputed.publishes import Declared
+from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
@@ -11,7 +18,7 @@ from tests.kit.control_plane import Plane, control_plane
 from tests.kit.kept_answers import condition, counts, only
 from tests.kit.publishing import abort, begin, chunk, commit, get, published, read, revert, status, upload
 from tests.kit.refusals import reason_of, refused
-from tests.kit.registry_feed import RegistryFeed
+from tests.kit.registry_feed import RegistryFeed, digest_of
 
 Answers, Publish = precomputed_pb2.PrecomputedAnswers, precomputed_pb2.Publish
 
@@ -108,6 +115,38 @@ async def test_a_begin_with_the_same_request_id_is_the_same_publish(plane: Plane
     first = await begin(plane, request_id="nightly")
     assert (await begin(plane, request_id="nightly")).name == first.name
     assert await reason_of(begin(plane, "v2", request_id="nightly")) == "REQUEST_ID_REUSED"
+
+
+async def test_a_begin_that_is_repeated_needs_no_room_again(plane: Plane):
+    async def largest(rows: int) -> tuple[precomputed_pb2.Publish, int]:
+        """Return a publish that leaves no room for another one like it."""
+        try:
+            return await begin(plane, rows=rows, request_id="nightly"), rows
+        except grpc.aio.AioRpcError:
+            return await largest(rows // 2)
+
+    first, rows = await largest(10**8)
+    assert await reason_of(begin(plane, rows=rows)) == "STORE_FULL"
+    assert (await begin(plane, rows=rows, request_id="nightly")).name == first.name
+
+
+class Broken(Connections):
+    """Connections that break when a query is done, before its answer is there: it is repeated."""
+
+    async def repeatable(self, act):
+        await super().repeatable(act)
+        return await super().repeatable(act)
+
+
+async def test_a_begin_without_request_id_leaves_one_publish_when_a_connection_breaks(plane: Plane, postgres_url: str):
+    place = Place((await plane.told()).incarnation, digest_of("digits", "v1"), 0)
+    now = datetime.now(UTC)
+    declared = Declared(0, now, None, "ana", "", b"")
+    async with Broken(Address(postgres_url), owner="router", size=1) as connections:
+        begun = await PublishRows(connections).begin(place, "digits", "v1", declared, size=0, now=now, most_open=16)
+    kept = await status(plane)
+    assert kept is not None
+    assert [one.name for one in kept.open] == [begun.name]
 
 
 async def test_commit_and_revert_can_be_repeated(plane: Plane):

@@ -33,13 +33,16 @@ class Looking:
         """Return what is kept for each version that has, or had, precomputed answers."""
         await self._view.read()
         state = await self.known(model, left_s)
-        publishes = {one.generation: one for one in await self._rows.kept(model)}
-        ours = {number: one for number, one in publishes.items() if one.incarnation == self._view.mirror.incarnation}
+        publishes = await self._rows.kept(model)
+        incarnation = self._view.mirror.incarnation
+        ours = [one for one in publishes if one.incarnation == incarnation and one.state is State.OPEN]
+        # All at once: a store that hangs is waited for once, however many publishes are open.
+        open_ones = asyncio.gather(*(self.as_stored(one, lenient=True) for one in ours))
+        marked, open_ones = await asyncio.gather(self._marked(state), open_ones)
         found = []
-        marked = await self._marked(state)
         for version, digest in sorted(state.registered.versions.items()):
             kept = state.kept.get(digest)
-            opened = [one for one in ours.values() if one.version == version and one.state is State.OPEN]
+            opened = tuple(one for one in open_ones if one.version == version)
             if (kept is None or not kept.newest) and not opened:
                 continue
             kept = kept or Kept()
@@ -49,7 +52,7 @@ class Looking:
                     condition_of(kept, marked, self._clock.now()),
                     await self._row_of(kept.precomputed),
                     await self._row_of(kept.previous),
-                    tuple([await self.as_stored(one, lenient=True) for one in opened]),
+                    opened,
                 )
             )
         return found

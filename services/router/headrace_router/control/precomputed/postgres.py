@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from headrace_servicekit.errors import AlreadyExists, NotFound, ResourceExhausted
 from headrace_servicekit.postgres.connections import Connections
@@ -31,6 +33,8 @@ class PublishRows:
         place: generation is the one that counts now. size: bytes that it will take as far as is known. Raises
         ResourceExhausted, reason TOO_MANY_PUBLISHES, and AlreadyExists, reason REQUEST_ID_REUSED.
         """
+        # A request without an id gets one, so that a connection that breaks leaves no second publish behind.
+        declared = replace(declared, request_id=declared.request_id or str(uuid4()))
         rows = await self._fetch(
             "begin",
             place.incarnation, model, version, place.digest, place.generation, declared.declared_rows, size,
@@ -38,11 +42,22 @@ class PublishRows:
             most_open,
         )  # fmt: skip
         if not rows:
-            earlier = await self._repeated(declared)
+            earlier = await self.repeated(declared)
             if earlier is not None:
                 return earlier
             raise ResourceExhausted(
                 f"{most_open} publishes are open already", reason="TOO_MANY_PUBLISHES", retry_after_s=10.0
+            )
+        return _publish(rows[0])
+
+    async def repeated(self, declared: Declared) -> Publish | None:
+        """Return the publish that the request id began before. Raises AlreadyExists, reason REQUEST_ID_REUSED."""
+        rows = await self._fetch("by_request", declared.client, declared.request_id) if declared.request_id else []
+        if not rows:
+            return None
+        if rows[0]["fingerprint"] != declared.fingerprint:
+            raise AlreadyExists(
+                f"request_id '{declared.request_id}' was used for another publish", reason="REQUEST_ID_REUSED"
             )
         return _publish(rows[0])
 
@@ -104,16 +119,6 @@ class PublishRows:
     async def former_removed(self, incarnations: Sequence[str]) -> None:
         """Note that the answers of former stores are gone."""
         await self._fetch("former_removed", list(incarnations))
-
-    async def _repeated(self, declared: Declared) -> Publish | None:
-        rows = await self._fetch("by_request", declared.client, declared.request_id) if declared.request_id else []
-        if not rows:
-            return None
-        if rows[0]["fingerprint"] != declared.fingerprint:
-            raise AlreadyExists(
-                f"request_id '{declared.request_id}' was used for another publish", reason="REQUEST_ID_REUSED"
-            )
-        return _publish(rows[0])
 
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
         """Run one query that is safe to repeat."""

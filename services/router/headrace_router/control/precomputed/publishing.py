@@ -63,24 +63,10 @@ class Publishing:
     async def begin(self, model: str, version: str, declared: Declared, left_s: float | None) -> Publish:
         """Begin a publish, or return the one that the same request began."""
         digest = await self._digest(model, version, left_s)
-        outputs = await self.outputs(digest)
-        size = self._size(outputs, version, digest, declared.declared_rows)
-        memory = await self._answers.memory()
-        if memory.limit_bytes and memory.policy.startswith("allkeys"):
-            raise PreconditionFailed(
-                f"the store evicts answers that have no time to live (maxmemory-policy {memory.policy}): "
-                "precomputed ones would disappear one by one",
-                reason="STORE_EVICTS",
-            )
-        check_room(size, await self._rows.bytes_of_others(), memory.limit_bytes, self._limits.share)
-        counts = (await self._kept(model, digest)).generation
-        place = Place(self._view.mirror.incarnation, digest, counts)
-        most, now = self._limits.most_open, self._clock.now()
-        publish = await self._rows.begin(place, model, version, declared, size=size, now=now, most_open=most)
+        # Looked up before there is asked for room, which the publish that was begun has taken already.
+        publish = await self._rows.repeated(declared) or await self._begun(model, version, digest, declared)
         if publish.state is State.OPEN:
             await self._answers.open(place_of(publish))
-        self._metrics.publish("begun")
-        log.info("publish begun", publish=publish.name, declared_rows=declared.declared_rows)
         return publish
 
     async def get(self, model: str, version: str, generation: int) -> Publish:
@@ -143,6 +129,25 @@ class Publishing:
         before = (await self._kept(model, digest)).generation
         kept = await self._keeping.revert_precomputed(model, digest, expected=expected, time_left=time_left)
         log.info("precomputed answers reverted", model=model, version=version, given_up=before, counts=kept.generation)
+
+    async def _begun(self, model: str, version: str, digest: str, declared: Declared) -> Publish:
+        outputs = await self.outputs(digest)
+        size = self._size(outputs, version, digest, declared.declared_rows)
+        memory = await self._answers.memory()
+        if memory.limit_bytes and memory.policy.startswith("allkeys"):
+            raise PreconditionFailed(
+                f"the store evicts answers that have no time to live (maxmemory-policy {memory.policy}): "
+                "precomputed ones would disappear one by one",
+                reason="STORE_EVICTS",
+            )
+        check_room(size, await self._rows.bytes_of_others(), memory.limit_bytes, self._limits.share)
+        counts = (await self._kept(model, digest)).generation
+        place = Place(self._view.mirror.incarnation, digest, counts)
+        most, now = self._limits.most_open, self._clock.now()
+        publish = await self._rows.begin(place, model, version, declared, size=size, now=now, most_open=most)
+        self._metrics.publish("begun")
+        log.info("publish begun", publish=publish.name, declared_rows=declared.declared_rows)
+        return publish
 
     async def _kept(self, model: str, digest: str) -> Kept:
         """Return what is kept of a version, also what another control plane changed a moment ago."""

@@ -85,9 +85,10 @@ class Tidy:
         }
 
     async def _give_up_abandoned(self) -> None:
+        silent_s = self._limits.abandoned.total_seconds()
         for publish in await self._rows.abandoned(self._limits.abandoned):
             try:
-                await self._publishing.abort(publish, "nobody added to it for an hour")
+                await self._publishing.abort(publish, f"nobody added to it for {silent_s:g} s")
             except NotFound:  # the model is gone
                 await self._rows.abort(publish.generation, "the model was removed")
             except Unavailable:
@@ -103,10 +104,7 @@ class Tidy:
                 await self._rows.commit(one.generation, one.committed_at, one.expires_at)
 
     async def _remove(self, doomed: list[Publish], kept: dict[tuple[str, str], Kept]) -> None:
-        for publish in doomed:
-            state = kept.get((publish.model, publish.digest))
-            if state is not None and any(one.generation == publish.generation for one in state.earlier):
-                await self._keeping.forget_precomputed(publish.model, publish.digest, publish.generation)
+        doomed = [publish for publish in doomed if await self._forgotten(publish, kept)]
         former = await self._rows.former_incarnations()
         if not doomed and not former:
             return
@@ -119,6 +117,14 @@ class Tidy:
         await self._rows.former_removed(former)
         self._metrics.removed(removed)
         log.info("precomputed answers removed", generations=[one.generation for one in doomed][:50], answers=removed)
+
+    async def _forgotten(self, publish: Publish, kept: dict[tuple[str, str], Kept]) -> bool:
+        """Return whether a publish may be removed: no revert goes back to it any more, and none has just now."""
+        state = kept.get((publish.model, publish.digest))
+        if state is None or all(one.generation != publish.generation for one in state.earlier):
+            return True
+        left = await self._keeping.forget_precomputed(publish.model, publish.digest, publish.generation)
+        return left.generation != publish.generation
 
     async def _look_for_losses(self, kept: dict[tuple[str, str], Kept]) -> None:
         """Say once when answers in force are lost, and show how many versions that concerns."""
