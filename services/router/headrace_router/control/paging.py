@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
@@ -19,24 +19,29 @@ LARGEST_PAGE = 1000
 MAX_PAGE_BYTES = 3 * 1024 * 1024
 
 
-def page(
-    items: Iterable[Item], size: int, render: Callable[[Item], Rendered], key: Callable[[Item], str]
-) -> tuple[list[Rendered], str]:
-    """Return the messages of a page and the token of the next one, empty when the items are all there.
+class Page(Generic[Item, Rendered]):
+    """The messages of a page, and the token of the next one: empty while there is room for more.
 
-    items: from where the page begins, at least one more than its size when there are more.
     key: what the next page comes behind.
     """
-    rendered: list[Rendered] = []
-    bytes_used, last = 0, ""
-    for item in items:
-        message = render(item)
-        bytes_used += message.ByteSize()
-        if rendered and (len(rendered) == size or bytes_used > MAX_PAGE_BYTES):
-            return rendered, token_of(last)
-        rendered.append(message)
-        last = key(item)
-    return rendered, ""
+
+    def __init__(self, size: int, render: Callable[[Item], Rendered], key: Callable[[Item], str]) -> None:
+        self._size, self._render, self._key = size, render, key
+        self._bytes, self._last = 0, ""
+        self.messages: list[Rendered] = []
+        self.token = ""
+
+    def take(self, items: Iterable[Item]) -> bool:
+        """Add items as far as there is room; return whether there is room for more."""
+        for item in items:
+            message = self._render(item)
+            self._bytes += message.ByteSize()
+            if self.messages and (len(self.messages) == self._size or self._bytes > MAX_PAGE_BYTES):
+                self.token = token_of(self._last)
+                return False
+            self.messages.append(message)
+            self._last = self._key(item)
+        return True
 
 
 def page_size(asked: int) -> int:

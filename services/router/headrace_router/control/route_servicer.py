@@ -23,6 +23,9 @@ from headrace_router.control.view import View
 from headrace_router.control.waits import Waits
 from headrace_router.control.writing import CatchUp, Declaration, Writing
 
+# Each holds the fallbacks that were declared, up to some megabytes: a page of them is never read whole.
+EVENTS_AT_ONCE = 16
+
 
 class RouteServicer(route_pb2_grpc.RouteServiceServicer):
     """Convert, call, convert. history: where changes are kept."""
@@ -54,16 +57,19 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
         mirror = self._view.mirror
         models = visible(sorted(state.model for state in mirror.states() if state.model > after))
         states = [state for model in models[: size + 1] if (state := mirror.state(model)) is not None]
-        routes, token = paging.page(states, size, _route, lambda state: state.model)
-        return route_pb2.ListRoutesResponse(routes=routes, next_page_token=token)
+        page = paging.Page(size, _route, lambda state: state.model)
+        page.take(states)
+        return route_pb2.ListRoutesResponse(routes=page.messages, next_page_token=page.token)
 
     async def ListRouteEvents(self, request, context):
         model = convert.model_of_route(request.parent, "parent")
         before, size = paging.number_of(request.page_token), paging.page_size(request.page_size)
         await self._state(model, context)
-        records = await self._history.changes(model, size + 1, before)
-        events, token = paging.page(records, size, answers.event_to_proto, lambda record: str(record.number))
-        return route_pb2.ListRouteEventsResponse(events=events, next_page_token=token)
+        page = paging.Page(size, answers.event_to_proto, lambda record: str(record.number))
+        records = await self._history.changes(model, EVENTS_AT_ONCE, before)
+        while page.take(records) and len(records) == EVENTS_AT_ONCE:
+            records = await self._history.changes(model, EVENTS_AT_ONCE, records[-1].number)
+        return route_pb2.ListRouteEventsResponse(events=page.messages, next_page_token=page.token)
 
     async def DryRunRoute(self, request, context):
         route = convert.route_from_proto(request.route)
