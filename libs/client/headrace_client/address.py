@@ -42,15 +42,15 @@ def parse_address(text: str, *, ca_given: bool = False) -> Address:
     Raises InvalidArgument naming the address.
     """
     explicit = "://" in text
-    parts = urlsplit(text if explicit else f"//{text}")
-    if explicit and parts.scheme not in ("http", "https"):
-        raise invalid("address", f"'{text}' has scheme '{parts.scheme}'; use http:// or https://")
-    if parts.path not in ("", "/") or parts.query or parts.username is not None:
-        raise invalid("address", f"'{text}' has more than host and port; use host:port or https://host:port")
     try:
+        parts = urlsplit(text if explicit else f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise invalid("address", f"'{text}': {error}") from error
+    if explicit and parts.scheme not in ("http", "https"):
+        raise invalid("address", f"'{text}' has scheme '{parts.scheme}'; use http:// or https://")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise invalid("address", f"'{text}' has more than host and port; use host:port or https://host:port")
     if not host:
         raise invalid("address", f"'{text}' names no host; use host:port, such as 127.0.0.1:8080")
     tls = parts.scheme == "https" if explicit else ca_given or not is_loopback(host)

@@ -113,6 +113,29 @@ def test_a_typo_in_an_option_is_a_usage_error(run: Run, door: FrontDoor) -> None
     assert door.calls == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("models", "show"), id="an argument is missing"),
+        pytest.param(("routes", "split", "digits", "v1"), id="an argument is wrong"),
+        pytest.param(("routes", "assign", "digits"), id="the command refuses"),
+        pytest.param(("models", "lst"), id="there is no such command"),
+        pytest.param(("monitor", "report", "digits", "--html", "-"), id="stdout is taken"),
+    ],
+)
+def test_a_wrong_command_line_with_json_is_a_document_too(run: Run, door: FrontDoor, words: tuple[str, ...]) -> None:
+    result = run(*words, "--json")
+    assert result.exit_code == 2
+    assert document(result)["error"]["code"] == "INVALID_ARGUMENT"
+    assert door.calls == []
+
+
+def test_an_address_that_is_none_is_refused_like_any_other_argument(run: Run) -> None:
+    result = run("models", "list", "--address", "[::1")
+    assert result.exit_code == 2
+    assert "address" in result.stderr
+
+
 def test_status_names_what_is_down_and_which_data_planes_lag(run: Run, health: FakeHealth, routes: FakeRoutes) -> None:
     health.serving["headrace.registry.v1.RegistryService"] = False
     routes.status["digits"].unacknowledged_data_planes.append("host-a/0")

@@ -19,6 +19,13 @@ from tests.kit.front_door import FrontDoor
 ID = "0190a1b2-0000-7000-8000-00000000000"
 
 
+def test_following_alerts_of_nobody_fails_and_says_so(run: Run) -> None:
+    for words in ((), ("--for", "3s", "--json")):
+        result = run("alerts", "watch", "--address", "127.0.0.1:1", *words)
+        assert result.exit_code == 5
+    assert document(result)["error"]["code"] == "UNAVAILABLE"
+
+
 @pytest.fixture
 def monitor() -> FakeMonitor:
     return FakeMonitor()

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from importlib.metadata import version as installed_version
+from typing import Any
 
 import click
 
 from headrace_client.cli.cache import cache
 from headrace_client.cli.completion import completion
 from headrace_client.cli.explain import explain
-from headrace_client.cli.failures import EXIT_CODE_HELP
+from headrace_client.cli.failures import EXIT_CODE_HELP, FAILED, as_json
 from headrace_client.cli.models import models
 from headrace_client.cli.monitor import monitor
+from headrace_client.cli.output import Output
 from headrace_client.cli.precompute import precompute
 from headrace_client.cli.predict import predict
 from headrace_client.cli.routes import routes
 from headrace_client.cli.status import status
 from headrace_client.cli.token import token
+from headrace_client.errors import Cancelled, InvalidArgument
+
+
+class Commands(click.Group):
+    """Answers `--json` with a document also when the command line itself is wrong, or is interrupted."""
+
+    def main(self, args: Sequence[str] | None = None, *also: Any, **named: Any) -> Any:
+        words = sys.argv[1:] if args is None else list(args)
+        if "--json" not in words or not named.get("standalone_mode", True):
+            return super().main(args, *also, **named)
+        try:
+            code = super().main(words, *also, **{**named, "standalone_mode": False})
+        except click.ClickException as error:
+            Output(as_json=True).document(as_json(InvalidArgument(error.format_message(), reason="WRONG_USAGE")))
+            code = error.exit_code
+        except click.Abort:
+            Output(as_json=True).document(as_json(Cancelled("interrupted")))
+            code = FAILED
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 @click.group(
+    cls=Commands,
     epilog=EXIT_CODE_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

@@ -98,6 +98,7 @@ _REMEDIES_BY_REASON = {
     "TOO_FEW_PREDICTIONS": "take a longer time with --since, or wait for more predictions",
     "ALERT_NOT_FOUND": "`headrace monitor alerts list --all` shows the alerts that your token may see",
     "OUTCOME_REJECTED": "correct the field that is named; `headrace monitor outcomes record --help` shows examples",
+    "WRONG_USAGE": "`headrace … --help` shows how the command is written, with examples",
     "NO_BACKEND": "`headrace status` shows which service is down",
 }
 _REMEDIES_BY_CODE = {

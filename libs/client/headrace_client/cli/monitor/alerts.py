@@ -84,28 +84,29 @@ def watch(client: Client, output: Output, model: str, duration: timedelta | None
       headrace monitor alerts watch
       headrace monitor alerts watch --model digits --for 10m
     """
-    seen: dict[str, bytes] = {}
-    followed: list[alert_pb2.Alert] = []
+    following = _Following(output)
     end = None if duration is None else time.monotonic() + duration.total_seconds()
-
-    def received(answer: alert_pb2.WatchAlertsResponse) -> None:
-        # After a connection is lost all open ones come again: only what has changed is said.
-        content = answer.alert.SerializeToString(deterministic=True)
-        if answer.HasField("alert") and seen.get(answer.alert.name) != content:
-            seen[answer.alert.name] = content
-            followed.append(answer.alert)
-            output.say(_sentence(answer.alert))
-
     while end is None or time.monotonic() < end:
         try:
-            client.watch_alerts(received, model=model, timeout=3600.0 if end is None else end - time.monotonic())
-        except (DeadlineExceeded, Unavailable):
-            if end is None or time.monotonic() + _RETRY_S < end:
-                time.sleep(_RETRY_S)
-            else:
-                break
+            following.connected = False
+            client.watch_alerts(
+                following.received, model=model, timeout=3600.0 if end is None else end - time.monotonic()
+            )
+        except DeadlineExceeded:
+            pass  # the time of one watch is over
+        except Unavailable as error:
+            if not following.ever_connected:
+                raise  # nobody is there to follow
+            if following.connected:
+                output.note(f"[yellow]not connected[/], trying again: {shown(error.message)}")
+        if end is None or time.monotonic() + _RETRY_S < end:
+            time.sleep(_RETRY_S)
+        else:
+            break
+    if not following.ever_connected:
+        raise Unavailable("nobody said within that time which alerts are open")
     if output.as_json:
-        output.document({"alerts": [message_json(one) for one in followed]})
+        output.document({"alerts": [message_json(one) for one in following.alerts]})
 
 
 @alerts.command()
@@ -123,6 +124,27 @@ def resolve(client: Client, output: Output, alert: str) -> None:
         output.document(message_json(ended))
     else:
         output.say(_sentence(ended))
+
+
+class _Following:
+    """Says each change of an alert once. alerts: all of them, for --json. connected: since the last attempt."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._seen: dict[str, bytes] = {}
+        self.alerts: list[alert_pb2.Alert] = []
+        self.connected = self.ever_connected = False
+
+    def received(self, answer: alert_pb2.WatchAlertsResponse) -> None:
+        self.connected = self.ever_connected = True
+        # After a connection is lost all open ones come again: only what has changed is said.
+        content = answer.alert.SerializeToString(deterministic=True)
+        if not answer.HasField("alert") or self._seen.get(answer.alert.name) == content:
+            return
+        self._seen[answer.alert.name] = content
+        if self._output.as_json:
+            self.alerts.append(answer.alert)
+        self._output.say(_sentence(answer.alert))
 
 
 def _line(one: alert_pb2.Alert) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ def report(
       headrace monitor report digits --html digits.html
       headrace monitor report digits --html digits.html --since 7d
     """
+    if output.as_json and str(file) == "-":
+        raise click.UsageError("stdout has the page or the document of --json: name a file")
     html = client.render_report(model, start=since, end=until)
     if str(file) == "-":
         click.echo(html)
