@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from headrace.router.v1 import predict_pb2
 
 from tests.kit.client_cli import Run, document
-from tests.kit.fake_routes import TIMING_MS, FakePredictions, labels
+from tests.kit.fake_routes import TIMING_MS, FakePredictions, echo, labels
 
 
 def test_predict_reads_numpy_files_by_the_contract(run: Run, predictions: FakePredictions, tmp_path: Path) -> None:
@@ -29,6 +30,40 @@ def explained(**fields: Any) -> predict_pb2.ExplainResponse:
     )  # fmt: skip
     told.attempts.add(rung="primary", version="v1", pool="default", batcher="b:1", begin_us=200, took_us=4000)
     return told
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.npy", b""),
+        ("x.npz", b"PK\x03\x04 cut off"),
+        ("x.json", b"5"),
+        ("x.json", b'{"image": [[0, 1, 2, 3]]}'),
+        ("x.json", b"[" * 100_000),
+        ("image=x.json", b"[[0, 1], [2]]"),
+    ],
+)
+def test_a_file_that_holds_no_input_is_refused(
+    run: Run, predictions: FakePredictions, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name.rpartition("=")[2]).write_bytes(content)
+    result = run("predict", "digits", "--input", name)
+    assert result.exit_code == 2
+    assert "INVALID_ARGUMENT" in result.stderr
+    assert predictions.requests == []
+
+
+def test_an_array_is_read_whatever_its_file_is_called(run: Run, tmp_path: Path) -> None:
+    with (tmp_path / "image.npz").open("wb") as file:
+        np.save(file, np.zeros((1, 4), np.float32))
+    assert run("predict", "digits", "--input", "image.npz").exit_code == 0
+
+
+def test_an_entity_alone_is_asked_for_without_inputs(run: Run, predictions: FakePredictions) -> None:
+    predictions.answer = echo
+    assert run("predict", "digits", "--entity", "item-7").exit_code == 0
+    assert (predictions.requests[-1].entity_id, len(predictions.requests[-1].inputs)) == ("item-7", 0)
+    assert run("predict", "digits").exit_code == 2
 
 
 def test_explain_finds_an_answer_by_either_id_and_draws_it(run: Run, predictions: FakePredictions) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -101,6 +102,16 @@ async def test_a_wrong_file_is_blamed_by_line_and_what_to_do_is_said(
     assert done.exit_code == 2, done.stdout
     assert says in done.stderr
     assert "--resume models/digits/versions/v1/publishes/1" in done.stderr
+
+
+async def test_how_to_go_on_is_said_as_a_command_that_does(plane: Plane, tmp_path: Path):
+    file = tmp_path / "nightly [b] run.jsonl"
+    file.write_text('{"item": "a", "y": "warm"}')
+    stopped = await run(plane, "publish", "digits", str(file), "--version", "v1", "--entity", "item")
+    said = next(line for line in stopped.stderr.splitlines() if "--resume" in line)
+    words = shlex.split(said.partition("headrace precompute ")[2])
+    file.write_text('{"item": "a", "y": 1.5}')
+    assert (await document(plane, *words))["publish"]["entity_count"] == "1"
 
 
 async def test_a_publish_is_given_up_by_name(plane: Plane):

@@ -85,3 +85,11 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, conten
 def test_the_entitys_column_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="no column 'item'; name the entity's with --entity: entity, y"):
         open_answers(parquet(tmp_path, y=pa.array(range(10))), "item")
+
+
+@pytest.mark.parametrize("row", ['{"entity": "a", "y": [[1, 2], [3]]}', '{"entity": "a", "y": ' + "[" * 100_000])
+def test_a_line_that_is_no_answer_is_refused(tmp_path: Path, row: str) -> None:
+    file = tmp_path / "answers.jsonl"
+    file.write_text(row)
+    with pytest.raises(InvalidArgument):
+        list(open_answers(file, "entity").batches(["y"]))

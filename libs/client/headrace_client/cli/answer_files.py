@@ -64,7 +64,7 @@ class JsonLines:
         where = f"line {number}"
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise invalid(where, f"is no JSON: {error}") from error
         if not isinstance(found, dict):
             raise invalid(where, "is no JSON object")
@@ -158,13 +158,16 @@ def _of_one_shape(entities: Sequence[str], outputs: Sequence[str], rows: Sequenc
     for _, group in itertools.groupby(rows, key=lambda row: [_shape(value) for value in row]):
         some = list(group)
         end = begin + len(some)
-        columns = {name: _array([row[at] for row in some]) for at, name in enumerate(outputs)}
+        columns = {name: _array(name, [row[at] for row in some]) for at, name in enumerate(outputs)}
         yield Answers(list(entities[begin:end]), columns)
         begin = end
 
 
-def _array(values: list[Any]) -> np.ndarray[Any, Any]:
-    array = np.array(values)
+def _array(name: str, values: list[Any]) -> np.ndarray[Any, Any]:
+    try:
+        array = np.array(values)
+    except ValueError as error:
+        raise invalid(f"outputs.{name}", "has lists of several lengths in one row") from error
     return np.array(values, object) if array.dtype.kind in "US" else array
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from headrace_client.operations.outcomes import Outcome
 _BATCH_ROWS = 8192
 _IDS = ("prediction_id", "entity_id")
 _TIME = "observe_time"
+# Python reads 1_0 as ten; as the name of a class it is a text.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def count_rows(path: Path) -> int:
 def _outcome(found: Mapping[str, Any], reading: Reading) -> Outcome:
     """Return the fact that a row states. Raises InvalidArgument that names the column."""
     kind = _text(found.get("kind")) or reading.kind
-    ids = [_text(found.get(name)) for name in _IDS]
+    ids = [_id(name, found.get(name)) for name in _IDS]
     if bool(ids[0]) == bool(ids[1]):
         which = "neither of them" if not ids[0] else "both"
         raise invalid("prediction_id", f"one of prediction_id and entity_id says what it is about; this has {which}")
@@ -105,19 +108,20 @@ def _value(value: Any, column: str, as_text: bool) -> float | str:
         text = value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
         return text if as_text else _parsed(text)
     if isinstance(value, int | float):
-        if not math.isfinite(value):
+        try:
+            number = float(value)
+        except OverflowError:
+            raise invalid(column, "is beyond every number") from None
+        if not math.isfinite(number):
             raise invalid(column, f"is {value}, which is no number")
-        return float(value)
+        return number
     raise invalid(column, f"is a {type(value).__name__}; a number or the name of a class is expected")
 
 
 def _parsed(text: str) -> float | str:
     """Return the number that a text says, else the text: CSV does not tell them apart."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) and not text[-1:].isspace() else text
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    return number if math.isfinite(number) else text
 
 
 def _number(value: Any) -> int:
@@ -142,6 +146,13 @@ def _time(value: Any) -> datetime | None:
         return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise invalid(_TIME, f"{value!r} is no time; write 2031-02-03T04:05:06Z (UTC without a zone)") from None
+
+
+def _id(name: str, value: Any) -> str:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+        # A column with gaps is often read as one of floats: 17.0 is nobody.
+        raise invalid(name, f"is a {type(value).__name__}; ids are texts or whole numbers")
+    return _text(value)
 
 
 def _text(value: Any) -> str:

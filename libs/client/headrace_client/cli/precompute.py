@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,7 +101,9 @@ def publish(
         )
     names = [spec.name for spec in opened.outputs]
     begun = time.monotonic()
-    with _resumable(output, opened, model, file), output.counting(f"publishing for {model}") as progress:
+    again = f"headrace precompute publish {model} {shlex.quote(str(file))}"
+    again += f" --entity {shlex.quote(entity)}" if entity != "entity" else ""
+    with _resumable(output, opened, again), output.counting(f"publishing for {model}") as progress:
         ignored = unused(answers, names)
         done = client.continue_publish(
             opened,
@@ -220,17 +223,15 @@ def missing_answers(client: Client, model: str, version: str) -> str:
 
 
 @contextmanager
-def _resumable(output: Output, opened: Opened, model: str, file: Path) -> Iterator[None]:
-    """Say how to go on with a publish that is not finished."""
+def _resumable(output: Output, opened: Opened, again: str) -> Iterator[None]:
+    """Say how to go on with a publish that is not finished. again: the command, but for what it goes on with."""
     try:
         yield
     except (HeadraceError, KeyboardInterrupt) as error:
         if isinstance(error, HeadraceError):
             error.metadata.setdefault("publish", opened.name)
         if not isinstance(error, HeadraceError) or error.reason not in ("PUBLISH_OVERTAKEN", "PUBLISH_CLOSED"):
-            output.note(
-                f"[dim]the publish stays open: headrace precompute publish {model} {file} --resume {opened.name}[/]"
-            )
+            output.note(f"[dim]the publish stays open: {shown(again)} --resume {opened.name}[/]")
         raise
 
 

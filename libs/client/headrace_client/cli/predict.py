@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import click
 import numpy as np
@@ -63,22 +64,24 @@ def predict(
 ) -> None:
     """Run MODEL on one or more rows and say which version answered, and from where.
 
-    Values take the datatypes of the serving contract, which is read from the registry.
+    Values take the datatypes of the serving contract, which is read from the registry. A route that only gives
+    precomputed answers needs the entity alone.
 
     \b
     Examples:
       headrace predict digits --rows "[[0, 0, 5, 13]]" --user ada
       headrace predict digits --input images.npy --json
       headrace predict digits --rows "[[0, 0, 5, 13]]" --explain --timing
+      headrace predict digits --entity item-7
       headrace predict recommender --input user_features=users.npy --input item_features=items.npy
     """
-    if (rows is None) == (not files):
+    if rows is not None and files:
         raise click.UsageError("give --rows or --input")
-    contract = _contract(client, model, version)
-    inputs = inputs_from_rows(_parse(rows, "rows"), contract) if rows is not None else _read(files, contract)
+    if rows is None and not files and not entity:
+        raise click.UsageError("give --rows or --input; --entity alone is enough where answers are precomputed")
     answer = client.predict(
         model,
-        inputs,
+        _inputs(client, model, version, rows, files),
         user_id=user,
         entity_id=entity,
         attributes=dict(attributes),
@@ -123,6 +126,16 @@ def _contract(client: Client, model: str, version: str) -> tensor_pb2.ServingCon
     return client.get_version(model, version).contract
 
 
+def _inputs(
+    client: Client, model: str, version: str, rows: str | None, files: tuple[str, ...]
+) -> dict[str, Input] | None:
+    """Return the inputs as typed; None when none are given."""
+    if rows is None and not files:
+        return None
+    contract = _contract(client, model, version)
+    return inputs_from_rows(_parse(rows, "rows"), contract) if rows is not None else _read(files, contract)
+
+
 def _read(files: tuple[str, ...], contract: tensor_pb2.ServingContract) -> dict[str, Input]:
     inputs: dict[str, Input] = {}
     for item in files:
@@ -130,37 +143,37 @@ def _read(files: tuple[str, ...], contract: tensor_pb2.ServingContract) -> dict[
         path = Path(text if equals else item)
         try:
             content = _load(path)
-        except (OSError, ValueError) as error:
+            content = np.asarray(content) if equals else content
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise invalid(f"input.{path.name}", f"cannot be read: {error}") from error
-        if not isinstance(content, np.ndarray):
-            if equals:
-                content = np.asarray(content)
-            else:
-                inputs |= (
-                    inputs_from_rows(content, contract)
-                    if isinstance(content, list)
-                    else {key: cast_to_contract(key, array, contract) for key, array in content.items()}
-                )
-                continue
-        key = name if equals else single_input(contract).name
-        inputs[key] = cast_to_contract(key, content, contract)
+        match content:
+            case np.ndarray():
+                key = name if equals else single_input(contract).name
+                inputs[key] = cast_to_contract(key, content, contract)
+            case _Arrays():
+                inputs |= {key: cast_to_contract(key, array, contract) for key, array in content.items()}
+            case _:
+                inputs |= inputs_from_rows(content, contract)
     return inputs
 
 
+class _Arrays(dict[str, np.ndarray]):
+    """Arrays by the name of their input."""
+
+
 def _load(path: Path) -> Any:
-    """Return an array (.npy), arrays by name (.npz) or what the JSON says."""
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    return _parse(path.read_text(), path.name)
+    """Return an array or arrays by name (.npy and .npz, whichever it is), or what the JSON says."""
+    if path.suffix not in (".npy", ".npz"):
+        return _parse(path.read_text(), path.name)
+    with path.open("rb") as file:
+        found = np.load(file, allow_pickle=False)
+        return found if isinstance(found, np.ndarray) else _Arrays(found)
 
 
 def _parse(text: str, field: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise invalid(field, f"is no JSON: {error}") from error
 
 

@@ -133,7 +133,7 @@ def predict(
     timeout: seconds for everything, retries included: repeating a prediction is safe, so UNAVAILABLE is tried again
     within it. Raises a HeadraceError.
     """
-    tensors, contents = encode_inputs(inputs or {})
+    tensors, contents = encode_inputs(inputs) if inputs is not None else ([], [])
     request = predict_pb2.PredictRequest(
         model=model,
         version=version,
