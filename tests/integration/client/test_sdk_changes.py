@@ -86,6 +86,11 @@ def test_waiting_for_an_epoch_goes_on_over_answers_that_come_too_early(
     assert len(seen) == 3  # while it waits, and at its end
 
 
+def test_waiting_for_an_epoch_outlasts_a_control_plane_that_restarts(call: Call, door: FrontDoor) -> None:
+    door.fail("AwaitRegistryEpoch", errors.Unavailable("starting", retry_after_s=1.0))
+    assert call("await_epoch", "digits", 1, timeout=30.0, progress=lambda status: None).generation == 1
+
+
 def test_waiting_for_an_epoch_waits_for_connected_data_planes_and_for_no_others(call: Call, routes: FakeRoutes) -> None:
     status = routes.status["digits"]
     status.data_planes.add(name="gone", connected=False)
@@ -129,3 +134,8 @@ def test_waiting_for_an_epoch_ends_with_the_callers_patience(call: Call) -> None
     with pytest.raises(PreconditionFailed, match="epoch 99 does not serve"):
         call("await_epoch", "digits", 99, timeout=0.3)
     assert time.monotonic() - start < 3
+
+
+def test_a_list_of_at_most_nothing_is_empty_and_asks_nobody(call: Call, door: FrontDoor) -> None:
+    assert call("route_history", "digits", limit=0) == []
+    assert door.calls == []

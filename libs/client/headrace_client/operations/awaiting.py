@@ -9,8 +9,8 @@ from headrace.router.v1 import route_pb2
 
 from headrace_client import methods
 from headrace_client.calls import Operation, Pause, Session, invoke
-from headrace_client.errors import DeadlineExceeded, PreconditionFailed
-from headrace_client.operations.routes import get_route
+from headrace_client.errors import DeadlineExceeded, PreconditionFailed, Unavailable
+from headrace_client.operations.routes import DEFAULT_TIMEOUT_S, get_route
 
 SERVING_TIMEOUT_S = 150.0
 # How long data planes that are connected are waited for once the version answers; the others are only named.
@@ -80,6 +80,14 @@ def await_epoch(
                 raise
             if progress is not None:
                 progress((yield from get_route(session, model)).status)
+            continue
+        except Unavailable:
+            # A control plane that restarts is away for longer than a slice: a read is tried again for as long as reads
+            # are, and fails when it stays away.
+            remaining_s = deadline - session.monotonic()
+            present = yield from get_route(session, model, timeout=max(0.01, min(remaining_s, DEFAULT_TIMEOUT_S)))
+            if progress is not None:
+                progress(present.status)
             continue
         if progress is not None:
             progress(status)

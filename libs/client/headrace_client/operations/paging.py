@@ -31,10 +31,11 @@ def list_all(
 ) -> Operation[list[Any]]:
     """Return the `items` field of every page, at most `limit` of them; the timeout is for each page."""
     paged, found = cast("_Paged", request), []
-    while True:
+    while limit is None or len(found) < limit:
         paged.page_size = _PAGE_SIZE if limit is None else min(_PAGE_SIZE, limit - len(found))
         page: Any = yield from invoke(session, method, request, timeout_s=timeout_s)
         found += cast("Sequence[Any]", getattr(page, items))
-        if not page.next_page_token or (limit is not None and len(found) >= limit):
-            return found
+        if not page.next_page_token:
+            break
         paged.page_token = page.next_page_token
+    return found
