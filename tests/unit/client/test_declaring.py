@@ -100,3 +100,17 @@ def test_hedging_is_turned_on_timed_and_turned_off():
     assert not declared(timed, hedging=Hedging()).hedging.HasField("delay")
     assert not declared(timed, hedging=None).HasField("hedging")
     assert declared(timed, lookup=Lookup()).hedging == timed.hedging
+
+
+def test_a_split_leaves_variants_in_their_pool_unless_it_names_one():
+    present = route(
+        route_pb2.Variant(name="v1", version="v1", weight=9, pool="gpu"),
+        route_pb2.Variant(name="v2", version="v2", weight=1, pool="gpu"),
+    )
+    shares = [Variant("v1", Version("v1"), 50), Variant("v2", Version("v2"), 50, "default")]
+    found = declared(present, variants=[*shares, Variant("v3", Version("v3"), 1)])
+    assert [(one.name, one.weight, one.pool) for one in found.variants] == [
+        ("v1", 50, "gpu"),
+        ("v2", 50, "default"),
+        ("v3", 1, ""),
+    ]

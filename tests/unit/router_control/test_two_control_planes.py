@@ -115,7 +115,7 @@ async def test_who_waits_for_a_read_that_is_cut_off_reads_itself(clock: FakeCloc
     for _ in range(2):  # how far it is, and all of it
         gated.tokens.release()
     await plane.view.read()
-    first, second = (asyncio.create_task(plane.view.read()) for _ in range(2))
+    _first, second = (asyncio.create_task(plane.view.read()) for _ in range(2))
     await asyncio.sleep(0)
     fresh = asyncio.create_task(plane.view.freshen())
     await asyncio.sleep(0)

@@ -96,8 +96,8 @@ def split(
 
     A variant is VERSION=WEIGHT, `production=WEIGHT` to follow whatever is in production, or `@ALIAS=WEIGHT` to follow
     an alias; a name of its own stands in front (`challenger:v2=10`). Weights are relative. A user keeps the variant;
-    a change moves only as many users as it must. Rules stay, and the variants that only they name, and so do lookup
-    settings, fallbacks and hedging.
+    a change moves only as many users as it must. Rules stay, and the variants that only they name, and so do pools,
+    lookup settings, fallbacks and hedging.
 
     \b
     Examples:

@@ -51,7 +51,8 @@ def split(
     request_id: str = "",
     timeout: float = READY_TIMEOUT_S,
 ) -> Operation[route_pb2.UpdateRouteResponse]:
-    """Declare a model's variants and wait until they serve; rules, unit and max_wait stay as they are unless given.
+    """Declare a model's variants and wait until they serve; rules, unit and max_wait stay as they are unless given, and
+    so does the pool of a variant.
 
     A variant that only a rule names stays, without a share. Reads the route first and sends its etag, so a change made
     in between fails with Aborted instead of being lost. Raises PreconditionFailed: reason VERSION_NOT_READY when a
@@ -191,6 +192,9 @@ def declared(
     wanted = {rule.variant for rule in route.rules}
     arms = [one.to_proto() for one in variants] if variants is not None else list(_without_idle(present, wanted))
     known = {one.name: one for one in present.variants}
+    for arm in arms:
+        if not arm.pool and arm.name in known:
+            arm.pool = known[arm.name].pool
     for name in sorted(wanted - {arm.name for arm in arms}):
         arm = route_pb2.Variant()
         arm.CopyFrom(known.get(name) or Variant(name, Version(name), 0).to_proto())

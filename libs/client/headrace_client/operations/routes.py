@@ -38,7 +38,10 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One arm of a route. weight: share relative to the other arms. pool: of batchers; empty means `default`."""
+    """One arm of a route. weight: share relative to the other arms.
+
+    pool: of batchers; empty leaves an arm of that name where it is, and means `default` for a new one.
+    """
 
     name: str
     serves: Version | Production | Alias
