@@ -17,7 +17,8 @@ READING = Reading("label", "", False, datetime(2030, 1, 1, tzinfo=UTC))
         pytest.param("seven", "seven", id="a class"),
         pytest.param("1_0", "1_0", id="a class that Python would read as ten"),
         pytest.param("nan", "nan", id="a class that Python would read as no number"),
-        pytest.param(" 3", " 3", id="a class with a space"),
+        pytest.param(" 3", 3.0, id="a number behind a comma and a space"),
+        pytest.param("3 ", "3 ", id="a class with a space"),
         pytest.param(True, 1.0, id="a truth"),
     ],
 )

@@ -20,7 +20,7 @@ _BATCH_ROWS = 8192
 _IDS = ("prediction_id", "entity_id")
 _TIME = "observe_time"
 # Python reads 1_0 as ten; as the name of a class it is a text.
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
