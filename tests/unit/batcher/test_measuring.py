@@ -50,6 +50,8 @@ def test_rows_come_in_batches_and_are_compared_with_what_is_expected(read_file):
         last.difference(answer([1.0, 2.0]))
     with pytest.raises(WrongOutput, match="'y' is missing"):
         last.difference([])
+    with pytest.raises(WrongOutput, match="'y' cannot be read"):
+        last.difference([OutputTensor("y", "FP32", (1,), b"odd")])
 
 
 def test_values_that_are_no_numbers_on_both_sides_are_the_same(read_file):
@@ -81,8 +83,23 @@ def test_a_file_without_expected_outputs_is_no_mistake(read_file, content):
         pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"z": [1]}}, "'z'", id="an output that is not there"),
         pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"y": [1, 2]}}, "same number", id="other rows"),
         pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"label": [1e400]}}, "cannot be read", id="too large"),
+        pytest.param({"inputs": {"x": [[1, 2]]}, "outputs": {"y": 5}}, "one value", id="a value instead of rows"),
+        pytest.param({"inputs": {"x": None}, "outputs": {"y": [1]}}, "one value", id="nothing instead of rows"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(read_file, content, why):
     with pytest.raises(UnreadableValidation, match=why):
         read_file(content)
+
+
+def test_a_file_without_rows_proves_nothing(tmp_path):
+    path = tmp_path / "validation.json"
+    path.write_text('{"inputs": {"x": []}, "outputs": {"y": []}}')
+    scalars = Contract((TensorSpec("x", "FP32", ()),), (TensorSpec("y", "FP32", ()),))
+    with pytest.raises(UnreadableValidation, match="no rows"):
+        read(path, scalars)
+
+
+def test_a_file_that_was_removed_before_it_was_read_is_no_defect(tmp_path):
+    with pytest.raises(UnreadableValidation, match="not there any more"):
+        read(tmp_path / "validation.json", CONTRACT)

@@ -58,7 +58,10 @@ class Batch:
             dtype = None if output is None else _DTYPES.get(output.datatype)
             if output is None or dtype is None:
                 raise WrongOutput(f"output '{name}' is missing or has no numbers")
-            values = np.frombuffer(output.data, dtype).astype(np.float64)
+            try:
+                values = np.frombuffer(output.data, dtype).astype(np.float64)
+            except ValueError as error:
+                raise WrongOutput(f"output '{name}' cannot be read: {error}") from None
             if values.size != expected.size:
                 raise WrongOutput(f"output '{name}' has {values.size} values, {expected.size} are expected")
             largest = max(largest, _largest(values, expected.ravel()))
@@ -91,14 +94,16 @@ def read(path: Path, contract: Contract) -> Examples | None:
 
     Raises UnreadableValidation.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise UnreadableValidation(f"{ARTIFACT} is larger than {MAX_BYTES} bytes")
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UnreadableValidation(f"{ARTIFACT} is larger than {MAX_BYTES} bytes")
         content = json.loads(path.read_bytes())
         outputs = content.get("outputs") or {}
         if not outputs:
             return None
         return _examples(content["inputs"], outputs, contract)
+    except OSError as error:  # nothing else wanted it, and there was no room for it
+        raise UnreadableValidation(f"{ARTIFACT} is not there any more: {error.strerror}") from None
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError, WrongInput) as error:
         raise UnreadableValidation(f"{ARTIFACT} cannot be read: {error}") from None
 
@@ -114,6 +119,8 @@ def _examples(inputs: Mapping[str, Any], outputs: Mapping[str, Any], contract: C
         expected[name] = _array(values, by_name[name])[:MAX_ROWS].astype(np.float64)
     if not arrays or len({len(array) for array in [*arrays, *expected.values()]}) != 1:
         raise UnreadableValidation(f"{ARTIFACT} does not have the same number of rows everywhere")
+    if not len(arrays[0]):
+        raise UnreadableValidation(f"{ARTIFACT} has no rows")
     return Examples(layout, arrays, expected)
 
 
@@ -122,6 +129,8 @@ def _array(values: Any, spec: TensorSpec) -> np.ndarray:
     if dtype is None:
         raise UnreadableValidation(f"'{spec.name}' is {spec.datatype}, which is not compared")
     array = np.asarray(values, dtype=dtype)
+    if not array.ndim:
+        raise UnreadableValidation(f"'{spec.name}' is one value in {ARTIFACT}, not a list of rows")
     row_values = math.prod(array.shape[1:])
     if -1 not in spec.row_shape and row_values != math.prod(spec.row_shape):
         raise UnreadableValidation(f"rows of '{spec.name}' have {row_values} values in {ARTIFACT}")
