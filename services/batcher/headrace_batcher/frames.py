@@ -139,6 +139,8 @@ class Exchange:
             work = self._open.pop(cancelled, None)
             if work is not None:
                 work.batcher.cancel(work)
+        if self._finishing:
+            self._something_to_send.ring()  # or what was cancelled last would be waited for
 
     def settle(self, work: Work, outcome: Answer | Failure) -> None:
         """Put the outcome of a request into the next frame."""

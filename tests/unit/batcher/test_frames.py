@@ -240,6 +240,17 @@ async def test_a_drain_is_said_at_once_and_what_was_sent_is_answered_before_the_
     assert scene.peer.answers[2].reason == "STOPPING"
 
 
+async def test_a_drain_does_not_wait_for_a_request_whose_caller_left(scene: Scene, backend: Doubling):
+    backend.gate.clear()
+    async with open_stream(scene) as stream:
+        scene.peer.send(scene.request(1, 1.0))
+        await eventually(lambda: backend.executed)
+        scene.exchange.finish()
+        await eventually(lambda: len(scene.peer.frames) == 2)
+        scene.peer.send(cancelled=(1,))
+        await asyncio.wait_for(stream, 5)
+
+
 async def test_ids_of_followed_requests_are_taken_and_what_is_no_traceparent_is_not(scene: Scene, backend: Doubling):
     traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     with logged_lines() as lines:
