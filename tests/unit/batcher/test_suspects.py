@@ -16,6 +16,16 @@ def test_a_verdict_is_kept_for_a_while_replaced_and_cleared():
     assert known.verdict(b"b", 0.0) is None
 
 
+def test_what_never_comes_again_is_forgotten_too_so_that_requests_are_not_hashed_for_ever():
+    known = Suspects()
+    known.mark(b"left", Verdict.SUSPECT, 0.0)
+    known.mark(b"bad", Verdict.CONDEMNED, 5.0)
+    assert known.verdict(b"another", REMEMBERED_S) is None
+    assert len(known) == 1
+    assert known.verdict(b"another", REMEMBERED_S + 5.0) is None
+    assert not known
+
+
 def test_the_oldest_are_forgotten_when_there_are_too_many():
     known = Suspects()
     for number in range(MAX_REMEMBERED + 1):

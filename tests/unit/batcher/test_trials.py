@@ -126,6 +126,48 @@ async def test_nobody_is_condemned_for_a_crash_while_a_version_is_loaded(work: W
     assert work.sink.reason(again) == "QUARANTINED_INPUT"
 
 
+async def test_a_suspect_whose_caller_left_before_its_trial_stays_one(work: WorkMaker):
+    floor, backend = Floor(), Mortal()
+    floor.begin()  # a neighbour executes
+    async with running(backend, floor) as batcher:
+        (suspect,) = submit(batcher, work, [POISON])
+        await eventually(lambda: not floor.open)
+        batcher.cancel(suspect)
+        floor.end()
+        await eventually(lambda: floor.open)
+        again, mate = submit(batcher, work, [POISON], [1.0])
+        await settled(work, again, mate)
+    assert (work.sink.reason(again), backend.deaths) == ("QUARANTINED_INPUT", 2)
+    assert [POISON, 1.0] not in backend.executed
+
+
+async def test_nobody_is_condemned_for_a_crash_before_the_trial_began(work: WorkMaker):
+    floor, backend = Floor(), Mortal()
+    floor.begin()  # a neighbour executes
+    async with running(backend, floor) as batcher:
+        (suspect,) = submit(batcher, work, [POISON])
+        await eventually(lambda: not floor.open)
+        batcher.lose()
+        floor.end()
+        await eventually(lambda: floor.open)
+        backend.act = lambda values: None  # it was not why
+        batcher.accept()
+        await settled(work, suspect)
+    assert (backend.executed, work.sink.reason(suspect)) == ([[POISON], [POISON]], "OK")
+
+
+async def test_a_defect_in_a_trial_fails_that_request_and_the_loop_goes_on(work: WorkMaker):
+    backend = Mortal()
+    async with running(backend) as batcher:
+        (suspect,) = submit(batcher, work, [POISON])
+        await eventually(lambda: backend.deaths == 1)
+        backend.fail_once(RuntimeError("secret"))
+        await settled(work, suspect)
+        (fine,) = submit(batcher, work, [1.0])
+        await settled(work, fine)
+    assert (work.sink.reason(suspect), work.sink.reason(fine)) == ("INTERNAL", "OK")
+
+
 async def test_a_suspect_whose_time_is_over_is_told_and_not_tried(work: WorkMaker):
     backend = Mortal()
     async with running(backend, comes_back=False) as batcher:

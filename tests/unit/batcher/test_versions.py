@@ -266,6 +266,30 @@ async def test_a_version_that_crashes_is_loaded_again_while_others_serve(scene: 
     await eventually(lambda: work.sink.reason(request) == "OK")
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["its process died", "the backend went"])
+async def test_who_executed_when_a_version_went_while_it_drained_is_told_and_nobody_condemned(
+    scene: Scene, work: WorkMaker, alone: bool
+):
+    one = wanted("m")
+    await scene.bring_up(one)
+    (held,) = scene.versions.loaded()
+    scene.backend.gate.clear()
+    held.batcher.submit(request := work([1.0], batcher=held.batcher, arrived=time.monotonic()))
+    await eventually(lambda: scene.backend.executed[-1] == [1.0])
+    scene.versions.want([])
+    await eventually(lambda: not scene.ready())
+
+    def die(_values: list[float]) -> None:
+        raise ModelCrashed("its process died") if alone else BackendLost("it died")
+
+    scene.backend.act = die
+    scene.backend.gate.set()
+    if not alone:
+        scene.versions.backend_down("killed")
+    await eventually(lambda: scene.backend.calls[-1] == "unload m--v1")
+    assert work.sink.reason(request) == "BACKEND_CRASHED"
+
+
 async def test_a_version_that_takes_the_backend_down_while_it_is_loaded_fails_from_the_second_time_on(scene: Scene):
     killer, other = wanted("killer"), wanted("other")
     scene.backend.kills.add(killer.name)

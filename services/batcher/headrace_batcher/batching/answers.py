@@ -68,6 +68,7 @@ QUARANTINED_INPUT = Failure(
     "QUARANTINED_INPUT",
     "the inference backend went away twice on the values of this request: it is not executed again for ten minutes",
 )
+INTERNAL = Failure(Code.INTERNAL, "INTERNAL", "internal error")
 MODEL_FAILING = Failure(Code.UNAVAILABLE, "MODEL_FAILING", "the model fails on every request", retry_after_s=1.0)
 MODEL_REJECTED_INPUT = Failure(
     Code.INVALID_ARGUMENT, "MODEL_REJECTED_INPUT", "the model fails on the values of this request"

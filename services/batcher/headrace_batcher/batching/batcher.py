@@ -11,7 +11,15 @@ from headrace_servicekit.errors import Code
 
 from headrace_batcher.backends.backend import Backend, BackendLost
 from headrace_batcher.batching import policy, shapes
-from headrace_batcher.batching.answers import BACKEND_CRASHED, BACKEND_LOST, EXPIRED, STOPPING, TOO_LATE, Failure
+from headrace_batcher.batching.answers import (
+    BACKEND_CRASHED,
+    BACKEND_LOST,
+    EXPIRED,
+    INTERNAL,
+    STOPPING,
+    TOO_LATE,
+    Failure,
+)
 from headrace_batcher.batching.at_backend import Sent
 from headrace_batcher.batching.bell import Bell
 from headrace_batcher.batching.contract import Contract
@@ -144,6 +152,11 @@ class Batcher:
         return self._refusing is None
 
     @property
+    def gone(self) -> bool:
+        """Return whether what runs the version is gone; what executed then waits for it to be loaded again."""
+        return not self._lives.there
+
+    @property
     def rows(self) -> int:
         """Return the rows that wait or execute."""
         return self._queue.rows + self._trials.rows + self._executor.at_backend.rows
@@ -238,7 +251,7 @@ class Batcher:
                 batch = []
         except Exception:
             log.exception("execution failed", model=self.name, requests=len(batch))
-            outcome = Failure(Code.INTERNAL, "INTERNAL", "internal error")
+            outcome = INTERNAL
         finally:
             unsettled = [work for work in batch if work.state is not DONE]
             if unsettled:

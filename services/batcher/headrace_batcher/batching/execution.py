@@ -79,7 +79,7 @@ class Executor:
 
     async def _attempt(self, batch: Sequence[Work], sent: Sent) -> Sequence[list[Work]]:
         """Execute a batch, and settle its members unless the model fails; return what is then to be executed apart."""
-        members = self._still_wanted(batch)
+        members = self.still_wanted(batch)
         if not members:
             return ()
         layout = self.layout(members[0].key)
@@ -99,18 +99,7 @@ class Executor:
             self._blame(members[0], error)
         return ()
 
-    def fail(self, work: Work, failure: Failure) -> None:
-        """Fail a request that executed, or was about to."""
-        if work.state is not DONE:
-            self._counters.failed[failure.reason] += 1
-            settle((work,), failure)
-
-    def expire(self, work: Work, failure: Failure = EXPIRED) -> None:
-        """Tell a request that its deadline has passed, or would before its answer."""
-        self._counters.expired += 1
-        settle((work,), failure)
-
-    def _still_wanted(self, batch: Sequence[Work]) -> list[Work]:
+    def still_wanted(self, batch: Sequence[Work]) -> list[Work]:
         """Return the members that still want an answer; those whose deadline has passed are told."""
         now = self._now()
         members = []
@@ -122,6 +111,17 @@ class Executor:
             else:
                 members.append(work)
         return members
+
+    def fail(self, work: Work, failure: Failure) -> None:
+        """Fail a request that executed, or was about to."""
+        if work.state is not DONE:
+            self._counters.failed[failure.reason] += 1
+            settle((work,), failure)
+
+    def expire(self, work: Work, failure: Failure = EXPIRED) -> None:
+        """Tell a request that its deadline has passed, or would before its answer."""
+        self._counters.expired += 1
+        settle((work,), failure)
 
     def _joined(self, layout: Layout, members: list[Work]) -> tuple[list[Work], list[bytes]]:
         """Return the members that may execute, with their tensors joined; those with a forbidden NaN are told."""

@@ -46,14 +46,11 @@ class Suspects:
 
     def verdict(self, digest: bytes, now: float) -> Verdict | None:
         """Return what is known of an input, None for nothing."""
+        # All of them, the oldest first: while anything is known, every request is hashed to be looked up.
+        while self._known and next(iter(self._known.values()))[1] <= now:
+            del self._known[next(iter(self._known))]
         known = self._known.get(digest)
-        if known is None:
-            return None
-        verdict, until = known
-        if until <= now:
-            del self._known[digest]
-            return None
-        return verdict
+        return None if known is None else known[0]
 
 
 def digest_of(key: ShapeKey, inputs: Sequence[bytes]) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from headrace_batcher.backends.backend import BackendLost
-from headrace_batcher.batching.answers import BACKEND_CRASHED, QUARANTINED_INPUT
+from headrace_batcher.batching.answers import BACKEND_CRASHED, INTERNAL, QUARANTINED_INPUT
 from headrace_batcher.batching.execution import Executor
 from headrace_batcher.batching.floor import Floor
 from headrace_batcher.batching.lives import Lives
@@ -104,18 +104,18 @@ class Trials:
     async def _try_all(self) -> None:
         life = self._lives.number
         while self._waiting and self._lives.number == life and self._lives.there:
-            work = self._waiting.popleft()
             started = self._now()
-            try:
-                async with self._floor.alone() as alone:
-                    await self._try(work, alone)
-            finally:
-                self._executor.fail(work, BACKEND_CRASHED)
+            async with self._floor.alone() as alone:
+                # The version may have gone while the floor was waited for, which says nothing of who was to be tried.
+                if self._waiting and self._lives.number == life and self._lives.there:
+                    await self._try(self._waiting.popleft(), alone)
             # Others have the floor for as long as the trial had it.
             await asyncio.sleep(self._now() - started)
 
     async def _try(self, work: Work, alone: bool) -> None:
-        """Execute one suspect; it is settled unless nobody can say whether it is to blame."""
+        """Execute one suspect; it is settled, whatever happens."""
+        if not self._executor.still_wanted([work]):
+            return  # and stays a suspect
         digest, life = digest_of(work.key, work.inputs), self._lives.number
         try:
             await self._executor.run([work], self._executor.send([work]))
@@ -124,5 +124,10 @@ class Trials:
                 self._known.mark(digest, Verdict.CONDEMNED, self._now())
                 log.error("input quarantined", model=self._name, rows=work.rows, cause=str(error))
                 self._executor.fail(work, QUARANTINED_INPUT)
-            return
-        self._known.clear(digest)
+        except Exception:
+            log.exception("trial failed", model=self._name)
+            self._executor.fail(work, INTERNAL)
+        else:
+            self._known.clear(digest)
+        finally:
+            self._executor.fail(work, BACKEND_CRASHED)

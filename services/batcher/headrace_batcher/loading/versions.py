@@ -112,7 +112,9 @@ class Versions:
             self._holding.move(held, Phase.READY, "")
 
     def crashed(self, held: Held, reason: str) -> None:
-        """Load a version again, because what ran it is gone while the backend goes on."""
+        """Load a version again, because what ran it is gone while the backend goes on. One that drains stays gone."""
+        if held.phase is Phase.DRAINING:
+            held.batcher.lose()
         if held.phase is not Phase.READY:
             return
         held.count_crash(self._now())
@@ -254,7 +256,8 @@ class Versions:
         """Drain a version and unload it; one that is wanted again meanwhile stays, unless memory is short."""
         if was_loaded:
             drained_at = self._now() + self._drain_s
-            while self._now() < drained_at or held.batcher.rows:
+            # What is gone answers nobody any more, and who executed then is not tried here again.
+            while not held.batcher.gone and (self._now() < drained_at or held.batcher.rows):
                 await asyncio.sleep(_DRAIN_POLL_S)
                 if held.rank is not None and not given_up:
                     loaded = held.batcher.accepting
