@@ -53,6 +53,7 @@ class TritonBackend:
         self._scalars: dict[str, frozenset[str]] = {}
 
     async def load(self, files: ModelFiles) -> None:
+        self._scalars.pop(files.name, None)  # nobody misses it before it is there, again or for the first time
         await self._in_thread(self._repository.write, files)
         request = _pb.RepositoryModelLoadRequest(model_name=files.name)
         try:
@@ -64,6 +65,7 @@ class TritonBackend:
         self._scalars[files.name] = frozenset(spec.name for spec in files.contract.outputs if not spec.row_shape)
 
     async def unload(self, name: str) -> None:
+        self._scalars.pop(name, None)
         request = _pb.RepositoryModelUnloadRequest(model_name=name)
         try:
             await self._stub.RepositoryModelUnload(request, timeout=self._load_timeout_s)
@@ -72,7 +74,6 @@ class TritonBackend:
                 raise BackendLost(str(error.details())) from None
             raise LoadError(_reason(error)) from None
         finally:
-            self._scalars.pop(name, None)
             await self._in_thread(self._repository.remove, name)
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
@@ -102,12 +103,18 @@ class TritonBackend:
         return answer.live
 
     async def holds_all(self) -> bool:
-        """Return whether Triton still has every version that was loaded: one that restarted has none."""
+        """Return whether Triton still has every version that was loaded: one that restarted has none.
+
+        What it has not is forgotten, so that it is missed once.
+        """
         try:
             index = await self._stub.RepositoryIndex(_pb.RepositoryIndexRequest(ready=True), timeout=_LIVE_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise BackendLost(str(error.details())) from None
-        return self._scalars.keys() <= {model.name for model in index.models}
+        lost = self._scalars.keys() - {model.name for model in index.models}
+        for name in lost:
+            del self._scalars[name]
+        return not lost
 
 
 def _failure(error: grpc.aio.AioRpcError) -> BackendLost | ModelError:

@@ -131,7 +131,8 @@ async def watch_neighbour(
     while True:
         try:
             now_up = await ready()
-            restarted = up and now_up and not await holds_all()
+            # Asked of one that comes back too: what it lost must not be missed later, when it is there again.
+            restarted = now_up and not await holds_all() and up
         except BackendLost:
             now_up = restarted = False
         if up and (restarted or not now_up):
