@@ -62,6 +62,12 @@ def step(*held: Seen, up: bool = True, used: int | None = None, may_load: bool =
         pytest.param([seen("a", FAILED, 0, retry_at=101.0), seen("b", WAITING, 1)], True, "b", id="passing by another"),
         pytest.param([seen("a", DRAINING, None, name="m"), seen("b", WAITING, name="m")], True, None, id="name in use"),
         pytest.param([seen("a", WAITING, None, since=0.0)], True, None, id="not what nobody wants"),
+        pytest.param(
+            [seen("a", FAILED, None, name="m"), seen("b", WAITING, name="m")],
+            True,
+            None,
+            id="name of what is dropped now",
+        ),
     ],
 )
 def test_the_next_version_to_load(held, up, load):

@@ -132,7 +132,7 @@ def next_step(
         drop = _spare(seen)
     if not backend_up or not may_load or any(one.phase is Phase.LOADING for one in seen):
         return Step(None, drop, until)
-    taken = {one.name for one in seen if one.phase in (Phase.READY, Phase.DRAINING)}
+    taken = {one.name for one in seen if one.phase in (Phase.READY, Phase.DRAINING) or one.digest in drop}
     waiting = _waiting([one for one in seen if one.name not in taken])
     due = [one for one in waiting if one.retry_at <= now]
     if not due:
