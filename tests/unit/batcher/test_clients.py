@@ -1,8 +1,12 @@
 """Clients of one class in turn: rows are shared, whatever anybody sends, and what is unused is not saved up."""
 
+import gc
+
+import pytest
 from headrace_batcher.batching.policy import Cut
 from headrace_batcher.batching.shapes import ShapeKey
 from headrace_batcher.batching.work import ONLINE, Work
+from headrace_batcher.queueing.clients import Client
 from headrace_batcher.queueing.queue import WorkQueue
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,3 +151,12 @@ def test_the_rows_ahead_of_a_request_are_those_that_go_before_it(work: WorkMaker
 def _held(queue: WorkQueue, name: str) -> int:
     client = queue.clients(ONLINE).find(name)
     return 0 if client is None else client.rows
+
+
+@pytest.mark.parametrize("act_by", [9.0, 0.0], ids=["with time to wait", "without"])
+def test_clients_that_come_once_and_never_together_are_not_kept(work: WorkMaker, act_by: float):
+    queue = WorkQueue(MAX_ROWS)
+    for number in range(2_000):
+        queue.push(work(client=f"client {number}", act_by=act_by))
+        next_batch(queue)
+    assert sum(isinstance(one, Client) for one in gc.get_objects()) < 500

@@ -71,6 +71,11 @@ class Turns:
             heapq.heapreplace(entries, (client.tag, number, client))
         return None
 
+    def keep(self, wanted: Callable[[Client], bool]) -> None:
+        """Take out all other clients."""
+        self._entries = [entry for entry in self._entries if wanted(entry[2])]
+        heapq.heapify(self._entries)
+
     def drop_first(self) -> None:
         """Take out the client that `first` returned."""
         heapq.heappop(self._entries)
@@ -170,6 +175,10 @@ class Clients:
             self._by_name = {
                 known: client for known, client in self._by_name.items() if client.waiting or client.tag > self._now
             }
+            # Where clients never wait at the same time nobody asks whose turn it is, which takes them out otherwise.
+            self._turns.keep(lambda client: bool(client.waiting))
+            for client in self._by_name.values():
+                client.has_turn = bool(client.waiting)
         client = self._by_name[name] = Client(name)
         return client
 
@@ -188,6 +197,8 @@ class Line:
         """Add a request of a client."""
         heap = self._heaps.get(client)
         if heap is None:
+            if len(self._heaps) > 2 * self.rows + _MIN_IDLE:
+                self._forget_idle()
             heap = self._heaps[client] = Heap()
             self._turns.add(client)
         heap.push(work.deadline, work, len(client.waiting))
@@ -224,3 +235,7 @@ class Line:
             else:
                 del self._heaps[client]
         return room
+
+    def _forget_idle(self) -> None:
+        self._heaps = {client: heap for client, heap in self._heaps.items() if heap.first() is not None}
+        self._turns.keep(lambda client: client in self._heaps)
