@@ -29,6 +29,15 @@ async def test_bulk_fills_half_of_the_queue_and_does_not_delay_or_shut_out_calle
     assert backend.executed[2][:2] == [2.0, 3.0]
 
 
+async def test_bulk_that_could_never_wait_is_not_told_to_come_again(backend: Doubling, work: WorkMaker):
+    async with serving(backend, Limits(max_rows=4, max_queue_rows=40)) as batcher:
+        fits, never = submit(batcher, work, [0.0] * 20, [0.0] * 21, priority=BATCH)
+        await settled(work, fits, never)
+    refused = work.sink.outcomes[never.id]
+    assert isinstance(refused, Failure)
+    assert (work.sink.reason(fits), refused.reason, refused.retry_after_s) == ("OK", "TOO_MANY_ROWS", 0.0)
+
+
 async def test_bulk_waits_for_nobody_when_no_caller_was_there(backend: Doubling, work: WorkMaker):
     backend.gate.clear()
     async with serving(backend) as batcher:

@@ -178,9 +178,10 @@ def test_a_request_that_would_be_late_in_the_next_batch_is_not_in_it(finishes, e
     assert next_end(finishes, 0.5, LIMITS, 10.0) == pytest.approx(expected)
 
 
-def test_a_request_larger_than_the_queue_can_never_be_taken():
-    assert too_many_rows(100, LIMITS) is None
-    refusal = too_many_rows(101, LIMITS)
+@pytest.mark.parametrize(("online", "most"), [(True, 100), (False, 50)], ids=["of a caller", "of the classes below"])
+def test_a_request_larger_than_the_queue_can_never_be_taken(online: bool, most: int):
+    assert too_many_rows(most, LIMITS, online=online) is None
+    refusal = too_many_rows(most + 1, LIMITS, online=online)
     assert refusal is not None
     assert (refusal.reason, refusal.retry_after_s) == ("TOO_MANY_ROWS", 0.0)
 

@@ -88,7 +88,7 @@ class Batcher:
         if self._refusing is not None:
             work.sink.settle(work, self._refusing)
             return
-        too_many = policy.too_many_rows(work.rows, self.limits)
+        too_many = policy.too_many_rows(work.rows, self.limits, online=work.priority == ONLINE)
         if too_many is not None:
             self._shed(work, too_many)
             return

@@ -186,11 +186,12 @@ def next_end(finishes: Collection[float], batch_s: float, limits: Limits, now: f
     return max(now, min(finishes)) + batch_s
 
 
-def too_many_rows(rows: int, limits: Limits) -> Refusal | None:
+def too_many_rows(rows: int, limits: Limits, *, online: bool) -> Refusal | None:
     """Return why a request is refused whatever its content and the queue, or None. Costs nothing, so it comes first."""
-    if rows <= limits.max_queue_rows:
+    most = most_rows(limits, online=online)
+    if rows <= most:
         return None
-    message = f"{rows} rows in one request; at most {limits.max_queue_rows} can wait"
+    message = f"{rows} rows in one request; at most {most} can wait"
     return Refusal(Code.RESOURCE_EXHAUSTED, "TOO_MANY_ROWS", message)
 
 
@@ -239,13 +240,18 @@ def queue_full(wait_s: float) -> Refusal:
     return Refusal(Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", "the queue of this version is full", max(wait_s, MIN_RETRY_S))
 
 
-def room_rows(queued_rows: int, online_rows: int, limits: Limits, *, online: bool) -> int:
-    """Return how many rows a class may still queue.
+def most_rows(limits: Limits, *, online: bool) -> int:
+    """Return how many rows of a class may wait.
 
     The classes below ONLINE share half of the queue: they can never shut the door on callers who wait.
     """
+    return limits.max_queue_rows if online else limits.max_queue_rows // 2
+
+
+def room_rows(queued_rows: int, online_rows: int, limits: Limits, *, online: bool) -> int:
+    """Return how many rows a class may still queue."""
     room = limits.max_queue_rows - queued_rows
-    return room if online else min(room, limits.max_queue_rows // 2 - (queued_rows - online_rows))
+    return room if online else min(room, most_rows(limits, online=False) - (queued_rows - online_rows))
 
 
 def lone_failure_blames_input(failures_in_a_row: int) -> bool:
