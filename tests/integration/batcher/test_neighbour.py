@@ -1,9 +1,8 @@
-"""A Triton that somebody else runs, as beside a batcher with a GPU: filled when it comes, and again when it comes back."""
+"""A Triton that somebody else runs beside a batcher: filled when it comes, and again when it comes back."""
 
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,12 +19,12 @@ async def neighbour(rig: BatcherRig, command: Path) -> AsyncIterator[None]:
     """Run a Triton on the models of a batcher; at the end it is killed with all that it started."""
     rig.models.mkdir(parents=True, exist_ok=True)
     options = (f"--model-repository={rig.models}", f"--grpc-port={rig.settings['triton_grpc_port']}")
-    process = subprocess.Popen([command, *options, "--allow-metrics=false"], start_new_session=True)
+    process = await asyncio.create_subprocess_exec(command, *options, "--allow-metrics=false", start_new_session=True)
     try:
         yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.to_thread(process.wait)
+        await process.wait()
 
 
 def announced(client: BatcherClient, digest: str) -> list[bool]:
@@ -51,4 +50,3 @@ async def test_what_a_triton_lost_that_came_back_is_loaded_once_and_serves_from_
             await asyncio.sleep(3.0)  # three looks at it
             del client.frames[:before]
             assert {digest: announced(client, digest) for digest in digests} == {digest: [True] for digest in digests}
-

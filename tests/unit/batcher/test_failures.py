@@ -3,6 +3,7 @@
 import asyncio
 import math
 
+import pytest
 from headrace_batcher.backends.backend import BackendLost, ModelCrashed, ModelError
 from headrace_batcher.batching.answers import Answer, Failure
 from headrace_batcher.batching.policy import MAX_BLAMED_IN_A_ROW, Limits
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.batching import Doubling, WorkMaker, executing, serving, settled, submit
+from tests.kit.logs import logged_lines
 
 
 async def test_one_poison_fails_alone_and_the_others_are_executed_without_it(backend: Doubling, work: WorkMaker):
@@ -81,6 +83,21 @@ async def test_a_lost_backend_is_told_to_who_executed_and_who_waits_is_kept(back
         await settled(work, executed, waits)
     assert work.sink.reason(executed) == "BACKEND_CRASHED"
     assert work.sink.rows(waits) == [4.0]
+
+
+@pytest.mark.parametrize("error", [ModelError("unlucky"), BackendLost("gone")], ids=["its model", "its backend"])
+async def test_a_followed_request_is_found_in_the_log_when_its_execution_fails(
+    backend: Doubling, work: WorkMaker, error: Exception
+):
+    backend.fail_once(error)
+    with logged_lines() as lines:
+        async with serving(backend) as batcher:
+            followed = work([1.0], batcher=batcher)
+            followed.request_id = "a"
+            batcher.submit(followed)
+            await settled(work, followed)
+    (line,) = lines.of("batch executed")
+    assert (line["request_ids"], line["failure"]) == (["a"], type(error).__name__)
 
 
 async def test_a_defect_fails_its_batch_and_the_loop_goes_on(backend: Doubling, work: WorkMaker):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from headrace_servicekit.errors import Code
 
-from headrace_batcher.backends.backend import Backend, ModelError
+from headrace_batcher.backends.backend import Backend, BackendLost, ModelError
 from headrace_batcher.batching import nans, policy, shapes
 from headrace_batcher.batching.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
 from headrace_batcher.batching.at_backend import AtBackend, Sent
@@ -90,7 +90,11 @@ class Executor:
         try:
             outputs = await self._backend.infer(self._name, layout, rows, inputs)
             self._answer(members, rows, outputs, sent)
+        except BackendLost as error:
+            self._trace_failure(members, rows, sent, error)
+            raise
         except (ModelError, WrongOutput) as error:
+            self._trace_failure(members, rows, sent, error)
             self.last_answer = self._now()
             self._failures_in_a_row += 1
             if len(members) > 1:
@@ -177,6 +181,11 @@ class Executor:
         failure = MODEL_REJECTED_INPUT if blamed else MODEL_FAILING
         self._log_failure(work, error, blamed)
         self.fail(work, failure)
+
+    def _trace_failure(self, members: Sequence[Work], rows: int, sent: Sent, error: Exception) -> None:
+        ended = self._now()
+        started = ended if sent.began is None else sent.began
+        self._traces.executed(members, rows, started, ended, failure=type(error).__name__)
 
     def _log_failure(self, work: Work, error: Exception, blamed: bool) -> None:
         """Log at most one failure a second: a caller can make as many as requests."""

@@ -33,7 +33,7 @@ class Traces:
         self._spans = spans
 
     def executed(self, members: Sequence[Work], rows: int, started: float, ended: float, *, failure: str = "") -> None:
-        """Tell of an execution if a member is followed. failure: why there were no answers."""
+        """Tell of an execution if a member is followed. failure: the kind of error, empty when there were answers."""
         followed = [work for work in members if work.request_id or work.traceparent]
         if not followed:
             return
