@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 
+import pytest
 from headrace_batcher.batching.answers import BACKEND_LOST, Answer
 from headrace_servicekit.testing import eventually
 
@@ -128,8 +129,9 @@ async def test_a_cancelled_split_request_leaves_nothing_behind(backend: Doubling
     assert batcher.counters.cancelled == 1
 
 
+@pytest.mark.parametrize("rows", [1, 20], ids=["in one batch", "in pieces"])
 async def test_an_expired_request_is_told_while_the_backend_is_busy_and_never_executed(
-    backend: Doubling, work: WorkMaker
+    backend: Doubling, work: WorkMaker, rows: int
 ):
     backend.gate.clear()
     async with serving(backend) as batcher:
@@ -137,12 +139,12 @@ async def test_an_expired_request_is_told_while_the_backend_is_busy_and_never_ex
         await executing(backend, 1)
         (ahead,) = submit(batcher, work, [2.0], max_wait_s=0.0)
         await executing(backend, 2)
-        (late,) = submit(batcher, work, [3.0], deadline=time.monotonic() + 0.01)
+        (late,) = submit(batcher, work, [3.0] * rows, deadline=time.monotonic() + 0.01)
         await settled(work, late)
         assert work.sink.reason(late) == "DEADLINE_PASSED"
         backend.gate.set()
         await settled(work, busy, ahead)
-    assert [3.0] not in backend.executed
+    assert backend.executed == [[1.0], [2.0]]
     assert batcher.counters.expired == 1
 
 

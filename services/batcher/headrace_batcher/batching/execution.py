@@ -124,8 +124,9 @@ class Executor:
 
     def expire(self, work: Work, failure: Failure = EXPIRED) -> None:
         """Tell a request that its deadline has passed, or would before its answer."""
-        self._counters.expired += 1
-        settle((work,), failure)
+        if work.state is not DONE:
+            self._counters.expired += 1
+            settle((work,), failure)
 
     def _joined(self, layout: Layout, members: list[Work]) -> tuple[list[Work], list[bytes]]:
         """Return the members that may execute, with their tensors joined; those with a forbidden NaN are told."""
