@@ -29,6 +29,7 @@ class Server:
         self.asked: Any = None
         self.metadata: Any = None
         self.failure: tuple[grpc.StatusCode, str] | None = None
+        self.answer: Any = None
         self.ready = True
         calls = {
             "ServerLive": self._live,
@@ -65,6 +66,8 @@ class Server:
         self.asked = request
         if self.failure is not None:
             await context.abort(*self.failure)
+        if self.answer is not None:
+            return self.answer
         answer = _pb.ModelInferResponse()
         y = answer.outputs.add(name="y", datatype="FP32", shape=[len(X), 1])
         y.contents.fp32_contents.extend(2 * X)
@@ -150,6 +153,15 @@ async def test_a_failure_says_whether_the_model_is_gone_or_did_not_like_the_inpu
         await backend.load(files())
         server.failure = (code, "no")
         with pytest.raises(expected):
+            await infer(backend)
+
+
+async def test_values_that_are_none_of_their_datatype_are_the_models_failure():
+    async with serving() as (server, backend):
+        await backend.load(files())
+        server.answer = _pb.ModelInferResponse()
+        server.answer.outputs.add(name="y", datatype="INT8", shape=[1]).contents.int_contents.append(300)
+        with pytest.raises(ModelError, match="no INT8"):
             await infer(backend)
 
 

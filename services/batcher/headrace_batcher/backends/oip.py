@@ -192,7 +192,10 @@ def _raw(output: Any) -> bytes:
     if output.datatype not in _TYPED:
         raise ModelError(f"output '{output.name}' is {output.datatype} and not in raw bytes")
     field, dtype = _TYPED[output.datatype]
-    values = np.array(getattr(output.contents, field), dtype=dtype)
+    try:
+        values = np.array(getattr(output.contents, field), dtype=dtype)
+    except OverflowError:
+        raise ModelError(f"output '{output.name}' has values that are no {output.datatype}") from None
     if len(values) != math.prod(output.shape):
         raise ModelError(f"output '{output.name}' has {len(values)} values for a shape of {math.prod(output.shape)}")
     return values.tobytes()
