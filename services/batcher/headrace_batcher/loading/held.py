@@ -19,7 +19,8 @@ class Held:
     """A version that is wanted, or still here.
 
     rank: place in the demand, None when it is not wanted. serving: the loop of its batcher. stalled: loaded, and does
-    not answer. failures: in a row. crashes: of them, or while it served; crashed_at: the last of those.
+    not answer. failures: to load, in a row; losses: those of them that took the backend along. crashes: while it
+    served, close to each other; crashed_at: the last of those.
     """
 
     wanted: Wanted
@@ -35,6 +36,7 @@ class Held:
     reason: str = ""
     stalled: bool = False
     failures: int = 0
+    losses: int = 0
     short: bool = False
     crashes: int = 0
     crashed_at: float = 0.0
@@ -63,13 +65,18 @@ class Held:
         crashed: it took the backend with it. short: there was no memory for it.
         """
         self.failures, self.short = self.failures + 1, short
-        self.crashes += crashed
-        self.retry_at = now + lifecycle.retry_after_s(self.failures, self.crashes if crashed else 0)
+        self.losses += crashed
+        self.retry_at = now + lifecycle.retry_after_s(self.failures, self.losses if crashed else 0)
 
     def count_loss(self, now: float) -> None:
         """Count that the backend went while it was loaded, for the first time: it may not be the cause."""
-        self.failures, self.crashes = 1, self.crashes + 1
+        self.failures = self.losses = 1
         self.retry_at = now + lifecycle.FIRST_RETRY_S
+
+    def count_success(self) -> None:
+        """Count that it loaded: what failed before has nothing to do with what fails from now on."""
+        self.failures = self.losses = 0
+        self.short = False
 
     def seen(self) -> Seen:
         """Return what decisions are made from."""

@@ -233,7 +233,7 @@ class Versions:
             self._bell.ring()
 
     def _make_ready(self, held: Held, took: Mapping[str, float]) -> None:
-        held.failures, held.short = 0, False
+        held.count_success()
         held.batcher.accept()
         self._holding.move(held, Phase.READY, "")
         log.info("version ready", model=held.name, digest=held.wanted.digest, **took)
