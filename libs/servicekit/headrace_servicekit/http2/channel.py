@@ -19,7 +19,7 @@ import grpc
 from headrace_servicekit.http2 import wire
 from headrace_servicekit.http2.calls import ClientStream, Parse, Serialize, StreamMethod, UnaryMethod, fail
 from headrace_servicekit.http2.connection import Connection
-from headrace_servicekit.http2.headers import request_block
+from headrace_servicekit.http2.headers import Headers, request_block
 from headrace_servicekit.http2.keepalive import Keepalive
 from headrace_servicekit.http2.stream import STREAM_WINDOW
 
@@ -145,6 +145,11 @@ class ClientConnection(Connection):
             self.transport.write(headers)
         else:
             self.send(stream, only, wire.END_STREAM, ahead=headers)
+
+    def opened(self, number: int, headers: Headers) -> None:
+        if not number % 2 or number >= self._next:
+            super().opened(number, headers)
+        # Else of a call that was given up here, and the server had not heard when it answered.
 
     def sent_away(self, last: int) -> None:
         self.give_up("the server is going away", above=last)

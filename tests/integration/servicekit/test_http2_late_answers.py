@@ -1,0 +1,88 @@
+"""Answers that cross their callers' giving up: calls beside them on the connection notice nothing."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+import pytest
+from headrace_servicekit.http2 import wire
+from headrace_servicekit.http2.channel import Channel
+from headrace_servicekit.http2.headers import answer_block, ending_block
+
+ENDING = ending_block(grpc.StatusCode.OK, "", (), alone=False)
+
+
+class Server:
+    """Answers when it is told to, whatever has become of the call. calls: numbers of those that came, in order."""
+
+    def __init__(self) -> None:
+        self.calls: asyncio.Queue[int] = asyncio.Queue()
+        self.connections = 0
+        self.left = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writer = writer
+        writer.write(wire.settings(()))
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readexactly(len(wire.PREFACE))
+            while True:
+                high, low, kind, _, number = wire.HEAD.unpack(await reader.readexactly(wire.HEAD_BYTES))
+                await reader.readexactly(high << 8 | low)
+                if kind == wire.HEADERS:
+                    self.calls.put_nowait(number)
+        writer.close()
+        await writer.wait_closed()
+        self.left.set()
+
+    def answer(self, number: int, body: bytes) -> None:
+        assert self._writer is not None
+        self._writer.write(
+            wire.frame(wire.HEADERS, wire.END_HEADERS, number, answer_block())
+            + wire.frame(wire.DATA, 0, number, wire.message(body))
+            + wire.frame(wire.HEADERS, wire.END_HEADERS | wire.END_STREAM, number, ENDING)
+        )
+
+
+@contextlib.asynccontextmanager
+async def connected(max_message_bytes: int | None = None) -> AsyncIterator[tuple[Server, Channel]]:
+    server = Server()
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with listening:
+        async with Channel(f"127.0.0.1:{port}", max_message_bytes=max_message_bytes) as channel:
+            yield server, channel
+        await asyncio.wait_for(server.left.wait(), 20)
+
+
+async def test_an_answer_that_comes_after_its_caller_has_left_harms_no_other_call():
+    async with connected() as (server, channel):
+        call = channel.unary_unary("/a.A/Do", bytes, bytes)
+        left = asyncio.create_task(call(b"1", timeout=20))
+        number = await server.calls.get()
+        beside = asyncio.create_task(call(b"2", timeout=20))
+        other = await server.calls.get()
+        left.cancel()
+        await asyncio.wait({left})
+        server.answer(number, b"late")
+        server.answer(other, b"yes")
+        assert await beside == b"yes"
+        assert server.connections == 1
+
+
+async def test_an_answer_that_is_too_large_harms_no_other_call():
+    async with connected(max_message_bytes=10) as (server, channel):
+        call = channel.unary_unary("/a.A/Do", bytes, bytes)
+        large = asyncio.create_task(call(b"1", timeout=20))
+        number = await server.calls.get()
+        beside = asyncio.create_task(call(b"2", timeout=20))
+        other = await server.calls.get()
+        server.answer(number, b"x" * 11)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await large
+        server.answer(other, b"yes")
+        assert await beside == b"yes"
+        assert server.connections == 1
