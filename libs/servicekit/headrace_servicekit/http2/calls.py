@@ -91,6 +91,7 @@ class StreamCall:
         stream.send(wire.message(self._serialize(message)))
         if stream.outgoing or stream.connection.write_paused:
             await stream.drained()
+            stream.raise_if_failed()
 
     async def read(self) -> Any:
         """Return the next message, or END_OF_STREAM. Raises AioRpcError."""

@@ -65,8 +65,8 @@ class Stream:
             self.connection.acknowledge(self)
 
     async def drained(self) -> None:
-        """Return when all that was sent has left, and the socket takes more."""
-        while self.outgoing or self.connection.write_paused:
+        """Return when all that was sent has left and the socket takes more, or when the call is over."""
+        while (self.outgoing or self.connection.write_paused) and self.number in self.connection.streams:
             self.room = self.connection.loop.create_future()
             await self.room
 

@@ -1,4 +1,4 @@
-"""Answers that cross their callers' giving up: calls beside them on the connection notice nothing."""
+"""What happens at the same time on both sides of a connection: an answer and its caller's leaving, a write and the end."""
 
 import asyncio
 import contextlib
@@ -10,23 +10,29 @@ import pytest
 from headrace_servicekit.http2 import wire
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.http2.headers import answer_block, ending_block
+from headrace_servicekit.testing import eventually
 
 ENDING = ending_block(grpc.StatusCode.OK, "", (), alone=False)
 
 
 class Server:
-    """Answers when it is told to, whatever has become of the call. calls: numbers of those that came, in order."""
+    """Answers when it is told to, whatever has become of the call. calls: numbers of those that came, in order.
 
-    def __init__(self) -> None:
+    reads: whether it reads what comes after the first call's headers.
+    """
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self._reads = reads
         self.calls: asyncio.Queue[int] = asyncio.Queue()
         self.connections = 0
-        self.left = asyncio.Event()
+        self.left, self._dropped = asyncio.Event(), asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writer = writer
-        writer.write(wire.settings(()))
+        windows = wire.settings(((wire.INITIAL_WINDOW_SIZE, wire.MAX_WINDOW),)) + wire.window_update(0, 2**30)
+        writer.write(windows)
         with contextlib.suppress(asyncio.IncompleteReadError):
             await reader.readexactly(len(wire.PREFACE))
             while True:
@@ -34,9 +40,17 @@ class Server:
                 await reader.readexactly(high << 8 | low)
                 if kind == wire.HEADERS:
                     self.calls.put_nowait(number)
+                    if not self._reads:
+                        await self._dropped.wait()
+                        writer.transport.abort()
         writer.close()
-        await writer.wait_closed()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
         self.left.set()
+
+    def drop(self) -> None:
+        """End the connection of a server that does not read."""
+        self._dropped.set()
 
     def answer(self, number: int, body: bytes) -> None:
         assert self._writer is not None
@@ -48,8 +62,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def connected(max_message_bytes: int | None = None) -> AsyncIterator[tuple[Server, Channel]]:
-    server = Server()
+async def connected(
+    max_message_bytes: int | None = None, *, reads: bool = True
+) -> AsyncIterator[tuple[Server, Channel]]:
+    server = Server(reads=reads)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     async with listening:
@@ -86,3 +102,32 @@ async def test_an_answer_that_is_too_large_harms_no_other_call():
         server.answer(other, b"yes")
         assert await beside == b"yes"
         assert server.connections == 1
+
+
+@pytest.mark.parametrize("ends", ["the server", "the caller"])
+async def test_a_writer_whom_a_full_socket_holds_up_learns_that_the_call_has_ended(ends: str):
+    async with connected(reads=False) as (server, channel):
+        stream = channel.stream_stream("/a.A/Do", bytes, bytes)()
+        written = 0
+
+        async def write() -> None:
+            nonlocal written
+            while True:
+                await stream.write(b"x" * 1_000_000)
+                written += 1
+
+        async def stands_still() -> bool:
+            before = written
+            await asyncio.sleep(0.1)
+            return written > 0 and before == written
+
+        writing = asyncio.create_task(write())
+        await server.calls.get()
+        await eventually(stands_still, within=20)
+        if ends == "the caller":
+            stream.cancel()
+        else:
+            server.drop()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await asyncio.wait_for(writing, 20)
+        server.drop()
