@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc.aio
-from headrace_router.data.batchers.frames import Limits
+from headrace_router.data.batchers.frames import Limits, Replica
 from headrace_router.data.batchers.members import Target
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.waiting import Patience
@@ -69,7 +69,12 @@ async def pools_of(
 
 def connected(pools: Pools) -> int:
     """Return how many batchers have announced digits v1."""
-    return sum(replica.serves(V1.digest) for replica in pools.replicas["default"].values())
+    return sum(replica.serves(V1.digest) for replica in pools.replicas["default"])
+
+
+def replica_of(pools: Pools, batcher: FakeBatcher) -> Replica:
+    """Return what pools know of a batcher."""
+    return next(replica for replica in pools.replicas["default"] if replica.address == batcher.target)
 
 
 def work(

@@ -128,7 +128,7 @@ async def test_a_caller_that_leaves_is_withdrawn_from_both_replicas(bad, good):
         one.answer.cancel()
         pools.withdraw(one)
         await eventually(lambda: bad.cancelled and good.cancelled)
-        assert sum(replica.in_flight for replica in pools.replicas["default"].values()) == 0
+        assert sum(replica.in_flight for replica in pools.replicas["default"]) == 0
 
 
 async def test_a_deadline_ends_both(bad, good):

@@ -10,7 +10,7 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import Behaviour, after, echoing, held, refusing, silent
 from tests.kit.digits import V1
-from tests.kit.pools import one_by_one, pools_of, submitted, where
+from tests.kit.pools import one_by_one, pools_of, replica_of, submitted, where
 
 
 def ejected(pools: Pools) -> list[str]:
@@ -84,8 +84,8 @@ async def test_when_all_fail_all_are_asked_and_the_ladder_hears_of_it(bad, good)
 
 async def test_one_version_that_fails_takes_no_other_from_a_replica(bad, good):
     async with pools_of(bad, good) as pools:
-        pools.replicas["default"][bad.target].versions["other"] = 1
-        pools.replicas["default"][good.target].versions["other"] = 1
+        replica_of(pools, bad).versions["other"] = 1
+        replica_of(pools, good).versions["other"] = 1
         bad.behave = refusing(13, "INTERNAL")
         while not ejected(pools):
             await one_by_one(pools, 1)

@@ -6,13 +6,18 @@ import asyncio
 
 import pytest
 from headrace_router.data.batchers.members import Target, resolve_by_dns
+from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.waiting import Patience
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import echoing, held, refusing, silent
 from tests.kit.digits import V1
-from tests.kit.pools import connected, pools_of, submitted
+from tests.kit.pools import connected, pools_of, replica_of, submitted
+
+
+def addresses_of(pools: Pools) -> list[str]:
+    return [replica.address for replica in pools.replicas["default"]]
 
 
 async def test_requests_go_only_where_the_version_is_ready(batcher, other):
@@ -23,7 +28,7 @@ async def test_requests_go_only_where_the_version_is_ready(batcher, other):
         assert not other.requests
         other.announce(V1)
         batcher.announce(V1, ready=False)
-        await eventually(lambda: pools.replicas["default"][other.target].serves(V1.digest))
+        await eventually(lambda: replica_of(pools, other).serves(V1.digest))
         await eventually(lambda: connected(pools) == 1)
         await asyncio.gather(*(one.answer for one in submitted(pools, 20)))
         assert len(batcher.requests) == len(other.requests) == 20
@@ -134,13 +139,46 @@ async def test_replicas_come_and_go_with_what_the_name_resolves_to(batcher, othe
         (one,) = submitted(pools)
         await eventually(lambda: batcher.requests)
         addresses[:] = [other.target]
-        await eventually(lambda: pools.replicas["default"].get(other.target) and connected(pools) == 1)
+        await eventually(lambda: other.target in addresses_of(pools) and connected(pools) == 1)
         (two,) = submitted(pools)
         assert (await two.answer).code == 0
         gate.set()
         assert (await one.answer).code == 0
         assert one.attempts == 1
-        await eventually(lambda: list(pools.replicas["default"]) == [other.target])
+        await eventually(lambda: addresses_of(pools) == [other.target])
+
+
+async def test_a_batcher_that_is_back_before_it_has_answered_all_gets_requests_again(batcher):
+    gate = asyncio.Event()
+    batcher.behave = held(gate)
+    addresses = [batcher.target]
+    async with pools_of(more=addresses) as pools:
+        await eventually(lambda: connected(pools) == 1)
+        (one,) = submitted(pools)
+        await eventually(lambda: batcher.requests)
+        addresses.clear()
+        await eventually(lambda: connected(pools) == 0)
+        addresses.append(batcher.target)
+        await eventually(lambda: connected(pools) == 1)
+        assert pools.members.sent() == (1, 1)
+        batcher.behave = echoing
+        gate.set()
+        assert (await one.answer).code == 0
+        await eventually(lambda: len(pools.replicas["default"]) < 2)
+        (two,) = submitted(pools)
+        assert (await two.answer).code == 0
+        assert pools.members.sent() == (2, 2)
+    assert (one.attempts, two.attempts) == (1, 1)
+
+
+async def test_who_still_waits_is_told_when_the_pools_stop(batcher):
+    async with pools_of(batcher) as pools:
+        (waiting,) = submitted(pools, digest="unknown")
+        batcher.behave = silent
+        (executing,) = submitted(pools)
+        await eventually(lambda: batcher.requests)
+    for one in (waiting, executing):
+        assert isinstance(one.answer.exception(), Unavailable)
 
 
 async def test_a_resolver_that_is_down_takes_nobody_away(batcher):

@@ -38,7 +38,8 @@ class Members:
     """The batchers of all pools.
 
     owner: told what happens on their streams. connect: opens a channel to an address. resolve: all addresses of a
-    target. replicas: by pool and address.
+    target. replicas: by pool. One that has left stands there until it has answered all, and so twice if it is back by
+    then: what is in flight on its old stream is still its own.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Members:
     ) -> None:
         self._targets, self._owner, self._connect, self._resolve = targets, owner, connect, resolve
         self._resolve_every_s, self._limits, self._rng, self._loop = resolve_every_s, limits, rng, loop
-        self.replicas: dict[str, dict[str, Replica]] = {pool: {} for pool in targets}
+        self.replicas: dict[str, list[Replica]] = {pool: [] for pool in targets}
         self.streams_lost = 0
         self._sent_by_gone = (0, 0)
 
@@ -63,8 +64,8 @@ class Members:
         """Return how many frames were sent so far, and how many requests in them."""
         frames, requests = self._sent_by_gone
         for replicas in self.replicas.values():
-            frames += sum(replica.frames_sent for replica in replicas.values())
-            requests += sum(replica.requests_sent for replica in replicas.values())
+            frames += sum(replica.frames_sent for replica in replicas)
+            requests += sum(replica.requests_sent for replica in replicas)
         return frames, requests
 
     def follow(self, tasks: asyncio.TaskGroup) -> None:
@@ -74,7 +75,7 @@ class Members:
 
     async def _follow(self, pool: str, targets: tuple[Target, ...], tasks: asyncio.TaskGroup) -> None:
         """Keep the members of a pool in step with what its names resolve to."""
-        members: dict[str, asyncio.Task[None]] = {}
+        members: dict[str, tuple[Replica, asyncio.Task[None]]] = {}
         while True:
             found: dict[str, Target] | None = {}
             try:
@@ -86,26 +87,26 @@ class Members:
                 found = None  # a resolver that is down takes nobody away
             if found is not None:
                 for address in [address for address in found if address not in members]:
-                    members[address] = tasks.create_task(
-                        self._stay_connected(pool, address, found[address]), name=f"batcher {address}"
+                    replica = Replica(address, self._owner, self._limits, self._loop)
+                    connection = tasks.create_task(
+                        self._stay_connected(pool, replica, found[address]), name=f"batcher {address}"
                     )
+                    members[address] = replica, connection
                 for address in [address for address in members if address not in found]:
                     log.info("batcher left", pool=pool, address=address)
-                    tasks.create_task(self._let_go(self.replicas[pool].get(address), members.pop(address)))
+                    tasks.create_task(self._let_go(*members.pop(address)))
             await asyncio.sleep(self._resolve_every_s)
 
-    async def _let_go(self, replica: Replica | None, connection: asyncio.Task[None]) -> None:
+    async def _let_go(self, replica: Replica, connection: asyncio.Task[None]) -> None:
         """Disconnect from a replica when what is in flight on it was answered."""
-        if replica is not None:
-            replica.leave()
-            if replica.in_flight:
-                await asyncio.wait({connection}, timeout=LEAVE_S)
+        replica.leave()
+        if replica.in_flight:
+            await asyncio.wait({connection}, timeout=LEAVE_S)
         connection.cancel()
 
-    async def _stay_connected(self, pool: str, address: str, target: Target) -> None:
-        replica = Replica(address, self._owner, self._limits, self._loop)
-        self.replicas[pool][address] = replica
-        failures = 0
+    async def _stay_connected(self, pool: str, replica: Replica, target: Target) -> None:
+        self.replicas[pool].append(replica)
+        failures, address = 0, replica.address
         connection = self._connect(address, target)
         try:
             while not replica.leaving:
@@ -125,7 +126,7 @@ class Members:
                 )
                 await asyncio.sleep(pause)
         finally:
-            del self.replicas[pool][address]
+            self.replicas[pool].remove(replica)
             frames, requests = self._sent_by_gone
             self._sent_by_gone = (frames + replica.frames_sent, requests + replica.requests_sent)
             self._owner.changed(replica)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -78,7 +79,7 @@ class Pools:
 
     @property
     def in_flight(self) -> int:
-        return sum([replica.in_flight for replicas in self.replicas.values() for replica in replicas.values()])
+        return sum([replica.in_flight for replicas in self.replicas.values() for replica in replicas])
 
     def submit(self, works: Iterable[Work]) -> None:
         """Send works to their pools; each `answer` is settled, with an error when nothing can take it."""
@@ -145,12 +146,14 @@ class Pools:
         self._changed(all(map(_takes_requests, self.replicas.values())))
 
     async def run(self) -> None:
-        """Keep a stream to every batcher of every pool; never returns."""
+        """Keep a stream to every batcher of every pool; never returns. At its end nobody is left waiting."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 self.members.follow(tasks)
                 tasks.create_task(periodic("watch batchers", self._watch, every_s=WATCH_EVERY_S), name="watch batchers")
         finally:
+            for work in chain.from_iterable(self.rooms.values()):
+                self._give_up(work)
             for timers in (self._deadlines, self._patiences, self.hedges):
                 timers.close()
 
@@ -241,7 +244,7 @@ class Pools:
         """Eject replicas that hang, and send what is in flight there elsewhere too."""
         now = self._loop.time()
         for replicas in self.replicas.values():
-            for replica in replicas.values():
+            for replica in replicas:
                 for work in self.roster.unanswered(replica, now):
                     self._double(work)
 
@@ -284,5 +287,5 @@ class Pools:
         self._fail(work, deadline_exceeded())
 
 
-def _takes_requests(replicas: dict[str, Replica]) -> bool:
-    return any(replica.connected and not replica.draining for replica in replicas.values())
+def _takes_requests(replicas: Sequence[Replica]) -> bool:
+    return any(replica.connected and not replica.draining for replica in replicas)

@@ -32,7 +32,7 @@ class Roster:
     """Reads the replicas of all pools. Whoever changes one says so by `look_again`."""
 
     def __init__(
-        self, replicas: Mapping[str, Mapping[str, Replica]], *, rng: random.Random, now: Callable[[], float]
+        self, replicas: Mapping[str, Sequence[Replica]], *, rng: random.Random, now: Callable[[], float]
     ) -> None:
         self.ejections = 0
         """Times that a replica was ejected for a version so far."""
@@ -46,7 +46,7 @@ class Roster:
         serving = self._serving.get(key)
         if serving is None:
             latency = self._estimates.of(digest, pool)
-            members = self._replicas.get(pool, {}).values()
+            members = self._replicas.get(pool, ())
             standings = [replica.standing(digest, latency) for replica in members if replica.serves(digest)]
             usable, ejected = parted(standings)
             failing = bool(standings) and all(one.until for one in standings)

@@ -5,7 +5,7 @@ Whether a request waits, and for how long, is decided here over plain numbers; `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from headrace_router.data.batchers.window import Window
@@ -45,6 +45,9 @@ class WaitingRoom:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __iter__(self) -> Iterator[Work]:
+        return iter(tuple(self._waiting))
 
     def __contains__(self, work: Work) -> bool:
         return work in self._waiting

@@ -36,9 +36,9 @@ class Gauges:
         for pool, replicas in pools.replicas.items():
             waiting.add_metric((pool,), len(pools.rooms[pool]))
             waited.add_metric((pool,), pools.rooms[pool].waited)
-            connected.add_metric((pool,), sum(replica.connected for replica in replicas.values()))
-            ejected.add_metric((pool,), sum(replica.ejected for replica in replicas.values()))
-            in_flight.add_metric((pool,), sum(replica.in_flight for replica in replicas.values()))
+            connected.add_metric((pool,), sum(replica.connected for replica in replicas))
+            ejected.add_metric((pool,), sum(replica.ejected for replica in replicas))
+            in_flight.add_metric((pool,), sum(replica.in_flight for replica in replicas))
         yield from (connected, ejected, in_flight, waiting, waited)
         inputs = "Inputs refused because they took what runs their model down twice."
         yield GaugeMetricFamily("headrace_router_quarantined_inputs", inputs, value=len(pools.quarantine))
