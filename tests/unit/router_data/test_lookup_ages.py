@@ -13,6 +13,8 @@ from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
 
+from tests.kit.control import lookup
+from tests.kit.digits import row
 from tests.kit.looking import DOWN, ONE, THREE, TWO, WINDOWS, Bench, error_of, outputs
 
 
@@ -77,6 +79,38 @@ async def test_a_renewal_takes_what_another_data_plane_has_computed_meanwhile():
     assert (await bench.find()).outputs == outputs(ONE)
     assert (await bench.find()).outputs == outputs(TWO)
     assert bench.online.submitted == 1
+
+
+async def test_a_renewal_whose_input_is_to_blame_fails_nobody_elses_request():
+    bench = Bench(lookup=lookup(ttl=60, stale_while_revalidate=30, key="ENTITY"))
+    await bench.fill(ONE, entity_id="a")
+    bench.loop.ahead_s += 70
+    assert (await bench.find(entity_id="a")).served_from is ServedFrom.STALE
+    await bench.asked(1)
+    other = bench.ask(entity_id="a", inputs=row(4, 3, 2, 1), max_age_s=1.0)
+    await asyncio.sleep(0)
+    bench.answer(code=3, reason="MODEL_REJECTED_INPUT")
+    (work,) = await bench.asked(1)
+    assert work.inputs == (row(4, 3, 2, 1),)
+    bench.answer(TWO)
+    assert (await other).outputs == outputs(TWO)
+
+
+async def test_a_renewal_that_two_tables_want_is_one():
+    bench = Bench(lookup=lookup(ttl=60, stale_while_revalidate=30))
+    await bench.fill(ONE)
+    (key,) = bench.store.values
+    bench.loop.ahead_s += 70
+    bench.store.values[key] = kept.encode(key, kept.Entry(int(bench.store.now_ms()) - 40_000, outputs(TWO)))
+    bench.store.holds = True
+    assert (await bench.find()).served_from is ServedFrom.STALE
+    bench.put_table(lookup=lookup(ttl=20, stale_while_revalidate=60))
+    other = bench.ask(max_age_s=50.0)
+    await asyncio.sleep(0)
+    bench.store.release()
+    found = await other
+    assert (found.served_from, found.outputs) == (ServedFrom.STALE, outputs(TWO))
+    assert (bench.counts.renewals, len(await bench.asked(1))) == (1, 1)
 
 
 async def test_a_renewal_that_fails_is_not_tried_again_at_once():

@@ -203,9 +203,10 @@ class Flights:
         """Settle those whom an error concerns, and try for the others."""
         if error.code is Code.DEADLINE_EXCEEDED:
             self._give_up([one for one in flight.waiters if one.due <= work.deadline + TICK_S], error)
-        elif error.code is Code.INVALID_ARGUMENT and flight.sought.question.table.policy.by_entity and flight.leader:
-            # Requests for one entity may have other inputs than those that are to blame.
-            self._give_up([flight.leader], error)
+        elif error.code is Code.INVALID_ARGUMENT and flight.sought.question.table.policy.by_entity:
+            # Requests for one entity may have other inputs than those that are to blame: its leader's, or, of a renewal
+            # that had none, those of somebody who was given a stale answer long ago.
+            self._give_up([flight.leader] if flight.leader is not None else [], error)
         else:
             self._fail(flight, error)
             return
@@ -277,6 +278,8 @@ class Flights:
 
     def _go_on(self, flight: Flight) -> bool:
         """Let a flight go on although nobody waits; return False when too many do."""
+        if flight.renews:
+            return True
         if self._renewals >= MAX_RENEWALS:
             return False
         flight.renews = True
