@@ -56,6 +56,21 @@ async def test_batches_of_large_inputs_stay_within_what_the_monitor_takes():
     assert len(bench.batches) > 10
 
 
+async def test_what_was_being_encoded_when_the_loop_was_stopped_is_handed_on_at_the_end():
+    bench = Bench()
+    for _ in range(5):
+        bench.image(600_000)
+    encoding = asyncio.create_task(bench.encoder.encode())
+    while not bench.encoder.recorded:
+        await asyncio.sleep(0)
+    encoding.cancel()
+    await asyncio.wait({encoding})
+    assert bench.encoder.recorded < 5
+    bench.image(100)
+    await bench.encoder.finish()
+    assert sum(one.predictions for one in bench.batches) == 6
+
+
 async def test_a_prediction_that_fits_no_message_is_left_out_and_counted():
     bench = Bench()
     bench.image(100)

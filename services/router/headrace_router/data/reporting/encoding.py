@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 import structlog
 
 from headrace_router.data.reporting.batches import Batch, chunks, rows_of, size_of
 from headrace_router.data.reporting.buffer import Sealed
-from headrace_router.data.reporting.recording import NOT_ENCODED, TOO_LARGE, Recorder, Row
+from headrace_router.data.reporting.recording import NOT_ENCODED, TOO_LARGE, Recorder, Row, Taken
 from headrace_router.data.reporting.sampling import Sampling
 
 log = structlog.get_logger()
@@ -49,6 +49,8 @@ class Encoder:
         self._recorder, self._full, self.sampling, self._dropped, self._put = recorder, full, sampling, dropped, put
         self._unix_s, self._now, self._flush_s = unix_s, now, flush_s
         self._batch, self._began = Batch(), 0.0
+        self._taken: tuple[Taken, Iterator[Sequence[Row]]] | None = None
+        """What is being encoded, and its chunks that are not yet."""
         self.recorded = 0
 
     async def run(self) -> NoReturn:
@@ -63,19 +65,27 @@ class Encoder:
                 self._seal()
 
     async def finish(self) -> None:
-        """Hand on everything that there is."""
+        """Hand on everything that there is, also what `run` had begun with when it was stopped."""
+        if self._taken is not None:
+            await self._encode(*self._taken)
         await self.encode()
         if self._batch.count:
             self._seal()
 
     async def encode(self) -> None:
         """Encode what was recorded; requests are answered in between."""
-        taken, spent_bytes = self._recorder.take(self.sampling.probability), 0
-        for chunk in chunks(taken.records, taken.values_bytes):
+        taken = self._recorder.take(self.sampling.probability)
+        self._taken = taken, chunks(taken.records, taken.values_bytes)
+        await self._encode(*self._taken)
+
+    async def _encode(self, taken: Taken, left: Iterator[Sequence[Row]]) -> None:
+        spent_bytes = 0
+        for chunk in left:
             kept = self._of_fitting_size(chunk) if taken.values_bytes > MAX_RECORD_BYTES else chunk
             if kept:
                 spent_bytes += self._add(kept, taken.probability)
             await asyncio.sleep(0)
+        self._taken = None
         self.sampling.spent(spent_bytes, taken.probability, self._now())
 
     def _of_fitting_size(self, records: Sequence[Row]) -> Sequence[Row]:
