@@ -125,7 +125,7 @@ def questions(made: Table, count: int, seed: str) -> list[Question]:
     found = []
     for _ in range(count):
         tensors = Tensors((("x", "FP32", 1, 4),), (rng.randbytes(16),))
-        request = Request("digits", lambda _contract, tensors=tensors: tensors)
+        request = Request("digits", lambda _contract, _max_rows, tensors=tensors: tensors)
         layout = arm.served.layout(tensors.described, 64)
         found.append(Question(made, arm, request, call, tensors, layout, tensors.contents, ()))
     return found

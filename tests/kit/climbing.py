@@ -122,7 +122,7 @@ def question(
     assert arm is not None
     tensors = Tensors((("x", "FP32", rows, 4),), (bytes(16 * rows),))
     layout = arm.served.layout(tensors.described, 64)
-    request = Request("digits", lambda _contract: tensors, version=pinned, entity_id=entity, outputs=outputs)
+    request = Request("digits", lambda _contract, _max_rows: tensors, version=pinned, entity_id=entity, outputs=outputs)
     wanted = arm.served.selection(outputs)
     return Question(made, arm, request, Call(Identity("ana"), "r", left_s), tensors, layout, tensors.contents, wanted)
 

@@ -172,7 +172,7 @@ class Bench:
         (spec,) = self.version.contract.inputs
         described = () if inputs is None else ((spec.name, spec.datatype, rows, *spec.shape),)
         tensors = Tensors(described, () if inputs is None else (inputs,))
-        request = Request("digits", lambda _contract: tensors, outputs=names, **fields)
+        request = Request("digits", lambda _contract, _max_rows: tensors, outputs=names, **fields)
         layout = Layout(rows, (), (0,), (), (), (), True) if inputs is None else arm.served.layout(described, 64)
         call = Call(Identity("ann", None), "request-1", self.loop.time() + 5)
         return Question(self.table, arm, request, call, tensors, layout, tensors.contents, arm.served.selection(names))

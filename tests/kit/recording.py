@@ -62,7 +62,7 @@ def answered(
         tuple((name, datatype, *shape) for name, (datatype, shape, _) in inputs.items()),
         tuple(content for _, _, content in inputs.values()),
     )
-    asked = Request(among.model, lambda _contract: tensors, pinned, request, user, entity, (), attributes)
+    asked = Request(among.model, lambda _contract, _max_rows: tensors, pinned, request, user, entity, (), attributes)
     call = Call(Identity("ann", None), request, arrived + 5.0, arrived)
     layout = arm.served.layout(tensors.described, 1024)
     question = Question(among, arm, asked, call, tensors, layout, tensors.contents, ())

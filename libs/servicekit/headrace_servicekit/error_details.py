@@ -19,6 +19,8 @@ MAX_STATUS_BYTES = 4096
 # As gRPC writes them into headers: whatever is not printable ASCII takes three bytes for each of its own.
 MAX_MESSAGE_BYTES = 1024
 _MAX_VIOLATION_BYTES = 512
+# That may fit. Of a request there may be a million things to say, and nobody is served while they are tried.
+_MOST_VIOLATIONS = MAX_STATUS_BYTES // 16
 # What grpc.aio's client makes of a peer that ends a stream at the moment of a write; the peer's own status is lost.
 _BROKEN_WRITE = "Internal error from Core"
 
@@ -57,8 +59,8 @@ def to_status(error: ServiceError) -> status_pb2.Status:
 
     The result is at most MAX_STATUS_BYTES: violations that do not fit are counted in a last one.
     """
-    status = _status(error, len(error.violations))
-    kept = len(error.violations)
+    kept = min(len(error.violations), _MOST_VIOLATIONS)
+    status = _status(error, kept)
     while status.ByteSize() > MAX_STATUS_BYTES and kept > 0:
         kept //= 2
         status = _status(error, kept)

@@ -1,4 +1,4 @@
-"""What happens at the same time on both sides of a connection: an answer and its caller's leaving, a write and the end."""
+"""What crosses on a connection: an answer and the leaving of its caller, a write and the end of its call."""
 
 import asyncio
 import contextlib

@@ -22,7 +22,7 @@ from headrace_servicekit.testing import FakeClock
 CONTRACT = Contract((Spec("x", "FP32", ()),), (Spec("y", "FP32", ()),))
 V1 = ServedVersion("digits", "v1", "d1", "s", CONTRACT)
 V0 = ServedVersion("digits", "v0", "d0", "s", CONTRACT)
-REQUEST = Request("digits", lambda _contract: Tensors((), ()), request_id="req-1")
+REQUEST = Request("digits", lambda _contract, _max_rows: Tensors((), ()), request_id="req-1")
 CALL = Call(Identity("ada"), "from-the-header", 10.0)
 ENDED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ANSWER = batcher_pb2.InferResponse(queue_us=100, compute_us=200, batch_rows=8, batch_requests=3)

@@ -123,7 +123,7 @@ def test_every_face_reads_the_same_tensors(golden):
         infer_json.parse("m", "", *binary_body(golden))[0],
     ]
     for request in requests:
-        tensors = request.read(declared)
+        tensors = request.read(declared, 32)
         assert read(tensors) == wanted(golden)
         check_contents(check(declared, tensors.described, 32), tensors.described, tensors.contents)
     assert len({request.user_id for request in requests[1:]}) == 1
@@ -216,11 +216,11 @@ TWO = contract_of(
 
 
 def natural(body: Any) -> Any:
-    return natural_json.parse("m", body if isinstance(body, bytes) else json.dumps(body).encode()).read(TWO)
+    return natural_json.parse("m", body if isinstance(body, bytes) else json.dumps(body).encode()).read(TWO, 32)
 
 
 def specification(body: Any) -> Any:
-    return spec_json.parse(body if isinstance(body, bytes) else json.dumps(body).encode())[0].read(TWO)
+    return spec_json.parse(body if isinstance(body, bytes) else json.dumps(body).encode())[0].read(TWO, 32)
 
 
 def instances(*rows: Any) -> dict[str, Any]:
@@ -285,5 +285,5 @@ def test_an_entity_in_the_inputs_is_an_input_where_the_contract_has_one():
     named = Contract((TWO.inputs[0], TWO.inputs[1]._replace(name="entity_id")), TWO.outputs)
     request, _ = spec_json.parse(json.dumps(inputs(a=[1, 2], entity_id=7)).encode())
     assert request.entity_id == "7"
-    assert [one[0] for one in request.read(named).described] == ["a", "entity_id"]
-    assert [one[0] for one in request.read(TWO).described] == ["a"]
+    assert [one[0] for one in request.read(named, 32).described] == ["a", "entity_id"]
+    assert [one[0] for one in request.read(TWO, 32).described] == ["a"]

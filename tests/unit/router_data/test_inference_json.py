@@ -46,7 +46,7 @@ def sized(size: Any, **fields: Any) -> dict[str, Any]:
 def checked(content: bytes, length: str | None = None, contract: Contract | None = None) -> Tensors:
     """Return the tensors of a body that keeps the contract; raises InvalidArgument in the caller's words."""
     request, _ = infer_json.parse("m", "", content, length)
-    tensors = request.read(contract or SERVED.contract)
+    tensors = request.read(contract or SERVED.contract, 100)
     served = SERVED if contract is None else ServedVersion("m", "v1", "d", "h", contract)
     layout = None
     try:

@@ -39,7 +39,7 @@ def message(*tensors: tuple[str, list[int], dict[str, Any]], raw: list[bytes] | 
 def read(made: Any, contract: Contract | None = None) -> Any:
     """Return the tensors; of a contract that allows what the request has, unless told."""
     allowed = Contract(tuple(Spec("x", one.datatype, (-1,) * (len(one.shape) - 1)) for one in made.inputs), Y)
-    return infer_message.parse(made.SerializeToString()).read(contract or allowed)
+    return infer_message.parse(made.SerializeToString()).read(contract or allowed, 1024)
 
 
 def refused(made: Any) -> InvalidArgument:

@@ -96,7 +96,7 @@ def asked(version: control_pb2.ResolvedVersion, backup: control_pb2.ResolvedVers
     tensors = Tensors(tuple(one[:-1] for one in described), tuple(one[-1] for one in described))
     layout = arm.served.layout(tensors.described, 64)
     inputs = [tensors.contents[index] for index in layout.order]
-    request = Request("digits", lambda _contract: tensors, outputs=outputs)
+    request = Request("digits", lambda _contract, _max_rows: tensors, outputs=outputs)
     question = Question(
         made, arm, request, Call(Identity("a"), "r", 1.0), tensors, layout, inputs, arm.served.selection(outputs)
     )

@@ -74,6 +74,21 @@ def test_a_status_stays_small_enough_for_a_header_and_counts_what_it_leaves_out(
     assert len(shown) == count or shown[-1].description == f"and {count - len(shown) + 1} more"
 
 
+def test_of_a_million_violations_only_those_that_may_fit_are_looked_at():
+    looked_at = 0
+
+    class Violation(FieldViolation):
+        def __getattribute__(self, name: str) -> str:
+            nonlocal looked_at
+            looked_at += name == "description"
+            return "too long"
+
+    error = errors.InvalidArgument("wrong", violations=[Violation("f", "too long")] * 1_000_000)
+    shown = error_details.from_status(error_details.to_status(error)).violations
+    assert shown[-1].description == f"and {1_000_000 - len(shown) + 1} more"
+    assert looked_at < 1000
+
+
 def test_metadata_too_large_for_a_header_is_dropped_but_the_reason_stays():
     error = errors.Aborted("stale", reason="STALE_ETAG", metadata={"etag": "x" * 10_000}, retry_after_s=2)
     status = error_details.to_status(error)

@@ -20,6 +20,11 @@ LENGTH_PREFIX_BYTES = 4
 # A walk over the length prefixes of BYTES takes 0.15 µs per element, in which the event loop serves nobody else.
 MAX_BYTES_ELEMENTS = 16_384
 MAX_SHOWN = 16
+# Of one refusal: more would not fit into a status.
+MAX_VIOLATIONS = 20
+# Inputs, or outputs, of one request: twice as many as a contract may have. More are not even read, for each takes some
+# microseconds, and a request has room for millions.
+MAX_TENSORS = 128
 CONTRACT_VIOLATED = "CONTRACT_VIOLATED"
 
 Described = tuple[tuple[str | int, ...], ...]
@@ -91,6 +96,21 @@ def check(contract: Contract, described: Described, max_rows: int) -> Layout:
     return _layout(contract, described, given)
 
 
+def check_count(field: str, count: int) -> None:
+    """Check how many inputs or outputs a request names. Raises InvalidArgument."""
+    if count > MAX_TENSORS:
+        raise invalid([FieldViolation(field, f"{count} tensors are more than any version has: at most {MAX_TENSORS}")])
+
+
+def rows_fault(name: str, rows: int, max_rows: int) -> str:
+    """Say what is wrong with the number of rows of an input, or nothing."""
+    if rows < 1:
+        return f"input '{name}' has {rows} rows; at least one is needed"
+    if rows > max_rows:
+        return f"input '{name}' has {rows} rows; at most {max_rows} are taken in one request"
+    return ""
+
+
 def check_contents(layout: Layout, described: Described, contents: Sequence[bytes]) -> None:
     """Check the lengths of the raw values. Raises InvalidArgument that names every violation."""
     if len(contents) != len(layout.lengths):
@@ -156,10 +176,8 @@ def _shape_fault(spec: Spec, shape: Sequence[str | int], max_rows: int) -> str:
         return told
     if any(size < 0 for size in sizes):
         return f"input '{spec.name}' has a negative dimension: {shown(shape)}"
-    if rows < 1:
-        return f"input '{spec.name}' has {rows} rows; at least one is needed"
-    if rows > max_rows:
-        return f"input '{spec.name}' has {rows} rows; at most {max_rows} are taken in one request"
+    if fault := rows_fault(spec.name, rows, max_rows):
+        return fault
     if spec.datatype == "BYTES" and rows * math.prod(sizes) > MAX_BYTES_ELEMENTS:
         return f"input '{spec.name}' has more than {MAX_BYTES_ELEMENTS} BYTES elements; split the request"
     return ""

@@ -21,6 +21,8 @@ from headrace_router.data.telemetry.timing import Marks
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 # Of a text that names a user, an entity or an attribute.
 MAX_TEXT_CHARS = 256
+# Attributes, or parameters, of one request.
+MAX_ATTRIBUTES = 1024
 
 
 class ServedFrom(enum.IntEnum):
@@ -95,8 +97,8 @@ class Tensors:
 class Request:
     """One request for a prediction.
 
-    read: gives the tensors once the version is known. A JSON face needs the contract to know how numbers are written; a
-    face whose tensors are bytes already ignores it.
+    read: gives the tensors once the version is known: for a contract, and the most rows that are taken. A JSON face
+    needs the contract to know how numbers are written; a face whose tensors are bytes ignores both.
     version, request_id, user_id, entity_id: empty when not given. outputs: names wanted; empty means all. attributes:
     facts that rules look at. max_age_s: oldest answer that the caller accepts; None leaves it to the route. priority:
     class as in `InferRequest`, 0 for what the caller did not say. explain: whether to keep the explanation. timeout_s:
@@ -104,7 +106,7 @@ class Request:
     """
 
     model: str
-    read: Callable[[Contract], Tensors]
+    read: Callable[[Contract, int], Tensors]
     version: str = ""
     request_id: str = ""
     user_id: str = ""

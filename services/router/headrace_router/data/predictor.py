@@ -162,7 +162,7 @@ class Predictor:
     def _question(self, table: Table, arm: Arm, request: Request, call: Call, trace: Trace | None) -> Question:
         """Check the request against the version's contract. Raises InvalidArgument in the caller's words."""
         served = arm.served
-        tensors = request.read(served.contract)
+        tensors = request.read(served.contract, self._max_rows)
         described, contents = tensors.described, tensors.contents
         layout: Layout | None = None
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -12,8 +13,8 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument
 from headrace_router.data.contract import Contract
 from headrace_router.data.faces.repeated import repeated
 from headrace_router.data.faces.values import Where, WrongValues, decode, encode
-from headrace_router.data.layouts import invalid
-from headrace_router.data.messages import MAX_TEXT_CHARS, Answer, Tensors
+from headrace_router.data.layouts import MAX_VIOLATIONS, invalid
+from headrace_router.data.messages import MAX_ATTRIBUTES, MAX_TEXT_CHARS, Answer, Tensors
 
 
 def document(data: bytes, known: Collection[str]) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def document(data: bytes, known: Collection[str]) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise wrong("body", "a JSON object is needed", reason="MALFORMED_JSON")
     unknown = [
-        FieldViolation(name[:64], f"unknown field; known: {', '.join(known)}") for name in body if name not in known
+        FieldViolation(name[:64], f"unknown field; known: {', '.join(known)}")
+        for name in islice((name for name in body if name not in known), MAX_VIOLATIONS)
     ]
     if unknown:
         first = unknown[0]
@@ -61,6 +63,8 @@ def texts(body: dict[str, Any], field: str) -> dict[str, str]:
         return {}
     if not isinstance(value, dict):
         raise wrong(field, "an object of strings is needed")
+    if len(value) > MAX_ATTRIBUTES:
+        raise wrong(field, f"has {len(value)} members; at most {MAX_ATTRIBUTES} are taken")
     return {name: text(value, name, path=f"{field}.") for name, one in value.items() if one is not None}
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.faces.json_body import document, dump, outputs_of, tensors_of, text, texts, why_of, wrong
-from headrace_router.data.faces.values import MAX_VIOLATIONS, Where
-from headrace_router.data.layouts import invalid
+from headrace_router.data.faces.values import Where
+from headrace_router.data.layouts import MAX_VIOLATIONS, invalid, rows_fault
 from headrace_router.data.messages import Answer, Request, Tensors
 
 FIELDS = ("instances", "user_id", "entity_id", "version", "request_id", "attributes")
@@ -68,9 +69,11 @@ def render(answer: Answer) -> bytes:
     )
 
 
-def tensors(contract: Contract, instances: Sequence[Any]) -> Tensors:
+def tensors(contract: Contract, max_rows: int, instances: Sequence[Any]) -> Tensors:
     """Return the rows as tensors. Raises InvalidArgument that names rows and inputs (`instances[3].pixels`)."""
     fields = {spec.name: f"instances.{spec.name}" for spec in contract.inputs}
+    if fault := rows_fault(contract.inputs[0].name, len(instances), max_rows):
+        raise invalid([FieldViolation("instances", fault)])
     only = contract.inputs[0] if len(contract.inputs) == 1 else None
     if only is not None:
         columns = {only.name: [row[only.name] if _by_name(only, row) else row for row in instances]}
@@ -79,7 +82,7 @@ def tensors(contract: Contract, instances: Sequence[Any]) -> Tensors:
     return tensors_of(contract, columns, {name: _where(name) for name in columns}, fields)
 
 
-def _nothing(_contract: Contract) -> Tensors:
+def _nothing(_contract: Contract, _max_rows: int) -> Tensors:
     return Tensors((), (), whole="instances")
 
 
@@ -100,8 +103,7 @@ def _columns(contract: Contract, instances: Sequence[Any]) -> dict[str, Sequence
         else:
             violations += [
                 FieldViolation(f"{where}.{name[:64]}", f"unknown input; known: {', '.join(map(repr, names))}")
-                for name in row
-                if name not in names
+                for name in islice((name for name in row if name not in names), MAX_VIOLATIONS)
             ]
             violations += [FieldViolation(where, f"input '{name}' is missing") for name in needed if name not in row]
             violations += [

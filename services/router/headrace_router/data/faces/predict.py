@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 
 from google.protobuf import duration_pb2
 from google.protobuf.message import DecodeError
@@ -11,8 +12,8 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
 from headrace_router.data.faces.unread import remembering, unread_message
-from headrace_router.data.layouts import Described
-from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Request, ServedFrom, Tensors
+from headrace_router.data.layouts import Described, check_count
+from headrace_router.data.messages import MAX_ATTRIBUTES, NO_ATTRIBUTES, Answer, Request, ServedFrom, Tensors
 
 # The enumerations have the same numbers.
 _SERVED_FROM = {source: predict_pb2.PredictResponse.ServedFrom.Name(source.value) for source in ServedFrom}
@@ -33,32 +34,48 @@ def parse(data: bytes) -> Request:
     """Return the request of a message. Raises InvalidArgument for bytes that are no message."""
     try:
         message = _Unread.FromString(data)
-        tensors = Tensors(described(tuple(message.inputs[:])), message.raw_input_contents[:])
+        inputs = message.inputs[:]
+        check_count("inputs", len(inputs))
+        tensors = Tensors(described(tuple(inputs)), message.raw_input_contents[:])
     except DecodeError:
         raise InvalidArgument(f"the request is not a valid message of {METHOD}", reason="MALFORMED_MESSAGE") from None
 
     outputs, attributes = message.outputs, message.attributes
     return Request(
         message.model,
-        lambda _contract: tensors,
+        lambda _contract, _max_rows: tensors,
         message.version,
         message.request_id,
         message.user_id,
         message.entity_id,
-        tuple(outputs) if outputs else (),
-        attributes or NO_ATTRIBUTES,
+        _wanted(outputs) if outputs else (),
+        _facts(attributes) if attributes else NO_ATTRIBUTES,
         _max_age_s(message.max_age) if message.HasField("max_age") else None,
         0,
         message.explain,
     )
 
 
+def _wanted(outputs: Sequence[str]) -> tuple[str, ...]:
+    check_count("outputs", len(outputs))
+    return tuple(outputs)
+
+
+def _facts(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise _wrong("attributes", f"has {len(attributes)} members; at most {MAX_ATTRIBUTES} are taken")
+    return attributes
+
+
 def _max_age_s(max_age: duration_pb2.Duration) -> float:
     seconds = max_age.seconds + max_age.nanos / 1e9
     if seconds < 0:
-        told = "an age is not negative; leave it out to take the route's bound"
-        raise InvalidArgument(f"max_age: {told}", reason="INVALID_FIELD", violations=[FieldViolation("max_age", told)])
+        raise _wrong("max_age", "an age is not negative; leave it out to take the route's bound")
     return seconds
+
+
+def _wrong(field: str, told: str) -> InvalidArgument:
+    return InvalidArgument(f"{field}: {told}", reason="INVALID_FIELD", violations=[FieldViolation(field, told)])
 
 
 def render(answer: Answer) -> bytes:

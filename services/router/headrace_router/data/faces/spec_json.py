@@ -9,6 +9,7 @@ rules look at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from headrace_servicekit.errors import FieldViolation
 from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.faces.json_body import document, dump, outputs_of, tensors_of, text, texts, why_of, wrong
 from headrace_router.data.faces.values import Where
-from headrace_router.data.layouts import invalid
+from headrace_router.data.layouts import MAX_VIOLATIONS, invalid, rows_fault
 from headrace_router.data.messages import Answer, Request, Tensors
 
 FIELDS = ("model_name", "model_version", "inputs", "request_id", "metadata")
@@ -37,7 +38,7 @@ def parse(data: bytes) -> tuple[Request, Mapping[str, Any]]:
         raise wrong("inputs", "an object of values by input name is needed")
     request = Request(
         model,
-        lambda contract: tensors(contract, inputs),
+        lambda contract, max_rows: tensors(contract, max_rows, inputs),
         text(body, "model_version"),
         text(body, "request_id"),
         user_id,
@@ -69,24 +70,28 @@ def render(answer: Answer, inputs: Mapping[str, Any]) -> bytes:
     )
 
 
-def tensors(contract: Contract, inputs: Mapping[str, Any]) -> Tensors:
+def tensors(contract: Contract, max_rows: int, inputs: Mapping[str, Any]) -> Tensors:
     """Return the inputs as tensors. Raises InvalidArgument that names inputs and rows (`inputs.pixels[3]`)."""
     names = [spec.name for spec in contract.inputs]
     unknown = [
         FieldViolation(f"inputs.{name[:64]}", f"unknown input; known: {', '.join(map(repr, names))}")
-        for name in inputs
-        if name not in names and name != ENTITY
+        for name in islice((name for name in inputs if name not in names and name != ENTITY), MAX_VIOLATIONS)
     ]
     if unknown:
         raise invalid(unknown)
     rows: dict[str, Sequence[Any]] = {}
     where: dict[str, Where] = {}
+    faults: list[FieldViolation] = []
     for spec in contract.inputs:
         if spec.name in inputs:
             value = inputs[spec.name]
             as_rows = given_as_rows(spec, value)
             rows[spec.name] = value if as_rows else [value]
             where[spec.name] = _where(spec.name, as_rows)
+            if fault := rows_fault(spec.name, len(rows[spec.name]), max_rows):
+                faults.append(FieldViolation(f"inputs.{spec.name}", fault))
+    if faults:
+        raise invalid(faults)
     return tensors_of(contract, rows, where, {name: f"inputs.{name}" for name in names})
 
 

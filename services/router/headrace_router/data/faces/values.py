@@ -17,7 +17,7 @@ import numpy as np
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_router.data.contract import Spec
-from headrace_router.data.layouts import LENGTH_PREFIX_BYTES
+from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, MAX_VIOLATIONS
 
 # struct's codes of the datatypes; BF16 has none and is made from FP32.
 _CODES = {
@@ -35,8 +35,6 @@ _TYPES: dict[str, frozenset[type]] = {
     "BYTES": frozenset((str,)),
 } | {name: frozenset((int, float)) if name in _FLOATS else frozenset((int,)) for name in _CODES if name != "BOOL"}
 _B64 = "b64"
-# More would not fit into a status anyway.
-MAX_VIOLATIONS = 20
 
 Where = Callable[[int], str]
 

@@ -16,7 +16,7 @@ from headrace_router.data.faces.json_body import document, dump, text
 from headrace_router.data.faces.oip.flat import flat_values
 from headrace_router.data.faces.oip.parameters import NO_WISHES, check_tensor_parameters, refused, wishes_of
 from headrace_router.data.faces.values import decode
-from headrace_router.data.layouts import LENGTH_PREFIX_BYTES
+from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, check_count
 from headrace_router.data.messages import Answer, Request, Tensors
 
 FIELDS = ("id", "parameters", "inputs", "outputs")
@@ -53,14 +53,15 @@ def parse(model: str, version: str, data: bytes, json_length: str | None) -> tup
     """
     length = len(data) if json_length is None else _length(json_length, len(data))
     if length == 0 and json_length is not None:
-        return Request(model, lambda contract: only_input(contract, data), version), lambda answer: render(answer, None)
+        request = Request(model, lambda contract, _max_rows: only_input(contract, data), version)
+        return request, lambda answer: render(answer, None)
     body = document(data[:length], FIELDS)
     wishes = wishes_of(_object(body, "parameters")) if "parameters" in body else NO_WISHES
     inputs = _inputs(body, memoryview(data)[length:])
     outputs, binary = _outputs(body, wishes.binary_output)
     request = Request(
         model,
-        lambda contract: tensors(contract, inputs),
+        lambda contract, _max_rows: tensors(contract, inputs),
         version,
         text(body, "id"),
         wishes.user_id,
@@ -220,6 +221,7 @@ def _list(body: dict[str, Any], field: str) -> list[Any]:
     value = body.get(field, [])
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise refused(field, "a list of objects is needed")
+    check_count(field, len(value))
     return value
 
 

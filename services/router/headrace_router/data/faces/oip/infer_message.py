@@ -6,7 +6,7 @@ The classes are tritonclient's: a second copy of the proto package `inference` i
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -17,7 +17,7 @@ from headrace_router.data.contract import Contract
 from headrace_router.data.faces.oip.contents import raw
 from headrace_router.data.faces.oip.parameters import NO_WISHES, check_tensor_parameters, refused, wishes_of
 from headrace_router.data.faces.unread import remembering, unread_message
-from headrace_router.data.layouts import Described
+from headrace_router.data.layouts import Described, check_count
 from headrace_router.data.messages import Answer, Request, ServedFrom, Tensors
 
 _pb2: Any = service_pb2  # its classes are made at import, so type checkers know of none
@@ -38,10 +38,10 @@ def parse(data: bytes) -> Request:
     """
     try:
         message = _Unread.FromString(data)
-        read = _reader(tuple(message.inputs[:]), message.raw_input_contents[:])
+        read = _reader(message.inputs[:], message.raw_input_contents[:])
     except DecodeError:
         raise InvalidArgument(f"the request is not a valid message of {METHOD}", reason="MALFORMED_MESSAGE") from None
-    wishes = wishes_of(_plain(message.parameters)) if message.parameters else NO_WISHES
+    wishes = wishes_of(message.parameters, _plain) if message.parameters else NO_WISHES
     outputs = _wanted(message.outputs) if message.outputs else ()
     return Request(
         message.model_name,
@@ -61,19 +61,21 @@ def parse(data: bytes) -> Request:
 
 def _wanted(outputs: Sequence[Any]) -> tuple[str, ...]:
     """Return the names of the outputs wanted. Raises InvalidArgument."""
+    check_count("outputs", len(outputs))
     for index, output in enumerate(outputs):
         if output.parameters:
             check_tensor_parameters(f"outputs[{index}]", output.parameters)
     return tuple([output.name for output in outputs])
 
 
-def _reader(inputs: tuple[bytes, ...], contents: Sequence[bytes]) -> Callable[[Contract], Tensors]:
+def _reader(inputs: Sequence[bytes], contents: Sequence[bytes]) -> Callable[[Contract, int], Tensors]:
     """Return what gives the tensors. Raises DecodeError and InvalidArgument."""
+    check_count("inputs", len(inputs))
     if contents:
-        tensors = Tensors(_described(inputs), contents)
-        return lambda _contract: tensors
+        tensors = Tensors(_described(tuple(inputs)), contents)
+        return lambda _contract, _max_rows: tensors
     typed = _read(inputs)
-    return lambda contract: _typed(contract, typed)
+    return lambda contract, _max_rows: _typed(contract, typed)
 
 
 def _read(inputs: Sequence[bytes]) -> list[Any]:
@@ -138,12 +140,9 @@ def _same(model: str, version: str, variant: str, generation: int, served_from: 
     return header.SerializeToString()
 
 
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as Python values. Raises InvalidArgument for one without a value."""
-    plain: dict[str, Any] = {}
-    for name, parameter in parameters.items():
-        kind = parameter.WhichOneof("parameter_choice")
-        if kind is None:
-            raise refused(f"parameters.{name[:64]}", "has no value")
-        plain[name] = getattr(parameter, kind)
-    return plain
+def _plain(field: str, parameter: Any) -> Any:
+    """Return a parameter as a Python value. Raises InvalidArgument for one without a value."""
+    kind = parameter.WhichOneof("parameter_choice")
+    if kind is None:
+        raise refused(field, "has no value")
+    return getattr(parameter, kind)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.messages import MAX_TEXT_CHARS, NO_ATTRIBUTES
+from headrace_router.data.messages import MAX_ATTRIBUTES, MAX_TEXT_CHARS, NO_ATTRIBUTES
 
 OURS, RESERVED, ATTRIBUTE = "headrace_", "triton_", "headrace_attribute_"
 # A client that streams asks for it; here every request has exactly one response, which is the final one.
@@ -42,12 +42,18 @@ class Wishes(NamedTuple):
 NO_WISHES = Wishes()
 
 
-def wishes_of(parameters: Parameters) -> Wishes:
-    """Return what the request's parameters ask for. Raises InvalidArgument naming the first that cannot be."""
+def wishes_of(parameters: Parameters, value_of: Callable[[str, Any], Any] = lambda _field, value: value) -> Wishes:
+    """Return what the request's parameters ask for. Raises InvalidArgument naming the first that cannot be.
+
+    value_of: gives the Python value of one, which errors call by a field.
+    """
+    if len(parameters) > MAX_ATTRIBUTES:
+        raise refused("parameters", f"has {len(parameters)} members; at most {MAX_ATTRIBUTES} are taken")
     found: dict[str, Any] = {}
     attributes: dict[str, str] = {}
-    for name, value in parameters.items():
+    for name, parameter in parameters.items():
         field = f"parameters.{name[:64]}"
+        value = value_of(field, parameter)
         known = KNOWN.get(name)
         if known is not None:
             target, convert = known
