@@ -135,9 +135,12 @@ def test_a_name_without_end_is_cut_in_the_refusal_and_costs_nothing_of_it(served
     assert_refused(served.refused(PREDICT, version), "NOT_FOUND", "VERSION_NOT_FOUND", named=letter * 50)
 
 
-def test_inputs_without_end_are_refused_with_the_first_of_them(served: Served):
-    many = raw(LINEAR, *((f"input {number}", "FP32", [1, 4], b"") for number in range(5000)))
-    refusal = served.refused(PREDICT, many)
+def test_inputs_without_end_are_refused_by_their_number_and_others_with_the_first_of_them(served: Served):
+    def unknown(count: int) -> predict_pb2.PredictRequest:
+        return raw(LINEAR, *((f"input {number}", "FP32", [1, 4], b"") for number in range(count)))
+
+    assert_refused(served.refused(PREDICT, unknown(5000)), *VIOLATED, "inputs", named="5000 tensors")
+    refusal = served.refused(PREDICT, unknown(128))
     assert_refused(refusal, *VIOLATED, "inputs[0].name")
     assert refusal.fields[1] == "inputs[1].name"
     deep = raw(LINEAR, ("features", "FP32", [1] * 10_000, ROW.tobytes()))

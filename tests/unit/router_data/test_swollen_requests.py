@@ -113,7 +113,7 @@ def test_of_unknown_names_only_the_first_are_told(read: Callable[[], object]):
     ("read", "field"),
     [
         # Its last row is none: nobody has come so far.
-        pytest.param(lambda: natural(instances=[*[0.5] * MAX_ROWS, "none"]), "instances", id="natural"),
+        pytest.param(lambda: natural(instances=[*[0.5] * MAX_ROWS, "none"]), "instances.x", id="natural"),
         pytest.param(lambda: specification(inputs={"x": [*[0.5] * MAX_ROWS, "none"]}), "inputs.x", id="specification"),
     ],
 )

@@ -72,8 +72,9 @@ def render(answer: Answer) -> bytes:
 def tensors(contract: Contract, max_rows: int, instances: Sequence[Any]) -> Tensors:
     """Return the rows as tensors. Raises InvalidArgument that names rows and inputs (`instances[3].pixels`)."""
     fields = {spec.name: f"instances.{spec.name}" for spec in contract.inputs}
-    if fault := rows_fault(contract.inputs[0].name, len(instances), max_rows):
-        raise invalid([FieldViolation("instances", fault)])
+    first = contract.inputs[0].name
+    if fault := rows_fault(first, len(instances), max_rows):
+        raise invalid([FieldViolation(fields[first], fault)])
     only = contract.inputs[0] if len(contract.inputs) == 1 else None
     if only is not None:
         columns = {only.name: [row[only.name] if _by_name(only, row) else row for row in instances]}
