@@ -1,6 +1,8 @@
 """Who may know of which model."""
 
 import asyncio
+import fnmatch
+import time
 
 import pytest
 from headrace_servicekit.errors import NotFound
@@ -52,6 +54,18 @@ def test_headers_become_an_identity(client, models, expected):
 )
 def test_patterns_match_whole_names_and_only_the_star_is_special(patterns, model, sees):
     assert Identity("alice", patterns).sees(model) is sees
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=8))
+def test_a_pattern_means_what_the_shell_means_by_its_stars(pattern, name):
+    assert Identity("alice", (pattern,)).sees(name) is fnmatch.fnmatchcase(name, pattern)
+
+
+def test_a_name_of_any_length_is_compared_at_once():
+    name = "models/" + "-fraud-" * 50_000
+    began = time.monotonic()
+    assert not Identity("alice", ("*-fraud-*-eu",)).sees(name)
+    assert time.monotonic() - began < 5  # by backtracking it takes twenty
 
 
 @given(st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)*", fullmatch=True), st.data())
