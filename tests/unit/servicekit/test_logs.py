@@ -80,6 +80,7 @@ def test_an_exception_is_one_line_with_its_stack(stream):
         ("s3_secret_key", "hunter2", "[hidden]"),
         ("authorization", "hunter2", "[hidden]"),
         ("url", "postgres://u:hunter2@h/d", "postgres://u:[hidden]@h/d"),
+        ("url", "valkey://:hunter2@h:6379", "valkey://:[hidden]@h:6379"),
         ("header", "Bearer hunter2.abc", "Bearer [hidden]"),
         ("model", "hunter2-model", "hunter2-model"),
         ("url", "http://h/d", "http://h/d"),
