@@ -16,7 +16,9 @@ from headrace_registry.artifacts.blobs import READ_BYTES, Blobs, MemoryBlobs, bl
 from headrace_registry.artifacts.s3 import PART_BYTES, Bucket, S3Blobs
 from headrace_servicekit.errors import Unavailable
 
+from tests.kit.forwarder import Forwarder
 from tests.kit.registry import real_settings
+from tests.kit.s3_front import S3Front
 from tests.kit.stores import S3Store
 
 SMALL = b"small"
@@ -202,3 +204,28 @@ async def test_an_s3_that_refuses_our_keys_is_unavailable_and_says_why(s3, tmp_p
     async with S3Blobs(bucket_of(wrong, tmp_path)) as blobs:
         with pytest.raises(Unavailable, match=r"refused the call \(\w+\)"):
             await blobs.size("a" * 64)
+
+
+async def test_a_store_that_asks_for_another_try_has_stored_nothing(s3, tmp_path, file, content):
+    async with S3Front.before(s3) as front, S3Blobs(bucket_of(front.store, tmp_path)) as blobs:
+        await blobs.check()
+        front.conflicts = True
+        with pytest.raises(Unavailable):
+            await blobs.put(sha(content), file, len(content))
+        front.conflicts = False
+        await blobs.put(sha(content), file, len(content))
+        assert await blobs.size(sha(content)) == len(content)
+
+
+async def test_an_s3_that_goes_while_it_is_read_is_unavailable(s3, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(LARGE)
+    async with Forwarder.before(s3.endpoint) as forwarder:
+        there = replace(s3, endpoint=forwarder.url(s3.endpoint))
+        async with S3Blobs(bucket_of(there, tmp_path)) as blobs:
+            await blobs.put(sha(LARGE), file, len(LARGE))
+            pieces = blobs.read(sha(LARGE))
+            await anext(pieces)
+            forwarder.cut()
+            with pytest.raises(Unavailable):
+                [piece async for piece in pieces]

@@ -1,4 +1,5 @@
-"""A reverse proxy before a real S3 store that can refuse writes, as a store does that is full or overloaded.
+"""A reverse proxy before a real S3 store that can refuse writes, as a store does that is full or overloaded, or where
+something else happens to the same key.
 
 async with S3Front.before(s3) as front:
     ... use front.store in the store's place ...
@@ -8,6 +9,7 @@ async with S3Front.before(s3) as front:
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
@@ -65,14 +67,17 @@ class S3Front:
         if self.refuses_writes and request.method in ("PUT", "POST", "DELETE"):
             self.refused += 1
             return web.Response(status=503, body=_SLOW_DOWN, content_type="application/xml")
-        if self.conflicts and request.method == "PUT":
+        if self.conflicts and request.method in ("PUT", "POST") and "If-None-Match" in request.headers:
             return web.Response(status=409, body=_CONFLICT, content_type="application/xml")
         # As it came: what is signed must not be written in another way.
         url = URL(f"{to}{request.raw_path}", encoded=True)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OF_A_CONNECTION]
         skipped = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+        body = io.BytesIO(content) if content else None
         async with session.request(
-            request.method, url, headers=headers, data=content or None, skip_auto_headers=skipped
+            request.method, url, headers=headers, data=body, skip_auto_headers=skipped
         ) as answer:
-            kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in _OF_A_CONNECTION]
+            # What a HEAD tells of the length is all that it tells.
+            dropped = _OF_A_CONNECTION - ({"content-length"} if request.method == "HEAD" else set())
+            kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in dropped]
             return web.Response(status=answer.status, headers=dict(kept), body=await answer.read())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aioboto3
+from aiohttp import ClientPayloadError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -113,7 +114,8 @@ class Bucket:
                 yield
         except keep:
             raise
-        except (BotoCoreError, ClientError, TimeoutError, OSError) as error:
+        except (BotoCoreError, ClientError, ClientPayloadError, TimeoutError, OSError) as error:
+            # ClientPayloadError: a body that ended too early, which the SDK lets through as it is.
             raise self.unavailable(error) from error
 
     def unavailable(self, error: Exception) -> Unavailable:
@@ -150,7 +152,8 @@ def _keys(place: Place) -> dict[str, str]:
     file = place.credentials_file
     if file is None:
         return {}
-    parser = configparser.ConfigParser()
+    # As the SDK reads it: a secret may have a percent sign.
+    parser = configparser.RawConfigParser()
     try:
         parser.read_string(file.read_text(encoding="utf-8"))
         profile = parser["default"]

@@ -34,3 +34,10 @@ async def test_a_put_that_told_its_digest_and_was_cut_off_leaves_nothing(s3, tmp
             return head["ContentLength"] == len(CONTENT)
 
         await eventually(whole)
+
+
+async def test_a_secret_key_may_have_any_character(tmp_path):
+    keys = tmp_path / "s3.credentials"
+    keys.write_text("[default]\naws_access_key_id = who\naws_secret_access_key = 50%(x) = #more;\n")
+    async with Bucket(Place("http://127.0.0.1:1", "b", "us-east-1", keys), owner="test", reason="TEST") as bucket:
+        assert "who" in await bucket.client.generate_presigned_url("put_object", Params={"Bucket": "b", "Key": "k"})

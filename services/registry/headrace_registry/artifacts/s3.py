@@ -102,7 +102,9 @@ class S3Blobs:
                 else:
                     await self._put_parts(sha256, opened, condition)
             except ClientError as error:
-                if http_status(error) not in (409, 412):  # somebody else stored the same bytes first
+                # Somebody else stored the same bytes first, or (409) something else happened to the key meanwhile and
+                # nothing is stored at all: only the size tells.
+                if http_status(error) not in (409, 412) or await self.size(sha256) != size_bytes:
                     raise self._bucket.unavailable(error) from error
 
     async def remove(self, sha256: str) -> None:
