@@ -242,28 +242,6 @@ def _in_rounds(
     )
 
 
-def fixed_rows(features: int = 4, *, rows: int = 1) -> TinyModel:
-    """A model that takes exactly `rows` rows at a time: it cannot be batched, so the registry refuses it."""
-    return _build(
-        [helper.make_node("Identity", ["x"], ["y"])],
-        [Port("x", TensorProto.FLOAT, (features,))],
-        [Port("y", TensorProto.FLOAT, (features,))],
-        lambda given: {"y": given["x"]},
-        rows=rows,
-    )
-
-
-def external_data() -> TinyModel:
-    """`linear` whose weights lie in another file: one file alone does not serve, so the registry refuses it."""
-    whole = linear()
-    proto = onnx.load_from_string(whole.content)
-    weights = proto.graph.initializer[0]
-    weights.ClearField("raw_data")
-    weights.data_location = TensorProto.EXTERNAL
-    weights.external_data.add(key="location", value="../../etc/passwd")
-    return TinyModel(proto.SerializeToString(), whole.contract, whole.expected)
-
-
 def _build(
     nodes: Sequence[onnx.NodeProto],
     inputs: Sequence[Port],
@@ -271,13 +249,12 @@ def _build(
     expected: Callable[[Arrays], dict[str, np.ndarray]],
     *,
     constants: Mapping[str, np.ndarray] | None = None,
-    rows: int | str = "rows",
 ) -> TinyModel:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [_value_info(port, rows) for port in inputs],
-        [_value_info(port, rows) for port in outputs],
+        [_value_info(port) for port in inputs],
+        [_value_info(port) for port in outputs],
         [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
     )
     proto = helper.make_model(
@@ -289,9 +266,9 @@ def _build(
     return TinyModel(proto.SerializeToString(deterministic=True), contract, expected)
 
 
-def _value_info(port: Port, rows: int | str) -> onnx.ValueInfoProto:
+def _value_info(port: Port) -> onnx.ValueInfoProto:
     row = [f"{port.name}_{axis}" if size is None else size for axis, size in enumerate(port.row)]
-    return helper.make_tensor_value_info(port.name, port.element, [rows, *row])
+    return helper.make_tensor_value_info(port.name, port.element, ["rows", *row])
 
 
 def _spec(port: Port) -> tensor_pb2.TensorSpec:

@@ -22,6 +22,7 @@ MAX_DIMENSIONS = 8
 MAX_DIMENSION = 2**31 - 1
 MAX_NAMES = 100_000
 MAX_NAME_CHARS = 256
+_SHOWN_NAMES = 16
 
 ANY = -1
 
@@ -70,8 +71,8 @@ def mismatches(contract: Contract, file: ModelFile, field: str) -> list[FieldVio
         for index, spec in enumerate(specs):
             place, port = f"{field}.{side}[{index}]", by_name.get(spec.name)
             if port is None:
-                known = ", ".join(sorted(by_name)) or "none"
-                found.append(FieldViolation(f"{place}.name", f"the model has no '{spec.name}'; it has: {known}"))
+                told = f"the model has no '{spec.name[:MAX_NAME_CHARS]}'; it has: {_some(by_name)}"
+                found.append(FieldViolation(f"{place}.name", told))
             else:
                 found += _port_mismatches(spec, port, place)
     declared = {spec.name for spec in contract.inputs}
@@ -158,7 +159,8 @@ def _spec_violations(spec: TensorSpec, place: str) -> list[FieldViolation]:
 
 
 def _column_violations(spec: TensorSpec, place: str) -> list[FieldViolation]:
-    if not spec.columns:
+    # What too many dimensions make together may be a number of any length.
+    if not spec.columns or len(spec.shape) > MAX_DIMENSIONS:
         return []
     field = f"{place}.columns"
     if ANY in spec.shape:
@@ -184,13 +186,8 @@ def _prediction_violations(contract: Contract, field: str) -> list[FieldViolatio
     found = names_violations(contract.labels, f"{field}.labels")
     by_name = {spec.name: spec for spec in contract.outputs}
     if contract.prediction and contract.prediction not in by_name:
-        known = ", ".join(sorted(by_name)) or "none"
-        return [
-            *found,
-            FieldViolation(
-                f"{field}.prediction", f"'{contract.prediction[:100]}' is not an output; there are: {known}"
-            ),
-        ]
+        told = f"'{contract.prediction[:100]}' is not an output; there are: {_some(by_name)}"
+        return [*found, FieldViolation(f"{field}.prediction", told)]
     if contract.task is Task.CLASSIFICATION and contract.labels and contract.outputs:
         output = by_name.get(contract.prediction, contract.outputs[0])
         scores = output.shape[0] if output.datatype in FLOATS and len(output.shape) == 1 else ANY
@@ -202,6 +199,15 @@ def _prediction_violations(contract: Contract, field: str) -> list[FieldViolatio
                 )
             )
     return found
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return names for a person: not all of them, and of none all of it. A model file may have megabytes of names."""
+    ordered = sorted(names)
+    shown = [name[:100] for name in ordered[:_SHOWN_NAMES]]
+    if len(ordered) > len(shown):
+        shown.append(f"and {len(ordered) - len(shown)} more")
+    return ", ".join(shown) or "none"
 
 
 def names_violations(names: Sequence[str], field: str) -> list[FieldViolation]:

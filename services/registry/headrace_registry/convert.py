@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from headrace_servicekit.errors import FieldViolation, refuse
 
 from headrace_registry import names, serving
 from headrace_registry.artifacts.uploads import Header
+from headrace_registry.contract import MAX_TENSORS
 from headrace_registry.enums import DEVICES, KINDS, SOURCES, STAGES, TASKS, TYPES, E
 from headrace_registry.files import Artifact, ArtifactType
 from headrace_registry.models import (
@@ -31,7 +32,7 @@ from headrace_registry.models import (
     TensorSpec,
     Version,
 )
-from headrace_registry.validation import MAX_VERSION_BYTES
+from headrace_registry.validation import MAX_ARTIFACTS, MAX_GATES, MAX_METRICS, MAX_VERSION_BYTES
 
 
 def target_stage(number: int) -> Stage:
@@ -55,6 +56,7 @@ def stage_filter(number: int) -> Stage | None:
 def declared_model(message: registry_pb2.Model) -> Model:
     """Return what a caller declares of a model; output-only fields are ignored. Raises InvalidArgument."""
     gates = None
+    _refuse_long(("model.promotion_policy.gates", message.promotion_policy.gates, MAX_GATES))
     if message.HasField("promotion_policy"):
         gates = tuple(_gate(gate) for gate in message.promotion_policy.gates)
     return Model(
@@ -74,6 +76,12 @@ def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -
         raise names.invalid(
             "version", f"{message.ByteSize()} bytes; at most {MAX_VERSION_BYTES}: put long lists into an artifact"
         )
+    _refuse_long(
+        ("version.metrics", message.metrics, MAX_METRICS),
+        ("version.artifacts", message.artifacts, MAX_ARTIFACTS),
+        ("version.contract.inputs", message.contract.inputs, MAX_TENSORS),
+        ("version.contract.outputs", message.contract.outputs, MAX_TENSORS),
+    )
     found: list[FieldViolation] = []
     lineage = message.lineage
     version = Version(
@@ -118,9 +126,9 @@ def duration(message: duration_pb2.Duration, field: str) -> timedelta:
         raise names.invalid(field, "is not a duration") from None
 
 
-def upload_header(message: registry_pb2.UploadArtifactRequest) -> Header:
-    """Return the header in the first message of an upload. Raises InvalidArgument."""
-    if message.WhichOneof("part") != "header":
+def upload_header(message: registry_pb2.UploadArtifactRequest | None) -> Header:
+    """Return the header in the first message of an upload, None when there was none. Raises InvalidArgument."""
+    if message is None or message.WhichOneof("part") != "header":
         raise names.invalid("header", "the first message of an upload is its header")
     return _header(message.header, "header.")
 
@@ -141,6 +149,20 @@ def _header(told: registry_pb2.UploadArtifactRequest.Header | registry_pb2.Begin
     if told.size_bytes < 0:
         raise names.invalid(f"{prefix}size_bytes", f"{told.size_bytes} is negative")
     return Header(TYPES[told.type], told.sha256, told.size_bytes)
+
+
+def _refuse_long(*lists: tuple[str, Sized, int]) -> None:
+    """Raise InvalidArgument for fields that hold more items than they may.
+
+    Before anything is made of the items: a message has room for a million, each of which may be wrong in several ways.
+    """
+    refuse(
+        [
+            FieldViolation(field, f"has {len(items)} items; at most {most}")
+            for field, items, most in lists
+            if len(items) > most
+        ]
+    )
 
 
 def _gate(message: registry_pb2.PromotionGate) -> Gate:

@@ -78,8 +78,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         return answers.to_as_of(await self._catalog.as_of(model, time))
 
     async def UploadArtifact(self, request_iterator, context):
-        first = await anext(request_iterator, registry_pb2.UploadArtifactRequest())
-        header = convert.upload_header(first)
+        header = convert.upload_header(await self._uploads.awaited(request_iterator))
         with self._metrics.upload(header.type):
             blob = await self._uploads.receive(header, _chunks(request_iterator))
         self._metrics.stored(blob.size_bytes)

@@ -80,10 +80,15 @@ def page_cursor(token: str, query: Sequence[str], shape: Sequence[type], field: 
             and len(cursor) == len(shape)
             and all(type(item) is kind for item, kind in zip(cursor, shape, strict=True))
             and all(not isinstance(item, int) or 0 <= item < 2**63 for item in cursor)
-            and all(not isinstance(item, str) or "\x00" not in item for item in cursor)
+            and all(not isinstance(item, str) or _storable(item) for item in cursor)
         ):
             return tuple(cursor)
     raise invalid(field, "is not a token of this query; begin again with an empty one")
+
+
+def _storable(text: str) -> bool:
+    """Return whether the database takes a text: no zero byte, and no half of a surrogate pair, which JSON can say."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _encode(value: object) -> str:

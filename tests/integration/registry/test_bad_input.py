@@ -1,5 +1,7 @@
 """Bad input is INVALID_ARGUMENT (or what the proto says) and names its field; nothing is ever INTERNAL."""
 
+import base64
+import json
 import math
 from typing import Any
 
@@ -46,12 +48,17 @@ def serving(**fields: Any) -> registry_pb2.CreateModelVersionRequest:
     return draft(serving=registry_pb2.ServingSettings(**fields))
 
 
+def contract(**fields: Any) -> registry_pb2.CreateModelVersionRequest:
+    return draft(contract=tensor_pb2.ServingContract(**fields))
+
+
 def spec(**fields: Any) -> registry_pb2.CreateModelVersionRequest:
-    contract = tensor_pb2.ServingContract(
-        inputs=[tensor_pb2.TensorSpec(**{"name": "features", "datatype": "FP32", "shape": [4], **fields})],
-        outputs=FILE.contract.outputs,
-    )
-    return draft(contract=contract)
+    inputs = [tensor_pb2.TensorSpec(**{"name": "features", "datatype": "FP32", "shape": [4], **fields})]
+    return contract(inputs=inputs, outputs=FILE.contract.outputs)
+
+
+def forged(*parts: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
 
 
 Promote = registry_pb2.PromoteModelVersionRequest
@@ -64,6 +71,7 @@ CASES = [
     ("GetModelVersion", registry_pb2.GetModelVersionRequest(name="models/digits"), "name"),
     ("ListModels", registry_pb2.ListModelsRequest(page_size=-1), "page_size"),
     ("ListModels", registry_pb2.ListModelsRequest(page_token="nonsense"), "page_token"),
+    ("ListModels", registry_pb2.ListModelsRequest(page_token=forged(["models"], ["\ud800"])), "page_token"),
     ("ListModelVersions", registry_pb2.ListModelVersionsRequest(parent="digits"), "parent"),
     ("ListModelVersions", registry_pb2.ListModelVersionsRequest(parent="models/digits", stage=99), "stage"),  # type: ignore[arg-type]
     ("ListModelEvents", registry_pb2.ListModelEventsRequest(parent="models/digits", page_token="ü"), "page_token"),
@@ -78,6 +86,11 @@ CASES = [
     ("CreateModel", gate(minimum=0.5), "model.promotion_policy.gates[0].metric"),
     ("CreateModel", gate(metric="accuracy"), "model.promotion_policy.gates[0].bound"),
     ("CreateModel", gate(metric="accuracy", minimum=math.nan), "model.promotion_policy.gates[0].bound"),
+    (
+        "CreateModel",
+        model(promotion_policy=registry_pb2.PromotionPolicy(gates=[registry_pb2.PromotionGate()] * 1_000_000)),
+        "model.promotion_policy.gates",
+    ),
     ("UpdateModel", registry_pb2.UpdateModelRequest(model=registry_pb2.Model(name="x")), "model.name"),
     ("PromoteModelVersion", Promote(name=VERSION), "target_stage"),
     ("PromoteModelVersion", Promote(name=VERSION, target_stage=99), "target_stage"),  # type: ignore[arg-type]
@@ -102,6 +115,10 @@ CASES = [
     ("CreateModelVersion", draft(metrics=[registry_pb2.Metric(name="a", value=math.inf)]), "version.metrics[0].value"),
     ("CreateModelVersion", draft(metrics=[registry_pb2.Metric(value=1)]), "version.metrics[0].name"),
     ("CreateModelVersion", draft(metrics=[registry_pb2.Metric(name="a")] * 2), "version.metrics[1].name"),
+    ("CreateModelVersion", draft(metrics=[registry_pb2.Metric()] * 100_000), "version.metrics"),
+    ("CreateModelVersion", draft(artifacts=[registry_pb2.Artifact()] * 100_000), "version.artifacts"),
+    ("CreateModelVersion", contract(inputs=[tensor_pb2.TensorSpec()] * 100_000), "version.contract.inputs"),
+    ("CreateModelVersion", contract(outputs=[tensor_pb2.TensorSpec()] * 100_000), "version.contract.outputs"),
     ("CreateModelVersion", draft(parameters={"a": "\x00"}), "version.parameters[a]"),
     (
         "CreateModelVersion",
@@ -142,7 +159,8 @@ CONTRACT_CASES = [
     (spec(name="x"), "version.contract.inputs[0].name"),
     (spec(columns=["a"]), "version.contract.inputs[0].columns"),
     (spec(minimum=math.nan), "version.contract.inputs[0].minimum"),
-    (draft(contract=tensor_pb2.ServingContract(inputs=FILE.contract.inputs)), "version.contract.outputs"),
+    (spec(shape=[2**31 - 1] * 900, columns=["a"]), "version.contract.inputs[0].shape"),
+    (contract(inputs=FILE.contract.inputs), "version.contract.outputs"),
 ]
 
 

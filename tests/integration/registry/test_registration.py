@@ -6,9 +6,9 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit import onnx_models
+from tests.kit import onnx_models, unservable_models
 from tests.kit.refusals import reason_of, refused
-from tests.kit.registry import GOOD_METRICS, as_json, caller, upload_messages, version_message
+from tests.kit.registry import GOOD_METRICS, as_json, caller, memory_registry, upload_messages, version_message
 
 
 async def test_a_version_keeps_all_that_was_declared(registry):
@@ -113,7 +113,7 @@ async def test_a_contract_that_the_file_does_not_keep_is_refused_by_field(regist
 
 
 async def test_a_model_file_that_takes_a_fixed_number_of_rows_is_refused(registry):
-    error = await refused(registry.register("digits", "v1", onnx_models.fixed_rows(4, rows=1)))
+    error = await refused(registry.register("digits", "v1", unservable_models.fixed_rows(4, rows=1)))
     assert error.violations[0].field == "version.contract.inputs[0].shape"
     assert "free first dimension" in error.violations[0].description
 
@@ -134,3 +134,9 @@ async def test_an_upload_that_is_known_is_answered_before_it_is_sent(registry):
     answered = call
     assert (await call).sha256 == sha256
     assert len(sent) == 1
+
+
+async def test_an_upload_that_never_says_what_it_is_is_given_up():
+    async with memory_registry(upload_idle_s=0.1) as registry:
+        call = registry.stub.UploadArtifact(timeout=20)  # it is open, and nothing is written
+        assert await reason_of(call) == "UPLOAD_IDLE"

@@ -40,6 +40,9 @@ def test_a_plain_contract_is_valid():
         pytest.param(with_input(shape=(0,)), "contract.inputs[0].shape[0]", id="zero"),
         pytest.param(with_input(shape=(4, -2)), "contract.inputs[0].shape[1]", id="below -1"),
         pytest.param(with_input(shape=(1,) * 9), "contract.inputs[0].shape", id="nine dimensions"),
+        pytest.param(
+            with_input(shape=(2**31 - 1,) * 900, columns=("a",)), "contract.inputs[0].shape", id="a product too long to say"
+        ),
         pytest.param(with_input(datatype="INT64", nan_allowed=True), "contract.inputs[0].nan_allowed", id="NaN of int"),
         pytest.param(with_input(optional=True), "contract.inputs", id="all optional"),
         pytest.param(with_input(columns=("a",)), "contract.inputs[0].columns", id="too few columns"),
@@ -172,3 +175,10 @@ def test_the_contract_of_a_file_is_kept_by_the_file():
 def test_a_file_that_does_not_tell_its_shapes_leaves_a_gap():
     assert fields(contract.gaps(file_with("outputs", shape=None), "version.contract")) == ["version.contract.outputs"]
     assert contract.gaps(FILE, "version.contract") == []
+
+
+def test_a_file_with_many_long_names_is_told_in_a_few():
+    ports = tuple(ModelPort(f"{number:0>9999}", "FP32", "", (None,), required=False) for number in range(256))
+    (found,) = contract.mismatches(Contract((TensorSpec("x", "FP32"),)), ModelFile(ports, ()), "contract")
+    assert found.description.endswith("and 240 more")
+    assert len(found.description) < 2000

@@ -14,7 +14,7 @@ from headrace_registry.files import ModelPort
 from headrace_servicekit.testing import eventually
 from onnx import TensorProto, helper
 
-from tests.kit import onnx_models
+from tests.kit import onnx_models, unservable_models
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_element_types_have_their_names_of_the_open_inference_protocol(read, ele
 
 
 def test_a_fixed_number_of_rows_is_read_as_it_is(read):
-    assert read(onnx_models.fixed_rows(4, rows=1).content).inputs[0].shape == (1, 4)
+    assert read(unservable_models.fixed_rows(4, rows=1).content).inputs[0].shape == (1, 4)
 
 
 def test_an_input_with_a_default_is_not_required(read):
@@ -87,7 +87,7 @@ def test_an_output_that_is_no_tensor_is_read_as_such(read):
         pytest.param(b"hello", "not a ModelProto", id="text"),
         pytest.param(b"\x08\x08", "no graph", id="a message without a graph"),
         pytest.param(onnx_models.linear().content[:-20], "not a ModelProto", id="cut"),
-        pytest.param(onnx_models.external_data().content, "another file", id="external data"),
+        pytest.param(unservable_models.external_data().content, "another file", id="external data"),
     ],
 )
 def test_what_is_no_servable_model_is_refused(read, content, why):
@@ -103,6 +103,12 @@ def test_external_data_is_found_inside_subgraphs(read):
     tensor.external_data.add(key="location", value="/etc/passwd")
     with pytest.raises(RefusedError, match="hidden"):
         read(model.SerializeToString())
+
+
+@pytest.mark.parametrize("of_input", [True, False])
+def test_a_name_that_no_database_takes_is_refused(read, of_input):
+    with pytest.raises(RefusedError, match="zero byte"):
+        read(unservable_models.zero_byte_in_a_name(of_input=of_input).content)
 
 
 def test_an_operator_that_does_not_exist_is_refused(read):

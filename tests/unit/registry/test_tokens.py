@@ -50,6 +50,13 @@ def test_a_page_token_belongs_to_its_query():
         tokens.page_cursor(token, ["versions", "other", ""], [int], "page_token")
 
 
+@pytest.mark.parametrize("text", ["\x00", "\ud800", "a\udfff"])
+def test_a_forged_page_token_holds_no_text_that_the_database_cannot_take(text):
+    forged = base64.urlsafe_b64encode(json.dumps([["models"], [text]]).encode()).decode()
+    with pytest.raises(InvalidArgument):
+        tokens.page_cursor(forged, ["models"], [str], "page_token")
+
+
 def test_the_etag_changes_with_epoch_name_and_incarnation():
     etags = {
         tokens.etag(model)

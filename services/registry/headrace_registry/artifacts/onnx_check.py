@@ -126,6 +126,8 @@ def _check_tensors(tensors: Iterable[onnx.TensorProto]) -> None:
 
 
 def _port(value: onnx.ValueInfoProto, *, required: bool) -> ModelPort:
+    if "\x00" in value.name:  # the database would not take what is recorded of the file
+        raise RefusedError("has an input or output whose name holds a zero byte")
     kind = value.type.WhichOneof("value") or "no type"
     if kind != "tensor_type":
         declared = f"a {kind.removesuffix('_type').replace('_', ' ')}"

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -25,6 +25,8 @@ from headrace_registry.artifacts.content import Inspection
 from headrace_registry.files import ArtifactType, Blob, Upload
 from headrace_registry.names import invalid
 from headrace_registry.storage.store import Store
+
+T = TypeVar("T")
 
 MAX_CHUNK_BYTES = 1024 * 1024
 # Longer than any upload may last.
@@ -93,6 +95,16 @@ class Uploads:
         blob = await self._known(header.sha256, header.type)
         return blob if blob is not None and header.size_bytes in (0, blob.size_bytes) else None
 
+    async def awaited(self, sent: AsyncIterator[T]) -> T | None:
+        """Return what is sent next, None after the last. Raises DeadlineExceeded, reason UPLOAD_IDLE."""
+        try:
+            async with asyncio.timeout(self._limits.idle_s):
+                return await anext(sent, None)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"nothing was sent for {self._limits.idle_s:g} s: the upload was given up", reason="UPLOAD_IDLE"
+            ) from None
+
     @asynccontextmanager
     async def _under_way(self, kind: ArtifactType, sha256: str, size_bytes: int) -> AsyncIterator[None]:
         """Record that these bytes are on their way, so that nobody removes them meanwhile."""
@@ -129,7 +141,7 @@ class Uploads:
             digest.update(chunk)
             file.write(chunk)
 
-        while (chunk := await self._next(chunks)) is not None:
+        while (chunk := await self.awaited(chunks)) is not None:
             if len(chunk) > MAX_CHUNK_BYTES:
                 raise invalid("chunk", f"{len(chunk)} bytes in one message; at most {MAX_CHUNK_BYTES}")
             size_bytes += len(chunk)
@@ -138,15 +150,6 @@ class Uploads:
             await asyncio.to_thread(append, chunk)
         await asyncio.to_thread(file.flush)
         return digest.hexdigest(), size_bytes
-
-    async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
-        try:
-            async with asyncio.timeout(self._limits.idle_s):
-                return await anext(chunks, None)
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"nothing was sent for {self._limits.idle_s:g} s: the upload was given up", reason="UPLOAD_IDLE"
-            ) from None
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
