@@ -62,7 +62,8 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Bytes on their way. sha256: empty while it is not known. staged: whether they come by way of an URL.
+    """Bytes on their way. sha256: empty while it is not known. staged: whether they come by way of an URL. completed:
+    whether they came, and were stored.
 
     What an upload brings is not collected before it expires.
     """
@@ -75,6 +76,7 @@ class Upload:
     staged: bool
     create_time: datetime
     expire_time: datetime
+    completed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Uploads by URL: what was sent is read, checked and stored; what nobody completes expires."""
 
+import asyncio
 import hashlib
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.files import ArtifactType
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import InvalidArgument, NotFound, OutOfRange, PreconditionFailed, ResourceExhausted
-from headrace_servicekit.testing import FakeClock
+from headrace_servicekit.testing import FakeClock, eventually
 
 JSON = ArtifactType.JSON
 CONTENT = b'{"labels": ["a", "b", "c"]}'
@@ -124,6 +125,34 @@ async def test_open_uploads_are_bounded(rig):
     with pytest.raises(ResourceExhausted) as caught:
         await rig.begin()
     assert caught.value.retry_after_s
+
+
+async def test_a_completed_upload_is_open_no_longer(rig):
+    for number in range(MAX_STAGED + 1):
+        content = b"[%d]" % number
+        upload = await rig.begin(Header(JSON, "", len(content)))
+        rig.send(upload, content)
+        blob = await rig.staged.complete(upload, "ann")
+        assert await rig.staged.complete(upload, "ann") == blob
+
+
+async def test_two_that_complete_an_upload_at_once_are_answered_the_same(rig):
+    upload = await rig.begin(Header(JSON, "", len(CONTENT)))
+    rig.send(upload)
+    read, go_on = rig.blobs.read_staged, asyncio.Event()
+
+    async def read_late(wanted):
+        await go_on.wait()
+        async for piece in read(wanted):
+            yield piece
+
+    rig.blobs.read_staged = read_late
+    second = asyncio.create_task(rig.staged.complete(upload, "ann"))
+    await eventually(lambda: rig.uploads.active)
+    rig.blobs.read_staged = read
+    first = await rig.staged.complete(upload, "ann")
+    go_on.set()
+    assert await second == first
 
 
 async def test_without_a_store_outside_no_url_is_offered(tmp_path):

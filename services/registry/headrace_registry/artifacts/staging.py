@@ -76,19 +76,27 @@ class StagedUploads:
 
         Raises NotFound (UPLOAD_NOT_FOUND), PreconditionFailed (UPLOAD_NOT_SENT), and as `Uploads.receive`.
         """
+        upload = await self._of(client, upload_id)
+        try:
+            blob = await self._uploads.receive(_header(upload), self._blobs.read_staged(upload_id))
+        except LookupError:
+            # Another call may have completed it meanwhile, and removed what was sent.
+            upload = await self._of(client, upload_id)
+            stored = await self._uploads.known(_header(upload)) if upload.completed else None
+            if stored is None:
+                raise PreconditionFailed(
+                    "nothing was sent to the URL of this upload yet", reason="UPLOAD_NOT_SENT"
+                ) from None
+            return stored
+        await self._store.open_upload(replace(upload, sha256=blob.sha256, completed=True))
+        await self._blobs.remove_staged(upload_id)
+        return blob
+
+    async def _of(self, client: str, upload_id: UUID) -> Upload:
         upload = await self._store.upload(upload_id)
         if upload is None or not upload.staged or upload.client != client or upload.expire_time <= self._clock.now():
             raise NotFound("there is no such upload, or it has expired: begin another", reason="UPLOAD_NOT_FOUND")
-        header = Header(upload.type, upload.sha256, upload.size_bytes)
-        try:
-            blob = await self._uploads.receive(header, self._blobs.read_staged(upload_id))
-        except LookupError:
-            raise PreconditionFailed(
-                "nothing was sent to the URL of this upload yet", reason="UPLOAD_NOT_SENT"
-            ) from None
-        await self._store.open_upload(replace(upload, sha256=blob.sha256))
-        await self._blobs.remove_staged(upload_id)
-        return blob
+        return upload
 
     async def sweep(self) -> None:
         """Remove what expired uploads have left. Raises Unavailable."""
@@ -97,3 +105,7 @@ class StagedUploads:
                 if upload.staged:
                     await self._blobs.remove_staged(upload.id)
                 await self._store.close_upload(upload.id)
+
+
+def _header(upload: Upload) -> Header:
+    return Header(upload.type, upload.sha256, upload.size_bytes)

@@ -85,13 +85,16 @@ class MemoryStore:
     async def open_upload(self, upload: Upload) -> None:
         async with self._writing:
             known = self._tables.uploads.get(upload.id)
-            self._tables.uploads[upload.id] = upload if known is None else replace(known, sha256=upload.sha256)
+            self._tables.uploads[upload.id] = (
+                upload if known is None else replace(known, sha256=upload.sha256, completed=upload.completed)
+            )
 
     async def upload(self, upload_id: UUID) -> Upload | None:
         return self._tables.uploads.get(upload_id)
 
     async def staged_uploads(self, now: datetime) -> int:
-        return sum(upload.staged and upload.expire_time > now for upload in self._tables.uploads.values())
+        uploads = self._tables.uploads.values()
+        return sum(upload.staged and not upload.completed and upload.expire_time > now for upload in uploads)
 
     async def close_upload(self, upload_id: UUID) -> None:
         async with self._writing:

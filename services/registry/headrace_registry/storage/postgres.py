@@ -87,7 +87,7 @@ class PostgresStore:
             await connection.execute(
                 _SQL["open_upload"],
                 *(upload.id, upload.sha256, upload.type, upload.size_bytes, upload.client, upload.staged),
-                *(upload.create_time, upload.expire_time),
+                *(upload.create_time, upload.expire_time, upload.completed),
             )
 
     async def upload(self, upload_id: UUID) -> Upload | None:

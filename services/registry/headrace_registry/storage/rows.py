@@ -114,6 +114,7 @@ def upload(row: Any) -> Upload:
         row["staged"],
         row["create_time"],
         row["expire_time"],
+        row["completed"],
     )
 
 

@@ -171,7 +171,7 @@ class Store(Protocol):
         ...
 
     async def open_upload(self, upload: Upload) -> None:
-        """Record an upload under way; waits while the bytes that it brings are locked."""
+        """Record an upload under way, or its SHA-256 and that it is completed; waits while these bytes are locked."""
         ...
 
     async def upload(self, upload_id: UUID) -> Upload | None:
@@ -179,7 +179,7 @@ class Store(Protocol):
         ...
 
     async def staged_uploads(self, now: datetime) -> int:
-        """Return how many uploads by URL have not expired."""
+        """Return how many uploads by URL are open: not completed, and not expired."""
         ...
 
     async def close_upload(self, upload_id: UUID) -> None:

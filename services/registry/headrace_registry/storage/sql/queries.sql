@@ -231,15 +231,15 @@ delete from blobs where sha256 = $1 and not exists (
 update blobs set collect_time = $2 where sha256 = $1 and collect_time is null;
 
 -- name: open_upload
-insert into uploads (id, sha256, type, size_bytes, client, staged, create_time, expire_time)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
-on conflict (id) do update set sha256 = excluded.sha256;
+insert into uploads (id, sha256, type, size_bytes, client, staged, create_time, expire_time, completed)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (id) do update set sha256 = excluded.sha256, completed = excluded.completed;
 
 -- name: upload
 select * from uploads where id = $1;
 
 -- name: staged_uploads
-select count(*) from uploads where staged and expire_time > $1;
+select count(*) from uploads where staged and not completed and expire_time > $1;
 
 -- name: close_upload
 delete from uploads where id = $1;
