@@ -23,6 +23,9 @@ from headrace_registry.backup.saving import LONG_S
 BATCH = 200
 # For writers to end their transactions; the registry's own wait as long at most.
 LOCK_WAIT_MS = 30_000
+# In the order in which writers come to them: one that is under way goes on to its end, and the restore waits for it. In
+# another order each would wait for the other.
+_LOCKED = ("requests", *(table for table in TABLES if table != "requests"), "uploads", "store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,8 @@ async def restore(connections: Connections, blobs: Blobs, folder: Path, *, repla
     BackupError, Unavailable.
     """
     manifest = await asyncio.to_thread(read, folder)
-    uploaded = await _upload(blobs, folder) if manifest.with_blobs else 0
-    present = [item.sha256 async for page in blobs.pages() for item in page]
+    # Most of them, while nobody waits. What a collection takes away meanwhile is put back under the lock.
+    uploaded, _ = await _upload(blobs, folder)
     async with connections.alone() as connection, connection.transaction():
         await connection.execute(
             f"set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0;"
@@ -54,6 +57,7 @@ async def restore(connections: Connections, blobs: Blobs, folder: Path, *, repla
             timeout=LONG_S,
         )
         await _clear(connection, manifest, replace=replace)
+        again, present = await _upload(blobs, folder)
         for table in TABLES:
             rows = await _load(connection, table, table_file(folder, table))
             if rows != manifest.tables[table].rows:
@@ -65,7 +69,7 @@ async def restore(connections: Connections, blobs: Blobs, folder: Path, *, repla
         missing = await connection.fetch(
             "update blobs set collect_time = now() where collect_time is null and not sha256 = any($1::text[])"
             " returning sha256",
-            present,
+            list(present),
             timeout=LONG_S,
         )
         incarnation = await connection.fetchval(
@@ -73,7 +77,7 @@ async def restore(connections: Connections, blobs: Blobs, folder: Path, *, repla
             manifest.sequence,
         )
         await connection.execute("select pg_notify('headrace_registry', '')")
-    return Restored(manifest, incarnation, uploaded, sorted({row["sha256"] for row in missing}))
+    return Restored(manifest, incarnation, uploaded + again, sorted({row["sha256"] for row in missing}))
 
 
 async def _clear(connection: Any, manifest: Manifest, *, replace: bool) -> None:
@@ -82,8 +86,8 @@ async def _clear(connection: Any, manifest: Manifest, *, replace: bool) -> None:
         raise BackupError(
             f"the backup has migration {manifest.migrations}; this registry knows {known}: use a newer one"
         )
-    # Until the commit nobody reads or writes: a write that were acknowledged now would be lost.
-    await connection.execute(f"lock table store, uploads, {', '.join(TABLES)}", timeout=LONG_S)
+    # Until the commit nobody reads, writes or removes files: a write that were acknowledged now would be lost.
+    await connection.execute(f"lock table {', '.join(_LOCKED)}", timeout=LONG_S)
     if await connection.fetchval("select exists (select from models)") and not replace:
         raise BackupError("the database holds models already: --replace restores in place of them")
     await connection.execute(f"truncate uploads, {', '.join(TABLES)}", timeout=LONG_S)
@@ -116,15 +120,18 @@ def _batches(path: Path) -> Iterator[list[str]]:
             yield lines
 
 
-async def _upload(blobs: Blobs, folder: Path) -> int:
-    """Copy files of the backup into the store of artifacts, those that it does not have; return how many."""
+async def _upload(blobs: Blobs, folder: Path) -> tuple[int, set[str]]:
+    """Copy files of the backup into the store of artifacts, those that it does not have; return how many, and the
+    SHA-256 of what it has then."""
+    present = {item.sha256: item.size_bytes async for page in blobs.pages() for item in page}
     uploaded = 0
     for path in sorted(blob_file(folder, "").glob("*")):
         size_bytes = path.stat().st_size
-        if await blobs.size(path.name) == size_bytes:
+        if present.get(path.name) == size_bytes:
             continue
         if await asyncio.to_thread(sha256_of, path) != path.name:
             raise BackupError(f"{path} is not what its name says: the backup is damaged")
         await blobs.put(path.name, path, size_bytes)
+        present[path.name] = size_bytes
         uploaded += 1
-    return uploaded
+    return uploaded, set(present)
