@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import refuse
+from headrace_servicekit.errors import ResourceExhausted, refuse
 
 from headrace_registry import lifecycle, validation, writes
 from headrace_registry.models import Hold, VersionRef
@@ -16,7 +16,8 @@ from headrace_registry.storage.store import Store
 MIN_TTL = timedelta(seconds=1)
 MAX_TTL = timedelta(days=3660)
 MAX_HOLDER_CHARS = 128
-# Of one version. Services have one each; a person who needs more than this needs an alias.
+# Of one version, those of services apart: these have one each, and what a route names must not be lost because people
+# hold it too. A person who needs more needs an alias.
 MAX_HOLDS = 100
 
 _HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -34,7 +35,7 @@ class Holds:
         """Hold a version from now on for `ttl`, or renew the hold, and return it.
 
         Holds are no part of a model: neither its epoch nor its history changes. Raises NotFound, InvalidArgument,
-        PreconditionFailed (VERSION_COLLECTED).
+        PreconditionFailed (VERSION_COLLECTED), ResourceExhausted (TOO_MANY_HOLDS).
         """
         refuse(validation.text_violations(reason, "reason", validation.MAX_REASON_CHARS))
         if not MIN_TTL <= ttl <= MAX_TTL:
@@ -44,10 +45,12 @@ class Holds:
             await writes.locked(transaction, ref.model)
             lifecycle.check_kept(await writes.existing(transaction, ref))
             now = self._clock.now()
-            present = [held for held in await transaction.holds(ref.model, now) if held.ref == ref]
-            mine = next((held for held in present if held.holder == holder), None)
-            if mine is None and len(present) >= MAX_HOLDS:
-                raise invalid("name", f"the version has {MAX_HOLDS} holds already", reason="TOO_MANY_HOLDS")
+            present = {held.holder: held for held in await transaction.holds(ref.model, now) if held.ref == ref}
+            mine = present.get(holder)
+            if mine is None and not _is_service(holder) and sum(not _is_service(other) for other in present) >= MAX_HOLDS:
+                raise ResourceExhausted(
+                    f"version '{ref.version}' has {MAX_HOLDS} holds: release one first", reason="TOO_MANY_HOLDS"
+                )
             hold = Hold(ref, holder, reason, client, now if mine is None else mine.create_time, now + ttl)
             await transaction.put_hold(hold)
             return hold
@@ -67,6 +70,10 @@ def holder(text: str, *, internal: bool) -> str:
             "holder",
             f"words of letters, digits, '.', '-' and '_', joined by '/', at most {MAX_HOLDER_CHARS} characters",
         )
-    if not internal and text.partition("/")[0] in _SERVICES:
+    if not internal and _is_service(text):
         raise invalid("holder", f"'{text.partition('/')[0]}' is a service of Headrace; choose a name of your own")
     return text
+
+
+def _is_service(holder: str) -> bool:
+    return holder.partition("/")[0] in _SERVICES

@@ -165,6 +165,16 @@ async def test_holds_that_make_no_sense_are_refused(registry, holder, seconds, m
     assert (error.code, error.violations[0].field) == (Code.INVALID_ARGUMENT, field)
 
 
+async def test_what_people_hold_never_keeps_a_service_from_holding_it(registry):
+    await registry.register("digits", "v1")
+    for number in range(100):
+        await hold(registry, f"audit/{number}", metadata=caller("ann"))
+    error = await refused(hold(registry, "audit/100", metadata=caller("ann")))
+    assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_HOLDS")
+    await hold(registry, "audit/99", metadata=caller("ann"))
+    assert (await hold(registry, "router/1")).hold.holder == "router/1"
+
+
 async def test_holds_leave_epoch_and_history_alone(registry):
     await registry.register("digits", "v1")
     before = await registry.model("digits"), await registry.events("digits")

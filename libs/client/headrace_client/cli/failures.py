@@ -54,6 +54,7 @@ _REMEDIES_BY_REASON = {
     "VERSION_COLLECTED": "its files are gone: register the version again under another name",
     "MODEL_IN_USE": "`headrace models holds MODEL` shows who needs it; a route gives versions up with `headrace routes "
     "split MODEL production=100`, others with `headrace models release`",
+    "TOO_MANY_HOLDS": "`headrace models holds MODEL` shows them: release one, or renew your own under its holder",
     "UPLOAD_NOT_FOUND": "begin the upload again: it belongs to whoever began it, and expires",
     "UPLOAD_NOT_SENT": "send the file to the URL first, with the headers that were told",
     "UPLOAD_URLS_NOT_OFFERED": "upload through the API: `headrace models register` does",

@@ -349,7 +349,8 @@ class RegistryServiceServicer:
 
         A holder has at most one hold on a version: holding again replaces reason and expiry, so a hold is renewed by repeating
         it. From outside, holders must not begin with the name of a service and a slash, such as `router/`. Fails with
-        FAILED_PRECONDITION, reason VERSION_COLLECTED, when the version's files are no longer kept.
+        FAILED_PRECONDITION, reason VERSION_COLLECTED, when the version's files are no longer kept; from outside with
+        RESOURCE_EXHAUSTED, reason TOO_MANY_HOLDS, when the version has 100 holds, those of services apart.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
