@@ -55,6 +55,8 @@ class Collection:
         return report
 
     async def _retire_versions(self, report: Report, dry_run: bool) -> None:
+        if self._policy.archive_after is None and self._policy.collect_after is None:
+            return  # nothing can be due, and reading all models takes long
         after = ""
         while states := await self._store.states(after=after, limit=PAGE):
             after = states[-1].model.name
@@ -67,9 +69,7 @@ class Collection:
                 report.collected += [VersionRef(name, version) for version in found.collect]
 
     async def _due(self, state: ModelState) -> Retirement:
-        """Return what of a model has had its time; cheap where nothing can have."""
-        if self._policy.archive_after is None and self._policy.collect_after is None:
-            return Retirement()
+        """Return what of a model has had its time."""
         name, now = state.model.name, self._clock.now()
         words = await self._store.last_words(name, now)
         since = {event.version: event.create_time for event in words if event.to_stage is not None}

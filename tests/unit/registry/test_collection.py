@@ -168,6 +168,18 @@ async def test_moving_a_version_begins_its_time_anew(rig):
     assert (await rig.collection.run()).archived == [ref]
 
 
+async def test_without_ages_no_model_is_read():
+    rig = Rig(Policy(grace=DAY))
+    await rig.upload(b"orphan")
+    await rig.clock.advance(DAY.total_seconds())
+
+    async def read(**_: object) -> list:
+        raise Unavailable("all versions of all models are more than one answer of the database holds")
+
+    rig.store.states = read
+    assert (await rig.collection.run()).removed == {sha(b"orphan"): 6}
+
+
 async def test_what_is_held_stays_until_the_hold_ends(rig):
     ref = await rig.register("v1", b"one")
     await rig.promote(ref, Stage.ARCHIVED)
