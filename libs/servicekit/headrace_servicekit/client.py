@@ -106,7 +106,8 @@ def service_config(idempotent: Iterable[str], health_checked: bool) -> dict[str,
 
 
 class Channel:
-    """A grpc.aio channel whose calls carry the request id and trace of the call being served, and always a deadline.
+    """A grpc.aio channel whose calls carry the request id and trace of the call being served; unary ones always have a
+    deadline.
 
     The headers are added by the multicallables rather than by client interceptors, which cost tens of microseconds.
     """

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound
+from headrace_servicekit.loops import end_if_cancelled
 
 log = structlog.get_logger()
 
@@ -165,4 +166,5 @@ async def poll(health: Health, name: str, probe: Callable[[], Awaitable[object]]
             health.set(name, False, f"no answer within {CHECK_TIMEOUT_S:g} s")
         except Exception as error:
             health.set(name, False, f"{type(error).__name__}: {error}")
+        end_if_cancelled()
         await clock.sleep(CHECK_PERIOD_S)

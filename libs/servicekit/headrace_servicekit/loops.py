@@ -43,7 +43,6 @@ async def periodic(
     Give it to `runtime.loop`: `runtime.loop("sweep", lambda: periodic("sweep", sweep, every_s=60))`.
     """
     clock, rng, failures = clock or SystemClock(), rng or random.Random(), 0
-    task = asyncio.current_task()
     while True:
         try:
             await step()
@@ -54,12 +53,20 @@ async def periodic(
             failures += 1
             # The first failure carries its stack; a dependency that stays down must not fill the disk with copies.
             log.warning("loop step failed", loop=name, failures=failures, exc_info=failures == 1)
-        # `asyncio.wait_for` of Python 3.11, which drivers use, swallows a cancellation that comes in the same turn as
-        # what it waits for.
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
+        end_if_cancelled()
         pause = delay_s(failures, every_s=every_s, max_backoff_s=max_backoff_s, jitter=jitter, draw=rng.random())
         await clock.sleep(pause)
+
+
+def end_if_cancelled() -> None:
+    """Raise the cancellation of the present task again if something has swallowed it; for loops that catch what fails.
+
+    `asyncio.wait_for` of Python 3.11, which drivers use, does so with one that comes in the same turn as what it waits
+    for.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def until(stop: asyncio.Event, source: AsyncIterable[T]) -> AsyncIterator[T]:

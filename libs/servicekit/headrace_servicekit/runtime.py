@@ -269,7 +269,7 @@ async def _end(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and wait until they are gone; errors on the way out are logged, not raised.
 
     Those that go on for longer than any of them needs to tidy up are cancelled again: a cancellation may have been
-    swallowed (see `loops.periodic`).
+    swallowed (see `loops.end_if_cancelled`).
     """
     going: set[asyncio.Task[Any]] = set(tasks)
     while going:

@@ -1,4 +1,4 @@
-"""`python -m headrace_registry` is the service; `backup`, `restore` and `collect` are commands beside it."""
+"""`python -m headrace_registry` is the service; `backup`, `restore`, `collect` and `migrate` are commands beside it."""
 
 import sys
 

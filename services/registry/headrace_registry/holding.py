@@ -47,7 +47,11 @@ class Holds:
             now = self._clock.now()
             present = {held.holder: held for held in await transaction.holds(ref.model, now) if held.ref == ref}
             mine = present.get(holder)
-            if mine is None and not _is_service(holder) and sum(not _is_service(other) for other in present) >= MAX_HOLDS:
+            if (
+                mine is None
+                and not _is_service(holder)
+                and sum(not _is_service(other) for other in present) >= MAX_HOLDS
+            ):
                 raise ResourceExhausted(
                     f"version '{ref.version}' has {MAX_HOLDS} holds: release one first", reason="TOO_MANY_HOLDS"
                 )

@@ -41,7 +41,7 @@ def test_a_plain_contract_is_valid():
         pytest.param(with_input(shape=(4, -2)), "contract.inputs[0].shape[1]", id="below -1"),
         pytest.param(with_input(shape=(1,) * 9), "contract.inputs[0].shape", id="nine dimensions"),
         pytest.param(
-            with_input(shape=(2**31 - 1,) * 900, columns=("a",)), "contract.inputs[0].shape", id="a product too long to say"
+            with_input(shape=(2**31 - 1,) * 900, columns=("a",)), "contract.inputs[0].shape", id="a product too long"
         ),
         pytest.param(with_input(datatype="INT64", nan_allowed=True), "contract.inputs[0].nan_allowed", id="NaN of int"),
         pytest.param(with_input(optional=True), "contract.inputs", id="all optional"),

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import ServiceSettings, settings_config
@@ -14,7 +15,8 @@ class Settings(ServiceSettings):
     model_config = settings_config("RUNTIME_TEST_")
 
 
-async def test_a_step_whose_driver_swallows_a_cancellation_does_not_hold_up_the_stop():
+@pytest.mark.parametrize("polled", [False, True], ids=["a periodic step", "a health check"])
+async def test_a_step_whose_driver_swallows_a_cancellation_does_not_hold_up_the_stop(polled):
     steps, began = 0, asyncio.Event()
 
     async def swallows() -> None:
@@ -27,7 +29,10 @@ async def test_a_step_whose_driver_swallows_a_cancellation_does_not_hold_up_the_
             pass
 
     async def start(runtime: Runtime[Settings]) -> None:
-        runtime.loop("swallows", lambda: periodic("swallows", swallows, every_s=0.01))
+        if polled:
+            runtime.check("swallows", swallows, required=False)
+        else:
+            runtime.loop("swallows", lambda: periodic("swallows", swallows, every_s=0.01))
 
     async with asyncio.timeout(10), running("test", Settings(drain_notice_s=0.0, port=0, metrics_port=0), start):
         await began.wait()
