@@ -101,15 +101,6 @@ class Loader:
             "warm_up_s": round(warm - loaded, 3),
         }
 
-    def _can_wait(self, held: Held, others: Collection[Held]) -> bool:
-        """Return whether others have callers while this version has none who wait for it."""
-        since = self._now() - _CALLERS_S
-        return held.need is not Need.ACTIVE and any(one.batcher.last_answer > since for one in others)
-
-    async def _rest(self, held: Held, others: Collection[Held]) -> None:
-        if self._can_wait(held, others):
-            await self._sleep(REST_S)
-
     async def unload(self, held: Held) -> None:
         """Take a version out, if it is there."""
         try:
@@ -121,6 +112,15 @@ class Loader:
         self.freed_at = self._now()
         if self._memory is not None:
             await self._memory.read()
+
+    def _can_wait(self, held: Held, others: Collection[Held]) -> bool:
+        """Return whether others have callers while this version has none who wait for it."""
+        since = self._now() - _CALLERS_S
+        return held.need is not Need.ACTIVE and any(one.batcher.last_answer > since for one in others)
+
+    async def _rest(self, held: Held, others: Collection[Held]) -> None:
+        if self._can_wait(held, others):
+            await self._sleep(REST_S)
 
     async def _tidy(self, all_held: Collection[Held]) -> None:
         try:
