@@ -223,11 +223,18 @@ async def test_a_peer_that_does_not_read_is_not_read_from(backend: Doubling):
         await eventually(lambda: len(scene.peer.answers) == count, within=20)
 
 
-async def test_a_drain_is_said_at_once_and_what_was_sent_is_answered_before_the_end(scene: Scene, backend: Doubling):
+@asynccontextmanager
+async def executing(scene: Scene, backend: Doubling) -> AsyncIterator[asyncio.Task[None]]:
+    """A stream whose request 1 executes until the backend's gate is opened."""
     backend.gate.clear()
     async with open_stream(scene) as stream:
         scene.peer.send(scene.request(1, 1.0))
         await eventually(lambda: backend.executed)
+        yield stream
+
+
+async def test_a_drain_is_said_at_once_and_what_was_sent_is_answered_before_the_end(scene: Scene, backend: Doubling):
+    async with executing(scene, backend) as stream:
         scene.roster.drain()
         await eventually(lambda: scene.peer.frames[-1].draining)
         scene.exchange.finish()
@@ -241,10 +248,7 @@ async def test_a_drain_is_said_at_once_and_what_was_sent_is_answered_before_the_
 
 
 async def test_a_drain_does_not_wait_for_a_request_whose_caller_left(scene: Scene, backend: Doubling):
-    backend.gate.clear()
-    async with open_stream(scene) as stream:
-        scene.peer.send(scene.request(1, 1.0))
-        await eventually(lambda: backend.executed)
+    async with executing(scene, backend) as stream:
         scene.exchange.finish()
         await eventually(lambda: len(scene.peer.frames) == 2)
         scene.peer.send(cancelled=(1,))

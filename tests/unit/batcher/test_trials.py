@@ -9,6 +9,7 @@ import pytest
 from headrace_batcher.backends.backend import BackendLost, ModelCrashed
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.floor import Floor
+from headrace_batcher.batching.work import Work
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batching import Doubling, WorkMaker, serving, settled, submit
@@ -41,6 +42,17 @@ async def running(backend: Doubling, floor: Floor | None = None, *, comes_back: 
 
     async with serving(backend, floor=floor, crashed=crashed) as batcher:
         yield batcher
+
+
+@asynccontextmanager
+async def before_a_trial(backend: Doubling, work: WorkMaker) -> AsyncIterator[tuple[Batcher, Floor, Work]]:
+    """A batcher with a suspect whose trial waits for a neighbour's execution: until `end` of the floor."""
+    floor = Floor()
+    floor.begin()
+    async with running(backend, floor) as batcher:
+        (suspect,) = submit(batcher, work, [POISON])
+        await eventually(lambda: not floor.open)
+        yield batcher, floor, suspect
 
 
 async def test_the_culprit_is_refused_the_second_time_and_its_mates_are_answered(work: WorkMaker):
@@ -127,11 +139,8 @@ async def test_nobody_is_condemned_for_a_crash_while_a_version_is_loaded(work: W
 
 
 async def test_a_suspect_whose_caller_left_before_its_trial_stays_one(work: WorkMaker):
-    floor, backend = Floor(), Mortal()
-    floor.begin()  # a neighbour executes
-    async with running(backend, floor) as batcher:
-        (suspect,) = submit(batcher, work, [POISON])
-        await eventually(lambda: not floor.open)
+    backend = Mortal()
+    async with before_a_trial(backend, work) as (batcher, floor, suspect):
         batcher.cancel(suspect)
         floor.end()
         await eventually(lambda: floor.open)
@@ -142,11 +151,8 @@ async def test_a_suspect_whose_caller_left_before_its_trial_stays_one(work: Work
 
 
 async def test_nobody_is_condemned_for_a_crash_before_the_trial_began(work: WorkMaker):
-    floor, backend = Floor(), Mortal()
-    floor.begin()  # a neighbour executes
-    async with running(backend, floor) as batcher:
-        (suspect,) = submit(batcher, work, [POISON])
-        await eventually(lambda: not floor.open)
+    backend = Mortal()
+    async with before_a_trial(backend, work) as (batcher, floor, suspect):
         batcher.lose()
         floor.end()
         await eventually(lambda: floor.open)

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from headrace_router.data.batchers.members import Target, resolve_by_dns
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.waiting import Patience
+from headrace_router.data.batchers.work import Work
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import echoing, held, refusing, silent
+from tests.kit.batcher import FakeBatcher, echoing, held, refusing, silent
 from tests.kit.digits import V1
 from tests.kit.pools import connected, pools_of, replica_of, submitted
 
 
 def addresses_of(pools: Pools) -> list[str]:
     return [replica.address for replica in pools.replicas["default"]]
+
+
+@asynccontextmanager
+async def occupied(batcher: FakeBatcher) -> AsyncIterator[tuple[Pools, list[str], Work, Callable[[], None]]]:
+    """Pools whose only batcher has a request; what its name resolves to, that request, and what has it answered."""
+    gate = asyncio.Event()
+    batcher.behave = held(gate)
+    addresses = [batcher.target]
+    async with pools_of(more=addresses) as pools:
+        await eventually(lambda: connected(pools) == 1)
+        (work,) = submitted(pools)
+        await eventually(lambda: batcher.requests)
+        yield pools, addresses, work, gate.set
 
 
 async def test_requests_go_only_where_the_version_is_ready(batcher, other):
@@ -131,38 +147,26 @@ async def test_a_batcher_that_restarts_is_found_again(batcher):
 
 
 async def test_replicas_come_and_go_with_what_the_name_resolves_to(batcher, other):
-    gate = asyncio.Event()
-    batcher.behave = held(gate)
-    addresses = [batcher.target]
-    async with pools_of(more=addresses) as pools:
-        await eventually(lambda: connected(pools) == 1)
-        (one,) = submitted(pools)
-        await eventually(lambda: batcher.requests)
+    async with occupied(batcher) as (pools, addresses, one, release):
         addresses[:] = [other.target]
         await eventually(lambda: other.target in addresses_of(pools) and connected(pools) == 1)
         (two,) = submitted(pools)
         assert (await two.answer).code == 0
-        gate.set()
+        release()
         assert (await one.answer).code == 0
         assert one.attempts == 1
         await eventually(lambda: addresses_of(pools) == [other.target])
 
 
 async def test_a_batcher_that_is_back_before_it_has_answered_all_gets_requests_again(batcher):
-    gate = asyncio.Event()
-    batcher.behave = held(gate)
-    addresses = [batcher.target]
-    async with pools_of(more=addresses) as pools:
-        await eventually(lambda: connected(pools) == 1)
-        (one,) = submitted(pools)
-        await eventually(lambda: batcher.requests)
+    async with occupied(batcher) as (pools, addresses, one, release):
         addresses.clear()
         await eventually(lambda: connected(pools) == 0)
         addresses.append(batcher.target)
         await eventually(lambda: connected(pools) == 1)
         assert pools.members.sent() == (1, 1)
         batcher.behave = echoing
-        gate.set()
+        release()
         assert (await one.answer).code == 0
         await eventually(lambda: len(pools.replicas["default"]) < 2)
         (two,) = submitted(pools)
