@@ -12,6 +12,7 @@ class Forwarder:
     """Forwards a free port of 127.0.0.1 to a server: `async with Forwarder("127.0.0.1", 5432) as forwarder`.
 
     cut: connections are closed, and so are new ones. freeze: connections stay, and nothing comes through.
+    lose: connections stay, and nothing comes through them ever again, as if the machine had vanished; new ones work.
     mend: everything works again, for new connections and, after a freeze, for old ones.
     """
 
@@ -50,6 +51,11 @@ class Forwarder:
     def freeze(self) -> None:
         self._open.clear()
 
+    def lose(self) -> None:
+        self._open.clear()
+        self._open = asyncio.Event()
+        self._open.set()
+
     def mend(self) -> None:
         self._refusing = False
         self._open.set()
@@ -81,12 +87,13 @@ class Forwarder:
     async def _forward(self, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
         if self._refusing:
             return
-        await self._open.wait()
+        opened = self._open
+        await opened.wait()
         there_in, there_out = await asyncio.open_connection(self._host, self._port)
         try:
             both = [
-                asyncio.create_task(self._pump(incoming, there_out)),
-                asyncio.create_task(self._pump(there_in, outgoing)),
+                asyncio.create_task(self._pump(incoming, there_out, opened)),
+                asyncio.create_task(self._pump(there_in, outgoing, opened)),
             ]
             try:
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -97,9 +104,9 @@ class Forwarder:
         finally:
             there_out.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, opened: asyncio.Event) -> None:
         while data := await source.read(65536):
-            await self._open.wait()
+            await opened.wait()
             sink.write(data)
             await sink.drain()
         with contextlib.suppress(OSError):

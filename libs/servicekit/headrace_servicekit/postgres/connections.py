@@ -21,6 +21,8 @@ ACQUIRE_TIMEOUT_S = 4.0
 COMMAND_TIMEOUT_S = 5.0
 ROLLBACK_TIMEOUT_S = 1.0
 RETRY_AFTER_S = 1.0
+# How often a connection that only listens is asked whether anybody is still there, and how long the answer may take.
+PROBE_S = 3.0
 
 BEGIN = "begin"
 # Several reads that agree with each other.
@@ -128,15 +130,19 @@ class Connections:
             finally:
                 connection.terminate()
 
-    async def notices(self, channel: str) -> AsyncIterator[None]:
-        """Yield at once and whenever somebody notified the channel, until the connection ends; then Unavailable."""
+    async def notices(self, channel: str, *, probe_s: float = PROBE_S) -> AsyncIterator[None]:
+        """Yield at once and whenever somebody notified the channel, until the connection ends; then Unavailable.
+
+        A server that vanished without a word says nothing, as one does that has nothing to tell: it is probed.
+        """
         woken = asyncio.Event()
         async with self.alone() as connection:
             connection.add_termination_listener(lambda _: woken.set())
             await connection.add_listener(channel, lambda *_: woken.set())
             while not connection.is_closed():
                 yield None
-                await woken.wait()
+                while not await _happens(woken, within_s=probe_s):
+                    await connection.execute("select 1", timeout=probe_s)
                 woken.clear()
         raise Unavailable("the connection that listens for changes ended", retry_after_s=RETRY_AFTER_S)
 
@@ -199,6 +205,14 @@ class Connections:
             reason=self._reason,
             retry_after_s=RETRY_AFTER_S,
         )
+
+
+async def _happens(event: asyncio.Event, *, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 async def _roll_back(connection: Any) -> None:
