@@ -94,7 +94,11 @@ def serve(runtime: Runtime[RegistrySettings], store: Store, blobs: Blobs, inspec
     settings, clock = runtime.settings, runtime.clock
     metrics = Metrics(runtime.metrics)
     limits = UploadLimits(
-        settings.max_artifact_bytes, settings.max_uploads, settings.upload_idle_s, settings.upload_dir
+        settings.max_artifact_bytes,
+        settings.max_uploads,
+        settings.upload_idle_s,
+        settings.upload_min_bytes_per_s,
+        settings.upload_dir,
     )
     uploads = Uploads(store, blobs, inspection, limits, clock)
     staged = StagedUploads(store, blobs, uploads, clock)

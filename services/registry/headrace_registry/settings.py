@@ -42,6 +42,11 @@ class RegistrySettings(ServiceSettings):
     upload_idle_s: float = Field(
         default=30.0, gt=0, description="Seconds without a chunk after which an upload is given up."
     )
+    upload_min_bytes_per_s: int = Field(
+        default=64 * 1024,
+        gt=0,
+        description="Bytes a second below which an upload is given up, once it is `upload_idle_s` behind.",
+    )
     upload_dir: Path | None = Field(
         default=None,
         description="Folder for at most `max_uploads` files in progress; unset means the system's temporary one.",

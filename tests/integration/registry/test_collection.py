@@ -54,7 +54,7 @@ class Writer:
     """Uploads and registers over the same stores, without the second that looking into a file takes in a process."""
 
     def __init__(self, store: PostgresStore, blobs: S3Blobs, folder: Path) -> None:
-        limits = UploadLimits(max_bytes=10**6, max_uploads=100, idle_s=5.0, directory=folder)
+        limits = UploadLimits(max_bytes=10**6, max_uploads=100, idle_s=5.0, min_bytes_per_s=1, directory=folder)
         self._uploads = Uploads(store, blobs, Inspection(read_here), limits, SystemClock())
         self.registrations = Registrations(store, SystemClock())
         self.too_late = 0

@@ -63,7 +63,9 @@ class Rig:
     def __init__(self, policy: Policy = POLICY) -> None:
         self.blobs, self.clock = MemoryBlobs(), FakeClock()
         self.store = InterruptedStore(self.clock.now() - timedelta(seconds=1))
-        self.uploads = Uploads(self.store, self.blobs, Inspection(read_onnx), UploadLimits(10**6, 9, 5.0), self.clock)
+        self.uploads = Uploads(
+            self.store, self.blobs, Inspection(read_onnx), UploadLimits(10**6, 9, 5.0, 1), self.clock
+        )
         self.registrations = Registrations(self.store, self.clock)
         self.promotions = Promotions(self.store, self.clock)
         self.holds = Holds(self.store, self.clock)

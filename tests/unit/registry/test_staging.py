@@ -27,7 +27,7 @@ async def read_nothing(_file, _size):
 class Rig:
     def __init__(self, folder, *, offers_urls: bool = True) -> None:
         self.store, self.blobs, self.clock = MemoryStore(), MemoryBlobs(offers_urls=offers_urls), FakeClock()
-        limits = UploadLimits(max_bytes=1000, max_uploads=2, idle_s=5.0, directory=folder)
+        limits = UploadLimits(max_bytes=1000, max_uploads=2, idle_s=5.0, min_bytes_per_s=1, directory=folder)
         self.uploads = Uploads(self.store, self.blobs, Inspection(read_nothing), limits, self.clock)
         self.staged = StagedUploads(self.store, self.blobs, self.uploads, self.clock)
 

@@ -12,7 +12,6 @@ from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.files import ArtifactType
 from headrace_registry.storage.memory import MemoryStore
-from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import (
     DeadlineExceeded,
     InvalidArgument,
@@ -21,7 +20,7 @@ from headrace_servicekit.errors import (
     ServiceError,
     Unavailable,
 )
-from headrace_servicekit.testing import eventually
+from headrace_servicekit.testing import FakeClock, eventually
 
 JSON = ArtifactType.JSON
 CONTENT = b'{"labels": ["a", "b", "c"]}'
@@ -37,8 +36,10 @@ class Rig:
 
     def __init__(self, folder: Path, **limits) -> None:
         self.store, self.blobs, self.folder = MemoryStore(), MemoryBlobs(), folder
-        told = {"max_bytes": 1000, "max_uploads": 2, "idle_s": 5.0, "directory": folder, **limits}
-        self.uploads = Uploads(self.store, self.blobs, Inspection(read_nothing), UploadLimits(**told), SystemClock())
+        told = {"max_bytes": 1000, "max_uploads": 2, "idle_s": 5.0, "min_bytes_per_s": 100, "directory": folder}
+        limit = UploadLimits(**told | limits)
+        self.clock = FakeClock()
+        self.uploads = Uploads(self.store, self.blobs, Inspection(read_nothing), limit, self.clock)
 
     def nothing_is_left(self) -> bool:
         return not self.blobs.kept and not list(self.folder.iterdir()) and self.uploads.active == 0
@@ -126,6 +127,41 @@ async def test_an_idle_upload_is_given_up(tmp_path):
     with pytest.raises(DeadlineExceeded, match="nothing was sent"):
         await rig.uploads.receive(Header(JSON), idle())
     assert rig.nothing_is_left()
+
+
+async def test_an_upload_that_trickles_is_given_up_and_told_what_is_fast_enough(rig):
+    async def trickling() -> AsyncIterator[bytes]:
+        for byte in CONTENT:
+            await rig.clock.advance(4.0)  # never idle for 5 s
+            yield bytes([byte])
+
+    with pytest.raises(DeadlineExceeded, match=r"2 bytes took 8 s .* at least 100 bytes a second") as caught:
+        await rig.uploads.receive(Header(JSON), trickling())
+    assert caught.value.reason == "UPLOAD_TOO_SLOW"
+    assert rig.nothing_is_left()
+
+
+async def test_an_upload_that_sends_nothing_but_empty_chunks_is_given_up(rig):
+    async def empty() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            await rig.clock.advance(1.0)
+            yield b""
+
+    with pytest.raises(DeadlineExceeded, match="0 bytes took 6 s"):
+        await rig.uploads.receive(Header(JSON), empty())
+    assert rig.nothing_is_left()
+
+
+async def test_an_upload_may_be_behind_for_a_while_and_as_slow_as_is_asked_for_ever(rig):
+    async def steady() -> AsyncIterator[bytes]:
+        await rig.clock.advance(4.0)
+        yield b"[" + b" " * 98
+        for _ in range(8):
+            await rig.clock.advance(1.0)
+            yield b" " * 100
+        yield b"]"
+
+    assert (await rig.uploads.receive(Header(JSON), steady())).size_bytes == 900
 
 
 async def test_uploads_beyond_the_limit_are_told_to_wait(tmp_path):

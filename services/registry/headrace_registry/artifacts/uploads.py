@@ -46,12 +46,14 @@ class Header:
 class UploadLimits:
     """max_bytes: of one file. max_uploads: at once in this process. idle_s: longest wait for the next chunk.
 
+    min_bytes_per_s: what is waited for in all, beyond one idle_s, is at most what the bytes take at this rate.
     directory: for the temporary files; None is the system's.
     """
 
     max_bytes: int
     max_uploads: int
     idle_s: float
+    min_bytes_per_s: int
     directory: Path | None = None
 
 
@@ -69,7 +71,8 @@ class Uploads:
         """Store the file that `chunks` make up and return what it is; whole or not at all.
 
         Raises InvalidArgument (ARTIFACT_TYPE_REFUSED, DIGEST_MISMATCH, SIZE_MISMATCH), OutOfRange
-        (ARTIFACT_TOO_LARGE), ResourceExhausted (TOO_MANY_UPLOADS), DeadlineExceeded (UPLOAD_IDLE), Unavailable.
+        (ARTIFACT_TOO_LARGE), ResourceExhausted (TOO_MANY_UPLOADS), DeadlineExceeded (UPLOAD_IDLE, UPLOAD_TOO_SLOW),
+        Unavailable.
         """
         self.check_size(header.size_bytes)
         if header.sha256 and (known := await self.known(header)) is not None:
@@ -104,6 +107,24 @@ class Uploads:
             raise DeadlineExceeded(
                 f"nothing was sent for {self._limits.idle_s:g} s: the upload was given up", reason="UPLOAD_IDLE"
             ) from None
+
+    async def _paced(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield chunks while they come fast enough. Raises DeadlineExceeded, reason UPLOAD_TOO_SLOW.
+
+        Only waiting counts: that our own disk is slow is no fault of the sender's.
+        """
+        size_bytes, waited_s, began = 0, 0.0, self._clock.monotonic()
+        while (chunk := await self.awaited(chunks)) is not None:
+            size_bytes += len(chunk)
+            waited_s += self._clock.monotonic() - began
+            if waited_s > self._limits.idle_s + size_bytes / self._limits.min_bytes_per_s:
+                raise DeadlineExceeded(
+                    f"{size_bytes} bytes took {waited_s:.0f} s to come: the upload was given up. Send at least "
+                    f"{self._limits.min_bytes_per_s} bytes a second, or to a URL of BeginUpload where that is offered",
+                    reason="UPLOAD_TOO_SLOW",
+                )
+            yield chunk
+            began = self._clock.monotonic()
 
     @asynccontextmanager
     async def _under_way(self, kind: ArtifactType, sha256: str, size_bytes: int) -> AsyncIterator[None]:
@@ -141,7 +162,7 @@ class Uploads:
             digest.update(chunk)
             file.write(chunk)
 
-        while (chunk := await self.awaited(chunks)) is not None:
+        async for chunk in self._paced(chunks):
             if len(chunk) > MAX_CHUNK_BYTES:
                 raise invalid("chunk", f"{len(chunk)} bytes in one message; at most {MAX_CHUNK_BYTES}")
             size_bytes += len(chunk)

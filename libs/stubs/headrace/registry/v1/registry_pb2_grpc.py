@@ -229,9 +229,10 @@ class RegistryServiceServicer:
         The first message is the header, the others carry bytes. The file becomes visible whole or not at all: a stream that is
         cut leaves nothing. Fails with INVALID_ARGUMENT, reason ARTIFACT_TYPE_REFUSED, for types that are not allowed or whose
         bytes are not what the type says; reason DIGEST_MISMATCH when `sha256` was given and differs, SIZE_MISMATCH when
-        `size_bytes` was; OUT_OF_RANGE, reason ARTIFACT_TOO_LARGE, beyond the size limit. Uploading the same bytes again is
-        cheap and succeeds: when the header names a SHA-256 that is stored, the answer comes at once and what the sender has
-        not sent by then is not needed.
+        `size_bytes` was; OUT_OF_RANGE, reason ARTIFACT_TOO_LARGE, beyond the size limit; DEADLINE_EXCEEDED, reason UPLOAD_IDLE
+        or UPLOAD_TOO_SLOW, when nothing comes for long, or too little. Uploading the same bytes again is cheap and succeeds:
+        when the header names a SHA-256 that is stored, the answer comes at once and what the sender has not sent by then is
+        not needed.
 
         The call names no model: a token with model patterns may upload any file of an allowed type. A file means nothing until
         CreateModelVersion names it, which asks for the model; nobody reads files through this API. A file that no version
