@@ -25,11 +25,8 @@ class IdentitiesError(ValueError):
 
 def read(jwks_file: Path, deny_file: Path | None) -> Identities:
     """Read both files; a deny file that does not exist denies nobody. Raises IdentitiesError."""
-    try:
-        jwks = jwks_file.read_text()
-        denied = deny_file.read_text() if deny_file is not None and deny_file.exists() else '{"subjects": []}'
-    except OSError as error:
-        raise IdentitiesError(f"{error.filename}: {error.strerror}") from error
+    jwks = _text(jwks_file)
+    denied = _text(deny_file) if deny_file is not None and deny_file.exists() else '{"subjects": []}'
     return Identities(parse_jwks(jwks, str(jwks_file)), parse_denied(denied, str(deny_file)))
 
 
@@ -51,10 +48,19 @@ def parse_denied(text: str, name: str) -> tuple[str, ...]:
     return tuple(sorted(set(subjects)))
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise IdentitiesError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise IdentitiesError(f"{file}: not UTF-8: {error}") from error
+
+
 def _member(text: str, name: str, member: str) -> list[Any]:
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IdentitiesError(f"{name}: not JSON: {error}") from error
     values = document.get(member) if isinstance(document, dict) else None
     if not isinstance(values, list):

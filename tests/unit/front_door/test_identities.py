@@ -12,6 +12,7 @@ KEY = {"kty": "EC", "crv": "P-256", "kid": "a", "x": "AA", "y": "BB"}
     ("document", "named"),
     [
         ("", "not JSON"),
+        pytest.param("[" * 100_000, "not JSON", id="too deep"),
         ("[]", "list 'keys'"),
         ("{}", "list 'keys'"),
         ('{"keys": []}', "at least one"),
@@ -49,3 +50,12 @@ def test_without_a_deny_file_nobody_is_denied(tmp_path: Path):
 def test_without_keys_there_is_no_start(tmp_path: Path):
     with pytest.raises(IdentitiesError, match=r"jwks\.json"):
         identities.read(tmp_path / "jwks.json", None)
+
+
+@pytest.mark.parametrize("broken", ["jwks.json", "deny.json"])
+def test_a_file_that_is_no_text_is_named_and_refused(tmp_path: Path, broken: str):
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [KEY]}))
+    (tmp_path / "deny.json").write_text('{"subjects": []}')
+    (tmp_path / broken).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(IdentitiesError, match=rf"{broken}: not UTF-8"):
+        identities.read(tmp_path / "jwks.json", tmp_path / "deny.json")
