@@ -9,7 +9,7 @@ from front_door.api import Api
 from front_door.envoy_settings import EnvoySettings
 from front_door.routes import virtual_host
 from front_door.settings import FrontDoorSettings
-from front_door.shapes import Json, anything_but, header_is, typed
+from front_door.shapes import Json, anything_but, header_is, seconds, typed
 from front_door.telemetry import access_log, grpc_stats, tracing
 
 # Files that Envoy follows while it runs, in the state directory: each holds one filter.
@@ -23,6 +23,8 @@ HEALTHZ = "/healthz"
 _STREAMS = 256
 _MOST_HEADERS = 100
 _HEADERS_KIB = 32
+# How long a stream may be silent, and how much longer than a prediction may take: its own deadline ends that first.
+_IDLE_S, _IDLE_MARGIN_S = 15.0, 5.0
 
 
 def listener(settings: FrontDoorSettings, api: Api) -> Json:
@@ -105,7 +107,7 @@ def _connection_manager(settings: FrontDoorSettings, api: Api) -> Json:
         },
         max_request_headers_kb=_HEADERS_KIB,
         request_headers_timeout="5s",
-        stream_idle_timeout="15s",
+        stream_idle_timeout=seconds(max(_IDLE_S, settings.predict_timeout_max_s + _IDLE_MARGIN_S)),
         drain_timeout="5s",
         delayed_close_timeout="1s",
         access_log=[access_log(settings)],

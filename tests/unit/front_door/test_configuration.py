@@ -4,6 +4,7 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
 from front_door import access, cors, listener, routes
 from front_door.api import Api
 from front_door.bootstrap import bootstrap, files, followed_files, whole
@@ -58,6 +59,18 @@ def test_identity_from_outside_is_stripped_before_anything_runs(rendered: Json):
 
 def test_callers_may_say_what_data_planes_understand():
     assert set(routes.OUR_HEADERS) == set(ABOUT_HEADERS)
+
+
+@pytest.mark.parametrize(
+    ("longest_s", "silent"),
+    [
+        pytest.param(1, "15s", id="nobody else has to hurry"),
+        pytest.param(60, "65s", id="a prediction that takes long is not taken for a dead one"),
+    ],
+)
+def test_a_stream_may_be_silent_for_as_long_as_a_prediction_may_take(api: Api, longest_s: float, silent: str):
+    told = settings_with(data_plane="here", predict_timeout_max_s=longest_s)
+    assert _manager(bootstrap(told, api))["stream_idle_timeout"] == silent
 
 
 def test_paths_are_brought_into_their_plain_form(rendered: Json):
