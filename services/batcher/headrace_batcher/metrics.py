@@ -100,7 +100,11 @@ def _histograms(held: Mapping[tuple[str, str], BatchCounters]) -> Iterator[Histo
     for name, help_text, histogram in (
         ("batcher_batch_rows", "Rows of each execution.", lambda c: c.batch_rows),
         ("batcher_batch_requests", "Requests of each execution.", lambda c: c.batch_requests),
-        ("batcher_queue_duration_seconds", "Wait of each request before its execution.", lambda c: c.queue_s),
+        (
+            "batcher_queue_duration_seconds",
+            "Wait of each request, or piece of one, before its execution.",
+            lambda c: c.queue_s,
+        ),
         ("batcher_compute_duration_seconds", "Duration of each execution.", lambda c: c.compute_s),
     ):
         family = HistogramMetricFamily(name, help_text, labels=_LABELS)

@@ -103,6 +103,15 @@ async def test_what_is_larger_than_a_batch_gets_one_answer_in_order(backend: Dou
     assert work.sink.rows(large) == [at * 2.0 for at in range(10)]
 
 
+async def test_requests_are_counted_and_not_their_pieces(backend: Doubling, work: WorkMaker):
+    async with serving(backend) as batcher:
+        works = submit(batcher, work, [1.0] * 10, [2.0])
+        await settled(work, *works)
+        (fails,) = submit(batcher, work, [1.0] * 10 + [math.nan])
+        await settled(work, fails)
+    assert (batcher.counters.answered, batcher.counters.failed.total()) == (2, 1)
+
+
 async def test_a_split_request_fails_once_and_executes_no_further(backend: Doubling, work: WorkMaker):
     backend.gate.clear()
     async with serving(backend) as batcher:

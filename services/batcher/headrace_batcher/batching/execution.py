@@ -172,7 +172,8 @@ class Executor:
                 continue
             queue_s = started - work.arrived
             counters.queue_s.observe(queue_s)
-            counters.answered += 1
+            if not work.is_piece:
+                counters.answered += 1
             work.state = DONE
             work.sink.settle(work, Answer(row_shapes, values, rows, len(members), queue_s, compute_s))
 

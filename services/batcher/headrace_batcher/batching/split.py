@@ -30,6 +30,7 @@ class Split:
                 whole,
                 sink=self,
                 id=at,
+                is_piece=True,
                 rows=rows,
                 inputs=inputs[at],
                 size_bytes=sum(map(len, inputs[at])),
@@ -48,10 +49,19 @@ class Split:
             if len(self._answers) < len(self._pieces):
                 return
             outcome = self._joined()
+            self._count(outcome)
         whole.state = DONE
         for piece in self._pieces:
             whole.batcher.discard(piece)
         whole.sink.settle(whole, outcome)
+
+    def _count(self, outcome: Answer | Failure) -> None:
+        """Count the request once: its pieces are not counted when they are answered."""
+        counters = self._whole.batcher.counters
+        if isinstance(outcome, Answer):
+            counters.answered += 1
+        else:
+            counters.failed[outcome.reason] += 1
 
     def _joined(self) -> Answer | Failure:
         parts = [self._answers[at] for at in range(len(self._pieces))]

@@ -37,8 +37,9 @@ class Work:
     """One request, or one piece of a split one, on its way.
 
     inputs: present ones, in the order of the contract. wanted: positions of outputs, empty for all. arrived, deadline,
-    act_by: monotonic seconds; no deadline is infinity. pieces: of a request too large for one batch. traceparent,
-    request_id: of a request whose caller is followed, else empty. number, holder: its place in the queue, set there.
+    act_by: monotonic seconds; no deadline is infinity. pieces: of a request too large for one batch; is_piece: whether
+    this is one of those. traceparent, request_id: of a request whose caller is followed, else empty. number, holder:
+    its place in the queue, set there.
     """
 
     sink: Sink
@@ -57,6 +58,7 @@ class Work:
     size_bytes: int = 0
     state: State = State.NEW
     pieces: Sequence[Work] = field(default=())
+    is_piece: bool = False
     traceparent: str = ""
     request_id: str = ""
     number: int = 0
