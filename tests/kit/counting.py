@@ -41,6 +41,7 @@ class CountedSeries:
     buckets: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
     queue_us: int = 0
+    generation: int = 0
 
     def message(self, key: Key) -> ingest_pb2.CounterSeries:
         """Return the series as it is reported: whole."""
@@ -55,6 +56,7 @@ class CountedSeries:
             executions=sum(counts) / 2,
             queue_us=self.queue_us,
             compute_us=2 * self.queue_us,
+            generation=self.generation,
         )
 
 
@@ -65,14 +67,19 @@ class CountingPlane:
         self.data_plane, self.process = data_plane, uuid7()
         self.sequence = 0
         self.series: dict[Key, CountedSeries] = {}
+        self.generation = 0
         self.dropped: Counter[str] = Counter()
 
     def answer(self, key: Key, seconds: float, times: int = 1) -> None:
         """Count answers."""
-        series = self.series.setdefault(key, CountedSeries())
+        series = self.series.setdefault(key, CountedSeries(generation=self.generation))
         series.buckets[int((log2(seconds) + 20) * 64)] += times
         series.seconds += seconds * times
         series.queue_us += 100 * times
+
+    def forget(self, key: Key) -> None:
+        """Count a key from zero when it comes back. What there was of it must have been acknowledged."""
+        self.generation += self.series.pop(key, None) is not None
 
     def drop(self, reason: str = "BUFFER_FULL", times: int = 1) -> None:
         """Count predictions that are in no batch."""

@@ -18,9 +18,11 @@ from headrace_monitor.counters.losses import LostBatches
 from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.observing import Observing
 from headrace_monitor.counters.reading import Reading, Seen
+from headrace_monitor.counters.reports import MAX_SERIES
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import MINUTE, Span
+from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.postgres.connections import BEGIN, Address
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
@@ -244,6 +246,39 @@ async def test_the_totals_of_a_silent_process_are_forgotten_and_it_is_not_counte
     await counting.keeping.tidy()
     assert len(await counting.rows("select 1 from counter_processes")) == 1
     assert (await counting.counted()).total() == 15
+
+
+async def test_a_process_goes_through_more_series_than_are_kept_of_it(counting):
+    plane, start = CountingPlane(), counting.clock.now()
+    keys = [key(version=f"v{number}") for number in range(12_000)]
+    for hours, begin in ((0, 0), (2, 4000), (4, 8000)):
+        counting.clock.present = start + timedelta(hours=hours)
+        for one in keys[begin : begin + 4000]:
+            plane.answer(one, 0.01)
+        await counting.intake.take(plane.report(keys[begin : begin + 4000]))
+    (kept,) = await counting.rows("select count(*) as rows from counter_series")
+    (process,) = await counting.rows("select series from counter_processes")
+    assert kept["rows"] == process["series"] == MAX_SERIES
+    # It comes back from zero, while what went last is still known here, and what went first is not.
+    for one in (keys[0], keys[7999]):
+        plane.forget(one)
+        plane.answer(one, 0.01)
+    await counting.intake.take(plane.report([keys[0], keys[7999], keys[8000]]))
+    assert await counting.counted() == Counter({(one.version, ONLINE, 0): 1 for one in keys}) + Counter(
+        {(one.version, ONLINE, 0): 1 for one in (keys[0], keys[7999])}
+    )
+
+
+async def test_series_without_end_are_refused_while_those_before_them_are_young(counting):
+    plane = CountingPlane()
+    for number in range(MAX_SERIES):
+        plane.answer(key(version=f"v{number}"), 0.01)
+    await counting.intake.take(plane.report())
+    one_more = key(version="one more")
+    plane.answer(one_more, 0.01)
+    with pytest.raises(InvalidArgument, match="would have 8193 series; at most 8192"):
+        await counting.intake.take(plane.report([one_more]))
+    assert (await counting.counted()).total() == MAX_SERIES
 
 
 @pytest.mark.faults

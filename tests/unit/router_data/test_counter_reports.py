@@ -9,7 +9,7 @@ from headrace.router.v1 import predict_pb2
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.reporting.recording import new_drops
 from headrace_router.data.reporting.series import REPORT_BYTES, CounterReports, Source
-from headrace_router.data.telemetry.counters import Counters, Key
+from headrace_router.data.telemetry.counters import LOOK_EVERY_S, MAX_SERIES, SILENT_S, Counters, Key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.counters = Counters(self._tick, lambda: 1.7e9)
+        self.counters = Counters(self._tick, lambda: 1.7e9, reporting=True)
         self.dropped: Counter[str] = new_drops()
         self.reports = CounterReports(Source("data-0", "process"), self.counters, self.dropped)
 
@@ -67,6 +67,21 @@ def test_only_what_changed_since_it_was_acknowledged_is_told():
     assert [one.layer for one in third.message.series] == ["memory"]
     counting.reports.acknowledged(third)
     assert not list(counting.reports.unreported())
+
+
+def test_what_is_acknowledged_may_be_forgotten_and_comes_back_in_another_generation():
+    counting = Counting()
+    for number in range(MAX_SERIES):
+        counting.observe(ONLINE._replace(variant=f"variant-{number}"))
+    for report in counting.reports.unreported():
+        counting.reports.acknowledged(report)
+    counting.observe(CACHED)
+    counting.now += SILENT_S + LOOK_EVERY_S
+    counting.observe(ONLINE)  # makes room; what is not acknowledged stays
+    assert set(counting.counters.series) >= {ONLINE, CACHED}
+    counting.observe(ONLINE._replace(variant="variant-0"))
+    told = {one.variant: one for report in counting.reports.unreported() for one in report.message.series}
+    assert (told["variant-0"].generation, sum(told["variant-0"].duration_counts)) == (1, 1)
 
 
 def test_dropped_predictions_alone_are_worth_a_report():

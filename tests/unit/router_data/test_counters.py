@@ -1,6 +1,14 @@
 import pytest
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.telemetry.counters import BOUNDS_S, LABELS, MAX_SERIES, Counters, Key
+from headrace_router.data.telemetry.counters import (
+    BOUNDS_S,
+    LABELS,
+    LOOK_EVERY_S,
+    MAX_SERIES,
+    SILENT_S,
+    Counters,
+    Key,
+)
 from prometheus_client import CollectorRegistry
 
 OK = Key("digits", "v1", "a", ServedFrom.ONLINE, 0)
@@ -62,8 +70,53 @@ def test_errors_have_no_source():
 
 
 def test_the_number_of_series_is_bounded():
-    counters = Counters()
+    counters = Counters(lambda: 0.0)
     for number in range(MAX_SERIES + 100):
         counters.observe(Key(f"m{number}", "v1", "a", 1, 0), 0.001, 0.0)
     assert len(counters.series) <= MAX_SERIES + 2
     assert sum(series.durations.count() for series in counters.series.values()) == MAX_SERIES + 100
+
+
+class Full:
+    """Counters that have as many series as they may, the first half of which was silent for half an hour longer."""
+
+    def __init__(self, *, reporting: bool = False) -> None:
+        self.now = 1000.0
+        self.counters = Counters(lambda: self.now, reporting=reporting)
+        for number in range(MAX_SERIES):
+            if number == MAX_SERIES // 2:
+                self.now += SILENT_S / 2
+            self.observe(f"m{number}")
+
+    def observe(self, model: str) -> None:
+        self.counters.observe(OK._replace(model=model), 0.001, self.now)
+
+    def counted(self, model: str) -> int:
+        series = self.counters.series.get(OK._replace(model=model))
+        return series.durations.count() if series is not None else 0
+
+
+def test_what_was_silent_for_an_hour_gives_its_place_to_what_is_new():
+    full = Full()
+    full.now += SILENT_S / 2
+    full.observe("new")
+    assert (full.counted("new"), full.counted("m0"), full.counted(f"m{MAX_SERIES - 1}")) == (1, 0, 1)
+    full.observe("m0")
+    returned, stayed = (full.counters.series[OK._replace(model=model)] for model in ("m0", f"m{MAX_SERIES - 1}"))
+    assert returned.durations.count() == 1
+    assert returned.generation > stayed.generation
+
+
+def test_nothing_is_forgotten_while_there_is_room_or_while_it_is_not_reported():
+    full = Full(reporting=True)
+    full.now += 2 * SILENT_S
+    full.observe("new")
+    assert (full.counted("new"), full.counted("m0")) == (0, 1)
+    for model in ("m0", "m1"):
+        known = full.counters.series[OK._replace(model=model)]
+        known.reported = known.latest
+    full.observe("new")  # those that are silent are looked for once in a while
+    assert (full.counted("new"), full.counted("m0")) == (0, 1)
+    full.now += LOOK_EVERY_S
+    full.observe("new")
+    assert (full.counted("new"), full.counted("m0"), full.counted("m2")) == (1, 0, 1)

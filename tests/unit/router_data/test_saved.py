@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.telemetry.counters import Counters, Key
+from headrace_router.data.telemetry.counters import MAX_SERIES, SILENT_S, Counters, Key
 from headrace_router.data.telemetry.saved import SavedCompute
 from prometheus_client import CollectorRegistry
 
@@ -37,3 +37,33 @@ def test_each_source_saves_the_mean_share_of_an_execution():
     counters.observe(ONLINE, 0.01, 0.0).computed(1, 1, 0, 7_000)
     answer(ServedFrom.CACHE, 1)
     assert saved("cache") == pytest.approx(10 * 0.001 + 0.003), "what was saved before stays as it was"
+
+
+def test_what_was_forgotten_saves_from_zero_and_what_goes_on_keeps_what_computing_took():
+    now = 0.0
+    counters, registry = Counters(lambda: now), CollectorRegistry()
+    registry.register(SavedCompute(counters))
+
+    def saved(version: str) -> float | None:
+        labels = {"model": "digits", "version": version, "source": "cache"}
+        return registry.get_sample_value("headrace_router_saved_compute_seconds_total", labels)
+
+    def answer(version: str, source: ServedFrom, count: int = 1) -> None:
+        for _ in range(count):
+            series = counters.observe(ONLINE._replace(version=version, served_from=source), 0.01, now)
+            if source is ServedFrom.ONLINE:
+                series.computed(1, 1, 0, 1_000)
+
+    for version in ("old", "lives"):
+        answer(version, ServedFrom.ONLINE)
+        answer(version, ServedFrom.CACHE, 10)
+    assert saved("old") == pytest.approx(0.01)
+    now = SILENT_S
+    answer("lives", ServedFrom.CACHE)
+    for number in range(MAX_SERIES):
+        counters.observe(ONLINE._replace(model=f"m{number}"), 0.01, now)
+    assert (saved("old"), saved("lives")) == (None, pytest.approx(0.011))
+    now = 2 * SILENT_S
+    answer("old", ServedFrom.ONLINE)
+    answer("old", ServedFrom.CACHE, 3)
+    assert saved("old") == pytest.approx(0.003)

@@ -26,9 +26,14 @@ class Key(NamedTuple):
     layer: str
     rung: str
 
-    def digest(self) -> bytes:
-        """Return 16 bytes that stand for the key: texts are printable, so that no two keys look alike joined."""
-        return hashlib.blake2b("\x1f".join(map(str, self)).encode(), digest_size=16).digest()
+    def digest(self, generation: int) -> bytes:
+        """Return 16 bytes that stand for the key in a generation.
+
+        Texts are printable, so that no two look alike joined. Generation 0 is left out: rows of data planes that know
+        of none go on.
+        """
+        parts = (*self, generation) if generation else self
+        return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import structlog
@@ -13,17 +13,21 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.counters.differences import Kept, Key, minute_of
+from headrace_monitor.counters.differences import Key, minute_of
 from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.reports import Report, report_of
+from headrace_monitor.counters.reports import MAX_SERIES, Report, report_of
+from headrace_monitor.counters.rows import ended, kept_of, transposed
 from headrace_monitor.counters.taking import KeptDrops, Taken, take, take_drops
-from headrace_monitor.counters.tallies import decode, encode
+from headrace_monitor.counters.tallies import encode
 from headrace_monitor.processes import Known, admit, admit_series
 from headrace_monitor.storage.schema import Database
 
 log = structlog.get_logger()
 
 _SQL = load_queries("headrace_monitor.counters.sql")
+
+# No data plane forgets what has changed since: a process that has more series than it may is refused.
+SILENT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +90,15 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
     if process["new"]:
         others = await connection.fetchrow(_SQL["other_processes"], number, report.data_plane)
         admit(Known(others["of_slot"], others["in_all"]), report.data_plane, limits.processes)
-    digests = {key: key.digest() for key in report.series}
+    digests = report.digests
     rows = await connection.fetch(_SQL["kept_series"], number, list(digests.values()))
+    over = process["series"] + len(digests) - len(rows) - MAX_SERIES
+    let_go = await _let_go(connection, report, number, minute, over) if over > 0 else 0
 
     def decide() -> tuple[Taken, _Columns]:
         by_digest = {row["key"]: row for row in rows}
-        kept = {key: _kept(by_digest[digest]) for key, digest in digests.items() if digest in by_digest}
-        taken = take(report, kept, minute=minute, known=process["series"], forgotten=forgotten)
+        kept = {key: kept_of(by_digest[digest]) for key, digest in digests.items() if digest in by_digest}
+        taken = take(report, kept, minute=minute, known=process["series"] - let_go, forgotten=forgotten)
         return taken, _Columns(taken, digests)
 
     taken, columns = await asyncio.to_thread(decide)
@@ -108,6 +114,20 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
         await connection.execute(_SQL["count_series"], number, taken.begun)
     dropped = await _write_drops(connection, report, number, minute, forgotten=forgotten)
     return _Written(taken, dropped, forgotten)
+
+
+async def _let_go(connection: Any, report: Report, number: int, minute: datetime, over: int) -> int:
+    """Let go what the process has forgotten: the series that changed longest ago. Return how many went."""
+    rows = await connection.fetch(
+        _SQL["take_silent_series"], number, minute - SILENT, over, list(report.digests.values())
+    )
+    if not rows:
+        return 0
+    minutes = await asyncio.to_thread(ended, rows)
+    if minutes:
+        await connection.execute(_SQL["put_minutes"], *minutes)
+    await connection.execute(_SQL["count_series"], number, -len(rows))
+    return len(rows)
 
 
 async def _write_drops(
@@ -131,16 +151,8 @@ class _Columns:
     """What is written, as the arguments of its queries; empty where there is nothing."""
 
     def __init__(self, taken: Taken, digests: Mapping[Key, bytes]) -> None:
-        self.opened = _transposed(
+        self.opened = transposed(
             (digests[key], *key, encode(kept.total), encode(kept.base)) for key, kept in taken.opened.items()
         )
-        self.continued = _transposed((digests[key], encode(kept.total)) for key, kept in taken.continued.items())
-        self.ended = _transposed((minute, *key, encode(tally)) for minute, key, tally in taken.ended)
-
-
-def _transposed(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True))
-
-
-def _kept(row: Any) -> Kept:
-    return Kept(row["sequence"], row["minute"], decode(row["total"]), decode(row["base"]))
+        self.continued = transposed((digests[key], encode(kept.total)) for key, kept in taken.continued.items())
+        self.ended = transposed((minute, *key, encode(tally)) for minute, key, tally in taken.ended)

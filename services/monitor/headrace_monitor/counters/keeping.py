@@ -15,7 +15,8 @@ from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.counters.differences import Key
 from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.tallies import ZERO, decode, encode
+from headrace_monitor.counters.rows import ended, key_of, transposed
+from headrace_monitor.counters.tallies import decode, encode
 from headrace_monitor.counters.traffic import Sums
 from headrace_monitor.processes import REPLACED_AFTER
 from headrace_monitor.storage.schema import Database
@@ -78,9 +79,9 @@ class Keeping:
             if number is None:
                 return False
             rows = await connection.fetch(_SQL["take_series"], number)
-            ended = await asyncio.to_thread(_ended, rows)
-            if ended:
-                await connection.execute(_SQL["put_minutes"], *ended)
+            minutes = await asyncio.to_thread(ended, rows)
+            if minutes:
+                await connection.execute(_SQL["put_minutes"], *minutes)
             await connection.execute(_SQL["take_drops"], number)
             await connection.execute(_SQL["forget_process"], number)
         return True
@@ -89,15 +90,5 @@ class Keeping:
 def _hours(rows: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return the columns of the hours that minutes make. Several rows of a key and hour add up, like minutes."""
     sums: Sums[tuple[datetime, Key]] = Sums()
-    sums.add(((row["start"].replace(minute=0), _key(row)), decode(row["tally"])) for row in rows)
-    return list(zip(*((start, *key, encode(tally)) for (start, key), tally in sums.items().items()), strict=True))
-
-
-def _ended(rows: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the columns of the minutes that end with their process."""
-    had = ((row["minute"], _key(row), decode(row["total"]).minus(decode(row["base"]))) for row in rows)
-    return list(zip(*((minute, *key, encode(tally)) for minute, key, tally in had if tally != ZERO), strict=True))
-
-
-def _key(row: Any) -> Key:
-    return Key(*(row[field] for field in Key._fields))
+    sums.add(((row["start"].replace(minute=0), key_of(row)), decode(row["tally"])) for row in rows)
+    return transposed((start, *key, encode(tally)) for (start, key), tally in sums.items().items())

@@ -19,7 +19,8 @@ from headrace_monitor.counters.durations import BUCKETS, NONE, Durations, durati
 from headrace_monitor.counters.tallies import Tally
 from headrace_monitor.names import shown
 
-# Twice what a data plane keeps at most.
+# Twice what a data plane has at most, which forgets what changed longest ago: a series that changed before this many
+# others is forgotten there, too, also when half of those come at once after an absence (decision 199).
 MAX_SERIES = 8192
 MAX_DROP_REASONS = 64
 MAX_NAME_CHARS = 128
@@ -35,13 +36,15 @@ _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """series: by key, in the order of the request, so that a violation can name its index. dropped: by reason."""
+    """series: by key, in the order of the request, so that a violation can name its index. digests: that stand for
+    them. dropped: by reason."""
 
     data_plane: str
     process: UUID
     sequence: int
     report_time: datetime | None
     series: Mapping[Key, Tally]
+    digests: Mapping[Key, bytes]
     dropped: Mapping[str, int]
 
 
@@ -55,11 +58,11 @@ def report_of(request: ingest_pb2.ReportCountersRequest) -> Report:
     if request.sequence < 1:
         found.append(FieldViolation("sequence", f"{request.sequence} is below 1: reports are numbered from 1"))
     made = _report_time(request, found)
-    series = _series(request, found)
+    series, digests = _series(request, found)
     dropped = _dropped(request, found)
     refuse(found)
     assert process is not None
-    return Report(request.data_plane, process, request.sequence, made, series, dropped)
+    return Report(request.data_plane, process, request.sequence, made, series, digests, dropped)
 
 
 def _process(text: str, found: list[FieldViolation]) -> UUID | None:
@@ -82,12 +85,15 @@ def _report_time(request: ingest_pb2.ReportCountersRequest, found: list[FieldVio
         return None
 
 
-def _series(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> dict[Key, Tally]:
+def _series(
+    request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]
+) -> tuple[dict[Key, Tally], dict[Key, bytes]]:
     if len(request.series) > MAX_SERIES:
         told = f"{len(request.series)} series; at most {MAX_SERIES}: send the others in the next report"
         found.append(FieldViolation("series", told))
-        return {}
+        return {}, {}
     told_of: dict[Key, Tally] = {}
+    digests: dict[Key, bytes] = {}
     for index, one in enumerate(request.series):
         key = Key(one.model, one.version, one.variant, one.served_from, one.code, one.layer, one.rung)
         before = len(found)
@@ -98,7 +104,8 @@ def _series(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolatio
         counts = _durations(one, f"series[{index}]", found)
         if len(found) == before:
             told_of[key] = Tally(counts, one.duration_sum_s, one.rows, one.executions, one.queue_us, one.compute_us)
-    return told_of
+            digests[key] = key.digest(one.generation)
+    return told_of, digests
 
 
 def _wrong_key(key: Key) -> Iterator[tuple[str, str]]:
@@ -115,7 +122,7 @@ def _wrong_key(key: Key) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_sums(one: ingest_pb2.CounterSeries) -> Iterator[tuple[str, str]]:
-    for field in ("rows", "queue_us", "compute_us", "duration_sum_s", "executions"):
+    for field in ("rows", "queue_us", "compute_us", "duration_sum_s", "executions", "generation"):
         value = getattr(one, field)
         if not (math.isfinite(value) and 0 <= value <= MAX_COUNT):
             yield field, f"{value:g} is not between 0 and 2^53"

@@ -31,7 +31,7 @@ class Store:
     """What the database holds: bytes, and only what was committed."""
 
     def __init__(self) -> None:
-        self.series: dict[str, dict[Key, tuple[int, datetime, bytes, bytes]]] = {}
+        self.series: dict[str, dict[bytes, tuple[Key, int, datetime, bytes, bytes]]] = {}
         self.minutes: list[tuple[datetime, Key, bytes]] = []
         self.drops: dict[str, dict[str, KeptDrops]] = {}
         self.dropped: Counter[str] = Counter()
@@ -39,12 +39,13 @@ class Store:
     def take(self, request, minute: datetime) -> None:
         report = report_of(request)
         rows = self.series.setdefault(request.process, {})
-        kept = {one: Kept(sequence, at, decode(told), decode(base)) for one, (sequence, at, told, base) in rows.items()}
+        known = {one: rows[digest] for one, digest in report.digests.items() if digest in rows}
+        kept = {one: Kept(row[1], row[2], decode(row[3]), decode(row[4])) for one, row in known.items()}
         drops = self.drops.setdefault(request.process, {})
         taken = take(report, kept, minute=minute, known=len(rows))
         new = take_drops(report, drops)
         for one, now in {**taken.opened, **taken.continued}.items():
-            rows[one] = now.sequence, now.minute, encode(now.total), encode(now.base)
+            rows[report.digests[one]] = one, now.sequence, now.minute, encode(now.total), encode(now.base)
         self.minutes += [(at, one, encode(tally)) for at, one, tally in taken.ended]
         drops.update({reason: KeptDrops(report.sequence, report.dropped[reason]) for reason in new})
         self.dropped.update(new)
@@ -52,18 +53,19 @@ class Store:
     def counted(self, one: Key):
         ended = [decode(tally) for _, at, tally in self.minutes if at == one]
         open_ = [
-            in_minute(Kept(row[0], row[1], decode(row[2]), decode(row[3])))
+            in_minute(Kept(row[1], row[2], decode(row[3]), decode(row[4])))
             for rows in self.series.values()
-            for at, row in rows.items()
-            if at == one
+            for row in rows.values()
+            if row[0] == one
         ]
         return total([*ended, *open_])
 
 
 class Delivery(RuleBasedStateMachine):
-    """Two data planes that restart, a network that loses, repeats and reorders, a monitor killed before it commits.
+    """Two data planes that restart and forget, a network that loses, repeats and reorders, a monitor that is killed.
 
-    A data plane sends what changed since the last acknowledged report, as the proto has it.
+    It is killed before it commits. A data plane sends what changed since the last acknowledged report, as the proto has
+    it.
     """
 
     def __init__(self) -> None:
@@ -104,6 +106,11 @@ class Delivery(RuleBasedStateMachine):
     @rule(minutes=st.integers(-90, 120))
     def the_clock_jumps(self, minutes: int) -> None:
         self.minute += timedelta(minutes=minutes)
+
+    @rule(plane=st.integers(0, 1), key=st.sampled_from(KEYS))
+    def a_data_plane_forgets_a_series(self, plane: int, key: Key) -> None:
+        if key not in self.pending[plane]:  # what is not acknowledged is not forgotten
+            self.planes[plane].forget(key)
 
     @rule(plane=st.integers(0, 1))
     def a_data_plane_restarts(self, plane: int) -> None:

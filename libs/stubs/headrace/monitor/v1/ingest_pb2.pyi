@@ -32,7 +32,7 @@ class ReportCountersResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class CounterSeries(_message.Message):
-    __slots__ = ("model", "version", "variant", "served_from", "code", "layer", "rung", "first_bucket", "duration_counts", "duration_sum_s", "rows", "executions", "queue_us", "compute_us")
+    __slots__ = ("model", "version", "variant", "served_from", "code", "layer", "rung", "first_bucket", "duration_counts", "duration_sum_s", "rows", "executions", "queue_us", "compute_us", "generation")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class CounterSeries(_message.Message):
     EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_US_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_US_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     variant: str
@@ -61,7 +62,8 @@ class CounterSeries(_message.Message):
     executions: float
     queue_us: int
     compute_us: int
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., code: _Optional[int] = ..., layer: _Optional[str] = ..., rung: _Optional[str] = ..., first_bucket: _Optional[int] = ..., duration_counts: _Optional[_Iterable[int]] = ..., duration_sum_s: _Optional[float] = ..., rows: _Optional[int] = ..., executions: _Optional[float] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ...) -> None: ...
+    generation: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., code: _Optional[int] = ..., layer: _Optional[str] = ..., rung: _Optional[str] = ..., first_bucket: _Optional[int] = ..., duration_counts: _Optional[_Iterable[int]] = ..., duration_sum_s: _Optional[float] = ..., rows: _Optional[int] = ..., executions: _Optional[float] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class DroppedPredictions(_message.Message):
     __slots__ = ("reason", "count")

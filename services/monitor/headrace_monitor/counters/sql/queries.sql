@@ -40,6 +40,13 @@ insert into counter_minutes (start, model, version, variant, served_from, code, 
 select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::smallint[],
                      $7::text[], $8::text[], $9::bytea[]);
 
+-- name: take_silent_series
+-- Those of a process that changed longest ago, if that was before a minute, and are not in the report that is taken.
+delete from counter_series where process = $1 and key = any(array(
+    select key from counter_series where process = $1 and minute < $2 and key <> all($4::bytea[])
+    order by sequence limit $3))
+returning sequence, minute, model, version, variant, served_from, code, layer, rung, total, base;
+
 -- name: kept_drops
 select reason, sequence, total from counter_drops where process = $1;
 
@@ -119,7 +126,7 @@ order by seen_time limit 1 for update skip locked;
 
 -- name: take_series
 delete from counter_series where process = $1
-returning minute, model, version, variant, served_from, code, layer, rung, total, base;
+returning sequence, minute, model, version, variant, served_from, code, layer, rung, total, base;
 
 -- name: take_drops
 delete from counter_drops where process = $1;

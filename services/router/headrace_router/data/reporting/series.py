@@ -32,7 +32,7 @@ class Report(NamedTuple):
     """A message, and what is to be noted when it is acknowledged: when each series in it was counted up last."""
 
     message: ingest_pb2.ReportCountersRequest
-    latest: dict[Key, float]
+    latest: list[tuple[Series, float]]
 
 
 class CounterReports:
@@ -40,7 +40,6 @@ class CounterReports:
 
     def __init__(self, source: Source, counters: Counters, dropped: Counter[str]) -> None:
         self._source, self._counters, self._dropped = source, counters, dropped
-        self._known: dict[Key, float] = {}
         self._known_dropped: dict[str, int] = {}
         self._sequence = 0
 
@@ -49,17 +48,16 @@ class CounterReports:
 
         Each is made when it is asked for, so that nobody is held up by all of them together.
         """
-        series = self._counters.series
-        changed = [key for key, one in series.items() if self._known.get(key) != one.latest]
+        changed = [(key, one) for key, one in self._counters.series.items() if one.reported != one.latest]
         if not changed and self._dropped_so_far() == self._known_dropped:
             return
         while True:
             report, size_bytes = self._report(), 0
             while changed and size_bytes < REPORT_BYTES:
-                key = changed.pop()
-                told = series_of(key, series[key])
+                key, one = changed.pop()
+                told = series_of(key, one)
                 report.message.series.append(told)
-                report.latest[key] = series[key].latest
+                report.latest.append((one, one.latest))
                 size_bytes += told.ByteSize()
             yield report
             if not changed:
@@ -67,7 +65,8 @@ class CounterReports:
 
     def acknowledged(self, report: Report) -> None:
         """Note that the monitor knows what a report says."""
-        self._known.update(report.latest)
+        for series, latest in report.latest:
+            series.reported = latest
         self._known_dropped = {one.reason: one.count for one in report.message.dropped}
 
     def _report(self) -> Report:
@@ -79,7 +78,7 @@ class CounterReports:
         )
         for reason, count in self._dropped_so_far().items():
             message.dropped.add(reason=reason, count=count)
-        return Report(message, {})
+        return Report(message, [])
 
     def _dropped_so_far(self) -> dict[str, int]:
         return {reason: count for reason, count in self._dropped.items() if count}
@@ -104,4 +103,5 @@ def series_of(key: Key, series: Series) -> ingest_pb2.CounterSeries:
         executions=series.executions,
         queue_us=series.queue_us,
         compute_us=series.compute_us,
+        generation=series.generation,
     )

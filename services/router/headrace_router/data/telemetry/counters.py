@@ -1,11 +1,13 @@
 """Counts and durations of predictions: a look-up and an increment per request, everything else when somebody asks.
 
 `Counters.series` is cumulative since the process started: who reads it twice takes differences, who reads several
-processes adds histograms up.
+processes adds histograms up. When it is full, what was silent for an hour is forgotten; a key that comes back then is
+counted from zero, in another generation.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -24,6 +26,10 @@ BOUNDS_S = (
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 # Of some 10 KiB each, and of 25 lines of metrics.
 MAX_SERIES = 4000
+# Who asks for rates over longer than this sees one that begins at zero twice where it was forgotten.
+SILENT_S = 3600.0
+# Looking for those that are silent takes half a millisecond.
+LOOK_EVERY_S = 60.0
 LABELS = ("model", "version", "variant", "served_from", "layer", "rung", "code")
 
 
@@ -44,16 +50,22 @@ class Key(NamedTuple):
 
 
 class Series:
-    """What was seen of one key since the process started.
+    """What was seen of one key since the process started, or since it was forgotten.
 
-    latest: when the last one ended, on the counters' clock. requests, rows, executions, queue_us, compute_us,
-    shares_us: of answers computed for their requests; an execution that n requests shared counts as 1/n for each, and
-    so does its time in shares_us.
+    generation: how often others had been forgotten when it began. latest: when the last one ended, on the counters'
+    clock; reported: the same of the last one that the monitor knows of. requests, rows, executions, queue_us,
+    compute_us, shares_us: of answers computed for their requests; an execution that n requests shared counts as 1/n for
+    each, and so does its time in shares_us.
     """
 
-    __slots__ = ("compute_us", "durations", "executions", "latest", "queue_us", "requests", "rows", "shares_us")
+    __slots__ = (
+        "compute_us", "durations", "executions", "generation", "latest", "queue_us", "reported", "requests", "rows",
+        "shares_us",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.reported: float | None = None
         self.durations = Histogram()
         self.requests = self.rows = self.queue_us = self.compute_us = 0
         self.executions = self.shares_us = self.latest = 0.0
@@ -72,11 +84,20 @@ class Counters:
     """All series of one data plane; a prometheus_client collector.
 
     clock: of durations; it does not stand still within a turn of the event loop, whose own does. wall: Unix time.
+    reporting: whether somebody sets `Series.reported`; what is not reported is not forgotten then.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        wall: Callable[[], float] = time.time,
+        *,
+        reporting: bool = False,
+    ) -> None:
         self.series: dict[Key, Series] = {}
-        self.clock, self._wall = clock, wall
+        self.clock, self._wall, self._reporting = clock, wall, reporting
+        self._generation = 0
+        self._look_at = -math.inf
 
     def observe(self, key: Key, seconds: float, ended: float) -> Series:
         """Count one answer or error that ended just now, on the clock; return its series."""
@@ -115,9 +136,23 @@ class Counters:
         yield from (requests, durations, quantiles)
 
     def _begin(self, key: Key) -> Series:
-        if len(self.series) >= MAX_SERIES:
+        if len(self.series) >= MAX_SERIES and not self._made_room():
             key = Key("other", "", "", key.served_from, key.code)
-        return self.series.setdefault(key, Series())
+        return self.series.setdefault(key, Series(self._generation))
+
+    def _made_room(self) -> bool:
+        """Forget what has been silent for long, unless that was tried just now; return whether there is a place."""
+        now = self.clock()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            silent = [key for key, one in self.series.items() if self._may_go(one, now)]
+            for key in silent:
+                del self.series[key]
+            self._generation += bool(silent)
+        return len(self.series) < MAX_SERIES
+
+    def _may_go(self, series: Series, now: float) -> bool:
+        return series.latest <= now - SILENT_S and (not self._reporting or series.reported == series.latest)
 
 
 def _labels(key: Key) -> list[str]:

@@ -28,25 +28,36 @@ class SavedCompute:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
+        self._means_s: dict[tuple[str, str], float] = {}
         self._seconds: dict[_Saver, float] = {}
-        self._answers: dict[_Saver, int] = {}
-        """How many answers are in `_seconds`."""
+        self._answers: dict[tuple[Key, int], int] = {}
+        """How many answers of each series, by key and generation, are in `_seconds`."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric family. Called by prometheus_client."""
+        series = self._counters.series
+        # Computed answers may be forgotten while kept ones go on.
+        means = self._means_s | means_s(series)
+        seconds: dict[_Saver, float] = {}
+        answers: dict[tuple[Key, int], int] = {}
+        for key, one in series.items():
+            saving, mean_s = saving_answers(key, one), means.get(key[:2])
+            if saving is None or mean_s is None:
+                continue
+            source, count = saving
+            saver, counted = (*key[:2], source), (key, one.generation)
+            seconds.setdefault(saver, self._seconds.get(saver, 0.0))
+            seconds[saver] += (count - self._answers.get(counted, 0)) * mean_s
+            answers[counted] = count
+        self._means_s = {version: means[version] for version in {key[:2] for key in series} if version in means}
+        self._seconds, self._answers = seconds, answers
         family = CounterMetricFamily(
             "headrace_router_saved_compute_seconds",
             "Seconds of executions that answers saved which were not computed for their requests, about.",
             labels=("model", "version", "source"),
         )
-        means = means_s(self._counters.series)
-        for saver, count in saving_answers(self._counters.series).items():
-            mean_s = means.get(saver[:2])
-            if mean_s is not None:
-                more = count - self._answers.get(saver, 0)
-                self._seconds[saver] = self._seconds.get(saver, 0.0) + more * mean_s
-                self._answers[saver] = count
-                family.add_metric(saver, self._seconds[saver])
+        for saver, saved_s in seconds.items():
+            family.add_metric(saver, saved_s)
         yield family
 
 
@@ -61,15 +72,13 @@ def means_s(series: dict[Key, Series]) -> dict[tuple[str, str], float]:
     return {version: shares[version] / count / 1e6 for version, count in requests.items()}
 
 
-def saving_answers(series: dict[Key, Series]) -> Counter[_Saver]:
-    """Return the number of answers that saved an execution."""
-    found: Counter[_Saver] = Counter()
-    for key, one in series.items():
-        if key.served_from == ServedFrom.CACHE:
-            found[key.model, key.version, CACHE] += one.durations.count()
-        elif key.served_from == ServedFrom.PRECOMPUTED:
-            found[key.model, key.version, PRECOMPUTED] += one.durations.count()
-        elif key.served_from == ServedFrom.ONLINE:
-            # What is not computed for its own request was computed for another one at the same time.
-            found[key.model, key.version, SHARED_FLIGHT] += one.durations.count() - one.requests
-    return found
+def saving_answers(key: Key, series: Series) -> tuple[str, int] | None:
+    """Return the source of answers that saved an execution, and how many there are; None for those that saved none."""
+    if key.served_from == ServedFrom.CACHE:
+        return CACHE, series.durations.count()
+    if key.served_from == ServedFrom.PRECOMPUTED:
+        return PRECOMPUTED, series.durations.count()
+    if key.served_from == ServedFrom.ONLINE:
+        # What is not computed for its own request was computed for another one at the same time.
+        return SHARED_FLIGHT, series.durations.count() - series.requests
+    return None
