@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import (
@@ -13,6 +14,10 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from headrace_servicekit.health import Health
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -54,3 +59,20 @@ class RpcMetrics:
         if child is None:
             child = self._children[key] = self._duration.labels(method, code)
         child.observe(seconds)
+
+
+class HealthMetrics(Collector):
+    """Readiness of the process and the state of each component, of those too that cost no readiness."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterable[Metric]:
+        """Return both, as they are now."""
+        yield GaugeMetricFamily("service_ready", "1 while the service wants calls.", value=float(self._health.ready))
+        components = GaugeMetricFamily(
+            "service_component_healthy", "1 while that component is well; /readyz says why not.", labels=("component",)
+        )
+        for name, (healthy, _) in self._health.components().items():
+            components.add_metric((name,), float(healthy))
+        yield components

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 from google.protobuf import descriptor_pb2
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from headrace_servicekit.clock import Clock, SystemClock
 from headrace_servicekit.denials import FOLLOW_EVERY_S, Denials
 from headrace_servicekit.health import Health, poll
 from headrace_servicekit.loops import periodic
-from headrace_servicekit.metrics import RpcMetrics, new_registry
+from headrace_servicekit.metrics import HealthMetrics, RpcMetrics, new_registry
 from headrace_servicekit.ports import PortUnavailable, cause_of
 from headrace_servicekit.server import Server
 from headrace_servicekit.settings import ServiceSettings, variable
@@ -228,9 +228,7 @@ class Runtime(Generic[S]):
             raise PortUnavailable(settings.host, settings.metrics_port, setting, cause_of(error)) from None
         self.metrics_port = endpoint.port
         self._resources.push_async_callback(endpoint.stop)
-        Gauge("service_ready", "1 while the service wants calls.", registry=self.metrics).set_function(
-            lambda: float(self.health.ready)
-        )
+        self.metrics.register(HealthMetrics(self.health))
 
     async def _drain(self) -> None:
         settings = self.settings

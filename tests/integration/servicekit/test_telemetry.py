@@ -63,6 +63,23 @@ async def test_the_endpoint_shows_metrics_liveness_and_readiness_with_reasons():
     assert unready.json()["components"] == {"postgres": {"healthy": False, "reason": "ConnectionError: refused"}}
 
 
+async def test_metrics_tell_of_components_that_cost_no_readiness():
+    async def away() -> None:
+        raise ConnectionError("refused")
+
+    async def start(runtime: Runtime[_Settings]) -> None:
+        await _start(runtime)
+        runtime.check("s3", away, required=False)
+        runtime.health.add("tables")
+        runtime.health.set("tables", True)
+
+    async with running("toy", _settings(), start) as runtime, httpx.AsyncClient(trust_env=False) as http:
+        metrics = (await http.get(f"http://127.0.0.1:{runtime.metrics_port}/metrics")).text
+    assert "service_ready 1.0" in metrics
+    assert 'service_component_healthy{component="s3"} 0.0' in metrics
+    assert 'service_component_healthy{component="tables"} 1.0' in metrics
+
+
 @pytest.mark.parametrize(
     "junk", [b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n", b"x" * 20_000], ids=["tls", "half", "endless"]
 )
