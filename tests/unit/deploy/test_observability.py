@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+from headrace_client.cli import main
 
 from tests.kit import compose_file, observability, topology
 from tests.kit.observability import FOLDER, asked_of, dashboards
@@ -102,6 +104,22 @@ def test_alerts_say_what_and_where_to_look_and_whom_to_wake():
             assert name.startswith("Headrace")
             assert rule["labels"]["severity"] in ("page", "ticket")
             assert set(rule["annotations"]) == {"summary", "look_at"}
+
+
+def test_commands_that_alerts_name_can_be_typed_as_they_stand():
+    told = [rule["annotations"]["look_at"] for rule in observability.rules().values() if "alert" in rule]
+    named = [line for text in told for line in re.findall(r"headrace ((?:[a-z]+ ?)+(?:MODEL|\{\{.*?\}\})?)", text)]
+    assert len(named) >= 5
+    for line in named:
+        words = line.replace("{{ $labels.model }}", "MODEL").split()
+        command: click.Command = main
+        while isinstance(command, click.Group):
+            assert words, f"{line}: which of {sorted(command.commands)}?"
+            assert words[0] in command.commands, line
+            command = command.commands[words.pop(0)]
+        # What follows a command that needs nothing is the rest of the sentence.
+        needed = [argument for argument in command.params if isinstance(argument, click.Argument) and argument.required]
+        assert words[: len(needed)] == ["MODEL"] * len(needed), line
 
 
 def test_every_alert_is_tried_with_series_for_which_it_fires_and_with_others():
