@@ -55,6 +55,14 @@ def test_in_kubernetes_the_jobs_have_the_same_names():
     assert set(ports.split("|")) == {"metrics", "triton-metrics"}
 
 
+def test_in_kubernetes_pods_that_have_ended_are_not_read():
+    (job,) = yaml.safe_load((FOLDER / "prometheus" / "kubernetes.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    (rule,) = [one for one in job["relabel_configs"] if one["source_labels"] == ["__meta_kubernetes_pod_phase"]]
+    assert rule["action"] == "drop"
+    ended = {phase for phase in ("Pending", "Running", "Succeeded", "Failed") if re.fullmatch(rule["regex"], phase)}
+    assert ended == {"Succeeded", "Failed"}
+
+
 def test_compose_gives_each_of_the_two_its_files_and_nobody_else_a_port():
     prometheus, grafana = COMPOSE["prometheus"], COMPOSE["grafana"]
     assert prometheus["profiles"] == grafana["profiles"] == ["observability"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import topology
+from tests.kit import observability, topology
 from tests.kit.topology import CHECKOUT
 
 PAGE = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -74,6 +74,17 @@ def test_metrics_that_are_named_are_made_somewhere():
     # The data plane's families are a prefix and a name.
     parts = [name.removesuffix("_total").removeprefix("headrace_router_") for name in named]
     assert [part for part in parts if part not in code] == []
+
+
+def test_every_alert_has_a_row_that_says_what_to_do():
+    section = PAGE.partition("## By alert")[2].partition("\n## ")[0]
+    told = {
+        name: severity
+        for names, severity in re.findall(r"^\| (`Headrace.*?) \| (\w+) \| \S", section, flags=re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    rules = observability.rules().items()
+    assert told == {name: rule["labels"]["severity"] for name, rule in rules if "alert" in rule}
 
 
 def test_reasons_that_are_named_are_given_somewhere():
