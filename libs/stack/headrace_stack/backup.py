@@ -27,6 +27,10 @@ _LONG_S = 3600
 _FILES_MISSING = 3
 
 
+class FilesMissing(StackError):
+    """All rows are back, and some model files are nowhere."""
+
+
 def save(settings: StackSettings, folder: Path) -> None:
     """Write a backup. Raises StackError when it cannot be made whole, or something is in the folder."""
     if folder.exists() and any(folder.iterdir()):
@@ -43,11 +47,18 @@ def save(settings: StackSettings, folder: Path) -> None:
 
 
 def restore(settings: StackSettings, folder: Path) -> None:
-    """Put a backup in the place of what the stack holds. Raises StackError; safe to repeat."""
+    """Put a backup in the place of what the stack holds. Raises StackError; safe to repeat.
+
+    Raises FilesMissing when everything is back but model files, which nothing else has to wait for.
+    """
     for part in (folder / _ROUTER, folder / _MONITOR, folder / _LOG, folder / _REGISTRY):
         if not part.exists():
             raise StackError(f"{folder} is no backup of a stack: it has no {part.name}")
-    _module(topology.registry(settings), "restore", "--from", str(folder / _REGISTRY), "--replace")
+    incomplete = None
+    try:
+        _module(topology.registry(settings), "restore", "--from", str(folder / _REGISTRY), "--replace")
+    except FilesMissing as error:
+        incomplete = error
     _put_back(settings, "router", folder / _ROUTER)
     # Whoever runs begins anew: generations are numbered again, for other tables.
     _module(topology.router_control(settings), "renew-incarnation")
@@ -56,6 +67,8 @@ def restore(settings: StackSettings, folder: Path) -> None:
     _module(monitor, "renew-incarnation")
     # After the database: an object that it does not name may be removed.
     _module(monitor, "restore-log", "--from", str(folder / _LOG))
+    if incomplete is not None:
+        raise incomplete
 
 
 def _dump(settings: StackSettings, database: str, file: Path) -> None:
@@ -102,5 +115,6 @@ def _finish(command: tuple[str, ...], environment: dict[str, str]) -> None:
         raise StackError(f"{shown}: not done after {_LONG_S} s") from None
     if done.returncode:
         sys.stderr.write(done.stderr)
-        what = "some model files are nowhere; the others are back" if done.returncode == _FILES_MISSING else "it failed"
-        raise StackError(f"{shown}: {what}")
+        if done.returncode == _FILES_MISSING:
+            raise FilesMissing(f"{shown}: some model files are nowhere; everything else is back")
+        raise StackError(f"{shown}: it failed")

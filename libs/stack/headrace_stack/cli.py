@@ -105,7 +105,7 @@ def restore(folder: Path, yes: bool) -> None:
     if not yes:
         raise lifecycle.StackError("what the stack holds now would be lost: say --yes")
     backup.restore(_running(), folder)
-    click.echo("restored: batchers load what serves; `headrace models list`, `headrace routes list` show it")
+    click.echo("restored: batchers load what serves; `headrace models list`, `headrace routes show` show it")
 
 
 @commands.command()

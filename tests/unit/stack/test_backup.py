@@ -1,0 +1,100 @@
+"""What is put back when a backup is not whole. The commands beside the services are scripts that say what was asked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from headrace_stack import backup, topology
+from headrace_stack.component import Component
+from headrace_stack.components import postgres
+from headrace_stack.lifecycle import StackError
+from headrace_stack.settings import StackSettings, read
+
+
+async def nothing_is_missing() -> None:
+    return None
+
+
+class Commands:
+    """Stands for the services' commands and pg_restore: each run writes a line; `exits` says how one ends."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder, self._asked = folder, folder / "asked"
+        folder.mkdir()
+        script = folder / "pg_restore"
+        script.write_text(
+            f"#!{sys.executable}\nimport pathlib, sys\nname = pathlib.Path(sys.argv[0]).name\n"
+            f"words = [word for word in sys.argv[1:] if not word.startswith(('-', '/'))]\n"
+            f"words = words or [word for word in sys.argv if word.startswith('--dbname=')]\n"
+            f"open({str(self._asked)!r}, 'a').write(' '.join([name, *words]) + '\\n')\n"
+            f"ends = pathlib.Path({str(folder)!r}, name + '.exit')\n"
+            f"sys.exit(int(ends.read_text()) if ends.exists() else 0)\n"
+        )
+        script.chmod(0o700)
+        for name in ("registry", "router_control", "monitor"):
+            (folder / name).symlink_to(script)
+            component = Component(name, (str(folder / name),), nothing_is_missing)
+            monkeypatch.setattr(topology, name, lambda settings, component=component: component)
+        monkeypatch.setattr(postgres, "binaries", lambda: folder)
+
+    def exits(self, name: str, code: int) -> None:
+        (self._folder / f"{name}.exit").write_text(str(code))
+
+    @property
+    def asked(self) -> list[str]:
+        return self._asked.read_text().splitlines()
+
+
+ALL = [
+    "registry restore",
+    "pg_restore --dbname=router",
+    "router_control renew-incarnation",
+    "pg_restore --dbname=monitor",
+    "monitor renew-incarnation",
+    "monitor restore-log",
+]
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    return Commands(tmp_path / "bin", monkeypatch)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> StackSettings:
+    told = read({"HEADRACE_STATE_DIR": str(tmp_path / "home")})
+    told.identity.mkdir(parents=True)
+    return told
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Path:
+    folder = tmp_path / "backup"
+    for part in ("registry", "monitor-log"):
+        (folder / part).mkdir(parents=True)
+    for part in ("router.dump", "monitor.dump"):
+        (folder / part).touch()
+    return folder
+
+
+def test_a_backup_is_put_back_part_by_part(commands: Commands, settings: StackSettings, taken: Path):
+    backup.restore(settings, taken)
+    assert commands.asked == ALL
+
+
+def test_model_files_that_are_nowhere_are_told_when_everything_else_is_back(
+    commands: Commands, settings: StackSettings, taken: Path
+):
+    commands.exits("registry", 3)
+    with pytest.raises(backup.FilesMissing, match="some model files are nowhere"):
+        backup.restore(settings, taken)
+    assert commands.asked == ALL
+
+
+def test_what_fails_ends_it(commands: Commands, settings: StackSettings, taken: Path):
+    commands.exits("registry", 1)
+    with pytest.raises(StackError, match="it failed"):
+        backup.restore(settings, taken)
+    assert commands.asked == ALL[:1]
