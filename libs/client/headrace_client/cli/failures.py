@@ -57,6 +57,8 @@ _REMEDIES_BY_REASON = {
     "TOO_MANY_HOLDS": "`headrace models holds MODEL` shows them: release one, or renew your own under its holder",
     "UPLOAD_NOT_FOUND": "begin the upload again: it belongs to whoever began it, and expires",
     "UPLOAD_NOT_SENT": "send the file to the URL first, with the headers that were told",
+    "UPLOAD_IDLE": "run the command again: nothing came for a while",
+    "UPLOAD_TOO_SLOW": "run the command again, nearer to the registry or with more of the network to itself",
     "UPLOAD_URLS_NOT_OFFERED": "upload through the API: `headrace models register` does",
     "TOO_MANY_UPLOADS": "run the command again in a while: others are uploading",
     "MODEL_DELETED": "names are never used twice: take another",
