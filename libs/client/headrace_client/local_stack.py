@@ -1,9 +1,10 @@
-"""The stack of a checkout, found from a folder inside it: where its front door is and who issues its tokens."""
+"""The stack of a checkout: found from a folder inside it, or by whose environment runs this."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,21 @@ class LocalStack:
     home: Path
 
     @classmethod
-    def find(cls, environ: Mapping[str, str] = os.environ, start: Path | None = None) -> LocalStack | None:
-        """Return the stack in HEADRACE_STATE_DIR, or else in .headrace of a folder from `start` upward."""
+    def find(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        start: Path | None = None,
+        environment: Path | None = None,
+    ) -> LocalStack | None:
+        """Return the stack in HEADRACE_STATE_DIR, or in .headrace of a folder from `start` upward, or of our checkout.
+
+        environment: of this Python, by default; a checkout's is its folder .venv, also for who works elsewhere.
+        """
         if named := environ.get("HEADRACE_STATE_DIR"):
             return cls(Path(named))
         here = (start or Path.cwd()).resolve()
-        homes = (folder / STATE_FOLDER for folder in (here, *here.parents))
+        ours = (environment or Path(sys.prefix)).parent
+        homes = (folder / STATE_FOLDER for folder in (here, *here.parents, ours))
         return next((cls(home) for home in homes if (home / "identity" / KEY_FILE).is_file()), None)
 
     @property
@@ -41,12 +51,14 @@ class LocalStack:
         return port if isinstance(port, int) else None
 
 
-def default_address(environ: Mapping[str, str] = os.environ, start: Path | None = None) -> str:
+def default_address(
+    environ: Mapping[str, str] = os.environ, start: Path | None = None, environment: Path | None = None
+) -> str:
     """Return HEADRACE_ADDRESS, else the local stack's front door, else 127.0.0.1 with HEADRACE_BASE_PORT or 8080."""
     if named := environ.get("HEADRACE_ADDRESS"):
         return named
     port = environ.get("HEADRACE_BASE_PORT")
     if not port:
-        stack = LocalStack.find(environ, start)
+        stack = LocalStack.find(environ, start, environment)
         port = (stack.port() if stack is not None else None) or 8080
     return f"127.0.0.1:{port}"

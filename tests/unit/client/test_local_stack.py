@@ -1,4 +1,4 @@
-"""The stack of a checkout is found from inside it, with the port that it last had."""
+"""The stack of a checkout is found from inside it and by its own Python, with the port that it last had."""
 
 from pathlib import Path
 
@@ -34,9 +34,21 @@ def test_what_the_environment_says_comes_first(checkout: Path, environ: dict[str
     assert default_address(environ, checkout) == expected
 
 
+def test_the_python_of_a_checkout_finds_its_stack_from_anywhere(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert default_address({}, elsewhere, environment=checkout / ".venv") == "127.0.0.1:9080"
+
+
+def test_the_stack_around_us_comes_before_the_one_of_our_python(checkout: Path, tmp_path: Path) -> None:
+    assert LocalStack.find({}, checkout, environment=tmp_path / "other" / ".venv") == LocalStack(checkout / ".headrace")
+
+
 def test_outside_a_checkout_there_is_a_default(tmp_path: Path) -> None:
-    assert LocalStack.find({}, tmp_path) is None
-    assert default_address({}, tmp_path) == "127.0.0.1:8080"
+    environment = tmp_path / ".venv"
+    assert LocalStack.find({}, tmp_path, environment) is None
+    assert default_address({}, tmp_path, environment) == "127.0.0.1:8080"
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"base_port": "x"}'])

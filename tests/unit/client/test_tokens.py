@@ -124,5 +124,6 @@ def test_the_environment_is_asked_in_order(checkout: Path, tmp_path: Path) -> No
     assert expiry_s(str(provided[2]())) is not None
 
 
-def test_without_token_and_issuer_there_is_no_provider(tmp_path: Path) -> None:
+def test_without_token_and_issuer_there_is_no_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))  # the checkout that tests run in has an issuer
     assert from_environment({}, tmp_path) is None

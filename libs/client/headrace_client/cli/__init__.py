@@ -51,8 +51,8 @@ class Commands(click.Group):
 def main() -> None:
     """Register models, put versions into production, split traffic, predict, see what became of it.
 
-    It needs an address (--address, HEADRACE_ADDRESS) and a token (--token-file, HEADRACE_TOKEN); inside a checkout
-    whose stack is up it finds both by itself. Every command takes --json.
+    It needs an address (--address, HEADRACE_ADDRESS) and a token (--token-file, HEADRACE_TOKEN); in or from
+    a checkout whose stack is up it finds both by itself. Every command takes --json.
 
     \b
     Examples:

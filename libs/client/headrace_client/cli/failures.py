@@ -105,8 +105,8 @@ _REMEDIES_BY_REASON = {
     "NO_BACKEND": "`headrace status` shows which service is down",
 }
 _REMEDIES_BY_CODE = {
-    grpc.StatusCode.UNAUTHENTICATED: "give a valid token: --token-file, HEADRACE_TOKEN, or run inside a checkout "
-    "whose stack is up; tokens live at most 15 minutes",
+    grpc.StatusCode.UNAUTHENTICATED: "give a valid token: --token-file, HEADRACE_TOKEN, or run the "
+    "`headrace` of a checkout whose stack is up; tokens live at most 15 minutes",
     grpc.StatusCode.PERMISSION_DENIED: "ask for a token that lists the scope; `headrace token --help` names the scopes",
     grpc.StatusCode.UNAVAILABLE: "is it running, and is the address right? --address or HEADRACE_ADDRESS; `make up` "
     "starts a local stack",

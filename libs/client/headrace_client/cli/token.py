@@ -30,7 +30,8 @@ def token(
 ) -> None:
     """Print a token of the local stack's development issuer, whose keys `make up` creates.
 
-    The keys are found in .headrace/identity from here upward, or in HEADRACE_IDENTITY_DIR.
+    The keys are found in .headrace/identity from here upward, in that of the checkout whose `headrace` this is, or in
+    HEADRACE_IDENTITY_DIR.
 
     \b
     Examples:
@@ -111,7 +112,7 @@ def _issuer() -> DevelopmentIssuer:
     issuer = DevelopmentIssuer.find()
     if issuer is None:
         raise PreconditionFailed(
-            "no development issuer here: run this inside a checkout after `make up`, or set HEADRACE_IDENTITY_DIR; "
+            "no development issuer here: run the `headrace` of a checkout after `make up`, or set HEADRACE_IDENTITY_DIR; "
             "production tokens come from your own issuer",
             reason="NO_DEVELOPMENT_ISSUER",
         )
