@@ -62,7 +62,8 @@ class HeadraceError(Exception):
 
     def __str__(self) -> str:
         about = f" [{self.reason}]" if self.reason else ""
-        fields = "".join(f"; {v.field}: {v.description}" if v.field else f"; {v.description}" for v in self.violations)
+        untold = [v for v in self.violations if v.description not in self.message]
+        fields = "".join(f"; {v.field}: {v.description}" if v.field else f"; {v.description}" for v in untold)
         return f"{self.code.name}{about}: {self.message}{fields}"
 
 

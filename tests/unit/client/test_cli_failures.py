@@ -45,6 +45,16 @@ def test_a_block_says_what_why_which_field_and_the_remedy() -> None:
     ]
 
 
+def test_what_the_message_says_is_not_said_again() -> None:
+    error = PreconditionFailed(
+        "version v2 misses 2 gates: accuracy is 0.71; auc is 0.5",
+        violations=[FieldViolation("gates.accuracy", "accuracy is 0.71"), FieldViolation("gates.auc", "auc is 0.5")],
+    )
+    lines = [line.strip() for line in plain(as_block(error, "headrace models promote")).splitlines()]
+    assert [line for line in lines if line.startswith("field")] == ["field   gates.accuracy", "field   gates.auc"]
+    assert str(error) == "FAILED_PRECONDITION: version v2 misses 2 gates: accuracy is 0.71; auc is 0.5"
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

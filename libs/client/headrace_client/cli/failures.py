@@ -46,7 +46,7 @@ _REMEDIES_BY_REASON = {
     "SIZE_MISMATCH": "the file changed while it was sent: run the command again",
     "ARTIFACT_TOO_LARGE": "make the file smaller, or ask the operator for a higher limit",
     "ARTIFACT_NOT_UPLOADED": "run the command again: it uploads what is missing",
-    "CONTRACT_MISMATCH": "correct --contract, or leave it out to take names, datatypes and shapes from the file",
+    "CONTRACT_MISMATCH": "correct what the field names: the model file, or --contract where you gave one",
     "PARENT_VERSION_NOT_FOUND": "name a version of the same model with --parent, or leave it out",
     "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates --help`",
     "SIGNATURE_INCOMPATIBLE": "keep what callers send and read; once all of them have changed, repeat the command with "
@@ -154,8 +154,10 @@ def as_block(error: HeadraceError, doing: str) -> str:
     for violation in error.violations:
         if error.message == f"{violation.field}: {violation.description}":
             continue  # said already
-        field = f"[bold]{_lines(violation.field)}[/]: " if violation.field else ""
-        lines.append(f"  [dim]field [/]  {field}{_lines(violation.description)}")
+        field = f"[bold]{_lines(violation.field)}[/]" if violation.field else ""
+        # What the message says is not said again; which field it is about, is.
+        description = "" if field and violation.description in error.message else _lines(violation.description)
+        lines.append("  [dim]field [/]  " + ": ".join(part for part in (field, description) if part))
     if error.request_id:
         lines.append(f"  [dim]request[/] {_lines(error.request_id)}")
     if text := remedy(error):
