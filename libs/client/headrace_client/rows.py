@@ -81,7 +81,9 @@ def _array(spec: tensor_pb2.TensorSpec, values: list[Any], field: str) -> Input:
     except ValueError as error:
         raise invalid(field, "rows have different shapes") from error
     wanted = 1 + len(spec.shape)
-    if array.ndim == wanted - 1:
+    if array.ndim == 1 and list(spec.shape) == [1]:
+        array = array[:, np.newaxis]  # one value per row, as the front door's JSON takes it
+    if array.ndim == wanted - 1 and field == "rows":
         raise invalid(field, f"looks like one row; rows are a list of rows: put [ ] around it (input '{spec.name}')")
     if array.ndim != wanted:
         raise invalid(field, f"input '{spec.name}' has {wanted} dimensions, rows first; these have {array.ndim}")

@@ -36,6 +36,9 @@ def test_rows_as_objects_fill_several_inputs_and_leave_optional_ones_out() -> No
 
 def test_one_value_per_row_needs_no_inner_list() -> None:
     assert np.asarray(inputs_from_rows([1, 255], SCALAR)["age"]).tolist() == [1, 255]
+    column = tensor_pb2.ServingContract(inputs=[Spec(name="age", datatype="UINT8", shape=[1])])
+    for rows in ([1, 255], [[1], [255]], [{"age": 1}, {"age": 255}], [{"age": [1]}, {"age": [255]}]):
+        assert np.asarray(inputs_from_rows(rows, column)["age"]).tolist() == [[1], [255]]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,7 @@ def test_one_value_per_row_needs_no_inner_list() -> None:
         pytest.param([1.5], SCALAR, "rows", "cannot hold", id="a fraction for an integer"),
         pytest.param([[1, 2]], TWO, "rows", "several inputs", id="which input"),
         pytest.param([{"user": [1, 2], "county": "DE"}], TWO, "rows[0].county", "no such input", id="a typo"),
+        pytest.param([{"user": 1, "country": "DE"}], TWO, "rows[].user", "2 dimensions, rows first", id="a bare value"),
         pytest.param([{"user": [1, 2]}], TWO, "rows[0].country", "is missing", id="missing"),
         pytest.param(
             [{"user": [1, 2], "country": "DE", "hint": 1}, {"user": [1, 2], "country": "DE"}],
