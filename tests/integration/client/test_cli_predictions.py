@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
+from headrace.tensor.v1 import tensor_pb2
 
 from tests.kit.client_cli import Run, document
 from tests.kit.fake_routes import TIMING_MS, FakePredictions, echo, labels
@@ -20,6 +21,15 @@ def test_predict_reads_numpy_files_by_the_contract(run: Run, predictions: FakePr
     assert (sent.name, sent.datatype, list(sent.shape)) == ("image", "FP32", [3, 4])
     assert run("predict", "digits", "--input", "image=images.npy").exit_code == 0
     assert run("predict", "digits", "--input", "picture=images.npy").exit_code == 2
+
+
+def test_text_is_shown_as_text(run: Run, predictions: FakePredictions) -> None:
+    predictions.answer = lambda request: predict_pb2.PredictResponse(
+        model="digits", version="v1",
+        outputs=[tensor_pb2.Tensor(name="word", datatype="BYTES", shape=[1, 1])],
+        raw_output_contents=[b"\x06\x00\x00\x00" + "wörld".encode()],
+    )  # fmt: skip
+    assert "['wörld']" in run("predict", "digits", "--rows", "[[1, 2, 3, 4]]").stdout
 
 
 def explained(**fields: Any) -> predict_pb2.ExplainResponse:

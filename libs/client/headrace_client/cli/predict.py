@@ -225,5 +225,8 @@ def _show_timing(output: Output, answer: Prediction) -> None:
 
 
 def _cell(value: Any) -> str:
-    text = np.array2string(np.asarray(value), precision=4, threshold=16, max_line_width=10_000, suppress_small=True)
+    array = np.asarray(value)
+    if array.dtype.kind in "OS":
+        array = np.asarray(to_json_value(array))  # text as it was written, not as Python writes bytes
+    text = np.array2string(array, precision=4, threshold=16, max_line_width=10_000, suppress_small=True)
     return shown(text)
