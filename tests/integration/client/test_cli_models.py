@@ -95,6 +95,14 @@ def test_register_sends_all_that_was_typed(run: Run, registry: FakeRegistry, tmp
     assert dict(version.parameters) == {"hidden": "64"}
 
 
+def test_register_says_which_metrics_the_gates_will_miss(run: Run) -> None:
+    told = run("models", "register", "digits", "v3", "model.onnx", "--metric", "accuracy=0.97")
+    assert told.exit_code == 0
+    assert told.stderr.startswith("no latency_p99_ms: the gates of digits ask for it")
+    complete = ("--metric", "accuracy=0.97", "--metric", "latency_p99_ms=2")
+    assert run("models", "register", "digits", "v4", "model.onnx", *complete).stderr.startswith("next: ")
+
+
 def test_a_contract_that_is_none_is_refused_before_anything_is_sent(run: Run, door: FrontDoor, tmp_path: Path) -> None:
     (tmp_path / "contract.json").write_text('{"imputs": []}')
     result = run("models", "register", "digits", "v3", "model.onnx", "--contract", "contract.json")

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 from google.protobuf import json_format
+from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.cli.options import connected, model_argument, request_id_option, version_argument
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration, FilePair, NumberPair, Pair
-from headrace_client.cli.views import show_version
+from headrace_client.cli.views import show_version, without_value
 from headrace_client.client import Client
-from headrace_client.errors import invalid
+from headrace_client.errors import HeadraceError, invalid
 from headrace_client.operations.registration import Lineage, Serving
 
 _TASKS = {
@@ -105,7 +106,21 @@ def register(
         output.document({"version": message_json(registered)})
         return
     show_version(output, registered)
-    output.note(f"[dim]next: headrace models promote {model} {version}[/]")
+    if missing := ", ".join(_missing(client, model, registered)):
+        output.note(
+            f"[yellow]no {missing}[/]: the gates of {model} ask for it, and versions never change. Register "
+            f"another with --metric, or see headrace models gates {model}"
+        )
+    else:
+        output.note(f"[dim]next: headrace models promote {model} {version}[/]")
+
+
+def _missing(client: Client, model: str, registered: registry_pb2.ModelVersion) -> list[str]:
+    """Return which metrics the gates will miss; none when the model cannot be read, for the version is registered."""
+    try:
+        return without_value(client.get_model(model), registered)
+    except HeadraceError:
+        return []
 
 
 def _contract(

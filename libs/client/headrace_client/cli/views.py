@@ -10,6 +10,7 @@ from headrace_client.cli.lookup_views import hedging_text, lookup_text, parts, s
 from headrace_client.cli.output import Output, last, number, shown, when
 from headrace_client.rules import Rule
 
+_DEFAULT_METRICS = ("accuracy", "latency_p99_ms")
 _STAGE_STYLE = {
     registry_pb2.ModelVersion.STAGE_PRODUCTION: "green",
     registry_pb2.ModelVersion.STAGE_STAGING: "yellow",
@@ -50,6 +51,14 @@ def gates(model: registry_pb2.Model) -> str:
     if not model.HasField("promotion_policy"):
         return "accuracy>=0.85, latency_p99_ms<=100 (default)"
     return ", ".join(gate(item) for item in model.promotion_policy.gates) or "none"
+
+
+def without_value(model: registry_pb2.Model, version: registry_pb2.ModelVersion) -> list[str]:
+    """Return the metrics that the gates ask of who registers a version of the model, and this one does not have."""
+    declared = [gate.metric for gate in model.promotion_policy.gates if not gate.measured_only]
+    asked = declared if model.HasField("promotion_policy") else _DEFAULT_METRICS
+    known = {metric.name for metric in version.metrics}
+    return [name for name in dict.fromkeys(asked) if name not in known]
 
 
 def tensor(spec: tensor_pb2.TensorSpec) -> str:
