@@ -64,6 +64,17 @@ class Output:
             table.add_row(*row)
         self.stdout.print(table, soft_wrap=False)
 
+    def rows(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table, or each row as facts where a terminal is too narrow for so many columns."""
+        cells = [[Text.from_markup(cell).cell_len for cell in row] for row in (columns, *rows)]
+        width = sum(max(column) + 2 for column in zip(*cells, strict=True))
+        if not self.stdout.is_terminal or width <= self.stdout.width:
+            self.table(columns, rows)
+            return
+        for index, row in enumerate(rows):
+            self.say(f"[bold cyan]row {index + 1}[/]")
+            self.facts(list(zip(columns, row, strict=True)))
+
     def facts(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print names and values; pairs without a value are left out."""
         known = [(name, value) for name, value in pairs if value]

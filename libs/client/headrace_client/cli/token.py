@@ -112,8 +112,8 @@ def _issuer() -> DevelopmentIssuer:
     issuer = DevelopmentIssuer.find()
     if issuer is None:
         raise PreconditionFailed(
-            "no development issuer here: run the `headrace` of a checkout after `make up`, or set HEADRACE_IDENTITY_DIR; "
-            "production tokens come from your own issuer",
+            "no development issuer here: run the `headrace` of a checkout after `make up`, or set "
+            "HEADRACE_IDENTITY_DIR; production tokens come from your own issuer",
             reason="NO_DEVELOPMENT_ISSUER",
         )
     return issuer

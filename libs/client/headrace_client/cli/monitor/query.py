@@ -94,7 +94,7 @@ def query(
         writer.writerow(table.column_names)
         writer.writerows([_csv(value) for value in row] for row in _rows(table))
     else:
-        output.table(
+        output.rows(
             [shown(name) for name in table.column_names], [[_cell(value) for value in row] for row in _rows(table)]
         )
     output.note(_summary(answer, table.num_rows))
