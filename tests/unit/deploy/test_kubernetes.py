@@ -169,6 +169,14 @@ def test_a_pod_gets_the_time_that_its_drain_takes(rendered: Resources, monkeypat
     assert workloads(rendered)["front-door"].container["lifecycle"]["preStop"]["sleep"]["seconds"] >= 5
 
 
+def test_a_store_that_recovers_after_a_crash_is_given_the_time(rendered: Resources):
+    for name, workload in workloads(rendered).items():
+        if name in SERVICES and SERVICES[name].store:
+            # It says no until it has read its log; one that is ended meanwhile begins again, and never comes to the end.
+            probe = workload.container["startupProbe"]
+            assert probe["periodSeconds"] * probe["failureThreshold"] >= 600, name
+
+
 def test_pods_may_do_nothing_but_their_work(rendered: Resources):
     accounts = kubernetes.of_kind(rendered, "ServiceAccount")
     for name, workload in workloads(rendered).items():
