@@ -39,8 +39,8 @@ def up(settings: StackSettings, console: Console, only: Sequence[str] = ()) -> N
     with exclusive(settings.run / "up.lock"):
         ours = _prepare(settings, console)
         pid = _start(settings, only) if ours else None
-    seen = observing.look(settings).seen
     try:
+        seen = observing.look(settings).seen
         with Progress(console, State.READY) as progress:
             if ours or not _is_settled(seen, None):
                 seen = _follow(settings, progress, lambda seen: _is_settled(seen, pid), _START_TIMEOUT_S)
@@ -96,7 +96,17 @@ def _prepare(settings: StackSettings, console: Console) -> bool:
 def _start(settings: StackSettings, only: Sequence[str]) -> int:
     if busy := observing.taken_ports(topology.chosen(settings, only)):
         raise StackError(explain_taken(busy, settings.ports.base, _free_base(settings)))
-    return daemon.start_detached(settings, only=only)
+    pid = daemon.start_detached(settings, only=only)
+    try:
+        # Until it tells of itself, nobody else could know that it is there, and nobody could stop it.
+        while not daemon.has_ended(pid) and observing.look(settings).seen is None:
+            time.sleep(_POLL_S)
+    except KeyboardInterrupt:
+        os.kill(pid, signal.SIGTERM)
+        while not daemon.has_ended(pid):
+            time.sleep(_POLL_S)
+        raise
+    return pid
 
 
 def _free_base(settings: StackSettings) -> int | None:

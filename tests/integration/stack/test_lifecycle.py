@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from headrace_servicekit.testing import eventually
 from headrace_stack import snapshot
@@ -28,22 +29,33 @@ class Stack:
     home: Path
     ports: Ports
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {
             **os.environ,
             "HEADRACE_STATE_DIR": str(self.home),
             "HEADRACE_BASE_PORT": str(self.ports.base),
         }
         command = [sys.executable, "-P", "-m", "headrace_stack", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return ended(self.begin(*arguments))
+
+    def begin_up(self) -> subprocess.Popen[str]:
+        return self.begin("up", "--only", "postgres,valkey")
 
     def up(self) -> subprocess.CompletedProcess[str]:
-        return self.run("up", "--only", "postgres,valkey")
+        return ended(self.begin_up())
 
     def seen(self) -> Snapshot:
         found = snapshot.read(self.home / "run" / "status.json")
         assert found is not None
         return found
+
+
+def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    told, complaints = process.communicate(timeout=100)
+    return subprocess.CompletedProcess(process.args, process.returncode, told, complaints)
 
 
 @pytest.fixture
@@ -73,6 +85,20 @@ def test_a_second_up_adopts_the_running_stack(stack: Stack):
     assert again.returncode == 0
     assert "since an earlier `make up`" in again.stdout
     assert stack.seen() == before
+
+
+def test_two_ups_at_the_same_time_start_one_stack_and_both_see_it_ready(stack: Stack):
+    ups = [ended(up) for up in [stack.begin_up(), stack.begin_up()]]
+    assert [up.returncode for up in ups] == [0, 0], [up.stderr for up in ups]
+
+
+async def test_an_interrupt_stops_what_was_started_however_early_it_comes(stack: Stack):
+    up = stack.begin_up()
+    (supervisor,) = await eventually(psutil.Process(up.pid).children, within=10)
+    up.send_signal(signal.SIGINT)
+    assert ended(up).returncode != 0
+    assert not lives(supervisor)
+    assert stack.run("status").returncode == 3
 
 
 def test_data_survive_down_and_up(stack: Stack):
