@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from headrace_stack import backup, daemon, identity, lifecycle, observing, settings, topology
-from headrace_stack.component import Component
+from headrace_stack.component import Component, missing
 from headrace_stack.ordering import TopologyError
 from headrace_stack.ports import Ports
 from headrace_stack.snapshot import Phase, Snapshot, State
@@ -66,12 +66,12 @@ def status(as_json: bool) -> None:
         sys.exit(_NOT_UP)
     running = _as_seen(chosen, found.seen)
     names = [item.name for item in found.seen.components]
-    missing = asyncio.run(_ask(topology.chosen(running, names)))
+    lacking = asyncio.run(_ask(topology.chosen(running, names)))
     if as_json:
-        click.echo(json.dumps({**asdict(found.seen), "missing": missing}))
+        click.echo(json.dumps({**asdict(found.seen), "missing": lacking}))
     else:
-        Console().print(table(found.seen, missing=missing))
-    works = found.seen.phase is Phase.READY and not any(missing.values())
+        Console().print(table(found.seen, missing=lacking))
+    works = found.seen.phase is Phase.READY and not any(lacking.values())
     sys.exit(0 if works and all(item.state is State.READY for item in found.seen.components) else 1)
 
 
@@ -136,7 +136,7 @@ def _as_seen(chosen: settings.StackSettings, seen: Snapshot) -> settings.StackSe
 
 async def _ask(components: Sequence[Component]) -> Mapping[str, str | None]:
     """Ask every component's own health check, all at once."""
-    answers = await asyncio.gather(*(asyncio.wait_for(component.ready(), 10) for component in components))
+    answers = await asyncio.gather(*(missing(component, 10) for component in components))
     return {component.name: answer for component, answer in zip(components, answers, strict=True)}
 
 

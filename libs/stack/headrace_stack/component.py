@@ -1,5 +1,6 @@
 """What a component of the stack is: a value that says how to run one process and how to tell that it works."""
 
+import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,3 +53,13 @@ class Component:
     death_signal: signal.Signals = signal.SIGKILL
     start_timeout_s: float = 60.0
     restart: RestartPolicy = RestartPolicy()
+
+
+async def missing(component: Component, timeout_s: float) -> str | None:
+    """Return what a component says that it misses, None when it works; or what is wrong with asking it."""
+    try:
+        return await asyncio.wait_for(component.ready(), timeout_s)
+    except TimeoutError:
+        return f"its health check did not answer within {timeout_s:.0f} s"
+    except Exception as error:  # a check that is at fault ends nothing
+        return f"its health check failed: {error!r}"

@@ -40,23 +40,26 @@ async def run(settings: StackSettings, components: Sequence[Component], *, while
     if alone is None:
         return 3
     adopt_orphans()
+    told = snapshot.Told(settings.snapshot)
     supervisor = Supervisor(
         components,
         log_directory=settings.logs,
         base_port=settings.ports.base,
-        report=lambda seen: snapshot.write(settings.snapshot, seen),
+        report=told,
         replicas=settings.replicas,
         data_plane=settings.data_plane,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, supervisor.stop)
-    watch = asyncio.create_task(_stop_when_unused(settings, supervisor)) if while_held else None
+    beside = [asyncio.create_task(told.again())]
+    if while_held:
+        beside.append(asyncio.create_task(_stop_when_unused(settings, supervisor)))
     try:
         last = await supervisor.run()
     finally:
-        if watch is not None:
-            watch.cancel()
+        for task in beside:
+            task.cancel()
         kill_descendants()
         if not settings.durable:
             shutil.rmtree(settings.home / "state", ignore_errors=True)

@@ -20,18 +20,23 @@ class LogLimits:
 
 
 def rotate(files: Iterable[Path], limits: LogLimits) -> tuple[Path, ...]:
-    """Rotate every file that outgrew its limit and return those."""
+    """Rotate every file that outgrew its limit and return those; one for whose copy there is no room waits for it."""
     rotated = []
     for path in files:
         if not path.exists() or path.stat().st_size <= limits.size_bytes:
+            continue
+        copy = path.with_name(f".{path.name}.copy")
+        try:
+            shutil.copyfile(path, copy)
+            copy.chmod(0o600)
+        except OSError:
+            copy.unlink(missing_ok=True)
             continue
         for number in range(limits.kept, 1, -1):
             older = path.with_name(f"{path.name}.{number - 1}")
             if older.exists():
                 os.replace(older, path.with_name(f"{path.name}.{number}"))
-        copy = path.with_name(f"{path.name}.1")
-        shutil.copyfile(path, copy)
-        copy.chmod(0o600)
+        os.replace(copy, path.with_name(f"{path.name}.1"))
         os.truncate(path, 0)
         rotated.append(path)
     return tuple(rotated)

@@ -1,5 +1,6 @@
 """What the supervisor tells the world about itself: one JSON file, replaced as a whole at each change."""
 
+import asyncio
 import enum
 import json
 import os
@@ -10,6 +11,8 @@ from typing import Any
 
 from headrace_stack.replicas import ONE_OF_EACH, Replicas
 from headrace_stack.settings import DataPlane
+
+_AGAIN_S = 1.0
 
 
 class Phase(enum.StrEnum):
@@ -73,6 +76,30 @@ def write(path: Path, snapshot: Snapshot) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(snapshot), indent=1))
     os.replace(partial, path)
+
+
+class Told:
+    """Tells the world of each snapshot; one for which the disk has no room, as soon as it has."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._untold: Snapshot | None = None
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Write this one."""
+        try:
+            write(self._path, snapshot)
+        except OSError:
+            self._untold = snapshot
+        else:
+            self._untold = None
+
+    async def again(self) -> None:
+        """Write what could not be written, for ever."""
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            if self._untold is not None:
+                self(self._untold)
 
 
 def read(path: Path) -> Snapshot | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from headrace_stack import restarts
-from headrace_stack.component import Component, PrepareError
+from headrace_stack.component import Component, PrepareError, missing
 from headrace_stack.logfile import LogLimits, rotate
 from headrace_stack.ordering import dependents, start_waves
 from headrace_stack.process import Child, describe_exit, me
@@ -110,7 +110,12 @@ class Supervisor:
         while True:
             self._note(component.name, state=State.STARTING)
             started = time.monotonic()
-            was_ready, end = await self._one_life(component, first_attempt)
+            try:
+                was_ready, end = await self._one_life(component, first_attempt)
+            except StartError as error:
+                if not self._ready[component.name].is_set():
+                    raise
+                was_ready, end = False, str(error)  # it has worked: what is in its way, a full disk say, may go
             death = restarts.Death(lived_s=time.monotonic() - started, was_ready=was_ready)
             match restarts.decide(component.restart, death, deaths, self._ready[component.name].is_set()):
                 case restarts.GiveUp(deaths=count):
@@ -161,18 +166,14 @@ class Supervisor:
     async def _until_ready(self, component: Component, exited: asyncio.Task[int]) -> None:
         """Return when the component says that it works, or has exited; raise StartError when it takes too long."""
         deadline = time.monotonic() + component.start_timeout_s
-        missing: str | None = "not asked yet"
         while not exited.done():
-            try:
-                missing = await asyncio.wait_for(component.ready(), _READY_CHECK_TIMEOUT_S)
-            except TimeoutError:
-                missing = f"its health check did not answer within {_READY_CHECK_TIMEOUT_S:.0f} s"
-            if missing is None:
+            lacks = await missing(component, _READY_CHECK_TIMEOUT_S)
+            if lacks is None:
                 return
-            self._note(component.name, detail=missing)
+            self._note(component.name, detail=lacks)
             if time.monotonic() > deadline and not self._ready[component.name].is_set():
                 waited = f"not ready after {component.start_timeout_s:.0f} s"
-                raise StartError(f"{waited}: {missing}; see {self._log(component.name)}")
+                raise StartError(f"{waited}: {lacks}; see {self._log(component.name)}")
             await asyncio.wait([exited], timeout=_READY_POLL_S)
 
     async def _stop_in_turn(self, component: Component, child: Child) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -126,6 +128,35 @@ async def test_what_cannot_be_prepared_fails_the_start_with_its_reason(tmp_path:
     async with running(tmp_path, broken) as stack:
         await stack.until(Phase.FAILED)
     assert stack.reports[-1].reason == "broken: no room: make some"
+
+
+async def test_what_has_worked_and_cannot_be_prepared_any_more_is_tried_until_it_can(tmp_path: Path):
+    tries = 0
+
+    async def prepare() -> None:
+        nonlocal tries
+        tries += 1
+        if 1 < tries < 6:
+            raise OSError("no space left")
+
+    async with running(tmp_path, replace(program("a", SLEEP), prepare=prepare), program("b", SLEEP)) as stack:
+        await stack.until(Phase.READY)
+        os.kill(pid_of(stack.status("a")), signal.SIGKILL)
+        await eventually(lambda: tries == 6 and stack.status("a").state is State.READY, within=10)
+        assert any("no space left" in status.detail for report in stack.reports for status in report.components)
+        assert stack.status("b").restarts == 0
+
+
+async def test_a_health_check_that_fails_itself_ends_nobody(tmp_path: Path):
+    answers = iter([ValueError("not HTTP"), None])
+
+    async def ready() -> None:
+        if (answer := next(answers)) is not None:
+            raise answer
+
+    async with running(tmp_path, program("a", SLEEP, ready=ready)) as stack:
+        await stack.until(Phase.READY)
+    assert any("not HTTP" in status.detail for report in stack.reports for status in report.components)
 
 
 async def test_stopping_does_not_wait_for_a_start(tmp_path: Path):

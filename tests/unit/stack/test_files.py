@@ -1,9 +1,15 @@
 """Snapshots, secrets, logs and locks: what the stack keeps in files."""
 
+import asyncio
+import contextlib
+import resource
 import stat
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from headrace_servicekit.testing import eventually
 from headrace_stack import snapshot
 from headrace_stack.locks import shared, try_exclusive
 from headrace_stack.logfile import LogLimits, last_lines, rotate
@@ -13,22 +19,35 @@ from headrace_stack.settings import DataPlane, SettingsError, read
 from headrace_stack.snapshot import ComponentStatus, Phase, ProcessId, Snapshot, State
 from headrace_stack.view import ranges
 
+SEEN = Snapshot(
+    supervisor=ProcessId(1, 2.5),
+    base_port=8080,
+    phase=Phase.STARTING,
+    components=(
+        ComponentStatus("a", State.READY, (1, 2), ProcessId(3, 4.25), restarts=2, ready_after_s=0.5),
+        ComponentStatus("b", State.WAITING, ()),
+    ),
+    reason="none",
+    replicas=Replicas(data_planes=2),
+    data_plane=DataPlane.SERVICE,
+)
+
 
 def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path):
-    written = Snapshot(
-        supervisor=ProcessId(1, 2.5),
-        base_port=8080,
-        phase=Phase.STARTING,
-        components=(
-            ComponentStatus("a", State.READY, (1, 2), ProcessId(3, 4.25), restarts=2, ready_after_s=0.5),
-            ComponentStatus("b", State.WAITING, ()),
-        ),
-        reason="none",
-        replicas=Replicas(data_planes=2),
-        data_plane=DataPlane.SERVICE,
-    )
-    snapshot.write(tmp_path / "status.json", written)
-    assert snapshot.read(tmp_path / "status.json") == written
+    snapshot.write(tmp_path / "status.json", SEEN)
+    assert snapshot.read(tmp_path / "status.json") == SEEN
+
+
+async def test_a_snapshot_for_which_there_is_no_room_is_written_when_there_is(tmp_path: Path):
+    file, later = tmp_path / "status.json", replace(SEEN, phase=Phase.READY)
+    told = snapshot.Told(file)
+    told(SEEN)
+    with room_for(20):
+        told(later)
+        assert snapshot.read(file) == SEEN
+    trying = asyncio.create_task(told.again())
+    await eventually(lambda: snapshot.read(file) == later, within=5)
+    trying.cancel()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"supervisor": {}}'], ids=["empty", "cut off", "a list", "foreign"])
@@ -63,6 +82,17 @@ def test_a_log_that_outgrew_its_limit_is_cut_and_its_predecessors_are_bounded(tm
     assert kept == {"a.log": "last\n", "a.log.1": "line number 3\n", "a.log.2": "line number 2\n"}
 
 
+def test_a_log_for_whose_copy_there_is_no_room_stays_and_the_others_are_rotated(tmp_path: Path):
+    large, small, older = tmp_path / "a.log", tmp_path / "b.log", tmp_path / "a.log.1"
+    large.write_text("a" * 100)
+    small.write_text("b" * 12)
+    older.write_text("older")
+    with room_for(20):
+        assert rotate([large, small], LogLimits(size_bytes=10)) == (small,)
+    assert (large.read_text(), older.read_text()) == ("a" * 100, "older")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.log", "a.log.1", "b.log", "b.log.1"}
+
+
 def test_a_log_within_its_limit_is_left_alone(tmp_path: Path):
     (tmp_path / "a.log").write_text("short")
     assert rotate([tmp_path / "a.log", tmp_path / "absent.log"], LogLimits(size_bytes=10)) == ()
@@ -94,3 +124,14 @@ def test_the_default_stack_has_its_front_door_on_8080_and_lives_in_the_checkout(
 
 def test_neighbouring_ports_are_written_as_a_range():
     assert ranges((8109, 8102, 8103, 8104, 9000)) == "8102-8104 8109 9000"
+
+
+@contextlib.contextmanager
+def room_for(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond that: a write of more fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
