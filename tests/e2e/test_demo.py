@@ -14,6 +14,7 @@ import pytest
 from headrace_stack.settings import checkout_of_this_file
 from headrace_stack.testing import held_stack
 
+from examples.story import headrace
 from tests.kit.stores import home_for_tests
 
 CHECKOUT = checkout_of_this_file()
@@ -159,7 +160,7 @@ def test_one_answer_of_the_recommender_is_explained(demo: Demo) -> None:
 
 
 def test_the_printed_headrace_lines_work(demo: Demo) -> None:
-    ours = os.path.relpath(Path(sys.executable).with_name("headrace"), CHECKOUT)
+    ours = headrace()  # by its name where the caller's path finds it, as the README proposes
     assert "recommender: answered from online in" in demo.paste(f"{ours} explain ")
     assert "v2" in demo.paste(f"{ours} precompute status recommender")
 
@@ -201,6 +202,24 @@ def test_the_printed_grpcurl_line_works(demo: Demo) -> None:
     answer = json.loads(demo.paste("grpcurl "))
     assert (answer["model"], answer["version"]) == ("digits", "v2")
     assert [output["name"] for output in answer["outputs"]] == ["label", "probabilities"]
+
+
+def test_the_page_for_who_calls_models_works_as_it_is_written(demo: Demo, tmp_path: Path) -> None:
+    page = (CHECKOUT / "docs" / "calling-models.md").read_text()
+    blocks = re.findall(r"^```(console|python)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    status = json.loads((Path(demo.environment["HEADRACE_STATE_DIR"]) / "run" / "status.json").read_text())
+    here = demo.environment | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{demo.environment['PATH']}"}
+    (tmp_path / "protos").symlink_to(CHECKOUT / "protos")
+    for language, text in blocks:
+        # What is installed here is in the tests' environment already.
+        lines = [line for line in text.splitlines() if not line.startswith("pip install")]
+        block = "\n".join(lines).replace("127.0.0.1:8080", f"127.0.0.1:{status['base_port']}")
+        command = [sys.executable, "-c", block] if language == "python" else ["bash", "-ec", block]
+        done = subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+        assert "ours to correct" not in done.stdout
+    assert len(blocks) == 6
+    assert (tmp_path / "headrace" / "router" / "v1" / "predict_pb2_grpc.py").is_file()
 
 
 def _run(environment: dict[str, str]) -> str:
