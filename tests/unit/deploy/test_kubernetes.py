@@ -172,7 +172,7 @@ def test_a_pod_gets_the_time_that_its_drain_takes(rendered: Resources, monkeypat
 def test_a_store_that_recovers_after_a_crash_is_given_the_time(rendered: Resources):
     for name, workload in workloads(rendered).items():
         if name in SERVICES and SERVICES[name].store:
-            # It says no until it has read its log; one that is ended meanwhile begins again, and never comes to the end.
+            # It says no until it has read its log; ended meanwhile it begins again, and never comes to the end.
             probe = workload.container["startupProbe"]
             assert probe["periodSeconds"] * probe["failureThreshold"] >= 600, name
 
