@@ -120,12 +120,13 @@ class Catalog:
 
     async def as_of(self, model: str, time: datetime) -> Past:
         """Return what stood at a past time. Raises InvalidArgument for the future, NotFound."""
-        if time > self._clock.now():
-            raise invalid("time", f"{time:%Y-%m-%d %H:%M:%S} UTC has not passed yet")
         # Who holds the model's lock may be about to write a change with a time before `time`: the answer has to have
-        # it. Whoever locks later takes a later time.
+        # it. Whoever locks later takes a later time, by the same clock.
         async with self._store.transaction() as transaction:
             await transaction.lock_model(model)
+            now = await transaction.now()
+        if time >= now:
+            raise invalid("time", f"{time:%Y-%m-%d %H:%M:%S} UTC has not passed yet; it is {now:%Y-%m-%d %H:%M:%S} UTC")
         found = past(await self._store.last_words(model, time))
         if found is None:
             raise model_not_found(model)

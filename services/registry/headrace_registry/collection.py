@@ -71,7 +71,8 @@ class Collection:
     async def _due(self, state: ModelState) -> Retirement:
         """Return what of a model has had its time."""
         name, now = state.model.name, self._clock.now()
-        words = await self._store.last_words(name, now)
+        # Our clock may be behind the store's: without its last word a version would be as old as in the stage before.
+        words = await self._store.last_words(name, max(now, state.model.update_time))
         since = {event.version: event.create_time for event in words if event.to_stage is not None}
         held = [hold.ref for hold in await self._store.holds(name, now, after=("", ""), limit=10**6)]
         return retention.retirement(state, since, held, self._policy, now)
@@ -90,7 +91,7 @@ class Collection:
                 await transaction.move(VersionRef(name, version), Stage.ARCHIVED)
                 entries.append(Entry(Action.STAGE_CHANGED, version, stages[version], Stage.ARCHIVED))
             await transaction.collect_versions(name, found.collect, now)
-            await writes.save(transaction, state.model, Write(CLIENT, self._reason(found)), now, entries)
+            await writes.save(transaction, state.model, Write(CLIENT, self._reason(found)), entries)
             return found
 
     def _reason(self, found: Retirement) -> str:

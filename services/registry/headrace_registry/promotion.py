@@ -79,5 +79,5 @@ class Promotions:
             await transaction.move(VersionRef(version.ref.model, move.version), move.to_stage)
         entries = [Entry(move.action, move.version, move.from_stage, move.to_stage) for move in change.moves]
         entries[-1] = replace(entries[-1], signature_breaks=breaks)
-        model = await writes.save(transaction, change.model, write, self._clock.now(), entries)
+        model = await writes.save(transaction, change.model, write, entries)
         return Outcome(model, replace(version, stage=change.moves[-1].to_stage))

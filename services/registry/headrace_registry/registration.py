@@ -28,20 +28,18 @@ class Registrations:
     async def create_model(self, declared: Model, write: Write) -> Outcome:
         """Make a model. Raises AlreadyExists, reason MODEL_EXISTS."""
         refuse(validation.model_violations(declared, "model"))
-        now = self._clock.now()
 
         async def act(transaction: Transaction) -> Outcome:
-            model = await writes.opened(transaction, declared.name, now)
+            model = await writes.opened(transaction, declared.name)
             if model.epoch > 0:
                 raise AlreadyExists(f"model '{declared.name}' exists", reason="MODEL_EXISTS")
             return Outcome(await self._save(transaction, _told(model, declared), write, Entry(Action.MODEL_CREATED)))
 
-        return await writes.once(self._store, write, now, act)
+        return await writes.once(self._store, write, self._clock.now(), act)
 
     async def update_model(self, declared: Model, etag: str, write: Write) -> Outcome:
         """Replace description, labels and gates. Raises NotFound, and Aborted, reason ETAG_MISMATCH."""
         refuse(validation.model_violations(declared, "model"))
-        now = self._clock.now()
 
         async def act(transaction: Transaction) -> Outcome:
             model = await writes.locked(transaction, declared.name)
@@ -51,7 +49,7 @@ class Registrations:
                 return Outcome(model)
             return Outcome(await self._save(transaction, after, write, Entry(Action.MODEL_UPDATED)))
 
-        return await writes.once(self._store, write, now, act)
+        return await writes.once(self._store, write, self._clock.now(), act)
 
     async def create_version(self, declared: Version, write: Write) -> Outcome:
         """Register a version, and its model when it does not exist; the same content again is no change.
@@ -60,15 +58,14 @@ class Registrations:
         PARENT_VERSION_NOT_FOUND), AlreadyExists (VERSION_EXISTS).
         """
         refuse(validation.version_violations(declared, _FIELD))
-        now = self._clock.now()
 
         async def act(transaction: Transaction) -> Outcome:
-            model = await writes.opened(transaction, declared.ref.model, now)
+            model = await writes.opened(transaction, declared.ref.model)
             earlier = await transaction.version(declared.ref)
             if earlier is not None:
                 lifecycle.check_kept(earlier)
             blobs = await _stored(transaction, declared.artifacts)
-            version = _complete(declared, blobs, model, write, self._clock.now())
+            version = _complete(declared, blobs, model, write, await transaction.now())
             if earlier is not None:
                 _check_same(earlier, version)
                 return Outcome(model, earlier)
@@ -78,11 +75,10 @@ class Registrations:
             await transaction.insert_version(version)
             return Outcome(await self._save(transaction, model, write, *entries), version)
 
-        return await writes.once(self._store, write, now, act)
+        return await writes.once(self._store, write, self._clock.now(), act)
 
     async def set_alias(self, ref: VersionRef, alias: str, etag: str, write: Write) -> Outcome:
         """Point an alias at a version. Raises NotFound, Aborted (ETAG_MISMATCH), ResourceExhausted."""
-        now = self._clock.now()
 
         async def act(transaction: Transaction) -> Outcome:
             model = await writes.locked(transaction, ref.model)
@@ -100,11 +96,10 @@ class Registrations:
             entry = Entry(Action.ALIAS_SET, ref.version, alias=alias)
             return Outcome(await self._save(transaction, after, write, entry))
 
-        return await writes.once(self._store, write, now, act)
+        return await writes.once(self._store, write, self._clock.now(), act)
 
     async def delete_alias(self, name: str, alias: str, etag: str, write: Write) -> Outcome:
         """Remove an alias if there is one. Raises NotFound, and Aborted, reason ETAG_MISMATCH."""
-        now = self._clock.now()
 
         async def act(transaction: Transaction) -> Outcome:
             model = await writes.locked(transaction, name)
@@ -116,7 +111,7 @@ class Registrations:
             after = replace(model, aliases={kept: version for kept, version in model.aliases.items() if kept != alias})
             return Outcome(await self._save(transaction, after, write, entry))
 
-        return await writes.once(self._store, write, now, act)
+        return await writes.once(self._store, write, self._clock.now(), act)
 
     async def delete_model(self, name: str, etag: str, write: Write) -> Outcome:
         """Take a model and its versions away for good; its name and history stay.
@@ -127,7 +122,7 @@ class Registrations:
         async def act(transaction: Transaction) -> Outcome:
             model = await writes.locked(transaction, name)
             check_etag(model, etag)
-            now = self._clock.now()
+            now = await transaction.now()
             _check_unheld(name, await transaction.holds(name, now))
             entries = [Entry(Action.MODEL_DELETED)]
             if model.production:
@@ -136,12 +131,12 @@ class Registrations:
                 entries.insert(0, Entry(Action.STAGE_CHANGED, gone.version, Stage.PRODUCTION, Stage.ARCHIVED))
             await transaction.collect_versions(name, None, now)
             after = replace(model, production="", rollback_targets=(), delete_time=now)
-            return Outcome(await writes.save(transaction, after, write, now, entries))
+            return Outcome(await writes.save(transaction, after, write, entries))
 
         return await writes.once(self._store, write, self._clock.now(), act)
 
     async def _save(self, transaction: Transaction, model: Model, write: Write, *entries: Entry) -> Model:
-        return await writes.save(transaction, model, write, self._clock.now(), entries)
+        return await writes.save(transaction, model, write, entries)
 
 
 def _check_unheld(model: str, holds: Sequence[Hold]) -> None:

@@ -69,13 +69,14 @@ async def once(store: Store, write: Write, now: datetime, act: Callable[[Transac
         return outcome
 
 
-async def save(transaction: Transaction, model: Model, write: Write, now: datetime, entries: Iterable[Entry]) -> Model:
+async def save(transaction: Transaction, model: Model, write: Write, entries: Iterable[Entry]) -> Model:
     """Write a locked model with its next epoch and that change's history; return it.
 
-    now: read while the model was locked. Clocks of replicas differ; times within a model never go back all the same, or
-    nobody could say what stood at a past time.
+    Its time is the store's, read while the model is locked: by a replica's clock that is behind, a change could be
+    written into a past that somebody was told of already. The clock of another database may be behind, too; times
+    within a model never go back all the same.
     """
-    now = max(now, model.update_time)
+    now = max(await transaction.now(), model.update_time)
     after = replace(model, epoch=model.epoch + 1, update_time=now)
     events = [
         Event(
@@ -97,9 +98,9 @@ async def save(transaction: Transaction, model: Model, write: Write, now: dateti
     return after
 
 
-async def opened(transaction: Transaction, name: str, now: datetime) -> Model:
+async def opened(transaction: Transaction, name: str) -> Model:
     """Lock a model, making it with epoch 0 when there is none. Raises AlreadyExists, reason MODEL_DELETED."""
-    model = await transaction.open_model(name, now)
+    model = await transaction.open_model(name, await transaction.now())
     if model.delete_time is not None:
         raise AlreadyExists(
             f"model '{name}' was deleted; names are never used twice: choose another", reason="MODEL_DELETED"

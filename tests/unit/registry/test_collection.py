@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from headrace_registry import serving
@@ -41,8 +41,8 @@ def sha(content: bytes) -> str:
 class InterruptedStore(MemoryStore):
     """A store in which something happens just before a transaction. interruptions: one for each of the next ones."""
 
-    def __init__(self, begin_time: datetime) -> None:
-        super().__init__(begin_time=begin_time)
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock, begin_time=clock.now() - timedelta(seconds=1))
         self.interruptions: list[Callable[[], Awaitable[object]]] = []
 
     @asynccontextmanager
@@ -62,7 +62,7 @@ class Rig:
 
     def __init__(self, policy: Policy = POLICY) -> None:
         self.blobs, self.clock = MemoryBlobs(), FakeClock()
-        self.store = InterruptedStore(self.clock.now() - timedelta(seconds=1))
+        self.store = InterruptedStore(self.clock)
         self.uploads = Uploads(
             self.store, self.blobs, Inspection(read_onnx), UploadLimits(10**6, 9, 5.0, 1), self.clock
         )
@@ -124,6 +124,14 @@ async def test_uploading_again_begins_the_grace_anew(rig):
     await rig.upload(b"unnamed")
     await rig.days(0.9)
     assert not (await rig.collection.run()).removed
+
+
+async def test_a_clock_that_is_behind_makes_nothing_old_that_was_archived_just_now(rig):
+    ref = await rig.register("v1", b"old")
+    await rig.days(95)
+    await rig.promote(ref, Stage.ARCHIVED)
+    behind = FakeClock(rig.clock.now() - timedelta(minutes=1))
+    assert not (await Collection(rig.store, rig.blobs, POLICY, behind).run()).collected
 
 
 async def test_a_dry_run_tells_the_same_and_changes_nothing(rig):

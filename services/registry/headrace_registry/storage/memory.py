@@ -7,8 +7,10 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID, uuid4
+
+from headrace_servicekit.clock import Clock, SystemClock
 
 from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
@@ -21,9 +23,12 @@ from headrace_registry.tokens import Position
 class MemoryStore:
     """Everything in dictionaries; transactions one at a time."""
 
-    def __init__(self, incarnation: UUID | None = None, begin_time: datetime | None = None) -> None:
+    def __init__(
+        self, clock: Clock | None = None, *, incarnation: UUID | None = None, begin_time: datetime | None = None
+    ) -> None:
+        self._clock = clock or SystemClock()
         self.incarnation = incarnation or uuid4()
-        self._begin_time = begin_time or datetime.now(UTC)
+        self._begin_time = begin_time or self._clock.now()
         self._tables = Tables()
         self._writing = asyncio.Lock()
         self._wakers: set[asyncio.Event] = set()
@@ -32,7 +37,7 @@ class MemoryStore:
     async def transaction(self) -> AsyncIterator[MemoryTransaction]:
         async with self._writing:
             tables = self._tables.copy()
-            transaction = MemoryTransaction(tables, self.incarnation)
+            transaction = MemoryTransaction(tables, self.incarnation, self._clock)
             yield transaction
             self._tables = tables
         if transaction.changed:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from headrace_servicekit.clock import Clock
+
 from headrace_registry.files import ArtifactType, Blob, ContentUse
 from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
 from headrace_registry.storage.memory_tables import Request, Tables
@@ -17,9 +19,12 @@ from headrace_registry.storage.store import Answered, ModelState, Outcome
 class MemoryTransaction:
     """A transaction on a copy of the tables."""
 
-    def __init__(self, tables: Tables, incarnation: UUID) -> None:
-        self._tables, self._incarnation = tables, incarnation
+    def __init__(self, tables: Tables, incarnation: UUID, clock: Clock) -> None:
+        self._tables, self._incarnation, self._clock = tables, incarnation, clock
         self.changed = False
+
+    async def now(self) -> datetime:
+        return self._clock.now()
 
     async def claim(self, client: str, request_id: str, fingerprint: bytes, now: datetime) -> Answered | None:
         earlier = self._tables.requests.get((client, request_id))

@@ -25,6 +25,9 @@ class PostgresTransaction:
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
 
+    async def now(self) -> datetime:
+        return (await self._connection.fetch(_SQL["now"]))[0]["now"]
+
     async def claim(self, client: str, request_id: str, fingerprint: bytes, now: datetime) -> Answered | None:
         if await self._connection.fetchval(_SQL["claim_request"], client, request_id, fingerprint, now):
             return None

@@ -48,6 +48,10 @@ class ModelState:
 class Transaction(Protocol):
     """One change, whole or not at all. What it locks stays locked until it ends."""
 
+    async def now(self) -> datetime:
+        """Return the present by the store's clock, which is the same for all replicas."""
+        ...
+
     async def claim(self, client: str, request_id: str, fingerprint: bytes, now: datetime) -> Answered | None:
         """Take a request id for this transaction, or return what was answered under it. Waits for one in progress."""
         ...

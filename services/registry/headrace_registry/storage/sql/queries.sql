@@ -15,6 +15,10 @@ update requests set outcome = $3 where client = $1 and request_id = $2;
 -- name: forget_requests
 delete from requests where ctid in (select ctid from requests where create_time < $1 limit $2);
 
+-- name: now
+-- Not when the transaction began: it may have waited for a lock since.
+select clock_timestamp() as now;
+
 -- name: make_model
 -- A model without changes yet, unless there is one of that name.
 insert into models (name, description, labels, epoch, create_time, update_time) values ($1, '', '{}', 0, $2, $2)
