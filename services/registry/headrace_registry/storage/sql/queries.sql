@@ -59,10 +59,7 @@ select versions.*,
        (select coalesce(jsonb_agg(jsonb_build_array(name, type, sha256, size_bytes) order by ordinal), '[]')
         from artifacts join blobs using (sha256, type)
         where (artifacts.model, artifacts.version) = (versions.model, versions.version)) as artifacts,
-       (select coalesce(jsonb_agg(jsonb_build_array(name, value) order by name), '[]')
-        from (select distinct on (name) name, value from measurements
-              where (measurements.model, measurements.version) = (versions.model, versions.version)
-              order by name, number desc) as last) as measured
+       last_measured(versions.model, versions.version) as measured
 from versions
 where model = $1 and version = $2 and exists (select from models where name = $1 and delete_time is null);
 
@@ -72,10 +69,7 @@ select versions.*,
        (select coalesce(jsonb_agg(jsonb_build_array(name, type, sha256, size_bytes) order by ordinal), '[]')
         from artifacts join blobs using (sha256, type)
         where (artifacts.model, artifacts.version) = (versions.model, versions.version)) as artifacts,
-       (select coalesce(jsonb_agg(jsonb_build_array(name, value) order by name), '[]')
-        from (select distinct on (name) name, value from measurements
-              where (measurements.model, measurements.version) = (versions.model, versions.version)
-              order by name, number desc) as last) as measured
+       last_measured(versions.model, versions.version) as measured
 from versions
 where model = $1 and ($2::bigint is null or epoch < $2) and ($4::text is null or stage = $4)
   and exists (select from models where name = $1 and delete_time is null)
@@ -87,10 +81,7 @@ select versions.*,
        (select coalesce(jsonb_agg(jsonb_build_array(name, type, sha256, size_bytes) order by ordinal), '[]')
         from artifacts join blobs using (sha256, type)
         where (artifacts.model, artifacts.version) = (versions.model, versions.version)) as artifacts,
-       (select coalesce(jsonb_agg(jsonb_build_array(name, value) order by name), '[]')
-        from (select distinct on (name) name, value from measurements
-              where (measurements.model, measurements.version) = (versions.model, versions.version)
-              order by name, number desc) as last) as measured
+       last_measured(versions.model, versions.version) as measured
 from versions
 where model = any($1::text[]) and collect_time is null
 order by model, epoch desc;
@@ -143,9 +134,17 @@ where model = $1 and create_time <= $2
 order by subject, epoch desc, ordinal desc;
 
 -- name: last_measured_by
-select distinct on (name) name, value from measurements
-where model = $1 and version = $2 and source_process = $3
-order by name, number desc;
+-- From name to name: a process may have said much of each.
+with recursive said as (
+    (select name, value from measurements where model = $1 and version = $2 and source_process = $3
+     order by name, number desc limit 1)
+    union all
+    select next.* from said cross join lateral (
+        select name, value from measurements
+        where model = $1 and version = $2 and source_process = $3 and name > said.name
+        order by name, number desc limit 1) as next
+)
+select name, value from said;
 
 -- name: insert_measurement
 insert into measurements (model, version, name, value, source_process, create_time) values ($1, $2, $3, $4, $5, $6);

@@ -1,0 +1,51 @@
+"""Queries on a version on which very much was measured: they read what they tell, not everything before it."""
+
+import json
+
+import asyncpg
+import pytest
+from headrace_servicekit.postgres.sql import load_queries
+
+from tests.kit.registry import Registry
+
+MEASUREMENTS = 80_000
+# A page of PostgreSQL has 8 KiB; all rows of a version and their index take thousands.
+FEW_PAGES = 200
+
+
+@pytest.fixture
+async def often_measured(postgres_url, real: Registry):
+    """A connection to a registry whose version v1 was measured 20,000 times by each of four processes."""
+    await real.register("digits", "v1")
+    connection = await asyncpg.connect(postgres_url, timeout=10)
+    await connection.execute(
+        """insert into measurements (model, version, name, value, source_process, create_time)
+        select 'digits', 'v1', 'metric_' || n / 4 % 3, n, 'process-' || n % 4, now()
+        from generate_series(1, $1::int) as n""",
+        MEASUREMENTS,
+    )
+    await connection.execute("vacuum analyze measurements")
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "arguments"),
+    [
+        pytest.param("version", ("digits", "v1"), id="a version"),
+        pytest.param("versions", ("digits", None, 50, None), id="a page of versions"),
+        pytest.param("versions_of_models", (["digits"],), id="what a watch tells"),
+        pytest.param("last_measured_by", ("digits", "v1", "process-1"), id="what a process said last"),
+    ],
+)
+async def test_a_query_reads_few_pages_of_a_version_that_was_measured_often(often_measured, query, arguments):
+    explained = "explain (analyze, buffers, format json) " + load_queries("headrace_registry.storage.sql")[query]
+    (plan,) = json.loads(await often_measured.fetchval(explained, *arguments))
+    read = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+    assert read < FEW_PAGES
+
+
+async def test_the_last_value_of_each_name_is_told_of_a_version_that_was_measured_often(often_measured):
+    row = await often_measured.fetchrow(load_queries("headrace_registry.storage.sql")["version"], "digits", "v1")
+    last = {f"metric_{name}": max(n for n in range(1, MEASUREMENTS + 1) if n // 4 % 3 == name) for name in range(3)}
+    assert dict(json.loads(row["measured"])) == last
