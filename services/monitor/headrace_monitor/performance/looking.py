@@ -91,7 +91,7 @@ class Looks:
         async with self._connections.transaction() as connection:
             await write_hours(connection, touched, hours, now, over=over)
             for version, calibration in calibrations.items():
-                await write_calibration(connection, touched.model, version, calibration, now)
+                await write_calibration(connection, touched, version, calibration, now)
             await Observations.put(connection, observed)
 
     async def _evidence(self, touched: Touched, version: str) -> list[Evidence]:

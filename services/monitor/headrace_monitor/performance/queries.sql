@@ -4,8 +4,10 @@
 select calibration from calibrations where model = $1 and version = $2;
 
 -- name: put_calibration
-insert into calibrations values ($1, $2, $3, $4, $5)
-on conflict (model, version) do update set calibration = $3, rows = $4, update_time = $5;
+-- Unless what is there is of a later hour: labels of old hours come late.
+insert into calibrations values ($1, $2, $3, $4, $5, $6)
+on conflict (model, version) do update set calibration = $3, rows = $4, update_time = $5, hour = $6
+where calibrations.hour is null or calibrations.hour <= $6;
 
 -- name: put_first_calibration
 insert into calibrations values ($1, $2, $3, $4, $5) on conflict do nothing;

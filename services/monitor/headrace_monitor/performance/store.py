@@ -111,9 +111,12 @@ async def write_hours(connection: Any, touched: Touched, hours: Sequence[Hour], 
     await connection.execute(SQL["finish_hour"], touched.model, touched.hour, touched.touches, over)
 
 
-async def write_calibration(connection: Any, model: str, version: str, calibration: Calibration, now: datetime) -> None:
-    """Keep how a version's scores are calibrated."""
-    await connection.execute(SQL["put_calibration"], model, version, kept.to_text(calibration), calibration.rows, now)
+async def write_calibration(
+    connection: Any, touched: Touched, version: str, calibration: Calibration, now: datetime
+) -> None:
+    """Keep how a version's scores are calibrated, as an hour tells it, unless a later hour has told it."""
+    fitted = (kept.to_text(calibration), calibration.rows)
+    await connection.execute(SQL["put_calibration"], touched.model, version, *fitted, now, touched.hour)
 
 
 def _hour(row: Any) -> Hour:

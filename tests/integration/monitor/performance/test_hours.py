@@ -37,10 +37,10 @@ class Looked:
 
     def __init__(self, log: FeatureLog, files: Logged, clock: FakeClock) -> None:
         self.log, self.files, self.clock = log, files, clock
-        self.outcomes, kept = OutcomeStore(log.database), PerformanceStore(log.database)
+        self.outcomes, self.performance = OutcomeStore(log.database), PerformanceStore(log.database)
         joins, registered = Joins(log.reader, self.outcomes), Registered()
-        tracker = Tracker(joins, kept, registered)
-        self.looks = Looks(log.database, joins, tracker, kept, registered, clock)
+        tracker = Tracker(joins, self.performance, registered)
+        self.looks = Looks(log.database, joins, tracker, self.performance, registered, clock)
 
     async def label(self, drawn: Drawn, rows: int, *, wrong: bool = False) -> None:
         """Tell the labels of the first predictions, and have their hour looked at as soon as the clock is moved."""
@@ -100,6 +100,29 @@ async def test_hours_that_nobody_looked_at_while_all_monitors_were_away_are_look
     assert [(start, rows) for start, rows, _ in await looked.told("prediction_mean")] == [
         (NOON + hour * HOUR, 50 + hour) for hour in range(3)
     ]
+
+
+async def test_labels_that_come_late_for_an_old_hour_leave_the_calibration_by_a_later_one(looked):
+    async def calibrated_on() -> int:
+        found = await looked.performance.calibration("m", "v1")
+        assert found is not None
+        return found.rows
+
+    old, new = Drawn(1, 400, NOON - 2 * HOUR), Drawn(2, 500, NOON - HOUR)
+    for drawn in (old, new):
+        await looked.files.put(drawn.table("v1"))
+    await looked.label(new, 500)
+    await looked.looks.step()
+    assert await calibrated_on() == 500
+    await looked.label(old, 400, wrong=True)
+    await looked.looks.step()
+    assert await calibrated_on() == 500
+
+    newest = Drawn(3, 300, NOON)
+    await looked.files.put(newest.table("v1"))
+    await looked.label(newest, 300)
+    await looked.looks.step()
+    assert await calibrated_on() == 300
 
 
 async def test_measures_of_a_sampled_log_are_told_when_the_labels_of_what_was_sampled_are_there(looked):
