@@ -18,16 +18,18 @@ from prometheus_client import CollectorRegistry
 from tests.kit.prediction_log import Stores, log_stores
 from tests.kit.predictions import KnownContracts, batch, contract, report, spec
 
-NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+# Records go when they are too old by the database's clock as well: that is far beyond.
+NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
 AGES = Ages(merge_after=timedelta(hours=2), grace=timedelta(minutes=30), keep=timedelta(days=30))
 HOURS = 3600.0
+DAY = timedelta(days=1)
 
 
 class Rig:
     """Files and their merging at a time that the test moves."""
 
-    def __init__(self, stores: Stores) -> None:
-        self.stores, self.clock = stores, FakeClock(NOON)
+    def __init__(self, stores: Stores, noon: datetime = NOON) -> None:
+        self.stores, self.noon, self.clock = stores, noon, FakeClock(noon)
         self.files = Files(stores.database, stores.objects, self.clock)
         self.merging = Merging(
             stores.database, stores.objects, self.files, AGES, self.clock, LogMetrics(CollectorRegistry())
@@ -40,7 +42,7 @@ class Rig:
         """Make one file of the hour of noon for each."""
         for number, one in enumerate(inputs):
             rows = len(next(iter(one.values())))
-            sent = batch(one, {"y": np.zeros(rows)}, start_us=int(NOON.timestamp() * 1e6) + number)
+            sent = batch(one, {"y": np.zeros(rows)}, start_us=int(self.noon.timestamp() * 1e6) + number)
             found = decoding.decode(report(sent, uuid.UUID(int=1), number + 1), self.known.known, [0])
             ((partition, tables),) = found.tables.items()
             written = await self.files.store([parquet.new_file(*partition, decoding.join(tables))])
@@ -48,7 +50,7 @@ class Rig:
                 await self.files.commit(connection, written)
 
     async def read(self) -> list[tuple]:
-        files = await self.stores.reader.files("digits", None, NOON - timedelta(days=1), NOON + timedelta(days=1))
+        files = await self.stores.reader.files("digits", None, self.noon - DAY, self.noon + DAY)
         tables = [await self.stores.reader.table(file, ["feature.a", "feature.b"]) for file in files]
         rows = [row for table in tables for row in table.to_pylist()]
         return [(row["feature.a"], row.get("feature.b")) for row in rows]
@@ -97,6 +99,15 @@ async def test_files_are_merged_when_they_are_old_and_replaced_ones_stay_for_a_w
     await rig.files.remove_leftovers()
     assert await rig.objects() == 0
     assert await rig.read() == []
+
+
+async def test_a_clock_that_runs_ahead_takes_no_records_away(rig: Rig):
+    ahead = Rig(rig.stores, datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
+    await ahead.store({"a": np.ones(1, "f4")})
+    await ahead.clock.advance((AGES.keep + DAY).total_seconds())
+    await ahead.merging.drop()
+    await ahead.files.remove_leftovers()
+    assert await ahead.read() == [(1.0, None)]
 
 
 async def test_a_file_that_was_written_and_never_listed_is_removed_and_cannot_be_listed_then(rig: Rig):

@@ -82,10 +82,11 @@ class Compactor:
     async def round(self) -> bool:
         """Compact what is due, as much as fits into memory; return whether there is more."""
         now = self._clock.now()
+        oldest = await self._database.passed(now) - self._keep
         due = await self._rows("due_batches", now, ROUND_BATCHES)
         done = _Round()
         for row in due:
-            await self._look(row, now, done)
+            await self._look(row, oldest, done)
             if done.size_bytes >= ROUND_BYTES:
                 break
         if done.looked:
@@ -100,30 +101,36 @@ class Compactor:
             async with self._database.transaction() as connection:
                 await connection.execute(_SQL["removed"], [row["number"] for row in rows])
 
-    async def _look(self, row: Any, now: datetime, done: _Round) -> None:
-        """Decode what can be decoded of a batch."""
-        number, attempts = row["number"], row["attempts"]
+    async def _look(self, row: Any, oldest: datetime, done: _Round) -> None:
+        """Decode what can be decoded of a batch. oldest: what came before then waits no longer."""
+        number, attempts, too_old = row["number"], row["attempts"], row["store_time"] < oldest
         try:
             request = await asyncio.to_thread(envelopes.unpack, await self._objects.get(row["object_key"]))
         except (LookupError, envelopes.DamagedError) as error:
-            log.error("batch given up", key=row["object_key"], reason=repr(error))
-            self._metrics.damaged()
-            done.looked.append(Looked(number, attempts, damage=repr(error)))
+            done.looked.append(self._given_up(row, repr(error)))
             return
         due = tuple(range(len(request.batch.groups)) if row["waiting_groups"] is None else row["waiting_groups"])
         contracts, waiting = await self._asked(request, due)
-        if waiting and now - row["store_time"] > self._keep:
-            done.looked.append(Looked(number, attempts, damage="nobody knew its version until it was too old"))
-            self._metrics.damaged()
+        if waiting and too_old:
+            done.looked.append(self._given_up(row, "nobody knew its version until it was too old"))
             return
         try:
             await asyncio.to_thread(_decode, request, contracts, set(due) - set(waiting), done)
             done.looked.append(Looked(number, attempts, waiting))
         except Exception as error:
-            # A defect of ours: the batch waits for code that can read it, and the others go on.
-            log.exception("batch cannot be decoded", key=row["object_key"])
-            done.looked.append(Looked(number, attempts, due, damage=type(error).__name__))
+            # A defect of ours: the batch waits for code that can read it while it would be kept, and the others go on.
+            log.error("batch cannot be decoded", key=row["object_key"], attempts=attempts, exc_info=attempts == 0)
+            told = type(error).__name__
+            if too_old:
+                done.looked.append(self._given_up(row, f"nobody could decode it until it was too old: {told}"))
+            else:
+                done.looked.append(Looked(number, attempts, due, damage=told))
         done.size_bytes += request.ByteSize()
+
+    def _given_up(self, row: Any, reason: str) -> Looked:
+        log.error("batch given up", key=row["object_key"], reason=reason)
+        self._metrics.damaged()
+        return Looked(row["number"], row["attempts"], damage=reason)
 
     async def _asked(
         self, request: ingest_pb2.ReportPredictionsRequest, due: Collection[int]

@@ -64,11 +64,10 @@ class Merging:
     async def drop(self) -> bool:
         """Take files off the list that were replaced a while ago, or are too old; return whether there may be more."""
         now = self._clock.now()
+        # The last records of an hour are an hour younger than its beginning.
+        before = await self._database.passed(now) - self._ages.keep - HOUR
         async with self._database.transaction() as connection:
-            tag = await connection.execute(
-                # The last records of an hour are an hour younger than its beginning.
-                *(_SQL["drop_files"], now - self._ages.grace, now - self._ages.keep - HOUR, DROP_AT_ONCE, now)
-            )
+            tag = await connection.execute(_SQL["drop_files"], now - self._ages.grace, before, DROP_AT_ONCE, now)
         return int(tag.rpartition(" ")[2]) == DROP_AT_ONCE
 
     async def _merge(self, together: Sequence[LogFile]) -> None:

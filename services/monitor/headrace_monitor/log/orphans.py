@@ -31,8 +31,8 @@ class Orphans:
     async def sweep(self) -> int:
         """Have those removed that are too old; return how many there were. Raises Unavailable."""
         found = 0
+        before = await self._database.passed(self._clock.now()) - self._keep
         async for page in self._objects.pages(PREFIX):
-            before = self._clock.now() - self._keep
             old = [one.key for one in page if (hour := hour_of(one.key)) is not None and hour < before]
             found += await self._remove(old)
         if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from headrace_servicekit.errors import Unavailable
@@ -38,6 +39,13 @@ class Database(Connections):
     async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
         self._check_there()
         return await super().repeatable(act)
+
+    async def passed(self, now: datetime) -> datetime:
+        """Return a time that has passed by our clock and by the database's, for what is removed because it is old.
+
+        now: by our clock. One that runs ahead must not take away what nobody can bring back.
+        """
+        return min(now, await self.repeatable(lambda connection: connection.fetchval("select clock_timestamp()")))
 
     def _check_there(self) -> None:
         if not self.there.is_set():
