@@ -119,6 +119,17 @@ async def test_late_means_later_than_nineteen_in_twenty_unless_the_route_says_ot
         assert (await one.answer).code == 0
 
 
+async def test_what_may_be_why_a_version_is_gone_is_not_sent_to_another_replica(bad, good):
+    async with pools_of(bad, good) as pools:
+        await saved_up(pools, [bad, good])
+        bad.behave = good.behave = silent
+        hedged(pools, delay_s=0.2)
+        await eventually(lambda: bad.requests or good.requests)
+        (bad if bad.requests else good).announce(V1, ready=False)
+        await asyncio.sleep(0.5)  # no event tells that nothing happens
+        assert len(bad.requests) + len(good.requests) == 1
+
+
 async def test_a_caller_that_leaves_is_withdrawn_from_both_replicas(bad, good):
     async with pools_of(bad, good) as pools:
         await saved_up(pools, [bad, good])

@@ -109,6 +109,24 @@ async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_
         await eventually(lambda: set(bad.cancelled) >= {one.id for one in stuck})
 
 
+async def test_what_was_in_flight_when_its_version_went_stays_where_it_is_tried_alone(bad, good):
+    """It may be why the version is gone; the batcher loads it again, which may take long, and tries it."""
+    async with pools_of(bad, good) as pools:
+        await one_by_one(pools, 20)
+        bad.behave = silent
+        suspects = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
+        await eventually(lambda: {one.id for one in suspects} <= {request.id for request in bad.requests})
+        replica, sent = replica_of(pools, bad), len(good.requests)
+        for ready in (False, True):
+            bad.announce(V1, ready=ready)
+            await eventually(lambda ready=ready: replica.serves(V1.digest) is ready)
+            replica.load_seen = 0.0  # and nothing else
+            assert not pools.roster.unanswered(replica, asyncio.get_running_loop().time() + 10.0)
+        assert not pools.roster.ejections
+        assert len(good.requests) == sent
+        assert not any(one.answer.done() for one in suspects)
+
+
 async def test_an_only_replica_that_hangs_keeps_its_requests(bad):
     bad.behave = silent
     async with pools_of(bad) as pools:

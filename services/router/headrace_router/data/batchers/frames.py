@@ -106,6 +106,13 @@ class Replica:
         """Return whether requests for a version may be sent now."""
         return self.connected and not self.draining and digest in self.versions
 
+    def suspects(self, work: Work) -> bool:
+        """Return whether the version has gone since a work was sent, which may be why: it is not for another replica.
+
+        Also when the version is back, where the batcher tries alone what was executing then.
+        """
+        return work.standing is not self.standings.get(work.digest)
+
     def leave(self) -> None:
         """Send nothing more; what is in flight is still awaited."""
         self.leaving = self.draining = True

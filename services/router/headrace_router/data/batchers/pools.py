@@ -201,6 +201,8 @@ class Pools:
         """Send a work to a second replica too, if there is one and the budget allows; the first answer counts."""
         if work.attempts >= MAX_ATTEMPTS or work.twin is not None or work.answer.done():
             return False
+        if work.replica is not None and work.replica.suspects(work):
+            return False
         serving, now = self.roster.of(work.pool, work.digest), self._loop.time()
         others = [one for one in serving.usable if one.replica is not work.replica and one.replica.has_room(work)]
         if not others or not self.budget.spend():

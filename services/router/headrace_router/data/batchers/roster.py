@@ -117,7 +117,7 @@ class Roster:
 
     def unanswered(self, replica: Replica, now: float) -> Sequence[Work]:
         """Eject a replica that says nothing while others answer, and return what is in flight there."""
-        works = replica.works() if replica.in_flight else ()
+        works = [work for work in replica.works() if not replica.suspects(work)] if replica.in_flight else ()
         if not works:
             return ()
         oldest = works[0]
