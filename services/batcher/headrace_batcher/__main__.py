@@ -63,6 +63,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         changed=lambda: reports.changed(),
         became_ready=measuring.became_ready,
         memory=memory,
+        end_model=None if triton is None else triton.end_model,
         spans=_spans(runtime),
     )
     reports, demand = await _control(runtime, process, lambda: server.port, versions)

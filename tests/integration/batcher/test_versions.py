@@ -15,7 +15,7 @@ from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient, outputs_of
 from tests.kit.batcher_service import BatcherRig, put_blob
 from tests.kit.bytes_tensors import encoded_texts
-from tests.kit.triton_processes import triton_pids
+from tests.kit.triton_processes import STUB, triton_pids
 
 
 async def until_loaded(client: BatcherClient, digest: str) -> None:
@@ -80,6 +80,15 @@ async def test_triton_too_refuses_a_version_that_does_not_answer_what_it_declare
     triton_rig.want(version)
     async with triton_rig.running():
         assert "'scores'" in await triton_rig.until_failed(version.digest)
+
+
+async def test_a_warm_up_that_takes_too_long_does_not_go_on_in_triton(triton_rig: BatcherRig):
+    version = await triton_rig.version("endless", onnx_models.slow(500_000), max_batch_rows=1)
+    triton_rig.want(version)
+    async with triton_rig.running(execution_timeout_s=0.5):
+        await triton_rig.until_failed(version.digest)
+        stubs = triton_rig.models / "endless--v1"
+        await eventually(lambda: not triton_pids(stubs, STUB), within=5)
 
 
 async def test_a_version_without_a_model_says_so(onnx_rig: BatcherRig):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
+from headrace_batcher.backends.backend import BackendLost
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.policy import Limits
 from headrace_batcher.loading.held import Held
@@ -28,7 +29,8 @@ class Scene:
         self.rests: list[float] = []
         self.fetched_gently: list[bool] = []
         self._batcher = batcher
-        self._loader = Loader(backend, self, None, lambda: self.now, self._rest)
+        self.ended: list[str] = []
+        self._loader = Loader(backend, self, None, lambda: self.now, self._rest, self.ended.append)
 
     async def fetch(self, sha256: str, *, gently: bool = False) -> Path:
         self.fetched_gently.append(gently)
@@ -84,3 +86,16 @@ async def test_nothing_rests_for_callers_who_are_gone(scene):
     scene.now += LONG_AGO_S
     await scene.load(Need.PENDING)
     assert (scene.fetched_gently, scene.rests) == ([False], [])
+
+
+async def test_a_warm_up_that_is_not_answered_is_ended_and_leaves_nothing_loaded(scene):
+    unloaded: list[tuple[str, list[str]]] = []
+
+    async def unload(name: str) -> None:
+        unloaded.append((name, list(scene.ended)))
+
+    scene.backend.unload = unload
+    scene.backend.fail_once(BackendLost("Deadline Exceeded"))
+    with pytest.raises(BackendLost):
+        await scene.load(Need.ACTIVE)
+    assert unloaded == [("m--v1", ["m--v1"])]  # in this order: unloading waits for what executes

@@ -30,7 +30,10 @@ class NoRoom(LoadError):
 
 
 class Loader:
-    """Loads and unloads; who does when is decided elsewhere. memory: None when it is not bounded."""
+    """Loads and unloads; who does when is decided elsewhere.
+
+    memory: None when it is not bounded. end_model: ends at once what executes a version; None where nothing can.
+    """
 
     def __init__(
         self,
@@ -39,12 +42,14 @@ class Loader:
         memory: Room | None,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        end_model: Callable[[str], object] | None = None,
     ) -> None:
         self._backend = backend
         self._artifacts = artifacts
         self._memory = memory
         self._now = now
         self._sleep = sleep
+        self._end_model = end_model
         # What loading a version took in memory, for the next time.
         self._costs: dict[str, int] = {}
         self.freed_at = -math.inf
@@ -90,6 +95,10 @@ class Loader:
             warm = self._now()
             await self._must_fit(held, others)
         except BackendLost:
+            # A backend that lives would go on with what was not answered in time, also beside the next loading.
+            if self._end_model is not None:
+                self._end_model(held.name)
+            await self.unload(held)
             raise
         except Exception:
             await self.unload(held)

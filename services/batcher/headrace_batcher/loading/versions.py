@@ -41,7 +41,7 @@ class Versions:
     """All versions of this process.
 
     changed: called when a state changed that the control plane should know. became_ready: told each time a version is
-    loaded. unload_after_s: how long a version must have been unwanted before it goes.
+    loaded. unload_after_s: how long a version must have been unwanted before it goes. end_model: as the loader has it.
     """
 
     def __init__(
@@ -54,11 +54,12 @@ class Versions:
         changed: Callable[[], None],
         became_ready: Callable[[Held], None] = lambda held: None,
         memory: Room | None = None,
+        end_model: Callable[[str], object] | None = None,
         spans: BatchSpans | None = None,
         drain_s: float = DRAIN_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._loader = Loader(backend, artifacts, memory, now)
+        self._loader = Loader(backend, artifacts, memory, now, end_model=end_model)
         self._unload_after_s = unload_after_s
         self._became_ready = became_ready
         self._drain_s = drain_s
