@@ -1,6 +1,8 @@
 """`headrace monitor` over a real connection: what is sent, and what people and scripts read."""
 
+import io
 import json
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from headrace.monitor.v1 import alert_pb2, monitor_pb2, outcome_pb2
 from headrace_client import AsyncClient, Client, InvalidArgument, Outcome
 from headrace_servicekit import errors
+from pyarrow import csv
 
 from tests.kit.client_cli import Run, command_line, document
 from tests.kit.fake_monitor import HOSTILE, FakeMonitor
@@ -93,21 +96,24 @@ def test_rows_of_a_query_come_as_a_table_as_csv_as_json_and_as_a_file(
 ) -> None:
     monitor.rows = pa.table(
         {
-            "n": [1, None],
-            "x": [0.1, float("nan")],
-            "of": [["a"], []],
-            "t": pa.array([datetime(2031, 2, 3, tzinfo=UTC)] * 2),
+            "n": [1, None, 3],
+            "x": [0.1, math.nan, -math.inf],
+            "of": [["a"], [], []],
+            "t": pa.array([datetime(2031, 2, 3, tzinfo=UTC)] * 3),
         }
     )
     monitor.truncated = True
-    assert run("query", "SELECT 1", "--csv").stdout.splitlines() == [
-        "n,x,of,t", '1,0.1,"[""a""]",2031-02-03T00:00:00+00:00', ",null,[],2031-02-03T00:00:00+00:00",
+    text = run("query", "SELECT 1", "--csv").stdout
+    assert text.splitlines() == [
+        "n,x,of,t", '1,0.1,"[""a""]",2031-02-03T00:00:00+00:00', ",NaN,[],2031-02-03T00:00:00+00:00",
+        "3,-inf,[],2031-02-03T00:00:00+00:00",
     ]  # fmt: skip
+    assert csv.read_csv(io.BytesIO(text.encode())).schema.field("x").type == pa.float64()
     told = json.loads(run("query", "SELECT 1", "--json").stdout)
     assert told["rows"][1] == {"n": None, "x": None, "of": [], "t": "2031-02-03T00:00:00+00:00"}
     assert told["truncated"] is True
     written = run("query", "SELECT 1", "--parquet", "rows.parquet", "--since", "1h", "--max-rows", "5")
-    assert pq.read_table(tmp_path / "rows.parquet").num_rows == 2
+    assert pq.read_table(tmp_path / "rows.parquet").num_rows == 3
     assert "there are more rows" in written.stderr
     assert "read 2 files" in written.stderr
     asked = monitor.told(monitor_pb2.QueryPredictionsRequest)[-1]

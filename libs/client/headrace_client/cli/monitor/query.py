@@ -29,7 +29,7 @@ _WIDEST = 60
 @click.argument("sql", metavar="SQL")
 @span_options("everything that the log has")
 @click.option("--max-rows", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="Most rows.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: nothing for null, NaN, inf, JSON for lists.")
 @click.option(
     "--parquet",
     metavar="FILE",
@@ -130,8 +130,11 @@ def _cell(value: Any) -> str:
 
 
 def _csv(value: Any) -> str:
+    """Return a value as readers of CSV take it: they know numbers that JSON has no form for."""
     if value is None:
         return ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else str(value)
     plain = _json(value)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
 
