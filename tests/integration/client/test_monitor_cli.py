@@ -1,5 +1,6 @@
 """`headrace monitor` over a real connection: what is sent, and what people and scripts read."""
 
+import csv
 import io
 import json
 import math
@@ -13,7 +14,6 @@ import pytest
 from headrace.monitor.v1 import alert_pb2, monitor_pb2, outcome_pb2
 from headrace_client import AsyncClient, Client, InvalidArgument, Outcome
 from headrace_servicekit import errors
-from pyarrow import csv
 
 from tests.kit.client_cli import Run, command_line, document
 from tests.kit.fake_monitor import HOSTILE, FakeMonitor
@@ -108,7 +108,7 @@ def test_rows_of_a_query_come_as_a_table_as_csv_as_json_and_as_a_file(
         "n,x,of,t", '1,0.1,"[""a""]",2031-02-03T00:00:00+00:00', ",NaN,[],2031-02-03T00:00:00+00:00",
         "3,-inf,[],2031-02-03T00:00:00+00:00",
     ]  # fmt: skip
-    assert csv.read_csv(io.BytesIO(text.encode())).schema.field("x").type == pa.float64()
+    assert [str(float(row["x"])) for row in csv.DictReader(io.StringIO(text))] == ["0.1", "nan", "-inf"]
     told = json.loads(run("query", "SELECT 1", "--json").stdout)
     assert told["rows"][1] == {"n": None, "x": None, "of": [], "t": "2031-02-03T00:00:00+00:00"}
     assert told["truncated"] is True
