@@ -44,6 +44,7 @@ BOUND = Bounds(cached=10.0, revalidated=20.0, on_error=30.0, precomputed=100.0)
     [
         pytest.param(cached(10.0), None, Choice(cached(10.0)), id="fresh to its last moment"),
         pytest.param(cached(10.1), None, Choice(cached(10.1), stale=True), id="stale while a new one is computed"),
+        pytest.param(cached(20.0), None, Choice(cached(20.0), stale=True), id="stale to its last moment"),
         pytest.param(cached(20.1), None, Choice(None, too_old=True), id="too old"),
         pytest.param(None, precomputed(100.0), Choice(precomputed(100.0)), id="precomputed"),
         pytest.param(None, precomputed(100.1), Choice(None, too_old=True), id="precomputed, too old"),
@@ -72,13 +73,24 @@ def test_nothing_older_than_the_route_allows_is_given(policy, ttl_s, key, age):
     assert chosen.kept is None or chosen.stale == (age > own_ttl_s(ttl_s, key))
 
 
+def test_a_caller_may_accept_less_than_a_second():
+    policy = Policy(stale_while_revalidate_s=5.0, stale_on_error_s=7.0)
+    assert bounds(policy, 60.0, LATEST, 0.5) == Bounds(0.5, 0.5, 0.5, 0.5)
+
+
+def test_where_a_route_gives_nothing_stale_an_answer_ends_with_its_own_time():
+    """Also one whose time is shorter than the ttl."""
+    assert bounds(Policy(), 60.0, EARLIEST, None) == Bounds(pytest.approx(54.0), -1.0, -1.0, math.inf)
+
+
 @given(POLICIES, AGES)
 def test_no_age_accepts_nothing_that_is_kept(policy, ttl_s):
     assert bounds(policy, ttl_s, LATEST, 0.0) == Bounds(-1.0, -1.0, -1.0, -1.0)
 
 
 def test_entries_made_together_do_not_end_together():
-    times = {own_ttl_s(100.0, bytes([last])) for last in range(256)}
+    """All keys of a version begin alike."""
+    times = {own_ttl_s(100.0, b"c:" + bytes([last])) for last in range(256)}
     assert len(times) == 256
     assert (min(times), max(times)) == (pytest.approx(100.0 * (1 - JITTER)), 100.0)
 
@@ -88,6 +100,7 @@ def test_entries_made_together_do_not_end_together():
     [
         pytest.param(40_000, 60.0, id="past"),
         pytest.param(100_400, 0.0, id="a little ahead: never negative"),
+        pytest.param(101_000, 0.0, id="a second ahead, to the last moment"),
         pytest.param(3_700_000, None, id="an hour ahead: nobody knows"),
         pytest.param(-3_500_000, 3600.0, id="an hour behind"),
     ],

@@ -11,7 +11,7 @@ from headrace_router.data.messages import ServedFrom
 from headrace_servicekit.errors import Code
 
 from tests.kit.control import lookup, resolved_version
-from tests.kit.looking import BATCH, ONE, THREE, TWO, WINDOWS, Bench, encoded_outputs, error_of, outputs
+from tests.kit.looking import BATCH, DOWN, ONE, THREE, TWO, WINDOWS, Bench, encoded_outputs, error_of, outputs
 
 
 async def test_an_answer_is_computed_once_and_then_remembered():
@@ -73,6 +73,15 @@ async def test_by_entity_a_bad_input_fails_alone():
     bench.answer(ONE)
     assert (await error_of(bad)).code is Code.INVALID_ARGUMENT
     assert (await good).outputs == outputs(ONE)
+
+
+async def test_by_entity_what_no_input_is_to_blame_for_reaches_all():
+    bench = Bench(lookup=lookup(key="ENTITY"))
+    asked = [bench.ask(entity_id="a"), bench.ask(entity_id="a", inputs=b"\1" * 16)]
+    await bench.asked()
+    bench.fail(DOWN)
+    assert [(await error_of(one)).reason for one in asked] == ["NO_BACKEND"] * 2
+    assert bench.online.submitted == 1
 
 
 @pytest.mark.parametrize(
@@ -174,6 +183,18 @@ class TestFallbacks:
         assert await bench.lookup.kept_stale(question, question.arm, 99.0) is None
         bounded = bench.question(max_age_s=50.0)
         assert await bench.lookup.kept_stale(bounded, bounded.arm, 200.0) is None
+
+    async def test_an_answer_past_its_time_stands_in_for_an_error_for_as_long_as_the_route_says(self):
+        bench = Bench(lookup=WINDOWS)
+        question = bench.question()
+        assert await bench.lookup.stale_on_error(question, question.arm) is None
+        await bench.fill(ONE)
+        bench.loop.ahead_s += 300
+        found = await bench.lookup.stale_on_error(question, question.arm)
+        assert found is not None
+        assert (found.served_from, found.outputs) == (ServedFrom.STALE, outputs(ONE))
+        bench.loop.ahead_s += 361
+        assert await bench.lookup.stale_on_error(question, question.arm) is None
 
     async def test_precomputed_gives_an_answer_of_any_age_that_the_caller_accepts(self):
         bench = Bench(generation=3, lookup=lookup(max_precomputed_age=10))

@@ -8,6 +8,7 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2
 from headrace_router import kept
+from headrace_router.data.lookup.flights import MAX_RENEWALS
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
@@ -126,6 +127,20 @@ async def test_a_renewal_that_fails_is_not_tried_again_at_once():
     bench.loop.ahead_s += 1.1
     await bench.find()
     assert bench.online.submitted == 3
+
+
+async def test_renewals_have_a_bound_and_those_that_ended_make_room():
+    bench = Bench(lookup=WINDOWS)
+    entities = [str(number) for number in range(MAX_RENEWALS + 1)]
+    for entity in entities:
+        await bench.fill(ONE, entity_id=entity)
+    for _ in range(2):
+        bench.loop.ahead_s += 70
+        assert {(await bench.find(entity_id=entity)).served_from for entity in entities} == {ServedFrom.STALE}
+        await bench.asked(MAX_RENEWALS)
+        bench.answer(TWO)
+        await eventually(lambda: len(bench.lookup.flights) == 0)
+        await bench.fill(TWO, entity_id=entities[-1], max_age_s=1.0)
 
 
 async def test_a_stale_answer_stands_in_for_an_error_and_says_which():

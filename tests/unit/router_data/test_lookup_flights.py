@@ -20,6 +20,7 @@ async def test_a_thousand_requests_of_one_key_are_one_execution():
     assert bench.online.submitted == 1
     assert {one.outputs for one in found} == {outputs(ONE)}
     assert [one.shared_flight for one in found] == [False] + [True] * 999
+    assert bench.counts.shared == 999
     assert len(bench.lookup.flights) == 0
 
 
@@ -64,6 +65,15 @@ async def test_an_error_reaches_all_and_is_not_kept():
     assert [one.reason for one in errors] == ["QUEUE_FULL"] * 3
     assert len({id(one) for one in errors}) == 3
     assert (await bench.fill(ONE)).outputs == outputs(ONE)
+
+
+async def test_a_bad_input_of_many_is_executed_once():
+    bench = Bench()
+    asked = [bench.ask() for _ in range(3)]
+    await bench.asked()
+    bench.answer(code=3, reason="MODEL_REJECTED_INPUT")
+    assert [(await error_of(one)).code for one in asked] == [Code.INVALID_ARGUMENT] * 3
+    assert bench.online.submitted == 1
 
 
 async def test_a_shared_execution_goes_on_until_the_latest_deadline():
