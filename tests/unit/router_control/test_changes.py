@@ -179,6 +179,22 @@ def test_news_that_move_only_what_a_waiting_write_names_re_resolve_it():
     assert served.state.active.epoch == 2
 
 
+CHAMPION = Route("digits", (Variant("a", Serves.ALIAS, "champion", 1.0),), etag="e1")
+
+
+def test_a_write_that_waits_outlives_an_alias_and_is_superseded_when_it_comes_back():
+    """The alias is what the route in force names: without it nothing is known that could be moved."""
+    served = replace(serving(), registered=registered(1, "v1", champion="v2"))
+    served = numbered(onward(write(served, CHAMPION), fleet("d2")), 2)
+    waiting = write(served, split(1, 1, "e2"), "e1").state
+    without = seen(waiting, registered(2, "v1"))
+    assert without.ended == ()
+    assert without.state.pending is not None
+    assert without.state.pending.kind is Kind.WRITE
+    again = seen(without.state, registered(3, "v1", champion="v3"))
+    assert [ended.outcome for ended in again.ended] == [Outcome.SUPERSEDED]
+
+
 def test_an_alias_that_disappears_changes_nothing_that_serves():
     state = replace(serving(), registered=registered(1, "v1", champion="v2"))
     follows = Route("digits", (Variant("a", Serves.ALIAS, "champion", 1.0),), etag="e1")
@@ -250,6 +266,15 @@ def test_the_version_that_left_production_is_remembered_for_a_rollback():
     step = seen(serving(), registered(2, "v2"), seconds=10)
     assert step.state.previous is not None
     assert (step.state.previous.version, step.state.previous.until_at) == ("v1", at(10 + 24 * 3600))
+
+
+def test_what_was_in_production_is_remembered_until_another_version_leaves_it():
+    state = seen(serving(), registered(2, "v2"), seconds=10).state
+    assert seen(state, registered(3, "v2", champion="v3"), seconds=20).state.previous == state.previous
+    without_v2 = replace(registered(4, "v3"), versions={"v3": "d3"})
+    last = seen(state, without_v2, seconds=30).state.previous
+    assert last is not None
+    assert (last.version, last.digest) == ("v2", "d2")
 
 
 def test_new_rules_alone_take_effect_at_once_and_move_no_unit():

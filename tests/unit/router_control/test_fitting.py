@@ -5,7 +5,7 @@ import math
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.control.decisions.fitting import MAX_TOLD, Contract, Output, given_violations
-from headrace_router.control.decisions.rungs import Constant, EntityTable, Rung
+from headrace_router.control.decisions.rungs import MAX_ENTITY_CHARS, Constant, EntityTable, Rung
 
 # -- whether they fit ------------------------------------------------------------------------------------------------
 
@@ -41,11 +41,22 @@ def wrong(rung: Rung, *outputs: Output) -> list[str]:
         pytest.param(constant(y=["a", "b"]), output(datatype="BYTES"), [], id="text"),
         pytest.param(constant(y=[1, 2]), output(datatype="BYTES"), ["constant.outputs[y]"], id="numbers for text"),
         pytest.param(constant(y=[1, 2]), output(shape=(-1,)), ["constant.outputs[y]"], id="varies"),
+        pytest.param(constant(y=[1]), output(shape=(-1, -1)), ["constant.outputs[y]"], id="varies twice"),
         pytest.param(constant(y=[1, 0]), output(datatype="BOOL"), [], id="bool"),
         pytest.param(constant(y=[1, 2]), output(datatype="BOOL"), ["constant.outputs[y]"], id="no bool"),
         pytest.param(constant(y=[1, 1.5]), output(datatype="INT64"), ["constant.outputs[y]"], id="no integer"),
         pytest.param(constant(y=[-1, 0]), output(datatype="UINT8"), ["constant.outputs[y]"], id="below"),
         pytest.param(constant(y=[255, 256]), output(datatype="UINT8"), ["constant.outputs[y]"], id="above"),
+        pytest.param(constant(y=[0, 255]), output(datatype="UINT8"), [], id="all that has no sign"),
+        pytest.param(constant(y=[-128, 127]), output(datatype="INT8"), [], id="all that has a sign"),
+        pytest.param(constant(y=[0, 128]), output(datatype="INT8"), ["constant.outputs[y]"], id="above the sign"),
+        pytest.param(constant(y=[0, -129]), output(datatype="INT8"), ["constant.outputs[y]"], id="below the sign"),
+        pytest.param(constant(y=[65_504, 0]), output(datatype="FP16"), [], id="the largest half"),
+        pytest.param(constant(y=[math.inf, 65_504]), output(datatype="FP16"), [], id="the largest half, and infinite"),
+        pytest.param(
+            constant(y=[math.inf, 70_000]), output(datatype="FP16"), ["constant.outputs[y]"], id="infinite, and beyond"
+        ),
+        pytest.param(constant(y=[0, math.nan]), output(), ["constant.outputs[y]"], id="not a number, further on"),
         pytest.param(constant(y=[70_000, 0]), output(datatype="FP16"), ["constant.outputs[y]"], id="beyond half"),
         pytest.param(constant(y=[math.nan, 0]), output(), ["constant.outputs[y]"], id="not a number"),
         pytest.param(constant(y=[math.nan, 0]), output(nan=True), [], id="not a number, allowed"),
@@ -66,6 +77,14 @@ def test_a_table_names_its_entity_and_tells_no_more_than_people_read():
     assert found[0] == "entity_table.rows[e000].outputs[y]"
     assert len(found) == MAX_TOLD
     assert wrong(rung, output(shape=())) == []
+
+
+@pytest.mark.parametrize(("chars", "fields"), [(0, 1), (1, 0), (MAX_ENTITY_CHARS, 0), (MAX_ENTITY_CHARS + 1, 1)])
+def test_entities_are_as_long_as_requests_may_name_them(chars: int, fields: int):
+    table = route_pb2.Rung.EntityTable()
+    table.rows["x" * chars].outputs["y"].numbers.extend([1.0, 2.0])
+    rung = Rung("t", EntityTable(table.SerializeToString(deterministic=True), 1))
+    assert wrong(rung, output()) == ["entity_table.rows"] * fields
 
 
 def test_values_fit_every_version_that_variants_serve():

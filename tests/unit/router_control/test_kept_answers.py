@@ -109,6 +109,17 @@ def test_reverts_are_remembered_to_a_bound():
     kept = with_generations(*range(1, MAX_EARLIER + 5))
     assert len(kept.earlier) == MAX_EARLIER
     assert kept.earlier_removed
+    assert not with_generations(*range(1, MAX_EARLIER + 2)).earlier_removed
+
+
+def test_that_answers_were_removed_is_not_forgotten_by_a_commit():
+    kept = committed(removed_up_to(with_generations(2, 5), 2), publish(9), expected=5)
+    assert kept.earlier_removed
+
+
+def test_a_change_that_changes_nothing_leaves_a_route_as_it_is():
+    state = serving("v1")
+    assert kept_changed(state, "d1", lambda kept: removed_up_to(kept, 7), now=NOW).state == state
 
 
 def test_a_change_of_what_is_in_force_is_a_new_generation_of_the_same_table():

@@ -127,11 +127,14 @@ CONSTANT = Rung(name="last", constant=row(0))
             lookup(ttl=timedelta(0), stale_on_error=SECOND), ["route.lookup.stale_on_error"], id="stale of nothing"
         ),
         pytest.param(lookup(ttl=timedelta(0)), [], id="keeps nothing"),
+        pytest.param(lookup(ttl=timedelta(days=7), stale_on_error=timedelta(days=7)), [], id="a week"),
+        pytest.param(lookup(max_precomputed_age=timedelta(days=3650)), [], id="ten years"),
         pytest.param(lookup(max_precomputed_age=timedelta(0)), ["route.lookup.max_precomputed_age"], id="no age"),
         pytest.param(proto(hedging=route_pb2.Hedging(delay=timedelta(0))), ["route.hedging.delay"], id="at once"),
         pytest.param(
             proto(hedging=route_pb2.Hedging(delay=timedelta(seconds=61))), ["route.hedging.delay"], id="too late"
         ),
+        pytest.param(proto(hedging=route_pb2.Hedging(delay=timedelta(seconds=60))), [], id="as late as may be"),
         pytest.param(rungs(Rung(name="x")), ["route.fallback[0]"], id="no source"),
         pytest.param(rungs(Rung(precomputed=True)), ["route.fallback[0].name"], id="no name"),
         pytest.param(rungs(CONSTANT, CONSTANT), ["route.fallback[1].name"], id="twice"),
@@ -142,6 +145,14 @@ CONSTANT = Rung(name="last", constant=row(0))
             rungs(Rung(name="x", precomputed=True, min_time_left=timedelta(seconds=61))),
             ["route.fallback[0].min_time_left"],
             id="more than any deadline",
+        ),
+        pytest.param(
+            rungs(
+                Rung(name="x", precomputed=True, min_time_left=timedelta(0)),
+                Rung(name="y", stale=timedelta(days=14), min_time_left=timedelta(seconds=60)),
+            ),
+            [],
+            id="as early, as late and as stale as may be",
         ),
         pytest.param(
             rungs(Rung(name="x", backup=Backup(version="V 1"))), ["route.fallback[0].backup.version"], id="version"

@@ -52,6 +52,11 @@ def test_what_a_pending_write_names_is_needed_beside_what_serves():
     assert named(replace(state(PRODUCTION), pending=replace(follows, table=Table((), ())))) == set()
 
 
+def test_what_a_model_that_serves_nothing_yet_waits_for_is_needed():
+    pending = Change(UUID(int=2), Kind.WRITE, Route("digits", (NAMED,)), table(NAMED), 1, NOW, 0.0)
+    assert named(replace(state(), route=None, active=None, pending=pending)) == {"v1"}
+
+
 def test_leases_count_until_they_end_and_only_for_models_that_exist():
     lease = Lease("digits", "v9", "d-v9", "default", "rollouts/7", NOW + timedelta(seconds=1))
     assert named(state(PRODUCTION), leases=[lease]) == {"v9"}

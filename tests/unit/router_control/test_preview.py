@@ -6,7 +6,7 @@ import pytest
 from headrace_router.control.decisions.allocation import moved_slots
 from headrace_router.control.decisions.assignment import Assignment, Subject, assign
 from headrace_router.control.decisions.preview import Shift, preview
-from headrace_router.control.decisions.readiness import Fleet
+from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import Route, Serves, Unit, Variant
 from headrace_router.control.decisions.states import RouteState, Writer
@@ -16,7 +16,7 @@ from headrace_servicekit.errors import Aborted, NotFound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.route_states import ANA, VERSIONS, fleet, numbered, onward, serving, write
+from tests.kit.route_states import ANA, VERSIONS, at, fleet, numbered, onward, serving, write
 
 GERMANS = Rule("germans", (Condition("country", Operator.EQUALS, ("DE",)),), "c")
 ALL_READY = fleet("d1", "d2", "d3")
@@ -85,6 +85,14 @@ def test_what_is_not_loaded_is_waited_for_and_named():
         ("v2", 0, False),
     ]
     assert seen(serving(), route(50, 50)).waits_for == ""
+
+
+def test_a_dry_run_waits_for_every_batcher_as_a_write_does_at_first():
+    half = [
+        Report("default", name, "", at(5), {"d1": Held(Phase.READY), **more})
+        for name, more in (("p1", {"d2": Held(Phase.READY)}), ("p2", {}))
+    ]
+    assert "'v2' is ready on 1 of 2" in seen(serving(), route(50, 50), ready=Fleet(half, at(0))).waits_for
 
 
 def test_a_dry_run_names_the_holder_to_others_only():

@@ -6,6 +6,8 @@ import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.control import answers, convert
 from headrace_router.control.decisions.routes import Route, Serves, Unit, Variant, violations
+from headrace_router.rules import Condition, Operator, Rule
+from headrace_router.slots import SLOTS
 from headrace_servicekit.errors import InvalidArgument
 
 
@@ -42,12 +44,21 @@ def variant(name: str = "a", weight: float = 1.0, target: str = "v1", serves: Se
             id="everything at once",
         ),
         pytest.param([variant(f"v{n}") for n in range(65)], ["route.variants"], id="too many"),
+        pytest.param([variant(f"v{n}") for n in range(64)], [], id="as many as there may be"),
+        pytest.param([variant("a" * 63)], [], id="as long as a name may be"),
+        pytest.param([variant(weight=SLOTS - 1), variant("b", 1)], [], id="exactly one slot"),
     ],
 )
 def test_violations_name_the_field(variants, fields):
     found = violations(Route("digits", tuple(variants)))
     assert [one.field for one in found] == fields
     assert all(one.description for one in found)
+
+
+def test_violations_of_rules_are_those_of_the_route():
+    unknown = Rule("r", (Condition("country", Operator.PRESENT),), "gone")
+    found = violations(Route("digits", (variant(),), rules=(unknown,)))
+    assert [one.field for one in found] == ["route.rules[0].variant"]
 
 
 @pytest.mark.parametrize(("max_wait_us", "wrong"), [(None, False), (0, False), (1_000_000, False), (1_000_001, True)])

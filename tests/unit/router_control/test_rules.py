@@ -3,7 +3,14 @@
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.control import answers, convert
-from headrace_router.control.decisions.rules import MAX_CHARS, MAX_CONDITIONS, MAX_RULES, MAX_VALUES, rule_violations
+from headrace_router.control.decisions.rules import (
+    MAX_CHARS,
+    MAX_CONDITIONS,
+    MAX_RULES,
+    MAX_VALUE_CHARS,
+    MAX_VALUES,
+    rule_violations,
+)
 from headrace_router.rules import Condition, Operator, Rule, condition_of, first_match
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
@@ -112,6 +119,16 @@ EQUALS = Condition("country", Operator.EQUALS, ("DE",))
             ["route.rules[0].conditions[0].equals"],
             id="long value",
         ),
+        pytest.param(
+            [Rule("r", (Condition("a", Operator.ANY_OF, ("x", "x" * 257)),), "v1")],
+            ["route.rules[0].conditions[0].any_of"],
+            id="long value after a short one",
+        ),
+        pytest.param(
+            [Rule("r", (Condition("a", Operator.EQUALS, ("x\0",)),), "v1")],
+            ["route.rules[0].conditions[0].equals"],
+            id="a character that PostgreSQL cannot keep",
+        ),
         pytest.param([Rule(f"r{n}", (EQUALS,), "v1") for n in range(MAX_RULES + 1)], ["route.rules"], id="many rules"),
         pytest.param([Rule("r", (Condition("a", Operator.EQUALS, ("x" * (MAX_CHARS + 1),)),), "v1")], ["route.rules"]),
     ],
@@ -120,6 +137,23 @@ def test_violations_name_the_field(listed, fields):
     found = list(rule_violations(listed, {"v1"}))
     assert [one.field for one in found] == fields
     assert all(one.description for one in found)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        pytest.param([Rule(f"r{n}", (EQUALS,), "v1") for n in range(MAX_RULES)], id="rules"),
+        pytest.param([Rule("r", (EQUALS,) * MAX_CONDITIONS, "v1")], id="conditions"),
+        pytest.param([Rule("r", (Condition("a", Operator.ANY_OF, ("x",) * MAX_VALUES),), "v1")], id="values"),
+        pytest.param([Rule("r", (Condition("a", Operator.EQUALS, ("x" * MAX_VALUE_CHARS,)),), "v1")], id="chars"),
+        pytest.param(
+            [Rule("r", (Condition("a", Operator.ANY_OF, ("x" * 250,) * 200),) * (MAX_CHARS // 50_000), "v1")],
+            id="characters in all",
+        ),
+    ],
+)
+def test_as_much_as_may_be_is_no_violation(listed):
+    assert not list(rule_violations(listed, {"v1"}))
 
 
 def _route(**changes) -> route_pb2.Route:

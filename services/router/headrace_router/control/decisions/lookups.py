@@ -61,7 +61,7 @@ def lookup_violations(lookup: Lookup) -> Iterator[FieldViolation]:
     ):
         if given is not None and not NEVER <= given <= LONGEST_KEPT:
             yield FieldViolation(f"route.lookup.{name}", "must be between 0 s and 7 days")
-        elif given and name != "ttl" and lookup.ttl == NEVER:
+        elif given and lookup.ttl == NEVER:
             yield FieldViolation(f"route.lookup.{name}", "nothing is kept that could be stale: `ttl` is zero")
     oldest = lookup.max_precomputed_age
     if oldest is not None and not NEVER < oldest <= LONGEST_PRECOMPUTED:
