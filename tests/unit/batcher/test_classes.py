@@ -43,6 +43,8 @@ def stepped(rows: int) -> float:
         pytest.param(growing, 3, 3, id="every row costs"),
         pytest.param(stepped, 3, 16, id="up to the size at which it begins to"),
         pytest.param(flat, 32, 32, id="no room left"),
+        pytest.param(lambda rows: 0.004 if rows else 0.001, 1, 32, id="one row is compared with one row"),
+        pytest.param(lambda rows: 0.002 if rows <= 1 else 0.003, 3, 3, id="three rows with the size below"),
     ],
 )
 def test_others_ride_along_as_far_as_callers_do_not_wait_longer(learnt_s, online_rows, expected):

@@ -26,7 +26,8 @@ async def test_whoever_wants_to_be_alone_waits_for_what_executes_and_lets_nothin
 
 
 async def test_one_is_alone_at_a_time_and_the_floor_opens_after_the_last():
-    floor, inside, most = Floor(), 0, 0
+    floor, inside, most, woken = Floor(), 0, 0, []
+    floor.join(lambda: woken.append(floor.open))
 
     async def alone() -> None:
         nonlocal inside, most
@@ -38,7 +39,7 @@ async def test_one_is_alone_at_a_time_and_the_floor_opens_after_the_last():
             inside -= 1
 
     await asyncio.gather(*(alone() for _ in range(5)))
-    assert (most, floor.open) == (1, True)
+    assert (most, floor.open, woken) == (1, True, [True])
 
 
 async def test_patience_ends_and_it_is_told_that_others_are_there():

@@ -118,6 +118,12 @@ def test_nothing_is_loaded_while_a_suspect_wants_to_be_alone():
             id="what nobody wants goes first, and at once",
         ),
         pytest.param(
+            [seen("a", READY), seen("u", READY, None, since=99.0), seen("v", READY, None, since=98.0)],
+            101,
+            Step(None, ("v",), 128.0),
+            id="of that what has been unwanted for longest",
+        ),
+        pytest.param(
             [seen("a", READY), seen("r", READY, 1, need=REVERT), seen("s", READY, 2, need=REVERT)],
             101,
             Step(None, ("s",), math.inf),

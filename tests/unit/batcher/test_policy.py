@@ -5,6 +5,8 @@ import math
 import pytest
 from headrace_batcher.batching.policy import (
     MAX_BLAMED_IN_A_ROW,
+    MIN_RETRY_S,
+    TIMER_GRAIN_S,
     Cut,
     Group,
     Limits,
@@ -61,8 +63,8 @@ def test_a_busy_backend_is_asked_again_when_the_next_wait_is_used_up():
 def test_a_used_up_wait_is_sent_ahead_just_before_the_backend_should_be_free_and_before_all_others(full):
     late = Group(FIXED, 3)
     seen = Waiting(late, late, full, patient=False, next_act_by=7.0)
-    assert next_step(seen, 1, LIMITS, ahead_at=7.5, now=7.4) == Wait(7.5, "it would not begin sooner")
-    step = next_step(seen, 1, LIMITS, ahead_at=7.5, now=7.5)
+    assert next_step(seen, 1, LIMITS, ahead_at=7.5, now=7.499) == Wait(7.5, "it would not begin sooner")
+    step = next_step(seen, 1, LIMITS, ahead_at=7.5, now=7.5 - TIMER_GRAIN_S)
     assert isinstance(step, Cut)
     assert step.group is late
 
@@ -94,6 +96,8 @@ def test_each_instance_takes_a_batch_of_its_own():
         pytest.param(5, True, 5, id="below every preferred size"),
         pytest.param(16, True, 16, id="a preferred size"),
         pytest.param(18, True, 16, id="a little over: the rest waits"),
+        pytest.param(20, True, 16, id="over by a quarter: the rest waits"),
+        pytest.param(21, True, 21, id="over by more than a quarter"),
         pytest.param(18, False, 18, id="a little over, but the rest cannot wait"),
         pytest.param(25, True, 25, id="well over"),
         pytest.param(90, False, 32, id="more than a batch"),
@@ -155,6 +159,7 @@ def admission(**changes):
         pytest.param({"batch_s": 0.85}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="too slow a batch"),
         pytest.param({"wait_s": 0.95}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="too long a queue"),
         pytest.param({"wait_s": 0.75}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="in time if all goes well"),
+        pytest.param({"wait_s": 0.72, "spread": 0.0}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="no tenth left"),
         pytest.param({"spread": 0.9}, Code.RESOURCE_EXHAUSTED, "OVERLOADED", True, id="executions that vary much"),
         pytest.param({"fits": False}, Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", True, id="no room"),
     ],
@@ -163,6 +168,17 @@ def test_what_cannot_be_done_is_refused_at_once(changes, code, reason, again):
     refusal = admission(**changes)
     assert refusal is not None
     assert (refusal.code, refusal.reason, refusal.retry_after_s > 0) == (code, reason, again)
+
+
+def test_who_is_refused_is_told_when_there_should_be_time_for_it():
+    overloaded, soon = admission(wait_s=0.95), admission(batch_s=1.001, wait_s=0.0)
+    full, nearly_empty = admission(fits=False), admission(fits=False, wait_s=0.0)
+    assert [one and one.retry_after_s for one in (overloaded, soon, full, nearly_empty)] == [
+        pytest.approx((0.95 + 0.2) * 1.3 - 1.0),
+        MIN_RETRY_S,
+        0.2,
+        MIN_RETRY_S,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +209,8 @@ def test_a_request_larger_than_the_queue_can_never_be_taken(online: bool, most: 
         pytest.param({"deadline": math.inf, "wait_s": 99.0}, id="without deadline"),
         pytest.param({"service_s": 0.0, "wait_s": 0.0}, id="unknown service time"),
         pytest.param({"wait_s": 0.0, "batch_s": 0.99, "spread": 0.5}, id="nobody to wait for"),
+        pytest.param({"wait_s": 0.0, "batch_s": 1.0, "service_s": 1.0}, id="to the last moment"),
+        pytest.param({"wait_s": 0.7, "spread": 0.0}, id="a tenth to spare, of executions that never vary"),
     ],
 )
 def test_what_can_be_done_is_let_in(changes):
@@ -254,8 +272,18 @@ def test_unknown_sizes_take_the_nearest_known_size():
     times.observe(32, 0.004, 0.0)
     assert times.estimate(8, 0.0) == 0.004
     assert times.estimate(64, 0.0) == 0.004
+    times.observe(8, 0.002, 0.0)
+    assert times.estimate(4, 0.0) == 0.002
+    assert times.estimate(16, 0.0) == 0.004
+
+
+def test_a_fast_execution_counts_much():
+    times = ServiceTimes()
+    times.observe(8, 0.010, 0.0)
+    times.observe(8, 0.002, 0.0)
+    assert times.estimate(8, 0.0) == pytest.approx(0.006)
 
 
 def test_a_model_that_fails_on_everything_is_not_the_fault_of_its_callers():
-    assert lone_failure_blames_input(1)
+    assert lone_failure_blames_input(MAX_BLAMED_IN_A_ROW)
     assert not lone_failure_blames_input(MAX_BLAMED_IN_A_ROW + 1)
