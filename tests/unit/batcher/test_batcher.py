@@ -101,6 +101,9 @@ async def test_what_is_larger_than_a_batch_gets_one_answer_in_order(backend: Dou
         await settled(work, large)
     assert [len(values) for values in backend.executed] == [4, 4, 2]
     assert work.sink.rows(large) == [at * 2.0 for at in range(10)]
+    answer = work.sink.outcomes[large.id]
+    assert isinstance(answer, Answer)
+    assert (answer.batch_rows, answer.batch_requests) == (4, 1)
 
 
 async def test_requests_are_counted_and_not_their_pieces(backend: Doubling, work: WorkMaker):

@@ -24,8 +24,28 @@ def fields(violations) -> list[str]:
     return [violation.field for violation in violations]
 
 
-def test_a_plain_contract_is_valid():
-    assert contract.violations(CONTRACT, "contract") == []
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(CONTRACT, id="a plain one"),
+        pytest.param(with_input(minimum=1.0, maximum=1.0), id="one value alone"),
+        pytest.param(with_input(minimum=1.0), id="a bound on one side"),
+        pytest.param(
+            replace(CONTRACT, outputs=tuple(replace(SCORES, name=f"s{at}") for at in range(contract.MAX_TENSORS))),
+            id="as many tensors as there may be",
+        ),
+        pytest.param(
+            replace(CONTRACT, outputs=(replace(SCORES, shape=()),), task=Task.CLASSIFICATION, labels=("a", "b")),
+            id="labels of one number per row",
+        ),
+        pytest.param(
+            replace(CONTRACT, outputs=(replace(SCORES, shape=(5, 5)),), task=Task.CLASSIFICATION, labels=("a", "b")),
+            id="labels of a table per row",
+        ),
+    ],
+)
+def test_a_contract_that_is_in_order_is_valid(told):
+    assert contract.violations(told, "contract") == []
 
 
 @pytest.mark.parametrize(
@@ -35,6 +55,12 @@ def test_a_plain_contract_is_valid():
         pytest.param(Contract((FEATURES,), ()), "contract.outputs", id="no outputs"),
         pytest.param(with_input(name=""), "contract.inputs[0].name", id="no name"),
         pytest.param(with_input(name="a\x00b"), "contract.inputs[0].name", id="name with NUL"),
+        pytest.param(with_input(name="x" * 257), "contract.inputs[0].name", id="a long name"),
+        pytest.param(
+            replace(CONTRACT, outputs=tuple(replace(SCORES, name=f"s{at}") for at in range(contract.MAX_TENSORS + 1))),
+            "contract.outputs",
+            id="too many tensors",
+        ),
         pytest.param(Contract((FEATURES, FEATURES), (SCORES,)), "contract.inputs[1].name", id="twice"),
         pytest.param(with_input(datatype="FLOAT"), "contract.inputs[0].datatype", id="unknown datatype"),
         pytest.param(with_input(shape=(0,)), "contract.inputs[0].shape[0]", id="zero"),
@@ -52,6 +78,7 @@ def test_a_plain_contract_is_valid():
         pytest.param(with_input(minimum=2.0, maximum=1.0), "contract.inputs[0].minimum", id="crossed bounds"),
         pytest.param(replace(CONTRACT, prediction="label"), "contract.prediction", id="prediction unknown"),
         pytest.param(replace(CONTRACT, labels=("a", "a")), "contract.labels[1]", id="label twice"),
+        pytest.param(replace(CONTRACT, labels=("a", "")), "contract.labels[1]", id="empty label"),
         pytest.param(
             replace(CONTRACT, task=Task.CLASSIFICATION, labels=("a", "b")), "contract.labels", id="labels ≠ scores"
         ),
@@ -90,6 +117,16 @@ def test_the_signature_hash_does_not_depend_on_the_order_of_tensors():
     other = TensorSpec("other", "INT64")
     assert contract.signature_hash(Contract((FEATURES, other), (SCORES,))) == contract.signature_hash(
         Contract((other, FEATURES), (SCORES,))
+    )
+
+
+def test_hashes_stay_what_they_were_in_every_release():
+    """They are kept in databases, name what batchers hold, and are computed anew only for new versions."""
+    told = with_input(name="größe")
+    file = Artifact("model.onnx", ArtifactType.ONNX, "a" * 64)
+    assert contract.signature_hash(told) == "3fc34670ba7b50db343f31228015c748543a88ecb95b153185f5a65ec5a6f6c9"
+    assert contract.digest(VersionRef("digits", "v1"), told, [file]) == (
+        "59890cdcc580e87031c81acb8240e3210a497a7ec33dddc16891b6b56008675a"
     )
 
 
