@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from headrace_monitor.alerts.checking import rule_violations, webhook_violations
+from headrace_monitor.alerts.checking import rule_violations, silence_violations, webhook_violations
 from headrace_monitor.alerts.values import Alert, Delivery, Format, Key, Kind, Rule, Silence, Telling, Webhook
 from headrace_monitor.alerts.webhooks.destinations import GuardedResolver, RefusedError, check_address, check_url
 from headrace_monitor.alerts.webhooks.formats import SIGNATURE_HEADER, message
@@ -174,7 +174,17 @@ def test_who_is_told_what():
     [
         pytest.param(RULE, None, id="good"),
         pytest.param(Rule("r", "fraud", "drift", at_least=Severity.LOW), None, id="good by severity"),
+        pytest.param(replace(RULE, hold=timedelta(), window=timedelta(minutes=1)), None, id="as short as may be"),
+        pytest.param(replace(RULE, hold=timedelta(days=7), window=timedelta(days=1)), None, id="as long as may be"),
+        pytest.param(replace(RULE, above=None, below=0.5, min_rows=0), None, id="below, of any number of rows"),
         pytest.param(replace(RULE, above=float("nan")), "rule.above", id="no number"),
+        pytest.param(replace(RULE, above=None, below=float("nan")), "rule.below", id="no number below"),
+        pytest.param(replace(RULE, window=timedelta(days=1, seconds=1)), "rule.window", id="more than a day"),
+        pytest.param(
+            Rule("r", "*", "drift", at_least=Severity.LOW, window=timedelta(minutes=5)),
+            "rule.window",
+            id="window of what has its own",
+        ),
         pytest.param(replace(RULE, above=float("inf")), "rule.above", id="infinite"),
         pytest.param(replace(RULE, below=0.5), "rule.below", id="both bounds"),
         pytest.param(replace(RULE, above=None), "rule.above", id="no bound"),
@@ -200,10 +210,35 @@ def test_an_unknown_signal_is_answered_with_those_that_there_are():
     assert "accuracy" in violation.description
 
 
+SILENCE = Silence(1, "fraud", "r", NOON + timedelta(days=366), "ann", "x" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("silence", "fields"),
+    [
+        pytest.param(SILENCE, [], id="good, as long as may be"),
+        pytest.param(replace(SILENCE, model="*", rule=""), [], id="of everything"),
+        pytest.param(replace(SILENCE, model=""), ["silence.model"], id="no model"),
+        pytest.param(replace(SILENCE, rule="No rule!"), ["silence.rule"], id="no id of a rule"),
+        pytest.param(replace(SILENCE, expire_time=NOON), ["silence.expire_time"], id="over already"),
+        pytest.param(
+            replace(SILENCE, expire_time=NOON + timedelta(days=366, seconds=1)), ["silence.expire_time"], id="for ever"
+        ),
+        pytest.param(replace(SILENCE, comment="x" * 1001), ["silence.comment"], id="a long comment"),
+        pytest.param(replace(SILENCE, comment="x\0"), ["silence.comment"], id="what PostgreSQL cannot keep"),
+    ],
+)
+def test_a_silence_that_makes_no_sense_is_refused_by_its_field(silence, fields):
+    assert [one.field for one in silence_violations(silence, NOON)] == fields
+
+
 @pytest.mark.parametrize(
     ("webhook", "fields"),
     [
         pytest.param(HOOK, [], id="good"),
+        pytest.param(replace(HOOK, secret="x" * 16), [], id="as short a secret as may be"),
+        pytest.param(replace(HOOK, secret="x" * 256), [], id="as long a secret as may be"),
+        pytest.param(replace(HOOK, secret="x" * 257), ["webhook.secret"], id="a longer one"),
         pytest.param(replace(HOOK, secret=""), ["webhook.secret"], id="unsigned"),
         pytest.param(replace(HOOK, secret="", format=Format.SLACK), [], id="slack needs none"),
         pytest.param(replace(HOOK, secret="", format=Format.PAGERDUTY), ["webhook.secret"], id="no routing key"),

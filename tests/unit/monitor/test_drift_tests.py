@@ -200,6 +200,16 @@ def test_a_category_that_vanished_is_named_once_enough_rows_came():
     assert gone(500).p < 1e-6
 
 
+def test_the_more_categories_there_are_the_clearer_must_it_be_that_one_vanished():
+    def p_of(**others: int) -> float:
+        frozen = categories.freeze(_categories(gone=20, **others))
+        before, now = (categories.count(_categories(**found), frozen) for found in ({"gone": 20, **others}, others))
+        return categorical.vanished(before, now, frozen, tolerance=0.0).p
+
+    few, many = p_of(a=490, b=490), p_of(**{f"c{at}": 98 for at in range(10)})
+    assert 0.0 < few < many < 1.0
+
+
 def test_categories_that_were_all_given_other_names_have_vanished():
     frozen = categories.freeze(_categories(a=600, b=400))
     reference = categories.count(_categories(a=600, b=400), frozen)
