@@ -241,6 +241,10 @@ def inputs(**values: Any) -> dict[str, Any]:
         pytest.param(natural, {}, "instances", "a list of rows", id="no instances"),
         pytest.param(natural, instances(), "instances", "at least one row", id="no rows"),
         pytest.param(natural, {**instances(1), "user": "u"}, "user", "unknown field", id="unknown field"),
+        pytest.param(
+            natural, {**instances(1), "max_age": 5}, "max_age", "'x-headrace-max-age-ms: MILLISECONDS'", id="max age"
+        ),
+        pytest.param(natural, {**instances(1), "explain": True}, "explain", "'x-headrace-explain: 1'", id="explain"),
         pytest.param(natural, {**instances(1), "user_id": 5}, "user_id", "a string", id="number for an id"),
         pytest.param(natural, {**instances(1), "version": "v" * 300}, "version", "256", id="long text"),
         pytest.param(natural, {**instances(1), "attributes": ["x"]}, "attributes", "an object", id="attributes"),
@@ -260,6 +264,9 @@ def inputs(**values: Any) -> dict[str, Any]:
         pytest.param(specification, {"inputs": {"a": 1}}, "model_name", "must be named", id="no model"),
         pytest.param(specification, {"model_name": "m"}, "inputs", "an object of values", id="no inputs"),
         pytest.param(specification, {"model_name": "m", "input": {}}, "input", "unknown field", id="typo"),
+        pytest.param(
+            specification, {**inputs(a=1), "explain": True}, "explain", "'x-headrace-explain: 1'", id="spec explain"
+        ),
         pytest.param(specification, inputs(a=[1, 2], c=3), "inputs.c", "unknown input", id="spec unknown input"),
         pytest.param(specification, inputs(a=[1]), "inputs.a", "1 values", id="spec short value"),
         pytest.param(specification, inputs(a=[[1, 2], [3]]), "inputs.a[1]", "1 values", id="spec short row"),

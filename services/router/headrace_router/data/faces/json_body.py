@@ -13,12 +13,19 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument
 from headrace_router.data.contract import Contract
 from headrace_router.data.faces.repeated import repeated
 from headrace_router.data.faces.values import Where, WrongValues, decode, encode
+from headrace_router.data.hosts.about import EXPLAIN_HEADER, MAX_AGE_HEADER
 from headrace_router.data.layouts import MAX_VIOLATIONS, invalid
 from headrace_router.data.messages import MAX_ATTRIBUTES, MAX_TEXT_CHARS, Answer, Tensors
 
+# Fields of the gRPC message that the natural bodies leave to headers.
+BY_HEADER = {
+    "max_age": f"unknown field; send the header '{MAX_AGE_HEADER}: MILLISECONDS' instead",
+    "explain": f"unknown field; send the header '{EXPLAIN_HEADER}: 1' instead",
+}
 
-def document(data: bytes, known: Collection[str]) -> dict[str, Any]:
-    """Return the JSON object of a body.
+
+def document(data: bytes, known: Collection[str], elsewhere: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the JSON object of a body. elsewhere: what is told of unknown fields that can be said otherwise.
 
     Raises InvalidArgument with the position of what is no JSON, for unknown fields, because a misspelt option must not
     become a default, and for what is given twice, because only one of them would count.
@@ -30,7 +37,7 @@ def document(data: bytes, known: Collection[str]) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise wrong("body", "a JSON object is needed", reason="MALFORMED_JSON")
     unknown = [
-        FieldViolation(name[:64], f"unknown field; known: {', '.join(known)}")
+        FieldViolation(name[:64], (elsewhere or {}).get(name) or f"unknown field; known: {', '.join(known)}")
         for name in islice((name for name in body if name not in known), MAX_VIOLATIONS)
     ]
     if unknown:
