@@ -97,7 +97,7 @@ def envoy(scratch: Path, name: str, configured: Callable[[int, int], Json]) -> I
     port = free_port()
     file, log = scratch / f"{name}.json", scratch / f"{name}.log"
     file.write_text(json.dumps(configured(port, free_port())))
-    arguments = ["-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"]
+    arguments = ["-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
     with process(log, [gateway.binary(), *arguments]) as pid:
         until_listening(port, log)
         yield Reference(("127.0.0.1", port), {"envoy": pid})

@@ -65,3 +65,9 @@ async def test_after_a_crash_healthz_is_well_from_the_first_connection_on_and_so
         assert await predict(plane) == "v1"
     # A machine that has no time for a check in half a second may need a second one; not every time.
     assert [200] in answers, answers
+
+
+async def test_a_crash_leaves_no_shared_memory_behind(plane: EnvoyPlane):
+    await eventually(lambda: plane.starts > 0, within=20)
+    named = [one.path for one in plane.envoy.memory_maps() if one.path.startswith("/dev/shm/")]
+    assert not named

@@ -80,7 +80,7 @@ class Envoy:
         """Start it; it writes to our own output. It cannot outlive us, and a terminal's Ctrl-C reaches only us."""
         arguments = [
             "-c", str(settings.state_dir / BOOTSTRAP_FILE),
-            "--use-dynamic-base-id",  # several Envoys on one machine
+            "--disable-hot-restart",  # it shares memory by name, which a killed Envoy leaves behind
             "--reject-unknown-dynamic-fields",
             "--file-flush-interval-msec", "1000",
             "--drain-strategy", "immediate",
