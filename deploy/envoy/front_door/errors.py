@@ -90,7 +90,14 @@ _LIMITS = (
     ),
 )  # fmt: skip
 
-_NOTHING_HERE = "nothing is served at this path and method"
+_NOTHING_HERE = (
+    "nothing is served at this path and method; predictions are made by POST to /v1/models/{model}:predict, "
+    f"{PREDICT_PATH} or {inference.REST_ROOT}/models/{{model}}/infer"
+)
+_NO_SUCH_METHOD = (
+    "this method is not served here; predictions are made by headrace.router.v1.RouterService/Predict "
+    f"or {inference.SERVICE}/ModelInfer"
+)
 
 _REQUESTS = (
     _rule("response.code == 404", Code.NOT_FOUND, "PATH_UNKNOWN", _NOTHING_HERE),
@@ -206,7 +213,7 @@ def grpc_headers(error: ServiceError) -> dict[str, str]:
 def _as_grpc(error: ServiceError) -> ServiceError:
     """A path that does not exist is a method that is not implemented, as in every gRPC server."""
     if error.reason == "PATH_UNKNOWN":
-        return error_for(Code.UNIMPLEMENTED, "this method is not served here", reason="METHOD_UNKNOWN")
+        return error_for(Code.UNIMPLEMENTED, _NO_SUCH_METHOD, reason="METHOD_UNKNOWN")
     return error
 
 

@@ -2,8 +2,8 @@ import base64
 import re
 
 import pytest
-from front_door import errors
-from front_door.access import scope_table
+from front_door import errors, inference
+from front_door.access import PREDICT_PATH, PREDICT_PATH_REGEX, scope_table
 from front_door.api import Api
 from front_door.shapes import Json
 from google.rpc import error_details_pb2, status_pb2
@@ -93,6 +93,20 @@ def test_a_path_that_is_not_served_is_unimplemented_for_grpc_and_not_found_for_r
     rest = {m["body_format_override"]["json_format"]["details"][0]["reason"]: m for m in _rest(mappers)}
     assert rest["PATH_UNKNOWN"]["status_code"] == 404
     assert any(_grpc_status(mapper).code == Code.UNIMPLEMENTED for mapper in _grpc(mappers))
+
+
+def test_who_misses_the_path_is_told_where_predictions_are(api: Api, mappers: list[Json]):
+    served = {method.path for method in (*api.public, *inference.methods())}
+    bodies = [mapper["body_format_override"]["json_format"] for mapper in _rest(mappers)]
+    for said in [body["message"] for body in bodies if body["details"][0]["reason"] == "PATH_UNKNOWN"]:
+        paths = re.findall(r"/v\d[^ ,]*", said.replace("{model}", "digits"))
+        known = (PREDICT_PATH, PREDICT_PATH_REGEX, inference.REST_INFER_REGEX)
+        assert [any(re.fullmatch(pattern, path) for pattern in known) for path in paths] == [True] * 3
+    unknown = [status for status in map(_grpc_status, _grpc(mappers)) if status.code == Code.UNIMPLEMENTED]
+    for status in unknown:
+        named = re.findall(r"[\w.]+/\w+", status.message)
+        assert len(named) == 2
+        assert {f"/{method}" for method in named} <= served
 
 
 def test_text_with_a_percent_sign_is_not_taken_for_a_command():
