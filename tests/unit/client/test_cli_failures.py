@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import click
 import grpc
 import pytest
+from click.testing import CliRunner
 from headrace_client import (
     Aborted,
     FieldViolation,
@@ -17,7 +19,10 @@ from headrace_client import (
     ResourceExhausted,
     Unavailable,
 )
+from headrace_client.cli import main
 from headrace_client.cli.failures import as_block, as_json, exit_code, remedy
+from headrace_client.cli.options import model_argument, reporting
+from headrace_client.cli.output import Output
 from rich.console import Console
 
 PROTOS = Path(__file__).resolve().parents[3] / "protos" / "headrace"
@@ -36,12 +41,12 @@ def test_a_block_says_what_why_which_field_and_the_remedy() -> None:
         reason="PROMOTION_GATE_FAILED",
         violations=[FieldViolation("gates.accuracy", "0.71 is below 0.85 [bold]")],
     )
-    shown = plain(as_block(error, "headrace models promote"))
+    shown = plain(as_block(error, "headrace models promote", "digits"))
     assert shown.splitlines() == [
         "error headrace models promote: version v2 of 'digits' misses 1 gate",
         "  reason  PROMOTION_GATE_FAILED (FAILED_PRECONDITION)",
         "  field   gates.accuracy: 0.71 is below 0.85 [bold]",
-        "  remedy  register a version that passes, or change the gates: `headrace models gates --help`",
+        "  remedy  register a version that passes, or change the gates: `headrace models gates digits --set GATE`",
     ]
 
 
@@ -75,6 +80,40 @@ def test_the_exit_code_says_which_kind_of_failure(error: HeadraceError, code: in
 def test_a_remedy_names_the_model_that_the_server_named() -> None:
     error = NotFound("x", reason="VERSION_NOT_FOUND", metadata={"model": "digits"})
     assert "headrace models show digits" in remedy(error)
+
+
+def test_a_remedy_names_the_model_of_the_command_where_the_server_named_none() -> None:
+    error = NotFound("x", reason="VERSION_NOT_FOUND")
+    assert "headrace models show digits" in remedy(error, "digits")
+    assert "headrace models show digits" in as_json(error, "digits")["error"]["remedy"]
+
+    @click.command()
+    @model_argument
+    @reporting
+    def split(output: Output, model: str) -> None:
+        raise error
+
+    assert "headrace models show digits" in CliRunner().invoke(split, ["digits"]).output
+
+
+def test_a_model_that_nothing_serves_is_told_with_the_command_that_promotes() -> None:
+    error = Unavailable("x", reason="MODEL_NOT_READY", metadata={"model": "digits"})
+    assert "`headrace models promote digits VERSION`" in remedy(error)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("models gates digits accuracy>=0.4", "headrace models gates digits --set 'accuracy>=0.4'"),
+        ("gates digits accuracy>=0.4", "there is `headrace models gates`"),
+        ("split digits v1=1", "there is `headrace routes split`"),
+        ("list", "there is `headrace models list`"),
+    ],
+)
+def test_a_command_line_that_is_nearly_right_is_refused_with_the_right_one(line: str, told: str) -> None:
+    refused = CliRunner().invoke(main, line.split())
+    assert refused.exit_code == 2
+    assert told in " ".join(refused.output.split())
 
 
 def test_the_json_document_has_everything_that_the_block_has() -> None:

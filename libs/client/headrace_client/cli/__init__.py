@@ -41,6 +41,19 @@ class Commands(click.Group):
             code = FAILED
         sys.exit(code if isinstance(code, int) else 0)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named. One that stands in a group is told with its group."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            groups = [group for group in self.commands.values() if isinstance(group, click.Group)]
+            full = [f"`headrace {group.name} {args[0]}`" for group in groups if args[0] in group.commands]
+            if not full:
+                raise
+            raise click.UsageError(f"no such command '{args[0]}'; there is {', '.join(full)}", error.ctx) from None
+
 
 @click.group(
     cls=Commands,

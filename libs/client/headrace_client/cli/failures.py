@@ -48,7 +48,8 @@ _REMEDIES_BY_REASON = {
     "ARTIFACT_NOT_UPLOADED": "run the command again: it uploads what is missing",
     "CONTRACT_MISMATCH": "correct what the field names: the model file, or --contract where you gave one",
     "PARENT_VERSION_NOT_FOUND": "name a version of the same model with --parent, or leave it out",
-    "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates --help`",
+    "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates "
+    "MODEL --set GATE`",
     "SIGNATURE_INCOMPATIBLE": "keep what callers send and read; once all of them have changed, repeat the command with "
     "--allow-incompatible-signature",
     "VERSION_COLLECTED": "its files are gone: register the version again under another name",
@@ -91,7 +92,8 @@ _REMEDIES_BY_REASON = {
     "NOTHING_TO_REVERT": "publish the answers that you want instead: `headrace precompute publish`",
     "EXPLANATION_NOT_FOUND": "ask with `headrace predict --explain`, or with the header `x-headrace-explain: 1`, and "
     "look within an hour",
-    "MODEL_NOT_READY": "`headrace status` says what is loading; promote a version if none is in production",
+    "MODEL_NOT_READY": "`headrace models promote MODEL VERSION` puts a version into production; one that is there is "
+    "loading, and `headrace routes status MODEL` says why it waits",
     "QUERY_INVALID": "`headrace monitor query --help` shows the views; DESCRIBE predictions lists the columns",
     "QUERY_TOO_LARGE": "bound the time with --since and --until, name a model and a version in WHERE",
     "QUERY_TOO_SLOW": "bound the time with --since and --until, name a model and a version in WHERE",
@@ -122,17 +124,20 @@ def exit_code(error: HeadraceError) -> int:
     return EXIT_CODES.get(error.code, FAILED)
 
 
-def remedy(error: HeadraceError) -> str:
-    """Return what to do about it, in a sentence; empty when nothing helpful is known."""
+def remedy(error: HeadraceError, model: str = "") -> str:
+    """Return what to do about it, in a sentence; empty when nothing helpful is known.
+
+    model: that the command was about, for errors that name none.
+    """
     if error.reason in _REMEDIES_BY_REASON:
         text = _REMEDIES_BY_REASON[error.reason]
-        model = error.metadata.get("model")
-        return text.replace("MODEL", model) if model else text
+        named = error.metadata.get("model") or model
+        return text.replace("MODEL", named) if named else text
     return _REMEDIES_BY_CODE.get(error.code, "")
 
 
-def as_json(error: HeadraceError) -> dict[str, Any]:
-    """Return the error as the document that `--json` prints."""
+def as_json(error: HeadraceError, model: str = "") -> dict[str, Any]:
+    """Return the error as the document that `--json` prints. model: as in `remedy`."""
     return {
         "error": {
             "code": error.code.name,
@@ -140,13 +145,16 @@ def as_json(error: HeadraceError) -> dict[str, Any]:
             "message": error.message,
             "violations": [{"field": v.field, "description": v.description} for v in error.violations],
             "metadata": error.metadata,
-            "remedy": remedy(error),
+            "remedy": remedy(error, model),
         }
     }
 
 
-def as_block(error: HeadraceError, doing: str) -> str:
-    """Return the error as rich markup: what failed, why, each field, and the remedy. doing: the command, in words."""
+def as_block(error: HeadraceError, doing: str, model: str = "") -> str:
+    """Return the error as rich markup: what failed, why, each field, and the remedy.
+
+    doing: the command, in words. model: as in `remedy`.
+    """
     name = (
         f"{error.reason} ({error.code.name})" if error.reason and error.reason != error.code.name else error.code.name
     )
@@ -160,7 +168,7 @@ def as_block(error: HeadraceError, doing: str) -> str:
         lines.append("  [dim]field [/]  " + ": ".join(part for part in (field, description) if part))
     if error.request_id:
         lines.append(f"  [dim]request[/] {_lines(error.request_id)}")
-    if text := remedy(error):
+    if text := remedy(error, model):
         lines.append(f"  [dim]remedy[/]  {_lines(text)}")
     return "\n".join(lines)
 

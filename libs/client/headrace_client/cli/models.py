@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 from headrace.registry.v1 import registry_pb2
 
@@ -155,7 +157,7 @@ def alias(
         output.say(f"{alias} of {model} names {version}" if version else f"{alias} of {model} is gone")
 
 
-@models.command()
+@models.command(context_settings={"allow_extra_args": True})
 @model_argument
 @click.option("--set", "wanted", type=Gate(), multiple=True, metavar="GATE", help="A gate; repeat for more.")
 @click.option("--default", "default", is_flag=True, help="Go back to the default gates.")
@@ -185,6 +187,9 @@ def gates(
       headrace models gates digits --set "accuracy>=production-0.01" --set "latency_p99_ms<=1.2*production"
       headrace models gates digits --default
     """
+    if unset := click.get_current_context().args:
+        said = " ".join(f"--set {shlex.quote(gate)}" for gate in unset)
+        raise click.UsageError(f"gates are given with --set: headrace models gates {model} {said}")
     if sum((bool(wanted), default, nothing)) > 1:
         raise click.UsageError("choose one of --set, --default and --none")
     if wanted or default or nothing:

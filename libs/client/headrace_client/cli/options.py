@@ -31,7 +31,7 @@ def reporting(function: Command) -> Command:
         try:
             return function(*args, output=output, **kwargs)
         except HeadraceError as error:
-            report(output, error, context.command_path)
+            report(output, error, context.command_path, context.params.get("model") or "")
             context.exit(exit_code(error))
 
     return command
@@ -66,12 +66,12 @@ def connected(function: Command) -> Command:
     return command
 
 
-def report(output: Output, error: HeadraceError, command_path: str) -> None:
-    """Print a failure: the block on stderr, or the document on stdout."""
+def report(output: Output, error: HeadraceError, command_path: str, model: str) -> None:
+    """Print a failure: the block on stderr, or the document on stdout. model: that the command names, if any."""
     if output.as_json:
-        output.document(as_json(error))
+        output.document(as_json(error, model))
     else:
-        output.stderr.print(as_block(error, command_path))
+        output.stderr.print(as_block(error, command_path, model))
 
 
 def reason_option(function: Command) -> Command:

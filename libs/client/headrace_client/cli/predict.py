@@ -17,7 +17,7 @@ from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration, Pair
 from headrace_client.client import Client
-from headrace_client.errors import HeadraceError, invalid
+from headrace_client.errors import HeadraceError, Unavailable, invalid
 from headrace_client.operations.explaining import Explanation
 from headrace_client.operations.prediction import Prediction
 from headrace_client.rows import cast_to_contract, inputs_from_rows, single_input, to_json_value
@@ -122,7 +122,7 @@ def _contract(client: Client, model: str, version: str) -> tensor_pb2.ServingCon
         route = client.get_route(model).route
         version = next((variant.serving_version for variant in route.variants if variant.serving_version), "")
     if not version:
-        raise invalid("model", f"nothing of '{model}' serves yet; headrace models promote {model} VERSION")
+        raise Unavailable(f"nothing of '{model}' serves yet", reason="MODEL_NOT_READY", metadata={"model": model})
     return client.get_version(model, version).contract
 
 

@@ -14,7 +14,7 @@ from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.errors import invalid
+from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 from headrace_client.operations.models import DEFAULT_TIMEOUT_S
 
 MODEL_FILE = "model.onnx"
@@ -140,10 +140,29 @@ def upload(
 
     if progress is not None:
         progress(name, 0, size_bytes)
-    stored = yield from invoke(session, methods.UPLOAD_ARTIFACT, messages, timeout_s=timeout)
+    try:
+        stored = yield from invoke(session, methods.UPLOAD_ARTIFACT, messages, timeout_s=timeout)
+    except InvalidArgument as error:
+        raise _of_file(error, name, path) from None
     if progress is not None:
         progress(name, size_bytes, size_bytes)
     return stored
+
+
+def _of_file(error: InvalidArgument, name: str, path: Path) -> InvalidArgument:
+    """Return the error about the file: the registry knows its bytes only, as the field `chunk` of the messages."""
+    if not any(violation.field == "chunk" for violation in error.violations):
+        return error
+    return InvalidArgument(
+        f"{path}: {error.message.removeprefix('chunk: ')}",
+        reason=error.reason,
+        violations=[
+            FieldViolation(f"artifacts.{name}" if one.field == "chunk" else one.field, one.description)
+            for one in error.violations
+        ],
+        metadata=error.metadata,
+        request_id=error.request_id,
+    )
 
 
 def artifact_type(name: str) -> registry_pb2.Artifact.Type:

@@ -1,0 +1,34 @@
+"""What an upload tells of a file that is refused."""
+
+from pathlib import Path
+
+import pytest
+from headrace_client.calls import Session
+from headrace_client.errors import FieldViolation, InvalidArgument
+from headrace_client.operations.registration import upload
+from headrace_client.tokens import TokenCache
+
+
+def refused(file: Path, name: str, error: InvalidArgument) -> InvalidArgument:
+    """Return what an upload raises when the registry answers with the error."""
+    file.write_bytes(b"no model")
+    operation = upload(Session(TokenCache(None)), file, name=name)
+    next(operation)
+    with pytest.raises(InvalidArgument) as caught:
+        operation.throw(error)
+    return caught.value
+
+
+def test_the_refusal_of_a_file_names_the_file_and_not_the_message_that_carried_it(tmp_path: Path):
+    file = tmp_path / "weights.onnx"
+    told = FieldViolation("chunk", "the file is no ONNX")
+    error = InvalidArgument("chunk: the file is no ONNX", reason="ARTIFACT_TYPE_REFUSED", violations=[told])
+    found = refused(file, "model.onnx", error)
+    assert found.message == f"{file}: the file is no ONNX"
+    assert found.violations == (FieldViolation("artifacts.model.onnx", "the file is no ONNX"),)
+    assert found.reason == "ARTIFACT_TYPE_REFUSED"
+
+
+def test_a_refusal_of_anything_else_stays_as_it_is(tmp_path: Path):
+    error = InvalidArgument("x", violations=[FieldViolation("header.size_bytes", "too many")])
+    assert refused(tmp_path / "weights.onnx", "model.onnx", error) is error
