@@ -85,9 +85,9 @@ backup: .headrace/synced ## Write routes, models and their files into TO=folder,
 	@$(STACK) backup "$(TO)"
 
 .PHONY: restore
-restore: .headrace/synced ## Put the backup in FROM=folder in the place of what the running stack holds
+restore: .headrace/synced ## Put the backup in FROM=folder in the place of what the running stack holds; asks, but for YES=1
 	@test -n "$(FROM)" || { echo "name the folder: make restore FROM=…" >&2; exit 2; }
-	@$(STACK) restore --yes "$(FROM)"
+	@$(STACK) restore $(if $(filter 1,$(YES)),--yes) "$(FROM)"
 
 .PHONY: stubs
 stubs: .headrace/synced ## Generate libs/stubs from protos/ anew

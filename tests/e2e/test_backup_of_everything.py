@@ -35,7 +35,9 @@ def command(stack: RunningStack, *arguments: str) -> subprocess.CompletedProcess
         BASE_PORT_SETTING: str(stack.settings.ports.base),
     }
     line = (sys.executable, "-P", "-m", "headrace_stack", *arguments)
-    return subprocess.run(line, env=told, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        line, env=told, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 async def test_another_stack_serves_from_a_backup_what_the_first_one_served(tmp_path: Path):

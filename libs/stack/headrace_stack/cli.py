@@ -99,12 +99,13 @@ def back_up(folder: Path) -> None:
 
 @commands.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option("--yes", is_flag=True, help="Lose what the stack holds now.")
+@click.option("--yes", is_flag=True, help="Lose what the stack holds now, without being asked.")
 def restore(folder: Path, yes: bool) -> None:
-    """Put a backup in the place of what the running stack holds."""
+    """Put a backup in the place of what the running stack holds. Asks on a terminal."""
+    chosen = _running()
     if not yes:
-        raise lifecycle.StackError("what the stack holds now would be lost: say --yes")
-    backup.restore(_running(), folder)
+        _ask_to_lose(chosen)
+    backup.restore(chosen, folder)
     click.echo("restored: batchers load what serves; `headrace models list`, `headrace routes show` show it")
 
 
@@ -118,6 +119,14 @@ def run(only: Sequence[str], while_held: bool, volatile: bool) -> None:
     chosen.create_directories()
     identity.create(chosen.identity)
     sys.exit(asyncio.run(daemon.run(chosen, topology.chosen(chosen, only), while_held=while_held)))
+
+
+def _ask_to_lose(chosen: settings.StackSettings) -> None:
+    """Ask whether what the stack holds may be lost. Raises StackError unless somebody at a terminal agrees."""
+    if not sys.stdin.isatty():
+        raise lifecycle.StackError("what the stack holds now would be lost: say --yes (make restore … YES=1)")
+    if not click.confirm(f"Lose the routes, models and counts that the stack in {chosen.home} holds now?"):
+        raise lifecycle.StackError("nothing was changed")
 
 
 def _running() -> settings.StackSettings:

@@ -42,6 +42,15 @@ def test_no_interpreter_at_all_is_said(tmp_path: Path):
     assert "none" in refused.stderr
 
 
+@pytest.mark.parametrize(("said", "agreed"), [((), False), (("YES=0",), False), (("YES=1",), True)])
+def test_make_agrees_to_a_restore_for_nobody(said: tuple[str, ...], agreed: bool):
+    shown = subprocess.run(
+        ["make", "--dry-run", "restore", "FROM=folder", *said], cwd=CHECKOUT, capture_output=True, text=True, timeout=30
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert 'restore --yes "folder"' in shown.stdout if agreed else "--yes" not in shown.stdout
+
+
 def test_the_triton_environment_is_built_once(tmp_path: Path):
     assert build(CHECKOUT) is False
     launcher = subprocess.run(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pty
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from headrace_stack import backup, topology
+from headrace_stack import backup, cli, topology
 from headrace_stack.component import Component
 from headrace_stack.components import postgres
 from headrace_stack.lifecycle import StackError
@@ -44,7 +48,7 @@ class Commands:
 
     @property
     def asked(self) -> list[str]:
-        return self._asked.read_text().splitlines()
+        return self._asked.read_text().splitlines() if self._asked.exists() else []
 
 
 ALL = [
@@ -81,6 +85,44 @@ def taken(tmp_path: Path) -> Path:
 
 def test_a_backup_is_put_back_part_by_part(commands: Commands, settings: StackSettings, taken: Path):
     backup.restore(settings, taken)
+    assert commands.asked == ALL
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Make standard input a terminal; what is written to its other end is typed."""
+    typed, seen = pty.openpty()
+    with open(seen, encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield typed
+    os.close(typed)
+
+
+def restored(folder: Path, settings: StackSettings, monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+    monkeypatch.setattr(cli, "_running", lambda: settings)
+    cli.commands(["restore", *options, str(folder)], standalone_mode=False)
+
+
+def test_somebody_at_a_terminal_is_asked_before_anything_is_lost(
+    commands: Commands, settings: StackSettings, taken: Path, terminal: int, monkeypatch: pytest.MonkeyPatch
+):
+    os.write(terminal, b"\n")
+    with pytest.raises(StackError, match="nothing was changed"):
+        restored(taken, settings, monkeypatch)
+    assert commands.asked == []
+    os.write(terminal, b"y\n")
+    restored(taken, settings, monkeypatch)
+    assert commands.asked == ALL
+
+
+def test_a_script_has_to_say_that_it_may_be_lost(
+    commands: Commands, settings: StackSettings, taken: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    with pytest.raises(StackError, match=r"--yes \(make restore … YES=1\)"):
+        restored(taken, settings, monkeypatch)
+    assert commands.asked == []
+    restored(taken, settings, monkeypatch, "--yes")
     assert commands.asked == ALL
 
 
