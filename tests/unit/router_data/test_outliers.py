@@ -99,11 +99,12 @@ async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_
         bad.behave = silent
         stuck = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
         assert stuck
-        started = asyncio.get_running_loop().time()
+        started, others = asyncio.get_running_loop().time(), []
         while not all(one.answer.done() for one in stuck):
-            await one_by_one(pools, 1, seconds=20.0)
+            others += submitted(pools, 1, seconds=20.0)  # not awaited: one may be stuck too
             await asyncio.sleep(0.02)
         assert asyncio.get_running_loop().time() - started < 5.0
+        await asyncio.gather(*(one.answer for one in others))
         assert {(await one.answer).code for one in stuck} == {0}
         assert ejected(pools) == [bad.target]
         await eventually(lambda: set(bad.cancelled) >= {one.id for one in stuck})

@@ -43,6 +43,10 @@ class Holder(Protocol):
         """Forget a work."""
         ...
 
+    def suspects(self, work: Work) -> bool:
+        """Return whether a work is not for anybody else, because it may be why its version has gone."""
+        ...
+
 
 class Work:
     """One request on its way through a batcher.
