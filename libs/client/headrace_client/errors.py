@@ -15,6 +15,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 _PUSHBACK = "grpc-retry-pushback-ms"
 _DETAILS = "grpc-status-details-bin"
+# What grpc.aio makes of a connection that ends at the moment of a write; the peer's own status is lost.
+_BROKEN_WRITE = "Internal error from Core"
 _NO_CONNECTION = re.compile(r"^failed to connect to all addresses; last error: .*?ipv[46]:(\S+): (?:.*: )?(.+)$")
 
 
@@ -170,6 +172,8 @@ def invalid(field: str, description: str) -> InvalidArgument:
 def from_rpc_error(error: Any) -> HeadraceError:
     """Return the typed exception of a grpc error, sync or async; details of unknown types are ignored."""
     code: grpc.StatusCode = error.code()
+    if code is grpc.StatusCode.INTERNAL and error.details() == _BROKEN_WRITE:
+        return Unavailable("the connection ended while the request was being sent", reason="STREAM_BROKEN")
     trailers: dict[str, Any] = dict(error.trailing_metadata() or ())
     details = _Details.read(trailers.get(_DETAILS), int(code.value[0]))
     pushback_ms = _pushback_ms(trailers.get(_PUSHBACK))

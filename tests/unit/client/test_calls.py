@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_client import methods
@@ -14,6 +16,7 @@ from headrace_client.errors import (
     InvalidArgument,
     Unauthenticated,
     Unavailable,
+    from_rpc_error,
 )
 from headrace_client.retries import RetryPolicy
 from headrace_client.tokens import TokenCache
@@ -180,3 +183,11 @@ def test_a_hedge_is_asked_for_only_where_it_is_wanted_and_paid_from_the_same_bud
 def test_every_exception_class_stands_for_one_code() -> None:
     codes = [kind.code for kind in HeadraceError.__subclasses__()]
     assert len(codes) == len(set(codes)) == 15
+
+
+def test_a_connection_that_ends_while_a_request_is_written_is_no_defect_of_the_server() -> None:
+    nothing = grpc.aio.Metadata()
+    error = from_rpc_error(
+        grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details="Internal error from Core")
+    )
+    assert (type(error), error.reason, error.may_retry) == (Unavailable, "STREAM_BROKEN", True)

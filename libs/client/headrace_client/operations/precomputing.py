@@ -233,7 +233,7 @@ def _may_go_on(error: HeadraceError, failures: int) -> bool:
     """Return whether an upload goes on after an error: lost connections and rows, and a token that expired."""
     if isinstance(error, Unauthenticated):
         return failures == 1
-    return isinstance(error, Unavailable) or error.reason in ("ROWS_MISSING", "STREAM_BROKEN")
+    return isinstance(error, Unavailable) or error.reason == "ROWS_MISSING"
 
 
 def _opened(answer: precomputed_pb2.BeginPublishResponse | precomputed_pb2.GetPublishResponse) -> Opened:
