@@ -18,10 +18,15 @@ from headrace_router.data.layouts import MAX_VIOLATIONS, invalid
 from headrace_router.data.messages import MAX_ATTRIBUTES, MAX_TEXT_CHARS, Answer, Tensors
 
 # Fields of the gRPC message that the natural bodies leave to headers.
-BY_HEADER = {
+_BY_HEADER = {
     "max_age": f"unknown field; send the header '{MAX_AGE_HEADER}: MILLISECONDS' instead",
     "explain": f"unknown field; send the header '{EXPLAIN_HEADER}: 1' instead",
 }
+
+
+def body_of(data: bytes, known: Collection[str]) -> dict[str, Any]:
+    """Return the JSON object of a natural prediction's body. Raises as `document`; names the header for its fields."""
+    return document(data, known, _BY_HEADER)
 
 
 def document(data: bytes, known: Collection[str], elsewhere: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -16,17 +16,7 @@ from typing import Any
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.faces.json_body import (
-    BY_HEADER,
-    document,
-    dump,
-    outputs_of,
-    tensors_of,
-    text,
-    texts,
-    why_of,
-    wrong,
-)
+from headrace_router.data.faces.json_body import body_of, dump, outputs_of, tensors_of, text, texts, why_of, wrong
 from headrace_router.data.faces.values import Where
 from headrace_router.data.layouts import MAX_VIOLATIONS, invalid, rows_fault
 from headrace_router.data.messages import Answer, Request, Tensors
@@ -36,7 +26,7 @@ FIELDS = ("instances", "user_id", "entity_id", "version", "request_id", "attribu
 
 def parse(model: str, data: bytes) -> Request:
     """Return the request of a body. Raises InvalidArgument; wrong rows are found once the contract is known."""
-    body = document(data, FIELDS, BY_HEADER)
+    body = body_of(data, FIELDS)
     instances = body.get("instances")
     if instances is None and body.get("entity_id"):
         read = _nothing

@@ -16,17 +16,7 @@ import numpy as np
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.faces.json_body import (
-    BY_HEADER,
-    document,
-    dump,
-    outputs_of,
-    tensors_of,
-    text,
-    texts,
-    why_of,
-    wrong,
-)
+from headrace_router.data.faces.json_body import body_of, dump, outputs_of, tensors_of, text, texts, why_of, wrong
 from headrace_router.data.faces.values import Where
 from headrace_router.data.layouts import MAX_VIOLATIONS, invalid, rows_fault
 from headrace_router.data.messages import Answer, Request, Tensors
@@ -37,7 +27,7 @@ ENTITY = "entity_id"
 
 def parse(data: bytes) -> tuple[Request, Mapping[str, Any]]:
     """Return the request of a body, and its inputs, which `render` needs again. Raises InvalidArgument."""
-    body = document(data, FIELDS, BY_HEADER)
+    body = body_of(data, FIELDS)
     model = text(body, "model_name")
     if not model:
         raise wrong("model_name", "a model must be named")
