@@ -1,12 +1,15 @@
-"""What an upload tells of a file that is refused."""
+"""What is told of a file that is refused, and of metrics that gates will miss."""
 
 from pathlib import Path
 
 import pytest
+from headrace.registry.v1 import registry_pb2
 from headrace_client.calls import Session
+from headrace_client.cli.views import without_value
 from headrace_client.errors import FieldViolation, InvalidArgument
 from headrace_client.operations.registration import upload
 from headrace_client.tokens import TokenCache
+from headrace_registry.gates import DEFAULT_GATES
 
 
 def refused(file: Path, name: str, error: InvalidArgument) -> InvalidArgument:
@@ -32,3 +35,7 @@ def test_the_refusal_of_a_file_names_the_file_and_not_the_message_that_carried_i
 def test_a_refusal_of_anything_else_stays_as_it_is(tmp_path: Path):
     error = InvalidArgument("x", violations=[FieldViolation("header.size_bytes", "too many")])
     assert refused(tmp_path / "weights.onnx", "model.onnx", error) is error
+
+
+def test_a_model_without_gates_of_its_own_asks_for_those_of_the_registrys_default():
+    assert without_value(registry_pb2.Model(), registry_pb2.ModelVersion()) == [gate.metric for gate in DEFAULT_GATES]

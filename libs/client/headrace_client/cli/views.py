@@ -10,7 +10,8 @@ from headrace_client.cli.lookup_views import hedging_text, lookup_text, parts, s
 from headrace_client.cli.output import Output, last, number, shown, when
 from headrace_client.rules import Rule
 
-_DEFAULT_METRICS = ("accuracy", "latency_p99_ms")
+# Those of the registry's default gates, which no answer of its API lists.
+DEFAULT_METRICS = ("accuracy", "latency_p99_ms")
 _STAGE_STYLE = {
     registry_pb2.ModelVersion.STAGE_PRODUCTION: "green",
     registry_pb2.ModelVersion.STAGE_STAGING: "yellow",
@@ -56,7 +57,7 @@ def gates(model: registry_pb2.Model) -> str:
 def without_value(model: registry_pb2.Model, version: registry_pb2.ModelVersion) -> list[str]:
     """Return the metrics that the gates ask of who registers a version of the model, and this one does not have."""
     declared = [gate.metric for gate in model.promotion_policy.gates if not gate.measured_only]
-    asked = declared if model.HasField("promotion_policy") else _DEFAULT_METRICS
+    asked = declared if model.HasField("promotion_policy") else DEFAULT_METRICS
     known = {metric.name for metric in version.metrics}
     return [name for name in dict.fromkeys(asked) if name not in known]
 
