@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from headrace_servicekit.confinement import confine, first_line
 
+from headrace_registry.artifacts import external_data
 from headrace_registry.files import ModelFile, ModelPort
 
 if TYPE_CHECKING:
@@ -98,31 +99,16 @@ def _refuse_many(model: onnx.ModelProto) -> None:
 
 
 def _refuse_external_data(model: onnx.ModelProto) -> None:
-    graphs = [model.graph]
-    nodes = [node for function in model.functions for node in function.node]
-    while graphs or nodes:
-        if graphs:
-            graph = graphs.pop()
-            _check_tensors(graph.initializer)
-            _check_tensors(part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
-            nodes += graph.node
-        for node in nodes:
-            for attribute in node.attribute:
-                _check_tensors((attribute.t, *attribute.tensors))
-                sparse_tensors = (attribute.sparse_tensor, *attribute.sparse_tensors)
-                _check_tensors(part for sparse in sparse_tensors for part in (sparse.values, sparse.indices))
-                graphs += (attribute.g,) if attribute.HasField("g") else ()
-                graphs += attribute.graphs
-        nodes = []
-
-
-def _check_tensors(tensors: Iterable[onnx.TensorProto]) -> None:
-    for tensor in tensors:
-        if tensor.data_location == tensor.EXTERNAL or tensor.external_data:
-            raise RefusedError(
-                f"keeps the data of '{tensor.name[:100]}' in another file: save the model as one file, "
-                "onnx.save(model, path, save_as_external_data=False)"
-            )
+    try:
+        found = external_data.first(model)
+    except external_data.TooLargeError as error:
+        raise RefusedError(str(error)) from None
+    if found is not None:
+        place, name = found
+        raise RefusedError(
+            f"keeps the data of '{name[:100]}' in another file, at {place[:1000]}: save the model as one file, "
+            "onnx.save(model, path, save_as_external_data=False)"
+        )
 
 
 def _port(value: onnx.ValueInfoProto, *, required: bool) -> ModelPort:
