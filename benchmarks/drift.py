@@ -5,8 +5,8 @@ import time
 from datetime import UTC, datetime
 
 import numpy as np
-from headrace_monitor.statistics import references
-from headrace_monitor.statistics.drift.judging import judge
+from headrace_statistics import references
+from headrace_statistics.drift.evaluation import evaluate
 
 COLUMNS = 100
 ROWS = 1_000_000
@@ -29,7 +29,7 @@ def main() -> None:
         assert summary is not None
         window[name] = summary
     summarised = time.perf_counter()
-    reports = judge(reference, window, level=0.001)
+    reports = evaluate(reference, window, level=0.001)
     ended = time.perf_counter()
     print(f"{COLUMNS} columns x {ROWS:,} rows, {len(reports)} tests, {sum(report.alarm for report in reports)} alarms")
     cpu_s = time.process_time() - cpu

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace_monitor.references.judged import Judged, JudgedAs
-from headrace_monitor.statistics import references
 from headrace_monitor.windows import summarising
 from headrace_monitor.windows.store import merged
+from headrace_statistics import references
 
 NUMBERS, CATEGORIES = 27, 3
 ROWS, FILES = 50_000, 20

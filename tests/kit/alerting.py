@@ -22,13 +22,13 @@ from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.alerts.wiring import start_alerts
 from headrace_monitor.settings import MonitorSettings
-from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit import client
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import running
+from headrace_statistics.severity import Severity
 
 from tests.kit.certificates import Pem
 

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from headrace_client import Outcome
 from headrace_monitor.alerts.observations import Observations
-from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
 from headrace_stack.components import postgres
+from headrace_statistics.severity import Severity
 
 from tests.kit.alerting import looked
 from tests.kit.operations import Operator

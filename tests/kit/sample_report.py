@@ -20,7 +20,7 @@ from headrace_monitor.report.content import (
     VersionDrift,
     VersionPerformance,
 )
-from headrace_monitor.statistics.severity import Severity
+from headrace_statistics.severity import Severity
 
 NOON = datetime(2031, 2, 3, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

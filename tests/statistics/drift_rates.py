@@ -3,11 +3,11 @@
 from itertools import product
 
 import numpy as np
-from headrace_monitor.statistics import references
-from headrace_monitor.statistics.drift import categorical, embedding, ks, psi
-from headrace_monitor.statistics.multiplicity import AlarmBudget, benjamini_hochberg
-from headrace_monitor.statistics.shares import Share, ShareChange, rise
-from headrace_monitor.statistics.summaries import bins
+from headrace_statistics import references
+from headrace_statistics.drift import categorical, embedding, ks, psi
+from headrace_statistics.multiplicity import AlarmBudget, benjamini_hochberg
+from headrace_statistics.proportions import Proportion, ProportionChange, rise
+from headrace_statistics.sketches import bins
 from scipy import special
 
 from tests.statistics import naive, shapes
@@ -229,8 +229,8 @@ def other_kinds(rng: np.random.Generator, runs: int) -> Table:
     shares = min(runs, 300)
     for before, now, n in ((0.0, 0.01, 200), (0.05, 0.06, 2_000), (0.3, 0.31, 50_000)):
         draws = zip(rng.binomial(n, before, shares), rng.binomial(n, now, shares), strict=True)
-        changes = [rise(Share(int(x), n), Share(int(y), n), tolerance=0.01) for x, y in draws]
-        found = [isinstance(change, ShareChange) and change.p <= LEVEL for change in changes]
+        changes = [rise(Proportion(int(x), n), Proportion(int(y), n), tolerance=0.01) for x, y in draws]
+        found = [isinstance(change, ProportionChange) and change.p <= LEVEL for change in changes]
         held = bool(np.mean(found) <= LEVEL)
         figures.append(
             Figure(f"share {before:.0%} to {now:.0%}, tolerated 1 %, n = m = {n:,}", share(found), "≤ 5 %", held)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from headrace_monitor.performance.error_watch import BASE_LABELS, BASE_LEVEL, tolerance_of
-from headrace_monitor.statistics.change.error_rate import Detector
-from headrace_monitor.statistics.shares import Share, interval
+from headrace_statistics.e_detector import Detector
+from headrace_statistics.proportions import Proportion, interval
 from scipy import stats
 
 from tests.statistics import naive
@@ -84,7 +84,7 @@ def learnt(rng: np.random.Generator, law: Law, runs: int) -> tuple[list[Detector
 
 def learn(sizes: np.ndarray, tolerance: float) -> Detector:
     """Return the detector of a version with these first errors."""
-    return Detector(interval(Share(int((sizes > tolerance).sum()), sizes.size), BASE_LEVEL)[1], RUN_LENGTH)
+    return Detector(interval(Proportion(int((sizes > tolerance).sum()), sizes.size), BASE_LEVEL)[1], RUN_LENGTH)
 
 
 def _naive(

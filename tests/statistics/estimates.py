@@ -3,7 +3,7 @@
 import numpy as np
 from headrace_monitor.performance.measures import measures
 from headrace_monitor.performance.summaries import DEFAULT_THRESHOLD, Rows, summarise
-from headrace_monitor.statistics.change import estimated
+from headrace_statistics.calibration import Calibration, calibrate
 
 from tests.statistics.figures import Figure, Table
 
@@ -21,8 +21,8 @@ def estimates(rng: np.random.Generator, chunks: int) -> Table:
         return 1 / (1 + np.exp(-1.7 * logits)), (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(float)
 
     reference = chunk(50_000, 0.0, 2.0)
-    calibration = estimated.calibrate(*reference)
-    assert isinstance(calibration, estimated.Calibration)
+    calibration = calibrate(*reference)
+    assert isinstance(calibration, Calibration)
     before = measured(*reference)
     errors = {"accuracy": ([], []), "auc": ([], []), "f1": ([], [])}
     for place in range(chunks):
@@ -54,9 +54,7 @@ def measured(score: np.ndarray, answer: np.ndarray, threshold: float = DEFAULT_T
     return {name: said[name] for name in ("accuracy", "auc", "f1")}
 
 
-def expected(
-    score: np.ndarray, calibration: estimated.Calibration, threshold: float = DEFAULT_THRESHOLD
-) -> dict[str, float]:
+def expected(score: np.ndarray, calibration: Calibration, threshold: float = DEFAULT_THRESHOLD) -> dict[str, float]:
     """Return what the monitor estimates of a binary question without labels."""
     said = _measures(score, np.full(score.size, np.nan), calibration.chances(score), threshold)
     return {name: said[f"estimated_{name}"] for name in ("accuracy", "auc", "f1")}

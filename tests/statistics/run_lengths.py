@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from headrace_monitor.statistics.change.error_rate import Detector
+from headrace_statistics.e_detector import Detector
 
 from tests.statistics import naive
 from tests.statistics.figures import Figure, Table

@@ -1,9 +1,9 @@
 """One value times a billion, or a NaN, among ten thousand: what it does to the figures of a real drift and of none."""
 
 import numpy as np
-from headrace_monitor.statistics import references
-from headrace_monitor.statistics.drift import ks, psi
-from headrace_monitor.statistics.summaries import bins
+from headrace_statistics import references
+from headrace_statistics.drift import ks, psi
+from headrace_statistics.sketches import bins
 
 from tests.statistics import naive
 from tests.statistics.figures import Figure, Table

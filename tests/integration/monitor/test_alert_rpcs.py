@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from headrace.monitor.v1 import alert_pb2, monitor_pb2
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.statistics.severity import Severity
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
+from headrace_statistics.severity import Severity
 
 from tests.kit.alerting import SECRET, Alerts, alerting
 from tests.kit.refusals import reason_of, refused

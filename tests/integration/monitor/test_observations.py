@@ -6,10 +6,10 @@ from headrace_monitor.alerts.evaluating import Evaluation
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
+from headrace_statistics.severity import Severity
 from prometheus_client import CollectorRegistry
 
 # More than 100 versions are told of in an hour: 12,500 three days ago, the first of them not judged, and 10 of late.

@@ -15,13 +15,13 @@ import grpc
 import pytest
 from headrace.monitor.v1 import alert_pb2, outcome_pb2, outcome_pb2_grpc
 from headrace_monitor.outcomes import ids
-from headrace_monitor.statistics.severity import Severity
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually
 from headrace_stack.components import postgres
 from headrace_stack.settings import StackSettings
 from headrace_stack.testing import held_stack
+from headrace_statistics.severity import Severity
 
 from tests.kit.alerting import Alerts, Receiver, alerting
 from tests.kit.monitor import real_monitor

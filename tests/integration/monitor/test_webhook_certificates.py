@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from headrace_monitor.alerts.webhooks.authorities import Authorities
-from headrace_monitor.statistics.severity import Severity
 from headrace_servicekit.runtime import StartError
 from headrace_servicekit.testing import eventually, free_port
+from headrace_statistics.severity import Severity
 
 from tests.kit.alerting import SECRET, Alerts, Receiver, alerting
 from tests.kit.certificates import Authority

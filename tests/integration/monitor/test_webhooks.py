@@ -12,11 +12,11 @@ import pytest
 from headrace.monitor.v1 import alert_pb2
 from headrace_monitor.alerts.observations import Observations
 from headrace_monitor.alerts.webhooks.outbox import MAX_WAITING
-from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually, free_port
+from headrace_statistics.severity import Severity
 
 from tests.kit.alerting import SECRET, Alerts, Receiver, alerting, looked
 from tests.kit.forwarder import Forwarder

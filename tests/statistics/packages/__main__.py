@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from headrace_monitor.statistics.change import estimated
 from headrace_stack import environments
+from headrace_statistics.calibration import Calibration, calibrate
 
 from tests.statistics import document, drift_rates, error_sizes, estimates, naive, run_lengths
 from tests.statistics.figures import NOTHING, Figure, Table, markdown, share
@@ -126,8 +126,8 @@ def _estimates(answers: dict[str, np.ndarray]) -> list[Table]:
     tables = []
     for name, threshold in (("car loan", 0.65), ("census", 0.5)):  # where their predictions turn
         of = {key.rpartition("/")[2]: values for key, values in answers.items() if key.startswith(f"cbpe/{name}/")}
-        calibration = estimated.calibrate(of["reference_score"], of["reference_label"])
-        assert isinstance(calibration, estimated.Calibration)
+        calibration = calibrate(of["reference_score"], of["reference_label"])
+        assert isinstance(calibration, Calibration)
         before = estimates.measured(of["reference_score"], of["reference_label"], threshold)
         chunks = np.split(of["window_score"][: len(of["auc"]) * _CHUNK], len(of["auc"]))
         told = [estimates.expected(chunk, calibration, threshold) for chunk in chunks]

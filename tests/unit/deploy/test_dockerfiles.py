@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,18 @@ def test_only_what_images_are_built_from_reaches_the_builder():
     assert {line for line in ignored if line.startswith("!")} == {
         "!deploy", "!examples", "!libs", "!services", "!pyproject.toml", "!uv.lock",
     }  # fmt: skip
+
+
+def workspace_libraries(folder: str) -> set[str]:
+    """Return the folders of `libs/` that a package of the workspace needs, and those that they need."""
+    project = tomllib.loads((CHECKOUT / folder / "pyproject.toml").read_text())
+    names = {f"libs/{name.removeprefix('headrace-')}" for name in project["tool"].get("uv", {}).get("sources", {})}
+    return names.union(*map(workspace_libraries, names))
+
+
+def test_an_image_is_built_with_every_library_that_its_services_need():
+    copied = {path: set(re.findall(r"^COPY (libs/\w+) \1$", path.read_text(), re.M)) for path in DOCKERFILES}
+    services = {f"services/{path.name}" for path in (CHECKOUT / "services").iterdir() if path.is_dir()}
+    assert set.union(*map(workspace_libraries, services)) <= copied[CHECKOUT / "deploy" / "service.Dockerfile"]
+    assert workspace_libraries("services/router") <= copied[CHECKOUT / "deploy" / "envoy" / "Dockerfile"]
+    assert workspace_libraries("libs/client") <= copied[CHECKOUT / "deploy" / "tools.Dockerfile"]

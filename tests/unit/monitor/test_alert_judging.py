@@ -9,7 +9,7 @@ import pytest
 from headrace_monitor.alerts.judging import Standing, change_rule, delete_rule, find_quiet, judge, resolve
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.values import Alert, Key, Rule
-from headrace_monitor.statistics.severity import Severity
+from headrace_statistics.severity import Severity
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

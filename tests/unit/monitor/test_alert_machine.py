@@ -14,7 +14,7 @@ from headrace_monitor.alerts.judging import Standing, change_rule, delete_rule, 
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.values import Alert, Key, Kind, Rule, Series, Silence, Telling, Webhook
 from headrace_monitor.alerts.webhooks.telling import untold
-from headrace_monitor.statistics.severity import Severity
+from headrace_statistics.severity import Severity
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule

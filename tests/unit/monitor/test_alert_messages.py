@@ -18,7 +18,7 @@ from headrace_monitor.alerts.webhooks.destinations import GuardedResolver, Refus
 from headrace_monitor.alerts.webhooks.formats import SIGNATURE_HEADER, message
 from headrace_monitor.alerts.webhooks.retrying import asked_pause, pause
 from headrace_monitor.alerts.webhooks.telling import untold
-from headrace_monitor.statistics.severity import Severity
+from headrace_statistics.severity import Severity
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SECRET = "a key of sixteen or more"

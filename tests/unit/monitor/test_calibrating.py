@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from headrace_monitor.references.freezing import freeze_file
 from headrace_monitor.references.judged import judged_columns
-from headrace_monitor.statistics.change.estimated import Calibration, calibrate
-from headrace_monitor.statistics.unsaid import NotEnoughData, OneClass, Unreadable
+from headrace_statistics.calibration import Calibration, calibrate
+from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 
 from tests.kit.drifting import parquet
 from tests.kit.predictions import KnownContracts, contract, spec

@@ -15,9 +15,9 @@ from headrace_monitor.performance.joining import About, Group, summaries_of
 from headrace_monitor.performance.measures import measures
 from headrace_monitor.performance.probabilities import ScoreColumns, score_columns
 from headrace_monitor.performance.summaries import Summary
-from headrace_monitor.statistics.summaries import class_scores
-from headrace_monitor.statistics.summaries.class_scores import MacroAuc, macro_auc
-from headrace_monitor.statistics.unsaid import NotEnoughData, OneClass
+from headrace_statistics.inconclusive import NotEnoughData, OneClass
+from headrace_statistics.sketches import class_scores
+from headrace_statistics.sketches.class_scores import MacroAuc, macro_auc
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from headrace_monitor.performance import error_watch
 from headrace_monitor.performance.error_watch import BASE_LABELS, CALM_LABELS
-from headrace_monitor.statistics.severity import Severity
+from headrace_statistics.severity import Severity
 
 
 def errors(rate: float, labels: int, seed: int) -> list[bool]:

@@ -10,11 +10,11 @@ from headrace_monitor.drift import explaining, looking
 from headrace_monitor.drift.looking import PATIENCE, Look, Schedule, Slice, is_due, observations
 from headrace_monitor.references import reading
 from headrace_monitor.references.judged import Judged, JudgedAs
-from headrace_monitor.statistics import references
-from headrace_monitor.statistics.drift.reports import DriftReport, Kind, Test
-from headrace_monitor.statistics.references import Source
-from headrace_monitor.statistics.severity import Severity
-from headrace_monitor.statistics.unsaid import NotEnoughData
+from headrace_statistics import references
+from headrace_statistics.drift.reports import DriftReport, Kind, Test
+from headrace_statistics.inconclusive import NotEnoughData
+from headrace_statistics.references import Source
+from headrace_statistics.severity import Severity
 
 from tests.kit.drifting import HOUR, START
 
@@ -74,7 +74,7 @@ def test_rules_are_told_the_worst_of_drift_and_of_quality():
 
 
 def test_a_look_that_could_say_nothing_does_not_tell_rules_that_all_is_well():
-    unsaid = report("age", Kind.DATA, Test.PSI, 0.0, Severity.NONE, p=None, unsaid=NotEnoughData(3, 50))
+    unsaid = report("age", Kind.DATA, Test.PSI, 0.0, Severity.NONE, p=None, inconclusive=NotEnoughData(3, 50))
     counted = report("age", Kind.QUALITY, Test.MISSING, 0.0, Severity.NONE)
     assert [told.signal for told in observations(look(unsaid, counted))] == ["quality"]
 

@@ -10,8 +10,8 @@ from headrace_monitor.performance.classes import Classes
 from headrace_monitor.performance.joining import MAX_SLICES, OTHER_SLICES, About, Group, summaries_of
 from headrace_monitor.performance.means import Mean, mean_of
 from headrace_monitor.performance.measures import measures
-from headrace_monitor.statistics.arrays import floats
-from headrace_monitor.statistics.change import estimated
+from headrace_statistics.arrays import floats
+from headrace_statistics.calibration import Calibration, calibrate
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
@@ -119,8 +119,8 @@ def test_estimates_without_labels_are_near_what_labels_say_later_also_where_traf
     rng = np.random.default_rng(10)
     logits = rng.normal(-0.5, 1.5, 40_000)
     score, truth = 1 / (1 + np.exp(-logits)), rng.random(40_000) < 1 / (1 + np.exp(-0.7 * logits))
-    calibration = estimated.calibrate(score[:20_000], truth[:20_000])
-    assert isinstance(calibration, estimated.Calibration)
+    calibration = calibrate(score[:20_000], truth[:20_000])
+    assert isinstance(calibration, Calibration)
     harder = np.flatnonzero((np.abs(score - 0.5) < 0.3) | (rng.random(40_000) < 0.2))
     harder = harder[harder >= 20_000]
     guesses = ["yes" if one >= 0.5 else "no" for one in score[harder]]
@@ -137,7 +137,7 @@ def test_estimates_without_labels_are_near_what_labels_say_later_also_where_traf
 
 
 def test_rows_that_stand_for_more_weigh_more_in_what_is_estimated():
-    calibration = estimated.Calibration(floats([0.0, 1.0]), floats([0.0, 1.0]), 400)
+    calibration = Calibration(floats([0.0, 1.0]), floats([0.0, 1.0]), 400)
     score = [0.9, 0.8, 0.3, 0.1] * 10
     columns = {"prediction_label": ["yes" if one > 0.5 else "no" for one in score], "prediction_score": score}
     about = {"v1": About(Classes(("no", "yes")), calibration)}

@@ -13,8 +13,8 @@ from headrace_monitor.report.content import Slot, Traffic, TrafficRow
 from headrace_monitor.report.histograms import histogram
 from headrace_monitor.report.rendering import render
 from headrace_monitor.report.slots import MOST, slots_of
-from headrace_monitor.statistics import references
 from headrace_monitor.times import Span
+from headrace_statistics import references
 
 from tests.kit import sample_report
 

@@ -15,11 +15,11 @@ from headrace_monitor.counters.traffic import Traffic as Counted
 from headrace_monitor.report.content import Histogram, Traffic, Unanswered
 from headrace_monitor.report.gathering import Gathering, Sources
 from headrace_monitor.report.rendering import render
-from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.times import Span
 from headrace_servicekit.errors import PreconditionFailed, Unavailable
 from headrace_servicekit.identity import INTERNAL, Identity
 from headrace_servicekit.testing import FakeClock
+from headrace_statistics.severity import Severity
 
 from tests.kit.served_from import CACHE, ONLINE
 

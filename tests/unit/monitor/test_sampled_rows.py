@@ -9,12 +9,12 @@ import pytest
 from headrace_monitor.log.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
 from headrace_monitor.performance import blaming
 from headrace_monitor.references.judged import Judged, JudgedAs
-from headrace_monitor.statistics import arrays, references
-from headrace_monitor.statistics.drift.judging import judge
-from headrace_monitor.statistics.references import Reference, Source
-from headrace_monitor.statistics.slices import Slice
-from headrace_monitor.statistics.summaries import categories
 from headrace_monitor.windows.summarising import EMPTY, Window, even, windows_of
+from headrace_statistics import arrays, references
+from headrace_statistics.drift.evaluation import evaluate
+from headrace_statistics.references import Reference, Source
+from headrace_statistics.sketches import categories
+from headrace_statistics.slices import Slice
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,7 +108,7 @@ def test_a_rush_that_was_sampled_is_no_drift_and_a_drift_is_still_one():
         else:
             for one in by_probability.values():
                 window = window.merge(one)
-        return any(report.alarm for report in judge(reference, window.summaries, level=0.01))
+        return any(report.alarm for report in evaluate(reference, window.summaries, level=0.01))
 
     clean = [busy_hour(rng) for _ in range(100)]
     assert sum(alarmed(hour, evenly=True) for hour in clean) <= 1

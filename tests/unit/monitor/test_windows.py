@@ -11,13 +11,13 @@ from headrace_monitor.log.files import LogFile
 from headrace_monitor.references.judged import Judged, JudgedAs, judged_columns
 from headrace_monitor.references.reading import Place, places
 from headrace_monitor.references.values import UnfitError, coded_names, matrix, names, numbers
-from headrace_monitor.statistics import references
-from headrace_monitor.statistics.drift.judging import judge
-from headrace_monitor.statistics.multiplicity import AlarmBudget
-from headrace_monitor.statistics.references import Reference, Source
 from headrace_monitor.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
 from headrace_monitor.windows.store import Due
 from headrace_monitor.windows.summarising import EMPTY, window_of, windows_of
+from headrace_statistics import references
+from headrace_statistics.drift.evaluation import evaluate
+from headrace_statistics.multiplicity import AlarmBudget
+from headrace_statistics.references import Reference, Source
 
 from tests.kit.drifting import START, contract
 from tests.kit.feature_log import records
@@ -133,7 +133,7 @@ def test_a_million_rows_of_the_same_raise_nothing_and_a_third_of_a_deviation_doe
     )
     same, moved = rng.normal(size=1_000_000), rng.normal(0.3, 1, size=1_000_000)
     window = window_of(records(START, {"feature.age": same, "feature.size": moved}), [NUMBER, OTHER], reference.columns)
-    reports = judge(reference, window.summaries, level=AlarmBudget().level)
+    reports = evaluate(reference, window.summaries, level=AlarmBudget().level)
     assert {report.column for report in reports if report.alarm} == {"size"}
 
 

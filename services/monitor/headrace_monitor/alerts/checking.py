@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import FieldViolation
+from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.signals import GRADED, SIGNALS
 from headrace_monitor.alerts.values import Format, Rule, Silence, Webhook
 from headrace_monitor.alerts.webhooks.destinations import RefusedError, check_url
 from headrace_monitor.names import is_id, shown
-from headrace_monitor.statistics.severity import Severity
 
 MAX_RULES = 1_000
 MAX_WEBHOOKS = 100

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from headrace_statistics.severity import Severity
+
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.signals import VALUED, Joining
 from headrace_monitor.alerts.values import WINDOW, Rule
-from headrace_monitor.statistics.severity import Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from headrace_statistics.severity import Severity
 from prometheus_client import CollectorRegistry, Counter, Gauge
-
-from headrace_monitor.statistics.severity import Severity
 
 
 class AlertMetrics:

@@ -13,8 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace_servicekit.postgres.sql import load_queries
-
-from headrace_monitor.statistics.severity import Severity
+from headrace_statistics.severity import Severity
 
 _SQL = load_queries("headrace_monitor.alerts")
 

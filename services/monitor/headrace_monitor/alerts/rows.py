@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace_statistics.severity import Severity
 from pydantic import TypeAdapter
 
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.values import Alert, Format, Key, Rule, Series, Shown, Silence, Webhook
-from headrace_monitor.statistics.severity import Severity
 
 _ALERT: TypeAdapter[Alert] = TypeAdapter(Alert)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from headrace_statistics.severity import Severity
+
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.signals import GRADED
-from headrace_monitor.statistics.severity import Severity
 
 WINDOW = timedelta(minutes=5)
 

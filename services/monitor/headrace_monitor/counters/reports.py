@@ -13,9 +13,9 @@ import numpy as np
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import Code, FieldViolation, refuse
+from headrace_statistics.sketches.durations import BUCKETS, NONE, Durations, durations
 
 from headrace_monitor.counters.differences import Key
-from headrace_monitor.counters.durations import BUCKETS, NONE, Durations, durations
 from headrace_monitor.counters.tallies import Tally
 from headrace_monitor.names import shown
 

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from headrace_servicekit.errors import Code
+from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import EVERY_MODEL, Observation
 from headrace_monitor.counters.differences import minute_of
 from headrace_monitor.counters.tallies import Tally, total
 from headrace_monitor.counters.traffic import FAULTS, quantile_us
-from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.times import MINUTE, Span
 
 # From the end of a minute until it is told: reports that arrived within it are committed by then. One that is slower

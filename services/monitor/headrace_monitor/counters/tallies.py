@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-
-from headrace_monitor.counters.durations import NONE, Durations, durations, merge
+from headrace_statistics.sketches.durations import NONE, Durations, durations, merge
 
 _FORMAT = 1
 # Format, bytes of one count, first bucket; then the sums in the order of the fields.

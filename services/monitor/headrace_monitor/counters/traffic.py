@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from headrace_servicekit.errors import Code
+from headrace_statistics.sketches.durations import Durations
 
-from headrace_monitor.counters.durations import Durations
 from headrace_monitor.counters.tallies import ZERO, Tally, total
 
 K = TypeVar("K")

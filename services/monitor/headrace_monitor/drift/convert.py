@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import monitor_pb2
+from headrace_statistics.drift.reports import DriftReport
+from headrace_statistics.references import Source
+from headrace_statistics.severity import Severity
 
 from headrace_monitor.drift.looking import Look
 from headrace_monitor.names import invalid
 from headrace_monitor.references.store import KeptReference
-from headrace_monitor.statistics.drift.reports import DriftReport
-from headrace_monitor.statistics.references import Source
-from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.times import span_of
 
 DEFAULT_LEVEL = 0.05
@@ -126,7 +126,7 @@ def _report(report: DriftReport) -> monitor_pb2.DriftReport:
         adjusted_p=report.adjusted_p,
         alarm=report.alarm,
         severity=SEVERITIES[report.severity],
-        unsaid="" if report.unsaid is None else str(report.unsaid),
+        unsaid="" if report.inconclusive is None else str(report.inconclusive),
         examples=report.examples,
     )
 

@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+from headrace_statistics.drift import psi
+from headrace_statistics.drift.reports import DriftReport, Test
+from headrace_statistics.proportions import Proportion
+from headrace_statistics.references import CategoricalReference, ColumnReference, NumericReference
+from headrace_statistics.slices import Explanation, Slice, explain_drift, explain_rise
 from numpy.typing import NDArray
 
 from headrace_monitor.drift import looking
@@ -13,11 +18,6 @@ from headrace_monitor.log.attributes import ATTRIBUTES, attribute_columns
 from headrace_monitor.log.sampling import PROBABILITY
 from headrace_monitor.references.judged import Judged, JudgedAs
 from headrace_monitor.references.values import UnfitError, coded_names, numbers
-from headrace_monitor.statistics.drift import psi
-from headrace_monitor.statistics.drift.reports import DriftReport, Test
-from headrace_monitor.statistics.references import CategoricalReference, ColumnReference, NumericReference
-from headrace_monitor.statistics.shares import Share
-from headrace_monitor.statistics.slices import Explanation, Slice, explain_drift, explain_rise
 
 # Slices by rarer values are too small to explain much.
 MAX_VALUES = 50
@@ -163,8 +163,8 @@ def _counted(places: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return np.bincount(places[places >= 0], minlength=size)
 
 
-def _share(flags: NDArray[np.bool_]) -> Share:
-    return Share(int(flags.sum()), flags.size)
+def _share(flags: NDArray[np.bool_]) -> Proportion:
+    return Proportion(int(flags.sum()), flags.size)
 
 
 def _slice(found: Explanation, effect: float) -> looking.Slice:

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from headrace_statistics.drift.reports import DriftReport, Kind
+from headrace_statistics.multiplicity import AlarmBudget
+from headrace_statistics.references import Source
+from headrace_statistics.severity import Severity
+
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.statistics.drift.reports import DriftReport, Kind
-from headrace_monitor.statistics.multiplicity import AlarmBudget
-from headrace_monitor.statistics.references import Source
-from headrace_monitor.statistics.severity import Severity
 
 # Older windows, after a long stop of everything, are nobody's news any more.
 CATCH_UP = timedelta(days=1)
@@ -120,7 +121,7 @@ def _observation(look: Look, signal: str, reports: Iterable[DriftReport]) -> Obs
 def summary(alarms: list[DriftReport], slices: tuple[Slice, ...] = ()) -> str:
     """Return a sentence about the worst alarm, and how many other columns have one.
 
-    >>> from headrace_monitor.statistics.drift.reports import Test
+    >>> from headrace_statistics.drift.reports import Test
     >>> summary([DriftReport("age", Kind.DATA, Test.PSI, 900, 800, 0.05, effect=0.312, alarm=True)])
     'psi of age is 0.312, and 0.05 is tolerated'
     """

@@ -11,6 +11,10 @@ import numpy as np
 import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import ServiceError
+from headrace_statistics import references
+from headrace_statistics.drift.evaluation import evaluate
+from headrace_statistics.drift.reports import DriftReport
+from headrace_statistics.references import Reference, Summary
 
 from headrace_monitor.drift import explaining
 from headrace_monitor.drift.looking import WEEK, Look, Slice
@@ -19,10 +23,6 @@ from headrace_monitor.log.sampling import evenly_sampled
 from headrace_monitor.references.judged import Judged
 from headrace_monitor.references.log_rows import LogRows
 from headrace_monitor.references.store import KeptReference
-from headrace_monitor.statistics import references
-from headrace_monitor.statistics.drift.judging import judge
-from headrace_monitor.statistics.drift.reports import DriftReport
-from headrace_monitor.statistics.references import Reference, Summary
 from headrace_monitor.windows.store import Windows
 
 if TYPE_CHECKING:
@@ -109,4 +109,4 @@ def _judged(
     held: Reference, summaries: Mapping[str, Summary], level: float, judged: tuple[Judged, ...]
 ) -> tuple[DriftReport, ...]:
     predictions = [column.name for column in judged if column.prediction]
-    return judge(held, summaries, level=level, predictions=predictions)
+    return evaluate(held, summaries, level=level, predictions=predictions)

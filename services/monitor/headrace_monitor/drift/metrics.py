@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from headrace_statistics.severity import Severity
 from prometheus_client import CollectorRegistry, Counter
-
-from headrace_monitor.statistics.severity import Severity
 
 
 class Metrics:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
+from headrace_statistics.slices import Explanation
 
 from headrace_monitor import names
 from headrace_monitor.drift.convert import SEVERITIES
@@ -18,7 +19,6 @@ from headrace_monitor.performance.measures import Measure, measures
 from headrace_monitor.performance.store import Hour, PerformanceStore
 from headrace_monitor.performance.summaries import Summary
 from headrace_monitor.performance.tracking import Question, Tracker
-from headrace_monitor.statistics.slices import Explanation
 from headrace_monitor.times import earlier, span_of
 
 MAX_SLICE_BY = 256

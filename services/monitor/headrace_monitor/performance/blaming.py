@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from headrace_statistics import slices
+from headrace_statistics.proportions import Proportion
 
 from headrace_monitor.performance.joining import FEATURE, About, Facts, Joined, slices_of
 from headrace_monitor.performance.means import Floats
-from headrace_monitor.statistics import slices
-from headrace_monitor.statistics.shares import Share
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,7 +108,7 @@ def sentence(found: Sequence[slices.Explanation]) -> str:
     )
 
 
-def _shares(counts: Counts) -> dict[slices.Slice, Share]:
+def _shares(counts: Counts) -> dict[slices.Slice, Proportion]:
     most = _most(counts)
     return {
         slices.Slice(column, value): _share(errors / most, labels / most)
@@ -118,7 +118,7 @@ def _shares(counts: Counts) -> dict[slices.Slice, Share]:
     }
 
 
-def _whole(counts: Counts) -> Share:
+def _whole(counts: Counts) -> Proportion:
     """Return all errors and labels: every row has a variant, if an empty one."""
     of_variants, most = counts.get(VARIANT, {}).values(), _most(counts)
     return _share(sum(errors for errors, *_ in of_variants) / most, sum(labels for _, labels, _ in of_variants) / most)
@@ -129,5 +129,5 @@ def _most(counts: Counts) -> float:
     return max((most for values in counts.values() for *_, most in values.values()), default=1.0)
 
 
-def _share(errors: float, labels: float) -> Share:
-    return Share(min(round(errors), round(labels)), round(labels))
+def _share(errors: float, labels: float) -> Proportion:
+    return Proportion(min(round(errors), round(labels)), round(labels))

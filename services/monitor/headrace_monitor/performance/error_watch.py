@@ -12,24 +12,25 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from headrace_monitor.performance.classes import quantity
-from headrace_monitor.statistics import kept
-from headrace_monitor.statistics.change.error_rate import (
+from headrace_statistics import serialization
+from headrace_statistics.e_detector import (
     Detector,
-    Watch,
+    DetectorState,
     observe_each,
     probable_rate,
     restarted,
     start,
 )
-from headrace_monitor.statistics.severity import SHARE_SCALE, Severity
-from headrace_monitor.statistics.shares import Share, interval
+from headrace_statistics.proportions import Proportion, interval
+from headrace_statistics.severity import PROPORTION_SCALE, Severity
+
+from headrace_monitor.performance.classes import quantity
 
 # Labels from which a version's own error rate is learnt.
 BASE_LABELS = 500
 # The rate that is allowed is the upper end of an interval for the version's own: it is higher once in 200 versions.
 BASE_LEVEL = 0.01
-# Share of the first quantities that were off by more than what counts as an error from then on.
+# Proportion of the first quantities that were off by more than what counts as an error from then on.
 BEYOND = 0.1
 # An alarm is over when so many labels came without another.
 CALM_LABELS = 1000
@@ -47,9 +48,9 @@ class ErrorWatch:
     frozen then, in the unit of the labels; None for classes.
     """
 
-    base: Share
+    base: Proportion
     allowed: float = 0.0
-    watch: Watch | None = None
+    watch: DetectorState | None = None
     since_alarm: int | None = None
     rate: float = 0.0
     alarms: int = 0
@@ -64,7 +65,7 @@ class ErrorWatch:
     @property
     def severity(self) -> Severity:
         """Return how bad it is, by how far the rate is from the version's own."""
-        return SHARE_SCALE.severity(self.rate - self.base.value, alarm=self.since_alarm is not None)
+        return PROPORTION_SCALE.severity(self.rate - self.base.value, alarm=self.since_alarm is not None)
 
     @property
     def sentence(self) -> str:
@@ -84,14 +85,14 @@ class ErrorWatch:
 
 def new() -> ErrorWatch:
     """Return the watch of a version of which nothing is known."""
-    return ErrorWatch(Share(0, 0))
+    return ErrorWatch(Proportion(0, 0))
 
 
 def take(state: ErrorWatch, errors: Sequence[bool]) -> ErrorWatch:
     """Take in labels in the order in which they came: each, whether the prediction was wrong."""
     if state.watch is None:
         first, errors = errors[: BASE_LABELS - state.base.of], errors[BASE_LABELS - state.base.of :]
-        state = replace(state, base=state.base.merge(Share(sum(first), len(first))))
+        state = replace(state, base=state.base.merge(Proportion(sum(first), len(first))))
         if state.base.of < BASE_LABELS:
             return state
         allowed = interval(state.base, BASE_LEVEL)[1]
@@ -149,7 +150,7 @@ def to_text(state: ErrorWatch) -> str:
         {
             "base": [state.base.count, state.base.of],
             "allowed": state.allowed,
-            "watch": None if state.watch is None else kept.to_text(state.watch),
+            "watch": None if state.watch is None else serialization.to_json(state.watch),
             "since_alarm": state.since_alarm,
             "rate": state.rate,
             "alarms": state.alarms,
@@ -162,9 +163,9 @@ def to_text(state: ErrorWatch) -> str:
 def from_text(text: str) -> ErrorWatch:
     """Return what `to_text` was given."""
     plain = json.loads(text)
-    watch = None if plain["watch"] is None else kept.from_text(plain["watch"])
+    watch = None if plain["watch"] is None else serialization.from_json(plain["watch"])
     return ErrorWatch(
-        *(Share(*plain["base"]), plain["allowed"], watch, plain["since_alarm"], plain["rate"], plain["alarms"]),
+        *(Proportion(*plain["base"]), plain["allowed"], watch, plain["since_alarm"], plain["rate"], plain["alarms"]),
         # Releases that watched classes only kept neither.
         sizes=tuple(plain.get("sizes", ())),
         tolerance=plain.get("tolerance"),

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from headrace_statistics.calibration import Calibration
 
 from headrace_monitor.performance.classes import Classes, quantity
 from headrace_monitor.performance.means import Floats
 from headrace_monitor.performance.probabilities import ScoreColumns, summary_of
 from headrace_monitor.performance.summaries import Rows, Summary, summarise
-from headrace_monitor.statistics.change.estimated import Calibration
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,6 +13,7 @@ import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.connections import Connections
+from headrace_statistics.calibration import Calibration, calibrate
 
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.log.contracts import ContractSource
@@ -23,7 +24,6 @@ from headrace_monitor.performance.observed import observations_of
 from headrace_monitor.performance.store import Hour, PerformanceStore, Touched, write_calibration, write_hours
 from headrace_monitor.performance.summaries import Summary
 from headrace_monitor.performance.tracking import Joins, Question, Tracker
-from headrace_monitor.statistics.change.estimated import Calibration, calibrate
 
 HOUR = timedelta(hours=1)
 # Predictions of an hour are in the log a while after it.

@@ -71,10 +71,10 @@ class Mean:
 
     def share_interval(self) -> tuple[float, float] | None:
         """Return the 95 % interval of a share (values are 0 and 1), exact where weights are equal."""
-        from headrace_monitor.statistics.shares import Share, interval
+        from headrace_statistics.proportions import Proportion, interval
 
         effective = round(self.effective_rows)
-        return interval(Share(round(self.mean * effective), effective), LEVEL) if effective else None
+        return interval(Proportion(round(self.mean * effective), effective), LEVEL) if effective else None
 
 
 def mean_of(values: Floats, weights: Floats) -> Mean:

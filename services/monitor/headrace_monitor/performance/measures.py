@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from headrace_statistics.arrays import floats
+from headrace_statistics.classification import Classification, classification
+from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
+from headrace_statistics.sketches.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
+from headrace_statistics.sketches.scores import ScoreCounts, auc_error, grid
+
 from headrace_monitor.performance.means import Mean
 from headrace_monitor.performance.probabilities import ClassSummary
-from headrace_monitor.performance.summaries import DEFAULT_THRESHOLD, Summary, grid, scaled
-from headrace_monitor.statistics.arrays import floats
-from headrace_monitor.statistics.performance.classification import Classification, classification
-from headrace_monitor.statistics.summaries.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
-from headrace_monitor.statistics.summaries.scores import ScoreCounts, auc_error
-from headrace_monitor.statistics.unsaid import NotEnoughData, Unsaid
+from headrace_monitor.performance.summaries import DEFAULT_THRESHOLD, Summary, scaled
 
 _Z = 1.959963984540054
 
@@ -38,7 +39,7 @@ class Measure:
 
 
 def measures(summary: Summary, *, threshold: float | None, calibrated: bool) -> list[Measure]:
-    """Return what a summary says. threshold: as asked for. calibrated: whether accuracy could be estimated."""
+    """Return what a summary says. threshold: as asked for. calibrated: whether accuracy could be calibration."""
     found: list[Measure] = []
     if summary.right.rows or (summary.scores is None and not summary.error.rows):
         found.append(_share("accuracy", summary.right))
@@ -186,7 +187,7 @@ def _mean(name: str, mean: Mean) -> Measure:
     return Measure(name, mean.mean, lower, upper, mean.rows)
 
 
-def _said(name: str, value: float | Unsaid, rows: int, refused: str) -> Measure:
+def _said(name: str, value: float | Inconclusive, rows: int, refused: str) -> Measure:
     if refused:
         return Measure(name, None, rows=rows, unsaid=refused)
     return (

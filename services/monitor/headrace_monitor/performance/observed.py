@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
+from headrace_statistics.maturity import Maturity, is_mature
+from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.performance import blaming
 from headrace_monitor.performance.measures import Measure
 from headrace_monitor.performance.store import Hour, Touched
 from headrace_monitor.performance.summaries import Summary
-from headrace_monitor.statistics.performance.maturity import Maturity, is_mature
-from headrace_monitor.statistics.severity import Severity
 
 _HOUR = timedelta(hours=1)
 # Known as soon as the hour is over; every other measure is made of what is told later.

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from headrace.tensor.v1 import tensor_pb2
+from headrace_statistics.sketches import class_scores
+from headrace_statistics.sketches.class_scores import MAX_CLASSES, ClassScores
 
 from headrace_monitor.log.columns import OUTPUT_PREFIX, Column, values_per_row
 from headrace_monitor.log.predicted import prediction_output
 from headrace_monitor.performance.means import Floats, Mean, mean_of
-from headrace_monitor.statistics.summaries import class_scores
-from headrace_monitor.statistics.summaries.class_scores import MAX_CLASSES, ClassScores
 
 if TYPE_CHECKING:
     import pyarrow as pa

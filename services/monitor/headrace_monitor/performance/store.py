@@ -10,12 +10,12 @@ from typing import Any
 
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_statistics import serialization
+from headrace_statistics.calibration import Calibration
 
 from headrace_monitor.performance import error_watch
 from headrace_monitor.performance.error_watch import ErrorWatch
 from headrace_monitor.performance.measures import Measure
-from headrace_monitor.statistics import kept
-from headrace_monitor.statistics.change.estimated import Calibration
 
 SQL = load_queries("headrace_monitor.performance")
 
@@ -59,7 +59,7 @@ class PerformanceStore:
         text = await self._connections.repeatable(
             lambda connection: connection.fetchval(SQL["calibration"], model, version)
         )
-        return None if text is None else kept.from_text(text)
+        return None if text is None else serialization.from_json(text)
 
     async def hours(self, model: str, start: datetime, end: datetime) -> list[Hour]:
         """Return what is kept of the hours that begin in a time."""
@@ -86,7 +86,7 @@ class PerformanceStore:
         """Keep how a version's scores are calibrated, unless it is known: labels of predictions tell it better."""
         async with self._connections.transaction() as connection:
             await connection.execute(
-                SQL["put_first_calibration"], model, version, kept.to_text(calibration), calibration.rows, now
+                SQL["put_first_calibration"], model, version, serialization.to_json(calibration), calibration.rows, now
             )
 
     async def forget(self, before: datetime) -> None:
@@ -115,7 +115,7 @@ async def write_calibration(
     connection: Any, touched: Touched, version: str, calibration: Calibration, now: datetime
 ) -> None:
     """Keep how a version's scores are calibrated, as an hour tells it, unless a later hour has told it."""
-    fitted = (kept.to_text(calibration), calibration.rows)
+    fitted = (serialization.to_json(calibration), calibration.rows)
     await connection.execute(SQL["put_calibration"], touched.model, version, *fitted, now, touched.hour)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
+from headrace_statistics.arrays import floats
+from headrace_statistics.sketches import scores
+from headrace_statistics.sketches.scores import ScoreCounts
 
 from headrace_monitor.performance.means import Floats, Mean, mean_of
 from headrace_monitor.performance.probabilities import ClassSummary
-from headrace_monitor.statistics.arrays import floats
-from headrace_monitor.statistics.summaries import scores
-from headrace_monitor.statistics.summaries.scores import ScoreBins, ScoreCounts
 
 T = TypeVar("T")
 
@@ -125,7 +124,7 @@ def summarise(rows: Rows, *, binary: bool, threshold: float | None) -> Summary:
 def _counted(score: Floats, chance: Floats, weight: Floats, threshold: float | None) -> ScoreCounts | None:
     if not (np.isfinite(score) & np.isfinite(chance)).any():
         return None
-    return scores.count(score, chance, weight, grid(DEFAULT_THRESHOLD if threshold is None else threshold))
+    return scores.count(score, chance, weight, scores.grid(DEFAULT_THRESHOLD if threshold is None else threshold))
 
 
 def scaled(counts: ScoreCounts, factor: float) -> ScoreCounts:
@@ -138,15 +137,3 @@ def scaled(counts: ScoreCounts, factor: float) -> ScoreCounts:
         no=floats(counts.no * factor),
         scores=floats(counts.scores * factor),
     )
-
-
-@functools.lru_cache(maxsize=64)
-def grid(threshold: float) -> ScoreBins:
-    """Return score bins that need no reference: fine in log-odds between 0 and 1, and in magnitude beyond.
-
-    Rows in one bin count as tied in the AUC. A bin is .015 wide in log-odds, so that costs about 1e-5.
-    """
-    odds = np.linspace(-15, 15, 2001)
-    beyond = np.logspace(0, 9, 1001)
-    edges = np.concatenate([-beyond, [0.0], 1 / (1 + np.exp(-odds)), beyond, [threshold]])
-    return ScoreBins(floats(np.unique(edges)), threshold)

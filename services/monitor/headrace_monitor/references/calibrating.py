@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow.parquet as pq
 from headrace.tensor.v1 import tensor_pb2
+from headrace_statistics.calibration import Calibration, calibrate
+from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 
 from headrace_monitor.log.predicted import Predicted, predicted
 from headrace_monitor.log.raw_values import Values
@@ -17,8 +19,6 @@ from headrace_monitor.performance.classes import Classes
 from headrace_monitor.references.judged import Judged
 from headrace_monitor.references.reading import MAX_CELLS, Place, column_of
 from headrace_monitor.references.values import UnfitError, matrix, numbers
-from headrace_monitor.statistics.change.estimated import Calibration, calibrate
-from headrace_monitor.statistics.unsaid import NotEnoughData, OneClass, Unreadable
 
 LABEL = "outcome.label"
 # As many as labelled predictions are taken of.

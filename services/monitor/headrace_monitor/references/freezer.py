@@ -14,15 +14,15 @@ import structlog
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, PreconditionFailed, ResourceExhausted, ServiceError, Unavailable
+from headrace_statistics import serialization
+from headrace_statistics.calibration import Calibration
+from headrace_statistics.references import Source
 
 from headrace_monitor.log.contracts import ContractSource, VersionContract
 from headrace_monitor.references import artifacts
 from headrace_monitor.references.artifacts import REFERENCE, Blobs
 from headrace_monitor.references.judged import Judged, judged_columns
 from headrace_monitor.references.store import Content, Draft, KeptReference, References
-from headrace_monitor.statistics import kept
-from headrace_monitor.statistics.change.estimated import Calibration
-from headrace_monitor.statistics.references import Source
 
 log = structlog.get_logger()
 
@@ -177,7 +177,7 @@ def _understood(answer: bytes | str, judged: tuple[Judged, ...]) -> tuple[int, C
     """
     if isinstance(answer, str):
         raise _unreadable(answer)
-    told: dict[str, Any] = kept.from_text(answer.decode())
+    told: dict[str, Any] = serialization.from_json(answer.decode())
     if "refused" in told:
         raise _unreadable(told["refused"])
     if not told["columns"]:

@@ -21,15 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.confinement import confine, first_line
+from headrace_statistics import references, serialization
+from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
+from headrace_statistics.references import ColumnReference
 from numpy.typing import NDArray
 
 from headrace_monitor.references.calibrating import LABEL, Calibrated, calibrated
 from headrace_monitor.references.judged import Judged, JudgedAs, judged_of_json
 from headrace_monitor.references.reading import Place, RefusedError, column_of, places
 from headrace_monitor.references.values import UnfitError, matrix, names, numbers
-from headrace_monitor.statistics import kept, references
-from headrace_monitor.statistics.references import ColumnReference
-from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, Unreadable
 
 MAX_COLUMNS = 2_048
 # Random features of a wider space would be larger than the log of a day.
@@ -162,7 +162,7 @@ def answer_of(path: str, columns: Sequence[Judged], contract: tensor_pb2.Serving
         answer = {"refused": str(error)}
     except MemoryError:
         answer = {"refused": "the file needs too much memory to be read: write fewer rows, or fewer values a row"}
-    return kept.to_text(answer)
+    return serialization.to_json(answer)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from typing import Any
 
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_statistics import serialization
+from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
+from headrace_statistics.references import ColumnReference, Reference, Source
 
 from headrace_monitor.references.judged import Judged, judged_of_json
-from headrace_monitor.statistics import kept
-from headrace_monitor.statistics.references import ColumnReference, Reference, Source
-from headrace_monitor.statistics.unsaid import Constant, NotEnoughData, Unreadable
 
 _SQL = "headrace_monitor.references"
 # A reference with hundreds of columns is megabytes.
@@ -33,12 +33,12 @@ class Content:
 
     def to_bytes(self) -> bytes:
         judged = json.dumps([asdict(column) for column in self.judged], allow_nan=False)
-        text = kept.to_text({"columns": self.columns, "unfit": self.unfit, "judged": judged})
+        text = serialization.to_json({"columns": self.columns, "unfit": self.unfit, "judged": judged})
         return zlib.compress(text.encode(), 1)
 
     @staticmethod
     def of_bytes(told: bytes) -> Content:
-        inside = kept.from_text(zlib.decompress(told).decode())
+        inside = serialization.from_json(zlib.decompress(told).decode())
         return Content(inside["columns"], inside["unfit"], judged_of_json(inside["judged"]))
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from headrace_statistics import references
+from headrace_statistics.references import ColumnReference, NumericReference, Summary
+from headrace_statistics.sketches import categories
 from numpy.typing import NDArray
 
 from headrace_monitor.references.judged import Judged, JudgedAs
-from headrace_monitor.statistics import references
-from headrace_monitor.statistics.references import ColumnReference, NumericReference, Summary
-from headrace_monitor.statistics.summaries import categories
 
 # Its functions are made when it is imported, which type checkers do not see.
 pc: Any = pyarrow.compute

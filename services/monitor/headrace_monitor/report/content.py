@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from headrace_monitor.statistics.severity import Severity
+from headrace_statistics.severity import Severity
 
 
 @dataclass(frozen=True, slots=True)

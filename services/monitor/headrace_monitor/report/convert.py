@@ -9,6 +9,7 @@ from datetime import UTC
 import grpc
 from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import predict_pb2
+from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.values import Shown
 from headrace_monitor.counters import traffic as counted
@@ -25,7 +26,6 @@ from headrace_monitor.report.content import (
     Unanswered,
     VersionPerformance,
 )
-from headrace_monitor.statistics.severity import Severity
 from headrace_monitor.times import Span
 
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}

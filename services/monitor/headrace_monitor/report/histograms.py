@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-
-from headrace_monitor.report.content import Histogram
-from headrace_monitor.statistics.references import (
+from headrace_statistics.references import (
     CategoricalReference,
     ColumnReference,
     NumericReference,
     NumericSummary,
     Summary,
 )
-from headrace_monitor.statistics.summaries.categories import CategoryCounts
+from headrace_statistics.sketches.categories import CategoryCounts
+
+from headrace_monitor.report.content import Histogram
 
 MOST_NAMES = 12
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
+from headrace_statistics.severity import Severity
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -24,7 +25,6 @@ from headrace_monitor.report.content import (
     VersionPerformance,
 )
 from headrace_monitor.report.plots import Axis, Series
-from headrace_monitor.statistics.severity import Severity
 
 _COLOURS = 8
 MOST_COLUMNS, MOST_ALERTS, MOST_LOOKS, MOST_ROWS = 30, 50, 48, 40

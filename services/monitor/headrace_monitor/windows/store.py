@@ -15,9 +15,9 @@ from uuid import UUID
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_statistics import serialization
 
 from headrace_monitor.log.files import LogFile, file_of
-from headrace_monitor.statistics import kept as kept_text
 from headrace_monitor.windows.summarising import EMPTY, Key, Window, even
 
 _SQL = "headrace_monitor.windows"
@@ -119,8 +119,8 @@ def merged(kept: Any, window: Window) -> Packed:
     """Return a window added to a row that is kept, or to nothing, as it is to be kept."""
     if kept is not None:
         window = _content(kept).merge(window)
-    summaries = zlib.compress(kept_text.to_text(window.summaries).encode(), 1)
-    return Packed(window.rows, kept_text.to_text(window.predictions), summaries)
+    summaries = zlib.compress(serialization.to_json(window.summaries).encode(), 1)
+    return Packed(window.rows, serialization.to_json(window.predictions), summaries)
 
 
 def _add(found: dict[float, Window], rows: Sequence[Any]) -> None:
@@ -132,4 +132,6 @@ def _add(found: dict[float, Window], rows: Sequence[Any]) -> None:
 
 def _content(row: Any) -> Window:
     rows, predictions, summaries = row
-    return Window(rows, kept_text.from_text(zlib.decompress(summaries).decode()), kept_text.from_text(predictions))
+    return Window(
+        rows, serialization.from_json(zlib.decompress(summaries).decode()), serialization.from_json(predictions)
+    )

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from headrace_statistics.references import ColumnReference, Summary
+from headrace_statistics.sketches.moments import Moments, moments
 
 from headrace_monitor.log.sampling import PROBABILITY, halvings_of
 from headrace_monitor.references.judged import Judged
 from headrace_monitor.references.values import numbers, summarised
-from headrace_monitor.statistics.references import ColumnReference, Summary
-from headrace_monitor.statistics.summaries.moments import Moments, moments
 
 # Its functions are made when it is imported, which type checkers do not see.
 pc: Any = pyarrow.compute

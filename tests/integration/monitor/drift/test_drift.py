@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from headrace.monitor.v1 import monitor_pb2
 from headrace_monitor.references.freezer import Asked
-from headrace_monitor.statistics.references import NumericReference
 from headrace_monitor.windows import summarising
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.testing import FakeClock
+from headrace_statistics.references import NumericReference
 
 from tests.kit.drifting import HOUR, START, Replica, features, parquet, plain_name
 

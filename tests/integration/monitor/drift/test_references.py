@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from headrace_monitor.references.freezer import Asked
 from headrace_monitor.references.freezing_process import FreezingProcess
-from headrace_monitor.statistics.arrays import floats
-from headrace_monitor.statistics.change.estimated import Calibration
-from headrace_monitor.statistics.references import Source
 from headrace_servicekit.errors import PreconditionFailed, ResourceExhausted, Unavailable
+from headrace_statistics.arrays import floats
+from headrace_statistics.calibration import Calibration
+from headrace_statistics.references import Source
 
 from tests.kit.drifting import HOUR, START, Replica, features, parquet, plain_name
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from headrace_monitor.counters.durations import (
+from headrace_monitor.counters.tallies import Tally, decode, encode, shrunk, total
+from headrace_router.data.telemetry import histogram
+from headrace_statistics.sketches.durations import (
     BUCKETS,
     NONE,
     RELATIVE_ERROR,
@@ -11,8 +13,6 @@ from headrace_monitor.counters.durations import (
     merge,
     middle_s,
 )
-from headrace_monitor.counters.tallies import Tally, decode, encode, shrunk, total
-from headrace_router.data.telemetry import histogram
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.counters.durations import durations
 from headrace_monitor.counters.signals import LOOK_BACK, Answers, due, losses_of, signals_of
 from headrace_monitor.counters.tallies import Tally
 from headrace_monitor.times import MINUTE, Span
 from headrace_servicekit.errors import Code
+from headrace_statistics.sketches.durations import durations
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SPAN = Span(NOON, NOON + MINUTE)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from headrace_statistics.severity import Severity
+
 from headrace_monitor.alerts.values import Alert, Delivery, Format, Kind
-from headrace_monitor.statistics.severity import Severity
 
 SIGNATURE_HEADER = "Headrace-Signature"
 # The same for every attempt of a delivery: who sees one twice has it already.

@@ -10,11 +10,11 @@ from typing import Any
 import structlog
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts import rows
 from headrace_monitor.alerts.values import Alert, Delivery, Kind, Silence, Telling, Webhook, WebhookStatus
 from headrace_monitor.alerts.webhooks.telling import untold
-from headrace_monitor.statistics.severity import Severity
 
 log = structlog.get_logger()
 

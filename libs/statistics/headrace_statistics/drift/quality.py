@@ -1,0 +1,92 @@
+"""Is what comes in what was agreed? Missing, not finite, out of range, of another type, new or constant: counts of
+rows, tested exactly against how often that happened in the reference.
+"""
+
+import math
+
+from headrace_statistics.drift.reports import DriftReport, Kind, Test
+from headrace_statistics.proportions import Proportion, ProportionChange, rise
+from headrace_statistics.references import NumericSummary
+from headrace_statistics.sketches.categories import CategoryCounts
+from headrace_statistics.sketches.embeddings import EmbeddingSums
+
+_EXAMPLES = 5
+
+
+def of_numeric(column: str, reference: NumericSummary, window: NumericSummary, tolerance: float) -> list[DriftReport]:
+    """Judge a numeric column. tolerance: rise of a share that is no alarm."""
+    shares = {
+        Test.MISSING: lambda s: Proportion(s.bins.missing, s.rows),
+        Test.NOT_FINITE: lambda s: Proportion(s.bins.infinite, s.rows),
+        Test.OUT_OF_RANGE: lambda s: Proportion(s.bins.below + s.bins.above, s.rows),
+        Test.TYPE: lambda s: Proportion(s.unreadable, s.rows),
+    }
+    reports = [_rise(column, test, of(reference), of(window), tolerance) for test, of in shares.items()]
+    return [*reports, constant(column, reference, window)]
+
+
+def of_categories(
+    column: str, reference: CategoryCounts, window: CategoryCounts, tolerance: float
+) -> list[DriftReport]:
+    """Judge a categorical column; new categories are named, the most frequent first."""
+    names = sorted(window.new_names, key=lambda name: (-window.new_names[name], name))[:_EXAMPLES]
+    return [
+        _rise(
+            column,
+            Test.MISSING,
+            Proportion(reference.missing, reference.rows),
+            Proportion(window.missing, window.rows),
+            tolerance,
+        ),
+        _rise(
+            column,
+            Test.NEW_CATEGORIES,
+            Proportion(reference.new, reference.rows),
+            Proportion(window.new, window.rows),
+            tolerance,
+            examples=tuple(names),
+        ),
+    ]
+
+
+def of_embeddings(column: str, reference: EmbeddingSums, window: EmbeddingSums, tolerance: float) -> list[DriftReport]:
+    """Judge an embedding column: rows of another length, or with anything that is not finite."""
+    before, now = Proportion(reference.unusable, reference.rows), Proportion(window.unusable, window.rows)
+    return [_rise(column, Test.NOT_FINITE, before, now, tolerance)]
+
+
+def constant(column: str, reference: NumericSummary, window: NumericSummary) -> DriftReport:
+    """Does a column that varied hold a single value now? p: of m rows in the reference's fullest bin by chance."""
+    n, m = reference.bins.finite, window.bins.finite
+    report = DriftReport(column, Kind.QUALITY, Test.CONSTANT, n, m, tolerance=0.0, statistic=0.0, effect=0.0, p=1.0)
+    varied = reference.moments.minimum < reference.moments.maximum
+    still = m > 0 and window.moments.minimum == window.moments.maximum
+    if not (varied and still):
+        return report
+    # An upper bound of that bin's share, so that a small reference does not make it too rare.
+    share = (int(reference.bins.counts.max()) + 3) / (n + 3)
+    p = math.exp(max(m * math.log(share), -690.0))
+    value = f"{window.moments.minimum:g}"
+    return DriftReport(
+        column, Kind.QUALITY, Test.CONSTANT, n, m, 0.0, statistic=1.0, effect=1.0, p=p, examples=(value,)
+    )
+
+
+def _rise(
+    column: str, test: Test, before: Proportion, now: Proportion, tolerance: float, *, examples: tuple[str, ...] = ()
+) -> DriftReport:
+    change = rise(before, now, tolerance=tolerance)
+    if not isinstance(change, ProportionChange):
+        return DriftReport(column, Kind.QUALITY, test, before.of, now.of, tolerance, inconclusive=change)
+    return DriftReport(
+        column,
+        Kind.QUALITY,
+        test,
+        before.of,
+        now.of,
+        tolerance,
+        statistic=now.value,
+        effect=change.difference,
+        p=change.p,
+        examples=examples,
+    )

@@ -1,0 +1,60 @@
+"""The result of one test of one column: it drifted, it did not, or the test is inconclusive."""
+
+import enum
+from dataclasses import dataclass
+
+from headrace_statistics.inconclusive import Inconclusive
+from headrace_statistics.severity import Severity
+
+
+class Kind(enum.Enum):
+    """What has changed."""
+
+    DATA = "data"  # what comes in
+    PREDICTION = "prediction"  # what goes out
+    QUALITY = "quality"  # whether what comes in is what was agreed
+
+
+class Test(enum.Enum):
+    """The test."""
+
+    __test__ = False  # no test of pytest's
+
+    PSI = "psi"
+    KS = "ks"
+    CHI_SQUARE = "chi_square"
+    EXACT_SHARES = "exact_shares"
+    NEW_CATEGORIES = "new_categories"
+    VANISHED_CATEGORIES = "vanished_categories"
+    EMBEDDING = "embedding"
+    MISSING = "missing"
+    NOT_FINITE = "not_finite"
+    OUT_OF_RANGE = "out_of_range"
+    TYPE = "type"
+    CONSTANT = "constant"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """One test of one column.
+
+    effect, tolerance: in the test's unit (PSI, distance of distribution functions, difference of shares, spreads). p:
+    of a change no larger than the tolerance; adjusted_p: for everything else that was tested in the same evaluation;
+    `alarm` is decided by it. All of them are None where `inconclusive` says why. examples: names that show it, such as
+    new categories.
+    """
+
+    column: str
+    kind: Kind
+    test: Test
+    n_reference: int
+    n_window: int
+    tolerance: float
+    statistic: float | None = None
+    effect: float | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    alarm: bool = False
+    severity: Severity = Severity.NONE
+    inconclusive: Inconclusive | None = None
+    examples: tuple[str, ...] = ()

@@ -1,0 +1,188 @@
+"""What windows are held against: frozen once from a version's reference data, kept with the version, and only data.
+
+Edges, categories and spaces never move, so every window of a version can be compared with every other. A seasonal
+reference (the same hour last week) is a window's counts put in the place of the reference's, on the same edges.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from headrace_statistics.arrays import Counts
+from headrace_statistics.drift import embedding
+from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
+from headrace_statistics.sketches import bins, categories, embeddings
+from headrace_statistics.sketches.bins import BinCounts, Edges
+from headrace_statistics.sketches.categories import Categories, CategoryCounts
+from headrace_statistics.sketches.embeddings import EmbeddingSpace, EmbeddingSums
+from headrace_statistics.sketches.moments import Moments, moments
+
+PSI_GROUPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NumericSummary:
+    """What is kept of a numeric column in a window. unreadable: values that are no numbers at all."""
+
+    bins: BinCounts
+    moments: Moments
+    unreadable: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.bins.rows + self.unreadable
+
+    def merge(self, other: "NumericSummary") -> "NumericSummary":
+        return NumericSummary(
+            self.bins.merge(other.bins), self.moments.merge(other.moments), self.unreadable + other.unreadable
+        )
+
+    def thinned(self, share: float) -> "NumericSummary":
+        """Return what is expected of such a share of the rows, drawn by chance."""
+        return NumericSummary(self.bins.thinned(share), self.moments.thinned(share), round(self.unreadable * share))
+
+
+Summary = NumericSummary | CategoryCounts | EmbeddingSums
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NumericReference:
+    """groups: which of about ten groups of like share a fine bin belongs to, for PSI; shape (bins,)."""
+
+    edges: Edges
+    groups: Counts
+    summary: NumericSummary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CategoricalReference:
+    categories: Categories
+    summary: CategoryCounts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingReference:
+    space: EmbeddingSpace
+    law: embedding.Law
+    summary: EmbeddingSums
+
+
+ColumnReference = NumericReference | CategoricalReference | EmbeddingReference
+
+
+class Source(enum.Enum):
+    """Where a reference's rows came from."""
+
+    ARTIFACT = "artifact"  # reference.parquet of the registered version
+    WINDOW = "window"  # predictions of a chosen time
+    SEASON = "season"  # counts of an earlier window on the edges of another reference
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """name: of the artifact, or the window's bounds. unfit: columns that could not be frozen, and why."""
+
+    source: Source
+    name: str
+    frozen_at: datetime
+    columns: Mapping[str, ColumnReference]
+    unfit: Mapping[str, NotEnoughData | Constant | Unreadable]
+
+
+def freeze_numeric(values: ArrayLike, *, declared: tuple[float, float] | None = None) -> NumericReference:
+    """Freeze a numeric column. declared: the range of the contract, else that of the values."""
+    edges = bins.freeze(values, declared=declared)
+    summary = summarise_numeric(values, edges)
+    return NumericReference(edges, bins.grouped(summary.bins.counts, PSI_GROUPS), summary)
+
+
+def freeze_categorical(values: Iterable[object]) -> CategoricalReference:
+    """Freeze a categorical column."""
+    listed = list(values)
+    frozen = categories.freeze(listed)
+    return CategoricalReference(frozen, categories.count(listed, frozen))
+
+
+def freeze_category_counts(seen: Mapping[str | None, int]) -> CategoricalReference:
+    """Freeze a categorical column from counts by name; None is a missing value."""
+    frozen = categories.freeze_counts(seen)
+    return CategoricalReference(frozen, categories.from_counts(seen, frozen))
+
+
+def freeze_embedding(values: ArrayLike, rng: np.random.Generator) -> EmbeddingReference | NotEnoughData | Constant:
+    """Freeze an embedding column, shape (rows, dimensions). rng: chooses the features; seed it and it is repeatable."""
+    space = embeddings.freeze(values, rng)
+    if not isinstance(space, EmbeddingSpace):
+        return space
+    return EmbeddingReference(space, embedding.law(values, space, rng), embeddings.summarise(values, space))
+
+
+def summarise_numeric(values: ArrayLike, edges: Edges, *, unreadable: int = 0) -> NumericSummary:
+    """Summarise a window's values of a numeric column."""
+    return NumericSummary(bins.count(values, edges), moments(values), unreadable)
+
+
+def summarise(column: ColumnReference, values: ArrayLike | Iterable[object]) -> Summary:
+    """Summarise a window's values as the column's reference needs them; what is no number counts as unreadable."""
+    match column:
+        case NumericReference():
+            numbers, unreadable = _numbers(values)
+            return summarise_numeric(numbers, column.edges, unreadable=unreadable)
+        case CategoricalReference():
+            return categories.count(np.asarray(values, dtype=object).ravel().tolist(), column.categories)
+        case EmbeddingReference():
+            return _embeddings(values, column.space)
+
+
+def seasonal(reference: Reference, season: Mapping[str, Summary], *, name: str, at: datetime) -> Reference:
+    """Return the reference with counts of an earlier window in place of its own; columns without any are left out."""
+    columns = {
+        column: replace(frozen, summary=season[column])
+        for column, frozen in reference.columns.items()
+        if column in season
+    }
+    return Reference(Source.SEASON, name, at, columns, reference.unfit)
+
+
+def _numbers(values: object) -> tuple[np.ndarray, int]:
+    array = np.asarray(values)
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64).ravel(), 0
+    numbers, unreadable = [], 0
+    for value in np.asarray(values, dtype=object).ravel():
+        if value is None:
+            numbers.append(np.nan)
+        elif isinstance(value, int | float | np.number):
+            numbers.append(_as_float(value))
+        else:
+            unreadable += 1
+    return np.array(numbers, dtype=np.float64), unreadable
+
+
+def _as_float(value: float | np.number) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond float64
+        return np.inf if value > 0 else -np.inf
+
+
+def _embeddings(values: object, space: EmbeddingSpace) -> EmbeddingSums:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):  # rows of different lengths, or no numbers
+        rows = list(values) if isinstance(values, Iterable) else []
+        fit = [row for row in rows if _fits(row, space.dimensions)]
+        part = embeddings.summarise(np.array(fit, dtype=np.float64).reshape(-1, space.dimensions), space)
+        return replace(part, unusable=part.unusable + len(rows) - len(fit))
+    return embeddings.summarise(array, space)
+
+
+def _fits(row: object, dimensions: int) -> bool:
+    try:
+        return np.asarray(row, dtype=np.float64).shape == (dimensions,)
+    except (TypeError, ValueError):
+        return False

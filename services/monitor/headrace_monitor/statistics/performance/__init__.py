@@ -1,1 +1,0 @@
-"""How good were the predictions, now that labels are there?"""

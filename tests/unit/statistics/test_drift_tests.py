@@ -1,0 +1,219 @@
+"""PSI, KS, chi-square and proportions with a tolerance: by hand, against scipy, and where they cannot say anything."""
+
+import doctest
+import importlib
+import pkgutil
+from typing import Any
+
+import headrace_statistics
+import numpy as np
+import pytest
+from headrace_statistics import multiplicity, proportions, tails
+from headrace_statistics.drift import categorical, ks, psi
+from headrace_statistics.inconclusive import NotEnoughData
+from headrace_statistics.proportions import Proportion
+from headrace_statistics.sketches import categories
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+from scipy import stats
+
+COUNTS = st_numpy.arrays(np.int64, 5, elements=st.integers(0, 10**9)).filter(lambda c: c.sum() >= 50)
+MODULES = [name for _, name, _ in pkgutil.walk_packages(headrace_statistics.__path__, "headrace_statistics.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_the_docstrings_are_true(name: str):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_psi_of_two_bins_worked_by_hand():
+    # (50.5, 50.5)/101 and (80.5, 20.5)/101: (.5 - .797)(ln .5/.797) + (.5 - .203)(ln .5/.203)
+    assert psi.statistic([50, 50], [80, 20]) == pytest.approx(0.4063, abs=1e-4)
+
+
+@given(COUNTS, COUNTS, st.permutations(range(5)))
+def test_psi_is_symmetric_positive_and_blind_to_the_order_of_bins(a: np.ndarray, b: np.ndarray, order: list[int]):
+    assert psi.statistic(a, b) == pytest.approx(psi.statistic(b, a), rel=1e-9, abs=1e-12)
+    assert psi.statistic(a, b) == pytest.approx(psi.statistic(a[order], b[order]), rel=1e-9, abs=1e-12)
+    assert psi.statistic(a, b) >= 0
+    assert psi.statistic(a, a) == 0
+
+
+@given(COUNTS, COUNTS, st.floats(0.001, 1), st.floats(0.001, 1))
+def test_p_values_are_probabilities_and_grow_with_the_tolerance(a: np.ndarray, b: np.ndarray, one: float, two: float):
+    for test in (psi, ks):
+        strict, lax = (test.p_value(a, b, tolerance=tolerance) for tolerance in sorted((one, two)))
+        assert 0 <= strict <= lax + 1e-9 <= 1 + 1e-9
+
+
+def test_ks_on_counts_is_that_of_the_values_they_stand_for():
+    a, b = np.array([30, 40, 50]), np.array([60, 50, 40])
+    exact, _ = stats.ks_2samp(np.repeat([0, 1, 2], a), np.repeat([0, 1, 2], b), method="asymp")
+    assert ks.statistic(a, b) == pytest.approx(exact)
+
+
+@pytest.mark.parametrize("rows", range(50, 110))
+def test_with_no_change_at_all_ks_alarms_at_most_once_in_a_hundred_looks(rows: int):
+    steps = range(1, rows + 1)
+    alarms = [bool(ks.p_value([step, rows - step], [0, rows], tolerance=0.05) <= 0.05) for step in steps]
+    first = steps[alarms.index(True)]
+    # Rows that differ by exactly the first step that alarms: their p says how often chance reaches it.
+    apart: Any = stats.ks_2samp(np.arange(rows), np.arange(rows) + first - 0.5, method="exact")
+    assert apart.statistic == pytest.approx(first / rows)
+    assert apart.pvalue <= 0.01
+
+
+def test_chi_square_is_scipys():
+    a, b = np.array([30, 40, 50]), np.array([60, 50, 40])
+    exact, *_ = stats.chi2_contingency(np.stack([a, b]), correction=False)
+    assert categorical.chi_square(a, b) == pytest.approx(exact)
+
+
+@pytest.mark.parametrize("lam", [0.0, 1.0, 1e3, 9e3, 2e4, 1e6, 1e9])
+def test_the_tail_of_noncentral_chi_square_is_right_at_any_size(lam: float):
+    rng = np.random.default_rng(6)
+    draws = rng.chisquare(8, 200_000) + (rng.normal(size=200_000) + np.sqrt(lam)) ** 2
+    for q in (0.5, 0.9, 0.99):
+        x = np.quantile(draws, q)
+        assert tails.noncentral_chi2(x, 9, lam) == pytest.approx(1 - q, rel=0.08)
+
+
+def test_the_two_ways_to_that_tail_agree_where_they_meet():
+    x = np.linspace(8_500, 11_500, 50)
+    below, above = (tails.noncentral_chi2(x, 9, lam) for lam in (10_000.0, 10_000.0001))
+    assert np.allclose(below, above, atol=1e-5)
+
+
+@given(st.integers(0, 200), st.integers(1, 200), st.integers(0, 200), st.integers(1, 200), st.floats(0, 0.5))
+def test_a_rise_of_a_share_is_a_fall_of_the_rest(k: int, n: int, j: int, m: int, tolerance: float):
+    before, now = Proportion(min(k, n), n), Proportion(min(j, m), m)
+    up, down = (
+        proportions.rise(before, now, tolerance=tolerance),
+        proportions.fall(before.others, now.others, tolerance=tolerance),
+    )
+    assert not isinstance(up, NotEnoughData)
+    assert not isinstance(down, NotEnoughData)
+    assert up.p == down.p
+    assert (up.difference, up.low) == (pytest.approx(-down.difference), pytest.approx(-down.high))
+    assert up.low <= up.difference <= up.high
+    assert 0 < up.p <= 1
+
+
+def test_the_p_of_a_share_is_where_its_bounds_meet():
+    change = proportions.rise(Proportion(3, 500), Proportion(30, 500), tolerance=0.01)
+    assert not isinstance(change, NotEnoughData)
+    lower = stats.binomtest(30, 500).proportion_ci(1 - change.p, "exact").low
+    upper = stats.binomtest(3, 500).proportion_ci(1 - change.p, "exact").high
+    assert lower - upper == pytest.approx(0.01, abs=1e-6)
+
+
+@pytest.mark.parametrize("of", [10**3, 10**6, 10**9])
+def test_shares_of_any_size_are_judged(of: int):
+    change = proportions.rise(Proportion(of // 100, of), Proportion(of // 10, of), tolerance=0.01)
+    assert not isinstance(change, NotEnoughData)
+    assert change.p < 1e-6
+
+
+@pytest.mark.parametrize("of", [1, 2, 50, 10**6, 10**9])
+def test_bounds_of_shares_are_shares_at_any_level(of: int):
+    for count in {0, 1, of // 2, of - 1, of}:
+        for level in (1e-100, 1e-12, 0.05, 1.0):
+            low, high = proportions.interval(Proportion(count, of), level)
+            assert 0 <= low <= count / of <= high <= 1
+
+
+def test_no_rows_is_no_answer():
+    assert proportions.rise(Proportion(0, 0), Proportion(1, 2)) == NotEnoughData(have=0, need=1)
+    assert psi.compare([5, 5], [500, 500], tolerance=0.05) == NotEnoughData(have=10, need=50)
+    assert ks.compare([500, 500], [0, 0], tolerance=0.05) == NotEnoughData(have=0, need=50)
+
+
+def test_one_bin_never_alarms():
+    assert psi.p_value([1000], [1000], tolerance=0.05) == 1.0
+
+
+@pytest.mark.parametrize("n", [10**6, 10**9, 10**12])
+def test_a_tiny_difference_in_a_huge_sample_is_no_alarm_and_a_large_one_is(n: int):
+    reference = [n // 2, n // 2]
+    small, large = [n // 2 + n // 50, n // 2 - n // 50], [n // 2 + n // 4, n // 2 - n // 4]
+    for test in (psi, ks):
+        assert test.p_value(reference, small, tolerance=0.05) > 0.99
+        assert test.p_value(reference, large, tolerance=0.05) < 1e-9
+
+
+def test_adjusted_p_values_are_scipys():
+    p = np.random.default_rng(7).random(50) ** 3
+    assert np.allclose(multiplicity.benjamini_hochberg(p), stats.false_discovery_control(p))
+
+
+def test_what_was_not_tested_does_not_count_as_a_test():
+    adjusted = multiplicity.benjamini_hochberg([0.01, np.nan, 0.04])
+    assert adjusted[[0, 2]].tolist() == [0.02, 0.04]
+    assert np.isnan(adjusted[1])
+
+
+def _categories(**times: int) -> list[str]:
+    return [name for name, count in times.items() for _ in range(count)]
+
+
+def test_a_changed_mix_of_categories_is_found_and_its_size_told():
+    values = _categories(a=500, b=300, c=200)
+    frozen = categories.freeze(values)
+    reference = categories.count(values, frozen)
+    same = categorical.compare(reference, reference, tolerance=0.05, share_tolerance=0.02)
+    moved = categorical.compare(
+        reference, categories.count(_categories(a=200, b=300, c=500), frozen), tolerance=0.05, share_tolerance=0.02
+    )
+    assert isinstance(same, categorical.CategoryChange)
+    assert isinstance(moved, categorical.CategoryChange)
+    assert (same.p, same.effect, same.exact) == (1.0, 0.0, False)
+    assert moved.p < 1e-9
+    assert moved.effect == pytest.approx(2 * 0.3**2 / 0.35, rel=0.05)
+
+
+def test_few_rows_are_tested_exactly():
+    values = _categories(a=20, b=2)
+    frozen = categories.freeze(values)
+    change = categorical.compare(
+        categories.count(values, frozen),
+        categories.count(_categories(a=2, b=20), frozen),
+        tolerance=0.05,
+        share_tolerance=0.02,
+    )
+    assert isinstance(change, categorical.CategoryChange)
+    assert change.exact
+    assert change.p < 0.005
+
+
+def test_a_category_that_vanished_is_named_once_enough_rows_came():
+    values = _categories(a=900, b=100)
+    frozen = categories.freeze(values)
+    reference = categories.count(values, frozen)
+
+    def gone(rows: int) -> categorical.Vanished:
+        window = categories.count(_categories(a=rows), frozen)
+        return categorical.vanished(reference, window, frozen, tolerance=0.01)
+
+    assert gone(20).p > 0.05
+    assert (gone(500).names, gone(500).share_before) == (("b",), 0.1)
+    assert gone(500).p < 1e-6
+
+
+def test_the_more_categories_there_are_the_clearer_must_it_be_that_one_vanished():
+    def p_of(**others: int) -> float:
+        frozen = categories.freeze(_categories(gone=20, **others))
+        before, now = (categories.count(_categories(**found), frozen) for found in ({"gone": 20, **others}, others))
+        return categorical.vanished(before, now, frozen, tolerance=0.0).p
+
+    few, many = p_of(a=490, b=490), p_of(**{f"c{at}": 98 for at in range(10)})
+    assert 0.0 < few < many < 1.0
+
+
+def test_categories_that_were_all_given_other_names_have_vanished():
+    frozen = categories.freeze(_categories(a=600, b=400))
+    reference = categories.count(_categories(a=600, b=400), frozen)
+    renamed = categories.count(_categories(A=600, B=400), frozen)
+    change = categorical.vanished(reference, renamed, frozen, tolerance=0.01)
+    assert (change.names, change.share_before) == (("a", "b"), 0.6)
+    assert change.p < 1e-6

@@ -1,0 +1,144 @@
+"""Moments, bins and categories: against numpy, merged in any order, and given what nobody should have sent."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from headrace_statistics.inconclusive import NotEnoughData, NotFinite
+from headrace_statistics.sketches import bins, categories
+from headrace_statistics.sketches.moments import Moments, moments
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+FINITE = st_numpy.arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6))
+ANYTHING = st_numpy.arrays(np.float64, st.integers(0, 40), elements=st.floats(allow_nan=True, allow_infinity=True))
+NAMES = st.lists(st.one_of(st.none(), st.text(max_size=3), st.integers(-3, 3), st.booleans(), st.binary(max_size=2)))
+
+
+@given(FINITE, FINITE)
+def test_merged_moments_are_those_of_all_values(a: np.ndarray, b: np.ndarray):
+    together = np.concatenate([a, b])
+    merged = moments(a).merge(moments(b))
+    assert merged.count == together.size
+    assert merged.mean == pytest.approx(together.mean(), abs=1e-6)
+    assert merged.m2 == pytest.approx(((together - together.mean()) ** 2).sum(), rel=1e-6, abs=1e-3)
+    assert (merged.minimum, merged.maximum) == (together.min(), together.max())
+
+
+LARGEST = np.full(3, np.finfo(np.float64).max)
+
+
+@given(ANYTHING, ANYTHING)
+@example(LARGEST, LARGEST)
+@example(np.full(3, 0.1), np.array([]))
+def test_moments_of_anything_have_a_finite_mean_and_never_a_nan(a: np.ndarray, b: np.ndarray):
+    merged = moments(a).merge(moments(b))
+    assert merged.count + merged.left_out == a.size + b.size
+    assert math.isfinite(merged.mean)
+    assert merged.count == 0 or merged.minimum <= merged.mean <= merged.maximum
+    assert merged.m2 >= 0
+
+
+def test_spread_says_why_it_is_unknown():
+    assert moments([3.0]).variance == NotEnoughData(have=1, need=2)
+    assert isinstance(moments([1e308, -1e308]).variance, NotFinite)
+    assert Moments().std == NotEnoughData(have=0, need=2)
+
+
+@given(ANYTHING, ANYTHING, ANYTHING)
+def test_bin_counts_are_exact_and_merge_in_any_order(reference: np.ndarray, a: np.ndarray, b: np.ndarray):
+    edges = bins.freeze(reference, bins=8)
+    x, y = bins.count(a, edges), bins.count(b, edges)
+    assert x.merge(y) == y.merge(x) == bins.count(np.concatenate([a, b]), edges)
+    assert x.rows == a.size
+    assert (x.counts >= 0).all()
+    finite = a[np.isfinite(a)]
+    for k in range(edges.bins):
+        low = edges.inner[k - 1] if k else -np.inf
+        high = edges.inner[k] if k < edges.inner.size else np.inf
+        assert x.counts[k] == ((finite > low) & (finite <= high)).sum()
+    assert (x.below, x.above) == ((finite < edges.low).sum(), (finite > edges.high).sum())
+
+
+@pytest.mark.parametrize("shape", ["normal", "pareto", "rounded", "huge", "tiny"])
+def test_many_values_are_counted_as_by_a_search(shape: str):
+    rng = np.random.default_rng(8)
+    values = {
+        "normal": lambda: rng.normal(size=200_000),
+        "pareto": lambda: rng.pareto(0.5, 200_000),
+        "rounded": lambda: rng.normal(0, 30, 200_000).round(),
+        "huge": lambda: rng.normal(0, 1e307, 200_000),
+        "tiny": lambda: rng.normal(0, 1e-320, 200_000),
+    }[shape]()
+    edges = bins.freeze(values[:50_000])
+    values[:3] = np.nan, np.inf, -np.inf
+    seen = bins.count(values, edges)
+    finite = values[np.isfinite(values)]
+    expected = np.bincount(np.searchsorted(edges.inner, finite, side="left"), minlength=edges.bins)
+    assert seen.counts.tolist() == expected.tolist()
+    assert (seen.missing, seen.infinite) == (1, 2)
+    assert (seen.below, seen.above) == ((finite < edges.low).sum(), (finite > edges.high).sum())
+
+
+def test_bins_hold_equal_shares_of_a_reference_without_ties():
+    values = np.random.default_rng(3).normal(size=10_000)
+    edges = bins.freeze(values)
+    assert edges.bins == bins.FINE_BINS
+    assert bins.count(values, edges).counts.tolist() == [50] * 200
+
+
+def test_a_value_that_holds_much_of_the_reference_has_a_bin_of_its_own():
+    rng = np.random.default_rng(4)
+    values = np.where(rng.random(10_000) < 0.4, 1.0, rng.normal(size=10_000))
+    reference = bins.count(values, bins.freeze(values))
+    assert reference.counts.max() == pytest.approx((values == 1.0).sum())
+
+
+def test_fine_bins_are_grouped_into_runs_of_like_share():
+    values = np.random.default_rng(5).normal(size=10_000)
+    reference = bins.count(values, bins.freeze(values)).counts
+    groups = bins.grouped(reference, 10)
+    assert bins.added_up(reference, groups).tolist() == [1000] * 10
+    assert bins.added_up(np.stack([reference, 2 * reference]), groups)[1].tolist() == [2000] * 10
+
+
+def test_counts_on_different_edges_are_never_added():
+    one, other = bins.freeze([1.0, 2.0, 3.0]), bins.freeze([1.0, 2.0, 4.0])
+    with pytest.raises(ValueError, match="cannot be added"):
+        bins.count([1.0], one).merge(bins.count([1.0], other))
+
+
+@given(NAMES, NAMES, NAMES)
+def test_category_counts_merge_in_any_order(reference: list, a: list, b: list):
+    frozen = categories.freeze(reference, most=4)
+    x, y = categories.count(a, frozen), categories.count(b, frozen)
+    assert x.merge(y) == y.merge(x) == categories.count([*a, *b], frozen)
+    assert x.rows == len(a)
+
+
+@given(st.lists(st.integers(0, 500), max_size=400), st.lists(st.integers(0, 500), max_size=400))
+def test_new_categories_are_bounded_and_exact_in_any_order(a: list[int], b: list[int]):
+    frozen = categories.freeze(["known"])
+    merged = categories.count(a, frozen).merge(categories.count(b, frozen))
+    assert merged == categories.count([*b, *a], frozen)
+    times = Counter(map(str, [*a, *b]))
+    assert merged.new == times.total()
+    assert len(merged.new_names) == min(len(times), categories.MAX_NEW)
+    assert all(times[name] == count for name, count in merged.new_names.items())
+    assert merged.new_dropped == (len(times) > categories.MAX_NEW)
+
+
+def test_rare_categories_of_the_reference_are_known_ones():
+    frozen = categories.freeze([*["a"] * 5, *["b"] * 3, "c", "d"], most=2)
+    seen = categories.count(["c", "a", "e", None, math.nan], frozen)
+    assert seen.counts.tolist() == [1, 0, 1]
+    assert (seen.new, seen.missing, dict(seen.new_names)) == (1, 2, {"e": 1})
+
+
+def test_an_endless_name_is_kept_short_and_apart_from_its_like():
+    frozen = categories.freeze(["x"])
+    seen = categories.count(["y" * 10_000, "y" * 10_001], frozen)
+    assert len(seen.new_names) == 2
+    assert all(len(name) < 200 for name in seen.new_names)
