@@ -26,6 +26,9 @@ SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 CHECK_PERIOD_S = 1.0
 CHECK_TIMEOUT_S = 1.0
+# A dependency that refuses or breaks is away: that counts at once. One that is silent may only be slow, or this machine
+# may be, so what was well stays so until it was silent three times in a row, which is three seconds (decision 233).
+SILENT_IN_A_ROW = 3
 
 
 @dataclass(slots=True)
@@ -155,16 +158,32 @@ async def serving(health: Health, name: str) -> None:
 async def poll(health: Health, name: str, probe: Callable[[], Awaitable[object]], clock: Clock) -> None:
     """Ask `probe` every second, for ever.
 
-    Healthy is an answer other than False; an exception, or a second without answer, is unhealthy: the reason is kept.
+    Healthy is an answer other than False. An exception is unhealthy; so is no answer within a second, three times in a
+    row where it was healthy before. The reason is kept.
     """
+    silent = 0
     while True:
+        asked = clock.monotonic()
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
                 answer = await probe()
+            silent = 0
             health.set(name, answer is not False, "" if answer is not False else "check answered no")
-        except TimeoutError:
-            health.set(name, False, f"no answer within {CHECK_TIMEOUT_S:g} s")
         except Exception as error:
-            health.set(name, False, f"{type(error).__name__}: {error}")
+            silent = silent + 1 if _is_silence(error) else 0
+            was_healthy, _ = health.components()[name]
+            health.set(name, was_healthy and 0 < silent < SILENT_IN_A_ROW, _reason(error, silent))
         end_if_cancelled()
-        await clock.sleep(CHECK_PERIOD_S)
+        # One that was silent for its second is asked again at once.
+        await clock.sleep(CHECK_PERIOD_S - (clock.monotonic() - asked if silent else 0))
+
+
+def _is_silence(error: BaseException) -> bool:
+    """Return whether a probe failed for want of an answer; an error of ours that stands for one counts likewise."""
+    return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
+
+
+def _reason(error: BaseException, silent: int) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {CHECK_TIMEOUT_S:g} s" + (f", {silent} times in a row" if silent > 1 else "")
+    return f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, Health, poll
 from headrace_servicekit.testing import FakeClock, eventually
 
@@ -115,10 +116,61 @@ async def test_polling_follows_answers_and_errors_and_keeps_the_reason():
     assert seen == [(True, ""), (False, "check answered no"), (False, "ConnectionError: refused"), (True, "")]
 
 
-async def test_a_probe_that_hangs_is_unhealthy_after_a_second():
+async def test_a_probe_that_never_answered_is_unhealthy_and_says_so():
     health = Health()
     health.add("postgres")
     task = asyncio.create_task(poll(health, "postgres", asyncio.Event().wait, FakeClock()))
     await eventually(lambda: health.components()["postgres"] == (False, "no answer within 1 s"), within=5)
+    await ended(task)
+
+
+SILENCE, REFUSAL = TimeoutError(), ConnectionError("refused")
+
+
+def silent_pool() -> Exception:
+    """An error of ours that stands for silence, as the pool of connections raises it."""
+    error = Unavailable("did not answer in time")
+    error.__cause__ = TimeoutError()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("answers", "healthy"),
+    [
+        pytest.param([None, SILENCE], True, id="one silence after a good answer is slowness"),
+        pytest.param([None, SILENCE, SILENCE], True, id="so are two"),
+        pytest.param([None, SILENCE, SILENCE, SILENCE], False, id="three in a row are an outage"),
+        pytest.param([None, *[silent_pool()] * 2], True, id="an error that stands for silence is silence"),
+        pytest.param([None, *[silent_pool()] * 3], False, id="three of those are an outage"),
+        pytest.param([None, SILENCE, SILENCE, None, SILENCE, SILENCE], True, id="an answer between begins anew"),
+        pytest.param([None, REFUSAL], False, id="a refusal counts at once"),
+        pytest.param([None, SILENCE, REFUSAL], False, id="a refusal after a silence counts at once"),
+        pytest.param([None, REFUSAL, SILENCE], False, id="a silence makes nobody well"),
+        pytest.param([SILENCE], False, id="nobody is well before the first answer"),
+        pytest.param([None, False], False, id="a no counts at once"),
+    ],
+)
+async def test_what_is_refused_counts_at_once_and_what_is_silent_counts_when_it_goes_on(answers: list, healthy: bool):
+    health, clock = Health(), FakeClock()
+    health.add("postgres")
+    left, asked = list(answers), asyncio.Event()
+
+    async def probe() -> object:
+        if not left:
+            asked.set()
+            await asyncio.Event().wait()
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    task = asyncio.create_task(poll(health, "postgres", probe, clock))
+    while not asked.is_set():
+        await clock.advance(1)
+    assert health.components()["postgres"][0] is healthy
+    await ended(task)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
