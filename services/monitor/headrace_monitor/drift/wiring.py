@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,8 @@ class Drift:
 
     async def run(self, runtime: Runtime[MonitorSettings], parts: Parts) -> None:
         """Load and build everything; never returns."""
-        building = await asyncio.to_thread(importlib.import_module, "headrace_monitor.drift.building")
-        self._questions = building.build(runtime, parts)
+        build = await asyncio.to_thread(_load)
+        self._questions = build(runtime, parts)
         await asyncio.Event().wait()
 
 
@@ -60,3 +60,10 @@ async def open_drift(runtime: Runtime[MonitorSettings], connections: Connections
     parts = Parts(connections, log.reader, log.contracts, blobs)
     runtime.loop("drift", lambda: drift.run(runtime, parts))
     return drift
+
+
+def _load() -> Callable[[Runtime[MonitorSettings], Parts], DriftQuestions]:
+    # Imported here: scipy and Arrow take a second, which the start does not wait for (decision 204).
+    from headrace_monitor.drift.building import build
+
+    return build

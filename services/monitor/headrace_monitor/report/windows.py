@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from headrace.monitor.v1 import monitor_pb2
@@ -14,6 +14,19 @@ from headrace_servicekit.postgres.connections import Connections
 
 from headrace_monitor.drift.wiring import Drift
 from headrace_monitor.report.content import Histogram
+
+if TYPE_CHECKING:
+    from headrace_monitor.references.store import References
+    from headrace_monitor.windows.store import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What needs scipy and Arrow, imported late (decision 204)."""
+
+    references: type[References]
+    windows: type[Windows]
+    histogram: Callable[..., Histogram | None]
 
 
 class LoadedDrift:
@@ -40,20 +53,22 @@ class WindowHistograms:
     ) -> tuple[Histogram, ...]:
         """Return the bins of those of the columns that have any; nothing without a reference. Raises Unavailable."""
         # Statistics load scipy: a report asks for them late, and not on the event loop.
-        store, windows, binned = await asyncio.to_thread(_modules)
-        kept = await store.References(self._connections).current(model, version)
-        if kept is None:
+        loaded = await asyncio.to_thread(_load)
+        reference = await loaded.references(self._connections).current(model, version)
+        if reference is None:
             return ()
-        window = await windows.Windows(self._connections, uuid4()).total(kept.number, start, end)
-        found = [
-            binned.histogram(name, kept.reference.columns[name], window.summaries[name])
+        window = await loaded.windows(self._connections, uuid4()).total(reference.number, start, end)
+        histograms = [
+            loaded.histogram(name, reference.reference.columns[name], window.summaries[name])
             for name in columns
-            if name in kept.reference.columns and name in window.summaries
+            if name in reference.reference.columns and name in window.summaries
         ]
-        return tuple(each for each in found if each is not None)
+        return tuple(each for each in histograms if each is not None)
 
 
-def _modules() -> tuple[Any, Any, Any]:
-    names = ("references.store", "windows.store", "report.histograms")
-    store, windows, binned = (importlib.import_module(f"headrace_monitor.{name}") for name in names)
-    return store, windows, binned
+def _load() -> _Loaded:
+    from headrace_monitor.references.store import References
+    from headrace_monitor.report.histograms import histogram
+    from headrace_monitor.windows.store import Windows
+
+    return _Loaded(References, Windows, histogram)
