@@ -25,7 +25,8 @@ def test_identity_headers_from_outside_are_replaced(door: Edge):
     door.call(GET_MODEL, token, headers=SPOOFED)
     (call,) = door.behind.reached_by("mallory")
     assert call.headers["x-headrace-models"] == "digits"
-    for name in SPOOFED.keys() - {"x-headrace-client", "x-headrace-models"}:
+    assert call.headers["x-headrace-edge"] == "1"
+    for name in SPOOFED.keys() - {"x-headrace-client", "x-headrace-models", "x-headrace-edge"}:
         assert name not in call.headers, name
     assert door.behind.reached_by("admin") == []
 
@@ -37,7 +38,7 @@ def test_identity_headers_from_outside_are_replaced_for_rest(door: Edge):
     predicted, got = sorted(door.behind.reached_by("mallory-rest"), key=lambda call: call.path, reverse=True)
     for call in (predicted, got):
         assert call.headers["x-headrace-models"] == "digits"
-        assert "x-headrace-edge" not in call.headers
+        assert call.headers["x-headrace-edge"] == "1"
         assert "baggage" not in call.headers
         assert call.headers.get("x-envoy-original-path") in (None, "/v1/models/digits")
 

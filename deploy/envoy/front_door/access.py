@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from headrace_servicekit.identity import CLIENT_HEADER
+
 from front_door import inference
 from front_door.api import Api
 from front_door.settings import FrontDoorSettings
@@ -16,7 +18,6 @@ DENIED = "headrace.denied"
 CLIENT_LIMIT = "headrace.client_limit"
 SCOPES = "headrace.scopes"
 
-CLIENT_HEADER = "x-headrace-client"
 HEALTH_PREFIX = "/grpc.health.v1.Health/"
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from headrace_servicekit.identity import FRONT_DOOR_HEADER
+
 from front_door import access, cors, data_plane, errors, framing, routes, strict_json
 from front_door.api import Api
 from front_door.envoy_settings import EnvoySettings
@@ -115,6 +117,8 @@ def _connection_manager(settings: FrontDoorSettings, api: Api) -> Json:
             "name": "front",
             "virtual_hosts": [virtual_host(settings, api)],
             "validate_clusters": True,
+            # The last word about every request that leaves here, whatever a filter or a route did.
+            "request_headers_to_add": [_MARK],
         },
         http_filters=http_filters(settings, api),
     )
@@ -198,6 +202,9 @@ def _followed_filter(settings: FrontDoorSettings, name: str, file: str, kind: st
         },
     }
 
+
+# By it services know what came through here, and must have an identity; stripped from outside (decision 229).
+_MARK = {"header": {"key": FRONT_DOOR_HEADER, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 _OURS = "x-headrace-"
 # Of what bears our name, outsiders may say `routes.OUR_HEADERS`; identity, and whatever may be added, is ours to say.

@@ -36,8 +36,6 @@ CLUSTER_OF_SERVICE = {
     inference.SERVICE: ROUTER_DATA,
 }
 
-# Set on what comes through here, so that the control plane answers health for all services; stripped from outside.
-EDGE_HEADER = "x-headrace-edge"
 # Tells a data plane behind us which connection a prediction came on; stripped from outside.
 CONNECTION_HEADER = "x-headrace-connection"
 
@@ -213,9 +211,6 @@ def _health(settings: FrontDoorSettings) -> Json:
         "match": {"prefix": HEALTH_PREFIX, "headers": [_GRPC, _POST]},
         # Watch is a stream without end.
         "route": {"cluster": HEALTH, "timeout": "0s", "idle_timeout": "0s"},
-        "request_headers_to_add": [
-            {"header": {"key": EDGE_HEADER, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-        ],
         "typed_per_filter_config": {BUFFER: _no_buffer()},
     }
 

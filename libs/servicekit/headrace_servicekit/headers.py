@@ -9,13 +9,15 @@ from headrace_servicekit.errors import Unauthenticated
 from headrace_servicekit.identity import (
     CLIENT_HEADER,
     EXPIRY_HEADER,
+    FRONT_DOOR_HEADER,
     MODELS_HEADER,
     Identity,
+    caller_of,
     parse_expiry,
-    parse_identity,
 )
 
-_WANTED = frozenset((CLIENT_HEADER, MODELS_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER))
+_IDENTITY = (CLIENT_HEADER, MODELS_HEADER)
+_WANTED = frozenset((*_IDENTITY, FRONT_DOOR_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER))
 
 
 def who(context: Any) -> tuple[Call, Identity]:
@@ -23,13 +25,11 @@ def who(context: Any) -> tuple[Call, Identity]:
     found: dict[str, str] = {}
     for key, value in context.invocation_metadata():
         if key in _WANTED:
-            if key in found and key in (CLIENT_HEADER, MODELS_HEADER):
+            if key in found and key in _IDENTITY:
                 raise Unauthenticated(f"header {key} is repeated", reason="IDENTITY_REPEATED")
             found[key] = value
-    if not found:
-        return make_call(None, None), parse_identity(None, None)
     call = make_call(found.get(REQUEST_ID_HEADER), found.get(TRACEPARENT_HEADER), found.get(TRACESTATE_HEADER))
-    return call, parse_identity(found.get(CLIENT_HEADER), found.get(MODELS_HEADER))
+    return call, caller_of(found)
 
 
 def trailers(context: Any, call: Call | None) -> tuple:

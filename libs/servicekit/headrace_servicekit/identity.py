@@ -1,18 +1,20 @@
 """Who calls, and which models they may know of: the identity that the front door passes on in headers.
 
-The front door strips these headers from what comes from outside and sets them from the verified token. A call that has
-neither comes from another service (loopback or mutual TLS) and may see everything.
+The front door strips these headers from what comes from outside and sets them from the verified token. Whatever it
+forwards it also marks, by configuration that no script of its can skip: a marked call without an identity is nobody's.
 """
 
 from __future__ import annotations
 
 import contextvars
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from headrace_servicekit.errors import NotFound, ServiceError, Unauthenticated
 
+# On everything that the front door forwards, and on nothing else.
+FRONT_DOOR_HEADER = "x-headrace-edge"
 CLIENT_HEADER = "x-headrace-client"
 MODELS_HEADER = "x-headrace-models"
 # Unix time until which the caller's token is good. Answers that are streams end then.
@@ -43,6 +45,8 @@ class Identity:
 
 
 INTERNAL = Identity("internal", None, internal=True)
+# Whoever the front door forwards without saying who it is: sees nothing, and may ask for nothing but health.
+NOBODY = Identity("", ())
 
 _identity: contextvars.ContextVar[Identity] = contextvars.ContextVar("headrace_identity", default=INTERNAL)
 
@@ -55,6 +59,20 @@ def identity() -> Identity:
 def act_as(caller: Identity) -> contextvars.Token[Identity]:
     """Make `caller` the identity of this task; hosts other than the kit's server call it for each request."""
     return _identity.set(caller)
+
+
+def caller_of(headers: Mapping[str, str]) -> Identity:
+    """Return the caller that the headers of a call state, NOBODY when the front door states none."""
+    client, models = headers.get(CLIENT_HEADER), headers.get(MODELS_HEADER)
+    if FRONT_DOOR_HEADER in headers and (not client or models is None):
+        return NOBODY
+    return parse_identity(client, models)
+
+
+def unidentified() -> ServiceError:
+    """Return the refusal of a call that the front door forwarded without an identity."""
+    told = "the front door did not say who calls: this is a fault of the installation, not of the call"
+    return Unauthenticated(told, reason="IDENTITY_MISSING")
 
 
 @functools.lru_cache(maxsize=4096)

@@ -32,7 +32,7 @@ from headrace_servicekit.errors import (
     Unimplemented,
 )
 from headrace_servicekit.headers import expiry, trailers, who
-from headrace_servicekit.identity import Identity, act_as
+from headrace_servicekit.identity import NOBODY, Identity, act_as, unidentified
 from headrace_servicekit.metrics import RpcMetrics
 from headrace_servicekit.statuses import abort, code_of, typed_error
 
@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 # Probes come every second from everywhere: they are logged only when they fail.
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
+# What the front door forwards for everybody.
+_OF_ANYBODY = "/grpc.health."
 
 
 class Interceptors:
@@ -73,6 +75,7 @@ class Interceptors:
         around = _Interception(self, method, access, behaviour, handler)
         # Shown from the start, at 0: the first defect of a method is then an increase, which an alert sees.
         self.metrics.unhandled.labels(method)
+        self.metrics.unidentified.labels(method)
         if handler.response_streaming:
             if handler.request_streaming:
                 return grpc.stream_stream_rpc_method_handler(
@@ -87,14 +90,16 @@ class Interceptors:
 class _Interception:
     """The wrapped form of one method. Unary messages are parsed here, so that a malformed one is INVALID_ARGUMENT."""
 
-    __slots__ = ("_access", "_around", "_behaviour", "_method", "_models", "_parse", "_quiet", "_serialize")
+    __slots__ = (
+        "_access", "_around", "_behaviour", "_method", "_models", "_of_anybody", "_parse", "_quiet", "_serialize",
+    )  # fmt: skip
 
     def __init__(self, around: Interceptors, method: str, access: Access, behaviour: Callable, handler: Any) -> None:
         self._around, self._method, self._access, self._behaviour = around, method, access, behaviour
         self._parse = handler.request_deserializer
         self._serialize = handler.response_serializer
         self._models = ModelCheck(access.model_field) if access.model_field else None
-        self._quiet = method.startswith(_QUIET)
+        self._quiet, self._of_anybody = method.startswith(_QUIET), method.startswith(_OF_ANYBODY)
 
     async def unary_unary(self, data: bytes, context: Any) -> bytes:
         return await self.serve(self._answer, data, context)
@@ -121,6 +126,9 @@ class _Interception:
                 call, span = around.tracing.start(method, call)
             enter_call(call)
             act_as(caller)
+            if caller is NOBODY and not self._of_anybody:
+                metrics.count_unidentified(method)
+                raise unidentified()
             remaining = context.time_remaining()
             if remaining is not None and remaining <= 0:
                 raise DeadlineExceeded("the deadline had passed before the call began", reason="DEADLINE_PASSED")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -18,6 +19,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from headrace_servicekit.health import Health
+
+log = structlog.get_logger()
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -49,8 +52,19 @@ class RpcMetrics:
             ("rpc_method",),
             registry=registry,
         )
+        self.unidentified = Counter(
+            "rpc_server_unidentified_calls",
+            "RPCs refused because the front door forwarded them without an identity.",
+            ("rpc_method",),
+            registry=registry,
+        )
         self.active = 0
         Gauge("rpc_server_active_requests", "RPCs in progress.", registry=registry).set_function(lambda: self.active)
+
+    def count_unidentified(self, method: str) -> None:
+        """Record an RPC that the front door forwarded without an identity: its check of tokens has a hole."""
+        self.unidentified.labels(method).inc()
+        log.error("a call came through the front door without an identity", method=method)
 
     def observe(self, method: str, code: str, seconds: float) -> None:
         """Record the end of one RPC."""

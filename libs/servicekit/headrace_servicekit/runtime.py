@@ -65,7 +65,7 @@ class Runtime(Generic[S]):
         """Set when the drain begins; long streams end themselves on it (`loops.until`)."""
         self.servers: list[Server] = []
         self.metrics_port = 0
-        self._rpc_metrics = RpcMetrics(self.metrics)
+        self.rpc_metrics = RpcMetrics(self.metrics)
         self._denials = Denials()
         self._make_endpoint = endpoint
         self._resources = AsyncExitStack()
@@ -100,7 +100,7 @@ class Runtime(Generic[S]):
             max_message_bytes=settings.max_message_bytes,
             max_concurrent_rpcs=settings.max_concurrent_rpcs,
             health=self.health,
-            metrics=self._rpc_metrics,
+            metrics=self.rpc_metrics,
             denials=self._denials,
             tracing=self.tracing,
             descriptors=descriptors,

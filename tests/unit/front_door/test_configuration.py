@@ -15,6 +15,7 @@ from front_door.publish import publish
 from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json, seconds
 from headrace_router.data.hosts.about import ABOUT_HEADERS
+from headrace_servicekit.identity import FRONT_DOOR_HEADER
 
 from tests.kit.edge import settings_with
 
@@ -49,12 +50,33 @@ def test_identity_from_outside_is_stripped_before_anything_runs(rendered: Json):
     stripped = str(_manager(rendered)["early_header_mutation_extensions"])
     for name in ("x-headrace-", "x-envoy-", "baggage"):
         assert name in stripped
-    for name in (access.CLIENT_HEADER, "x-headrace-models", routes.EDGE_HEADER, "x-headrace-", "x-headrace-user-ids"):
+    for name in (access.CLIENT_HEADER, "x-headrace-models", FRONT_DOOR_HEADER, "x-headrace-", "x-headrace-user-ids"):
         assert re.fullmatch(listener.OURS_ALONE, name), name
     for name in (*routes.OUR_HEADERS, "headrace-timing", "x-request-id"):
         assert not re.fullmatch(listener.OURS_ALONE, name), name
     assert access.CLIENT_HEADER.startswith("x-headrace-")
-    assert routes.EDGE_HEADER.startswith("x-headrace-")
+    assert FRONT_DOOR_HEADER.startswith("x-headrace-")
+
+
+@pytest.mark.parametrize("data_plane", ["here", "service"])
+def test_every_route_forwards_with_the_mark_that_says_so(api: Api, data_plane: str):
+    told = settings_with(data_plane=data_plane, router_edge="127.0.0.1:9", cors_origins="https://a.test")
+    manager = _manager(bootstrap(told, api))
+    config = manager["route_config"]
+    marked = {"key": FRONT_DOOR_HEADER, "value": "1"}
+    # Of the three places the whole table's has the last word, unless the order is turned around.
+    assert {"header": marked, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} in config["request_headers_to_add"]
+    assert "most_specific_header_mutations_wins" not in config
+    assert set(manager).isdisjoint({"rds", "scoped_routes"})
+    (host,) = config["virtual_hosts"]
+    forwarding = [route for route in host["routes"] if "route" in route]
+    assert len(forwarding) > len(api.public)
+    for place in (config, host, *host["routes"]):
+        assert "request_headers_to_remove" not in place
+        assert place is config or FRONT_DOOR_HEADER not in str(place.get("request_headers_to_add"))
+    for route in forwarding:
+        assert "cluster" in route["route"], route["name"]
+        assert set(route["route"]).isdisjoint({"request_mirror_policies", "internal_redirect_policy"})
 
 
 def test_callers_may_say_what_data_planes_understand():

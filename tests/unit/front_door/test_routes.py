@@ -112,9 +112,3 @@ def test_the_rest_route_comes_behind_the_predict_routes(settings: FrontDoorSetti
 def test_which_paths_are_predictions(by_name: dict[str, Json], path: str, predicts: bool):
     regex = by_name["rest-predict"]["match"]["safe_regex"]["regex"]
     assert bool(re.fullmatch(regex, path)) == predicts
-
-
-def test_health_asks_on_behalf_of_all_services(by_name: dict[str, Json]):
-    added = by_name["health"]["request_headers_to_add"][0]
-    assert added["header"] == {"key": "x-headrace-edge", "value": "1"}
-    assert added["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"

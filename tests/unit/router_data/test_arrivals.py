@@ -9,7 +9,7 @@ from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.timing import Marks
 from headrace_servicekit.calls import Call as Received
 from headrace_servicekit.errors import Unauthenticated
-from headrace_servicekit.identity import INTERNAL
+from headrace_servicekit.identity import INTERNAL, NOBODY, Identity
 
 RECORDED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NOT_RECORDED = RECORDED[:-1] + "0"
@@ -45,9 +45,10 @@ class HeldSpans:
         return CHILD, self.begun[-1][1]
 
 
-def arrivals(spans: HeldSpans | None = None) -> Arrivals:
+def arrivals(spans: HeldSpans | None = None, unidentified: list[str] | None = None) -> Arrivals:
+    unidentified = [] if unidentified is None else unidentified
     loop = asyncio.get_running_loop()
-    return Arrivals(AccessLog(0, 0), DeadlineLimits(10, 60), spans, loop, time.perf_counter)
+    return Arrivals(AccessLog(0, 0), DeadlineLimits(10, 60), spans, loop, time.perf_counter, unidentified.append)
 
 
 async def test_headers_say_who_calls_and_until_when():
@@ -66,6 +67,18 @@ async def test_a_call_without_headers_is_internal_and_gets_an_id():
     call = arrivals().call({}, "Predict", None)
     assert call.caller is INTERNAL
     assert len(call.request_id) == 32
+
+
+async def test_a_call_that_the_front_door_forwards_without_an_identity_is_nobodys():
+    seen: list[str] = []
+    known, forwarded = arrivals(unidentified=seen), wanted([("x-headrace-edge", "1")])
+    with pytest.raises(Unauthenticated) as caught:
+        known.call(forwarded, "Predict", None)
+    assert (caught.value.reason, seen) == ("IDENTITY_MISSING", ["Predict"])
+    # Health is everybody's, and a host that checked the token itself knows who it is.
+    assert known.call(forwarded, "ServerLive", None, of_anybody=True).caller == NOBODY
+    assert known.call(forwarded, "Predict", None, Identity("ann")).caller.client == "ann"
+    assert seen == ["Predict"]
 
 
 async def test_a_recorded_trace_gets_a_span_that_ends_with_the_code():

@@ -7,9 +7,12 @@ import time
 import pytest
 from headrace_servicekit.errors import NotFound
 from headrace_servicekit.identity import (
+    FRONT_DOOR_HEADER,
     INTERNAL,
+    NOBODY,
     Identity,
     act_as,
+    caller_of,
     identity,
     model_not_found,
     model_of,
@@ -34,6 +37,30 @@ from hypothesis import strategies as st
 )
 def test_headers_become_an_identity(client, models, expected):
     assert parse_identity(client, models) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        pytest.param({}, INTERNAL, id="not through the front door"),
+        pytest.param({"x-headrace-client": "a", "x-headrace-models": "m"}, Identity("a", ("m",)), id="who it says"),
+        pytest.param({FRONT_DOOR_HEADER: "1"}, NOBODY, id="through the front door, which said nothing"),
+        pytest.param({FRONT_DOOR_HEADER: "1", "x-headrace-client": "a"}, NOBODY, id="not which models"),
+        pytest.param({FRONT_DOOR_HEADER: "1", "x-headrace-models": "*"}, NOBODY, id="not who"),
+        pytest.param(
+            {FRONT_DOOR_HEADER: "1", "x-headrace-client": "", "x-headrace-models": "*"}, NOBODY, id="nobody's name"
+        ),
+        pytest.param({FRONT_DOOR_HEADER: "", "x-request-id": "r"}, NOBODY, id="an empty mark is a mark"),
+        pytest.param(
+            {FRONT_DOOR_HEADER: "1", "x-headrace-client": "a", "x-headrace-models": "*"},
+            Identity("a"),
+            id="who and all",
+        ),
+    ],
+)
+def test_what_the_front_door_forwards_is_never_internal(headers, expected):
+    assert caller_of(headers) == expected
+    assert not NOBODY.sees("any")
 
 
 @pytest.mark.parametrize(

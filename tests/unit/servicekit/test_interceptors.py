@@ -1,5 +1,6 @@
-"""What cannot be arranged with a real client: a call whose deadline has passed when it begins."""
+"""What cannot be arranged with a real client: a call whose deadline has passed when it begins; and whose call it is."""
 
+import contextlib
 from typing import Any
 
 import grpc
@@ -17,13 +18,13 @@ from tests.kit.toy import SERVICE, Note, handlers
 class _Context:
     """A servicer context as far as the interceptors use it."""
 
-    def __init__(self, remaining: float | None) -> None:
-        self._remaining = remaining
+    def __init__(self, remaining: float | None, headers: tuple = ()) -> None:
+        self._remaining, self._headers = remaining, headers
         self.ended: tuple[grpc.StatusCode, str, tuple] | None = None
         self.trailers: tuple = ()
 
     def invocation_metadata(self) -> tuple:
-        return ()
+        return self._headers
 
     def time_remaining(self) -> float | None:
         return self._remaining
@@ -79,3 +80,46 @@ async def test_a_call_with_time_left_or_without_deadline_runs(remaining):
     assert ran == ["x"]
     assert Note.FromString(answered).text == "x"
     assert [key for key, _ in context.trailers] == ["x-request-id"]
+
+
+FORWARDED = (("x-headrace-edge", "1"),)
+BY_ANN = (*FORWARDED, ("x-headrace-client", "ann"), ("x-headrace-models", "*"))
+
+
+async def _forwarded(method: str, headers: tuple) -> tuple[_Context, float]:
+    """Make a call with these headers; return how it ended, and how many calls without an identity were counted."""
+
+    async def answer(request: Any, _context: Any) -> Any:
+        return request
+
+    registry = CollectorRegistry()
+    around = Interceptors(RpcMetrics(registry), access_log=False)
+    handler: Any = around.wrap(method, handlers(Answer=answer)["Answer"])
+    context = _Context(None, headers)
+    counted = "rpc_server_unidentified_calls_total"
+    assert registry.get_sample_value(counted, {"rpc_method": method}) == 0  # from the start, so that an alert sees one
+    with contextlib.suppress(grpc.aio.AbortError):
+        await handler.unary_unary(Note(text="x").SerializeToString(), context)
+    return context, registry.get_sample_value(counted, {"rpc_method": method}) or 0.0
+
+
+@pytest.mark.parametrize("headers", [FORWARDED, BY_ANN[:2], (FORWARDED[0], BY_ANN[2])])
+async def test_a_call_that_the_front_door_forwards_without_an_identity_is_refused_and_counted(headers: tuple):
+    context, counted = await _forwarded(f"/{SERVICE}/Answer", headers)
+    assert context.ended is not None
+    assert context.ended[0] is grpc.StatusCode.UNAUTHENTICATED
+    status = status_pb2.Status.FromString(dict(context.ended[2])["grpc-status-details-bin"])
+    assert error_details.from_status(status).reason == "IDENTITY_MISSING"
+    assert counted == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        pytest.param(f"/{SERVICE}/Answer", BY_ANN, id="it says who calls"),
+        pytest.param("/grpc.health.v1.Health/Check", FORWARDED, id="health is asked by anybody"),
+    ],
+)
+async def test_what_the_front_door_may_forward_is_served(method: str, headers: tuple):
+    context, counted = await _forwarded(method, headers)
+    assert (context.ended, counted) == (None, 0)

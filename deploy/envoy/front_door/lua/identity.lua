@@ -53,9 +53,12 @@ local function patterns(models)
     return nil
   end
   local count = 0
-  for key, pattern in pairs(models) do
+  for _ in pairs(models) do
     count = count + 1
-    if type(key) ~= "number" or type(pattern) ~= "string" or not pattern:match("^[%w%-_.*]+$") then
+  end
+  for place = 1, count do
+    local pattern = models[place]
+    if type(pattern) ~= "string" or not pattern:match("^[%w%-_.*]+$") then
       return nil
     end
   end
@@ -67,7 +70,7 @@ local function refuse(handle, why)
   handle:respond({ [":status"] = "401" }, why)
 end
 
-function envoy_on_request(handle)
+local function identify(handle)
   local headers = handle:headers()
   keep_trace(headers)
   keep_request_id(headers)
@@ -97,4 +100,13 @@ function envoy_on_request(handle)
   headers:replace("x-headrace-models", models)
   -- What the token check has seen to be a number: services end streams then.
   headers:replace("x-headrace-token-expiry", string.format("%d", verified.claims.exp + SKEW_S))
+end
+
+-- Envoy passes a request on when its script fails: this one ends it instead.
+function envoy_on_request(handle)
+  local fine, problem = pcall(identify, handle)
+  if not fine then
+    handle:logErr(string.format("the identity script failed: %s", tostring(problem)))
+    refuse(handle, "the token cannot be read")
+  end
 end

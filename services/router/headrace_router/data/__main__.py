@@ -30,11 +30,13 @@ from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.fallbacks.ladder import Ladder
 from headrace_router.data.hosts.aio import GrpcHost
 from headrace_router.data.hosts.arrivals import Arrivals, Spans
+from headrace_router.data.hosts.asgi import METHOD as REST_PREDICT
 from headrace_router.data.hosts.asgi import RestHost
 from headrace_router.data.hosts.deadline import DeadlineLimits
 from headrace_router.data.hosts.http_server import HttpServer
 from headrace_router.data.hosts.inference import InferenceReads
 from headrace_router.data.hosts.inference_rest import InferencePaths
+from headrace_router.data.hosts.methods import NAMES
 from headrace_router.data.lookup.counts import Counts, LookupMetrics
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
@@ -104,8 +106,12 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
         version=metadata.version("headrace-router"),
         max_rows=settings.max_rows,
     )
+    for method in (*NAMES, REST_PREDICT):  # at 0: the first is then an increase, which an alert sees
+        runtime.rpc_metrics.unidentified.labels(method)
     deadlines = DeadlineLimits(settings.default_deadline_s, settings.max_deadline_s)
-    arrivals = Arrivals(access_log, deadlines, _spans(runtime), loop, counters.clock)
+    arrivals = Arrivals(
+        access_log, deadlines, _spans(runtime), loop, counters.clock, runtime.rpc_metrics.count_unidentified
+    )
     faces = Faces(predictor, arrivals, InferenceReads(catalog), InferencePaths(catalog))
     GrpcHost(faces.predictor, faces.arrivals, faces.reads, Explaining(explanations)).add_to(runtime.server())
     _serve_rest(runtime, faces)

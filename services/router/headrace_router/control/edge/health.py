@@ -15,9 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, Health, HealthServicer
+from headrace_servicekit.identity import FRONT_DOOR_HEADER
 from headrace_servicekit.loops import until
 
-EDGE_HEADER = "x-headrace-edge"
 CACHED_S = 1.0
 ASK_TIMEOUT_S = 0.5
 WATCH_EVERY_S = 0.5
@@ -115,4 +115,4 @@ class EdgeHealthServicer(health_pb2_grpc.HealthServicer):
 
 
 def _from_front_door(context: Any) -> bool:
-    return any(key == EDGE_HEADER and value == "1" for key, value in context.invocation_metadata())
+    return any(key == FRONT_DOOR_HEADER for key, _ in context.invocation_metadata())

@@ -47,12 +47,13 @@ class GrpcHost:
 
     def _unary(self, method: str, serve: Serve) -> Any:
         """Return the handler of a method: what it serves, with the trailers and errors that all methods have."""
+        of_anybody = method in self._reads.OF_ANYBODY
 
         async def handle(data: bytes, context: Any) -> bytes:
             trailers: Trailers = ()
             try:
                 headers = wanted(context.invocation_metadata())
-                call = self._arrivals.call(headers, method, context.time_remaining())
+                call = self._arrivals.call(headers, method, context.time_remaining(), of_anybody=of_anybody)
                 trailers = ((REQUEST_ID_HEADER, call.request_id),)
                 answer, more = await serve(data, headers, call)
                 context.set_trailing_metadata((*trailers, *more))

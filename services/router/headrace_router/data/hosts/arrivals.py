@@ -16,7 +16,15 @@ from headrace_servicekit.calls import (
 )
 from headrace_servicekit.calls import Call as Received
 from headrace_servicekit.errors import Code, ServiceError, Unauthenticated
-from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER, Identity, parse_identity
+from headrace_servicekit.identity import (
+    CLIENT_HEADER,
+    FRONT_DOOR_HEADER,
+    MODELS_HEADER,
+    NOBODY,
+    Identity,
+    caller_of,
+    unidentified,
+)
 
 from headrace_router.data.hosts.about import ABOUT_HEADERS, about, malformed
 from headrace_router.data.hosts.deadline import HEADER as TIMEOUT_HEADER
@@ -27,7 +35,6 @@ from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.timing import Marks
 
 _IDENTITY = (CLIENT_HEADER, MODELS_HEADER)
-_NOBODY = Identity("")
 _REQUEST_ID = REQUEST_ID_HEADER.encode()
 ENCODING_HEADER = "content-encoding"
 GRPC_ENCODING_HEADER = "grpc-encoding"
@@ -35,8 +42,8 @@ GRPC_ENCODING_HEADER = "grpc-encoding"
 JSON_LENGTH_HEADER = "inference-header-content-length"
 WANTED = frozenset(
     (
-        *_IDENTITY, *ABOUT_HEADERS, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER, TIMEOUT_HEADER,
-        ASKING_HEADER, ENCODING_HEADER, GRPC_ENCODING_HEADER, JSON_LENGTH_HEADER,
+        *_IDENTITY, FRONT_DOOR_HEADER, *ABOUT_HEADERS, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER,
+        TIMEOUT_HEADER, ASKING_HEADER, ENCODING_HEADER, GRPC_ENCODING_HEADER, JSON_LENGTH_HEADER,
     )
 )  # fmt: skip
 
@@ -57,7 +64,9 @@ class Spans(Protocol):
 
 
 class Arrivals:
-    """Makes the Call of each request. spans: None when traces are only handed on. clock: the counters'."""
+    """Makes the Call of each request. spans: None when traces are only handed on. clock: the counters'.
+    count_unidentified: told the method of a call that the front door forwarded without an identity.
+    """
 
     def __init__(
         self,
@@ -66,21 +75,33 @@ class Arrivals:
         spans: Spans | None,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
+        count_unidentified: Callable[[str], None],
     ) -> None:
         self._access_log, self._limits, self._spans, self._loop = access_log, limits, spans, loop
-        self._clock = clock
+        self._clock, self._count_unidentified = clock, count_unidentified
 
     def call(
-        self, headers: dict[str, str], method: str, remaining_s: float | None, caller: Identity | None = None
+        self,
+        headers: dict[str, str],
+        method: str,
+        remaining_s: float | None,
+        caller: Identity | None = None,
+        *,
+        of_anybody: bool = False,
     ) -> Call:
         """Return the call that the headers describe.
 
         remaining_s: time until the caller's deadline, None without one. method: what a span is named after. caller: as
-        its token says; None believes the identity headers. Raises InvalidArgument for headers that cannot be read.
+        its token says; None believes the identity headers. of_anybody: it is answered to everybody. Raises
+        InvalidArgument for headers that cannot be read, Unauthenticated for a call that is nobody's.
         """
         arrived = self._clock()
         concerns = about(headers)
-        caller = caller or parse_identity(headers.get(CLIENT_HEADER), headers.get(MODELS_HEADER))
+        if caller is None:
+            caller = caller_of(headers)
+            if caller is NOBODY and not of_anybody:
+                self._count_unidentified(method)
+                raise unidentified()
         request_id, traceparent, span = request_id_of(headers.get(REQUEST_ID_HEADER)), "", None
         if TRACEPARENT_HEADER in headers or (self._spans is not None and self._spans.samples()):
             traceparent, span = self._traced(headers, request_id, method)
@@ -99,7 +120,7 @@ class Arrivals:
 
     def stranger(self, request_id: str | None) -> Call:
         """Return the call of somebody who is turned away before it is known who it is."""
-        return Call(_NOBODY, request_id_of(request_id), self._loop.time(), self._clock())
+        return Call(NOBODY, request_id_of(request_id), self._loop.time(), self._clock())
 
     def _traced(self, headers: dict[str, str], request_id: str, method: str) -> tuple[str, Span | None]:
         """Return what names the parent of what the call causes, empty for one that is not recorded; and its span."""

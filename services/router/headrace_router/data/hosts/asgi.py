@@ -19,7 +19,7 @@ from headrace_router.data.hosts.crowd import Crowd
 from headrace_router.data.hosts.deadline import HEADER as TIMEOUT_HEADER
 from headrace_router.data.hosts.deadline import parse_timeout
 from headrace_router.data.hosts.exchange import ClientGone, Receive, Scope, Send
-from headrace_router.data.hosts.inference_rest import InferencePaths, below_root, refusal_of
+from headrace_router.data.hosts.inference_rest import OF_ANYBODY, InferencePaths, below_root, refusal_of
 from headrace_router.data.hosts.presence import Presence, Told
 from headrace_router.data.hosts.rest_routes import Predicts, Render, Reply, Tells, WrongMethod, find_v1
 from headrace_router.data.hosts.timing import timing_of
@@ -29,6 +29,8 @@ from headrace_router.data.predictor import Predictor
 log = structlog.get_logger()
 
 READY_PATH = "/readyz"
+# What spans and counts name the methods of REST.
+METHOD = "REST predict"
 
 Identify = Callable[[Scope], Identity | None]
 """Gives the caller of a request, None when its headers tell. Raises ServiceError."""
@@ -87,7 +89,8 @@ class RestHost:
             found = wanted_of(scope["headers"])
             timeout = found.get(TIMEOUT_HEADER)
             remaining_s = None if timeout is None else parse_timeout(timeout)
-            call = self._arrivals.call(found, "REST predict", remaining_s, self._identify(scope))
+            caller = self._identify(scope)
+            call = self._arrivals.call(found, METHOD, remaining_s, caller, of_anybody=raw in OF_ANYBODY)
             headers.append((REQUEST_ID_HEADER.encode(), call.request_id.encode()))
             method = scope["method"]
             what = self._inference.find(method, raw) if below_root(raw) else find_v1(method, raw)

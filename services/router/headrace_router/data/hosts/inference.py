@@ -26,6 +26,7 @@ class InferenceReads:
     """The methods that tell of models, and those that are refused."""
 
     STREAM: ClassVar = "ModelStreamInfer"
+    OF_ANYBODY: ClassVar = frozenset((f"{SERVICE}/ServerLive", f"{SERVICE}/ServerReady"))
     METHODS: ClassVar = tuple(
         method.name
         for method in service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods

@@ -22,6 +22,7 @@ from headrace_router.data.hosts.rest_routes import Predicts, Render, Reply, Tell
 from headrace_router.data.messages import Answer, Request
 
 ROOT = b"/v2"
+OF_ANYBODY = frozenset((b"/v2/health/live", b"/v2/health/ready"))
 _OCTETS = (b"content-type", b"application/octet-stream")
 
 Find = Predicts | Tells

@@ -34,6 +34,14 @@ PREDICT = Face(predict.METHOD, predict.parse, predict.render)
 MODEL_INFER = Face(infer_message.METHOD, infer_message.parse, infer_message.render)
 
 
+NAMES = (
+    *(face.method for face in (PREDICT, MODEL_INFER)),
+    *(f"{infer_message.SERVICE}/{name}" for name in InferenceReads.METHODS),
+    asking.METHOD,
+)
+"""Every method of `unary_methods`."""
+
+
 def unary_methods(predictor: Predictor, reads: InferenceReads, explaining: Explaining) -> dict[str, Serve]:
     """Return the methods by `package.Service/Method`.
 
