@@ -122,7 +122,7 @@ def test_what_a_call_is_about_passes_and_who_calls_does_not(door: Edge):
     for call in door.behind.reached_by("about"):
         ours = {name: value for name, value in call.headers.items() if name.startswith("x-headrace-")}
         assert ours.pop(EXPIRY_HEADER).isdigit()
-        assert ours == {**said, "x-headrace-client": "about", MODELS_HEADER: "digits"}
+        assert ours == {**said, "x-headrace-edge": "1", "x-headrace-client": "about", MODELS_HEADER: "digits"}
     assert len(door.behind.reached_by("about")) == 2
 
 

@@ -37,6 +37,7 @@ _BAD_TOKENS: dict[str, tuple[MakeToken, str]] = {
     "subject is a number": (lambda i: i.token(sub=7), "TOKEN_INVALID"),
     "models is a text": (lambda i: i.token(models="digits"), "TOKEN_INVALID"),
     "models holds a number": (lambda i: i.token(models=["digits", 7]), "TOKEN_INVALID"),
+    "models begins with null": (lambda i: i.token(models=[None, "zz"]), "TOKEN_INVALID"),
     "models smuggles a comma": (lambda i: i.token(models=["digits,*"]), "TOKEN_INVALID"),
 }
 
