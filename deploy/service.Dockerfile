@@ -48,6 +48,7 @@ ARG SERVICE
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin headrace \
     && install -d -o headrace -g headrace -m 0700 /var/lib/headrace
 COPY --from=build /opt/headrace /opt/headrace
+COPY LICENSE NOTICE /opt/headrace/
 ENV PATH=/opt/headrace/bin:/opt/headrace/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 LABEL org.opencontainers.image.title="headrace-${SERVICE}" dev.headrace.sbom=/opt/headrace/sbom.cdx.json
 USER 10001:10001

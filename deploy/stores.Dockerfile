@@ -34,6 +34,7 @@ RUN cd /wheels/lib/python3.11/site-packages \
 FROM ${BASE} AS store
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin headrace \
     && install -d -o headrace -g headrace -m 0700 /var/lib/headrace
+COPY LICENSE NOTICE /opt/headrace/
 LABEL dev.headrace.sbom=/opt/headrace/sbom.cdx.json
 USER 10001:10001
 

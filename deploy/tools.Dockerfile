@@ -49,6 +49,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --
     && for name in identity issuer postgres s3 valkey; do \
         install -d -o headrace -g headrace -m 0700 "/run/secrets/headrace/$name"; \
     done
+COPY LICENSE NOTICE /opt/headrace/
 ENV PATH=/opt/headrace/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 LABEL dev.headrace.sbom=/opt/headrace/sbom.cdx.json
 WORKDIR /opt/headrace/tools

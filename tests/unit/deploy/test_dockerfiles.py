@@ -72,6 +72,11 @@ def test_an_image_runs_as_nobody_in_particular_and_starts_its_process_itself(pat
     assert not any(keyword == "RUN" and re.search(r"\b(uv|pip|apt-get|apt)\b", rest) for keyword, rest in told)
 
 
+@pytest.mark.parametrize(("path", "target"), IMAGES, ids=lambda value: getattr(value, "name", value))
+def test_an_image_carries_the_licence_and_the_notice(path: Path, target: str):
+    assert ("COPY", "LICENSE NOTICE /opt/headrace/") in stages(path)[target]
+
+
 # The others are run by people, and end.
 RUN_ON = [(path, target) for path, target in IMAGES if target not in ("tools", "demo")]
 
@@ -103,7 +108,7 @@ def test_only_what_images_are_built_from_reaches_the_builder():
     ignored = (CHECKOUT / ".dockerignore").read_text().splitlines()
     assert "*" in ignored
     assert {line for line in ignored if line.startswith("!")} == {
-        "!deploy", "!examples", "!libs", "!services", "!pyproject.toml", "!uv.lock",
+        "!LICENSE", "!NOTICE", "!deploy", "!examples", "!libs", "!services", "!pyproject.toml", "!uv.lock",
     }  # fmt: skip
 
 
