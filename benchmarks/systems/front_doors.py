@@ -28,10 +28,10 @@ class FrontDoor:
 @contextlib.contextmanager
 def running(folder: Path, identity: Path, told: Mapping[str, object]) -> Iterator[FrontDoor]:
     """Start one in a folder of its own, and end it. identity: the issuer's folder. told: variables of its own."""
-    port, admin, grpc, rest, metrics = (free_port() for _ in range(5))
+    port, envoy, grpc, rest, metrics = (free_port() for _ in range(5))
     variables = {
         "FRONT_DOOR_PORT": port,
-        "FRONT_DOOR_ADMIN_PORT": admin,
+        "FRONT_DOOR_METRICS_PORT": envoy,
         "FRONT_DOOR_STATE_DIR": folder / "envoy",
         "FRONT_DOOR_DATA_PLANE": "here",
         "FRONT_DOOR_CONCURRENCY": 1,

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import sys
 
-from front_door import alone, data_plane, handover
+from front_door import admin, alone, data_plane, handover
 from front_door.api import Api, ApiError, read_api
 from front_door.open_files import fitted
 from front_door.process import ConfigurationRefused, Envoy, find_binary, validate
@@ -35,7 +35,7 @@ async def serve(settings: alone.DataPlaneSettings, api: Api, *, check_only: bool
         lambda: Envoy.start(binary, settings, environment),
         stop_signals(),
         address=f"{settings.host}:{settings.port}",
-        admin_port=settings.admin_port,
+        metrics_port=settings.metrics_port,
     )
 
 
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="render and validate the configuration, then end")
     check_only = parser.parse_args().check
     try:
-        settings = alone.DataPlaneSettings.load()
+        settings = admin.looked_up(alone.DataPlaneSettings.load())
         set_up_logs("data-plane")
         return asyncio.run(serve(fitted(settings), read_api(settings.descriptors), check_only=check_only))
     except (SettingsError, ApiError, ConfigurationRefused, data_plane.NotLoadable, OSError) as error:

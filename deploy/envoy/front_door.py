@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 
 import structlog
-from front_door import data_plane, handover, identities
+from front_door import admin, data_plane, handover, identities
 from front_door.api import Api, ApiError, read_api
 from front_door.bootstrap import files, whole
 from front_door.following import follow
@@ -45,7 +45,7 @@ async def serve(settings: FrontDoorSettings, api: Api, *, check_only: bool) -> i
             lambda: Envoy.start(binary, settings, environment),
             stop_signals(),
             address=f"{settings.host}:{settings.port}",
-            admin_port=settings.admin_port,
+            metrics_port=settings.metrics_port,
         )
         following.cancel()
     return code
@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="render and validate the configuration, then end")
     check_only = parser.parse_args().check
     try:
-        settings = FrontDoorSettings.load()
+        settings = admin.looked_up(FrontDoorSettings.load())
         set_up_logs("front-door")
         return asyncio.run(serve(fitted(settings), read_api(settings.descriptors), check_only=check_only))
     except (SettingsError, IdentitiesError, ApiError, ConfigurationRefused, OSError) as error:

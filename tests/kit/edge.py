@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 import httpx
+from front_door.admin import ask
 from front_door.settings import FrontDoorSettings
 from headrace_servicekit.testing import free_port
 
@@ -45,7 +46,7 @@ class Edge:
     """A running front door and what stands behind it."""
 
     address: str
-    admin: str
+    metrics: str
     directory: Path
     issuer: Issuer
     behind: Upstreams
@@ -96,9 +97,18 @@ class Edge:
             url = httpx.URL(self.url).copy_with(raw_path=path.encode())
             return client.request(method, url, headers=headers, **kwargs)
 
+    @property
+    def admin_socket(self) -> Path:
+        """Envoy's admin interface."""
+        return self.directory / "envoy" / "admin.sock"
+
+    def admin(self, what: str, method: str = "GET") -> str:
+        """Return what Envoy's admin interface answers. Raises OSError."""
+        return ask(self.admin_socket, method, what)
+
     def stat(self, name: str) -> int:
         """Return one of Envoy's counters."""
-        text = get(f"http://{self.admin}/stats?filter=^{name}$")
+        text = self.admin(f"/stats?filter=^{name}$")
         return int(text.rpartition(":")[2] or 0)
 
     def stop(self) -> int:
@@ -134,10 +144,10 @@ def launched(
     healthy: wait until it has found its upstreams well; else only until it listens. also: further variables.
     open_files: how many it may have open at most, None for as many as we may.
     """
-    port, admin_port = free_ports(2)
+    port, metrics_port = free_ports(2)
     told = {
         "port": port,
-        "admin_port": admin_port,
+        "metrics_port": metrics_port,
         "state_dir": directory / "envoy",
         "jwks_file": directory / "jwks.json",
         "deny_file": directory / "deny.json",
@@ -161,7 +171,7 @@ def launched(
         if open_files is not None:
             command = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(open_files), *command]
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-    door = Edge(f"127.0.0.1:{told['port']}", f"127.0.0.1:{admin_port}", directory, issuer, behind, process)
+    door = Edge(f"127.0.0.1:{told['port']}", f"127.0.0.1:{metrics_port}", directory, issuer, behind, process)
     try:
         _await_ready(door, log, healthy)
         yield door
@@ -182,7 +192,7 @@ def ended(process: subprocess.Popen[bytes]) -> None:
 
 def settings_with(**told: Any) -> FrontDoorSettings:
     """Return settings for tests that render and start nothing."""
-    return FrontDoorSettings(state_dir=Path("/state"), jwks_file=Path("/identity/jwks.json"), **told)
+    return FrontDoorSettings(**{"state_dir": Path("/state"), "jwks_file": Path("/identity/jwks.json"), **told})
 
 
 def free_ports(count: int) -> list[int]:
@@ -221,7 +231,7 @@ def _await_ready(door: Edge, log: Path, healthy: bool) -> None:
 
 
 def _listens(door: Edge) -> bool:
-    if "LIVE" not in get(f"http://{door.admin}/ready"):
+    if "LIVE" not in get(f"http://{door.metrics}/ready"):
         return False
     with socket.create_connection(("127.0.0.1", int(door.address.rpartition(":")[2])), timeout=1):
         return True
@@ -229,5 +239,6 @@ def _listens(door: Edge) -> bool:
 
 def _healthy(door: Edge) -> bool:
     """Whether it has found its upstreams healthy."""
-    hosts = [line for line in get(f"http://{door.admin}/clusters").splitlines() if "::health_flags::" in line]
+    lines = door.admin("/clusters").splitlines()
+    hosts = [line for line in lines if "::health_flags::" in line and not line.startswith("admin::")]
     return bool(hosts) and all(line.endswith("::healthy") for line in hosts)

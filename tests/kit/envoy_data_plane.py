@@ -10,6 +10,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import grpc.aio
 import psutil
 from headrace.router.v1 import predict_pb2_grpc
 
-from tests.kit.edge import CHECKOUT, Edge, ended, free_ports, get, launched
+from tests.kit.edge import CHECKOUT, START_S, Edge, ended, free_ports, get, launched
 from tests.kit.issuer import Issuer, write_denied, write_jwks
 from tests.kit.upstreams import upstreams
 
@@ -74,7 +75,7 @@ async def envoy_plane(
     front: settings of the front door. open_files: of the front door, at most. variables: of the data plane's
     environment, replacing what we would set.
     """
-    grpc_port, rest_port, edge_port, admin_port, free = free_ports(5)
+    grpc_port, rest_port, edge_port, envoy_metrics, free = free_ports(5)
     metrics = metrics_port or free
     told = {
         "ROUTER_DATA_PORT": str(grpc_port),
@@ -96,7 +97,7 @@ async def envoy_plane(
         where = {"data_plane": "here"}
         if two_hops:
             where = {"data_plane": "service", "router_edge": f"127.0.0.1:{edge_port}"}
-            stack.enter_context(_alone(directory, edge_port, admin_port, told))
+            stack.enter_context(_alone(directory, edge_port, envoy_metrics, told))
         # In a thread: meanwhile the test's own servers answer the data plane.
         starting = launched(
             directory, behind, issuer, {**where, **(front or {})}, also={} if two_hops else told, open_files=open_files
@@ -110,11 +111,11 @@ async def envoy_plane(
 
 
 @contextlib.contextmanager
-def _alone(directory: Path, port: int, admin_port: int, told: Mapping[str, str]) -> Iterator[None]:
+def _alone(directory: Path, port: int, envoy_metrics: int, told: Mapping[str, str]) -> Iterator[None]:
     """Start the data plane in an Envoy of its own; when the block ends it is stopped."""
     own = {
         "port": port,
-        "admin_port": admin_port,
+        "metrics_port": envoy_metrics,
         "state_dir": directory / "data-envoy",
         "jwks_file": directory / "jwks.json",
         "deny_file": directory / "deny.json",
@@ -130,3 +131,30 @@ def _alone(directory: Path, port: int, admin_port: int, told: Mapping[str, str])
         yield
     finally:
         ended(process)
+
+
+@contextlib.contextmanager
+def alone_with(directory: Path) -> Iterator[str]:
+    """Start a data plane in an Envoy of its own that finds nobody to ask; yield the address of Envoy's metrics."""
+    grpc_port, rest_port, metrics, edge_port, envoy_metrics, nobody = free_ports(6)
+    told = {
+        "ROUTER_DATA_PORT": str(grpc_port),
+        "ROUTER_DATA_REST_PORT": str(rest_port),
+        "ROUTER_DATA_METRICS_PORT": str(metrics),
+        "ROUTER_DATA_CONTROL_TARGET": f"127.0.0.1:{nobody}",
+        "ROUTER_DATA_POOLS": f"default=127.0.0.1:{nobody}",
+        "ROUTER_DATA_STATE_DIR": str(directory / "data"),
+    }
+    (directory / "data").mkdir()
+    with _alone(directory, edge_port, envoy_metrics, told):
+        deadline = time.monotonic() + START_S
+        while not _is_live(envoy_metrics):
+            assert time.monotonic() < deadline, (directory / "data-plane.log").read_text()[-2000:]
+            time.sleep(0.05)
+        yield f"127.0.0.1:{envoy_metrics}"
+
+
+def _is_live(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        return "LIVE" in get(f"http://127.0.0.1:{port}/ready")
+    return False

@@ -9,13 +9,14 @@ assert await scene.complaints() == []
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+from front_door.admin import ask
 from headrace_servicekit.testing import eventually
 from headrace_stack import snapshot
 from headrace_stack.snapshot import ProcessId, State
@@ -108,9 +109,8 @@ async def whole(stack: RunningStack, *, but: Sequence[str] = (), within: float =
 
 async def _unused_hosts(stack: RunningStack) -> list[str]:
     """Return the hosts that the front door does not use at present, with Envoy's reason."""
-    async with httpx.AsyncClient(timeout=5) as client:
-        answer = await client.get(f"http://{stack.settings.ports.envoy_admin.address}/clusters")
-    flags = [line for line in answer.text.splitlines() if "::health_flags::" in line]
+    text = await asyncio.to_thread(ask, stack.settings.run / "envoy" / "admin.sock", "GET", "/clusters")
+    flags = [line for line in text.splitlines() if "::health_flags::" in line]
     return [line for line in flags if not line.endswith("::healthy")] if flags else ["Envoy names no host"]
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from headrace_servicekit.settings import settings_config
 
-from front_door import data_plane, errors, listener
+from front_door import admin, data_plane, errors, listener
 from front_door.api import Api
-from front_door.bootstrap import BOOTSTRAP_FILE, admin, overload
+from front_door.bootstrap import BOOTSTRAP_FILE, overload
 from front_door.envoy_settings import EnvoySettings
 from front_door.shapes import Json, exact, header_is, seconds, typed
 
@@ -40,8 +40,11 @@ def bootstrap(settings: DataPlaneSettings, api: Api) -> Json:
     """Return the file that Envoy is started with."""
     return {
         "node": {"id": "data-plane", "cluster": "headrace"},
-        "admin": admin(settings),
-        "static_resources": {"listeners": [_listener(settings, api)]},
+        "admin": admin.admin(settings),
+        "static_resources": {
+            "listeners": [_listener(settings, api), admin.metrics_listener(settings)],
+            "clusters": [admin.cluster(settings)],
+        },
         # Streams that end early are no attack here: they are those of many callers, on the front door's connection.
         "overload_manager": overload(settings),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from front_door import access, data_plane
+from front_door import access, admin, data_plane
 from front_door.api import Api, transcoder_files
 from front_door.clusters import clusters
 from front_door.envoy_settings import EnvoySettings
@@ -29,8 +29,11 @@ def bootstrap(settings: FrontDoorSettings, api: Api) -> Json:
     return {
         # Resources in files are refused without a node.
         "node": {"id": "front-door", "cluster": "headrace"},
-        "admin": admin(settings),
-        "static_resources": {"listeners": [listener(settings, api)], "clusters": clusters(settings)},
+        "admin": admin.admin(settings),
+        "static_resources": {
+            "listeners": [listener(settings, api), admin.metrics_listener(settings)],
+            "clusters": [*clusters(settings), admin.cluster(settings)],
+        },
         "overload_manager": overload(settings),
         "layered_runtime": {"layers": [{"name": "static", "static_layer": _RUNTIME}]},
         "stats_config": {"histogram_bucket_settings": [_LATENCY_BUCKETS]},
@@ -92,24 +95,6 @@ _LATENCY_BUCKETS = {
     "match": {"suffix": "_rq_time"},
     "buckets": [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000],
 }
-
-
-def admin(settings: EnvoySettings) -> Json:
-    """Return the admin port: what may be read there, and what a drain needs."""
-    return {
-        "address": {"socket_address": {"address": settings.admin_host, "port_value": settings.admin_port}},
-        "allow_paths": [
-            {"exact": "/ready"},
-            {"exact": "/server_info"},
-            {"exact": "/clusters"},
-            {"exact": "/stats"},
-            {"prefix": "/stats?"},
-            {"prefix": "/stats/prometheus"},
-            {"exact": "/healthcheck/fail"},
-            {"prefix": "/drain_listeners"},
-            {"exact": "/reopen_logs"},
-        ],
-    }
 
 
 def overload(settings: EnvoySettings) -> Json:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Literal, Self
 
 import headrace
 from headrace_servicekit.settings import StrictSettings
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 MIB = 1024 * 1024
+# What the kernel takes for a Unix socket, without its last NUL.
+_SOCKET_PATH_BYTES = 107
 
 
 def committed_descriptors() -> Path:
@@ -25,14 +27,18 @@ class EnvoySettings(StrictSettings):
 
     host: str = Field(default="127.0.0.1", description="Address that callers reach.")
     port: int = Field(default=8080, ge=1, le=65535, description="Port that callers reach, all protocols on one.")
-    admin_port: int = Field(
+    metrics_port: int = Field(
         default=8081,
         ge=1,
         le=65535,
-        description="Envoy's admin port: `/ready`, `/stats/prometheus`.",
+        description="Port of Envoy's own metrics: `GET /stats/prometheus` and `GET /ready`, nothing else.",
     )
-    admin_host: str = Field(default="127.0.0.1", description="Address of the admin port; others are refused.")
-    state_dir: Path = Field(description="Directory for the rendered configuration; made with mode 0700.")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address of `metrics_port`; a name is looked up when it starts."
+    )
+    state_dir: Path = Field(
+        description="Directory for the rendered configuration and Envoy's admin socket; made with mode 0700."
+    )
     descriptors: Path = Field(default_factory=committed_descriptors, description="Descriptor set of the API.")
     processes: int = Field(
         default=1,
@@ -92,12 +98,20 @@ class EnvoySettings(StrictSettings):
         """Return what this process allows of what all on its port allow together, at least one."""
         return math.ceil(of_all / self.processes)
 
-    @field_validator("admin_host")
-    @classmethod
-    def _is_loopback(cls, value: str) -> str:
-        if not ipaddress.ip_address(value).is_loopback:
-            raise ValueError("the admin port must stay on loopback")
-        return value
+    @property
+    def admin_socket(self) -> Path:
+        """Envoy's admin interface, which only we can reach."""
+        return self.state_dir / "admin.sock"
+
+    @model_validator(mode="after")
+    def _socket_has_an_address(self) -> Self:
+        if (size := len(os.fsencode(self.admin_socket))) > _SOCKET_PATH_BYTES:
+            too_long = size - _SOCKET_PATH_BYTES
+            raise ValueError(
+                f"state_dir is {too_long} bytes too long: the socket {self.admin_socket} must have an address of at "
+                f"most {_SOCKET_PATH_BYTES} bytes"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

@@ -1,4 +1,4 @@
-"""Envoy as a child process: checked before it is started, asked over its admin port, drained before it is stopped."""
+"""Envoy as a child process: checked before it is started, asked over its admin socket, drained before it is stopped."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import importlib.util
 import os
 import signal
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
+from front_door import admin
 from front_door.bootstrap import BOOTSTRAP_FILE
 from front_door.envoy_settings import EnvoySettings
 from front_door.publish import encode
@@ -23,7 +22,6 @@ from front_door.shapes import Json
 
 log = structlog.get_logger()
 
-_ADMIN_TIMEOUT_S = 2.0
 _VALIDATE_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 # Time for Envoy to leave after its last call; it holds nothing that must be saved.
@@ -73,7 +71,6 @@ class Envoy:
     def __init__(self, settings: EnvoySettings, process: asyncio.subprocess.Process) -> None:
         self._settings = settings
         self._process = process
-        self._admin = f"http://{settings.admin_host}:{settings.admin_port}"
 
     @classmethod
     async def start(cls, binary: Path, settings: EnvoySettings, environment: Mapping[str, str]) -> Envoy:
@@ -102,8 +99,12 @@ class Envoy:
 
     async def wait_until_ready(self) -> None:
         """Return when it takes calls. Cancel to give up."""
-        while not await self._answers("/ready"):  # noqa: ASYNC110  (another process: there is no event to wait for)
+        while await self._ask("GET", admin.READY) is None:  # noqa: ASYNC110  (another process: there is no event to wait for)
             await asyncio.sleep(_POLL_S)
+
+    async def is_ready(self) -> bool:
+        """Return whether it takes calls. It is asked over its listener: one that was drained refuses connections."""
+        return await asyncio.to_thread(admin.says_ready, self._settings)
 
     async def drain_and_stop(self) -> None:
         """Say that we leave, let calls in flight finish within the grace period, stop."""
@@ -144,29 +145,20 @@ class Envoy:
         stats = await self._ask("GET", "/stats?filter=^http.(front%7Cdata_plane).downstream_rq_active$")
         return int((stats or "").rpartition(":")[2].strip() or 0)
 
-    async def _answers(self, path: str) -> bool:
-        return await self._ask("GET", path) is not None
-
     async def _post(self, path: str) -> None:
         if await self._ask("POST", path) is None:
-            log.warning("Envoy's admin port does not answer", path=path)
+            log.warning("Envoy's admin socket does not answer", path=path)
 
     async def _ask(self, method: str, path: str) -> str | None:
-        request = urllib.request.Request(self._admin + path, method=method)
         try:
-            return await asyncio.to_thread(_text, request)
-        except (OSError, urllib.error.HTTPError):
+            return await asyncio.to_thread(admin.ask, self._settings.admin_socket, method, path)
+        except OSError:
             return None
 
 
 def _drain_s(settings: EnvoySettings) -> int:
     """Return the whole seconds in which connections are sent away: as long as the notice."""
     return round(settings.drain_notice_s)
-
-
-def _text(request: urllib.request.Request) -> str:
-    with urllib.request.urlopen(request, timeout=_ADMIN_TIMEOUT_S) as answer:
-        return answer.read().decode()
 
 
 def _die_with_parent(parent: int) -> None:

@@ -1,4 +1,4 @@
-"""Runs Envoy until somebody asks for a stop, and starts it again at once when it crashes."""
+"""Runs Envoy until somebody asks for a stop; starts it again at once when it crashes, or stays unready."""
 
 from __future__ import annotations
 
@@ -14,16 +14,36 @@ from front_door.process import Envoy
 log = structlog.get_logger()
 
 
+class Looks(NamedTuple):
+    """An Envoy that was ready and then fails so many looks in a row is replaced: a minute, longer than a start takes.
+
+    Looks are counted, not seconds: after a pause of the whole machine it has as long as ever.
+    """
+
+    every_s: float = 5.0
+    failed: int = 12
+
+
+LOOKS = Looks()
+
+
 class End(NamedTuple):
-    """How Envoy ended by itself. code: its exit code; negative is the signal that ended it."""
+    """How Envoy ended, without a stop. code: its exit code; negative is the signal that ended it.
+
+    replaced: we ended it, for it was not ready any more.
+    """
 
     code: int
     was_ready: bool
+    replaced: bool = False
 
 
 def comes_back(end: End) -> bool:
-    """Return whether it is started again as it was: a crash of one that worked. All else is for our supervisor."""
-    return end.was_ready and end.code < 0
+    """Return whether it is started again as it was: it worked, and crashed or was replaced.
+
+    All else is for our supervisor.
+    """
+    return end.was_ready and (end.replaced or end.code < 0)
 
 
 def stop_signals() -> asyncio.Event:
@@ -34,12 +54,14 @@ def stop_signals() -> asyncio.Event:
     return stopping
 
 
-async def run_envoy(start: Callable[[], Awaitable[Envoy]], stopping: asyncio.Event, **told: Any) -> int:
+async def run_envoy(
+    start: Callable[[], Awaitable[Envoy]], stopping: asyncio.Event, looks: Looks = LOOKS, **told: Any
+) -> int:
     """Return our exit code: 0 after a stop, 1 when Envoy ended and does not come back. told: logged with "ready"."""
     while True:
         envoy = await start()
         try:
-            end = await _life(envoy, stopping, told)
+            end = await _life(envoy, stopping, looks, told)
         finally:
             envoy.kill()
         if end is None:
@@ -50,21 +72,33 @@ async def run_envoy(start: Callable[[], Awaitable[Envoy]], stopping: asyncio.Eve
             return 1
 
 
-async def _life(envoy: Envoy, stopping: asyncio.Event, told: dict[str, Any]) -> End | None:
+async def _life(envoy: Envoy, stopping: asyncio.Event, looks: Looks, told: dict[str, Any]) -> End | None:
     """Return how it ended, None when it was stopped."""
     ended = asyncio.ensure_future(envoy.wait())
     asked = asyncio.ensure_future(stopping.wait())
     ready = asyncio.ensure_future(_report_ready(envoy, told))
+    unready = asyncio.ensure_future(_until_unready(envoy, ready, looks))
     try:
-        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, asked, unready}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             return End(ended.result(), ready.done())
+        # Calls in flight finish in either case: a drained Envoy goes on with the connections that it has.
         await envoy.drain_and_stop()
-        await ended
-        return None
+        code = await ended
+        return None if asked.done() else End(code, was_ready=True, replaced=True)
     finally:
-        for task in (ended, asked, ready):
+        for task in (ended, asked, ready, unready):
             task.cancel()
+
+
+async def _until_unready(envoy: Envoy, ready: asyncio.Future[None], looks: Looks) -> None:
+    """Return when it has been ready, and has failed every look for a while."""
+    await asyncio.shield(ready)
+    failed = 0
+    while failed < looks.failed:
+        await asyncio.sleep(looks.every_s)
+        failed = 0 if await envoy.is_ready() else failed + 1
+    log.error("Envoy is not ready any more", failed_looks=failed)
 
 
 async def _report_ready(envoy: Envoy, told: dict[str, Any]) -> None:

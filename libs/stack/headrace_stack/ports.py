@@ -48,8 +48,8 @@ class Ports:
         return self.at(0, "front door: gRPC, REST, gRPC-Web")
 
     @property
-    def envoy_admin(self) -> Port:
-        return self.at(1, "Envoy admin")
+    def envoy_metrics(self) -> Port:
+        return self.at(1, "Envoy metrics")
 
     @property
     def registry(self) -> Port:
@@ -116,8 +116,8 @@ class Ports:
         return self.at(17, "monitor metrics")
 
     @property
-    def router_data_admin(self) -> Port:
-        return self.at(18, "router data plane's Envoy admin")
+    def router_data_envoy_metrics(self) -> Port:
+        return self.at(18, "router data plane's Envoy metrics")
 
     @property
     def postgres(self) -> Port:

@@ -37,12 +37,13 @@ def test_an_expression_is_taken_apart(expression: str, expected: dict[str, set[s
 
 def test_every_replica_of_every_service_is_read_where_its_metrics_are():
     read = {job["job_name"]: job["dns_sd_configs"][0] for job in CONFIG["scrape_configs"]}
-    assert set(read) == {*OWN, "triton"}
+    assert set(read) == {*OWN, "envoy", "triton"}
     for name in OWN:
         aliases = {alias for network in _networks(name).values() for alias in (network or {}).get("aliases", [])}
         assert {*read[name]["names"]} <= {name, *aliases}
         assert read[name]["port"] == SERVICES[name].ports["metrics"]
         assert "calls" in _networks("prometheus")
+    assert read["envoy"] == {**read["front-door"], "port": SERVICES["front-door"].ports["envoy-metrics"]}
     assert read["triton"]["port"] == SERVICES["batcher"].ports["triton-metrics"]
 
 
@@ -52,7 +53,7 @@ def test_in_kubernetes_the_jobs_have_the_same_names():
     named = [one for one in job["relabel_configs"] if one.get("target_label") == "job"]
     assert named[0]["source_labels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_name"]
     ports = next(one["regex"] for one in job["relabel_configs"] if one.get("regex", "").startswith("metrics"))
-    assert set(ports.split("|")) == {"metrics", "triton-metrics"}
+    assert set(ports.split("|")) == {"metrics", "envoy-metrics", "triton-metrics"}
 
 
 def test_in_kubernetes_pods_that_have_ended_are_not_read():

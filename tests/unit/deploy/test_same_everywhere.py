@@ -17,6 +17,7 @@ DIFFERENT = {
     "BATCHER_STATE_DIR",
     # Compose has one front door, on whose network alone it listens; in Kubernetes policies keep others away.
     "ROUTER_DATA_HOST",
+    "FRONT_DOOR_METRICS_HOST",
     "FRONT_DOOR_ROUTER_DATA",
     "FRONT_DOOR_ROUTER_REST",
 }

@@ -15,7 +15,7 @@ def told(tmp_path) -> DataPlaneSettings:
 
 
 def _manager(config: Json) -> Json:
-    (listener,) = config["static_resources"]["listeners"]
+    listener, _ = config["static_resources"]["listeners"]
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 

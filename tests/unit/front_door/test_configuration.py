@@ -103,9 +103,9 @@ def test_paths_are_brought_into_their_plain_form(rendered: Json):
     assert manager["use_remote_address"] is True
 
 
-def test_the_admin_port_can_neither_stop_envoy_nor_show_its_configuration(rendered: Json):
+def test_the_admin_interface_can_neither_stop_envoy_nor_show_its_configuration(rendered: Json):
     allowed = rendered["admin"]["allow_paths"]
-    assert rendered["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+    assert rendered["admin"]["address"] == {"pipe": {"path": "/state/admin.sock", "mode": 0o600}}
     for path in ("/quitquitquit", "/config_dump", "/certs", "/logging", "/runtime_modify", "/"):
         assert not any(path == rule.get("exact") or path.startswith(rule.get("prefix", "\0")) for rule in allowed)
 

@@ -1,7 +1,8 @@
+import json
 import re
 
 import pytest
-from front_door import inference, routes
+from front_door import admin, inference, routes
 from front_door.api import Api, Method
 from front_door.routes import cluster_of, virtual_host
 from front_door.settings import FrontDoorSettings
@@ -42,9 +43,15 @@ def test_routes_lead_only_to_clusters_that_exist(rendered: Json, by_name: dict[s
 
 
 def test_no_cluster_leads_to_a_store_a_batcher_or_triton(rendered: Json):
-    assert {cluster["name"] for cluster in rendered["static_resources"]["clusters"]} == {
+    assert {cluster["name"] for cluster in rendered["static_resources"]["clusters"]} - {admin.CLUSTER} == {
         routes.REGISTRY, routes.ROUTER_CONTROL, routes.ROUTER_DATA, routes.ROUTER_REST, routes.MONITOR, routes.HEALTH
     }  # fmt: skip
+
+
+def test_no_route_of_callers_leads_to_the_admin_interface(rendered: Json):
+    front, metrics = rendered["static_resources"]["listeners"]
+    assert f'"{admin.CLUSTER}"' not in json.dumps(front)
+    assert f'"cluster": "{admin.CLUSTER}"' in json.dumps(metrics)
 
 
 def test_a_public_service_without_a_cluster_does_not_start():

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from front_door.alone import DataPlaneSettings
 from front_door.settings import FrontDoorSettings, split_address
@@ -12,7 +14,7 @@ from tests.kit.edge import CHECKOUT, settings_with
         ({"registry": "nowhere"}, "host:port"),
         ({"registry": ""}, "at least one"),
         ({"router_data": "127.0.0.1:70000"}, "host:port"),
-        ({"admin_host": "0.0.0.0"}, "loopback"),
+        ({"state_dir": Path("/s" * 60)}, "state_dir is 24 bytes too long"),
         ({"tls_cert": "/a.pem"}, "belong together"),
         ({"tls_ca": "/ca.pem"}, "tls_ca needs"),
         ({"upstream_tls_cert": "/a", "upstream_tls_key": "/b"}, "upstream_tls_ca"),

@@ -4,16 +4,18 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from headrace_stack import identity
 from headrace_stack.component import Component
 from headrace_stack.components.probes import exchange, missing_http, missing_listener
-from headrace_stack.ports import Port
 from headrace_stack.replicas import named
 from headrace_stack.settings import DataPlane, StackSettings
 
 NAME = "front-door"
+# Where Envoy answers what only we may ask, in its directory of state.
+ADMIN_SOCKET = "admin.sock"
 
 _CHECKS = re.compile(r"^cluster\.([^.]+)\.health_check\.(success|failure): (\d+)$", re.MULTILINE)
 
@@ -22,20 +24,21 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
     """One front door; further ones listen on the same port, among which the kernel divides connections."""
     ports, replicas, name = settings.ports, settings.replicas, named(NAME, number)
     own, within = ports.of_replica(number), settings.data_plane is DataPlane.FRONT_DOOR
+    state = settings.run / f"envoy{number or ''}"
 
     async def ready() -> str | None:
         # Envoy says that it is ready even when it could not open its listener, and before it knows who is well.
         return (
-            await missing_http(own.envoy_admin, "/ready")
+            await missing_http(own.envoy_metrics, "/ready")
             or await missing_listener(ports.front_door)
-            or await _missing_checks(own.envoy_admin)
+            or await _missing_checks(state / ADMIN_SOCKET)
         )
 
     in_envoys = settings.data_plane is DataPlane.SERVICE
     variables = {
         "PORT": ports.front_door.number,
-        "ADMIN_PORT": own.envoy_admin.number,
-        "STATE_DIR": settings.run / f"envoy{number or ''}",
+        "METRICS_PORT": own.envoy_metrics.number,
+        "STATE_DIR": state,
         "PROCESSES": replicas.data_planes if within else 1,
         "REGISTRY": ports.addresses(lambda ports: ports.registry, replicas.registries),
         "ROUTER_CONTROL": ports.addresses(lambda ports: ports.router_control, replicas.control_planes),
@@ -51,7 +54,7 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
     return Component(
         name=name,
         ready=ready,
-        ports=(ports.front_door, own.envoy_admin) if number == 0 else (own.envoy_admin,),
+        ports=(ports.front_door, own.envoy_metrics) if number == 0 else (own.envoy_metrics,),
         needs=needs,
         stop_grace_s=15.0,
         **_launched(settings, "front_door.py", "FRONT_DOOR_", variables),
@@ -63,11 +66,12 @@ def of_data_plane(settings: StackSettings, data_plane: Component, number: int = 
     own = settings.ports.of_replica(number)
 
     async def ready() -> str | None:
-        return await missing_http(own.router_data_admin, "/ready") or await missing_listener(own.router_data_edge)
+        metrics, edge = own.router_data_envoy_metrics, own.router_data_edge
+        return await missing_http(metrics, "/ready") or await missing_listener(edge)
 
     variables = {
         "PORT": own.router_data_edge.number,
-        "ADMIN_PORT": own.router_data_admin.number,
+        "METRICS_PORT": own.router_data_envoy_metrics.number,
         "STATE_DIR": settings.run / f"envoy-{data_plane.name}",
         "PROCESSES": settings.replicas.data_planes,
         "CONCURRENCY": 1,
@@ -76,7 +80,7 @@ def of_data_plane(settings: StackSettings, data_plane: Component, number: int = 
     host = Component(
         name=data_plane.name,
         ready=ready,
-        ports=(own.router_data_edge, own.router_data_admin),
+        ports=(own.router_data_edge, own.router_data_envoy_metrics),
         stop_grace_s=15.0,
         **_launched(settings, "data_plane.py", "DATA_PLANE_", variables),
     )
@@ -105,11 +109,11 @@ def _launched(settings: StackSettings, script: str, prefix: str, variables: Mapp
     }
 
 
-async def _missing_checks(admin: Port) -> str | None:
+async def _missing_checks(admin: Path) -> str | None:
     try:
-        _, body = await exchange("GET", admin, "/stats?filter=health_check", {"host": admin.address})
+        _, body = await exchange("GET", admin, "/stats?filter=health_check", {"host": "localhost"})
     except (OSError, TimeoutError) as error:
-        return f"port {admin.number}: {error or type(error).__name__}"
+        return f"{admin.name}: {error or type(error).__name__}"
     names = unchecked(body.decode(errors="replace"))
     return f"not yet known to be well: {', '.join(names)}" if names else None
 

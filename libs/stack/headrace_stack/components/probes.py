@@ -5,18 +5,25 @@ The supervisor uses neither an HTTP library nor gRPC: it stays small, quick to s
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
 from headrace_stack.ports import HOST, Port
 
 
 async def exchange(
-    method: str, port: Port, path: str, headers: Mapping[str, str], body: bytes = b"", timeout_s: float = 3
+    method: str, place: Port | Path, path: str, headers: Mapping[str, str], body: bytes = b"", timeout_s: float = 3
 ) -> tuple[int, bytes]:
-    """Send one HTTP request and return status and body. Raises OSError or TimeoutError when there is no answer."""
+    """Send one HTTP request and return status and body. Raises OSError or TimeoutError when there is no answer.
+
+    place: a port, or a Unix socket.
+    """
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"{method} {path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     async with asyncio.timeout(timeout_s):
-        reader, writer = await asyncio.open_connection(HOST, port.number)
+        if isinstance(place, Path):
+            reader, writer = await asyncio.open_unix_connection(place)
+        else:
+            reader, writer = await asyncio.open_connection(HOST, place.number)
         try:
             writer.write(head.encode() + body)
             answer = await reader.read()
