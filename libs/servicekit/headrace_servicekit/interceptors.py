@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -31,6 +32,7 @@ from headrace_servicekit.errors import (
     Unavailable,
     Unimplemented,
 )
+from headrace_servicekit.fair_share import FairShare, Pool
 from headrace_servicekit.headers import expiry, trailers, who
 from headrace_servicekit.identity import NOBODY, Identity, act_as, unidentified
 from headrace_servicekit.metrics import RpcMetrics
@@ -48,7 +50,7 @@ _OF_ANYBODY = "/grpc.health."
 
 
 class Interceptors:
-    """Wraps method handlers; one per server."""
+    """Wraps method handlers; one per server. max_calls: in progress, streams included; each client has its share."""
 
     def __init__(
         self,
@@ -57,8 +59,10 @@ class Interceptors:
         denials: Denials | None = None,
         tracing: Tracing | None = None,
         access_log: bool = True,
+        max_calls: int | None = None,
     ) -> None:
         self.metrics = metrics
+        self.calls = FairShare(Pool("calls", max_calls or sys.maxsize, "TOO_MANY_CALLS", retry_after_s=1.0))
         self.denials = denials or Denials()
         self.tracing = tracing
         self.access_log = access_log
@@ -134,7 +138,8 @@ class _Interception:
                 raise DeadlineExceeded("the deadline had passed before the call began", reason="DEADLINE_PASSED")
             if self._access.internal and not caller.internal:
                 raise PermissionDenied("this method is for other services only", reason="INTERNAL_METHOD")
-            answer = await act(request, context, caller)
+            with around.calls.place():
+                answer = await act(request, context, caller)
             code = code_of(context)
             context.set_trailing_metadata(trailers(context, call))
             return answer

@@ -64,7 +64,11 @@ class Server:
         self.health = health or Health()
         self.host = host
         self._interceptors = Interceptors(
-            metrics or RpcMetrics(CollectorRegistry()), denials=denials, tracing=tracing, access_log=access_log
+            metrics or RpcMetrics(CollectorRegistry()),
+            denials=denials,
+            tracing=tracing,
+            access_log=access_log,
+            max_calls=max_concurrent_rpcs,
         )
         self._reflection = Reflection(descriptors)
         self._server: grpc.aio.Server | Http2Server

@@ -86,7 +86,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def BeginUpload(self, request, context):
         header = convert.begun_upload(request)
-        return answers.to_begun(await self._staged.begin(header, identity().client))
+        return answers.to_begun(await self._staged.begin(header, identity()))
 
     async def CompleteUpload(self, request, context):
         upload = names.upload_id(request.name, "name")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import structlog
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import ResourceExhausted, Unavailable
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.fair_share import FairShare, Pool
 
 from headrace_registry.storage.store import ModelState, Store
 from headrace_registry.tokens import Position
@@ -39,13 +40,17 @@ class Feed:
 
     def __init__(self, store: Store, clock: Clock, *, max_watches: int, poll_s: float = POLL_S) -> None:
         self._store, self._clock, self._poll_s = store, clock, poll_s
-        self._max_watches = max_watches
+        self._places = FairShare(Pool("watches", max_watches, "TOO_MANY_WATCHES", retry_after_s=5.0))
         self._position: Position | None = None
         self._lost = False
         self._last_answer = clock.monotonic()
         self._moved = asyncio.Event()
         self._woken = asyncio.Event()
-        self.watches = 0
+
+    @property
+    def watches(self) -> int:
+        """Return how many watches are open."""
+        return self._places.used
 
     async def listen(self) -> None:
         """Take hints from the store until they end. Without them the poll is enough, only later."""
@@ -103,12 +108,7 @@ class Feed:
         A consumer that is slow costs nothing: what it has not asked for is not read, and what changed twice meanwhile
         is told once. Raises ResourceExhausted when there are too many watches, Unavailable as `beyond` does.
         """
-        if self.watches >= self._max_watches:
-            raise ResourceExhausted(
-                f"{self._max_watches} watches are open already", reason="TOO_MANY_WATCHES", retry_after_s=5.0
-            )
-        self.watches += 1
-        try:
+        with self._places.place():
             position = await self._store.position()
             if resume is None or resume.incarnation != position.incarnation or resume.sequence > position.sequence:
                 async for state in self._snapshot(sees):
@@ -124,8 +124,6 @@ class Feed:
                         yield Seen(state, position)
                 if not states:
                     await self.beyond(position)
-        finally:
-            self.watches -= 1
 
     async def _snapshot(self, sees: Callable[[str], bool]) -> AsyncIterator[ModelState]:
         """Yield every model. The pages are read one after the other, all of them later than the position that the

@@ -199,10 +199,11 @@ async def test_uploads_under_way_are_counted_and_expire(store):
     assert await store.upload(two.id) == two
     await store.open_upload(replace(two, sha256="c" * 64, client="other"))
     assert await store.upload(two.id) == replace(two, sha256="c" * 64)
-    assert await store.staged_uploads(NOW) == 1
+    assert await store.staged_uploads(NOW, "ann") == (1, 1)
+    assert await store.staged_uploads(NOW, "bob") == (1, 0)
     await store.open_upload(replace(two, completed=True))
     assert await store.upload(two.id) == replace(two, completed=True)
-    assert await store.staged_uploads(NOW) == 0
+    assert await store.staged_uploads(NOW, "ann") == (0, 0)
     assert await store.expired_uploads(NOW, limit=9) == []
     assert {upload.id for upload in await store.expired_uploads(NOW + timedelta(hours=1), limit=9)} == {one.id, two.id}
     await store.close_upload(one.id)

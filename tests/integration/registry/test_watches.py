@@ -217,3 +217,18 @@ async def test_too_many_watches_are_refused():
         assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHES")
         assert error.retry_after_s
         first.call.cancel()
+
+
+async def test_one_client_cannot_open_all_watches():
+    async with memory_registry(max_watches=4) as registry:
+        greedy, modest = caller("greedy", "*"), caller("modest", "*")
+        watches = [Watch(registry, metadata=greedy) for _ in range(2)]
+        for watch in watches:
+            await watch.snapshot()
+        error = await refused(Watch(registry, metadata=greedy).next())
+        assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHES_OF_CLIENT")
+        assert error.retry_after_s
+        watches.append(Watch(registry, metadata=modest))
+        await watches[-1].snapshot()
+        for watch in watches:
+            watch.call.cancel()

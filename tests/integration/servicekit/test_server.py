@@ -10,6 +10,8 @@ import pytest
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import Code
 from headrace_servicekit.metrics import RpcMetrics
 from headrace_servicekit.ports import PortUnavailable
 from headrace_servicekit.server import Server
@@ -125,6 +127,21 @@ async def test_calls_above_the_limit_are_refused_at_once():
         held = [asyncio.create_task(running.stub.call("Answer", Note())) for _ in range(2)]
         await eventually(lambda: running.active() == 2)
         assert (await running.failure("Answer")).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        release.set()
+        await asyncio.gather(*held)
+
+
+async def test_one_client_has_half_of_the_calls_and_another_is_served_meanwhile():
+    release, answering = holding()
+    async with toy(answering, max_concurrent_rpcs=8) as running:
+        greedy, modest = ((("x-headrace-client", name),) for name in ("greedy", "modest"))
+        held = [asyncio.create_task(running.stub.call("Answer", Note(), metadata=greedy)) for _ in range(4)]
+        await eventually(lambda: running.active() == 4)
+        error = from_rpc_error(await running.failure("Answer", metadata=greedy))
+        assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS_OF_CLIENT")
+        assert error.retry_after_s
+        held.append(asyncio.create_task(running.stub.call("Answer", Note(), metadata=modest)))
+        await eventually(lambda: running.active() == 5)
         release.set()
         await asyncio.gather(*held)
 

@@ -12,12 +12,14 @@ from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
 from headrace_registry.files import ArtifactType
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import InvalidArgument, NotFound, OutOfRange, PreconditionFailed, ResourceExhausted
+from headrace_servicekit.identity import INTERNAL, Identity
 from headrace_servicekit.testing import FakeClock, eventually
 
 JSON = ArtifactType.JSON
 CONTENT = b'{"labels": ["a", "b", "c"]}'
 SHA = hashlib.sha256(CONTENT).hexdigest()
 HEADER = Header(JSON, SHA, len(CONTENT))
+ANN = Identity("ann")
 
 
 async def read_nothing(_file, _size):
@@ -31,8 +33,8 @@ class Rig:
         self.uploads = Uploads(self.store, self.blobs, Inspection(read_nothing), limits, self.clock)
         self.staged = StagedUploads(self.store, self.blobs, self.uploads, self.clock)
 
-    async def begin(self, header: Header = HEADER):
-        begun = await self.staged.begin(header, "ann")
+    async def begin(self, header: Header = HEADER, caller: Identity = ANN):
+        begun = await self.staged.begin(header, caller)
         assert begun is not None
         return begun.id
 
@@ -59,7 +61,7 @@ async def test_a_file_that_is_stored_already_need_not_be_sent(rig):
     upload = await rig.begin()
     rig.send(upload)
     await rig.staged.complete(upload, "ann")
-    assert await rig.staged.begin(HEADER, "bob") is None
+    assert await rig.staged.begin(HEADER, Identity("bob")) is None
 
 
 async def test_nothing_sent_is_told_and_may_still_be_sent(rig):
@@ -114,17 +116,26 @@ async def test_what_expired_uploads_left_is_removed_a_while_later(rig):
 
 async def test_sizes_are_told_and_bounded(rig):
     with pytest.raises(InvalidArgument):
-        await rig.staged.begin(Header(JSON), "ann")
+        await rig.staged.begin(Header(JSON), Identity("ann"))
     with pytest.raises(OutOfRange):
-        await rig.staged.begin(Header(JSON, "", 1001), "ann")
+        await rig.staged.begin(Header(JSON, "", 1001), Identity("ann"))
 
 
 async def test_open_uploads_are_bounded(rig):
     for _ in range(MAX_STAGED):
-        await rig.begin()
+        await rig.begin(caller=INTERNAL)
     with pytest.raises(ResourceExhausted) as caught:
         await rig.begin()
+    assert caught.value.reason == "TOO_MANY_UPLOADS"
     assert caught.value.retry_after_s
+
+
+async def test_one_client_has_a_share_of_the_open_uploads_however_many_it_begins_at_once(rig):
+    begun = await asyncio.gather(*(rig.begin() for _ in range(MAX_STAGED)), return_exceptions=True)
+    refused = [one for one in begun if isinstance(one, ResourceExhausted)]
+    assert len(refused) == MAX_STAGED / 2
+    assert {one.reason for one in refused} == {"TOO_MANY_UPLOADS_OF_CLIENT"}
+    assert await rig.begin(caller=Identity("bob"))
 
 
 async def test_a_completed_upload_is_open_no_longer(rig):
@@ -157,5 +168,5 @@ async def test_two_that_complete_an_upload_at_once_are_answered_the_same(rig):
 
 async def test_without_a_store_outside_no_url_is_offered(tmp_path):
     with pytest.raises(PreconditionFailed) as caught:
-        await Rig(tmp_path, offers_urls=False).staged.begin(HEADER, "ann")
+        await Rig(tmp_path, offers_urls=False).staged.begin(HEADER, ANN)
     assert caught.value.reason == "UPLOAD_URLS_NOT_OFFERED"

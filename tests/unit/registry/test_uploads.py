@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from headrace_registry.artifacts import pace
 from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
@@ -20,6 +21,7 @@ from headrace_servicekit.errors import (
     ServiceError,
     Unavailable,
 )
+from headrace_servicekit.identity import Identity, act_as
 from headrace_servicekit.testing import FakeClock, eventually
 
 JSON = ArtifactType.JSON
@@ -179,6 +181,110 @@ async def test_uploads_beyond_the_limit_are_told_to_wait(tmp_path):
     assert caught.value.retry_after_s
     release.set()
     assert (await first).sha256 == SHA
+
+
+class Silent:
+    """Uploads of clients that send one piece and then nothing."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.by_client: dict[str, list[asyncio.Task]] = {}
+
+    async def come(self, client: str, count: int = 1) -> list[ServiceError]:
+        """Let a client begin uploads; return the refusals."""
+
+        async def forever() -> AsyncIterator[bytes]:
+            yield CONTENT
+            await asyncio.Event().wait()
+
+        async def receive() -> None:
+            act_as(Identity(client))
+            await self.rig.uploads.receive(Header(JSON), forever())
+
+        tasks = [asyncio.create_task(receive()) for _ in range(count)]
+        self.by_client.setdefault(client, []).extend(tasks)
+        await eventually(lambda: self.waiting + self.ended >= len(self.tasks))
+        refused = [error for task in tasks if task.done() and isinstance(error := task.exception(), ResourceExhausted)]
+        return list(refused)
+
+    @property
+    def tasks(self) -> list[asyncio.Task]:
+        return [task for tasks in self.by_client.values() for task in tasks]
+
+    @property
+    def waiting(self) -> int:
+        return sum(pace.size_bytes > 0 and pace.waiting for pace in self.rig.uploads.coming)
+
+    @property
+    def ended(self) -> int:
+        return sum(task.done() for task in self.tasks)
+
+    async def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def silent(tmp_path):
+    uploads = Silent(Rig(tmp_path, max_uploads=8, idle_s=600.0))
+    yield uploads
+    await uploads.end()
+
+
+async def test_eight_silent_uploads_of_one_client_leave_places_for_others(silent):
+    refused = await silent.come("greedy", 8)
+    assert {(error.reason, error.retry_after_s) for error in refused} == {("TOO_MANY_UPLOADS_OF_CLIENT", 2.0)}
+    assert len(refused) == 4
+    act_as(Identity("modest"))
+    assert (await silent.rig.uploads.receive(Header(JSON), pieces(CONTENT))).sha256 == SHA
+
+
+async def test_a_silent_upload_makes_room_when_somebody_finds_no_place(silent):
+    for client in ("a", "a", "a", "a", "b", "b", "c", "d"):
+        assert not await silent.come(client)
+    await silent.rig.clock.advance(pace.SILENT_S - 1)
+    assert [error.reason for error in await silent.come("late")] == ["TOO_MANY_UPLOADS"]
+    assert silent.ended == 1, "nobody has been silent for long"
+    await silent.rig.clock.advance(1)
+    assert await silent.come("late"), "the place is free for the next attempt"
+    await eventually(lambda: silent.rig.uploads.active == 7)
+    assert not await silent.come("late")
+    ended = [error for task in silent.tasks if task.done() and isinstance(error := task.exception(), DeadlineExceeded)]
+    assert [error.reason for error in ended] == ["UPLOAD_TOO_SLOW"]
+    assert "others wait" in str(ended[0])
+
+
+async def test_a_client_that_has_its_share_ends_its_own_silent_upload_and_nobody_elses(silent):
+    await silent.come("other")
+    await silent.rig.clock.advance(60)
+    await silent.come("greedy", 4)
+    await silent.rig.clock.advance(pace.SILENT_S)
+    assert await silent.come("greedy")
+    await eventually(lambda: any(task.done() for task in silent.by_client["greedy"][:4]))
+    assert not silent.by_client["other"][0].done()
+
+
+async def test_of_uploads_that_come_slowly_the_one_that_is_furthest_behind_makes_room():
+    # Eight clients at exactly the least rate would hold every place for hours.
+    patience = asyncio.timeout(None)
+    slow, fast = pace.Pace(Identity("slow")), pace.Pace(Identity("fast"))
+    for second in range(40):
+        for one, rate in ((slow, 64 * 1024), (fast, pace.FULL_RATE_BYTES_PER_S)):
+            one.waits(second, patience)
+            one.came(second + 1, rate)
+    for one in (slow, fast):
+        one.waits(40, patience)
+    assert (slow.overdue(40) > 1, fast.overdue(40)) == (True, 0)
+
+    async def wait() -> None:
+        async with patience:
+            pace.make_room([fast, slow], 40)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await wait()
+    assert (slow.makes_room, fast.makes_room) == (True, False)
 
 
 async def test_the_same_bytes_again_are_not_stored_again(rig):

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from headrace_servicekit.errors import ServiceError, Unavailable
+from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.postgres.passfile import password_for
 
 T = TypeVar("T")
@@ -79,6 +80,7 @@ class Connections:
     def __init__(self, address: Address, *, owner: str, size: int, reason: str = "DATABASE_UNAVAILABLE") -> None:
         self._address, self._owner, self._size, self._reason = address, owner, size, reason
         self._pool: asyncpg.Pool | None = None
+        self._turns = FairTurns(size)
 
     async def __aenter__(self) -> Self:
         # Transactions are ended here, and nothing else is left behind on a connection: the pool's RESET is not needed.
@@ -94,19 +96,20 @@ class Connections:
     async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
         """Lend a connection inside a transaction. A broken connection is replaced before it begins, never after."""
         with self._translated():
-            connection = await self._working(lambda candidate: candidate.execute(begin))
-            try:
-                yield connection
-                await connection.execute("commit")
-            except (ServiceError, asyncpg.PostgresError):
-                await _roll_back(connection)
-                raise
-            except BaseException:
-                # Broken, out of time or cancelled: the server rolls back when it sees that we are gone.
-                _drop(connection)
-                raise
-            finally:
-                await self._give_back(connection)
+            async with self._turns.turn(within_s=ACQUIRE_TIMEOUT_S):
+                connection = await self._working(lambda candidate: candidate.execute(begin))
+                try:
+                    yield connection
+                    await connection.execute("commit")
+                except (ServiceError, asyncpg.PostgresError):
+                    await _roll_back(connection)
+                    raise
+                except BaseException:
+                    # Broken, out of time or cancelled: the server rolls back when it sees that we are gone.
+                    _drop(connection)
+                    raise
+                finally:
+                    await self._give_back(connection)
 
     async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
         """Run what is safe to repeat and return its result; again on another connection when the first one breaks."""
@@ -116,8 +119,9 @@ class Connections:
             found.append(await act(connection))
 
         with self._translated():
-            connection = await self._working(run)
-            await self._give_back(connection)
+            async with self._turns.turn(within_s=ACQUIRE_TIMEOUT_S):
+                connection = await self._working(run)
+                await self._give_back(connection)
         return found[-1]
 
     @asynccontextmanager

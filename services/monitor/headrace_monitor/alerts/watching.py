@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import structlog
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import ResourceExhausted, Unavailable
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.fair_share import FairShare, Pool
 
 from headrace_monitor.alerts.store import AlertStore
 from headrace_monitor.alerts.values import Shown
@@ -26,14 +27,19 @@ class Feed:
     """How far the alerts are, for all watchers of this process: asked each second, at once when the database says."""
 
     def __init__(self, store: AlertStore, clock: Clock, *, max_watches: int) -> None:
-        self._store, self._clock, self._max_watches = store, clock, max_watches
+        self._store, self._clock = store, clock
+        self._places = FairShare(Pool("watches", max_watches, "TOO_MANY_WATCHES", retry_after_s=5.0))
         self._position: int | None = None
         self._lost = False
         self._era = 0
         self._last_answer = clock.monotonic()
         self._moved = asyncio.Event()
         self._woken = asyncio.Event()
-        self.watches = 0
+
+    @property
+    def watches(self) -> int:
+        """Return how many watches are open."""
+        return self._places.used
 
     async def listen(self) -> None:
         """Take hints from the database until they end. Without them the poll is enough, only later."""
@@ -59,13 +65,8 @@ class Feed:
         A consumer that is slow costs nothing: what it has not asked for is not read, and what changed twice meanwhile
         is told once. Raises ResourceExhausted when there are too many, Unavailable when the database has been away.
         """
-        if self.watches >= self._max_watches:
-            raise ResourceExhausted(
-                f"{self._max_watches} watches are open already", reason="TOO_MANY_WATCHES", retry_after_s=5.0
-            )
-        self.watches += 1
         era = self._era
-        try:
+        with self._places.place():
             # Read before the open alerts: what changes meanwhile comes again after them.
             seen, last = await self._store.position(), 0
             while page := await self._store.open_after(last, limit=BATCH):
@@ -82,8 +83,6 @@ class Feed:
                         yield one
                 if not changed:
                     await self._beyond(seen, era)
-        finally:
-            self.watches -= 1
 
     async def _beyond(self, seen: int, era: int) -> None:
         """Return when the alerts are further than `seen`. era: in which that was."""

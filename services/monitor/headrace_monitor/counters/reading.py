@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.counters.losses import Losses
@@ -37,7 +38,7 @@ class Reading:
 
     def __init__(self, database: Database, losses: Losses) -> None:
         self._database, self._losses = database, losses
-        self._turns = asyncio.Semaphore(MAX_READERS)
+        self._turns = FairTurns(MAX_READERS)
 
     async def traffic(self, model: str, span: Span) -> Seen:
         """Return what was counted in the minutes, and in hours for those that were rolled up, that begin in a time.
@@ -51,7 +52,7 @@ class Reading:
                 dropped = await dropped_in(connection, span)
                 return sums, dropped, await self._losses.lost_batches(connection, span)
 
-        async with self._turns:
+        async with self._turns.turn():
             sums, dropped, lost = await self._database.repeatable(read)
         return Seen(await asyncio.to_thread(traffic_of, sums), dropped, lost)
 

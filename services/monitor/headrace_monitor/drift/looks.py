@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import ServiceError
+from headrace_servicekit.fair_share import FairTurns
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.drift.reports import DriftReport
@@ -41,11 +42,11 @@ class Looker:
 
     def __init__(self, windows: Windows, looks: Looks, rows: LogRows, clock: Clock) -> None:
         self._windows, self._looks, self._rows, self._clock = windows, looks, rows, clock
-        self._turns = asyncio.Semaphore(2)
+        self._turns = FairTurns(2)
 
     async def look(self, kept: KeptReference, start: datetime, end: datetime, level: float) -> Look:
         """Hold a time against a reference. level: of a false alarm of the whole look. Raises Unavailable."""
-        async with self._turns:
+        async with self._turns.turn():
             window = await self._windows.total(kept.number, start, end)
             held = await self._held_against(kept, start, end)
             reports = await asyncio.to_thread(_judged, held, window.summaries, level, kept.judged)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from headrace_servicekit.errors import DeadlineExceeded
+from headrace_servicekit.fair_share import FairTurns
 
 from headrace_monitor.log.contracts import ContractSource
 from headrace_monitor.log.reader import Reader
@@ -96,13 +97,13 @@ class Tracker:
 
     def __init__(self, joins: Joins, kept: PerformanceStore, contracts: ContractSource) -> None:
         self._joins, self._kept, self._contracts = joins, kept, contracts
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = FairTurns(AT_ONCE)
 
     async def answer(self, question: Question, *, within_s: float | None = None) -> Answer:
         """Return what is known of the predictions of a time. Raises DeadlineExceeded."""
         limit = MAX_S if within_s is None else min(within_s, MAX_S)
         try:
-            async with asyncio.timeout(limit), self._turns:
+            async with asyncio.timeout(limit), self._turns.turn():
                 return await self._answer(question)
         except TimeoutError:
             raise DeadlineExceeded(

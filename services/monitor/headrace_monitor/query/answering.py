@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from headrace_servicekit.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from headrace_servicekit.errors import DeadlineExceeded, Unavailable
+from headrace_servicekit.fair_share import FairShare, Pool
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.postgres.connections import Connections
 
@@ -57,37 +58,24 @@ class Queries:
         self, reader: Reader, connections: Connections, cache: FileCache, folder: Path, limits: Limits, at_once: int
     ) -> None:
         self._reader, self._connections, self._cache = reader, connections, cache
-        self._folder, self._limits, self._at_once = folder, limits, at_once
-        self._running = 0
+        self._folder, self._limits = folder, limits
+        self._places = FairShare(Pool("queries", at_once, "TOO_MANY_QUERIES", RETRY_AFTER_S))
 
     async def answer(self, question: Question, caller: Identity, send: Send) -> None:
         """Send what is read, the bytes of the answer, and how it went.
 
-        Raises InvalidArgument, reason QUERY_INVALID; ResourceExhausted, reason QUERY_TOO_LARGE or TOO_MANY_QUERIES;
-        DeadlineExceeded; Unavailable.
+        Raises InvalidArgument, reason QUERY_INVALID; ResourceExhausted, reason QUERY_TOO_LARGE, TOO_MANY_QUERIES or
+        TOO_MANY_QUERIES_OF_CLIENT; DeadlineExceeded; Unavailable.
         """
         try:
-            async with self._slot(), asyncio.timeout(self._limits.timeout_s), query_folder(self._folder) as folder:
-                await self._answer(question, caller, folder, send)
+            with self._places.place():
+                async with asyncio.timeout(self._limits.timeout_s), query_folder(self._folder) as folder:
+                    await self._answer(question, caller, folder, send)
         except TimeoutError as error:
             raise DeadlineExceeded(
                 f"the query took longer than {self._limits.timeout_s:g} s: read less, or ask for less",
                 reason="QUERY_TOO_SLOW",
             ) from error
-
-    @contextlib.asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        if self._running >= self._at_once:
-            raise ResourceExhausted(
-                f"{self._running} queries are running, which is as many as may: try again",
-                reason="TOO_MANY_QUERIES",
-                retry_after_s=RETRY_AFTER_S,
-            )
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
 
     async def _answer(self, question: Question, caller: Identity, folder: Path, send: Send) -> None:
         started = QueryProcess.answering(question.sql, question.max_rows, self._limits, folder)

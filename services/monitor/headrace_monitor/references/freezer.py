@@ -14,6 +14,7 @@ import structlog
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, PreconditionFailed, ResourceExhausted, ServiceError, Unavailable
+from headrace_servicekit.fair_share import FairShare, FairTurns, Pool
 from headrace_statistics import serialization
 from headrace_statistics.calibration import Calibration
 from headrace_statistics.references import Source
@@ -70,7 +71,8 @@ class Freezer:
     ) -> None:
         self._references, self._contracts, self._blobs = references, contracts, blobs
         self._freeze, self._write_rows, self._calibrate, self._clock = freeze, write_rows, calibrate, clock
-        self._turn, self._waiting = asyncio.Lock(), 0
+        self._places = FairShare(Pool("freezes", MAX_WAITING, "TOO_MANY_FREEZES", retry_after_s=10.0))
+        self._turns = FairTurns(1)
 
     async def freeze(self, asked: Asked, *, only_first: bool = False) -> KeptReference:
         """Freeze a reference and return it; the present one when that is the same, or `only_first` and there is one.
@@ -79,16 +81,9 @@ class Freezer:
         TOO_FEW_PREDICTIONS, or REFERENCE_UNREADABLE with what is wrong; ResourceExhausted, reason TOO_MANY_FREEZES;
         Unavailable.
         """
-        if self._waiting >= MAX_WAITING:
-            raise ResourceExhausted(
-                f"{MAX_WAITING} references are being frozen", reason="TOO_MANY_FREEZES", retry_after_s=10.0
-            )
-        self._waiting += 1
-        try:
-            async with self._turn:  # each has files and a process of its own
+        with self._places.place():
+            async with self._turns.turn():  # each has files and a process of its own
                 return await self._frozen(asked, only_first=only_first)
-        finally:
-            self._waiting -= 1
 
     async def _frozen(self, asked: Asked, *, only_first: bool) -> KeptReference:
         version = await self._contracts.get(asked.model, asked.version)

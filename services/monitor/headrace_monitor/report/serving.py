@@ -6,7 +6,7 @@ import asyncio
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import ResourceExhausted
+from headrace_servicekit.fair_share import FairShare, Pool
 from headrace_servicekit.identity import Identity
 
 from headrace_monitor import names
@@ -23,23 +23,20 @@ class Reports:
 
     def __init__(self, sources: Sources, clock: Clock) -> None:
         self._gathering, self._clock = Gathering(sources, clock), clock
-        self._running = 0
+        self._places = FairShare(Pool("reports", AT_ONCE, "TOO_MANY_REPORTS", RETRY_AFTER_S))
 
     async def render(
         self, request: monitor_pb2.RenderReportRequest, caller: Identity
     ) -> monitor_pb2.RenderReportResponse:
-        """Return a page about a model. Raises InvalidArgument; ResourceExhausted, reason TOO_MANY_REPORTS."""
+        """Return a page about a model.
+
+        Raises InvalidArgument; ResourceExhausted, reason TOO_MANY_REPORTS or TOO_MANY_REPORTS_OF_CLIENT.
+        """
         model = names.model_id(request.parent, "parent")
         span = span_of(request.range, "range", self._clock.now(), unset=DAY)
-        if self._running >= AT_ONCE:
-            told = f"{self._running} reports are being made, which is as many as may: try again"
-            raise ResourceExhausted(told, reason="TOO_MANY_REPORTS", retry_after_s=RETRY_AFTER_S)
-        self._running += 1
-        try:
+        with self._places.place():
             report = await self._gathering.report(model, span, caller)
             html = await asyncio.to_thread(_rendered, report)
-        finally:
-            self._running -= 1
         return monitor_pb2.RenderReportResponse(html=html)
 
 

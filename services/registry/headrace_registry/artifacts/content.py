@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 from headrace_servicekit.errors import InvalidArgument, Unavailable
+from headrace_servicekit.fair_share import FairTurns
 from pydantic import TypeAdapter
 
 from headrace_registry.artifacts import onnx_check
@@ -77,13 +78,13 @@ class OnnxProcess:
 
     def __init__(self, *, timeout_s: float, at_once: int = 2) -> None:
         self._timeout_s = timeout_s
-        self._turns = asyncio.Semaphore(at_once)
+        self._turns = FairTurns(at_once)
 
     async def __call__(self, file: Path, size_bytes: int) -> ModelFile:
         """Return what a file declares. Raises RefusedError, also when the parser dies of the file."""
         memory = CHECK_MEMORY_BYTES + CHECK_MEMORY_PER_BYTE * size_bytes
         arguments = ("-m", onnx_check.__name__, str(file), str(memory), str(int(self._timeout_s) + 1))
-        async with self._turns:
+        async with self._turns.turn():
             code, output = await self._run(*arguments)
         if code != 0 or not output:
             log.warning("model check died", code=code)

@@ -6,12 +6,15 @@ may be another file by then.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import NotFound, PreconditionFailed, ResourceExhausted
+from headrace_servicekit.errors import NotFound, PreconditionFailed
+from headrace_servicekit.fair_share import Pool
+from headrace_servicekit.identity import Identity
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.uploads import Header, Uploads
@@ -42,18 +45,20 @@ class StagedUploads:
 
     def __init__(self, store: Store, blobs: Blobs, uploads: Uploads, clock: Clock) -> None:
         self._store, self._blobs, self._uploads, self._clock = store, blobs, uploads, clock
+        self._pool = Pool("uploads by URL", MAX_STAGED, "TOO_MANY_UPLOADS", retry_after_s=60.0)
+        self._beginning = asyncio.Lock()
 
-    async def begin(self, header: Header, client: str) -> Staged | None:
+    async def begin(self, header: Header, caller: Identity) -> Staged | None:
         """Return where to send a file; None when it is stored already.
 
         Raises InvalidArgument, OutOfRange (ARTIFACT_TOO_LARGE), PreconditionFailed (UPLOAD_URLS_NOT_OFFERED),
-        ResourceExhausted (TOO_MANY_UPLOADS).
+        ResourceExhausted (TOO_MANY_UPLOADS, TOO_MANY_UPLOADS_OF_CLIENT).
         """
         if header.size_bytes <= 0:
             raise invalid("size_bytes", "say how many bytes will be sent")
         self._uploads.check_size(header.size_bytes)
         now = self._clock.now()
-        upload = Upload(uuid4(), header.sha256, header.type, header.size_bytes, client, True, now, now + URL_TTL)
+        upload = Upload(uuid4(), header.sha256, header.type, header.size_bytes, caller.client, True, now, now + URL_TTL)
         place = await self._blobs.upload_url(upload.id, header.size_bytes, URL_TTL)
         if place is None:
             raise PreconditionFailed(
@@ -62,13 +67,9 @@ class StagedUploads:
             )
         if header.sha256 and await self._uploads.known(header) is not None:
             return None
-        if await self._store.staged_uploads(now) >= MAX_STAGED:
-            raise ResourceExhausted(
-                f"{MAX_STAGED} uploads are open: complete some, or wait until they expire",
-                reason="TOO_MANY_UPLOADS",
-                retry_after_s=60.0,
-            )
-        await self._store.open_upload(upload)
+        async with self._beginning:  # those that begin at once count each other
+            self._pool.admit(*await self._store.staged_uploads(now, caller.client), caller)
+            await self._store.open_upload(upload)
         return Staged(upload.id, place.url, place.headers, upload.expire_time)
 
     async def complete(self, upload_id: UUID, client: str) -> Blob:

@@ -18,10 +18,12 @@ from weakref import WeakValueDictionary
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import DeadlineExceeded, OutOfRange, ResourceExhausted, Unavailable
+from headrace_servicekit.fair_share import FairShare, Pool
 from headrace_servicekit.identity import identity
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import Inspection
+from headrace_registry.artifacts.pace import Pace, make_room
 from headrace_registry.files import ArtifactType, Blob, Upload
 from headrace_registry.names import invalid
 from headrace_registry.storage.store import Store
@@ -65,21 +67,29 @@ class Uploads:
         self._limits, self._clock = limits, clock
         # One at a time per content: the second of two equal uploads finds what the first has stored.
         self._keeping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.active = 0
+        self._places = FairShare(Pool("uploads", limits.max_uploads, "TOO_MANY_UPLOADS", retry_after_s=2.0))
+        self.coming: set[Pace] = set()
+        """The uploads in progress."""
+
+    @property
+    def active(self) -> int:
+        """Return how many uploads are in progress."""
+        return self._places.used
 
     async def receive(self, header: Header, chunks: AsyncIterator[bytes]) -> Blob:
         """Store the file that `chunks` make up and return what it is; whole or not at all.
 
         Raises InvalidArgument (ARTIFACT_TYPE_REFUSED, DIGEST_MISMATCH, SIZE_MISMATCH), OutOfRange
-        (ARTIFACT_TOO_LARGE), ResourceExhausted (TOO_MANY_UPLOADS), DeadlineExceeded (UPLOAD_IDLE, UPLOAD_TOO_SLOW),
+        (ARTIFACT_TOO_LARGE), ResourceExhausted (TOO_MANY_UPLOADS, TOO_MANY_UPLOADS_OF_CLIENT), DeadlineExceeded
+        (UPLOAD_IDLE, UPLOAD_TOO_SLOW),
         Unavailable.
         """
         self.check_size(header.size_bytes)
         if header.sha256 and (known := await self.known(header)) is not None:
             return known
         # Without a name on disk: whatever becomes of this process, nothing stays behind.
-        with self._turn(), _room(), tempfile.TemporaryFile(dir=self._limits.directory) as file:
-            sha256, size_bytes = await self._write(chunks, file)
+        with self._place() as pace, _room(), tempfile.TemporaryFile(dir=self._limits.directory) as file:
+            sha256, size_bytes = await self._write(chunks, file, pace)
             _check_told(header, sha256, size_bytes)
             path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
             async with (
@@ -98,33 +108,37 @@ class Uploads:
         blob = await self._known(header.sha256, header.type)
         return blob if blob is not None and header.size_bytes in (0, blob.size_bytes) else None
 
-    async def awaited(self, sent: AsyncIterator[T]) -> T | None:
+    async def awaited(self, sent: AsyncIterator[T], pace: Pace | None = None) -> T | None:
         """Return what is sent next, None after the last. Raises DeadlineExceeded, reason UPLOAD_IDLE."""
         try:
-            async with asyncio.timeout(self._limits.idle_s):
+            async with asyncio.timeout(self._limits.idle_s) as patience:
+                if pace is not None:
+                    pace.waits(self._clock.monotonic(), patience)
                 return await anext(sent, None)
         except TimeoutError:
+            if pace is not None and pace.makes_room:
+                raise DeadlineExceeded(
+                    f"{pace.size_bytes} bytes came and others wait for a place: the upload was given up. Send faster, "
+                    "or to a URL of BeginUpload where that is offered",
+                    reason="UPLOAD_TOO_SLOW",
+                ) from None
             raise DeadlineExceeded(
                 f"nothing was sent for {self._limits.idle_s:g} s: the upload was given up", reason="UPLOAD_IDLE"
             ) from None
 
-    async def _paced(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield chunks while they come fast enough. Raises DeadlineExceeded, reason UPLOAD_TOO_SLOW.
-
-        Only waiting counts: that our own disk is slow is no fault of the sender's.
-        """
-        size_bytes, waited_s, began = 0, 0.0, self._clock.monotonic()
-        while (chunk := await self.awaited(chunks)) is not None:
-            size_bytes += len(chunk)
-            waited_s += self._clock.monotonic() - began
-            if waited_s > self._limits.idle_s + size_bytes / self._limits.min_bytes_per_s:
+    async def _paced(self, chunks: AsyncIterator[bytes], pace: Pace) -> AsyncIterator[bytes]:
+        """Yield chunks while they come fast enough. Raises DeadlineExceeded, reason UPLOAD_TOO_SLOW."""
+        while (chunk := await self.awaited(chunks, pace)) is not None:
+            pace.came(self._clock.monotonic(), len(chunk))
+            if pace.waited_s > self._limits.idle_s + pace.size_bytes / self._limits.min_bytes_per_s:
                 raise DeadlineExceeded(
-                    f"{size_bytes} bytes took {waited_s:.0f} s to come: the upload was given up. Send at least "
-                    f"{self._limits.min_bytes_per_s} bytes a second, or to a URL of BeginUpload where that is offered",
+                    f"{pace.size_bytes} bytes took {pace.waited_s:.0f} s to come: the upload was given up. Send at "
+                    f"least {self._limits.min_bytes_per_s} bytes a second, or to a URL of BeginUpload where that is "
+                    "offered",
                     reason="UPLOAD_TOO_SLOW",
                 )
             yield chunk
-            began = self._clock.monotonic()
+        pace.came(self._clock.monotonic(), 0)
 
     @asynccontextmanager
     async def _under_way(self, kind: ArtifactType, sha256: str, size_bytes: int) -> AsyncIterator[None]:
@@ -154,7 +168,7 @@ class Uploads:
         blob = await self._store.touch_blob(sha256, kind, self._clock.now())
         return blob if blob is not None and await self._blobs.size(sha256) == blob.size_bytes else None
 
-    async def _write(self, chunks: AsyncIterator[bytes], file: BinaryIO) -> tuple[str, int]:
+    async def _write(self, chunks: AsyncIterator[bytes], file: BinaryIO, pace: Pace) -> tuple[str, int]:
         """Write all chunks; return SHA-256 and size of what was written."""
         digest, size_bytes = hashlib.sha256(), 0
 
@@ -162,7 +176,7 @@ class Uploads:
             digest.update(chunk)
             file.write(chunk)
 
-        async for chunk in self._paced(chunks):
+        async for chunk in self._paced(chunks, pace):
             if len(chunk) > MAX_CHUNK_BYTES:
                 raise invalid("chunk", f"{len(chunk)} bytes in one message; at most {MAX_CHUNK_BYTES}")
             size_bytes += len(chunk)
@@ -173,18 +187,22 @@ class Uploads:
         return digest.hexdigest(), size_bytes
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if self.active >= self._limits.max_uploads:
-            raise ResourceExhausted(
-                f"{self._limits.max_uploads} uploads are in progress: try again",
-                reason="TOO_MANY_UPLOADS",
-                retry_after_s=2.0,
-            )
-        self.active += 1
+    def _place(self) -> Iterator[Pace]:
+        """Hold a place. Raises ResourceExhausted; an upload that is silent or slow makes room for the next attempt."""
+        caller = identity()
         try:
-            yield
+            self._places.enter(caller)
+        except ResourceExhausted as error:
+            share = error.reason == self._places.pool.share_reason
+            make_room((one for one in self.coming if not share or one.client == caller), self._clock.monotonic())
+            raise
+        pace = Pace(caller)
+        self.coming.add(pace)
+        try:
+            yield pace
         finally:
-            self.active -= 1
+            self.coming.discard(pace)
+            self._places.leave(caller)
 
     def _too_large(self, size_bytes: int) -> OutOfRange:
         return OutOfRange(

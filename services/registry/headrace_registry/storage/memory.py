@@ -97,9 +97,10 @@ class MemoryStore:
     async def upload(self, upload_id: UUID) -> Upload | None:
         return self._tables.uploads.get(upload_id)
 
-    async def staged_uploads(self, now: datetime) -> int:
+    async def staged_uploads(self, now: datetime, client: str) -> tuple[int, int]:
         uploads = self._tables.uploads.values()
-        return sum(upload.staged and not upload.completed and upload.expire_time > now for upload in uploads)
+        clients = [one.client for one in uploads if one.staged and not one.completed and one.expire_time > now]
+        return len(clients), clients.count(client)
 
     async def close_upload(self, upload_id: UUID) -> None:
         async with self._writing:

@@ -94,10 +94,10 @@ class PostgresStore:
         row = await self._row("upload", upload_id)
         return None if row is None else rows.upload(row)
 
-    async def staged_uploads(self, now: datetime) -> int:
-        row = await self._row("staged_uploads", now)
+    async def staged_uploads(self, now: datetime, client: str) -> tuple[int, int]:
+        row = await self._row("staged_uploads", now, client)
         assert row is not None
-        return row["count"]
+        return row["open"], row["of_client"]
 
     async def close_upload(self, upload_id: UUID) -> None:
         self._check_prepared()

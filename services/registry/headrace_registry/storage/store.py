@@ -182,8 +182,8 @@ class Store(Protocol):
         """Return an upload under way."""
         ...
 
-    async def staged_uploads(self, now: datetime) -> int:
-        """Return how many uploads by URL are open: not completed, and not expired."""
+    async def staged_uploads(self, now: datetime, client: str) -> tuple[int, int]:
+        """Return how many uploads by URL are open, not completed and not expired: in all, and of one client."""
         ...
 
     async def close_upload(self, upload_id: UUID) -> None:

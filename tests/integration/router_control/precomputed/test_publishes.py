@@ -10,6 +10,7 @@ from headrace.router.v1 import precomputed_pb2
 from headrace_router.control.precomputed.places import Place
 from headrace_router.control.precomputed.postgres import PublishRows
 from headrace_router.control.precomputed.publishes import Declared
+from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
@@ -143,7 +144,8 @@ async def test_a_begin_without_request_id_leaves_one_publish_when_a_connection_b
     now = datetime.now(UTC)
     declared = Declared(0, now, None, "ana", "", b"")
     async with Broken(Address(postgres_url), owner="router", size=1) as connections:
-        begun = await PublishRows(connections).begin(place, "digits", "v1", declared, size=0, now=now, most_open=16)
+        pool = Pool("publishes", 16, "TOO_MANY_PUBLISHES", 10.0)
+        begun = await PublishRows(connections).begin(place, "digits", "v1", declared, size=0, now=now, pool=pool)
     kept = await status(plane)
     assert kept is not None
     assert [one.name for one in kept.open] == [begun.name]

@@ -242,7 +242,8 @@ on conflict (id) do update set sha256 = excluded.sha256, completed = excluded.co
 select * from uploads where id = $1;
 
 -- name: staged_uploads
-select count(*) from uploads where staged and not completed and expire_time > $1;
+select count(*) as open, count(*) filter (where client = $2) as of_client
+from uploads where staged and not completed and expire_time > $1;
 
 -- name: close_upload
 delete from uploads where id = $1;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,6 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 from headrace_servicekit.errors import AlreadyExists, NotFound, ResourceExhausted
+from headrace_servicekit.fair_share import Pool
+from headrace_servicekit.identity import identity
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
@@ -24,31 +27,40 @@ class PublishRows:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._sql = load_queries(_SQL)
+        self._beginning = asyncio.Lock()
 
     async def begin(
-        self, place: Place, model: str, version: str, declared: Declared, *, size: int, now: datetime, most_open: int
+        self, place: Place, model: str, version: str, declared: Declared, *, size: int, now: datetime, pool: Pool
     ) -> Publish:
         """Begin a publish and return it; the one that the request id began before, if any.
 
-        place: generation is the one that counts now. size: bytes that it will take as far as is known. Raises
-        ResourceExhausted, reason TOO_MANY_PUBLISHES, and AlreadyExists, reason REQUEST_ID_REUSED.
+        place: generation is the one that counts now. size: bytes that it will take as far as is known. pool: of
+        open publishes. Raises ResourceExhausted, reason TOO_MANY_PUBLISHES or that of its share, and AlreadyExists,
+        reason REQUEST_ID_REUSED.
         """
         # A request without an id gets one, so that a connection that breaks leaves no second publish behind.
         declared = replace(declared, request_id=declared.request_id or str(uuid4()))
-        rows = await self._fetch(
-            "begin",
-            place.incarnation, model, version, place.digest, place.generation, declared.declared_rows, size,
-            declared.client, declared.request_id, declared.fingerprint, declared.computed_at, declared.ttl, now,
-            most_open,
-        )  # fmt: skip
-        if not rows:
-            earlier = await self.repeated(declared)
-            if earlier is not None:
+        async with self._beginning:  # those that begin at once count each other
+            ((used, held),) = await self._fetch("open", declared.client)
+            try:
+                pool.admit(used, held, identity())
+            except ResourceExhausted:
+                earlier = await self.repeated(declared)
+                if earlier is None:
+                    raise
                 return earlier
-            raise ResourceExhausted(
-                f"{most_open} publishes are open already", reason="TOO_MANY_PUBLISHES", retry_after_s=10.0
-            )
-        return _publish(rows[0])
+            rows = await self._fetch(
+                "begin",
+                place.incarnation, model, version, place.digest, place.generation, declared.declared_rows, size,
+                declared.client, declared.request_id, declared.fingerprint, declared.computed_at, declared.ttl, now,
+                pool.places,
+            )  # fmt: skip
+        if rows:
+            return _publish(rows[0])
+        earlier = await self.repeated(declared)
+        if earlier is None:  # another control plane took the last place
+            raise pool.full()
+        return earlier
 
     async def repeated(self, declared: Declared) -> Publish | None:
         """Return the publish that the request id began before. Raises AlreadyExists, reason REQUEST_ID_REUSED."""

@@ -8,6 +8,7 @@ import structlog
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed, Unavailable
+from headrace_servicekit.fair_share import Pool
 
 from headrace_router.control.decisions.kept_answers import Kept, Precomputed
 from headrace_router.control.keeping import Keeping
@@ -143,8 +144,8 @@ class Publishing:
         check_room(size, await self._rows.bytes_of_others(), memory.limit_bytes, self._limits.share)
         counts = (await self._kept(model, digest)).generation
         place = Place(self._view.mirror.incarnation, digest, counts)
-        most, now = self._limits.most_open, self._clock.now()
-        publish = await self._rows.begin(place, model, version, declared, size=size, now=now, most_open=most)
+        pool = Pool("publishes", self._limits.most_open, "TOO_MANY_PUBLISHES", retry_after_s=10.0)
+        publish = await self._rows.begin(place, model, version, declared, size=size, now=self._clock.now(), pool=pool)
         self._metrics.publish("begun")
         log.info("publish begun", publish=publish.name, declared_rows=declared.declared_rows)
         return publish

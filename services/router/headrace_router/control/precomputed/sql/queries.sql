@@ -11,6 +11,10 @@ where (select count(*) from publishes where state = 'open') < $14
 on conflict do nothing
 returning *;
 
+-- name: open
+-- In all, and of one client.
+select count(*), count(*) filter (where client = $1) from publishes where state = 'open';
+
 -- name: by_request
 select * from publishes where client = $1 and request_id = $2;
 
