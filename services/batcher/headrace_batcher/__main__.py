@@ -27,6 +27,7 @@ from headrace_batcher.loading.demand import DemandWatch
 from headrace_batcher.loading.measuring import Measuring
 from headrace_batcher.loading.memory import MemoryWatch
 from headrace_batcher.loading.reports import Reports
+from headrace_batcher.loading.turns import LoadBounds
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.metrics import BatcherCollector
 from headrace_batcher.registry import RegistryReports
@@ -65,6 +66,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         memory=memory,
         end_model=None if triton is None else triton.end_model,
         spans=_spans(runtime),
+        bounds=LoadBounds(settings.loads_at_once, settings.load_timeout_s),
     )
     reports, demand = await _control(runtime, process, lambda: server.port, versions)
     canary = Canary(

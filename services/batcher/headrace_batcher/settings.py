@@ -50,7 +50,13 @@ class BatcherSettings(ServiceSettings):
         default=300.0, gt=0, description="Longest time that fetching one model file may take."
     )
     load_timeout_s: float = Field(
-        default=120.0, gt=0, description="Longest time that the backend may take to load a version."
+        default=120.0, gt=0, description="Longest time that one attempt to load a version and warm it up may take."
+    )
+    loads_at_once: int = Field(
+        default=2,
+        ge=1,
+        le=4,
+        description="Versions that are loaded beside each other at most; one at a time while that is quick.",
     )
     unload_after_s: float = Field(
         default=30.0, ge=0, description="How long a version must have been unwanted before it is unloaded."

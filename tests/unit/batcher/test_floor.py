@@ -48,18 +48,18 @@ async def test_patience_ends_and_it_is_told_that_others_are_there():
     async with floor.alone(patience_s=0.01) as really:
         assert not really
     floor.end()
-    floor.set_loading(True)
+    floor.begin_loading()
     async with floor.alone(patience_s=0.01) as really:
         assert not really
 
 
 async def test_whoever_wants_to_be_alone_waits_for_the_version_that_is_being_loaded():
     floor, order = Floor(), []
-    floor.set_loading(True)
+    floor.begin_loading()
 
     waiting = asyncio.create_task(alone_on(floor, order))
     await eventually(lambda: not floor.open)
     order.append(("loaded", True))
-    floor.set_loading(False)
+    floor.end_loading()
     await waiting
     assert order == [("loaded", True), ("alone", True)]

@@ -35,7 +35,7 @@ def seen(
     size: int = 10,
     short: bool = False,
 ) -> Seen:
-    return Seen(digest, name or digest, phase, rank, since, retry_at, need, size, short)
+    return Seen(digest, name or digest, phase, rank, since, retry_at, need, size, short, loading_since=99.0)
 
 
 def step(*held: Seen, up: bool = True, used: int | None = None, may_load: bool = True, freed_at=-math.inf) -> Step:
@@ -55,7 +55,8 @@ def step(*held: Seen, up: bool = True, used: int | None = None, may_load: bool =
     ("held", "up", "load"),
     [
         pytest.param([seen("a", WAITING, 1), seen("b", WAITING, 0)], True, "b", id="the most needed first"),
-        pytest.param([seen("a", LOADING), seen("b", WAITING)], True, None, id="one at a time"),
+        pytest.param([seen("a", LOADING), seen("b", WAITING)], True, None, id="one at a time while that is quick"),
+        pytest.param([seen("a", LOADING, name="m"), seen("b", WAITING, name="m")], True, None, id="name being loaded"),
         pytest.param([seen("a", WAITING)], False, None, id="not without a backend"),
         pytest.param([seen("a", READY)], True, None, id="nothing to do"),
         pytest.param([seen("a", FAILED, retry_at=99.0)], True, "a", id="a failed one whose time has come"),
@@ -81,7 +82,7 @@ def test_the_next_version_to_load(held, up, load):
         pytest.param(seen("a", READY, None, since=71.0), (), id="unwanted only lately"),
         pytest.param(seen("a", READY, 3), (), id="wanted"),
         pytest.param(seen("a", FAILED, None, since=99.0), ("a",), id="a failed one goes at once"),
-        pytest.param(seen("a", LOADING, None, since=0.0), (), id="not in the middle of loading"),
+        pytest.param(seen("a", LOADING, None, since=0.0), (), id="not before its loading has ended"),
         pytest.param(seen("a", DRAINING, None, since=0.0), (), id="not twice"),
     ],
 )
@@ -187,6 +188,12 @@ def test_a_rollbacks_version_does_not_take_the_place_that_something_more_urgent_
     assert step(waits, revert, used=0) == Step(None, (), 101.0)
     assert step(replace(waits, short=False), revert, used=0).load == "r", "it would not load for another reason"
     assert step(revert, seen("s", FAILED, 2, need=REVERT, retry_at=101.0, short=True), used=0).load == "r"
+
+
+def test_a_rest_is_longer_than_what_the_attempt_took_and_grows():
+    waits = [retry_after_s(failures, attempt_s=30.0) for failures in (1, 2, 3)]
+    assert waits == [60.0, 120.0, 240.0]
+    assert retry_after_s(2, 2, attempt_s=30.0) == 120.0
 
 
 def test_what_takes_the_backend_down_while_it_is_loaded_is_left_alone_for_much_longer():

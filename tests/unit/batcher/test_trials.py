@@ -127,11 +127,11 @@ async def test_nothing_else_of_the_backend_executes_during_a_trial(work: WorkMak
 async def test_nobody_is_condemned_for_a_crash_while_a_version_is_loaded(work: WorkMaker):
     floor, backend = Floor(), Mortal()
     async with running(backend, floor) as batcher:
-        floor.set_loading(True)
+        floor.begin_loading()
         (suspect,) = submit(batcher, work, [POISON])
         await settled(work, suspect)
         assert work.sink.reason(suspect) == "BACKEND_CRASHED"
-        floor.set_loading(False)
+        floor.end_loading()
         await eventually(lambda: batcher.accepting)
         (again,) = submit(batcher, work, [POISON])
         await settled(work, again)

@@ -11,7 +11,9 @@ from headrace_batcher.artifacts.cache import BlobCache
 from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelFiles
 from headrace_batcher.batching.policy import Limits
 from headrace_batcher.batching.shapes import Layout, OutputTensor
-from headrace_batcher.loading.lifecycle import Memory, Need, Phase, Wanted
+from headrace_batcher.loading import lifecycle
+from headrace_batcher.loading.lifecycle import MAX_COSTLY, Memory, Need, Phase, Wanted
+from headrace_batcher.loading.turns import USUAL, LoadBounds
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.roster import Roster
 from headrace_servicekit.errors import Unavailable
@@ -36,10 +38,17 @@ class Backend(Doubling):
         self.kills: set[str] = set()
         self.dead: set[str] = set()
         self.loaded: set[str] = set()
+        self.hangs: set[str] = set()
+        self.ended: list[str] = []
 
     async def load(self, files: ModelFiles) -> None:
         self.calls.append(f"load {files.name}")
         await self.loading.wait()
+        if files.name in self.hangs:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self.ended.append(files.name)
         if files.name in self.refuses:
             raise LoadError("no such luck")
         if files.name in self.kills:
@@ -81,12 +90,19 @@ class Room:
 
 
 class Scene:
-    def __init__(self, tmp_path, backend: Backend, memory: Room | None = None) -> None:
+    def __init__(self, tmp_path, backend: Backend, memory: Room | None = None, bounds: LoadBounds = USUAL) -> None:
         self.backend, self.memory = backend, memory
         self.roster = Roster()
         cache = BlobCache(tmp_path / "blobs", Blobs(), max_bytes=0, fetch_timeout_s=5)
         self.versions = Versions(
-            backend, self.roster, cache, unload_after_s=0.0, changed=lambda: None, drain_s=0.1, memory=memory
+            backend,
+            self.roster,
+            cache,
+            unload_after_s=0.0,
+            changed=lambda: None,
+            drain_s=0.1,
+            memory=memory,
+            bounds=bounds,
         )
 
     def phase(self, one: Wanted) -> Phase | None:
@@ -359,3 +375,34 @@ async def test_what_does_not_fit_fails_and_leaves_what_serves_alone(tight: Scene
     assert "no memory" in tight.reason(pending)
     assert tight.ready() == {one.digest for one in active}
     assert tight.backend.loaded == {one.name for one in active}
+
+
+async def test_a_version_that_is_being_loaded_when_nobody_wants_it_any_more_is_ended_and_goes(scene: Scene):
+    stuck, good = wanted("a-stuck"), wanted("good")
+    scene.backend.hangs.add(stuck.name)
+    scene.versions.backend_up()
+    scene.versions.want([stuck])
+    await eventually(lambda: scene.backend.calls == ["load a-stuck--v1"])
+    scene.versions.want([good])
+    await scene.until_ready(good)
+    assert scene.backend.calls[:2] == ["load a-stuck--v1", "unload a-stuck--v1"]
+    assert scene.backend.ended == ["a-stuck--v1"]
+    await eventually(lambda: scene.phase(stuck) is None)
+
+
+async def test_an_attempt_that_takes_too_long_fails_and_in_the_end_waits_to_be_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(lifecycle, "CHEAP_S", 0.0)
+    scene = Scene(tmp_path, Backend(), bounds=LoadBounds(attempt_s=0.1))
+    stuck = wanted("stuck")
+    scene.backend.hangs.add(stuck.name)
+    async with running(scene.versions):
+        scene.versions.backend_up()
+        scene.versions.want([stuck])
+        await eventually(lambda: "until somebody asks" in scene.reason(stuck), within=20)
+        assert scene.reason(stuck).startswith("it was not loaded within 0.1 s")
+        assert scene.backend.ended == [stuck.name] * MAX_COSTLY
+        scene.backend.hangs.clear()
+        scene.versions.want([])
+        await eventually(lambda: not scene.versions.states())
+        scene.versions.want([stuck])
+        await scene.until_ready(stuck)

@@ -23,6 +23,10 @@ class BackendLost(Exception):
     """Nobody answers: the backend is down, or went away during the call."""
 
 
+class Unanswered(BackendLost):
+    """An execution took longer than any may: the model, or all of the backend, does nothing else any more."""
+
+
 class ModelCrashed(BackendLost):
     """What runs one version went away. The backend and its other versions go on; this one must be loaded again."""
 

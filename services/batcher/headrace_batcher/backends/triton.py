@@ -11,7 +11,7 @@ import grpc.aio
 from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles
+from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles, Unanswered
 from headrace_batcher.backends.reasons import public_reason
 from headrace_batcher.backends.triton_repository import Repository
 from headrace_batcher.batching.shapes import Layout, OutputTensor
@@ -119,6 +119,8 @@ class TritonBackend:
 
 def _failure(error: grpc.aio.AioRpcError) -> BackendLost | ModelError:
     """Return what a failed execution says of the backend."""
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Unanswered(str(error.details()))
     if error.code() in _LOST:
         return BackendLost(str(error.details()))
     if error.code() is grpc.StatusCode.NOT_FOUND or _STUB_GONE in (error.details() or ""):

@@ -20,7 +20,7 @@ class Floor:
         self._turn = asyncio.Lock()
         self._wanting = 0
         self._executing = 0
-        self._loading = False
+        self._loading = 0
         self._fewer = Bell()
         self._wakes: set[Callable[[], None]] = set()
 
@@ -51,9 +51,13 @@ class Floor:
         self._executing -= 1
         self._fewer.ring()
 
-    def set_loading(self, loading: bool) -> None:
-        """Note whether a version is being loaded."""
-        self._loading = loading
+    def begin_loading(self) -> None:
+        """Count a version that begins to be loaded."""
+        self._loading += 1
+
+    def end_loading(self) -> None:
+        """Count one that is not being loaded any more."""
+        self._loading -= 1
         self._fewer.ring()
 
     @asynccontextmanager

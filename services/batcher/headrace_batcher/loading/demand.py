@@ -28,7 +28,7 @@ _DEVICES = {registry_pb2.ServingSettings.DEVICE_CPU: "CPU", registry_pb2.Serving
 _NEEDS = {
     control_pb2.WantedVersion.NEED_ACTIVE: Need.ACTIVE,
     control_pb2.WantedVersion.NEED_PENDING: Need.PENDING,
-    control_pb2.WantedVersion.NEED_LEASED: Need.PENDING,
+    control_pb2.WantedVersion.NEED_LEASED: Need.LEASED,
     control_pb2.WantedVersion.NEED_REVERT: Need.REVERT,
 }
 _RETRY_S, _MAX_RETRY_S = 0.2, 5.0

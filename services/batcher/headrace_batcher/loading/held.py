@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrace_batcher.backends.backend import ModelFiles
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.loading import lifecycle
-from headrace_batcher.loading.lifecycle import Need, Phase, Seen, Wanted
+from headrace_batcher.loading.lifecycle import End, Need, Phase, Seen, Wanted
 from headrace_batcher.loading.probing import Probe
 from headrace_batcher.metrics import BatchCounters
 
@@ -20,7 +21,8 @@ class Held:
 
     rank: place in the demand, None when it is not wanted. serving: the loop of its batcher. stalled: loaded, and does
     not answer. failures: to load, in a row; losses: those of them that took the backend along. crashes: while it
-    served, close to each other; crashed_at: the last of those.
+    served, close to each other; crashed_at: the last of those. used_s: what attempts to load it took since it was
+    loaded last; costly: attempts in a row that took much and failed. loading_since, opening_since: as `Seen` has them.
     """
 
     wanted: Wanted
@@ -42,6 +44,13 @@ class Held:
     crashed_at: float = 0.0
     retry_at: float = 0.0
     cost_bytes: int = 0
+    wanted_since: float = 0.0
+    used_s: float = 0.0
+    costly: int = 0
+    loading: asyncio.Task[None] | None = None
+    ended: End | None = None
+    loading_since: float = 0.0
+    opening_since: float = math.inf
 
     @property
     def name(self) -> str:
@@ -59,14 +68,42 @@ class Held:
         self.crashed_at, self.stalled = now, False
         self.retry_at = now + lifecycle.reload_after_s(self.crashes)
 
-    def count_failure(self, now: float, *, crashed: bool, short: bool) -> None:
+    def begin(self, loading: asyncio.Task[None], now: float) -> None:
+        """Note that an attempt to load it begins, with its file."""
+        self.loading, self.ended = loading, None
+        self.loading_since, self.opening_since = now, math.inf
+
+    def stop(self, now: float) -> float:
+        """Note that the attempt is over; return what it took since the file was there, in seconds."""
+        attempt_s = max(0.0, now - self.opening_since)
+        self.loading, self.opening_since = None, math.inf
+        self.used_s += attempt_s
+        return attempt_s
+
+    def ask_again(self) -> None:
+        """Forget what failed: somebody wants it anew."""
+        self.failures = self.losses = self.costly = 0
+        self.used_s = self.retry_at = 0.0
+
+    @property
+    def given_up(self) -> bool:
+        """Return whether it is not tried again until somebody asks."""
+        return self.costly >= lifecycle.MAX_COSTLY
+
+    def count_failure(
+        self, now: float, *, crashed: bool = False, short: bool = False, attempt_s: float = 0.0, blamed: bool = False
+    ) -> None:
         """Count that it did not load, and say when that is tried again.
 
-        crashed: it took the backend with it. short: there was no memory for it.
+        crashed: it took the backend with it. short: there was no memory for it. blamed: nothing but the version can be
+        the cause.
         """
         self.failures, self.short = self.failures + 1, short
         self.losses += crashed
-        self.retry_at = now + lifecycle.retry_after_s(self.failures, self.losses if crashed else 0)
+        if blamed and attempt_s > lifecycle.CHEAP_S:
+            self.costly += 1
+        rest_s = lifecycle.retry_after_s(self.failures, self.losses if crashed else 0, attempt_s)
+        self.retry_at = math.inf if self.given_up else now + rest_s
 
     def count_loss(self, now: float) -> None:
         """Count that the backend went while it was loaded, for the first time: it may not be the cause."""
@@ -75,8 +112,8 @@ class Held:
 
     def count_success(self) -> None:
         """Count that it loaded: what failed before has nothing to do with what fails from now on."""
-        self.failures = self.losses = 0
-        self.short = False
+        self.failures = self.losses = self.costly = 0
+        self.used_s, self.short = 0.0, False
 
     def seen(self) -> Seen:
         """Return what decisions are made from."""
@@ -90,6 +127,12 @@ class Held:
             self.need,
             max(self.wanted.size_bytes, self.cost_bytes),
             self.short,
+            self.failures,
+            self.used_s,
+            self.wanted_since,
+            self.loading_since,
+            self.opening_since,
+            bool(self.losses),
         )
 
     def files(self, path: Path) -> ModelFiles:

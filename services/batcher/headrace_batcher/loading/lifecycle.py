@@ -9,11 +9,19 @@ from dataclasses import dataclass
 
 from headrace_batcher.batching.contract import Contract
 from headrace_batcher.batching.policy import Limits
+from headrace_batcher.loading import turns
+from headrace_batcher.loading.turns import USUAL, LoadBounds
 
 FIRST_RETRY_S, MAX_RETRY_S = 1.0, 60.0
 # A version during whose loading the backend went away more than once takes every other one down with it: it is left
 # alone for much longer.
 FIRST_CRASH_RETRY_S, MAX_CRASH_RETRY_S = 10.0, 600.0
+# A version rests for so many times what its last attempt took of a place, twice as much after each further one.
+REST_RATIO = 2.0
+# Attempts in a row that took much and came to nothing, after which a version is left alone until somebody asks again.
+MAX_COSTLY = 3
+# What an attempt that fails may take and be repeated for ever: rests are sixty times as long by then.
+CHEAP_S = 1.0
 # Crashes that are this far apart have nothing to do with each other.
 CRASHES_FORGOTTEN_S = 300.0
 # What an unloaded version held is given back within this time: a model's process ends after Triton has said so, and
@@ -35,11 +43,14 @@ class Phase(enum.Enum):
 
 
 class Need(enum.IntEnum):
-    """Why a version is wanted, the most urgent first: it serves, a change waits for it, a rollback would need it."""
+    """Why a version is wanted, the most urgent first: it serves, a change waits for it, somebody leased it, a rollback
+    would need it.
+    """
 
     ACTIVE = 1
     PENDING = 2
-    REVERT = 3
+    LEASED = 3
+    REVERT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,9 @@ class Wanted:
 class Seen:
     """One version at one moment. wanted_rank: place in the demand, None when it is not wanted any more.
 
-    short: the last time there was no memory for it.
+    short: the last time there was no memory for it. failures: to load, in a row. used_s: what its attempts took since
+    it was loaded last. wanted_since: when it was first wanted. loading_since: when its attempt began; opening_since:
+    when its file was there. suspect: the backend went away while it was loaded.
     """
 
     digest: str
@@ -84,6 +97,20 @@ class Seen:
     need: Need = Need.ACTIVE
     size_bytes: int = 0
     short: bool = False
+    failures: int = 0
+    used_s: float = 0.0
+    wanted_since: float = 0.0
+    loading_since: float = 0.0
+    opening_since: float = math.inf
+    suspect: bool = False
+
+
+class End(enum.Enum):
+    """Why an attempt to load is ended."""
+
+    UNWANTED = enum.auto()
+    OVERDUE = enum.auto()
+    GIVES_WAY = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +130,16 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to begin now. until: when to look again, unless something happens. no_room: fails for want of memory."""
+    """What to begin now. until: when to look again, unless something happens. no_room: fails for want of memory.
+
+    end: attempts to end, each with the reason.
+    """
 
     load: str | None
     drop: tuple[str, ...]
     until: float
     no_room: str | None = None
+    end: tuple[tuple[str, End], ...] = ()
 
 
 def next_step(
@@ -120,42 +151,57 @@ def next_step(
     memory: Memory | None = None,
     freed_at: float = -math.inf,
     may_load: bool = True,
+    bounds: LoadBounds = USUAL,
 ) -> Step:
-    """Return the version to load and those to drop. freed_at: when something was unloaded last.
+    """Return the version to load, those to drop, and the attempts to end. freed_at: when something was unloaded last.
 
-    One version is loaded at a time, the most needed first, so that loading takes as little as possible from serving. A
-    version goes only after it was unwanted for a while: a control plane that starts may at first want too little. When
-    memory is short it goes at once, and after it what only a rollback would need.
+    Versions take turns (`turns.py`), few at a time, so that loading takes as little as possible from serving. A version
+    goes only after it was unwanted for a while: a control plane that starts may at first want too little. One that is
+    being loaded has nobody to lose, and ends at once. When memory is short, what is unwanted goes at once too, and
+    after it what only a rollback would need.
     """
     drop, until = _unwanted(seen, unload_after_s, now)
     if memory is not None and memory.used > memory.limit and not drop:
         drop = _spare(seen)
-    if not backend_up or not may_load or any(one.phase is Phase.LOADING for one in seen):
-        return Step(None, drop, until)
-    taken = {one.name for one in seen if one.phase in (Phase.READY, Phase.DRAINING) or one.digest in drop}
+    loading = [one for one in seen if one.phase is Phase.LOADING]
+    end, until = _over(loading, bounds, now, until)
+    if not backend_up or not may_load:
+        return Step(None, drop, until, end=end)
+    taken = {
+        one.name for one in seen if one.phase in (Phase.READY, Phase.DRAINING, Phase.LOADING) or one.digest in drop
+    }
     waiting = _waiting([one for one in seen if one.name not in taken])
     due = [one for one in waiting if one.retry_at <= now]
+    later = min((one.retry_at for one in waiting if one.retry_at > now), default=math.inf)
     if not due:
-        return Step(None, drop, min([until, *(one.retry_at for one in waiting)]))
-    chosen = min(due, key=_rank)
+        return Step(None, drop, min(until, later), end=end)
+    chosen = min(due, key=turns.turn)
+    place = turns.place_for(chosen, loading, bounds, now)
+    if not place.free:
+        if place.gives_way is not None and not end:
+            end = ((place.gives_way, End.GIVES_WAY),)
+        return Step(
+            None, drop, min([until, place.until, *(one.retry_at for one in waiting if one not in due)]), end=end
+        )
     if memory is None or memory.has_room(chosen.size_bytes, chosen.need):
-        return Step(chosen.digest, drop, until)
+        return Step(chosen.digest, drop, until, end=end)
     drop = drop or _spare(seen, for_need=chosen.need)
     if drop or any(one.phase is Phase.DRAINING for one in seen):
-        return Step(None, drop, until)  # looked at again when that is gone
+        return Step(None, drop, until, end=end)  # looked at again when that is gone
     if now < freed_at + FREED_S:
-        return Step(None, (), min(until, freed_at + FREED_S))
-    return Step(None, (), until, no_room=chosen.digest)
+        return Step(None, (), min(until, freed_at + FREED_S), end=end)
+    return Step(None, (), until, no_room=chosen.digest, end=end)
 
 
-def retry_after_s(failures: int, crashes: int = 0) -> float:
-    """Return how long to wait before a version is tried again.
+def retry_after_s(failures: int, crashes: int = 0, attempt_s: float = 0.0) -> float:
+    """Return how long to wait before a version is tried again, always longer than what the attempt took.
 
     failures: in a row, this one included. crashes: those of them during which the backend went away; one says nothing.
     """
+    rest_s = attempt_s * REST_RATIO ** min(failures, 10)
     if crashes > 1:
-        return min(FIRST_CRASH_RETRY_S * 2.0 ** (crashes - 2), MAX_CRASH_RETRY_S)
-    return min(FIRST_RETRY_S * 2.0 ** (failures - 1), MAX_RETRY_S)
+        return max(rest_s, min(FIRST_CRASH_RETRY_S * 2.0 ** (crashes - 2), MAX_CRASH_RETRY_S))
+    return max(rest_s, min(FIRST_RETRY_S * 2.0 ** (failures - 1), MAX_RETRY_S))
 
 
 def reload_after_s(crashes: int) -> float:
@@ -190,6 +236,16 @@ def _unwanted(seen: Sequence[Seen], unload_after_s: float, now: float) -> tuple[
         else:
             until = min(until, gone_at)
     return tuple(drop), until
+
+
+def _over(
+    loading: Sequence[Seen], bounds: LoadBounds, now: float, until: float
+) -> tuple[tuple[tuple[str, End], ...], float]:
+    """Return the attempts that have no reason to go on, and when to look again."""
+    unwanted = [one.digest for one in loading if one.wanted_rank is None]
+    late, late_at = turns.overdue([one for one in loading if one.digest not in unwanted], bounds, now)
+    end = [*((digest, End.UNWANTED) for digest in unwanted), *((digest, End.OVERDUE) for digest in late)]
+    return tuple(end), min(until, late_at)
 
 
 def _spare(seen: Sequence[Seen], for_need: Need = Need.ACTIVE) -> tuple[str, ...]:

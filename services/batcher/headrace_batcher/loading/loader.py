@@ -23,6 +23,8 @@ REST_S = 0.2
 # Callers are there when one was answered no longer ago than this.
 _CALLERS_S = 1.0
 _MIB = 1024 * 1024
+# A backend has noticed within this that what loaded a version is gone.
+_END_S, _END_POLL_S = 5.0, 0.05
 
 
 class NoRoom(LoadError):
@@ -32,7 +34,8 @@ class NoRoom(LoadError):
 class Loader:
     """Loads and unloads; who does when is decided elsewhere.
 
-    memory: None when it is not bounded. end_model: ends at once what executes a version; None where nothing can.
+    memory: None when it is not bounded. end_model: ends at once what executes a version; None where nothing can. opened:
+    called when a version's file is there, from when on its attempt counts.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Loader:
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         end_model: Callable[[str], object] | None = None,
+        opened: Callable[[], None] = lambda: None,
     ) -> None:
         self._backend = backend
         self._artifacts = artifacts
@@ -50,6 +54,7 @@ class Loader:
         self._now = now
         self._sleep = sleep
         self._end_model = end_model
+        self._opened = opened
         # What loading a version took in memory, for the next time.
         self._costs: dict[str, int] = {}
         self.freed_at = -math.inf
@@ -79,6 +84,8 @@ class Loader:
     async def load(self, held: Held, others: Collection[Held]) -> dict[str, float]:
         """Make a version answer; return how long each step took, in seconds. What fails leaves nothing loaded.
 
+        When this is cancelled, whatever goes on for it is ended first.
+
         Raises LoadError (NoRoom), ArtifactError, WrongOutput, BackendLost.
         """
         if held.wanted.problem:
@@ -87,14 +94,15 @@ class Loader:
         path = Path()
         if self._backend.load_control:
             path = await self._artifacts.fetch(held.wanted.sha256, gently=self._can_wait(held, others))
-        fetched = self._now()
-        await self._backend.load(held.files(path))
+        fetched = held.opening_since = self._now()
+        self._opened()
+        await self._open(held, path)
         try:
             loaded = self._now()
             await held.probe.warm_up(held.batcher.service_times, lambda: self._rest(held, others))
             warm = self._now()
             await self._must_fit(held, others)
-        except BackendLost:
+        except (BackendLost, asyncio.CancelledError):
             # A backend that lives would go on with what was not answered in time, also beside the next loading.
             if self._end_model is not None:
                 self._end_model(held.name)
@@ -109,6 +117,27 @@ class Loader:
             "load_s": round(loaded - fetched, 3),
             "warm_up_s": round(warm - loaded, 3),
         }
+
+    async def _open(self, held: Held, path: Path) -> None:
+        """Have the backend load a file; when this is cancelled, end that before going on."""
+        opening = asyncio.ensure_future(self._backend.load(held.files(path)))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await self._end(held, opening)
+            await self.unload(held)
+            raise
+        finally:
+            opening.cancel()
+
+    async def _end(self, held: Held, opening: asyncio.Future[None]) -> None:
+        """End a load. Its process may be about to start: what can be ended is until the backend has noticed."""
+        give_up = self._now() + _END_S
+        while self._end_model is not None and not opening.done() and self._now() < give_up:
+            self._end_model(held.name)
+            await asyncio.wait({opening}, timeout=_END_POLL_S)
+        opening.cancel()  # it may be a process of ours, which ends by that
+        await asyncio.gather(opening, return_exceptions=True)
 
     async def unload(self, held: Held) -> None:
         """Take a version out, if it is there."""
@@ -147,7 +176,8 @@ class Loader:
         before, after = self._memory.last, await self._memory.read()
         if before is None or after is None:
             return
-        held.cost_bytes = self._costs[held.wanted.digest] = max(0, after.used - before.used)
+        if all(one.phase is not Phase.LOADING for one in others):  # else it may be the other's
+            held.cost_bytes = self._costs[held.wanted.digest] = max(0, after.used - before.used)
         spare = any(_gives_way(one) for one in others)
         if after.used > after.limit and held.need is not Need.ACTIVE and not spare:
             raise NoRoom(self.no_room)

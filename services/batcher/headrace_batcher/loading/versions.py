@@ -10,12 +10,13 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 from headrace_servicekit.errors import Unavailable
 
 from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
-from headrace_batcher.backends.backend import Backend, BackendLost, LoadError, ModelError
+from headrace_batcher.backends.backend import Backend, BackendLost, LoadError, ModelError, Unanswered
 from headrace_batcher.batching.answers import BACKEND_LOST
 from headrace_batcher.batching.bell import Bell
 from headrace_batcher.batching.floor import Floor
@@ -24,9 +25,10 @@ from headrace_batcher.batching.tracing import BatchSpans
 from headrace_batcher.loading import lifecycle, readiness
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
-from headrace_batcher.loading.lifecycle import Phase, Wanted
+from headrace_batcher.loading.lifecycle import End, Phase, Wanted
 from headrace_batcher.loading.loader import Loader, NoRoom
 from headrace_batcher.loading.memory import Room
+from headrace_batcher.loading.turns import USUAL, LoadBounds
 from headrace_batcher.metrics import BatchCounters
 from headrace_batcher.roster import Roster
 
@@ -57,17 +59,19 @@ class Versions:
         end_model: Callable[[str], object] | None = None,
         spans: BatchSpans | None = None,
         drain_s: float = DRAIN_S,
+        bounds: LoadBounds = USUAL,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._loader = Loader(backend, artifacts, memory, now, end_model=end_model)
+        self._bell = Bell()
+        self._loader = Loader(backend, artifacts, memory, now, end_model=end_model, opened=self._bell.ring)
         self._unload_after_s = unload_after_s
         self._became_ready = became_ready
         self._drain_s = drain_s
+        self._bounds = bounds
         self._now = now
         self._floor = Floor()
         self._holding = Holding(backend, roster, self._floor, spans=spans, changed=changed, now=now)
         self._began = now()
-        self._bell = Bell()
         self._demand: Sequence[Wanted] = ()
         self._settled = False
         self._was_told = False
@@ -179,7 +183,10 @@ class Versions:
             memory=self._loader.memory,
             freed_at=self._loader.freed_at,
             may_load=self._floor.open,
+            bounds=self._bounds,
         )
+        for digest, why in step.end:
+            self._end(self._holding[digest], why)
         for digest in step.drop:
             held = self._holding[digest]
             was_loaded, given_up = held.phase is Phase.READY, held.rank is not None
@@ -188,8 +195,9 @@ class Versions:
         if step.load is not None:
             held = self._holding[step.load]
             self._holding.move(held, Phase.LOADING, "")
-            self._floor.set_loading(True)
-            tasks.create_task(self._load(held), name=f"load {held.name}")
+            self._floor.begin_loading()
+            held.begin(tasks.create_task(self._load(held), name=f"load {held.name}"), self._now())
+            self._bell.ring()
         if step.no_room is not None:
             self._fail(self._holding[step.no_room], self._loader.no_room, short=True)
             self._bell.ring()
@@ -202,7 +210,10 @@ class Versions:
             if wanted.digest not in self._holding:
                 cost_bytes = self._loader.cost_bytes(wanted.digest)
                 self._holding.take_up(wanted, tasks, cost_bytes=cost_bytes, crashed=self.crashed)
+                self._holding[wanted.digest].wanted_since = self._now()
             held = self._holding[wanted.digest]
+            if held.unwanted_since != math.inf or wanted.need < held.need:
+                held.ask_again()
             held.rank, held.need = rank, wanted.need
             held.unwanted_since = math.inf
         for held in self._holding:
@@ -212,26 +223,51 @@ class Versions:
 
     async def _load(self, held: Held) -> None:
         """Make one version ready, or say why it is not."""
-        life = self._backend_life
+        life, failure, took = self._backend_life, None, {}
         try:
             took = await self._loader.load(held, [one for one in self._holding if one is not held])
-        except BackendLost as error:
-            self._lost_while_loading(held, str(error))
-        except NoRoom as error:
-            self._fail(held, str(error), short=True)
-        except (LoadError, ArtifactError, ModelError, WrongInput, WrongOutput) as error:
-            self._fail(held, str(error))
-        except Exception:
-            log.exception("loading failed", model=held.name)
-            self._fail(held, "internal error while loading")
-        else:
-            if life == self._backend_life:
-                self._make_ready(held, took)
-            else:
-                self._holding.move(held, Phase.WAITING, "the backend restarted")
+        except asyncio.CancelledError:
+            if held.ended is None:  # all of this ends
+                raise
+        except Exception as error:
+            failure = error
         finally:
-            self._floor.set_loading(False)
+            attempt_s = held.stop(self._now())
+            self._floor.end_loading()
             self._bell.ring()
+        if held.ended is not None:
+            self._settle_ended(held, held.ended, attempt_s)
+        elif failure is not None:
+            self._settle_failure(held, failure, attempt_s)
+        elif life == self._backend_life:
+            self._make_ready(held, took)
+        else:
+            self._holding.move(held, Phase.WAITING, "the backend restarted")
+
+    def _end(self, held: Held, why: End) -> None:
+        """Have an attempt end; it is over when what goes on for it has."""
+        if held.ended is None and held.loading is not None:
+            held.ended = why
+            held.loading.cancel()
+            log.warning("loading ended", model=held.name, why=why.name)
+
+    def _settle_ended(self, held: Held, why: End, attempt_s: float) -> None:
+        if why is End.OVERDUE:
+            reason = f"it was not loaded within {self._bounds.attempt_s:g} s"
+            self._fail(held, reason, attempt_s=attempt_s, blamed=True)
+        else:
+            self._holding.move(held, Phase.WAITING, "others have their turn" if why is End.GIVES_WAY else "")
+
+    def _settle_failure(self, held: Held, error: Exception, attempt_s: float) -> None:
+        if isinstance(error, BackendLost) and not isinstance(error, Unanswered):
+            self._lost_while_loading(held, str(error), attempt_s)
+        elif isinstance(error, (NoRoom, ArtifactError)):
+            self._fail(held, str(error), short=isinstance(error, NoRoom), attempt_s=attempt_s)
+        elif isinstance(error, (LoadError, ModelError, WrongInput, WrongOutput, Unanswered)):
+            self._fail(held, str(error), attempt_s=attempt_s, blamed=True)
+        else:
+            log.error("loading failed", model=held.name, exc_info=error)
+            self._fail(held, "internal error while loading", attempt_s=attempt_s)
 
     def _make_ready(self, held: Held, took: Mapping[str, float]) -> None:
         held.count_success()
@@ -240,15 +276,19 @@ class Versions:
         log.info("version ready", model=held.name, digest=held.wanted.digest, **took)
         self._became_ready(held)
 
-    def _fail(self, held: Held, reason: str, *, crashed: bool = False, short: bool = False) -> None:
-        held.count_failure(self._now(), crashed=crashed, short=short)
+    def _fail(self, held: Held, reason: str, **how: Any) -> None:
+        """Take a version for failed; how: as `Held.count_failure` has it."""
+        held.count_failure(self._now(), **how)
+        if held.given_up:
+            reason = f"{reason}; after {lifecycle.MAX_COSTLY} attempts it is not tried again until somebody asks"
         self._holding.move(held, Phase.FAILED, reason)
         log.warning("version failed", model=held.name, reason=reason, failures=held.failures)
 
-    def _lost_while_loading(self, held: Held, cause: str) -> None:
+    def _lost_while_loading(self, held: Held, cause: str, attempt_s: float) -> None:
         """Take a version back whose loading ended because the backend went away. Once says nothing of the version."""
         if held.failures:
-            self._fail(held, f"the backend went away while this version was loaded: {cause}", crashed=True)
+            reason = f"the backend went away while this version was loaded: {cause}"
+            self._fail(held, reason, crashed=True, attempt_s=attempt_s)
             return
         held.count_loss(self._now())
         self._holding.move(held, Phase.WAITING, f"the backend went away: {cause}")
