@@ -34,8 +34,8 @@ class NoRoom(LoadError):
 class Loader:
     """Loads and unloads; who does when is decided elsewhere.
 
-    memory: None when it is not bounded. end_model: ends at once what executes a version; None where nothing can. opened:
-    called when a version's file is there, from when on its attempt counts.
+    memory: None when it is not bounded. end_model: ends at once what executes a version; None where nothing can.
+    opened: called when a version's file is there, from when on its attempt counts.
     """
 
     def __init__(
