@@ -16,6 +16,7 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
 from tests.kit.edge import CREATE_MODEL, GET_MODEL, Edge
 from tests.kit.refusals import rest_refusal
+from tests.kit.sockets import connected
 
 SERVICE = "/headrace.registry.v1.RegistryService/"
 ROUTES = "/headrace.router.v1.RouteService/"
@@ -276,3 +277,24 @@ def test_a_repeated_create_is_not_repeated_by_the_door(door: Edge):
         del door.behind.registry.answers[CREATE_MODEL]
     assert response.status_code == 503
     assert len(door.behind.registry.calls_of("once")) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/predict", "/v2/models/digits/infer", GET_MODEL])
+@pytest.mark.parametrize(
+    ("encoding", "status", "reason"),
+    [
+        *((told, 501, "TRANSFER_ENCODING_UNSUPPORTED") for told in ("gzip", "gzip, chunked", "identity", "")),
+        ("chunked\r\ntransfer-encoding: gzip", 501, "TRANSFER_ENCODING_UNSUPPORTED"),
+        ("chunked\r\ncontent-length: 5", 400, "REQUEST_REFUSED"),
+    ],
+)
+def test_a_transfer_encoding_that_is_not_chunked_is_the_callers_fault(
+    door: Edge, path: str, encoding: str, status: int, reason: str
+):
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {door.issuer.token()}\r\n"
+    body = "5\r\nhello\r\n0\r\n\r\n"
+    with connected(door.address) as connection:
+        connection.sendall(f"{head}transfer-encoding: {encoding}\r\n\r\n{body}".encode())
+        answer = connection.recv(8192)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert f'"reason":"{reason}"'.encode() in answer

@@ -100,6 +100,15 @@ _NO_SUCH_METHOD = (
 )
 
 _REQUESTS = (
+    _rule(
+        _details("http1.invalid_transfer_encoding"), Code.UNIMPLEMENTED, "TRANSFER_ENCODING_UNSUPPORTED",
+        "a body comes with content-length or with 'transfer-encoding: chunked', in no other encoding",
+    ),
+    # Whatever else is wrong with how a request is written is the caller's, also where Envoy's own status is 5xx.
+    _rule(
+        "response.code >= 500 && response.code_details.matches('^http[123][.]')", Code.INVALID_ARGUMENT,
+        "REQUEST_REFUSED", "the request cannot be read", says=True,
+    ),
     _rule("response.code == 404", Code.NOT_FOUND, "PATH_UNKNOWN", _NOTHING_HERE),
     _rule(_details("path_normalization"), Code.INVALID_ARGUMENT, "PATH_REFUSED", "the path is not in its plain form"),
     _rule(

@@ -102,7 +102,9 @@ def test_who_misses_the_path_is_told_where_predictions_are(api: Api, mappers: li
         paths = re.findall(r"/v\d[^ ,]*", said.replace("{model}", "digits"))
         known = (PREDICT_PATH, PREDICT_PATH_REGEX, inference.REST_INFER_REGEX)
         assert [any(re.fullmatch(pattern, path) for pattern in known) for path in paths] == [True] * 3
-    unknown = [status for status in map(_grpc_status, _grpc(mappers)) if status.code == Code.UNIMPLEMENTED]
+    statuses = [_grpc_status(mapper) for mapper in _grpc(mappers)]
+    unknown = [status for status in statuses if b"METHOD_UNKNOWN" in status.details[0].value]
+    assert unknown
     for status in unknown:
         named = re.findall(r"[\w.]+/\w+", status.message)
         assert len(named) == 2
