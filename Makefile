@@ -97,6 +97,10 @@ stubs: .headrace/synced ## Generate libs/stubs from protos/ anew
 settings: .headrace/synced ## Write docs/settings.md and deploy/settings.json anew
 	@$(PYTHON) deploy/settings.py generate
 
+.PHONY: decisions
+decisions: .headrace/synced ## Write docs/decisions/README.md, the index of decision records, anew
+	@$(PYTHON) docs/decisions/index.py generate
+
 .PHONY: lint
 lint: .headrace/synced ## Lint, protos, freshness of stubs and settings, import contracts: seconds
 	.venv/bin/ruff check .

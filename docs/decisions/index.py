@@ -1,0 +1,109 @@
+"""Writes docs/decisions/README.md, the index of decision records by area, from the records themselves.
+
+python docs/decisions/index.py generate    write the index anew
+python docs/decisions/index.py check       fail when it is not what the records say
+
+A record begins with a heading and one line: its area, its status, and the day on which it was decided.
+
+# 0101: Model-ready false for unknown models
+
+*data plane · accepted · 2026-11-26*
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+INDEX = HERE / "README.md"
+# Records of how a test or a benchmark is done stand next to those.
+FOLDERS = (HERE, ROOT / "tests" / "decisions", ROOT / "benchmarks" / "decisions")
+AREAS = (
+    *("front door", "data plane", "cache", "control plane", "batcher", "registry", "monitor", "statistics"),
+    *("client", "servicekit", "stack", "deploy", "examples", "tests", "benchmarks"),
+)
+_RECORD = re.compile(
+    r"# (?P<number>\d{4}): (?P<title>[^\n]+)\n\n"
+    r"\*(?P<area>[a-z ]+) · (?P<status>accepted|(?:superseded|amended) by \[\d{4}\]\([\w./-]+\))"
+    r" · (?P<date>\d{4}-\d\d-\d\d)\*\n"
+)
+
+_HEAD = """# Decisions
+
+One half-page per choice that someone could reasonably reverse: context, choice, price. A name is a noun phrase that
+someone would search for. Numbers are never reused. A decision that changes another one says so in both: *superseded* is
+history, *amended* holds but for what the later one says.
+
+Written by `make decisions` from the first lines of the records.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One decision. path: from the index."""
+
+    number: str
+    title: str
+    area: str
+    status: str
+    date: str
+    path: str
+
+
+def records() -> list[Record]:
+    """Return every record by number. Raises ValueError for one that does not begin as it should."""
+    found = [_record(path) for folder in FOLDERS for path in folder.glob("[0-9]*.md")]
+    return sorted(found, key=lambda record: record.number)
+
+
+def _record(path: Path) -> Record:
+    begins = _RECORD.match(path.read_text(encoding="utf-8"))
+    if begins is None or begins["area"] not in AREAS or not path.name.startswith(f"{begins['number']}-"):
+        raise ValueError(
+            f"{path.relative_to(ROOT)}: it must begin with `# {path.name[:4]}: Noun phrase`, an empty line, and "
+            f"`*area · accepted · YYYY-MM-DD*`; the area is one of {', '.join(AREAS)}"
+        )
+    # Links in a status are those of the record's folder.
+    status = re.sub(
+        r"\]\(([^)]+)\)", lambda link: f"]({os.path.relpath(path.parent / link[1], HERE)})", begins["status"]
+    )
+    place = os.path.relpath(path, HERE)
+    return Record(begins["number"], begins["title"], begins["area"], status, begins["date"], place)
+
+
+def index(found: list[Record]) -> str:
+    """Return the index, a table for each area."""
+    by_area = defaultdict(list)
+    for record in found:
+        by_area[record.area].append(record)
+    parts = [_HEAD]
+    for area in AREAS:
+        rows = [f"| {one.number} | [{one.title}]({one.path}) | {one.status} | {one.date} |" for one in by_area[area]]
+        heading = f"## {area[0].upper()}{area[1:]}"
+        parts.append("\n".join([heading, "", "| | decision | status | date |", "| --- | --- | --- | --- |", *rows, ""]))
+    return "\n".join(parts)
+
+
+def main(arguments: list[str]) -> int:
+    text = index(records())
+    match arguments:
+        case ["generate"]:
+            INDEX.write_text(text, encoding="utf-8")
+        case ["check"]:
+            if INDEX.read_text(encoding="utf-8") != text:
+                sys.stderr.write("docs/decisions/README.md: not what the records say; run `make decisions`\n")
+                return 1
+        case _:
+            sys.stderr.write(__doc__ or "")
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
