@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -14,11 +15,12 @@ from headrace_stack.logfile import last_lines
 from headrace_stack.ports import BLOCK, free_base_port
 from headrace_stack.process import is_alive, kill_group
 from headrace_stack.settings import NOT_LOADABLE, StackSettings, is_loadable
-from headrace_stack.snapshot import Phase, Snapshot, State
+from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
 from headrace_stack.view import Progress, addresses, summary
 
 _POLL_S = 0.1
-_START_TIMEOUT_S = 180.0
+# The supervisor bounds each start, by what its processes do; this is for a supervisor that hangs.
+_START_TIMEOUT_S = 3600.0
 _STOP_TIMEOUT_S = 90.0
 # A traceback in a JSON line is long; the file has it whole.
 _LINE_LENGTH = 400
@@ -149,10 +151,14 @@ def _why(settings: StackSettings, seen: Snapshot | None) -> str:
     else:
         parts = [seen.reason or summary(seen)]
         for status in seen.components:
-            to_blame = status.state is State.FAILED or (not seen.reason and status.state is not State.READY)
-            if to_blame:
-                parts.append(f"last lines of {settings.logs / status.name}.log:")
-                parts.extend(
-                    f"  {line[:_LINE_LENGTH]}" for line in last_lines(settings.logs / f"{status.name}.log", 12)
-                )
+            if status.state is State.FAILED or (not seen.reason and status.state is not State.READY):
+                parts += _last_words(settings.logs / f"{status.name}.log", status)
     return "\n".join(parts)
+
+
+def _last_words(log: Path, status: ComponentStatus) -> list[str]:
+    """Return the end of a component's log: that of the start that failed, of no earlier one."""
+    lines = status.last_words if status.state is State.FAILED else last_lines(log, 12)
+    if not lines:
+        return [f"{status.name} wrote nothing into {log}"]
+    return [f"last lines of {log}:", *(f"  {line[:_LINE_LENGTH]}" for line in lines)]

@@ -42,10 +42,19 @@ def rotate(files: Iterable[Path], limits: LogLimits) -> tuple[Path, ...]:
     return tuple(rotated)
 
 
-def last_lines(path: Path, count: int, window_bytes: int = 16 * 1024) -> tuple[str, ...]:
-    """Return up to `count` last lines, reading at most `window_bytes` from the end; none when there is no file."""
-    if not path.exists():
+def size(path: Path) -> int:
+    """Return the size of a file, 0 when there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def last_lines(path: Path, count: int, window_bytes: int = 16 * 1024, *, since: int = 0) -> tuple[str, ...]:
+    """Return up to `count` last lines, reading at most `window_bytes` from the end; none when there is no file.
+
+    since: the size that the file had before the lines wanted. One that is smaller now was rotated: all of it is wanted.
+    """
+    end = size(path)
+    if end == 0:
         return ()
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - window_bytes))
+        file.seek(max(since if since <= end else 0, end - window_bytes))
         return tuple(file.read().decode(errors="replace").splitlines()[-count:])

@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from headrace_stack.snapshot import ProcessId
+from headrace_stack.starting import Usage
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -86,6 +87,14 @@ class Child:
         """Return the exit code; negative is the signal that ended it."""
         return await asyncio.shield(self._exited)
 
+    def used(self) -> Usage:
+        """Return what it and its descendants have used so far."""
+        try:
+            leader = psutil.Process(self.id.pid)
+            return _used([leader, *leader.children(recursive=True)])
+        except psutil.Error:
+            return Usage()
+
     async def stop(self, stop_signal: signal.Signals, grace_s: float) -> bool:
         """Ask it to stop; kill its group after `grace_s`. Return whether it went by itself."""
         if self._exited.done():
@@ -98,6 +107,18 @@ class Child:
             await self.wait()
             return False
         return True
+
+
+def _used(processes: Sequence[psutil.Process]) -> Usage:
+    cpu_s, io_bytes = 0.0, 0
+    for process in processes:
+        try:
+            cpu_s += sum(process.cpu_times()[:4])  # with that of children that have ended
+            counted = process.io_counters()
+            io_bytes += counted.read_bytes + counted.write_bytes
+        except (psutil.Error, AttributeError, OSError):
+            continue  # it has ended meanwhile, or is not ours to look at
+    return Usage(cpu_s, io_bytes)
 
 
 def describe_exit(code: int) -> str:

@@ -47,7 +47,11 @@ class ProcessId:
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """`ready_after_s` is the time from the first attempt to the first readiness; None means not ready yet."""
+    """`ready_after_s` is the time from the first attempt to the first readiness; None means not ready yet.
+
+    `restarted_for` is why it was started again the last time. `last_words` are the last lines of its log from a start
+    that failed.
+    """
 
     name: str
     state: State
@@ -56,6 +60,8 @@ class ComponentStatus:
     restarts: int = 0
     ready_after_s: float | None = None
     detail: str = ""
+    restarted_for: str = ""
+    last_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +135,6 @@ def _component(raw: Mapping[str, Any]) -> ComponentStatus:
         restarts=raw["restarts"],
         ready_after_s=raw["ready_after_s"],
         detail=raw["detail"],
+        restarted_for=raw.get("restarted_for", ""),
+        last_words=tuple(raw.get("last_words", ())),
     )

@@ -5,32 +5,37 @@ import os
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from headrace_stack import restarts
-from headrace_stack.component import Component, PrepareError, missing
-from headrace_stack.logfile import LogLimits, rotate
+from headrace_stack.checking import StartError, until_ready, until_the_end
+from headrace_stack.component import Component, PrepareError
+from headrace_stack.logfile import LogLimits, last_lines, rotate, size
 from headrace_stack.ordering import dependents, start_waves
 from headrace_stack.process import Child, describe_exit, me
 from headrace_stack.replicas import ONE_OF_EACH, Replicas
 from headrace_stack.settings import DataPlane
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
 
-_READY_POLL_S = 0.05
-_READY_CHECK_TIMEOUT_S = 5.0
+_LAST_WORDS = 12
 _ROTATE_EVERY_S = 5.0
 
 T = TypeVar("T")
 
 
-class StartError(Exception):
-    """A component did not become ready; the message names it and says why."""
-
-
 class _StopRequestedError(Exception):
     """The stack is being stopped: whoever waits for something gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """How a process ended, how long it was well since it was ready (None: never ready), and whether we ended it."""
+
+    end: str
+    well_s: float | None = None
+    was_ended: bool = False
 
 
 class Supervisor:
@@ -57,6 +62,9 @@ class Supervisor:
         self._stopped = {component.name: asyncio.Event() for component in components}
         self._dependents = dependents(components)
         self._children: dict[str, Child] = {}
+        # How large each log was before the present start, and who is not well.
+        self._log_before: dict[str, int] = {}
+        self._unwell: set[str] = set()
         self._snapshot = Snapshot(
             supervisor=me(),
             base_port=base_port,
@@ -98,58 +106,84 @@ class Supervisor:
         except _StopRequestedError:
             self._note(name, state=State.STOPPED)
         except StartError as error:
-            self._note(name, state=State.FAILED, detail=str(error))
+            words = last_lines(self._log(name), _LAST_WORDS, since=self._log_before.get(name, 0))
+            self._note(name, state=State.FAILED, detail=str(error), last_words=words)
             self._snapshot = replace(self._snapshot, phase=Phase.FAILED, reason=f"{name}: {error}")
             self._stopping.set()
         finally:
             self._stopped[name].set()
 
     async def _start_for_ever(self, component: Component) -> None:
-        deaths = 0
+        deaths = endings = 0
         first_attempt = time.monotonic()
         while True:
             self._note(component.name, state=State.STARTING)
             started = time.monotonic()
             try:
-                was_ready, end = await self._one_life(component, first_attempt)
+                life = await self._one_life(component, first_attempt, endings)
             except StartError as error:
                 if not self._ready[component.name].is_set():
                     raise
-                was_ready, end = False, str(error)  # it has worked: what is in its way, a full disk say, may go
-            death = restarts.Death(lived_s=time.monotonic() - started, was_ready=was_ready)
+                life = _Life(str(error))  # it has worked: what is in its way, a full disk say, may go
+            if life.well_s is not None:
+                endings = (0 if life.well_s >= component.restart.steady_s else endings) + life.was_ended
+            death = restarts.Death(lived_s=time.monotonic() - started, was_ready=life.well_s is not None)
             match restarts.decide(component.restart, death, deaths, self._ready[component.name].is_set()):
                 case restarts.GiveUp(deaths=count):
-                    raise StartError(f"{end} (start {count} of {count}); see {self._log(component.name)}")
+                    raise StartError(f"{life.end} (start {count} of {count}); see {self._log(component.name)}")
                 case restarts.RestartAfter(wait_s=wait_s, deaths_in_a_row=deaths):
-                    detail = f"{end}; starting again in {wait_s:.1f} s"
-                    self._note(component.name, state=State.RESTARTING, detail=detail, restarted=True)
+                    detail = f"{life.end}; starting again in {wait_s:.1f} s"
+                    self._note(component.name, state=State.RESTARTING, detail=detail, restarted_for=life.end)
                     await self._unless_stopping(asyncio.sleep(wait_s))
 
-    async def _one_life(self, component: Component, first_attempt: float) -> tuple[bool, str]:
-        """Start, wait until ready, wait for the end. Return whether it was ready, and how it ended."""
+    async def _one_life(self, component: Component, first_attempt: float, endings: int) -> _Life:
+        """Start, wait until ready, wait for the end, or end it when it is unwell for too long. Return how it went."""
+        began = time.monotonic()
         child = await self._spawn(component)
         self._children[component.name] = child
         self._note(component.name)
         exited = asyncio.create_task(child.wait(), name=f"{component.name} exit")
         try:
-            await self._unless_stopping(self._until_ready(component, exited))
-            was_ready = not exited.done()
-            if was_ready:
-                self._note(component.name, state=State.READY, detail="", ready_after_s=time.monotonic() - first_attempt)
-                self._ready[component.name].set()
-            return was_ready, describe_exit(await self._unless_stopping(child.wait()))
+            await self._unless_stopping(
+                until_ready(
+                    *(component, child, exited),
+                    first=not self._ready[component.name].is_set(),
+                    has_needs=lambda: self._are_well(component.needs),
+                    note=lambda lacks: self._note(component.name, detail=lacks),
+                )
+            )
+            if exited.done():
+                return _Life(describe_exit(exited.result()))
+            ready = time.monotonic()
+            self._note(component.name, state=State.READY, detail="", ready_after_s=ready - first_attempt)
+            self._ready[component.name].set()
+            patience_s = restarts.patience_s(component.restart, ready - began, endings)
+            illness = await self._unless_stopping(
+                until_the_end(
+                    *(component, exited, patience_s),
+                    is_excused=lambda: not self._are_well(component.leans_on),
+                    note=lambda said, illness: self._note_check(component.name, said, illness, patience_s),
+                )
+            )
+            if illness is None:
+                return _Life(describe_exit(exited.result()), time.monotonic() - ready)
+            end = f"not well for {illness.lasted_s(time.monotonic()):.0f} s: {illness.said}"
+            self._note(component.name, state=State.RESTARTING, detail=f"{end}; being ended")
+            return _Life(end, illness.since_s - ready, was_ended=True)
         except _StopRequestedError:
             await self._stop_in_turn(component, child)
             raise
         finally:
             await child.stop(component.stop_signal, component.stop_grace_s)
             exited.cancel()
+            self._unwell.discard(component.name)
             if component.tidy is not None:
                 component.tidy()
             del self._children[component.name]
             self._note(component.name)
 
     async def _spawn(self, component: Component) -> Child:
+        self._log_before[component.name] = size(self._log(component.name))
         try:
             if component.prepare is not None:
                 await self._unless_stopping(component.prepare())
@@ -163,18 +197,22 @@ class Supervisor:
         except (OSError, subprocess.SubprocessError, PrepareError) as error:
             raise StartError(str(error)) from error
 
-    async def _until_ready(self, component: Component, exited: asyncio.Task[int]) -> None:
-        """Return when the component says that it works, or has exited; raise StartError when it takes too long."""
-        deadline = time.monotonic() + component.start_timeout_s
-        while not exited.done():
-            lacks = await missing(component, _READY_CHECK_TIMEOUT_S)
-            if lacks is None:
-                return
-            self._note(component.name, detail=lacks)
-            if time.monotonic() > deadline and not self._ready[component.name].is_set():
-                waited = f"not ready after {component.start_timeout_s:.0f} s"
-                raise StartError(f"{waited}: {lacks}; see {self._log(component.name)}")
-            await asyncio.wait([exited], timeout=_READY_POLL_S)
+    def _are_well(self, names: Sequence[str]) -> bool:
+        states = {status.name: status.state for status in self._snapshot.components}
+        return all(states[name] is State.READY and name not in self._unwell for name in names)
+
+    def _note_check(self, name: str, said: str | None, illness: restarts.Illness | None, patience_s: float) -> None:
+        if said is None:
+            if name in self._unwell:
+                self._unwell.discard(name)
+                self._note(name, detail="")
+            return
+        self._unwell.add(name)
+        if illness is None:
+            self._note(name, detail=f"not well without what it leans on: {said}")
+        else:
+            left_s = max(0.0, patience_s - illness.lasted_s(time.monotonic()))
+            self._note(name, detail=f"not well: {said}; started again in {left_s:.0f} s unless it is")
 
     async def _stop_in_turn(self, component: Component, child: Child) -> None:
         for name in self._dependents[component.name]:
@@ -206,7 +244,8 @@ class Supervisor:
         state: State | None = None,
         detail: str | None = None,
         ready_after_s: float | None = None,
-        restarted: bool = False,
+        restarted_for: str | None = None,
+        last_words: tuple[str, ...] = (),
     ) -> None:
         """Change one component's status and publish when anything changed."""
         components = []
@@ -218,7 +257,9 @@ class Supervisor:
                     state=status.state if state is None else state,
                     detail=status.detail if detail is None else detail,
                     process=None if child is None else child.id,
-                    restarts=status.restarts + restarted,
+                    restarts=status.restarts + (restarted_for is not None),
+                    restarted_for=status.restarted_for if restarted_for is None else restarted_for,
+                    last_words=last_words or status.last_words,
                     ready_after_s=ready_after_s if status.ready_after_s is None else status.ready_after_s,
                 )
             components.append(status)

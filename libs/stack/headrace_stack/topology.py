@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from headrace_stack import identity
-from headrace_stack.component import Component
+from headrace_stack.component import Component, StartPolicy
 from headrace_stack.components import front_door, postgres, s3, valkey
 from headrace_stack.components.service import service
 from headrace_stack.ordering import with_needs
@@ -21,7 +21,7 @@ MONITOR_BUCKET = "headrace-monitor"
 # On one machine people look at once, not every hour: a few seconds after a prediction all is known of it.
 _SOON = {"LOG_COMPACT_EVERY_S": 2, "DERIVE_EVERY_S": 1, "WINDOW_S": 15, "DRIFT_SETTLE_S": 10}
 # A batcher is ready when it has loaded what serves.
-_LOADING_S = 170.0
+_LOADING = StartPolicy(patience_s=170.0)
 
 
 def components(settings: StackSettings) -> tuple[Component, ...]:
@@ -73,6 +73,7 @@ def registry(settings: StackSettings, number: int = 0) -> Component:
         grpc=ports.registry,
         metrics=ports.registry_metrics,
         needs=(postgres.NAME, s3.NAME),
+        leans_on=(postgres.NAME,),
         variables={
             "DATABASE_URL": postgres.bare_url(settings, "registry"),
             "DATABASE_PASSFILE": postgres.passfile(settings),
@@ -114,6 +115,7 @@ def monitor(settings: StackSettings, number: int = 0) -> Component:
         grpc=ports.monitor,
         metrics=ports.monitor_metrics,
         needs=(postgres.NAME, s3.NAME),
+        leans_on=(postgres.NAME,),
         variables={
             "DATABASE_URL": postgres.bare_url(settings, "monitor"),
             "DATABASE_PASSFILE": postgres.passfile(settings),
@@ -147,7 +149,7 @@ def batcher(settings: StackSettings, number: int = 0) -> Component:
             "TRITON_GRPC_PORT": ports.triton.number,
             "TRITON_METRICS_PORT": ports.triton_metrics.number,
         },
-        start_timeout_s=_LOADING_S,
+        start=_LOADING,
     )
 
 
@@ -162,7 +164,7 @@ def batcher_cpu(settings: StackSettings) -> Component:
         metrics=settings.ports.batcher_cpu_metrics,
         needs=(s3.NAME, *_all(ROUTER_CONTROL, settings.replicas.control_planes)),
         variables={**_batcher(settings, BATCHER_CPU), "POOL": "cpu", "BACKEND": "onnxruntime"},
-        start_timeout_s=_LOADING_S,
+        start=_LOADING,
     )
 
 

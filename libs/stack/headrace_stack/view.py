@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -10,20 +10,31 @@ from rich.text import Text
 from headrace_stack.ports import Ports
 from headrace_stack.snapshot import Phase, Snapshot, State
 
+_DETAIL_LENGTH = 240
+# Where no table is shown, what is waited for is told so often.
+_WAITING_TOLD_EVERY_S = 30.0
 _STYLE = {State.READY: "green", State.FAILED: "bold red", State.RESTARTING: "yellow", State.STARTING: "cyan"}
 
 
-def table(seen: Snapshot, elapsed_s: float | None = None, missing: Mapping[str, str | None] | None = None) -> Table:
-    """One line per component. `missing` is the answer of each health check just now, None for healthy."""
+def table(
+    seen: Snapshot, elapsed_s: float | None = None, missing: Mapping[str, str | None] | None = None
+) -> RenderableType:
+    """One line per component, and below what there is to say of each. `missing`: what each health check said just now,
+    None for healthy."""
     clock = "" if elapsed_s is None else f" {elapsed_s:.1f} s"
     rows = Table(title=f"{seen.phase.lower()}{clock}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("component", "state", "ports", "pid", "ready after", "restarts", ""):
+    for heading in ("component", "state", "ports", "pid", "ready after", "restarts"):
         rows.add_column(heading)
+    said = []
     for status in seen.components:
         state, detail = status.state, status.detail
         unhealthy = (missing or {}).get(status.name)
         if unhealthy is not None and state is State.READY:
-            state, detail = State.FAILED, f"does not answer: {unhealthy}"
+            state, detail = State.FAILED, detail or f"does not answer: {unhealthy}"
+        elif status.restarts and not detail:
+            detail = f"started again: {status.restarted_for}"
+        if detail:
+            said.append(Text(f"{status.name}: {detail}"[:_DETAIL_LENGTH], style="dim"))
         rows.add_row(
             status.name,
             Text(state.lower(), style=_STYLE.get(state, "")),
@@ -31,9 +42,8 @@ def table(seen: Snapshot, elapsed_s: float | None = None, missing: Mapping[str, 
             "" if status.process is None else str(status.process.pid),
             "" if status.ready_after_s is None else f"{status.ready_after_s:.1f} s",
             str(status.restarts or ""),
-            Text(detail[:100], style="dim"),
         )
-    return rows
+    return Group(rows, *said)
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -55,6 +65,7 @@ class Progress:
         self._finished = finished
         self._live = Live(console=console, transient=True) if console.is_terminal else None
         self._told: set[str] = set()
+        self._waiting_told_s = 0.0
 
     def __enter__(self) -> "Progress":
         if self._live is not None:
@@ -73,6 +84,15 @@ class Progress:
             if status.state is self._finished and status.name not in self._told:
                 self._told.add(status.name)
                 self._console.print(f"{elapsed_s:6.1f} s  {status.name} {status.state.lower()}", highlight=False)
+        if elapsed_s - self._waiting_told_s >= _WAITING_TOLD_EVERY_S:
+            self._waiting_told_s = elapsed_s
+            self._tell_waiting(seen, elapsed_s)
+
+    def _tell_waiting(self, seen: Snapshot, elapsed_s: float) -> None:
+        for status in seen.components:
+            if status.state not in (self._finished, State.WAITING):
+                doing = f"{status.name} is still {status.state.lower()}: {status.detail}"[:_DETAIL_LENGTH]
+                self._console.print(f"{elapsed_s:6.1f} s  {doing}", highlight=False, markup=False)
 
 
 def addresses(ports: Ports) -> str:

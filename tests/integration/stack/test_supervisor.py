@@ -9,17 +9,33 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from headrace_servicekit.testing import eventually
-from headrace_stack.component import Component, PrepareError, RestartPolicy
+from headrace_stack.component import Component, PrepareError, RestartPolicy, StartPolicy
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
 from headrace_stack.supervisor import Supervisor
 
 SLEEP = "import time; time.sleep(1000)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
 WITH_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); {SLEEP}"
+# Spends a second of the processor, however long that takes, and then has made a file.
+BUSY = "import time, pathlib\nwhile time.process_time() < 1: pass\npathlib.Path({file!r}).touch()\n" + SLEEP
+# Says its process id to whoever connects.
+SPEAKER = """
+import os, socket
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(path := {path!r} + str(os.getpid()))
+listening.listen()
+os.rename(path, {path!r})
+while True:
+    taken, _ = listening.accept()
+    taken.sendall(str(os.getpid()).encode())
+    taken.close()
+"""
+QUICK = RestartPolicy(first_s=0.01, most_s=0.05, patience_s=0.5, check_every_s=0.1)
 
 
 async def healthy() -> None:
@@ -27,10 +43,9 @@ async def healthy() -> None:
 
 
 def program(
-    name: str, code: str, *needs: str, ready: Callable[[], Awaitable[str | None]] = healthy, **more: float
+    name: str, code: str, *needs: str, ready: Callable[[], Awaitable[str | None]] = healthy, **more: Any
 ) -> Component:
-    policy = RestartPolicy(first_s=0.01, most_s=0.05)
-    return Component(name, (sys.executable, "-c", code), ready=ready, needs=needs, restart=policy, **more)  # pyright: ignore[reportArgumentType]
+    return Component(name, (sys.executable, "-c", code), ready=ready, needs=needs, restart=QUICK, **more)
 
 
 class Running:
@@ -107,10 +122,80 @@ async def test_a_program_that_never_lives_fails_the_start_and_stops_the_others(t
 
 
 async def test_a_component_that_is_not_ready_in_time_fails_the_start_saying_what_is_missing(tmp_path: Path):
-    async with running(tmp_path, program("slow", SLEEP, ready=never, start_timeout_s=0.2)) as stack:
+    async with running(
+        tmp_path, program("slow", SLEEP, ready=never, start=StartPolicy(patience_s=0.2, quiet_s=0.2))
+    ) as stack:
         await stack.until(Phase.FAILED)
     assert "not ready after" in stack.reports[-1].reason
     assert "not yet" in stack.reports[-1].reason
+
+
+async def test_a_start_that_takes_longer_than_it_may_is_waited_for_while_its_process_works(tmp_path: Path):
+    file = tmp_path / "done"
+
+    async def done() -> str | None:
+        return None if file.exists() else "at work"
+
+    start = StartPolicy(patience_s=0.1, quiet_s=10.0)
+    async with running(tmp_path, program("busy", BUSY.format(file=str(file)), ready=done, start=start)) as stack:
+        await stack.until(Phase.READY)
+    assert stack.status("busy").restarts == 0
+
+
+async def test_a_start_that_fails_tells_its_last_lines_and_none_of_an_earlier_one(tmp_path: Path):
+    (tmp_path / "bad.log").write_text("the line of an earlier day\n")
+    async with running(tmp_path, program("bad", "print('no key'); raise SystemExit(7)", ready=never)) as stack:
+        await stack.until(Phase.FAILED)
+    assert stack.status("bad").last_words == ("no key",)
+
+
+async def test_what_answers_nothing_any_more_is_ended_and_started_again_saying_why(tmp_path: Path):
+    path = str(tmp_path / "socket")
+
+    async def answers() -> str | None:
+        async with asyncio.timeout(1):
+            reader, writer = await asyncio.open_unix_connection(path)
+            spoken = await reader.read()
+            writer.close()
+        return None if spoken == str(pid_of(stack.status("speaker"))).encode() else "another answers"
+
+    speaker = program("speaker", SPEAKER.format(path=path), ready=answers, stop_grace_s=0.2)
+    async with running(tmp_path, speaker) as stack:
+        await stack.until(Phase.READY)
+        wedged = pid_of(stack.status("speaker"))
+        os.kill(wedged, signal.SIGSTOP)
+        await eventually(lambda: again(stack.status("speaker"), wedged), within=60)
+        assert stack.status("speaker").restarts == 1
+        assert stack.status("speaker").restarted_for.startswith("not well for ")
+        await eventually(lambda: stack.status("speaker").detail == "", within=10)
+    assert any("started again in" in status.detail for report in stack.reports for status in report.components)
+
+
+async def test_what_is_not_well_for_want_of_what_it_leans_on_is_not_started_again(tmp_path: Path):
+    store_says: list[str | None] = [None]
+    asked = 0
+
+    async def store() -> str | None:
+        return store_says[0]
+
+    async def service() -> str | None:
+        nonlocal asked
+        asked += 1
+        return store_says[0] and "no store"
+
+    patient = replace(program("store", SLEEP, ready=store), restart=replace(QUICK, patience_s=1000))
+    leaning = program("service", SLEEP, "store", ready=service, leans_on=("store",))
+    async with running(tmp_path, patient, leaning) as stack:
+        await stack.until(Phase.READY)
+        store_says[0] = "down"
+        before = asked
+        # Long enough for it to be ended, were it not for the store: three failures and half a second.
+        begin = time.monotonic()
+        await eventually(lambda: asked > before + 20 and time.monotonic() > begin + 2, within=60)
+        assert (stack.status("store").restarts, stack.status("service").restarts) == (0, 0)
+        assert "leans on" in stack.status("service").detail
+        store_says[0] = None
+        await eventually(lambda: stack.status("service").detail == "", within=10)
 
 
 @pytest.mark.parametrize("command", [("/does/not/exist",), ("/",)], ids=["absent", "a directory"])
@@ -180,6 +265,10 @@ async def never() -> str:
 def pid_of(status: ComponentStatus) -> int:
     assert status.process is not None
     return status.process.pid
+
+
+def again(status: ComponentStatus, earlier: int) -> bool:
+    return status.state is State.READY and pid_of(status) != earlier
 
 
 def ignores_sigterm(pid: int) -> bool:

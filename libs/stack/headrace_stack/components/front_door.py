@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace_stack import identity
 from headrace_stack.component import Component
-from headrace_stack.components.probes import exchange, missing_http, missing_listener
+from headrace_stack.components.probes import exchange, missing_http, missing_listener, what
 from headrace_stack.replicas import named
 from headrace_stack.settings import DataPlane, StackSettings
 
@@ -27,6 +27,7 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
     state = settings.run / f"envoy{number or ''}"
 
     async def ready() -> str | None:
+        # One that has closed its listeners has closed that of its metrics as well, which no other Envoy listens on.
         # Envoy says that it is ready even when it could not open its listener, and before it knows who is well.
         return (
             await missing_http(own.envoy_metrics, "/ready")
@@ -113,7 +114,7 @@ async def _missing_checks(admin: Path) -> str | None:
     try:
         _, body = await exchange("GET", admin, "/stats?filter=health_check", {"host": "localhost"})
     except (OSError, TimeoutError) as error:
-        return f"{admin.name}: {error or type(error).__name__}"
+        return f"{admin.name}: {what(error)}"
     names = unchecked(body.decode(errors="replace"))
     return f"not yet known to be well: {', '.join(names)}" if names else None
 
@@ -125,8 +126,8 @@ def unchecked(stats: str) -> list[str]:
     stats: Envoy's, as text.
     """
     seen: dict[str, dict[str, int]] = {}
-    for name, what, count in _CHECKS.findall(stats):
-        seen.setdefault(name, {})[what] = int(count)
+    for name, outcome, count in _CHECKS.findall(stats):
+        seen.setdefault(name, {})[outcome] = int(count)
     return sorted(name for name, of in seen.items() if not of.get("success") and of.get("failure", 0) < 2)
 
 

@@ -12,6 +12,7 @@ import psutil
 
 from headrace_stack import unprivileged
 from headrace_stack.component import Component, PrepareError
+from headrace_stack.components.probes import what
 from headrace_stack.ports import HOST
 from headrace_stack.process import run_to_end
 from headrace_stack.secrets import read_or_create, replace_private
@@ -20,6 +21,8 @@ from headrace_stack.wheels import package_directory
 
 NAME = "postgres"
 SUPERUSER = "headrace"
+# It takes one second of a processor; nobody knows how soon it gets that.
+_INITDB_S = 600.0
 
 
 def binaries() -> Path:
@@ -130,8 +133,10 @@ async def _make_cluster(settings: StackSettings, data: Path) -> None:
     )
     try:
         code = await run_to_end(
-            _as_nobody(command, signal.SIGKILL), environment=os.environ, cwd=Path("/"), log=log, timeout_s=60
+            _as_nobody(command, signal.SIGKILL), environment=os.environ, cwd=Path("/"), log=log, timeout_s=_INITDB_S
         )
+    except TimeoutError:
+        raise PrepareError(f"initdb took more than {_INITDB_S:.0f} s; see {log}") from None
     finally:
         password_file.unlink()
     if code != 0:
@@ -143,14 +148,14 @@ async def _missing(settings: StackSettings, databases: tuple[str, ...]) -> str |
     try:
         connection = await asyncpg.connect(url(settings, "postgres"), timeout=3, command_timeout=10)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        return f"no connection: {error}"
+        return f"no connection: {what(error)}"
     try:
         existing = {row["datname"] for row in await connection.fetch("select datname from pg_database")}
         for name in databases:
             if name not in existing:
                 await connection.execute(f'create database "{name}"')
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        return f"no answer: {error}"
+        return f"no answer: {what(error)}"
     finally:
         connection.terminate()
     return None

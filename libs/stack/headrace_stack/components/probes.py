@@ -36,12 +36,17 @@ async def exchange(
     return int(parts[1]), answer_body
 
 
+def what(error: BaseException) -> str:
+    """Say what went wrong; a time-out has no words of its own."""
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+
+
 async def missing_http(port: Port, path: str) -> str | None:
     """Return None when the path answers 200, else what it said instead."""
     try:
         status, body = await exchange("GET", port, path, {"host": port.address})
     except (OSError, TimeoutError) as error:
-        return f"port {port.number}: {error or type(error).__name__}"
+        return f"port {port.number}: {what(error)}"
     return None if status == 200 else f"{path}: HTTP {status} {body.decode(errors='replace').strip()[:300]}"
 
 
@@ -51,6 +56,6 @@ async def missing_listener(port: Port, timeout_s: float = 2) -> str | None:
         async with asyncio.timeout(timeout_s):
             _, writer = await asyncio.open_connection(HOST, port.number)
     except (OSError, TimeoutError) as error:
-        return f"port {port.number}: {error or type(error).__name__}"
+        return f"port {port.number}: {what(error)}"
     writer.close()
     return None

