@@ -6,7 +6,7 @@ import pytest
 from headrace_router.control.settings import ControlSettings, parse_targets
 from headrace_servicekit.testing import assert_readme_has_settings
 
-README = Path(__file__).resolve().parents[3] / "services" / "router" / "README.md"
+README = Path(__file__).resolve().parents[3] / "services" / "router" / "control-plane.md"
 
 
 def test_the_readme_has_the_settings():

@@ -60,4 +60,4 @@ def test_other_timeouts_are_refused_by_name(value):
 
 
 def test_the_readme_lists_every_setting():
-    assert_readme_has_settings(Path(__file__).parents[3] / "services" / "router" / "README.md", DataSettings)
+    assert_readme_has_settings(Path(__file__).parents[3] / "services" / "router" / "data-plane.md", DataSettings)
