@@ -102,12 +102,13 @@ decisions: .headrace/synced ## Write docs/decisions/README.md, the index of deci
 	@$(PYTHON) docs/decisions/index.py generate
 
 .PHONY: lint
-lint: .headrace/synced ## Lint, protos, freshness of stubs and settings, import contracts: seconds
+lint: .headrace/synced ## Lint, protos, freshness of stubs, settings and index, import contracts: seconds
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	$(PYTHON) protos/build.py lint
 	$(PYTHON) protos/build.py check
 	$(PYTHON) deploy/settings.py check
+	$(PYTHON) docs/decisions/index.py check
 	.venv/bin/lint-imports
 
 # Most of a minute on one core: beside lint, so that what takes seconds can be asked often. `make test` asks for both.

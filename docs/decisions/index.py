@@ -91,7 +91,11 @@ def index(found: list[Record]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    text = index(records())
+    try:
+        text = index(records())
+    except ValueError as error:
+        sys.stderr.write(f"{error}; then run `make decisions`\n")
+        return 1
     match arguments:
         case ["generate"]:
             INDEX.write_text(text, encoding="utf-8")
