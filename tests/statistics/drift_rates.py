@@ -157,7 +157,7 @@ def correlated_columns(rng: np.random.Generator, runs: int) -> Table:
         if run < 40:
             any_naive.append(any(naive.ks_alarms(reference[:, c], window[:, c]) for c in range(width)))
     return Table(
-        "200 correlated clean columns (rho .5, n = m = 1,000): looks with any alarm",
+        "200 correlated clean columns (rho .5, n = m = 1,000): evaluations with any alarm",
         (
             Figure(
                 "PSI and KS with tolerance, Benjamini-Hochberg",
@@ -177,14 +177,14 @@ def correlated_columns(rng: np.random.Generator, runs: int) -> Table:
 
 
 def weeks(rng: np.random.Generator, runs: int) -> Table:
-    """Hourly looks at 10 clean columns for a week, 500 rows each, against one reference: weeks with any alarm."""
+    """Hourly evaluations of 10 clean columns for a week, 500 rows each, against one reference: weeks with any alarm."""
     budget = AlarmBudget(per_week=0.05)
-    looks, columns, m, n = 168, 10, 500, 10_000
+    evaluations, columns, m, n = 168, 10, 500, 10_000
     even = np.full(bins.FINE_BINS, 1 / bins.FINE_BINS)
     alarmed, by_naive = [], []
     for _ in range(runs):
         reference = rng.multinomial(n, even, columns)
-        now = rng.multinomial(m, even, (looks, columns))
+        now = rng.multinomial(m, even, (evaluations, columns))
         groups = np.repeat(np.arange(10), bins.FINE_BINS // 10)
         by_psi = psi.p_value(bins.added_up(reference, groups), bins.added_up(now, groups), tolerance=TOLERANCE)
         by_ks = ks.p_value(reference, now, tolerance=TOLERANCE)
@@ -193,7 +193,7 @@ def weeks(rng: np.random.Generator, runs: int) -> Table:
         by_naive.append(bool((ks.p_value(reference, now, tolerance=0.0) < LEVEL).any()))
     held = bool(np.mean(alarmed) <= 0.05)
     return Table(
-        "A clean week of 168 hourly looks at 10 columns, budget of .05 false alarms a week",
+        "A clean week of 168 hourly evaluations of 10 columns, budget of .05 false alarms a week",
         (Figure("weeks with any alarm", share(alarmed), "≤ 5 %", held, naive=share(by_naive)),),
     )
 

@@ -54,7 +54,7 @@ def test_ks_on_counts_is_that_of_the_values_they_stand_for():
 
 
 @pytest.mark.parametrize("rows", range(50, 110))
-def test_with_no_change_at_all_ks_alarms_at_most_once_in_a_hundred_looks(rows: int):
+def test_with_no_change_at_all_ks_alarms_at_most_once_in_a_hundred_evaluations(rows: int):
     steps = range(1, rows + 1)
     alarms = [bool(ks.p_value([step, rows - step], [0, rows], tolerance=0.05) <= 0.05) for step in steps]
     first = steps[alarms.index(True)]

@@ -49,7 +49,7 @@ def reference() -> Reference:
     return Reference(Source.ARTIFACT, "reference.parquet", AT, frozen, unfit={})
 
 
-def look(reference: Reference, data: dict) -> tuple[DriftReport, ...]:
+def evaluated(reference: Reference, data: dict) -> tuple[DriftReport, ...]:
     window = {name: references.summarise(reference.columns[name], values) for name, values in data.items()}
     return evaluate(reference, window, level=LEVEL, predictions=["score"])
 
@@ -59,7 +59,7 @@ def alarms(reports: tuple[DriftReport, ...]) -> set[tuple[str, Test]]:
 
 
 def test_a_window_like_the_reference_raises_nothing(reference: Reference):
-    reports = look(reference, columns(np.random.default_rng(3)))
+    reports = evaluated(reference, columns(np.random.default_rng(3)))
     assert alarms(reports) == set()
     assert {report.severity for report in reports} == {Severity.NONE}
     assert {report.column for report in reports} == set(reference.columns)
@@ -68,7 +68,7 @@ def test_a_window_like_the_reference_raises_nothing(reference: Reference):
 def test_what_has_changed_alarms_and_nothing_else(reference: Reference):
     data = columns(np.random.default_rng(4))
     data["age"] = data["age"] + 4
-    reports = look(reference, data)
+    reports = evaluated(reference, data)
     assert alarms(reports) == {("age", Test.PSI), ("age", Test.KS)}
     psi = next(report for report in reports if report.alarm and report.test is Test.PSI)
     assert (psi.kind, psi.severity) == (Kind.DATA, Severity.MEDIUM)
@@ -79,13 +79,13 @@ def test_what_has_changed_alarms_and_nothing_else(reference: Reference):
 def test_a_drift_of_what_the_model_says_is_told_apart(reference: Reference):
     data = columns(np.random.default_rng(5))
     data["score"] = np.random.default_rng(6).beta(5, 2, 4_000)
-    assert {report.kind for report in look(reference, data) if report.alarm} == {Kind.PREDICTION}
+    assert {report.kind for report in evaluated(reference, data) if report.alarm} == {Kind.PREDICTION}
 
 
 def test_embeddings_that_moved_alarm(reference: Reference):
     data = columns(np.random.default_rng(7))
     data["image"] = data["image"] + 0.5
-    (report,) = [report for report in look(reference, data) if report.alarm]
+    (report,) = [report for report in evaluated(reference, data) if report.alarm]
     assert report.test is Test.EMBEDDING
     assert report.effect == pytest.approx(0.5, abs=0.1)
 
@@ -93,7 +93,7 @@ def test_embeddings_that_moved_alarm(reference: Reference):
 def test_new_and_vanished_categories_are_named(reference: Reference):
     data = columns(np.random.default_rng(8))
     data["country"] = np.where(data["country"] == "it", "atlantis", data["country"])
-    found = {report.test: report for report in look(reference, data) if report.alarm}
+    found = {report.test: report for report in evaluated(reference, data) if report.alarm}
     assert found[Test.NEW_CATEGORIES].examples == ("atlantis",)
     assert found[Test.VANISHED_CATEGORIES].examples == ("it",)
 
@@ -108,7 +108,7 @@ def test_missing_odd_and_out_of_range_values_are_counted_and_do_not_look_like_dr
         [1e6] * 200,
     )
     data["age"] = np.array(ages, dtype=object)
-    found = alarms(look(reference, data))
+    found = alarms(evaluated(reference, data))
     assert {test for column, test in found if column == "age"} == {
         Test.MISSING, Test.NOT_FINITE, Test.TYPE, Test.OUT_OF_RANGE,
     }  # fmt: skip
@@ -117,7 +117,7 @@ def test_missing_odd_and_out_of_range_values_are_counted_and_do_not_look_like_dr
 def test_a_column_that_stopped_varying_is_named_with_its_value(reference: Reference):
     data = columns(np.random.default_rng(10))
     data["age"] = np.full(60, 40.0)
-    found = {report.test: report for report in look(reference, data) if report.alarm}
+    found = {report.test: report for report in evaluated(reference, data) if report.alarm}
     assert found[Test.CONSTANT].examples == ("40",)
 
 
@@ -125,11 +125,11 @@ def test_a_column_that_stopped_varying_is_named_with_its_value(reference: Refere
 def test_one_value_of_any_size_changes_no_verdict(reference: Reference, spoil: float):
     data = columns(np.random.default_rng(11))
     data["age"][17] = spoil
-    assert alarms(look(reference, data)) == set()
+    assert alarms(evaluated(reference, data)) == set()
 
 
 def test_ten_rows_are_too_few_to_say_anything_of_a_distribution(reference: Reference):
-    reports = look(reference, columns(np.random.default_rng(12), rows=10))
+    reports = evaluated(reference, columns(np.random.default_rng(12), rows=10))
     assert alarms(reports) == set()
     said = {report.test for report in reports if report.inconclusive is None}
     assert said.isdisjoint({Test.PSI, Test.KS, Test.CHI_SQUARE, Test.EMBEDDING})
@@ -145,7 +145,7 @@ def test_a_column_that_is_absent_or_was_never_frozen_is_reported_so(reference: R
 def test_a_constant_reference_says_so_and_anything_else_is_out_of_its_range():
     frozen = {"flag": references.freeze_numeric(np.ones(1_000))}
     constant = Reference(Source.ARTIFACT, "r", AT, frozen, unfit={})
-    reports = look(constant, {"flag": np.r_[np.ones(900), np.zeros(100)]})
+    reports = evaluated(constant, {"flag": np.r_[np.ones(900), np.zeros(100)]})
     assert {report.test: report.inconclusive for report in reports}[Test.PSI] == Constant(1.0)
     assert alarms(reports) == {("flag", Test.OUT_OF_RANGE)}
 
@@ -171,14 +171,14 @@ def test_a_seasonal_reference_is_an_earlier_window_on_the_same_edges(reference: 
     last_week = references.seasonal(reference, summaries, name="2025-12-25T03", at=AT)
     tonight = {**columns(np.random.default_rng(14))}
     tonight["age"] = tonight["age"] + 10
-    assert alarms(look(last_week, tonight)) == set()
-    assert ("age", Test.PSI) in alarms(look(reference, tonight))
+    assert alarms(evaluated(last_week, tonight)) == set()
+    assert ("age", Test.PSI) in alarms(evaluated(reference, tonight))
 
 
 def test_references_and_windows_come_back_from_text_to_the_bit(reference: Reference):
     again = serialization.from_json(serialization.to_json(reference))
     data = columns(np.random.default_rng(15))
-    assert look(again, data) == look(reference, data)
+    assert evaluated(again, data) == evaluated(reference, data)
     assert serialization.to_json(again) == serialization.to_json(reference)
 
 
@@ -207,7 +207,7 @@ def test_other_text_is_refused(text: str):
         serialization.from_json(text)
 
 
-def test_tolerances_are_what_keeps_a_look_silent(reference: Reference):
+def test_tolerances_are_what_keeps_an_evaluation_silent(reference: Reference):
     data = columns(np.random.default_rng(16))
     data["age"] = data["age"] + 3
     window = {name: references.summarise(reference.columns[name], values) for name, values in data.items()}
