@@ -34,10 +34,11 @@ async def pools_of(
     more: list[str] | None = None,
     patience: Patience | None = None,
     resolve: Callable[[Target], Awaitable[list[str]]] | None = None,
+    connect: Callable[[str, Target], Any] | None = None,
 ) -> AsyncIterator[Pools]:
     """Run a pool `default` of these batchers; `more` is a list of addresses that the test may change.
 
-    resolve: in place of what gives all of these.
+    resolve: in place of what gives all of these. connect: in place of grpc.aio's channels.
     """
     fixed = [batcher.target for batcher in batchers]
 
@@ -46,9 +47,7 @@ async def pools_of(
 
     pools = Pools(
         {"default": (Target("batchers", 1),)},
-        connect=lambda address, _target: grpc.aio.insecure_channel(
-            address, options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
-        ),
+        connect=connect or _by_grpc_aio,
         limits=limits or Limits(),
         retry_share=share,
         resolve_every_s=0.05,
@@ -65,6 +64,12 @@ async def pools_of(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def _by_grpc_aio(address: str, _target: Target) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(
+        address, options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+    )
 
 
 def connected(pools: Pools) -> int:

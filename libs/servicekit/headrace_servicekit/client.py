@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
@@ -122,21 +122,56 @@ class Channel:
     async def __aexit__(self, *_exception: object) -> None:
         await self.close()
 
-    def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
+    def unary_unary(self, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
+        kwargs["response_deserializer"] = _reader(response_deserializer)
         return _HandingOn(self._inner.unary_unary(*args, **kwargs), self._default_timeout_s)
 
-    def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
+    def unary_stream(self, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
+        kwargs["response_deserializer"] = _reader(response_deserializer)
         return _HandingOn(self._inner.unary_stream(*args, **kwargs), None)
 
-    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
+    def stream_unary(self, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
+        kwargs["response_deserializer"] = _reader(response_deserializer)
         return _HandingOn(self._inner.stream_unary(*args, **kwargs), None)
 
-    def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
+    def stream_stream(self, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
+        kwargs["response_deserializer"] = _reader(response_deserializer)
         return _HandingOn(self._inner.stream_stream(*args, **kwargs), None)
 
     async def close(self, grace: float | None = None) -> None:
         """Close; calls in flight get `grace` seconds."""
         await self._inner.close(grace)
+
+
+class Unreadable:
+    """What came in place of a message, and is none. Whoever reads from it is told so, as of a lost connection.
+
+    grpc.aio logs what a parser raises and goes on with None, which looks like a defect of ours to who reads from it.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._raised = type(error).__name__
+
+    def __getattr__(self, _name: str) -> Any:
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.UNAVAILABLE,
+            grpc.aio.Metadata(),
+            grpc.aio.Metadata(),
+            details=f"the server sent a message that cannot be read ({self._raised})",
+        )
+
+
+def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if parse is None:
+        return None
+
+    def read(message: bytes) -> Any:
+        try:
+            return parse(message)
+        except Exception as error:  # whatever a parser raises
+            return Unreadable(error)
+
+    return read
 
 
 class _HandingOn:

@@ -22,6 +22,7 @@ from headrace_servicekit.denials import FOLLOW_EVERY_S, Denials
 from headrace_servicekit.health import Health, poll
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.metrics import HealthMetrics, RpcMetrics, new_registry
+from headrace_servicekit.peers import ERRORS
 from headrace_servicekit.ports import PortUnavailable, cause_of
 from headrace_servicekit.server import Server
 from headrace_servicekit.settings import ServiceSettings, variable
@@ -60,6 +61,7 @@ class Runtime(Generic[S]):
         self.clock: Clock = clock or SystemClock()
         self.health = Health()
         self.metrics: CollectorRegistry = new_registry()
+        self.metrics.register(ERRORS)
         self.tracing: Tracing | None = None
         self.stopping = asyncio.Event()
         """Set when the drain begins; long streams end themselves on it (`loops.until`)."""
@@ -113,7 +115,8 @@ class Runtime(Generic[S]):
         """Run `body` in the background until the service stops.
 
         It should never end: when it raises or returns, the service becomes NOT_SERVING, stops, and exits non-zero.
-        For work that is repeated, give `lambda: periodic(name, step, every_s=…)`.
+        For work that is repeated, give `lambda: periodic(name, step, every_s=…)`; what a peer breaks or sends ends
+        nothing within `peers.Peer`.
         """
 
         async def supervise() -> None:

@@ -54,7 +54,7 @@ class UnaryMethod:
         connection.begin(stream, self._block + timeout_field(timeout), wire.message(self._serialize(request)))
         timer = loop.call_at(deadline, stream.cancel, grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         try:
-            return self._parse(await stream.only())
+            return _read(self._parse, await stream.only())
         finally:
             timer.cancel()
             stream.cancel()
@@ -97,7 +97,7 @@ class StreamCall:
         """Return the next message, or END_OF_STREAM. Raises AioRpcError."""
         stream = self._stream or await self._opened()
         message = await stream.read()
-        return END_OF_STREAM if message is None else self._parse(message)
+        return END_OF_STREAM if message is None else _read(self._parse, message)
 
     def cancel(self) -> None:
         """Give the call up."""
@@ -207,6 +207,15 @@ class ClientStream(Stream):
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+
+def _read(parse: Parse, message: bytes) -> Any:
+    """Return a message. Raises AioRpcError when it is none: a peer's bytes end its call, as a lost connection does."""
+    try:
+        return parse(message)
+    except Exception as error:  # whatever a parser raises
+        # Not INTERNAL, as gRPC has it: that would be an answer about the request, and this is none.
+        fail(grpc.StatusCode.UNAVAILABLE, f"the server sent a message that cannot be read ({type(error).__name__})")
 
 
 def fail(code: grpc.StatusCode, details: str) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,6 +13,7 @@ import asyncpg
 
 from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.fair_share import FairTurns
+from headrace_servicekit.peers import Peer
 from headrace_servicekit.postgres.passfile import password_for
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ ROLLBACK_TIMEOUT_S = 1.0
 RETRY_AFTER_S = 1.0
 # How often a connection that only listens is asked whether anybody is still there, and how long the answer may take.
 PROBE_S = 3.0
+# For how long it must have been well before its next absence is logged.
+LOG_AGAIN_AFTER_S = 10.0
 
 BEGIN = "begin"
 # Several reads that agree with each other.
@@ -81,6 +84,7 @@ class Connections:
         self._address, self._owner, self._size, self._reason = address, owner, size, reason
         self._pool: asyncpg.Pool | None = None
         self._turns = FairTurns(size)
+        self._peer = Peer("postgres", every_s=RETRY_AFTER_S, max_backoff_s=LOG_AGAIN_AFTER_S, owner=owner)
 
     async def __aenter__(self) -> Self:
         # Transactions are ended here, and nothing else is left behind on a connection: the pool's RESET is not needed.
@@ -98,11 +102,15 @@ class Connections:
         with self._translated():
             async with self._turns.turn(within_s=ACQUIRE_TIMEOUT_S):
                 connection = await self._working(lambda candidate: candidate.execute(begin))
+                bordered = _Bordered(connection, self.reading)
                 try:
-                    yield connection
-                    await connection.execute("commit")
-                except (ServiceError, asyncpg.PostgresError):
-                    await _roll_back(connection)
+                    yield bordered
+                    await bordered.execute("commit")
+                except (ServiceError, asyncpg.PostgresError) as error:
+                    if isinstance(error, _Unreadable):
+                        _drop(connection)
+                    else:
+                        await _roll_back(connection)
                     raise
                 except BaseException:
                     # Broken, out of time or cancelled: the server rolls back when it sees that we are gone.
@@ -116,7 +124,8 @@ class Connections:
         found: list[T] = []
 
         async def run(connection: Any) -> None:
-            found.append(await act(connection))
+            with self.reading():
+                found.append(await act(connection))
 
         with self._translated():
             async with self._turns.turn(within_s=ACQUIRE_TIMEOUT_S):
@@ -128,9 +137,10 @@ class Connections:
     async def alone(self) -> AsyncIterator[Any]:
         """Lend a new connection outside the pool, for migrations and for listening; closed at the end."""
         with self._translated():
-            connection = await asyncpg.connect(**self._arguments())
+            with self.reading():
+                connection = await asyncpg.connect(**self._arguments())
             try:
-                yield connection
+                yield _Bordered(connection, self.reading)
             finally:
                 connection.terminate()
 
@@ -155,9 +165,10 @@ class Connections:
         for attempt in range(1, _TRIES + 1):
             connection = await self._acquired()
             try:
-                await act(connection)
+                await act(_Bordered(connection, self.reading))
+                self._peer.well()
                 return connection
-            except _BROKEN:
+            except (*_BROKEN, _Unreadable):
                 _drop(connection)
                 if attempt == _TRIES:
                     raise
@@ -171,7 +182,8 @@ class Connections:
     async def _acquired(self) -> Any:
         if self._pool is None:
             raise Unavailable(f"the {self._owner} is stopping", reason="STOPPING", retry_after_s=RETRY_AFTER_S)
-        return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        with self.reading():
+            return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
 
     async def _give_back(self, connection: Any) -> None:
         """Return a connection to the pool; one that was terminated has left it already."""
@@ -191,6 +203,24 @@ class Connections:
         }
 
     @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Take whatever reading from the server raises for the end of that connection: Unavailable.
+
+        For a block that only calls the server, or reads the rows that it sent. What the server itself says rises as it
+        is, and so does a connection that is known to be broken.
+        """
+        try:
+            yield
+        except (ServiceError, asyncpg.PostgresError, *_BROKEN, OSError):
+            raise
+        except Exception as error:
+            self._peer.failed(error)
+            unavailable = self._unavailable("sent what cannot be read", error)
+            raise _Unreadable(
+                unavailable.public_message, reason=unavailable.reason, retry_after_s=RETRY_AFTER_S
+            ) from error
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn the absence of the database into Unavailable; its other errors are defects of ours and rise as such."""
         try:
@@ -200,6 +230,7 @@ class Connections:
         except _NOT_NOW as error:
             raise self._unavailable("cannot serve this now", error) from error
         except (*_BROKEN, OSError) as error:
+            self._peer.failed(error)
             raise self._unavailable("cannot be reached", error) from error
 
     def _unavailable(self, what: str, error: BaseException) -> Unavailable:
@@ -209,6 +240,40 @@ class Connections:
             reason=self._reason,
             retry_after_s=RETRY_AFTER_S,
         )
+
+
+class _Unreadable(Unavailable):
+    """What came over a connection cannot be read: it may be out of step, and is not used again."""
+
+
+class _Bordered:
+    """A connection whose answers are read within a border (`Connections.reading`)."""
+
+    def __init__(self, connection: Any, reading: Callable[[], AbstractContextManager[None]]) -> None:
+        self._connection, self._reading = connection, reading
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        with self._reading():
+            return await self._connection.execute(*args, **kwargs)
+
+    async def executemany(self, *args: Any, **kwargs: Any) -> Any:
+        with self._reading():
+            return await self._connection.executemany(*args, **kwargs)
+
+    async def fetch(self, *args: Any, **kwargs: Any) -> Any:
+        with self._reading():
+            return await self._connection.fetch(*args, **kwargs)
+
+    async def fetchrow(self, *args: Any, **kwargs: Any) -> Any:
+        with self._reading():
+            return await self._connection.fetchrow(*args, **kwargs)
+
+    async def fetchval(self, *args: Any, **kwargs: Any) -> Any:
+        with self._reading():
+            return await self._connection.fetchval(*args, **kwargs)
 
 
 async def _happens(event: asyncio.Event, *, within_s: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from headrace_batcher.artifacts.cache import ArtifactError
 from headrace_batcher.artifacts.credentials import read_credentials
@@ -34,7 +34,7 @@ class S3Blobs:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown error")
             raise ArtifactError(f"blob {sha256} cannot be read from S3: {code}") from None
-        except (BotoCoreError, OSError, TimeoutError) as error:
+        except Exception as error:  # of the connection, or of what came over it: it ends this download only
             raise ArtifactError(f"S3 does not answer: {type(error).__name__}") from None
 
 

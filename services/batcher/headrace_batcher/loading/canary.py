@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 import structlog
+from headrace_servicekit.peers import count, reason_of
 
-from headrace_batcher.backends.backend import Backend, BackendLost, ModelCrashed, ModelError
-from headrace_batcher.batching.shapes import WrongOutput
+from headrace_batcher.backends.backend import Backend, BackendLost, ModelCrashed
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.lifecycle import Phase
 
@@ -180,9 +180,10 @@ class Canary:
                 self._service.crashed(held, str(error))
         except BackendLost:
             pass  # whoever watches the backend says so
-        except (ModelError, WrongOutput) as error:
+        except Exception as error:
             # An answer, if a bad one: what was right when it was loaded is wrong now.
-            log.warning("canary failed", model=held.name, cause=str(error))
+            count("backend", error)
+            log.warning("canary failed", model=held.name, cause=reason_of(error))
             self._answered(held, watched)
         else:
             self._answered(held, watched)

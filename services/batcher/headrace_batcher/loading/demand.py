@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
-from headrace_servicekit.loops import delay_s
+from headrace_servicekit.peers import Peer
 
 from headrace_batcher.batching import contract
 from headrace_batcher.batching.policy import Limits
@@ -98,6 +96,7 @@ class DemandWatch:
         self._bounds = bounds
         self._apply = apply
         self._connected = connected
+        self._control = Peer("control", every_s=_RETRY_S, max_backoff_s=_MAX_RETRY_S, call="watch")
 
     def restore(self) -> bool:
         """Apply the last demand that was kept on disk; return whether there was one."""
@@ -114,25 +113,21 @@ class DemandWatch:
 
     async def run(self) -> NoReturn:
         """Watch for ever; what is held stays as it is while the control plane is away."""
-        failures = 0
         while True:
-            try:
-                async for answer in self._stub.WatchDemand(control_pb2.WatchDemandRequest(pool=self._pool)):
-                    failures = 0
-                    self._connected(True, "")
-                    self._take(answer)
-                    await asyncio.to_thread(_write, self._path, answer.SerializeToString())
-                reason = "the watch ended"
-            except grpc.aio.AioRpcError as error:
-                reason = f"{error.code().name}: {error.details()}"
-            except OSError as error:
-                reason = f"demand cannot be kept on disk: {error.strerror}"
-                log.warning("demand not kept", path=str(self._path), cause=str(error))
-            failures += 1
+            reason = await self._control.hold(self._watch, ended="the watch ended")
             self._connected(False, reason)
-            await asyncio.sleep(
-                delay_s(failures - 1, every_s=_RETRY_S, max_backoff_s=_MAX_RETRY_S, jitter=0.3, draw=random.random())
-            )
+            await self._control.pause()
+
+    async def _watch(self) -> None:
+        async for answer in self._stub.WatchDemand(control_pb2.WatchDemandRequest(pool=self._pool)):
+            self._take(answer)
+            self._control.well()
+            self._connected(True, "")
+            try:
+                await asyncio.to_thread(_write, self._path, answer.SerializeToString())
+            except OSError as error:
+                log.warning("demand not kept", path=str(self._path), cause=str(error))
+                raise OSError(f"demand cannot be kept on disk: {error.strerror}") from error
 
     def _take(self, answer: control_pb2.WatchDemandResponse) -> None:
         self._apply([from_proto(wanted, self._bounds) for wanted in answer.versions])

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import structlog
+from headrace_servicekit.peers import count
 
 from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
 from headrace_batcher.backends.backend import Backend, BackendLost, ModelError
@@ -115,6 +116,10 @@ class Measuring:
                     metrics = await self._measure(held)
                 except (_Gone, BackendLost, ModelError, WrongInput, WrongOutput) as error:
                     log.info("version not measured", model=held.name, cause=str(error) or type(error).__name__)
+                    continue
+                except Exception as error:  # whatever the backend's answer was: it is measured when it is loaded again
+                    count("backend", error)
+                    log.warning("version not measured", model=held.name, exc_info=error)
                     continue
                 self._measured.add(digest)
                 log.info("version measured", model=held.name, **{name: round(metrics[name], 6) for name in metrics})

@@ -7,14 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-import grpc.aio
-import structlog
 from headrace.router.v1 import control_pb2
+from headrace_servicekit.peers import Peer
 
 from headrace_batcher.batching.bell import Bell
 from headrace_batcher.loading.lifecycle import Phase
-
-log = structlog.get_logger()
 
 _TIMEOUT_S = 2.0
 _RETRY_S = 0.5
@@ -44,6 +41,7 @@ class Reports:
         self._process = process
         self._address = address
         self._states = states
+        self._control = Peer("control", every_s=_RETRY_S, max_backoff_s=_RETRY_S, call="report")
         self._bell = Bell()
 
     def changed(self) -> None:
@@ -66,10 +64,13 @@ class Reports:
         request = control_pb2.ReportVersionsRequest(
             pool=self._pool, process=self._process, address=self._address(), versions=reports
         )
-        try:
+        lease_s = 0.0
+
+        async def report() -> None:
+            nonlocal lease_s
             answer = await self._stub.ReportVersions(request, timeout=_TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            log.debug("report not taken", code=error.code().name)
+            lease_s = (answer.lease_expire_time.ToDatetime(UTC) - datetime.now(UTC)).total_seconds()
+
+        if not await self._control.call(report):
             return _RETRY_S
-        lease_s = (answer.lease_expire_time.ToDatetime(UTC) - datetime.now(UTC)).total_seconds()
         return min(max(lease_s / 3, _RETRY_S), _MAX_PAUSE_S)

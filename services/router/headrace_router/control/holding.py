@@ -22,7 +22,7 @@ from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_servicekit.client import budget
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.error_details import from_rpc_error
-from headrace_servicekit.loops import delay_s
+from headrace_servicekit.peers import Peer
 
 from headrace_router.control.decisions.named import Named, named_versions
 from headrace_router.control.view import View
@@ -71,16 +71,11 @@ class RegistryHolds:
 
     async def run(self) -> None:
         """Hold what is named, release what is not any more, for ever; without the registry, later."""
-        failures = 0
+        registry = Peer("registry", every_s=PAUSE_S, max_backoff_s=MAX_RETRY_S, clock=self._clock, call="hold")
         while True:
             rung = self._view.bell.next()
-            try:
-                await self.turn()
-                failures = 0
-            except grpc.aio.AioRpcError as error:
-                failures += 1
-                log.log(30 if failures == 1 else 10, "holds are late", reason=f"{error.code().name}: {error.details()}")
-            await self._clock.sleep(delay_s(failures, every_s=PAUSE_S, max_backoff_s=MAX_RETRY_S, jitter=0.2, draw=0.5))
+            await registry.call(self.turn)
+            await registry.pause()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await rung.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import grpc.aio
@@ -11,7 +10,7 @@ from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_servicekit.client import budget
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.health import Health
-from headrace_servicekit.loops import delay_s
+from headrace_servicekit.peers import Peer
 
 from headrace_router.control import convert
 from headrace_router.control.news import Listing, RegistryNews
@@ -30,7 +29,8 @@ class RegistryWatch:
 
     def __init__(self, channel: Any, news: RegistryNews, waits: Waits, health: Health, clock: Clock) -> None:
         self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
-        self._news, self._waits, self._health, self._clock = news, waits, health, clock
+        self._news, self._waits, self._health = news, waits, health
+        self._registry = Peer("registry", every_s=RETRY_S, max_backoff_s=MAX_RETRY_S, clock=clock)
         self._token = ""
         self._connected = False
 
@@ -41,21 +41,11 @@ class RegistryWatch:
 
     async def run(self) -> None:
         """Hold a watch for ever; while the registry is away, what it said last stays."""
-        failures = 0
         while True:
-            try:
-                await self._watch()
-                reason = "the registry ended the watch"
-            except grpc.aio.AioRpcError as error:
-                reason = f"{error.code().name}: {error.details()}"
-            failures = 1 if self._connected else failures + 1
-            if failures == 1:
-                log.warning("the registry is not followed", reason=reason)
+            reason = await self._registry.hold(self._watch, ended="the registry ended the watch")
             self._connected = False
             self._health.set(COMPONENT, False, reason)
-            await self._clock.sleep(
-                delay_s(failures, every_s=RETRY_S, max_backoff_s=MAX_RETRY_S, jitter=0.2, draw=random.random())
-            )
+            await self._registry.pause()
 
     async def catch_up(self, model: str, left_s: float | None) -> None:
         """Ask the registry how far a model is, and return when that is known here, or soon in any case.
@@ -114,4 +104,5 @@ class RegistryWatch:
         if not self._connected:
             log.info("the registry is followed", resumed=bool(self._token))
         self._connected = True
+        self._registry.well()
         self._health.set(COMPONENT, True)

@@ -86,18 +86,19 @@ class Outbox:
         """
         async with self._connections.transaction() as connection:
             found = await connection.fetch(_SQL["claim"], list(full), per_webhook, hold, most)
-        taken = [
-            Delivery(
-                row["number"],
-                row["id"],
-                rows.webhook(row),
-                Kind(row["kind"]),
-                rows.alert_of(row["body"]),
-                row["create_time"],
-                row["attempts"],
-            )
-            for row in found
-        ]
+        with self._connections.reading():
+            taken = [
+                Delivery(
+                    row["number"],
+                    row["id"],
+                    rows.webhook(row),
+                    Kind(row["kind"]),
+                    rows.alert_of(row["body"]),
+                    row["create_time"],
+                    row["attempts"],
+                )
+                for row in found
+            ]
         return sorted(taken, key=lambda delivery: delivery.number)
 
     async def delivered(self, delivery: Delivery) -> None:

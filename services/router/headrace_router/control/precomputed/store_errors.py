@@ -6,15 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from headrace_servicekit.errors import PreconditionFailed, ResourceExhausted, Unavailable
-from redis.exceptions import (
-    BusyLoadingError,
-    ConnectionError,  # noqa: A004
-    NoScriptError,
-    OutOfMemoryError,
-    RedisError,
-    ResponseError,
-)
+from headrace_servicekit.errors import PreconditionFailed, ResourceExhausted, ServiceError, Unavailable
+from headrace_servicekit.peers import count, reason_of
+from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ResponseError
 
 
 def is_on_disk(answer: Any) -> bool:
@@ -45,11 +39,14 @@ def translated() -> Iterator[None]:
         if "OOM" in str(error):
             raise ResourceExhausted("the store's memory is full", reason="STORE_FULL") from error
         raise
-    except (RedisError, ConnectionError, OSError, TimeoutError) as error:
+    except ServiceError:
+        raise
+    except Exception as error:  # of the connection, or of what came over it: uvloop's RuntimeError, a reply of nonsense
+        count("valkey", error)
         raise _unavailable(error) from error
 
 
 def _unavailable(error: Exception) -> Unavailable:
     return Unavailable(
-        f"the store of kept answers does not answer: {error}", reason="STORE_UNAVAILABLE", retry_after_s=0.5
+        f"the store of kept answers does not answer: {reason_of(error)}", reason="STORE_UNAVAILABLE", retry_after_s=0.5
     )

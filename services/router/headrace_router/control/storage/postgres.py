@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import orjson
@@ -33,6 +33,8 @@ from headrace_router.control.storage.store import (
 )
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _SQL = "headrace_router.control.storage.sql"
 _CHANNEL = "router_control"
@@ -69,15 +71,16 @@ class PostgresStore:
             store = await connection.fetchrow(self._sql["store"])
             records = await connection.fetch(self._sql["records_after"], revision)
             entries = await connection.fetch(self._sql["entries_after"], generation)
-        return News(
-            str(store["incarnation"]),
-            store["newest_generation"],
-            tuple(_record(row) for row in records),
-            tuple(_entry(row) for row in entries),
-        )
+            with self._connections.reading():
+                return News(
+                    str(store["incarnation"]),
+                    store["newest_generation"],
+                    tuple(_record(row) for row in records),
+                    tuple(_entry(row) for row in entries),
+                )
 
     async def entries_in_use(self, oldest: int) -> tuple[Entry, ...]:
-        return tuple(_entry(row) for row in await self._fetch("entries_in_use", oldest))
+        return await self._read("entries_in_use", _entry, oldest)
 
     async def commit(self, revision: int | None, step: Step, now: datetime, request: Request | None = None) -> Record:
         state, model = step.state, step.state.model
@@ -111,25 +114,28 @@ class PostgresStore:
         return Record(next_revision, state)
 
     async def change(self, change_id: UUID) -> ChangeRecord | None:
-        rows = await self._fetch("change", change_id)
-        return _change(rows[0]) if rows else None
+        found = await self._read("change", _change, change_id)
+        return found[0] if found else None
 
     async def changes(self, model: str, limit: int, before: int | None = None) -> tuple[ChangeRecord, ...]:
-        return tuple(_change(row) for row in await self._fetch("changes", model, limit, before))
+        return await self._read("changes", _change, model, limit, before)
 
     async def request(self, client: str, request_id: str) -> Request | None:
-        rows = await self._fetch("request", client, request_id)
-        if not rows:
-            return None
-        return Request(client, request_id, rows[0]["fingerprint"], rows[0]["change"], rows[0]["version"])
+        def request(row: Any) -> Request:
+            return Request(client, request_id, row["fingerprint"], row["change"], row["version"])
+
+        found = await self._read("request", request, client, request_id)
+        return found[0] if found else None
 
     async def put_versions(self, versions: Sequence[StoredVersion]) -> None:
         rows = [(v.digest, v.model, v.version, v.resolved) for v in versions]
         await self._connections.repeatable(lambda connection: connection.executemany(self._sql["put_version"], rows))
 
     async def versions(self, digests: Iterable[str]) -> tuple[StoredVersion, ...]:
-        rows = await self._fetch("versions", list(digests))
-        return tuple(StoredVersion(row["digest"], row["model"], row["version"], row["resolved"]) for row in rows)
+        def version(row: Any) -> StoredVersion:
+            return StoredVersion(row["digest"], row["model"], row["version"], row["resolved"])
+
+        return await self._read("versions", version, list(digests))
 
     async def put_report(
         self, pool: str, process: str, address: str, versions: Mapping[str, Held], lease: timedelta
@@ -138,7 +144,7 @@ class PostgresStore:
         await self._fetch("put_report", process, pool, address, _dumps(held), lease)
 
     async def reports(self, now: datetime) -> tuple[Report, ...]:
-        return tuple(_report(row, now) for row in await self._fetch("reports"))
+        return await self._read("reports", lambda row: _report(row, now))
 
     async def acknowledge(self, incarnation: str, data_plane: str, generation: int) -> None:
         ((noted,),) = await self._fetch("acknowledge", data_plane, generation, incarnation)
@@ -146,8 +152,10 @@ class PostgresStore:
             raise Conflict(incarnation)
 
     async def data_planes(self, now: datetime) -> tuple[DataPlane, ...]:
-        rows = await self._fetch("data_planes")
-        return tuple(DataPlane(row["id"], row["acknowledged"], row["first_seen"], now - row["unseen"]) for row in rows)
+        def data_plane(row: Any) -> DataPlane:
+            return DataPlane(row["id"], row["acknowledged"], row["first_seen"], now - row["unseen"])
+
+        return await self._read("data_planes", data_plane)
 
     async def touch(self, data_planes: Iterable[str]) -> None:
         await self._fetch("touch", list(data_planes))
@@ -160,10 +168,10 @@ class PostgresStore:
             await self._fetch("drop_lease", *key)
 
     async def leases(self, now: datetime) -> tuple[Lease, ...]:
-        return tuple(
-            Lease(row["model"], row["version"], row["digest"], row["pool"], row["holder"], now + row["left"])
-            for row in await self._fetch("leases")
-        )
+        def lease(row: Any) -> Lease:
+            return Lease(row["model"], row["version"], row["digest"], row["pool"], row["holder"], now + row["left"])
+
+        return await self._read("leases", lease)
 
     async def sweep(self, reports: timedelta, requests: timedelta, data_planes: timedelta) -> None:
         await self._fetch("sweep_reports", reports)
@@ -196,6 +204,14 @@ class PostgresStore:
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
         """Run one query that is safe to repeat."""
         return await self._connections.repeatable(lambda connection: connection.fetch(self._sql[query], *arguments))
+
+    async def _read(self, query: str, read: Callable[[Any], T], *arguments: Any) -> tuple[T, ...]:
+        """Run one query that is safe to repeat, and read its rows: what cannot be read is Unavailable."""
+
+        async def act(connection: Any) -> tuple[T, ...]:
+            return tuple(read(row) for row in await connection.fetch(self._sql[query], *arguments))
+
+        return await self._connections.repeatable(act)
 
     async def _write_changes(self, connection: Any, step: Step, number: int | None, now: datetime) -> None:
         for change in step.began:
@@ -244,7 +260,10 @@ def _record(row: Any) -> Record:
 def _entry(row: Any) -> Entry:
     document = row["generation"]
     generation = documents.generation_from_document(orjson.loads(document)) if document is not None else None
-    return Entry(row["number"], row["model"], Told(row["told"]), row["salt"], generation)
+    told = Told(row["told"])
+    if told is Told.TABLE and generation is None:
+        raise ValueError("an entry tells of a table and has none")
+    return Entry(row["number"], row["model"], told, row["salt"], generation)
 
 
 def _change(row: Any) -> ChangeRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,10 @@ log = structlog.get_logger()
 # a frame instead of 1.1, and twice the throughput. With fewer in flight nobody waits.
 GATHER_FROM = 4
 GATHER_S = 0.001
+
+# A batcher sends its first frame at once. The connection, which is opened within this time too, is pinged every two
+# seconds; but who answers pings may still say nothing.
+FIRST_FRAME_S = 5.0
 
 END_OF_STREAM: Any = getattr(grpc.aio, "EOF")  # noqa: B009 - missing in the type stubs
 
@@ -143,13 +147,14 @@ class Replica:
             self._cancelled.append(work.id)
             self._rouse()
 
-    async def exchange(self, stub: Any) -> None:
+    async def exchange(self, stub: Any, heard: Callable[[], object] = lambda: None) -> None:
         """Hold one stream until it ends or the batcher says that it leaves and has answered all.
 
-        Raises AioRpcError or ConnectionError when the stream breaks. Works in flight are given back to the owner.
+        heard: called at the first frame. Raises AioRpcError or ConnectionError when the stream breaks, and whatever
+        reading a frame of nonsense raises. Works in flight are given back to the owner.
         """
         call = stub.Exchange()
-        reading = asyncio.create_task(self._read(call), name=f"frames from {self.address}")
+        reading = asyncio.create_task(self._read(call, heard), name=f"frames from {self.address}")
         writing = asyncio.create_task(self._write(call), name=f"frames to {self.address}")
         try:
             await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
@@ -164,8 +169,14 @@ class Replica:
             raise ConnectionError("the stream was cancelled")
         ended.result()
 
-    async def _read(self, call: Any) -> None:
-        while (frame := await call.read()) is not END_OF_STREAM:
+    async def _read(self, call: Any, heard: Callable[[], object]) -> None:
+        try:
+            async with asyncio.timeout(FIRST_FRAME_S):
+                frame = await call.read()
+        except TimeoutError:
+            raise ConnectionError(f"the batcher said nothing within {FIRST_FRAME_S:g} s") from None
+        heard()
+        while frame is not END_OF_STREAM:
             self._hear(frame)
             take, answered = self._take, self._owner.answered
             for response in frame.responses:
@@ -176,6 +187,7 @@ class Replica:
                     answered(self, work, response)
             if self.draining and not self._in_flight:
                 return
+            frame = await call.read()
         raise ConnectionError("the batcher ended the stream")
 
     async def _write(self, call: Any) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import grpc.aio
 import structlog
 from headrace.batcher.v1 import batcher_pb2_grpc
 from headrace_servicekit.http2.channel import Channel
-from headrace_servicekit.loops import delay_s
+from headrace_servicekit.peers import Peer
 
 from headrace_router.data.batchers.frames import Limits, Owner, Replica
 
@@ -51,11 +49,10 @@ class Members:
         resolve: Callable[[Target], Any],
         resolve_every_s: float,
         limits: Limits,
-        rng: random.Random,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._targets, self._owner, self._connect, self._resolve = targets, owner, connect, resolve
-        self._resolve_every_s, self._limits, self._rng, self._loop = resolve_every_s, limits, rng, loop
+        self._resolve_every_s, self._limits, self._loop = resolve_every_s, limits, loop
         self.replicas: dict[str, list[Replica]] = {pool: [] for pool in targets}
         self.streams_lost = 0
         self._sent_by_gone = (0, 0)
@@ -76,16 +73,11 @@ class Members:
     async def _follow(self, pool: str, targets: tuple[Target, ...], tasks: asyncio.TaskGroup) -> None:
         """Keep the members of a pool in step with what its names resolve to."""
         members: dict[str, tuple[Replica, asyncio.Task[None]]] = {}
+        resolver = Peer("resolver", every_s=self._resolve_every_s, max_backoff_s=self._resolve_every_s, pool=pool)
         while True:
-            found: dict[str, Target] | None = {}
-            try:
-                for target in targets:
-                    for address in await self._resolve(target):
-                        found[address] = target
-            except OSError as error:
-                log.warning("pool not resolved", pool=pool, reason=str(error))
-                found = None  # a resolver that is down takes nobody away
-            if found is not None:
+            found: dict[str, Target] = {}
+            # A resolver that is down takes nobody away.
+            if await resolver.call(lambda found=found: self._find(targets, found)):
                 for address in [address for address in found if address not in members]:
                     replica = Replica(address, self._owner, self._limits, self._loop)
                     connection = tasks.create_task(
@@ -97,6 +89,11 @@ class Members:
                     tasks.create_task(self._let_go(*members.pop(address)))
             await asyncio.sleep(self._resolve_every_s)
 
+    async def _find(self, targets: tuple[Target, ...], found: dict[str, Target]) -> None:
+        for target in targets:
+            for address in await self._resolve(target):
+                found[address] = target
+
     async def _let_go(self, replica: Replica, connection: asyncio.Task[None]) -> None:
         """Disconnect from a replica when what is in flight on it was answered."""
         replica.leave()
@@ -106,25 +103,16 @@ class Members:
 
     async def _stay_connected(self, pool: str, replica: Replica, target: Target) -> None:
         self.replicas[pool].append(replica)
-        failures, address = 0, replica.address
+        address = replica.address
+        peer = Peer("batcher", every_s=RECONNECT_S, max_backoff_s=MAX_RECONNECT_S, pool=pool, address=address)
         connection = self._connect(address, target)
+        stub = batcher_pb2_grpc.BatcherServiceStub(connection)
         try:
             while not replica.leaving:
                 sessions = replica.sessions
-                try:
-                    await replica.exchange(batcher_pb2_grpc.BatcherServiceStub(connection))
-                    reason = "the batcher is stopping"
-                except (grpc.aio.AioRpcError, ConnectionError) as error:
-                    reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
-                had_one = replica.sessions > sessions
-                self.streams_lost += had_one
-                if had_one or not failures:
-                    log.warning("no stream to batcher", pool=pool, address=address, reason=reason)
-                failures = 0 if had_one else failures + 1
-                pause = delay_s(
-                    failures, every_s=RECONNECT_S, max_backoff_s=MAX_RECONNECT_S, jitter=0.2, draw=self._rng.random()
-                )
-                await asyncio.sleep(pause)
+                await peer.hold(lambda: replica.exchange(stub, peer.well), ended="the batcher is stopping")
+                self.streams_lost += replica.sessions > sessions
+                await peer.pause()
         finally:
             self.replicas[pool].remove(replica)
             frames, requests = self._sent_by_gone

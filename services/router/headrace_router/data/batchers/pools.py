@@ -65,7 +65,6 @@ class Pools:
             resolve=resolve or resolve_by_dns,
             resolve_every_s=resolve_every_s,
             limits=limits,
-            rng=rng,
             loop=loop,
         )
         self.replicas = self.members.replicas

@@ -12,6 +12,8 @@ import importlib
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from headrace_servicekit.peers import reading
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
@@ -46,7 +48,7 @@ class ValkeyStore:
     async def put(self, entries: Iterable[tuple[bytes, bytes | str]], *, for_s: int) -> None:
         """Keep values for so many seconds. Raises StoreError."""
         client = await self._connected()
-        with _errors():
+        with reading("valkey", StoreError):
             async with asyncio.timeout(TIMEOUT_S):
                 pipeline = client.pipeline(transaction=False)
                 for key, value in entries:
@@ -56,7 +58,7 @@ class ValkeyStore:
     async def get(self, key: bytes) -> bytes | None:
         """Return a value, None when there is none. Raises StoreError."""
         client = await self._connected()
-        with _errors():
+        with reading("valkey", StoreError):
             async with asyncio.timeout(TIMEOUT_S):
                 found: Any = await client.get(key)
                 return found
@@ -98,13 +100,3 @@ def _client(url: str, password: str) -> Redis:
         retry=Retry(NoBackoff(), 0),
         max_connections=MOST_CONNECTIONS,
     )
-
-
-@contextlib.contextmanager
-def _errors():
-    from redis.exceptions import RedisError
-
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreError(str(error) or type(error).__name__) from error

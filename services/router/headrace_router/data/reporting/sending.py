@@ -15,8 +15,9 @@ import structlog
 from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.error_details import from_rpc_error
-from headrace_servicekit.errors import Code, ServiceError
+from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.loops import delay_s
+from headrace_servicekit.peers import count, reason_of
 
 from headrace_router.data.reporting.buffer import Buffer, Sealed
 from headrace_router.data.reporting.series import CounterReports, Source
@@ -166,7 +167,11 @@ async def _error_of(call: Awaitable[object]) -> ServiceError | None:
     try:
         await call
     except grpc.aio.AioRpcError as error:
+        count("monitor", error)
         return from_rpc_error(error)
+    except Exception as error:  # of the connection, or of an answer of nonsense
+        count("monitor", error)
+        return Unavailable(reason_of(error))
     return None
 
 

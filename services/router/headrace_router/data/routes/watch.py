@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from typing import Any
 
-import grpc.aio
 import structlog
 from headrace.router.v1 import control_pb2, control_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.health import Health
-from headrace_servicekit.loops import delay_s
+from headrace_servicekit.peers import Peer
 
 from headrace_router.data.routes.lastgood import LastGood
 from headrace_router.data.routes.tables import Tables
@@ -34,7 +32,7 @@ MAX_REST_S = 0.5
 RETRY_WRITE_S = 5.0
 
 
-class StaleSnapshot(Exception):
+class StaleSnapshot(ConnectionError):
     """The control plane that answered is behind what this data plane already serves."""
 
 
@@ -45,6 +43,10 @@ class Watcher:
         self.tables = Tables(drained=self._note)
         self._data_plane, self._last_good, self._health, self._clock = data_plane, last_good, health, clock
         self._stub = control_pb2_grpc.ControlServiceStub(channel)
+        self._control = Peer("control", every_s=RETRY_S, max_backoff_s=MAX_RETRY_S, clock=clock)
+        self._acknowledging = Peer(
+            "control", every_s=RETRY_S, max_backoff_s=RETRY_S, clock=clock, call="acknowledgement"
+        )
         self._changed = asyncio.Event()
         self._dirty = asyncio.Event()
         self.watching = False
@@ -70,23 +72,11 @@ class Watcher:
             patience.cancel()
 
     async def _follow(self) -> None:
-        failures = 0
         while True:
-            try:
-                await self._watch()
-                reason = "the control plane ended the watch"
-            except grpc.aio.AioRpcError as error:
-                reason = f"{error.code().name}: {error.details()}"
-            except StaleSnapshot as error:
-                reason = str(error)
-            failures = 1 if self.watching else failures + 1
-            if failures == 1:
-                log.warning("tables are not watched", reason=reason)
+            reason = await self._control.hold(self._watch, ended="the control plane ended the watch")
             self.watching = False
             self._make_do(reason)
-            await self._clock.sleep(
-                delay_s(failures, every_s=RETRY_S, max_backoff_s=MAX_RETRY_S, jitter=0.2, draw=random.random())
-            )
+            await self._control.pause()
 
     def _make_do(self, reason: str) -> None:
         """Serve what there is, for want of a control plane that says anything newer."""
@@ -136,7 +126,7 @@ class Watcher:
         return True
 
     async def _watch(self) -> None:
-        """Hold one watch until it ends. Raises AioRpcError, StaleSnapshot."""
+        """Hold one watch until it ends. Raises what the connection or a message of nonsense does, StaleSnapshot."""
         snapshot: list[control_pb2.WatchTablesResponse] = []
         whole = False
         call = self._stub.WatchTables(control_pb2.WatchTablesRequest(data_plane=self._data_plane))
@@ -160,6 +150,7 @@ class Watcher:
             newest = snapshot[-1].newest_generation
             raise StaleSnapshot(f"a snapshot of generation {newest}, older than {self.tables.newest_generation}")
         self.watching = True
+        self._control.well()
         log.info("tables are watched", models=len(self.tables.by_model), generation=self.tables.newest_generation)
         self._health.set(COMPONENT, True)
         self._taken()
@@ -179,10 +170,8 @@ class Watcher:
         request = control_pb2.AcknowledgeGenerationsRequest(
             data_plane=self._data_plane, incarnation=reached[0], generation=reached[1]
         )
-        try:
-            await self._stub.AcknowledgeGenerations(request, timeout=CALL_TIMEOUT_S)
+        if await self._acknowledging.call(lambda: self._stub.AcknowledgeGenerations(request, timeout=CALL_TIMEOUT_S)):
             self._acknowledged = reached
-        except grpc.aio.AioRpcError as error:
-            log.warning("generation not acknowledged", generation=reached[1], reason=error.details())
+        else:
             await self._clock.sleep(RETRY_S)
             self._changed.set()
