@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from headrace_stack.ports import BLOCK, Port, Ports
 
 from tests.kit import observability, topology
 from tests.kit.topology import CHECKOUT
@@ -60,6 +61,23 @@ def test_ports_that_are_named_are_those_of_the_list():
     for name, calls, metrics in rows:
         ports = services[name].ports
         assert (int(calls), int(metrics)) == (ports.get("http", ports.get("grpc")), ports["metrics"])
+
+
+def test_ports_of_the_wheel_stack_are_those_of_its_list():
+    section = PAGE.partition("In the wheel stack the first data plane")[2].partition("Who connects to whom")[0]
+    first, replicas = section.split("Replicas there:")
+    named = set(map(int, re.findall(r"\b8[01]\d\d\b", first))) | set(range(8102, 8110))
+    assert named <= ports_of(Ports(8080))
+    assert {8086, 8087, 8088, 8094, 8100, 8101} <= named
+    second = set(map(int, re.findall(r"\b81\d\d\b", replicas)))
+    assert len(second) == 7
+    assert second <= ports_of(Ports(8080).of_replica(1))
+    assert f"listens {BLOCK} ports higher" in replicas
+
+
+def ports_of(stack: Ports) -> set[int]:
+    values = (getattr(stack, name) for name, kind in vars(Ports).items() if isinstance(kind, property))
+    return {value.number for value in values if isinstance(value, Port)}
 
 
 def test_metrics_that_are_named_are_made_somewhere():
