@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import Callable
 
-from headrace.batcher.v1 import batcher_pb2_grpc
 from headrace.registry.v1 import registry_pb2_grpc
 from headrace.router.v1 import control_pb2_grpc
 from headrace_servicekit.client import channel
@@ -77,8 +76,8 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         restart_after_s=settings.restart_silent_after_s,
     )
     servicer = BatcherServicer(roster, process, max_answer_bytes=settings.max_message_bytes - _FRAME_BYTES)
-    batcher_pb2_grpc.add_BatcherServiceServicer_to_server(servicer, server)
-    runtime.metrics.register(BatcherCollector(versions.counters))
+    servicer.serve_on(server)
+    runtime.metrics.register(BatcherCollector(versions.counters, lambda: servicer.frames_garbled))
     runtime.check("backend", canary.healthy)
     runtime.check("versions", versions.settled)
     runtime.on_drain(servicer.finish)

@@ -61,10 +61,12 @@ class BatchCounters:
 
 
 class BatcherCollector(Collector):
-    """Gives Prometheus the counters of every version that the batcher holds."""
+    """Gives Prometheus the counters of every version that the batcher holds, and how many frames were garbled."""
 
-    def __init__(self, versions: Callable[[], Mapping[tuple[str, str], BatchCounters]]) -> None:
-        self._versions = versions
+    def __init__(
+        self, versions: Callable[[], Mapping[tuple[str, str], BatchCounters]], garbled: Callable[[], int]
+    ) -> None:
+        self._versions, self._garbled = versions, garbled
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
         held = dict(self._versions())
@@ -91,6 +93,8 @@ class BatcherCollector(Collector):
         for labels, counters in held.items():
             queued.add_metric(labels, counters.queued_rows())
         yield queued
+        told = "Frames from data planes that did not match their checksum."
+        yield CounterMetricFamily("batcher_frames_garbled", told, value=self._garbled())
 
     def describe(self) -> Iterable[CounterMetricFamily]:
         return ()

@@ -1,16 +1,26 @@
-"""BatcherService: one Exchange per stream."""
+"""BatcherService: one Exchange per stream. Frames come and go as bytes, because their checksum is that of the bytes."""
 
 from __future__ import annotations
 
-from headrace.batcher.v1 import batcher_pb2_grpc
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
+
+import grpc
+from headrace.batcher.v1 import batcher_pb2
+from headrace_servicekit.checksums import FrameReader, Garbled, encode
+from headrace_servicekit.errors import Unavailable
 
 from headrace_batcher.batching.bell import Bell
 from headrace_batcher.frames import Exchange
 from headrace_batcher.roster import Roster
 
 
-class BatcherServicer(batcher_pb2_grpc.BatcherServiceServicer):
-    """Serves streams of frames. `process` is the id of this process."""
+SERVICE = "headrace.batcher.v1.BatcherService"
+
+
+class BatcherServicer:
+    """Serves streams of frames. `process` is the id of this process; `frames_garbled` counts frames that were changed
+    on the way."""
 
     def __init__(self, roster: Roster, process: str, *, max_answer_bytes: int) -> None:
         self._roster = roster
@@ -19,17 +29,34 @@ class BatcherServicer(batcher_pb2_grpc.BatcherServiceServicer):
         self._exchanges: set[Exchange] = set()
         self._finishing = False
         self._one_ended = Bell()
+        self.frames_garbled = 0
 
-    async def Exchange(self, request_iterator, context):
+    def serve_on(self, server: Any) -> None:
+        """Serve the service on a server."""
+        handler = grpc.stream_stream_rpc_method_handler(self.Exchange, response_serializer=encode)
+        server.add_registered_method_handlers(SERVICE, {"Exchange": handler})
+
+    async def Exchange(self, request_iterator: AsyncIterable[bytes], context: Any) -> None:
+        """Serve one stream. Raises Unavailable, which ends it, for a frame that was changed on the way."""
         exchange = Exchange(self._roster, self._process, max_answer_bytes=self._max_answer_bytes)
         if self._finishing:
             exchange.finish()
         self._exchanges.add(exchange)
         try:
-            await exchange.serve(request_iterator, context.write)
+            await exchange.serve(self._read(request_iterator), context.write)
         finally:
             self._exchanges.discard(exchange)
             self._one_ended.ring()
+
+    async def _read(self, encoded: AsyncIterable[bytes]) -> AsyncIterator[batcher_pb2.ExchangeRequest]:
+        frames = FrameReader(batcher_pb2.ExchangeRequest.FromString)
+        async for one in encoded:
+            try:
+                frame = frames.read(one)
+            except Garbled as error:
+                self.frames_garbled += 1
+                raise Unavailable(str(error), reason="GARBLED_FRAME") from None
+            yield frame
 
     async def finish(self) -> None:
         """Answer what is open on every stream, refuse what still comes, and return when the streams have ended."""

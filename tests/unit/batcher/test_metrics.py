@@ -19,7 +19,7 @@ def test_a_scrape_shows_every_version():
     counters.shed["QUEUE_FULL"] += 3
     counters.queued_rows = lambda: 7
     registry = CollectorRegistry()
-    registry.register(BatcherCollector(lambda: {("digits", "v1"): counters}))
+    registry.register(BatcherCollector(lambda: {("digits", "v1"): counters}, lambda: 4))
     text = generate_latest(registry).decode()
     for line in (
         'batcher_batch_rows_bucket{le="16",model="digits",version="v1"} 1.0',
@@ -28,5 +28,6 @@ def test_a_scrape_shows_every_version():
         'batcher_requests_expired_total{model="digits",version="v1"} 2.0',
         'batcher_requests_shed_total{model="digits",reason="QUEUE_FULL",version="v1"} 3.0',
         'batcher_queued_rows{model="digits",version="v1"} 7.0',
+        'batcher_frames_garbled_total 4.0',
     ):
         assert line in text

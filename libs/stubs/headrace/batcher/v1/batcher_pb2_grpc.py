@@ -49,6 +49,9 @@ class BatcherServiceServicer:
     def Exchange(self, request_iterator, context):
         """Exchange is one long-lived stream per data plane. Each frame carries every request that became ready in one turn of
         the sender's loop; answers come in any order and are matched by id. Closing the stream cancels its requests.
+
+        A frame whose checksum is not that of its bytes ends the stream. A release before checksums sends and reads frames
+        without; once a stream has had a frame with one, each that follows in the same direction needs one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

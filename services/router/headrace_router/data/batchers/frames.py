@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import grpc.aio
 import structlog
 from headrace.batcher.v1 import batcher_pb2
+from headrace_servicekit.checksums import FrameReader, Garbled, encode
 
 from headrace_router.data.batchers.estimates import Latency
 from headrace_router.data.batchers.standings import Standing
@@ -28,6 +29,7 @@ GATHER_S = 0.001
 # seconds; but who answers pings may still say nothing.
 FIRST_FRAME_S = 5.0
 
+METHOD = "/headrace.batcher.v1.BatcherService/Exchange"
 END_OF_STREAM: Any = getattr(grpc.aio, "EOF")  # noqa: B009 - missing in the type stubs
 
 
@@ -76,6 +78,7 @@ class Replica:
         self.rows_in_flight = 0
         self.sessions = 0
         """Streams that came to stand so far."""
+        self.frames_garbled = 0
         self.frames_sent = 0
         self.requests_sent = 0
         self._in_flight: dict[int, Work] = {}
@@ -147,13 +150,13 @@ class Replica:
             self._cancelled.append(work.id)
             self._rouse()
 
-    async def exchange(self, stub: Any, heard: Callable[[], object] = lambda: None) -> None:
+    async def exchange(self, channel: Any, heard: Callable[[], object] = lambda: None) -> None:
         """Hold one stream until it ends or the batcher says that it leaves and has answered all.
 
-        heard: called at the first frame. Raises AioRpcError or ConnectionError when the stream breaks, and whatever
-        reading a frame of nonsense raises. Works in flight are given back to the owner.
+        heard: called at the first frame. Raises AioRpcError or ConnectionError when the stream breaks, or carries a frame
+        that changed on the way. Works in flight are given back to the owner.
         """
-        call = stub.Exchange()
+        call = channel.stream_stream(METHOD, request_serializer=encode, response_deserializer=bytes)()
         reading = asyncio.create_task(self._read(call, heard), name=f"frames from {self.address}")
         writing = asyncio.create_task(self._write(call), name=f"frames to {self.address}")
         try:
@@ -172,11 +175,17 @@ class Replica:
     async def _read(self, call: Any, heard: Callable[[], object]) -> None:
         try:
             async with asyncio.timeout(FIRST_FRAME_S):
-                frame = await call.read()
+                encoded = await call.read()
         except TimeoutError:
             raise ConnectionError(f"the batcher said nothing within {FIRST_FRAME_S:g} s") from None
         heard()
-        while frame is not END_OF_STREAM:
+        frames = FrameReader(batcher_pb2.ExchangeResponse.FromString)
+        while encoded is not END_OF_STREAM:
+            try:
+                frame = frames.read(encoded)
+            except Garbled as error:
+                self.frames_garbled += 1
+                raise ConnectionError(str(error)) from None
             self._hear(frame)
             take, answered = self._take, self._owner.answered
             for response in frame.responses:
@@ -187,7 +196,7 @@ class Replica:
                     answered(self, work, response)
             if self.draining and not self._in_flight:
                 return
-            frame = await call.read()
+            encoded = await call.read()
         raise ConnectionError("the batcher ended the stream")
 
     async def _write(self, call: Any) -> None:

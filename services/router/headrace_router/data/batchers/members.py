@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from headrace.batcher.v1 import batcher_pb2_grpc
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.peers import Peer
 
@@ -56,6 +55,7 @@ class Members:
         self.replicas: dict[str, list[Replica]] = {pool: [] for pool in targets}
         self.streams_lost = 0
         self._sent_by_gone = (0, 0)
+        self._garbled_by_gone = 0
 
     def sent(self) -> tuple[int, int]:
         """Return how many frames were sent so far, and how many requests in them."""
@@ -64,6 +64,11 @@ class Members:
             frames += sum(replica.frames_sent for replica in replicas)
             requests += sum(replica.requests_sent for replica in replicas)
         return frames, requests
+
+    def garbled(self) -> int:
+        """Return how many frames did not match their checksum so far."""
+        here = sum([replica.frames_garbled for replicas in self.replicas.values() for replica in replicas])
+        return self._garbled_by_gone + here
 
     def follow(self, tasks: asyncio.TaskGroup) -> None:
         """Keep a stream to every batcher of every pool, by tasks that end with the group."""
@@ -106,17 +111,17 @@ class Members:
         address = replica.address
         peer = Peer("batcher", every_s=RECONNECT_S, max_backoff_s=MAX_RECONNECT_S, pool=pool, address=address)
         connection = self._connect(address, target)
-        stub = batcher_pb2_grpc.BatcherServiceStub(connection)
         try:
             while not replica.leaving:
                 sessions = replica.sessions
-                await peer.hold(lambda: replica.exchange(stub, peer.well), ended="the batcher is stopping")
+                await peer.hold(lambda: replica.exchange(connection, peer.well), ended="the batcher is stopping")
                 self.streams_lost += replica.sessions > sessions
                 await peer.pause()
         finally:
             self.replicas[pool].remove(replica)
             frames, requests = self._sent_by_gone
             self._sent_by_gone = (frames + replica.frames_sent, requests + replica.requests_sent)
+            self._garbled_by_gone += replica.frames_garbled
             self._owner.changed(replica)
             await connection.close()
 
