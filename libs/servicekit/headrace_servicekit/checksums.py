@@ -1,21 +1,22 @@
 """Frames with a checksum, end to end between two processes: what changed on the way is never taken for what was said.
 
-A frame is a message with the fields `checked` (bool) and `checksum` (fixed64, field 15); see batcher.proto. It is
-checked as a whole: its bytes also say where each request ends, so once one is wrong none of them can be trusted.
+A frame is a message whose field 15 is `checksum`, as batcher.proto describes it. It is checked as a whole: its bytes
+also say where each request ends, so once one is wrong nothing in it can be trusted.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest
 
-# The last field of a frame: its tag (15, fixed64) and the checksum of all before it.
-_FIELD = struct.Struct("<BQ")
-_TAG = 15 << 3 | 1
+# Field 15 of 18 bytes, and the first ten. No message, number or text can begin with these: a change of the tag does
+# not make another field of it.
+_MARK = b"\x7a\x12" + b"\xff" * 10
+_DIGEST_BYTES = 8
+_END_BYTES = len(_MARK) + _DIGEST_BYTES
 
 F = TypeVar("F")
 
@@ -36,26 +37,23 @@ class FrameReader(Generic[F]):
 
         One without checksum comes from an older release, unless the stream had one with it before.
         """
+        marked = encoded[-_END_BYTES:-_DIGEST_BYTES] == _MARK
+        if marked:
+            if encoded[-_DIGEST_BYTES:] != xxh3_64_digest(memoryview(encoded)[:-_END_BYTES]):
+                raise Garbled("a frame does not match its checksum")
+            self._always = True
+        elif self._always:
+            raise Garbled("a frame has lost its checksum")
         try:
             frame: Any = self._parse(encoded)
         except DecodeError:
             raise Garbled("a frame does not parse") from None
-        if self._always or frame.checked or frame.checksum:
-            if len(encoded) < _FIELD.size:
-                raise Garbled("a frame has lost its checksum")
-            at = len(encoded) - _FIELD.size
-            if _FIELD.unpack_from(encoded, at) != (_TAG, _checksum(memoryview(encoded)[:at])):
-                raise Garbled("a frame does not match its checksum")
-            self._always = True
+        if not marked and frame.checksum:
+            raise Garbled("the checksum of a frame is not at its end")
         return frame
 
 
 def encode(frame: Any) -> bytes:
-    """Return a frame as it is sent: marked as checked, with its checksum at the end."""
-    frame.checked = True
+    """Return a frame as it is sent, with its checksum at the end."""
     encoded = frame.SerializeToString()
-    return encoded + _FIELD.pack(_TAG, _checksum(encoded))
-
-
-def _checksum(encoded: bytes | memoryview) -> int:
-    return xxh3_64_intdigest(encoded) or 1  # 0 would read as none
+    return b"".join((encoded, _MARK, xxh3_64_digest(encoded)))

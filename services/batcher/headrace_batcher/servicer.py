@@ -14,7 +14,6 @@ from headrace_batcher.batching.bell import Bell
 from headrace_batcher.frames import Exchange
 from headrace_batcher.roster import Roster
 
-
 SERVICE = "headrace.batcher.v1.BatcherService"
 
 

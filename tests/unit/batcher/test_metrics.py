@@ -28,6 +28,6 @@ def test_a_scrape_shows_every_version():
         'batcher_requests_expired_total{model="digits",version="v1"} 2.0',
         'batcher_requests_shed_total{model="digits",reason="QUEUE_FULL",version="v1"} 3.0',
         'batcher_queued_rows{model="digits",version="v1"} 7.0',
-        'batcher_frames_garbled_total 4.0',
+        "batcher_frames_garbled_total 4.0",
     ):
         assert line in text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from headrace_router.data.contract import Contract
 from headrace_router.data.layouts import Described, Layout, check, select
+from headrace_router.data.outputs import KnownForms
 
 MAX_LAYOUTS = 1024
 
@@ -14,17 +15,19 @@ MAX_LAYOUTS = 1024
 class ServedVersion:
     """A version, with the layouts that its requests had.
 
-    sensitive_inputs, sensitive_outputs: names of tensors whose values must never be stored or logged.
+    answers: which of them keep the contract. sensitive_inputs, sensitive_outputs: names of tensors whose values must
+    never be stored or logged.
     """
 
     __slots__ = (
-        "contract", "digest", "layouts", "model", "selections", "sensitive_inputs", "sensitive_outputs",
+        "answers", "contract", "digest", "layouts", "model", "selections", "sensitive_inputs", "sensitive_outputs",
         "signature_hash", "version", "without_inputs",
     )  # fmt: skip
 
     def __init__(self, model: str, version: str, digest: str, signature_hash: str, contract: Contract) -> None:
         self.model, self.version, self.digest, self.signature_hash = model, version, digest, signature_hash
         self.contract = contract
+        self.answers = KnownForms(contract)
         self.sensitive_inputs = frozenset(spec.name for spec in contract.inputs if spec.sensitive)
         self.sensitive_outputs = frozenset(spec.name for spec in contract.outputs if spec.sensitive)
         self.layouts: dict[Described, Layout] = {}

@@ -9,16 +9,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExchangeRequest(_message.Message):
-    __slots__ = ("requests", "cancelled", "checked", "checksum")
+    __slots__ = ("requests", "cancelled", "checksum")
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
-    CHECKED_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     requests: _containers.RepeatedCompositeFieldContainer[InferRequest]
     cancelled: _containers.RepeatedScalarFieldContainer[int]
-    checked: bool
-    checksum: int
-    def __init__(self, requests: _Optional[_Iterable[_Union[InferRequest, _Mapping]]] = ..., cancelled: _Optional[_Iterable[int]] = ..., checked: _Optional[bool] = ..., checksum: _Optional[int] = ...) -> None: ...
+    checksum: bytes
+    def __init__(self, requests: _Optional[_Iterable[_Union[InferRequest, _Mapping]]] = ..., cancelled: _Optional[_Iterable[int]] = ..., checksum: _Optional[bytes] = ...) -> None: ...
 
 class InferRequest(_message.Message):
     __slots__ = ("id", "version", "rows", "inputs", "absent", "dims", "outputs", "deadline_us", "max_wait_us_plus_one", "priority", "client", "traceparent", "request_id")
@@ -61,22 +59,20 @@ class InferRequest(_message.Message):
     def __init__(self, id: _Optional[int] = ..., version: _Optional[int] = ..., rows: _Optional[int] = ..., inputs: _Optional[_Iterable[bytes]] = ..., absent: _Optional[_Iterable[int]] = ..., dims: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Iterable[int]] = ..., deadline_us: _Optional[int] = ..., max_wait_us_plus_one: _Optional[int] = ..., priority: _Optional[_Union[InferRequest.Priority, str]] = ..., client: _Optional[str] = ..., traceparent: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ExchangeResponse(_message.Message):
-    __slots__ = ("responses", "load", "versions", "draining", "process", "checked", "checksum")
+    __slots__ = ("responses", "load", "versions", "draining", "process", "checksum")
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
-    CHECKED_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     responses: _containers.RepeatedCompositeFieldContainer[InferResponse]
     load: Load
     versions: _containers.RepeatedCompositeFieldContainer[VersionState]
     draining: bool
     process: str
-    checked: bool
-    checksum: int
-    def __init__(self, responses: _Optional[_Iterable[_Union[InferResponse, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[VersionState, _Mapping]]] = ..., draining: _Optional[bool] = ..., process: _Optional[str] = ..., checked: _Optional[bool] = ..., checksum: _Optional[int] = ...) -> None: ...
+    checksum: bytes
+    def __init__(self, responses: _Optional[_Iterable[_Union[InferResponse, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[VersionState, _Mapping]]] = ..., draining: _Optional[bool] = ..., process: _Optional[str] = ..., checksum: _Optional[bytes] = ...) -> None: ...
 
 class InferResponse(_message.Message):
     __slots__ = ("id", "code", "message", "reason", "blamed_input", "retry_after_us", "outputs", "batch_rows", "batch_requests", "queue_us", "compute_us")

@@ -5,7 +5,28 @@ from __future__ import annotations
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, FieldViolation, Internal, ServiceError, error_for
 
+from headrace_router.data.batchers.work import Work
+
+# What a batcher alone can know of a request. All else that could be wrong with one was found here before it was sent.
+_OF_THE_REQUEST = frozenset(("NAN_NOT_ALLOWED", "MODEL_REJECTED_INPUT", "ROWS_DIFFER", "QUARANTINED_INPUT"))
+
+# In place of an answer that is none to the request: what happened behind the front door is no caller's fault.
+DISAGREES = batcher_pb2.InferResponse(
+    code=Code.UNAVAILABLE,
+    reason="BATCHER_DISAGREES",
+    message="the batcher's answer does not fit the request",
+    retry_after_us=1_000_000,
+)
+
 _BLAMED = "contract["
+
+
+def disagrees(work: Work, response: batcher_pb2.InferResponse) -> bool:
+    """Return whether an answer breaks the version's contract, or blames the request for what was right with it."""
+    if not response.code:
+        answers = work.answers
+        return answers is not None and not answers.keep_contract(work.rows, work.outputs, response.outputs)
+    return response.code == Code.INVALID_ARGUMENT and response.reason not in _OF_THE_REQUEST
 
 
 def error_of(response: batcher_pb2.InferResponse) -> ServiceError:

@@ -14,6 +14,7 @@ from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.loops import periodic
 
 from headrace_router.data.batchers.balance import RetryBudget, choose
+from headrace_router.data.batchers.errors import DISAGREES, disagrees
 from headrace_router.data.batchers.frames import Limits, Replica
 from headrace_router.data.batchers.hedges import Hedges
 from headrace_router.data.batchers.members import Members, Target, resolve_by_dns
@@ -29,7 +30,7 @@ from headrace_router.data.refusals import deadline_exceeded, no_backend, pool_fu
 log = structlog.get_logger()
 
 # Answers that say nothing about the request: another replica may do better.
-ELSEWHERE = frozenset(("NOT_LOADED", "STOPPING", "NO_BACKEND"))
+ELSEWHERE = frozenset(("NOT_LOADED", "STOPPING", "NO_BACKEND", "BATCHER_DISAGREES"))
 # The request itself may be why: it is not given to another replica.
 SUSPECT = "BACKEND_CRASHED"
 MAX_ATTEMPTS = 2
@@ -70,6 +71,7 @@ class Pools:
         self.replicas = self.members.replicas
         self.budget = RetryBudget(retry_share, float(limits.in_flight))
         self.quarantine = Quarantine(loop.time)
+        self.disagreements = 0
         self.rooms = {pool: WaitingRoom(patience or Patience()) for pool in targets}
         self.roster = Roster(self.replicas, rng=rng, now=loop.time)
         self._deadlines: Deadlines[Work] = Deadlines(loop, self._expire)
@@ -104,6 +106,9 @@ class Pools:
     def answered(self, replica: Replica, work: Work, response: batcher_pb2.InferResponse) -> None:
         standing, probed = work.standing, work.probes
         work.replica = None
+        if disagrees(work, response):
+            self.disagreements += 1
+            response = DISAGREES
         if probed:
             self._end_probe(work)
         if not response.code:

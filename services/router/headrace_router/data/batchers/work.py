@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headrace_router.data.batchers.standings import Standing
     from headrace_router.data.explain.trace import Trace
     from headrace_router.data.fallbacks.rungs import Hedge
+    from headrace_router.data.outputs import KnownForms
 
 # Classes are numbers as in `InferRequest`; 0 is what did not say, and is read as this.
 ONLINE = batcher_pb2.InferRequest.PRIORITY_ONLINE
@@ -55,8 +56,8 @@ class Work:
     `InferResponse` or with an error; whoever awaits it withdraws the work when it no longer wants the answer.
     priority: class as in `InferRequest`. patience_s: how long it may wait for a batcher that is away for a moment; the
     pools have a bound of their own, and whoever has something else to try says 0. traceparent, request_id: of a request
-    that is recorded or logged, else empty. trace: of one that is explained. again: whether a batcher was asked for an
-    answer before. hedged: how its route hedges it, if it does.
+    that is recorded or logged, else empty. answers: which of them keep the contract; None takes any. trace: of one that
+    is explained. again: whether a batcher was asked for an answer before. hedged: how its route hedges it, if it does.
 
     replica, standing, sent: who has it in flight (None: nobody), how that one does, and since when. twin: the same
     request at a second replica; whichever answers first settles `answer`, which both share. first: of a twin, the one
@@ -64,9 +65,9 @@ class Work:
     """
 
     __slots__ = (
-        "absent", "again", "answer", "attempts", "client", "deadline", "digest", "dims", "first", "hedge_tick",
-        "hedged", "id", "inputs", "max_wait_us", "outputs", "patience_s", "pool", "priority", "probes", "replica",
-        "request_id", "rows", "sent", "size_bytes", "standing", "tick", "trace", "traceparent", "twin",
+        "absent", "again", "answer", "answers", "attempts", "client", "deadline", "digest", "dims", "first",
+        "hedge_tick", "hedged", "id", "inputs", "max_wait_us", "outputs", "patience_s", "pool", "priority", "probes",
+        "replica", "request_id", "rows", "sent", "size_bytes", "standing", "tick", "trace", "traceparent", "twin",
     )  # fmt: skip
 
     def __init__(
@@ -80,7 +81,7 @@ class Work:
         *,
         absent: Sequence[int] = (),
         dims: Sequence[int] = (),
-        outputs: Sequence[int] = (),
+        outputs: tuple[int, ...] = (),
         max_wait_us: int | None = None,
         client: str = "",
         priority: int = ONLINE,
@@ -100,6 +101,7 @@ class Work:
         self.attempts = self.tick = self.hedge_tick = self.id = 0
         self.sent = 0.0
         self.probes = False
+        self.answers: KnownForms | None = None
         self.replica: Holder | None = None
         self.standing: Standing[Any] | None = None
         self.twin: Work | None = None

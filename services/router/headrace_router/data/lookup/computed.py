@@ -20,6 +20,7 @@ def work_of(question: Question, arm: Arm, deadline: float, loop: asyncio.Abstrac
     # Attributes rather than a dozen keywords, which would take three times as long.
     work.absent, work.dims, work.outputs = layout.absent, layout.dims, question.outputs
     work.max_wait_us, work.hedged = question.table.max_wait_us, question.table.hedge
+    work.answers = arm.served.answers
     work.client, work.priority = call.caller.client, question.request.priority
     work.trace, work.again, work.patience_s = question.trace, question.again, question.patience_s
     work.traceparent = call.traceparent if call.span is None else call.span.computing(answer, arm.pool)

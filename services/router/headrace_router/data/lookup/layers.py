@@ -10,11 +10,11 @@ import structlog
 from headrace_router import kept
 from headrace_router.data.lookup import freshness
 from headrace_router.data.lookup.counts import CACHE, MEMORY, PRECOMPUTED, VALKEY, Counts
-from headrace_router.data.lookup.encoded import checked, selected
 from headrace_router.data.lookup.freshness import Kept
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.sought import Sought
 from headrace_router.data.lookup.store import Store, Values
+from headrace_router.data.outputs import checked, selected
 
 log = structlog.get_logger()
 

@@ -47,6 +47,10 @@ class Gauges:
             "frames": ("Frames sent to batchers.", frames),
             "frame_requests": ("Requests in those frames.", requests),
             "frames_garbled": ("Frames from batchers that did not match their checksum.", pools.members.garbled()),
+            "batcher_disagreements": (
+                "Answers that broke the contract of their version, or blamed a request that kept it.",
+                pools.disagreements,
+            ),
             "streams_lost": ("Streams to batchers that ended.", pools.members.streams_lost),
             "quarantined": ("Requests refused because their input is in quarantine.", pools.quarantine.refused),
             "retries": ("Requests sent to a second batcher.", pools.budget.spent),

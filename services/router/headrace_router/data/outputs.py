@@ -1,0 +1,153 @@
+"""The encoded outputs of an answer: whether they are what a contract says, and a selection of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from headrace.router.v1 import predict_pb2
+from headrace_servicekit.varint import varint
+
+from headrace_router.data.contract import ELEMENT_BYTES, Contract, fits
+
+MAX_FORMS = 1024
+ANY_LENGTH = -1
+# Field 6, length-delimited: the values of one output.
+_VALUES_TAG = b"\x32"
+
+Form = tuple[tuple[int, bytes], ...]
+"""Of outputs of one length: where, and which bytes. Everything but their values."""
+Frame = tuple[bytes, tuple[int, ...]]
+"""Of outputs whose lengths vary: their descriptions, and the length of each, ANY_LENGTH for BYTES."""
+
+
+class KnownForms:
+    """Answers of one version that were found to keep its contract. The next ones of the same shape are compared alone.
+
+    An answer is its descriptions (field 5) and, each behind a tag and its length, the values of its outputs (field 6).
+    Where no output is BYTES, the rows, the outputs wanted and the length of it all nearly always say what stands where.
+    """
+
+    __slots__ = ("_contract", "_forms", "_frames", "_sized")
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._sized = all(spec.datatype in ELEMENT_BYTES for spec in contract.outputs)
+        self._forms: dict[tuple[int, tuple[int, ...], int], Form] = {}
+        self._frames: dict[tuple[int, tuple[int, ...]], Frame] = {}
+
+    def keep_contract(self, rows: int, wanted: tuple[int, ...], outputs: bytes) -> bool:
+        """Return whether these are the outputs that a request wanted. wanted: as in `InferRequest`."""
+        if self._sized:
+            form = self._forms.get((rows, wanted, len(outputs)))
+            if form is not None and _has(outputs, form):
+                return True
+        else:
+            frame = self._frames.get((rows, wanted))
+            if frame is not None and _is_in(outputs, frame):
+                return True
+        return self._learn(rows, wanted, outputs)
+
+    def _learn(self, rows: int, wanted: tuple[int, ...], outputs: bytes) -> bool:
+        """Return whether outputs keep the contract, and remember what they look like."""
+        message = checked(self._contract, wanted, rows, outputs)
+        if message is None:
+            return False
+        described = predict_pb2.PredictResponse(outputs=message.outputs).SerializeToString()
+        lengths = [len(content) for content in message.raw_output_contents]
+        if not _is_in(outputs, (described, tuple(lengths))):
+            return False  # something else stands in between, and would get into the answer of a face
+        if self._sized:
+            _bound(self._forms)
+            self._forms[rows, wanted, len(outputs)] = _form_of(described, lengths)
+        else:
+            _bound(self._frames)
+            sized = [tensor.datatype in ELEMENT_BYTES for tensor in message.outputs]
+            kept = tuple(length if one else ANY_LENGTH for length, one in zip(lengths, sized, strict=True))
+            self._frames[rows, wanted] = (described, kept)
+        return True
+
+
+def checked(contract: Contract, wanted: Sequence[int], rows: int, outputs: bytes) -> predict_pb2.PredictResponse | None:
+    """Return the outputs as a message, or None when they are not those of the contract that are wanted.
+
+    What is stored or sent has a checksum; this is about a writer that is wrong, whose bytes would fail a face or its
+    caller.
+    """
+    try:
+        message = predict_pb2.PredictResponse.FromString(outputs)
+    except DecodeError:
+        return None
+    specs = [contract.outputs[position] for position in wanted] if wanted else contract.outputs
+    contents = message.raw_output_contents
+    if not len(message.outputs) == len(contents) == len(specs):
+        return None
+    for spec, tensor, content in zip(specs, message.outputs, contents, strict=True):
+        shape = tensor.shape
+        if tensor.name != spec.name or tensor.datatype != spec.datatype or not shape or shape[0] != rows:
+            return None
+        if not fits(spec, shape):
+            return None
+        size = ELEMENT_BYTES.get(spec.datatype)
+        if size is not None and math.prod(shape) * size != len(content):
+            return None
+    return message
+
+
+def selected(message: predict_pb2.PredictResponse, wanted: Sequence[int]) -> bytes:
+    """Return the encoded outputs at some positions of all."""
+    return predict_pb2.PredictResponse(
+        outputs=[message.outputs[position] for position in wanted],
+        raw_output_contents=[message.raw_output_contents[position] for position in wanted],
+    ).SerializeToString()
+
+
+def _form_of(described: bytes, lengths: Sequence[int]) -> Form:
+    parts, at, part = [], 0, described
+    for length in lengths:
+        part += _VALUES_TAG + varint(length)
+        parts.append((at, part))
+        at += len(part) + length
+        part = b""
+    return tuple(parts)
+
+
+def _has(outputs: bytes, form: Form) -> bool:
+    for at, part in form:  # noqa: SIM110 - `all` takes twice as long
+        if not outputs.startswith(part, at):
+            return False
+    return True
+
+
+def _is_in(outputs: bytes, frame: Frame) -> bool:
+    described, lengths = frame
+    if not outputs.startswith(described):
+        return False
+    at, end = len(described), len(outputs)
+    for expected in lengths:
+        if at + 1 >= end or outputs[at] != _VALUES_TAG[0]:
+            return False
+        length, at = _length(outputs, at + 1)
+        if expected not in (ANY_LENGTH, length):
+            return False
+        at += length
+    return at == end
+
+
+def _length(outputs: bytes, at: int) -> tuple[int, int]:
+    """Return the length at a place, and where its value begins. One that is cut off ends nowhere."""
+    length = shift = 0
+    for byte in outputs[at : at + 5]:
+        at += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return length, at
+        shift += 7
+    return len(outputs), at
+
+
+def _bound(known: dict[Any, Any]) -> None:
+    if len(known) >= MAX_FORMS:
+        del known[next(iter(known))]
