@@ -23,6 +23,7 @@ class Forwarder:
     garble: connections stay, and what the server says arrives as nonsense, on new ones too.
     lose: connections stay, and nothing comes through them ever again, as if the machine had vanished; new ones work.
     mend: everything works again, for new connections and, after a freeze, for old ones.
+    change: what becomes of bytes on their way, in either direction; nothing unless a test says.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -35,6 +36,7 @@ class Forwarder:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
+        self.change: Callable[[bytes], bytes] = lambda data: data
 
     @classmethod
     def before(cls, url: str) -> Self:
@@ -141,6 +143,7 @@ class Forwarder:
     ) -> None:
         while data := await source.read(65536):
             await opened.wait()
+            data = self.change(data)
             # Of the answers only: a server that takes nonsense for a write would be harmed for good.
             sink.write(self._garbled(data) if answers and self._garbled is not None else data)
             await sink.drain()
