@@ -7,6 +7,7 @@ import pytest
 from headrace_batcher.backends.backend import BackendLost, ModelCrashed, ModelError
 from headrace_batcher.batching.answers import Answer, Failure
 from headrace_batcher.batching.policy import MAX_BLAMED_IN_A_ROW, Limits
+from headrace_batcher.batching.shapes import WrongOutput
 from headrace_batcher.batching.work import Work
 from headrace_servicekit.errors import Code
 from hypothesis import given, settings
@@ -49,6 +50,33 @@ async def test_a_model_that_fails_on_everything_is_unavailable_rather_than_the_f
             await settled(work, one)
             reasons.append(work.sink.reason(one))
     assert (reasons[0], reasons[-1]) == ("MODEL_REJECTED_INPUT", "MODEL_FAILING")
+
+
+@pytest.mark.parametrize("error", [ModelError("unlucky"), WrongOutput("garbled")], ids=["refused", "not its outputs"])
+async def test_what_fails_once_alone_is_executed_again_rather_than_blamed(
+    backend: Doubling, work: WorkMaker, error: Exception
+):
+    """Nothing between batcher and backend checks bytes: what failed may not be what the caller sent."""
+    backend.fail_once(error)
+    async with serving(backend) as batcher:
+        (one,) = submit(batcher, work, [1.0])
+        await settled(work, one)
+    assert work.sink.rows(one) == [2.0]
+    assert backend.executed == [[1.0], [1.0]]
+    assert not batcher.counters.failed
+
+
+async def test_who_failed_with_others_is_blamed_after_failing_alone_as_well(backend: Doubling, work: WorkMaker):
+    def poison(values: list[float]) -> None:
+        if 13.0 in values:
+            raise ModelError("unlucky")
+
+    backend.act = poison
+    async with serving(backend, Limits(max_rows=2)) as batcher:
+        bad, good = submit(batcher, work, [13.0], [1.0])
+        await settled(work, bad, good)
+    assert work.sink.reason(bad) == "MODEL_REJECTED_INPUT"
+    assert backend.executed.count([13.0]) == 1
 
 
 async def test_a_nan_is_blamed_on_its_request_before_anything_is_executed(backend: Doubling, work: WorkMaker):
@@ -96,7 +124,7 @@ async def test_a_followed_request_is_found_in_the_log_when_its_execution_fails(
             followed.request_id = "a"
             batcher.submit(followed)
             await settled(work, followed)
-    (line,) = lines.of("batch executed")
+    line, *_again = lines.of("batch executed")
     assert (line["request_ids"], line["failure"]) == (["a"], type(error).__name__)
 
 

@@ -38,7 +38,7 @@ class Work:
 
     inputs: present ones, in the order of the contract. wanted: positions of outputs, empty for all. arrived, deadline,
     act_by: monotonic seconds; no deadline is infinity. pieces: of a request too large for one batch; is_piece: whether
-    this is one of those. traceparent, request_id: of a request whose caller is followed, else empty. number, holder:
+    this is one of those. failed: whether an execution with it did. traceparent, request_id: of a request whose caller is followed, else empty. number, holder:
     its place in the queue, set there.
     """
 
@@ -59,6 +59,7 @@ class Work:
     state: State = State.NEW
     pieces: Sequence[Work] = field(default=())
     is_piece: bool = False
+    failed: bool = False
     traceparent: str = ""
     request_id: str = ""
     number: int = 0
