@@ -38,8 +38,8 @@ class Work:
 
     inputs: present ones, in the order of the contract. wanted: positions of outputs, empty for all. arrived, deadline,
     act_by: monotonic seconds; no deadline is infinity. pieces: of a request too large for one batch; is_piece: whether
-    this is one of those. failed: whether an execution with it did. traceparent, request_id: of a request whose caller is followed, else empty. number, holder:
-    its place in the queue, set there.
+    this is one of those. failed: whether an execution with it did. traceparent, request_id: of a request whose caller
+    is followed, else empty. number, holder: its place in the queue, set there.
     """
 
     sink: Sink
