@@ -153,8 +153,8 @@ class Replica:
     async def exchange(self, channel: Any, heard: Callable[[], object] = lambda: None) -> None:
         """Hold one stream until it ends or the batcher says that it leaves and has answered all.
 
-        heard: called at the first frame. Raises AioRpcError or ConnectionError when the stream breaks, or carries a frame
-        that changed on the way. Works in flight are given back to the owner.
+        heard: called at the first frame. Raises AioRpcError or ConnectionError when the stream breaks, or when a frame
+        has changed on the way. Works in flight are given back to the owner.
         """
         call = channel.stream_stream(METHOD, request_serializer=encode, response_deserializer=bytes)()
         reading = asyncio.create_task(self._read(call, heard), name=f"frames from {self.address}")
