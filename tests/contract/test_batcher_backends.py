@@ -7,6 +7,7 @@ own means what to have, and what is about loading is asked of the other two only
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,8 +24,8 @@ from headrace_batcher.batching.shapes import ShapeKey, WrongOutput
 from headrace_servicekit.http2.channel import Channel
 from onnx import TensorProto
 
-from tests.kit import onnx_models
-from tests.kit.backends import Rig, oip_backend, triton_backend
+from tests.kit import hostile_models, onnx_models
+from tests.kit.backends import BUDGET, Rig, oip_backend, triton_backend
 from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.mlserver import MLServer, running_mlserver
 from tests.kit.onnx_models import TinyModel
@@ -53,7 +54,9 @@ async def rig_on(kind: str, request: pytest.FixtureRequest, folder: Path) -> Asy
             yield Rig(backend, folder, server.provide)
         return
     triton = kind == "triton"
-    opened = triton_backend(request.getfixturevalue("shared_triton")) if triton else OnnxBackend(threads=2)
+    opened = (
+        triton_backend(request.getfixturevalue("shared_triton")) if triton else OnnxBackend(threads=2, budget=BUDGET)
+    )
     async with opened as backend:
         yield Rig(backend, folder)
 
@@ -145,6 +148,20 @@ async def test_a_file_that_is_no_model_is_refused(loading_rig: Rig):
     model = onnx_models.linear()
     with pytest.raises(LoadError, match=r"(?i)protobuf"):
         await loading_rig.backend.load(loading_rig.files(TinyModel(b"nothing", model.contract, model.expected)))
+
+
+async def test_a_file_that_is_never_loaded_ends_at_the_limit_of_its_processor_time_and_the_next_one_loads(
+    loading_rig: Rig,
+):
+    hostile = loading_rig.files(hostile_models.billion_laughs(), "hostile--v1")
+    started = time.monotonic()
+    with pytest.raises(LoadError, match="of a processor"):
+        await loading_rig.load(hostile)
+    assert time.monotonic() - started < 10 * BUDGET.cpu_s
+    await loading_rig.backend.unload(hostile.name)
+    fine = loading_rig.files(onnx_models.identity(1), "fine--v1")
+    await loading_rig.load(fine)
+    assert await loading_rig.infer(fine, [np.zeros((1, 1), dtype=np.float32)], 1)
 
 
 async def test_an_output_that_the_model_does_not_have_is_found_at_the_latest_by_a_probe(rig: Rig):

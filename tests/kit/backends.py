@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from headrace_batcher.backends.backend import Backend, ModelFiles
+from headrace_batcher.backends.backend import Backend, LoadBudget, ModelFiles
 from headrace_batcher.backends.oip import OipBackend, ServerNames
 from headrace_batcher.backends.triton import TritonBackend
 from headrace_batcher.backends.triton_repository import Repository
@@ -19,6 +19,9 @@ from headrace_servicekit.http2.channel import Channel
 
 from tests.kit.onnx_models import TinyModel
 from tests.kit.triton import Triton
+
+# Of a processor: enough for every model that loads, and little to wait for when one does not.
+BUDGET = LoadBudget(cpu_s=3.0)
 
 
 async def nothing(_name: str, _model: bytes) -> None:
@@ -62,7 +65,7 @@ class Rig:
 async def triton_backend(triton: Triton) -> AsyncIterator[Backend]:
     """Open the backend on a Triton that runs."""
     async with Channel(triton.address) as channel:
-        yield TritonBackend(channel, Repository(triton.repository), execution_timeout_s=20, load_timeout_s=30)
+        yield TritonBackend(channel, Repository(triton.repository, BUDGET), execution_timeout_s=20, load_timeout_s=30)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ The Triton wheel ships no native ONNX Runtime backend. This file sits where the 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import headrace_budget
 import headrace_turns
 import numpy as np
 import onnxruntime
@@ -22,7 +23,8 @@ class TritonPythonModel:
         path = os.path.join(args["model_repository"], args["model_version"], "model.onnx")
         # Loading takes seconds of a core that other models serve on. A thread can step back for it; the process could
         # not take its priority again.
-        with ThreadPoolExecutor(1, initializer=headrace_turns.give_way) as loading:
+        budget = headrace_budget.kept(*headrace_budget.of(args["model_config"]))
+        with budget, ThreadPoolExecutor(1, initializer=headrace_turns.give_way) as loading:
             self._session = loading.submit(_open_session, path).result()
         headrace_turns.take_short_turns()
         self._inputs = tuple(item.name for item in self._session.get_inputs())

@@ -26,6 +26,7 @@ _UNITS = {
     "_one_in": "requests",
     "port": "port",
     "concurrency": "threads",
+    "loads_at_once": "loads",
     "processes": "processes",
     "_threads": "threads",
     "_connections": "connections",

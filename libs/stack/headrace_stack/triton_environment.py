@@ -13,7 +13,7 @@ from pathlib import Path
 from headrace_stack import environments
 
 _BACKEND = Path("backend", "model.py")
-_STARTUP = (Path("startup", "sitecustomize.py"), Path("startup", "headrace_turns.py"))
+_STARTUP = tuple(Path("startup", name) for name in ("sitecustomize.py", "headrace_turns.py", "headrace_budget.py"))
 
 
 def build(checkout: Path) -> bool:

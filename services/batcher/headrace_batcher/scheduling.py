@@ -34,6 +34,11 @@ def give_way() -> None:
     _set(niceness, _LONG_TURN_NS)
 
 
+def take_long_turns() -> None:
+    """Have the calling thread be interrupted by all that callers wait for."""
+    _set(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), _LONG_TURN_NS)
+
+
 def _set(niceness: int, turn_ns: int) -> None:
     """Ask for a slice; a kernel or a sandbox that refuses leaves things as they are."""
     number = _SCHED_SETATTR.get(os.uname().machine)

@@ -52,6 +52,16 @@ class BatcherSettings(ServiceSettings):
     load_timeout_s: float = Field(
         default=120.0, gt=0, description="Longest time that one attempt to load a version and warm it up may take."
     )
+    load_cpu_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Most seconds of a processor that the backend may use to load one version.",
+    )
+    load_memory_bytes: int = Field(
+        default=2 * 1024**3,
+        gt=0,
+        description="Most memory that loading one version may take, beyond four times the size of its file.",
+    )
     loads_at_once: int = Field(
         default=2,
         ge=1,

@@ -32,6 +32,22 @@ class ModelCrashed(BackendLost):
 
 
 @dataclass(frozen=True, slots=True)
+class LoadBudget:
+    """What loading one version may use, of a processor and of memory, beyond so many times the size of its file."""
+
+    cpu_s: float = 30.0
+    memory_bytes: int = 2 * 1024**3
+    memory_per_byte: int = 4
+
+    def memory_for(self, file_bytes: int) -> int:
+        """Return the memory for a version whose file has that size."""
+        return self.memory_bytes + self.memory_per_byte * file_bytes
+
+
+USUAL_BUDGET = LoadBudget()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFiles:
     """One version as a backend loads it.
 
@@ -58,7 +74,10 @@ class Backend(Protocol):
     def load_control(self) -> bool: ...
 
     async def load(self, files: ModelFiles) -> None:
-        """Make a version answer `infer`; loading one that is loaded replaces it. Raises LoadError, BackendLost."""
+        """Make a version answer `infer`; loading one that is loaded replaces it. Raises LoadError, BackendLost.
+
+        When this is cancelled, what goes on for it ends; where that is a process that only others can end, they do.
+        """
         ...
 
     async def unload(self, name: str) -> None:

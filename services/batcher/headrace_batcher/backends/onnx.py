@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from headrace_batcher.backends.backend import BackendLost, LoadError, ModelError, ModelFiles
+from headrace_batcher.backends import onnx_trial
+from headrace_batcher.backends.backend import (
+    USUAL_BUDGET,
+    BackendLost,
+    LoadBudget,
+    LoadError,
+    ModelError,
+    ModelFiles,
+)
 from headrace_batcher.backends.reasons import public_reason
 from headrace_batcher.batching.contract import BYTES
 from headrace_batcher.batching.shapes import Layout, OutputTensor
@@ -25,7 +33,7 @@ _DTYPES = {
     "UINT64": np.dtype("<u8"), "INT64": np.dtype("<i8"), "FP64": np.dtype("<f8"),
 }  # fmt: skip
 _DATATYPES = {dtype: name for name, dtype in _DTYPES.items()}
-_FATAL = 4
+_LOADING_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,13 @@ class OnnxBackend:
 
     load_control = True
 
-    def __init__(self, *, threads: int) -> None:
+    def __init__(self, *, threads: int, budget: LoadBudget = USUAL_BUDGET) -> None:
+        self._budget = budget
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="onnxruntime")
-        # Loading has a thread of its own, so that it never stands before an execution.
-        self._loading = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime-load", initializer=give_way)
+        # Loading has threads of its own, so that it never stands before an execution.
+        self._loading = ThreadPoolExecutor(
+            _LOADING_THREADS, thread_name_prefix="onnxruntime-load", initializer=give_way
+        )
         self._loaded: dict[str, _Loaded] = {}
 
     async def __aenter__(self) -> OnnxBackend:
@@ -59,6 +70,8 @@ class OnnxBackend:
         for spec in (*files.contract.inputs, *files.contract.outputs):
             if spec.datatype not in _DTYPES and spec.datatype != BYTES:
                 raise LoadError(f"tensor '{spec.name}' is {spec.datatype}, which this backend cannot run")
+        # A thread cannot be ended: what is opened in one has been opened by a process with limits before.
+        await onnx_trial.try_loading(files.path, self._budget)
         loop = asyncio.get_running_loop()
         session = await loop.run_in_executor(self._loading, _open_session, str(files.path))
         known = {output.name for output in session.get_outputs()}
@@ -75,32 +88,32 @@ class OnnxBackend:
         if loaded is None:
             raise BackendLost(f"'{name}' is not loaded")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _run, loaded, layout, rows, inputs)
+        how = onnxruntime.RunOptions()
+        try:
+            return await loop.run_in_executor(self._threads, _run, loaded, layout, rows, inputs, how)
+        except asyncio.CancelledError:
+            how.terminate = True  # nobody waits for it; the thread is free after the node that it computes
+            raise
 
     async def ready(self) -> bool:
         return True
 
 
 def _open_session(path: str) -> Any:
-    options = onnxruntime.SessionOptions()
-    # Two batches at once beat one batch on two threads.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnx_trial.open_session(path)
     except Exception as error:  # ONNX Runtime's errors have no common class of their own
         raise LoadError(public_reason(str(error) or type(error).__name__)) from None
 
 
-def _run(loaded: _Loaded, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+def _run(loaded: _Loaded, layout: Layout, rows: int, inputs: Sequence[bytes], how: Any) -> list[OutputTensor]:
     """Run one batch in the calling thread."""
     try:
         given = {
             spec.name: _to_array(data, spec.datatype, (rows, *shape))
             for spec, shape, data in zip(layout.inputs, layout.row_shapes, inputs, strict=True)
         }
-        values = loaded.session.run(loaded.outputs, given)
+        values = loaded.session.run(loaded.outputs, given, how)
     except Exception as error:  # the same; UnicodeDecodeError of BYTES is one too
         raise ModelError(public_reason(str(error) or type(error).__name__)) from None
     return [_to_output(name, value) for name, value in zip(loaded.outputs, values, strict=True)]

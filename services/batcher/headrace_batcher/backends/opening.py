@@ -8,6 +8,7 @@ import shlex
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.runtime import Runtime
 
+from headrace_batcher.backends.backend import LoadBudget
 from headrace_batcher.backends.oip import OipBackend, ServerNames
 from headrace_batcher.backends.onnx import OnnxBackend
 from headrace_batcher.backends.triton import TritonBackend
@@ -22,8 +23,9 @@ AnyBackend = TritonBackend | OnnxBackend | OipBackend
 async def open_backend(runtime: Runtime[BatcherSettings], background: Background) -> AnyBackend:
     """Open the backend that the settings name; it may be empty, or not up yet."""
     settings = runtime.settings
+    budget = LoadBudget(settings.load_cpu_s, settings.load_memory_bytes)
     if settings.backend == "onnxruntime":
-        return await runtime.enter(OnnxBackend(threads=settings.onnxruntime_threads))
+        return await runtime.enter(OnnxBackend(threads=settings.onnxruntime_threads, budget=budget))
     if settings.backend == "oip":
         assert settings.oip_target is not None  # the settings see to that
         return OipBackend(
@@ -32,7 +34,7 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
             execution_timeout_s=settings.execution_timeout_s,
             service=settings.oip_service,
         )
-    repository = Repository(settings.state_dir / "models")
+    repository = Repository(settings.state_dir / "models", budget)
     # What an earlier process loaded is not loaded now.
     await asyncio.to_thread(repository.clear)
     return TritonBackend(

@@ -20,6 +20,16 @@ _FRAMES = (
 _PATH = re.compile(r"(?<![\w/.])(?:/[\w.+@~-]+)+/?|(?:\.\.?/)+[\w.+@~/-]*")
 
 
+_NO_MEMORY = re.compile(r"std::bad_alloc|bad allocation|MemoryError")
+
+
+def load_reason(said: str) -> str:
+    """Return why a version was not loaded: what `public_reason` does, and plain words for want of memory."""
+    if _NO_MEMORY.search(said):
+        return "loading it takes more memory than it may (BATCHER_LOAD_MEMORY_BYTES)"
+    return public_reason(said)
+
+
 def public_reason(said: str) -> str:
     """Return a message on one line, without stacks, without the directories of paths, and with its end when cut."""
     text = _STACK.sub("", said)

@@ -12,7 +12,7 @@ from headrace_servicekit.http2.channel import Channel
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles, Unanswered
-from headrace_batcher.backends.reasons import public_reason
+from headrace_batcher.backends.reasons import load_reason, public_reason
 from headrace_batcher.backends.triton_repository import Repository
 from headrace_batcher.batching.shapes import Layout, OutputTensor
 
@@ -24,6 +24,8 @@ _LOST = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.
 # request of the version after a second, and never starts another.
 _STUB_GONE = "Stub process"
 _LIVE_TIMEOUT_S = 0.9
+# The kernel ends it at the limit of its processor time, or it crashed: Triton does not know which.
+_PROCESS_ENDED = "the process that loaded it used more of a processor than it may (BATCHER_LOAD_CPU_S), or crashed"
 
 
 class TritonBackend:
@@ -61,7 +63,9 @@ class TritonBackend:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNAVAILABLE:
                 raise BackendLost(str(error.details())) from None
-            raise LoadError(_reason(error)) from None
+            if _STUB_GONE in (error.details() or ""):
+                raise LoadError(_PROCESS_ENDED) from None
+            raise LoadError(load_reason(error.details() or error.code().name)) from None
         self._scalars[files.name] = frozenset(spec.name for spec in files.contract.outputs if not spec.row_shape)
 
     async def unload(self, name: str) -> None:

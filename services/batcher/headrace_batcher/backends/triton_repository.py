@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from headrace_batcher.backends.backend import ModelFiles
+from headrace_batcher.backends.backend import USUAL_BUDGET, LoadBudget, ModelFiles
 from headrace_batcher.batching.contract import BYTES, TensorSpec
 
 _pb: Any = model_config_pb2  # generated without type stubs
@@ -22,8 +22,11 @@ _KINDS = {
 }
 
 
-def model_config(files: ModelFiles) -> str:
-    """Return the config.pbtxt of a version. Without dynamic batching: batches are formed here, not there."""
+def model_config(files: ModelFiles, budget: LoadBudget = USUAL_BUDGET, file_bytes: int = 0) -> str:
+    """Return the config.pbtxt of a version. Without dynamic batching: batches are formed here, not there.
+
+    budget: which the backend keeps to while it loads (`deploy/triton/backend`).
+    """
     config = _pb.ModelConfig(name=files.name, backend="onnxruntime", max_batch_size=files.max_rows)
     for spec in files.contract.inputs:
         entry = config.input.add(name=spec.name, optional=spec.optional)
@@ -31,21 +34,24 @@ def model_config(files: ModelFiles) -> str:
     for spec in files.contract.outputs:
         _describe(config.output.add(name=spec.name), spec)
     config.instance_group.add(count=files.instances, kind=_KINDS[files.device])
+    config.parameters["headrace_load_cpu_s"].string_value = str(budget.cpu_s)
+    config.parameters["headrace_load_memory_bytes"].string_value = str(budget.memory_for(file_bytes))
     return text_format.MessageToString(config)
 
 
 class Repository:
     """Writes and removes model folders. One batcher owns a repository; the methods block."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, budget: LoadBudget = USUAL_BUDGET) -> None:
         self.root = root
+        self._budget = budget
 
     def write(self, files: ModelFiles) -> None:
         """Write the folder of a version; a reader never sees half of one."""
         being_made = self.root / f".{files.name}"
         shutil.rmtree(being_made, ignore_errors=True)
         (being_made / "1").mkdir(parents=True)
-        (being_made / "config.pbtxt").write_text(model_config(files))
+        (being_made / "config.pbtxt").write_text(model_config(files, self._budget, files.path.stat().st_size))
         _link_or_copy(files.path, being_made / "1" / "model.onnx")
         self.remove(files.name)
         being_made.rename(self.root / files.name)

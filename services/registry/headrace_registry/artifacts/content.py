@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
+from headrace_servicekit.confined import AnswerTooLargeError, run_confined
 from headrace_servicekit.errors import InvalidArgument, Unavailable
 from headrace_servicekit.fair_share import FairTurns
 from pydantic import TypeAdapter
@@ -96,41 +95,15 @@ class OnnxProcess:
 
     async def _run(self, *arguments: str) -> tuple[int, bytes]:
         try:
-            process = _start(arguments)
+            return await run_confined(arguments, timeout_s=self._timeout_s, max_answer_bytes=MAX_ANSWER_BYTES)
+        except TimeoutError:
+            raise RefusedError(f"could not be read as an ONNX model within {self._timeout_s:g} s") from None
+        except AnswerTooLargeError:
+            raise RefusedError("declares too much") from None
         except OSError as error:
             raise Unavailable(
                 "model files cannot be looked into now", reason="CHECK_UNAVAILABLE", retry_after_s=1.0
             ) from error
-        assert process.stdout is not None
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                output = await asyncio.to_thread(process.stdout.read, MAX_ANSWER_BYTES + 1)
-                if len(output) > MAX_ANSWER_BYTES:
-                    raise RefusedError("declares too much")
-                return await asyncio.to_thread(process.wait), output
-        except TimeoutError:
-            raise RefusedError(f"could not be read as an ONNX model within {self._timeout_s:g} s") from None
-        finally:
-            process.kill()
-            await asyncio.to_thread(process.wait)
-            process.stdout.close()
-
-
-def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a check, which takes a millisecond. Raises OSError.
-
-    Not by the event loop: uvloop forks, gRPC's fork handlers then start threads in the child, and at times these crash
-    it before it has become the check. A good file would be refused for that.
-    """
-    return subprocess.Popen(
-        (sys.executable, "-I", *arguments),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        # No secrets of ours, and one thread: each takes address space, which is limited.
-        env={"PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-    )
 
 
 _MODEL_FILE = TypeAdapter(ModelFile)

@@ -1,0 +1,45 @@
+"""What loading a model may use, kept by the kernel for as long as it lasts: this process is the model's alone.
+
+Past the processor time the kernel ends the process, past the memory the loader is told that there is none. The soft
+limits are set and taken back; serving has none of them.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import time
+
+
+def of(model_config):
+    """Return seconds of a processor and bytes of memory, None where a model's configuration (JSON) has none."""
+    given = json.loads(model_config).get("parameters", {})
+    cpu_s = given.get("headrace_load_cpu_s", {}).get("string_value")
+    memory_bytes = given.get("headrace_load_memory_bytes", {}).get("string_value")
+    return (None if cpu_s is None else float(cpu_s)), (None if memory_bytes is None else int(memory_bytes))
+
+
+@contextlib.contextmanager
+def kept(cpu_s, memory_bytes):
+    """Limit this process, on top of what it has used and holds, until the block ends."""
+    limits = {resource.RLIMIT_CORE: 0}  # who is ended at the limit leaves no core
+    if cpu_s is not None:
+        # Whole seconds are counted: a part of one is given on top.
+        limits[resource.RLIMIT_CPU] = int(time.process_time() + cpu_s) + 1
+    if memory_bytes is not None:
+        limits[resource.RLIMIT_AS] = _held_bytes() + memory_bytes
+    before = {which: resource.getrlimit(which) for which in limits}
+    for which, limit in limits.items():
+        soft, hard = before[which]
+        lowest = min(one for one in (limit, soft, hard) if one != resource.RLIM_INFINITY)
+        resource.setrlimit(which, (lowest, hard))
+    try:
+        yield
+    finally:
+        for which, limit in before.items():
+            resource.setrlimit(which, limit)
+
+
+def _held_bytes():
+    with open("/proc/self/statm") as opened:
+        return int(opened.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,79 @@
+"""Loading an ONNX file once in a process with limits, before it is loaded beside others. Run as a program:
+
+python -m headrace_batcher.backends.onnx_trial FILE MAX_MEMORY_BYTES MAX_CPU_S
+
+It prints one JSON object, {} or {"failed": "why"}. What never ends, takes all memory or crashes does so there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from headrace_servicekit.confined import AnswerTooLargeError, run_confined
+from headrace_servicekit.confinement import confine
+
+from headrace_batcher.backends.backend import LoadBudget, LoadError
+from headrace_batcher.backends.reasons import load_reason
+from headrace_batcher.scheduling import take_long_turns
+
+_FATAL = 4
+_MAX_ANSWER_BYTES = 64 * 1024
+# The attempt as a whole is bounded by whoever cancels it; this is for a process that waits for ever.
+_PATIENCE = 20.0
+_LIMIT_SIGNALS = (-signal.SIGXCPU, -signal.SIGKILL)
+
+
+async def try_loading(path: Path, budget: LoadBudget) -> None:
+    """Raise LoadError unless a process with limits can load the file; when this is cancelled, it ends."""
+    memory, cpu_s = budget.memory_for(os.stat(path).st_size), math.ceil(budget.cpu_s)
+    try:
+        code, output = await run_confined(
+            ("-m", __name__, str(path), str(memory), str(cpu_s)),
+            timeout_s=_PATIENCE * cpu_s,
+            max_answer_bytes=_MAX_ANSWER_BYTES,
+        )
+    except (TimeoutError, AnswerTooLargeError):
+        raise LoadError(f"a process that loads it does not end within {_PATIENCE * cpu_s:g} s") from None
+    except OSError as error:
+        raise LoadError(f"no process to try loading it in could be started: {error.strerror}") from None
+    if code in _LIMIT_SIGNALS:
+        raise LoadError(f"loading it takes more than {cpu_s} s of a processor (BATCHER_LOAD_CPU_S) or all memory")
+    if code != 0 or not output:
+        raise LoadError(f"a process that loads it dies (exit code {code})")
+    answer = json.loads(output)
+    if "failed" in answer:
+        raise LoadError(answer["failed"])
+
+
+def open_session(path: str) -> Any:
+    """Return a session on a file. Raises whatever ONNX Runtime does."""
+    options = onnxruntime.SessionOptions()
+    # Two batches at once beat one batch on two threads.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def main() -> None:
+    """Print the answer; nothing else goes to stdout."""
+    path, max_memory_bytes, max_cpu_s = sys.argv[1:]
+    confine(int(max_memory_bytes), int(max_cpu_s))
+    take_long_turns()
+    answer = {}
+    try:
+        open_session(path)
+    except Exception as error:  # ONNX Runtime's errors have no common class of their own
+        answer = {"failed": load_reason(str(error) or type(error).__name__)}
+    sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
