@@ -21,7 +21,8 @@ FILTER = "pyvoy"
 FILTERS = (FILTER, handover.FILTER)
 APP = "headrace_router.data.hosts.edge"
 DATA_PREFIX, EDGE_PREFIX = "ROUTER_DATA_", "ROUTER_EDGE_"
-IMPORT_TIMEOUT_S = 60.0
+# Half a second of a core, whenever this machine comes to it.
+IMPORT_TIMEOUT_S = 300.0
 
 _POST = header_is(":method", exact="POST")
 

@@ -22,7 +22,7 @@ from front_door.shapes import Json
 
 log = structlog.get_logger()
 
-_VALIDATE_TIMEOUT_S = 30.0
+_VALIDATE_TIMEOUT_S = 300.0
 _POLL_S = 0.1
 # Time for Envoy to leave after its last call; it holds nothing that must be saved.
 _STOP_S = 5.0

@@ -8,8 +8,8 @@ what follows from it (concept drift): for that, labels are needed (`e_detector`)
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import optimize
 
 from headrace_statistics.arrays import Floats, floats
 from headrace_statistics.inconclusive import NotEnoughData, OneClass
@@ -43,7 +43,7 @@ def calibrate(values: ArrayLike, answers: ArrayLike) -> Calibration | NotEnoughD
         return OneClass(positives, answer.size - positives)
     at, place, times = np.unique(score, return_inverse=True, return_counts=True)
     means = np.bincount(place, weights=answer) / times
-    fitted = np.asarray(optimize.isotonic_regression(means, weights=times).x)
+    fitted = np.asarray(scipy.optimize.isotonic_regression(means, weights=times).x)
     # A run of equal chances is a line: its ends say it all, so as many points remain as there are levels, twice.
     inner = (fitted[1:-1] == fitted[:-2]) & (fitted[1:-1] == fitted[2:])
     keep = np.concatenate([[True], ~inner, [True]])[: at.size]

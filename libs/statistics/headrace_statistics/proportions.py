@@ -7,7 +7,7 @@ conversions.
 import math
 from dataclasses import dataclass
 
-from scipy import optimize, special
+import scipy
 
 from headrace_statistics.inconclusive import NotEnoughData
 
@@ -105,15 +105,15 @@ def _p(before: Proportion, now: Proportion, tolerance: float) -> float:
         return 1.0
     if apart(_LEAST) > 0:
         return _LEAST
-    root = optimize.brentq(lambda log_level: apart(math.exp(log_level)), math.log(_LEAST), 0.0, xtol=1e-9)
+    root = scipy.optimize.brentq(lambda log_level: apart(math.exp(log_level)), math.log(_LEAST), 0.0, xtol=1e-9)
     return math.exp(root)  # pyright: ignore[reportArgumentType]
 
 
 def _lower(share: Proportion, level: float) -> float:
-    return 0.0 if share.count == 0 else float(special.betaincinv(share.count, share.of - share.count + 1, level))
+    return 0.0 if share.count == 0 else float(scipy.special.betaincinv(share.count, share.of - share.count + 1, level))
 
 
 def _upper(share: Proportion, level: float) -> float:
     if share.count == share.of:
         return 1.0
-    return float(special.betainccinv(share.count + 1, share.of - share.count, level))
+    return float(scipy.special.betainccinv(share.count + 1, share.of - share.count, level))

@@ -1,8 +1,8 @@
 """Upper tails of the distributions that tests with a tolerance need, for any size of sample."""
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
 
 from headrace_statistics.arrays import Floats
 
@@ -17,7 +17,9 @@ def noncentral_chi2(x: ArrayLike, degrees: ArrayLike, noncentrality: ArrayLike) 
     """
     x, k, lam = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (x, degrees, noncentrality)))
     exact = np.where(lam <= _LARGE, lam, 0.0)
-    tail = np.where(exact > 0, stats.ncx2.sf(x, k, np.maximum(exact, 1e-300)), special.chdtrc(k, np.maximum(x, 0)))
+    tail = scipy.special.chdtrc(k, np.maximum(x, 0))
+    if bool((exact > 0).any()):
+        tail = np.where(exact > 0, scipy.stats.ncx2.sf(x, k, np.maximum(exact, 1e-300)), tail)
     if not bool((lam > _LARGE).any()):
         return tail
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -28,4 +30,4 @@ def noncentral_chi2(x: ArrayLike, degrees: ArrayLike, noncentrality: ArrayLike) 
         mean = 1 + h * p * (h - 1 - (2 - h) * m * p / 2)
         spread = h * np.sqrt(2 * p) * (1 + m * p / 2)
         z = ((np.maximum(x, 0) / total) ** h - mean) / spread
-    return np.where(lam > _LARGE, special.ndtr(-z), tail)
+    return np.where(lam > _LARGE, scipy.special.ndtr(-z), tail)

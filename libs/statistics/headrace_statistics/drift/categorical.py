@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from headrace_statistics.arrays import Floats
 from headrace_statistics.drift.psi import clean_factor
@@ -87,7 +87,7 @@ def p_value(reference: ArrayLike, window: ArrayLike, *, tolerance: float) -> Flo
     s = 1 / a.sum(axis=-1) + 1 / b.sum(axis=-1)
     degrees = a.shape[-1] - 1
     statistic = chi_square(a, b)
-    clean = np.minimum(clean_factor(tolerance) * special.chdtrc(degrees, statistic), 1.0)
+    clean = np.minimum(clean_factor(tolerance) * scipy.special.chdtrc(degrees, statistic), 1.0)
     return np.maximum(noncentral_chi2(statistic, degrees, tolerance / s), clean)
 
 

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from headrace_statistics.drift.psi import clean_factor
 from headrace_statistics.inconclusive import NotEnoughData
@@ -80,8 +80,8 @@ def compare(
     spread = math.sqrt(2 * noise**2 / degrees + 4 * allowed * law.largest * noise / law.trace)
     p = max(
         float(noncentral_chi2(distance / unit, degrees, allowed / unit)),
-        float(special.ndtr(-(distance - allowed - noise) / spread)),
-        min(clean_factor(tolerance) * float(special.chdtrc(degrees, distance / unit)), 1.0),
+        float(scipy.special.ndtr(-(distance - allowed - noise) / spread)),
+        min(clean_factor(tolerance) * float(scipy.special.chdtrc(degrees, distance / unit)), 1.0),
     )
     effect = _shift_of_distance(max(distance - noise, 0.0), reference, space)
     return EmbeddingChange(distance, effect, p, tolerance, n, m)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from headrace_statistics.arrays import Floats
 from headrace_statistics.drift.psi import CLEAN_FACTOR, MIN_ROWS
@@ -61,7 +61,7 @@ def p_value(reference: ArrayLike, window: ArrayLike, *, tolerance: float) -> Flo
     # Stephens (1970): brings the law of few rows to Kolmogorov's, which it would otherwise stay below.
     corrected = root + 0.12 + 0.11 / root
     distance = statistic(a, b)
-    tolerated = special.kolmogorov(np.maximum(distance - tolerance, 0.0) * corrected)
+    tolerated = scipy.special.kolmogorov(np.maximum(distance - tolerance, 0.0) * corrected)
     if tolerance <= 0:
         return tolerated
-    return np.maximum(tolerated, np.minimum(CLEAN_FACTOR * special.kolmogorov(distance * root), 1.0))
+    return np.maximum(tolerated, np.minimum(CLEAN_FACTOR * scipy.special.kolmogorov(distance * root), 1.0))

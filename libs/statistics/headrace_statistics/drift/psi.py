@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from headrace_statistics.arrays import Floats
 from headrace_statistics.inconclusive import NotEnoughData
@@ -69,7 +69,7 @@ def p_value(reference: ArrayLike, window: ArrayLike, *, tolerance: float) -> Flo
         return np.ones(np.broadcast_shapes(n.shape, m.shape))
     s = 1 / n + 1 / m
     scaled = statistic(a, b) / s
-    clean = np.minimum(clean_factor(tolerance) * special.chdtrc(degrees, scaled), 1.0)
+    clean = np.minimum(clean_factor(tolerance) * scipy.special.chdtrc(degrees, scaled), 1.0)
     return np.maximum(noncentral_chi2(scaled, degrees, tolerance / s), clean)
 
 

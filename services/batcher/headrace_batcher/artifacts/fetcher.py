@@ -12,12 +12,13 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace_batcher.artifacts.cache import ArtifactError, Artifacts, BlobCache
+from headrace_batcher.artifacts.cache import ArtifactError, Artifacts, BlobCache, Blobs
 from headrace_batcher.scheduling import give_way
 
 # A list of all the versions that a batcher holds.
@@ -79,14 +80,38 @@ class Worker:
         self._answer(answer)
 
 
-async def main(place: Place) -> None:
-    # Read once priorities are settled: tenths of a second of a core.
-    from headrace_batcher.artifacts.s3 import s3_blobs
+class LateBlobs:
+    """The bucket, opened for the first file that is read from it.
 
+    Its client takes tenths of a second of a core to import and to make. A start needs none when every file is here.
+    """
+
+    def __init__(self, place: Place, resources: AsyncExitStack) -> None:
+        self._place, self._resources = place, resources
+        self._opening = asyncio.Lock()
+        self._blobs: Blobs | None = None
+
+    async def read(self, sha256: str) -> AsyncIterator[bytes]:
+        async with self._opening:
+            blobs = self._blobs = self._blobs or await self._opened()
+        async for chunk in blobs.read(sha256):
+            yield chunk
+
+    async def _opened(self) -> Blobs:
+        from headrace_batcher.artifacts.s3 import s3_blobs
+
+        place = self._place
+        credentials = None if place.credentials is None else Path(place.credentials)
+        return await self._resources.enter_async_context(
+            s3_blobs(place.endpoint, place.bucket, place.region, credentials)
+        )
+
+
+async def main(place: Place) -> None:
     told = asyncio.StreamReader(limit=LINE_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
-    credentials = None if place.credentials is None else Path(place.credentials)
-    async with s3_blobs(place.endpoint, place.bucket, place.region, credentials) as blobs:
+    async with AsyncExitStack() as resources:
+        blobs = LateBlobs(place, resources)
         cache = BlobCache(Path(place.root), blobs, max_bytes=place.max_bytes, fetch_timeout_s=place.fetch_timeout_s)
         await Worker(cache, _answer).run(told)
 

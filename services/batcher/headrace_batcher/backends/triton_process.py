@@ -21,7 +21,8 @@ from headrace_batcher.backends.backend import BackendLost
 
 log = structlog.get_logger()
 
-_START_TIMEOUT_S = 60.0
+# For one that hangs: it takes a second of a core, but nobody knows how soon it gets that.
+_START_TIMEOUT_S = 300.0
 _STOP_GRACE_S = 8.0
 _POLL_S = 0.1
 # A Triton that lived this long did not die of its start: the next one is started at once.
