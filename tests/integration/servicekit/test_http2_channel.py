@@ -1,12 +1,15 @@
 """The channel on the event loop, against either server: what grpc.aio's own would give, without its threads."""
 
 import asyncio
+import contextlib
 import signal
+import time
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
+from headrace_batcher.backends.opening import SILENT_S
 from headrace_servicekit import error_details, errors
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.http2.stream import STREAM_WINDOW
@@ -14,6 +17,7 @@ from headrace_servicekit.testing import eventually, free_port
 from headrace_servicekit.tls import Tls, client_context
 
 from tests.kit.certificates import Authority
+from tests.kit.forwarder import Forwarder
 from tests.kit.toy import SERVICE, Note, echoing, failing, handlers, holding
 from tests.kit.toy_process import toy_process
 from tests.kit.toy_server import toy
@@ -226,6 +230,39 @@ async def test_a_server_that_is_silent_but_there_is_kept():
         heard = connection.heard
         await eventually(lambda: connection.heard > heard + 2, within=30)  # its answers to our pings, and nothing else
         assert channel.open_connection() is connection
+
+
+async def test_a_half_open_link_is_noticed_within_five_seconds_without_pings():
+    async with toy(echoing()) as running:
+        host, _, port = running.server.address.rpartition(":")
+        async with (
+            Forwarder(host, int(port)) as forwarder,
+            Channel(
+                f"127.0.0.1:{forwarder.port}", keepalive_s=SILENT_S, keepalive_timeout_s=SILENT_S, pings=False
+            ) as channel,
+        ):
+            caller = Caller(channel)
+            await caller.answer(Note(), timeout=20)
+            forwarder.lose()
+            began = time.monotonic()
+            while time.monotonic() < began + 20:
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await caller.answer(Note(), timeout=0.9)
+                    break
+            assert time.monotonic() - began < 5
+
+
+async def test_a_server_that_nobody_asks_is_kept_without_pings():
+    async with (
+        toy(echoing()) as running,
+        Channel(running.server.address, keepalive_s=0.1, keepalive_timeout_s=0.1, pings=False) as channel,
+    ):
+        caller = Caller(channel)
+        await caller.answer(Note(), timeout=20)
+        connection = channel.open_connection()
+        await asyncio.sleep(0.5)  # several times what it may be silent for when it is asked
+        assert channel.open_connection() is connection
+        await caller.answer(Note(), timeout=20)
 
 
 async def test_mutual_tls_names_both_sides(tmp_path):

@@ -31,7 +31,8 @@ class Channel:
 
     tls: a context for clients (`tls.client_context`). server_name: whom the certificate names, if not the host.
     max_message_bytes: the most that an answer may have; None takes all. keepalive_s, keepalive_timeout_s: a peer that
-    is silent gets a ping that often, and that long to answer; without `keepalive_s` none, for a server that minds.
+    is silent gets a ping that often, and that long to answer. pings: off for a server that minds, which is given up
+    when it has calls to answer and says nothing for as long. Without `keepalive_s` neither.
     """
 
     def __init__(
@@ -43,13 +44,14 @@ class Channel:
         max_message_bytes: int | None = None,
         keepalive_s: float | None = 2.0,
         keepalive_timeout_s: float = 1.0,
+        pings: bool = True,
     ) -> None:
         host, _, port = address.rpartition(":")
         self._host, self._port, self._tls = host.strip("[]"), int(port), tls
         self._server_name = server_name or self._host
         self.authority = f"{server_name}:{port}" if server_name else address
         self.max_message_bytes = max_message_bytes
-        self._keepalive = (keepalive_s, keepalive_timeout_s)
+        self._keepalive = (keepalive_s, keepalive_timeout_s, pings)
         self._connection: ClientConnection | None = None
         self._connecting: asyncio.Task[ClientConnection] | None = None
         self._closed = False
@@ -98,10 +100,10 @@ class Channel:
 
     async def _connect(self) -> ClientConnection:
         loop = asyncio.get_running_loop()
-        every_s, timeout_s = self._keepalive
+        every_s, timeout_s, pings = self._keepalive
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             _, connection = await loop.create_connection(
-                lambda: ClientConnection(loop, Keepalive(loop, every_s=every_s, timeout_s=timeout_s)),
+                lambda: ClientConnection(loop, Keepalive(loop, every_s=every_s, timeout_s=timeout_s, pings=pings)),
                 self._host,
                 self._port,
                 ssl=self._tls,

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
 
 class Keepalive:
-    """Of one connection. every_s: how long it may be silent before it is asked, None for ever; timeout_s: to answer."""
+    """Of one connection. every_s: how long it may be silent before it is asked, None for ever; timeout_s: to answer.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, every_s: float | None, timeout_s: float) -> None:
-        self._loop, self._every_s, self._timeout_s = loop, every_s, timeout_s
+    pings: without them only a peer that has calls to answer is taken for gone when it is silent; somebody should make
+    one that is answered at once, now and then.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, every_s: float | None, timeout_s: float, pings: bool = True
+    ) -> None:
+        self._loop, self._every_s, self._timeout_s, self._pings = loop, every_s, timeout_s, pings
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, connection: Connection) -> None:
@@ -32,7 +38,11 @@ class Keepalive:
         if connection.heard != heard:
             self.watch(connection)
             return
-        connection.transport.write(wire.frame(wire.PING, 0, 0, b"headrace"))
+        if self._pings:
+            connection.transport.write(wire.frame(wire.PING, 0, 0, b"headrace"))
+        elif not connection.streams:
+            self.watch(connection)
+            return
         due = self._loop.time() + self._timeout_s
         self._timer = self._loop.call_later(self._timeout_s, self._judge, connection, heard, due)
 
@@ -44,4 +54,4 @@ class Keepalive:
         elif now - due > more_s:
             self._timer = self._loop.call_later(more_s, self._judge, connection, heard, now + more_s)
         else:
-            connection.abort("the peer answers no ping")
+            connection.abort("the peer answers no ping" if self._pings else "the peer answers nothing")

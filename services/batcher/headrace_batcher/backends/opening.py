@@ -17,6 +17,9 @@ from headrace_batcher.backends.triton_repository import Repository
 from headrace_batcher.background import Background
 from headrace_batcher.settings import BatcherSettings
 
+# Three of them, at worst, until a half-open link is given up: less than five seconds.
+SILENT_S = 1.25
+
 AnyBackend = TritonBackend | OnnxBackend | OipBackend
 
 
@@ -29,7 +32,7 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     if settings.backend == "oip":
         assert settings.oip_target is not None  # the settings see to that
         return OipBackend(
-            await runtime.enter(Channel(settings.oip_target, keepalive_s=None)),
+            await runtime.enter(_channel(settings.oip_target)),
             names=ServerNames(settings.oip_model_name, settings.oip_model_version),
             execution_timeout_s=settings.execution_timeout_s,
             service=settings.oip_service,
@@ -38,13 +41,21 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     # What an earlier process loaded is not loaded now.
     await asyncio.to_thread(repository.clear)
     return TritonBackend(
-        # Servers that are not ours send those away who ping often; they are asked for their state every second.
-        await runtime.enter(Channel(f"127.0.0.1:{settings.triton_grpc_port}", keepalive_s=None)),
+        await runtime.enter(_channel(f"127.0.0.1:{settings.triton_grpc_port}")),
         repository,
         execution_timeout_s=settings.execution_timeout_s,
         load_timeout_s=settings.load_timeout_s,
         in_thread=background.run,
     )
+
+
+def _channel(address: str) -> Channel:
+    """Return a channel to a server that is not ours: those send away who ping often.
+
+    It is asked every half second whether it is live (`loading/canary.py`). When it says nothing for SILENT_S, nor for
+    as long again, the link is half open, or the server hangs: a new connection tells which.
+    """
+    return Channel(address, keepalive_s=SILENT_S, keepalive_timeout_s=SILENT_S, pings=False)
 
 
 def own_triton(settings: BatcherSettings, backend: AnyBackend) -> TritonProcess | None:
