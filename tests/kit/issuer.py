@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from headrace_client.issuer import AUDIENCE, ISSUER, known_scopes
 from headrace_stack.identity import public_jwk
 
@@ -41,6 +43,12 @@ class Issuer:
         }
         kept = {name: value for name, value in whole.items() if value is not None}
         return jwt.encode(kept, key or self.key, algorithm="ES256", headers={"kid": self.jwk["kid"]})
+
+    def sign(self, text: str) -> str:
+        """Return `HEADER.PAYLOAD.SIGNATURE` of `HEADER.PAYLOAD`, whatever they are."""
+        r, s = decode_dss_signature(self.key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+        signature = base64.urlsafe_b64encode(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+        return f"{text}.{signature.rstrip(b'=').decode()}"
 
     def unsigned(self, **claims: Any) -> str:
         """Return a token that says `alg: none` and carries no signature."""

@@ -28,7 +28,8 @@ PREDICT_SCOPE = inference.PREDICT_SCOPE
 
 DENIED_POLICY = "denied-client"
 
-_IDENTITY_SCRIPT = Path(__file__).with_name("lua") / "identity.lua"
+_IDENTITY_SCRIPTS = tuple(Path(__file__).with_name("lua") / name for name in ("json.lua", "token.lua", "identity.lua"))
+MAX_TOKEN_BYTES = 4096
 _RBAC = "extensions.filters.http.rbac.v3.RBAC"
 # Clients whose buckets are kept; the least recently seen one is forgotten, and starts full when it comes back.
 _MOST_CLIENTS = 10_000
@@ -43,7 +44,8 @@ def token_check(settings: FrontDoorSettings, jwks: str) -> Json:
         "audiences": [settings.audience],
         "local_jwks": {"inline_string": jwks},
         "require_expiration": True,
-        "max_lifetime": seconds(settings.token_max_lifetime_s),
+        # Envoy adds no difference between clocks here.
+        "max_lifetime": seconds(settings.token_max_lifetime_s + settings.token_clock_skew_s),
         "clock_skew_seconds": settings.token_clock_skew_s,
         # Named, because the default also takes ?access_token=, which ends up in other people's logs. RFC 9110 has
         # the scheme without regard to case; these are the two that are sent.
@@ -51,9 +53,10 @@ def token_check(settings: FrontDoorSettings, jwks: str) -> Json:
             {"name": "authorization", "value_prefix": "Bearer "},
             {"name": "authorization", "value_prefix": "bearer "},
         ],
-        "forward": False,
+        # The identity script judges it too; services do not get it (`routes.TOKEN_REMOVED`).
+        "forward": True,
         "payload_in_metadata": "claims",
-        "jwt_cache_config": {"jwt_cache_size": 1000, "jwt_max_token_size": 4096},
+        "jwt_cache_config": {"jwt_cache_size": 1000, "jwt_max_token_size": MAX_TOKEN_BYTES},
     }
     return typed(
         "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
@@ -67,11 +70,20 @@ def token_check(settings: FrontDoorSettings, jwks: str) -> Json:
 
 
 def identity(settings: FrontDoorSettings) -> Json:
-    """Return the filter that sets the identity headers from the verified claims."""
-    without_token = lua_value(dict.fromkeys(inference.OPEN_PATHS, ""))
-    generated = f"local OPEN = {without_token}\nlocal SKEW_S = {settings.token_clock_skew_s}"
-    script = f"{generated}\n\n{_IDENTITY_SCRIPT.read_text()}"
-    return typed("extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": script})
+    """Return the filter that judges verified tokens by the rest of the rules, and sets the identity headers."""
+    return typed("extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": identity_script(settings)})
+
+
+def identity_script(settings: FrontDoorSettings) -> str:
+    """Return the whole Lua script: what it is told, then code."""
+    told = {
+        "OPEN": dict.fromkeys(inference.OPEN_PATHS, ""),
+        "AUDIENCE": settings.audience,
+        "SKEW_S": settings.token_clock_skew_s,
+        "MOST_TOKEN_BYTES": MAX_TOKEN_BYTES,
+    }
+    generated = "\n".join(f"local {name} = {lua_value(value)}" for name, value in told.items())
+    return "\n\n".join((generated, *(script.read_text() for script in _IDENTITY_SCRIPTS)))
 
 
 def denied_clients(subjects: Iterable[str]) -> Json:

@@ -53,18 +53,23 @@ def _details(*fragments: str) -> str:
     return " || ".join(f"response.code_details.contains('{fragment}')" for fragment in fragments)
 
 
+def _by_script(status: int) -> str:
+    """Return the alternative that `lua/token.lua` refused, which says why by a status."""
+    return f" || (response.code_details == 'lua_response' && response.code == {status})"
+
+
 _IDENTITY = (
     _rule(
-        _details("Jwt_is_missing"), Code.UNAUTHENTICATED, "TOKEN_MISSING",
+        _details("Jwt_is_missing") + _by_script(407), Code.UNAUTHENTICATED, "TOKEN_MISSING",
         "a token is required: send the header 'authorization: Bearer TOKEN'",
     ),
     _rule(_details("Jwt_is_expired"), Code.UNAUTHENTICATED, "TOKEN_EXPIRED", "the token has expired: get a new one"),
     _rule(
-        _details("Audiences_in_Jwt_are_not_allowed"), Code.UNAUTHENTICATED, "TOKEN_AUDIENCE_REFUSED",
+        _details("Audiences_in_Jwt_are_not_allowed") + _by_script(403), Code.UNAUTHENTICATED, "TOKEN_AUDIENCE_REFUSED",
         "the token is for another audience",
     ),
     _rule(
-        _details("jwt_authn_access_denied") + " || (response.code_details == 'lua_response' && response.code == 401)",
+        _details("jwt_authn_access_denied") + _by_script(401),
         Code.UNAUTHENTICATED, "TOKEN_INVALID",
         "the token cannot be accepted: signature, issuer, lifetime, subject or models are not as they must be",
     ),

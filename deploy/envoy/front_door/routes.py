@@ -43,6 +43,8 @@ CONNECTION_HEADER = "x-headrace-connection"
 # that they want to know how it comes about.
 OUR_HEADERS = ("x-headrace-entity-id", "x-headrace-explain", "x-headrace-max-age-ms", "x-headrace-user-id")
 
+TOKEN_REMOVED: Json = {"request_headers_to_remove": ["authorization"]}
+
 # gRPC-Web's types begin alike.
 _GRPC = header_is("content-type", prefix="application/grpc")
 _NOT_GRPC = {**_GRPC, "invert_match": True, "treat_missing_header_as_empty": True}
@@ -63,22 +65,31 @@ def virtual_host(settings: FrontDoorSettings, api: Api) -> Json:
         "request_body_buffer_limit": settings.max_request_bytes,
         "include_request_attempt_count": False,
         "typed_per_filter_config": {cors.FILTER: cors.policy(settings, OUR_HEADERS)},
-        "routes": [
-            cors.preflight(REGISTRY),
-            *_predictions(settings),
-            *(_grpc_route(settings, method) for method in _most_called_first(api)),
-            *(_rest_predict(settings, path) for path in _PREDICT_PATHS),
-            *(_not_posted(path) for path in _PREDICT_PATHS),
-            _rest_predict(settings, _INFER_PATH, "rest-infer"),
-            *(_rest_read(settings, {"path": path}, of_anybody=True) for path in inference.REST_HEALTH_PATHS),
-            _rest_read(settings, {"path": inference.REST_ROOT}),
-            _rest_read(settings, {"prefix": f"{inference.REST_ROOT}/"}),
-            _transcoded(settings),
-            _health(settings),
-            *(_reflection(service) for service in REFLECTION_SERVICES),
-            {"name": "nothing", "match": {"prefix": "/"}, "direct_response": {"status": 404}},
-        ],
+        "routes": [_to_services(route) for route in _routes(settings, api)],
     }
+
+
+def _to_services(route: Json) -> Json:
+    """Return a route that keeps the caller's token from services; data planes of their own check it themselves."""
+    return route if route.get("route", {}).get("cluster") in (None, ROUTER_EDGE) else {**route, **TOKEN_REMOVED}
+
+
+def _routes(settings: FrontDoorSettings, api: Api) -> list[Json]:
+    return [
+        cors.preflight(REGISTRY),
+        *_predictions(settings),
+        *(_grpc_route(settings, method) for method in _most_called_first(api)),
+        *(_rest_predict(settings, path) for path in _PREDICT_PATHS),
+        *(_not_posted(path) for path in _PREDICT_PATHS),
+        _rest_predict(settings, _INFER_PATH, "rest-infer"),
+        *(_rest_read(settings, {"path": path}, of_anybody=True) for path in inference.REST_HEALTH_PATHS),
+        _rest_read(settings, {"path": inference.REST_ROOT}),
+        _rest_read(settings, {"prefix": f"{inference.REST_ROOT}/"}),
+        _transcoded(settings),
+        _health(settings),
+        *(_reflection(service) for service in REFLECTION_SERVICES),
+        {"name": "nothing", "match": {"prefix": "/"}, "direct_response": {"status": 404}},
+    ]
 
 
 def predicting(settings: FrontDoorSettings) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -44,9 +43,12 @@ def anything_but(words: Iterable[str]) -> str:
 
 
 def lua_value(value: object) -> str:
-    """Return a value of strings, sequences and mappings as Lua source."""
+    """Return a value of strings, integers, sequences and mappings as Lua source."""
     if isinstance(value, str):
-        return json.dumps(value)  # identifiers and patterns: ASCII without anything that Lua quotes differently
+        plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03d}" for byte in value.encode())
+        return f'"{"".join(plain)}"'
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, Mapping):
         return "{" + ",".join(f"[{lua_value(key)}]={lua_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Iterable):

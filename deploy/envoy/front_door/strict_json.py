@@ -17,7 +17,7 @@ from front_door.shapes import lua_value
 Field = descriptor_pb2.FieldDescriptorProto
 Message = descriptor_pb2.DescriptorProto
 
-SCRIPT = Path(__file__).with_name("lua") / "strict_json.lua"
+SCRIPTS = tuple(Path(__file__).with_name("lua") / name for name in ("json.lua", "strict_json.lua"))
 
 # What a field holds that is not looked into: scalars, and messages with a JSON form of their own.
 OPAQUE = ""
@@ -32,7 +32,8 @@ def script(api: Api) -> str:
         for binding in method.rest
     ]
     reachable = _reachable(messages, (body for _, _, body in bindings if body))
-    return f"local MESSAGES = {lua_value(reachable)}\nlocal BINDINGS = {lua_value(bindings)}\n\n{SCRIPT.read_text()}"
+    generated = f"local MESSAGES = {lua_value(reachable)}\nlocal BINDINGS = {lua_value(bindings)}"
+    return "\n\n".join((generated, *(script.read_text() for script in SCRIPTS)))
 
 
 def lua_pattern(template: str) -> str:

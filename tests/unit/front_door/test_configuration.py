@@ -72,9 +72,11 @@ def test_every_route_forwards_with_the_mark_that_says_so(api: Api, data_plane: s
     forwarding = [route for route in host["routes"] if "route" in route]
     assert len(forwarding) > len(api.public)
     for place in (config, host, *host["routes"]):
-        assert "request_headers_to_remove" not in place
+        assert place.get("request_headers_to_remove", ["authorization"]) == ["authorization"]
         assert place is config or FRONT_DOOR_HEADER not in str(place.get("request_headers_to_add"))
     for route in forwarding:
+        # Nobody but a data plane that checks it gets the token.
+        assert ("request_headers_to_remove" in route) != (route["route"]["cluster"] == routes.ROUTER_EDGE)
         assert "cluster" in route["route"], route["name"]
         assert set(route["route"]).isdisjoint({"request_mirror_policies", "internal_redirect_policy"})
 

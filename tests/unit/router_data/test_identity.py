@@ -17,6 +17,8 @@ from tests.kit import identity_provider
 from tests.kit.bad_tokens import BAD_TOKENS, MakeToken
 from tests.kit.identity_provider import IdentityProvider
 from tests.kit.issuer import Issuer
+from tests.kit.token_rows import NO_SCOPE, ROWS, Row
+from tests.kit.token_variants import claims, signed
 
 ISSUED_BY = Issuer()
 RULES = Rules(ISSUER, AUDIENCE)
@@ -50,6 +52,24 @@ def test_a_bad_token_is_refused_with_the_reason_of_the_front_door(make: MakeToke
     with pytest.raises(Unauthenticated) as caught:
         verify(bearer(header(make(ISSUED_BY))), KEYS, RULES, time.time())
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_token_is_judged_by_the_table(row: Row):
+    authorization = row.authorization(ISSUED_BY).encode()
+    if row.refused in (None, NO_SCOPE):
+        token = verify(bearer(authorization), KEYS, RULES, time.time())
+        assert ("predict" in token.scopes) == (row.refused is None)
+        return
+    with pytest.raises(Unauthenticated) as caught:
+        verify(bearer(authorization), KEYS, RULES, time.time())
+    assert caught.value.reason == row.refused
+
+
+def test_without_a_key_id_every_key_is_tried():
+    keys = keys_of(json.dumps({"keys": [Issuer().jwk, ISSUED_BY.jwk]}))
+    token = signed(ISSUED_BY, claims(), {"alg": "ES256"})
+    assert verify(token.encode(), keys, RULES, time.time()).identity.client == "rows"
 
 
 @pytest.mark.parametrize("given", [None, b"", b"Basic abc", b"BEARER abc", b"Bearer"])

@@ -1,8 +1,7 @@
 -- Runs behind the token check: turns verified claims into the identity headers that services believe, and keeps
 -- what outsiders may only ask for (trace, request id, deadline) within its form and bounds.
 --
--- OPEN, the paths besides health that need no token, and SKEW_S, the difference between our clock and the issuer's, are
--- generated before this text.
+-- token.lua stands before this text, and so does OPEN, the paths besides health that need no token, which is generated.
 
 local HEALTH = "/grpc.health.v1.Health/"
 local MILLISECONDS = { H = 3600000, M = 60000, S = 1000, m = 1, u = 0.001, n = 0.000001 }
@@ -44,30 +43,8 @@ local function keep_deadline(headers, longest_ms)
   end
 end
 
--- Returns the patterns with commas between, or nil when the claim is not a list of patterns.
-local function patterns(models)
-  if models == nil then
-    return "*"
-  end
-  if type(models) ~= "table" then
-    return nil
-  end
-  local count = 0
-  for _ in pairs(models) do
-    count = count + 1
-  end
-  for place = 1, count do
-    local pattern = models[place]
-    if type(pattern) ~= "string" or not pattern:match("^[%w%-_.*]+$") then
-      return nil
-    end
-  end
-  -- A lone comma is a list without patterns: the caller sees no model.
-  return count > 0 and table.concat(models, ",") or ","
-end
-
-local function refuse(handle, why)
-  handle:respond({ [":status"] = "401" }, why)
+local function refuse(handle, status)
+  handle:respond({ [":status"] = status }, "")
 end
 
 local function identify(handle)
@@ -80,26 +57,25 @@ local function identify(handle)
   if verified == nil or verified.claims == nil then
     local path = headers:get(":path"):match("^[^?#]*")
     if path:sub(1, #HEALTH) ~= HEALTH and OPEN[path] == nil then
-      refuse(handle, "a token is required")
+      refuse(handle, MISSING)
     end
     return
   end
 
-  -- A call without a client is taken for one of our own services, so a token without a subject must not pass.
-  local subject = verified.claims.sub
-  if type(subject) ~= "string" or #subject == 0 or #subject > 256 or subject:find("[^%g ]") then
-    refuse(handle, "the token's subject must be 1 to 256 printable ASCII characters")
+  local authorization = headers:get("authorization")
+  local verdict = authorization and verdict_of(authorization) or { refused = MISSING }
+  -- What was judged here is what the token check has verified.
+  if verdict.refused == nil and verdict.client ~= verified.claims.sub then
+    verdict = { refused = INVALID }
+  end
+  if verdict.refused ~= nil then
+    refuse(handle, verdict.refused)
     return
   end
-  local models = patterns(verified.claims.models)
-  if models == nil then
-    refuse(handle, "the token's models must be a list of patterns of letters, digits, '-', '_', '.' and '*'")
-    return
-  end
-  headers:replace("x-headrace-client", subject)
-  headers:replace("x-headrace-models", models)
-  -- What the token check has seen to be a number: services end streams then.
-  headers:replace("x-headrace-token-expiry", string.format("%d", verified.claims.exp + SKEW_S))
+  headers:replace("x-headrace-client", verdict.client)
+  headers:replace("x-headrace-models", verdict.models)
+  -- Services end streams then.
+  headers:replace("x-headrace-token-expiry", verdict.expiry)
 end
 
 -- Envoy passes a request on when its script fails: this one ends it instead.
@@ -107,6 +83,6 @@ function envoy_on_request(handle)
   local fine, problem = pcall(identify, handle)
   if not fine then
     handle:logErr(string.format("the identity script failed: %s", tostring(problem)))
-    refuse(handle, "the token cannot be read")
+    refuse(handle, INVALID)
   end
 end

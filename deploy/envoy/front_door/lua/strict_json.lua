@@ -1,51 +1,10 @@
 -- Runs before the transcoder, which drops fields that it does not know: a misspelt field must not become a default.
 --
--- MESSAGES and BINDINGS are generated before this text.
+-- json.lua stands before this text, and so do MESSAGES and BINDINGS, which are generated.
 --   MESSAGES[message][field] is the message type to look into, "" for a field that is not looked into
 --   BINDINGS is a list of { verb, pattern of the path, message of the body or "" when it takes none }
 
 local DEPTH = 64
-local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/" }
-
-local function fail(field, description)
-  error({ field = field, description = description }, 0)
-end
-
-local function malformed(text, position, wanted)
-  local _, lines = text:sub(1, position - 1):gsub("\n", "")
-  fail("", string.format("malformed JSON at byte %d (line %d): %s expected", position, lines + 1, wanted))
-end
-
-local function skip(text, position)
-  return text:find("[^ \t\r\n]", position) or #text + 1
-end
-
--- Returns the raw text of the string that begins at `position` and the position behind it.
-local function scan_string(text, position)
-  local from = position + 1
-  while true do
-    local at = text:find('["\\%c]', from)
-    local byte = at and text:sub(at, at)
-    if byte == '"' then
-      return text:sub(position + 1, at - 1), at + 1
-    end
-    if byte ~= "\\" then
-      malformed(text, at or #text + 1, "end of a string")
-    end
-    if not (text:find('^["\\/bfnrt]', at + 1) or text:find("^u%x%x%x%x", at + 1)) then
-      malformed(text, at, "an escape")
-    end
-    from = at + 2
-  end
-end
-
--- Enough to compare names: ASCII written as \u00XX, and the short escapes.
-local function unescape(raw)
-  local plain = raw:gsub("\\u00(%x%x)", function(digits)
-    return string.char(tonumber(digits, 16))
-  end)
-  return (plain:gsub('\\(["\\/bfnrt])', ESCAPES))
-end
 
 local scan
 
@@ -60,7 +19,7 @@ local function scan_object(text, position, schema, path, depth, seen_as_map)
       malformed(text, position, "a field's name")
     end
     local raw, after = scan_string(text, position)
-    local name = raw:find("\\", 1, true) and unescape(raw) or raw
+    local name = unescape(raw)
     local field = path == "" and name or path .. "." .. name
     if seen[name] then
       fail(field, "given twice")
@@ -107,17 +66,6 @@ local function scan_array(text, position, kind, path, depth)
     position = skip(text, position + 1)
     index = index + 1
   end
-end
-
-local function scan_number(text, position)
-  local _, last = text:find("^%-?%d+", position)
-  if last == nil or text:find("^%-?0%d", position) then
-    malformed(text, position, "a value")
-  end
-  local _, fraction = text:find("^%.%d+", last + 1)
-  last = fraction or last
-  local _, exponent = text:find("^[eE][+-]?%d+", last + 1)
-  return (exponent or last) + 1
 end
 
 -- kind: the message that an object here must be, "map MESSAGE" for a map with such values, "" for anything.

@@ -78,7 +78,7 @@ class Callers:
         now: Callable[[], float],
     ) -> None:
         self._rules, self._requests_per_second, self._wall, self._now = rules, requests_per_second, wall, now
-        self._keys: Keys = {}
+        self._keys: Keys = ()
         self._denied: frozenset[str] = frozenset()
         self._tokens: dict[bytes, tuple[Token, Bucket]] = {}
         self._failures: dict[bytes, tuple[float, ServiceError]] = {}
