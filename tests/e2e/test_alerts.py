@@ -20,6 +20,7 @@ from headrace_servicekit.testing import eventually
 from tests.kit.alerting import SECRET, Received, Receiver
 from tests.kit.edge import metadata
 from tests.kit.served import LINEAR, ROW, Served, request
+from tests.kit.stack import RECEIVERS
 
 # What minutes were like is told when they are over: most of the time is waiting for the end of one.
 pytestmark = pytest.mark.timeout(300)
@@ -32,7 +33,7 @@ SOON_S = 30.0
 async def test_rules_raise_alerts_that_are_streamed_told_silenced_and_resolved_through_the_front_door(served: Served):
     told, quiet = (f"{kind}-{uuid.uuid4().hex[:8]}" for kind in ("told", "quiet"))
     async with (
-        Receiver.started() as receiver,
+        Receiver.started(host=RECEIVERS) as receiver,
         grpc.aio.insecure_channel(served.stack.address) as channel,
         watching(channel, served) as seen,
         predicting(served),

@@ -32,7 +32,7 @@ QUERY = "/headrace.monitor.v1.MonitorService/QueryPredictions"
 SOON_S = 60.0
 
 RULE = {"model": LINEAR, "signal": "error_rate", "above": 0.5}
-HOOK = {"url": "https://127.0.0.1:1/hook", "secret": "sixteen characters"}
+HOOK = {"url": "https://127.0.0.77:1/hook", "secret": "sixteen characters"}
 NEVER = "9999-01-01T00:00:00Z"
 BACKWARDS = "range.start_time=2026-01-02T00:00:00Z&range.end_time=2026-01-01T00:00:00Z"
 

@@ -33,6 +33,8 @@ from headrace_statistics.severity import Severity
 from tests.kit.certificates import Pem
 
 SECRET = "a key of sixteen or more"
+# Where receivers of tests are, which webhooks reach only because it is allowed.
+ALLOWED = "127.0.0.0/8, localhost"
 
 
 def looked(
@@ -66,6 +68,7 @@ class Receiver:
     """
 
     port: int = 0
+    host: str = "127.0.0.1"
     scheme: str = "http"
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
@@ -74,9 +77,11 @@ class Receiver:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, port: int = 0, *, certificate: Pem | None = None) -> AsyncIterator[Self]:
+    async def started(
+        cls, port: int = 0, *, host: str = "127.0.0.1", certificate: Pem | None = None
+    ) -> AsyncIterator[Self]:
         """Run one on a port, a free one unless told. certificate: speak TLS and show it."""
-        receiver = cls(scheme="http" if certificate is None else "https")
+        receiver = cls(host=host, scheme="http" if certificate is None else "https")
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", receiver._take)
         runner = web.AppRunner(app, access_log=None)
@@ -85,7 +90,7 @@ class Receiver:
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate.cert, certificate.key)
-        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=context)
+        site = web.TCPSite(runner, host, port, ssl_context=context)
         await site.start()
         receiver.port = runner.addresses[0][1]
         try:
@@ -93,8 +98,8 @@ class Receiver:
         finally:
             await runner.cleanup()
 
-    def url(self, path: str = "/hook", *, host: str = "127.0.0.1") -> str:
-        return f"{self.scheme}://{host}:{self.port}{path}"
+    def url(self, path: str = "/hook", *, host: str | None = None) -> str:
+        return f"{self.scheme}://{host or self.host}:{self.port}{path}"
 
     @property
     def types(self) -> list[str]:
@@ -148,12 +153,19 @@ class Alerts:
 
 @asynccontextmanager
 async def alerting(postgres_url: str, **settings: Any) -> AsyncIterator[Alerts]:
-    """Run AlertService and its loops. settings: fields of MonitorSettings."""
+    """Run AlertService and its loops. settings: fields of MonitorSettings; webhooks may be on loopback unless told."""
     made = MonitorSettings(
         database_url=postgres_url,
         s3_endpoint="http://127.0.0.1:1",
         registry_target="127.0.0.1:1",
-        **{"port": 0, "drain_notice_s": 0.0, "grace_s": 2.0, "webhook_retry_s": 0.2, **settings},
+        **{
+            "port": 0,
+            "drain_notice_s": 0.0,
+            "grace_s": 2.0,
+            "webhook_retry_s": 0.2,
+            "webhook_allow": ALLOWED,
+            **settings,
+        },
     )
     databases: list[Database] = []
 

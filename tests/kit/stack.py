@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,9 @@ from headrace_stack.testing import held_stack, remove_abandoned
 from headrace_stack.topology import ROUTER_DATA
 
 from tests.kit.stores import home_for_tests, kill_component, worker_name
+
+# Where receivers of webhooks may be: a loopback address at which no part of a stack listens.
+RECEIVERS = "127.0.0.77"
 
 TWO_OF_EACH = Replicas(registries=2, control_planes=2, data_planes=2, batchers=2)
 
@@ -73,7 +77,10 @@ class RunningStack:
 def stack() -> Iterator[RunningStack]:
     """The stack that all tests of a run share."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
-    with held_stack(home_for_tests(f"stack-{run[:12]}")) as settings:
+    with ExitStack() as held:
+        with pytest.MonkeyPatch.context() as told:
+            told.setenv("MONITOR_WEBHOOK_ALLOW", RECEIVERS)
+            settings = held.enter_context(held_stack(home_for_tests(f"stack-{run[:12]}")))
         yield RunningStack(settings)
 
 

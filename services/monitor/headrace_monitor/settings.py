@@ -7,6 +7,8 @@ from pathlib import Path
 from headrace_servicekit.settings import ServiceSettings, settings_config
 from pydantic import Field, field_validator
 
+from headrace_monitor.alerts.webhooks.allowing import Allowed
+
 
 class MonitorSettings(ServiceSettings):
     """What the monitor can be told."""
@@ -33,6 +35,11 @@ class MonitorSettings(ServiceSettings):
     )
     webhook_give_up_after_h: float = Field(
         default=24.0, gt=0, le=720, description="Age at which a delivery is given up."
+    )
+    webhook_allow: str = Field(
+        default="",
+        description="Where webhooks may be besides https on the public internet: hosts, `host:port` and CIDRs, with "
+        "commas, e.g. `alerts.example.internal:8443, 10.20.0.0/16`.",
     )
     webhook_ca_file: Path | None = Field(
         default=None,
@@ -169,6 +176,12 @@ class MonitorSettings(ServiceSettings):
     performance_every_s: float = Field(
         default=30.0, gt=0, description="Seconds between two looks at hours about which something new is known."
     )
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _are_places(cls, value: str) -> str:
+        Allowed.parse(value)
+        return value
 
     @field_validator("window_s")
     @classmethod

@@ -98,6 +98,7 @@ async def test_a_monitor_killed_between_raising_and_telling_tells_after_its_rest
         "MONITOR_S3_ENDPOINT": "http://127.0.0.1:1",
         "MONITOR_REGISTRY_TARGET": "127.0.0.1:1",
         "MONITOR_WEBHOOK_RETRY_S": "0.3",
+        "MONITOR_WEBHOOK_ALLOW": f"127.0.0.1:{receiver_port}",
     }
     async with alerting(postgres_url) as alerts:
         await alerts.put_webhook(f"http://127.0.0.1:{receiver_port}/hook")

@@ -25,6 +25,7 @@ ONLY_COMPOSE = {
     "REGISTRY_UPLOAD_DIR",  # /tmp in Kubernetes, which has room there
     "ROUTER_DATA_RESOLVE_EVERY_S",  # `--scale` is noticed at once
     "FRONT_DOOR_CORS_ORIGINS",  # to be set from outside
+    "MONITOR_WEBHOOK_ALLOW",  # likewise
     "REGISTRY_S3_REGION",
     "BATCHER_S3_REGION",
     "MONITOR_S3_REGION",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from headrace_servicekit.errors import AlreadyExists, NotFound, ResourceExhausted, refuse
+from headrace_servicekit.errors import AlreadyExists, FieldViolation, NotFound, ResourceExhausted, refuse
 from headrace_servicekit.identity import Identity, model_not_found
 
 from headrace_monitor.alerts import judging
@@ -21,7 +21,9 @@ from headrace_monitor.alerts.evaluating import judge_some
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.store import AlertStore
 from headrace_monitor.alerts.values import Format, Rule, Shown, Silence, Webhook, WebhookStatus
+from headrace_monitor.alerts.webhooks.destinations import RefusedError
 from headrace_monitor.alerts.webhooks.outbox import Outbox
+from headrace_monitor.alerts.webhooks.resolving import Guard
 
 # Below what PostgreSQL can count to, above every alert.
 _NEWEST = 2**63 - 1
@@ -30,8 +32,8 @@ _NEWEST = 2**63 - 1
 class Alerting:
     """The use cases behind AlertService. Of two writers of one name the last one counts."""
 
-    def __init__(self, store: AlertStore, outbox: Outbox) -> None:
-        self._store, self._outbox = store, outbox
+    def __init__(self, store: AlertStore, outbox: Outbox, guard: Guard) -> None:
+        self._store, self._outbox, self._guard = store, outbox, guard
 
     async def put_rule(self, rule: Rule, caller: Identity) -> Rule:
         """Make a rule or replace the one of its name; alerts that it no longer speaks of are resolved.
@@ -123,6 +125,7 @@ class Alerting:
     async def put_webhook(self, webhook: Webhook, caller: Identity) -> WebhookStatus:
         """Make a webhook or replace the one of its name. Without a secret the one before stays, for the same URL."""
         self._check_sees(caller, webhook)
+        misplaced = await self._misplaced(webhook.url)  # before it is our turn: others need not wait for names
         async with self._store.changing() as changing:
             before = await changing.webhook(webhook.name)
             if before is not None and not _sees(caller)(before):
@@ -132,10 +135,17 @@ class Alerting:
             # Not for another URL: who may write webhooks would have a routing key sent to a place of their own.
             if before is not None and not webhook.secret and _place(before) == _place(webhook):
                 webhook = replace(webhook, secret=before.secret)
-            refuse(webhook_violations(webhook), reason="WEBHOOK_INVALID")
+            refuse([*misplaced, *webhook_violations(webhook)], reason="WEBHOOK_INVALID")
             await changing.put_webhook(webhook)
         kept = [status for status in await self._outbox.statuses() if status.webhook.name == webhook.name]
         return kept[0] if kept else WebhookStatus(webhook)
+
+    async def _misplaced(self, url: str) -> list[FieldViolation]:
+        try:
+            await self._guard.check(url)
+        except RefusedError as error:
+            return [FieldViolation("webhook.url", str(error))]
+        return []
 
     async def webhooks(self, caller: Identity) -> list[WebhookStatus]:
         """Return the webhooks, by name."""

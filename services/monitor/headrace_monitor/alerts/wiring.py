@@ -19,10 +19,14 @@ from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.servicer import AlertServicer
 from headrace_monitor.alerts.store import AlertStore
 from headrace_monitor.alerts.watching import Feed
+from headrace_monitor.alerts.webhooks.allowing import Allowed
 from headrace_monitor.alerts.webhooks.authorities import Authorities
 from headrace_monitor.alerts.webhooks.delivering import Deliveries, Patience
+from headrace_monitor.alerts.webhooks.destinations import Rules
+from headrace_monitor.alerts.webhooks.inside import hosts
 from headrace_monitor.alerts.webhooks.outbox import Outbox
 from headrace_monitor.alerts.webhooks.posting import Poster
+from headrace_monitor.alerts.webhooks.resolving import Guard
 from headrace_monitor.settings import MonitorSettings
 
 EVALUATE_S = 1.0
@@ -36,7 +40,10 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
     metrics = AlertMetrics(runtime.metrics)
     store, outbox = AlertStore(connections, metrics), Outbox(connections)
     feed = Feed(store, clock, max_watches=settings.max_alert_watches)
-    alerting = Alerting(store, outbox)
+    rules = Rules(Allowed.parse(settings.webhook_allow), inside=hosts(settings))
+    # Two, each with threads: names that callers give us to look up keep no delivery waiting.
+    asked, connecting = await runtime.enter(Guard(rules, clock)), await runtime.enter(Guard(rules, clock))
+    alerting = Alerting(store, outbox, asked)
     servicer = AlertServicer(alerting, feed, runtime.stopping)
     alert_pb2_grpc.add_AlertServiceServicer_to_server(servicer, server)
 
@@ -45,7 +52,7 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
         give_up_after=timedelta(hours=settings.webhook_give_up_after_h),
         timeout_s=settings.webhook_timeout_s,
     )
-    poster = await runtime.enter(Poster(patience.timeout_s, _authorities(settings.webhook_ca_file)))
+    poster = await runtime.enter(Poster(patience.timeout_s, _authorities(settings.webhook_ca_file), connecting))
     deliveries = Deliveries(outbox, poster, patience, clock, metrics)
     evaluation = Evaluation(store)
 

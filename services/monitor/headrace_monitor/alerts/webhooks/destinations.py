@@ -1,103 +1,113 @@
-"""Where webhooks may be: https anywhere, http within the own network, and never where clouds keep credentials."""
+"""Where webhooks may be: https on the public internet, and where the operator's list says. Pure functions."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
-from ipaddress import IPv4Address, IPv6Address
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from aiohttp import ThreadedResolver
-from aiohttp.abc import AbstractResolver, ResolveResult
+from headrace_monitor.alerts.webhooks.addresses import Address, is_metadata, literal, special
+from headrace_monitor.alerts.webhooks.allowing import Allowed, bare
 
 MAX_URL_CHARS = 2048
+SETTING = "MONITOR_WEBHOOK_ALLOW"
 
-Address = IPv4Address | IPv6Address
-
-# What clouds answer questions about a machine at, credentials among them, beside the link-local addresses.
-_METADATA = frozenset(
-    ipaddress.ip_address(text) for text in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
-)
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Of a network of one's own (RFC 6761, 6762, 8375, and what clusters and clouds use); so is a name without any dot.
+_INSIDE = ("localhost", "local", "internal", "svc", "arpa", "lan", "localdomain", "intranet", "corp", "home")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
+_PORTS = {"http": 80, "https": 443}
 
 
 class RefusedError(OSError):
     """A destination is none that a webhook may have; the text says why, without the URL's path."""
 
 
-def check_url(url: str) -> None:
-    """Raise RefusedError for a URL that no webhook may have, as far as that shows without resolving its name."""
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a URL leads. host: in lower case, without a last dot. address: when it is written as one."""
+
+    scheme: str
+    host: str
+    port: int
+    address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """allowed: by the operator. inside: hosts of this installation, by name."""
+
+    allowed: Allowed = field(default_factory=Allowed)
+    inside: frozenset[str] = frozenset()
+
+
+def written(url: str, rules: Rules) -> Destination:
+    """Return where a URL leads. Raises RefusedError for where no webhook may be, as far as its text says that."""
     if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url:
         raise RefusedError(f"must be at most {MAX_URL_CHARS} printable ASCII characters, and whole")
     parts = _split(url)
-    if parts.scheme not in ("http", "https"):
-        raise RefusedError("must begin with https://, or with http:// for a loopback or private address")
+    if parts.scheme not in _PORTS:
+        raise RefusedError(f"must begin with https://, or with http:// where {SETTING} allows it")
     if parts.username is not None or parts.password is not None:
         raise RefusedError("must not hold a name or password; use the secret, which signs what is sent")
     if parts.fragment:
         raise RefusedError("must not have a fragment (#…)")
-    host = parts.hostname or ""
-    if host.rstrip(".").lower() in _METADATA_NAMES:
-        raise RefusedError("is the metadata service of a cloud, which no webhook may call")
-    address = literal(host)
-    if address is not None:
-        check_address(address, parts.scheme)
-    elif _HOST.fullmatch(host) is None:
-        raise RefusedError("must name a host")
-
-
-def literal(host: str) -> Address | None:
-    """Return the address that a host is written as; None for a name."""
+    host, port = bare(parts.hostname or ""), parts.port
+    if port == 0:
+        raise RefusedError("must have a port between 1 and 65535")
     try:
-        return ipaddress.ip_address(host)
+        address = literal(host)
     except ValueError:
-        return None
+        raise RefusedError("must name a host") from None
+    to = Destination(parts.scheme, host, port or _PORTS[parts.scheme], address)
+    if address is not None:
+        judge(to, address, rules)
+        return to
+    if host in _METADATA_NAMES:
+        raise RefusedError("is the metadata service of a cloud, which no webhook may call")
+    if _HOST.fullmatch(host) is None:
+        raise RefusedError("must name a host")
+    # With networks on the list, where a name leads decides, which only resolving it says.
+    if not rules.allowed.networks:
+        _judge_name(to, rules)
+    return to
 
 
-def check_address(address: Address, scheme: str) -> None:
-    """Raise RefusedError for an address that a webhook may not be at."""
-    address = _plain(address)
-    if address.is_link_local or address in _METADATA:
-        raise RefusedError(f"{address} is where clouds keep the credentials of machines: no webhook may call it")
-    if address.is_unspecified or address.is_multicast or (address.is_reserved and not address.is_loopback):
-        raise RefusedError(f"{address} is no address of one host")
-    if scheme == "http" and not (address.is_loopback or address.is_private):
-        raise RefusedError(f"{address} is a public address: use https")
+def judge(to: Destination, address: Address, rules: Rules, *, ours: bool = False) -> None:
+    """Raise RefusedError for an address that a webhook may not be at. ours: it is one of this installation."""
+    if is_metadata(address):
+        raise RefusedError("leads to where clouds keep the credentials of machines: no webhook may call that")
+    if rules.allowed.name(to.host, to.port) or rules.allowed.address(address, to.port):
+        return
+    if what := special(address) or ("an address of this installation" if ours else ""):
+        raise _unless_allowed(f"leads to {what}")
+    _judge_scheme(to)
 
 
-def _plain(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address stands for, or the address itself."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return address.ipv4_mapped
-        if address.sixtofour is not None:
-            return address.sixtofour
-        if address in _NAT64:
-            return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address
+def unresolved(to: Destination, rules: Rules) -> None:
+    """Raise RefusedError for a name that leads nowhere at present, and hardly to where webhooks may be."""
+    _judge_name(to, rules)
+    if not rules.allowed.name(to.host, to.port):
+        _judge_scheme(to)
 
 
-class GuardedResolver(AbstractResolver):
-    """Resolves names for one scheme, and refuses addresses at the moment of connecting: a name may change its mind."""
+def _judge_name(to: Destination, rules: Rules) -> None:
+    if rules.allowed.name(to.host, to.port):
+        return
+    if to.host in rules.inside:
+        raise _unless_allowed("names a part of this installation")
+    if to.host.rpartition(".")[2] in _INSIDE or "." not in to.host:
+        raise _unless_allowed("names a host of the own network")
 
-    def __init__(self, scheme: str) -> None:
-        self._scheme = scheme
-        self._names = ThreadedResolver()
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._names.resolve(host, port, family)
-        for one in found:
-            check_address(ipaddress.ip_address(one["host"].partition("%")[0]), self._scheme)
-        return found
+def _judge_scheme(to: Destination) -> None:
+    if to.scheme == "http":
+        raise _unless_allowed("begins with http://, without encryption,")
 
-    async def close(self) -> None:
-        await self._names.close()
+
+def _unless_allowed(what: str) -> RefusedError:
+    return RefusedError(f"{what}: use https:// and a public address, or have the operator name it in {SETTING}")
 
 
 def shown(url: str) -> str:

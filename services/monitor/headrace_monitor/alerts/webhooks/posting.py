@@ -6,13 +6,13 @@ import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from headrace_monitor.alerts.webhooks.authorities import Authorities
-from headrace_monitor.alerts.webhooks.destinations import GuardedResolver, RefusedError, check_url
+from headrace_monitor.alerts.webhooks.destinations import RefusedError
 from headrace_monitor.alerts.webhooks.formats import Message
+from headrace_monitor.alerts.webhooks.resolving import Guard, GuardedResolver
 from headrace_monitor.alerts.webhooks.retrying import asked_pause
 
 _CONNECT_S = 5.0
@@ -27,10 +27,13 @@ class Answer:
 
 
 class Poster:
-    """Connections to receivers. timeout_s: of a whole POST. authorities: that their certificates may be from."""
+    """Connections to receivers. timeout_s: of a whole POST. authorities: that their certificates may be from.
 
-    def __init__(self, timeout_s: float, authorities: Authorities) -> None:
-        self._authorities = authorities
+    guard: says where receivers may be.
+    """
+
+    def __init__(self, timeout_s: float, authorities: Authorities, guard: Guard) -> None:
+        self._authorities, self._guard = authorities, guard
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(_CONNECT_S, timeout_s))
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
@@ -38,7 +41,7 @@ class Poster:
         for scheme in ("http", "https"):
             # A name is resolved anew for each connection, and connections are not kept: it may have moved meanwhile.
             connector = aiohttp.TCPConnector(
-                resolver=GuardedResolver(scheme), use_dns_cache=False, force_close=True, limit=64
+                resolver=GuardedResolver(scheme, self._guard), use_dns_cache=False, force_close=True, limit=64
             )
             self._sessions[scheme] = aiohttp.ClientSession(
                 connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
@@ -54,9 +57,9 @@ class Poster:
     async def post(self, url: str, message: Message) -> Answer:
         """Send a message. Whatever goes wrong is in the answer."""
         try:
-            check_url(url)  # it may have been kept by an earlier release, with other rules
-            session = self._sessions[urlsplit(url).scheme]
-            async with session.post(
+            # Once more: the rules may be others than when it was kept. A name is judged where it is connected to.
+            to = await self._guard.written(url)
+            async with self._sessions[to.scheme].post(
                 url,
                 data=message.body,
                 headers=message.headers,

@@ -1,0 +1,30 @@
+"""Which hosts the monitor knows to be of this installation: those that it is told to call. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from headrace_monitor.alerts.webhooks.allowing import bare
+from headrace_monitor.settings import MonitorSettings
+
+_RESOLVER = re.compile(r"(?:dns|ipv4|ipv6|unix|unix-abstract):(?:/*)")
+
+
+def hosts(settings: MonitorSettings) -> frozenset[str]:
+    """Return the hosts of the database, the S3 store, the registry and the collector, as they are named."""
+    places = [settings.database_url, settings.s3_endpoint, settings.registry_target, settings.otlp_endpoint or ""]
+    return frozenset(bare(host) for place in places for host in _of(place))
+
+
+def _of(place: str) -> Iterator[str]:
+    """Yield the hosts of a URL or of gRPC's targets, which may be several with commas."""
+    if place.startswith("unix"):
+        return
+    scheme, slashes, rest = place.partition("://")
+    if not slashes or _RESOLVER.match(f"{scheme}:"):
+        rest = _RESOLVER.sub("", place, count=1).rpartition("/")[2]
+    for part in rest.partition("/")[0].rpartition("@")[2].split(","):
+        if host := urlsplit(f"//{part}").hostname:
+            yield host

@@ -1,0 +1,69 @@
+"""The attack that drained the front door: who has `alerts.write` for one model has the monitor call what is inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from headrace_stack.ports import Port, Ports
+
+from tests.kit import topology
+from tests.kit.processes import lives, processes
+from tests.kit.served import LINEAR, ROW, Served, assert_refused, request
+
+ORDER = "/drain_listeners"
+
+
+@pytest.fixture
+def token(served: Served) -> str:
+    return served.stack.token("mallory", scopes=["alerts.write", "monitor.read"], models=[LINEAR])
+
+
+def test_no_webhook_may_be_at_a_port_of_the_stack(served: Served, token: str):
+    for port in {*listening(served), *(port.number for port in ports(served.stack.settings.ports))}:
+        for host in ("127.0.0.1", "localhost", "[::1]", "2130706433"):
+            body = {"url": f"http://{host}:{port}{ORDER}", "secret": "sixteen characters", "model": LINEAR}
+            refusal = served.rest_refused("PUT", "/v1/webhooks/mallory", token=token, json=body)
+            assert_refused(refusal, "INVALID_ARGUMENT", "WEBHOOK_INVALID")
+            assert refusal.fields == ("webhook.url",)
+            assert "MONITOR_WEBHOOK_ALLOW" in refusal.message
+    assert served.predict(request(LINEAR, features=ROW)).prediction_id
+    assert served.rest("GET", "/healthz", token=None).status_code == 200
+
+
+@pytest.mark.parametrize("name", sorted(topology.services()))
+def test_nor_at_the_name_of_a_service(served: Served, token: str, name: str):
+    for host in (name, f"{name}.", f"{name}.headrace.svc", f"{name}.headrace.svc.cluster.local"):
+        body = {"url": f"https://{host}:8081{ORDER}", "secret": "sixteen characters", "model": LINEAR}
+        refusal = served.rest_refused("PUT", "/v1/webhooks/mallory", token=token, json=body)
+        assert_refused(refusal, "INVALID_ARGUMENT", "WEBHOOK_INVALID")
+
+
+def test_no_port_of_the_stack_drains_the_front_door(served: Served):
+    """Should a request get there all the same, nothing listens that takes the order."""
+    for port in listening(served):
+        try:
+            answer = served.http.post(f"http://127.0.0.1:{port}{ORDER}", timeout=2)
+        except Exception:  # stores, gRPC: whatever they make of it, it is no order
+            continue
+        assert answer.status_code >= 400, port
+    assert served.rest("GET", "/healthz", token=None).status_code == 200
+
+
+def listening(served: Served) -> set[int]:
+    """Return every port on which a process of the stack listens."""
+    found: set[int] = set()
+    for process in processes(served.stack.seen()):
+        if lives(process):
+            for one in process.net_connections("tcp"):
+                if one.status == psutil.CONN_LISTEN:
+                    found.add(one.laddr.port)
+    return found
+
+
+def ports(of: Ports) -> Iterator[Port]:
+    """Yield every port that the stack has a name for."""
+    for name in dir(Ports):
+        if isinstance(vars(Ports).get(name), property):
+            yield getattr(of, name)
