@@ -58,7 +58,7 @@ class Place:
 class Bucket:
     """A bucket and the client that its owner calls it with, inside `bounded`. Opening it needs no server.
 
-    owner: what the store is to callers ("artifact store"). reason: of the Unavailable that its absence is.
+    owner: what the store is to callers ("artifact store (S3)"). reason: of the Unavailable that its absence is.
     """
 
     def __init__(self, place: Place, *, owner: str, reason: str) -> None:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 import grpc
 import pytest
+from click.testing import CliRunner
 from headrace.registry.v1 import registry_pb2
+from headrace_client.cli import main
+from headrace_client.cli.failures import UNAVAILABLE
 from headrace_registry import service
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually, running
@@ -156,6 +159,22 @@ async def test_without_s3_only_uploads_are_unavailable(rig):
     rig.s3.mend()
     await eventually(lambda: healthy(rig, "s3"))
     await rig.registry.register("digits", "v2", onnx_models.classifier())
+
+
+@pytest.mark.parametrize("away", ["cut", "freeze"])
+async def test_without_s3_the_command_line_names_s3_rather_than_the_front_door(rig, tmp_path, away):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(onnx_models.classifier().content)
+    getattr(rig.s3, away)()
+    words = ("models", "register", "digits", "v1", str(model))
+    env = {"HEADRACE_ADDRESS": rig.registry.runtime.servers[0].address, "HEADRACE_TOKEN": "unread"}
+    done = await asyncio.to_thread(CliRunner().invoke, main, words, env=env)
+    rig.s3.mend()
+    assert done.exit_code == UNAVAILABLE
+    assert "the artifact store (S3) cannot be reached" in done.stderr
+    assert "ARTIFACT_STORE_UNAVAILABLE" in done.stderr
+    assert "S3, where model files are kept, is away, and the registry is up" in " ".join(done.stderr.split())
+    assert "is the address right" not in done.stderr
 
 
 async def test_a_frozen_s3_makes_no_upload_hang(rig):

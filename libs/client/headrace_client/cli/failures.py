@@ -78,7 +78,14 @@ _REMEDIES_BY_REASON = {
     "STORE_EVICTS": "ask the operator to set maxmemory-policy to volatile-lru",
     "STORE_NOT_DURABLE": "ask the operator to turn the store's append-only file on, or to allow answers that a crash "
     "loses (ROUTER_CONTROL_PRECOMPUTED_DURABLE)",
-    "STORE_UNAVAILABLE": "the store of kept answers is away: repeat the command, with --resume where an upload was cut",
+    "STORE_UNAVAILABLE": "the store that is named is away: repeat the command when it is back, with --resume where an "
+    "upload was cut; `headrace status` shows which service misses it",
+    "ARTIFACT_STORE_UNAVAILABLE": "S3, where model files are kept, is away, and the registry is up: repeat the command when "
+    "S3 is back; the same files and version may be registered twice. For the operator: REGISTRY_S3_ENDPOINT and the "
+    "credentials beside it",
+    "DATABASE_UNAVAILABLE": "PostgreSQL is away, and the service in front of it is up: repeat the command when it is back",
+    "REGISTRY_UNAVAILABLE": "the registry is away, and the service that asked it is up: `headrace status` shows it",
+    "STREAM_BROKEN": "run the command again: the connection ended on the way",
     "ROWS_MISSING": "send the rest: `headrace precompute publish … --resume PUBLISH` continues where the publish is",
     "PUBLISH_LOST": "the store lost rows: `headrace precompute publish … --resume PUBLISH` sends them again",
     "PUBLISH_CLOSED": "begin a new publish: this one was committed or given up",
@@ -106,6 +113,8 @@ _REMEDIES_BY_REASON = {
     "WRONG_USAGE": "`headrace … --help` shows how the command is written, with examples",
     "NO_BACKEND": "`headrace status` shows which service is down",
 }
+# Of a service that says why: it is up, and the address is right.
+_UNAVAILABLE_BEHIND = "something behind the address is away, as the reason says: `headrace status` shows which service"
 _REMEDIES_BY_CODE = {
     grpc.StatusCode.UNAUTHENTICATED: "give a valid token: --token-file, HEADRACE_TOKEN, or run the "
     "`headrace` of a checkout whose stack is up; tokens live at most 15 minutes",
@@ -133,6 +142,8 @@ def remedy(error: HeadraceError, model: str = "") -> str:
         text = _REMEDIES_BY_REASON[error.reason]
         named = error.metadata.get("model") or model
         return text.replace("MODEL", named) if named else text
+    if error.code is grpc.StatusCode.UNAVAILABLE and error.reason:
+        return _UNAVAILABLE_BEHIND
     return _REMEDIES_BY_CODE.get(error.code, "")
 
 

@@ -30,7 +30,7 @@ class Objects:
     """Objects in one bucket. Every method raises Unavailable while the store is down. Opening it needs no server."""
 
     def __init__(self, place: Place) -> None:
-        self._bucket = Bucket(place, owner="prediction log's store", reason=REASON)
+        self._bucket = Bucket(place, owner="prediction log's store (S3)", reason=REASON)
 
     async def __aenter__(self) -> Objects:
         await self._bucket.__aenter__()

@@ -16,7 +16,7 @@ class RegistryBlobs:
     """Files of the registry. Opening it needs no server; the bucket is the registry's, and never made here."""
 
     def __init__(self, place: Place) -> None:
-        self._bucket = Bucket(place, owner="artifact store", reason="ARTIFACT_STORE_UNAVAILABLE")
+        self._bucket = Bucket(place, owner="artifact store (S3)", reason="ARTIFACT_STORE_UNAVAILABLE")
 
     async def __aenter__(self) -> RegistryBlobs:
         await self._bucket.__aenter__()

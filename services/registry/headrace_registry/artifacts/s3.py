@@ -57,7 +57,7 @@ class S3Blobs:
         place = s3.Place(
             bucket.endpoint, bucket.name, bucket.region, bucket.credentials_file, "REGISTRY_S3_CREDENTIALS_FILE"
         )
-        self._bucket = s3.Bucket(place, owner="artifact store", reason="ARTIFACT_STORE_UNAVAILABLE")
+        self._bucket = s3.Bucket(place, owner="artifact store (S3)", reason="ARTIFACT_STORE_UNAVAILABLE")
         self._public_endpoint = bucket.public_endpoint
         self._public_client: Any = None
 
