@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ssl
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ import grpc.aio
 from headrace_client.address import Address, parse_address
 from headrace_client.calls import Operation, Result, Session
 from headrace_client.drivers import AsyncDriver, BlockingDriver
-from headrace_client.errors import invalid
+from headrace_client.local_files import read_as, text_of
 from headrace_client.local_stack import default_address
 from headrace_client.operations import (
     alerting,
@@ -261,15 +262,19 @@ class AsyncClient(_Connection):
         await self.close()
 
 
+_CA_REMEDY = "give certificates of authorities in PEM, each between BEGIN CERTIFICATE and END CERTIFICATE"
+
+
 def _credentials(address: Address, ca: Path | str | None) -> grpc.ChannelCredentials | None:
     if not address.tls:
         return None
     if ca is None:
         return grpc.ssl_channel_credentials()
-    try:
-        return grpc.ssl_channel_credentials(Path(ca).read_bytes())
-    except OSError as error:
-        raise invalid("ca", f"cannot read {ca}: {error.strerror}") from error
+    authorities = text_of(Path(ca), "ca", "a file of certificates", _CA_REMEDY)
+    with read_as("a file of certificates", Path(ca), "ca", _CA_REMEDY):
+        # grpc takes anything, and then trusts nobody.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authorities)
+    return grpc.ssl_channel_credentials(authorities.encode())
 
 
 def _options(address: Address) -> list[tuple[str, int]]:

@@ -20,6 +20,7 @@ from headrace.router.v1 import route_pb2
 
 from headrace_client.durations import duration_text, parse_duration
 from headrace_client.errors import InvalidArgument, invalid
+from headrace_client.local_files import text_of
 from headrace_client.operations.routes import Alias, Production, Version
 
 # Values by output: one row of an answer, each value a number, a text, or a list of them (row-major when nested).
@@ -181,13 +182,10 @@ def _backup(text: str, rest: str) -> Backup:
 
 def _json(text: str, what: str) -> Any:
     """Return the object that a file holds, or the text itself when it is JSON."""
-    try:
-        content = what if what.startswith("{") else Path(what).read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise _unreadable(text, f"cannot read {what}: {getattr(error, 'strerror', None) or error}") from error
+    content = what if what.startswith("{") else text_of(Path(what), "fallback", "JSON")
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unreadable(text, f"is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise _unreadable(text, 'holds no object, such as {"scores": [0.5]}, for a table by entity')

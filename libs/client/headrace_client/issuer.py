@@ -23,11 +23,14 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2, precomputed_pb2, predict_pb2, route_pb2
 
 from headrace_client.errors import invalid
+from headrace_client.local_files import is_file, object_of, read_as, text_of
 from headrace_client.local_stack import KEY_FILE, LocalStack
 
 ISSUER = "https://issuer.headrace.local"
 AUDIENCE = "headrace"
 MAX_LIFETIME = timedelta(minutes=15)
+_MADE_ANEW = "remove it and run `make up`, which makes what is missing"
+_DENY_REMEDY = 'write {"subjects": [...]} with all who are to be refused'
 
 # Where RPCs that people and programs call are declared; the scopes are read from there, so there is no second list.
 _API_FILES = (
@@ -64,13 +67,13 @@ class DevelopmentIssuer:
         """Return the issuer in HEADRACE_IDENTITY_DIR, or else that of the local stack; None where there is neither."""
         named = environ.get("HEADRACE_IDENTITY_DIR")
         if named:
-            if not (Path(named) / KEY_FILE).is_file():
+            if not is_file(Path(named) / KEY_FILE):
                 raise invalid(
                     "HEADRACE_IDENTITY_DIR", f"no {KEY_FILE} in {named}; run `make up`, or unset the variable"
                 )
             return cls(Path(named))
         stack = LocalStack.find(environ, start)
-        return cls(stack.identity) if stack is not None and (stack.identity / KEY_FILE).is_file() else None
+        return cls(stack.identity) if stack is not None and is_file(stack.identity / KEY_FILE) else None
 
     def mint(
         self,
@@ -102,12 +105,20 @@ class DevelopmentIssuer:
             claims["models"] = list(models)
         key_id = self._key_id()
         headers = {"kid": key_id} if key_id else None
-        return jwt.encode(claims, (self.folder / KEY_FILE).read_bytes(), algorithm="ES256", headers=headers)
+        path = self.folder / KEY_FILE
+        key = text_of(path, "issuer", "a private key", _MADE_ANEW)
+        with read_as("a private key for ES256 (PEM)", path, "issuer", _MADE_ANEW):
+            return jwt.encode(claims, key, algorithm="ES256", headers=headers)
 
     def denied(self) -> list[str]:
         """Return the subjects whose tokens are refused."""
         path = self.folder / "deny.json"
-        return list(json.loads(path.read_text())["subjects"]) if path.exists() else []
+        if not os.path.lexists(path):
+            return []
+        subjects = object_of(path, "deny.json", _DENY_REMEDY).get("subjects")
+        if not isinstance(subjects, list) or not all(isinstance(subject, str) for subject in subjects):
+            raise invalid("deny.json", f"{path} has no list of subjects; {_DENY_REMEDY}")
+        return subjects
 
     def deny(self, subject: str) -> list[str]:
         """Refuse a subject's tokens; return all that are refused. The front door follows the file within 5 s."""
@@ -122,7 +133,8 @@ class DevelopmentIssuer:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Let nobody else change the list meanwhile: one of two denials would be lost."""
-        folder = os.open(self.folder, os.O_RDONLY)
+        with read_as("a folder", self.folder, "HEADRACE_IDENTITY_DIR"):
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield
@@ -134,11 +146,19 @@ class DevelopmentIssuer:
         path = self.folder / "deny.json"
         # Renamed into place: who watches the file never reads half of it.
         partial = path.with_name(f".deny.json.{os.getpid()}")
-        partial.write_text(json.dumps({"subjects": kept}, indent=2) + "\n")
-        os.replace(partial, path)
+        try:
+            partial.write_text(json.dumps({"subjects": kept}, indent=2) + "\n")
+            os.replace(partial, path)
+        except OSError as error:
+            raise invalid("deny.json", f"cannot write {path}: {error.strerror}") from error
         return kept
 
     def _key_id(self) -> str:
         path = self.folder / "jwks.json"
-        keys = json.loads(path.read_text())["keys"] if path.exists() else []
-        return keys[0].get("kid", "") if keys else ""
+        if not os.path.lexists(path):
+            return ""
+        with read_as("a key set (JWKS)", path, "issuer", _MADE_ANEW):
+            keys = object_of(path, "issuer", _MADE_ANEW)["keys"]
+            if not keys:
+                raise ValueError("it has no keys")
+            return str(keys[0].get("kid", ""))

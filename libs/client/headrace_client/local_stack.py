@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace_client.local_files import is_file
+
 STATE_FOLDER = ".headrace"
 KEY_FILE = "issuer.key.pem"
 
@@ -35,7 +37,7 @@ class LocalStack:
         here = (start or Path.cwd()).resolve()
         ours = (environment or Path(sys.prefix)).parent
         homes = (folder / STATE_FOLDER for folder in (here, *here.parents, ours))
-        return next((cls(home) for home in homes if (home / "identity" / KEY_FILE).is_file()), None)
+        return next((cls(home) for home in homes if is_file(home / "identity" / KEY_FILE)), None)
 
     @property
     def identity(self) -> Path:
@@ -46,7 +48,7 @@ class LocalStack:
         """Return the front door's port as the stack last wrote it; None when it never ran."""
         try:
             port = json.loads((self.home / "run" / "status.json").read_text())["base_port"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return port if isinstance(port, int) else None
 

@@ -11,12 +11,14 @@ import jwt
 
 from headrace_client.errors import invalid
 from headrace_client.issuer import DevelopmentIssuer
+from headrace_client.local_files import text_of
 
 # Asked whenever the last token is about to expire. AsyncClient also takes one that returns an awaitable.
 TokenProvider = Callable[[], str | Awaitable[str]]
 
 # A token in its last minute may expire on the way, or at a front door whose clock is ahead.
 _MARGIN_S = 60.0
+_TOKEN_REMEDY = "write a token there and nothing else: `headrace token` prints one of the local stack"
 # Of a token that does not say when it expires.
 _OPAQUE_LIFETIME_S = 60.0
 
@@ -81,10 +83,10 @@ def from_file(path: Path) -> TokenProvider:
     """Return a provider that reads the file each time, so that whoever renews it needs to tell nobody."""
 
     def read() -> str:
-        try:
-            return path.read_text()
-        except OSError as error:
-            raise invalid("token-file", f"{path}: {error.strerror}") from error
+        token = text_of(path, "token-file", "a token", _TOKEN_REMEDY).strip()
+        if not token.isascii() or not token.isprintable() or " " in token:  # no header can carry it
+            raise invalid("token-file", f"{path} holds more than one token, or none; {_TOKEN_REMEDY}")
+        return token
 
     return read
 

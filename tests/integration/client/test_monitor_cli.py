@@ -194,7 +194,7 @@ def test_a_large_file_goes_in_requests_of_a_bounded_size_and_lines_stay_right(
         ("x.txt", b"", "ends neither in .csv"),
         ("x.csv", b"id,label\n1,2\n", "'prediction_id' nor 'entity_id'"),
         ("x.csv", b"prediction_id,label\n\xff,1\n", "not UTF-8"),
-        ("x.parquet", b"PAR1", "cannot be read as Parquet"),
+        ("x.parquet", b"PAR1", "is not a table in Parquet"),
     ],
 )
 def test_a_file_that_is_none_is_refused(run: Run, tmp_path: Path, name: str, content: bytes, words: str) -> None:

@@ -73,7 +73,7 @@ def test_columns_are_compared_with_what_the_version_answers(tmp_path: Path) -> N
     ("name", "content", "says"),
     [
         pytest.param("answers.csv", b"", "ends neither in .parquet nor in .jsonl", id="another kind"),
-        pytest.param("answers.parquet", b"PAR1", "cannot be read as Parquet", id="broken"),
+        pytest.param("answers.parquet", b"PAR1", "is not a table in Parquet", id="broken"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content: bytes, says: str) -> None:

@@ -119,7 +119,7 @@ def test_the_environment_is_asked_in_order(checkout: Path, tmp_path: Path) -> No
         from_environment(named, checkout),
         from_environment({}, checkout),
     ]
-    assert [str(provider()) if provider else "" for provider in provided][:2] == ["from-variable", "from-file\n"]
+    assert [str(provider()) if provider else "" for provider in provided][:2] == ["from-variable", "from-file"]
     assert provided[2] is not None
     assert expiry_s(str(provided[2]())) is not None
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from headrace_client.chunks import Answers
 from headrace_client.errors import PreconditionFailed, invalid
+from headrace_client.local_files import read_as
 
 BATCH_ROWS = 8192
 
@@ -54,7 +55,7 @@ class JsonLines:
     columns: tuple[str, ...] | None = None
 
     def batches(self, outputs: Sequence[str]) -> Iterator[Answers]:
-        with self.path.open("rb") as file:
+        with read_as("lines of JSON", self.path, "FILE"), self.path.open("rb") as file:
             lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
             while batch := list(itertools.islice(lines, BATCH_ROWS)):
                 rows = [self._row(number, line, outputs) for number, line in batch]
@@ -92,7 +93,12 @@ class Parquet:
 
     def batches(self, outputs: Sequence[str]) -> Iterator[Answers]:
         first_row = 0
-        for batch in self.source.iter_batches(batch_size=BATCH_ROWS, columns=[self.entity, *outputs]):
+        batches = self.source.iter_batches(batch_size=BATCH_ROWS, columns=[self.entity, *outputs])
+        while True:
+            with read_as("a table in Parquet", self.path, "FILE"):
+                batch = next(batches, None)
+            if batch is None:
+                return
             entities = self._entities(batch.column(self.entity), first_row)
             columns = {name: _column(batch.column(name), name, first_row) for name in outputs}
             whole = {name: column for name, column in columns.items() if column is not None}
@@ -115,17 +121,14 @@ class Parquet:
 
 def _open_parquet(path: Path, entity: str) -> Parquet:
     try:
-        from pyarrow import ArrowException  # only whoever reads Parquet needs it
-        from pyarrow.parquet import ParquetFile
+        from pyarrow.parquet import ParquetFile  # only whoever reads Parquet needs it
     except ImportError as error:
         raise PreconditionFailed(
             "reading Parquet needs pyarrow: pip install 'headrace-client[parquet]', or give a .jsonl file",
             reason="PYARROW_MISSING",
         ) from error
-    try:
+    with read_as("a table in Parquet", path, "FILE"):
         source = ParquetFile(path)
-    except (ArrowException, OSError) as error:
-        raise invalid("FILE", f"{path} cannot be read as Parquet: {error}") from error
     names = source.schema_arrow.names
     if entity not in names:
         raise invalid("FILE", f"has no column '{entity}'; name the entity's with --entity: {', '.join(names)}")
@@ -182,11 +185,8 @@ def _entity(value: Any, where: str) -> str:
 
 
 def _count_lines(path: Path) -> int:
-    try:
-        with path.open("rb") as file:
-            return sum(1 for line in file if line.strip())
-    except OSError as error:
-        raise invalid("FILE", f"cannot read {path}: {error.strerror}") from error
+    with read_as("a text", path, "FILE"), path.open("rb") as file:
+        return sum(1 for line in file if line.strip())
 
 
 def unused(file: AnswerFile, outputs: Iterable[str]) -> list[str]:

@@ -80,10 +80,9 @@ _REMEDIES_BY_REASON = {
     "loses (ROUTER_CONTROL_PRECOMPUTED_DURABLE)",
     "STORE_UNAVAILABLE": "the store that is named is away: repeat the command when it is back, with --resume where an "
     "upload was cut; `headrace status` shows which service misses it",
-    "ARTIFACT_STORE_UNAVAILABLE": "S3, where model files are kept, is away, and the registry is up: repeat the command when "
-    "S3 is back; the same files and version may be registered twice. For the operator: REGISTRY_S3_ENDPOINT and the "
-    "credentials beside it",
-    "DATABASE_UNAVAILABLE": "PostgreSQL is away, and the service in front of it is up: repeat the command when it is back",
+    "ARTIFACT_STORE_UNAVAILABLE": "S3, where model files are kept, is away, and the registry is up: repeat the command "
+    "when S3 is back. For the operator: REGISTRY_S3_ENDPOINT, and the credentials beside it",
+    "DATABASE_UNAVAILABLE": "PostgreSQL is away, and the service before it is up: repeat the command when it is back",
     "REGISTRY_UNAVAILABLE": "the registry is away, and the service that asked it is up: `headrace status` shows it",
     "STREAM_BROKEN": "run the command again: the connection ended on the way",
     "ROWS_MISSING": "send the rest: `headrace precompute publish … --resume PUBLISH` continues where the publish is",

@@ -7,13 +7,13 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from headrace_client.errors import HeadraceError, PreconditionFailed, invalid
+from headrace_client.local_files import read_as
 from headrace_client.operations.outcomes import Outcome
 
 _BATCH_ROWS = 8192
@@ -71,7 +71,7 @@ def count_rows(path: Path) -> int:
     """Return about how many rows a file has, for the bar; 0 where nobody can say without reading it."""
     if path.suffix.lower() in (".parquet", ".pq"):
         return 0
-    with _readable(path), path.open("rb") as file:
+    with read_as("a text", path, "FILE"), path.open("rb") as file:
         lines = sum(1 for line in file if line.strip())
     return max(lines - (path.suffix.lower() == ".csv"), 0)
 
@@ -160,9 +160,9 @@ def _text(value: Any) -> str:
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Row]]:
-    with _readable(path), path.open(encoding="utf-8-sig", newline="") as file:
+    with read_as("CSV", path, "FILE"), path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, strict=True)
-        _check_columns(rows.fieldnames or ())
+        _check_columns(path, rows.fieldnames or ())
         for found in rows:
             if None in found or None in found.values():
                 yield rows.line_num, Row(rows.line_num, None, "row", "has not as many columns as the first line")
@@ -171,7 +171,7 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Row]]:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Row]]:
-    with _readable(path), path.open("rb") as file:
+    with read_as("lines of JSON", path, "FILE"), path.open("rb") as file:
         for line, content in enumerate(file, 1):
             if not content.strip():
                 continue
@@ -185,38 +185,23 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Row]]:
 
 def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Row]]:
     try:
-        from pyarrow import ArrowException  # only whoever reads Parquet needs it
-        from pyarrow.parquet import ParquetFile
+        from pyarrow.parquet import ParquetFile  # only whoever reads Parquet needs it
     except ImportError as error:
         raise PreconditionFailed(
             "reading Parquet needs pyarrow: pip install 'headrace-client[parquet]', or give a .csv or .jsonl file",
             reason="PYARROW_MISSING",
         ) from error
-    try:
+    with read_as("a table in Parquet", path, "FILE"):
         source = ParquetFile(path)
-        _check_columns(source.schema_arrow.names)
+        _check_columns(path, source.schema_arrow.names)
         line = 0
         for batch in source.iter_batches(batch_size=_BATCH_ROWS):
             for found in batch.to_pylist():
                 line += 1
                 yield line, found
-    except (ArrowException, OSError) as error:
-        raise invalid("FILE", f"{path} cannot be read as Parquet: {error}") from error
 
 
-def _check_columns(names: Sequence[str]) -> None:
+def _check_columns(path: Path, names: Sequence[str]) -> None:
     if not set(_IDS) & set(names):
         listed = ", ".join(map(repr, names)) or "no columns"
-        raise invalid("FILE", f"has neither a column 'prediction_id' nor 'entity_id'; it has {listed}")
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise invalid("FILE", f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise invalid("FILE", f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
-    except csv.Error as error:
-        raise invalid("FILE", f"{path} is no CSV: {error}") from error
+        raise invalid("FILE", f"{path} has neither a column 'prediction_id' nor 'entity_id'; it has {listed}")

@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import click
 import numpy as np
@@ -18,6 +17,7 @@ from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration, Pair
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, Unavailable, invalid
+from headrace_client.local_files import read_as, text_of
 from headrace_client.operations.explaining import Explanation
 from headrace_client.operations.prediction import Prediction
 from headrace_client.rows import cast_to_contract, inputs_from_rows, single_input, to_json_value
@@ -141,19 +141,21 @@ def _read(files: tuple[str, ...], contract: tensor_pb2.ServingContract) -> dict[
     for item in files:
         name, equals, text = item.partition("=")
         path = Path(text if equals else item)
-        try:
+        with read_as("one of .npy, .npz and JSON, as its name says", path, f"input.{path.name}"):
             content = _load(path)
             content = np.asarray(content) if equals else content
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise invalid(f"input.{path.name}", f"cannot be read: {error}") from error
         match content:
             case np.ndarray():
                 key = name if equals else single_input(contract).name
                 inputs[key] = cast_to_contract(key, content, contract)
+            case _Arrays() if not content:
+                raise invalid(f"input.{path.name}", f"{path} holds no arrays")
             case _Arrays():
                 inputs |= {key: cast_to_contract(key, array, contract) for key, array in content.items()}
-            case _:
+            case list() if content:
                 inputs |= inputs_from_rows(content, contract)
+            case _:
+                raise invalid(f"input.{path.name}", f"{path} holds no list of rows, such as [[0, 1, 2]]")
     return inputs
 
 
@@ -164,7 +166,7 @@ class _Arrays(dict[str, np.ndarray]):
 def _load(path: Path) -> Any:
     """Return an array or arrays by name (.npy and .npz, whichever it is), or what the JSON says."""
     if path.suffix not in (".npy", ".npz"):
-        return _parse(path.read_text(), path.name)
+        return json.loads(text_of(path, path.name, "JSON"))
     with path.open("rb") as file:
         found = np.load(file, allow_pickle=False)
         return found if isinstance(found, np.ndarray) else _Arrays(found)

@@ -15,7 +15,8 @@ from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration, FilePair, NumberPair, Pair
 from headrace_client.cli.views import show_version, without_value
 from headrace_client.client import Client
-from headrace_client.errors import HeadraceError, invalid
+from headrace_client.errors import HeadraceError
+from headrace_client.local_files import object_of, read_as
 from headrace_client.operations.registration import Lineage, Serving
 
 _TASKS = {
@@ -128,10 +129,10 @@ def _contract(
 ) -> tensor_pb2.ServingContract:
     contract = tensor_pb2.ServingContract()
     if path is not None:
-        try:
-            json_format.Parse(path.read_text(), contract)
-        except (json_format.ParseError, UnicodeDecodeError) as error:
-            raise invalid("contract", f"{path} is no serving contract: {error}") from error
+        remedy = "`headrace models show MODEL VERSION --json` prints one"
+        told = object_of(path, "contract", remedy)
+        with read_as("a serving contract", path, "contract", remedy):
+            json_format.ParseDict(told, contract)
     if prediction:
         contract.prediction = prediction
     if task is not None:

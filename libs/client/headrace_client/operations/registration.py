@@ -15,6 +15,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
+from headrace_client.local_files import read_as
 from headrace_client.operations.models import DEFAULT_TIMEOUT_S
 
 MODEL_FILE = "model.onnx"
@@ -121,10 +122,10 @@ def upload(
     """
     name = name or path.name
     kind = artifact_type(name)
-    try:
+    with read_as("a file", path, f"artifacts.{name}"):
         size_bytes, sha256 = path.stat().st_size, _sha256(path)
-    except OSError as error:
-        raise invalid(f"artifacts.{name}", f"cannot read {path}: {error.strerror}") from error
+    if not size_bytes:
+        raise invalid(f"artifacts.{name}", f"{path} is empty")
 
     def messages() -> Iterator[registry_pb2.UploadArtifactRequest]:
         yield registry_pb2.UploadArtifactRequest(

@@ -11,7 +11,7 @@ from headrace_client.cli.monitor.words import SEVERITIES, SEVERITY_NAMES, severi
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown, when
 from headrace_client.client import Client
-from headrace_client.errors import invalid
+from headrace_client.local_files import text_of
 
 _FORMATS = {
     "cloud-event": alert_pb2.Webhook.FORMAT_CLOUD_EVENT,
@@ -83,10 +83,7 @@ def put_webhook(
         retrain_only=retrain_only,
     )
     if secret_file is not None:
-        try:
-            wanted.secret = secret_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise invalid("--secret-file", f"cannot read {secret_file}: {error}") from error
+        wanted.secret = text_of(secret_file, "--secret-file", "a secret").strip()
     kept = client.put_webhook(wanted)
     if output.as_json:
         output.document(message_json(kept))
