@@ -6,8 +6,15 @@ import os
 import resource
 
 
-def confine(memory_bytes: int, cpu_s: int, *, file_bytes: int = 0) -> None:
-    """Limit this process for good, and step back behind the others. file_bytes: the largest file it may write."""
+def confine(memory_bytes: int, cpu_s: int, *, file_bytes: int = 0, data_bytes: int | None = None) -> None:
+    """Limit this process for good, and step back behind the others.
+
+    memory_bytes: of address space, libraries included. file_bytes: the largest file it may write. data_bytes: memory
+    that it may write to beyond what it has now, which is near to what it takes from its container; None is no bound.
+    """
+    if data_bytes is not None:
+        most = _data_bytes() + data_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     for limit, most in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_s),
@@ -16,6 +23,13 @@ def confine(memory_bytes: int, cpu_s: int, *, file_bytes: int = 0) -> None:
     ):
         resource.setrlimit(limit, (most, most))
     os.nice(10)
+
+
+def _data_bytes() -> int:
+    """Return how much memory of its own this process has. Not measured by what is resident: pages come later."""
+    with open("/proc/self/status") as status:
+        (line,) = (line for line in status if line.startswith("VmData:"))
+    return int(line.split()[1]) * 1024
 
 
 def first_line(error: Exception) -> str:

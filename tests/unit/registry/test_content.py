@@ -1,5 +1,9 @@
 """The allow-list by content: bytes must be what their type says."""
 
+import asyncio
+import time
+from pathlib import Path
+
 import pytest
 from headrace_registry.artifacts import content
 from headrace_registry.artifacts.content import Inspection
@@ -73,3 +77,19 @@ async def test_an_onnx_file_is_read(look_into):
 async def test_an_onnx_file_that_is_none_is_refused(look_into):
     with pytest.raises(InvalidArgument, match="the file is not an ONNX model"):
         await look_into(ArtifactType.ONNX, b"model", refuse)
+
+
+async def test_json_is_parsed_one_file_at_a_time(look_into, monkeypatch):
+    at_once, most = 0, 0
+
+    def parse(_file, _size):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.01)
+        at_once -= 1
+
+    monkeypatch.setattr(content, "_check_json", parse)
+    inspection = Inspection(read_nothing)
+    await asyncio.gather(*(inspection.look_into(ArtifactType.JSON, Path("/dev/null"), 2) for _ in range(4)))
+    assert most == 1

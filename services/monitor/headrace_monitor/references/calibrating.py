@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pyarrow.parquet as pq
 from headrace.tensor.v1 import tensor_pb2
 from headrace_statistics.calibration import Calibration, calibrate
 from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
@@ -17,7 +16,7 @@ from headrace_monitor.log.predicted import Predicted, predicted
 from headrace_monitor.log.raw_values import Values
 from headrace_monitor.performance.classes import Classes
 from headrace_monitor.references.judged import Judged
-from headrace_monitor.references.reading import MAX_CELLS, Place, column_of
+from headrace_monitor.references.reading import MAX_CELLS, Place, Table
 from headrace_monitor.references.values import UnfitError, matrix, numbers
 
 LABEL = "outcome.label"
@@ -28,7 +27,7 @@ Calibrated = Calibration | NotEnoughData | OneClass | Unreadable
 
 
 def calibrated(
-    file: pq.ParquetFile,
+    table: Table,
     contract: tensor_pb2.ServingContract,
     columns: Sequence[Judged],
     places: Mapping[str, Place],
@@ -46,13 +45,13 @@ def calibrated(
     width = sum(len(part) for part in by_tensor.values())
     most = max(min(MAX_ROWS, MAX_CELLS // max(width, 1)), 1)
     try:
-        outputs = {tensor: _values(file, part, places, most) for tensor, part in by_tensor.items()}
+        outputs = {tensor: _values(table, part, places, most) for tensor, part in by_tensor.items()}
     except UnfitError as error:
         return Unreadable(str(error))
     found = predicted(contract, outputs)
     if found is None or found.value is None or found.label is None:
         return Unreadable("the file has labels, but no scores of classes beside them")
-    told = column_of(file, LABEL, 1, most=most).to_pylist()
+    told = table.column(LABEL, 1, most=most).to_pylist()
     return _fitted(found, told, Classes(tuple(contract.labels)))
 
 
@@ -81,20 +80,22 @@ def _word(label: object, classes: Classes) -> str | None:
     return None
 
 
-def _values(file: pq.ParquetFile, part: Sequence[Judged], places: Mapping[str, Place], most: int) -> Values:
+def _values(table: Table, part: Sequence[Judged], places: Mapping[str, Place], most: int) -> Values:
     """Return the values of an output, as far as the file has its columns."""
-    read = [_read(file, column, places[column.name], most) for column in sorted(part, key=lambda each: each.index or 0)]
+    read = [
+        _read(table, column, places[column.name], most) for column in sorted(part, key=lambda each: each.index or 0)
+    ]
     return Values(np.column_stack(read), None)
 
 
-def _read(file: pq.ParquetFile, column: Judged, place: Place, most: int) -> np.ndarray:
+def _read(table: Table, column: Judged, place: Place, most: int) -> np.ndarray:
     if place.index is not None:
-        rows = column_of(file, place.name, column.width or 1, most=most)
+        rows = table.column(place.name, column.width or 1, most=most)
         fit, others = matrix(rows, column.width or 1)
         if others:
             raise UnfitError(f"rows of {place.name} differ in length")
         return fit[:, place.index]
-    array = column_of(file, place.name, 1, most=most)
+    array = table.column(place.name, 1, most=most)
     if column.datatype == "BYTES":
         return np.array([_text(value) for value in array.to_pylist()], dtype=object)
     read = numbers(array)

@@ -96,7 +96,7 @@ class Freezer:
             name = await self._written(asked, version, file)
             judged = judged_columns(version)
             answer = await self._freeze(file, judged, version.contract)
-        rows, content, calibration = await asyncio.to_thread(_understood, answer, judged)
+        rows, content, calibration = await asyncio.to_thread(_understood, answer, judged, asked)
         now = self._clock.now()
         if isinstance(calibration, Calibration):
             await self._calibrate(asked.model, asked.version, calibration, now)
@@ -165,22 +165,23 @@ class Freezer:
         return f"{start.isoformat()}/{end.isoformat()}"
 
 
-def _understood(answer: bytes | str, judged: tuple[Judged, ...]) -> tuple[int, Content, Any]:
+def _understood(answer: bytes | str, judged: tuple[Judged, ...], asked: Asked) -> tuple[int, Content, Any]:
     """Return rows and content of what was frozen, and what it says of scores.
 
     Raises PreconditionFailed for a file of which nothing can be.
     """
     if isinstance(answer, str):
-        raise _unreadable(answer)
+        raise _unreadable(answer, asked)
     told: dict[str, Any] = serialization.from_json(answer.decode())
     if "refused" in told:
-        raise _unreadable(told["refused"])
+        raise _unreadable(told["refused"], asked)
     if not told["columns"]:
         shown = [f"{name} ({why})" for name, why in sorted(told["unfit"].items())]
         more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
-        raise _unreadable(f"no column can be judged: {', '.join(shown[:5])}{more}")
+        raise _unreadable(f"no column can be judged: {', '.join(shown[:5])}{more}", asked)
     return told["rows"], Content(told["columns"], told["unfit"], judged), told["calibration"]
 
 
-def _unreadable(why: str) -> PreconditionFailed:
-    return PreconditionFailed(f"no reference: {why}", reason="REFERENCE_UNREADABLE")
+def _unreadable(why: str, asked: Asked) -> PreconditionFailed:
+    source = REFERENCE if asked.range is None else "this time of the log"
+    return PreconditionFailed(f"no reference from {source}: {why}", reason="REFERENCE_UNREADABLE")

@@ -1,9 +1,10 @@
 """Freezing a reference from a Parquet file. Run as a program, it does so in a process with limits of its own:
 
-python -m headrace_monitor.references.freezing FILE MAX_MEMORY_BYTES MAX_CPU_S < ASKED
+python -m headrace_monitor.references.freezing FILE MAX_MEMORY_BYTES MAX_DATA_BYTES MAX_CPU_S < ASKED
 
-ASKED is JSON: the list of what is judged, and the contract. It prints statistics as text: {"rows": …, "columns": …,
-"unfit": …, "calibration": …}, or {"refused": "why"}. What strangers upload may use up memory, hang or crash the reader;
+ASKED is JSON: the list of what is judged, and the contract. It prints lines: the name of each column, as JSON, before
+it is read, and at last statistics as text: {"rows": …, "columns": …, "unfit": …, "calibration": …}, or
+{"refused": "why"}. What strangers upload may use up memory, hang or crash the reader;
 here it takes nobody with it.
 """
 
@@ -12,13 +13,11 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.confinement import confine, first_line
 from headrace_statistics import references, serialization
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 
 from headrace_monitor.references.calibrating import LABEL, Calibrated, calibrated
 from headrace_monitor.references.judged import Judged, JudgedAs, judged_of_json
-from headrace_monitor.references.reading import Place, RefusedError, column_of, places
+from headrace_monitor.references.reading import Place, RefusedError, Table, places
 from headrace_monitor.references.values import UnfitError, matrix, names, numbers
 
 MAX_COLUMNS = 2_048
@@ -55,32 +54,49 @@ class Frozen:
     calibration: Calibrated | None = None
 
 
-def freeze_file(path: str, columns: Sequence[Judged], contract: tensor_pb2.ServingContract) -> Frozen:
-    """Freeze what a file has of the columns. Raises RefusedError."""
+def freeze_file(
+    path: str,
+    columns: Sequence[Judged],
+    contract: tensor_pb2.ServingContract,
+    begin: Callable[[str], object] = lambda _: None,
+) -> Frozen:
+    """Freeze what a file has of the columns. begin: called with the name of each before it is read.
+
+    Raises RefusedError, which names the column where one is at fault.
+    """
     if len(columns) > MAX_COLUMNS:
         raise RefusedError(f"the contract has {len(columns)} columns; at most {MAX_COLUMNS} are judged")
     try:
-        file = pq.ParquetFile(path, memory_map=False, thrift_string_size_limit=1 << 26)
-        there = [name for name, times in Counter(file.schema_arrow.names).items() if times == 1]
-        if file.metadata.num_rows < MIN_ROWS:
-            raise RefusedError(f"the file has {file.metadata.num_rows} rows; at least {MIN_ROWS} are needed")
-        found = places(columns, frozenset(there))
-        frozen: dict[str, ColumnReference] = {}
-        unfit: dict[str, Unfit] = {}
-        for column, array in _read(file, columns, found):
+        table = Table(path, begin)
+        there = table.names
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise RefusedError(f"the file cannot be read as Parquet: {first_line(error)}") from None
+    if table.rows < MIN_ROWS:
+        raise RefusedError(f"the file has {table.rows} rows; at least {MIN_ROWS} are needed")
+    found = places(columns, there)
+    frozen: dict[str, ColumnReference] = {}
+    unfit: dict[str, Unfit] = {}
+    try:
+        for column, array in _read(table, columns, found):
             made = _frozen(column, array)
             (frozen if isinstance(made, ColumnReference) else unfit)[column.name] = made  # pyright: ignore[reportArgumentType]
-        calibration = calibrated(file, contract, columns, found) if LABEL in there else None
-    except (pa.ArrowException, OSError) as error:
-        raise RefusedError(f"the file cannot be read as Parquet: {first_line(error)}") from None
+        calibration = calibrated(table, contract, columns, found) if LABEL in there else None
+    except MemoryError:
+        raise RefusedError(f"{_at(table)} needs too much memory to be read: write fewer or shorter values") from None
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise RefusedError(f"{_at(table)} cannot be read as Parquet: {first_line(error)}") from None
     for column in columns:
         if column.name not in found:
             unfit[column.name] = Unreadable("no such column in the file")
-    return Frozen(file.metadata.num_rows, frozen, unfit, calibration)
+    return Frozen(table.rows, frozen, unfit, calibration)
+
+
+def _at(table: Table) -> str:
+    return f"column {table.reading[:100]!r}" if table.reading else "the file"
 
 
 def _read(
-    file: pq.ParquetFile, columns: Sequence[Judged], found: Mapping[str, Place]
+    table: Table, columns: Sequence[Judged], found: Mapping[str, Place]
 ) -> Iterable[tuple[Judged, pa.ChunkedArray | NDArray[np.float64] | Unfit]]:
     """Yield columns with their values, one column of the file at a time; each list of a tensor is read once."""
     lists: dict[str, list[Judged]] = {}
@@ -89,13 +105,13 @@ def _read(
         if place is not None and place.index is not None:
             lists.setdefault(place.name, []).append(column)
         elif place is not None and not _too_wide(column):
-            yield column, column_of(file, place.name, column.width or 1)
+            yield column, table.column(place.name, column.width or 1)
         elif place is not None:
             yield column, Unreadable(_TOO_WIDE)
     for name, inside in lists.items():
         width = inside[0].width or 1
         try:
-            rows, _ = matrix(column_of(file, name, width), width)
+            rows, _ = matrix(table.column(name, width), width)
         except UnfitError as error:
             yield from ((column, Unreadable(str(error))) for column in inside)
             continue
@@ -144,19 +160,30 @@ def _frozen_names(column: Judged, values: pa.ChunkedArray | NDArray[np.float64])
 
 def main() -> None:
     """Freeze the file named by the arguments; the answer goes to stdout."""
-    path, max_memory_bytes, max_cpu_s = sys.argv[1:]
+    path, max_memory_bytes, max_data_bytes, max_cpu_s = sys.argv[1:]
     told = json.loads(sys.stdin.read())
     contract = tensor_pb2.ServingContract.FromString(base64.b64decode(told["contract"]))
-    confine(int(max_memory_bytes), int(max_cpu_s))
+    confine(int(max_memory_bytes), int(max_cpu_s), data_bytes=int(max_data_bytes))
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    sys.stdout.write(answer_of(path, judged_of_json(told["columns"]), contract))
+    sys.stdout.write(answer_of(path, judged_of_json(told["columns"]), contract, _tell))
 
 
-def answer_of(path: str, columns: Sequence[Judged], contract: tensor_pb2.ServingContract) -> str:
+def _tell(column: str) -> None:
+    # Written out at once: whoever reads it wants to know where this process died.
+    sys.stdout.write(json.dumps(column[:100]) + "\n")
+    sys.stdout.flush()
+
+
+def answer_of(
+    path: str,
+    columns: Sequence[Judged],
+    contract: tensor_pb2.ServingContract,
+    begin: Callable[[str], object] = lambda _: None,
+) -> str:
     """Return as text what was frozen, or why nothing was."""
     try:
-        frozen = freeze_file(path, columns, contract)
+        frozen = freeze_file(path, columns, contract, begin)
         answer: dict[str, object] = {name: getattr(frozen, name) for name in _TOLD}
     except RefusedError as error:
         answer = {"refused": str(error)}

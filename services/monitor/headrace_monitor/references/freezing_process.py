@@ -20,8 +20,11 @@ from headrace_monitor.references.judged import Judged
 
 log = structlog.get_logger()
 
-# Address space: libraries take 1 GiB of it, a column of a million rows and its sorted copy 16 MiB.
+# Address space: libraries take up to 1 GiB of it.
 MEMORY_BYTES = 3 * 1024**3
+# Beyond what libraries take: the widest column that is read, 16 million numbers, took 500 MB with its copies. A
+# container of 2 GiB has room for it beside the service.
+DATA_BYTES = 1024**3
 MAX_ANSWER_BYTES = 64 * 1024**2
 _PROGRAM = "headrace_monitor.references.freezing"
 
@@ -39,7 +42,7 @@ class FreezingProcess:
         listed = json.dumps([asdict(column) for column in columns], allow_nan=False)
         encoded = base64.b64encode(contract.SerializeToString()).decode()
         told = json.dumps({"columns": listed, "contract": encoded}).encode()
-        arguments = ("-m", _PROGRAM, str(file), str(MEMORY_BYTES), str(int(self._timeout_s) + 1))
+        arguments = ("-m", _PROGRAM, str(file), str(MEMORY_BYTES), str(DATA_BYTES), str(int(self._timeout_s) + 1))
         return await self._run(arguments, told)
 
     async def _run(self, arguments: Sequence[str], told: bytes) -> bytes | str:
@@ -49,26 +52,35 @@ class FreezingProcess:
             raise Unavailable(
                 "references cannot be frozen now", reason="FREEZING_UNAVAILABLE", retry_after_s=1.0
             ) from error
+        said = bytearray()
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await asyncio.to_thread(_talk, process, told)
+                await asyncio.to_thread(_talk, process, told, said)
                 code = await asyncio.to_thread(process.wait)
         except TimeoutError:
-            return f"the file could not be read within {self._timeout_s:g} s: write fewer rows, or fewer columns"
+            return f"{_at(said)} could not be read within {self._timeout_s:g} s: write fewer rows, or fewer columns"
         finally:
             process.kill()
             await asyncio.to_thread(process.wait)
             assert process.stdout is not None
             process.stdout.close()
-        if len(answer) > MAX_ANSWER_BYTES:
+        if len(said) > MAX_ANSWER_BYTES:
             return "the reference is too large to be kept: judge fewer columns, or narrower embeddings"
+        answer = bytes(said[said.rfind(b"\n") + 1 :])
         if code != 0 or not answer:
             log.warning("freezing died", code=code)
-            return "the file cannot be read as Parquet: its reader stopped"
+            return f"{_at(said)} cannot be read as Parquet: its reader stopped"
         return answer
 
 
-def _talk(process: subprocess.Popen[bytes], told: bytes) -> bytes:
+def _at(said: bytearray) -> str:
+    """Return where the program was when it ended: it says each column before it reads it, in a line."""
+    lines = said.splitlines()
+    return f"column {json.loads(lines[-1])!r}" if lines and said.endswith(b"\n") else "the file"
+
+
+def _talk(process: subprocess.Popen[bytes], told: bytes, said: bytearray) -> None:
+    """Tell the program what is asked and take what it says, also for somebody who no longer waits for all of it."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -76,7 +88,8 @@ def _talk(process: subprocess.Popen[bytes], told: bytes) -> bytes:
         process.stdin.close()
     except OSError:
         pass  # it has ended; its code says how
-    return process.stdout.read(MAX_ANSWER_BYTES + 1)
+    while len(said) <= MAX_ANSWER_BYTES and (part := os.read(process.stdout.fileno(), 1 << 20)):
+        said += part
 
 
 def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,26 +56,49 @@ def places(columns: Sequence[Judged], there: Collection[str]) -> dict[str, Place
     return found
 
 
-def column_of(file: pq.ParquetFile, name: str, width: int, *, most: int | None = None) -> pa.ChunkedArray:
-    """Return a column of the file, or every n-th row of it where there are more than can be used, or than `most`.
+class Table:
+    """A Parquet file whose columns are read one at a time. begin: called with the name of each before it is read."""
 
-    Raises RefusedError.
-    """
-    most = max(min(MAX_ROWS, MAX_CELLS // width), 1) if most is None else most
-    every = -(-file.metadata.num_rows // most)
-    batch_rows = max(min(_BATCH_ROWS, MAX_CELLS // width), 1)
-    parts: list[pa.Array] = []
-    before = taken = 0
-    for batch in file.iter_batches(batch_rows, columns=[name], use_threads=False):
-        array = batch.column(batch.schema.get_field_index(name))
-        wanted = np.arange(-before % every, len(array), every)
-        part = array if every == 1 else array.take(pa.array(wanted))
-        before, taken = before + len(array), taken + len(part)
-        # What a file says of its own length need not be true.
-        if taken > most + 1:
-            raise RefusedError("the file has more rows than it says")
-        parts.append(part)
-    return pa.chunked_array(parts, type=file.schema_arrow.field(name).type)
+    def __init__(self, path: str, begin: Callable[[str], object] = lambda _: None) -> None:
+        # What the file says of its own schema is not trusted with more than this of memory. Nothing of what pandas or
+        # others wrote into it is run: extension types that nobody registered are read as what they are stored as.
+        self._file = pq.ParquetFile(path, memory_map=False, thrift_string_size_limit=1 << 26)
+        self._begin = begin
+        self.reading = ""
+        """The column that is being read, or was last."""
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows the file says that it has."""
+        return self._file.metadata.num_rows
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of columns that stand there once."""
+        return frozenset(name for name, times in Counter(self._file.schema_arrow.names).items() if times == 1)
+
+    def column(self, name: str, width: int, *, most: int | None = None) -> pa.ChunkedArray:
+        """Return a column, or every n-th row of it where there are more than can be used, or than `most`.
+
+        Raises RefusedError, pa.ArrowException, OSError, MemoryError.
+        """
+        self.reading = name
+        self._begin(name)
+        most = max(min(MAX_ROWS, MAX_CELLS // width), 1) if most is None else most
+        every = max(-(-self.rows // most), 1)
+        batch_rows = max(min(_BATCH_ROWS, MAX_CELLS // width), 1)
+        parts: list[pa.Array] = []
+        before = taken = 0
+        for batch in self._file.iter_batches(batch_rows, columns=[name], use_threads=False):
+            array = batch.column(batch.schema.get_field_index(name))
+            wanted = np.arange(-before % every, len(array), every)
+            part = array if every == 1 else array.take(pa.array(wanted))
+            before, taken = before + len(array), taken + len(part)
+            # What a file says of its own length need not be true.
+            if taken > most + 1:
+                raise RefusedError("the file has more rows than it says")
+            parts.append(part)
+        return pa.chunked_array(parts, type=self._file.schema_arrow.field(name).type)
 
 
 def _bare(column: Judged) -> str:

@@ -49,6 +49,8 @@ class Inspection:
 
     def __init__(self, read_onnx: OnnxReader) -> None:
         self._read_onnx = read_onnx
+        # The values of 4 MiB of JSON take 130 MB: one file at a time.
+        self._parsing = FairTurns(1)
 
     async def look_into(self, kind: ArtifactType, file: Path, size_bytes: int) -> ModelFile | None:
         """Return what a model file declares, None for other types.
@@ -61,7 +63,11 @@ class Inspection:
             if kind is ArtifactType.ONNX:
                 await asyncio.to_thread(_refuse_familiar, file)
                 return await self._read_onnx(file, size_bytes)
-            await asyncio.to_thread(_check_parquet if kind is ArtifactType.PARQUET else _check_json, file, size_bytes)
+            if kind is ArtifactType.PARQUET:
+                await asyncio.to_thread(_check_parquet, file, size_bytes)
+                return None
+            async with self._parsing.turn():
+                await asyncio.to_thread(_check_json, file, size_bytes)
             return None
         except RefusedError as error:
             raise type_refused(f"the file {error}") from None

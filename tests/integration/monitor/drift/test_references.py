@@ -76,6 +76,11 @@ async def test_a_seasonal_reference_is_the_same_hour_a_week_before(log, register
             "which is no number",
             id="other types",
         ),
+        pytest.param(
+            parquet({"age": np.zeros(60), "country": [b"\xff"] * 60}).replace(b"PAR1", b"PAR1\xff", 1),
+            r"from reference\.parquet: column 'age' cannot be read",
+            id="pages that are damaged",
+        ),
     ],
 )
 async def test_an_artifact_that_is_none_is_refused_with_what_is_wrong(log, registered, clock, content, problem):
