@@ -44,8 +44,8 @@ class Pool:
             raise self.full()
         if not caller.internal and held >= free:
             raise ResourceExhausted(
-                f"{held} {self.name} of this client are in progress, which is its share while {free} of {self.places} "
-                "places are left for everybody: end one, or try again",
+                f"this client has {held} of {self.places} places for {self.name}, and {free} are left for everybody: "
+                "end one of them, or try again",
                 reason=self.share_reason,
                 metadata={"pool": self.name, "held": str(held), "places": str(self.places)},
                 retry_after_s=self.retry_after_s,
@@ -54,7 +54,7 @@ class Pool:
     def full(self) -> ResourceExhausted:
         """Return the error for a pool without a free place."""
         return ResourceExhausted(
-            f"{self.places} {self.name} are in progress, which is as many as may: try again",
+            f"all {self.places} places for {self.name} are taken: try again",
             reason=self.reason,
             retry_after_s=self.retry_after_s,
         )
@@ -110,20 +110,19 @@ class FairTurns:
         self._waiting: OrderedDict[tuple[str, bool], deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, *, within_s: float | None = None) -> AsyncIterator[None]:
-        """Hold a place, when it is the present caller's turn. Raises TimeoutError when that is not `within_s`."""
+    async def turn(self, caller: Identity | None = None, *, within_s: float | None = None) -> AsyncIterator[None]:
+        """Hold a place, when it is the caller's turn; None: the present one. Raises TimeoutError after `within_s`."""
         async with asyncio.timeout(within_s):
-            await self._enter()
+            await self._enter(identity() if caller is None else caller)
         try:
             yield
         finally:
             self._leave()
 
-    async def _enter(self) -> None:
+    async def _enter(self, caller: Identity) -> None:
         if self._free > 0:  # then nobody waits
             self._free -= 1
             return
-        caller = identity()
         key = (caller.client, caller.internal)
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(turn)

@@ -6,7 +6,9 @@ import re
 from datetime import timedelta
 
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import ResourceExhausted, refuse
+from headrace_servicekit.errors import refuse
+from headrace_servicekit.fair_share import Pool
+from headrace_servicekit.identity import Identity
 
 from headrace_registry import lifecycle, validation, writes
 from headrace_registry.models import Hold, VersionRef
@@ -19,6 +21,7 @@ MAX_HOLDER_CHARS = 128
 # Of one version, those of services apart: these have one each, and what a route names must not be lost because people
 # hold it too. A person who needs more needs an alias.
 MAX_HOLDS = 100
+_POOL = Pool("holds of a version", MAX_HOLDS, "TOO_MANY_HOLDS", retry_after_s=60.0)
 
 _HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 # What services hold is theirs to release: nobody from outside takes a version away from a route.
@@ -35,7 +38,7 @@ class Holds:
         """Hold a version from now on for `ttl`, or renew the hold, and return it.
 
         Holds are no part of a model: neither its epoch nor its history changes. Raises NotFound, InvalidArgument,
-        PreconditionFailed (VERSION_COLLECTED), ResourceExhausted (TOO_MANY_HOLDS).
+        PreconditionFailed (VERSION_COLLECTED), ResourceExhausted (TOO_MANY_HOLDS, TOO_MANY_HOLDS_OF_CLIENT).
         """
         refuse(validation.text_violations(reason, "reason", validation.MAX_REASON_CHARS))
         if not MIN_TTL <= ttl <= MAX_TTL:
@@ -47,14 +50,9 @@ class Holds:
             now = self._clock.now()
             present = {held.holder: held for held in await transaction.holds(ref.model, now) if held.ref == ref}
             mine = present.get(holder)
-            if (
-                mine is None
-                and not _is_service(holder)
-                and sum(not _is_service(other) for other in present) >= MAX_HOLDS
-            ):
-                raise ResourceExhausted(
-                    f"version '{ref.version}' has {MAX_HOLDS} holds: release one first", reason="TOO_MANY_HOLDS"
-                )
+            if mine is None and not _is_service(holder):
+                clients = [held.client for other, held in present.items() if not _is_service(other)]
+                _POOL.admit(len(clients), clients.count(client), Identity(client))
             hold = Hold(ref, holder, reason, client, now if mine is None else mine.create_time, now + ttl)
             await transaction.put_hold(hold)
             return hold

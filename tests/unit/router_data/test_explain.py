@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +12,7 @@ from headrace.router.v1 import predict_pb2
 from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.explain.facts import Outcome, explanation
 from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
+from headrace_router.data.explain.store import MOST_CONNECTIONS, Store
 from headrace_router.data.explain.trace import MAX_ATTEMPTS, Trace
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
 from headrace_router.data.question import Found
@@ -157,7 +160,7 @@ class NoStore:
         raise AssertionError
 
 
-def explanations(one_in: int, store: NoStore | None = None) -> Explanations:
+def explanations(one_in: int, store: Store | None = None) -> Explanations:
     return Explanations(store, lambda: "i", data_plane="data-0", one_in=one_in, clock=FakeClock())
 
 
@@ -177,9 +180,40 @@ def test_one_of_so_many_is_sampled(one_in, store, sampled):
 
 async def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(trace, time):
     kept = explanations(0, NoStore())
-    for number in range(MAX_QUEUED + 5):
+    for number in range(MAX_QUEUED // 2 + 5):
         kept.keep(trace, REQUEST, CALL, Outcome(f"p-{number}", time.now))
-    assert kept.dropped == {"queue_full": 5, "store": 0}
-    found = await kept.of_prediction("p-7")  # what waits to be written is told already
+    assert kept.dropped == {"queue_full": 5, "store": 0}, "half of the queue is one client's share"
+    kept.keep(trace, REQUEST, replace(CALL, caller=Identity("bob")), Outcome("of-bob", time.now))
+    assert await kept.of_prediction("of-bob", CALL.caller) is not None
+    found = await kept.of_prediction("p-7", CALL.caller)  # what waits to be written is told already
     assert found is not None
     assert found.prediction_id == "p-7"
+
+
+class SlowStore:
+    """A store whose answers come when they are let go."""
+
+    def __init__(self) -> None:
+        self.go, self.asked = asyncio.Event(), []
+
+    async def put(self, entries, *, for_s):
+        raise AssertionError
+
+    async def get(self, key):
+        self.asked.append(key)
+        await self.go.wait()
+
+
+async def test_one_client_that_looks_for_many_takes_turns_with_the_next_and_leaves_a_connection_for_writing():
+    store = SlowStore()
+    kept = explanations(0, store)
+    greedy = [asyncio.create_task(kept.of_prediction(f"g-{number}", Identity("greedy"))) for number in range(50)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(store.asked) == MOST_CONNECTIONS - 1
+    modest = asyncio.create_task(kept.of_prediction("modest", Identity("modest")))
+    await asyncio.sleep(0)
+    store.go.set()
+    await asyncio.gather(*greedy, modest)
+    first = next(index for index, key in enumerate(store.asked) if b"modest" in key)
+    assert first <= MOST_CONNECTIONS

@@ -35,7 +35,7 @@ def test_one_client_gets_half_of_the_places_and_those_that_come_next_find_some()
 def test_a_client_that_has_its_share_is_told_which_and_when_to_come_back():
     share = FairShare(POOL)
     taken(share, client("a"))
-    with pytest.raises(ResourceExhausted, match="4 uploads of this client") as refused:
+    with pytest.raises(ResourceExhausted, match="this client has 4 of 8 places for uploads") as refused:
         share.enter(client("a"))
     assert refused.value.reason == "TOO_MANY_UPLOADS_OF_CLIENT"
     assert refused.value.metadata == {"pool": "uploads", "held": "4", "places": "8"}

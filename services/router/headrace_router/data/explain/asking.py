@@ -32,9 +32,9 @@ class Explaining:
             told = "give either prediction_id or request_id"
             raise InvalidArgument(told, reason="ID_MISSING", violations=[FieldViolation("prediction_id", told)])
         if request.prediction_id:
-            found = await self._explanations.of_prediction(request.prediction_id)
+            found = await self._explanations.of_prediction(request.prediction_id, caller)
         else:
-            found = await self._explanations.of_request(request.request_id)
+            found = await self._explanations.of_request(request.request_id, caller)
         if found is None or not caller.sees(found.model):
             raise NotFound(
                 "no explanation is kept for this id: ask for one with the request, and look within an hour",

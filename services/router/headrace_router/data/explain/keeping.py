@@ -13,13 +13,15 @@ import structlog
 from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import ServiceError, Unavailable
+from headrace_servicekit.errors import ResourceExhausted, ServiceError, Unavailable
+from headrace_servicekit.fair_share import FairShare, FairTurns, Pool
+from headrace_servicekit.identity import Identity
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from headrace_router import kept
 from headrace_router.data.explain.facts import Outcome, explanation
-from headrace_router.data.explain.store import TIMEOUT_S, Store, StoreError
+from headrace_router.data.explain.store import MOST_CONNECTIONS, TIMEOUT_S, Store, StoreError
 from headrace_router.data.explain.trace import Trace
 from headrace_router.data.messages import Call, Request
 
@@ -40,6 +42,7 @@ class _Queued(NamedTuple):
 
     explanation: predict_pb2.ExplainResponse
     request_ids: tuple[str, ...]
+    caller: Identity
 
 
 class Explanations:
@@ -56,6 +59,9 @@ class Explanations:
         self._store, self._incarnation = store, incarnation
         self._data_plane, self._now = data_plane, clock.now
         self._one_in, self._seen = one_in if store is not None else 0, 0
+        self._places = FairShare(Pool("explanations", MAX_QUEUED, "TOO_MANY_EXPLANATIONS", retry_after_s=TIMEOUT_S))
+        # One connection is left for what is written.
+        self._turns = FairTurns(MOST_CONNECTIONS - 1)
         self._queue: dict[str, _Queued] = {}
         """By prediction id, in the order of their coming; those that are being written still stand here."""
         self._arrived = asyncio.Event()
@@ -76,29 +82,34 @@ class Explanations:
         """Write the explanation of a request some time soon, or drop it."""
         if self._store is None:
             return
-        if len(self._queue) >= MAX_QUEUED:
+        try:
+            self._places.enter(call.caller)
+        except ResourceExhausted:
             self.dropped["queue_full"] += 1
             return
         made = explanation(trace, request, call, outcome, data_plane=self._data_plane, ended_at=self._now())
         # An error names the id of the headers, an answer that of the message where it has one.
         ids = {one: None for one in (request.request_id, call.request_id) if 0 < len(one) <= MAX_ID_CHARS}
-        self._queue[outcome.prediction_id] = _Queued(made, tuple(ids))
+        before = self._queue.pop(outcome.prediction_id, None)
+        if before is not None:
+            self._places.leave(before.caller)
+        self._queue[outcome.prediction_id] = _Queued(made, tuple(ids), call.caller)
         self._arrived.set()
 
-    async def of_prediction(self, prediction_id: str) -> predict_pb2.ExplainResponse | None:
+    async def of_prediction(self, prediction_id: str, caller: Identity) -> predict_pb2.ExplainResponse | None:
         """Return the explanation of an answer, None when there is none. Raises Unavailable without Valkey."""
         if not 0 < len(prediction_id) <= MAX_ID_CHARS:
             return None
         key = kept.explanation_key(self._incarnation(), prediction_id)
         for pause_s in (*ASK_AGAIN_S, None):
             waiting = self._queue.get(prediction_id)
-            found = waiting.explanation if waiting is not None else _decoded(await self._get(key))
+            found = waiting.explanation if waiting is not None else _decoded(await self._get(key, caller))
             if found is not None or pause_s is None:
                 return found
             await asyncio.sleep(pause_s)
         return None
 
-    async def of_request(self, request_id: str) -> predict_pb2.ExplainResponse | None:
+    async def of_request(self, request_id: str, caller: Identity) -> predict_pb2.ExplainResponse | None:
         """Return the explanation of a request's last answer, likewise."""
         if not 0 < len(request_id) <= MAX_ID_CHARS:
             return None
@@ -107,9 +118,9 @@ class Explanations:
             waiting = next((one for one in reversed(self._queue.values()) if request_id in one.request_ids), None)
             if waiting is not None:
                 return waiting.explanation
-            prediction_id = await self._get(key)
+            prediction_id = await self._get(key, caller)
             if prediction_id:
-                return await self.of_prediction(prediction_id.decode())
+                return await self.of_prediction(prediction_id.decode(), caller)
             if pause_s is not None:
                 await asyncio.sleep(pause_s)
         return None
@@ -128,7 +139,7 @@ class Explanations:
                     log.warning("explanations not kept", reason=str(error))
                 self.dropped["store"] += len(batch)
             for prediction_id in batch:
-                del self._queue[prediction_id]
+                self._places.leave(self._queue.pop(prediction_id).caller)
             if not self._queue:
                 self._arrived.clear()
 
@@ -146,12 +157,13 @@ class Explanations:
         assert self._store is not None, "without a store nothing is queued"
         await self._store.put(_entries(batch, self._incarnation()), for_s=KEPT_S)
 
-    async def _get(self, key: bytes) -> bytes | None:
+    async def _get(self, key: bytes, caller: Identity) -> bytes | None:
         if self._store is None:
             raise _unreachable()
         try:
-            return await self._store.get(key)
-        except StoreError:
+            async with self._turns.turn(caller, within_s=TIMEOUT_S):
+                return await self._store.get(key)
+        except (StoreError, TimeoutError):
             raise _unreachable() from None
 
 
