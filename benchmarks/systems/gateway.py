@@ -31,12 +31,12 @@ def binary() -> Path:
     return find_binary(_settings(_UNUSED))
 
 
-def plain(port: int, admin_port: int, upstream: int, *, protocol: Json = HTTP2) -> Json:
+def plain(port: int, upstream: int, *, protocol: Json = HTTP2) -> Json:
     """Return the configuration of an Envoy that passes everything on. protocol: what the upstream speaks."""
-    return _configuration(port, admin_port, upstream, [], protocol)
+    return _configuration(port, upstream, [], protocol)
 
 
-def guarded(port: int, admin_port: int, upstream: int, jwks: Path) -> Json:
+def guarded(port: int, upstream: int, jwks: Path) -> Json:
     """Return the same with jwt_authn, a bucket per client, and RBAC by the token's scopes."""
     settings = _settings(jwks)
     token = access.token_check(settings, jwks.read_text())
@@ -56,14 +56,14 @@ def guarded(port: int, admin_port: int, upstream: int, jwks: Path) -> Json:
         {"name": access.CLIENT_LIMIT, "typed_config": limit},
         {"name": access.SCOPES, "typed_config": scopes},
     ]
-    return _configuration(port, admin_port, upstream, filters, HTTP2)
+    return _configuration(port, upstream, filters, HTTP2)
 
 
 def _settings(jwks: Path) -> FrontDoorSettings:
     return FrontDoorSettings(state_dir=_UNUSED, jwks_file=jwks)
 
 
-def _configuration(port: int, admin_port: int, upstream: int, filters: list[Json], protocol: Json) -> Json:
+def _configuration(port: int, upstream: int, filters: list[Json], protocol: Json) -> Json:
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="reference",
@@ -85,7 +85,6 @@ def _configuration(port: int, admin_port: int, upstream: int, filters: list[Json
     )
     options: Any = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
-        "admin": {"address": _address(admin_port)},
         "static_resources": {
             "listeners": [
                 {

@@ -92,11 +92,11 @@ def triton(scratch: Path, model: Path, *, queue_delay_us: int = 0) -> Iterator[R
 
 
 @contextlib.contextmanager
-def envoy(scratch: Path, name: str, configured: Callable[[int, int], Json]) -> Iterator[Reference]:
-    """Run Envoy on one thread. configured: makes its configuration of its port and its admin's."""
+def envoy(scratch: Path, name: str, configured: Callable[[int], Json]) -> Iterator[Reference]:
+    """Run Envoy on one thread. configured: makes its configuration, without an admin interface, of its port."""
     port = free_port()
     file, log = scratch / f"{name}.json", scratch / f"{name}.log"
-    file.write_text(json.dumps(configured(port, free_port())))
+    file.write_text(json.dumps(configured(port)))
     arguments = ["-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
     with process(log, [gateway.binary(), *arguments]) as pid:
         until_listening(port, log)
