@@ -15,6 +15,7 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import NotFound
 from headrace_servicekit.loops import end_if_cancelled
 
@@ -51,7 +52,7 @@ class Health:
         self._open = False
         self._draining = False
         self._closed = False
-        self._changed = asyncio.Event()
+        self._changed = Wakeup()
 
     @property
     def ready(self) -> bool:
@@ -113,7 +114,7 @@ class Health:
         """Yield the status of a name now and at every change, until the server stops."""
         last = None
         while True:
-            changed = self._changed
+            count = self._changed.count
             status = self.status(name)
             status = SERVICE_UNKNOWN if status is None else status
             if status != last:
@@ -121,12 +122,10 @@ class Health:
                 last = status
             if self._closed:
                 return
-            if changed is self._changed:
-                await changed.wait()
+            await self._changed.after(count)
 
     def _notify(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self._changed.wake()
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.calls import valid_traceparent
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Code, InvalidArgument
 
 from headrace_batcher.batching.answers import NOT_LOADED, STOPPING, Answer, Failure
-from headrace_batcher.batching.bell import Bell
 from headrace_batcher.batching.shapes import FIXED, ShapeKey
 from headrace_batcher.batching.work import BATCH, ONLINE, SHADOW, Work
 from headrace_batcher.roster import Announcement, Roster
@@ -60,8 +60,8 @@ class Exchange:
         self._frame_bytes = 0
         self._frame_answers = 0
         self._unsent_bytes = 0
-        self._something_to_send = Bell()
-        self._room = Bell()
+        self._something_to_send = Wakeup()
+        self._room = Wakeup()
         self._finishing = False
 
     async def serve(self, frames: AsyncIterable[batcher_pb2.ExchangeRequest], write: Write) -> None:
@@ -72,7 +72,7 @@ class Exchange:
         self._roster.join(self)
         for state in self._roster.states():
             self.announce(state)
-        self._something_to_send.ring()
+        self._something_to_send.wake()
         reading = asyncio.create_task(self._read(frames), name="read frames")
         writing = asyncio.create_task(self._write(write), name="write frames")
         try:
@@ -91,16 +91,16 @@ class Exchange:
     def announce(self, change: Announcement) -> None:
         """Tell the peer that a version changed its state."""
         self._frame.versions.add(handle=change.handle, digest=change.digest, ready=change.ready)
-        self._something_to_send.ring()
+        self._something_to_send.wake()
 
     def drain(self) -> None:
         """Tell the peer to send nothing more; what comes nevertheless is still answered."""
-        self._something_to_send.ring()
+        self._something_to_send.wake()
 
     def finish(self) -> None:
         """Answer what is open, refuse what still comes, then end the stream."""
         self._finishing = True
-        self._something_to_send.ring()
+        self._something_to_send.wake()
 
     def receive(self, frame: batcher_pb2.ExchangeRequest) -> None:
         """Submit the requests of a frame, and drop those that it cancels."""
@@ -140,7 +140,7 @@ class Exchange:
             if work is not None:
                 work.batcher.cancel(work)
         if self._finishing:
-            self._something_to_send.ring()  # or what was cancelled last would be waited for
+            self._something_to_send.wake()  # or what was cancelled last would be waited for
 
     def settle(self, work: Work, outcome: Answer | Failure) -> None:
         """Put the outcome of a request into the next frame."""
@@ -186,7 +186,7 @@ class Exchange:
         self._frame_bytes += size
         self._frame_answers += 1
         self._unsent_bytes += size
-        self._something_to_send.ring()
+        self._something_to_send.wake()
         return self._frame
 
     def _close_frame(self) -> None:
@@ -211,6 +211,6 @@ class Exchange:
                 frame.draining = self._roster.draining
                 await write(frame)
                 self._unsent_bytes -= size
-                self._room.ring()
+                self._room.wake()
             if self._finishing and not self._open and not self._frame_answers:
                 return

@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.checksums import FrameReader, Garbled, encode
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
-from headrace_batcher.batching.bell import Bell
 from headrace_batcher.frames import Exchange
 from headrace_batcher.roster import Roster
 
@@ -27,7 +27,7 @@ class BatcherServicer:
         self._max_answer_bytes = max_answer_bytes
         self._exchanges: set[Exchange] = set()
         self._finishing = False
-        self._one_ended = Bell()
+        self._one_ended = Wakeup()
         self.frames_garbled = 0
 
     def serve_on(self, server: Any) -> None:
@@ -45,7 +45,7 @@ class BatcherServicer:
             await exchange.serve(self._read(request_iterator), context.write)
         finally:
             self._exchanges.discard(exchange)
-            self._one_ended.ring()
+            self._one_ended.wake()
 
     async def _read(self, encoded: AsyncIterable[bytes]) -> AsyncIterator[batcher_pb2.ExchangeRequest]:
         frames = FrameReader(batcher_pb2.ExchangeRequest.FromString)

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.peers import Peer
@@ -149,15 +150,14 @@ class Connections:
 
         A server that vanished without a word says nothing, as one does that has nothing to tell: it is probed.
         """
-        woken = asyncio.Event()
+        wakeup = Wakeup()
         async with self.alone() as connection:
-            connection.add_termination_listener(lambda _: woken.set())
-            await connection.add_listener(channel, lambda *_: woken.set())
+            connection.add_termination_listener(lambda _: wakeup.wake())
+            await connection.add_listener(channel, lambda *_: wakeup.wake())
             while not connection.is_closed():
                 yield None
-                while not await _happens(woken, within_s=probe_s):
+                while not await wakeup.wait(probe_s):
                     await connection.execute("select 1", timeout=probe_s)
-                woken.clear()
         raise Unavailable("the connection that listens for changes ended", retry_after_s=RETRY_AFTER_S)
 
     async def _working(self, act: Callable[[Any], Awaitable[object]]) -> Any:
@@ -274,14 +274,6 @@ class _Bordered:
     async def fetchval(self, *args: Any, **kwargs: Any) -> Any:
         with self._reading():
             return await self._connection.fetchval(*args, **kwargs)
-
-
-async def _happens(event: asyncio.Event, *, within_s: float) -> bool:
-    try:
-        async with asyncio.timeout(within_s):
-            return await event.wait()
-    except TimeoutError:
-        return False
 
 
 async def _roll_back(connection: Any) -> None:

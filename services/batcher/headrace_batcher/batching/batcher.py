@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Code
 
 from headrace_batcher.backends.backend import Backend, BackendLost
@@ -21,7 +22,6 @@ from headrace_batcher.batching.answers import (
     Failure,
 )
 from headrace_batcher.batching.at_backend import Sent
-from headrace_batcher.batching.bell import Bell
 from headrace_batcher.batching.contract import Contract
 from headrace_batcher.batching.encode import Encoder
 from headrace_batcher.batching.execution import Executor
@@ -75,9 +75,9 @@ class Batcher:
         self._now = now
         self._queue = WorkQueue(limits.max_rows)
         self._door = Door(self._queue, limits, self.service_times, self._wait_s)
-        self._bell = Bell()
+        self._wakeup = Wakeup()
         self._lives = Lives(crashed, ours=backend.load_control)
-        self._trials = Trials(name, self._executor, self._floor, self._lives, self._bell.ring, now)
+        self._trials = Trials(name, self._executor, self._floor, self._lives, self._wakeup.wake, now)
         self._refusing: Failure | None = None
         self._held_until = 0.0
 
@@ -113,7 +113,7 @@ class Batcher:
                 self._queue.push(piece)
         else:
             self._queue.push(work)
-        self._bell.ring()
+        self._wakeup.wake()
 
     def cancel(self, work: Work) -> None:
         """Drop a request whose caller left; no outcome follows. What executes already is not stopped."""
@@ -133,13 +133,13 @@ class Batcher:
         """Refuse new requests with `failure`, and give it to those that wait."""
         self._refusing = failure
         settle(self._queue.clear(), failure)
-        self._bell.ring()
+        self._wakeup.wake()
 
     def accept(self) -> None:
         """Take requests, after `refuse`: the version is loaded. Whoever was suspected is tried first."""
         self._lives.begin()
         self._refusing = None
-        self._bell.ring()
+        self._wakeup.wake()
 
     def lose(self) -> None:
         """Refuse requests because what runs them is gone; those that executed are kept to be tried alone."""
@@ -179,13 +179,13 @@ class Batcher:
 
     async def serve_forever(self) -> None:
         """Run batches until cancelled; whoever still waits then is told UNAVAILABLE."""
-        self._floor.join(self._bell.ring)
+        self._floor.join(self._wakeup.wake)
         try:
             async with asyncio.TaskGroup() as executions:
                 while True:
-                    await self._bell.wait(self._dispatch(executions))
+                    await self._wakeup.wait(self._dispatch(executions) - self._now())
         finally:
-            self._floor.leave(self._bell.ring)
+            self._floor.leave(self._wakeup.wake)
             self.refuse(STOPPING)
             self._trials.give_up()
 
@@ -235,7 +235,7 @@ class Batcher:
 
     def _executed(self, _task: asyncio.Task[None]) -> None:
         self._floor.end()
-        self._bell.ring()
+        self._wakeup.wake()
 
     async def _execute(self, batch: list[Work], sent: Sent) -> None:
         """Run a batch; every member is settled or suspected, whatever happens."""

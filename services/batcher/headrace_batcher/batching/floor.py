@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from headrace_batcher.batching.bell import Bell
+from headrace_servicekit.coordination.wakeup import Wakeup
 
 # Whoever wants to be alone keeps everybody else waiting: no longer than this for what goes on already.
 PATIENCE_S = 2.0
@@ -21,7 +21,7 @@ class Floor:
         self._wanting = 0
         self._executing = 0
         self._loading = 0
-        self._fewer = Bell()
+        self._fewer = Wakeup()
         self._wakes: set[Callable[[], None]] = set()
 
     def join(self, wake: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ class Floor:
     def end(self) -> None:
         """Count an execution that ended."""
         self._executing -= 1
-        self._fewer.ring()
+        self._fewer.wake()
 
     def begin_loading(self) -> None:
         """Count a version that begins to be loaded."""
@@ -58,7 +58,7 @@ class Floor:
     def end_loading(self) -> None:
         """Count one that is not being loaded any more."""
         self._loading -= 1
-        self._fewer.ring()
+        self._fewer.wake()
 
     @asynccontextmanager
     async def alone(self, patience_s: float = PATIENCE_S) -> AsyncIterator[bool]:
@@ -71,7 +71,7 @@ class Floor:
             async with self._turn:
                 deadline = time.monotonic() + patience_s
                 while not self.empty and time.monotonic() < deadline:
-                    await self._fewer.wait(deadline)
+                    await self._fewer.wait(deadline - time.monotonic())
                 yield self.empty
         finally:
             self._wanting -= 1

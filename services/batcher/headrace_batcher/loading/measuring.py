@@ -14,11 +14,11 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import structlog
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import count
 
 from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
 from headrace_batcher.backends.backend import Backend, BackendLost, ModelError
-from headrace_batcher.batching.bell import Bell
 from headrace_batcher.batching.shapes import WrongInput, WrongOutput
 from headrace_batcher.loading import validation
 from headrace_batcher.loading.held import Held
@@ -96,15 +96,15 @@ class Measuring:
         self._todo: dict[str, Held] = {}
         self._measured: set[str] = set()
         self._unreported: dict[str, tuple[Held, dict[str, float]]] = {}
-        self._bell = Bell()
-        self._reports = Bell()
+        self._wakeup = Wakeup()
+        self._reports = Wakeup()
 
     def became_ready(self, held: Held) -> None:
         """Measure a version that was loaded, unless that was done."""
         digest = held.wanted.digest
         if self._registry is not None and digest not in self._measured:
             self._todo[digest] = held
-            self._bell.ring()
+            self._wakeup.wake()
 
     async def run(self) -> NoReturn:
         """Measure for ever, one version after the other."""
@@ -126,8 +126,8 @@ class Measuring:
                 self._unreported[digest] = (held, metrics)
                 while len(self._unreported) > _MAX_UNREPORTED:
                     del self._unreported[next(iter(self._unreported))]
-                self._reports.ring()
-            await self._bell.wait()
+                self._reports.wake()
+            await self._wakeup.wait()
 
     async def report(self) -> NoReturn:
         """Report for ever; a registry that is away is asked again, less and less often."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from headrace.router.v1 import control_pb2
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import Peer
 
-from headrace_batcher.batching.bell import Bell
 from headrace_batcher.loading.lifecycle import Phase
 
 _TIMEOUT_S = 2.0
@@ -42,18 +41,18 @@ class Reports:
         self._address = address
         self._states = states
         self._control = Peer("control", every_s=_RETRY_S, max_backoff_s=_RETRY_S, call="report")
-        self._bell = Bell()
+        self._wakeup = Wakeup()
 
     def changed(self) -> None:
         """Report soon."""
-        self._bell.ring()
+        self._wakeup.wake()
 
     async def run(self) -> NoReturn:
         """Report for ever."""
         while True:
             pause_s = await self._report()
-            await self._bell.wait(time.monotonic() + pause_s)
-            await self._bell.wait(time.monotonic() + _MIN_PAUSE_S)
+            await self._wakeup.wait(pause_s)
+            await self._wakeup.wait(_MIN_PAUSE_S)
 
     async def _report(self) -> float:
         """Send one report; return when the next is due, in seconds."""

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
 from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
 from headrace_batcher.backends.backend import Backend, BackendLost, LoadError, ModelError, Unanswered
 from headrace_batcher.batching.answers import BACKEND_LOST
-from headrace_batcher.batching.bell import Bell
 from headrace_batcher.batching.floor import Floor
 from headrace_batcher.batching.shapes import WrongInput, WrongOutput
 from headrace_batcher.batching.tracing import BatchSpans
@@ -62,8 +62,8 @@ class Versions:
         bounds: LoadBounds = USUAL,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bell = Bell()
-        self._loader = Loader(backend, artifacts, memory, now, end_model=end_model, opened=self._bell.ring)
+        self._wakeup = Wakeup()
+        self._loader = Loader(backend, artifacts, memory, now, end_model=end_model, opened=self._wakeup.wake)
         self._unload_after_s = unload_after_s
         self._became_ready = became_ready
         self._drain_s = drain_s
@@ -82,12 +82,12 @@ class Versions:
     def want(self, wanted: Sequence[Wanted]) -> None:
         """Replace the demand; the most needed first."""
         self._demand, self._was_told = tuple(wanted), True
-        self._bell.ring()
+        self._wakeup.wake()
 
     def backend_up(self) -> None:
         """Load everything: a backend that comes up holds nothing."""
         self._backend_up = True
-        self._bell.ring()
+        self._wakeup.wake()
 
     def backend_down(self, reason: str) -> None:
         """Take every version out of service until the backend is back."""
@@ -98,7 +98,7 @@ class Versions:
             held.batcher.lose()
             if held.phase in (Phase.READY, Phase.WAITING):
                 self._holding.move(held, Phase.WAITING, reason)
-        self._bell.ring()
+        self._wakeup.wake()
 
     def stall(self, held: Held, reason: str) -> None:
         """Take a loaded version that does not answer out of service, for as long as that lasts."""
@@ -126,7 +126,7 @@ class Versions:
         held.batcher.lose()
         self._holding.move(held, Phase.WAITING, reason)
         log.error("version crashed", model=held.name, reason=reason, crashes=held.crashes)
-        self._bell.ring()
+        self._wakeup.wake()
 
     def loaded(self) -> list[Held]:
         """Return the versions that are loaded, whether they answer or not."""
@@ -163,14 +163,14 @@ class Versions:
 
     def look_again(self) -> None:
         """Decide anew, because the memory in use was read."""
-        self._bell.ring()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Load and unload until cancelled."""
-        self._floor.join(self._bell.ring)
+        self._floor.join(self._wakeup.wake)
         async with asyncio.TaskGroup() as tasks:
             while True:
-                await self._bell.wait(self._step(tasks))
+                await self._wakeup.wait(self._step(tasks) - self._now())
 
     def _step(self, tasks: asyncio.TaskGroup) -> float:
         """Begin what is due; return when to look again."""
@@ -197,10 +197,10 @@ class Versions:
             self._holding.move(held, Phase.LOADING, "")
             self._floor.begin_loading()
             held.begin(tasks.create_task(self._load(held), name=f"load {held.name}"), self._now())
-            self._bell.ring()
+            self._wakeup.wake()
         if step.no_room is not None:
             self._fail(self._holding[step.no_room], self._loader.no_room, short=True)
-            self._bell.ring()
+            self._wakeup.wake()
         return step.until
 
     def _apply_demand(self, tasks: asyncio.TaskGroup) -> None:
@@ -234,7 +234,7 @@ class Versions:
         finally:
             attempt_s = held.stop(self._now())
             self._floor.end_loading()
-            self._bell.ring()
+            self._wakeup.wake()
         if held.ended is not None:
             self._settle_ended(held, held.ended, attempt_s)
         elif failure is not None:
@@ -303,11 +303,11 @@ class Versions:
                 if held.rank is not None and not given_up:
                     loaded = held.batcher.accepting
                     self._holding.move(held, Phase.READY if loaded else Phase.WAITING, "")
-                    self._bell.ring()
+                    self._wakeup.wake()
                     return
         await self._holding.close(held)
         await self._loader.unload(held)
         log.info("version unloaded", model=held.name, digest=held.wanted.digest)
         # Only now: the same version, wanted again, is loaded after it was unloaded.
         self._holding.forget(held)
-        self._bell.ring()
+        self._wakeup.wake()

@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from headrace_servicekit.clock import Clock, SystemClock
+from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
@@ -31,7 +32,7 @@ class MemoryStore:
         self._begin_time = begin_time or self._clock.now()
         self._tables = Tables()
         self._writing = asyncio.Lock()
-        self._wakers: set[asyncio.Event] = set()
+        self._changed = Wakeup()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MemoryTransaction]:
@@ -41,8 +42,7 @@ class MemoryStore:
             yield transaction
             self._tables = tables
         if transaction.changed:
-            for waker in self._wakers:
-                waker.set()
+            self._changed.wake()
 
     async def model(self, name: str) -> Model | None:
         return self._tables.model(name, self.incarnation) if self._tables.live(name) else None
@@ -150,15 +150,10 @@ class MemoryStore:
         return [self._state(tables, name) for _, name in changed[:limit]]
 
     async def wakes(self) -> AsyncIterator[None]:
-        waker = asyncio.Event()
-        self._wakers.add(waker)
-        try:
-            while True:
-                yield None
-                await waker.wait()
-                waker.clear()
-        finally:
-            self._wakers.discard(waker)
+        while True:
+            count = self._changed.count
+            yield None
+            await self._changed.after(count)
 
     async def forget_requests(self, before: datetime, *, limit: int) -> int:
         async with self._writing:

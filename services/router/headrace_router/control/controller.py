@@ -7,7 +7,6 @@ back what the store has, so that this process and any other see every change in 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from uuid import uuid4
 
 import structlog
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
 from headrace_router.control.decisions import changes
@@ -40,26 +40,23 @@ class Controller:
     def __init__(self, view: View, store: Store, news: RegistryNews, clock: Clock, metrics: ControlMetrics) -> None:
         self._view, self._store, self._news, self._clock, self._metrics = view, store, news, clock, metrics
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._wake = asyncio.Event()
+        self._wakeup = Wakeup()
         self._store_is_there = False
         news.on_news = self.wake
 
     def wake(self) -> None:
         """Look at everything soon: something happened."""
-        self._wake.set()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Follow the store, the registry's news and the batchers for ever; without the store what is known stays."""
         while True:
-            self._wake.clear()
             try:
                 await self.turn()
                 self._note_store(True)
             except Unavailable as error:
                 self._note_store(False, error.public_message)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await self._wake.wait()
+            await self._wakeup.wait(POLL_S)
 
     async def turn(self) -> None:
         """Do once all that can be done now. Raises Unavailable; leases and demand are up to date even then."""
@@ -71,7 +68,7 @@ class Controller:
             await self._advance()
         finally:
             self._view.demand.refresh()
-            self._view.bell.ring()
+            self._view.changed.wake()
 
     async def write(self, model: str, decide: Callable[[RouteState], Step], request: Request | None) -> Step:
         """Decide on a route and make it durable. Raises what `decide` raises, RequestUsed and Unavailable."""

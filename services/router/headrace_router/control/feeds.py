@@ -6,28 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from headrace.router.v1 import control_pb2
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import ResourceExhausted, Unavailable
 
 from headrace_router.control.decisions.demand import Wanted
 
 # Messages that a watcher may be behind; each is one change of one route.
 QUEUE_LIMIT = 1024
-
-
-class Bell:
-    """Wakes everybody who waits; whoever looks first and then waits misses nothing."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def ring(self) -> None:
-        """Wake everybody who waits now."""
-        event, self._event = self._event, asyncio.Event()
-        event.set()
-
-    def next(self) -> asyncio.Event:
-        """Return the event that the next ring sets: take it before looking, wait for it after."""
-        return self._event
 
 
 class TableFeed:
@@ -108,7 +93,7 @@ class DemandFeed:
         self._compute, self._message = compute, message
         self._current: dict[str, tuple[tuple[Wanted, ...] | None, control_pb2.WatchDemandResponse]] = {}
         self._watchers: dict[str, int] = {}
-        self._bell = Bell()
+        self._changed = Wakeup()
 
     @property
     def watchers(self) -> int:
@@ -123,7 +108,7 @@ class DemandFeed:
             if pool not in self._current or wanted != self._current[pool][0]:
                 self._current[pool], changed = (wanted, self._message(wanted)), True
         if changed:
-            self._bell.ring()
+            self._changed.wake()
 
     def reset(self) -> None:
         """Send everything anew at the next refresh: another store has taken over."""
@@ -136,12 +121,12 @@ class DemandFeed:
         sent = None
         try:
             while True:
-                rung = self._bell.next()
+                count = self._changed.count
                 if self._current[pool] is not sent:
                     sent = self._current[pool]
                     yield sent[1]
                 else:
-                    await rung.wait()
+                    await self._changed.after(count)
         finally:
             self._watchers[pool] -= 1
             if not self._watchers[pool]:

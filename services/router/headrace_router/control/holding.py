@@ -34,7 +34,7 @@ RENEW_AFTER = timedelta(hours=1)
 # For versions that the registry does not have (any more): it may have been restored, and get them again.
 ASK_AGAIN_AFTER = timedelta(minutes=1)
 LOOK_EVERY_S = 5.0
-# The bell rings at every turn of the controller; that often nothing changes here.
+# The view changes at every turn of the controller; that often nothing changes here.
 PAUSE_S = 0.5
 CALL_S = 2.0
 # A route that was written while the registry was away has its holds soon after it is back.
@@ -73,12 +73,10 @@ class RegistryHolds:
         """Hold what is named, release what is not any more, for ever; without the registry, later."""
         registry = Peer("registry", every_s=PAUSE_S, max_backoff_s=MAX_RETRY_S, clock=self._clock, call="hold")
         while True:
-            rung = self._view.bell.next()
+            count = self._view.changed.count
             await registry.call(self.turn)
             await registry.pause()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await rung.wait()
+            await self._view.changed.after(count, LOOK_EVERY_S)
 
     @contextlib.asynccontextmanager
     async def kept(self, model: str, versions: Collection[str], left_s: float | None) -> AsyncIterator[None]:
@@ -96,7 +94,7 @@ class RegistryHolds:
         finally:
             self._awaited.subtract(awaited)
             self._awaited += Counter()  # those at zero leave
-            self._view.bell.ring()
+            self._view.changed.wake()
 
     async def turn(self) -> None:
         """Do once all that is due. Raises AioRpcError when the registry does not answer; what is done stays done."""

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import PreconditionFailed, Unavailable
 
 from headrace_router.control.decisions.readiness import Held, Report
@@ -33,7 +34,7 @@ class Presence:
 
     def __init__(self, view: View, store: Store, clock: Clock, wake: Callable[[], None]) -> None:
         self._view, self._store, self._clock, self._wake = view, store, clock, wake
-        self._unsaved = asyncio.Event()
+        self._unsaved = Wakeup()
         self._unsaved_reports: dict[str, Report] = {}
 
     def report(self, pool: str, process: str, address: str, held: dict[str, Held]) -> datetime:
@@ -43,14 +44,14 @@ class Presence:
         if self._view.mirror.note_report(report):
             self._wake()
         self._unsaved_reports[process] = report
-        self._unsaved.set()
+        self._unsaved.wake()
         return expires_at
 
     def greet(self, data_plane: str) -> None:
         """Note that a data plane watches here."""
         if data_plane not in self._view.mirror.planes:
             self._view.mirror.note_acknowledged(data_plane, 0, self._clock.now())
-        self._unsaved.set()
+        self._unsaved.wake()
 
     async def welcome(self, data_plane: str) -> None:
         """Note that a data plane is about to watch here, everywhere, and then learn what is in force by now.
@@ -79,7 +80,7 @@ class Presence:
         # Of the store that was asked: another one may have taken over meanwhile.
         mirror.note_acknowledged(data_plane, generation, self._clock.now())
         self._view.demand.refresh()
-        self._view.bell.ring()
+        self._view.changed.wake()
 
     async def save(self) -> None:
         """Save for ever what other control planes should know soon."""
@@ -93,7 +94,6 @@ class Presence:
 
     async def flush(self) -> None:
         """Save once. Raises Unavailable."""
-        self._unsaved.clear()
         while self._unsaved_reports:
             _, report = self._unsaved_reports.popitem()
             lease = self._view.timing.lease

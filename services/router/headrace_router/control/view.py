@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 from headrace.router.v1 import control_pb2
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
 from headrace_router.control import lookup_messages, watch_messages
@@ -17,7 +18,7 @@ from headrace_router.control.decisions.demand import Lease, Wanted, demand
 from headrace_router.control.decisions.readiness import Fleet, Needed
 from headrace_router.control.decisions.states import RouteState, Told
 from headrace_router.control.decisions.status import Status, status_of
-from headrace_router.control.feeds import Bell, DemandFeed, TableFeed
+from headrace_router.control.feeds import DemandFeed, TableFeed
 from headrace_router.control.mirror import Mirror
 from headrace_router.control.storage.store import Entry, News, Store
 from headrace_router.control.timing import Timing
@@ -31,14 +32,14 @@ _NOTHING = 2**62
 
 
 class View:
-    """`read` brings it up to the store. `bell` rings after every change of what is known here."""
+    """`read` brings it up to the store. `changed` wakes after every change of what is known here."""
 
     def __init__(self, store: Store, clock: Clock, timing: Timing) -> None:
         self.timing = timing
         self.mirror = Mirror()
         self.tables = TableFeed()
         self.demand = DemandFeed(self._demand, self._demand_message)
-        self.bell = Bell()
+        self.changed = Wakeup()
         self.vanished: frozenset[str] = frozenset()
         self._left_out: dict[str, str] = {}
         self._store, self._clock = store, clock
@@ -64,7 +65,7 @@ class View:
                 # Its caller is gone: whoever would make do with this read has to read.
                 self._begun -= 1
                 raise
-        self.bell.ring()
+        self.changed.wake()
 
     async def freshen(self) -> None:
         """Know what was written before, through whichever control plane; without the store what is known here counts.

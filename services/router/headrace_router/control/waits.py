@@ -25,7 +25,7 @@ _SLACK_S = 10.0
 
 
 class Waits:
-    """Waits on the view's bell; each is bounded by the caller's deadline."""
+    """Waits on changes of the view; each is bounded by the caller's deadline."""
 
     def __init__(self, view: View, store: Store, clock: Clock) -> None:
         self._view, self._store, self._clock = view, store, clock
@@ -107,9 +107,9 @@ class Waits:
         try:
             async with asyncio.timeout(limit_s):
                 while True:
-                    rung = self._view.bell.next()
+                    count = self._view.changed.count
                     if condition():
                         return True
-                    await rung.wait()
+                    await self._view.changed.after(count)
         except TimeoutError:
             return condition()

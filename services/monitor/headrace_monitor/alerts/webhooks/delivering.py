@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
 
 import structlog
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
 from headrace_monitor.alerts.metrics import AlertMetrics
@@ -51,7 +51,7 @@ class Deliveries:
         self._clock, self._metrics = clock, metrics
         self._rng = random.Random()
         self._in_flight: Counter[str] = Counter()
-        self._sent = asyncio.Event()
+        self._sent = Wakeup()
 
     async def run(self) -> NoReturn:
         """Go on for ever."""
@@ -60,10 +60,7 @@ class Deliveries:
                 for delivery in await self._claimed():
                     self._in_flight[delivery.webhook.name] += 1
                     sending.create_task(self._send(delivery), name=f"deliver {delivery.number}")
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S):
-                        await self._sent.wait()
-                self._sent.clear()
+                await self._sent.wait(POLL_S)
         raise AssertionError("unreachable")
 
     async def _claimed(self) -> list[Delivery]:
@@ -94,7 +91,7 @@ class Deliveries:
             log.exception("delivery broke", delivery=str(delivery.id))
         finally:
             self._in_flight[delivery.webhook.name] -= 1
-            self._sent.set()
+            self._sent.wake()
 
     async def _failed(self, delivery: Delivery, problem: str, asked: timedelta) -> None:
         told = {"webhook": delivery.webhook.name, "delivery": str(delivery.id), "problem": problem}

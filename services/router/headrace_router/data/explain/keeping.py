@@ -13,6 +13,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.fair_share import FairShare, FairTurns, Pool
 from headrace_servicekit.identity import Identity
@@ -64,7 +65,7 @@ class Explanations:
         self._turns = FairTurns(MOST_CONNECTIONS - 1)
         self._queue: dict[str, _Queued] = {}
         """By prediction id, in the order of their coming; those that are being written still stand here."""
-        self._arrived = asyncio.Event()
+        self._arrived = Wakeup()
         self.kept = 0
         self.dropped = {"queue_full": 0, "store": 0}
 
@@ -94,7 +95,7 @@ class Explanations:
         if before is not None:
             self._places.leave(before.caller)
         self._queue[outcome.prediction_id] = _Queued(made, tuple(ids), call.caller)
-        self._arrived.set()
+        self._arrived.wake()
 
     async def of_prediction(self, prediction_id: str, caller: Identity) -> predict_pb2.ExplainResponse | None:
         """Return the explanation of an answer, None when there is none. Raises Unavailable without Valkey."""
@@ -128,7 +129,9 @@ class Explanations:
     async def write(self) -> NoReturn:
         """Write what is queued, for ever."""
         while True:
-            await self._arrived.wait()
+            if not self._queue:
+                await self._arrived.wait()
+                continue
             await asyncio.sleep(GATHER_S)
             batch = dict(list(self._queue.items())[:BATCH])
             try:
@@ -140,8 +143,6 @@ class Explanations:
                 self.dropped["store"] += len(batch)
             for prediction_id in batch:
                 self._places.leave(self._queue.pop(prediction_id).caller)
-            if not self._queue:
-                self._arrived.clear()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families. Called by prometheus_client."""

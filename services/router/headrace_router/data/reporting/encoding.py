@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 import structlog
+from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_router.data.reporting.batches import Batch, chunks, rows_of, size_of
 from headrace_router.data.reporting.buffer import Sealed
@@ -30,14 +30,14 @@ BATCH_ROWS = 128 * 1024
 class Encoder:
     """Encodes what a recorder has, and hands batches on.
 
-    full: set by the recorder when it does not want to wait for the next tick. put: takes a batch. unix_s: gives the
+    full: woken by the recorder when it does not want to wait for the next tick. put: takes a batch. unix_s: gives the
     Unix time at 0 of the clock that arrivals are told by. recorded: predictions so far.
     """
 
     def __init__(
         self,
         recorder: Recorder,
-        full: asyncio.Event,
+        full: Wakeup,
         sampling: Sampling,
         dropped: Counter[str],
         put: Callable[[Sealed], object],
@@ -56,10 +56,7 @@ class Encoder:
     async def run(self) -> NoReturn:
         """Encode for ever."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
-                    await self._full.wait()
-            self._full.clear()
+            await self._full.wait(TICK_S)
             await self.encode()
             if self._batch.count and self._now() - self._began >= self._flush_s:
                 self._seal()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import structlog
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -43,8 +44,8 @@ class Reporting:
 
     def __init__(self, source: Source, counters: Counters, ingest: Ingest, allowed: Allowance, clock: Clock) -> None:
         self._dropped = new_drops()
-        full = asyncio.Event()
-        self._recorder = Recorder(int(allowed.buffer_bytes * RECORDER_SHARE), self._dropped, full.set)
+        full = Wakeup()
+        self._recorder = Recorder(int(allowed.buffer_bytes * RECORDER_SHARE), self._dropped, full.wake)
         self.record = self._recorder.add
         self._buffer = Buffer(allowed.buffer_bytes - int(allowed.buffer_bytes * RECORDER_SHARE), self._dropped)
         self._batches = BatchSender(source, self._buffer, ingest, clock)

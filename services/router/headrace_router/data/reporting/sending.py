@@ -14,6 +14,7 @@ import grpc.aio
 import structlog
 from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.loops import delay_s
@@ -73,13 +74,13 @@ class BatchSender:
 
     def __init__(self, source: Source, buffer: Buffer, ingest: Ingest, clock: Clock) -> None:
         self._source, self._buffer, self._ingest, self._clock = source, buffer, ingest, clock
-        self._arrived = asyncio.Event()
+        self._arrived = Wakeup()
         self.acknowledged = self.retried = self.predictions = 0
 
     def put(self, batch: Sealed) -> None:
         """Have a batch sent some time soon, or dropped."""
         self._buffer.put(batch)
-        self._arrived.set()
+        self._arrived.wake()
 
     async def send(self) -> NoReturn:
         """Send for ever what comes, in order."""
@@ -97,9 +98,9 @@ class BatchSender:
 
     async def _send_for_ever(self) -> NoReturn:
         while True:
+            count = self._arrived.count
             await self._send_in_turn()
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._arrived.after(count)
 
     async def _send_in_turn(self) -> None:
         while (batch := self._buffer.take()) is not None:

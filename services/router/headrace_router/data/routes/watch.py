@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import math
 from typing import Any
 
 import structlog
 from headrace.router.v1 import control_pb2, control_pb2_grpc
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.health import Health
 from headrace_servicekit.peers import Peer
 
@@ -47,8 +48,8 @@ class Watcher:
         self._acknowledging = Peer(
             "control", every_s=RETRY_S, max_backoff_s=RETRY_S, clock=clock, call="acknowledgement"
         )
-        self._changed = asyncio.Event()
-        self._dirty = asyncio.Event()
+        self._changed = Wakeup()
+        self._dirty = Wakeup()
         self.watching = False
         self._acknowledged = ("", 0)
         # Incarnation and generation below which no start of this data plane would serve: what the disk holds.
@@ -91,23 +92,16 @@ class Watcher:
     async def acknowledge(self) -> None:
         """Say how far this data plane is, whenever that grows, and now and then without news."""
         while True:
-            self._changed.clear()
             if self.watching:
                 await self._acknowledge()
-            try:
-                async with asyncio.timeout(HEARTBEAT_S):
-                    await self._changed.wait()
-            except TimeoutError:
+            if not await self._changed.wait(HEARTBEAT_S):
                 self._acknowledged = ("", 0)
 
     async def save(self) -> None:
         """Write the tables to disk after each change: only what is there is acknowledged, or a start would undo it."""
         written = True
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if written else RETRY_WRITE_S):
-                    await self._dirty.wait()
-            self._dirty.clear()
+            await self._dirty.wait(math.inf if written else RETRY_WRITE_S)
             messages, began = self.tables.messages(), self._clock.monotonic()
             written = await asyncio.to_thread(self._write, messages)
             # Without room for the new tables the old ones go: to have none is better than to have what was removed.
@@ -156,11 +150,11 @@ class Watcher:
         self._taken()
 
     def _taken(self) -> None:
-        self._dirty.set()
+        self._dirty.wake()
         self._note()
 
     def _note(self) -> None:
-        self._changed.set()
+        self._changed.wake()
 
     async def _acknowledge(self) -> None:
         incarnation, generation = self._kept
@@ -174,4 +168,4 @@ class Watcher:
             self._acknowledged = reached
         else:
             await self._clock.sleep(RETRY_S)
-            self._changed.set()
+            self._changed.wake()

@@ -1,0 +1,1 @@
+"""Coordination of loops, and of replicas over one database."""
