@@ -2,19 +2,23 @@
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import onnx
 import pytest
 import uvloop
-from headrace_registry.artifacts import onnx_check
+from headrace_registry.artifacts import onnx_check, trial_load
 from headrace_registry.artifacts.content import OnnxProcess
 from headrace_registry.artifacts.onnx_check import RefusedError
 from headrace_registry.files import ModelPort
 from headrace_servicekit.testing import eventually
 from onnx import TensorProto, helper
 
-from tests.kit import onnx_models, unservable_models
+from tests.kit import hostile_models, onnx_models, unservable_models
+from tests.kit.unloadable import unloadable
 
 
 @pytest.fixture
@@ -143,6 +147,36 @@ async def test_a_child_process_that_takes_too_long_is_ended(tmp_path):
     path.write_bytes(onnx_models.linear().content)
     with pytest.raises(RefusedError, match=r"within 0\.01 s"):
         await OnnxProcess(timeout_s=0.01)(path, 1)
+
+
+async def test_a_file_that_is_valid_and_never_loaded_is_refused_before_it_reaches_a_batcher(tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(hostile_models.billion_laughs().content)
+    with pytest.raises(RefusedError, match="nodes once its functions are expanded"):
+        await OnnxProcess(timeout_s=60)(path, 1)
+
+
+def test_what_no_graph_check_sees_ends_at_the_limit_of_its_processor_time(tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(hostile_models.billion_laughs().content)
+    body = f"from headrace_registry.artifacts import trial_load; trial_load.CPU_S = 0.5; trial_load.load({str(path)!r})"
+    assert subprocess.run([sys.executable, "-c", body], timeout=60, check=False).returncode == -signal.SIGXCPU
+
+
+async def test_a_check_that_the_kernel_ended_says_that_loading_takes_too_long(tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace_registry.artifacts.content.run_confined", ended_at_its_limit)
+    with pytest.raises(RefusedError, match="30 s of a processor to load"):
+        await OnnxProcess(timeout_s=60)(tmp_path, 1)
+
+
+async def ended_at_its_limit(*_arguments, **_bounds) -> tuple[int, bytes]:
+    return -signal.SIGXCPU, b""
+
+
+def test_a_model_that_the_registrys_own_runtime_cannot_load_is_taken(read, tmp_path):
+    content = unloadable(tmp_path).read_bytes()
+    assert not trial_load.load(str(tmp_path / "unloadable.onnx"))
+    assert read(content).inputs[0].name == "features"
 
 
 async def test_a_cancelled_check_leaves_no_process(tmp_path):

@@ -17,7 +17,7 @@ from typing import Any
 
 import onnxruntime
 from headrace_servicekit.confined import AnswerTooLargeError, run_confined
-from headrace_servicekit.confinement import confine
+from headrace_servicekit.confinement import confine, end_with_parent
 
 from headrace_batcher.backends.backend import LoadBudget, LoadError
 from headrace_batcher.backends.reasons import load_reason
@@ -65,6 +65,7 @@ def open_session(path: str) -> Any:
 def main() -> None:
     """Print the answer; nothing else goes to stdout."""
     path, max_memory_bytes, max_cpu_s = sys.argv[1:]
+    end_with_parent()
     confine(int(max_memory_bytes), int(max_cpu_s))
     take_long_turns()
     answer = {}

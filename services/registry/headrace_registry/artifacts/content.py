@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from headrace_servicekit.errors import InvalidArgument, Unavailable
 from headrace_servicekit.fair_share import FairTurns
 from pydantic import TypeAdapter
 
-from headrace_registry.artifacts import onnx_check
+from headrace_registry.artifacts import onnx_check, trial_load
 from headrace_registry.artifacts.onnx_check import RefusedError
 from headrace_registry.files import ArtifactType, ModelFile
 from headrace_registry.names import invalid
@@ -91,6 +92,8 @@ class OnnxProcess:
         arguments = ("-m", onnx_check.__name__, str(file), str(memory), str(int(self._timeout_s) + 1))
         async with self._turns.turn():
             code, output = await self._run(*arguments)
+        if code == -signal.SIGXCPU:
+            raise RefusedError(f"takes more than {trial_load.CPU_S:g} s of a processor to load")
         if code != 0 or not output:
             log.warning("model check died", code=code)
             raise RefusedError("could not be read as an ONNX model: the parser stopped")

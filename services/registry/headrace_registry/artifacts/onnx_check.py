@@ -3,7 +3,7 @@
 python -m headrace_registry.artifacts.onnx_check FILE MAX_MEMORY_BYTES MAX_CPU_S
 
 It prints one JSON object: {"file": …} with inputs and outputs, or {"refused": "why"}. Parsing what strangers upload may
-use up memory, hang or crash; here it takes nobody with it. Nothing of the model is executed.
+use up memory, hang or crash; here it takes nobody with it. The model is loaded once, and not executed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from headrace_servicekit.confinement import confine, first_line
 
-from headrace_registry.artifacts import external_data
+from headrace_registry.artifacts import external_data, graph_limits, trial_load
 from headrace_registry.files import ModelFile, ModelPort
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def read(path: str) -> ModelFile:
         onnx.checker.check_model(content)
     except onnx.checker.ValidationError as error:
         raise RefusedError(f"is not a valid ONNX model: {first_line(error)}") from None
+    del content
+    trial_load.load(path)
     return file
 
 
@@ -82,6 +84,10 @@ def _declared(content: bytes) -> ModelFile:
         raise RefusedError("is not an ONNX model: it has no graph")
     _refuse_external_data(model)
     _refuse_many(model)
+    try:
+        graph_limits.check(model)
+    except graph_limits.TooLargeError as error:
+        raise RefusedError(str(error)) from None
     defaults = {tensor.name for tensor in model.graph.initializer}
     # Before IR version 4 every weight was also an input; such inputs have a default.
     inputs = tuple(_port(value, required=value.name not in defaults) for value in model.graph.input)
