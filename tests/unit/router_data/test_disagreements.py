@@ -33,6 +33,8 @@ WRONG: list[Behaviour] = [
     refusing(Code.INVALID_ARGUMENT, "INVALID_TENSOR", blamed_input=1),
     refusing(Code.INVALID_ARGUMENT, "UNKNOWN_OUTPUT"),
     refusing(Code.INVALID_ARGUMENT, ""),
+    refusing(Code.NOT_FOUND, "MODEL_NOT_FOUND"),
+    refusing(Code.FAILED_PRECONDITION, "NAN_NOT_ALLOWED"),
 ]
 
 

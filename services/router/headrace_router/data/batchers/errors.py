@@ -10,6 +10,14 @@ from headrace_router.data.batchers.work import Work
 # What a batcher alone can know of a request. All else that could be wrong with one was found here before it was sent.
 _OF_THE_REQUEST = frozenset(("NAN_NOT_ALLOWED", "MODEL_REJECTED_INPUT", "ROWS_DIFFER", "QUARANTINED_INPUT"))
 
+# Codes by which a caller learns that the request is wrong, or that it may not be asked.
+_BLAMES = frozenset(
+    (
+        Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.ALREADY_EXISTS, Code.PERMISSION_DENIED, Code.UNAUTHENTICATED,
+        Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED,
+    )
+)  # fmt: skip
+
 # In place of an answer that is none to the request: what happened behind the front door is no caller's fault.
 DISAGREES = batcher_pb2.InferResponse(
     code=Code.UNAVAILABLE,
@@ -26,7 +34,9 @@ def disagrees(work: Work, response: batcher_pb2.InferResponse) -> bool:
     if not response.code:
         answers = work.answers
         return answers is not None and not answers.keep_contract(work.rows, work.outputs, response.outputs)
-    return response.code == Code.INVALID_ARGUMENT and response.reason not in _OF_THE_REQUEST
+    return response.code in _BLAMES and (
+        response.code != Code.INVALID_ARGUMENT or response.reason not in _OF_THE_REQUEST
+    )
 
 
 def error_of(response: batcher_pb2.InferResponse) -> ServiceError:
