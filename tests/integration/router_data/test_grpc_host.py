@@ -74,7 +74,7 @@ async def test_the_batcher_learns_client_priority_deadline_and_trace(plane, batc
 
 
 async def test_an_input_that_the_batcher_blames_is_named_as_the_caller_named_it(plane, batcher):
-    batcher.behave = refusing(3, "NAN_IN_INPUT", "input 'x' has NaN", blamed_input=1)
+    batcher.behave = refusing(3, "NAN_NOT_ALLOWED", "input 'x' has NaN", blamed_input=1)
     error = await refused(plane.stub.Predict(DIGITS, timeout=5))
     assert error.code is Code.INVALID_ARGUMENT
     assert [one.field for one in error.violations] == ["inputs[0]"]
@@ -90,7 +90,7 @@ async def test_a_deadline_is_kept_although_the_batcher_is_silent(plane, batcher)
 
 async def test_predictions_are_counted_by_variant_source_and_code(plane, batcher):
     await plane.stub.Predict(DIGITS, timeout=5)
-    batcher.behave = refusing(3, "NAN_IN_INPUT", blamed_input=1)
+    batcher.behave = refusing(3, "NAN_NOT_ALLOWED", blamed_input=1)
     await refused(plane.stub.Predict(DIGITS, timeout=5))
     labels = {"model": "digits", "version": "v1", "variant": "v1", "layer": "", "rung": ""}
     name = "headrace_router_predictions_total"

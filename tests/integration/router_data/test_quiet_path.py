@@ -115,7 +115,7 @@ async def test_a_recorded_request_is_followed_into_the_batcher(plane, batcher, c
 
 
 async def test_errors_are_logged_without_being_sampled_up_to_their_bound(plane, batcher):
-    batcher.behave = refusing(3, "NAN_IN_INPUT", blamed_input=0)
+    batcher.behave = refusing(3, "NAN_NOT_ALLOWED", blamed_input=0)
     with logged_lines() as lines:
         for seed in range(12):
             with pytest.raises(grpc.aio.AioRpcError):
@@ -123,7 +123,7 @@ async def test_errors_are_logged_without_being_sampled_up_to_their_bound(plane, 
     assert await counted(plane, served_from="", code="INVALID_ARGUMENT") == 12
     logged = lines.of("prediction")
     assert 3 <= len(logged) <= 6  # the second may change once meanwhile
-    assert {(line["code"], line["reason"]) for line in logged} == {("INVALID_ARGUMENT", "NAN_IN_INPUT")}
+    assert {(line["code"], line["reason"]) for line in logged} == {("INVALID_ARGUMENT", "NAN_NOT_ALLOWED")}
 
 
 async def test_a_kept_answers_time_is_told_to_the_microsecond(plane):
