@@ -27,10 +27,14 @@ from headrace_servicekit.errors import ResourceExhausted
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
 
+from tests.kit.turns_simulation import NEVER, Loading
+
 T = TypeVar("T")
 
 MODEL = "digits"
-VERSIONS = {f"v{number}": f"d{number}" for number in range(1, 5)}
+VERSIONS = {f"v{number}": f"d{number}" for number in range(1, 6)}
+# One that no batcher ever loads.
+NEVER_LOADS = "d5"
 STORED = [
     StoredVersion(
         digest, MODEL, version, control_pb2.ResolvedVersion(version=version, digest=digest).SerializeToString()
@@ -87,6 +91,7 @@ class World:
         self.control = [ControlPlane(self.store, self.clock) for _ in range(2)]
         self.news: list[Registered] = []
         self.held: list[tuple[str, set[str]]] = [("batcher-0", set()), ("batcher-1", set())]
+        self.loading = [Loading(), Loading()]
         self.watchers = [Watcher(f"plane-{number}") for number in range(3)]
         self.accepted: set[UUID] = set()
         self.leased: dict[str, datetime] = {}
@@ -110,9 +115,21 @@ class World:
     def report(self, batcher: int, plane: int) -> None:
         """Say to a control plane what a batcher holds."""
         process, held = self.held[batcher]
-        ready = {digest: Held(Phase.READY) for digest in held}
-        self.control[plane].presence.report("default", process, f"batcher-{batcher}:1", ready)
+        versions = {digest: Held(Phase.READY) for digest in held}
+        if NEVER_LOADS in self.loading[batcher].held:
+            versions[NEVER_LOADS] = Held(Phase.FAILED, "it was not loaded in time")
+        self.control[plane].presence.report("default", process, f"batcher-{batcher}:1", versions)
         self.run(self.control[plane].presence.flush())
+
+    def load_all(self, batcher: int, demand: set[str]) -> None:
+        """Have a batcher load what is wanted, by its own rule, for as long as an hour, and let the rest go."""
+        loading = self.loading[batcher]
+        for digest in demand:
+            loading.want(digest, NEVER if digest == NEVER_LOADS else 2.0)
+        for digest in loading.held.keys() - demand:
+            loading.unwant(digest)
+        loading.run(3600.0)
+        self.held[batcher] = (self.held[batcher][0], loading.ready())
 
     def demand(self, plane: int) -> set[str]:
         """Return the digests that batchers are to hold, as a control plane says."""

@@ -51,6 +51,10 @@ class Loading:
         """Return what is being loaded now."""
         return {name for name, held in self.held.items() if held.phase is Phase.LOADING}
 
+    def ready(self) -> set[str]:
+        """Return what is loaded."""
+        return {name for name, held in self.held.items() if held.phase is Phase.READY}
+
     def run(self, seconds: float) -> None:
         """Let so much time pass."""
         until = self.now + seconds

@@ -1,8 +1,9 @@
-"""Two control planes on one store, three data planes, two batchers that restart; news late, repeated, out of order.
+"""Two control planes on one store, three data planes, two batchers that restart, and one version that never loads.
 
-Whatever happens: numbers take effect in order and nobody skips one, an accepted write has exactly one outcome, nobody
-but its manager writes a managed route without force, rules name variants of their table, what serves or is wanted is in
-demand, what a data plane may still serve is not unloaded, no purge, commit or revert of kept answers is lost or told
+News come late, repeated, out of order. Whatever happens: numbers take effect in order and nobody skips one, an accepted
+write has exactly one outcome, nobody but its manager writes a managed route without force, rules name variants of their
+table, what serves or is wanted is in demand, every loadable wanted version becomes ready, what never loads never
+serves, what a data plane may still serve is not unloaded, no purge, commit or revert of kept answers is lost or told
 before an older one, and when the trouble is over everything wanted is in force.
 
 `make test` runs some thousand steps, `make test-faults` many more.
@@ -27,7 +28,8 @@ from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.kit.control_planes import MODEL, STORED, VERSIONS, World
+from tests.kit.control_planes import MODEL, NEVER_LOADS, STORED, VERSIONS, World
+from tests.kit.turns_simulation import Loading
 
 planes = st.integers(0, 1)
 batchers = st.integers(0, 1)
@@ -229,13 +231,16 @@ class ControlPlanes(World, RuleBasedStateMachine):
     @rule(batcher=batchers, plane=planes)
     def load(self, batcher: int, plane: int) -> None:
         """Load what is wanted, unload what is not, and say so."""
-        process, _ = self.held[batcher]
-        self.held[batcher] = (process, self.demand(plane))
+        wanted = self.demand(plane)
+        self.load_all(batcher, wanted)
         self.report(batcher, plane)
+        _, ready = self.held[batcher]
+        assert wanted - {NEVER_LOADS} == ready & wanted, "a loadable wanted version did not become ready"
 
     @rule(batcher=batchers, plane=planes)
     def restart(self, batcher: int, plane: int) -> None:
         self.held[batcher] = (f"batcher-{batcher}-{uuid4()}", set())
+        self.loading[batcher] = Loading()
         self.report(batcher, plane)
 
     @rule(plane=planes, version=versions, seconds=st.sampled_from([0, 30, 600]))
@@ -308,6 +313,11 @@ class ControlPlanes(World, RuleBasedStateMachine):
         self.known = registered
 
     @invariant()
+    def what_never_loads_never_serves(self) -> None:
+        for record in self.run(self.store.news(0, 0)).records:
+            assert record.state.active is None or NEVER_LOADS not in record.state.active.table.digests
+
+    @invariant()
     def what_is_kept_is_what_was_accepted_last(self) -> None:
         news = self.run(self.store.news(0, 0))
         state = news.records[0].state if news.records else None
@@ -361,8 +371,10 @@ class ControlPlanes(World, RuleBasedStateMachine):
             self.turn(0)
             self.turn(1)
         stored = self.run(self.store.news(0, 0)).records[0].state
-        assert stored.pending is None
         assert stored.active is not None
+        if stored.pending is not None:
+            assert NEVER_LOADS in stored.pending.table.digests, "a change waits for nothing"
+            return
         wanted = resolve(stored.in_force, newest, stored.active.table.backups)
         if isinstance(wanted, Resolution):
             assert stored.active.table.resolution == wanted
