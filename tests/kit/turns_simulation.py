@@ -31,17 +31,14 @@ class Loading:
         self.spent_s: dict[str, float] = {}
         self._ranks = itertools.count()
 
-    def want(self, name: str, takes_s: float, need: Need = Need.PENDING) -> None:
-        """Want a version, for the first time or more urgently."""
+    def want(self, name: str, takes_s: float, need: Need = Need.PENDING, change: str = "") -> None:
+        """Want a version, for the first time or anew."""
         self.takes_s.setdefault(name, takes_s)
         self.spent_s.setdefault(name, 0.0)
+        wanted = Wanted(name, "v", name, "", Contract((), ()), Limits(), need=need, change=change)
         if name not in self.held:
-            wanted = Wanted(name, "v", name, "", Contract((), ()), Limits())
             self.held[name] = Held(wanted, _nobody, _nobody, 0, _nobody, _nobody, math.inf, wanted_since=self.now)
-        held = self.held[name]
-        if need < held.need:
-            held.ask_again()
-        held.rank, held.need, held.unwanted_since = next(self._ranks), need, math.inf
+        self.held[name].want(wanted, next(self._ranks), self.now)
 
     def unwant(self, name: str) -> None:
         """Want a version no more."""

@@ -107,15 +107,38 @@ def test_once_six_that_never_load_were_tried_a_good_version_is_ready_within_one_
     assert pool.ready_at["good"] - wanted_at <= SHARE_S + ALONE_S + 2.0
 
 
-def test_what_never_loads_is_left_alone_in_the_end_until_somebody_asks_again():
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param({"need": Need.ACTIVE, "change": "1"}, id="it is needed more"),
+        pytest.param({"need": Need.PENDING, "change": "2"}, id="another change names it"),
+    ],
+)
+def test_what_never_loads_is_left_alone_in_the_end_until_somebody_asks_again(asked):
     pool = Loading(BOUNDS)
-    pool.want("hostile", NEVER)
+    pool.want("hostile", NEVER, change="1")
     pool.run(24 * 3600.0)
     assert pool.spent_s["hostile"] == pytest.approx(MAX_COSTLY * BOUNDS.attempt_s, abs=0.1)
     assert pool.held["hostile"].given_up
-    pool.want("hostile", NEVER, Need.ACTIVE)
+    pool.want("hostile", NEVER, Need.PENDING, "1")
+    pool.run(600.0)
+    assert not pool.loading(), "the same demand, told again, asks for nothing"
+    pool.want("hostile", NEVER, **asked)
     pool.run(1.0)
     assert pool.loading() == {"hostile"}
+
+
+def test_who_asks_anew_waits_behind_who_has_waited_already():
+    pool = Loading(BOUNDS)
+    for name in ("first", "second"):
+        pool.want(name, NEVER, change="1")
+    pool.run(7.0)
+    pool.want("good", 1.0)
+    for _ in range(5):
+        pool.want("first", NEVER, change=str(pool.now))
+        pool.want("second", NEVER, change=str(pool.now))
+        pool.run(1.0)
+    assert pool.ready_at["good"] <= SHARE_S + 1.0
 
 
 def test_versions_that_need_long_get_it_although_they_keep_giving_way():

@@ -54,6 +54,7 @@ def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits) -> Wanted:
         _NEEDS.get(wanted.need, Need.ACTIVE),
         onnx[0].size_bytes if onnx else 0,
         next((one.sha256 for one in version.artifacts if _is_validation(one)), ""),
+        wanted.change,
     )
 
 

@@ -22,7 +22,8 @@ class Held:
     rank: place in the demand, None when it is not wanted. serving: the loop of its batcher. stalled: loaded, and does
     not answer. failures: to load, in a row; losses: those of them that took the backend along. crashes: while it
     served, close to each other; crashed_at: the last of those. used_s: what attempts to load it took since it was
-    loaded last; costly: attempts in a row that took much and failed. loading_since, opening_since: as `Seen` has them.
+    loaded last; costly: attempts in a row that took much and failed. change: the newest that named
+    it. loading_since, opening_since: as `Seen` has them.
     """
 
     wanted: Wanted
@@ -45,6 +46,7 @@ class Held:
     retry_at: float = 0.0
     cost_bytes: int = 0
     wanted_since: float = 0.0
+    change: str = ""
     used_s: float = 0.0
     costly: int = 0
     loading: asyncio.Task[None] | None = None
@@ -80,10 +82,18 @@ class Held:
         self.used_s += attempt_s
         return attempt_s
 
-    def ask_again(self) -> None:
-        """Forget what failed: somebody wants it anew."""
-        self.failures = self.losses = self.costly = 0
-        self.used_s = self.retry_at = 0.0
+    def want(self, wanted: Wanted, rank: int, now: float) -> None:
+        """Take in that it is wanted, and how much.
+
+        What failed is forgotten when somebody asks anew: it was not wanted meanwhile, is needed more, or another change
+        names it. Then it waits behind those that have waited already.
+        """
+        if self.unwanted_since != math.inf or wanted.need < self.need or wanted.change not in ("", self.change):
+            self.failures = self.losses = self.costly = 0
+            self.used_s = self.retry_at = 0.0
+            self.wanted_since = now
+        self.rank, self.need, self.unwanted_since = rank, wanted.need, math.inf
+        self.change = wanted.change or self.change
 
     @property
     def given_up(self) -> bool:

@@ -76,6 +76,7 @@ class Holding:
         serving = tasks.create_task(batcher.serve_forever(), name=f"serve {wanted.name}")
         probe = Probe(self._backend, wanted, self._now)
         held = Held(wanted, batcher, probe, handle, serving, batcher.counters, math.inf, cost_bytes=cost_bytes)
+        held.wanted_since = self._now()
         self._held[wanted.digest] = held
         self._changed()
 

@@ -58,7 +58,8 @@ class Wanted:
     """A version that the control plane wants here.
 
     sha256, size_bytes: of the ONNX file. device: CPU, GPU or empty. problem: why it can never be loaded, empty when it
-    can. validation: SHA-256 of the file with expected outputs, empty without one.
+    can. validation: SHA-256 of the file with expected outputs, empty without one. change: the newest that names it,
+    empty where there is none: another one asks for it anew.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Wanted:
     need: Need = Need.ACTIVE
     size_bytes: int = 0
     validation: str = ""
+    change: str = ""
 
     @property
     def name(self) -> str:

@@ -210,12 +210,7 @@ class Versions:
             if wanted.digest not in self._holding:
                 cost_bytes = self._loader.cost_bytes(wanted.digest)
                 self._holding.take_up(wanted, tasks, cost_bytes=cost_bytes, crashed=self.crashed)
-                self._holding[wanted.digest].wanted_since = self._now()
-            held = self._holding[wanted.digest]
-            if held.unwanted_since != math.inf or wanted.need < held.need:
-                held.ask_again()
-            held.rank, held.need = rank, wanted.need
-            held.unwanted_since = math.inf
+            self._holding[wanted.digest].want(wanted, rank, self._now())
         for held in self._holding:
             if held.rank is None and held.unwanted_since == math.inf:
                 held.unwanted_since = self._now()

@@ -69,6 +69,7 @@ def demand_to_proto(
         response.versions.add(
             version=control_pb2.ResolvedVersion.FromString(resolved[one.digest]),
             need=control_pb2.WantedVersion.Need.Value(f"NEED_{one.need.name}"),
+            change=str(one.change or ""),
         )
     return response
 

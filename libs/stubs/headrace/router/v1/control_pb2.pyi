@@ -181,7 +181,7 @@ class WatchDemandResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[WantedVersion, _Mapping]]] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class WantedVersion(_message.Message):
-    __slots__ = ("version", "need")
+    __slots__ = ("version", "need", "change")
     class Need(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         NEED_UNSPECIFIED: _ClassVar[WantedVersion.Need]
@@ -196,9 +196,11 @@ class WantedVersion(_message.Message):
     NEED_LEASED: WantedVersion.Need
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NEED_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
     version: ResolvedVersion
     need: WantedVersion.Need
-    def __init__(self, version: _Optional[_Union[ResolvedVersion, _Mapping]] = ..., need: _Optional[_Union[WantedVersion.Need, str]] = ...) -> None: ...
+    change: str
+    def __init__(self, version: _Optional[_Union[ResolvedVersion, _Mapping]] = ..., need: _Optional[_Union[WantedVersion.Need, str]] = ..., change: _Optional[str] = ...) -> None: ...
 
 class ReportVersionsRequest(_message.Message):
     __slots__ = ("pool", "process", "address", "versions")

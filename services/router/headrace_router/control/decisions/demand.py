@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.rungs import backups
@@ -23,12 +24,13 @@ class Need(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A version to hold ready."""
+    """A version to hold ready. change: the newest that names it, None when only a lease or a rollback wants it."""
 
     model: str
     version: str
     digest: str
     need: Need
+    change: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +59,21 @@ def demand(
     """
     wanted: dict[str, Wanted] = {}
 
-    def want(model: str, version: str, digest: str, need: Need) -> None:
+    def want(model: str, version: str, digest: str, need: Need, change: UUID | None = None) -> None:
         known = wanted.get(digest)
-        if known is None or need < known.need:
-            wanted[digest] = Wanted(model, version, digest, need)
+        if known is not None:
+            need, change = min(need, known.need), change or known.change
+        wanted[digest] = Wanted(model, version, digest, need, change)
 
     for model, table in in_use:
         for one in table.needs:
             if one.pool == pool:
                 want(model, one.version, one.digest, Need.ACTIVE)
     for state in states:
-        for need, table in _tables(state):
+        for need, table, change in _tables(state):
             for one in table.needs:
                 if one.pool == pool:
-                    want(state.model, one.version, one.digest, need)
+                    want(state.model, one.version, one.digest, need, change)
         if state.previous is not None and now < state.previous.until_at and pool in _production_pools(state):
             want(state.model, state.previous.version, state.previous.digest, Need.REVERT)
     for lease in leases:
@@ -79,11 +82,12 @@ def demand(
     return tuple(sorted(wanted.values(), key=lambda one: (one.need, one.model, one.version, one.digest)))
 
 
-def _tables(state: RouteState) -> Iterable[tuple[Need, Table]]:
+def _tables(state: RouteState) -> Iterable[tuple[Need, Table, UUID]]:
+    """Return the tables of a model, the newest last."""
     if state.active is not None:
-        yield Need.ACTIVE, state.active.table
+        yield Need.ACTIVE, state.active.table, state.active.change
     if state.pending is not None:
-        yield Need.PENDING, state.pending.table
+        yield Need.PENDING, state.pending.table, state.pending.id
 
 
 def _production_pools(state: RouteState) -> set[str]:
