@@ -90,7 +90,7 @@ class Progress:
 
     def _tell_waiting(self, seen: Snapshot, elapsed_s: float) -> None:
         for status in seen.components:
-            if status.state not in (self._finished, State.WAITING):
+            if status.state in (State.STARTING, State.RESTARTING, State.STOPPING):
                 doing = f"{status.name} is still {status.state.lower()}: {status.detail}"[:_DETAIL_LENGTH]
                 self._console.print(f"{elapsed_s:6.1f} s  {doing}", highlight=False, markup=False)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from headrace_servicekit.testing import eventually, free_port
+from headrace_servicekit.testing import eventually, free_port, patience
 
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient, outputs_of
@@ -34,7 +34,7 @@ async def test_sigterm_with_work_in_flight_answers_it_and_leaves_no_process(rig:
             for row, (_, answer) in zip(rows, made, strict=True):
                 np.testing.assert_array_equal(outputs_of(await answer)["y"], row)
             await asyncio.wait_for(client.ended.wait(), 10)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), patience(30)) == 0
     await eventually(lambda: not processes_of(rig))
     # Triton was asked to stop, not killed: it tidied up.
     assert not [path for pid in tritons for path in glob.glob(f"/dev/shm/headrace_triton_{pid}_*")]
@@ -46,7 +46,7 @@ async def test_a_killed_batcher_takes_its_triton_with_it(triton_rig: BatcherRig,
     port = free_port()
     async with process_of(triton_rig, tmp_path / "log", port=port) as process:
         await until_listening(port)
-        await eventually(lambda: processes_of(triton_rig, "keep_group"), within=30)
+        await eventually(lambda: processes_of(triton_rig, "keep_group"), within=60)
         if up:
             stubs = await eventually(lambda: processes_of(triton_rig, "triton_python_backend_stub"), within=30)
             # A terminal's Ctrl-C is not for Triton, but what it loads at low priority steps back for the batcher.
@@ -59,7 +59,7 @@ async def test_a_killed_batcher_takes_its_triton_with_it(triton_rig: BatcherRig,
 
 async def test_a_second_batcher_on_one_state_directory_is_refused(onnx_rig: BatcherRig, tmp_path: Path):
     async with onnx_rig.running(), process_of(onnx_rig, tmp_path / "log") as second:
-        assert await asyncio.wait_for(second.wait(), 30) == 1
+        assert await asyncio.wait_for(second.wait(), patience(30)) == 1
     assert "BATCHER_STATE_DIR" in (tmp_path / "log").read_text()
 
 

@@ -19,6 +19,7 @@ from headrace_servicekit.identity import (
     parse_identity,
     visible,
 )
+from headrace_servicekit.testing import patience
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,7 +93,7 @@ def test_a_name_of_any_length_is_compared_at_once():
     name = "models/" + "-fraud-" * 50_000
     began = time.monotonic()
     assert not Identity("alice", ("*-fraud-*-eu",)).sees(name)
-    assert time.monotonic() - began < 5  # by backtracking it takes twenty
+    assert time.monotonic() - began < patience(5)  # by backtracking it takes twenty
 
 
 @given(st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)*", fullmatch=True), st.data())
