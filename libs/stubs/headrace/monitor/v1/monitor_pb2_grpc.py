@@ -96,7 +96,7 @@ class MonitorServiceServicer:
 
         Fails with NOT_FOUND, reason VERSION_NOT_FOUND; with FAILED_PRECONDITION, reason NO_REFERENCE_ARTIFACT, or
         TOO_FEW_PREDICTIONS, for what there is nothing to freeze from, reason REFERENCE_UNREADABLE with what is wrong with the
-        file; with RESOURCE_EXHAUSTED, reason TOO_MANY_FREEZES.
+        file; with RESOURCE_EXHAUSTED, reason TOO_MANY_FREEZES or TOO_MANY_FREEZES_OF_CLIENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,7 +142,7 @@ class MonitorServiceServicer:
         says: files that a WHERE rules out (`model`, `version`, `answer_time`) are not read, and the first message tells what was.
 
         Fails with INVALID_ARGUMENT, reason QUERY_INVALID, with the engine's words; RESOURCE_EXHAUSTED, reason QUERY_TOO_LARGE or
-        TOO_MANY_QUERIES; DEADLINE_EXCEEDED.
+        TOO_MANY_QUERIES, or TOO_MANY_QUERIES_OF_CLIENT when the client has its share; DEADLINE_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

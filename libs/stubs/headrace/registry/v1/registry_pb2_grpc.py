@@ -230,9 +230,10 @@ class RegistryServiceServicer:
         cut leaves nothing. Fails with INVALID_ARGUMENT, reason ARTIFACT_TYPE_REFUSED, for types that are not allowed or whose
         bytes are not what the type says; reason DIGEST_MISMATCH when `sha256` was given and differs, SIZE_MISMATCH when
         `size_bytes` was; OUT_OF_RANGE, reason ARTIFACT_TOO_LARGE, beyond the size limit; DEADLINE_EXCEEDED, reason UPLOAD_IDLE
-        or UPLOAD_TOO_SLOW, when nothing comes for long, or too little. Uploading the same bytes again is cheap and succeeds:
-        when the header names a SHA-256 that is stored, the answer comes at once and what the sender has not sent by then is
-        not needed.
+        or UPLOAD_TOO_SLOW, when nothing comes for long, or too little, which is sooner while others wait for a place;
+        RESOURCE_EXHAUSTED with RetryInfo, reason TOO_MANY_UPLOADS, or TOO_MANY_UPLOADS_OF_CLIENT when the client has its
+        share of the places. Uploading the same bytes again is cheap and succeeds: when the header names a SHA-256 that is
+        stored, the answer comes at once and what the sender has not sent by then is not needed.
 
         The call names no model: a token with model patterns may upload any file of an allowed type. A file means nothing until
         CreateModelVersion names it, which asks for the model; nobody reads files through this API. A file that no version
@@ -248,7 +249,7 @@ class RegistryServiceServicer:
         Offered only where the store of artifacts can be reached from outside; elsewhere FAILED_PRECONDITION, reason
         UPLOAD_URLS_NOT_OFFERED: use UploadArtifact. What is sent there is no artifact until CompleteUpload has read it. Fails
         with OUT_OF_RANGE, reason ARTIFACT_TOO_LARGE, beyond the size limit, and RESOURCE_EXHAUSTED, reason TOO_MANY_UPLOADS,
-        while too many uploads are open. Asking again makes another upload; those that are not completed expire.
+        while too many uploads are open, or TOO_MANY_UPLOADS_OF_CLIENT, while the client has its share of them. Asking again makes another upload; those that are not completed expire.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -351,7 +352,8 @@ class RegistryServiceServicer:
         A holder has at most one hold on a version: holding again replaces reason and expiry, so a hold is renewed by repeating
         it. From outside, holders must not begin with the name of a service and a slash, such as `router/`. Fails with
         FAILED_PRECONDITION, reason VERSION_COLLECTED, when the version's files are no longer kept; from outside with
-        RESOURCE_EXHAUSTED, reason TOO_MANY_HOLDS, when the version has 100 holds, those of services apart.
+        RESOURCE_EXHAUSTED, reason TOO_MANY_HOLDS, when the version has 100 holds, those of services apart, or
+        TOO_MANY_HOLDS_OF_CLIENT, when the client has its share of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
