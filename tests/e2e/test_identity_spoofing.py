@@ -1,9 +1,22 @@
 """What callers say of themselves is not believed, and no spelling of a path gets around the check."""
 
+from typing import Any
+
 import grpc
 import pytest
+from front_door import access, inference
+from front_door.api import read_api
 
-from tests.kit.edge import EXCHANGE, GET_MODEL, PREDICT, PROMOTE, WATCH_TABLES, Edge
+from tests.kit.edge import (
+    EXCHANGE,
+    GET_MODEL,
+    PREDICT,
+    PROMOTE,
+    WATCH_TABLES,
+    Edge,
+    metadata,
+    settings_with,
+)
 from tests.kit.refusals import rest_refusal
 
 SPOOFED = {
@@ -175,3 +188,21 @@ def test_a_body_that_claims_another_identity_changes_nothing(door: Edge):
     door.call(PREDICT, door.issuer.token(sub="body"), b"\n\x05admin")
     (call,) = door.behind.reached_by("body")
     assert call.body == b"\n\x05admin"
+
+
+def test_whatever_reaches_a_service_bears_the_front_doors_mark_and_an_identity(door: Edge):
+    token = door.issuer.token(sub="everywhere")
+    api = read_api(settings_with().descriptors)
+    paths = [method.path for method in (*api.public, *inference.methods())]
+    with door.channel() as channel:
+        for path in paths:
+            list(channel.stream_stream(path)(iter([b""]), metadata=metadata(token), timeout=20))
+    for verb, path in (("GET", "/v1/models"), ("POST", "/v1/predict"), ("GET", "/v2"), ("GET", "/v2/models/a")):
+        door.http(verb, path, token)
+    whole: Any = (*door.behind.grpc(), door.behind.router_rest)
+    reached = [call for upstream in whole for call in upstream.calls]
+    assert {call.path for call in reached} >= {*paths, "/v1/predict", "/v2", "/v2/models/a"}
+    for call in reached:
+        assert call.headers["x-headrace-edge"] == "1", call.path
+        of_anybody = call.path in inference.OPEN_PATHS or call.path.startswith(access.HEALTH_PREFIX)
+        assert of_anybody or (call.client and call.headers["x-headrace-models"]), call.path

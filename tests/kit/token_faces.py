@@ -32,7 +32,8 @@ def by_grpc(path: str, body: bytes = b"") -> Ask:
 
 def _rest(method: str, path: str, **body: Any) -> Ask:
     def ask(door: Edge, authorization: str) -> str | None:
-        response = door.http(method, path, headers={"authorization": authorization}, **body)
+        # What HTTP/1.1 has no way to say: spaces around a header's value are its own.
+        response = door.http(method, path, headers={"authorization": authorization.strip()}, **body)
         return None if response.status_code == 200 else rest_refusal(response).reason
 
     return ask
@@ -40,7 +41,7 @@ def _rest(method: str, path: str, **body: Any) -> Ask:
 
 def _web(path: str) -> Ask:
     def ask(door: Edge, authorization: str) -> str | None:
-        headers = {"authorization": authorization, **web_headers(text=False)}
+        headers = {"authorization": authorization.strip(), **web_headers(text=False)}
         response = door.http("POST", path, content=frame(b""), headers=headers)
         encoded = response.headers.get("grpc-status-details-bin", "")
         status = status_pb2.Status.FromString(base64.b64decode(encoded + "=" * (-len(encoded) % 4)))

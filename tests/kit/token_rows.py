@@ -52,6 +52,8 @@ def _values() -> Iterator[Row]:
     yield of_value("no scheme", MISSING, lambda token: token)
     yield of_value("another scheme before ours", MISSING, lambda token: f"Basic Bearer {token}")
     yield of_value("scheme alone", MISSING, lambda token: "Bearer")
+    yield of_value("a space before the scheme", None, lambda token: f" Bearer {token}")
+    yield of_value("a space behind the token", None, lambda token: f"Bearer {token} ")
     yield of_value("two spaces", INVALID, lambda token: f"Bearer  {token}")
     yield of_value("something behind", INVALID, lambda token: f"Bearer {token}, more")
     yield of_value("a parameter behind", INVALID, lambda token: f"Bearer {token};q=1")

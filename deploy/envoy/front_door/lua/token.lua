@@ -188,7 +188,8 @@ local function by_rules(said, claims)
 end
 
 local function judge(authorization)
-  local token = authorization:match("^[Bb]earer (.*)$")
+  -- Some clients of HTTP/2 send the space that belongs to HTTP/1.1's way of writing headers.
+  local token = authorization:match("^%s*[Bb]earer (.-)%s*$")
   if token == nil then
     return { refused = MISSING }
   end

@@ -79,10 +79,10 @@ def _algorithm(document: Mapping[str, Any]) -> str | None:
 def bearer(authorization: bytes | None) -> bytes:
     """Return the token of an authorization header. Raises Unauthenticated for anything else."""
     # Some clients of HTTP/2 send the space that belongs to HTTP/1.1's way of writing headers.
-    stripped = b"" if authorization is None else authorization.strip()
-    if not stripped.startswith(_SCHEMES):
+    begun = b"" if authorization is None else authorization.lstrip()
+    if not begun.startswith(_SCHEMES):
         raise missing()
-    token = stripped[7:]
+    token = begun[7:].rstrip()
     if len(token) > MAX_TOKEN_BYTES:
         raise invalid()
     return token
