@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc
 import grpc.aio
+import psutil
 import pytest
 from headrace.router.v1 import predict_pb2_grpc
 from headrace.tensor.v1 import tensor_pb2
@@ -27,6 +29,7 @@ from tests.kit.slow_http2 import MOST_STREAMS, SlowConnection, grpc_headers
 from tests.kit.sockets import connected, is_closed
 
 MIB = 1024 * 1024
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 SMALL = predict_request("small", ("x", "FP32", [1, 4], bytes(16)))
 LARGE = predict_request("large", ("x", "FP32", [1, 4], bytes(16)))
 ANSWER_BYTES = 256 * 1024
@@ -152,6 +155,47 @@ async def test_requests_that_do_not_end_leave_room_for_other_clients(
             )
             assert response.status_code == 200
         assert seen.keys() == {"answered"}, seen
+
+
+async def test_new_callers_are_refused_at_once_while_files_are_used_up(tmp_path: Path):
+    async with plane_of(tmp_path) as plane, another_caller(plane) as seen:
+        envoy = plane.envoy
+        limit = envoy.rlimit(psutil.RLIMIT_NOFILE)
+        # As if something within had taken nearly all of them: no connection limit that was set at the start holds.
+        envoy.rlimit(psutil.RLIMIT_NOFILE, (envoy.num_fds() + 7, limit[1]))
+        await eventually(lambda: "files are scarce" in (plane.door.directory / "front-door.log").read_text())
+        await asyncio.sleep(1)  # until Envoy has heard of it
+        async with contextlib.AsyncExitStack() as stack:
+            channels = [
+                await stack.enter_async_context(grpc.aio.insecure_channel(plane.door.address, OWN_CONNECTION))
+                for _ in range(20)
+            ]
+            took_s = await asyncio.gather(*(_refused_after(plane, channel) for channel in channels))
+        assert max(took_s) < 1, took_s
+        envoy.rlimit(psutil.RLIMIT_NOFILE, limit)
+
+        async def lets_in() -> bool:
+            async with grpc.aio.insecure_channel(plane.door.address, OWN_CONNECTION) as channel:
+                stub = predict_pb2_grpc.RouterServiceStub(channel)
+                try:
+                    await stub.Predict(SMALL, timeout=5, metadata=metadata(plane.door.issuer.token()))
+                except grpc.aio.AioRpcError:
+                    return False
+                return True
+
+        await eventually(lets_in, within=10)
+        assert seen.keys() == {"answered"}, seen
+
+
+async def _refused_after(plane: EnvoyPlane, channel: grpc.aio.Channel) -> float:
+    """Make a call on a new connection that must be refused; return how long that took."""
+    began = time.monotonic()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await predict_pb2_grpc.RouterServiceStub(channel).Predict(
+            SMALL, timeout=5, metadata=metadata(plane.door.issuer.token())
+        )
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    return time.monotonic() - began
 
 
 def _refused(plane: EnvoyPlane) -> float:

@@ -18,6 +18,7 @@ from front_door.listener import (
     fold_certificate,
     listener,
 )
+from front_door.open_files import PRESSURE_FILE
 from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json, typed
 
@@ -101,6 +102,7 @@ def overload(settings: EnvoySettings) -> Json:
     """Return what is shed when memory or connections run out."""
     heap = "envoy.resource_monitors.fixed_heap"
     connections = "envoy.resource_monitors.global_downstream_max_connections"
+    files = "envoy.resource_monitors.injected_resource"
     return {
         "refresh_interval": "0.25s",
         "resource_monitors": [
@@ -118,6 +120,13 @@ def overload(settings: EnvoySettings) -> Json:
                     max_active_downstream_connections=settings.share(settings.max_connections),
                 ),
             },
+            {
+                "name": files,
+                "typed_config": typed(
+                    "extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig",
+                    filename=str(settings.state_dir / PRESSURE_FILE),
+                ),
+            },
         ],
         "actions": [
             _action("envoy.overload_actions.shrink_heap", heap, {"threshold": {"value": 0.8}}),
@@ -129,6 +138,8 @@ def overload(settings: EnvoySettings) -> Json:
             ),
             _action("envoy.overload_actions.disable_http_keepalive", heap, {"threshold": {"value": 0.94}}),
             _action("envoy.overload_actions.stop_accepting_requests", heap, {"threshold": {"value": 0.95}}),
+            # A connection that cannot be accepted would wait, and its caller with it.
+            _action("envoy.overload_actions.reject_incoming_connections", files, {"threshold": {"value": 1.0}}),
         ],
         "loadshed_points": [
             _action("envoy.load_shed_points.tcp_listener_accept", heap, {"threshold": {"value": 0.97}}),

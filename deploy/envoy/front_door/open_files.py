@@ -1,21 +1,31 @@
 """As many connections as the limit of open files leaves room for: one that cannot be accepted waits, and Envoy spins.
 
-What runs inside Envoy needs files too: keys and denied clients are read again and again, batchers are called.
+What runs inside Envoy needs files too: keys and denied clients are read again and again, batchers are called. Should
+that be more than was reserved, or somebody lower the limit, new connections are refused at once while few are left.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 import resource
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
 from front_door.envoy_settings import EnvoySettings
+from front_door.publish import publish
 
 log = structlog.get_logger()
 
 # For all that is no caller's connection. Envoy and a data plane at rest have about sixty open.
 RESERVED = 256
+# With fewer left nobody is let in. A connection that is refused needs one for a moment.
+SCARCE = 32
+PRESSURE_FILE = "open_files"
+"""What Envoy's overload manager follows: 0 or 1."""
+LOOK_S = 0.25
 
 Settings = TypeVar("Settings", bound=EnvoySettings)
 
@@ -40,3 +50,32 @@ def fitted(settings: Settings) -> Settings:
         return settings
     log.warning("fewer connections than set: raise the limit of open files", connections=most, open_files=open_files)
     return settings.model_copy(update={"max_connections": most * settings.processes})
+
+
+def reset(state_dir: Path) -> None:
+    """Say that there are files enough. Raises OSError."""
+    publish(state_dir, {PRESSURE_FILE: b"0"})
+
+
+async def watch(pid: int, state_dir: Path) -> None:
+    """Tell Envoy to let nobody in while it has hardly any files left; returns when it has ended."""
+    scarce = False
+    while True:
+        try:
+            left = _left(pid)
+        except OSError:
+            return
+        if (left < SCARCE) != scarce:
+            scarce = not scarce
+            await asyncio.to_thread(publish, state_dir, {PRESSURE_FILE: b"1" if scarce else b"0"})
+            log.log(40 if scarce else 20, "files are scarce" if scarce else "files are enough", left=left)
+        await asyncio.sleep(LOOK_S)
+
+
+def _left(pid: int) -> int:
+    """Return how many more files a process may open. Raises OSError when it has ended."""
+    most, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    folder = f"/proc/{pid}/fd"
+    # Kernels from 6.2 on say how many there are; others have to list them.
+    used = os.stat(folder).st_size or len(os.listdir(folder))
+    return SCARCE if most == resource.RLIM_INFINITY else most - used

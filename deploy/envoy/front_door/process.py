@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from front_door import admin
+from front_door import admin, open_files
 from front_door.bootstrap import BOOTSTRAP_FILE
 from front_door.envoy_settings import EnvoySettings
 from front_door.publish import encode
@@ -86,12 +86,17 @@ class Envoy:
         ]  # fmt: skip
         if settings.concurrency is not None:
             arguments += ["--concurrency", str(settings.concurrency)]
+        open_files.reset(settings.state_dir)
         parent = os.getpid()
         process = await asyncio.create_subprocess_exec(
             binary, *arguments, stdin=asyncio.subprocess.DEVNULL, start_new_session=True, env=environment,
             preexec_fn=lambda: _die_with_parent(parent),
         )  # fmt: skip
         return cls(settings, process)
+
+    async def watch_files(self) -> None:
+        """Have it refuse connections while it has hardly any files left, for as long as it runs."""
+        await open_files.watch(self._process.pid, self._settings.state_dir)
 
     async def wait(self) -> int:
         """Return the exit code when it has ended."""

@@ -77,6 +77,7 @@ async def _life(envoy: Envoy, stopping: asyncio.Event, looks: Looks, told: dict[
     ended = asyncio.ensure_future(envoy.wait())
     asked = asyncio.ensure_future(stopping.wait())
     ready = asyncio.ensure_future(_report_ready(envoy, told))
+    files = asyncio.ensure_future(envoy.watch_files())
     unready = asyncio.ensure_future(_until_unready(envoy, ready, looks))
     try:
         await asyncio.wait({ended, asked, unready}, return_when=asyncio.FIRST_COMPLETED)
@@ -87,7 +88,7 @@ async def _life(envoy: Envoy, stopping: asyncio.Event, looks: Looks, told: dict[
         code = await ended
         return None if asked.done() else End(code, was_ready=True, replaced=True)
     finally:
-        for task in (ended, asked, ready, unready):
+        for task in (ended, asked, ready, unready, files):
             task.cancel()
 
 

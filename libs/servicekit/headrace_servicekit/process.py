@@ -18,6 +18,7 @@ import uvloop
 
 from headrace_servicekit.described import settings_help
 from headrace_servicekit.logs import set_up_logs
+from headrace_servicekit.open_files import raise_limit
 from headrace_servicekit.ports import PortUnavailable
 from headrace_servicekit.runtime import Runtime, StartError
 from headrace_servicekit.settings import ServiceSettings, SettingsError, settings_table
@@ -51,6 +52,7 @@ def run(name: str, settings_class: type[S], start: Callable[[Runtime[S]], Awaita
             f"{name}: the settings are wrong\n" + "".join(f"  {line}\n" for line in str(error).splitlines())
         )
         sys.exit(EXIT_SETTINGS)
+    raise_limit()
     set_up_logs(name, level=settings.log_level, log_format=settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_main(name, settings, start))

@@ -17,6 +17,7 @@ from headrace_servicekit.health import Health, HealthServicer
 from headrace_servicekit.http2.server import Http2Server
 from headrace_servicekit.interceptors import Interceptors
 from headrace_servicekit.metrics import RpcMetrics
+from headrace_servicekit.open_files import most_connections
 from headrace_servicekit.ports import PortUnavailable, cause_of, problem, target
 from headrace_servicekit.reflection import Reflection
 from headrace_servicekit.tls import Tls, server_context, server_credentials
@@ -191,6 +192,8 @@ def server_options(max_message_bytes: int) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", max_message_bytes),
         # Two processes on one port would each get half of the calls; we want the second one to fail.
         ("grpc.so_reuseport", 0),
+        # What cannot be accepted for want of files would wait, and its caller with it.
+        ("grpc.max_allowed_incoming_connections", most_connections()),
         # From 1000 calls that wait to be accepted on, grpc answers some with CANCELLED, behind HTTP 200: at 2048 in
         # flight more than half. Calls are refused by our own bounds instead, with a reason and a time to come back.
         ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),

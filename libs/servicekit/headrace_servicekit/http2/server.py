@@ -23,6 +23,7 @@ from headrace_servicekit.http2.headers import (
 from headrace_servicekit.http2.keepalive import Keepalive
 from headrace_servicekit.http2.serving import Handler, Refusal, ServerStream
 from headrace_servicekit.http2.stream import STREAM_WINDOW
+from headrace_servicekit.open_files import most_connections
 
 _BACKLOG = 1024
 _MOST_STREAMS = 100
@@ -40,6 +41,7 @@ class Http2Server:
         self.max_message_bytes = max_message_bytes
         self.most_calls = max_concurrent_rpcs
         self.calls: set[asyncio.Task[None]] = set()
+        self.most_connections = most_connections()
         self.stopping = False
         self._handlers: list[grpc.GenericRpcHandler] = []
         self._connections: set[ServerConnection] = set()
@@ -106,8 +108,10 @@ class Http2Server:
         return None
 
     def joined(self, connection: ServerConnection) -> None:
-        """Note a connection."""
+        """Note a connection; drop it where there are as many as may be: its caller learns that at once."""
         self._connections.add(connection)
+        if len(self._connections) > self.most_connections:
+            connection.abort("the server has as many connections as it may")
 
     def left(self, connection: Connection) -> None:
         """Note that a connection is gone."""
