@@ -37,6 +37,9 @@ class Scripted:
     async def wait_until_ready(self) -> None:
         return
 
+    async def watch_files(self) -> None:
+        return
+
     async def is_ready(self) -> bool:
         answer = next(self._answers, None)
         if answer is None:
