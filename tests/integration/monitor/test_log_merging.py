@@ -11,8 +11,9 @@ from headrace_monitor.log import decoding, parquet
 from headrace_monitor.log.merging import Ages, Merging
 from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.writing import WRITING_FOR, Files
+from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.errors import Aborted
-from headrace_servicekit.testing import FakeClock
+from headrace_servicekit.testing import FakeClock, eventually
 from prometheus_client import CollectorRegistry
 
 from tests.kit.prediction_log import Stores, log_stores
@@ -99,6 +100,23 @@ async def test_files_are_merged_when_they_are_old_and_replaced_ones_stay_for_a_w
     await rig.files.remove_leftovers()
     assert await rig.objects() == 0
     assert await rig.read() == []
+
+
+async def test_a_leader_that_was_followed_changes_nothing_in_the_log(rig: Rig):
+    stores, metrics = rig.stores, LogMetrics(CollectorRegistry())
+    await rig.store({"a": np.ones(1, "f4")}, {"a": np.ones(1, "f4")})
+    await rig.clock.advance(40 * DAY.total_seconds())
+    paused = LeaderLease(stores.database, "keep the log up", rig.clock, lease=timedelta(milliseconds=1))
+    follower = LeaderLease(stores.database, "keep the log up", rig.clock)
+    assert await paused.acquire()
+    await eventually(follower.acquire)
+    files = Files(paused, stores.objects, rig.clock)
+    merging = Merging(paused, stores.objects, files, AGES, rig.clock, metrics)
+    for act in (merging.merge, merging.drop, files.remove_leftovers):
+        with pytest.raises(Aborted, match="another replica leads"):
+            await act()
+    assert len(await rig.read()) == 2
+    assert await rig.objects() == 2
 
 
 async def test_a_clock_that_runs_ahead_takes_no_records_away(rig: Rig):

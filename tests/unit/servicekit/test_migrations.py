@@ -2,7 +2,7 @@
 
 import pytest
 from headrace_servicekit.postgres.migrations import missing
-from headrace_servicekit.postgres.sql import Migration
+from headrace_servicekit.postgres.sql import Migration, load_migrations
 from headrace_servicekit.runtime import StartError
 
 FIRST, SECOND = Migration(1, "one", "create table a ()"), Migration(2, "two", "create table b ()")
@@ -17,3 +17,9 @@ def test_what_is_missing_is_applied_in_order():
 def test_a_migration_that_was_applied_with_another_text_stops_the_service():
     with pytest.raises(StartError, match="0001_one"):
         missing([FIRST], {1: "other"})
+
+
+def test_a_migration_has_the_text_that_it_includes():
+    (leases,) = [one for one in load_migrations("headrace_monitor.storage.sql") if one.name == "leader_leases"]
+    assert "create table leader_leases" in leases.text
+    assert "-- include" not in leases.text

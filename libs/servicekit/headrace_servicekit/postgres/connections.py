@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import asyncpg
 
@@ -73,6 +73,18 @@ class Address:
         """Return asyncpg's argument: the file is read for each connection, so that a change of it counts."""
         passfile = self.passfile
         return {} if passfile is None else {"password": lambda: password_for(self.url, passfile)}
+
+
+class Transactions(Protocol):
+    """What reads and writes a database: `Connections`, or a lease on which the same writes are a leader's."""
+
+    def transaction(self, *, begin: str = BEGIN) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection inside a transaction."""
+        ...
+
+    async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
+        """Run what is safe to repeat and return its result."""
+        ...
 
 
 class Connections:

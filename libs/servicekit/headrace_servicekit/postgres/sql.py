@@ -1,4 +1,7 @@
-"""SQL in files of its own: a package of resources holds `queries.sql` and `migrations/NNNN_name.sql`."""
+"""SQL in files of its own: a package of resources holds `queries.sql` and `migrations/NNNN_name.sql`.
+
+A migration includes another file by a line `-- include: PACKAGE FILE`; a file that was included never changes either.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include: (\S+) (\S+)$", re.MULTILINE)
 _MIGRATION = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -37,5 +41,10 @@ def load_migrations(package: str) -> list[Migration]:
     for file in resources.files(package).joinpath("migrations").iterdir():
         match = _MIGRATION.fullmatch(file.name)
         if match is not None:
-            found.append(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")))
+            text = _INCLUDE.sub(_included, file.read_text(encoding="utf-8"))
+            found.append(Migration(int(match[1]), match[2], text))
     return sorted(found, key=lambda migration: migration.number)
+
+
+def _included(line: re.Match[str]) -> str:
+    return resources.files(line[1]).joinpath(line[2]).read_text(encoding="utf-8")

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log.envelopes import batch_key
 from headrace_monitor.log.ledger import Progress, Range, advance
 from headrace_monitor.processes import REPLACED_AFTER, Known, admit
-from headrace_monitor.storage.schema import Database
 
 _SQL = load_queries("headrace_monitor.log")
 
@@ -42,7 +42,7 @@ class Lost(NamedTuple):
 class Batches:
     """Rows of batches and processes. Every method raises Unavailable while the database is down."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
         self._admitted: set[UUID] = set()
 

@@ -13,6 +13,7 @@ import structlog
 from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log import envelopes
@@ -20,7 +21,7 @@ from headrace_monitor.log.contracts import ContractSource, VersionContract
 from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.objects import Objects
 from headrace_monitor.log.writing import Files, NewFile, expect
-from headrace_monitor.storage.schema import Database
+from headrace_monitor.storage.schema import passed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +68,7 @@ class Compactor:
 
     def __init__(
         self,
-        database: Database,
+        database: Transactions,
         objects: Objects,
         files: Files,
         contracts: ContractSource,
@@ -82,7 +83,7 @@ class Compactor:
     async def round(self) -> bool:
         """Compact what is due, as much as fits into memory; return whether there is more."""
         now = self._clock.now()
-        oldest = await self._database.passed(now) - self._keep
+        oldest = await passed(self._database, now) - self._keep
         due = await self._rows("due_batches", now, ROUND_BATCHES)
         done = _Round()
         for row in due:

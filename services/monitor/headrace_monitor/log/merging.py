@@ -9,13 +9,14 @@ from datetime import timedelta
 
 import structlog
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log.files import LogFile, file_of
 from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.objects import Objects
 from headrace_monitor.log.writing import Files, expect
-from headrace_monitor.storage.schema import Database
+from headrace_monitor.storage.schema import passed
 from headrace_monitor.times import HOUR
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ class Merging:
     """Merges and removes files. Whoever reads by the list in PostgreSQL finds each record once, at any moment."""
 
     def __init__(
-        self, database: Database, objects: Objects, files: Files, ages: Ages, clock: Clock, metrics: LogMetrics
+        self, database: Transactions, objects: Objects, files: Files, ages: Ages, clock: Clock, metrics: LogMetrics
     ) -> None:
         self._database, self._objects, self._files = database, objects, files
         self._ages, self._clock, self._metrics = ages, clock, metrics
@@ -65,7 +66,7 @@ class Merging:
         """Take files off the list that were replaced a while ago, or are too old; return whether there may be more."""
         now = self._clock.now()
         # The last records of an hour are an hour younger than its beginning.
-        before = await self._database.passed(now) - self._ages.keep - HOUR
+        before = await passed(self._database, now) - self._ages.keep - HOUR
         async with self._database.transaction() as connection:
             tag = await connection.execute(_SQL["drop_files"], now - self._ages.grace, before, DROP_AT_ONCE, now)
         return int(tag.rpartition(" ")[2]) == DROP_AT_ONCE

@@ -11,11 +11,12 @@ from datetime import timedelta
 
 import structlog
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log.files import PREFIX, hour_of
 from headrace_monitor.log.objects import Objects
-from headrace_monitor.storage.schema import Database
+from headrace_monitor.storage.schema import passed
 
 log = structlog.get_logger()
 
@@ -25,13 +26,13 @@ _SQL = load_queries("headrace_monitor.log")
 class Orphans:
     """keep: for how long files are kept, from their hour on."""
 
-    def __init__(self, database: Database, objects: Objects, clock: Clock, keep: timedelta) -> None:
+    def __init__(self, database: Transactions, objects: Objects, clock: Clock, keep: timedelta) -> None:
         self._database, self._objects, self._clock, self._keep = database, objects, clock, keep
 
     async def sweep(self) -> int:
         """Have those removed that are too old; return how many there were. Raises Unavailable."""
         found = 0
-        before = await self._database.passed(self._clock.now()) - self._keep
+        before = await passed(self._database, self._clock.now()) - self._keep
         async for page in self._objects.pages(PREFIX):
             old = [one.key for one in page if (hour := hour_of(one.key)) is not None and hour < before]
             found += await self._remove(old)

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import structlog
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log import envelopes
 from headrace_monitor.log.batches import Batches, StoredBatch
 from headrace_monitor.log.objects import Objects, Stored
-from headrace_monitor.storage.schema import Database
 
 log = structlog.get_logger()
 
@@ -23,7 +23,9 @@ _SQL = load_queries("headrace_monitor.log")
 class Sweep:
     """Looks for objects that no row names. after: how old they are at least: nobody is about to write the row then."""
 
-    def __init__(self, database: Database, objects: Objects, batches: Batches, clock: Clock, after: timedelta) -> None:
+    def __init__(
+        self, database: Transactions, objects: Objects, batches: Batches, clock: Clock, after: timedelta
+    ) -> None:
         self._database, self._objects, self._batches = database, objects, batches
         self._clock, self._after = clock, after
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
 from headrace_servicekit.client import channel
+from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.s3 import Place
 from headrace_servicekit.tls import Tls
@@ -14,7 +17,6 @@ from headrace_monitor.log.batches import Batches
 from headrace_monitor.log.compacting import Compactor
 from headrace_monitor.log.contracts import Contracts
 from headrace_monitor.log.ingestion import Ingestion, Limits
-from headrace_monitor.log.leading import lead
 from headrace_monitor.log.merging import Ages, Merging
 from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.objects import Objects
@@ -28,9 +30,6 @@ from headrace_monitor.storage.schema import Database
 
 REGISTRY = "headrace.registry.v1.RegistryService"
 
-# Whoever holds the lock of one of these numbers compacts, or keeps the log up.
-COMPACTION_LOCK = 0x6865_6164_6C6F_6700
-UPKEEP_LOCK = 0x6865_6164_6C6F_6701
 UPKEEP_EVERY_S = 5.0
 # Longer than storing a batch takes, from its object to its row.
 SWEEP_AFTER = timedelta(minutes=1)
@@ -56,7 +55,7 @@ async def open_log(runtime: Runtime[MonitorSettings], database: Database) -> Pre
     )
     contracts, metrics = Contracts(registry, runtime.clock), LogMetrics(runtime.metrics)
     batches = Batches(database)
-    _begin(runtime, database, objects, batches, contracts, metrics)
+    _begin(runtime, database, objects, contracts, metrics)
     limits = Limits(settings.log_max_batches, settings.log_max_batch_bytes, _keep(settings), settings.max_processes)
     ingestion = Ingestion(objects, batches, limits, runtime.clock, metrics)
     return PredictionLog(contracts, Reader(database, objects), ingestion)
@@ -74,21 +73,24 @@ def _begin(
     runtime: Runtime[MonitorSettings],
     database: Database,
     objects: Objects,
-    batches: Batches,
     contracts: Contracts,
     metrics: LogMetrics,
 ) -> None:
     settings, clock = runtime.settings, runtime.clock
     keep = _keep(settings)
-    files = Files(database, objects, clock)
-    compactor = Compactor(database, objects, files, contracts, keep=keep, clock=clock, metrics=metrics)
+    # Each leads alone, and each writes under its own lease.
+    compacting = LeaderLease(database, "compact the log", clock)
+    files = Files(compacting, objects, clock)
+    compactor = Compactor(compacting, objects, files, contracts, keep=keep, clock=clock, metrics=metrics)
+    keeping = LeaderLease(database, "keep the log up", clock)
+    batches, files = Batches(keeping), Files(keeping, objects, clock)
     ages = Ages(timedelta(seconds=settings.log_merge_after_s), timedelta(seconds=settings.log_replaced_grace_s), keep)
     upkeep = Upkeep(
         batches,
         files,
-        Merging(database, objects, files, ages, clock, metrics),
-        Sweep(database, objects, batches, clock, SWEEP_AFTER),
-        Orphans(database, objects, clock, keep + FORGET_AFTER),
+        Merging(keeping, objects, files, ages, clock, metrics),
+        Sweep(keeping, objects, batches, clock, SWEEP_AFTER),
+        Orphans(keeping, objects, clock, keep + FORGET_AFTER),
         patience=Patience(timedelta(seconds=settings.log_lost_after_s), keep),
         clock=clock,
         metrics=metrics,
@@ -99,11 +101,12 @@ def _begin(
         await compactor.remove_compacted()
         return more
 
-    for name, lock, step, every_s in (
-        ("compact the log", COMPACTION_LOCK, compact, settings.log_compact_every_s),
-        ("keep the log up", UPKEEP_LOCK, upkeep.step, UPKEEP_EVERY_S),
-    ):
-        runtime.loop(name, lambda n=name, k=lock, s=step, e=every_s: lead(n, database, k, s, every_s=e, clock=clock))
+    async def lead(lease: LeaderLease, step: Callable[[], Awaitable[bool]], every_s: float) -> NoReturn:
+        await database.there.wait()
+        await lease.lead(step, every_s=every_s)
+
+    runtime.loop("compact the log", lambda: lead(compacting, compact, settings.log_compact_every_s))
+    runtime.loop("keep the log up", lambda: lead(keeping, upkeep.step, UPKEEP_EVERY_S))
 
 
 def _keep(settings: MonitorSettings) -> timedelta:

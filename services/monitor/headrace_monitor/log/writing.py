@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted
+from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log.files import object_key
 from headrace_monitor.log.objects import Objects
-from headrace_monitor.storage.schema import Database
 
 _SQL = load_queries("headrace_monitor.log")
 
@@ -49,7 +49,7 @@ class Written(NamedTuple):
 class Files:
     """Stores files and lists them. Every method raises Unavailable while one of the stores is down."""
 
-    def __init__(self, database: Database, objects: Objects, clock: Clock) -> None:
+    def __init__(self, database: Transactions, objects: Objects, clock: Clock) -> None:
         self._database, self._objects, self._clock = database, objects, clock
 
     async def store(self, files: Sequence[NewFile]) -> list[Written]:

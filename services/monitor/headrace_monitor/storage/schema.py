@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.postgres.connections import BEGIN, RETRY_AFTER_S, Address, Connections
+from headrace_servicekit.postgres.connections import BEGIN, RETRY_AFTER_S, Address, Connections, Transactions
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations
 
@@ -40,17 +40,18 @@ class Database(Connections):
         self._check_there()
         return await super().repeatable(act)
 
-    async def passed(self, now: datetime) -> datetime:
-        """Return a time that has passed by our clock and by the database's, for what is removed because it is old.
-
-        now: by our clock. One that runs ahead must not take away what nobody can bring back.
-        """
-        return min(now, await self.repeatable(lambda connection: connection.fetchval("select clock_timestamp()")))
-
     def _check_there(self) -> None:
         if not self.there.is_set():
             told = "the monitor has not reached its database yet"
             raise Unavailable(told, reason=REASON, retry_after_s=RETRY_AFTER_S)
+
+
+async def passed(database: Transactions, now: datetime) -> datetime:
+    """Return a time that has passed by our clock and by the database's, for what is removed because it is old.
+
+    now: by our clock. One that runs ahead must not take away what nobody can bring back.
+    """
+    return min(now, await database.repeatable(lambda connection: connection.fetchval("select clock_timestamp()")))
 
 
 async def prepared(database: Database) -> bool:

@@ -1,0 +1,88 @@
+"""A database with the tables of `headrace_servicekit.coordination`, and a leader as a process of its own.
+
+`python -m tests.kit.coordination URL NAME` leads and writes its name and fence into `writes` for as long as it lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from importlib import resources
+
+from headrace_servicekit.clock import SystemClock
+from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.postgres.connections import Address, Connections
+
+from tests.kit.commands import PYTHON
+
+LEASE = timedelta(seconds=1)
+
+
+class ShiftedClock(SystemClock):
+    """A replica's clock that is wrong."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    def now(self) -> datetime:
+        return super().now() + self._by
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._by.total_seconds()
+
+
+async def prepare(connections: Connections) -> None:
+    """Make the tables, and one to write to."""
+    sql = resources.files("headrace_servicekit.coordination.sql")
+    async with connections.transaction() as connection:
+        await connection.execute(sql.joinpath("leader_leases.sql").read_text())
+        await connection.execute(
+            "create table writes (id bigserial primary key, writer text not null, fence bigint not null)"
+        )
+
+
+async def write(lease: LeaderLease, writer: str) -> None:
+    """Write one row as the leader. Raises Aborted."""
+    async with lease.transaction() as connection:
+        await connection.execute("insert into writes (writer, fence) values ($1, $2)", writer, lease.fence)
+
+
+async def writers(connections: Connections) -> list[tuple[str, int]]:
+    """Return who wrote under which fence, in order."""
+    rows = await connections.repeatable(lambda connection: connection.fetch("select * from writes order by id"))
+    return [(row["writer"], row["fence"]) for row in rows]
+
+
+@asynccontextmanager
+async def leading_process(url: str, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a leader until the block ends, whatever became of it."""
+    started = await asyncio.create_subprocess_exec(
+        *(*PYTHON, "tests.kit.coordination", url, name), stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+async def _lead(url: str, name: str) -> None:
+    shift = timedelta(hours=1) if name == "ahead" else timedelta(hours=-1) if name == "behind" else timedelta(0)
+    async with Connections(Address(url), owner="test", size=3) as connections:
+        lease = LeaderLease(connections, "work", ShiftedClock(shift), lease=LEASE)
+
+        async def step() -> bool:
+            # A step that reads long before it writes, so that a pause mostly falls in between.
+            await asyncio.sleep(0.05)
+            await write(lease, name)
+            return True
+
+        await lease.lead(step, every_s=0.05)
+
+
+if __name__ == "__main__":
+    asyncio.run(_lead(*sys.argv[1:]))
