@@ -62,6 +62,12 @@ _REMEDIES_BY_REASON = {
     "UPLOAD_TOO_SLOW": "run the command again, nearer to the registry or with more of the network to itself",
     "UPLOAD_URLS_NOT_OFFERED": "upload through the API: `headrace models register` does",
     "TOO_MANY_UPLOADS": "run the command again in a while: others are uploading",
+    "TOO_MANY_UPLOADS_OF_CLIENT": "wait for the uploads that this client has open, then run the command again",
+    "TOO_MANY_HOLDS_OF_CLIENT": "`headrace models holds MODEL` shows them: release one of this client's, or renew it",
+    "TOO_MANY_PUBLISHES_OF_CLIENT": "commit or give up one of this client's: `headrace precompute status MODEL` "
+    "lists them",
+    "TOO_MANY_QUERIES_OF_CLIENT": "wait for the queries that this client has running, then run the command again",
+    "TOO_MANY_FREEZES_OF_CLIENT": "wait for the references that this client is freezing, then run the command again",
     "MODEL_DELETED": "names are never used twice: take another",
     "STAGE_MOVE_ILLEGAL": "`headrace models show MODEL` shows the stages; production is left only by being replaced",
     "NOTHING_TO_ROLL_BACK_TO": "promote the version that you want instead: `headrace models promote MODEL VERSION`",
