@@ -33,7 +33,7 @@ def routes_to(kind, goal):
 def kinds():
     found = [MODEL]
     for kind in found:
-        found += [held for held in {f.message_type for f in message_fields(kind)} if held not in found]
+        found += [held for held in dict.fromkeys(f.message_type for f in message_fields(kind)) if held not in found]
     return found
 
 
