@@ -2,10 +2,13 @@
 
 import asyncio
 import dataclasses
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import alert_pb2, monitor_pb2
+from headrace_monitor.alerts import alerting as alerting_module
 from headrace_monitor.alerts.observations import Observation
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
@@ -263,3 +266,40 @@ async def _judged(alerts: Alerts) -> bool:
 
 async def _opened(alerts: Alerts, number: int) -> bool:
     return len(await alerts.alerts(state=OPEN)) == number
+
+
+async def test_one_client_cannot_make_all_the_rules_silences_and_webhooks_that_there_may_be(postgres_url, monkeypatch):
+    pools = {"_RULES": 5 + 4, "_SILENCES": 4, "_WEBHOOKS": 4}  # five rules are there from the start
+    for name, places in pools.items():
+        monkeypatch.setattr(alerting_module, name, dataclasses.replace(getattr(alerting_module, name), places=places))
+    async with alerting(postgres_url) as alerts:
+
+        def make(kind: str, number: int, client: str) -> Any:
+            metadata = caller(client)
+            match kind:
+                case "rule":
+                    rule = alert_pb2.AlertRule(
+                        name=f"alertRules/{client}-{number}", model="fraud", signal="drift", at_least="SEVERITY_HIGH"
+                    )
+                    return alerts.stub.PutAlertRule(alert_pb2.PutAlertRuleRequest(rule=rule), metadata=metadata)
+                case "silence":
+                    silence = alert_pb2.Silence(model="fraud", expire_time=soon)
+                    return alerts.stub.SilenceAlerts(alert_pb2.SilenceAlertsRequest(silence=silence), metadata=metadata)
+            webhook = alert_pb2.Webhook(
+                name=f"webhooks/{client}-{number}", url="http://127.0.0.1:1/hook", secret=SECRET, model="fraud"
+            )
+            return alerts.stub.PutWebhook(alert_pb2.PutWebhookRequest(webhook=webhook), metadata=metadata)
+
+        soon = Timestamp()
+        soon.FromDatetime(datetime.now(UTC) + timedelta(hours=1))
+        for kind, reason in (
+            ("rule", "TOO_MANY_ALERT_RULES"), ("silence", "TOO_MANY_SILENCES"), ("webhook", "TOO_MANY_WEBHOOKS"),
+        ):  # fmt: skip
+            for number in range(2):
+                await make(kind, number, "greedy")
+            error = await refused(make(kind, 2, "greedy"))
+            assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, f"{reason}_OF_CLIENT")
+            await make(kind, 0, "modest")
+        # Replacing what is one's own takes no place.
+        await make("rule", 0, "greedy")
+        await make("webhook", 0, "greedy")

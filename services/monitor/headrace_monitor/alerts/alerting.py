@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from headrace_servicekit.errors import AlreadyExists, FieldViolation, NotFound, ResourceExhausted, refuse
+from headrace_servicekit.errors import AlreadyExists, FieldViolation, NotFound, refuse
+from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.identity import Identity, model_not_found
 
 from headrace_monitor.alerts import judging
@@ -28,6 +29,10 @@ from headrace_monitor.alerts.webhooks.resolving import Guard
 # Below what PostgreSQL can count to, above every alert.
 _NEWEST = 2**63 - 1
 
+_RULES = Pool("alert rules", MAX_RULES, "TOO_MANY_ALERT_RULES", retry_after_s=60.0)
+_SILENCES = Pool("silences", MAX_SILENCES, "TOO_MANY_SILENCES", retry_after_s=60.0)
+_WEBHOOKS = Pool("webhooks", MAX_WEBHOOKS, "TOO_MANY_WEBHOOKS", retry_after_s=60.0)
+
 
 class Alerting:
     """The use cases behind AlertService. Of two writers of one name the last one counts."""
@@ -45,11 +50,11 @@ class Alerting:
             while await judge_some(changing):
                 pass
             before = await changing.rule(rule.name)
-            if before is None and await changing.count_rules() >= MAX_RULES:
-                raise _too_many(MAX_RULES, "alert rules", "TOO_MANY_ALERT_RULES")
+            if before is None:
+                _RULES.admit(*await changing.count_rules(caller.client), caller)
             if before is not None and not caller.sees(before.model):
                 raise _taken("alert rule", rule.name)
-            kept = await changing.put_rule(rule)
+            kept = await changing.put_rule(rule, caller.client)
             standing = await changing.of_rule(rule.name)
             judging.change_rule(kept, standing, changing.now)
             await changing.settle(standing)
@@ -103,12 +108,11 @@ class Alerting:
             raise _alert_not_found(number)
         return shown
 
-    async def silence(self, silence: Silence) -> Silence:
+    async def silence(self, silence: Silence, caller: Identity) -> Silence:
         """Keep matching alerts from being told of for a time."""
         async with self._store.changing() as changing:
             refuse(silence_violations(silence, changing.now), reason="SILENCE_INVALID")
-            if await changing.count_silences() >= MAX_SILENCES:
-                raise _too_many(MAX_SILENCES, "silences", "TOO_MANY_SILENCES")
+            _SILENCES.admit(*await changing.count_silences(caller.client), caller)
             return await changing.add_silence(silence)
 
     async def silences(self, caller: Identity) -> list[Silence]:
@@ -130,13 +134,13 @@ class Alerting:
             before = await changing.webhook(webhook.name)
             if before is not None and not _sees(caller)(before):
                 raise _taken("webhook", webhook.name)
-            if before is None and await changing.count_webhooks() >= MAX_WEBHOOKS:
-                raise _too_many(MAX_WEBHOOKS, "webhooks", "TOO_MANY_WEBHOOKS")
+            if before is None:
+                _WEBHOOKS.admit(*await changing.count_webhooks(caller.client), caller)
             # Not for another URL: who may write webhooks would have a routing key sent to a place of their own.
             if before is not None and not webhook.secret and _place(before) == _place(webhook):
                 webhook = replace(webhook, secret=before.secret)
             refuse([*misplaced, *webhook_violations(webhook)], reason="WEBHOOK_INVALID")
-            await changing.put_webhook(webhook)
+            await changing.put_webhook(webhook, caller.client)
         kept = [status for status in await self._outbox.statuses() if status.webhook.name == webhook.name]
         return kept[0] if kept else WebhookStatus(webhook)
 
@@ -175,10 +179,6 @@ def _place(webhook: Webhook) -> tuple[str, Format]:
 
 def _taken(what: str, name: str) -> AlreadyExists:
     return AlreadyExists(f"the name '{name}' of an {what} is taken: choose another", reason="NAME_TAKEN")
-
-
-def _too_many(most: int, what: str, reason: str) -> ResourceExhausted:
-    return ResourceExhausted(f"there are {most} {what}, as many as there may be: delete some first", reason=reason)
 
 
 def _alert_not_found(number: int) -> NotFound:

@@ -36,12 +36,13 @@ class Changing:
         row = await self._connection.fetchrow(_SQL["rule"], name)
         return None if row is None else rows.rule(row)
 
-    async def count_rules(self) -> int:
-        return await self._connection.fetchval(_SQL["count_rules"])
+    async def count_rules(self, client: str) -> tuple[int, int]:
+        """Return how many rules there are: in all, and made by one client."""
+        return tuple(await self._connection.fetchrow(_SQL["count_rules"], client))
 
-    async def put_rule(self, rule: Rule) -> Rule:
-        """Make a rule, or replace the one of its name; return it with its revision."""
-        return rows.rule(await self._connection.fetchrow(_SQL["put_rule"], *rows.rule_arguments(rule)))
+    async def put_rule(self, rule: Rule, client: str) -> Rule:
+        """Make a rule, or replace the one of its name; return it with its revision. client: who makes it."""
+        return rows.rule(await self._connection.fetchrow(_SQL["put_rule"], *rows.rule_arguments(rule), client))
 
     async def delete_rule(self, name: str) -> None:
         await self._connection.execute(_SQL["delete_rule"], name)
@@ -106,8 +107,9 @@ class Changing:
         row = await self._connection.fetchrow(_SQL["silence"], number)
         return None if row is None else rows.silence(row)
 
-    async def count_silences(self) -> int:
-        return await self._connection.fetchval(_SQL["count_silences"])
+    async def count_silences(self, client: str) -> tuple[int, int]:
+        """Return how many silences there are: in all, and of one client."""
+        return tuple(await self._connection.fetchrow(_SQL["count_silences"], client))
 
     async def end_silence(self, silence: Silence) -> None:
         """End a silence, and tell what it held back."""
@@ -126,12 +128,12 @@ class Changing:
     async def webhook(self, name: str) -> Webhook | None:
         return await outbox.webhook(self._connection, name)
 
-    async def count_webhooks(self) -> int:
-        return await outbox.count_webhooks(self._connection)
+    async def count_webhooks(self, client: str) -> tuple[int, int]:
+        return await outbox.count_webhooks(self._connection, client)
 
-    async def put_webhook(self, webhook: Webhook) -> None:
-        """Make or replace a webhook. It is told of what is open, unless it was before."""
-        await outbox.put_webhook(self._connection, webhook)
+    async def put_webhook(self, webhook: Webhook, client: str) -> None:
+        """Make or replace a webhook. client: who makes it. It is told of what is open, unless it was before."""
+        await outbox.put_webhook(self._connection, webhook, client)
         await self.tell_open()
 
     async def delete_webhook(self, name: str) -> None:

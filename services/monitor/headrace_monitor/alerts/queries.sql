@@ -29,8 +29,8 @@ select * from alert_rules where name = $1;
 
 -- name: put_rule
 insert into alert_rules (name, model, signal, at_least, above, below, hold, window_length, severity, freezes, retrains,
-                         min_rows, revision)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, nextval('alert_changes'))
+                         min_rows, client, revision)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, nextval('alert_changes'))
 on conflict (name) do update set
     (model, signal, at_least, above, below, hold, window_length, severity, freezes, retrains, min_rows, revision)
     = (excluded.model, excluded.signal, excluded.at_least, excluded.above, excluded.below, excluded.hold,
@@ -43,7 +43,7 @@ returning *;
 delete from alert_rules where name = $1;
 
 -- name: count_rules
-select count(*) from alert_rules;
+select count(*), count(*) filter (where client = $1) from alert_rules;
 
 -- name: to_judge
 -- In the order of time: what comes late comes after what it belongs before only when that was judged already.
@@ -161,7 +161,7 @@ select * from silences where expire_time > now() order by id;
 select * from silences where id = $1;
 
 -- name: count_silences
-select count(*) from silences;
+select count(*), count(*) filter (where client = $1) from silences;
 
 -- name: insert_silence
 insert into silences (model, rule, expire_time, comment, client) values ($1, $2, $3, $4, $5) returning id;

@@ -50,7 +50,7 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
         return alert_pb2.ResolveAlertResponse(alert=convert.to_alert(alert))
 
     async def SilenceAlerts(self, request, context):
-        silence = await self._alerting.silence(convert.silence(request.silence, identity().client))
+        silence = await self._alerting.silence(convert.silence(request.silence, identity().client), identity())
         return alert_pb2.SilenceAlertsResponse(silence=convert.to_silence(silence))
 
     async def ListSilences(self, request, context):

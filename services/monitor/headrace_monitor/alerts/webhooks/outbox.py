@@ -30,14 +30,14 @@ async def webhook(connection: Any, name: str) -> Webhook | None:
     return None if row is None else rows.webhook(row)
 
 
-async def count_webhooks(connection: Any) -> int:
-    """Return how many webhooks there are."""
-    return await connection.fetchval(_SQL["count_webhooks"])
+async def count_webhooks(connection: Any, client: str) -> tuple[int, int]:
+    """Return how many webhooks there are: in all, and made by one client."""
+    return tuple(await connection.fetchrow(_SQL["count_webhooks"], client))
 
 
-async def put_webhook(connection: Any, one: Webhook) -> None:
-    """Make or replace a webhook; what waits for it goes at once."""
-    arguments = (one.name, one.url, one.secret, one.format, int(one.at_least), one.model, one.retrain_only)
+async def put_webhook(connection: Any, one: Webhook, client: str) -> None:
+    """Make or replace a webhook; what waits for it goes at once. client: who makes it, if nobody did before."""
+    arguments = (one.name, one.url, one.secret, one.format, int(one.at_least), one.model, one.retrain_only, client)
     await connection.execute(_SQL["put_webhook"], *arguments)
     await connection.execute(_SQL["hurry"], one.name)
 

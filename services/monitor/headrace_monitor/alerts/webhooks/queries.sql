@@ -7,7 +7,8 @@ select * from webhooks order by name;
 select * from webhooks where name = $1;
 
 -- name: put_webhook
-insert into webhooks (name, url, secret, format, at_least, model, retrain_only) values ($1, $2, $3, $4, $5, $6, $7)
+insert into webhooks (name, url, secret, format, at_least, model, retrain_only, client)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (name) do update set (url, secret, format, at_least, model, retrain_only)
     = (excluded.url, excluded.secret, excluded.format, excluded.at_least, excluded.model, excluded.retrain_only);
 
@@ -20,7 +21,7 @@ update deliveries set next_time = now() where webhook = $1 and state = 'waiting'
 delete from webhooks where name = $1;
 
 -- name: count_webhooks
-select count(*) from webhooks;
+select count(*), count(*) filter (where client = $1) from webhooks;
 
 -- name: statuses
 select webhooks.*, (select count(*) from deliveries where webhook = webhooks.name and state = 'waiting') as waiting
