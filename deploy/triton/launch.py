@@ -27,7 +27,8 @@ _OPTIONS = (
     "--allow-gpu-metrics=false",
     "--log-info=false",
     "--exit-timeout-secs=5",
-    "--model-load-thread-count=2",
+    # As many as BATCHER_LOADS_AT_ONCE may be.
+    "--model-load-thread-count=4",
     "--cuda-memory-pool-byte-size=0:0",
     "--pinned-memory-pool-byte-size=0",
 )

@@ -151,6 +151,12 @@ async def test_a_file_that_is_no_model_is_refused(loading_rig: Rig):
         await loading_rig.backend.load(loading_rig.files(TinyModel(b"nothing", model.contract, model.expected)))
 
 
+async def test_a_file_that_takes_more_memory_to_load_than_it_may_is_refused(loading_rig: Rig):
+    hostile = loading_rig.files(hostile_models.vast_constants(2), "vast--v1")
+    with pytest.raises(LoadError, match="more memory than it may"):
+        await loading_rig.load(hostile)
+
+
 async def test_a_file_that_is_never_loaded_ends_at_the_limit_of_its_processor_time_and_the_next_one_loads(
     loading_rig: Rig,
 ):

@@ -20,8 +20,8 @@ from headrace_servicekit.http2.channel import Channel
 from tests.kit.onnx_models import TinyModel
 from tests.kit.triton import Triton
 
-# Of a processor: enough for every model that loads, and little to wait for when one does not.
-BUDGET = LoadBudget(cpu_s=3.0)
+# Enough for every model that loads, and little to wait for when one does not.
+BUDGET = LoadBudget(cpu_s=3.0, memory_bytes=512 * 1024**2)
 
 
 async def nothing(_name: str, _model: bytes) -> None:

@@ -30,20 +30,23 @@ def billion_laughs(levels: int = 9, width: int = 10, *, seed: int = 0) -> TinyMo
     return TinyModel(proto.SerializeToString(), whole.contract, whole.expected)
 
 
-def vast_constant(gibibytes: int = 64) -> TinyModel:
-    """`x` → `y`, with a constant of so many GiB that a loader computes beforehand, in a file of a few hundred bytes."""
+def vast_constants(count: int = 8) -> TinyModel:
+    """`x` → `y`, by looking into constants of almost a GiB each, which a loader makes of a file of a kB."""
     whole = onnx_models.identity()
     proto = onnx.load_from_string(whole.content)
-    shape = helper.make_tensor("shape", TensorProto.INT64, [1], [gibibytes * 2**28])
-    one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
     del proto.graph.node[:]
-    proto.graph.initializer.append(shape)
-    proto.graph.node.extend(
-        [
-            helper.make_node("ConstantOfShape", ["shape"], ["vast"], value=one),
-            helper.make_node("Neg", ["vast"], ["less"]),
-            helper.make_node("ReduceMax", ["less"], ["most"], keepdims=0),
-            helper.make_node("Add", ["x", "most"], ["y"]),
-        ]
-    )
+    before = "x"
+    for at in range(count):
+        # Each of another size: equal ones are made once. Runtimes make no constant of more than a GiB.
+        shape = helper.make_tensor(f"shape{at}", TensorProto.INT64, [1], [2**28 - 2**20 - at])
+        value = helper.make_tensor(f"value{at}", TensorProto.FLOAT, [1], [1.0])
+        proto.graph.initializer.append(shape)
+        proto.graph.node.extend(
+            [
+                helper.make_node("ConstantOfShape", [f"shape{at}"], [f"vast{at}"], value=value),
+                helper.make_node("Cast", [before], [f"place{at}"], to=TensorProto.INT64),
+                helper.make_node("Gather", [f"vast{at}", f"place{at}"], ["y" if at == count - 1 else f"found{at}"]),
+            ]
+        )
+        before = f"found{at}"
     return TinyModel(proto.SerializeToString(), whole.contract, whole.expected)

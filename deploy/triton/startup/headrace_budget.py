@@ -6,9 +6,10 @@ limits are set and taken back; serving has none of them.
 
 import contextlib
 import json
-import os
 import resource
 import time
+
+_SPARE_BYTES = 1024**3 + 64 * 1024**2
 
 
 def of(model_config):
@@ -21,13 +22,18 @@ def of(model_config):
 
 @contextlib.contextmanager
 def kept(cpu_s, memory_bytes):
-    """Limit this process, on top of what it has used and holds, until the block ends."""
+    """Limit this process, on top of what it has used and holds, until the block ends. Raises MemoryError.
+
+    ONNX Runtime goes on without a constant, of a GiB at most, that it finds no memory for: there is a GiB more than may
+    be used, so that what needs more is seen to have used it.
+    """
     limits = {resource.RLIMIT_CORE: 0}  # who is ended at the limit leaves no core
     if cpu_s is not None:
         # Whole seconds are counted: a part of one is given on top.
         limits[resource.RLIMIT_CPU] = int(time.process_time() + cpu_s) + 1
-    if memory_bytes is not None:
-        limits[resource.RLIMIT_AS] = _held_bytes() + memory_bytes
+    allowed = None if memory_bytes is None else _status_bytes("VmSize") + memory_bytes
+    if allowed is not None:
+        limits[resource.RLIMIT_AS] = allowed + _SPARE_BYTES
     before = {which: resource.getrlimit(which) for which in limits}
     for which, limit in limits.items():
         soft, hard = before[which]
@@ -35,11 +41,14 @@ def kept(cpu_s, memory_bytes):
         resource.setrlimit(which, (lowest, hard))
     try:
         yield
+        if allowed is not None and _status_bytes("VmPeak") > allowed:
+            raise MemoryError(f"bad allocation: more than {memory_bytes} bytes")
     finally:
         for which, limit in before.items():
             resource.setrlimit(which, limit)
 
 
-def _held_bytes():
-    with open("/proc/self/statm") as opened:
-        return int(opened.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+def _status_bytes(name):
+    with open("/proc/self/status") as opened:
+        line = next(line for line in opened if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024

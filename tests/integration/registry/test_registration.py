@@ -6,7 +6,7 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit import onnx_models, unservable_models
+from tests.kit import hostile_models, onnx_models, unservable_models
 from tests.kit.refusals import reason_of, refused
 from tests.kit.registry import GOOD_METRICS, as_json, caller, memory_registry, upload_messages, version_message
 
@@ -116,6 +116,12 @@ async def test_a_model_file_that_takes_a_fixed_number_of_rows_is_refused(registr
     error = await refused(registry.register("digits", "v1", unservable_models.fixed_rows(4, rows=1)))
     assert error.violations[0].field == "version.contract.inputs[0].shape"
     assert "free first dimension" in error.violations[0].description
+
+
+async def test_a_model_file_that_no_loader_is_ever_done_with_is_refused(registry):
+    error = await refused(registry.register("laughs", "v1", hostile_models.billion_laughs()))
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "ARTIFACT_TYPE_REFUSED")
+    assert "nodes once its functions are expanded" in error.violations[0].description
 
 
 async def test_an_upload_that_is_known_is_answered_before_it_is_sent(registry):

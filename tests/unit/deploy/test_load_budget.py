@@ -60,7 +60,14 @@ def test_who_uses_more_of_a_processor_is_ended():
 def test_who_wants_more_memory_is_told_that_there_is_none_and_later_gets_it():
     done = ended(
         "try:\n"
-        " with headrace_budget.kept(None, 2**20): bytearray(2**26)\n"
+        " with headrace_budget.kept(None, 2**20): bytearray(2**32)\n"
         "except MemoryError: print('none', len(bytearray(2**26)))"
     )
     assert done.stdout.split() == [b"none", b"67108864"], done.stderr
+
+
+def test_who_went_on_without_memory_is_told_in_the_end():
+    done = ended(
+        "try:\n with headrace_budget.kept(None, 2**20): bytearray(2**26)\nexcept MemoryError as error: print(error)"
+    )
+    assert done.stdout.strip() == b"bad allocation: more than 1048576 bytes", done.stderr

@@ -24,6 +24,9 @@ from headrace_batcher.backends.reasons import load_reason
 from headrace_batcher.scheduling import take_long_turns
 
 _FATAL = 4
+# ONNX Runtime goes on without a constant, of a GiB at most, that it finds no memory for. There is this much more than
+# may be used, so that what needs more is seen to have used it.
+_SPARE_BYTES = 1024**3 + 64 * 1024**2
 _MAX_ANSWER_BYTES = 64 * 1024
 # The attempt as a whole is bounded by whoever cancels it; this is for a process that waits for ever.
 _PATIENCE = 20.0
@@ -62,15 +65,25 @@ def open_session(path: str) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+def _peak_bytes() -> int:
+    """Return the most address space that this process had."""
+    with open("/proc/self/status") as status:
+        line = next(line for line in status if line.startswith("VmPeak:"))
+    return int(line.split()[1]) * 1024
+
+
 def main() -> None:
     """Print the answer; nothing else goes to stdout."""
     path, max_memory_bytes, max_cpu_s = sys.argv[1:]
     end_with_parent()
-    confine(int(max_memory_bytes), int(max_cpu_s))
+    allowed = _peak_bytes() + int(max_memory_bytes)
+    confine(allowed + _SPARE_BYTES, int(max_cpu_s))
     take_long_turns()
     answer = {}
     try:
         open_session(path)
+        if _peak_bytes() > allowed:
+            raise MemoryError("std::bad_alloc")
     except Exception as error:  # ONNX Runtime's errors have no common class of their own
         answer = {"failed": load_reason(str(error) or type(error).__name__)}
     sys.stdout.write(json.dumps(answer))

@@ -127,6 +127,10 @@ class Loader:
             await self._end(held, opening)
             await self.unload(held)
             raise
+        except LoadError:
+            if self._end_model is not None:  # a backend that was not done in time would go on
+                self._end_model(held.name)
+            raise
         finally:
             opening.cancel()
 
