@@ -76,7 +76,9 @@ class AlertStore:
 
     async def position(self) -> int:
         """Return the number of the last change."""
-        return (await self._fetch("position"))[0][0]
+        found = await self._fetch("position")
+        with self._connections.reading():
+            return int(found[0][0])
 
     async def lag_s(self) -> float:
         """Return for how long the observation that has waited longest has waited to be judged."""
