@@ -7,7 +7,6 @@ import socket
 import stat
 from collections.abc import Iterator
 
-import httpx
 import psutil
 import pytest
 from headrace_servicekit.testing import eventually
@@ -110,19 +109,22 @@ async def test_an_envoy_that_is_killed_finds_its_socket_free(tmp_path):
 
 @pytest.mark.faults
 @pytest.mark.long
-async def test_a_front_door_that_was_drained_is_replaced(tmp_path):
+@pytest.mark.parametrize("harm", ["drained", "hanging"])
+async def test_a_front_door_of_no_use_is_replaced(tmp_path, harm: str):
     with edge(tmp_path) as door:
-        door.admin("/drain_listeners", "POST")
-
-        def is_open() -> bool:
-            with contextlib.suppress(httpx.HTTPError):
-                return door.http("GET", "/healthz").status_code == 200
-            return False
-
-        await eventually(lambda: not is_open(), within=5)
-        await eventually(is_open, within=120)
+        log = tmp_path / "front-door.log"
+        await eventually(lambda: "Envoy ready" in log.read_text(), within=10)
+        if harm == "drained":
+            door.admin("/drain_listeners", "POST")
+        else:
+            (envoy,) = [one for one in psutil.Process(door.process.pid).children() if "envoy" in one.name()]
+            envoy.suspend()
+        await eventually(lambda: not _is_live(door.metrics), within=10)
+        # It fails twelve looks; one at an Envoy that hangs takes two seconds, and so does every word to it.
+        await eventually(lambda: _is_live(door.metrics), within=150, every=0.5)
+        assert door.call(GET_MODEL, door.issuer.token()) is not None
         assert door.process.poll() is None
-        assert "Envoy is not ready any more" in (tmp_path / "front-door.log").read_text()
+        assert "Envoy is not ready any more" in log.read_text()
 
 
 def _is_live(metrics: str) -> bool:

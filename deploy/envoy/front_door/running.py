@@ -17,11 +17,14 @@ log = structlog.get_logger()
 class Looks(NamedTuple):
     """An Envoy that was ready and then fails so many looks in a row is replaced: a minute, longer than a start takes.
 
+    at_start: as long as it never was ready, when we end instead, for it may be the configuration.
+
     Looks are counted, not seconds: after a pause of the whole machine it has as long as ever.
     """
 
     every_s: float = 5.0
     failed: int = 12
+    at_start: int = 36
 
 
 LOOKS = Looks()
@@ -86,20 +89,19 @@ async def _life(envoy: Envoy, stopping: asyncio.Event, looks: Looks, told: dict[
         # Calls in flight finish in either case: a drained Envoy goes on with the connections that it has.
         await envoy.drain_and_stop()
         code = await ended
-        return None if asked.done() else End(code, was_ready=True, replaced=True)
+        return None if asked.done() else End(code, ready.done(), replaced=True)
     finally:
         for task in (ended, asked, ready, unready, files):
             task.cancel()
 
 
 async def _until_unready(envoy: Envoy, ready: asyncio.Future[None], looks: Looks) -> None:
-    """Return when it has been ready, and has failed every look for a while."""
-    await asyncio.shield(ready)
+    """Return when it has failed every look for a while."""
     failed = 0
-    while failed < looks.failed:
+    while failed < (looks.failed if ready.done() else looks.at_start):
         await asyncio.sleep(looks.every_s)
         failed = 0 if await envoy.is_ready() else failed + 1
-    log.error("Envoy is not ready any more", failed_looks=failed)
+    log.error("Envoy is not ready any more" if ready.done() else "Envoy does not get ready", failed_looks=failed)
 
 
 async def _report_ready(envoy: Envoy, told: dict[str, Any]) -> None:

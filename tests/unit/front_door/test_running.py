@@ -24,18 +24,22 @@ def test_an_envoy_that_crashed_comes_back(end: End, again: bool):
 
 
 class Scripted:
-    """In Envoy's place: ready at once, and then as the script says; when that ends, somebody asks for a stop."""
+    """In Envoy's place: ready at once, and then as the script says; when that ends, somebody asks for a stop.
 
-    def __init__(self, answers: Iterable[bool], stopping: asyncio.Event) -> None:
+    starts: False for one that never gets ready.
+    """
+
+    def __init__(self, answers: Iterable[bool], stopping: asyncio.Event, *, starts: bool = True) -> None:
         self._answers, self._stopping, self._ended = iter(answers), stopping, asyncio.Event()
-        self.drained = False
+        self._starts, self.drained = starts, False
 
     async def wait(self) -> int:
         await self._ended.wait()
         return 0
 
     async def wait_until_ready(self) -> None:
-        return
+        if not self._starts:
+            await asyncio.Event().wait()
 
     async def watch_files(self) -> None:
         return
@@ -74,3 +78,17 @@ async def test_an_envoy_that_stays_unready_is_drained_and_replaced(answers: list
         code = await run_envoy(start, stopping, Looks(every_s=0.001, failed=3))  # pyright: ignore[reportArgumentType]
     assert (code, len(started)) == (0, starts)
     assert all(one.drained for one in started)
+
+
+async def test_an_envoy_that_never_gets_ready_is_left_to_the_supervisor():
+    stopping = asyncio.Event()
+    scripted = Scripted([False] * 6, stopping, starts=False)
+
+    async def start() -> Scripted:
+        return scripted
+
+    async with asyncio.timeout(10):
+        looks = Looks(every_s=0.001, failed=3, at_start=5)
+        assert await run_envoy(start, stopping, looks) == 1  # pyright: ignore[reportArgumentType]
+    assert scripted.drained
+    assert not stopping.is_set()

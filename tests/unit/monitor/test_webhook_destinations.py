@@ -15,6 +15,7 @@ from headrace_monitor.settings import MonitorSettings
 from headrace_servicekit.clock import SystemClock
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from tests.kit import topology
 
@@ -158,6 +159,40 @@ def test_an_address_is_the_same_however_it_is_written(address: ipaddress.IPv4Add
 def test_any_text_is_judged_and_never_breaks(text: str):
     for url in (text, f"https://{text}", f"https://{text}/", f"https://[{text}]:1/"):
         is_refused(url)
+
+
+# Forms of the public list PayloadsAllTheThings, "Server Side Request Forgery", and of the generator ip.py beside it.
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://0000::1:80/", "https://[0:0:0:0:0:ffff:127.0.0.1]/", "https://o177.0.0.1/", "https://0o177.0.0.1/",
+        "https://q177.0.0.1/", "https://127.0.1/", "https://127.1.1.1:80\\@127.2.2.2:80/",
+        "https://127.1.1.1:80:\\@@127.2.2.2:80/", "https://127.1.1.1:80#\\@127.2.2.2:80/",
+        "https://1.1.1.1 &@2.2.2.2# @3.3.3.3/", "https://0x7f.0x0.0x0.0x1:80?@example.org/",
+        "https://example.org+&@127.0.0.1:80#+@example.org/", "https://127.0.0.1:80:80/", "https://127.0.0.1:80%09x.org/",
+        "https://127.0.0.1:80\\tx.org/", "https://127.0.0.1:80%2509example.org/", "https://localhost:+11211aaa/",
+        "https://00000177.0000000.0000.00001/", "https://383.0.0.1/", "https://127。0。0。1/", "jar:http://127.0.0.1!/",
+        "gopher://127.0.0.1:6379/_save", "dict://127.0.0.1:6379/SAVE", "file:///etc/passwd", "//127.0.0.1/",
+        "0://evil.com:80;http://google.com:80/", "https:/\\127.0.0.1/", "https:///127.0.0.1/", "https://kubernetes/",
+        "127.0.0.1", "https://example.org[::1]/",
+    ],
+)  # fmt: skip
+def test_known_ways_around_filters_are_refused(url: str):
+    assert is_refused(url)
+
+
+PARTS = ["127.0.0.1", "example.org", "[::1]", *"@\\#?/:.;[]x", "//", "80", "%09", "%2f", "+&@"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=8).map("".join))
+def test_what_is_judged_is_what_is_connected_to(rest: str):
+    url = f"https://{rest}"
+    try:
+        to = written(url, rules("127.0.0.1, example.org, ::1"))
+    except RefusedError:
+        return
+    used = URL(url)
+    assert ((used.raw_host or "").removesuffix("."), used.port) == (to.host, to.port)
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))

@@ -16,6 +16,8 @@ SETTING = "MONITOR_WEBHOOK_ALLOW"
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 # Of a network of one's own (RFC 6761, 6762, 8375, and what clusters and clouds use); so is a name without any dot.
 _INSIDE = ("localhost", "local", "internal", "svc", "arpa", "lan", "localdomain", "intranet", "corp", "home")
+# More strictly than urlsplit, so that whoever parses the URL again finds the same host in it.
+_PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]*)?")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
 _PORTS = {"http": 80, "https": 443}
 
@@ -53,6 +55,8 @@ def written(url: str, rules: Rules) -> Destination:
         raise RefusedError("must not hold a name or password; use the secret, which signs what is sent")
     if parts.fragment:
         raise RefusedError("must not have a fragment (#…)")
+    if _PLACE.fullmatch(parts.netloc) is None:
+        raise RefusedError("must name a host")
     host, port = bare(parts.hostname or ""), parts.port
     if port == 0:
         raise RefusedError("must have a port between 1 and 65535")
