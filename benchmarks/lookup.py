@@ -140,7 +140,7 @@ async def own_valkey() -> AsyncIterator[Store]:
         server = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
         store = Valkey(
             Address("127.0.0.1", port), Counts(), StoreClock(loop.time, time.time),
-            patience_s=1.0, loop=loop,
+            patience_s=1.0, loop=loop, rng=random.Random(1),
         )  # fmt: skip
         connection = asyncio.create_task(store.run(), name="valkey")
         try:

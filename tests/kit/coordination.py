@@ -1,6 +1,7 @@
-"""A database with the tables of `headrace_servicekit.coordination`, and a leader as a process of its own.
+"""A database with the tables of `headrace_servicekit.coordination`, and leaders and workers as processes of their own.
 
-`python -m tests.kit.coordination URL NAME` leads and writes its name and fence into `writes` for as long as it lives.
+`python -m tests.kit.coordination lead URL NAME` leads and writes its name and fence into `writes` for as long as it
+lives; `work` claims items and writes each of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from importlib import resources
 
 from headrace_servicekit.clock import SystemClock
+from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.postgres.connections import Address, Connections
 
@@ -40,7 +42,9 @@ async def prepare(connections: Connections) -> None:
     async with connections.transaction() as connection:
         await connection.execute(sql.joinpath("leader_leases.sql").read_text())
         await connection.execute(
-            "create table writes (id bigserial primary key, writer text not null, fence bigint not null)"
+            "create table writes (id bigserial primary key, writer text not null, fence bigint not null);"
+            "create table items (id int primary key, kind text not null default '', next_try timestamptz not null"
+            " default '-infinity', claims int not null default 0, claimed_until timestamptz)"
         )
 
 
@@ -50,6 +54,11 @@ async def write(lease: LeaderLease, writer: str) -> None:
         await connection.execute("insert into writes (writer, fence) values ($1, $2)", writer, lease.fence)
 
 
+def claims_of(lease: timedelta = LEASE, group: str = "") -> WorkClaims:
+    """Return claims on items."""
+    return WorkClaims("items", {"id": "int"}, due="next_try <= now()", order="next_try, id", lease=lease, group=group)
+
+
 async def writers(connections: Connections) -> list[tuple[str, int]]:
     """Return who wrote under which fence, in order."""
     rows = await connections.repeatable(lambda connection: connection.fetch("select * from writes order by id"))
@@ -57,10 +66,10 @@ async def writers(connections: Connections) -> list[tuple[str, int]]:
 
 
 @asynccontextmanager
-async def leading_process(url: str, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a leader until the block ends, whatever became of it."""
+async def coordinated(what: str, url: str, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a process that does `lead` or `work` until the block ends, whatever became of it."""
     started = await asyncio.create_subprocess_exec(
-        *(*PYTHON, "tests.kit.coordination", url, name), stdout=asyncio.subprocess.DEVNULL
+        *(*PYTHON, "tests.kit.coordination", what, url, name), stdout=asyncio.subprocess.DEVNULL
     )
     try:
         yield started
@@ -84,5 +93,18 @@ async def _lead(url: str, name: str) -> None:
         await lease.lead(step, every_s=0.05)
 
 
+async def _work(url: str, name: str) -> None:
+    claims = claims_of()
+    async with Connections(Address(url), owner="test", size=3) as connections:
+        while True:
+            async with connections.transaction() as connection:
+                claimed = await claims.claim(connection, 2)
+            await asyncio.sleep(0.05)
+            async with connections.transaction() as connection:
+                for row in await claims.mine(connection, claimed):
+                    await connection.execute("insert into writes (writer, fence) values ($1, $2)", name, row["id"])
+                    await connection.execute("delete from items where id = $1", row["id"])
+
+
 if __name__ == "__main__":
-    asyncio.run(_lead(*sys.argv[1:]))
+    asyncio.run({"lead": _lead, "work": _work}[sys.argv[1]](*sys.argv[2:]))

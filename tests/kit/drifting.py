@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +30,7 @@ from headrace_monitor.references.log_rows import LogRows
 from headrace_monitor.references.store import References
 from headrace_monitor.references.writing_rows import RowsWriter
 from headrace_monitor.windows import metrics as window_metrics
-from headrace_monitor.windows.deriver import Deriver, Pace
+from headrace_monitor.windows.deriver import Deriver
 from headrace_monitor.windows.store import Windows
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.testing import FakeClock
@@ -136,7 +135,7 @@ class Replica:
         seconds: int = 3600,
     ) -> None:
         self.references = References(log.database)
-        self.windows = Windows(log.database, uuid4())
+        self.windows = Windows(log.database, lease=HOUR)
         self.looks = Looks(log.database)
         self.schedule = Schedule(seconds, timedelta(minutes=5), 0.05)
         rows = LogRows(log.reader)
@@ -146,8 +145,7 @@ class Replica:
             *(self.performance.calibrate_first, clock),
         )
         metrics = window_metrics.Metrics(CollectorRegistry())
-        pace = Pace(seconds, lease=HOUR)
-        self.deriver = Deriver(self.windows, self.references, log.reader, pace, clock, metrics)
+        self.deriver = Deriver(self.windows, self.references, log.reader, seconds, clock, metrics)
         self.looker = Looker(self.windows, self.looks, rows, clock)
         self.scheduler = Scheduler(
             *(self.looker, self.looks, self.windows, self.references, self.schedule, clock),

@@ -13,7 +13,7 @@ from headrace_servicekit.errors import Aborted
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.testing import eventually
 
-from tests.kit.coordination import ShiftedClock, leading_process, write, writers
+from tests.kit.coordination import ShiftedClock, coordinated, write, writers
 
 SOON, LONG = timedelta(milliseconds=50), timedelta(minutes=10)
 
@@ -150,10 +150,10 @@ async def test_a_leader_that_was_stopped_and_comes_back_changes_nothing(connecti
     async def wrote(name: str) -> bool:
         return name in [writer for writer, _ in await writers(connections)]
 
-    async with leading_process(postgres_url, first) as paused:
+    async with coordinated("lead", postgres_url, first) as paused:
         await eventually(lambda: wrote(first), within=20)
         paused.send_signal(signal.SIGSTOP)
-        async with leading_process(postgres_url, second) as following:
+        async with coordinated("lead", postgres_url, second) as following:
             # As long as a transaction in which it was stopped may stay open, at most.
             await eventually(lambda: wrote(second), within=30)
             paused.send_signal(signal.SIGCONT)

@@ -21,30 +21,28 @@ _MIGRATION_TIMEOUT_S = 60.0
 async def migrate(connection: Any, migrations: Sequence[Migration]) -> None:
     """Apply what is missing, in one transaction. Safe to repeat, and to run from several processes at once.
 
-    connection: closed by the caller when this raises, which undoes all of it. Raises StartError when the database has a
-    migration that differs from the one here: it belongs to other code.
+    Raises StartError when the database has a migration that differs from the one here: it belongs to other code.
     """
-    await connection.execute("begin")
-    timeout_ms = int(_MIGRATION_TIMEOUT_S * 1000)
-    await connection.execute(
-        f"set local lock_timeout = {timeout_ms}; set local statement_timeout = {timeout_ms}",
-    )
-    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK, timeout=_MIGRATION_TIMEOUT_S)
-    await connection.execute(
-        "create table if not exists migrations (number int primary key, name text not null, checksum text not null,"
-        " apply_time timestamptz not null default now())"
-    )
-    applied = dict(await connection.fetch("select number, checksum from migrations"))
-    for migration in missing(migrations, applied):
-        await connection.execute(migration.text, timeout=_MIGRATION_TIMEOUT_S)
+    async with connection.transaction():
+        timeout_ms = int(_MIGRATION_TIMEOUT_S * 1000)
         await connection.execute(
-            "insert into migrations (number, name, checksum) values ($1, $2, $3)",
-            migration.number,
-            migration.name,
-            migration.checksum,
+            f"set local lock_timeout = {timeout_ms}; set local statement_timeout = {timeout_ms}",
         )
-        log.info("migration applied", number=migration.number, name=migration.name)
-    await connection.execute("commit")
+        await connection.execute("select pg_advisory_xact_lock($1)", _LOCK, timeout=_MIGRATION_TIMEOUT_S)
+        await connection.execute(
+            "create table if not exists migrations (number int primary key, name text not null, checksum text not null,"
+            " apply_time timestamptz not null default now())"
+        )
+        applied = {row["number"]: row["checksum"] for row in await connection.fetch("select * from migrations")}
+        for migration in missing(migrations, applied):
+            await connection.execute(migration.text, timeout=_MIGRATION_TIMEOUT_S)
+            await connection.execute(
+                "insert into migrations (number, name, checksum) values ($1, $2, $3)",
+                migration.number,
+                migration.name,
+                migration.checksum,
+            )
+            log.info("migration applied", number=migration.number, name=migration.name)
 
 
 def missing(migrations: Sequence[Migration], applied: Mapping[int, str]) -> list[Migration]:

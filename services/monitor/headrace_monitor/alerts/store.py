@@ -76,9 +76,7 @@ class AlertStore:
 
     async def position(self) -> int:
         """Return the number of the last change."""
-        found = await self._fetch("position")
-        with self._connections.reading():
-            return int(found[0][0])
+        return (await self._fetch("position"))[0][0]
 
     async def lag_s(self) -> float:
         """Return for how long the observation that has waited longest has waited to be judged."""

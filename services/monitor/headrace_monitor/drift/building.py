@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from uuid import uuid4
 
 import structlog
 from headrace_servicekit.clock import Clock
@@ -27,7 +26,7 @@ from headrace_monitor.references.store import References
 from headrace_monitor.references.writing_rows import RowsWriter
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.windows import metrics as window_metrics
-from headrace_monitor.windows.deriver import Deriver, Pace
+from headrace_monitor.windows.deriver import Deriver
 from headrace_monitor.windows.store import Windows
 
 log = structlog.get_logger()
@@ -42,7 +41,7 @@ def build(runtime: Runtime[MonitorSettings], parts: Parts) -> DriftQuestions:
     """Start the loops and return what answers calls."""
     settings, clock = runtime.settings, runtime.clock
     references = References(parts.connections)
-    windows = Windows(parts.connections, uuid4())
+    windows = Windows(parts.connections)
     looks = Looks(parts.connections)
     rows = LogRows(parts.reader)
     freeze = FreezingProcess(timeout_s=FREEZE_S)
@@ -52,7 +51,7 @@ def build(runtime: Runtime[MonitorSettings], parts: Parts) -> DriftQuestions:
         windows,
         references,
         parts.reader,
-        Pace(settings.window_s),
+        settings.window_s,
         clock,
         window_metrics.Metrics(runtime.metrics),
     )

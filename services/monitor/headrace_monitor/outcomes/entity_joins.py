@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.postgres.connections import Connections
 
 from headrace_monitor.log.reader import Reader
@@ -21,9 +22,15 @@ from headrace_monitor.outcomes.store import SQL, write_outcomes
 from headrace_monitor.performance.records import batches
 
 CLAIMED = 2000
-# Longer than a step takes: what a replica that died had taken is taken by another then.
-LEASE = timedelta(minutes=10)
 MAX_CLAIMS_A_STEP = 20
+_CLAIMS = WorkClaims(
+    "entity_outcomes",
+    {"model": "text", "entity_id": "text", "row_number": "int", "kind": "text", "observe_time": "timestamptz"},
+    due="state = 'waiting' and next_try <= $3",
+    order="next_try",
+    lease=timedelta(minutes=10),  # longer than a step takes
+    group="model",
+)
 _COLUMNS = ("prediction_id", "row", "answer_time", "entity_id")
 
 
@@ -45,7 +52,7 @@ class EntityJoins:
     async def _turn(self) -> int:
         now = self._clock.now()
         async with self._connections.transaction() as connection:
-            claimed = await connection.fetch(SQL["claim_entity_outcomes"], now, now + LEASE, CLAIMED)
+            claimed = await _CLAIMS.claim(connection, CLAIMED, now)
         if not claimed:
             return 0
         model = claimed[0]["model"]
@@ -58,9 +65,9 @@ class EntityJoins:
         async with self._connections.transaction() as connection:
             joined = await self._join(connection, model, by_verdict[Verdict.JOIN], found)
             lost = await connection.fetch(SQL["give_up_entity_outcomes"], model, *_keys(by_verdict[Verdict.GIVE_UP]))
-            later = by_verdict[Verdict.WAIT]
-            times = [entities.next_try(one, now, self._delays) for one in later]
-            await connection.execute(SQL["postpone_entity_outcomes"], model, *_keys(later), times)
+            times = {one.key: entities.next_try(one, now, self._delays) for one in by_verdict[Verdict.WAIT]}
+            later = [row for row, one in zip(claimed, waiting, strict=True) if one.key in times]
+            await _CLAIMS.postpone(connection, later, [times[_waiting(row).key] for row in later])
         self._metrics.joined("entity", found=joined, given_up=len(lost))
         return len(claimed)
 

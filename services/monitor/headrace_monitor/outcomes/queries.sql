@@ -74,25 +74,6 @@ from outcomes where model = $1 and prediction_id = any ($2::text[]::uuid[]);
 -- Whether there is any between two ids: most hours of most models have none.
 select exists (select from outcomes where model = $1 and prediction_id >= $2 and prediction_id < $3);
 
--- name: claim_entity_outcomes
--- The model whose turn it is, and what waits of it; others leave them alone until next_try.
-update entity_outcomes set next_try = $2
-where (model, entity_id, kind, row_number, observe_time) in (
-    select model, entity_id, kind, row_number, observe_time from entity_outcomes
-    where state = 'waiting' and next_try <= $1
-      and model = (select model from entity_outcomes where state = 'waiting' and next_try <= $1 order by next_try limit 1)
-    order by next_try limit $3 for update skip locked
-)
-returning model, entity_id, row_number, kind, observe_time, record_time, reach;
-
--- name: postpone_entity_outcomes
-update entity_outcomes set next_try = given.next_try
-from unnest($2::text[], $3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[])
-    as given (entity_id, row_number, kind, observe_time, next_try)
-where (entity_outcomes.model, entity_outcomes.entity_id, entity_outcomes.kind, entity_outcomes.row_number,
-       entity_outcomes.observe_time) = ($1, given.entity_id, given.kind, given.row_number, given.observe_time)
-  and state = 'waiting';
-
 -- name: join_entity_outcomes
 -- Those that nobody else has joined meanwhile, as they are now.
 update entity_outcomes set state = 'joined', prediction_id = given.prediction_id
@@ -112,21 +93,6 @@ where (entity_outcomes.model, entity_outcomes.entity_id, entity_outcomes.kind, e
        entity_outcomes.observe_time) = ($1, given.entity_id, given.kind, given.row_number, given.observe_time)
   and state = 'waiting'
 returning 1;
-
--- name: claim_arrivals
--- The model whose turn it is, and what arrived of it, in order; others leave them alone until next_try.
-update outcome_arrivals set next_try = $2
-where id in (
-    select id from outcome_arrivals
-    where next_try <= $1
-      and model = (select model from outcome_arrivals where next_try <= $1 order by next_try, id limit 1)
-    order by next_try, id limit $3 for update skip locked
-)
-returning id, model, prediction_id, row_number, kind, first, arrive_time;
-
--- name: postpone_arrivals
-update outcome_arrivals set next_try = given.next_try
-from unnest($1::bigint[], $2::timestamptz[]) as given (id, next_try) where outcome_arrivals.id = given.id;
 
 -- name: take_arrivals
 -- Each is taken once, by whoever deletes it. Its fact is the one that is recorded now.

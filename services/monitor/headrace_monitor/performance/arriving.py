@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.postgres.connections import Connections
 
 from headrace_monitor.alerts.observations import Observation, Observations
@@ -28,8 +29,15 @@ from headrace_monitor.performance.records import batches
 from headrace_monitor.performance.store import SQL
 
 CLAIMED = 5000
-LEASE = timedelta(minutes=10)
 MAX_CLAIMS_A_STEP = 20
+_CLAIMS = WorkClaims(
+    "outcome_arrivals",
+    {"id": "bigint"},
+    due="next_try <= $3",
+    order="next_try, id",
+    lease=timedelta(minutes=10),  # longer than a step takes
+    group="model",
+)
 # An answer comes after its id was made, and clocks of one data plane may be set meanwhile.
 ANSWER_WITHIN = timedelta(minutes=10)
 _INSTANT = timedelta(milliseconds=1)
@@ -95,7 +103,7 @@ class Arrivals:
     async def _turn(self) -> int:
         now = self._clock.now()
         async with self._connections.transaction() as connection:
-            claimed = await connection.fetch(OUTCOME_SQL["claim_arrivals"], now, now + LEASE, CLAIMED)
+            claimed = await _CLAIMS.claim(connection, CLAIMED, now)
         if not claimed:
             return 0
         model = claimed[0]["model"]
@@ -113,8 +121,9 @@ class Arrivals:
             await self._feed(connection, model, facts, found, classes, since, now)
             hours = {_hour(one, found) for one in done if one.id in facts and one.id not in late}
             await connection.execute(OUTCOME_SQL["touch_hours"], model, sorted(hours), now + self._look_after)
-            times = [now + entities.pause(now - one.arrive_time) for one in later]
-            await connection.execute(OUTCOME_SQL["postpone_arrivals"], [one.id for one in later], times)
+            times = {one.id: now + entities.pause(now - one.arrive_time) for one in later}
+            waiting = [row for row in claimed if row["id"] in times]
+            await _CLAIMS.postpone(connection, waiting, [times[row["id"]] for row in waiting])
         given_up = len(late & facts.keys())
         self._metrics.joined("prediction", found=len(found.keys() & facts.keys()), given_up=given_up)
         return len(claimed)

@@ -30,7 +30,6 @@ HOUR = timedelta(hours=1)
 SETTLE = timedelta(minutes=5)
 # Older hours, after a long stop of all monitors, are nobody's news any more.
 CATCH_UP = timedelta(days=1)
-LEASE = timedelta(minutes=5)
 # What an hour is compared with, and how far back pairs to calibrate on are sought.
 PAST = timedelta(days=7)
 CALIBRATION_PAST = timedelta(hours=24)
@@ -58,7 +57,7 @@ class Looks:
         now = self._clock.now()
         await self._kept.touch_unseen(now - CATCH_UP, now - SETTLE - HOUR, now)
         for _ in range(MAX_HOURS_A_STEP):
-            touched = await self._kept.claim_hour(now, now + LEASE)
+            touched = await self._kept.claim_hour(now)
             if touched is None:
                 return
             await self.look(touched)

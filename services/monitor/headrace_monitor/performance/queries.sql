@@ -23,13 +23,6 @@ where not replaced and hour > $1 and hour <= $2
     and not exists (select from looked_hours where (looked_hours.model, looked_hours.hour) = (log_files.model, log_files.hour))
 on conflict do nothing;
 
--- name: claim_hour
-update touched_hours set next_try = $2
-where (model, hour) in (
-    select model, hour from touched_hours where next_try <= $1 order by next_try limit 1 for update skip locked
-)
-returning model, hour, touches;
-
 -- name: clear_hour
 delete from performance_hours where model = $1 and hour = $2;
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics import serialization
@@ -18,6 +19,14 @@ from headrace_monitor.performance.error_watch import ErrorWatch
 from headrace_monitor.performance.measures import Measure
 
 SQL = load_queries("headrace_monitor.performance")
+
+_HOURS = WorkClaims(
+    "touched_hours",
+    {"model": "text", "hour": "timestamptz"},
+    due="next_try <= $3",
+    order="next_try",
+    lease=timedelta(minutes=5),  # that soon, too, is looked again at an hour of which more came meanwhile
+)
 
 # As `blaming.Counts`.
 Slices = Mapping[str, Mapping[str, Sequence[float]]]
@@ -76,11 +85,11 @@ class PerformanceStore:
         async with self._connections.transaction() as connection:
             await connection.execute(SQL["touch_unseen"], after, last, now)
 
-    async def claim_hour(self, now: datetime, until: datetime) -> Touched | None:
-        """Take an hour that is due; others leave it alone until `until`."""
+    async def claim_hour(self, now: datetime) -> Touched | None:
+        """Take an hour that is due; others leave it alone for a while."""
         async with self._connections.transaction() as connection:
-            row = await connection.fetchrow(SQL["claim_hour"], now, until)
-        return None if row is None else Touched(row["model"], row["hour"], row["touches"])
+            rows = await _HOURS.claim(connection, 1, now)
+        return Touched(rows[0]["model"], rows[0]["hour"], rows[0]["touches"]) if rows else None
 
     async def calibrate_first(self, model: str, version: str, calibration: Calibration, now: datetime) -> None:
         """Keep how a version's scores are calibrated, unless it is known: labels of predictions tell it better."""

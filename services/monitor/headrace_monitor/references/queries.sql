@@ -20,8 +20,7 @@ returning number;
 
 -- name: note_files
 -- What is in the log already is due. A file that a merged one has replaced is in the windows when that one is.
-insert into window_files (reference, file, until_time)
-select $1, id, case when replaced then null else timestamptz '-infinity' end
+insert into window_files (reference, file, waiting) select $1, id, not replaced
 from log_files
 where model = $2 and version = $3 and hour >= $4 and not (replaced and merged);
 

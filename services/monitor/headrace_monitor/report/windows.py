@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.postgres.connections import Connections
@@ -57,7 +56,7 @@ class WindowHistograms:
         reference = await loaded.references(self._connections).current(model, version)
         if reference is None:
             return ()
-        window = await loaded.windows(self._connections, uuid4()).total(reference.number, start, end)
+        window = await loaded.windows(self._connections).total(reference.number, start, end)
         histograms = [
             loaded.histogram(name, reference.reference.columns[name], window.summaries[name])
             for name in columns

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 
 import pyarrow as pa
 import structlog
@@ -30,28 +28,20 @@ LOOKED_AT = 256
 FULL_EVERY_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """seconds: of a window. lease: after it, somebody else may take what this process has begun."""
-
-    seconds: int
-    lease: timedelta = timedelta(seconds=60)
-
-
 class Deriver:
-    """Summarises what the log has and the windows have not."""
+    """Summarises what the log has and the windows have not. seconds: of a window."""
 
     def __init__(
         self,
         windows: Windows,
         references: References,
         reader: LogReader,
-        pace: Pace,
+        seconds: int,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._windows, self._references, self._reader = windows, references, reader
-        self._pace, self._clock, self._metrics = pace, clock, metrics
+        self._seconds, self._clock, self._metrics = seconds, clock, metrics
         self._behind, self._full_at = 0, -FULL_EVERY_S
 
     async def catch_up(self) -> None:
@@ -66,10 +56,10 @@ class Deriver:
 
     async def step(self, behind: int = 0) -> bool:
         """Bring some files into windows; return whether there may be others. behind: ids up to it are known."""
-        due = await self._windows.candidates(behind, self._clock.now(), limit=LOOKED_AT)
+        due = await self._windows.candidates(behind, limit=LOOKED_AT)
         batches = batches_of(due)
         for batch in batches:
-            mine = await self._windows.claim(batch, self._clock.now(), self._pace.lease)
+            mine = await self._windows.claim(batch)
             if mine:
                 await self._take(mine)
                 return True
@@ -98,7 +88,7 @@ class Deriver:
             log.warning("file of the log is gone", file=due.file.id, model=kept.model, version=kept.version)
             self._metrics.gone()
             return {}
-        return await asyncio.to_thread(_windows_of, table, kept, self._pace.seconds)
+        return await asyncio.to_thread(_windows_of, table, kept, self._seconds)
 
 
 def _windows_of(table: pa.Table, kept: KeptReference, seconds: int) -> dict[Key, Window]:

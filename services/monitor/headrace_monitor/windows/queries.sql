@@ -14,27 +14,23 @@ with current as (
     where log_files.id > $1 and log_files.hour >= current.since and not log_files.merged
       and not exists (select from window_files w where (w.reference, w.file) = (current.number, log_files.id))
 ), noted as (
-    select reference, file from window_files join current on reference = current.number where until_time < $2
+    select reference, file from window_files join current on reference = current.number
+    where waiting and (claimed_until is null or claimed_until <= now())
 )
 select due.reference, log_files.* from (select * from fresh union select * from noted) as due
 join log_files on log_files.id = due.file
-order by reference, file limit $3;
+order by reference, file limit $2;
 
--- name: claim
-insert into window_files (reference, file, holder, until_time)
-select $1, file, $3, $4 from unnest($2::bigint[]) as file
-on conflict (reference, file) do update set holder = excluded.holder, until_time = excluded.until_time
-where window_files.until_time < $5
-returning file;
+-- name: note
+insert into window_files (reference, file, waiting) select $1, file, true from unnest($2::bigint[]) as file
+on conflict do nothing;
 
 -- name: lock_reference
 -- Merging is done by one after the other.
 select true from drift_references where number = $1 for no key update;
 
 -- name: take
-update window_files set holder = null, until_time = null
-where reference = $1 and file = any($2::bigint[]) and holder = $3 and until_time is not null
-returning file;
+update window_files set waiting = false, claimed_until = null where reference = $1 and file = any($2::bigint[]);
 
 -- name: window
 select rows, predictions, summaries from windows
@@ -58,7 +54,7 @@ order by start_time, seconds, variant, source, probability limit $9;
 select exists (
     select from log_files f left join window_files w on w.reference = $1 and w.file = f.id
     where f.model = $2 and f.version = $3 and f.hour >= $4 and f.hour < $5 and not f.replaced
-      and ((w.file is null and not f.merged) or w.until_time is not null)
+      and ((w.file is null and not f.merged) or w.waiting)
 ) as waiting;
 
 -- name: expire

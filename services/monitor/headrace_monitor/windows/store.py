@@ -7,11 +7,11 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
 
+from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
@@ -23,16 +23,18 @@ from headrace_monitor.windows.summarising import EMPTY, Key, Window, even
 _SQL = "headrace_monitor.windows"
 # A window of hundreds of columns is a few hundred kilobytes.
 _PAGE = 32
+LEASE = timedelta(seconds=60)
 _SLOW_S = 15.0
 _KEY = ("start_time", "seconds", "variant", "source", "probability")
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A file of the log that is to be summarised for a reference."""
+    """A file of the log that is to be summarised for a reference. row: of the claim on it."""
 
     reference: int
     file: LogFile
+    row: Any = None
 
 
 class Packed(NamedTuple):
@@ -44,10 +46,17 @@ class Packed(NamedTuple):
 
 
 class Windows:
-    """Windows by reference. holder: this process, which claims files before it summarises them."""
+    """Windows by reference. lease: of files that a process has claimed to summarise them."""
 
-    def __init__(self, connections: Connections, holder: UUID) -> None:
-        self._connections, self._holder = connections, holder
+    def __init__(self, connections: Connections, lease: timedelta = LEASE) -> None:
+        self._connections = connections
+        self._claims = WorkClaims(
+            "window_files",
+            {"reference": "bigint", "file": "bigint"},
+            due="waiting and reference = $3 and file = any($4::bigint[])",
+            order="file",
+            lease=lease,
+        )
         self._sql = load_queries(_SQL)
 
     async def newest_file(self) -> int:
@@ -55,20 +64,21 @@ class Windows:
         ((number,),) = await self._fetch("newest_file")
         return number
 
-    async def candidates(self, behind: int, now: datetime, *, limit: int) -> list[Due]:
+    async def candidates(self, behind: int, *, limit: int) -> list[Due]:
         """Return files that are due: of those that nobody noted, the ones whose id is above `behind`."""
-        found = await self._fetch("candidates", behind, now, limit)
+        found = await self._fetch("candidates", behind, limit)
         return [Due(row["reference"], file_of(row)) for row in found]
 
-    async def claim(self, due: Sequence[Due], now: datetime, lease: timedelta) -> list[Due]:
+    async def claim(self, due: Sequence[Due]) -> list[Due]:
         """Return those that are this process's until the lease is over; all of them are of one reference."""
         if not due:
             return []
         files = [each.file.id for each in due]
         async with self._connections.transaction() as connection:
-            rows = await connection.fetch(self._sql["claim"], due[0].reference, files, self._holder, now + lease, now)
-        mine = {row["file"] for row in rows}
-        return [each for each in due if each.file.id in mine]
+            await connection.execute(self._sql["note"], due[0].reference, files)
+            rows = await self._claims.claim(connection, len(files), due[0].reference, files)
+        mine = {row["file"]: row for row in rows}
+        return [replace(each, row=mine[each.file.id]) for each in due if each.file.id in mine]
 
     async def put(self, due: Sequence[Due], windows: Mapping[Key, Window]) -> None:
         """Add windows of files, and note that these are in them: both or neither.
@@ -78,9 +88,9 @@ class Windows:
         reference, files = due[0].reference, [each.file.id for each in due]
         async with self._connections.transaction() as connection:
             await connection.fetch(self._sql["lock_reference"], reference)
-            taken = await connection.fetch(self._sql["take"], reference, files, self._holder)
-            if len(taken) != len(files):
+            if len(await self._claims.mine(connection, [each.row for each in due])) != len(files):
                 raise Aborted("another process summarises these files", reason="LEASE_LOST")
+            await connection.execute(self._sql["take"], reference, files)
             for key, window in sorted(windows.items(), key=lambda item: item[0]):
                 place = (reference, key.start, key.seconds, key.variant, key.source, key.probability)
                 row = await connection.fetchrow(self._sql["window"], *place)

@@ -126,9 +126,8 @@ class PostgresStore:
 
     async def position(self) -> Position:
         row = await self._row("position")
-        with self._connections.reading():
-            assert row is not None
-            return Position(row["incarnation"], row["sequence"])
+        assert row is not None
+        return Position(row["incarnation"], row["sequence"])
 
     async def begin_time(self) -> datetime:
         row = await self._row("begin_time")

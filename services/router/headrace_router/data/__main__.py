@@ -240,6 +240,7 @@ def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
         patience_s=settings.valkey_patience_s,
         password=settings.valkey_password,
         loop=loop,
+        rng=random.Random(),
         changed=lambda ready, reason: runtime.health.set("valkey", ready, reason),
     )
     runtime.health.add("valkey", required=False)

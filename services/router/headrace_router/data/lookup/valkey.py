@@ -9,13 +9,14 @@ once that there is no store until it answers again.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import hiredis
 import structlog
-from headrace_servicekit.peers import Peer
+from headrace_servicekit.loops import delay_s
 
 from headrace_router.data.lookup.address import Address
 from headrace_router.data.lookup.asks import Ask, Get
@@ -56,12 +57,13 @@ class Valkey:
         *,
         patience_s: float,
         loop: asyncio.AbstractEventLoop,
+        rng: random.Random,
         password: Callable[[], str] = lambda: "",
         changed: Callable[[bool, str], object] = lambda ready, reason: None,
     ) -> None:
         self._address, self._password, self._counts, self._clock = address, password, counts, clock
         self._patience_s = patience_s
-        self._loop, self._changed = loop, changed
+        self._loop, self._rng, self._changed = loop, rng, changed
         self._connection: Connection | None = None
         self._wanted: list[Get] = []
         self._asked: list[Ask] = []
@@ -97,20 +99,31 @@ class Valkey:
 
     async def run(self) -> NoReturn:
         """Keep a connection to the store; never returns."""
-        store = Peer("valkey", every_s=RECONNECT_S, max_backoff_s=MAX_RECONNECT_S, host=self._address.host)
+        failures = 0
         while True:
-            # Whatever ends it: predictions go on without a store, and it is tried again.
-            reason = await store.hold(lambda: self._session(store.well), ended="the connection was lost")
-            if self._connection is not None or store.failures == 1:
+            try:
+                await self._session()
+                reason = "the connection was lost"
+            except Exception as error:  # whatever it is: predictions go on without a store, and it is tried again
+                reason = str(error) or "it does not answer"
+            if self._connection is not None or not failures:
+                log.warning("no connection to the store of kept answers", host=self._address.host, reason=reason)
                 self._changed(False, reason)
+                failures = 0
             self._drop()
-            await store.pause()
+            failures += 1
+            await asyncio.sleep(
+                delay_s(
+                    failures - 1,
+                    every_s=RECONNECT_S,
+                    max_backoff_s=MAX_RECONNECT_S,
+                    jitter=0.2,
+                    draw=self._rng.random(),
+                )
+            )
 
-    async def _session(self, answers: Callable[[], object]) -> None:
-        """Connect, and probe until the connection ends or the store does not answer in time.
-
-        answers: called when it has answered.
-        """
+    async def _session(self) -> None:
+        """Connect, and probe until the connection ends or the store does not answer in time."""
         address, lost = self._address, asyncio.Event()
         async with asyncio.timeout(CONNECT_S):
             _, connection = await self._loop.create_connection(
@@ -121,7 +134,6 @@ class Valkey:
                 await connection.ask(*_greeting(address, self._password()))
                 await self._read_clock(connection)
             self._connection = connection
-            answers()
             log.info("connected to the store of kept answers", host=address.host, port=address.port)
             self._changed(True, "")
             while not lost.is_set():
