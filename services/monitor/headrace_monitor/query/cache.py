@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from pathlib import Path
 
 from headrace_servicekit.errors import ResourceExhausted
+from headrace_servicekit.fair_share import FairTurns
 
 from headrace_monitor.log.files import LogFile
 
@@ -37,7 +38,8 @@ class FileCache:
         self._folder, self._max_bytes, self._fetch = folder, max_bytes, fetch
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._coming: dict[str, asyncio.Lock] = {}
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        # A query of thousands of files takes turns with the next client's.
+        self._turns = FairTurns(_AT_ONCE)
 
     def check(self, files: Sequence[LogFile]) -> None:
         """Raise ResourceExhausted for more than one query may read."""
@@ -70,7 +72,7 @@ class FileCache:
     async def _link(self, file: LogFile, path: Path) -> Path | None:
         """Put one file at a path; None when it is gone."""
         name = hashlib.sha256(file.object_key.encode()).hexdigest()
-        async with self._coming.setdefault(name, asyncio.Lock()), self._slots:
+        async with self._coming.setdefault(name, asyncio.Lock()), self._turns.turn():
             try:
                 if name in self._sizes:
                     self._sizes.move_to_end(name)

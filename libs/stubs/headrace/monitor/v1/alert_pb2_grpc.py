@@ -106,7 +106,8 @@ class AlertServiceServicer:
         observed from then on.
 
         Fails with INVALID_ARGUMENT, reason ALERT_RULE_INVALID; ALREADY_EXISTS, reason NAME_TAKEN, where the name is that of a
-        rule of a model that the caller may not see.
+        rule of a model that the caller may not see; RESOURCE_EXHAUSTED, reason TOO_MANY_ALERT_RULES, or
+        TOO_MANY_ALERT_RULES_OF_CLIENT when the client has its share.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +145,9 @@ class AlertServiceServicer:
 
     def SilenceAlerts(self, request, context):
         """SilenceAlerts keeps matching alerts from being told of for a time; they are raised and resolved all the same.
+
+        Fails with INVALID_ARGUMENT, reason SILENCE_INVALID; RESOURCE_EXHAUSTED, reason TOO_MANY_SILENCES, or
+        TOO_MANY_SILENCES_OF_CLIENT when the client has its share.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,7 +170,8 @@ class AlertServiceServicer:
     def PutWebhook(self, request, context):
         """PutWebhook makes a webhook, or replaces the one of its name. Its secret is write-only. It is told of open alerts at once.
 
-        Fails with INVALID_ARGUMENT, reason WEBHOOK_INVALID; ALREADY_EXISTS, reason NAME_TAKEN.
+        Fails with INVALID_ARGUMENT, reason WEBHOOK_INVALID; ALREADY_EXISTS, reason NAME_TAKEN; RESOURCE_EXHAUSTED,
+        reason TOO_MANY_WEBHOOKS, or TOO_MANY_WEBHOOKS_OF_CLIENT when the client has its share.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
