@@ -58,3 +58,15 @@ async def test_a_good_version_wanted_after_six_that_never_load_is_ready_within_o
         rig.want(pending=[good])
         await eventually(lambda: not loading(rig), within=3)
         await client.infer(good.digest, [np.ones((1, 4), dtype=np.float32)])
+
+
+async def test_a_warm_up_that_never_ends_is_ended_and_keeps_no_other_from_loading(rig: BatcherRig, monkeypatch):
+    monkeypatch.setattr(turns, "ALONE_S", ALONE_S)
+    endless = await rig.version("endless", onnx_models.slow(10**9), max_batch_rows=1)
+    good = await rig.version("zz-good", onnx_models.linear())
+    rig.want(endless, good)
+    bounds = {"load_timeout_s": 8.0, "execution_timeout_s": 4.0}
+    async with rig.running(**bounds) as runtime, BatcherClient.connected(runtime.servers[0].address) as client:
+        await client.until_ready(good.digest, within=8)
+        await rig.until_failed(endless.digest)
+        await client.infer(good.digest, [np.ones((1, 4), dtype=np.float32)])
