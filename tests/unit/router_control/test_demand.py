@@ -84,8 +84,8 @@ def test_a_new_data_plane_cannot_serve_what_was_before_it():
     assert oldest_in_use([plane("new", 0, first_seen=7)], NOW) == 7
 
 
-def test_the_newest_change_that_names_a_version_is_told():
+def test_the_change_that_waits_for_a_version_is_told():
     known = state(table("v1"), table("v1", "v2"))
     lease = Lease("digits", "v3", "d-v3", "default", "rollouts/7", NOW + timedelta(minutes=1))
     told = {one.version: one.change for one in demand("default", [known], (), [lease], NOW)}
-    assert told == {"v1": UUID(int=2), "v2": UUID(int=2), "v3": None}
+    assert told == {"v1": None, "v2": UUID(int=2), "v3": None}, "of what serves, nothing new"

@@ -22,8 +22,8 @@ class Held:
     rank: place in the demand, None when it is not wanted. serving: the loop of its batcher. stalled: loaded, and does
     not answer. failures: to load, in a row; losses: those of them that took the backend along. crashes: while it
     served, close to each other; crashed_at: the last of those. used_s: what attempts to load it took since it was
-    loaded last; costly: attempts in a row that took much and failed. change: the newest that named
-    it. loading_since, opening_since: as `Seen` has them.
+    loaded last; costly: attempts in a row that took much and failed. change: the last that waited
+    for it. loading_since, opening_since: as `Seen` has them.
     """
 
     wanted: Wanted
@@ -86,7 +86,7 @@ class Held:
         """Take in that it is wanted, and how much.
 
         What failed is forgotten when somebody asks anew: it was not wanted meanwhile, is needed more, or another change
-        names it. Then it waits behind those that have waited already.
+        waits for it. Then it waits behind those that have waited already.
         """
         if self.unwanted_since != math.inf or wanted.need < self.need or wanted.change not in ("", self.change):
             self.failures = self.losses = self.costly = 0

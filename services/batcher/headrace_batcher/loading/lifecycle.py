@@ -58,8 +58,8 @@ class Wanted:
     """A version that the control plane wants here.
 
     sha256, size_bytes: of the ONNX file. device: CPU, GPU or empty. problem: why it can never be loaded, empty when it
-    can. validation: SHA-256 of the file with expected outputs, empty without one. change: the newest that names it,
-    empty where there is none: another one asks for it anew.
+    can. validation: SHA-256 of the file with expected outputs, empty without one. change: which waits for it, empty
+    where none does: another one asks for it anew.
     """
 
     model: str

@@ -24,7 +24,10 @@ class Need(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A version to hold ready. change: the newest that names it, None when only a lease or a rollback wants it."""
+    """A version to hold ready. change: which waits for it, None when it serves or no change does.
+
+    What serves has none, so that a write that moves weights tells batchers nothing.
+    """
 
     model: str
     version: str
@@ -61,9 +64,8 @@ def demand(
 
     def want(model: str, version: str, digest: str, need: Need, change: UUID | None = None) -> None:
         known = wanted.get(digest)
-        if known is not None:
-            need, change = min(need, known.need), change or known.change
-        wanted[digest] = Wanted(model, version, digest, need, change)
+        if known is None or need < known.need:
+            wanted[digest] = Wanted(model, version, digest, need, change)
 
     for model, table in in_use:
         for one in table.needs:
@@ -82,10 +84,9 @@ def demand(
     return tuple(sorted(wanted.values(), key=lambda one: (one.need, one.model, one.version, one.digest)))
 
 
-def _tables(state: RouteState) -> Iterable[tuple[Need, Table, UUID]]:
-    """Return the tables of a model, the newest last."""
+def _tables(state: RouteState) -> Iterable[tuple[Need, Table, UUID | None]]:
     if state.active is not None:
-        yield Need.ACTIVE, state.active.table, state.active.change
+        yield Need.ACTIVE, state.active.table, None
     if state.pending is not None:
         yield Need.PENDING, state.pending.table, state.pending.id
 
