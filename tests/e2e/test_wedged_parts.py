@@ -5,19 +5,29 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from headrace_servicekit.testing import eventually
 from headrace_stack.components.front_door import ADMIN_SOCKET
 from headrace_stack.snapshot import State
+from headrace_stack.testing import held_stack
 
 from tests.kit.edge import ask
 from tests.kit.stack import RunningStack
+from tests.kit.stores import home_for_tests
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 
 WEDGED = ("front-door", "valkey", "monitor")
 WITHIN_S = 200
+
+
+@pytest.fixture
+def watched_stack() -> Iterator[RunningStack]:
+    """A stack whose supervisor does as that of `make up`: others leave alone what their tests have frozen."""
+    with held_stack(home_for_tests(f"watched-{os.getpid()}")) as settings:
+        yield RunningStack(settings)
 
 
 def told(stack: RunningStack) -> dict:
@@ -31,21 +41,21 @@ def told(stack: RunningStack) -> dict:
     return json.loads(subprocess.run(command, env=environment, capture_output=True, timeout=100).stdout)
 
 
-async def test_a_drained_front_door_and_frozen_parts_are_started_again_and_status_says_why(own_stack: RunningStack):
-    before = {part: own_stack.status(part).process for part in WEDGED}
-    ask(own_stack.settings.run / "envoy" / ADMIN_SOCKET, "POST", "/drain_listeners")
+async def test_a_drained_front_door_and_frozen_parts_are_started_again_and_status_says_why(watched_stack: RunningStack):
+    before = {part: watched_stack.status(part).process for part in WEDGED}
+    ask(watched_stack.settings.run / "envoy" / ADMIN_SOCKET, "POST", "/drain_listeners")
     for part in ("valkey", "monitor"):
         process = before[part]
         assert process is not None
         os.kill(process.pid, signal.SIGSTOP)
 
     def is_again(part: str) -> bool:
-        status = own_stack.status(part)
+        status = watched_stack.status(part)
         return status.state is State.READY and status.restarts == 1 and status.process != before[part]
 
     await eventually(lambda: all(is_again(part) for part in WEDGED), within=WITHIN_S, every=0.5)
-    await eventually(lambda: not any(told(own_stack)["missing"].values()), within=60, every=1)
-    told_of = {status["name"]: status for status in told(own_stack)["components"]}
+    await eventually(lambda: not any(told(watched_stack)["missing"].values()), within=60, every=1)
+    told_of = {status["name"]: status for status in told(watched_stack)["components"]}
     for part in WEDGED:
         assert told_of[part]["restarted_for"].startswith("not well for ")
     # Nobody is started again for what another one lacks.

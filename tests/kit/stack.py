@@ -88,7 +88,7 @@ def stack() -> Iterator[RunningStack]:
 def own_stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """A stack of this test alone, for tests that kill and restart things. Starting it takes some seconds."""
     name = "".join(character if character.isalnum() else "-" for character in request.node.name)[:40]
-    with held_stack(home_for_tests(f"own-{name}-{os.getpid()}")) as settings:
+    with held_stack(home_for_tests(f"own-{name}-{os.getpid()}"), ends_unwell=False) as settings:
         yield RunningStack(settings)
 
 
@@ -96,7 +96,11 @@ def own_stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
 def replicated_stack() -> Iterator[RunningStack]:
     """Two of everything that scales, to take some of it away and give it back; of this test process alone."""
     with held_stack(
-        home_for_tests(f"replicated-{worker_name()}"), replicas=TWO_OF_EACH, data_plane=DataPlane.SERVICE
+        home_for_tests(f"replicated-{worker_name()}"),
+        replicas=TWO_OF_EACH,
+        data_plane=DataPlane.SERVICE,
+        # What a test freezes stays so until the test lets it go on.
+        ends_unwell=False,
     ) as settings:
         yield RunningStack(settings)
 

@@ -113,9 +113,10 @@ def restore(folder: Path, yes: bool) -> None:
 @_only
 @click.option("--while-held", is_flag=True, help="Stop when the last test process that uses the stack is gone.")
 @click.option("--volatile", is_flag=True, help="Do not wait for the disk (tests).")
-def run(only: Sequence[str], while_held: bool, volatile: bool) -> None:
+@click.option("--keep-unwell", is_flag=True, help="Start nothing again that is not well and lives (tests).")
+def run(only: Sequence[str], while_held: bool, volatile: bool, keep_unwell: bool) -> None:
     """Run the stack in the foreground (make up starts this in the background)."""
-    chosen = replace(settings.read(), durable=not volatile)
+    chosen = replace(settings.read(), durable=not volatile, ends_unwell=not keep_unwell)
     chosen.create_directories()
     identity.create(chosen.identity)
     sys.exit(asyncio.run(daemon.run(chosen, topology.chosen(chosen, only), while_held=while_held)))

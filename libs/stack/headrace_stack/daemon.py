@@ -48,6 +48,7 @@ async def run(settings: StackSettings, components: Sequence[Component], *, while
         report=told,
         replicas=settings.replicas,
         data_plane=settings.data_plane,
+        ends_unwell=settings.ends_unwell,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -81,6 +82,7 @@ def start_detached(settings: StackSettings, *, only: Sequence[str] = (), while_h
     command += ["--only", ",".join(only)] if only else []
     command += ["--while-held"] if while_held else []
     command += [] if settings.durable else ["--volatile"]
+    command += [] if settings.ends_unwell else ["--keep-unwell"]
     environment = {
         **os.environ,
         BASE_PORT_SETTING: str(settings.ports.base),

@@ -36,13 +36,15 @@ class SettingsError(ValueError):
 class StackSettings:
     """One stack: the checkout it runs, the directory that holds everything it writes, its ports, how many of each.
 
-    `durable` is off only in tests: PostgreSQL then skips fsync.
+    `durable` is off only in tests: PostgreSQL then skips fsync. `ends_unwell` is off only in tests that freeze parts
+    for longer than the supervisor would let them be.
     """
 
     checkout: Path
     home: Path
     ports: Ports
     durable: bool = True
+    ends_unwell: bool = True
     replicas: Replicas = ONE_OF_EACH
     data_plane: DataPlane = DataPlane.FRONT_DOOR
 

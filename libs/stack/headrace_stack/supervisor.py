@@ -1,6 +1,7 @@
 """The loop that keeps the components of a stack running: starts them in order, restarts what dies, stops in reverse."""
 
 import asyncio
+import math
 import os
 import subprocess
 import time
@@ -51,12 +52,14 @@ class Supervisor:
         replicas: Replicas = ONE_OF_EACH,
         data_plane: DataPlane = DataPlane.FRONT_DOOR,
         log_limits: LogLimits | None = None,
+        ends_unwell: bool = True,
     ) -> None:
         start_waves(components)  # refuses what cannot start
         self._components = tuple(components)
         self._logs = log_directory
         self._log_limits = log_limits or LogLimits()
         self._report = report
+        self._ends_unwell = ends_unwell
         self._stopping = asyncio.Event()
         self._ready = {component.name: asyncio.Event() for component in components}
         self._stopped = {component.name: asyncio.Event() for component in components}
@@ -157,7 +160,9 @@ class Supervisor:
             ready = time.monotonic()
             self._note(component.name, state=State.READY, detail="", ready_after_s=ready - first_attempt)
             self._ready[component.name].set()
-            patience_s = restarts.patience_s(component.restart, ready - began, endings)
+            patience_s = math.inf
+            if self._ends_unwell:
+                patience_s = restarts.patience_s(component.restart, ready - began, endings)
             illness = await self._unless_stopping(
                 until_the_end(
                     *(component, exited, patience_s),
@@ -208,7 +213,9 @@ class Supervisor:
                 self._note(name, detail="")
             return
         self._unwell.add(name)
-        if illness is None:
+        if illness is not None and math.isinf(patience_s):
+            self._note(name, detail=f"not well: {said}")
+        elif illness is None:
             self._note(name, detail=f"not well without what it leans on: {said}")
         else:
             left_s = max(0.0, patience_s - illness.lasted_s(time.monotonic()))

@@ -31,16 +31,17 @@ def held_stack(
     only: Sequence[str] = (),
     replicas: Replicas = ONE_OF_EACH,
     data_plane: DataPlane | None = None,
+    ends_unwell: bool = True,
     timeout_s: float = 200.0,
 ) -> Iterator[StackSettings]:
     """Yield the settings of a running stack in `home`, starting it when nobody else has.
 
     The stack's data are wiped when it starts and it stops after its last holder, however that holder ended. `only`
     names the components (with what they need); all holders of one `home` must name the same, the same `replicas` and
-    the same `data_plane` (None: where a stack has it by default). Raises RuntimeError with the reason when it does not
-    start.
+    the same `data_plane` (None: where a stack has it by default). `ends_unwell` is off where a test freezes parts.
+    Raises RuntimeError with the reason when it does not start.
     """
-    settings = _settings(home, replicas, data_plane or default_data_plane())
+    settings = replace(_settings(home, replicas, data_plane or default_data_plane()), ends_unwell=ends_unwell)
     settings.create_directories()
     with shared(daemon.holders_lock(settings)):
         with exclusive(settings.run / "start.lock"):

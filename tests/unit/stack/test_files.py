@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import resource
 import stat
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from headrace_stack.replicas import Replicas
 from headrace_stack.secrets import create_private, read_or_create
 from headrace_stack.settings import DataPlane, SettingsError, read
 from headrace_stack.snapshot import ComponentStatus, Phase, ProcessId, Snapshot, State
-from headrace_stack.view import ranges
+from headrace_stack.view import ranges, table
+from rich.console import Console
 
 SEEN = Snapshot(
     supervisor=ProcessId(1, 2.5),
@@ -135,3 +137,22 @@ def room_for(size_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_the_table_of_a_stack_says_below_why_a_part_was_started_again_and_what_is_not_well_now():
+    console = Console(width=80, file=io.StringIO())
+    why, lacks = "not well for 16 s: port 1: refused", "not well: silent; started again in 9 s unless it is"
+    parts = (
+        ComponentStatus("front-door", State.READY, (1,), restarts=1, restarted_for=why),
+        ComponentStatus("monitor", State.READY, (2,), detail=lacks),
+        ComponentStatus("valkey", State.READY, (3,)),
+    )
+    with console.capture() as capture:
+        console.print(table(replace(SEEN, components=parts), missing={"monitor": "silent", "valkey": None}))
+    shown = [line.strip() for line in capture.get().splitlines()]
+    assert shown[-2:] == [f"front-door: started again: {why}", f"monitor: {lacks}"]
+    assert [line.split()[:2] for line in shown[2:5]] == [
+        ["front-door", "ready"],
+        ["monitor", "failed"],
+        ["valkey", "ready"],
+    ]
