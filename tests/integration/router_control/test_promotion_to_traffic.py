@@ -70,6 +70,25 @@ async def test_a_promotion_keeps_the_old_version_loaded_for_a_rollback(plane: Pl
     assert (await plane.await_epoch(back, timeout=2)).state == Status.STATE_ACTIVE
 
 
+async def test_writing_a_route_again_asks_batchers_anew_for_a_version_that_never_became_ready(
+    plane: Plane, registry: RegistryFeed
+):
+    await plane.serve(registry)
+    demand = plane.control.WatchDemand(control_pb2.WatchDemandRequest(pool="default"), timeout=60)
+    await demand.read()
+    asked, writing = [], []
+    for shares in ((90, 10), (90, 10), (80, 20)):
+        etag = (await plane.get()).route.etag
+        # It is not answered before it is in force.
+        writing.append(asyncio.create_task(plane.write(split(*shares, etag=etag))))
+        asked.append({one.version.version: one.change for one in (await demand.read()).versions})
+    for one in writing:
+        one.cancel()
+    await asyncio.gather(*writing, return_exceptions=True)
+    assert [one["v1"] for one in asked] == ["", "", ""]
+    assert len({one["v2"] for one in asked}) == 3
+
+
 async def test_a_version_that_a_data_plane_may_still_serve_stays_in_demand(postgres_url: str, registry: RegistryFeed):
     async with control_plane(postgres_url, registry.target, acknowledge_wait_s=0.2) as plane:
         await _two_data_plane_steps(plane, registry)
