@@ -52,8 +52,8 @@ class MetricsEndpoint:
                 )
                 outgoing.write(body)
                 await outgoing.drain()
-        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
-            pass  # a scraper that left or never asked
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, RuntimeError):
+            pass  # a scraper that left or never asked; RuntimeError is uvloop's for a connection that was reset
         finally:
             outgoing.close()
 

@@ -32,7 +32,8 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     if settings.backend == "oip":
         assert settings.oip_target is not None  # the settings see to that
         return OipBackend(
-            await runtime.enter(_channel(settings.oip_target)),
+            # A server in one Python process may answer nothing while it executes, which is not to be given up early.
+            await runtime.enter(_channel(settings.oip_target, settings.execution_timeout_s / 2)),
             names=ServerNames(settings.oip_model_name, settings.oip_model_version),
             execution_timeout_s=settings.execution_timeout_s,
             service=settings.oip_service,
@@ -41,7 +42,7 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     # What an earlier process loaded is not loaded now.
     await asyncio.to_thread(repository.clear)
     return TritonBackend(
-        await runtime.enter(_channel(f"127.0.0.1:{settings.triton_grpc_port}")),
+        await runtime.enter(_channel(f"127.0.0.1:{settings.triton_grpc_port}", SILENT_S)),
         repository,
         execution_timeout_s=settings.execution_timeout_s,
         load_timeout_s=settings.load_timeout_s,
@@ -49,13 +50,13 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
     )
 
 
-def _channel(address: str) -> Channel:
+def _channel(address: str, silent_s: float) -> Channel:
     """Return a channel to a server that is not ours: those send away who ping often.
 
-    It is asked every half second whether it is live (`loading/canary.py`). When it says nothing for SILENT_S, nor for
+    It is asked every half second whether it is live (`loading/canary.py`). When it says nothing for `silent_s`, nor for
     as long again, the link is half open, or the server hangs: a new connection tells which.
     """
-    return Channel(address, keepalive_s=SILENT_S, keepalive_timeout_s=SILENT_S, pings=False)
+    return Channel(address, keepalive_s=silent_s, keepalive_timeout_s=silent_s, pings=False)
 
 
 def own_triton(settings: BatcherSettings, backend: AnyBackend) -> TritonProcess | None:
