@@ -45,9 +45,11 @@ class Secured:
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("certificates")
     inside, outside = Authority(folder, "inside"), Authority(folder, "outside")
-    shown, door = inside.issue("service"), outside.issue("door")
+    shown, door = inside.issue("service", hosts=["service.inside"]), outside.issue("door")
     told = {f"{service}_TLS_{what}": str(path) for service in SERVICES for what, path in _mutual(inside, shown)}
-    told |= {f"FRONT_DOOR_UPSTREAM_TLS_{what}": str(path) for what, path in _mutual(inside, shown)}
+    told |= {f"{service}_TLS_INTERNAL": "service.inside" for service in SERVICES}
+    # Its certificate makes no call internal.
+    told |= {f"FRONT_DOOR_UPSTREAM_TLS_{what}": str(path) for what, path in _mutual(inside, inside.issue("forwarder"))}
     told |= {"FRONT_DOOR_TLS_CERT": str(door.cert), "FRONT_DOOR_TLS_KEY": str(door.key)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in told.items():

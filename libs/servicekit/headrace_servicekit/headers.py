@@ -11,17 +11,23 @@ from headrace_servicekit.identity import (
     EXPIRY_HEADER,
     FRONT_DOOR_HEADER,
     MODELS_HEADER,
+    NOBODY,
     Identity,
     caller_of,
     parse_expiry,
 )
 
 _IDENTITY = (CLIENT_HEADER, MODELS_HEADER)
+# What gRPC calls the names in a peer's certificate.
+_NAMES = "x509_subject_alternative_name"
 _WANTED = frozenset((*_IDENTITY, FRONT_DOOR_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER, TRACESTATE_HEADER))
 
 
-def who(context: Any) -> tuple[Call, Identity]:
-    """Return the call and its caller from the request's headers."""
+def who(context: Any, insiders: frozenset[bytes] = frozenset()) -> tuple[Call, Identity]:
+    """Return the call and its caller from the request's headers.
+
+    insiders: names in certificates; a call that the front door did not forward is nobody's without one of them.
+    """
     found: dict[str, str] = {}
     for key, value in context.invocation_metadata():
         if key in _WANTED:
@@ -29,6 +35,8 @@ def who(context: Any) -> tuple[Call, Identity]:
                 raise Unauthenticated(f"header {key} is repeated", reason="IDENTITY_REPEATED")
             found[key] = value
     call = make_call(found.get(REQUEST_ID_HEADER), found.get(TRACEPARENT_HEADER), found.get(TRACESTATE_HEADER))
+    if insiders and FRONT_DOOR_HEADER not in found and insiders.isdisjoint(context.auth_context().get(_NAMES, ())):
+        return call, NOBODY
     return call, caller_of(found)
 
 

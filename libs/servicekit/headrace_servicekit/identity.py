@@ -45,7 +45,8 @@ class Identity:
 
 
 INTERNAL = Identity("internal", None, internal=True)
-# Whoever the front door forwards without saying who it is: sees nothing, and may ask for nothing but health.
+# Whoever the front door forwards without saying who it is, and whoever else has no certificate of a service where that
+# is asked for: sees nothing, and may ask for nothing but health.
 NOBODY = Identity("", ())
 
 _identity: contextvars.ContextVar[Identity] = contextvars.ContextVar("headrace_identity", default=INTERNAL)
@@ -70,8 +71,8 @@ def caller_of(headers: Mapping[str, str]) -> Identity:
 
 
 def unidentified() -> ServiceError:
-    """Return the refusal of a call that the front door forwarded without an identity."""
-    told = "the front door did not say who calls: this is a fault of the installation, not of the call"
+    """Return the refusal of a call of nobody's."""
+    told = "neither the front door nor a service's certificate says who calls: this is a fault of the installation"
     return Unauthenticated(told, reason="IDENTITY_MISSING")
 
 

@@ -50,7 +50,10 @@ _OF_ANYBODY = "/grpc.health."
 
 
 class Interceptors:
-    """Wraps method handlers; one per server. max_calls: in progress, streams included; each client has its share."""
+    """Wraps method handlers; one per server.
+
+    max_calls: in progress, streams included; each client has its share. insiders: as `Tls.internal`.
+    """
 
     def __init__(
         self,
@@ -60,12 +63,14 @@ class Interceptors:
         tracing: Tracing | None = None,
         access_log: bool = True,
         max_calls: int | None = None,
+        insiders: frozenset[str] = frozenset(),
     ) -> None:
         self.metrics = metrics
         self.calls = FairShare(Pool("calls", max_calls or sys.maxsize, "TOO_MANY_CALLS", retry_after_s=1.0))
         self.denials = denials or Denials()
         self.tracing = tracing
         self.access_log = access_log
+        self.insiders = frozenset(name.encode() for name in insiders)
         self.log = log.bind()  # resolved once: looking up the configuration costs as much as the line
 
     def wrap(self, method: str, handler: Any, access: Access | None = None) -> grpc.RpcMethodHandler:
@@ -125,7 +130,7 @@ class _Interception:
         metrics.active += 1
         call, caller, span, code = None, None, None, Code.UNKNOWN
         try:
-            call, caller = who(context)
+            call, caller = who(context, around.insiders)
             if around.tracing is not None:
                 call, span = around.tracing.start(method, call)
             enter_call(call)

@@ -54,7 +54,7 @@ class RpcMetrics:
         )
         self.unidentified = Counter(
             "rpc_server_unidentified_calls",
-            "RPCs refused because the front door forwarded them without an identity.",
+            "RPCs refused because neither the front door nor a service's certificate said who calls.",
             ("rpc_method",),
             registry=registry,
         )
@@ -62,9 +62,9 @@ class RpcMetrics:
         Gauge("rpc_server_active_requests", "RPCs in progress.", registry=registry).set_function(lambda: self.active)
 
     def count_unidentified(self, method: str) -> None:
-        """Record an RPC that the front door forwarded without an identity: its check of tokens has a hole."""
+        """Record an RPC of nobody's: the front door's check of tokens has a hole, or somebody gets around it."""
         self.unidentified.labels(method).inc()
-        log.error("a call came through the front door without an identity", method=method)
+        log.error("a call came without an identity", method=method)
 
     def observe(self, method: str, code: str, seconds: float) -> None:
         """Record the end of one RPC."""

@@ -70,6 +70,7 @@ class Server:
             tracing=tracing,
             access_log=access_log,
             max_calls=max_concurrent_rpcs,
+            insiders=tls.internal if tls is not None else frozenset(),
         )
         self._reflection = Reflection(descriptors)
         self._server: grpc.aio.Server | Http2Server

@@ -6,10 +6,10 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class SettingsError(Exception):
@@ -55,6 +55,11 @@ class ServiceSettings(StrictSettings):
         default=None,
         description="Authorities (PEM) that peers must be signed by. When set, callers must present a certificate.",
     )
+    tls_internal: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names in certificates of `tls_ca`, `name[,name]`: only their bearers are other services, and "
+        "whoever else is not forwarded by the front door is refused. Unset: every bearer is.",
+    )
     deny_file: Path | None = Field(
         default=None,
         description='`{"subjects": […]}`: clients whose streams end, as `FRONT_DOOR_DENY_FILE`. Followed.',
@@ -83,12 +88,19 @@ class ServiceSettings(StrictSettings):
         description="Calls in progress, streams included, above which RESOURCE_EXHAUSTED is answered.",
     )
 
+    @field_validator("tls_internal", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together: set both or neither")
         if self.tls_ca is not None and self.tls_cert is None:
             raise ValueError("tls_ca needs tls_cert and tls_key: a service that checks callers must present itself")
+        if self.tls_internal and self.tls_ca is None:
+            raise ValueError("tls_internal needs tls_ca: without it callers show no certificate")
         return self
 
 

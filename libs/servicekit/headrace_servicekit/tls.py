@@ -20,18 +20,20 @@ class Tls:
     """Paths of PEM files. A server needs cert and key, and checks callers against `ca` when it is set.
 
     A client checks the server against `ca`, and presents cert and key when they are set.
+    internal: names in callers' certificates that stand for other services; none: every one of `ca` does.
     """
 
     cert: Path | None = None
     key: Path | None = None
     ca: Path | None = None
+    internal: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> Tls | None:
         """Return the TLS files of a service's settings, or None when it runs without TLS."""
         if settings.tls_cert is None:
             return None
-        return cls(settings.tls_cert, settings.tls_key, settings.tls_ca)
+        return cls(settings.tls_cert, settings.tls_key, settings.tls_ca, frozenset(settings.tls_internal))
 
 
 def server_credentials(tls: Tls) -> grpc.ServerCredentials:

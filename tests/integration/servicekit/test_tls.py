@@ -3,19 +3,22 @@
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
+from headrace_servicekit import error_details
 from headrace_servicekit.client import channel
+from headrace_servicekit.identity import INTERNAL, Identity, identity
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 from headrace_servicekit.settings import ServiceSettings
 from headrace_servicekit.testing import running
 from headrace_servicekit.tls import Tls
 
-from tests.kit.certificates import Authority
-from tests.kit.toy import SERVICE, Note, ToyStub, echoing
+from tests.kit.certificates import Authority, Pem
+from tests.kit.toy import SERVICE, Note, ToyStub, echoing, handlers
 from tests.kit.toy_server import toy
 
 pytestmark = pytest.mark.usefixtures("each_server")
@@ -65,6 +68,38 @@ async def test_mutual_tls_takes_only_callers_of_the_authority(tmp_path: Path):
         assert not await _answers(target, Tls(ca=authority.ca))
         assert not await _answers(target, Tls(stranger.cert, stranger.key, authority.ca))
         assert not await _answers(target, Tls(expired.cert, expired.key, authority.ca))
+
+
+async def test_where_services_are_named_no_other_certificate_makes_a_call_internal(tmp_path: Path):
+    authority = Authority(tmp_path)
+    pem = authority.issue("server")
+    service, door = (
+        authority.issue("service", hosts=["batcher", "monitor"]),
+        authority.issue("door", hosts=["front-door"]),
+    )
+    named = Tls(pem.cert, pem.key, authority.ca, frozenset({"registry", "monitor"}))
+    forwarded = (("x-headrace-edge", "1"), ("x-headrace-client", "ann"), ("x-headrace-models", "*"))
+    seen: list[Identity] = []
+
+    async def answer(request: Any, _context: Any) -> Any:
+        seen.append(identity())
+        return request
+
+    async def call(shown: Pem, headers: Any = ()) -> str:
+        async with channel(running_toy.server.address, tls=Tls(shown.cert, shown.key, authority.ca)) as opened:
+            try:
+                await ToyStub(opened).call("Answer", Note(), timeout=5, metadata=headers)
+            except grpc.aio.AioRpcError as error:
+                return error_details.from_rpc_error(error).reason
+            return ""
+
+    async with toy(handlers(Answer=answer), tls=named) as running_toy:
+        assert await call(service) == ""
+        # The front door's certificate vouches for nobody; what it says of a call's client does.
+        assert await call(door, forwarded) == ""
+        for headers in ((), forwarded[1:], forwarded[:1]):
+            assert await call(door, headers) == "IDENTITY_MISSING"
+    assert seen == [INTERNAL, Identity("ann")]
 
 
 def _presented(server: Server) -> str:

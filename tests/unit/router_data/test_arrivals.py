@@ -81,6 +81,18 @@ async def test_a_call_that_the_front_door_forwards_without_an_identity_is_nobody
     assert seen == ["Predict"]
 
 
+async def test_where_services_are_named_only_what_the_front_door_forwards_predicts():
+    loop = asyncio.get_running_loop()
+    strict = Arrivals(
+        AccessLog(0, 0), DeadlineLimits(10, 60), None, loop, time.perf_counter, lambda _: None, only_forwarded=True
+    )
+    said = {"x-headrace-client": "ann", "x-headrace-models": "*"}
+    for headers in ({}, said, {"x-headrace-edge": "1"}):
+        with pytest.raises(Unauthenticated):
+            strict.call(headers, "Predict", None)
+    assert strict.call({**said, "x-headrace-edge": "1"}, "Predict", None).caller == Identity("ann")
+
+
 async def test_a_recorded_trace_gets_a_span_that_ends_with_the_code():
     spans = HeldSpans()
     call = arrivals(spans).call({"traceparent": RECORDED}, "Predict", None)

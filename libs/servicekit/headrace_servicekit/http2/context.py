@@ -66,6 +66,11 @@ class Context:
             return "unknown"
         return f"ipv6:[{name[0]}]:{name[1]}" if ":" in name[0] else f"ipv4:{name[0]}:{name[1]}"
 
+    def auth_context(self) -> dict[str, list[bytes]]:
+        """Return what the caller's certificate says, in gRPC's words: the names in it."""
+        shown = self._stream.connection.transport.get_extra_info("peercert") or {}
+        return {"x509_subject_alternative_name": [name.encode() for _, name in shown.get("subjectAltName", ())]}
+
     def time_remaining(self) -> float | None:
         """Return the seconds until the caller's deadline, or None when it set none."""
         if self._deadline is None:

@@ -110,7 +110,13 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
         runtime.rpc_metrics.unidentified.labels(method)
     deadlines = DeadlineLimits(settings.default_deadline_s, settings.max_deadline_s)
     arrivals = Arrivals(
-        access_log, deadlines, _spans(runtime), loop, counters.clock, runtime.rpc_metrics.count_unidentified
+        access_log,
+        deadlines,
+        _spans(runtime),
+        loop,
+        counters.clock,
+        runtime.rpc_metrics.count_unidentified,
+        only_forwarded=bool(settings.tls_internal),  # no other service predicts
     )
     faces = Faces(predictor, arrivals, InferenceReads(catalog), InferencePaths(catalog))
     GrpcHost(faces.predictor, faces.arrivals, faces.reads, Explaining(explanations)).add_to(runtime.server())

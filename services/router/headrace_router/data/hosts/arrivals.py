@@ -65,7 +65,7 @@ class Spans(Protocol):
 
 class Arrivals:
     """Makes the Call of each request. spans: None when traces are only handed on. clock: the counters'.
-    count_unidentified: told the method of a call that the front door forwarded without an identity.
+    count_unidentified: told the method of a call of nobody's. only_forwarded: believe headers of the front door only.
     """
 
     def __init__(
@@ -76,9 +76,12 @@ class Arrivals:
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         count_unidentified: Callable[[str], None],
+        *,
+        only_forwarded: bool = False,
     ) -> None:
         self._access_log, self._limits, self._spans, self._loop = access_log, limits, spans, loop
         self._clock, self._count_unidentified = clock, count_unidentified
+        self._only_forwarded = only_forwarded
 
     def call(
         self,
@@ -98,7 +101,8 @@ class Arrivals:
         arrived = self._clock()
         concerns = about(headers)
         if caller is None:
-            caller = caller_of(headers)
+            known = FRONT_DOOR_HEADER in headers or not self._only_forwarded
+            caller = caller_of(headers) if known else NOBODY
             if caller is NOBODY and not of_anybody:
                 self._count_unidentified(method)
                 raise unidentified()
