@@ -40,6 +40,7 @@ def targets(ports: Ports) -> Mapping[str, Port]:
     """Return what is read of a stack, by the name of its job."""
     return {
         "front-door": ports.router_data_metrics,
+        "envoy": ports.envoy_metrics,
         "registry": ports.registry_metrics,
         "router-control": ports.router_control_metrics,
         "batcher": ports.batcher_metrics,
@@ -130,7 +131,8 @@ def _configuration(ports: Ports, folder: Path) -> Path:
     read = targets(ports)
     assert {job["job_name"] for job in shipped["scrape_configs"]} == set(read)
     jobs = [
-        {"job_name": job["job_name"], "static_configs": [{"targets": [read[job["job_name"]].address]}]}
+        {name: job[name] for name in ("job_name", "metrics_path") if name in job}
+        | {"static_configs": [{"targets": [read[job["job_name"]].address]}]}
         for job in shipped["scrape_configs"]
     ]
     every_second = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
