@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 import grpc.aio
 
-from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.http2.calls import END_OF_STREAM
 from headrace_servicekit.http2.headers import Metadata
 
@@ -31,15 +30,7 @@ class Requests:
         message = await self._stream.next_message()
         if message is None:
             raise StopAsyncIteration
-        return message if self._parse is None else parsed(self._parse, message)
-
-
-def parsed(parse: Callable[[bytes], Any], message: bytes) -> Any:
-    """Return a caller's message. Raises InvalidArgument when it is none: that is no defect of ours."""
-    try:
-        return parse(message)
-    except Exception as error:  # whatever a parser raises
-        raise InvalidArgument("the message cannot be read", reason="UNREADABLE_MESSAGE") from error
+        return message if self._parse is None else self._parse(message)
 
 
 class Context:

@@ -10,9 +10,8 @@ import grpc
 import grpc.aio
 import structlog
 
-from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.http2 import wire
-from headrace_servicekit.http2.context import Context, Requests, parsed
+from headrace_servicekit.http2.context import Context, Requests
 from headrace_servicekit.http2.headers import Headers, Metadata, answer_block, ending_block
 from headrace_servicekit.http2.stream import Stream
 
@@ -137,12 +136,7 @@ class ServerStream(Stream):
             if message is None:
                 context.end(grpc.StatusCode.INTERNAL, "the caller sent no message")
                 return
-            parse = handler.request_deserializer
-            try:
-                request = message if parse is None else parsed(parse, message)
-            except InvalidArgument as error:
-                context.end(grpc.StatusCode.INVALID_ARGUMENT, error.public_message)
-                return
+            request = message if handler.request_deserializer is None else handler.request_deserializer(message)
         context.serialize = handler.response_serializer
         context.requests = request if handler.request_streaming else None
         if not handler.response_streaming:
