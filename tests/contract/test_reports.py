@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import uuid_utils
 from headrace.monitor.v1 import ingest_pb2
-from headrace_monitor.counters.reports import report_of
+from headrace_monitor.counters.convert import report_of
 from headrace_monitor.log import checking
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.reporting.batches import Batch

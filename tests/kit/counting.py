@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from math import log2
 
 from headrace.monitor.v1 import ingest_pb2
-from headrace_monitor.counters.differences import Key
+from headrace_monitor.counters.decisions.differences import SeriesKey
 
 from tests.kit.served_from import ONLINE
 
 
-def key(model: str = "fraud", version: str = "v1", served_from: int = ONLINE, code: int = 0) -> Key:
+def key(model: str = "fraud", version: str = "v1", served_from: int = ONLINE, code: int = 0) -> SeriesKey:
     """Return a key; errors come from nowhere."""
-    return Key(model, version, "main", 0 if code else served_from, code, "", "")
+    return SeriesKey(model, version, "main", 0 if code else served_from, code, "", "")
 
 
 def uuid7() -> str:
@@ -43,7 +43,7 @@ class CountedSeries:
     queue_us: int = 0
     generation: int = 0
 
-    def message(self, key: Key) -> ingest_pb2.CounterSeries:
+    def message(self, key: SeriesKey) -> ingest_pb2.CounterSeries:
         """Return the series as it is reported: whole."""
         first = min(self.buckets, default=0)
         counts = [self.buckets[bucket] for bucket in range(first, max(self.buckets, default=-1) + 1)]
@@ -66,18 +66,18 @@ class CountingPlane:
     def __init__(self, data_plane: str = "plane-0") -> None:
         self.data_plane, self.process = data_plane, uuid7()
         self.sequence = 0
-        self.series: dict[Key, CountedSeries] = {}
+        self.series: dict[SeriesKey, CountedSeries] = {}
         self.generation = 0
         self.dropped: Counter[str] = Counter()
 
-    def answer(self, key: Key, seconds: float, times: int = 1) -> None:
+    def answer(self, key: SeriesKey, seconds: float, times: int = 1) -> None:
         """Count answers."""
         series = self.series.setdefault(key, CountedSeries(generation=self.generation))
         series.buckets[int((log2(seconds) + 20) * 64)] += times
         series.seconds += seconds * times
         series.queue_us += 100 * times
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: SeriesKey) -> None:
         """Count a key from zero when it comes back. What there was of it must have been acknowledged."""
         self.generation += self.series.pop(key, None) is not None
 
@@ -85,7 +85,7 @@ class CountingPlane:
         """Count predictions that are in no batch."""
         self.dropped[reason] += times
 
-    def report(self, keys: Iterable[Key] | None = None) -> ingest_pb2.ReportCountersRequest:
+    def report(self, keys: Iterable[SeriesKey] | None = None) -> ingest_pb2.ReportCountersRequest:
         """Return the next report, of these series or of all."""
         self.sequence += 1
         request = ingest_pb2.ReportCountersRequest(
@@ -108,12 +108,12 @@ class SendingPlane:
     def __init__(self, name: str, send: Callable[[ingest_pb2.ReportCountersRequest], Awaitable[object]]) -> None:
         self._send = send
         self._plane: CountingPlane = CountingPlane(name)
-        self._pending: set[Key] = set()
-        self.answered: Counter[Key] = Counter()
+        self._pending: set[SeriesKey] = set()
+        self.answered: Counter[SeriesKey] = Counter()
         self.dropped = self.acknowledged = 0
         self.errors: list[Exception] = []
 
-    async def step(self, rng: random.Random, keys: Sequence[Key]) -> bool:
+    async def step(self, rng: random.Random, keys: Sequence[SeriesKey]) -> bool:
         """Answer something and report once; return whether it was acknowledged."""
         for one in rng.sample(keys, rng.randint(1, len(keys))):
             times = rng.randint(1, 50)

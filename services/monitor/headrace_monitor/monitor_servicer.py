@@ -7,8 +7,8 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
-from headrace_monitor.counters.answers import traffic_to_proto
-from headrace_monitor.counters.reading import Reading
+from headrace_monitor.counters.convert import traffic_to_proto
+from headrace_monitor.counters.reading import TrafficReader
 from headrace_monitor.drift.wiring import Drift
 from headrace_monitor.performance.answering import Performances
 from headrace_monitor.query import convert as query_convert
@@ -24,7 +24,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         self,
         *,
         clock: Clock,
-        counters: Reading,
+        counters: TrafficReader,
         queries: Queries,
         drift: Drift,
         reports: Reports,

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.counters.differences import minute_of
+from headrace_monitor.counters.decisions.changes import MAX_SERIES
+from headrace_monitor.counters.decisions.differences import minute_of
 from headrace_monitor.counters.intake import Intake, Limits
-from headrace_monitor.counters.keeping import Keeping, Retention
-from headrace_monitor.counters.losses import LostBatches
 from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.observing import Observing
-from headrace_monitor.counters.reading import Reading, Seen
-from headrace_monitor.counters.reports import MAX_SERIES
+from headrace_monitor.counters.observer import MinuteObserver
+from headrace_monitor.counters.reading import LostBatches, TrafficReader, TrafficSummary
+from headrace_monitor.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import MINUTE, Span
@@ -31,7 +30,7 @@ from tests.kit.counting import CountingPlane, SendingPlane, key
 from tests.kit.served_from import CACHE, ONLINE
 
 ALWAYS = Span(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
-RETENTION = Retention(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
+RETENTION = RetentionPolicy(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
 
 
 class JumpingClock(FakeClock):
@@ -86,9 +85,9 @@ class Counting:
     def __post_init__(self) -> None:
         metrics, losses = CounterMetrics(CollectorRegistry()), LostBatches()
         self.intake = Intake(self.database, Limits(1000, 10_000), metrics, self.clock)
-        self.reading = Reading(self.database, losses)
-        self.observing = Observing(self.database, losses, metrics, self.clock)
-        self.keeping = Keeping(self.database, RETENTION, metrics)
+        self.reading = TrafficReader(self.database, losses)
+        self.observing = MinuteObserver(self.database, losses, metrics, self.clock)
+        self.keeping = CounterRetention(self.database, RETENTION, metrics)
 
     async def counted(self, span: Span = ALWAYS, model: str = "fraud") -> Counter[tuple[str, int, int]]:
         """Return the answers by version, source and code."""
@@ -98,7 +97,7 @@ class Counting:
         return await self.database.repeatable(lambda connection: connection.fetch(query))
 
 
-def counts_of(seen: Seen) -> Counter[tuple[str, int, int]]:
+def counts_of(seen: TrafficSummary) -> Counter[tuple[str, int, int]]:
     return Counter({(one.group.version, one.group.served_from, one.group.code): one.count for one in seen.traffic})
 
 
@@ -202,7 +201,7 @@ async def test_old_minutes_become_hours_and_old_hours_go(replicas):
             await counting.intake.take(plane.report())
             counting.clock.present += MINUTE
     before = await counting.counted()
-    await asyncio.gather(*(replica.keeping.tidy() for replica in replicas))
+    await asyncio.gather(*(replica.keeping.step() for replica in replicas))
     assert await counting.counted() == before - Counter({("v1", ONLINE, 0): 30, ("v1", CACHE, 0): 3})
     hours = await counting.rows("select start from counter_hours")
     assert hours
@@ -226,7 +225,7 @@ async def test_the_totals_of_a_silent_process_are_forgotten_and_it_is_not_counte
     await counting.database.repeatable(
         lambda connection: connection.execute("update counter_processes set seen_time = now() - interval '8 days'")
     )
-    await counting.keeping.tidy()
+    await counting.keeping.step()
     assert await counting.rows("select 1 from counter_series union all select 1 from counter_drops") == []
     assert (await counting.counted()).total() == 10
     # It was cut off, not dead. What it counted before its first report is taken for counted.
@@ -243,7 +242,7 @@ async def test_the_totals_of_a_silent_process_are_forgotten_and_it_is_not_counte
         " select gen_random_uuid(), data_plane from counter_processes",
     ):
         await counting.database.repeatable(lambda connection, change=change: connection.execute(change))
-    await counting.keeping.tidy()
+    await counting.keeping.step()
     assert len(await counting.rows("select 1 from counter_processes")) == 1
     assert (await counting.counted()).total() == 15
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.alerts.evaluating import Evaluation
+from headrace_monitor.alerts.evaluator import RuleEvaluator
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.alerts.store import AlertStore
@@ -54,7 +54,7 @@ async def test_old_observations_and_alerts_go_however_many_came_in_an_hour(postg
         async with connections.transaction() as connection:
             await connection.execute(OBSERVED)
             await connection.execute(RESOLVED)
-        await Evaluation(AlertStore(connections, AlertMetrics(CollectorRegistry()))).forget()
+        await RuleEvaluator(AlertStore(connections, AlertMetrics(CollectorRegistry()))).expire()
         async with connections.transaction() as connection:
             assert await connection.fetchval("select count(*) from observations where judged") == 10
             assert await connection.fetchval("select count(*) from observations where not judged") == 1

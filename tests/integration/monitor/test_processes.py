@@ -11,10 +11,9 @@ import grpc
 import numpy as np
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace_monitor.counters.intake import Intake, Limits
-from headrace_monitor.counters.keeping import Keeping, Retention
-from headrace_monitor.counters.losses import LostBatches
 from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.reading import Reading
+from headrace_monitor.counters.reading import LostBatches, TrafficReader
+from headrace_monitor.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.log.batches import Batches, StoredBatch
 from headrace_monitor.times import Span
 from headrace_servicekit.clock import SystemClock
@@ -29,7 +28,7 @@ from tests.kit.prediction_log import log_stores
 from tests.kit.predictions import batch, report
 from tests.kit.refusals import reason_of, refused
 
-RETENTION = Retention(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
+RETENTION = RetentionPolicy(minutes=timedelta(days=2), counts=timedelta(days=90), silent=timedelta(days=7))
 
 
 def told(error: ServiceError) -> tuple[Code, str, list[str], bool]:
@@ -111,7 +110,7 @@ async def test_a_process_whose_place_another_has_taken_is_forgotten_sooner_and_w
     async with log_stores(postgres_url, s3, tmp_path) as stores:
         metrics, clock = CounterMetrics(CollectorRegistry()), SystemClock()
         intake = Intake(stores.database, Limits(1000, 1000), metrics, clock)
-        keeping, batches = Keeping(stores.database, RETENTION, metrics), Batches(stores.database)
+        keeping, batches = CounterRetention(stores.database, RETENTION, metrics), Batches(stores.database)
 
         async def run(sql: str) -> list[Any]:
             async with stores.database.transaction() as connection:
@@ -129,7 +128,7 @@ async def test_a_process_whose_place_another_has_taken_is_forgotten_sooner_and_w
         await run("delete from log_batches")
         await age(run, "2 days")
         await begin("restarted")
-        await keeping.tidy()
+        await keeping.step()
         await batches.forget(clock.now() - timedelta(days=31), clock.now())
         rows = await run("select data_plane, forgotten, series from counter_processes order by data_plane, number")
         assert [tuple(row) for row in rows] == [
@@ -142,10 +141,10 @@ async def test_a_process_whose_place_another_has_taken_is_forgotten_sooner_and_w
             "restarted",
         ]
         await age(run, "6 days", forgotten=True)
-        await keeping.tidy()
+        await keeping.step()
         assert len(await run("select from counter_processes")) == 2
         now = datetime.now(UTC)
-        seen = await Reading(stores.database, LostBatches()).traffic("fraud", Span(now - timedelta(days=9), now))
+        seen = await TrafficReader(stores.database, LostBatches()).traffic("fraud", Span(now - timedelta(days=9), now))
         assert sum(one.count for one in seen.traffic) == 30
 
 

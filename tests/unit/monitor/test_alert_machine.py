@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.alerts.judging import Standing, change_rule, delete_rule, judge, resolve
+from headrace_monitor.alerts.decisions.transitions import (
+    AlertState,
+    apply_observations,
+    change_rule,
+    delete_rule,
+    resolve,
+)
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.values import Alert, Key, Kind, Rule, Series, Silence, Telling, Webhook
 from headrace_monitor.alerts.webhooks.telling import untold
@@ -46,17 +52,17 @@ class Tables:
     def now(self) -> datetime:
         return max((one.window_end for one in self.observations), default=NOON)
 
-    def standing(self) -> Standing:
-        return Standing(dict(self.series), {alert.key: alert for alert in self.alerts if alert.open})
+    def standing(self) -> AlertState:
+        return AlertState(dict(self.series), {alert.key: alert for alert in self.alerts if alert.open})
 
-    def settled(self, standing: Standing) -> Tables:
+    def settled(self, state: AlertState) -> Tables:
         """Write what changed, and what is to be told of it."""
         alerts, changed = {alert.id: alert for alert in self.alerts}, []
-        for alert in standing.changed:
+        for alert in state.changed:
             one = alert if alert.id is not None else replace(alert, id=len(alerts) + 1)
             alerts[one.id] = one
             changed.append(one)
-        after = replace(self, alerts=tuple(alerts.values()), series={**self.series, **standing.changed_series})
+        after = replace(self, alerts=tuple(alerts.values()), series={**self.series, **state.changed_series})
         return after.tell(changed)
 
     def tell(self, alerts: Sequence[Alert]) -> Tables:
@@ -131,10 +137,10 @@ class Evaluators(RuleBasedStateMachine):
 
     def evaluated(self, tables: Tables, chunk: int) -> Tables:
         waiting = [one for one in tables.observations if one not in tables.judged][:chunk]
-        standing = tables.standing()
+        state = tables.standing()
         rules = [tables.rule] if tables.rule is not None else []
-        judge(rules, standing, waiting, lambda _: [], tables.now)
-        return replace(tables.settled(standing), judged=tables.judged | set(waiting))
+        apply_observations(rules, state, waiting, lambda _: [], tables.now)
+        return replace(tables.settled(state), judged=tables.judged | set(waiting))
 
     def all_evaluated(self) -> Tables:
         return self.evaluated(self.tables, len(self.tables.observations) + 1)
@@ -145,9 +151,9 @@ class Evaluators(RuleBasedStateMachine):
         if dies or self.tables.rule is None:
             return
         self.revision += 1
-        changed, standing = replace(RULE, revision=self.revision), self.tables.standing()
-        change_rule(changed, standing, self.tables.now)
-        self.tables = replace(self.tables.settled(standing), rule=changed)
+        changed, state = replace(RULE, revision=self.revision), self.tables.standing()
+        change_rule(changed, state, self.tables.now)
+        self.tables = replace(self.tables.settled(state), rule=changed)
         for model in self.models.values():
             model.begin()
 
@@ -158,9 +164,9 @@ class Evaluators(RuleBasedStateMachine):
             self.revision += 1
             self.tables = replace(self.tables, rule=replace(RULE, revision=self.revision))
             return
-        standing = self.tables.standing()
-        delete_rule(RULE.name, standing, self.tables.now)
-        self.tables = replace(self.tables.settled(standing), rule=None, series={})
+        state = self.tables.standing()
+        delete_rule(RULE.name, state, self.tables.now)
+        self.tables = replace(self.tables.settled(state), rule=None, series={})
         for model in self.models.values():
             model.begin()
             if model.open:
@@ -169,15 +175,15 @@ class Evaluators(RuleBasedStateMachine):
     @rule()
     def resolve_by_hand(self) -> None:
         self.tables = self.all_evaluated()
-        standing = self.tables.standing()
-        for alert in list(standing.open.values()):
+        state = self.tables.standing()
+        for alert in list(state.open.values()):
             model = self.models[alert.key.version]
-            resolve(alert, standing, self.tables.now)
+            resolve(alert, state, self.tables.now)
             model.end()
             series = self.tables.series[alert.key]
             # A rule that was replaced has not looked yet: it begins anew.
             model.muted = model.holding and series.revision == self.revision
-        self.tables = self.tables.settled(standing)
+        self.tables = self.tables.settled(state)
 
     @rule()
     def silence(self) -> None:

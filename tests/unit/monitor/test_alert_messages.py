@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from headrace_monitor.alerts.checking import rule_violations, silence_violations, webhook_violations
+from headrace_monitor.alerts.decisions.validation import rule_violations, silence_violations, webhook_violations
 from headrace_monitor.alerts.values import Alert, Delivery, Format, Key, Kind, Rule, Silence, Telling, Webhook
 from headrace_monitor.alerts.webhooks.formats import SIGNATURE_HEADER, message
 from headrace_monitor.alerts.webhooks.retrying import asked_pause, pause

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from headrace.monitor.v1 import monitor_pb2
-from headrace_monitor.alerts.values import Alert, Key, Shown
-from headrace_monitor.counters.reading import Seen
-from headrace_monitor.counters.traffic import Group
-from headrace_monitor.counters.traffic import Traffic as Counted
+from headrace_monitor.alerts.values import Alert, AlertView, Key
+from headrace_monitor.counters.decisions.traffic import Group
+from headrace_monitor.counters.decisions.traffic import Traffic as Counted
+from headrace_monitor.counters.reading import TrafficSummary
 from headrace_monitor.report.content import Histogram, Traffic, Unanswered
 from headrace_monitor.report.gathering import Gathering, Sources
 from headrace_monitor.report.rendering import render
@@ -35,14 +35,14 @@ class Known:
         self.looked_now: list[str] = []
         self.binned: list[tuple[str, ...]] = []
 
-    async def traffic(self, model: str, span: Span) -> Seen:
+    async def traffic(self, model: str, span: Span) -> TrafficSummary:
         hours = (span.end - span.start) / timedelta(hours=1)
         counts = (("v1", ONLINE, 0, 600), ("v2", ONLINE, 0, 1200), ("v2", CACHE, 0, 60), ("", 0, 14, 12))
         traffic = [
             Counted(Group(version, "", source, code), round(count * hours), 1000.0, 2000.0, 3000.0, 1500.0)
             for version, source, code, count in counts
         ]
-        return Seen(traffic, 3, 1)
+        return TrafficSummary(traffic, 3, 1)
 
     async def list_drift(self, request: monitor_pb2.ListDriftRequest) -> monitor_pb2.ListDriftResponse:
         return monitor_pb2.ListDriftResponse(drifts=self.looks if request.parent.endswith("v2") else ())
@@ -60,12 +60,12 @@ class Known:
     async def get(self, request: Any, remaining_s: float | None) -> monitor_pb2.GetPerformanceResponse:
         raise Unavailable("the store is away", reason="STORE_UNAVAILABLE")
 
-    async def alerts(self, caller: Identity, **asked: Any) -> list[Shown]:
+    async def alerts(self, caller: Identity, **asked: Any) -> list[AlertView]:
         return [alert(NOON - timedelta(hours=1), None), alert(NOON - timedelta(days=2), NOON - timedelta(days=1))]
 
 
-def alert(opened: datetime, resolved: datetime | None) -> Shown:
-    return Shown(
+def alert(opened: datetime, resolved: datetime | None) -> AlertView:
+    return AlertView(
         Alert(7, Key("drift", "digits", "v2"), "drift", Severity.HIGH, "drifted", 0.3, False, False, opened, resolved),
         silenced=False,
         sequence=1,
@@ -111,7 +111,7 @@ async def test_every_part_is_as_it_was_told() -> None:
 async def test_a_part_that_is_not_there_keeps_no_other_back() -> None:
     @dataclass
     class Away:
-        async def traffic(self, model: str, span: Span) -> Seen:
+        async def traffic(self, model: str, span: Span) -> TrafficSummary:
             raise Unavailable("counters are away")
 
     @dataclass

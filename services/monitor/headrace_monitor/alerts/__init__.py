@@ -1,1 +1,1 @@
-"""What somebody, or something, should be told of: rules, the alerts that they raise, silences, webhooks."""
+"""Alert rules, the alerts that they open, silences, and webhooks that are notified."""

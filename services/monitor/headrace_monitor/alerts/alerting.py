@@ -9,8 +9,8 @@ from headrace_servicekit.errors import AlreadyExists, FieldViolation, NotFound, 
 from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.identity import Identity, model_not_found
 
-from headrace_monitor.alerts import judging
-from headrace_monitor.alerts.checking import (
+from headrace_monitor.alerts.decisions import transitions
+from headrace_monitor.alerts.decisions.validation import (
     MAX_RULES,
     MAX_SILENCES,
     MAX_WEBHOOKS,
@@ -18,10 +18,10 @@ from headrace_monitor.alerts.checking import (
     silence_violations,
     webhook_violations,
 )
-from headrace_monitor.alerts.evaluating import judge_some
+from headrace_monitor.alerts.evaluator import evaluate_pending
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.alerts.values import Format, Rule, Shown, Silence, Webhook, WebhookStatus
+from headrace_monitor.alerts.values import AlertView, Format, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.webhooks.destinations import RefusedError
 from headrace_monitor.alerts.webhooks.outbox import Outbox
 from headrace_monitor.alerts.webhooks.resolving import Guard
@@ -46,32 +46,32 @@ class Alerting:
         It judges what is observed from now on: what waits is judged before, by the rules that were there.
         """
         refuse(rule_violations(rule), reason="ALERT_RULE_INVALID")
-        async with self._store.changing() as changing:
-            while await judge_some(changing):
+        async with self._store.transaction() as transaction:
+            while await evaluate_pending(transaction):
                 pass
-            before = await changing.rule(rule.name)
+            before = await transaction.rule(rule.name)
             if before is None:
-                _RULES.admit(*await changing.count_rules(caller.client), caller)
+                _RULES.admit(*await transaction.count_rules(caller.client), caller)
             if before is not None and not caller.sees(before.model):
                 raise _taken("alert rule", rule.name)
-            kept = await changing.put_rule(rule, caller.client)
-            standing = await changing.of_rule(rule.name)
-            judging.change_rule(kept, standing, changing.now)
-            await changing.settle(standing)
+            kept = await transaction.put_rule(rule, caller.client)
+            state = await transaction.of_rule(rule.name)
+            transitions.change_rule(kept, state, transaction.now)
+            await transaction.save(state)
         return kept
 
     async def delete_rule(self, name: str, caller: Identity) -> None:
         """Remove a rule and resolve its alerts. One that is not there, or not to be seen, is gone already."""
-        async with self._store.changing() as changing:
-            rule = await changing.rule(name)
+        async with self._store.transaction() as transaction:
+            rule = await transaction.rule(name)
             if rule is None or not caller.sees(rule.model):
                 return
-            while await judge_some(changing):
+            while await evaluate_pending(transaction):
                 pass
-            standing = await changing.of_rule(name)
-            judging.delete_rule(name, standing, changing.now)
-            await changing.settle(standing)
-            await changing.delete_rule(name)
+            state = await transaction.of_rule(name)
+            transitions.delete_rule(name, state, transaction.now)
+            await transaction.save(state)
+            await transaction.delete_rule(name)
 
     async def rules(self, caller: Identity) -> list[Rule]:
         """Return the rules, by name."""
@@ -79,11 +79,11 @@ class Alerting:
 
     async def alerts(
         self, caller: Identity, *, before: int | None, model: str, is_open: bool | None, size: int
-    ) -> list[Shown]:
+    ) -> list[AlertView]:
         """Return up to `size` alerts below an id, the latest first. Raises NotFound for a model that is not seen."""
         if model and not caller.sees(model):
             raise model_not_found(model)
-        found: list[Shown] = []
+        found: list[AlertView] = []
         last = _NEWEST if before is None else before
         while len(found) < size:
             page = await self._store.alerts(before=last, model=model or None, is_open=is_open, limit=size)
@@ -93,16 +93,16 @@ class Alerting:
             last = page[-1].alert.id or 0
         return found[:size]
 
-    async def resolve(self, number: int, caller: Identity) -> Shown:
+    async def resolve(self, number: int, caller: Identity) -> AlertView:
         """End an alert by hand. Repeating it is safe. Raises NotFound."""
-        async with self._store.changing() as changing:
-            alert = await changing.alert(number)
+        async with self._store.transaction() as transaction:
+            alert = await transaction.alert(number)
             if alert is None or not caller.sees(alert.key.model):
                 raise _alert_not_found(number)
             if alert.open:
-                standing = await changing.of_versions([(alert.key.model, alert.key.version)])
-                judging.resolve(alert, standing, changing.now)
-                await changing.settle(standing)
+                state = await transaction.of_versions([(alert.key.model, alert.key.version)])
+                transitions.resolve(alert, state, transaction.now)
+                await transaction.save(state)
         shown = await self._store.alert(number)
         if shown is None:
             raise _alert_not_found(number)
@@ -110,10 +110,10 @@ class Alerting:
 
     async def silence(self, silence: Silence, caller: Identity) -> Silence:
         """Keep matching alerts from being told of for a time."""
-        async with self._store.changing() as changing:
-            refuse(silence_violations(silence, changing.now), reason="SILENCE_INVALID")
-            _SILENCES.admit(*await changing.count_silences(caller.client), caller)
-            return await changing.add_silence(silence)
+        async with self._store.transaction() as transaction:
+            refuse(silence_violations(silence, transaction.now), reason="SILENCE_INVALID")
+            _SILENCES.admit(*await transaction.count_silences(caller.client), caller)
+            return await transaction.add_silence(silence)
 
     async def silences(self, caller: Identity) -> list[Silence]:
         """Return the silences in force."""
@@ -121,26 +121,26 @@ class Alerting:
 
     async def end_silence(self, number: int, caller: Identity) -> None:
         """End a silence. One that is not there, or not to be seen, is over already."""
-        async with self._store.changing() as changing:
-            silence = await changing.silence(number)
+        async with self._store.transaction() as transaction:
+            silence = await transaction.silence(number)
             if silence is not None and caller.sees(silence.model):
-                await changing.end_silence(silence)
+                await transaction.end_silence(silence)
 
     async def put_webhook(self, webhook: Webhook, caller: Identity) -> WebhookStatus:
         """Make a webhook or replace the one of its name. Without a secret the one before stays, for the same URL."""
         self._check_sees(caller, webhook)
         misplaced = await self._misplaced(webhook.url)  # before it is our turn: others need not wait for names
-        async with self._store.changing() as changing:
-            before = await changing.webhook(webhook.name)
+        async with self._store.transaction() as transaction:
+            before = await transaction.webhook(webhook.name)
             if before is not None and not _sees(caller)(before):
                 raise _taken("webhook", webhook.name)
             if before is None:
-                _WEBHOOKS.admit(*await changing.count_webhooks(caller.client), caller)
+                _WEBHOOKS.admit(*await transaction.count_webhooks(caller.client), caller)
             # Not for another URL: who may write webhooks would have a routing key sent to a place of their own.
             if before is not None and not webhook.secret and _place(before) == _place(webhook):
                 webhook = replace(webhook, secret=before.secret)
             refuse([*misplaced, *webhook_violations(webhook)], reason="WEBHOOK_INVALID")
-            await changing.put_webhook(webhook, caller.client)
+            await transaction.put_webhook(webhook, caller.client)
         kept = [status for status in await self._outbox.statuses() if status.webhook.name == webhook.name]
         return kept[0] if kept else WebhookStatus(webhook)
 
@@ -157,10 +157,10 @@ class Alerting:
 
     async def delete_webhook(self, name: str, caller: Identity) -> None:
         """Remove a webhook. One that is not there, or not to be seen, is gone already."""
-        async with self._store.changing() as changing:
-            webhook = await changing.webhook(name)
+        async with self._store.transaction() as transaction:
+            webhook = await transaction.webhook(name)
             if webhook is not None and _sees(caller)(webhook):
-                await changing.delete_webhook(name)
+                await transaction.delete_webhook(name)
 
     @staticmethod
     def _check_sees(caller: Identity, webhook: Webhook) -> None:

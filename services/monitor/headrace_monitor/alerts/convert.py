@@ -10,7 +10,7 @@ from headrace_servicekit.errors import FieldViolation, refuse
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.alerts.values import Format, Rule, Shown, Silence, Webhook, WebhookStatus
+from headrace_monitor.alerts.values import AlertView, Format, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.webhooks.destinations import shown as shown_url
 from headrace_monitor.names import ids, invalid, is_id, shown
 
@@ -101,7 +101,7 @@ def is_open(state: int) -> bool | None:
     return _OPEN[state]  # pyright: ignore[reportArgumentType] - a number of an enum
 
 
-def to_alert(one: Shown) -> alert_pb2.Alert:
+def to_alert(one: AlertView) -> alert_pb2.Alert:
     """Return the message of an alert."""
     alert = one.alert
     summary = alert.summary

@@ -23,14 +23,14 @@ EVERY_MODEL = "*"
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one look at one signal found. Put one for every look, also when all is well: an alert ends by that.
+    """The value of one signal over one window. Put one for every window, also when all is well: alerts resolve by it.
 
     model: `*` where it is about no model alone. version: empty where it is about none.
     signal: one of `headrace_monitor.alerts.signals`.
     window_start, window_end: the time that was looked at. Put them in the order of their ends: one that ends no later
     than what was judged before is kept and not judged.
     value: of the signal; of `drift` and `quality`, the effect. What is not finite says nothing.
-    severity: of `drift` and `quality`, what rules look at; of other signals, NONE unless it is known to be bad.
+    severity: of `drift` and `quality`, what rules compare; of other signals, NONE unless it is known to be bad.
     summary: a sentence with what is worst and where, such as "PSI of country is 0.31 at AT"; may be empty.
     rows: predictions that the value is made of; None where it is not made of any. Rules weigh by them, and say
     nothing of fewer than their `min_rows`.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from headrace.monitor.v1 import alert_pb2
 
-from headrace_monitor.alerts.values import Shown
+from headrace_monitor.alerts.values import AlertView
 from headrace_monitor.names import invalid
 
 DEFAULT_SIZE = 50
@@ -26,7 +26,7 @@ class Page:
     size: int
     before: int | None
 
-    def token(self, found: Sequence[Shown]) -> str:
+    def token(self, found: Sequence[AlertView]) -> str:
         """Return the token of the next page, when more was found than the page holds."""
         if len(found) <= self.size:
             return ""

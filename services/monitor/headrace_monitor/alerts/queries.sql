@@ -39,31 +39,31 @@ on conflict (name) do update set
 returning *;
 
 -- name: delete_rule
--- With how it stood.
+-- Its series go with it.
 delete from alert_rules where name = $1;
 
 -- name: count_rules
 select count(*), count(*) filter (where client = $1) from alert_rules;
 
--- name: to_judge
+-- name: pending_observations
 -- In the order of time: what comes late comes after what it belongs before only when that was judged already.
 select * from observations where not judged order by window_end, id limit $1;
 
 -- name: earlier
--- What came before a chunk of observations, of the same models, versions and signals, each as far back as a rule looks.
+-- What came before a chunk of observations, of the same models, versions and signals, each as far back as a rule needs.
 select observations.*
 from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as asked (model, version, signal, since)
 join observations using (model, version, signal)
 where window_end > since and window_end <= $5;
 
--- name: mark_judged
+-- name: mark_evaluated
 update observations set judged = true where id = any($1::bigint[]);
 
--- name: oldest_to_judge
+-- name: oldest_pending
 -- How long the observation that has waited longest has waited, in seconds.
 select coalesce(extract(epoch from clock_timestamp() - min(put_time)), 0)::float8 from observations where not judged;
 
--- name: forget_observations
+-- name: expire_observations
 delete from observations
 where id in (select id from observations where judged and put_time < now() - $1::interval order by put_time limit $2);
 
@@ -80,7 +80,7 @@ on conflict (rule, model, version) do update set
     (revision, seen, quiet_after, holding, since, muted)
     = (excluded.revision, excluded.seen, excluded.quiet_after, excluded.holding, excluded.since, excluded.muted);
 
--- name: forget_series
+-- name: expire_series
 -- Of versions that nobody asks any more.
 delete from alert_series
 where quiet_after < now() - $1::interval
@@ -88,7 +88,7 @@ where quiet_after < now() - $1::interval
                   = (alert_series.rule, alert_series.model, alert_series.version) and resolve_time is null);
 
 -- name: gone_quiet
--- Open alerts whose looks ended long ago, which do not say so yet.
+-- Open alerts without data for long that are not marked as such yet.
 select alerts.*, alert_series.revision, seen, quiet_after, holding, since, muted
 from alerts join alert_series using (rule, model, version)
 where resolve_time is null and quiet_since is null and quiet_after < now()
@@ -126,7 +126,7 @@ where id = $1;
 update alerts set sequence = nextval('alert_changes')
 where resolve_time is null and $1 in ('*', model) and $2 in ('', rule);
 
--- name: forget_alerts
+-- name: expire_alerts
 delete from alerts
 where id in (select id from alerts where resolve_time < now() - $1::interval order by resolve_time limit $2);
 

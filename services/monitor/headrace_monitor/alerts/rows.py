@@ -8,7 +8,7 @@ from headrace_statistics.severity import Severity
 from pydantic import TypeAdapter
 
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.values import Alert, Format, Key, Rule, Series, Shown, Silence, Webhook
+from headrace_monitor.alerts.values import Alert, AlertView, Format, Key, Rule, Series, Silence, Webhook
 
 _ALERT: TypeAdapter[Alert] = TypeAdapter(Alert)
 
@@ -66,7 +66,7 @@ def series(row: Any) -> Series:
 
 def series_arguments(one: Series) -> tuple[Any, ...]:
     return (
-        *(one.key.rule, one.key.model, one.key.version, one.revision, one.seen, one.quiet_after),
+        *(one.key.rule, one.key.model, one.key.version, one.revision, one.evaluated_to, one.quiet_after),
         *(one.holding, one.since, one.muted),
     )
 
@@ -101,8 +101,8 @@ def changed_alert_arguments(one: Alert) -> tuple[Any, ...]:
     )
 
 
-def shown(row: Any) -> Shown:
-    return Shown(alert(row), row["silenced"], row["sequence"])
+def shown(row: Any) -> AlertView:
+    return AlertView(alert(row), row["silenced"], row["sequence"])
 
 
 def silence(row: Any) -> Silence:

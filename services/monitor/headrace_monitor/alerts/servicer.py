@@ -13,7 +13,7 @@ from headrace_servicekit.loops import until
 
 from headrace_monitor.alerts import convert, paging
 from headrace_monitor.alerts.alerting import Alerting
-from headrace_monitor.alerts.values import Shown
+from headrace_monitor.alerts.values import AlertView
 from headrace_monitor.alerts.watching import Feed
 
 
@@ -78,7 +78,7 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
         if model and not caller.sees(model):
             raise model_not_found(model)
 
-        def concerns(one: Shown) -> bool:
+        def concerns(one: AlertView) -> bool:
             about = one.alert.key.model
             return model in ("", about) and caller.sees(about)
 

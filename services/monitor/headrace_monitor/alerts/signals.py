@@ -1,15 +1,15 @@
-"""What rules can look at, and how looks at shorter times become a look at a longer one."""
+"""Signals that rules can use, and how observations of short windows aggregate to a longer one."""
 
 from __future__ import annotations
 
 import enum
 
-# Rules on these look at the severity of what was found, one look at a time.
+# Rules on these compare the severity of each observation by itself.
 GRADED = frozenset({"drift", "quality"})
 
 
-class Joining(enum.Enum):
-    """How the values of times that follow each other become the value of the whole."""
+class Aggregation(enum.Enum):
+    """How values of consecutive windows become the value of all of them together."""
 
     SUM = "sum"
     MEAN = "mean"
@@ -18,28 +18,28 @@ class Joining(enum.Enum):
     """No less than the quantile of the whole."""
 
 
-# Of every other signal rules look at the value.
-VALUED: dict[str, Joining] = {
-    "error_rate": Joining.MEAN,
-    "latency_p99_us": Joining.MAX,
-    "lost_batches": Joining.SUM,
-    "dropped_predictions": Joining.SUM,
+# Rules on every other signal compare its value.
+VALUED: dict[str, Aggregation] = {
+    "error_rate": Aggregation.MEAN,
+    "latency_p99_us": Aggregation.MAX,
+    "lost_batches": Aggregation.SUM,
+    "dropped_predictions": Aggregation.SUM,
     # By how much errors are above what is allowed; 0 while labels show no rise.
-    "error_rate_change": Joining.MAX,
+    "error_rate_change": Aggregation.MAX,
     # Measures of GetPerformance.
-    "accuracy": Joining.MEAN,
-    "auc": Joining.MEAN,
-    "log_loss": Joining.MEAN,
-    "calibration_error": Joining.MEAN,
-    "mae": Joining.MEAN,
-    "rmse": Joining.MEAN,
-    "bias": Joining.MEAN,
-    "reward_mean": Joining.MEAN,
-    "conversion_rate": Joining.MEAN,
-    "prediction_mean": Joining.MEAN,
-    "prediction_std": Joining.MEAN,
-    "estimated_accuracy": Joining.MEAN,
-    "estimated_auc": Joining.MEAN,
+    "accuracy": Aggregation.MEAN,
+    "auc": Aggregation.MEAN,
+    "log_loss": Aggregation.MEAN,
+    "calibration_error": Aggregation.MEAN,
+    "mae": Aggregation.MEAN,
+    "rmse": Aggregation.MEAN,
+    "bias": Aggregation.MEAN,
+    "reward_mean": Aggregation.MEAN,
+    "conversion_rate": Aggregation.MEAN,
+    "prediction_mean": Aggregation.MEAN,
+    "prediction_std": Aggregation.MEAN,
+    "estimated_accuracy": Aggregation.MEAN,
+    "estimated_auc": Aggregation.MEAN,
 }
 
 SIGNALS = tuple(sorted((*GRADED, *VALUED)))

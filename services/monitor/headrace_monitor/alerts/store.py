@@ -11,9 +11,9 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts import rows
-from headrace_monitor.alerts.changing import Changing
 from headrace_monitor.alerts.metrics import AlertMetrics
-from headrace_monitor.alerts.values import Rule, Shown, Silence
+from headrace_monitor.alerts.transaction import AlertTransaction
+from headrace_monitor.alerts.values import AlertView, Rule, Silence
 
 _SQL = load_queries("headrace_monitor.alerts")
 
@@ -22,7 +22,7 @@ CHANNEL = "monitor_alerts"
 # Any number will do, as long as nothing else takes the same lock in this database.
 _TURN = 0x616C_6572_7473
 
-_FORGET_AT_ONCE = 5_000
+_EXPIRE_AT_ONCE = 5_000
 
 
 class AlertStore:
@@ -32,24 +32,24 @@ class AlertStore:
         self._connections, self._metrics = connections, metrics
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Changing]:
+    async def transaction(self) -> AsyncIterator[AlertTransaction]:
         """Wait for a turn, and lend the transaction."""
         async with self._connections.transaction() as connection:
             await connection.execute(_SQL["lock"], _TURN)
-            changing = Changing(connection, await connection.fetchval(_SQL["now"]))
-            yield changing
-        self._metrics.delivery("dead", changing.dropped)
+            transaction = AlertTransaction(connection, await connection.fetchval(_SQL["now"]))
+            yield transaction
+        self._metrics.delivery("dead", transaction.dropped)
 
     @asynccontextmanager
-    async def changing_if_free(self) -> AsyncIterator[Changing | None]:
+    async def transaction_if_free(self) -> AsyncIterator[AlertTransaction | None]:
         """Lend a transaction if it is nobody else's turn, else None: another replica does the same."""
         async with self._connections.transaction() as connection:
-            changing = None
+            transaction = None
             if await connection.fetchval(_SQL["try_lock"], _TURN):
-                changing = Changing(connection, await connection.fetchval(_SQL["now"]))
-            yield changing
-        if changing is not None:
-            self._metrics.delivery("dead", changing.dropped)
+                transaction = AlertTransaction(connection, await connection.fetchval(_SQL["now"]))
+            yield transaction
+        if transaction is not None:
+            self._metrics.delivery("dead", transaction.dropped)
 
     async def rules(self) -> list[Rule]:
         return [rows.rule(row) for row in await self._fetch("rules")]
@@ -58,19 +58,19 @@ class AlertStore:
         """Return the silences in force."""
         return [rows.silence(row) for row in await self._fetch("silences")]
 
-    async def alert(self, number: int) -> Shown | None:
+    async def alert(self, number: int) -> AlertView | None:
         found = await self._fetch("alert", number)
         return rows.shown(found[0]) if found else None
 
-    async def alerts(self, *, before: int, model: str | None, is_open: bool | None, limit: int) -> list[Shown]:
+    async def alerts(self, *, before: int, model: str | None, is_open: bool | None, limit: int) -> list[AlertView]:
         """Return alerts with ids below `before`, the latest first."""
         return [rows.shown(row) for row in await self._fetch("alerts", before, model, is_open, limit)]
 
-    async def open_after(self, number: int, *, limit: int) -> list[Shown]:
+    async def open_after(self, number: int, *, limit: int) -> list[AlertView]:
         """Return open alerts with ids above `number`, in order."""
         return [rows.shown(row) for row in await self._fetch("open_shown", number, limit)]
 
-    async def changed_since(self, sequence: int, *, limit: int) -> list[Shown]:
+    async def changed_since(self, sequence: int, *, limit: int) -> list[AlertView]:
         """Return the alerts that changed since, in the order of their last changes."""
         return [rows.shown(row) for row in await self._fetch("changed_since", sequence, limit)]
 
@@ -80,21 +80,21 @@ class AlertStore:
 
     async def lag_s(self) -> float:
         """Return for how long the observation that has waited longest has waited to be judged."""
-        return (await self._fetch("oldest_to_judge"))[0][0]
+        return (await self._fetch("oldest_pending"))[0][0]
 
     async def open_counts(self) -> list[tuple[str, int, int]]:
         """Return how many alerts are open, by model and severity."""
         return [(row["model"], row["severity"], row["count"]) for row in await self._fetch("open_counts")]
 
-    async def forget(self, *, observations: timedelta, series: timedelta, alerts: timedelta) -> bool:
+    async def expire(self, *, observations: timedelta, series: timedelta, alerts: timedelta) -> bool:
         """Remove a bounded part of what is older than that and over; return whether there may be more."""
         async with self._connections.transaction() as connection:
             removed = [
-                await connection.execute(_SQL["forget_observations"], observations, _FORGET_AT_ONCE),
-                await connection.execute(_SQL["forget_alerts"], alerts, _FORGET_AT_ONCE),
+                await connection.execute(_SQL["expire_observations"], observations, _EXPIRE_AT_ONCE),
+                await connection.execute(_SQL["expire_alerts"], alerts, _EXPIRE_AT_ONCE),
             ]
-            await connection.execute(_SQL["forget_series"], series)
-        return f"DELETE {_FORGET_AT_ONCE}" in removed
+            await connection.execute(_SQL["expire_series"], series)
+        return f"DELETE {_EXPIRE_AT_ONCE}" in removed
 
     def wakes(self) -> AsyncIterator[None]:
         """Yield whenever something may have changed, until the connection ends; then raise Unavailable."""

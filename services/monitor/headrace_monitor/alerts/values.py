@@ -19,7 +19,7 @@ WINDOW = timedelta(minutes=5)
 class Rule:
     """What is worth telling. Fields are those of the API; severity None means what was found.
 
-    window: of a graded signal None, because its looks have a length of their own.
+    window: None for a graded signal, whose windows have a length of their own.
     revision: another one after every change.
     """
 
@@ -39,7 +39,7 @@ class Rule:
 
     @property
     def graded(self) -> bool:
-        """Return whether the rule looks at severities, and not at values."""
+        """Return whether the rule compares severities rather than values."""
         return self.signal in GRADED
 
     def covers(self, model: str) -> bool:
@@ -58,18 +58,18 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """How a rule stands with one version: what must be remembered between two looks.
+    """State of a rule for one version between two evaluations.
 
-    revision: of the rule that it was judged by.
-    seen: end of the latest look that said something.
-    quiet_after: when the lack of looks that say something becomes worth saying.
-    holding: whether the rule held then; since: of the first look of all that agree.
-    muted: its alert was ended by hand, and it has held ever since.
+    revision: of the rule that was evaluated.
+    evaluated_to: end of the latest window with data.
+    quiet_after: when the lack of data is to be reported.
+    holding: whether the rule held then; since: start of the current run of equal results.
+    muted: its alert was resolved by hand, and the rule has held ever since.
     """
 
     key: Key
     revision: int
-    seen: datetime
+    evaluated_to: datetime
     quiet_after: datetime
     holding: bool
     since: datetime
@@ -98,7 +98,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class AlertView:
     """An alert as callers see it. sequence: number of its last change."""
 
     alert: Alert

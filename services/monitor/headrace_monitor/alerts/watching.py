@@ -12,7 +12,7 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.fair_share import FairShare, Pool
 
 from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.alerts.values import Shown
+from headrace_monitor.alerts.values import AlertView
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Feed:
             except TimeoutError:
                 pass
 
-    async def watch(self, concerns: Callable[[Shown], bool]) -> AsyncIterator[Shown | None]:
+    async def watch(self, concerns: Callable[[AlertView], bool]) -> AsyncIterator[AlertView | None]:
         """Yield the open alerts that concern the caller, then None, then each that changes, as it is then, for ever.
 
         A consumer that is slow costs nothing: what it has not asked for is not read, and what changed twice meanwhile

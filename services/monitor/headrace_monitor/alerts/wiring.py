@@ -14,7 +14,7 @@ from headrace_servicekit.runtime import Runtime, StartError
 from headrace_servicekit.server import Server
 
 from headrace_monitor.alerts.alerting import Alerting
-from headrace_monitor.alerts.evaluating import Evaluation
+from headrace_monitor.alerts.evaluator import RuleEvaluator
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.servicer import AlertServicer
 from headrace_monitor.alerts.store import AlertStore
@@ -31,11 +31,11 @@ from headrace_monitor.settings import MonitorSettings
 
 EVALUATE_S = 1.0
 SHOW_S = 5.0
-FORGET_S = 3600.0
+EXPIRE_S = 3600.0
 
 
 async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connections: Connections) -> Alerting:
-    """Offer AlertService, judge what is observed, tell webhooks; return what answers for alerts. Raises StartError."""
+    """Serve AlertService, evaluate rules, notify webhooks; return the use cases of alerts. Raises StartError."""
     settings, clock = runtime.settings, runtime.clock
     metrics = AlertMetrics(runtime.metrics)
     store, outbox = AlertStore(connections, metrics), Outbox(connections)
@@ -54,7 +54,7 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
     )
     poster = await runtime.enter(Poster(patience.timeout_s, _authorities(settings.webhook_ca_file), connecting))
     deliveries = Deliveries(outbox, poster, patience, clock, metrics)
-    evaluation = Evaluation(store)
+    evaluation = RuleEvaluator(store)
 
     async def show() -> None:
         with suppress(Unavailable):  # health tells; the next round shows it
@@ -62,7 +62,7 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
             metrics.show(counts, lag_s=lag_s, waiting=await outbox.waiting(), watches=feed.watches)
 
     runtime.loop("alerts", lambda: periodic("alerts", evaluation.step, every_s=EVALUATE_S, clock=clock))
-    runtime.loop("old alerts", lambda: periodic("old alerts", evaluation.forget, every_s=FORGET_S, clock=clock))
+    runtime.loop("old alerts", lambda: periodic("old alerts", evaluation.expire, every_s=EXPIRE_S, clock=clock))
     runtime.loop("alert figures", lambda: periodic("alert figures", show, every_s=SHOW_S, clock=clock))
     runtime.loop("alert feed", feed.run)
     runtime.loop("alert hints", lambda: periodic("alert hints", feed.listen, every_s=1.0, clock=clock))

@@ -1,1 +1,1 @@
-"""What data planes counted: exact differences of cumulative counters, in windows of a minute, merged when asked."""
+"""Counters of data planes: exact differences of cumulative totals, by the minute, summed when asked for."""

@@ -1,4 +1,4 @@
-"""Taking reports: one transaction has the last totals and what is new, so that a report counts once or not at all."""
+"""Take counter reports: one transaction writes totals and minutes, so that a report counts once or not at all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.counters.differences import Key, minute_of
+from headrace_monitor.counters.convert import MAX_SERIES, Report, report_of
+from headrace_monitor.counters.decisions.changes import DropState, SeriesChanges, changes_of, new_drops
+from headrace_monitor.counters.decisions.differences import SeriesKey, minute_of
+from headrace_monitor.counters.decisions.tallies import encode
 from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.reports import MAX_SERIES, Report, report_of
-from headrace_monitor.counters.rows import ended, kept_of, transposed
-from headrace_monitor.counters.taking import KeptDrops, Taken, take, take_drops
-from headrace_monitor.counters.tallies import encode
+from headrace_monitor.counters.rows import ended, series_state, transposed
 from headrace_monitor.processes import Known, admit, admit_series
 from headrace_monitor.storage.schema import Database
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 _SQL = load_queries("headrace_monitor.counters.sql")
 
-# No data plane forgets what has changed since: a process that has more series than it may is refused.
+# A data plane still reports series that changed since then. A process with more of them than allowed is refused.
 SILENT = timedelta(hours=1)
 
 
@@ -61,7 +61,7 @@ class Intake:
         metrics, taken = self._metrics, written.taken
         if written.forgotten and taken.begun:
             log.warning(
-                "a data plane is back after its totals were forgotten: what it counted meanwhile is lost",
+                "a data plane is back after its totals expired: what it counted meanwhile is lost",
                 data_plane=report.data_plane,
                 process=str(report.process),
                 series=taken.begun,
@@ -78,7 +78,7 @@ class Intake:
 class _Written(NamedTuple):
     """What a report brought. dropped: predictions, by reason. forgotten: the process's totals were."""
 
-    taken: Taken
+    taken: SeriesChanges
     dropped: Mapping[str, int]
     forgotten: bool
 
@@ -95,10 +95,10 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
     over = process["series"] + len(digests) - len(rows) - MAX_SERIES
     let_go = await _let_go(connection, report, number, minute, over) if over > 0 else 0
 
-    def decide() -> tuple[Taken, _Columns]:
+    def decide() -> tuple[SeriesChanges, _Columns]:
         by_digest = {row["key"]: row for row in rows}
-        kept = {key: kept_of(by_digest[digest]) for key, digest in digests.items() if digest in by_digest}
-        taken = take(report, kept, minute=minute, known=process["series"] - let_go, forgotten=forgotten)
+        kept = {key: series_state(by_digest[digest]) for key, digest in digests.items() if digest in by_digest}
+        taken = changes_of(report, kept, minute=minute, known=process["series"] - let_go, forgotten=forgotten)
         return taken, _Columns(taken, digests)
 
     taken, columns = await asyncio.to_thread(decide)
@@ -107,7 +107,7 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
     if columns.opened:
         await connection.execute(_SQL["open_series"], number, report.sequence, minute, *columns.opened)
     if columns.continued:
-        await connection.execute(_SQL["go_on_with_series"], number, report.sequence, *columns.continued)
+        await connection.execute(_SQL["update_series"], number, report.sequence, *columns.continued)
     if columns.ended:
         await connection.execute(_SQL["put_minutes"], *columns.ended)
     if taken.begun:
@@ -117,7 +117,7 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
 
 
 async def _let_go(connection: Any, report: Report, number: int, minute: datetime, over: int) -> int:
-    """Let go what the process has forgotten: the series that changed longest ago. Return how many went."""
+    """Drop the series that changed longest ago: the process has dropped them as well. Return how many there were."""
     rows = await connection.fetch(
         _SQL["take_silent_series"], number, minute - SILENT, over, list(report.digests.values())
     )
@@ -136,8 +136,8 @@ async def _write_drops(
     if not report.dropped:
         return {}
     rows = await connection.fetch(_SQL["kept_drops"], number)
-    kept = {row["reason"]: KeptDrops(row["sequence"], row["total"]) for row in rows}
-    new = take_drops(report, kept, forgotten=forgotten)
+    kept = {row["reason"]: DropState(row["sequence"], row["total"]) for row in rows}
+    new = new_drops(report, kept, forgotten=forgotten)
     totals = [report.dropped[reason] for reason in new]
     if new:
         await connection.execute(_SQL["keep_drops"], number, report.sequence, list(new), totals)
@@ -148,9 +148,9 @@ async def _write_drops(
 
 
 class _Columns:
-    """What is written, as the arguments of its queries; empty where there is nothing."""
+    """Columns to write, as arguments of the queries; empty where there is nothing."""
 
-    def __init__(self, taken: Taken, digests: Mapping[Key, bytes]) -> None:
+    def __init__(self, taken: SeriesChanges, digests: Mapping[SeriesKey, bytes]) -> None:
         self.opened = transposed(
             (digests[key], *key, encode(kept.total), encode(kept.base)) for key, kept in taken.opened.items()
         )

@@ -1,4 +1,4 @@
-"""What the monitor counts of counting. Labels are of a fixed set: models are in what is counted, not here."""
+"""Metrics of the counters. Label values come from fixed sets, never from callers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class CounterMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.series = Counter(
             "monitor_counter_series",
-            "Series of reports: new, changed, late and so without news, or back after they were forgotten.",
+            "Series of reports: new, changed, late (overtaken by a later report), or returned after they expired.",
             ("outcome",),
             registry=registry,
         )
@@ -32,6 +32,6 @@ class CounterMetrics:
         self.rolled = Counter("monitor_counter_minutes_rolled", "Minutes rolled up into hours.", registry=registry)
         self.observed = Gauge(
             "monitor_counter_observed_timestamp_seconds",
-            "End of the last minute that was told to the alert rules.",
+            "End of the last minute whose observations were written for alert rules.",
             registry=registry,
         )

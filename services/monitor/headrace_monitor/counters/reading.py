@@ -1,18 +1,17 @@
-"""Reading what was counted: minutes that ended, hours they were rolled up into, and minutes that are still open."""
+"""Read counters: minutes that ended, the hours that they were rolled up into, and minutes that are still open."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.counters.losses import Losses
-from headrace_monitor.counters.tallies import Tally, decode
-from headrace_monitor.counters.traffic import Group, Sums, Traffic, traffic_of
+from headrace_monitor.counters.decisions.tallies import Tally, decode
+from headrace_monitor.counters.decisions.traffic import Group, Sums, Traffic, traffic_of
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import Span
 
@@ -20,27 +19,42 @@ _SQL = load_queries("headrace_monitor.counters.sql")
 
 # Rows held at once, of half a kilobyte each.
 CHUNK_ROWS = 2000
-# A question over months adds up a hundred thousand histograms: those who ask beside each other take turns.
+# A request over months adds up a hundred thousand histograms: concurrent ones take turns.
 MAX_READERS = 2
 
 
+class Losses(Protocol):
+    """Batches of predictions that never came."""
+
+    async def lost_batches(self, connection: Any, span: Span) -> int:
+        """Return how many batches were found to be lost in a time, and still are."""
+        ...
+
+
+class LostBatches:
+    """Lost batches as the prediction log records them."""
+
+    async def lost_batches(self, connection: Any, span: Span) -> int:
+        return await connection.fetchval(_SQL["lost_batches"], span.start, span.end)
+
+
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of a model's traffic in a time; the last two are of all models."""
+class TrafficSummary:
+    """Traffic of one model in a time range. The last two are of all models."""
 
     traffic: Sequence[Traffic]
     dropped_predictions: int
     lost_batches: int
 
 
-class Reading:
-    """Answers from one snapshot, so that no minute is missing or counted twice while it ends."""
+class TrafficReader:
+    """AnswerKey from one snapshot, so that no minute is missing or counted twice while it ends."""
 
     def __init__(self, database: Database, losses: Losses) -> None:
         self._database, self._losses = database, losses
         self._turns = FairTurns(MAX_READERS)
 
-    async def traffic(self, model: str, span: Span) -> Seen:
+    async def traffic(self, model: str, span: Span) -> TrafficSummary:
         """Return what was counted in the minutes, and in hours for those that were rolled up, that begin in a time.
 
         Raises Unavailable.
@@ -54,7 +68,7 @@ class Reading:
 
         async with self._turns.turn():
             sums, dropped, lost = await self._database.repeatable(read)
-        return Seen(await asyncio.to_thread(traffic_of, sums), dropped, lost)
+        return TrafficSummary(await asyncio.to_thread(traffic_of, sums), dropped, lost)
 
 
 async def dropped_in(connection: Any, span: Span) -> int:

@@ -11,9 +11,9 @@ from headrace.monitor.v1 import monitor_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_statistics.severity import Severity
 
-from headrace_monitor.alerts.values import Shown
-from headrace_monitor.counters import traffic as counted
-from headrace_monitor.counters.reading import Seen
+from headrace_monitor.alerts.values import AlertView
+from headrace_monitor.counters.decisions import traffic as counted
+from headrace_monitor.counters.reading import TrafficSummary
 from headrace_monitor.report.content import (
     AlertRow,
     ColumnDrift,
@@ -51,7 +51,7 @@ def time_range(span: Span) -> monitor_pb2.TimeRange:
     return made
 
 
-def traffic(slots: Sequence[Span], seen: Sequence[Seen], whole: Seen) -> Traffic:
+def traffic(slots: Sequence[Span], seen: Sequence[TrafficSummary], whole: TrafficSummary) -> Traffic:
     """Return the traffic of a time. seen: of each slot. whole: of all of it."""
     rows = tuple(_row(one) for one in sorted(whole.traffic, key=lambda one: -one.count))
     online = Counter[str]()
@@ -123,7 +123,7 @@ def performance(answer: monitor_pb2.GetPerformanceResponse) -> tuple[VersionPerf
     )
 
 
-def alerts(found: Iterable[Shown], span: Span) -> tuple[AlertRow, ...]:
+def alerts(found: Iterable[AlertView], span: Span) -> tuple[AlertRow, ...]:
     """Return the alerts that were open in a time: those that still are come first."""
     rows = [
         AlertRow(
@@ -146,7 +146,7 @@ def _row(one: counted.Traffic) -> TrafficRow:
     )
 
 
-def _slot(span: Span, seen: Seen, busiest: str) -> Slot:
+def _slot(span: Span, seen: TrafficSummary, busiest: str) -> Slot:
     counts = Counter[tuple[str, str]]()
     failures, online = 0, []
     for one in seen.traffic:

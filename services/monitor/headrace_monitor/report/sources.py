@@ -9,8 +9,8 @@ from typing import Protocol
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.identity import Identity
 
-from headrace_monitor.alerts.values import Shown
-from headrace_monitor.counters.reading import Seen
+from headrace_monitor.alerts.values import AlertView
+from headrace_monitor.counters.reading import TrafficSummary
 from headrace_monitor.report.content import Histogram
 from headrace_monitor.times import Span
 
@@ -18,7 +18,7 @@ from headrace_monitor.times import Span
 class TrafficSource(Protocol):
     """Counters."""
 
-    async def traffic(self, model: str, span: Span) -> Seen:
+    async def traffic(self, model: str, span: Span) -> TrafficSummary:
         """Return what was counted in the minutes that begin in a time."""
         ...
 
@@ -60,6 +60,6 @@ class AlertSource(Protocol):
 
     async def alerts(
         self, caller: Identity, *, before: int | None, model: str, is_open: bool | None, size: int
-    ) -> list[Shown]:
+    ) -> list[AlertView]:
         """Return alerts, the latest first."""
         ...

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.counters.signals import LOOK_BACK, Answers, due, losses_of, signals_of
-from headrace_monitor.counters.tallies import Tally
+from headrace_monitor.counters.decisions.signals import LOOK_BACK, AnswerKey, due, losses_of, signals_of
+from headrace_monitor.counters.decisions.tallies import Tally
 from headrace_monitor.times import MINUTE, Span
 from headrace_servicekit.errors import Code
 from headrace_statistics.sketches.durations import durations
@@ -42,11 +42,11 @@ def answers(count: int, bucket: int = 1000) -> Tally:
 def test_the_error_rate_counts_what_is_not_the_callers_fault():
     told = signals_of(
         {
-            Answers("fraud", "v1", Code.OK): answers(90),
-            Answers("fraud", "v1", Code.UNAVAILABLE): answers(3),
-            Answers("fraud", "v1", Code.INTERNAL): answers(1),
-            Answers("fraud", "v1", Code.INVALID_ARGUMENT): answers(6),
-            Answers("digits", "v2", Code.OK): answers(5),
+            AnswerKey("fraud", "v1", Code.OK): answers(90),
+            AnswerKey("fraud", "v1", Code.UNAVAILABLE): answers(3),
+            AnswerKey("fraud", "v1", Code.INTERNAL): answers(1),
+            AnswerKey("fraud", "v1", Code.INVALID_ARGUMENT): answers(6),
+            AnswerKey("digits", "v2", Code.OK): answers(5),
         },
         SPAN,
     )
@@ -62,9 +62,9 @@ def test_the_latency_is_that_of_answers_and_not_of_errors():
     slow = 20 * 64  # a second
     told = signals_of(
         {
-            Answers("fraud", "v1", Code.OK): Tally(durations(64 * 13, [1000])),
-            Answers("fraud", "v1", Code.UNAVAILABLE): answers(1000, slow),
-            Answers("fraud", "v2", Code.DEADLINE_EXCEEDED): answers(4, slow),
+            AnswerKey("fraud", "v1", Code.OK): Tally(durations(64 * 13, [1000])),
+            AnswerKey("fraud", "v1", Code.UNAVAILABLE): answers(1000, slow),
+            AnswerKey("fraud", "v2", Code.DEADLINE_EXCEEDED): answers(4, slow),
         },
         SPAN,
     )
@@ -74,7 +74,7 @@ def test_the_latency_is_that_of_answers_and_not_of_errors():
 
 
 def test_requests_that_named_no_model_say_nothing_of_one():
-    assert signals_of({Answers("", "", Code.INVALID_ARGUMENT): answers(100)}, SPAN) == []
+    assert signals_of({AnswerKey("", "", Code.INVALID_ARGUMENT): answers(100)}, SPAN) == []
 
 
 def test_what_is_missing_is_told_also_when_nothing_is():

@@ -22,15 +22,15 @@ insert into counter_series (process, key, model, version, variant, served_from, 
 select $1, key, model, version, variant, served_from, code, layer, rung, $2, $3, total, base
 from unnest($4::bytea[], $5::text[], $6::text[], $7::text[], $8::smallint[], $9::smallint[], $10::text[], $11::text[],
             $12::bytea[], $13::bytea[])
-     as told (key, model, version, variant, served_from, code, layer, rung, total, base)
+     as reported (key, model, version, variant, served_from, code, layer, rung, total, base)
 on conflict (process, key)
 do update set sequence = excluded.sequence, minute = excluded.minute, total = excluded.total, base = excluded.base;
 
--- name: go_on_with_series
+-- name: update_series
 -- Within the same minute: the base stays.
-update counter_series set sequence = $2, total = told.total
-from unnest($3::bytea[], $4::bytea[]) as told (key, total)
-where counter_series.process = $1 and counter_series.key = told.key;
+update counter_series set sequence = $2, total = reported.total
+from unnest($3::bytea[], $4::bytea[]) as reported (key, total)
+where counter_series.process = $1 and counter_series.key = reported.key;
 
 -- name: count_series
 update counter_processes set series = series + $2 where number = $1;
@@ -52,13 +52,13 @@ select reason, sequence, total from counter_drops where process = $1;
 
 -- name: keep_drops
 insert into counter_drops (process, reason, sequence, total)
-select $1, told.reason, $2, told.total from unnest($3::text[], $4::bigint[]) as told (reason, total)
+select $1, reported.reason, $2, reported.total from unnest($3::text[], $4::bigint[]) as reported (reason, total)
 on conflict (process, reason) do update set sequence = excluded.sequence, total = excluded.total;
 
 -- name: put_drops
 -- In the order of the reasons, so that no two processes wait for each other.
 insert into counter_drop_minutes (start, reason, count)
-select $1, told.reason, told.count from unnest($2::text[], $3::bigint[]) as told (reason, count) order by told.reason
+select $1, reported.reason, reported.count from unnest($2::text[], $3::bigint[]) as reported (reason, count) order by reported.reason
 on conflict (start, reason) do update set count = counter_drop_minutes.count + excluded.count;
 
 -- name: tallies_of_model
@@ -96,15 +96,15 @@ insert into counter_hours (start, model, version, variant, served_from, code, la
 select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::smallint[],
                      $7::text[], $8::text[], $9::bytea[]);
 
--- name: forget_hours
+-- name: expire_hours
 delete from counter_hours where ctid = any(array(
     select ctid from counter_hours where start < now() - $1::interval limit $2));
 
--- name: forget_drops
+-- name: expire_drops
 delete from counter_drop_minutes where ctid = any(array(
     select ctid from counter_drop_minutes where start < now() - $1::interval limit $2));
 
--- name: forget_processes
+-- name: expire_processes
 -- Those that are not heard of any more and whose totals were forgotten long before, or whose place another has taken.
 delete from counter_processes as gone
 where forgotten and (
@@ -131,15 +131,15 @@ returning sequence, minute, model, version, variant, served_from, code, layer, r
 -- name: take_drops
 delete from counter_drops where process = $1;
 
--- name: forget_process
+-- name: expire_process
 update counter_processes set forgotten = true, series = 0 where number = $1;
 
 -- name: begin_observing
 insert into counter_observed (until) values ($1) on conflict do nothing;
 
 -- name: observed
--- Locked: of several replicas one tells each minute.
+-- Locked: one of several replicas writes the observations of a minute.
 select until from counter_observed for update;
 
--- name: have_observed
+-- name: set_observed
 update counter_observed set until = $1;

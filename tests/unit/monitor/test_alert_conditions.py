@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.alerts.looks import look
+from headrace_monitor.alerts.decisions.conditions import evaluate
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.values import Rule
 from headrace_statistics.severity import Severity
@@ -26,7 +26,7 @@ def seen(signal: str, *values: float, rows: tuple[int | None, ...] = ()) -> list
 
 def value_of(rule: Rule, observations: list[Observation]) -> float | None:
     *earlier, newest = observations
-    found = look(rule, newest, earlier)
+    found = evaluate(rule, newest, earlier)
     return None if found is None else found.value
 
 
@@ -65,7 +65,7 @@ def test_a_window_reaches_as_far_back_as_the_rule_says():
 )
 def test_the_bound_itself_does_not_hold(rule, value, holds):
     (one,) = seen("error_rate", value)
-    found = look(rule, one, [])
+    found = evaluate(rule, one, [])
     assert found is not None
     assert found.holds == holds
 
@@ -78,7 +78,7 @@ def test_an_alert_is_as_bad_as_the_rule_says_else_as_the_worst_look_of_its_windo
         (ERRORS, [bad], Severity.HIGH),
         (replace(ERRORS, severity=Severity.LOW), [bad], Severity.LOW),
     ):
-        found = look(rule, newest, earlier)
+        found = evaluate(rule, newest, earlier)
         assert found is not None
         assert found.severity is severity
 
@@ -86,10 +86,10 @@ def test_an_alert_is_as_bad_as_the_rule_says_else_as_the_worst_look_of_its_windo
 def test_what_is_graded_holds_from_its_severity_on_and_says_so_where_the_look_does_not():
     (one,) = seen("drift", math.inf)
     for severity, holds in ((Severity.LOW, False), (Severity.MEDIUM, True), (Severity.HIGH, True)):
-        found = look(DRIFT, replace(one, severity=severity), [])
+        found = evaluate(DRIFT, replace(one, severity=severity), [])
         assert found is not None
         assert (found.holds, found.severity, found.value) == (holds, severity, 0.0)
         assert found.summary == f"drift is {severity.name}"
-    found = look(replace(DRIFT, severity=Severity.LOW), replace(one, severity=Severity.HIGH, summary="age"), [])
+    found = evaluate(replace(DRIFT, severity=Severity.LOW), replace(one, severity=Severity.HIGH, summary="age"), [])
     assert found is not None
     assert (found.severity, found.summary) == (Severity.LOW, "age")

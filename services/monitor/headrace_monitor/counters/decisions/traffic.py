@@ -1,4 +1,4 @@
-"""What is said of traffic: sums over minutes, hours, processes and replicas, and quantiles of the sums."""
+"""Summarise traffic: sums over minutes, hours, processes and replicas, and quantiles of the sums."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 from headrace_servicekit.errors import Code
 from headrace_statistics.sketches.durations import Durations
 
-from headrace_monitor.counters.tallies import ZERO, Tally, total
+from headrace_monitor.counters.decisions.tallies import ZERO, Tally, total
 
 K = TypeVar("K")
 
-# Codes that are the installation's fault, or that a caller cannot tell from one. What is wrong with a request, or
-# whether its caller waits for the answer, says nothing of a version.
+# Codes that are the installation's fault, or look so to a caller. A bad request, or a caller that left, says nothing
+# about a version.
 FAULTS = frozenset(
     (Code.UNKNOWN, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS)
 )
@@ -24,7 +24,7 @@ _US = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What traffic is told apart by."""
+    """Labels that traffic is summed by."""
 
     version: str
     variant: str
@@ -34,7 +34,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What was counted of one group. Durations in microseconds, quantiles within 0.6 %."""
+    """Traffic of one group. Durations in microseconds, quantiles within 0.6 %."""
 
     group: Group
     count: int
@@ -64,7 +64,7 @@ class Sums(Generic[K]):
 
 
 def traffic_of(sums: Mapping[Group, Tally]) -> list[Traffic]:
-    """Return what is said of each group that had an answer, by version, variant, source and code."""
+    """Return the traffic of each group with answers, by version, variant, source and code."""
     found = [_traffic(group, tally) for group, tally in sums.items() if tally.count]
     return sorted(found, key=lambda one: (one.group.version, one.group.variant, one.group.served_from, one.group.code))
 

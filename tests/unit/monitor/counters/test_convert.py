@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from headrace.monitor.v1 import ingest_pb2
-from headrace_monitor.counters.reports import MAX_SERIES, report_of
+from headrace_monitor.counters.convert import report_of
+from headrace_monitor.counters.decisions.changes import MAX_SERIES
 from headrace_servicekit.errors import InvalidArgument
 
 from tests.kit.counting import CountingPlane, key

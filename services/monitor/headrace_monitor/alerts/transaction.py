@@ -1,4 +1,4 @@
-"""One change to what alerting knows: a transaction that has its turn, so no two decide on the same thing at once."""
+"""One transaction over rules, alerts, silences and webhooks. It holds a lock, so no two decide at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts import rows
-from headrace_monitor.alerts.judging import Standing
+from headrace_monitor.alerts.decisions.transitions import AlertState
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.values import Alert, Rule, Series, Silence, Webhook
 from headrace_monitor.alerts.webhooks import outbox
@@ -20,14 +20,14 @@ _SQL = load_queries("headrace_monitor.alerts")
 MAX_QUIET = 500
 
 
-class Changing:
+class AlertTransaction:
     """The transaction. now: the database's clock, when it began."""
 
     def __init__(self, connection: Any, now: datetime) -> None:
         self._connection = connection
         self.now = now
         self.dropped = 0
-        """Of what was to be told, what found its webhook's queue full."""
+        """Notifications that were dropped because their webhook's queue was full."""
 
     async def rules(self) -> list[Rule]:
         return [rows.rule(row) for row in await self._connection.fetch(_SQL["rules"])]
@@ -47,30 +47,30 @@ class Changing:
     async def delete_rule(self, name: str) -> None:
         await self._connection.execute(_SQL["delete_rule"], name)
 
-    async def of_rule(self, name: str) -> Standing:
+    async def of_rule(self, name: str) -> AlertState:
         """Return the open alerts of a rule."""
         found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts_of_rule"], name)]
-        return Standing(series={}, open={alert.key: alert for alert in found})
+        return AlertState(series={}, open={alert.key: alert for alert in found})
 
-    async def of_versions(self, versions: Iterable[tuple[str, str]]) -> Standing:
-        """Return how every rule stands with these versions of models."""
+    async def of_versions(self, versions: Iterable[tuple[str, str]]) -> AlertState:
+        """Return the state of every rule for these versions of models."""
         asked = sorted(set(versions))
         models, names = [model for model, _ in asked], [version for _, version in asked]
         series = [rows.series(row) for row in await self._connection.fetch(_SQL["series"], models, names)]
         found = await self._connection.fetch(_SQL["open_alerts_of_versions"], models, names)
         alerts = [rows.alert(row) for row in found]
-        return Standing({one.key: one for one in series}, {one.key: one for one in alerts})
+        return AlertState({one.key: one for one in series}, {one.key: one for one in alerts})
 
-    async def gone_quiet(self) -> Standing:
-        """Return open alerts of which nothing has been known for long, without a word about that in them."""
+    async def gone_quiet(self) -> AlertState:
+        """Return open alerts without data for long that are not marked as such yet."""
         found = await self._connection.fetch(_SQL["gone_quiet"], MAX_QUIET)
         series = [rows.series(row) for row in found]
         alerts = [rows.alert(row) for row in found]
-        return Standing({one.key: one for one in series}, {one.key: one for one in alerts})
+        return AlertState({one.key: one for one in series}, {one.key: one for one in alerts})
 
-    async def to_judge(self, limit: int) -> list[tuple[int, Observation]]:
-        """Return observations that were not judged yet, with their ids, in the order of time."""
-        found = await self._connection.fetch(_SQL["to_judge"], limit)
+    async def pending_observations(self, limit: int) -> list[tuple[int, Observation]]:
+        """Return observations that were not evaluated yet, with their ids, in the order of time."""
+        found = await self._connection.fetch(_SQL["pending_observations"], limit)
         return [(row["id"], rows.observation(row)) for row in found]
 
     async def earlier(
@@ -89,8 +89,8 @@ class Changing:
             found.setdefault((one.model, one.version, one.signal), []).append(one)
         return found
 
-    async def mark_judged(self, ids: Sequence[int]) -> None:
-        await self._connection.execute(_SQL["mark_judged"], ids)
+    async def mark_evaluated(self, ids: Sequence[int]) -> None:
+        await self._connection.execute(_SQL["mark_evaluated"], ids)
 
     async def alert(self, number: int) -> Alert | None:
         row = await self._connection.fetchrow(_SQL["alert"], number)
@@ -112,18 +112,18 @@ class Changing:
         return tuple(await self._connection.fetchrow(_SQL["count_silences"], client))
 
     async def end_silence(self, silence: Silence) -> None:
-        """End a silence, and tell what it held back."""
+        """End a silence, and send the notifications that it held back."""
         await self._connection.execute(_SQL["delete_silence"], silence.id)
         await self._touch(silence)
-        await self.tell_open()
+        await self.notify_open()
 
     async def end_silences(self) -> None:
-        """End the silences whose time is over, and tell what they held back."""
+        """End the silences whose time is over, and send the notifications that they held back."""
         ended = [rows.silence(row) for row in await self._connection.fetch(_SQL["end_silences"])]
         for silence in ended:
             await self._touch(silence)
         if ended:
-            await self.tell_open()
+            await self.notify_open()
 
     async def webhook(self, name: str) -> Webhook | None:
         return await outbox.webhook(self._connection, name)
@@ -134,26 +134,26 @@ class Changing:
     async def put_webhook(self, webhook: Webhook, client: str) -> None:
         """Make or replace a webhook. client: who makes it. It is told of what is open, unless it was before."""
         await outbox.put_webhook(self._connection, webhook, client)
-        await self.tell_open()
+        await self.notify_open()
 
     async def delete_webhook(self, name: str) -> None:
         await outbox.delete_webhook(self._connection, name)
 
-    async def settle(self, standing: Standing) -> None:
-        """Write what a decision changed, and what is to be told of it."""
-        if standing.changed_series:
-            await self._put_series(standing.changed_series.values())
-        written = [await self._write(alert) for alert in standing.changed]
+    async def save(self, state: AlertState) -> None:
+        """Write what a decision changed, and queue its notifications."""
+        if state.changed_series:
+            await self._put_series(state.changed_series.values())
+        written = [await self._write(alert) for alert in state.changed]
         if written:
-            await self._tell(written)
+            await self._notify(written)
             await self._connection.execute(_SQL["wake"])
 
-    async def tell_open(self) -> None:
-        """Tell of open alerts whoever has not been told and should be."""
+    async def notify_open(self) -> None:
+        """Queue notifications of open alerts for the webhooks that did not get them yet."""
         found = [rows.alert(row) for row in await self._connection.fetch(_SQL["open_alerts"])]
-        await self._tell(found)
+        await self._notify(found)
 
-    async def _tell(self, alerts: Sequence[Alert]) -> None:
+    async def _notify(self, alerts: Sequence[Alert]) -> None:
         self.dropped += await outbox.enqueue(self._connection, alerts, await self._silences(), self.now)
 
     async def _silences(self) -> list[Silence]:

@@ -1,4 +1,4 @@
-"""Whether a rule, a silence or a webhook makes sense: pure functions that name each field that does not."""
+"""Validate rules, silences and webhooks: pure functions that name each wrong field."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _graded(rule: Rule) -> Iterator[FieldViolation]:
         if getattr(rule, field) is not None:
             yield FieldViolation(f"rule.{field}", f"{rule.signal} is judged by severity: give at_least instead")
     if rule.window is not None:
-        yield FieldViolation("rule.window", f"looks at {rule.signal} have a length of their own: leave it unset")
+        yield FieldViolation("rule.window", f"{rule.signal} is evaluated over windows of its own: leave it unset")
 
 
 def _valued(rule: Rule) -> Iterator[FieldViolation]:

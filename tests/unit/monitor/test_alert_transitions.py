@@ -6,7 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.alerts.judging import Standing, change_rule, delete_rule, find_quiet, judge, resolve
+from headrace_monitor.alerts.decisions.transitions import (
+    AlertState,
+    apply_observations,
+    change_rule,
+    delete_rule,
+    mark_quiet,
+    resolve,
+)
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.values import Alert, Key, Rule
 from headrace_statistics.severity import Severity
@@ -43,15 +50,15 @@ class Alerting:
 
     def __init__(self, *rules: Rule) -> None:
         self.rules, self.seen = list(rules), []
-        self.standing = Standing({}, {})
+        self.state = AlertState({}, {})
 
     def see(self, observations: Sequence[Observation], now: datetime | None = None) -> list[Alert]:
         """Judge, and return what changed."""
-        self.standing = Standing(self.standing.series, self.standing.open)
+        self.state = AlertState(self.state.series, self.state.open)
         self.seen += observations
         last = now or observations[-1].window_end
-        judge(self.rules, self.standing, observations, self._earlier, last)
-        return self.standing.changed
+        apply_observations(self.rules, self.state, observations, self._earlier, last)
+        return self.state.changed
 
     def _earlier(self, one: Observation) -> list[Observation]:
         return [
@@ -98,10 +105,10 @@ def test_on_nothing_an_alert_neither_ends_nor_begins_but_says_that_nothing_is_kn
     alerting.see(rates(0.2, 0.2, 0.2))
     if silent:
         assert alerting.see(silent) == []
-    find_quiet(alerting.standing, at(18))
-    assert alerting.standing.open[KEY].quiet_since is None
-    find_quiet(alerting.standing, at(18.1))
-    assert alerting.standing.open[KEY].quiet_since == at(3)
+    mark_quiet(alerting.state, at(18))
+    assert alerting.state.open[KEY].quiet_since is None
+    mark_quiet(alerting.state, at(18.1))
+    assert alerting.state.open[KEY].quiet_since == at(3)
     (known,) = alerting.see(rates(0.2, start=33))
     assert known.open
     assert known.quiet_since is None
@@ -153,8 +160,8 @@ def test_a_clock_that_was_wrong_stops_no_rule():
 def test_an_alert_ended_by_hand_is_raised_again_only_after_its_rule_has_not_held():
     alerting = Alerting(replace(ERRORS, hold=timedelta()))
     (raised,) = alerting.see(rates(0.2))
-    resolve(raised, alerting.standing, at(1))
-    assert alerting.standing.open == {}
+    resolve(raised, alerting.state, at(1))
+    assert alerting.state.open == {}
     assert alerting.see(rates(0.2, 0.2, start=1)) == []
     assert alerting.see(rates(0.0, 0.2, start=3)) != []
 
@@ -162,9 +169,9 @@ def test_an_alert_ended_by_hand_is_raised_again_only_after_its_rule_has_not_held
 def test_alerts_of_a_deleted_rule_end():
     alerting = Alerting(ERRORS)
     alerting.see(rates(0.2, 0.2, 0.2))
-    delete_rule("errors", alerting.standing, at(4))
-    assert alerting.standing.changed[-1].resolve_time == at(4)
-    assert alerting.standing.open == {}
+    delete_rule("errors", alerting.state, at(4))
+    assert alerting.state.changed[-1].resolve_time == at(4)
+    assert alerting.state.open == {}
 
 
 @pytest.mark.parametrize(
@@ -179,8 +186,8 @@ def test_alerts_of_a_deleted_rule_end():
 def test_alerts_of_a_changed_rule_end_when_it_no_longer_speaks_of_them(change, ends):
     alerting = Alerting(ERRORS)
     alerting.see(rates(0.2, 0.2, 0.2))
-    change_rule(replace(ERRORS, **change, freeze=True, severity=Severity.HIGH), alerting.standing, at(4))
-    changed = alerting.standing.changed[-1]
+    change_rule(replace(ERRORS, **change, freeze=True, severity=Severity.HIGH), alerting.state, at(4))
+    changed = alerting.state.changed[-1]
     assert changed.open is not ends
     if not ends:
         assert (changed.freeze, changed.severity) == (True, Severity.HIGH)

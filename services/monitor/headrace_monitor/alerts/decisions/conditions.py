@@ -1,4 +1,4 @@
-"""What a rule finds when it looks at observations: whether it holds, or that nothing can be said."""
+"""Evaluate a rule's condition on observations: it holds, it does not, or there is too little data to say."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.signals import VALUED, Joining
+from headrace_monitor.alerts.signals import VALUED, Aggregation
 from headrace_monitor.alerts.values import WINDOW, Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was found. severity: of an alert that comes of it."""
+class ConditionResult:
+    """Result of evaluating a condition. severity: of the alert that it may open."""
 
     holds: bool
     value: float
@@ -24,13 +24,13 @@ class Found:
     summary: str
 
 
-def span(rule: Rule) -> timedelta:
-    """Return how much time one look of a rule covers at least; nothing where an observation is a look by itself."""
+def rule_window(rule: Rule) -> timedelta:
+    """Return the length of the window that a rule is evaluated over; zero where each observation stands alone."""
     return timedelta() if rule.graded else rule.window or WINDOW
 
 
-def look(rule: Rule, newest: Observation, earlier: Iterable[Observation]) -> Found | None:
-    """Return what a rule finds in an observation and what came before it; None where nothing can be said.
+def evaluate(rule: Rule, newest: Observation, earlier: Iterable[Observation]) -> ConditionResult | None:
+    """Evaluate a rule on an observation and those before it; return None where the data do not suffice.
 
     earlier: of the same model, version and signal, in any order; those outside the rule's window are left out.
     """
@@ -38,21 +38,21 @@ def look(rule: Rule, newest: Observation, earlier: Iterable[Observation]) -> Fou
         return _graded(rule, newest)
     if not math.isfinite(newest.value):
         return None
-    return _valued(rule, _apart(newest, earlier, newest.window_end - span(rule)))
+    return _valued(rule, _apart(newest, earlier, newest.window_end - rule_window(rule)))
 
 
-def _graded(rule: Rule, newest: Observation) -> Found:
+def _graded(rule: Rule, newest: Observation) -> ConditionResult:
     assert rule.at_least is not None
     value = newest.value if math.isfinite(newest.value) else 0.0
     summary = newest.summary or f"{newest.signal} is {newest.severity.name}"
-    return Found(newest.severity >= rule.at_least, value, rule.severity or newest.severity, summary)
+    return ConditionResult(newest.severity >= rule.at_least, value, rule.severity or newest.severity, summary)
 
 
-def _valued(rule: Rule, window: Sequence[Observation]) -> Found | None:
+def _valued(rule: Rule, window: Sequence[Observation]) -> ConditionResult | None:
     rows = None if any(one.rows is None for one in window) else sum(one.rows or 0 for one in window)
     if rows is not None and rows < rule.min_rows:
         return None
-    value = _joined(VALUED[rule.signal], window)
+    value = _aggregated(VALUED[rule.signal], window)
     if value is None or not math.isfinite(value):
         return None
     if rule.above is not None:
@@ -61,11 +61,11 @@ def _valued(rule: Rule, window: Sequence[Observation]) -> Found | None:
         assert rule.below is not None
         holds, bound = value < rule.below, f"below {rule.below:g}"
     severity = rule.severity or max(one.severity for one in window) or Severity.MEDIUM
-    return Found(holds, value, severity, _summary(rule, window, value, bound, rows))
+    return ConditionResult(holds, value, severity, _summary(rule, window, value, bound, rows))
 
 
 def _apart(newest: Observation, earlier: Iterable[Observation], start: datetime) -> list[Observation]:
-    """Return the newest and those before it, as far as they do not overlap: sliding windows count nothing twice."""
+    """Return the newest observation and earlier ones that do not overlap, so nothing counts twice."""
     taken = [newest]
     for one in sorted(earlier, key=lambda one: one.window_end, reverse=True):
         if one.window_end <= taken[-1].window_start and one.window_start >= start and math.isfinite(one.value):
@@ -73,13 +73,13 @@ def _apart(newest: Observation, earlier: Iterable[Observation], start: datetime)
     return taken
 
 
-def _joined(joining: Joining, window: Sequence[Observation]) -> float | None:
-    if joining is Joining.SUM:
+def _aggregated(how: Aggregation, window: Sequence[Observation]) -> float | None:
+    if how is Aggregation.SUM:
         return sum(one.value for one in window)
     counted = [one for one in window if one.rows != 0]
     if not counted:
         return None
-    if joining is Joining.MAX:
+    if how is Aggregation.MAX:
         return max(one.value for one in counted)
     weights = [float(one.rows) for one in counted if one.rows is not None]
     if len(weights) < len(counted):  # not known of each: by their length

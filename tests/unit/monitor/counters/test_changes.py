@@ -4,10 +4,10 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_monitor.counters.differences import Kept, Key, in_minute
-from headrace_monitor.counters.reports import report_of
-from headrace_monitor.counters.taking import KeptDrops, take, take_drops
-from headrace_monitor.counters.tallies import decode, encode, total
+from headrace_monitor.counters.convert import report_of
+from headrace_monitor.counters.decisions.changes import DropState, changes_of, new_drops
+from headrace_monitor.counters.decisions.differences import SeriesKey, SeriesState, minute_tally
+from headrace_monitor.counters.decisions.tallies import decode, encode, total
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -31,29 +31,29 @@ class Store:
     """What the database holds: bytes, and only what was committed."""
 
     def __init__(self) -> None:
-        self.series: dict[str, dict[bytes, tuple[Key, int, datetime, bytes, bytes]]] = {}
-        self.minutes: list[tuple[datetime, Key, bytes]] = []
-        self.drops: dict[str, dict[str, KeptDrops]] = {}
+        self.series: dict[str, dict[bytes, tuple[SeriesKey, int, datetime, bytes, bytes]]] = {}
+        self.minutes: list[tuple[datetime, SeriesKey, bytes]] = []
+        self.drops: dict[str, dict[str, DropState]] = {}
         self.dropped: Counter[str] = Counter()
 
     def take(self, request, minute: datetime) -> None:
         report = report_of(request)
         rows = self.series.setdefault(request.process, {})
         known = {one: rows[digest] for one, digest in report.digests.items() if digest in rows}
-        kept = {one: Kept(row[1], row[2], decode(row[3]), decode(row[4])) for one, row in known.items()}
+        kept = {one: SeriesState(row[1], row[2], decode(row[3]), decode(row[4])) for one, row in known.items()}
         drops = self.drops.setdefault(request.process, {})
-        taken = take(report, kept, minute=minute, known=len(rows))
-        new = take_drops(report, drops)
+        taken = changes_of(report, kept, minute=minute, known=len(rows))
+        new = new_drops(report, drops)
         for one, now in {**taken.opened, **taken.continued}.items():
             rows[report.digests[one]] = one, now.sequence, now.minute, encode(now.total), encode(now.base)
         self.minutes += [(at, one, encode(tally)) for at, one, tally in taken.ended]
-        drops.update({reason: KeptDrops(report.sequence, report.dropped[reason]) for reason in new})
+        drops.update({reason: DropState(report.sequence, report.dropped[reason]) for reason in new})
         self.dropped.update(new)
 
-    def counted(self, one: Key):
+    def counted(self, one: SeriesKey):
         ended = [decode(tally) for _, at, tally in self.minutes if at == one]
         open_ = [
-            in_minute(Kept(row[1], row[2], decode(row[3]), decode(row[4])))
+            minute_tally(SeriesState(row[1], row[2], decode(row[3]), decode(row[4])))
             for rows in self.series.values()
             for row in rows.values()
             if row[0] == one
@@ -72,17 +72,17 @@ class Delivery(RuleBasedStateMachine):
         super().__init__()
         self.store = Store()
         self.minute = START
-        self.answers: Counter[tuple[Key, float]] = Counter()
+        self.answers: Counter[tuple[SeriesKey, float]] = Counter()
         self.drops = 0
         self.under_way: list = []
 
     @initialize()
     def start(self) -> None:
         self.planes = [CountingPlane("a"), CountingPlane("b")]
-        self.pending: list[set[Key]] = [set(), set()]
+        self.pending: list[set[SeriesKey]] = [set(), set()]
 
     @rule(plane=st.integers(0, 1), answers=ANSWERS, drops=st.integers(0, 2), fate=st.sampled_from(FATES))
-    def report(self, plane: int, answers: list[tuple[Key, float, int]], drops: int, fate: str) -> None:
+    def report(self, plane: int, answers: list[tuple[SeriesKey, float, int]], drops: int, fate: str) -> None:
         for one, seconds, n in answers:
             self.planes[plane].answer(one, seconds, n)
             self.pending[plane].add(one)
@@ -108,7 +108,7 @@ class Delivery(RuleBasedStateMachine):
         self.minute += timedelta(minutes=minutes)
 
     @rule(plane=st.integers(0, 1), key=st.sampled_from(KEYS))
-    def a_data_plane_forgets_a_series(self, plane: int, key: Key) -> None:
+    def a_data_plane_forgets_a_series(self, plane: int, key: SeriesKey) -> None:
         if key not in self.pending[plane]:  # what is not acknowledged is not forgotten
             self.planes[plane].forget(key)
 
@@ -193,22 +193,22 @@ def test_minutes_are_those_in_which_reports_arrive():
 def test_a_process_whose_totals_were_forgotten_goes_on_from_where_it_stands():
     plane = CountingPlane()
     plane.answer(KEYS[0], 0.012, 10)
-    first = take(report_of(plane.report()), {}, minute=START, forgotten=True)
+    first = changes_of(report_of(plane.report()), {}, minute=START, forgotten=True)
     plane.answer(KEYS[0], 0.012, 2)
-    second = take(report_of(plane.report()), first.opened, minute=START, forgotten=True)
-    assert in_minute(second.continued[KEYS[0]]).count == 2
+    second = changes_of(report_of(plane.report()), first.opened, minute=START, forgotten=True)
+    assert minute_tally(second.continued[KEYS[0]]).count == 2
 
 
 def test_series_without_end_are_refused():
     plane = CountingPlane()
     plane.answer(KEYS[0], 0.012)
     with pytest.raises(InvalidArgument, match="would have 8193 series; at most 8192"):
-        take(report_of(plane.report()), {}, minute=START, known=8192)
+        changes_of(report_of(plane.report()), {}, minute=START, known=8192)
 
 
 def test_reasons_without_end_are_refused():
     plane = CountingPlane()
     plane.drop("ANOTHER_REASON")
-    kept = {f"REASON_{number}": KeptDrops(1, 1) for number in range(64)}
+    kept = {f"REASON_{number}": DropState(1, 1) for number in range(64)}
     with pytest.raises(InvalidArgument, match="would have 65 reasons; at most 64"):
-        take_drops(report_of(plane.report()), kept)
+        new_drops(report_of(plane.report()), kept)

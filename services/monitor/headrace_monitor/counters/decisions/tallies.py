@@ -1,4 +1,4 @@
-"""What was counted of one key, and how it is kept: a few dozen bytes and one to eight for each bucket."""
+"""Counts of one series, and their encoding: a few dozen bytes, and one to eight for each bucket."""
 
 from __future__ import annotations
 

@@ -1,28 +1,25 @@
-"""From ReportCountersRequest to a report that can be believed, or to what is wrong with it."""
+"""Convert ReportCounters requests to reports, with every wrong field named, and traffic to GetTraffic's answer."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
 import numpy as np
-from headrace.monitor.v1 import ingest_pb2
+from headrace.monitor.v1 import ingest_pb2, monitor_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import Code, FieldViolation, refuse
 from headrace_statistics.sketches.durations import BUCKETS, NONE, Durations, durations
 
-from headrace_monitor.counters.differences import Key
-from headrace_monitor.counters.tallies import Tally
+from headrace_monitor.counters.decisions.changes import MAX_DROP_REASONS, MAX_SERIES, Report
+from headrace_monitor.counters.decisions.differences import SeriesKey
+from headrace_monitor.counters.decisions.tallies import Tally
+from headrace_monitor.counters.reading import TrafficSummary
 from headrace_monitor.names import shown
 
-# Twice what a data plane has at most, which forgets what changed longest ago: a series that changed before this many
-# others is forgotten there, too, also when half of those come at once after an absence (decision 199).
-MAX_SERIES = 8192
-MAX_DROP_REASONS = 64
 MAX_NAME_CHARS = 128
 MAX_DATA_PLANE_CHARS = 253
 # A million answers a second for a century; sums over a thousand processes still fit 64 bits.
@@ -34,27 +31,13 @@ _CODES = frozenset(Code)
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """series: by key, in the order of the request, so that a violation can name its index. digests: that stand for
-    them. dropped: by reason."""
-
-    data_plane: str
-    process: UUID
-    sequence: int
-    report_time: datetime | None
-    series: Mapping[Key, Tally]
-    digests: Mapping[Key, bytes]
-    dropped: Mapping[str, int]
-
-
 def report_of(request: ingest_pb2.ReportCountersRequest) -> Report:
     """Return what a data plane reports. Raises InvalidArgument that names every field at fault."""
     found: list[FieldViolation] = []
     process = _process(request.process, found)
     if not request.data_plane or not _is_name(request.data_plane, MAX_DATA_PLANE_CHARS):
-        told = f"{shown(request.data_plane)} is not 1 to {MAX_DATA_PLANE_CHARS} printable characters"
-        found.append(FieldViolation("data_plane", told))
+        description = f"{shown(request.data_plane)} is not 1 to {MAX_DATA_PLANE_CHARS} printable characters"
+        found.append(FieldViolation("data_plane", description))
     if request.sequence < 1:
         found.append(FieldViolation("sequence", f"{request.sequence} is below 1: reports are numbered from 1"))
     made = _report_time(request, found)
@@ -87,28 +70,28 @@ def _report_time(request: ingest_pb2.ReportCountersRequest, found: list[FieldVio
 
 def _series(
     request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]
-) -> tuple[dict[Key, Tally], dict[Key, bytes]]:
+) -> tuple[dict[SeriesKey, Tally], dict[SeriesKey, bytes]]:
     if len(request.series) > MAX_SERIES:
-        told = f"{len(request.series)} series; at most {MAX_SERIES}: send the others in the next report"
-        found.append(FieldViolation("series", told))
+        description = f"{len(request.series)} series; at most {MAX_SERIES}: send the others in the next report"
+        found.append(FieldViolation("series", description))
         return {}, {}
-    told_of: dict[Key, Tally] = {}
-    digests: dict[Key, bytes] = {}
+    known: dict[SeriesKey, Tally] = {}
+    digests: dict[SeriesKey, bytes] = {}
     for index, one in enumerate(request.series):
-        key = Key(one.model, one.version, one.variant, one.served_from, one.code, one.layer, one.rung)
+        key = SeriesKey(one.model, one.version, one.variant, one.served_from, one.code, one.layer, one.rung)
         before = len(found)
         for field, wrong in (*_wrong_key(key), *_wrong_sums(one)):
             found.append(FieldViolation(f"series[{index}].{field}", wrong))
-        if key in told_of:
+        if key in known:
             found.append(FieldViolation(f"series[{index}]", "has the key of an earlier one: send each series once"))
         counts = _durations(one, f"series[{index}]", found)
         if len(found) == before:
-            told_of[key] = Tally(counts, one.duration_sum_s, one.rows, one.executions, one.queue_us, one.compute_us)
+            known[key] = Tally(counts, one.duration_sum_s, one.rows, one.executions, one.queue_us, one.compute_us)
             digests[key] = key.digest(one.generation)
-    return told_of, digests
+    return known, digests
 
 
-def _wrong_key(key: Key) -> Iterator[tuple[str, str]]:
+def _wrong_key(key: SeriesKey) -> Iterator[tuple[str, str]]:
     for field in ("model", "version", "variant", "rung"):
         text = getattr(key, field)
         if text and not _is_name(text, MAX_NAME_CHARS):
@@ -131,35 +114,56 @@ def _wrong_sums(one: ingest_pb2.CounterSeries) -> Iterator[tuple[str, str]]:
 def _durations(one: ingest_pb2.CounterSeries, place: str, found: list[FieldViolation]) -> Durations:
     size = len(one.duration_counts)
     if not (one.first_bucket >= 0 and one.first_bucket + size <= BUCKETS):
-        told = f"buckets {one.first_bucket} to {one.first_bucket + size - 1} are not within 0 to {BUCKETS - 1}"
-        found.append(FieldViolation(f"{place}.first_bucket", told))
+        description = f"buckets {one.first_bucket} to {one.first_bucket + size - 1} are not within 0 to {BUCKETS - 1}"
+        found.append(FieldViolation(f"{place}.first_bucket", description))
         return NONE
     counts = np.fromiter(one.duration_counts, np.int64, size)
     if size and (counts.min() < 0 or counts.max() > MAX_COUNT or counts.sum(dtype=np.float64) > MAX_COUNT):
-        told = "has a count below 0, or counts that sum up to more than 2^53"
-        found.append(FieldViolation(f"{place}.duration_counts", told))
+        description = "has a count below 0, or counts that sum up to more than 2^53"
+        found.append(FieldViolation(f"{place}.duration_counts", description))
         return NONE
     return durations(one.first_bucket, counts)
 
 
 def _dropped(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> dict[str, int]:
     if len(request.dropped) > MAX_DROP_REASONS:
-        told = f"{len(request.dropped)} reasons; at most {MAX_DROP_REASONS}"
-        found.append(FieldViolation("dropped", told))
+        description = f"{len(request.dropped)} reasons; at most {MAX_DROP_REASONS}"
+        found.append(FieldViolation("dropped", description))
         return {}
-    told_of: dict[str, int] = {}
+    known: dict[str, int] = {}
     for index, one in enumerate(request.dropped):
         place = f"dropped[{index}]"
         if _REASON.fullmatch(one.reason) is None:
             wrong = f"{shown(one.reason)} is not 1 to 64 capital letters, digits and underscores"
             found.append(FieldViolation(f"{place}.reason", wrong))
-        elif one.reason in told_of:
+        elif one.reason in known:
             found.append(FieldViolation(f"{place}.reason", f"'{one.reason}' appears twice"))
         if not 0 <= one.count <= MAX_COUNT:
             found.append(FieldViolation(f"{place}.count", f"{one.count} is not between 0 and 2^53"))
-        told_of[one.reason] = one.count
-    return told_of
+        known[one.reason] = one.count
+    return known
 
 
 def _is_name(text: str, most: int) -> bool:
     return len(text) <= most and text.isprintable()
+
+
+def traffic_to_proto(summary: TrafficSummary) -> monitor_pb2.GetTrafficResponse:
+    """Return the answer of GetTraffic."""
+    traffic = [
+        monitor_pb2.GetTrafficResponse.Traffic(
+            version=one.group.version,
+            variant=one.group.variant,
+            served_from=predict_pb2.PredictResponse.ServedFrom.Name(one.group.served_from),
+            code=one.group.code,
+            count=one.count,
+            p50_us=one.p50_us,
+            p95_us=one.p95_us,
+            p99_us=one.p99_us,
+            mean_us=one.mean_us,
+        )
+        for one in summary.traffic
+    ]
+    return monitor_pb2.GetTrafficResponse(
+        traffic=traffic, dropped_predictions=summary.dropped_predictions, lost_batches=summary.lost_batches
+    )

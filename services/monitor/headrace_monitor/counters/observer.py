@@ -1,4 +1,4 @@
-"""Telling the alert rules what each minute was like: once for each minute, whichever replica does it."""
+"""Write the observations that alert rules judge traffic by: once for each minute, whichever replica does it."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts.observations import Observations
-from headrace_monitor.counters.differences import minute_of
-from headrace_monitor.counters.losses import Losses
+from headrace_monitor.counters.decisions.differences import minute_of
+from headrace_monitor.counters.decisions.signals import SETTLE, AnswerKey, due, losses_of, signals_of
+from headrace_monitor.counters.decisions.tallies import Tally
+from headrace_monitor.counters.decisions.traffic import Sums
 from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.reading import dropped_in, tally_of
-from headrace_monitor.counters.signals import SETTLE, Answers, due, losses_of, signals_of
-from headrace_monitor.counters.tallies import Tally
-from headrace_monitor.counters.traffic import Sums
+from headrace_monitor.counters.reading import Losses, dropped_in, tally_of
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import Span
 
 _SQL = load_queries("headrace_monitor.counters.sql")
 
-# Told in one transaction.
+# Minutes of one transaction.
 STEP_MINUTES = 10
 
 
-class Observing:
-    """`step` again and again, by any number of replicas: the time up to which minutes were told is one locked row."""
+class MinuteObserver:
+    """Writes observations. Replicas share the work: one locked row has the time up to which minutes are observed."""
 
     def __init__(self, database: Database, losses: Losses, metrics: CounterMetrics, clock: Clock) -> None:
         self._database, self._losses, self._metrics, self._clock = database, losses, metrics, clock
 
     async def step(self) -> None:
-        """Tell all minutes that are due. Raises Unavailable: those that were not told are told by the next step."""
+        """Observe all minutes that are due. Raises Unavailable; the next step does what is left."""
         while await self._tell() == STEP_MINUTES:
             pass
 
     async def _tell(self) -> int:
-        """Tell some minutes; return how many."""
+        """Observe some minutes; return how many."""
         async with self._database.transaction() as connection:
             now = self._clock.now()
             await connection.execute(_SQL["begin_observing"], minute_of(now - SETTLE))
@@ -48,7 +47,7 @@ class Observing:
                 await self._tell_minute(connection, span)
             if spans:
                 until = spans[-1].end
-                await connection.execute(_SQL["have_observed"], until)
+                await connection.execute(_SQL["set_observed"], until)
         self._metrics.observed.set(until.timestamp())
         return len(spans)
 
@@ -59,7 +58,7 @@ class Observing:
         await Observations.put(connection, [*signals, *losses_of(dropped, lost, span)])
 
 
-def _sums(rows: Sequence[Any]) -> Mapping[Answers, Tally]:
-    sums: Sums[Answers] = Sums()
-    sums.add((Answers(row["model"], row["version"], row["code"]), tally_of(row)) for row in rows)
+def _sums(rows: Sequence[Any]) -> Mapping[AnswerKey, Tally]:
+    sums: Sums[AnswerKey] = Sums()
+    sums.add((AnswerKey(row["model"], row["version"], row["code"]), tally_of(row)) for row in rows)
     return sums.items()

@@ -1,0 +1,1 @@
+"""From reports to minutes: differences of totals, changed series, tallies, observations, sums. Pure."""
