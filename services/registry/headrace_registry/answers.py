@@ -9,6 +9,7 @@ import structlog
 from google.protobuf import timestamp_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
+from headrace_servicekit.coordination.feeds import Change
 
 from headrace_registry import names, tokens
 from headrace_registry.artifacts.staging import Staged
@@ -36,7 +37,6 @@ from headrace_registry.models import (
 )
 from headrace_registry.past import Past
 from headrace_registry.storage.store import ModelState
-from headrace_registry.watch import Seen
 
 log = structlog.get_logger()
 
@@ -160,7 +160,7 @@ def to_as_of(past: Past) -> registry_pb2.GetModelAsOfResponse:
     )
 
 
-def to_seen(seen: Seen) -> registry_pb2.WatchModelsResponse:
+def to_change(seen: Change[ModelState]) -> registry_pb2.WatchModelsResponse:
     """Return a message of a watch."""
     token = "" if seen.resume is None else tokens.watch_token(seen.resume)
     if seen.state is None:

@@ -29,7 +29,7 @@ from headrace_registry.servicer import RegistryServicer
 from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage.postgres import PostgresStore
 from headrace_registry.storage.store import Store
-from headrace_registry.watch import Feed
+from headrace_registry.watch import feed_of
 
 PREPARE_RETRY_S = 0.5
 SWEEP_S = 600.0
@@ -103,7 +103,7 @@ def serve(runtime: Runtime[RegistrySettings], store: Store, blobs: Blobs, inspec
     uploads = Uploads(store, blobs, inspection, limits, clock)
     staged = StagedUploads(store, blobs, uploads, clock)
     runtime.loop("staged", lambda: periodic("staged", lambda: sweep_staged(staged), every_s=SWEEP_S))
-    feed = Feed(store, clock, max_watches=settings.max_watches)
+    feed = feed_of(store, clock, max_watches=settings.max_watches)
     metrics.follow(watches=lambda: feed.watches, uploads=lambda: uploads.active)
     servicer = RegistryServicer(
         catalog=Catalog(store, clock),

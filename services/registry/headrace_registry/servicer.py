@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
+from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Unavailable, refuse
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
@@ -23,7 +24,7 @@ from headrace_registry.models import VersionRef
 from headrace_registry.paging import fit
 from headrace_registry.promotion import Promotions
 from headrace_registry.registration import Registrations
-from headrace_registry.watch import Feed
+from headrace_registry.storage.store import ModelState
 from headrace_registry.writes import Write
 
 
@@ -39,7 +40,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         measuring: Measuring,
         uploads: Uploads,
         staged: StagedUploads,
-        feed: Feed,
+        feed: ChangeFeed[ModelState],
         metrics: Metrics,
         stopping: asyncio.Event,
     ) -> None:
@@ -174,14 +175,18 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         return registry_pb2.RecordMeasuredMetricsResponse(version=answers.to_version(version))
 
     async def WatchModels(self, request, context):
-        resume = tokens.watch_position(request.resume_token, "resume_token")
-        seen = self._feed.watch(resume, identity().sees)
+        resume, caller = tokens.watch_position(request.resume_token, "resume_token"), identity()
+
+        def sees(state: ModelState) -> bool:
+            return caller.sees(state.model.name)
+
+        seen = self._feed.watch(resume, sees)
         # A resumed watch may have nothing to say for hours; its client should know now that it is being served.
         await context.send_initial_metadata(())
         ended_by_drain: Any = until(self._stopping, seen)
         async with aclosing(ended_by_drain) as messages:
             async for message in messages:
-                yield answers.to_seen(message)
+                yield answers.to_change(message)
         raise Unavailable("the registry is stopping: resume elsewhere", reason="STOPPING", retry_after_s=0.1)
 
 

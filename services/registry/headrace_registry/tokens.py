@@ -7,23 +7,15 @@ import binascii
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
+from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.errors import Aborted
 
 from headrace_registry.models import Model
 from headrace_registry.names import invalid
 
 _MAX_TOKEN_CHARS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in the order of all changes of one incarnation of the store."""
-
-    incarnation: UUID
-    sequence: int
 
 
 def etag(model: Model) -> str:

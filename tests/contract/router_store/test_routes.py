@@ -11,6 +11,7 @@ from headrace_router.control.decisions.kept_answers import Kept
 from headrace_router.control.decisions.states import Ended, Kind, Outcome, Previous, Step, Told, Writer
 from headrace_router.control.storage import documents
 from headrace_router.control.storage.store import Conflict, Request, RequestUsed, Store, StoredVersion
+from headrace_servicekit.coordination.feeds import heed
 from headrace_servicekit.testing import eventually
 
 from tests.kit.stored_routes import MINUTE, NOW, WRITER, activated, begun, change, incarnation_of, state
@@ -166,8 +167,10 @@ async def test_versions_stay_as_they_were_first_put(store: Store):
 async def test_a_listener_hears_of_changes(store: Store):
     incarnation = await incarnation_of(store)
     woken = []
-    listening = asyncio.create_task(store.listen(lambda: woken.append(True)))
+    listening = asyncio.create_task(heed(store.wakes, lambda: woken.append(True)))
     try:
+        await eventually(lambda: woken)  # it begins with a hint
+        woken.clear()
 
         async def heard():
             await store.acknowledge(incarnation, f"host-{len(woken)}-{uuid4()}", 0)

@@ -26,8 +26,7 @@ from headrace_registry.models import (
     VersionRef,
 )
 from headrace_registry.storage.store import ModelState
-from headrace_registry.tokens import Position
-from headrace_registry.watch import Seen
+from headrace_servicekit.coordination.feeds import Change, Position
 from headrace_servicekit.errors import InvalidArgument
 
 SPEC = TensorSpec("x", "FP32", (4, -1), True, True, TensorKind.NUMERIC, (), -1.0, 0.0, True)
@@ -94,8 +93,8 @@ def test_every_event_has_its_place(action):
 
 def test_only_the_end_of_a_snapshot_has_a_token_within_it():
     state = ModelState(Model("digits"), (VERSION,), 7)
-    within = answers.to_seen(Seen(state, None))
-    end = answers.to_seen(Seen(None, Position(UUID(int=1), 7)))
+    within = answers.to_change(Change(state, None))
+    end = answers.to_change(Change(None, Position(UUID(int=1), 7)))
     assert (within.resume_token, within.snapshot_complete, len(within.versions)) == ("", False, 1)
     assert end.resume_token
     assert end.snapshot_complete

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from headrace_registry import tokens
 from headrace_registry.models import Model
-from headrace_registry.tokens import Position
+from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.errors import Aborted, InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

@@ -152,7 +152,7 @@ from alerts where sequence > $1 order by sequence limit $2;
 
 -- name: position
 -- How far the alerts are. The sequence itself runs ahead of what can be seen.
-select coalesce(max(sequence), 0) from alerts;
+select incarnation, (select coalesce(max(sequence), 0) from alerts) as sequence from store;
 
 -- name: silences
 select * from silences where expire_time > now() order by id;

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
+from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.identity import identity, model_not_found
 from headrace_servicekit.loops import until
@@ -14,13 +15,12 @@ from headrace_servicekit.loops import until
 from headrace_monitor.alerts import convert, paging
 from headrace_monitor.alerts.alerting import Alerting
 from headrace_monitor.alerts.values import AlertView
-from headrace_monitor.alerts.watching import Feed
 
 
 class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
     """AlertService over its use cases. stopping: ends the watches."""
 
-    def __init__(self, alerting: Alerting, feed: Feed, stopping: asyncio.Event) -> None:
+    def __init__(self, alerting: Alerting, feed: ChangeFeed[AlertView], stopping: asyncio.Event) -> None:
         self._alerting, self._feed, self._stopping = alerting, feed, stopping
 
     async def PutAlertRule(self, request, context):
@@ -82,11 +82,11 @@ class AlertServicer(alert_pb2_grpc.AlertServiceServicer):
             about = one.alert.key.model
             return model in ("", about) and caller.sees(about)
 
-        watched: Any = until(self._stopping, self._feed.watch(concerns))
+        watched: Any = until(self._stopping, self._feed.watch(None, concerns))
         async with aclosing(watched) as seen:
             async for one in seen:
-                if one is None:
+                if one.state is None:
                     yield alert_pb2.WatchAlertsResponse(snapshot_end=True)
                 else:
-                    yield alert_pb2.WatchAlertsResponse(alert=convert.to_alert(one))
+                    yield alert_pb2.WatchAlertsResponse(alert=convert.to_alert(one.state))
         raise Unavailable("the monitor is stopping: watch again", reason="STOPPING", retry_after_s=0.5)

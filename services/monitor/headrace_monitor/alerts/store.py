@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
@@ -23,6 +24,7 @@ CHANNEL = "monitor_alerts"
 _TURN = 0x616C_6572_7473
 
 _EXPIRE_AT_ONCE = 5_000
+_PAGE = 100
 
 
 class AlertStore:
@@ -66,17 +68,21 @@ class AlertStore:
         """Return alerts with ids below `before`, the latest first."""
         return [rows.shown(row) for row in await self._fetch("alerts", before, model, is_open, limit)]
 
-    async def open_after(self, number: int, *, limit: int) -> list[AlertView]:
-        """Return open alerts with ids above `number`, in order."""
-        return [rows.shown(row) for row in await self._fetch("open_shown", number, limit)]
+    async def open(self) -> AsyncIterator[AlertView]:
+        """Yield the open alerts, a page in memory at a time."""
+        last = 0
+        while page := [rows.shown(row) for row in await self._fetch("open_shown", last, _PAGE)]:
+            for one in page:
+                last = one.alert.id or last
+                yield one
 
     async def changed_since(self, sequence: int, *, limit: int) -> list[AlertView]:
         """Return the alerts that changed since, in the order of their last changes."""
         return [rows.shown(row) for row in await self._fetch("changed_since", sequence, limit)]
 
-    async def position(self) -> int:
-        """Return the number of the last change."""
-        return (await self._fetch("position"))[0][0]
+    async def position(self) -> Position:
+        """Return the place of the last change."""
+        return Position(*(await self._fetch("position"))[0])
 
     async def lag_s(self) -> float:
         """Return for how long the observation that has waited longest has waited to be judged."""

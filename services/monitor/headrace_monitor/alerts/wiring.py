@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from headrace.monitor.v1 import alert_pb2_grpc
+from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Connections
@@ -18,7 +19,6 @@ from headrace_monitor.alerts.evaluator import RuleEvaluator
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.servicer import AlertServicer
 from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.alerts.watching import Feed
 from headrace_monitor.alerts.webhooks.allowing import Allowed
 from headrace_monitor.alerts.webhooks.authorities import Authorities
 from headrace_monitor.alerts.webhooks.delivering import Deliveries, Patience
@@ -39,7 +39,7 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
     settings, clock = runtime.settings, runtime.clock
     metrics = AlertMetrics(runtime.metrics)
     store, outbox = AlertStore(connections, metrics), Outbox(connections)
-    feed = Feed(store, clock, max_watches=settings.max_alert_watches)
+    feed = ChangeFeed(store, store.open, clock, owner="monitor", max_watches=settings.max_alert_watches)
     rules = Rules(Allowed.parse(settings.webhook_allow), inside=hosts(settings))
     # Two, each with threads: names that callers give us to look up keep no delivery waiting.
     asked, connecting = await runtime.enter(Guard(rules, clock)), await runtime.enter(Guard(rules, clock))

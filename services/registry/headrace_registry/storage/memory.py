@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from headrace_servicekit.clock import Clock, SystemClock
+from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
@@ -18,7 +19,6 @@ from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Ver
 from headrace_registry.storage.memory_tables import Stored, Tables
 from headrace_registry.storage.memory_transaction import MemoryTransaction
 from headrace_registry.storage.store import ModelState
-from headrace_registry.tokens import Position
 
 
 class MemoryStore:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import RETRY_AFTER_S, Connections
 from headrace_servicekit.postgres.migrations import migrate
@@ -20,7 +21,6 @@ from headrace_registry.storage import rows
 from headrace_registry.storage.documents import MODEL_FILE
 from headrace_registry.storage.postgres_transaction import PostgresTransaction
 from headrace_registry.storage.store import ModelState
-from headrace_registry.tokens import Position
 
 _CHANNEL = "headrace_registry"
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from headrace_servicekit.coordination.feeds import Position
+
 from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
-from headrace_registry.tokens import Position
 
 
 @dataclass(frozen=True, slots=True)

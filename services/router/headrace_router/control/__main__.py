@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from headrace.router.v1 import control_pb2_grpc, precomputed_pb2_grpc, route_pb2_grpc
 from headrace_servicekit.client import channel
+from headrace_servicekit.coordination.feeds import heed
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.health import SERVING
 from headrace_servicekit.loops import delay_s, periodic
@@ -100,7 +102,8 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     show(view, watch, metrics)
     runtime.check("database", store.ping, required=False)
     runtime.loop("store", lambda: serve_from(store, view, controller, runtime))
-    runtime.loop("notifications", lambda: store.listen(controller.wake))
+    notifications = partial(heed, store.wakes, controller.wake)
+    runtime.loop("notifications", lambda: periodic("notifications", notifications, every_s=1.0))
     runtime.loop("save", presence.save)
     runtime.loop("registry", watch.run)
     runtime.loop("holds", holds.run)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from headrace_servicekit.clock import Clock, SystemClock
+from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_router.control.decisions.acks import DataPlane
 from headrace_router.control.decisions.demand import Lease
@@ -41,7 +41,7 @@ class MemoryStore:
         self._reports: dict[str, Report] = {}
         self._planes: dict[str, DataPlane] = {}
         self._leases: dict[tuple[str, str, str], Lease] = {}
-        self._listeners: set[Callable[[], None]] = set()
+        self._changed = Wakeup()
 
     async def news(self, revision: int, generation: int) -> News:
         records = sorted((r for r in self._records.values() if r.revision > revision), key=lambda r: r.revision)
@@ -81,7 +81,7 @@ class MemoryStore:
             )
         self._revision += 1
         self._records[model] = Record(self._revision, state)
-        self._notify()
+        self._changed.wake()
         return self._records[model]
 
     async def change(self, change_id: UUID) -> ChangeRecord | None:
@@ -110,7 +110,7 @@ class MemoryStore:
             name: report for name, report in self._reports.items() if not address or report.address != address
         }
         self._reports[process] = Report(pool, process, address, self._clock.now() + lease, dict(versions))
-        self._notify()
+        self._changed.wake()
 
     async def reports(self, now: datetime) -> tuple[Report, ...]:
         return tuple(report for report in self._reports.values() if report.expires_at > self._clock.now())
@@ -121,7 +121,7 @@ class MemoryStore:
         known = self._planes.get(data_plane) or DataPlane(data_plane, 0, len(self._entries), self._clock.now())
         acknowledged = max(known.acknowledged, generation)
         self._planes[data_plane] = replace(known, acknowledged=acknowledged, seen_at=self._clock.now())
-        self._notify()
+        self._changed.wake()
 
     async def data_planes(self, now: datetime) -> tuple[DataPlane, ...]:
         return tuple(self._planes.values())
@@ -135,7 +135,7 @@ class MemoryStore:
         self._leases.pop(key, None)
         if ttl > timedelta(0):
             self._leases[key] = replace(lease, expires_at=self._clock.now() + ttl)
-        self._notify()
+        self._changed.wake()
 
     async def leases(self, now: datetime) -> tuple[Lease, ...]:
         return tuple(lease for lease in self._leases.values() if lease.expires_at > self._clock.now())
@@ -147,23 +147,18 @@ class MemoryStore:
         self._requests = {k: v for k, v in self._requests.items() if v[1] + requests > now}
         self._planes = {k: v for k, v in self._planes.items() if v.seen_at + data_planes > now}
 
-    async def listen(self, wake: Callable[[], None]) -> None:
-        self._listeners.add(wake)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self._listeners.discard(wake)
+    async def wakes(self) -> AsyncIterator[None]:
+        while True:
+            count = self._changed.count
+            yield None
+            await self._changed.after(count)
 
     async def renew_incarnation(self) -> str:
         self.incarnation = str(uuid4())
         now = self._clock.now()
         self._planes = {k: replace(v, acknowledged=0, seen_at=now) for k, v in self._planes.items()}
-        self._notify()
+        self._changed.wake()
         return self.incarnation
 
     async def ping(self) -> None:
         return None
-
-    def _notify(self) -> None:
-        for wake in self._listeners:
-            wake()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -38,9 +37,6 @@ T = TypeVar("T")
 
 _SQL = "headrace_router.control.storage.sql"
 _CHANNEL = "router_control"
-# Long enough not to burden a server that is down, short enough that the poll never has to carry for long.
-_LISTEN_RETRY_S = 1.0
-_LISTEN_CHECK_S = 2.0
 
 
 class PostgresStore:
@@ -179,17 +175,8 @@ class PostgresStore:
         await self._fetch("sweep_requests", requests)
         await self._fetch("sweep_data_planes", data_planes)
 
-    async def listen(self, wake: Callable[[], None]) -> None:
-        while True:
-            try:
-                async with self._connections.alone() as connection:
-                    await connection.add_listener(_CHANNEL, lambda *_: wake())
-                    while True:  # a connection that broke in silence is noticed by asking
-                        await asyncio.sleep(_LISTEN_CHECK_S)
-                        await connection.execute("select 1")
-            except Exception as error:
-                log.debug("not listening to the database", reason=str(error))
-            await asyncio.sleep(_LISTEN_RETRY_S)
+    def wakes(self) -> AsyncIterator[None]:
+        return self._connections.notices(_CHANNEL)
 
     async def renew_incarnation(self) -> str:
         async with self._connections.transaction() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -170,8 +170,8 @@ class Store(Protocol):
         """Forget reports and leases expired, requests made and data planes last seen longer ago than that."""
         ...
 
-    async def listen(self, wake: Callable[[], None]) -> None:
-        """Call `wake` soon after another user of the store changed something, for ever; news may be lost."""
+    def wakes(self) -> AsyncIterator[None]:
+        """Yield whenever something may have changed; hints only, some may be lost. Raises when the hints end."""
         ...
 
     async def renew_incarnation(self) -> str:
