@@ -159,10 +159,12 @@ def test_footers_that_lie_raise_nothing_but_refusals(tmp_path):
     file = tmp_path / "reference.parquet"
     file.write_bytes(written(GOOD, compression="zstd"))
     columns = json.dumps([vars_of(column) for column in COLUMNS])
+    alone = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         (sys.executable, "-c", FUZZ, str(file), columns, "400"),
         capture_output=True,
         text=True,
+        env=os.environ | alone,
         timeout=120,
         check=False,
     )
@@ -177,12 +179,14 @@ def test_a_bomb_takes_no_more_memory_than_a_container_has_beside_the_service(tmp
     file = tmp_path / "reference.parquet"
     file.write_bytes(huge_strings())
     limits = (freezing_process.MEMORY_BYTES, freezing_process.DATA_BYTES, 60)
-    program = (sys.executable, "-I", "-m", "headrace_monitor.references.freezing", str(file), *map(str, limits))
-    process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = freezing_process._start(("-m", "headrace_monitor.references.freezing", str(file), *map(str, limits)))
     assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write(json.dumps({"columns": json.dumps([vars_of(one) for one in COLUMNS]), "contract": ""}).encode())
     process.stdin.close()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    with process.stdout as said:
+        assert b"'country' needs too much memory" in said.read()
     assert process.returncode == 0
     assert used.ru_maxrss < 1_400_000  # KiB
