@@ -20,7 +20,7 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2, control_pb2_grpc, route_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.slots import SLOTS
+from headrace_router.buckets import BUCKETS
 
 INCARNATION = "11111111-1111-4111-8111-111111111111"
 
@@ -224,5 +224,5 @@ def table(
         share = float(position == 0) if shares is None else shares.get(version.version, 0.0)
         end += share
         if share > 0:
-            made.ranges.add(end=round(end * SLOTS), variant=position)
+            made.ranges.add(end=round(end * BUCKETS), variant=position)
     return made

@@ -79,7 +79,7 @@ class FakeRoutes(route_pb2_grpc.RouteServiceServicer):
         variant = self.routes[self._known(request.name)].variants[0]
         rule = "germans" if request.attributes.get("country") == "DE" else ""
         return route_pb2.AssignUnitResponse(
-            variant=variant.name, version=variant.serving_version, slot=7, generation=1, rule=rule
+            variant=variant.name, version=variant.serving_version, bucket=7, generation=1, rule=rule
         )
 
     def DryRunRoute(self, request: route_pb2.DryRunRouteRequest, context: Any) -> route_pb2.DryRunRouteResponse:

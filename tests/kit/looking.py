@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2, predict_pb2
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.layouts import Layout
 from headrace_router.data.lookup.counts import Counts
@@ -213,6 +213,6 @@ class Bench:
 
     def precompute(self, entity: str, value: bytes, *, generation: int, age_s: float = 0.0) -> None:
         """Put a precomputed answer into the store."""
-        key = kept.precomputed_prefix(INCARNATION, self.version.digest, generation) + entity.encode()
-        entry = kept.Entry(int(self.store.now_ms() - age_s * 1000), outputs(value))
-        self.store.values[key] = kept.encode(key, entry)
+        key = stored_answers.precomputed_prefix(INCARNATION, self.version.digest, generation) + entity.encode()
+        entry = stored_answers.Entry(int(self.store.now_ms() - age_s * 1000), outputs(value))
+        self.store.values[key] = stored_answers.encode(key, entry)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from headrace.router.v1 import precomputed_pb2, predict_pb2
-from headrace_router import kept
+from headrace_router import stored_answers
 from redis.asyncio import Redis
 
 from tests.kit.control_plane import Plane
@@ -60,13 +60,13 @@ async def status(plane: Plane, version: str = "v1") -> precomputed_pb2.Precomput
 
 async def read(valkey_url: str, incarnation: str, generation: int, entity: str, version: str = "v1") -> float | None:
     """Return the value that a data plane would give for an entity, or None."""
-    key = kept.precomputed_prefix(incarnation, digest_of("digits", version), generation) + entity.encode()
+    key = stored_answers.precomputed_prefix(incarnation, digest_of("digits", version), generation) + entity.encode()
     client = Redis.from_url(valkey_url)
     try:
         stored = await client.get(key)
     finally:
         await client.aclose()
-    entry = kept.decode(key, stored) if isinstance(stored, bytes) else None
+    entry = stored_answers.decode(key, stored) if isinstance(stored, bytes) else None
     if entry is None:
         return None
     return float(np.frombuffer(predict_pb2.PredictResponse.FromString(entry.outputs).raw_output_contents[0], "<f4")[0])

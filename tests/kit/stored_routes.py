@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from headrace_router.buckets import BUCKETS
 from headrace_router.control.decisions.allocation import Range, allocate
 from headrace_router.control.decisions.kept_answers import told_of
 from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
@@ -25,7 +26,6 @@ from headrace_router.control.decisions.states import (
 )
 from headrace_router.control.storage.store import Store
 from headrace_router.rules import Condition, Operator, Rule
-from headrace_router.slots import SLOTS
 
 NOW = datetime(2030, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -63,7 +63,7 @@ def change(kind: Kind = Kind.WRITE, etag: str = "e1") -> Change:
     backups = (ResolvedBackup("old", "v1", "d1", "cpu"), ResolvedBackup("elsewhere", "", "", "cpu"))
     ranges = allocate((), route.weights)
     table = Table(resolved, ranges, Unit.USER, 2500, rules, lookup, fallback, backups, hedging)
-    assert table.ranges == (Range(900_000, "a"), Range(SLOTS, "b"))
+    assert table.ranges == (Range(900_000, "a"), Range(BUCKETS, "b"))
     writer = WRITER if kind is Kind.WRITE else None
     return Change(uuid4(), kind, route, table, 3, NOW, 0.1, writer, "rollouts/6")
 

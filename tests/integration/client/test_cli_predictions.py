@@ -35,7 +35,7 @@ def test_text_is_shown_as_text(run: Run, predictions: FakePredictions) -> None:
 def explained(**fields: Any) -> predict_pb2.ExplainResponse:
     told = predict_pb2.ExplainResponse(
         prediction_id="019a0000-0000-7000-8000-000000000000", request_id="r-1", model="digits", client="ada",
-        generation=3, slot=12, variant="stable", variant_version="v1", version="v1", total_us=4200, route_us=200,
+        generation=3, bucket=12, variant="stable", variant_version="v1", version="v1", total_us=4200, route_us=200,
         served_from=predict_pb2.PredictResponse.SERVED_FROM_ONLINE, **fields,
     )  # fmt: skip
     told.attempts.add(rung="primary", version="v1", pool="default", batcher="b:1", begin_us=200, took_us=4000)
@@ -83,10 +83,10 @@ def test_explain_finds_an_answer_by_either_id_and_draws_it(run: Run, predictions
         shown = run("explain", name)
         assert shown.exit_code == 0
         assert "digits: answered from online in 4.20 ms" in shown.stdout
-        assert "variant stable (slot 12) → v1; generation 3 of the route" in shown.stdout
+        assert "variant stable (bucket 12) → v1; generation 3 of the route" in shown.stdout
         assert "v1, b:1 of pool default" in shown.stdout
     told = document(run("explain", prediction_id, "--json"))
-    assert (told["variant"], told["slot"], told["attempts"][0]["batcher"]) == ("stable", 12, "b:1")
+    assert (told["variant"], told["bucket"], told["attempts"][0]["batcher"]) == ("stable", 12, "b:1")
 
 
 def test_explain_takes_a_request_id_that_looks_like_a_prediction_id(run: Run, predictions: FakePredictions) -> None:
@@ -106,7 +106,7 @@ def test_predict_shows_how_its_answer_came_about(run: Run, predictions: FakePred
     shown = run(*rows)
     assert "version v1" in shown.stdout
     assert "digits: answered from online in 4.20 ms" in shown.stdout
-    assert document(run(*rows, "--json"))["explanation"]["slot"] == 12
+    assert document(run(*rows, "--json"))["explanation"]["bucket"] == 12
     predictions.explanations = {}
     shown = run(*rows)
     assert shown.exit_code == 0

@@ -44,13 +44,13 @@ def test_an_answer_is_explained_by_the_id_of_the_prediction_or_of_the_request(
     call: Call, predictions: FakePredictions
 ) -> None:
     told = predict_pb2.ExplainResponse(
-        prediction_id="p-1", model="digits", variant="stable", version="v1", slot=0, total_us=4200,
+        prediction_id="p-1", model="digits", variant="stable", version="v1", bucket=0, total_us=4200,
         served_from=predict_pb2.PredictResponse.SERVED_FROM_ONLINE,
     )  # fmt: skip
     told.attempts.add(rung="primary", version="v1", batcher="b:1", took_us=4000, compute_us=1000, batch_mates=2)
     predictions.explanations = {"p-1": told, "r-1": told}
     for explained in (call("explain", "p-1"), call("explain", request_id="r-1")):
-        assert (explained.prediction_id, explained.variant, explained.slot) == ("p-1", "stable", 0)
+        assert (explained.prediction_id, explained.variant, explained.bucket) == ("p-1", "stable", 0)
         assert explained.served_from == ServedFrom.ONLINE
         assert explained.total == timedelta(microseconds=4200)
         (attempt,) = explained.attempts

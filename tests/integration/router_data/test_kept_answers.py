@@ -14,7 +14,7 @@ import redis.asyncio
 from google.protobuf import duration_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.router.v1.control_pb2 import KeptAnswers
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import held, refusing
@@ -138,9 +138,9 @@ class TestPrecomputed:
     async def put(self, store: redis.asyncio.Redis, entity: str, number: float) -> None:
         message = predict_pb2.PredictResponse(raw_output_contents=[struct.pack("<f", number)])
         message.outputs.add(name="y", datatype="FP32", shape=[1, 1])
-        key = kept.precomputed_prefix(INCARNATION, V1.digest, 7) + entity.encode()
-        entry = kept.Entry(int(time.time() * 1000) - 5000, message.SerializeToString())
-        await store.set(key, kept.encode(key, entry))
+        key = stored_answers.precomputed_prefix(INCARNATION, V1.digest, 7) + entity.encode()
+        entry = stored_answers.Entry(int(time.time() * 1000) - 5000, message.SerializeToString())
+        await store.set(key, stored_answers.encode(key, entry))
 
     async def in_mode(self, control: FakeControl, mode: str) -> None:
         answers = [KeptAnswers(digest=V1.digest, precomputed_generation=7)]

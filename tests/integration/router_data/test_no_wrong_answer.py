@@ -17,7 +17,7 @@ import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import predict_pb2
 from headrace.router.v1.control_pb2 import KeptAnswers
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher
@@ -97,11 +97,11 @@ class World:
     async def publish(self, version: str) -> None:
         self.published += 1
         generation = self.published
-        prefix = kept.precomputed_prefix(INCARNATION, VERSIONS[version].digest, generation)
+        prefix = stored_answers.precomputed_prefix(INCARNATION, VERSIONS[version].digest, generation)
         for entity in KEPT_FOR_ENTITIES:
             key, made = prefix + entity.encode(), struct.pack("<I", _published(version, generation))
-            entry = kept.Entry(int(time.time() * 1000), outputs(made))
-            await self.store.set(key, kept.encode(key, entry))  # type: ignore[attr-defined]
+            entry = stored_answers.Entry(int(time.time() * 1000), outputs(made))
+            await self.store.set(key, stored_answers.encode(key, entry))  # type: ignore[attr-defined]
         self.precomputed[version] = generation
 
     async def put(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace.router.v1.control_pb2 import KeptAnswers
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually, patience
 
 from tests.kit.control import INCARNATION, lookup, table
@@ -83,9 +83,11 @@ async def test_a_valkey_that_stumbles_is_used_again_at_once(plane, valkey):
 async def test_where_nothing_is_computed_a_valkey_that_stumbles_is_waited_for(plane, control, valkey):
     answers = [KeptAnswers(digest=V1.digest, precomputed_generation=7)]
     generation = control.put_table(table("digits", [V1], lookup=lookup(mode="BATCH"), kept=answers))
-    key = kept.precomputed_prefix(INCARNATION, V1.digest, 7) + b"ada"
+    key = stored_answers.precomputed_prefix(INCARNATION, V1.digest, 7) + b"ada"
     async with valkey.client() as client:
-        await client.set(key, kept.encode(key, kept.Entry(int(time.time() * 1000), outputs(b"1234"))))
+        await client.set(
+            key, stored_answers.encode(key, stored_answers.Entry(int(time.time() * 1000), outputs(b"1234")))
+        )
     await eventually(lambda: control.acknowledged.get("data-0") == generation)
     valkey.freeze()
     asked = asyncio.ensure_future(

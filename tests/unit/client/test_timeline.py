@@ -67,7 +67,7 @@ def test_an_attempt_says_who_was_asked_with_whom_and_why_it_failed() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        pytest.param({"slot": 12}, "variant stable (slot 12) → v2; generation 7 of the route", id="weights"),
+        pytest.param({"bucket": 12}, "variant stable (bucket 12) → v2; generation 7 of the route", id="weights"),
         pytest.param(
             {"rule": "country-de"}, "variant stable (rule country-de) → v2; generation 7 of the route", id="rule"
         ),

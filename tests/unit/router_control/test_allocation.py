@@ -1,19 +1,19 @@
-"""Slots move only where shares change: by rule (hypothesis) and by the numbers that are promised."""
+"""Buckets move only where shares change: by rule (hypothesis) and by the numbers that are promised."""
 
 import itertools
 from fractions import Fraction
 
 import pytest
+from headrace_router.buckets import BUCKETS, bucket_of
 from headrace_router.control.decisions.allocation import (
     Range,
     allocate,
+    bucket_counts,
     counts_of,
-    moved_slots,
+    moved_buckets,
     renamed,
-    slot_counts,
     variant_at,
 )
-from headrace_router.slots import SLOTS, slot_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,20 +31,20 @@ def after(history):
 
 
 @given(histories)
-def test_every_slot_has_a_variant_and_neighbours_are_coalesced(history):
+def test_every_bucket_has_a_variant_and_neighbours_are_coalesced(history):
     ranges = after(history)
     ends = [one.end for one in ranges]
     assert ends == sorted(set(ends))
-    assert ends[-1] == SLOTS
+    assert ends[-1] == BUCKETS
     assert all(left.variant != right.variant for left, right in itertools.pairwise(ranges))
 
 
 @given(histories)
-def test_shares_are_within_one_slot(history):
+def test_shares_are_within_one_bucket(history):
     total = sum(Fraction(weight) for weight in history[-1].values())
     counts = counts_of(after(history))
     for name, weight in history[-1].items():
-        assert abs(counts.get(name, 0) - Fraction(weight) / total * SLOTS) < 1
+        assert abs(counts.get(name, 0) - Fraction(weight) / total * BUCKETS) < 1
 
 
 @given(histories, weights)
@@ -53,7 +53,7 @@ def test_only_what_shares_need_moves_from_those_that_shrink_to_those_that_grow(h
     now = allocate(before, change)
     held, has = counts_of(before), counts_of(now)
     needed = sum(max(0, has.get(name, 0) - held.get(name, 0)) for name in has)
-    assert moved_slots(before, now) == needed
+    assert moved_buckets(before, now) == needed
     start = 0
     for end in sorted({one.end for one in (*before, *now)}):
         giver, taker = variant_at(before, start), variant_at(now, start)
@@ -95,12 +95,12 @@ def test_a_canary_that_grows_step_by_step_stays_in_two_ranges():
         assert len(ranges) <= 2
 
 
-def test_three_arms_with_equal_shares_keep_the_spare_slot_where_it_is():
+def test_three_arms_with_equal_shares_keep_the_spare_bucket_where_it_is():
     thirds = allocate((), {"a": 1, "b": 1, "c": 1})
     assert counts_of(thirds) == {"a": 333_334, "b": 333_333, "c": 333_333}
     without_c = allocate(thirds, {"a": 1, "b": 1})
-    assert slot_counts({"b": 1, "c": 1, "a": 1}, counts_of(thirds))["a"] == 333_334
-    assert moved_slots(thirds, without_c) == 333_333
+    assert bucket_counts({"b": 1, "c": 1, "a": 1}, counts_of(thirds))["a"] == 333_334
+    assert moved_buckets(thirds, without_c) == 333_333
 
 
 def test_weights_must_leave_something_to_share():
@@ -108,14 +108,14 @@ def test_weights_must_leave_something_to_share():
         allocate((), {"a": 0.0})
 
 
-def test_a_renamed_variant_keeps_its_slots():
+def test_a_renamed_variant_keeps_its_buckets():
     ranges = renamed(allocate((), {"production": 1}), {"production": "control"})
-    assert ranges == (Range(SLOTS, "control"),)
-    assert moved_slots(ranges, allocate(ranges, {"control": 90, "treatment": 10})) == SLOTS // 10
+    assert ranges == (Range(BUCKETS, "control"),)
+    assert moved_buckets(ranges, allocate(ranges, {"control": 90, "treatment": 10})) == BUCKETS // 10
 
 
 def arms_of(units, ranges, salt=b"0123456789abcdef"):
-    return {unit: variant_at(ranges, slot_of(salt, unit)) for unit in units}
+    return {unit: variant_at(ranges, bucket_of(salt, unit)) for unit in units}
 
 
 def test_100k_units_get_shares_within_half_a_percent_point():
@@ -150,7 +150,7 @@ def test_from_80_10_10_only_the_needed_share_of_users_moves(change, share):
     units = [f"user-{number}" for number in range(20_000)]
     first = allocate((), {"control": 80, "red": 10, "blue": 10})
     now = allocate(first, change)
-    assert moved_slots(first, now) == share * SLOTS
+    assert moved_buckets(first, now) == share * BUCKETS
     before, after = arms_of(units, first), arms_of(units, now)
     moved = [unit for unit in units if before[unit] != after[unit]]
     assert len(moved) / len(units) == pytest.approx(share, abs=0.01)

@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from headrace_router.buckets import BUCKETS
 from headrace_router.control.decisions.allocation import Range
 from headrace_router.control.decisions.changes import registry_seen, removed, why_pending
 from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
 from headrace_router.control.decisions.routes import Route, Serves, Variant
 from headrace_router.control.decisions.states import Kind, Outcome, Told
 from headrace_router.rules import Condition, Operator, Rule
-from headrace_router.slots import SLOTS
 from headrace_servicekit.errors import Aborted, NotFound
 
 from tests.kit.route_states import (
@@ -41,7 +41,7 @@ def test_the_first_promotion_waits_until_a_batcher_has_the_version():
     served = onward(waiting.state, fleet("d1", seconds=3600), seconds=3600)
     assert served.told is Told.TABLE
     assert served.state.active is not None
-    assert served.state.active.table.ranges == (Range(SLOTS, "production"),)
+    assert served.state.active.table.ranges == (Range(BUCKETS, "production"),)
     assert served.state.active.epoch == 2
 
 

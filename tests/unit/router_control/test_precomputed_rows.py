@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.control.precomputed.rows import Chunk, Output, check, least_bytes, outputs_of
 from headrace_router.datatypes import ELEMENT_BYTES
 from headrace_servicekit.errors import InvalidArgument
@@ -65,8 +65,8 @@ def test_a_row_is_encoded_as_protobuf_encodes_it(example, data) -> None:
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=9), st.binary(max_size=9)), max_size=5), st.integers(0, 2**63))
 def test_many_entries_are_encoded_as_each_alone_is(pairs, computed_at_ms: int) -> None:
     keys, outputs = [key for key, _ in pairs], [encoded for _, encoded in pairs]
-    each = [kept.encode(key, kept.Entry(computed_at_ms, one)) for key, one in pairs]
-    assert kept.encode_all(keys, computed_at_ms, outputs) == each
+    each = [stored_answers.encode(key, stored_answers.Entry(computed_at_ms, one)) for key, one in pairs]
+    assert stored_answers.encode_all(keys, computed_at_ms, outputs) == each
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from headrace_router.control.decisions.allocation import moved_slots
+from headrace_router.buckets import BUCKETS
+from headrace_router.control.decisions.allocation import moved_buckets
 from headrace_router.control.decisions.assignment import Assignment, Subject, assign
 from headrace_router.control.decisions.preview import Shift, preview
 from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
@@ -11,7 +12,6 @@ from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import Route, Serves, Unit, Variant
 from headrace_router.control.decisions.states import RouteState, Writer
 from headrace_router.rules import Condition, Operator, Rule
-from headrace_router.slots import SLOTS
 from headrace_servicekit.errors import Aborted, NotFound
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +49,7 @@ def test_what_is_foretold_is_what_happens(first, second):
     assert before.active is not None
     assert after.active is not None
     assert foretold.table == after.active.table
-    assert foretold.moved_share == moved_slots(before.active.table.ranges, after.active.table.ranges) / SLOTS
+    assert foretold.moved_share == moved_buckets(before.active.table.ranges, after.active.table.ranges) / BUCKETS
     assert foretold.moved_version_share == foretold.moved_share  # each variant has a version of its own
     assert sum(one.share_after - one.share_before for one in foretold.shifts) == pytest.approx(0)
 
@@ -146,4 +146,4 @@ def test_a_request_without_its_unit_is_assigned_anew_each_time(unit, subject, de
     state = written(serving(), replace(route(50, 50), unit=unit))
     assert state.active is not None
     found = assign(state.active.table, state.salt, subject)
-    assert (found.variant != "", found.slot is not None) == (decided, decided)
+    assert (found.variant != "", found.bucket is not None) == (decided, decided)

@@ -4,10 +4,10 @@ import math
 
 import pytest
 from headrace.router.v1 import route_pb2
+from headrace_router.buckets import BUCKETS
 from headrace_router.control import answers, convert
 from headrace_router.control.decisions.routes import Route, Serves, Unit, Variant, violations
 from headrace_router.rules import Condition, Operator, Rule
-from headrace_router.slots import SLOTS
 from headrace_servicekit.errors import InvalidArgument
 
 
@@ -32,7 +32,7 @@ def variant(name: str = "a", weight: float = 1.0, target: str = "v1", serves: Se
         pytest.param([variant(weight=math.nan)], ["route.variants[0].weight"], id="not a number"),
         pytest.param([variant(weight=math.inf)], ["route.variants[0].weight"], id="infinite"),
         pytest.param([variant(weight=0), variant("b", 0)], ["route.variants[0].weight"], id="all zero"),
-        pytest.param([variant(weight=1), variant("b", 1e-7)], ["route.variants[1].weight"], id="below one slot"),
+        pytest.param([variant(weight=1), variant("b", 1e-7)], ["route.variants[1].weight"], id="below one bucket"),
         pytest.param(
             [variant("A", -1, pool="GPU"), variant("b", math.nan)],
             [
@@ -46,7 +46,7 @@ def variant(name: str = "a", weight: float = 1.0, target: str = "v1", serves: Se
         pytest.param([variant(f"v{n}") for n in range(65)], ["route.variants"], id="too many"),
         pytest.param([variant(f"v{n}") for n in range(64)], [], id="as many as there may be"),
         pytest.param([variant("a" * 63)], [], id="as long as a name may be"),
-        pytest.param([variant(weight=SLOTS - 1), variant("b", 1)], [], id="exactly one slot"),
+        pytest.param([variant(weight=BUCKETS - 1), variant("b", 1)], [], id="exactly one bucket"),
     ],
 )
 def test_violations_name_the_field(variants, fields):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.data.lookup.at_once import MAX_VERSIONS, KnownShares, asks_at_once
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.refusals import deadline_exceeded
@@ -79,8 +79,8 @@ async def keep(bench: Bench, value: bytes, *, age_s: float = 0.0) -> None:
     before = set(bench.store.values)
     await bench.fill(value)
     (key,) = set(bench.store.values) - before
-    entry = kept.Entry(int(bench.store.now_ms() - age_s * 1000), outputs(value))
-    bench.store.values[key] = kept.encode(key, entry)
+    entry = stored_answers.Entry(int(bench.store.now_ms() - age_s * 1000), outputs(value))
+    bench.store.values[key] = stored_answers.encode(key, entry)
     bench.store.holds, bench.online.submitted = True, 0
 
 

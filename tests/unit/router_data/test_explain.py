@@ -141,7 +141,7 @@ def test_a_request_that_was_never_routed_spent_all_its_time_on_that(time):
     time.now += 0.003
     said = told(trace, time, code=Code.NOT_FOUND, reason="MODEL_NOT_FOUND")
     assert said.route_us == said.total_us > 0
-    assert (said.model, said.variant, said.generation, said.HasField("slot")) == ("digits", "", 0, False)
+    assert (said.model, said.variant, said.generation, said.HasField("bucket")) == ("digits", "", 0, False)
 
 
 def test_a_request_sent_about_for_ever_fills_no_memory(trace):

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.data.messages import ServedFrom
 from headrace_servicekit.errors import Code
 
@@ -135,8 +135,14 @@ class TestStore:
             pytest.param(lambda key, value: b"", id="empty"),
             pytest.param(lambda key, value: value[:-1], id="cut"),
             pytest.param(lambda key, value: value[:20] + b"\xff" + value[21:], id="a byte changed"),
-            pytest.param(lambda key, value: kept.encode(b"other", kept.Entry(1, outputs(TWO))), id="of another key"),
-            pytest.param(lambda key, value: kept.encode(key, kept.Entry(1 << 50, b"\xff\xff")), id="no outputs"),
+            pytest.param(
+                lambda key, value: stored_answers.encode(b"other", stored_answers.Entry(1, outputs(TWO))),
+                id="of another key",
+            ),
+            pytest.param(
+                lambda key, value: stored_answers.encode(key, stored_answers.Entry(1 << 50, b"\xff\xff")),
+                id="no outputs",
+            ),
             pytest.param(lambda key, value: _encoded(key, b"\xff\xff"), id="no message"),
             pytest.param(lambda key, value: _encoded(key, outputs(TWO, rows=2)), id="other rows"),
             pytest.param(lambda key, value: _encoded(key, encoded_outputs({"z": TWO})), id="other outputs"),
@@ -208,4 +214,4 @@ class TestFallbacks:
 
 
 def _encoded(key: bytes, encoded: bytes) -> bytes:
-    return kept.encode(key, kept.Entry(1_700_000_000_000, encoded))
+    return stored_answers.encode(key, stored_answers.Entry(1_700_000_000_000, encoded))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.data.lookup.flights import MAX_RENEWALS
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.refusals import deadline_exceeded
@@ -76,7 +76,7 @@ async def test_a_renewal_takes_what_another_data_plane_has_computed_meanwhile():
     await bench.fill(ONE)
     (key,) = bench.store.values
     bench.loop.ahead_s += 70
-    bench.store.values[key] = kept.encode(key, kept.Entry(int(bench.store.now_ms()), outputs(TWO)))
+    bench.store.values[key] = stored_answers.encode(key, stored_answers.Entry(int(bench.store.now_ms()), outputs(TWO)))
     assert (await bench.find()).outputs == outputs(ONE)
     assert (await bench.find()).outputs == outputs(TWO)
     assert bench.online.submitted == 1
@@ -102,7 +102,9 @@ async def test_a_renewal_that_two_tables_want_is_one():
     await bench.fill(ONE)
     (key,) = bench.store.values
     bench.loop.ahead_s += 70
-    bench.store.values[key] = kept.encode(key, kept.Entry(int(bench.store.now_ms()) - 40_000, outputs(TWO)))
+    bench.store.values[key] = stored_answers.encode(
+        key, stored_answers.Entry(int(bench.store.now_ms()) - 40_000, outputs(TWO))
+    )
     bench.store.holds = True
     assert (await bench.find()).served_from is ServedFrom.STALE
     bench.put_table(lookup=lookup(ttl=20, stale_while_revalidate=60))
@@ -199,7 +201,9 @@ async def test_an_entry_of_a_clock_that_is_an_hour_off_is_not_given(ahead_ms):
     bench = Bench(memory_bytes=0)
     await bench.fill(ONE)
     (key,) = bench.store.values
-    bench.store.values[key] = kept.encode(key, kept.Entry(int(bench.store.now_ms()) + ahead_ms, outputs(THREE)))
+    bench.store.values[key] = stored_answers.encode(
+        key, stored_answers.Entry(int(bench.store.now_ms()) + ahead_ms, outputs(THREE))
+    )
     assert (await bench.fill(TWO)).outputs == outputs(TWO)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from headrace.router.v1 import control_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.data.messages import ServedFrom
 from headrace_servicekit.errors import Code
 
@@ -61,9 +61,9 @@ class TestPrecomputed:
     async def test_outputs_are_selected(self):
         specs = [tensor_pb2.TensorSpec(name=name, datatype="FP32", shape=[1]) for name in ("y", "z")]
         bench = Bench(generation=3, version=resolved_version("digits", "two", outputs=specs))
-        key = kept.precomputed_prefix(INCARNATION, bench.version.digest, 3) + b"a"
+        key = stored_answers.precomputed_prefix(INCARNATION, bench.version.digest, 3) + b"a"
         message = encoded_outputs({"y": ONE, "z": TWO})
-        bench.store.values[key] = kept.encode(key, kept.Entry(int(bench.store.now_ms()), message))
+        bench.store.values[key] = stored_answers.encode(key, stored_answers.Entry(int(bench.store.now_ms()), message))
         for _ in range(2):
             assert (await bench.find(entity_id="a", names=("z",))).outputs == encoded_outputs({"z": TWO})
             assert (await bench.find(entity_id="a")).outputs == message

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from headrace_router.buckets import BUCKETS, bucket_of
 from headrace_router.data.reporting.buffer import Buffer, Sealed
 from headrace_router.data.reporting.recording import RECORD_BYTES, WAKE_BYTES, Record, Recorder, new_drops
 from headrace_router.data.reporting.sampling import CALM_S, POINTS, SAVED_S, Sampling, point_of
-from headrace_router.slots import SLOTS, slot_of
 
 from tests.kit.control import resolved_version
 from tests.kit.digits import ROW
@@ -45,7 +45,7 @@ def test_a_unit_is_in_or_out_as_a_whole_and_stays_in_when_more_are():
 
 def test_who_is_recorded_does_not_tell_which_variant_is_assigned():
     both = Counter(
-        (point_of(f"user-{n}") < POINTS // 4, slot_of(b"salt", f"user-{n}") < SLOTS // 4) for n in range(16_000)
+        (point_of(f"user-{n}") < POINTS // 4, bucket_of(b"salt", f"user-{n}") < BUCKETS // 4) for n in range(16_000)
     )
     assert both[True, True] / 16_000 == pytest.approx(1 / 16, rel=0.1)
 

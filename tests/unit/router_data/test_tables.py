@@ -1,9 +1,9 @@
 import pytest
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
+from headrace_router.buckets import BUCKETS
 from headrace_router.data.routes.lastgood import LastGood
 from headrace_router.data.routes.table import Table, table_of
 from headrace_router.data.routes.tables import Tables
-from headrace_router.slots import SLOTS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,7 +112,7 @@ def test_a_version_keeps_what_it_has_learnt_over_generations():
     "spoil",
     [
         pytest.param(lambda t: t.ranges.pop(), id="no ranges"),
-        pytest.param(lambda t: setattr(t.ranges[0], "end", SLOTS - 1), id="slots left over"),
+        pytest.param(lambda t: setattr(t.ranges[0], "end", BUCKETS - 1), id="buckets left over"),
         pytest.param(lambda t: setattr(t.ranges[0], "variant", 7), id="unknown variant"),
         pytest.param(lambda t: setattr(t.variants[0], "digest", "none"), id="unknown version"),
         pytest.param(lambda t: setattr(t, "salt", b""), id="no salt"),

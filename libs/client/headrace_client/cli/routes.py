@@ -145,7 +145,7 @@ def assign(
     if output.as_json:
         output.document(message_json(found))
         return
-    how = f"by rule {found.rule}" if found.rule else f"slot {found.slot}"
+    how = f"by rule {found.rule}" if found.rule else f"bucket {found.bucket}"
     subject = user or entity or " ".join(f"{name}={value}" for name, value in attributes)
     output.say(
         f"{shown(subject)} → [bold]{found.variant}[/] (version {found.version}, {how}, generation {found.generation})"

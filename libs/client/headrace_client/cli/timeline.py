@@ -81,8 +81,8 @@ def _decided(told: Explanation) -> str:
         return by
     if not told.variant:
         return f"version {told.variant_version}, which the caller named; {by}"
-    slot = f"slot {told.slot}" if told.slot is not None else "the only one"
-    why = f"rule {told.rule}" if told.rule else slot
+    bucket = f"bucket {told.bucket}" if told.bucket is not None else "the only one"
+    why = f"rule {told.rule}" if told.rule else bucket
     return f"variant {told.variant} ({why}) → {told.variant_version}; {by}"
 
 

@@ -60,7 +60,7 @@ class Attempt:
 class Explanation:
     """How an answer, or an error, came about.
 
-    slot: that the unit fell into; None when none was hashed. rule: that chose the variant; empty when the weights did.
+    bucket: that the unit fell into; None when none was hashed. rule: the one that chose the variant, if any.
     variant_version: what the variant, or the caller, named. version: what computed the answer. served_from: None for an
     error. lookup_outcome: why nothing kept could be given. shared_flight: whether the answer was computed for another
     request, which this one waited for. code, reason: of the reply; 0 and empty for an answer. route, total: from the
@@ -75,7 +75,7 @@ class Explanation:
     model: str
     generation: int
     rule: str
-    slot: int | None
+    bucket: int | None
     variant: str
     variant_version: str
     version: str
@@ -105,7 +105,7 @@ class Explanation:
             model=told.model,
             generation=told.generation,
             rule=told.rule,
-            slot=told.slot if told.HasField("slot") else None,
+            bucket=told.bucket if told.HasField("bucket") else None,
             variant=told.variant,
             variant_version=told.variant_version,
             version=told.version,

@@ -121,12 +121,12 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
                 f"nothing serves '{state.model}' yet: {reason}", reason="MODEL_NOT_READY", retry_after_s=1.0
             )
         found = assign(active.table, state.salt, convert.subject_from_proto(request))
-        if found.slot is None and not found.rule:
+        if found.bucket is None and not found.rule:
             raise _no_unit(active.table.unit)
         return route_pb2.AssignUnitResponse(
             variant=found.variant,
             version=found.version,
-            slot=found.slot or 0,
+            bucket=found.bucket or 0,
             generation=active.number,
             rule=found.rule,
         )

@@ -32,7 +32,7 @@ def table_to_proto(
         unit=route_pb2.Route.Unit.Name(table.unit),
         registry_epoch=generation.epoch,
         variants=[control_pb2.ResolvedVariant(name=v.name, digest=v.digest, pool=v.pool) for v in table.variants],
-        ranges=[control_pb2.SlotRange(end=one.end, variant=positions[one.variant]) for one in table.ranges],
+        ranges=[control_pb2.BucketRange(end=one.end, variant=positions[one.variant]) for one in table.ranges],
         rules=[
             control_pb2.ResolvedRule(
                 name=rule.name,

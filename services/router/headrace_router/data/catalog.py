@@ -147,10 +147,10 @@ class Catalog:
 
 
 def _arm(table: Table, version: str) -> Arm:
-    """Return the arm of a version that the route names, or without one, the arm with most slots."""
+    """Return the arm of a version that the route names, or without one, the arm with most buckets."""
     if not version:
-        slots = table.weighted()
-        return max(slots, key=lambda arm: slots[arm])
+        buckets = table.weighted()
+        return max(buckets, key=lambda arm: buckets[arm])
     arm = table.pin(version)
     if arm is None:
         raise version_not_found(table.model, version)

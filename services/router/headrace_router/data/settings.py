@@ -35,7 +35,7 @@ class DataSettings(ServiceSettings):
     id: str = Field(
         default="data-0",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-        description="Id of this data plane: its slot, such as host and ordinal, kept over restarts.",
+        description="Id of this data plane, such as host and ordinal; the same over restarts.",
     )
     processes: int = Field(
         default=1,

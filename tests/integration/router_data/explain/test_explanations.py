@@ -7,7 +7,7 @@ import time
 import grpc
 import grpc.aio
 import pytest
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
@@ -32,8 +32,8 @@ async def test_any_data_plane_tells_how_an_answer_of_another_came_about(plane, o
     )  # fmt: skip
     assert told.digest == {"v1": V1, "v2": V2}[answer.version].digest
     assert (told.generation, told.rule, told.client, told.code) == (1, "", "internal", 0)
-    assert told.HasField("slot")
-    assert 0 <= told.slot < 1_000_000
+    assert told.HasField("bucket")
+    assert 0 <= told.bucket < 1_000_000
     assert told.served_from == ONLINE
     assert before - 1 < told.receive_time.ToMicroseconds() / 1e6 < time.time() + 1
     (attempt,) = told.attempts
@@ -46,22 +46,22 @@ async def test_any_data_plane_tells_how_an_answer_of_another_came_about(plane, o
     assert attempt.begin_us + attempt.took_us <= told.total_us
 
 
-async def test_the_same_unit_falls_into_the_slot_that_is_told(plane):
-    slots = set()
+async def test_the_same_unit_falls_into_the_bucket_that_is_told(plane):
+    buckets = set()
     for _ in range(3):
         answer = await plane.stub.Predict(asking(user_id="ada"), timeout=5)
-        slots.add((await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)).slot)
-    assert len(slots) == 1
+        buckets.add((await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)).bucket)
+    assert len(buckets) == 1
 
 
 async def test_a_pinned_version_and_a_lone_variant_hash_nobody(plane, control):
     answer = await plane.stub.Predict(asking(version="v2"), timeout=5)
     told = await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)
-    assert (told.variant, told.variant_version, told.HasField("slot")) == ("", "v2", False)
+    assert (told.variant, told.variant_version, told.HasField("bucket")) == ("", "v2", False)
     control.put_table(table("digits", [V1]))
     told = await eventually(lambda: _told_of_generation(plane, 2))
     assert told is not None
-    assert (told.variant, told.HasField("slot")) == ("v1", False)
+    assert (told.variant, told.HasField("bucket")) == ("v1", False)
 
 
 async def _told_of_generation(plane, generation):
@@ -138,7 +138,7 @@ async def test_answers_that_nobody_asked_about_are_not_kept_but_for_a_sample(con
         answers = [await plane.stub.Predict(asking(explain=False), timeout=5) for _ in range(10)]
         await eventually(lambda: _has_kept(plane, 2))
         async with Redis.from_url(valkey_url) as store:
-            keys = [kept.explanation_key(INCARNATION, answer.prediction_id) for answer in answers]
+            keys = [stored_answers.explanation_key(INCARNATION, answer.prediction_id) for answer in answers]
             there = [await store.exists(key) for key in keys]
             assert there == [0, 0, 0, 0, 1] * 2
             assert 3500 < await store.ttl(keys[4]) <= 3600

@@ -52,7 +52,7 @@ class RouteTable(_message.Message):
     model: str
     generation: int
     variants: _containers.RepeatedCompositeFieldContainer[ResolvedVariant]
-    ranges: _containers.RepeatedCompositeFieldContainer[SlotRange]
+    ranges: _containers.RepeatedCompositeFieldContainer[BucketRange]
     salt: bytes
     unit: _route_pb2.Route.Unit
     versions: _containers.RepeatedCompositeFieldContainer[ResolvedVersion]
@@ -63,7 +63,7 @@ class RouteTable(_message.Message):
     fallback: _containers.RepeatedCompositeFieldContainer[ResolvedRung]
     hedging: _route_pb2.Hedging
     kept_answers: _containers.RepeatedCompositeFieldContainer[KeptAnswers]
-    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[ResolvedVariant, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[SlotRange, _Mapping]]] = ..., salt: _Optional[bytes] = ..., unit: _Optional[_Union[_route_pb2.Route.Unit, str]] = ..., versions: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., registry_epoch: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[ResolvedRule, _Mapping]]] = ..., lookup: _Optional[_Union[_route_pb2.Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[ResolvedRung, _Mapping]]] = ..., hedging: _Optional[_Union[_route_pb2.Hedging, _Mapping]] = ..., kept_answers: _Optional[_Iterable[_Union[KeptAnswers, _Mapping]]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[ResolvedVariant, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[BucketRange, _Mapping]]] = ..., salt: _Optional[bytes] = ..., unit: _Optional[_Union[_route_pb2.Route.Unit, str]] = ..., versions: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., registry_epoch: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[ResolvedRule, _Mapping]]] = ..., lookup: _Optional[_Union[_route_pb2.Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[ResolvedRung, _Mapping]]] = ..., hedging: _Optional[_Union[_route_pb2.Hedging, _Mapping]] = ..., kept_answers: _Optional[_Iterable[_Union[KeptAnswers, _Mapping]]] = ...) -> None: ...
 
 class ResolvedRung(_message.Message):
     __slots__ = ("name", "backup", "precomputed", "stale", "constant", "entity_table", "min_time_left")
@@ -122,7 +122,7 @@ class ResolvedVariant(_message.Message):
     pool: str
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., pool: _Optional[str] = ...) -> None: ...
 
-class SlotRange(_message.Message):
+class BucketRange(_message.Message):
     __slots__ = ("end", "variant")
     END_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]

@@ -100,7 +100,7 @@ class ExplainRequest(_message.Message):
     def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "slot", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_flight", "rung", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us")
+    __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "bucket", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_flight", "rung", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us")
     class Attempt(_message.Message):
         __slots__ = ("rung", "version", "pool", "batcher", "begin_us", "took_us", "queue_us", "compute_us", "batch_rows", "batch_mates", "reason", "hedge")
         RUNG_FIELD_NUMBER: _ClassVar[int]
@@ -136,7 +136,7 @@ class ExplainResponse(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
-    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BUCKET_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     VARIANT_VERSION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -160,7 +160,7 @@ class ExplainResponse(_message.Message):
     model: str
     generation: int
     rule: str
-    slot: int
+    bucket: int
     variant: str
     variant_version: str
     version: str
@@ -176,4 +176,4 @@ class ExplainResponse(_message.Message):
     reason: str
     route_us: int
     total_us: int
-    def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., data_plane: _Optional[str] = ..., model: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., slot: _Optional[int] = ..., variant: _Optional[str] = ..., variant_version: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., lookup_outcome: _Optional[str] = ..., shared_flight: _Optional[bool] = ..., rung: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[ExplainResponse.Attempt, _Mapping]]] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., route_us: _Optional[int] = ..., total_us: _Optional[int] = ...) -> None: ...
+    def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., data_plane: _Optional[str] = ..., model: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., bucket: _Optional[int] = ..., variant: _Optional[str] = ..., variant_version: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., lookup_outcome: _Optional[str] = ..., shared_flight: _Optional[bool] = ..., rung: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[ExplainResponse.Attempt, _Mapping]]] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., route_us: _Optional[int] = ..., total_us: _Optional[int] = ...) -> None: ...

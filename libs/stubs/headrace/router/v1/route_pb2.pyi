@@ -344,18 +344,18 @@ class AssignUnitRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., user_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class AssignUnitResponse(_message.Message):
-    __slots__ = ("variant", "version", "slot", "generation", "rule")
+    __slots__ = ("variant", "version", "bucket", "generation", "rule")
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
-    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BUCKET_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     variant: str
     version: str
-    slot: int
+    bucket: int
     generation: int
     rule: str
-    def __init__(self, variant: _Optional[str] = ..., version: _Optional[str] = ..., slot: _Optional[int] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ...) -> None: ...
+    def __init__(self, variant: _Optional[str] = ..., version: _Optional[str] = ..., bucket: _Optional[int] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class DryRunRouteRequest(_message.Message):
     __slots__ = ("route", "manager", "examples")

@@ -12,7 +12,7 @@ CONNECTED = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class DataPlane:
-    """A data plane by its slot. acknowledged: newest generation; every request that it answers was admitted under it or
+    """A data plane by its id. acknowledged: newest generation; every request that it answers was admitted under it or
     a later one. first_seen: newest generation when it first came; it cannot serve an older one."""
 
     id: str

@@ -1,7 +1,7 @@
-"""Which slots belong to which variant, and how few of them a change of weights moves.
+"""Which buckets belong to which variant, and how few of them a change of weights moves.
 
-A variant that keeps or grows its share keeps every slot it has; a variant that shrinks gives up exactly the difference,
-and only variants that grow receive. Everything is decided by names, weights and the ranges before: the order in which
+A variant that keeps or grows its share keeps every bucket it has; one that shrinks gives up exactly the difference, and
+only variants that grow receive. Everything is decided by names, weights and the ranges before: the order in which
 variants are declared, the machine and the time play no part.
 """
 
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from headrace_router.slots import SLOTS
+from headrace_router.buckets import BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Slots of one variant: from where the range before ended up to, and without, `end`."""
+    """Buckets of one variant: from where the range before ended up to, and without, `end`."""
 
     end: int
     variant: str
@@ -26,30 +26,30 @@ Ranges = tuple[Range, ...]
 
 
 def allocate(before: Ranges, weights: Mapping[str, float]) -> Ranges:
-    """Return the ranges after a change to `weights`, moving as few slots as the shares need.
+    """Return the ranges after a change to `weights`, moving as few buckets as the shares need.
 
-    before: covers all slots, or empty when nothing is allocated yet. weights: by variant name, at least one above zero.
+    before: covers all buckets; empty when nothing is allocated yet. weights: by variant name, at least one above zero.
     """
     held = counts_of(before)
-    wanted = slot_counts(weights, held)
+    wanted = bucket_counts(weights, held)
     cells = _owned(before, wanted)
     _grow_in_place(cells, wanted)
     _fill(cells, wanted)
     return _coalesced(cells)
 
 
-def slot_counts(weights: Mapping[str, float], held: Mapping[str, int]) -> dict[str, int]:
-    """Return how many slots each variant is to have: its exact share, rounded up or down, SLOTS in all.
+def bucket_counts(weights: Mapping[str, float], held: Mapping[str, int]) -> dict[str, int]:
+    """Return how many buckets each variant is to have: its exact share, rounded up or down, BUCKETS in all.
 
-    Where rounding leaves a choice, a variant keeps the slot that it holds, then the largest remainder gets it
+    Where rounding leaves a choice, a variant keeps the bucket that it holds, then the largest remainder gets it
     (Hamilton's method), then the first name.
     """
     total = sum((Fraction(weight) for weight in weights.values()), Fraction(0))
     if total <= 0:
         raise ValueError("at least one weight must be above zero")
-    exact = {name: Fraction(weight) / total * SLOTS for name, weight in weights.items()}
+    exact = {name: Fraction(weight) / total * BUCKETS for name, weight in weights.items()}
     counts = {name: int(share) for name, share in exact.items()}
-    spare = SLOTS - sum(counts.values())
+    spare = BUCKETS - sum(counts.values())
     fractional = [name for name in exact if exact[name] > counts[name]]
     fractional.sort(key=lambda name: (held.get(name, 0) <= counts[name], counts[name] - exact[name], name))
     for name in fractional[:spare]:
@@ -58,7 +58,7 @@ def slot_counts(weights: Mapping[str, float], held: Mapping[str, int]) -> dict[s
 
 
 def counts_of(ranges: Ranges) -> dict[str, int]:
-    """Return the number of slots of each variant that has any."""
+    """Return the number of buckets of each variant that has any."""
     counts: dict[str, int] = {}
     start = 0
     for one in ranges:
@@ -67,8 +67,8 @@ def counts_of(ranges: Ranges) -> dict[str, int]:
     return counts
 
 
-def moved_slots(before: Ranges, after: Ranges) -> int:
-    """Return the number of slots whose variant differs; slots that had none count as moved."""
+def moved_buckets(before: Ranges, after: Ranges) -> int:
+    """Return the number of buckets whose variant differs; buckets that had none count as moved."""
     moved, start = 0, 0
     ends = sorted({one.end for one in (*before, *after)})
     for end in ends:
@@ -78,9 +78,9 @@ def moved_slots(before: Ranges, after: Ranges) -> int:
     return moved
 
 
-def variant_at(ranges: Ranges, slot: int) -> str | None:
-    """Return the variant that a slot belongs to."""
-    return next((one.variant for one in ranges if slot < one.end), None)
+def variant_at(ranges: Ranges, bucket: int) -> str | None:
+    """Return the variant that a bucket belongs to."""
+    return next((one.variant for one in ranges if bucket < one.end), None)
 
 
 def renamed(ranges: Ranges, names: Mapping[str, str]) -> Ranges:
@@ -90,7 +90,7 @@ def renamed(ranges: Ranges, names: Mapping[str, str]) -> Ranges:
 
 @dataclass(slots=True)
 class _Cell:
-    """Consecutive slots and their owner while slots change hands; no owner means free."""
+    """Consecutive buckets and their owner while buckets change hands; no owner means free."""
 
     start: int
     end: int
@@ -104,14 +104,14 @@ class _Cell:
 def _owned(before: Ranges, wanted: Mapping[str, int]) -> list[_Cell]:
     """Return the cells before the change; what belonged to variants that are gone is free, as is an empty table."""
     cells, start = [], 0
-    for one in before or (Range(SLOTS, ""),):
+    for one in before or (Range(BUCKETS, ""),):
         cells.append(_Cell(start, one.end, one.variant if one.variant in wanted else None))
         start = one.end
     return cells
 
 
 def _grow_in_place(cells: list[_Cell], wanted: Mapping[str, int]) -> None:
-    """Move slots across borders between a variant that grows and a neighbour that shrinks, which adds no range."""
+    """Move buckets across borders between a variant that grows and a neighbour that shrinks, which adds no range."""
     surplus = _surplus(cells, wanted)
     for at in range(1, len(cells)):
         for giver, taker, at_left in ((cells[at], cells[at - 1], True), (cells[at - 1], cells[at], False)):
@@ -130,7 +130,7 @@ def _grow_in_place(cells: list[_Cell], wanted: Mapping[str, int]) -> None:
 
 
 def _fill(cells: list[_Cell], wanted: Mapping[str, int]) -> None:
-    """Give the rest of what shrinking variants give up to those that still lack slots; whole small cells first."""
+    """Give the rest of what shrinking variants give up to those that still lack buckets; whole small cells first."""
     surplus = _surplus(cells, wanted)
     takers = sorted(name for name, excess in surplus.items() if excess < 0)
     givers = sorted((cell for cell in cells if _excess(cell, surplus) > 0), key=lambda cell: (cell.size, cell.start))
@@ -141,7 +141,7 @@ def _fill(cells: list[_Cell], wanted: Mapping[str, int]) -> None:
             if cell.owner is not None:
                 surplus[cell.owner] -= size
             surplus[taker] += size
-            if cell.owner is None:  # free slots are dealt out from the first to the last
+            if cell.owner is None:  # free buckets are dealt out from the first to the last
                 cells.append(_Cell(cell.start, cell.start + size, taker))
                 cell.start += size
             else:
@@ -152,7 +152,7 @@ def _fill(cells: list[_Cell], wanted: Mapping[str, int]) -> None:
 
 
 def _surplus(cells: Iterable[_Cell], wanted: Mapping[str, int]) -> dict[str, int]:
-    """Return by variant how many slots it holds beyond what it is to have; negative while it lacks some."""
+    """Return by variant how many buckets it holds beyond what it is to have; negative while it lacks some."""
     surplus = {name: -count for name, count in wanted.items()}
     for cell in cells:
         if cell.owner is not None:
@@ -169,7 +169,7 @@ def _coalesced(cells: Iterable[_Cell]) -> Ranges:
     for cell in sorted(cells, key=lambda cell: cell.start):
         if cell.size == 0:
             continue
-        assert cell.owner is not None, "every slot has a variant: the counts add up to SLOTS"
+        assert cell.owner is not None, "every bucket has a variant: the counts add up to BUCKETS"
         if ranges and ranges[-1].variant == cell.owner:
             ranges.pop()
         ranges.append(Range(cell.end, cell.owner))

@@ -1,4 +1,4 @@
-"""Who answers a request under a table: the first rule that matches it, else the variant of its unit's slot.
+"""Who answers a request under a table: the first rule that matches it, else the variant of its unit's bucket.
 
 Data planes decide the same from the tables that they are sent; this is what people are told when they ask.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headrace_router.buckets import bucket_of
 from headrace_router.control.decisions.allocation import variant_at
 from headrace_router.control.decisions.routes import Unit
 from headrace_router.control.decisions.states import Table
 from headrace_router.rules import first_match
-from headrace_router.slots import slot_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +27,26 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """Where a request goes. variant, version: empty when it is assigned anew each time. rule: empty when none decided.
-    slot: of its unit, None without one."""
+    bucket: of its unit, None without one."""
 
     variant: str = ""
     version: str = ""
     rule: str = ""
-    slot: int | None = None
+    bucket: int | None = None
 
 
 def assign(table: Table, salt: bytes, subject: Subject) -> Assignment:
     """Return where a request goes under a table."""
     unit = unit_of(table.unit, subject)
-    slot = slot_of(salt, unit) if unit else None
+    bucket = bucket_of(salt, unit) if unit else None
     rule = first_match(table.rules, subject.attributes)
     if rule is not None:
-        return Assignment(rule.variant, version_of(table, rule.variant), rule.name, slot)
+        return Assignment(rule.variant, version_of(table, rule.variant), rule.name, bucket)
     if len(table.ranges) == 1:
         only = table.ranges[0].variant
-        return Assignment(only, version_of(table, only), slot=slot)
-    variant = variant_at(table.ranges, slot) if slot is not None else None
-    return Assignment(variant, version_of(table, variant), slot=slot) if variant is not None else Assignment()
+        return Assignment(only, version_of(table, only), bucket=bucket)
+    variant = variant_at(table.ranges, bucket) if bucket is not None else None
+    return Assignment(variant, version_of(table, variant), bucket=bucket) if variant is not None else Assignment()
 
 
 def unit_of(unit: Unit, subject: Subject) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from headrace_router.buckets import BUCKETS
 from headrace_router.control.decisions.admission import Fits, check_etag, displaced_by, fits_all, resolved_or_raise
-from headrace_router.control.decisions.allocation import Ranges, counts_of, moved_slots, renamed
+from headrace_router.control.decisions.allocation import Ranges, counts_of, moved_buckets, renamed
 from headrace_router.control.decisions.assignment import Assignment, Subject, assign, version_of
 from headrace_router.control.decisions.readiness import Fleet, Readiness
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import RouteState, Table
 from headrace_router.control.decisions.status import versions_of
 from headrace_router.control.decisions.tables import added_by, ranges_before, table_after
-from headrace_router.slots import SLOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,11 @@ def _shifts(before: Table | None, ranges: Ranges, after: Table) -> tuple[Shift, 
     names += [name for name in versions if name not in names]
     return tuple(
         Shift(
-            name, held.get(name, 0) / SLOTS, has.get(name, 0) / SLOTS, versions.get(name, ""), version_of(after, name)
+            name,
+            held.get(name, 0) / BUCKETS,
+            has.get(name, 0) / BUCKETS,
+            versions.get(name, ""),
+            version_of(after, name),
         )
         for name in names
     )
@@ -110,4 +114,4 @@ def _moved_version_share(before: Table | None, ranges: Ranges, after: Table) -> 
     if before is None:
         return 0.0
     now = renamed(after.ranges, {one.name: one.version for one in after.variants})
-    return moved_slots(renamed(ranges, _versions(before, ranges)), now) / SLOTS
+    return moved_buckets(renamed(ranges, _versions(before, ranges)), now) / BUCKETS

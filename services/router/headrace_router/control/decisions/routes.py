@@ -10,13 +10,13 @@ from datetime import datetime
 
 from headrace_servicekit.errors import FieldViolation
 
+from headrace_router.buckets import BUCKETS
 from headrace_router.control.decisions.lookups import Hedging, Lookup, hedging_violations, lookup_violations
 from headrace_router.control.decisions.names import NAME_RULE, is_name, twice
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.rules import rule_violations
 from headrace_router.control.decisions.rungs import Rung, rung_violations
 from headrace_router.rules import Rule
-from headrace_router.slots import SLOTS
 
 DEFAULT_POOL = "default"
 MAX_VARIANTS = 64
@@ -125,6 +125,6 @@ def _share_violations(route: Route) -> Iterator[FieldViolation]:
         yield FieldViolation("route.variants[0].weight", "at least one variant needs a weight above zero")
         return
     for position, variant in enumerate(route.variants):
-        if 0 < variant.weight * SLOTS < total:
-            share = f"its share is below the smallest that can be assigned, 1 in {SLOTS:,}; use 0 for no traffic"
+        if 0 < variant.weight * BUCKETS < total:
+            share = f"its share is below the smallest that can be assigned, 1 in {BUCKETS:,}; use 0 for no traffic"
             yield FieldViolation(f"route.variants[{position}].weight", f"{variant.weight!r}: {share}")

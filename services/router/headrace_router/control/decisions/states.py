@@ -51,9 +51,9 @@ class Told(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A route with every reference resolved and every slot given to a variant.
+    """A route with every reference resolved and every bucket given to a variant.
 
-    rules: tried before the slots are. fallback: as declared. backups: what those rungs name that are versions; a rung
+    rules: tried before the buckets are. fallback: as declared. backups: what those rungs name that are versions; a rung
     that is missing here names nothing and is passed over.
     """
 

@@ -1,22 +1,22 @@
-"""From a route whose versions are known to a table: who gets which slots after what serves now, and what that adds."""
+"""From a route whose versions are known to a table: who gets which buckets after what serves now, what that adds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headrace_router.control.decisions.allocation import Ranges, allocate, moved_slots, renamed
+from headrace_router.buckets import BUCKETS
+from headrace_router.control.decisions.allocation import Ranges, allocate, moved_buckets, renamed
 from headrace_router.control.decisions.readiness import Needed
 from headrace_router.control.decisions.resolve import Resolution, ResolvedVariant
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import RouteState, Table
-from headrace_router.slots import SLOTS
 
 
 def table_after(state: RouteState, route: Route, resolved: Resolution) -> tuple[Table, float]:
     """Return the table of a route after what serves now, and the share of units that it moves."""
     before = ranges_before(state, route, resolved.variants)
     ranges = allocate(before, route.weights)
-    moved_share = moved_slots(before, ranges) / SLOTS if before else 0.0
+    moved_share = moved_buckets(before, ranges) / BUCKETS if before else 0.0
     table = Table(
         resolved.variants,
         ranges,
@@ -59,7 +59,7 @@ def in_order(needed: Iterable[Needed]) -> list[Needed]:
 
 
 def _heirs(table: Table, resolved: tuple[ResolvedVariant, ...]) -> dict[str, str]:
-    """Return who takes over the slots of the implicit route's arm: the first variant that serves the same version.
+    """Return who takes over the buckets of the implicit route's arm: the first variant that serves the same version.
 
     Nobody chose the implicit arm's name, so units that stay on their version have not moved.
     """

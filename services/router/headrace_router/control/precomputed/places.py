@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from headrace_router import kept
+from headrace_router import stored_answers
 
 # What Valkey takes for a key beside its bytes and those of its value, as measured: table, headers, rounding.
 KEY_OVERHEAD_BYTES = 80
@@ -21,17 +21,17 @@ class Place(NamedTuple):
     @property
     def prefix(self) -> bytes:
         """Return what the key of every entity begins with."""
-        return kept.precomputed_prefix(*self)
+        return stored_answers.precomputed_prefix(*self)
 
     @property
     def marker(self) -> bytes:
         """Return the key of the row count."""
-        return kept.marker_key(*self)
+        return stored_answers.marker_key(*self)
 
     @property
     def progress(self) -> bytes:
         """Return the key that says how far the publish is."""
-        return kept.progress_key(*self)
+        return stored_answers.progress_key(*self)
 
 
 class Progress(NamedTuple):

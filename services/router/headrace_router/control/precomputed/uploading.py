@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.control.precomputed.limits import MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
 from headrace_router.control.precomputed.places import KEY_OVERHEAD_BYTES, Wrote
@@ -143,7 +143,7 @@ class Upload:
         """Return entries by key; of several rows of an entity the last."""
         prefix = self._place.prefix
         keys = [prefix + entity.encode() for entity in entities]
-        return dict(zip(keys, kept.encode_all(keys, self._computed_at_ms, encoded), strict=True))
+        return dict(zip(keys, stored_answers.encode_all(keys, self._computed_at_ms, encoded), strict=True))
 
     async def _write(self, first_row: int, rows: int, entries: dict[bytes, bytes]) -> None:
         for _ in range(2):

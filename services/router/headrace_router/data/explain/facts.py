@@ -52,20 +52,20 @@ def explanation(
     if arm is not None:
         told.rule, told.variant, told.variant_version = arm.rule, arm.variant, arm.served.version
         if trace.table is not None and arm.variant and not arm.rule:
-            _set_slot(told, trace, request, call)
+            _set_bucket(told, trace, request, call)
     if found is not None:
         _tell_found(told, found)
     told.attempts.extend(_attempts(trace, found, outcome))
     return told
 
 
-def _set_slot(told: predict_pb2.ExplainResponse, trace: Trace, request: Request, call: Call) -> None:
+def _set_bucket(told: predict_pb2.ExplainResponse, trace: Trace, request: Request, call: Call) -> None:
     assert trace.table is not None
-    slot = trace.table.slot(
+    bucket = trace.table.bucket(
         user_id=request.user_id, entity_id=request.entity_id, request_id=request.request_id or call.request_id
     )
-    if slot is not None:
-        told.slot = slot
+    if bucket is not None:
+        told.bucket = bucket
 
 
 def _tell_found(told: predict_pb2.ExplainResponse, found: Found) -> None:

@@ -20,7 +20,7 @@ from headrace_servicekit.identity import Identity
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.data.explain.facts import Outcome, explanation
 from headrace_router.data.explain.store import MOST_CONNECTIONS, TIMEOUT_S, Store, StoreError
 from headrace_router.data.explain.trace import Trace
@@ -101,7 +101,7 @@ class Explanations:
         """Return the explanation of an answer, None when there is none. Raises Unavailable without Valkey."""
         if not 0 < len(prediction_id) <= MAX_ID_CHARS:
             return None
-        key = kept.explanation_key(self._incarnation(), prediction_id)
+        key = stored_answers.explanation_key(self._incarnation(), prediction_id)
         for pause_s in (*ASK_AGAIN_S, None):
             waiting = self._queue.get(prediction_id)
             found = waiting.explanation if waiting is not None else _decoded(await self._get(key, caller))
@@ -114,7 +114,7 @@ class Explanations:
         """Return the explanation of a request's last answer, likewise."""
         if not 0 < len(request_id) <= MAX_ID_CHARS:
             return None
-        key = kept.request_key(self._incarnation(), request_id)
+        key = stored_answers.request_key(self._incarnation(), request_id)
         for pause_s in (*ASK_AGAIN_S, None):
             waiting = next((one for one in reversed(self._queue.values()) if request_id in one.request_ids), None)
             if waiting is not None:
@@ -171,9 +171,9 @@ class Explanations:
 def _entries(batch: Iterable[_Queued], incarnation: str) -> Iterator[tuple[bytes, bytes | str]]:
     for one in batch:
         prediction_id = one.explanation.prediction_id
-        yield kept.explanation_key(incarnation, prediction_id), one.explanation.SerializeToString()
+        yield stored_answers.explanation_key(incarnation, prediction_id), one.explanation.SerializeToString()
         for request_id in one.request_ids:
-            yield kept.request_key(incarnation, request_id), prediction_id
+            yield stored_answers.request_key(incarnation, request_id), prediction_id
 
 
 def _decoded(stored: bytes | None) -> predict_pb2.ExplainResponse | None:

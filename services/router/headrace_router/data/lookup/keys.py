@@ -24,7 +24,7 @@ def by_inputs(
 ) -> bytes:
     """Return the key of requests that are the same when their inputs are, and the entity when given.
 
-    prefix: of the version's cache (`kept.cache_prefix`). inputs: those present, in the order of the contract.
+    prefix: of the version's cache (`stored_answers.cache_prefix`). inputs: those present, in the order of the contract.
     """
     entity = entity_id.encode()
     lengths = tuple(map(len, inputs))

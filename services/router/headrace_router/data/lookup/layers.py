@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from headrace_router import kept
+from headrace_router import stored_answers
 from headrace_router.data.lookup import freshness
 from headrace_router.data.lookup.counts import CACHE, MEMORY, PRECOMPUTED, VALKEY, Counts
 from headrace_router.data.lookup.freshness import Kept
@@ -76,9 +76,9 @@ class Layers:
             return
         self._remember(key, outputs, self.now(), sought.generation)
         if self._store is not None and len(outputs) <= self._max_entry_bytes:
-            entry = kept.Entry(int(self._store.now_ms()), outputs)
+            entry = stored_answers.Entry(int(self._store.now_ms()), outputs)
             keep_s = freshness.keep_s(sought.question.table.policy, sought.ttl_s)
-            self._store.put(key, kept.encode(key, entry), max(1, int(keep_s * 1000)))
+            self._store.put(key, stored_answers.encode(key, entry), max(1, int(keep_s * 1000)))
 
     def _taken(self, sought: Sought, values: Values | None) -> Pair | None:
         """Return what the store's values are, and remember them."""
@@ -131,10 +131,10 @@ class Layers:
         self.memory.put(sought.place, outputs, self.now() - age_s, sought.generation, key_bytes=len(key))
         return Kept(outputs, age_s, True, VALKEY)
 
-    def _decoded(self, key: bytes, value: bytes | None) -> kept.Entry | None:
+    def _decoded(self, key: bytes, value: bytes | None) -> stored_answers.Entry | None:
         if value is None:
             return None
-        entry = kept.decode(key, value)
+        entry = stored_answers.decode(key, value)
         if entry is None:
             self._counts.poisoned += 1
         return entry

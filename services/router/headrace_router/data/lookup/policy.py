@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2, route_pb2
 
-from headrace_router.kept import cache_prefix, precomputed_prefix
+from headrace_router.stored_answers import cache_prefix, precomputed_prefix
 
 
 class Mode(enum.IntEnum):

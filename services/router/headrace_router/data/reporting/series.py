@@ -22,7 +22,7 @@ REPORT_BYTES = 256 * 1024
 
 
 class Source(NamedTuple):
-    """Who reports. data_plane: its slot. process: id of this run."""
+    """Who reports. data_plane: its id. process: id of this run."""
 
     data_plane: str
     process: str

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from headrace.router.v1 import route_pb2
 
-from headrace_router.slots import SLOTS, slot_of
+from headrace_router.buckets import BUCKETS, bucket_of
 
 Unit = route_pb2.Route.Unit
 
@@ -28,16 +28,16 @@ def unit_of(unit: Unit, *, user_id: str, entity_id: str, request_id: str) -> str
 
 
 def position_of(salt: bytes, ends: Sequence[int], unit: str) -> int:
-    """Return the position of the range that the unit's slot falls into; `ends` rise and the last is SLOTS."""
-    return bisect_right(ends, slot_of(salt, unit))
+    """Return the position of the range that the unit's bucket falls into; `ends` rise and the last is BUCKETS."""
+    return bisect_right(ends, bucket_of(salt, unit))
 
 
 def check_ends(ends: Sequence[int]) -> None:
-    """Raise ValueError unless the ranges cover every slot exactly once."""
+    """Raise ValueError unless the ranges cover every bucket exactly once."""
     before = 0
     for end in ends:
         if end <= before:
             raise ValueError(f"ranges must rise: {end} follows {before}")
         before = end
-    if before != SLOTS:
-        raise ValueError(f"ranges end at {before}, not at {SLOTS}")
+    if before != BUCKETS:
+        raise ValueError(f"ranges end at {before}, not at {BUCKETS}")

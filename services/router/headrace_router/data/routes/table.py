@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from headrace.router.v1 import control_pb2
 
+from headrace_router.buckets import bucket_of
 from headrace_router.data.contract import contract_of
 from headrace_router.data.fallbacks.rungs import Backup, Hedge, Rungs, hedge_of, rungs_of, same_version
 from headrace_router.data.lookup.policy import KeptVersion, Policy, kept_of, policy_of
@@ -16,7 +17,6 @@ from headrace_router.data.messages import NO_ATTRIBUTES
 from headrace_router.data.routes.splitting import Unit, check_ends, position_of, unit_of
 from headrace_router.data.served import ServedVersion
 from headrace_router.rules import Attributes, Decide, compile_rules, condition_of
-from headrace_router.slots import slot_of
 
 NOTHING_KEPT: Mapping[str, KeptVersion] = MappingProxyType({})
 
@@ -86,22 +86,22 @@ class Table:
         unit = unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id=request_id)
         return self._arms[position_of(self._salt, self._ends, unit)]
 
-    def slot(self, *, user_id: str, entity_id: str, request_id: str) -> int | None:
-        """Return the slot of the caller's unit, None where there is nothing to choose and none is hashed."""
+    def bucket(self, *, user_id: str, entity_id: str, request_id: str) -> int | None:
+        """Return the bucket of the caller's unit, None where there is nothing to choose and none is hashed."""
         if len(self._arms) == 1:
             return None
-        return slot_of(self._salt, unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id=request_id))
+        return bucket_of(self._salt, unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id=request_id))
 
     def pin(self, version: str) -> Arm | None:
         """Return the arm of a version that the route names, or None."""
         return self._pinned.get(version)
 
     def weighted(self) -> Mapping[Arm, int]:
-        """Return the arms that the weights lead to, with their slots."""
-        slots: Counter[Arm] = Counter()
+        """Return the arms that the weights lead to, with their buckets."""
+        buckets: Counter[Arm] = Counter()
         for arm, begin, end in zip(self._arms, (0, *self._ends), self._ends, strict=False):
-            slots[arm] += end - begin
-        return slots
+            buckets[arm] += end - begin
+        return buckets
 
     def named(self) -> Iterable[Arm]:
         """Return one arm for each version that the route names, in the order of its variants."""
