@@ -10,14 +10,13 @@ import argparse
 import importlib
 import json
 import sys
-import tomllib
 from pathlib import Path
 
 from headrace_servicekit.described import Described, described
 from headrace_servicekit.settings import StrictSettings
+from headrace_stack import description
 
 ROOT = Path(__file__).resolve().parent.parent
-TOPOLOGY = ROOT / "deploy" / "topology.toml"
 PAGE, LIST = ROOT / "docs" / "settings.md", ROOT / "deploy" / "settings.json"
 
 # What is started in other ways than in the list of services, with what reads it.
@@ -42,9 +41,9 @@ def classes() -> dict[type[StrictSettings], list[str]]:
     """Return every class of settings with the services that read it."""
     sys.path.insert(0, str(ROOT / "deploy" / "envoy"))
     found: dict[type[StrictSettings], list[str]] = {}
-    for service, entry in tomllib.loads(TOPOLOGY.read_text(encoding="utf-8")).items():
-        for path in entry.get("settings", ()):
-            found.setdefault(_class(path), []).append(service)
+    for name, service in description.read(description.path_in(ROOT)).items():
+        for path in service.settings.values():
+            found.setdefault(_class(path), []).append(name)
     for path, reader in ELSEWHERE.items():
         found[_class(path)] = [reader]
     return found

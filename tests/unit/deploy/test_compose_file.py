@@ -35,7 +35,7 @@ def test_it_runs_the_topology_and_what_is_named_here():
 @pytest.mark.parametrize("name", [name for name, service in LISTED.items() if not service.store])
 def test_a_service_is_told_only_what_it_can_be_told(name: str):
     assert settings(name)
-    assert set(settings(name)) <= LISTED[name].variables
+    assert set(settings(name)) <= topology.variables_of(LISTED[name])
 
 
 @pytest.mark.parametrize("name", [name for name, service in LISTED.items() if not service.store])

@@ -40,9 +40,9 @@ def test_every_service_has_one_workload_and_no_other_runs(base: Resources):
 def test_what_a_service_is_told_is_what_it_can_be_told(rendered: Resources, name: str, monkeypatch: pytest.MonkeyPatch):
     workload = workloads(rendered)[name]
     _only(monkeypatch, workload.environment)
-    for each in SERVICES[name].settings:
+    for each in topology.settings_of(SERVICES[name]):
         each.load()  # refuses names that there are not, and values that cannot be
-    prefixes = tuple(str(each.model_config.get("env_prefix")) for each in SERVICES[name].settings)
+    prefixes = tuple(str(each.model_config.get("env_prefix")) for each in topology.settings_of(SERVICES[name]))
     strange = [told for told in workload.environment if not told.startswith(prefixes)]
     assert strange in ([], ["POD_IP"])
 
@@ -164,7 +164,7 @@ def test_a_pod_gets_the_time_that_its_drain_takes(rendered: Resources, monkeypat
         workload = workloads(rendered)[name]
         _only(monkeypatch, workload.environment)
         before = workload.container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        needed = before + max(_drain_s(each.load()) for each in SERVICES[name].settings)
+        needed = before + max(_drain_s(each.load()) for each in topology.settings_of(SERVICES[name]))
         assert workload.pod["terminationGracePeriodSeconds"] >= needed, name
     assert workloads(rendered)["front-door"].container["lifecycle"]["preStop"]["sleep"]["seconds"] >= 5
 
@@ -290,7 +290,7 @@ def _only(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
 def _paths(name: str, environment: dict[str, str]) -> dict[str, PurePosixPath]:
     of_type = {
         variable(each, field)
-        for each in SERVICES[name].settings
+        for each in topology.settings_of(SERVICES[name])
         for field, info in each.model_fields.items()
         if info.annotation in (Path, Path | None)
     }

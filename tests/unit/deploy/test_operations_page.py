@@ -46,7 +46,7 @@ def test_there_are_outages_and_tests():
 
 
 def test_settings_that_are_named_exist():
-    known = {name for service in topology.services().values() for name in service.variables}
+    known = {name for service in topology.services().values() for name in topology.variables_of(service)}
     prefixes = "FRONT_DOOR|ROUTER_CONTROL|ROUTER_DATA|REGISTRY|BATCHER|MONITOR"
     named = set(re.findall(rf"`((?:{prefixes})_[A-Z0-9_]*[A-Z0-9])`", PAGE))
     assert len(named) > 20

@@ -7,7 +7,7 @@ from headrace_servicekit.described import Described, described
 
 from tests.kit import topology
 
-CLASSES = sorted({each for service in topology.services().values() for each in service.settings}, key=str)
+CLASSES = sorted({each for service in topology.services().values() for each in topology.settings_of(service)}, key=str)
 EVERY = [one for settings in CLASSES for one in described(settings)]
 
 

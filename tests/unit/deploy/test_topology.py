@@ -35,10 +35,10 @@ def test_a_service_listens_where_it_does_in_the_wheel_stack(components, service)
 
 @pytest.mark.parametrize("service", OWN, ids=lambda service: service.name)
 def test_the_wheel_stack_tells_a_service_only_what_it_can_be_told(components, service):
-    prefixes = tuple(each.model_config.get("env_prefix", "") for each in service.settings)
+    prefixes = tuple(each.model_config.get("env_prefix", "") for each in topology.settings_of(service))
     told = {name for name in components[service.component].environment if name.startswith(prefixes)}
     assert told
-    assert told <= service.variables
+    assert told <= topology.variables_of(service)
 
 
 def test_who_is_called_exists_and_has_that_port():

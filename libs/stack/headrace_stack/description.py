@@ -1,0 +1,190 @@
+"""deploy/topology.toml as values: what runs, where it listens, who connects to whom, and where data are.
+
+The standard library alone: the supervisor reads this at its start, the generator in deploy/ and tests read it too.
+"""
+
+from __future__ import annotations
+
+import enum
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+BASE = 8080
+"""The port in containers that the base port of a wheel stack stands for."""
+
+
+class DescriptionError(ValueError):
+    """The description says something that cannot be; the message names the service and the field."""
+
+
+class Scaled(enum.StrEnum):
+    """What one more of a service is."""
+
+    PROCESS = "process"
+    PAIR = "pair"
+    """A process and the Triton that it starts: both, or none."""
+    SINGLE = "single"
+
+
+class Outage(enum.StrEnum):
+    """What becomes of predictions while all replicas of a service are away."""
+
+    GO_ON = "predictions go on"
+    STOP = "predictions stop"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Call:
+    """Connections that `caller` opens to a port of `callee`."""
+
+    caller: str
+    callee: str
+    port: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One entry of the description; the file says what each field means."""
+
+    name: str
+    component: str
+    ports: Mapping[str, int]
+    outage: Outage
+    package: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    published: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+    database: str | None = None
+    bucket: str | None = None
+    state: bool = False
+    replicas: int = 1
+    scaled: Scaled = Scaled.SINGLE
+    requests: Mapping[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "192Mi"})
+    store: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What the variables of the service's own settings begin with."""
+        return next(iter(self.settings))
+
+    def address(self, port: str) -> str:
+        """Return where a port is reached in containers: a name that stands for every replica, and the number."""
+        return f"{self.hosts.get(port, self.name)}:{self.ports[port]}"
+
+    def offset(self, port: str) -> int:
+        """Return how far a port of the first replica is from the base port of a wheel stack."""
+        return self.offsets[port] if port in self.offsets else self.ports[port] - BASE
+
+    @property
+    def wheel_ports(self) -> dict[str, int]:
+        """Every port that it may have in a wheel stack, as the offset from the base port."""
+        return {port: self.offset(port) for port in (*self.ports, *(o for o in self.offsets if o not in self.ports))}
+
+
+Topology = Mapping[str, Service]
+"""Every service by name, in the order of the file: what is called stands before or after its callers."""
+
+
+def path_in(checkout: Path) -> Path:
+    """Return where the description is."""
+    return checkout / "deploy" / "topology.toml"
+
+
+def read(path: Path) -> Topology:
+    """Return every service by name. Raises DescriptionError, OSError."""
+    return parsed(path.read_text(encoding="utf-8"))
+
+
+def parsed(text: str) -> Topology:
+    """Return every service of a description. Raises DescriptionError."""
+    try:
+        told = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DescriptionError(f"the topology is not TOML: {error}") from error
+    services = {name: _service(name, entry) for name, entry in told.items()}
+    _check(services)
+    return services
+
+
+def calls(services: Topology) -> frozenset[Call]:
+    """Return every connection that is allowed."""
+    return frozenset(call for service in services.values() for call in service.calls)
+
+
+def own(services: Topology) -> list[Service]:
+    """Return the services that are ours: all but the stores."""
+    return [service for service in services.values() if not service.store]
+
+
+def callers(services: Topology, callee: str, port: str) -> list[str]:
+    """Return who connects to a port of a service, in the order of the file."""
+    return [name for name, service in services.items() if Call(name, callee, port) in service.calls]
+
+
+def _service(name: str, entry: Any) -> Service:
+    if not isinstance(entry, dict):
+        raise DescriptionError(f"{name}: a service is a table")
+    known = {one.name for one in fields(Service)} - {"name"}
+    required = {one.name for one in fields(Service) if one.default is one.default_factory is MISSING} - {"name"}
+    if unknown := entry.keys() - known:
+        raise DescriptionError(
+            f"{name}: {', '.join(sorted(unknown))} is no field; there are {', '.join(sorted(known))}"
+        )
+    if missing := required - entry.keys():
+        raise DescriptionError(f"{name}: {', '.join(sorted(missing))} is missing")
+    try:
+        return Service(
+            **{
+                **entry,
+                "name": name,
+                "calls": tuple(_call(name, told) for told in entry.get("calls", ())),
+                "published": tuple(entry.get("published", ())),
+                "offers": tuple(entry.get("offers", ())),
+                "scaled": Scaled(entry.get("scaled", Scaled.SINGLE)),
+                "outage": Outage(entry["outage"]),
+            }
+        )
+    except ValueError as error:
+        raise DescriptionError(f"{name}: {error}") from error
+
+
+def _call(caller: str, told: str) -> Call:
+    callee, colon, port = told.partition(":")
+    if not (callee and colon and port):
+        raise ValueError(f"the call {told!r} is not service:port")
+    return Call(caller, callee, port)
+
+
+def _check(services: Topology) -> None:
+    for call in calls(services):
+        if call.callee not in services or call.port not in services[call.callee].ports:
+            raise DescriptionError(f"{call.caller}: calls {call.callee}:{call.port}, which is not there")
+    for service in services.values():
+        of_ports = {*service.published, *service.hosts}
+        if stray := of_ports - service.ports.keys():
+            raise DescriptionError(f"{service.name}: {', '.join(sorted(stray))} is none of its ports")
+        if not service.store and not service.settings:
+            raise DescriptionError(f"{service.name}: settings is missing, and only a store has none")
+        if service.database and not any(call.callee == "postgres" for call in service.calls):
+            raise DescriptionError(f"{service.name}: has a database and does not call postgres:postgres")
+        if service.bucket and not any(call.callee == "s3" for call in service.calls):
+            raise DescriptionError(f"{service.name}: has a bucket and does not call s3:s3")
+    _no_two("component", ((service.name, service.component) for service in services.values()))
+    _no_two("database", ((service.name, service.database) for service in services.values() if service.database))
+    _no_two("offers", ((service.name, api) for service in services.values() for api in service.offers))
+    _no_two("port", ((service.name, port) for service in own(services) for port in service.ports.values()))
+    _no_two("offset", ((s.name, offset) for s in services.values() for offset in s.wheel_ports.values()))
+
+
+def _no_two(what: str, told: Iterable[tuple[str, object]]) -> None:
+    seen: dict[object, str] = {}
+    for name, value in told:
+        if value in seen:
+            raise DescriptionError(f"{name}: {what} {value} is that of {seen[value]}")
+        seen[value] = name
