@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace_monitor.references.judged import Judged, JudgedAs
-from headrace_monitor.windows import summarising
+from headrace_monitor.windows.decisions import summarising
 from headrace_monitor.windows.store import merged
 from headrace_statistics import references
 

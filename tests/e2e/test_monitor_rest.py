@@ -200,7 +200,7 @@ async def test_predictions_are_counted_logged_labelled_and_judged_by_rest(served
 
     async def derived() -> bool:
         drift = said(served.rest("GET", f"{VERSION}/drift?level=0.01"))["drift"]
-        return any(report["unsaid"] == "" for report in drift["reports"])
+        return any(report["inconclusive"] == "" for report in drift["reports"])
 
     await eventually(derived, within=SOON_S, every=1.0)
     assert isinstance(said(served.rest("GET", f"{VERSION}/drifts?page_size=1"))["drifts"], list)

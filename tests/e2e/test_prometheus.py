@@ -25,7 +25,7 @@ HAPPENS = (
     "headrace_router_degraded_answers_total",
     "registry_rollbacks_total",
     "monitor_alerts_open",
-    "monitor_drift_looks_total",
+    "monitor_drift_evaluations_total",
 )
 PANELS = [(where, asked) for where, asked in observability.panels() if not any(metric in asked for metric in HAPPENS)]
 

@@ -1,4 +1,4 @@
-"""References, windows and looks on real stores, driven by tests step by step on a clock that they move."""
+"""References, windows and drift evaluations on real stores, driven by tests step by step on a fake clock."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_monitor.drift import metrics as drift_metrics
-from headrace_monitor.drift.looking import Schedule
-from headrace_monitor.drift.looks import Looker
-from headrace_monitor.drift.scheduler import Scheduler
-from headrace_monitor.drift.store import Looks
+from headrace_monitor.drift.decisions.evaluation import Schedule
+from headrace_monitor.drift.evaluator import DriftEvaluator
+from headrace_monitor.drift.scheduler import DriftMetrics, Scheduler
+from headrace_monitor.drift.store import DriftEvaluations
 from headrace_monitor.log.contracts import VersionContract, version_contract
 from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references import freezing
@@ -29,8 +28,7 @@ from headrace_monitor.references.judged import Judged
 from headrace_monitor.references.log_rows import LogRows
 from headrace_monitor.references.store import References
 from headrace_monitor.references.writing_rows import RowsWriter
-from headrace_monitor.windows import metrics as window_metrics
-from headrace_monitor.windows.deriver import Deriver
+from headrace_monitor.windows.deriver import Deriver, WindowMetrics
 from headrace_monitor.windows.store import Windows
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.testing import FakeClock
@@ -123,7 +121,7 @@ class Registered:
 
 
 class Replica:
-    """One monitor's references, windows and looks. Several share a log, a clock and a registry."""
+    """One monitor's references, windows and evaluations. Several share a log, a clock and a registry."""
 
     def __init__(
         self,
@@ -136,7 +134,7 @@ class Replica:
     ) -> None:
         self.references = References(log.database)
         self.windows = Windows(log.database, lease=HOUR)
-        self.looks = Looks(log.database)
+        self.evaluations = DriftEvaluations(log.database)
         self.schedule = Schedule(seconds, timedelta(minutes=5), 0.05)
         rows = LogRows(log.reader)
         self.performance = PerformanceStore(log.database)
@@ -144,12 +142,12 @@ class Replica:
             *(self.references, registered, registered, freeze or freeze_here, RowsWriter(rows)),
             *(self.performance.calibrate_first, clock),
         )
-        metrics = window_metrics.Metrics(CollectorRegistry())
+        metrics = WindowMetrics(CollectorRegistry())
         self.deriver = Deriver(self.windows, self.references, log.reader, seconds, clock, metrics)
-        self.looker = Looker(self.windows, self.looks, rows, clock)
+        self.evaluator = DriftEvaluator(self.windows, self.evaluations, rows, clock)
         self.scheduler = Scheduler(
-            *(self.looker, self.looks, self.windows, self.references, self.schedule, clock),
-            drift_metrics.Metrics(CollectorRegistry()),
+            *(self.evaluator, self.evaluations, self.windows, self.references, self.schedule, clock),
+            DriftMetrics(CollectorRegistry()),
         )
 
 

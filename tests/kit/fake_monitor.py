@@ -79,9 +79,9 @@ class FakeMonitor(
         answer = monitor_pb2.GetPerformanceResponse()
         found = answer.performance.add(version="v1", slice=HOSTILE, predictions=10, labelled=5, maturity=0.5)
         found.measures.add(name="accuracy", value=0.9, lower=0.8, upper=0.95, rows=5)
-        found.measures.add(name="auc", unsaid=f"one class: {HOSTILE}")
-        found.measures.add(name="log_loss", value=0.3, rows=4, unsaid="without rows: 1 whose label is no class")
-        found.error_watch.summary, found.error_watch.severity = f"risen {HOSTILE}", monitor_pb2.SEVERITY_HIGH
+        found.measures.add(name="auc", note=f"one class: {HOSTILE}")
+        found.measures.add(name="log_loss", value=0.3, rows=4, note="without rows: 1 whose label is no class")
+        found.concept_drift.summary, found.concept_drift.severity = f"risen {HOSTILE}", monitor_pb2.SEVERITY_HIGH
         found.slices.add(name=f"country={HOSTILE}", rows=7, effect=0.2, share=0.9)
         return answer
 
@@ -189,7 +189,7 @@ def drift() -> monitor_pb2.Drift:
         severity=monitor_pb2.SEVERITY_HIGH,
         examples=[HOSTILE],
     )
-    made.reports.add(column="age", kind="data", test="ks", unsaid="too few: 3, at least 50 are needed")
+    made.reports.add(column="age", kind="data", test="ks", inconclusive="too few: 3, at least 50 are needed")
     made.slices.add(name=f"country={HOSTILE}", rows=100, effect=0.9, share=0.8)
     return made
 

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 from headrace_monitor.report.content import (
     AlertRow,
+    Bucket,
     ColumnDrift,
+    DriftEvaluation,
     Histogram,
-    Look,
     Measure,
+    MissingPart,
     Report,
     SliceDrift,
-    Slot,
     Traffic,
     TrafficRow,
-    Unanswered,
     VersionDrift,
     VersionPerformance,
 )
@@ -37,19 +37,19 @@ def full(odd: str = "country") -> Report:
 
 def empty() -> Report:
     """Return a report about a time in which nothing happened, of which one part could not be asked."""
-    return Report("digits", NOON - DAY, NOON, NOON, Traffic((), (), "", 0, 0), (), Unanswered("the store is away"), ())
+    return Report("digits", NOON - DAY, NOON, NOON, Traffic((), (), "", 0, 0), (), MissingPart("the store is away"), ())
 
 
 def traffic(odd: str) -> Traffic:
-    slots = tuple(slot(at, odd) for at in range(48))
+    buckets = tuple(bucket(at, odd) for at in range(48))
     online = TrafficRow("v2", odd, "online", "OK", 48_210, 1_840, 4_120, 7_900)
     cache = TrafficRow("v2", odd, "cache", "OK", 12_004, 210, 480, 920)
     failed = TrafficRow("v2", odd, "", "UNAVAILABLE", 131, 20_000, 45_000, 50_000)
     old = TrafficRow("v1", "production", "online", "OK", 20_444, 2_010, 4_700, 9_100)
-    return Traffic(slots, (online, old, cache, failed), "v2", 12, 0)
+    return Traffic(buckets, (online, old, cache, failed), "v2", 12, 0)
 
 
-def slot(at: int, odd: str) -> Slot:
+def bucket(at: int, odd: str) -> Bucket:
     wave = 1 + math.sin(at / 48 * 2 * math.pi - 1.2)
     share = min(at / 40, 1)
     counts = {
@@ -59,7 +59,7 @@ def slot(at: int, odd: str) -> Slot:
         ("v1", odd): int(40 * wave),
     }
     quantiles = None if at == 7 else (1800 + 60 * wave, 3900 + 200 * wave, 7000 + 900 * wave * (3 if at == 30 else 1))
-    return Slot(NOON - DAY + at * HALF_HOUR, counts, 90 if at == 30 else 1, quantiles)
+    return Bucket(NOON - DAY + at * HALF_HOUR, counts, 90 if at == 30 else 1, quantiles)
 
 
 def drift(version: str, odd: str) -> VersionDrift:
@@ -72,7 +72,7 @@ def drift(version: str, odd: str) -> VersionDrift:
         ColumnDrift("note", "data", "psi", None, 0.1, None, False, Severity.NONE, "too few: 12, at least 50", ()),
     )
     grades = [Severity.HIGH, *[Severity.MEDIUM] * 2, Severity.LOW, Severity.NONE, Severity.LOW, *[Severity.NONE] * 14]
-    looks = [look(at, grade, columns if at == 0 else (), odd) for at, grade in enumerate(grades)]
+    evaluations = [evaluation(at, grade, columns if at == 0 else (), odd) for at, grade in enumerate(grades)]
     tenths = (*(f"≤ {18 + 7 * at}" for at in range(9)), "> 74", "missing")
     names, before = ("AT", "DE", "CH", odd, "others", "new"), (0.5, 0.3, 0.1, 0.06, 0.04, 0)
     older = (0.02, 0.04, 0.06, 0.09, 0.11, 0.14, 0.16, 0.17, 0.12, 0.08, 0.01)
@@ -80,13 +80,15 @@ def drift(version: str, odd: str) -> VersionDrift:
         Histogram(odd, names, before, (0.31, 0.22, 0.1, 0.07, 0.09, 0.21)),
         Histogram("age", tenths, (*([0.099] * 10), 0.01), older),
     )
-    return VersionDrift(version, tuple(looks), histograms)
+    return VersionDrift(version, tuple(evaluations), histograms)
 
 
-def look(at: int, severity: Severity, columns: tuple[ColumnDrift, ...], odd: str) -> Look:
+def evaluation(at: int, severity: Severity, columns: tuple[ColumnDrift, ...], odd: str) -> DriftEvaluation:
     end = NOON - at * timedelta(hours=1)
     slices = (SliceDrift(f"{odd}=XK", 412, 0.9, 0.71), SliceDrift("app=ios-9", 350, 0.4, 0.22)) if columns else ()
-    return Look(end - timedelta(hours=1), end, 5_120, "its artifact reference.parquet", severity, columns, slices)
+    return DriftEvaluation(
+        end - timedelta(hours=1), end, 5_120, "its artifact reference.parquet", severity, columns, slices
+    )
 
 
 def performance(odd: str) -> tuple[VersionPerformance, ...]:

@@ -13,7 +13,7 @@ from headrace_monitor.drift.wiring import Drift
 from headrace_monitor.performance.answering import Performances
 from headrace_monitor.query import convert as query_convert
 from headrace_monitor.query.answering import Queries
-from headrace_monitor.report.serving import Reports
+from headrace_monitor.report.rpcs import ReportRpcs
 from headrace_monitor.times import span_of, whole_minutes
 
 
@@ -27,7 +27,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         counters: TrafficReader,
         queries: Queries,
         drift: Drift,
-        reports: Reports,
+        reports: ReportRpcs,
         performances: Performances,
     ) -> None:
         self._clock = clock
@@ -48,16 +48,16 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         )
 
     async def FreezeReference(self, request, context):
-        return await self._drift.questions.freeze_reference(request)
+        return await self._drift.rpcs.freeze_reference(request)
 
     async def GetReference(self, request, context):
-        return await self._drift.questions.get_reference(request)
+        return await self._drift.rpcs.get_reference(request)
 
     async def GetDrift(self, request, context):
-        return await self._drift.questions.get_drift(request)
+        return await self._drift.rpcs.get_drift(request)
 
     async def ListDrift(self, request, context):
-        return await self._drift.questions.list_drift(request)
+        return await self._drift.rpcs.list_drift(request)
 
     async def RenderReport(self, request, context):
         return await self._reports.render(request, identity())

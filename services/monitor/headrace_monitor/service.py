@@ -17,9 +17,9 @@ from headrace_monitor.monitor_servicer import MonitorServicer
 from headrace_monitor.outcomes.wiring import open_outcomes
 from headrace_monitor.performance.wiring import open_performance
 from headrace_monitor.query.wiring import open_queries
+from headrace_monitor.report.drift_source import LoadedDrift, WindowHistograms
 from headrace_monitor.report.gathering import Sources
-from headrace_monitor.report.serving import Reports
-from headrace_monitor.report.windows import LoadedDrift, WindowHistograms
+from headrace_monitor.report.rpcs import ReportRpcs
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
@@ -58,6 +58,6 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
         queries=queries,
         drift=drift,
         performances=performances,
-        reports=Reports(sources, runtime.clock),
+        reports=ReportRpcs(sources, runtime.clock),
     )
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(monitor, server)

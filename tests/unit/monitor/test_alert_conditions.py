@@ -1,4 +1,4 @@
-"""What a rule finds when it looks: how values of a window are joined, where the bound is, and how bad it is."""
+"""A condition: how values of a window aggregate, where the bound is, and how bad it is."""
 
 import math
 from dataclasses import replace

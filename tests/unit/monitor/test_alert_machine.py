@@ -112,7 +112,7 @@ class Evaluators(RuleBasedStateMachine):
     @rule(runs=RUNS, version=st.sampled_from(VERSIONS))
     def put(self, runs: list[tuple[Severity, int]], version: str) -> None:
         for severity in (severity for severity, times in runs for _ in range(times)):
-            # Each version has minutes of its own: after a gap a run of looks would begin anew.
+            # Each version has minutes of its own: after a gap a run of windows would begin anew.
             start = NOON + self.minutes[version] * MINUTE
             self.minutes[version] += 1
             one = Observation("fraud", version, "drift", start, start + MINUTE, 0.1, severity, f"{severity}")

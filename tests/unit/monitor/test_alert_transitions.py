@@ -34,7 +34,7 @@ def rates(*values: float, start: int = 0, rows: int | None = 200) -> list[Observ
 
 
 def drifts(*severities: Severity) -> list[Observation]:
-    """Return looks at drift of hours that follow each other."""
+    """Return drift observations of consecutive hours."""
     return [
         Observation("fraud", "v1", "drift", at(60 * hour), at(60 * hour + 60), 0.1 * found, found, f"age is {found:d}")
         for hour, found in enumerate(severities)
@@ -129,7 +129,7 @@ def test_severity_rises_and_does_not_fall_while_it_is_open():
     assert (changes[0].severity, changes[0].summary, changes[0].open) == (Severity.HIGH, "age is 3", False)
 
 
-def test_looks_that_overlap_and_looks_at_less_than_the_window_are_joined_by_their_rows():
+def test_windows_that_overlap_or_are_shorter_are_aggregated_by_their_rows():
     rule = replace(ERRORS, hold=timedelta(), window=5 * MINUTE, min_rows=1000)
     alerting = Alerting(rule)
     quiet = replace(rates(1.0)[0], rows=10)

@@ -9,10 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from headrace_monitor.report import plots
-from headrace_monitor.report.content import Slot, Traffic, TrafficRow
+from headrace_monitor.report.content import MAX_BUCKETS, Bucket, Traffic, TrafficRow, buckets_of
 from headrace_monitor.report.histograms import histogram
 from headrace_monitor.report.rendering import render
-from headrace_monitor.report.slots import MOST, slots_of
 from headrace_monitor.times import Span
 from headrace_statistics import references
 
@@ -66,7 +65,7 @@ def test_nothing_is_loaded_from_anywhere() -> None:
 def test_what_there_is_is_said_with_its_numbers_beside_the_plots() -> None:
     page = Page(render(sample_report.full()))
     for words in (
-        "80,789", "0.16% failed", "3 alarms in the latest look", "version v2, 6% labelled",
+        "80,789", "0.16% failed", "3 alarms in the latest evaluation", "version v2, 6% labelled",
         "latency_p99_us 12,300 is above 10,000 for 5 minutes (silenced)",
         "12 predictions that were dropped", "new_categories", "country=XK", "71.0%",
         "0.921 to 0.94", "one class: 3,400 positives, 0 negatives", "too few: 12, at least 50",
@@ -91,10 +90,10 @@ def test_where_there_is_nothing_it_says_what_to_do_and_what_could_not_be_asked()
 def test_a_page_stays_small_whatever_the_traffic_is_made_of() -> None:
     rows = tuple(TrafficRow(f"v{at}", "", "online", "OK", 1, 1, 1, 1) for at in range(5000))
     counts = {(f"v{at}", "online"): at + 1 for at in range(5000)}
-    slot = Slot(sample_report.NOON, counts, 0, None)
+    bucket = Bucket(sample_report.NOON, counts, 0, None)
     full = sample_report.full()
     html = render(
-        type(full)(full.model, full.start, full.end, full.made_at, Traffic((slot,), rows, "v1", 0, 0), (), (), ())
+        type(full)(full.model, full.start, full.end, full.made_at, Traffic((bucket,), rows, "v1", 0, 0), (), (), ())
     )
     assert len(html) < 60_000
     assert "4993 others" in html
@@ -119,11 +118,11 @@ def test_plots_take_odd_values(values: tuple[float | None, ...]) -> None:
 )
 def test_slots_cover_a_time_without_gaps(length: timedelta) -> None:
     start = datetime(2031, 2, 3, 12, 34, 56, tzinfo=UTC)
-    slots = slots_of(Span(start, start + length), now=start + length)
-    assert len(slots) <= MOST
-    assert slots[0].start <= start < slots[0].end
-    assert slots[-1].start < start + length <= slots[-1].end
-    assert all(one.end == other.start for one, other in pairwise(slots))
+    buckets = buckets_of(Span(start, start + length), now=start + length)
+    assert len(buckets) <= MAX_BUCKETS
+    assert buckets[0].start <= start < buckets[0].end
+    assert buckets[-1].start < start + length <= buckets[-1].end
+    assert all(one.end == other.start for one, other in pairwise(buckets))
 
 
 def test_histograms_have_the_bins_that_were_judged() -> None:

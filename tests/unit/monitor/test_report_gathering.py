@@ -12,8 +12,8 @@ from headrace_monitor.alerts.values import Alert, AlertView, Key
 from headrace_monitor.counters.decisions.traffic import Group
 from headrace_monitor.counters.decisions.traffic import Traffic as Counted
 from headrace_monitor.counters.reading import TrafficSummary
-from headrace_monitor.report.content import Histogram, Traffic, Unanswered
-from headrace_monitor.report.gathering import Gathering, Sources
+from headrace_monitor.report.content import Histogram, MissingPart, Traffic
+from headrace_monitor.report.gathering import ReportBuilder, Sources
 from headrace_monitor.report.rendering import render
 from headrace_monitor.times import Span
 from headrace_servicekit.errors import PreconditionFailed, Unavailable
@@ -28,10 +28,10 @@ SPAN = Span(NOON - timedelta(hours=4), NOON)
 
 
 class Known:
-    """All parts of the monitor, about model digits. looks: scheduled ones."""
+    """All parts of the monitor, about model digits. evaluations: scheduled ones."""
 
-    def __init__(self, *, looks: Sequence[monitor_pb2.Drift] = ()) -> None:
-        self.looks = looks
+    def __init__(self, *, evaluations: Sequence[monitor_pb2.Drift] = ()) -> None:
+        self.evaluations = evaluations
         self.looked_now: list[str] = []
         self.binned: list[tuple[str, ...]] = []
 
@@ -45,7 +45,7 @@ class Known:
         return TrafficSummary(traffic, 3, 1)
 
     async def list_drift(self, request: monitor_pb2.ListDriftRequest) -> monitor_pb2.ListDriftResponse:
-        return monitor_pb2.ListDriftResponse(drifts=self.looks if request.parent.endswith("v2") else ())
+        return monitor_pb2.ListDriftResponse(drifts=self.evaluations if request.parent.endswith("v2") else ())
 
     async def get_drift(self, request: monitor_pb2.GetDriftRequest) -> monitor_pb2.GetDriftResponse:
         self.looked_now.append(request.name)
@@ -72,39 +72,42 @@ def alert(opened: datetime, resolved: datetime | None) -> AlertView:
     )
 
 
-def look(end: datetime, severity: monitor_pb2.Severity) -> monitor_pb2.Drift:
+def evaluation(end: datetime, severity: monitor_pb2.Severity) -> monitor_pb2.Drift:
     made = monitor_pb2.Drift(severity=severity, rows=10)
     made.range.start_time.FromDatetime(end - timedelta(hours=1))
     made.range.end_time.FromDatetime(end)
     for column, grade in (("age", monitor_pb2.SEVERITY_LOW), ("country", severity), ("country", severity)):
         made.reports.add(column=column, test="psi", effect=0.3, tolerance=0.1, alarm=True, severity=grade)
-    made.reports.add(column="note", test="ks", unsaid="too few")
+    made.reports.add(column="note", test="ks", inconclusive="too few")
     return made
 
 
 async def gathered(known: Known, **parts: Any) -> Any:
     sources = replace(Sources(known, known, known, known, known), **parts)
-    return await Gathering(sources, FakeClock(NOON)).report("digits", SPAN, INTERNAL)
+    return await ReportBuilder(sources, FakeClock(NOON)).report("digits", SPAN, INTERNAL)
 
 
 async def test_every_part_is_as_it_was_told() -> None:
     known = Known(
-        looks=[look(NOON, monitor_pb2.SEVERITY_HIGH), look(NOON - timedelta(days=3), monitor_pb2.SEVERITY_LOW)]
+        evaluations=[
+            evaluation(NOON, monitor_pb2.SEVERITY_HIGH),
+            evaluation(NOON - timedelta(days=3), monitor_pb2.SEVERITY_LOW),
+        ]
     )
     report = await gathered(known)
     traffic = report.traffic
     assert isinstance(traffic, Traffic)
     assert (traffic.answers, traffic.failures, traffic.quantiles_of) == (7488, 48, "v2")
-    assert sum(slot.counts["v2", "cache"] for slot in traffic.slots) == 240
-    assert traffic.slots[0].quantiles == (1000.0, 2000.0, 3000.0)
+    assert sum(bucket.counts["v2", "cache"] for bucket in traffic.buckets) == 240
+    assert traffic.buckets[0].quantiles == (1000.0, 2000.0, 3000.0)
     assert [one.version for one in report.drift] == ["v2", "v1"], "those that answered most first"
     v2, v1 = report.drift
-    assert [one.severity for one in v2.looks] == [Severity.HIGH], "only of the report's time"
+    assert [one.severity for one in v2.evaluations] == [Severity.HIGH], "only of the report's time"
     assert known.binned == [("country", "age")], "the worst columns, each once"
     assert v1.missing == "models/digits/versions/v1 has no reference"
     assert known.looked_now == ["models/digits/versions/v1"]
     assert [row.resolve_time for row in report.alerts] == [None], "what ended before is not of this time"
-    assert report.performance == Unanswered("the store is away")
+    assert report.performance == MissingPart("the store is away")
     assert "Performance could not be asked for: the store is away" in render(report)
 
 
@@ -120,8 +123,8 @@ async def test_a_part_that_is_not_there_keeps_no_other_back() -> None:
             raise KeyError("a defect")
 
     report = await gathered(Known(), traffic=Away(), drift=None, histograms=None, performance=Broken())
-    assert report.traffic == Unanswered("counters are away")
-    assert report.performance == Unanswered("a defect of the monitor: its log has the cause")
-    assert isinstance(report.drift, Unanswered)
+    assert report.traffic == MissingPart("counters are away")
+    assert report.performance == MissingPart("a defect of the monitor: its log has the cause")
+    assert isinstance(report.drift, MissingPart)
     assert len(report.alerts) == 1
     assert "counters are away" in render(report)

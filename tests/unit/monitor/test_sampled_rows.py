@@ -9,7 +9,7 @@ import pytest
 from headrace_monitor.log.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
 from headrace_monitor.performance import blaming
 from headrace_monitor.references.judged import Judged, JudgedAs
-from headrace_monitor.windows.summarising import EMPTY, Window, even, windows_of
+from headrace_monitor.windows.decisions.summarising import EMPTY, Window, even, windows_of
 from headrace_statistics import arrays, references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.references import Reference, Source

@@ -11,9 +11,9 @@ from headrace_monitor.log.files import LogFile
 from headrace_monitor.references.judged import Judged, JudgedAs, judged_columns
 from headrace_monitor.references.reading import Place, places
 from headrace_monitor.references.values import UnfitError, coded_names, matrix, names, numbers
+from headrace_monitor.windows.decisions.summarising import EMPTY, window_of, windows_of
 from headrace_monitor.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
 from headrace_monitor.windows.store import Due
-from headrace_monitor.windows.summarising import EMPTY, window_of, windows_of
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.multiplicity import AlarmBudget

@@ -115,7 +115,7 @@ def drift(
     level: float = 0.0,
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[monitor_pb2.Drift]:
-    """Look at a time now. level: probability of a false alarm of the whole look; 0 means 0.05."""
+    """Evaluate drift of a time range now. level: probability of a false alarm in it; 0 means 0.05."""
     request = monitor_pb2.GetDriftRequest(
         name=f"models/{model}/versions/{version}", range=span(start, end), level=level
     )
@@ -125,7 +125,7 @@ def drift(
 def list_drifts(
     session: Session, model: str, version: str, *, limit: int | None = 24, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[list[monitor_pb2.Drift]]:
-    """Return what the last scheduled looks found, the latest first."""
+    """Return the last scheduled drift evaluations, the latest first."""
     request = monitor_pb2.ListDriftRequest(parent=f"models/{model}/versions/{version}")
     return (yield from list_all(session, methods.LIST_DRIFT, request, "drifts", timeout_s=timeout, limit=limit))
 

@@ -1,1 +1,1 @@
-"""Looks at windows: scheduled ones, each made once, and those that somebody asks for."""
+"""Drift evaluations: scheduled ones, each made once, and those on request."""

@@ -1,4 +1,4 @@
-"""Between messages and what looks and references are."""
+"""Convert between messages and drift evaluations and references."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headrace_statistics.drift.reports import DriftReport
 from headrace_statistics.references import Source
 from headrace_statistics.severity import Severity
 
-from headrace_monitor.drift.looking import Look
+from headrace_monitor.drift.decisions.evaluation import DriftEvaluation
 from headrace_monitor.names import invalid
 from headrace_monitor.references.store import KeptReference
 from headrace_monitor.times import span_of
@@ -41,12 +41,12 @@ def time_range(message: monitor_pb2.TimeRange, now: datetime) -> tuple[datetime,
     if not 1970 <= start.year <= end.year < 9999:
         raise invalid("range", f"{start.isoformat()} to {end.isoformat()} is no time of predictions")
     if end - start > LONGEST:
-        raise invalid("range", f"is {(end - start).days} days long; at most {LONGEST.days} days can be looked at")
+        raise invalid("range", f"is {(end - start).days} days long; at most {LONGEST.days} days can be evaluated")
     return start, end
 
 
 def level(asked: float) -> float:
-    """Return the level of a look, 0.05 unless one was asked for. Raises InvalidArgument."""
+    """Return the level of an evaluation; 0.05 if none was asked for. Raises InvalidArgument."""
     if asked == 0:
         return DEFAULT_LEVEL
     if not (math.isfinite(asked) and 0 < asked <= 0.5):
@@ -55,42 +55,42 @@ def level(asked: float) -> float:
 
 
 def page_size(asked: int) -> int:
-    """Return how many looks a page has at most. Raises InvalidArgument."""
+    """Return the largest number of evaluations of a page. Raises InvalidArgument."""
     if asked < 0:
         raise invalid("page_size", "must not be negative")
     return min(asked or DEFAULT_PAGE, LARGEST_PAGE)
 
 
 def page_token(number: int) -> str:
-    """Return the token of the page behind a look."""
+    """Return the token of the page after an evaluation."""
     return base64.urlsafe_b64encode(str(number).encode()).decode()
 
 
 def number_of(token: str) -> int | None:
-    """Return the number that a page comes behind, None for the first one. Raises InvalidArgument."""
+    """Return the number in a page token; None for the first page. Raises InvalidArgument."""
     if not token:
         return None
     try:
-        told = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+        text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
-        told = ""
-    if not (told.isascii() and told.isdigit() and len(told) < 19):
+        text = ""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise invalid("page_token", "is not a token of an earlier page")
-    return int(told)
+    return int(text)
 
 
-def drift(look: Look) -> monitor_pb2.Drift:
-    """Return a look as a message, without a name."""
+def drift(evaluation: DriftEvaluation) -> monitor_pb2.Drift:
+    """Return an evaluation as a message, without its name."""
     return monitor_pb2.Drift(
-        range=_range(look.start, look.end),
-        reference=_SOURCES[look.source],
-        severity=SEVERITIES[look.severity],
-        reports=[_report(report) for report in look.reports],
+        range=_range(evaluation.start, evaluation.end),
+        reference=_SOURCES[evaluation.source],
+        severity=SEVERITIES[evaluation.severity],
+        reports=[_report(report) for report in evaluation.reports],
         slices=[
             monitor_pb2.Slice(name=each.name, rows=each.rows, effect=each.effect, share=each.share)
-            for each in look.slices
+            for each in evaluation.slices
         ],
-        rows=look.rows,
+        rows=evaluation.rows,
     )
 
 
@@ -126,7 +126,7 @@ def _report(report: DriftReport) -> monitor_pb2.DriftReport:
         adjusted_p=report.adjusted_p,
         alarm=report.alarm,
         severity=SEVERITIES[report.severity],
-        unsaid="" if report.inconclusive is None else str(report.inconclusive),
+        inconclusive="" if report.inconclusive is None else str(report.inconclusive),
         examples=report.examples,
     )
 

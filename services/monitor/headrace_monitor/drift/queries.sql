@@ -1,7 +1,7 @@
--- Every query of the looks, by name.
+-- Every query of drift evaluations, by name. Their table has an older name.
 
 -- name: due
--- Windows of the present references that ended before $2, and not before $3, and that nobody has looked at.
+-- Windows of the current references that ended before $2, and not before $3, and that were not evaluated yet.
 with current as (
     select distinct on (model, version) number, model, version, freeze_time from drift_references
     order by model, version, number desc
@@ -43,8 +43,8 @@ order by number desc;
 -- name: any_before
 select exists (select from drift_looks where model = $1 and version = $2 and number < $3) as more;
 
--- name: last_well
--- The last time before one that was held against the reference and found well, by rows enough to say so.
+-- name: last_without_alarm
+-- The last evaluation against the reference before a time that had no alarm and enough rows to say so.
 select start_time, end_time from drift_looks
 where model = $1 and version = $2 and reference = $3 and severity = 0 and rows >= 200 and end_time <= $4
 order by end_time desc limit 1;

@@ -1,14 +1,15 @@
-"""The scheduled looks: each window of each version once, whoever of several replicas makes it."""
+"""Evaluate each window of each version once for drift, on whichever replica."""
 
 from __future__ import annotations
 
 import structlog
 from headrace_servicekit.clock import Clock
+from headrace_statistics.severity import Severity
+from prometheus_client import CollectorRegistry, Counter
 
-from headrace_monitor.drift.looking import CATCH_UP, Schedule, is_due
-from headrace_monitor.drift.looks import Looker
-from headrace_monitor.drift.metrics import Metrics
-from headrace_monitor.drift.store import DueWindow, Looks
+from headrace_monitor.drift.decisions.evaluation import CATCH_UP, Schedule, is_due
+from headrace_monitor.drift.evaluator import DriftEvaluator
+from headrace_monitor.drift.store import DriftEvaluations, DueWindow
 from headrace_monitor.references.store import References
 from headrace_monitor.windows.store import Windows
 
@@ -17,49 +18,67 @@ log = structlog.get_logger()
 AT_ONCE = 100
 
 
+class DriftMetrics:
+    """Metrics of scheduled drift evaluations."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._evaluations = Counter(
+            "monitor_drift_evaluations", "Scheduled drift evaluations, by severity.", ("severity",), registry=registry
+        )
+
+    def evaluated(self, severity: Severity) -> None:
+        """Count an evaluation."""
+        self._evaluations.labels(severity.name.lower()).inc()
+
+
 class Scheduler:
-    """Makes the looks that are due. Two replicas may make the same; the one that is kept first counts."""
+    """Makes the evaluations that are due. If two replicas make the same one, the first that is stored counts."""
 
     def __init__(
         self,
-        looker: Looker,
-        looks: Looks,
+        evaluator: DriftEvaluator,
+        evaluations: DriftEvaluations,
         windows: Windows,
         references: References,
         schedule: Schedule,
         clock: Clock,
-        metrics: Metrics,
+        metrics: DriftMetrics,
     ) -> None:
-        self._looker, self._looks, self._windows, self._references = looker, looks, windows, references
+        self._evaluator, self._evaluations, self._windows, self._references = (
+            evaluator,
+            evaluations,
+            windows,
+            references,
+        )
         self._schedule, self._clock, self._metrics = schedule, clock, metrics
 
     async def step(self) -> None:
-        """Make the looks that are due now, in the order of their windows' ends. Raises Unavailable."""
+        """Evaluate the windows that are due, in the order of their ends. Raises Unavailable."""
         now = self._clock.now()
         ended_by, ended_after = now - self._schedule.settle, now - CATCH_UP
-        for due in await self._looks.due(self._schedule.seconds, ended_by, ended_after, limit=AT_ONCE):
+        for due in await self._evaluations.due(self._schedule.seconds, ended_by, ended_after, limit=AT_ONCE):
             if await self._is_due(due):
-                await self._look(due)
+                await self._evaluate(due)
 
     async def _is_due(self, due: DueWindow) -> bool:
         waiting = await self._windows.waiting(due.reference, due.model, due.version, due.start, due.end)
         return is_due(due.end, self._clock.now(), waiting=waiting, schedule=self._schedule)
 
-    async def _look(self, due: DueWindow) -> None:
+    async def _evaluate(self, due: DueWindow) -> None:
         kept = await self._references.get(due.reference)
         assert kept is not None  # it has windows
-        look = await self._looker.look(kept, due.start, due.end, self._schedule.level)
-        if not await self._looks.add(look):
+        evaluation = await self._evaluator.evaluate(kept, due.start, due.end, self._schedule.level)
+        if not await self._evaluations.add(evaluation):
             return
-        self._metrics.looked(look.severity)
-        if look.alarms:
-            worst = look.alarms[0]
+        self._metrics.evaluated(evaluation.severity)
+        if evaluation.alarms:
+            worst = evaluation.alarms[0]
             log.warning(
                 "drift found",
-                model=look.model,
-                version=look.version,
+                model=evaluation.model,
+                version=evaluation.version,
                 column=worst.column,
                 test=worst.test.value,
-                severity=look.severity.name,
-                alarms=len(look.alarms),
+                severity=evaluation.severity.name,
+                alarms=len(evaluation.alarms),
             )

@@ -1,4 +1,4 @@
-"""Scheduled looks in PostgreSQL. Every method raises Unavailable while it cannot be reached."""
+"""Scheduled drift evaluations in PostgreSQL. Every method raises Unavailable while it cannot be reached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts.observations import Observations
 from headrace_monitor.drift import convert
-from headrace_monitor.drift.looking import Look, observations
+from headrace_monitor.drift.decisions.evaluation import DriftEvaluation, observations
 
 _SQL = load_queries("headrace_monitor.drift")
 # Well below what clients and the front door's transcoder take.
@@ -21,7 +21,7 @@ MAX_PAGE_BYTES = 3 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DueWindow:
-    """A time of a version that nobody has looked at. reference: number of the one that counts now."""
+    """A window of a version that was not evaluated yet. reference: number of the current one."""
 
     reference: int
     model: str
@@ -30,47 +30,47 @@ class DueWindow:
     end: datetime
 
 
-class Looks:
-    """Looks by version."""
+class DriftEvaluations:
+    """Stores drift evaluations by version."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
     async def due(self, seconds: int, ended_by: datetime, ended_after: datetime, *, limit: int) -> list[DueWindow]:
-        """Return windows of a length that nobody has looked at, in the order of their ends."""
+        """Return windows of a length that were not evaluated yet, in the order of their ends."""
         rows = await self._fetch("due", seconds, ended_by, ended_after, limit)
         return [DueWindow(*row) for row in rows]
 
-    async def add(self, look: Look) -> bool:
-        """Keep a look and tell alert rules of it, unless its time was looked at already; return whether it was kept."""
-        report = convert.drift(look).SerializeToString()
-        place = (look.model, look.version, look.reference, look.start, look.end)
-        found = (int(look.severity), len(look.alarms), look.rows, report)
+    async def add(self, evaluation: DriftEvaluation) -> bool:
+        """Store an evaluation and its observations, unless its window has one already; return whether it was stored."""
+        report = convert.drift(evaluation).SerializeToString()
+        place = (evaluation.model, evaluation.version, evaluation.reference, evaluation.start, evaluation.end)
+        found = (int(evaluation.severity), len(evaluation.alarms), evaluation.rows, report)
         async with self._connections.transaction() as connection:
             if await connection.fetchval(_SQL["add"], *place, *found) is None:
                 return False
-            await Observations.put(connection, observations(look))
+            await Observations.put(connection, observations(evaluation))
         return True
 
     async def page(
         self, model: str, version: str, below: int | None, size: int
     ) -> tuple[list[tuple[int, monitor_pb2.Drift]], bool]:
-        """Return looks with numbers below one, the latest first, and whether there are more."""
+        """Return evaluations with numbers below `below`, the latest first, and whether there are more."""
         rows = await self._fetch("page", model, version, below, MAX_PAGE_BYTES, size)
         if not rows:
             return [], False
         ((more,),) = await self._fetch("any_before", model, version, rows[-1]["number"])
         return [(row["number"], monitor_pb2.Drift.FromString(row["report"])) for row in rows], more
 
-    async def last_well(
+    async def last_without_alarm(
         self, model: str, version: str, reference: int, before: datetime
     ) -> tuple[datetime, datetime] | None:
-        """Return the last time that was held against a reference and raised no alarm."""
-        rows = await self._fetch("last_well", model, version, reference, before)
+        """Return the time of the last evaluation against a reference that raised no alarm."""
+        rows = await self._fetch("last_without_alarm", model, version, reference, before)
         return (rows[0]["start_time"], rows[0]["end_time"]) if rows else None
 
     async def expire(self, before: datetime) -> None:
-        """Remove looks at times that ended earlier."""
+        """Delete evaluations of windows that ended earlier."""
         await self._fetch("expire", before)
 
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:

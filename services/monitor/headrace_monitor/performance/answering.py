@@ -50,7 +50,7 @@ class Performances:
             said = measures(summary, threshold=question.threshold, calibrated=calibrated)
             message = _performance(group, summary, said, blamed.get(group.version, ()))
             if group.version in watches:
-                message.error_watch.CopyFrom(_error_watch(*watches[group.version]))
+                message.concept_drift.CopyFrom(_error_watch(*watches[group.version]))
             response.performance.append(message)
         return response
 
@@ -100,8 +100,8 @@ def _performance(
     return message
 
 
-def _error_watch(watch: ErrorWatch, update_time: datetime) -> monitor_pb2.Performance.ErrorWatch:
-    message = monitor_pb2.Performance.ErrorWatch(
+def _error_watch(watch: ErrorWatch, update_time: datetime) -> monitor_pb2.Performance.ConceptDrift:
+    message = monitor_pb2.Performance.ConceptDrift(
         summary=watch.sentence, rise=watch.rise, severity=SEVERITIES[watch.severity]
     )
     message.update_time.FromDatetime(update_time)
@@ -115,5 +115,5 @@ def _measure(measure: Measure) -> monitor_pb2.Performance.Measure:
         lower=measure.lower,
         upper=measure.upper,
         rows=measure.rows,
-        unsaid=measure.unsaid,
+        note=measure.unsaid,
     )

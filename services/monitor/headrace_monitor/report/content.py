@@ -1,24 +1,31 @@
-"""What a report says, as plain data: who gathers it and who draws it know nothing of each other."""
+"""The content of a report as plain data, between `gathering` and `rendering`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from headrace_statistics.severity import Severity
 
+from headrace_monitor.times import Span, later
+
+MAX_BUCKETS = 48
+_SIZES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440))
+# Counters older than this may be there by the hour only.
+_BY_MINUTE = timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
-    """A part that could not be asked, and why."""
+class MissingPart:
+    """A part of the report that could not be read, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """A stretch of the report's time: answers by (version, source), failures, and quantiles in microseconds of what was
-    computed for its request; None without any.
+class Bucket:
+    """Traffic of a part of the report's time: answers by (version, source), failures, and latency quantiles in
+    microseconds of computed answers; None without any.
     """
 
     start: datetime
@@ -43,9 +50,9 @@ class TrafficRow:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """quantiles_of: the version whose quantiles the slots have."""
+    """quantiles_of: the version whose quantiles the buckets have."""
 
-    slots: tuple[Slot, ...]
+    buckets: tuple[Bucket, ...]
     rows: tuple[TrafficRow, ...]
     quantiles_of: str
     dropped_predictions: int
@@ -62,7 +69,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """One test of one column. unsaid: why it could not say anything; empty when it did."""
+    """One test of one column. inconclusive: why it has no result; empty when it has."""
 
     column: str
     kind: str
@@ -72,7 +79,7 @@ class ColumnDrift:
     adjusted_p: float | None
     alarm: bool
     severity: Severity
-    unsaid: str
+    inconclusive: str
     examples: tuple[str, ...]
 
 
@@ -97,8 +104,8 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look at a version's rows found. against: what they were held against, in words."""
+class DriftEvaluation:
+    """One drift evaluation of a version. against: the reference, in words."""
 
     start: datetime
     end: datetime
@@ -115,24 +122,24 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class VersionDrift:
-    """looks: the latest first; empty without any, and `missing` says why."""
+    """evaluations: the latest first; empty without any, and `missing` says why."""
 
     version: str
-    looks: tuple[Look, ...]
+    evaluations: tuple[DriftEvaluation, ...]
     histograms: tuple[Histogram, ...]
     missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number with its 95 % interval. unsaid: why there is no value; beside one, what it leaves out."""
+    """One number with its 95 % interval. note: why there is no value; beside one, what it leaves out."""
 
     name: str
     value: float | None
     lower: float | None
     upper: float | None
     rows: int
-    unsaid: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,25 @@ class Report:
     start: datetime
     end: datetime
     made_at: datetime
-    traffic: Traffic | Unanswered
-    drift: tuple[VersionDrift, ...] | Unanswered
-    performance: tuple[VersionPerformance, ...] | Unanswered
-    alerts: tuple[AlertRow, ...] | Unanswered
+    traffic: Traffic | MissingPart
+    drift: tuple[VersionDrift, ...] | MissingPart
+    performance: tuple[VersionPerformance, ...] | MissingPart
+    alerts: tuple[AlertRow, ...] | MissingPart
+
+
+def buckets_of(span: Span, now: datetime) -> tuple[Span, ...]:
+    """Return at most MAX_BUCKETS buckets of equal length that cover a time, the first at a round time.
+
+    >>> start = datetime(2031, 2, 3, 12, 7, tzinfo=UTC)
+    >>> buckets = buckets_of(Span(start, start + timedelta(hours=2)), start)
+    >>> len(buckets), buckets[0].start.minute, buckets[0].end.minute
+    (25, 5, 10)
+    """
+    length = span.end - span.start
+    least = timedelta(hours=1) if span.start < now - _BY_MINUTE else _SIZES[0]
+    fit = (size for size in _SIZES if size >= least and length / size <= MAX_BUCKETS - 1)
+    size = next(fit, timedelta(days=-(-length // (timedelta(days=1) * (MAX_BUCKETS - 1)))))
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    start = epoch + (max(span.start, epoch) - epoch) // size * size
+    count = -(-(span.end - start) // size)
+    return tuple(Span(start + at * size, later(start, (at + 1) * size)) for at in range(count))

@@ -1,4 +1,4 @@
-"""From what the parts of the monitor answer to what a report says."""
+"""Convert answers of the parts of the monitor to the content of a report."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from headrace_monitor.counters.decisions import traffic as counted
 from headrace_monitor.counters.reading import TrafficSummary
 from headrace_monitor.report.content import (
     AlertRow,
+    Bucket,
     ColumnDrift,
-    Look,
+    DriftEvaluation,
     Measure,
+    MissingPart,
     SliceDrift,
-    Slot,
     Traffic,
     TrafficRow,
-    Unanswered,
     VersionPerformance,
 )
 from headrace_monitor.times import Span
@@ -51,27 +51,27 @@ def time_range(span: Span) -> monitor_pb2.TimeRange:
     return made
 
 
-def traffic(slots: Sequence[Span], seen: Sequence[TrafficSummary], whole: TrafficSummary) -> Traffic:
-    """Return the traffic of a time. seen: of each slot. whole: of all of it."""
+def traffic(buckets: Sequence[Span], seen: Sequence[TrafficSummary], whole: TrafficSummary) -> Traffic:
+    """Return the traffic of a time. seen: of each bucket. whole: of all of it."""
     rows = tuple(_row(one) for one in sorted(whole.traffic, key=lambda one: -one.count))
     online = Counter[str]()
     for row in rows:
         if row.code == "OK" and row.source == "online":
             online[row.version] += row.count
     busiest = online.most_common(1)[0][0] if online else ""
-    parts = tuple(_slot(span, each, busiest) for span, each in zip(slots, seen, strict=True))
+    parts = tuple(_bucket(span, each, busiest) for span, each in zip(buckets, seen, strict=True))
     return Traffic(parts, rows, busiest, whole.dropped_predictions, whole.lost_batches)
 
 
 def versions(
-    traffic: Traffic | Unanswered, performance: tuple[VersionPerformance, ...] | Unanswered
+    traffic: Traffic | MissingPart, performance: tuple[VersionPerformance, ...] | MissingPart
 ) -> tuple[str, ...]:
     """Return the versions that answered, those that answered most first."""
     counts = Counter[str]()
     if isinstance(traffic, Traffic):
         for row in traffic.rows:
             counts[row.version] += row.count if row.code == "OK" else 0
-    if not isinstance(performance, Unanswered):  # counters may be kept for less long than the log
+    if not isinstance(performance, MissingPart):  # counters may be kept for less long than the log
         logged = Counter[str]()
         for one in performance:
             logged[one.version] += one.predictions
@@ -79,15 +79,15 @@ def versions(
     return tuple(version for version, count in counts.most_common() if version and count)
 
 
-def looks(drifts: Iterable[monitor_pb2.Drift], span: Span) -> tuple[Look, ...]:
-    """Return the looks that end in a time, the latest first."""
-    found = (look(drift) for drift in drifts)
+def evaluations(drifts: Iterable[monitor_pb2.Drift], span: Span) -> tuple[DriftEvaluation, ...]:
+    """Return the evaluations that end in a time, the latest first."""
+    found = (evaluation(drift) for drift in drifts)
     return tuple(one for one in found if span.start < one.end <= span.end)
 
 
-def look(drift: monitor_pb2.Drift) -> Look:
-    """Return one look."""
-    return Look(
+def evaluation(drift: monitor_pb2.Drift) -> DriftEvaluation:
+    """Return one evaluation."""
+    return DriftEvaluation(
         drift.range.start_time.ToDatetime(UTC),
         drift.range.end_time.ToDatetime(UTC),
         drift.rows,
@@ -98,15 +98,15 @@ def look(drift: monitor_pb2.Drift) -> Look:
     )
 
 
-def worst_columns(one: Look) -> tuple[str, ...]:
-    """Return the columns that something could be said of, those that changed most first; each once."""
+def worst_columns(one: DriftEvaluation) -> tuple[str, ...]:
+    """Return the columns with a conclusive test, those that changed most first; each once."""
 
     def change(column: ColumnDrift) -> tuple[bool, int, float]:
         ratio = (column.effect or 0.0) / column.tolerance if column.tolerance else 0.0
         return column.alarm, column.severity, ratio
 
-    told = sorted((column for column in one.columns if not column.unsaid), key=change, reverse=True)
-    return tuple(dict.fromkeys(column.column for column in told))
+    conclusive = sorted((column for column in one.columns if not column.inconclusive), key=change, reverse=True)
+    return tuple(dict.fromkeys(column.column for column in conclusive))
 
 
 def performance(answer: monitor_pb2.GetPerformanceResponse) -> tuple[VersionPerformance, ...]:
@@ -116,8 +116,8 @@ def performance(answer: monitor_pb2.GetPerformanceResponse) -> tuple[VersionPerf
             *(one.version, one.variant, one.predictions, one.labelled, one.maturity),
             measures=tuple(map(_measure, one.measures)),
             slices=_slices(one.slices),
-            watch=one.error_watch.summary,
-            severity=_SEVERITIES.get(one.error_watch.severity, Severity.NONE),
+            watch=one.concept_drift.summary,
+            severity=_SEVERITIES.get(one.concept_drift.severity, Severity.NONE),
         )
         for one in answer.performance
     )
@@ -146,7 +146,7 @@ def _row(one: counted.Traffic) -> TrafficRow:
     )
 
 
-def _slot(span: Span, seen: TrafficSummary, busiest: str) -> Slot:
+def _bucket(span: Span, seen: TrafficSummary, busiest: str) -> Bucket:
     counts = Counter[tuple[str, str]]()
     failures, online = 0, []
     for one in seen.traffic:
@@ -159,7 +159,7 @@ def _slot(span: Span, seen: TrafficSummary, busiest: str) -> Slot:
     # Of several variants of a version, the one with most answers.
     most = max(online, key=lambda one: one.count, default=None)
     quantiles = None if most is None else (most.p50_us, most.p95_us, most.p99_us)
-    return Slot(span.start, dict(counts), failures, quantiles)
+    return Bucket(span.start, dict(counts), failures, quantiles)
 
 
 def _source(number: int) -> str:
@@ -180,7 +180,7 @@ def _column(report: monitor_pb2.DriftReport) -> ColumnDrift:
         adjusted_p=report.adjusted_p if report.HasField("adjusted_p") else None,
         alarm=report.alarm,
         severity=_SEVERITIES.get(report.severity, Severity.NONE),
-        unsaid=report.unsaid,
+        inconclusive=report.inconclusive,
         examples=tuple(report.examples),
     )
 
@@ -189,4 +189,4 @@ def _measure(one: monitor_pb2.Performance.Measure) -> Measure:
     value, lower, upper = (
         getattr(one, field) if one.HasField(field) else None for field in ("value", "lower", "upper")
     )
-    return Measure(one.name, value, lower, upper, one.rows, one.unsaid)
+    return Measure(one.name, value, lower, upper, one.rows, one.note)

@@ -1,4 +1,4 @@
-"""Asks the other parts of the monitor for what a report says. A part that cannot be asked is said to be so."""
+"""Gather the content of a report from the other parts of the monitor. A part that is away is named as missing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from headrace_servicekit.errors import PreconditionFailed, ServiceError
 from headrace_servicekit.identity import Identity
 
 from headrace_monitor.report import convert
-from headrace_monitor.report.content import AlertRow, Report, Traffic, Unanswered, VersionDrift, VersionPerformance
-from headrace_monitor.report.slots import slots_of
+from headrace_monitor.report.content import (
+    AlertRow,
+    MissingPart,
+    Report,
+    Traffic,
+    VersionDrift,
+    VersionPerformance,
+    buckets_of,
+)
 from headrace_monitor.report.sources import (
     AlertSource,
     DriftSource,
@@ -31,7 +38,7 @@ T = TypeVar("T")
 
 # Each part of the page has this long; all are asked at once.
 PART_S = 20.0
-MOST_VERSIONS, MOST_LOOKS, MOST_ALERTS, MOST_HISTOGRAMS = 6, 200, 200, 6
+MOST_VERSIONS, MOST_EVALUATIONS, MOST_ALERTS, MOST_HISTOGRAMS = 6, 200, 200, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,8 @@ class Sources:
     performance: PerformanceSource | None = None
 
 
-class Gathering:
-    """Gathers reports."""
+class ReportBuilder:
+    """Builds the content of reports."""
 
     def __init__(self, sources: Sources, clock: Clock) -> None:
         self._sources, self._clock = sources, clock
@@ -62,9 +69,9 @@ class Gathering:
         return Report(model, span.start, span.end, self._clock.now(), traffic, drift, performance, alerts)
 
     async def _traffic(self, model: str, span: Span) -> Traffic:
-        slots = slots_of(span, self._clock.now())
-        seen = [await self._sources.traffic.traffic(model, slot) for slot in slots]
-        return convert.traffic(slots, seen, await self._sources.traffic.traffic(model, span))
+        buckets = buckets_of(span, self._clock.now())
+        seen = [await self._sources.traffic.traffic(model, bucket) for bucket in buckets]
+        return convert.traffic(buckets, seen, await self._sources.traffic.traffic(model, span))
 
     async def _performance(self, model: str, span: Span) -> tuple[VersionPerformance, ...]:
         source = _there(self._sources.performance, "performance")
@@ -79,8 +86,8 @@ class Gathering:
         self,
         model: str,
         span: Span,
-        traffic: Traffic | Unanswered,
-        performance: tuple[VersionPerformance, ...] | Unanswered,
+        traffic: Traffic | MissingPart,
+        performance: tuple[VersionPerformance, ...] | MissingPart,
     ) -> tuple[VersionDrift, ...]:
         source = _there(self._sources.drift, "drift")
         versions = convert.versions(traffic, performance)[:MOST_VERSIONS]
@@ -88,33 +95,33 @@ class Gathering:
 
     async def _of_version(self, source: DriftSource, model: str, version: str, span: Span) -> VersionDrift:
         name = f"models/{model}/versions/{version}"
-        listed = await source.list_drift(monitor_pb2.ListDriftRequest(parent=name, page_size=MOST_LOOKS))
-        looks = convert.looks(listed.drifts, span)
-        if not looks:  # nothing on schedule yet: look now
+        listed = await source.list_drift(monitor_pb2.ListDriftRequest(parent=name, page_size=MOST_EVALUATIONS))
+        evaluations = convert.evaluations(listed.drifts, span)
+        if not evaluations:  # none scheduled yet: evaluate now
             request = monitor_pb2.GetDriftRequest(name=name, range=convert.time_range(span))
             try:
-                looks = (convert.look((await source.get_drift(request)).drift),)
+                evaluations = (convert.evaluation((await source.get_drift(request)).drift),)
             except PreconditionFailed as error:
                 return VersionDrift(version, (), (), error.public_message)
-        columns = convert.worst_columns(looks[0])[:MOST_HISTOGRAMS]
+        columns = convert.worst_columns(evaluations[0])[:MOST_HISTOGRAMS]
         if self._sources.histograms is None or not columns:
-            return VersionDrift(version, looks, ())
-        shown = self._sources.histograms.histograms(model, version, looks[0].start, looks[0].end, columns)
-        return VersionDrift(version, looks, await shown)
+            return VersionDrift(version, evaluations, ())
+        shown = self._sources.histograms.histograms(model, version, evaluations[0].start, evaluations[0].end, columns)
+        return VersionDrift(version, evaluations, await shown)
 
 
-async def _asked(part: Awaitable[T]) -> T | Unanswered:
+async def _asked(part: Awaitable[T]) -> T | MissingPart:
     """Return a part of the report, or why it is not there."""
     try:
         async with asyncio.timeout(PART_S):
             return await part
     except ServiceError as error:
-        return Unanswered(error.public_message)
+        return MissingPart(error.public_message)
     except TimeoutError:
-        return Unanswered(f"no answer within {PART_S:g} s; a shorter time is faster")
+        return MissingPart(f"no answer within {PART_S:g} s; a shorter time is faster")
     except Exception as error:  # one part must not take the page with it
         log.error("a part of a report failed", exc_info=error)
-        return Unanswered("a defect of the monitor: its log has the cause")
+        return MissingPart("a defect of the monitor: its log has the cause")
 
 
 def _there(source: T | None, what: str) -> T:

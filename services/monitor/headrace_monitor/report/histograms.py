@@ -1,4 +1,4 @@
-"""Bins of a reference and of a window, few enough to be looked at. Pure."""
+"""Bins of a reference and of a window, few enough to plot. Pure."""
 
 from __future__ import annotations
 

@@ -15,19 +15,19 @@ from markupsafe import Markup
 
 from headrace_monitor.report import plots
 from headrace_monitor.report.content import (
+    Bucket,
     ColumnDrift,
     Measure,
+    MissingPart,
     Report,
-    Slot,
     Traffic,
-    Unanswered,
     VersionDrift,
     VersionPerformance,
 )
 from headrace_monitor.report.plots import Axis, Series
 
 _COLOURS = 8
-MOST_COLUMNS, MOST_ALERTS, MOST_LOOKS, MOST_ROWS = 30, 50, 48, 40
+MOST_COLUMNS, MOST_ALERTS, MOST_EVALUATIONS, MOST_ROWS = 30, 50, 48, 40
 # Of a model's measures, the one that says most in a word: the first that it has.
 _HEADLINES = ("accuracy", "auc", "rmse", "mae", "conversion_rate", "reward_mean", "estimated_accuracy")
 
@@ -40,7 +40,7 @@ def render(report: Report) -> str:
         .render(
             report=report,
             style=Markup(resources.files("headrace_monitor.report").joinpath("templates/page.css").read_text("utf-8")),
-            answered=lambda part: not isinstance(part, Unanswered),
+            answered=lambda part: not isinstance(part, MissingPart),
             tiles=_tiles(report),
             traffic=_traffic_plots(report),
             drift=[_drift(one) for one in _parts(report.drift)],
@@ -75,17 +75,17 @@ def _tiles(report: Report) -> list[tuple[str, str, str, str]]:
         answers, failures = report.traffic.answers, report.traffic.failures
         share = failures / answers if answers else 0.0
         tiles.append(("answers", f"{answers:,}", f"{share:.2%} failed", "bad" if share > 0.01 else ""))
-        latest = next((slot.quantiles for slot in reversed(report.traffic.slots) if slot.quantiles), None)
+        latest = next((bucket.quantiles for bucket in reversed(report.traffic.buckets) if bucket.quantiles), None)
         if latest:
             tiles.append(("latency", _ms(latest[2]), "99 % are faster, at the end", ""))
-    looks = [one.looks[0] for one in _parts(report.drift) if one.looks]
-    if looks:
-        worst = max(looks, key=lambda look: look.severity)
+    evaluations = [one.evaluations[0] for one in _parts(report.drift) if one.evaluations]
+    if evaluations:
+        worst = max(evaluations, key=lambda evaluation: evaluation.severity)
         how = "bad" if worst.severity >= Severity.MEDIUM else "good"
-        tiles.append(("drift", worst.severity.name.lower(), f"{worst.alarms} alarms in the latest look", how))
+        tiles.append(("drift", worst.severity.name.lower(), f"{worst.alarms} alarms in the latest evaluation", how))
     if told := _headline(_parts(report.performance)):
         tiles.append(told)
-    if not isinstance(report.alerts, Unanswered):
+    if not isinstance(report.alerts, MissingPart):
         still = sum(alert.resolve_time is None for alert in report.alerts)
         tiles.append(("open alerts", str(still), f"{len(report.alerts)} in this time", "bad" if still else "good"))
     return tiles
@@ -104,34 +104,34 @@ def _headline(performance: Sequence[VersionPerformance]) -> tuple[str, str, str,
 def _traffic_plots(report: Report) -> dict[str, Any]:
     """Return the plots of traffic, with their legends."""
     traffic = report.traffic
-    if isinstance(traffic, Unanswered) or not traffic.answers:
+    if isinstance(traffic, MissingPart) or not traffic.answers:
         return {}
-    slots = traffic.slots
-    axis = Axis(tuple(_clock(slot.start, report.end - report.start) for slot in slots))
-    versions = _stack(slots, 0)
-    sources = [*_stack(slots, 1), Series("failed", "bad", tuple(float(slot.failures) for slot in slots))]
+    buckets = traffic.buckets
+    axis = Axis(tuple(_clock(bucket.start, report.end - report.start) for bucket in buckets))
+    versions = _stack(buckets, 0)
+    sources = [*_stack(buckets, 1), Series("failed", "bad", tuple(float(bucket.failures) for bucket in buckets))]
     quantiles = [
-        Series(name, style, tuple(slot.quantiles[at] / 1000 if slot.quantiles else None for slot in slots))
+        Series(name, style, tuple(bucket.quantiles[at] / 1000 if bucket.quantiles else None for bucket in buckets))
         for at, (name, style) in enumerate((("50 %", "c0"), ("95 %", "c1"), ("99 %", "c3")))
     ]
     told = {
         "versions": (plots.stacked("Answers over time, by version", axis, versions), versions),
         "sources": (plots.stacked("Answers over time, by source", axis, sources), sources),
     }
-    if any(slot.quantiles for slot in slots):
+    if any(bucket.quantiles for bucket in buckets):
         timed = Axis(axis.labels, " ms")
         told["latency"] = (plots.lines("Latency over time", timed, quantiles), quantiles)
     return {**told, "axis": axis}
 
 
-def _stack(slots: Sequence[Slot], part: int) -> list[Series]:
+def _stack(buckets: Sequence[Bucket], part: int) -> list[Series]:
     """Return a series for each version (part 0) or source (part 1), in the order of their names.
 
     As many as there are colours: those that answered least share the last one.
     """
     totals = Counter[str]()
-    for slot in slots:
-        for key, count in slot.counts.items():
+    for bucket in buckets:
+        for key, count in bucket.counts.items():
             totals[key[part]] += count
     most = {name for name, _ in totals.most_common(_COLOURS if len(totals) <= _COLOURS else _COLOURS - 1)}
     rest = set(totals) - most
@@ -140,28 +140,30 @@ def _stack(slots: Sequence[Slot], part: int) -> list[Series]:
         Series(
             shown,
             f"c{at}",
-            tuple(float(sum(count for key, count in slot.counts.items() if key[part] in names)) for slot in slots),
+            tuple(
+                float(sum(count for key, count in bucket.counts.items() if key[part] in names)) for bucket in buckets
+            ),
         )
         for at, (shown, names) in enumerate(groups)
     ]
 
 
 def _drift(one: VersionDrift) -> dict[str, Any]:
-    """Return what is shown of a version's drift: the latest look, those before it, and histograms."""
-    if not one.looks:
-        return {"version": one.version, "missing": one.missing, "look": None}
-    latest = one.looks[0]
+    """Return what is shown of a version's drift: the latest evaluation, those before it, and histograms."""
+    if not one.evaluations:
+        return {"version": one.version, "missing": one.missing, "evaluation": None}
+    latest = one.evaluations[0]
     columns = sorted(
         latest.columns, key=lambda column: (-column.alarm, -column.severity, -_ratio(column), column.column)
     )
-    told = [column for column in columns if not column.unsaid]
+    conclusive = [column for column in columns if not column.inconclusive]
     return {
         "version": one.version,
-        "look": latest,
-        "columns": [(column, min(_ratio(column), 4.0) * 25) for column in told[:MOST_COLUMNS]],
-        "more": max(len(told) - MOST_COLUMNS, 0),
-        "unsaid": [column for column in columns if column.unsaid][:MOST_COLUMNS],
-        "looks": list(reversed(one.looks[:MOST_LOOKS])),
+        "evaluation": latest,
+        "columns": [(column, min(_ratio(column), 4.0) * 25) for column in conclusive[:MOST_COLUMNS]],
+        "more": max(len(conclusive) - MOST_COLUMNS, 0),
+        "inconclusive": [column for column in columns if column.inconclusive][:MOST_COLUMNS],
+        "evaluations": list(reversed(one.evaluations[:MOST_EVALUATIONS])),
         "histograms": [(each, _histogram(each)) for each in one.histograms],
     }
 
@@ -182,8 +184,8 @@ def _ratio(column: ColumnDrift) -> float:
 
 def _performance(one: VersionPerformance) -> dict[str, Any]:
     return {
-        "told": one,
-        "measures": [measure for measure in one.measures if measure.value is not None or measure.unsaid],
+        "performance": one,
+        "measures": [measure for measure in one.measures if measure.value is not None or measure.note],
     }
 
 
@@ -215,7 +217,7 @@ def _scaled(rows: Sequence[tuple[str, Measure]]) -> list[dict[str, Any]]:
 
 
 def _parts(part: Any) -> tuple[Any, ...]:
-    return () if isinstance(part, Unanswered) else part
+    return () if isinstance(part, MissingPart) else part
 
 
 def _clock(time: datetime, span: timedelta) -> str:

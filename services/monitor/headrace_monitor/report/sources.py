@@ -24,14 +24,14 @@ class TrafficSource(Protocol):
 
 
 class DriftSource(Protocol):
-    """Looks at windows."""
+    """Drift evaluations."""
 
     async def list_drift(self, request: monitor_pb2.ListDriftRequest) -> monitor_pb2.ListDriftResponse:
-        """Return the last scheduled looks at a version, the latest first."""
+        """Return the last scheduled evaluations of a version, the latest first."""
         ...
 
     async def get_drift(self, request: monitor_pb2.GetDriftRequest) -> monitor_pb2.GetDriftResponse:
-        """Look now."""
+        """Evaluate now."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""Rows of the prediction log summarised on frozen edges, by hour: mergeable, exact after a restart."""
+"""Windows: rows of the prediction log, summarised on a reference's bins by hour; mergeable, exact after a restart."""

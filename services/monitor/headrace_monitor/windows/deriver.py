@@ -1,4 +1,4 @@
-"""Brings files of the log into windows: each once for a reference, whoever of several replicas does it."""
+"""Summarise files of the log into windows: each file once for a reference, on whichever replica."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pyarrow as pa
 import structlog
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted
+from prometheus_client import CollectorRegistry, Counter
 
 from headrace_monitor.references.log_rows import LogReader
 from headrace_monitor.references.store import KeptReference, References
-from headrace_monitor.windows import summarising
-from headrace_monitor.windows.metrics import Metrics
+from headrace_monitor.windows.decisions import summarising
+from headrace_monitor.windows.decisions.summarising import EMPTY, Key, Window
 from headrace_monitor.windows.store import Due, Windows
-from headrace_monitor.windows.summarising import EMPTY, Key, Window
 
 log = structlog.get_logger()
 
@@ -28,6 +28,26 @@ LOOKED_AT = 256
 FULL_EVERY_S = 300.0
 
 
+class WindowMetrics:
+    """Metrics of the deriver."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._files = Counter("monitor_windows_files", "Files of the log that were summarised.", registry=registry)
+        self._rows = Counter("monitor_windows_rows", "Rows of the log that were summarised.", registry=registry)
+        self._gone = Counter(
+            "monitor_windows_files_gone", "Files that were gone before they were summarised.", registry=registry
+        )
+
+    def taken(self, files: int, rows: int) -> None:
+        """Count what was brought into windows."""
+        self._files.inc(files)
+        self._rows.inc(rows)
+
+    def gone(self) -> None:
+        """Count a file that was gone."""
+        self._gone.inc()
+
+
 class Deriver:
     """Summarises what the log has and the windows have not. seconds: of a window."""
 
@@ -38,7 +58,7 @@ class Deriver:
         reader: LogReader,
         seconds: int,
         clock: Clock,
-        metrics: Metrics,
+        metrics: WindowMetrics,
     ) -> None:
         self._windows, self._references, self._reader = windows, references, reader
         self._seconds, self._clock, self._metrics = seconds, clock, metrics

@@ -18,7 +18,7 @@ from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics import serialization
 
 from headrace_monitor.log.files import LogFile, file_of
-from headrace_monitor.windows.summarising import EMPTY, Key, Window, even
+from headrace_monitor.windows.decisions.summarising import EMPTY, Key, Window, even
 
 _SQL = "headrace_monitor.windows"
 # A window of hundreds of columns is a few hundred kilobytes.

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from headrace.monitor.v1 import monitor_pb2
 from headrace_monitor.references.freezer import Asked
-from headrace_monitor.windows import summarising
+from headrace_monitor.windows.decisions import summarising
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.testing import FakeClock
 from headrace_statistics.references import NumericReference
@@ -19,20 +19,20 @@ from tests.kit.drifting import HOUR, START, Replica, features, parquet, plain_na
 ROWS = 1_500
 
 
-async def look_at_all(replica: Replica, clock: FakeClock, hours: int) -> list[monitor_pb2.Drift]:
-    """Let so many hours pass, and return the scheduled looks, the first one first."""
+async def evaluate_all(replica: Replica, clock: FakeClock, hours: int) -> list[monitor_pb2.Drift]:
+    """Let so many hours pass, and return the scheduled evaluations, the first one first."""
     for _ in range(hours):
         await replica.deriver.catch_up()
         await clock.advance(3600)
         await replica.scheduler.step()
     await clock.advance(300)
     await replica.scheduler.step()
-    looks, _ = await replica.looks.page("fraud", "v1", None, 1000)
-    return [look for _, look in reversed(looks)]
+    evaluations, _ = await replica.evaluations.page("fraud", "v1", None, 1000)
+    return [evaluation for _, evaluation in reversed(evaluations)]
 
 
-def alarms(look: monitor_pb2.Drift) -> set[tuple[str, str]]:
-    return {(report.column, report.test) for report in look.reports if report.alarm}
+def alarms(evaluation: monitor_pb2.Drift) -> set[tuple[str, str]]:
+    return {(report.column, report.test) for report in evaluation.reports if report.alarm}
 
 
 async def test_clean_windows_raise_nothing_and_a_shift_is_named(log, registered, clock):
@@ -44,13 +44,13 @@ async def test_clean_windows_raise_nothing_and_a_shift_is_named(log, registered,
     await log.add("fraud", "v1", START + 24 * HOUR, shifted)
     await replica.freezer.freeze_missing()
 
-    looks = await look_at_all(replica, clock, 25)
+    evaluations = await evaluate_all(replica, clock, 25)
 
-    assert len(looks) == 25
-    assert [alarms(look) for look in looks[:-1]] == [set()] * 24
-    assert {column for column, _ in alarms(looks[-1])} == {"person.age"}
-    assert looks[-1].severity == monitor_pb2.SEVERITY_MEDIUM
-    assert (looks[-1].rows, looks[-1].reference) == (2 * ROWS, monitor_pb2.Reference.SOURCE_ARTIFACT)
+    assert len(evaluations) == 25
+    assert [alarms(evaluation) for evaluation in evaluations[:-1]] == [set()] * 24
+    assert {column for column, _ in alarms(evaluations[-1])} == {"person.age"}
+    assert evaluations[-1].severity == monitor_pb2.SEVERITY_MEDIUM
+    assert (evaluations[-1].rows, evaluations[-1].reference) == (2 * ROWS, monitor_pb2.Reference.SOURCE_ARTIFACT)
     assert await told(log) == [("drift", 0)] * 24 + [("drift", 2)] + [("quality", 0)] * 25
 
 
@@ -74,10 +74,10 @@ async def test_what_is_odd_is_named_with_examples_and_where_it_is(log, registere
     await log.add("fraud", "v1", START + HOUR, odd)
     await replica.freezer.freeze_missing()
 
-    well, look = await look_at_all(replica, clock, 2)
+    well, evaluation = await evaluate_all(replica, clock, 2)
 
     assert alarms(well) == set()
-    found = {(report.column, report.test): report for report in look.reports if report.alarm}
+    found = {(report.column, report.test): report for report in evaluation.reports if report.alarm}
     assert found["country", "new_categories"].examples == ["xx"]
     assert found["share", "constant"].examples == ["0.25"]
     assert found["text", "embedding"].severity == monitor_pb2.SEVERITY_HIGH
@@ -99,11 +99,11 @@ async def test_slices_tell_where_a_change_is(log, registered, clock):
     await log.add("fraud", "v1", START + HOUR, shifted)
     await replica.freezer.freeze_missing()
 
-    _, look = await look_at_all(replica, clock, 2)
+    _, evaluation = await evaluate_all(replica, clock, 2)
 
-    assert look.slices[0].name == "country=fr"
-    assert look.slices[0].share > 0.9
-    assert look.slices[0].effect > 1
+    assert evaluation.slices[0].name == "country=fr"
+    assert evaluation.slices[0].share > 0.9
+    assert evaluation.slices[0].effect > 1
 
 
 async def test_attributes_of_requests_tell_where_a_change_is(log, registered, clock):
@@ -117,9 +117,9 @@ async def test_attributes_of_requests_tell_where_a_change_is(log, registered, cl
         changed["attributes"] = pa.array(given, pa.map_(pa.string(), pa.string()))
         await log.add("fraud", "v1", START + hour * HOUR, changed)
     await replica.freezer.freeze_missing()
-    _, look = await look_at_all(replica, clock, 2)
-    assert [each.name for each in look.slices] == ["device=phone"]
-    assert look.slices[0].share > 0.9
+    _, evaluation = await evaluate_all(replica, clock, 2)
+    assert [each.name for each in evaluation.slices] == ["device=phone"]
+    assert evaluation.slices[0].share > 0.9
 
 
 async def test_a_rush_of_which_an_eighth_was_recorded_is_no_drift(log, registered, clock):
@@ -134,12 +134,12 @@ async def test_a_rush_of_which_an_eighth_was_recorded_is_no_drift(log, registere
     await log.add("fraud", "v1", START + HOUR, quiet | {"probability": np.ones(ROWS)})
     await replica.freezer.freeze_missing()
 
-    rushed, calm = await look_at_all(replica, clock, 2)
+    rushed, calm = await evaluate_all(replica, clock, 2)
 
     assert alarms(rushed) == set()
     assert rushed.rows == ROWS + 2 * ROWS // 8
     # As many as there would be, had an eighth of all been recorded.
-    assert {report.window_rows for report in rushed.reports if not report.unsaid} <= {562, 563}
+    assert {report.window_rows for report in rushed.reports if not report.inconclusive} <= {562, 563}
     # Without the rush its people are missing.
     assert {column for column, _ in alarms(calm)} == {"person.age"}
     assert calm.rows == ROWS

@@ -15,7 +15,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
-from headrace_monitor.report.windows import WindowHistograms
+from headrace_monitor.report.drift_source import WindowHistograms
 from headrace_monitor.storage.schema import Database, prepared
 from headrace_registry.artifacts.s3 import Bucket, S3Blobs
 from headrace_servicekit.error_details import from_rpc_error
@@ -108,15 +108,15 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
             asked = monitor_pb2.ListDriftRequest(parent=NAME)
             return list((await monitor.ListDrift(asked, timeout=5)).drifts)
 
-        looks = await eventually(looked_at, within=60, every=0.2)
-        assert looks[-1].name == f"{NAME}/drifts/1"
-        assert looks[-1].rows in (800, 1600)
-        assert looks[-1].severity == monitor_pb2.SEVERITY_NONE
+        evaluations = await eventually(looked_at, within=60, every=0.2)
+        assert evaluations[-1].name == f"{NAME}/drifts/1"
+        assert evaluations[-1].rows in (800, 1600)
+        assert evaluations[-1].severity == monitor_pb2.SEVERITY_NONE
 
         request = monitor_pb2.GetDriftRequest(name=NAME, range=around(now), level=0.01)
         answer = await monitor.GetDrift(request, timeout=5)
         assert answer.drift.rows in (800, 1600)
-        asked_of = {each.column for each in answer.drift.reports if not each.unsaid}
+        asked_of = {each.column for each in answer.drift.reports if not each.inconclusive}
         assert asked_of == {f"features.{index}" for index in range(4)}
 
         # A report shows the bins of what was looked at.

@@ -39,8 +39,8 @@ async def test_a_reference_that_comes_late_finds_the_traffic_before_it(log, regi
     again = await replica.freezer.freeze(Asked("fraud", "v2", (START, START + 3 * HOUR)))
     assert again.number == kept.number
     assert (await replica.windows.total(kept.number, START, START + 3 * HOUR)).rows == 1_500
-    look = await replica.looker.look(kept, START, START + 3 * HOUR, 0.05)
-    assert look.alarms == ()
+    evaluation = await replica.evaluator.evaluate(kept, START, START + 3 * HOUR, 0.05)
+    assert evaluation.alarms == ()
 
 
 async def test_a_seasonal_reference_is_the_same_hour_a_week_before(log, registered, clock):
@@ -56,11 +56,11 @@ async def test_a_seasonal_reference_is_the_same_hour_a_week_before(log, register
     await replica.deriver.catch_up()
 
     night_start = START + (7 * 24 + 1) * HOUR
-    look = await replica.looker.look(kept, night_start, night_start + HOUR, 0.05)
-    assert look.source is Source.SEASON
-    assert look.alarms == ()
+    evaluation = await replica.evaluator.evaluate(kept, night_start, night_start + HOUR, 0.05)
+    assert evaluation.source is Source.SEASON
+    assert evaluation.alarms == ()
     # A week before the first week nothing is known: the artifact counts.
-    first = await replica.looker.look(kept, START + HOUR, START + 2 * HOUR, 0.05)
+    first = await replica.evaluator.evaluate(kept, START + HOUR, START + 2 * HOUR, 0.05)
     assert first.source is Source.ARTIFACT
     assert first.alarms[0].column == "person.age"
 

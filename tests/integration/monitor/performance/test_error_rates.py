@@ -77,14 +77,14 @@ async def test_the_detector_alarms_on_raised_errors_of_quantities_and_not_on_as_
         assert of["mae"] == pytest.approx(np.abs(off).mean())
         assert of["rmse"] == pytest.approx(np.sqrt(np.mean(off**2)))
         assert of["bias"] == pytest.approx(-off.mean())
-    calm, risen = said["v1", ""].error_watch, said["v2", ""].error_watch
+    calm, risen = said["v1", ""].concept_drift, said["v2", ""].concept_drift
     assert (calm.rise, calm.severity) == (0, monitor_pb2.SEVERITY_NONE)
     assert "no sign" in calm.summary
     assert risen.severity >= monitor_pb2.SEVERITY_MEDIUM
     assert "errors beyond" in risen.summary
     assert risen.update_time.ToDatetime(UTC) > start
     sliced = await performance(monitor, start, start + timedelta(hours=1), slice_by="country")
-    assert not any(one.HasField("error_watch") for one in sliced.values())
+    assert not any(one.HasField("concept_drift") for one in sliced.values())
 
 
 async def test_probabilities_of_many_classes_give_auc_and_log_loss_over_a_restart_whatever_else_came(
@@ -136,4 +136,4 @@ async def test_probabilities_of_many_classes_give_auc_and_log_loss_over_a_restar
                 assert said["auc"].lower < said["auc"].value < said["auc"].upper
                 assert said["auc"].rows == said["log_loss"].rows == last - 11
                 for reason in ("9 whose scores are no probabilities of the classes", "2 whose label is no class"):
-                    assert reason in said["auc"].unsaid
+                    assert reason in said["auc"].note

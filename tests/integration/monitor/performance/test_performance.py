@@ -21,7 +21,7 @@ async def test_a_label_that_comes_seven_days_late_counts_for_its_version_and_its
     await monitor.log.put(one.table("v1"))
     await monitor.log.put(two.table("v2"))
     before = await performance(monitor, start, start + timedelta(hours=1))
-    assert measured(before["v1", ""])["accuracy"].unsaid
+    assert measured(before["v1", ""])["accuracy"].note
     assert before["v1", ""].maturity == 0
 
     await tell(monitor, one.labels() + two.labels(slice(500)))

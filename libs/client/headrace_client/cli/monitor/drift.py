@@ -23,7 +23,7 @@ _SOURCES = {
 @model_argument
 @version_argument
 @span_options("an hour before the end")
-@click.option("--level", type=float, default=0.0, show_default="0.05", help="Chance of a false alarm of the look.")
+@click.option("--level", type=float, default=0.0, show_default="0.05", help="Probability of a false alarm.")
 @click.option("--all", "everything", is_flag=True, help="Show every test, also those that found nothing.")
 @connected
 def drift(
@@ -36,7 +36,7 @@ def drift(
     level: float,
     everything: bool,
 ) -> None:
-    """Look now whether what VERSION of MODEL is asked and answers has changed from its reference.
+    """Evaluate now whether requests and answers of VERSION of MODEL have drifted from its reference.
 
     Severity grades the size of the change (effect against tolerance), never the p-value.
 
@@ -52,7 +52,7 @@ def drift(
         return
     output.facts(
         [
-            ("looked at", f"{told.rows:,} rows, {range_text(told.range)}"),
+            ("evaluated", f"{told.rows:,} rows, {range_text(told.range)}"),
             ("against", _SOURCES.get(told.reference, "")),
             ("severity", SEVERITIES[told.severity]),
             ("alarms", f"{sum(one.alarm for one in told.reports):,} of {len(told.reports):,} tests"),
@@ -64,9 +64,9 @@ def drift(
     if picked:
         header = ("column", "kind", "test", "effect", "tolerance", "adjusted p", "severity", "")
         output.table(header, [_line(one) for one in picked])
-    unsaid = [one for one in reports if one.unsaid]
+    inconclusive = [one for one in reports if one.inconclusive]
     if not picked and reports:
-        output.say(f"nothing beyond its tolerance; --all shows every test ({len(unsaid):,} could not say anything)")
+        output.say(f"nothing beyond its tolerance; --all shows every test ({len(inconclusive):,} were inconclusive)")
     if told.slices:
         output.say("\nwhere it is:")
         output.table(
@@ -78,29 +78,29 @@ def drift(
 @click.command()
 @model_argument
 @version_argument
-@click.option("--limit", type=click.IntRange(1, 1000), default=24, show_default=True, help="How many looks.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=24, show_default=True, help="How many evaluations.")
 @connected
 def drifts(client: Client, output: Output, model: str, version: str, limit: int) -> None:
-    """List what the scheduled looks at VERSION of MODEL found, the latest first.
+    """List the scheduled drift evaluations of VERSION of MODEL, the latest first.
 
     \b
     Examples:
       headrace monitor drifts digits v2
       headrace monitor drifts digits v2 --limit 168 --json
     """
-    looks = client.list_drifts(model, version, limit=limit)
+    evaluations = client.list_drifts(model, version, limit=limit)
     if output.as_json:
-        output.document({"drifts": [message_json(one) for one in looks]})
+        output.document({"drifts": [message_json(one) for one in evaluations]})
         return
-    if not looks:
-        output.say(f"no scheduled look yet; look now: headrace monitor drift {shown(model)} {shown(version)}")
+    if not evaluations:
+        output.say(f"no scheduled evaluation yet; evaluate now: headrace monitor drift {shown(model)} {shown(version)}")
         return
-    output.table(("from", "to", "rows", "severity", "alarms", "worst"), [_look(one) for one in looks])
+    output.table(("from", "to", "rows", "severity", "alarms", "worst"), [_evaluation(one) for one in evaluations])
 
 
 @click.group()
 def reference() -> None:
-    """What a version's windows are held against.
+    """The reference that a version's windows are compared with.
 
     \b
     Examples:
@@ -114,7 +114,7 @@ def reference() -> None:
 @version_argument
 @connected
 def show(client: Client, output: Output, model: str, version: str) -> None:
-    """Show what windows of VERSION are held against, and which columns cannot be judged.
+    """Show the reference of VERSION, and which columns cannot be compared.
 
     \b
     Examples:
@@ -169,7 +169,7 @@ def _show(output: Output, told: monitor_pb2.Reference) -> None:
 
 
 def _line(one: monitor_pb2.DriftReport) -> tuple[str, ...]:
-    said = shown(one.unsaid) or ", ".join(map(shown, one.examples[:5]))
+    said = shown(one.inconclusive) or ", ".join(map(shown, one.examples[:5]))
     effect = one.effect if one.HasField("effect") else None
     return (
         shown(one.column),
@@ -183,7 +183,7 @@ def _line(one: monitor_pb2.DriftReport) -> tuple[str, ...]:
     )
 
 
-def _look(one: monitor_pb2.Drift) -> tuple[str, ...]:
+def _evaluation(one: monitor_pb2.Drift) -> tuple[str, ...]:
     alarms = sorted((report for report in one.reports if report.alarm), key=lambda report: -report.severity)
     worst = ", ".join(dict.fromkeys(shown(report.column) for report in alarms[:3]))
     return (

@@ -53,7 +53,7 @@ def performance(
     names = ("version", "variant", *((shown(slice_by),) if slice_by else ()))
     rows = [(*_heading(one, bool(slice_by)), *line) for one in told for line in _measures(one)]
     output.table((*names, "labelled", "measure", "value", "95 % interval", "of"), _once(rows, len(names) + 1))
-    watched = {one.version: one.error_watch for one in told if one.HasField("error_watch")}
+    watched = {one.version: one.concept_drift for one in told if one.HasField("concept_drift")}
     if watched:
         output.say("\nconcept drift, by the labels that have come so far:")
         output.table(
@@ -83,11 +83,11 @@ def _measures(one: monitor_pb2.Performance) -> list[tuple[str, ...]]:
     for measure in one.measures:
         whole = measure.HasField("lower") and measure.HasField("upper")
         value = value_text(measure.value) if measure.HasField("value") else ""
-        unsaid = f"[dim]{shown(measure.unsaid)}[/]" if measure.unsaid else ""
+        note = f"[dim]{shown(measure.note)}[/]" if measure.note else ""
         lines.append(
             (
                 shown(measure.name),
-                " ".join(filter(None, (value, unsaid))) or "-",
+                " ".join(filter(None, (value, note))) or "-",
                 f"{number(measure.lower)} to {number(measure.upper)}" if whole else "-",
                 f"{measure.rows:,}",
             )

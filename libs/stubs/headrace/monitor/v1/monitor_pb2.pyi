@@ -144,7 +144,7 @@ class GetReferenceResponse(_message.Message):
     def __init__(self, reference: _Optional[_Union[Reference, _Mapping]] = ...) -> None: ...
 
 class DriftReport(_message.Message):
-    __slots__ = ("column", "kind", "test", "reference_rows", "window_rows", "tolerance", "statistic", "effect", "p", "adjusted_p", "alarm", "severity", "unsaid", "examples")
+    __slots__ = ("column", "kind", "test", "reference_rows", "window_rows", "tolerance", "statistic", "effect", "p", "adjusted_p", "alarm", "severity", "inconclusive", "examples")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
@@ -157,7 +157,7 @@ class DriftReport(_message.Message):
     ADJUSTED_P_FIELD_NUMBER: _ClassVar[int]
     ALARM_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
-    UNSAID_FIELD_NUMBER: _ClassVar[int]
+    INCONCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
     column: str
     kind: str
@@ -171,9 +171,9 @@ class DriftReport(_message.Message):
     adjusted_p: float
     alarm: bool
     severity: Severity
-    unsaid: str
+    inconclusive: str
     examples: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, column: _Optional[str] = ..., kind: _Optional[str] = ..., test: _Optional[str] = ..., reference_rows: _Optional[int] = ..., window_rows: _Optional[int] = ..., tolerance: _Optional[float] = ..., statistic: _Optional[float] = ..., effect: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., alarm: _Optional[bool] = ..., severity: _Optional[_Union[Severity, str]] = ..., unsaid: _Optional[str] = ..., examples: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, column: _Optional[str] = ..., kind: _Optional[str] = ..., test: _Optional[str] = ..., reference_rows: _Optional[int] = ..., window_rows: _Optional[int] = ..., tolerance: _Optional[float] = ..., statistic: _Optional[float] = ..., effect: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., alarm: _Optional[bool] = ..., severity: _Optional[_Union[Severity, str]] = ..., inconclusive: _Optional[str] = ..., examples: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Drift(_message.Message):
     __slots__ = ("name", "range", "reference", "severity", "reports", "slices", "rows")
@@ -260,8 +260,8 @@ class GetPerformanceResponse(_message.Message):
     def __init__(self, performance: _Optional[_Iterable[_Union[Performance, _Mapping]]] = ...) -> None: ...
 
 class Performance(_message.Message):
-    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures", "slices", "error_watch")
-    class ErrorWatch(_message.Message):
+    __slots__ = ("version", "variant", "slice", "predictions", "labelled", "maturity", "measures", "slices", "concept_drift")
+    class ConceptDrift(_message.Message):
         __slots__ = ("summary", "rise", "severity", "update_time")
         SUMMARY_FIELD_NUMBER: _ClassVar[int]
         RISE_FIELD_NUMBER: _ClassVar[int]
@@ -273,20 +273,20 @@ class Performance(_message.Message):
         update_time: _timestamp_pb2.Timestamp
         def __init__(self, summary: _Optional[str] = ..., rise: _Optional[float] = ..., severity: _Optional[_Union[Severity, str]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     class Measure(_message.Message):
-        __slots__ = ("name", "value", "lower", "upper", "rows", "unsaid")
+        __slots__ = ("name", "value", "lower", "upper", "rows", "note")
         NAME_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
         LOWER_FIELD_NUMBER: _ClassVar[int]
         UPPER_FIELD_NUMBER: _ClassVar[int]
         ROWS_FIELD_NUMBER: _ClassVar[int]
-        UNSAID_FIELD_NUMBER: _ClassVar[int]
+        NOTE_FIELD_NUMBER: _ClassVar[int]
         name: str
         value: float
         lower: float
         upper: float
         rows: int
-        unsaid: str
-        def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., rows: _Optional[int] = ..., unsaid: _Optional[str] = ...) -> None: ...
+        note: str
+        def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., rows: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     SLICE_FIELD_NUMBER: _ClassVar[int]
@@ -295,7 +295,7 @@ class Performance(_message.Message):
     MATURITY_FIELD_NUMBER: _ClassVar[int]
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
-    ERROR_WATCH_FIELD_NUMBER: _ClassVar[int]
+    CONCEPT_DRIFT_FIELD_NUMBER: _ClassVar[int]
     version: str
     variant: str
     slice: str
@@ -304,8 +304,8 @@ class Performance(_message.Message):
     maturity: float
     measures: _containers.RepeatedCompositeFieldContainer[Performance.Measure]
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
-    error_watch: Performance.ErrorWatch
-    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., error_watch: _Optional[_Union[Performance.ErrorWatch, _Mapping]] = ...) -> None: ...
+    concept_drift: Performance.ConceptDrift
+    def __init__(self, version: _Optional[str] = ..., variant: _Optional[str] = ..., slice: _Optional[str] = ..., predictions: _Optional[int] = ..., labelled: _Optional[int] = ..., maturity: _Optional[float] = ..., measures: _Optional[_Iterable[_Union[Performance.Measure, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., concept_drift: _Optional[_Union[Performance.ConceptDrift, _Mapping]] = ...) -> None: ...
 
 class QueryPredictionsRequest(_message.Message):
     __slots__ = ("sql", "max_rows", "range")

@@ -103,7 +103,7 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetReference(self, request, context):
-        """GetReference says what a version's windows are held against.
+        """GetReference returns the reference that a version's windows are compared with.
 
         Fails with NOT_FOUND, reason REFERENCE_NOT_FOUND.
         """
@@ -112,8 +112,8 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetDrift(self, request, context):
-        """GetDrift holds a time against the version's reference, now: the least time of whole windows that holds what was asked
-        for. It changes nothing and raises no alert: its level is that of one look.
+        """GetDrift compares a time range with the version's reference: the whole windows that cover it. It stores nothing and
+        raises no alert: its level is that of one evaluation.
 
         Fails with FAILED_PRECONDITION, reason REFERENCE_NOT_FOUND, for a version without a reference.
         """
@@ -122,7 +122,7 @@ class MonitorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDrift(self, request, context):
-        """ListDrift lists what the scheduled looks found, the latest first.
+        """ListDrift lists the scheduled drift evaluations, the latest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,4 +1,4 @@
-"""Reports put together for `service`."""
+"""The RPC RenderReport of MonitorService."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from headrace_servicekit.identity import Identity
 
 from headrace_monitor import names
 from headrace_monitor.report.content import Report
-from headrace_monitor.report.gathering import Gathering, Sources
+from headrace_monitor.report.gathering import ReportBuilder, Sources
 from headrace_monitor.times import DAY, span_of
 
 AT_ONCE = 4
 RETRY_AFTER_S = 1.0
 
 
-class Reports:
-    """Answers RenderReport, a few at a time: a page asks all other parts."""
+class ReportRpcs:
+    """Implements RenderReport, a few at a time: a page reads all other parts."""
 
     def __init__(self, sources: Sources, clock: Clock) -> None:
-        self._gathering, self._clock = Gathering(sources, clock), clock
+        self._gathering, self._clock = ReportBuilder(sources, clock), clock
         self._places = FairShare(Pool("reports", AT_ONCE, "TOO_MANY_REPORTS", RETRY_AFTER_S))
 
     async def render(

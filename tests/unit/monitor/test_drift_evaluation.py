@@ -1,4 +1,4 @@
-"""When a window is looked at, what rules are told of it, and which slices explain it."""
+"""Drift evaluations: when a window is due, which observations rules get, and which slices explain an alarm."""
 
 import doctest
 from datetime import timedelta
@@ -6,8 +6,15 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace_monitor.drift import explaining, looking
-from headrace_monitor.drift.looking import PATIENCE, Look, Schedule, Slice, is_due, observations
+from headrace_monitor.drift.decisions import evaluation, explanation
+from headrace_monitor.drift.decisions.evaluation import (
+    PATIENCE,
+    DriftEvaluation,
+    Schedule,
+    SliceEffect,
+    is_due,
+    observations,
+)
 from headrace_monitor.references import reading
 from headrace_monitor.references.judged import Judged, JudgedAs
 from headrace_statistics import references
@@ -36,7 +43,7 @@ def test_a_window_is_looked_at_when_its_rows_are_there(after, waiting, expected)
 
 
 def test_the_examples_are_as_they_say():
-    assert doctest.testmod(looking).failed == doctest.testmod(reading).failed == 0
+    assert doctest.testmod(evaluation).failed == doctest.testmod(reading).failed == 0
 
 
 def test_the_level_of_a_look_is_its_share_of_a_week():
@@ -56,16 +63,16 @@ def report(column: str, kind: Kind, test: Test, effect: float, severity: Severit
     return DriftReport(column, kind, test, 900, 800, 0.05, effect=effect, alarm=alarm, severity=severity, **told)  # pyright: ignore
 
 
-def look(*reports: DriftReport, slices: tuple[Slice, ...] = ()) -> Look:
-    return Look("m", "v", 1, Source.ARTIFACT, START, START + HOUR, 800, reports, slices)
+def evaluated(*reports: DriftReport, slices: tuple[SliceEffect, ...] = ()) -> DriftEvaluation:
+    return DriftEvaluation("m", "v", 1, Source.ARTIFACT, START, START + HOUR, 800, reports, slices)
 
 
 def test_rules_are_told_the_worst_of_drift_and_of_quality():
-    found = look(
+    found = evaluated(
         report("age", Kind.DATA, Test.PSI, 0.12, Severity.MEDIUM),
         report("score", Kind.PREDICTION, Test.KS, 0.31, Severity.HIGH),
         report("age", Kind.QUALITY, Test.MISSING, 0.0, Severity.NONE),
-        slices=(Slice("country=AT", 100, 0.5, 0.9),),
+        slices=(SliceEffect("country=AT", 100, 0.5, 0.9),),
     )
     drift, quality = observations(found)
     assert (drift.signal, drift.value, drift.severity, drift.rows) == ("drift", 0.31, Severity.HIGH, 800)
@@ -76,7 +83,7 @@ def test_rules_are_told_the_worst_of_drift_and_of_quality():
 def test_a_look_that_could_say_nothing_does_not_tell_rules_that_all_is_well():
     unsaid = report("age", Kind.DATA, Test.PSI, 0.0, Severity.NONE, p=None, inconclusive=NotEnoughData(3, 50))
     counted = report("age", Kind.QUALITY, Test.MISSING, 0.0, Severity.NONE)
-    assert [told.signal for told in observations(look(unsaid, counted))] == ["quality"]
+    assert [told.signal for told in observations(evaluated(unsaid, counted))] == ["quality"]
 
 
 AGE = Judged("age", "feature.age", "age", 0, "FP32", JudgedAs.NUMERIC)
@@ -91,7 +98,7 @@ def rows(rng: np.random.Generator, count: int = 4_000) -> dict[str, object]:
 
 
 def test_slices_are_made_by_categorical_features_but_for_the_one_that_changed():
-    assert explaining.sliced_by(LAND, [AGE, LAND, PLAN, LABEL]) == (PLAN,)
+    assert explanation.sliced_by(LAND, [AGE, LAND, PLAN, LABEL]) == (PLAN,)
 
 
 def test_the_slice_where_values_went_missing_is_named():
@@ -103,7 +110,7 @@ def test_the_slice_where_values_went_missing_is_named():
     ]
     alarm = report("age", Kind.QUALITY, Test.MISSING, 0.33, Severity.HIGH)
     frozen = references.freeze_numeric(np.asarray(before["feature.age"]))
-    found = explaining.explained(alarm, AGE, frozen, [LAND, PLAN], pa.table(before), pa.table(now))
+    found = explanation.explained(alarm, AGE, frozen, [LAND, PLAN], pa.table(before), pa.table(now))
     assert (found[0].name, found[0].effect, found[0].share) == ("land=at", 1.0, 1.0)
 
 
@@ -113,7 +120,7 @@ def test_the_slice_whose_categories_changed_is_named():
     now["feature.land"] = np.where(now["feature.plan"] == "b", "fr", now["feature.land"])  # pyright: ignore
     alarm = report("land", Kind.DATA, Test.CHI_SQUARE, 0.4, Severity.HIGH)
     frozen = references.freeze_categorical(np.asarray(before["feature.land"]))
-    found = explaining.explained(alarm, LAND, frozen, [PLAN], pa.table(before), pa.table(now))
+    found = explanation.explained(alarm, LAND, frozen, [PLAN], pa.table(before), pa.table(now))
     assert found[0].name in ("plan=b", "variant=b")
     assert found[0].effect > 1
 
@@ -132,7 +139,7 @@ def test_the_attribute_of_requests_that_brought_the_drift_is_named():
     now["feature.age"] = np.asarray(now["feature.age"]) + 2 * phone
     alarm = report("age", Kind.DATA, Test.PSI, 0.6, Severity.HIGH)
     frozen = references.freeze_numeric(np.asarray(before["feature.age"]))
-    found = explaining.explained(alarm, AGE, frozen, [LAND, PLAN], pa.table(before), pa.table(now))
+    found = explanation.explained(alarm, AGE, frozen, [LAND, PLAN], pa.table(before), pa.table(now))
     assert (found[0].name, found[0].share > 0.9) == ("device=phone", True)
     assert found[0].rows == phone.sum()
 
@@ -148,7 +155,7 @@ def test_an_attribute_that_is_called_like_a_feature_does_not_explain_it():
         )
     alarm = report("land", Kind.DATA, Test.CHI_SQUARE, 0.4, Severity.HIGH)
     frozen = references.freeze_categorical(np.asarray(before["feature.land"]))
-    found = explaining.explained(alarm, LAND, frozen, [PLAN], pa.table(before), pa.table(now))
+    found = explanation.explained(alarm, LAND, frozen, [PLAN], pa.table(before), pa.table(now))
     assert [each.name for each in found if each.name.startswith("land=")] == []
 
 
@@ -158,7 +165,7 @@ def test_what_every_row_has_in_common_explains_nothing():
     now["feature.age"] = np.asarray(now["feature.age"]) + 1
     alarm = report("age", Kind.DATA, Test.PSI, 0.9, Severity.HIGH)
     frozen = references.freeze_numeric(np.asarray(before["feature.age"]))
-    found = explaining.explained(alarm, AGE, frozen, [LAND, PLAN], pa.table(before), pa.table(now))
+    found = explanation.explained(alarm, AGE, frozen, [LAND, PLAN], pa.table(before), pa.table(now))
     assert "data_plane=data-0" not in [each.name for each in found]
 
 
@@ -166,5 +173,5 @@ def test_what_slices_cannot_explain_is_not_asked_of_them():
     moved = report("text", Kind.DATA, Test.EMBEDDING, 0.9, Severity.HIGH)
     stuck = report("age", Kind.QUALITY, Test.CONSTANT, 1.0, Severity.HIGH)
     gone = report("land", Kind.QUALITY, Test.NEW_CATEGORIES, 0.1, Severity.MEDIUM)
-    assert explaining.explainable(look(moved, stuck).alarms) is None
-    assert explaining.explainable(look(moved, stuck, gone).alarms) is gone
+    assert explanation.explainable(evaluated(moved, stuck).alarms) is None
+    assert explanation.explainable(evaluated(moved, stuck, gone).alarms) is gone

@@ -1,4 +1,4 @@
-"""Rows of the log as windows: counts on the frozen edges, by variant, source and time. Pure."""
+"""Summarise rows of the log as windows: counts on the frozen bins, by variant, source and time. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VALUE = "prediction_value"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """Of which rows a window is. start: of its time; it is `seconds` long. probability: of a row's being in the log."""
+    """The rows of a window. start: of its time; it is `seconds` long. probability: that a row is in the log."""
 
     start: datetime
     seconds: int
@@ -43,7 +43,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is kept of the rows of a key. predictions: moments of the predicted value."""
+    """Summaries of the rows of a key, by column. predictions: moments of the predicted value."""
 
     rows: int
     summaries: Mapping[str, Summary]
@@ -67,10 +67,10 @@ EMPTY = Window(0, {}, Moments())
 
 
 def even(windows: Mapping[float, Window]) -> Window:
-    """Return windows of rows that are in the log with other probabilities as one, in which all traffic counts alike.
+    """Merge windows of rows with different sampling probabilities into one in which all traffic counts alike.
 
-    Of the more likely rows only the share counts that would be there, had all been as unlikely as the least likely
-    ones: so there are never more rows than what is known is worth. Without sampling, every row counts.
+    Rows with a higher probability are thinned to the lowest one, so the result never claims more rows than the log
+    supports. Without sampling, every row counts.
     """
     least = min(windows, default=1.0)
     total = EMPTY
@@ -94,8 +94,8 @@ def windows_of(
 def window_of(table: pa.Table, columns: Sequence[Judged], frozen: Mapping[str, ColumnReference]) -> Window:
     """Return one window of all rows of a table.
 
-    Rows without a single feature were not asked with any, as those answered by their entity alone: their features are
-    not missing, and count as no rows.
+    Rows without any feature belong to requests without features, such as those answered by their entity alone: their
+    features do not count as missing.
     """
     asked = _asked(table, columns)
     summaries: dict[str, Summary] = {}

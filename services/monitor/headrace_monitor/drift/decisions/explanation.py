@@ -1,4 +1,4 @@
-"""Which slices of the rows explain an alarm: rows of the window beside rows of a time that was well. Pure."""
+"""Find the slices that explain an alarm: compare rows of the window with rows of a time without alarms. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from headrace_statistics.references import CategoricalReference, ColumnReference
 from headrace_statistics.slices import Explanation, Slice, explain_drift, explain_rise
 from numpy.typing import NDArray
 
-from headrace_monitor.drift import looking
+from headrace_monitor.drift.decisions.evaluation import SliceEffect
 from headrace_monitor.log.attributes import ATTRIBUTES, attribute_columns
 from headrace_monitor.log.sampling import PROBABILITY
 from headrace_monitor.references.judged import Judged, JudgedAs
 from headrace_monitor.references.values import UnfitError, coded_names, numbers
 
-# Slices by rarer values are too small to explain much.
+# Slices of rarer values are too small to explain much.
 MAX_VALUES = 50
 MAX_COLUMNS = 20
 # Columns of the log that rows are sliced by beside the categorical features and the attributes of requests.
@@ -55,7 +55,7 @@ def explained(
     by: Sequence[Judged],
     before: pa.Table,
     now: pa.Table,
-) -> tuple[looking.Slice, ...]:
+) -> tuple[SliceEffect, ...]:
     """Return the slices that explain an alarm of a column, those that explain most first."""
     try:
         if alarm.test in _DRIFT:
@@ -67,7 +67,7 @@ def explained(
 
 def _explained_drift(
     column: Judged, frozen: ColumnReference, by: Sequence[Judged], before: pa.Table, now: pa.Table
-) -> tuple[looking.Slice, ...]:
+) -> tuple[SliceEffect, ...]:
     places_before, places = _places(column, frozen, before)
     places_now, _ = _places(column, frozen, now)
     parts_before, parts_now = _parts(column, by, before), _parts(column, by, now)
@@ -90,7 +90,7 @@ def _explained_drift(
 
 def _explained_rise(
     test: Test, column: Judged, frozen: ColumnReference, by: Sequence[Judged], before: pa.Table, now: pa.Table
-) -> tuple[looking.Slice, ...]:
+) -> tuple[SliceEffect, ...]:
     flags_before, flags_now = _flags(test, column, frozen, before), _flags(test, column, frozen, now)
     found = explain_rise(
         {one: _share(flags_before[rows]) for one, rows in _parts(column, by, before).items()},
@@ -167,5 +167,5 @@ def _share(flags: NDArray[np.bool_]) -> Proportion:
     return Proportion(int(flags.sum()), flags.size)
 
 
-def _slice(found: Explanation, effect: float) -> looking.Slice:
-    return looking.Slice(f"{found.slice.column}={found.slice.value}", found.rows, effect, found.explained)
+def _slice(found: Explanation, effect: float) -> SliceEffect:
+    return SliceEffect(f"{found.slice.column}={found.slice.value}", found.rows, effect, found.explained)

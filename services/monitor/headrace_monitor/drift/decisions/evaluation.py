@@ -1,4 +1,4 @@
-"""One look: what it found, when a scheduled one is due, and what alert rules are told of it. Pure."""
+"""Drift evaluations: their result, when a window is due, and the observations that alert rules get. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import Observation
 
-# Older windows, after a long stop of everything, are nobody's news any more.
+# Older windows, after a long stop of all monitors, are not evaluated any more.
 CATCH_UP = timedelta(days=1)
-# Rows that are late for longer come into their window, and the look at it is not repeated.
+# Rows that come later than this still enter their window, but it is not evaluated again.
 PATIENCE = timedelta(hours=1)
 WEEK = timedelta(days=7)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """A part of the rows that explains an alarm. effect: of the change within it. share: of the change it explains."""
+class SliceEffect:
+    """A slice that explains an alarm. effect: of the change within it. share: of the change that it explains."""
 
     name: str
     rows: int
@@ -32,8 +32,8 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look at a time of a version found. source: of the counts that it was held against."""
+class DriftEvaluation:
+    """Result of comparing a time range of a version with a reference. source: of the counts compared with."""
 
     model: str
     version: str
@@ -43,7 +43,7 @@ class Look:
     end: datetime
     rows: int
     reports: tuple[DriftReport, ...]
-    slices: tuple[Slice, ...] = ()
+    slices: tuple[SliceEffect, ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -57,9 +57,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When versions are looked at. seconds: of a window, a divisor of a day. settle: time for its rows to arrive.
+    """When windows are evaluated. seconds: of a window, a divisor of a day. settle: time for its rows to arrive.
 
-    per_week: false alarms that a version may raise in a week in which nothing drifts.
+    per_week: false alarms that a version may raise in a week without drift.
     """
 
     seconds: int
@@ -68,11 +68,11 @@ class Schedule:
 
     @property
     def level(self) -> float:
-        """Return the level of one look."""
+        """Return the level of one evaluation."""
         return AlarmBudget(self.per_week, timedelta(seconds=self.seconds)).level
 
     def whole(self, start: datetime, end: datetime) -> tuple[datetime, datetime]:
-        """Return the least time of whole windows that holds a time.
+        """Return the whole windows that cover a time.
 
         >>> hourly = Schedule(3600, timedelta(0), 0.05)
         >>> [f"{at:%H:%M}" for at in hourly.whole(datetime(2030, 1, 1, 9, 20, tzinfo=UTC),
@@ -84,42 +84,42 @@ class Schedule:
 
 
 def is_due(end: datetime, now: datetime, *, waiting: bool, schedule: Schedule) -> bool:
-    """Return whether a window that ended then is to be looked at. waiting: whether rows of it are known to come."""
+    """Return whether a window that ended at `end` is to be evaluated. waiting: whether more rows are known to come."""
     settled = end + schedule.settle
     return now >= settled + PATIENCE or (now >= settled and not waiting)
 
 
-def observations(look: Look) -> list[Observation]:
-    """Return what rules judge: of drift and of quality each the worst; nothing where nothing could be said.
+def observations(evaluation: DriftEvaluation) -> list[Observation]:
+    """Return the worst result of drift and of quality, each as an observation; none where all tests were inconclusive.
 
-    An alert ends when a look finds nothing, so that a look which could not tell must not be taken for one.
+    An alert resolves when an evaluation finds nothing, so an inconclusive one must not count as that.
     """
     kinds = {"drift": (Kind.DATA, Kind.PREDICTION), "quality": (Kind.QUALITY,)}
     return [
-        _observation(look, signal, [report for report in look.reports if report.kind in of])
+        _observation(evaluation, signal, [report for report in evaluation.reports if report.kind in of])
         for signal, of in kinds.items()
-        if any(report.kind in of and report.p is not None for report in look.reports)
+        if any(report.kind in of and report.p is not None for report in evaluation.reports)
     ]
 
 
-def _observation(look: Look, signal: str, reports: Iterable[DriftReport]) -> Observation:
+def _observation(evaluation: DriftEvaluation, signal: str, reports: Iterable[DriftReport]) -> Observation:
     alarms = sorted((report for report in reports if report.alarm), key=_badness, reverse=True)
     worst = alarms[0] if alarms else None
     return Observation(
-        model=look.model,
-        version=look.version,
+        model=evaluation.model,
+        version=evaluation.version,
         signal=signal,
-        window_start=look.start,
-        window_end=look.end,
+        window_start=evaluation.start,
+        window_end=evaluation.end,
         value=abs(worst.effect or 0.0) if worst else 0.0,
         severity=worst.severity if worst else Severity.NONE,
-        summary=summary(alarms, look.slices if signal == "drift" else ()),
-        rows=look.rows,
+        summary=summary(alarms, evaluation.slices if signal == "drift" else ()),
+        rows=evaluation.rows,
     )
 
 
-def summary(alarms: list[DriftReport], slices: tuple[Slice, ...] = ()) -> str:
-    """Return a sentence about the worst alarm, and how many other columns have one.
+def summary(alarms: list[DriftReport], slices: tuple[SliceEffect, ...] = ()) -> str:
+    """Return a sentence about the worst alarm, and the number of other columns with one.
 
     >>> from headrace_statistics.drift.reports import Test
     >>> summary([DriftReport("age", Kind.DATA, Test.PSI, 900, 800, 0.05, effect=0.312, alarm=True)])
@@ -139,5 +139,5 @@ def summary(alarms: list[DriftReport], slices: tuple[Slice, ...] = ()) -> str:
 
 
 def _badness(report: DriftReport) -> tuple[Severity, float, float]:
-    # Of the same severity the surest, then the largest.
+    # By severity, then by certainty, then by size.
     return report.severity, -(report.adjusted_p or 0.0), abs(report.effect or 0.0)

@@ -1,4 +1,4 @@
-"""What callers ask of references and drift: the part of MonitorService that is about them."""
+"""The RPCs of MonitorService about references and drift."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
 from headrace_monitor.drift import convert
-from headrace_monitor.drift.looking import Schedule
-from headrace_monitor.drift.looks import Looker
-from headrace_monitor.drift.store import Looks
+from headrace_monitor.drift.decisions.evaluation import Schedule
+from headrace_monitor.drift.evaluator import DriftEvaluator
+from headrace_monitor.drift.store import DriftEvaluations
 from headrace_monitor.references.freezer import Asked, Freezer
 from headrace_monitor.references.store import KeptReference, References
 
 
-class DriftQuestions:
-    """Answers FreezeReference, GetReference, GetDrift and ListDrift."""
+class DriftRpcs:
+    """Implements FreezeReference, GetReference, GetDrift and ListDrift."""
 
     def __init__(
-        self, references: References, freezer: Freezer, looker: Looker, looks: Looks, schedule: Schedule, clock: Clock
+        self,
+        references: References,
+        freezer: Freezer,
+        evaluator: DriftEvaluator,
+        evaluations: DriftEvaluations,
+        schedule: Schedule,
+        clock: Clock,
     ) -> None:
         self._references, self._freezer = references, freezer
-        self._looker, self._looks, self._schedule, self._clock = looker, looks, schedule, clock
+        self._evaluator, self._evaluations, self._schedule, self._clock = evaluator, evaluations, schedule, clock
 
     async def freeze_reference(
         self, request: monitor_pb2.FreezeReferenceRequest
     ) -> monitor_pb2.FreezeReferenceResponse:
-        """Freeze what is asked for. Raises as Freezer.freeze does, and InvalidArgument."""
+        """Freeze a reference. Raises InvalidArgument, and whatever Freezer.freeze raises."""
         model, version = names.version_ref(request.name, "name")
         chosen = convert.time_range(request.range, self._clock.now()) if request.HasField("range") else None
         asked = Asked(model, version, chosen, request.seasonal, identity().client)
@@ -36,7 +42,7 @@ class DriftQuestions:
         return monitor_pb2.FreezeReferenceResponse(reference=convert.reference(frozen))
 
     async def get_reference(self, request: monitor_pb2.GetReferenceRequest) -> monitor_pb2.GetReferenceResponse:
-        """Return the reference that counts. Raises NotFound, reason REFERENCE_NOT_FOUND."""
+        """Return the current reference. Raises NotFound, reason REFERENCE_NOT_FOUND."""
         model, version = names.version_ref(request.name, "name")
         kept = await self._references.current(model, version)
         if kept is None:
@@ -44,7 +50,7 @@ class DriftQuestions:
         return monitor_pb2.GetReferenceResponse(reference=convert.reference(kept))
 
     async def get_drift(self, request: monitor_pb2.GetDriftRequest) -> monitor_pb2.GetDriftResponse:
-        """Look at the least time of whole windows that holds what was asked for.
+        """Evaluate the whole windows that cover the requested time.
 
         Raises PreconditionFailed, reason REFERENCE_NOT_FOUND.
         """
@@ -54,19 +60,19 @@ class DriftQuestions:
         kept: KeptReference | None = await self._references.current(model, version)
         if kept is None:
             raise PreconditionFailed(await self._none(model, version), reason="REFERENCE_NOT_FOUND")
-        look = await self._looker.look(kept, *self._schedule.whole(start, end), level)
-        return monitor_pb2.GetDriftResponse(drift=convert.drift(look))
+        evaluation = await self._evaluator.evaluate(kept, *self._schedule.whole(start, end), level)
+        return monitor_pb2.GetDriftResponse(drift=convert.drift(evaluation))
 
     async def list_drift(self, request: monitor_pb2.ListDriftRequest) -> monitor_pb2.ListDriftResponse:
-        """Return a page of the scheduled looks, the latest first."""
+        """Return a page of the scheduled evaluations, the latest first."""
         model, version = names.version_ref(request.parent, "parent")
         below, size = convert.number_of(request.page_token), convert.page_size(request.page_size)
-        looks, more = await self._looks.page(model, version, below, size)
-        for number, message in looks:
+        evaluations, more = await self._evaluations.page(model, version, below, size)
+        for number, message in evaluations:
             message.name = f"{request.parent}/drifts/{number}"
         return monitor_pb2.ListDriftResponse(
-            drifts=[message for _, message in looks],
-            next_page_token=convert.page_token(looks[-1][0]) if more else "",
+            drifts=[message for _, message in evaluations],
+            next_page_token=convert.page_token(evaluations[-1][0]) if more else "",
         )
 
     async def _none(self, model: str, version: str) -> str:

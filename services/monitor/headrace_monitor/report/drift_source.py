@@ -1,4 +1,4 @@
-"""Drift as a report asks for it: once it is loaded, and with the bins of what was looked at."""
+"""Drift evaluations and histograms for a report."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class _Loaded:
 
 
 class LoadedDrift:
-    """Looks at windows. Every method raises Unavailable until drift is loaded."""
+    """Drift evaluations. Every method raises Unavailable until drift is loaded."""
 
     def __init__(self, drift: Drift) -> None:
         self._drift = drift
 
     async def list_drift(self, request: monitor_pb2.ListDriftRequest) -> monitor_pb2.ListDriftResponse:
-        return await self._drift.questions.list_drift(request)
+        return await self._drift.rpcs.list_drift(request)
 
     async def get_drift(self, request: monitor_pb2.GetDriftRequest) -> monitor_pb2.GetDriftResponse:
-        return await self._drift.questions.get_drift(request)
+        return await self._drift.rpcs.get_drift(request)
 
 
 class WindowHistograms:
