@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from headrace_servicekit.outbox.settings import WebhookSettings
 from headrace_servicekit.settings import ServiceSettings, settings_config
 from pydantic import Field, field_validator
 
-from headrace_monitor.alerts.webhooks.allowing import Allowed
 
-
-class MonitorSettings(ServiceSettings):
+class MonitorSettings(WebhookSettings, ServiceSettings):
     """What the monitor can be told."""
 
     model_config = settings_config("MONITOR_")
@@ -25,26 +24,6 @@ class MonitorSettings(ServiceSettings):
     database_connections: int = Field(default=10, ge=2, le=200, description="Most connections to the database.")
     max_alert_watches: int = Field(
         default=100, ge=1, le=10_000, description="Open WatchAlerts of one process; more are RESOURCE_EXHAUSTED."
-    )
-    webhook_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest wait for a webhook's answer.")
-    webhook_retry_s: float = Field(
-        default=5.0,
-        gt=0,
-        le=3600,
-        description="Pause before a delivery is tried again; it doubles with every attempt, up to an hour.",
-    )
-    webhook_give_up_after_h: float = Field(
-        default=24.0, gt=0, le=720, description="Age at which a delivery is given up."
-    )
-    webhook_allow: str = Field(
-        default="",
-        description="Where webhooks may be besides https on the public internet: hosts, `host:port` and CIDRs, with "
-        "commas, e.g. `alerts.example.internal:8443, 10.20.0.0/16`.",
-    )
-    webhook_ca_file: Path | None = Field(
-        default=None,
-        description="PEM file of authorities that webhooks' certificates may be from besides the system's; read again "
-        "when it changes.",
     )
     s3_endpoint: str = Field(description="URL of the S3 store for the prediction log.")
     s3_bucket: str = Field(
@@ -177,11 +156,10 @@ class MonitorSettings(ServiceSettings):
         default=30.0, gt=0, description="Seconds between two looks at hours about which something new is known."
     )
 
-    @field_validator("webhook_allow")
-    @classmethod
-    def _are_places(cls, value: str) -> str:
-        Allowed.parse(value)
-        return value
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What the monitor calls: parts of this installation, where no webhook may be."""
+        return self.database_url, self.s3_endpoint, self.registry_target, self.otlp_endpoint or ""
 
     @field_validator("window_s")
     @classmethod

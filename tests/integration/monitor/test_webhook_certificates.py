@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from headrace_monitor.alerts.webhooks.authorities import Authorities
+from headrace_servicekit.outbox.authorities import Authorities
 from headrace_servicekit.runtime import StartError
 from headrace_servicekit.testing import eventually, free_port
 from headrace_statistics.severity import Severity

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import pytest
 from headrace.monitor.v1 import alert_pb2
 from headrace_monitor.alerts.observations import Observations
-from headrace_monitor.alerts.webhooks.outbox import MAX_WAITING
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
+from headrace_servicekit.outbox.outbox import MAX_WAITING
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually, free_port
 from headrace_statistics.severity import Severity
@@ -35,8 +35,8 @@ with old as (
     from generate_series(1, $1::int) as number
     returning id
 )
-insert into deliveries (id, webhook, alert, kind, severity, body, create_time, next_time)
-select gen_random_uuid(), 'hook', id, 'opened', 3, '', now(), now() + interval '1 hour' from old
+insert into deliveries (id, webhook, topic, once, body, create_time, next_try)
+select gen_random_uuid(), 'hook', id::text, 'opened/3', '', now(), now() + interval '1 hour' from old
 """
 
 

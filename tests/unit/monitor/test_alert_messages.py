@@ -12,10 +12,12 @@ from uuid import UUID
 
 import pytest
 from headrace_monitor.alerts.decisions.validation import rule_violations, silence_violations, webhook_violations
-from headrace_monitor.alerts.values import Alert, Delivery, Format, Key, Kind, Rule, Silence, Telling, Webhook
-from headrace_monitor.alerts.webhooks.formats import SIGNATURE_HEADER, message
-from headrace_monitor.alerts.webhooks.retrying import asked_pause, pause
+from headrace_monitor.alerts.values import Alert, Key, Kind, Rule, Silence, Telling, Webhook
+from headrace_monitor.alerts.webhooks.events import event_of
 from headrace_monitor.alerts.webhooks.telling import untold
+from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.outbox.formats import SIGNATURE_HEADER, message
+from headrace_servicekit.outbox.retrying import asked_pause, pause
 from headrace_statistics.severity import Severity
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -27,7 +29,7 @@ RULE = Rule("r", "*", "error_rate", above=0.1)
 
 def sent(kind: Kind, format: Format = Format.CLOUD_EVENT, alert: Alert = ALERT, now: datetime = NOON):  # noqa: A002
     webhook = replace(HOOK, format=format)
-    return message(Delivery(1, UUID(int=1), webhook, kind, alert, NOON, 1), now)
+    return message(event_of(UUID(int=1), kind, alert, NOON), webhook, now)
 
 
 def test_the_signature_is_what_the_api_says_and_the_documentation_verifies_it():

@@ -8,6 +8,9 @@ from dataclasses import replace
 from headrace_servicekit.errors import AlreadyExists, FieldViolation, NotFound, refuse
 from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.identity import Identity, model_not_found
+from headrace_servicekit.outbox.destinations import RefusedError
+from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.outbox.resolving import Guard
 
 from headrace_monitor.alerts.decisions import transitions
 from headrace_monitor.alerts.decisions.validation import (
@@ -21,10 +24,7 @@ from headrace_monitor.alerts.decisions.validation import (
 from headrace_monitor.alerts.evaluator import evaluate_pending
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.alerts.values import AlertView, Format, Rule, Silence, Webhook, WebhookStatus
-from headrace_monitor.alerts.webhooks.destinations import RefusedError
-from headrace_monitor.alerts.webhooks.outbox import Outbox
-from headrace_monitor.alerts.webhooks.resolving import Guard
+from headrace_monitor.alerts.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 
 # Below what PostgreSQL can count to, above every alert.
 _NEWEST = 2**63 - 1
@@ -37,8 +37,8 @@ _WEBHOOKS = Pool("webhooks", MAX_WEBHOOKS, "TOO_MANY_WEBHOOKS", retry_after_s=60
 class Alerting:
     """The use cases behind AlertService. Of two writers of one name the last one counts."""
 
-    def __init__(self, store: AlertStore, outbox: Outbox, guard: Guard) -> None:
-        self._store, self._outbox, self._guard = store, outbox, guard
+    def __init__(self, store: AlertStore, guard: Guard) -> None:
+        self._store, self._guard = store, guard
 
     async def put_rule(self, rule: Rule, caller: Identity) -> Rule:
         """Make a rule or replace the one of its name; alerts that it no longer speaks of are resolved.
@@ -141,7 +141,7 @@ class Alerting:
                 webhook = replace(webhook, secret=before.secret)
             refuse([*misplaced, *webhook_violations(webhook)], reason="WEBHOOK_INVALID")
             await transaction.put_webhook(webhook, caller.client)
-        kept = [status for status in await self._outbox.statuses() if status.webhook.name == webhook.name]
+        kept = [status for status in await self._store.webhooks() if status.webhook.name == webhook.name]
         return kept[0] if kept else WebhookStatus(webhook)
 
     async def _misplaced(self, url: str) -> list[FieldViolation]:
@@ -153,7 +153,7 @@ class Alerting:
 
     async def webhooks(self, caller: Identity) -> list[WebhookStatus]:
         """Return the webhooks, by name."""
-        return [status for status in await self._outbox.statuses() if _sees(caller)(status.webhook)]
+        return [status for status in await self._store.webhooks() if _sees(caller)(status.webhook)]
 
     async def delete_webhook(self, name: str, caller: Identity) -> None:
         """Remove a webhook. One that is not there, or not to be seen, is gone already."""

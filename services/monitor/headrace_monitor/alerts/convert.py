@@ -7,11 +7,12 @@ from typing import Any
 
 from headrace.monitor.v1 import alert_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.outbox.destinations import shown as shown_url
+from headrace_servicekit.outbox.events import Format
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.alerts.values import AlertView, Format, Rule, Silence, Webhook, WebhookStatus
-from headrace_monitor.alerts.webhooks.destinations import shown as shown_url
+from headrace_monitor.alerts.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.names import ids, invalid, is_id, shown
 
 _FORMATS = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace_servicekit.outbox.events import Format
 from headrace_statistics.severity import Severity
 from pydantic import TypeAdapter
 
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.values import Alert, AlertView, Format, Key, Rule, Series, Silence, Webhook
+from headrace_monitor.alerts.values import Alert, AlertView, Key, Rule, Series, Silence, Webhook
 
 _ALERT: TypeAdapter[Alert] = TypeAdapter(Alert)
 

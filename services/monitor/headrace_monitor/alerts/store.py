@@ -14,7 +14,8 @@ from headrace_servicekit.postgres.sql import load_queries
 from headrace_monitor.alerts import rows
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.transaction import AlertTransaction
-from headrace_monitor.alerts.values import AlertView, Rule, Silence
+from headrace_monitor.alerts.values import AlertView, Rule, Silence, WebhookStatus
+from headrace_monitor.alerts.webhooks.store import statuses
 
 _SQL = load_queries("headrace_monitor.alerts")
 
@@ -59,6 +60,10 @@ class AlertStore:
     async def silences(self) -> list[Silence]:
         """Return the silences in force."""
         return [rows.silence(row) for row in await self._fetch("silences")]
+
+    async def webhooks(self) -> list[WebhookStatus]:
+        """Return the webhooks by name, with how their deliveries go."""
+        return await statuses(self._connections)
 
     async def alert(self, number: int) -> AlertView | None:
         found = await self._fetch("alert", number)

@@ -13,7 +13,7 @@ from headrace_monitor.alerts import rows
 from headrace_monitor.alerts.decisions.transitions import AlertState
 from headrace_monitor.alerts.observations import Observation
 from headrace_monitor.alerts.values import Alert, Rule, Series, Silence, Webhook
-from headrace_monitor.alerts.webhooks import outbox
+from headrace_monitor.alerts.webhooks import store
 
 _SQL = load_queries("headrace_monitor.alerts")
 
@@ -126,18 +126,18 @@ class AlertTransaction:
             await self.notify_open()
 
     async def webhook(self, name: str) -> Webhook | None:
-        return await outbox.webhook(self._connection, name)
+        return await store.webhook(self._connection, name)
 
     async def count_webhooks(self, client: str) -> tuple[int, int]:
-        return await outbox.count_webhooks(self._connection, client)
+        return await store.count_webhooks(self._connection, client)
 
     async def put_webhook(self, webhook: Webhook, client: str) -> None:
         """Make or replace a webhook. client: who makes it. It is told of what is open, unless it was before."""
-        await outbox.put_webhook(self._connection, webhook, client)
+        await store.put_webhook(self._connection, webhook, client)
         await self.notify_open()
 
     async def delete_webhook(self, name: str) -> None:
-        await outbox.delete_webhook(self._connection, name)
+        await store.delete_webhook(self._connection, name)
 
     async def save(self, state: AlertState) -> None:
         """Write what a decision changed, and queue its notifications."""
@@ -154,7 +154,7 @@ class AlertTransaction:
         await self._notify(found)
 
     async def _notify(self, alerts: Sequence[Alert]) -> None:
-        self.dropped += await outbox.enqueue(self._connection, alerts, await self._silences(), self.now)
+        self.dropped += await store.tell(self._connection, alerts, await self._silences(), self.now)
 
     async def _silences(self) -> list[Silence]:
         return [rows.silence(row) for row in await self._connection.fetch(_SQL["silences"])]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
+from headrace_servicekit.outbox.events import Receiver
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import EVERY_MODEL
@@ -122,22 +122,10 @@ class Silence:
         return now < self.expire_time and self.model in (EVERY_MODEL, key.model) and self.rule in ("", key.rule)
 
 
-class Format(enum.StrEnum):
-    """What a webhook is sent."""
-
-    CLOUD_EVENT = "cloud_event"
-    SLACK = "slack"
-    PAGERDUTY = "pagerduty"
-
-
 @dataclass(frozen=True, slots=True)
-class Webhook:
-    """Who is told. model: empty for every model. secret: in no log and no answer."""
+class Webhook(Receiver):
+    """Who is told, and of what. model: empty for every model."""
 
-    name: str
-    url: str = field(repr=False)
-    secret: str = field(repr=False)
-    format: Format = Format.CLOUD_EVENT
     at_least: Severity = Severity.NONE
     model: str = ""
     retrain_only: bool = False
@@ -170,16 +158,3 @@ class Telling:
     alert: int
     kind: Kind
     severity: Severity
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A telling on its way. alert: as it was when that was decided. attempts: with the one that is being made."""
-
-    number: int
-    id: UUID
-    webhook: Webhook
-    kind: Kind
-    alert: Alert
-    create_time: datetime
-    attempts: int

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import timedelta
-from pathlib import Path
 
 from headrace.monitor.v1 import alert_pb2_grpc
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.loops import periodic
+from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Connections
-from headrace_servicekit.runtime import Runtime, StartError
+from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
 from headrace_monitor.alerts.alerting import Alerting
@@ -19,14 +19,7 @@ from headrace_monitor.alerts.evaluator import RuleEvaluator
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.servicer import AlertServicer
 from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.alerts.webhooks.allowing import Allowed
-from headrace_monitor.alerts.webhooks.authorities import Authorities
-from headrace_monitor.alerts.webhooks.delivering import Deliveries, Patience
-from headrace_monitor.alerts.webhooks.destinations import Rules
-from headrace_monitor.alerts.webhooks.inside import hosts
-from headrace_monitor.alerts.webhooks.outbox import Outbox
-from headrace_monitor.alerts.webhooks.posting import Poster
-from headrace_monitor.alerts.webhooks.resolving import Guard
+from headrace_monitor.alerts.webhooks.store import event_in
 from headrace_monitor.settings import MonitorSettings
 
 EVALUATE_S = 1.0
@@ -38,22 +31,14 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
     """Serve AlertService, evaluate rules, notify webhooks; return the use cases of alerts. Raises StartError."""
     settings, clock = runtime.settings, runtime.clock
     metrics = AlertMetrics(runtime.metrics)
-    store, outbox = AlertStore(connections, metrics), Outbox(connections)
+    store = AlertStore(connections, metrics)
     feed = ChangeFeed(store, store.open, clock, owner="monitor", max_watches=settings.max_alert_watches)
-    rules = Rules(Allowed.parse(settings.webhook_allow), inside=hosts(settings))
-    # Two, each with threads: names that callers give us to look up keep no delivery waiting.
-    asked, connecting = await runtime.enter(Guard(rules, clock)), await runtime.enter(Guard(rules, clock))
-    alerting = Alerting(store, outbox, asked)
+    outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
+    guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
+    alerting = Alerting(store, guard)
     servicer = AlertServicer(alerting, feed, runtime.stopping)
     alert_pb2_grpc.add_AlertServiceServicer_to_server(servicer, server)
 
-    patience = Patience(
-        first_pause=timedelta(seconds=settings.webhook_retry_s),
-        give_up_after=timedelta(hours=settings.webhook_give_up_after_h),
-        timeout_s=settings.webhook_timeout_s,
-    )
-    poster = await runtime.enter(Poster(patience.timeout_s, _authorities(settings.webhook_ca_file), connecting))
-    deliveries = Deliveries(outbox, poster, patience, clock, metrics)
     evaluation = RuleEvaluator(store)
 
     async def show() -> None:
@@ -66,12 +51,4 @@ async def start_alerts(runtime: Runtime[MonitorSettings], server: Server, connec
     runtime.loop("alert figures", lambda: periodic("alert figures", show, every_s=SHOW_S, clock=clock))
     runtime.loop("alert feed", feed.run)
     runtime.loop("alert hints", lambda: periodic("alert hints", feed.listen, every_s=1.0, clock=clock))
-    runtime.loop("webhooks", deliveries.run)
     return alerting
-
-
-def _authorities(file: Path | None) -> Authorities:
-    try:
-        return Authorities(file)
-    except (OSError, ValueError) as error:
-        raise StartError(f"MONITOR_WEBHOOK_CA_FILE: {error}") from error

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.outbox.events import Format
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.signals import GRADED, SIGNALS
-from headrace_monitor.alerts.values import Format, Rule, Silence, Webhook
+from headrace_monitor.alerts.values import Rule, Silence, Webhook
 from headrace_monitor.names import is_id, shown
 
 MAX_RULES = 1_000

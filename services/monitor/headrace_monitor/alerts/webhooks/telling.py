@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
+from headrace_servicekit.outbox.events import Format
+
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.alerts.values import Alert, Format, Kind, Silence, Telling, Webhook
+from headrace_monitor.alerts.values import Alert, Kind, Silence, Telling, Webhook
 
 
 def untold(

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from headrace_monitor.alerts.webhooks.addresses import Address, Network, literal, plain
+from headrace_servicekit.outbox.addresses import Address, Network, literal, plain
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from headrace_servicekit.clock import Clock
 
-from headrace_monitor.alerts.webhooks.addresses import Address
-from headrace_monitor.alerts.webhooks.destinations import Destination, RefusedError, Rules, judge, unresolved, written
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.outbox.addresses import Address
+from headrace_servicekit.outbox.destinations import Destination, RefusedError, Rules, judge, unresolved, written
 
 # Blocks, and raises OSError for a name that leads nowhere.
 Lookup = Callable[[str], Sequence[Address]]

@@ -6,13 +6,13 @@ import ipaddress
 from collections.abc import Sequence
 
 import pytest
-from headrace_monitor.alerts.webhooks.addresses import Address, is_metadata, literal, special
-from headrace_monitor.alerts.webhooks.allowing import Allowed
-from headrace_monitor.alerts.webhooks.destinations import SETTING, RefusedError, Rules, written
-from headrace_monitor.alerts.webhooks.inside import hosts
-from headrace_monitor.alerts.webhooks.resolving import Guard, GuardedResolver, is_own
 from headrace_monitor.settings import MonitorSettings
 from headrace_servicekit.clock import SystemClock
+from headrace_servicekit.outbox.addresses import Address, is_metadata, literal, special
+from headrace_servicekit.outbox.allowing import Allowed
+from headrace_servicekit.outbox.destinations import RefusedError, Rules, written
+from headrace_servicekit.outbox.inside import hosts
+from headrace_servicekit.outbox.resolving import Guard, GuardedResolver, is_own
 from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
@@ -20,11 +20,12 @@ from yarl import URL
 from tests.kit import topology
 
 PUBLIC = "93.184.216.34"
-CLOSED = Rules()
+SETTING = "TOY_WEBHOOK_ALLOW"
+CLOSED = Rules(setting=SETTING)
 
 
 def rules(allow: str = "", *inside: str) -> Rules:
-    return Rules(Allowed.parse(allow), frozenset(inside))
+    return Rules(Allowed.parse(allow), frozenset(inside), SETTING)
 
 
 def is_refused(url: str, by: Rules = CLOSED) -> str:
@@ -244,7 +245,7 @@ def test_a_list_that_cannot_be_read_is_said_at_the_start(entry: str):
 
 def test_what_the_monitor_is_told_to_call_is_inside():
     settings = told(otlp_endpoint="collector.example:4317")
-    inside = hosts(settings)
+    inside = hosts(settings.called)
     assert inside == {"db.example.com", "store.example.com", "registry.example.com", "127.0.0.1", "collector.example"}
     for host in ("db.example.com", "store.example.com.", "REGISTRY.example.com", "collector.example"):
         assert "part of this installation" in is_refused(f"https://{host}/", rules("", *inside))

@@ -9,11 +9,11 @@ from types import TracebackType
 
 import aiohttp
 
-from headrace_monitor.alerts.webhooks.authorities import Authorities
-from headrace_monitor.alerts.webhooks.destinations import RefusedError
-from headrace_monitor.alerts.webhooks.formats import Message
-from headrace_monitor.alerts.webhooks.resolving import Guard, GuardedResolver
-from headrace_monitor.alerts.webhooks.retrying import asked_pause
+from headrace_servicekit.outbox.authorities import Authorities
+from headrace_servicekit.outbox.destinations import RefusedError
+from headrace_servicekit.outbox.formats import Message
+from headrace_servicekit.outbox.resolving import Guard, GuardedResolver
+from headrace_servicekit.outbox.retrying import asked_pause
 
 _CONNECT_S = 5.0
 

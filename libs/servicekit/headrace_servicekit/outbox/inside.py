@@ -1,20 +1,18 @@
-"""Which hosts the monitor knows to be of this installation: those that it is told to call. Pure functions."""
+"""Which hosts a service knows to be of its installation: those that it is told to call. Pure functions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from headrace_monitor.alerts.webhooks.allowing import bare
-from headrace_monitor.settings import MonitorSettings
+from headrace_servicekit.outbox.allowing import bare
 
 _RESOLVER = re.compile(r"(?:dns|ipv4|ipv6|unix|unix-abstract):(?:/*)")
 
 
-def hosts(settings: MonitorSettings) -> frozenset[str]:
-    """Return the hosts of the database, the S3 store, the registry and the collector, as they are named."""
-    places = [settings.database_url, settings.s3_endpoint, settings.registry_target, settings.otlp_endpoint or ""]
+def hosts(places: Iterable[str]) -> frozenset[str]:
+    """Return the hosts of URLs and of gRPC's targets, as they are named."""
     return frozenset(bare(host) for place in places for host in _of(place))
 
 

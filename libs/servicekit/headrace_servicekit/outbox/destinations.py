@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from headrace_monitor.alerts.webhooks.addresses import Address, is_metadata, literal, special
-from headrace_monitor.alerts.webhooks.allowing import Allowed, bare
+from headrace_servicekit.outbox.addresses import Address, is_metadata, literal, special
+from headrace_servicekit.outbox.allowing import Allowed, bare
 
 MAX_URL_CHARS = 2048
-SETTING = "MONITOR_WEBHOOK_ALLOW"
 
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 # Of a network of one's own (RFC 6761, 6762, 8375, and what clusters and clouds use); so is a name without any dot.
@@ -38,10 +37,11 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """allowed: by the operator. inside: hosts of this installation, by name."""
+    """allowed: by the operator, in the setting of that name. inside: hosts of this installation, by name."""
 
     allowed: Allowed = field(default_factory=Allowed)
     inside: frozenset[str] = frozenset()
+    setting: str = "WEBHOOK_ALLOW"
 
 
 def written(url: str, rules: Rules) -> Destination:
@@ -50,7 +50,7 @@ def written(url: str, rules: Rules) -> Destination:
         raise RefusedError(f"must be at most {MAX_URL_CHARS} printable ASCII characters, and whole")
     parts = _split(url)
     if parts.scheme not in _PORTS:
-        raise RefusedError(f"must begin with https://, or with http:// where {SETTING} allows it")
+        raise RefusedError(f"must begin with https://, or with http:// where {rules.setting} allows it")
     if parts.username is not None or parts.password is not None:
         raise RefusedError("must not hold a name or password; use the secret, which signs what is sent")
     if parts.fragment:
@@ -85,33 +85,33 @@ def judge(to: Destination, address: Address, rules: Rules, *, ours: bool = False
     if rules.allowed.name(to.host, to.port) or rules.allowed.address(address, to.port):
         return
     if what := special(address) or ("an address of this installation" if ours else ""):
-        raise _unless_allowed(f"leads to {what}")
-    _judge_scheme(to)
+        raise _unless_allowed(f"leads to {what}", rules)
+    _judge_scheme(to, rules)
 
 
 def unresolved(to: Destination, rules: Rules) -> None:
     """Raise RefusedError for a name that leads nowhere at present, and hardly to where webhooks may be."""
     _judge_name(to, rules)
     if not rules.allowed.name(to.host, to.port):
-        _judge_scheme(to)
+        _judge_scheme(to, rules)
 
 
 def _judge_name(to: Destination, rules: Rules) -> None:
     if rules.allowed.name(to.host, to.port):
         return
     if to.host in rules.inside:
-        raise _unless_allowed("names a part of this installation")
+        raise _unless_allowed("names a part of this installation", rules)
     if to.host.rpartition(".")[2] in _INSIDE or "." not in to.host:
-        raise _unless_allowed("names a host of the own network")
+        raise _unless_allowed("names a host of the own network", rules)
 
 
-def _judge_scheme(to: Destination) -> None:
+def _judge_scheme(to: Destination, rules: Rules) -> None:
     if to.scheme == "http":
-        raise _unless_allowed("begins with http://, without encryption,")
+        raise _unless_allowed("begins with http://, without encryption,", rules)
 
 
-def _unless_allowed(what: str) -> RefusedError:
-    return RefusedError(f"{what}: use https:// and a public address, or have the operator name it in {SETTING}")
+def _unless_allowed(what: str, rules: Rules) -> RefusedError:
+    return RefusedError(f"{what}: use https:// and a public address, or have the operator name it in {rules.setting}")
 
 
 def shown(url: str) -> str:

@@ -1,0 +1,65 @@
+"""What is told, and to whom. Pure values."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+class Format(enum.StrEnum):
+    """How a webhook is told."""
+
+    CLOUD_EVENT = "cloud_event"
+    SLACK = "slack"
+    PAGERDUTY = "pagerduty"
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who is told. secret: in no log and no answer."""
+
+    name: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    format: Format = Format.CLOUD_EVENT
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened.
+
+    id, source, type, subject, time, data: as in CloudEvents; a receiver that sees an id twice has it already.
+    headline, about, summary, notes: for people. incident: what begins and ends under one key. level: of PagerDuty's
+    severities. origin, component, category: what it is about, for PagerDuty.
+    """
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    data: Mapping[str, Any]
+    headline: str
+    about: str
+    summary: str
+    incident: str
+    notes: tuple[str, ...] = ()
+    ends: bool = False
+    level: str = "info"
+    origin: str = ""
+    component: str = ""
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event on its way to a receiver. attempts: with the one that is being made."""
+
+    number: int
+    receiver: Receiver
+    event: Event
+    attempts: int

@@ -1,0 +1,1 @@
+"""SQL of the outbox: queries, and tables that a service includes in its migrations."""

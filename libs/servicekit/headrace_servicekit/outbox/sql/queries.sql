@@ -1,0 +1,35 @@
+-- Every query of the outbox, by name.
+
+-- name: waiting
+select webhook, count(*) from deliveries where state = 'waiting' group by webhook;
+
+-- name: insert
+insert into deliveries (id, webhook, topic, once, body, state, create_time, next_try)
+values ($1, $2, $3, $4, $5, $6, now(), now())
+on conflict (webhook, topic, once) do nothing;
+
+-- name: hurry
+update deliveries set next_try = now() where webhook = $1 and state = 'waiting';
+
+-- name: receivers
+select name, url, secret, format from webhooks where name = any($1::text[]);
+
+-- name: delivered
+-- This and what follows: unless somebody else has claimed it since.
+update deliveries set state = 'delivered' where number = $1 and claims = $2 and state = 'waiting';
+
+-- name: put_off
+update deliveries set next_try = clock_timestamp() + $3::interval, claimed_until = null
+where number = $1 and claims = $2 and state = 'waiting';
+
+-- name: give_up
+update deliveries set state = 'dead' where number = $1 and claims = $2 and state = 'waiting';
+
+-- name: succeeded
+update webhooks set last_error = '', last_success_time = now() where name = $1;
+
+-- name: failed
+update webhooks set last_error = $2 where name = $1;
+
+-- name: waiting_in_all
+select count(*) from deliveries where state = 'waiting';

@@ -1,0 +1,56 @@
+"""The outbox's delivery put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from headrace_servicekit.outbox.allowing import Allowed
+from headrace_servicekit.outbox.authorities import Authorities
+from headrace_servicekit.outbox.delivering import Deliveries, Patience
+from headrace_servicekit.outbox.destinations import Rules
+from headrace_servicekit.outbox.inside import hosts
+from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.posting import Poster
+from headrace_servicekit.outbox.resolving import Guard
+from headrace_servicekit.outbox.settings import WebhookSettings
+from headrace_servicekit.runtime import Runtime, StartError
+from headrace_servicekit.settings import variable
+
+
+async def start_deliveries(
+    runtime: Runtime[Any],
+    settings: WebhookSettings,
+    outbox: Outbox,
+    *,
+    inside: Iterable[str],
+    count: Callable[[str], None],
+) -> Guard:
+    """Send what waits in the outbox; return what says where webhooks may be. Raises StartError.
+
+    inside: URLs and targets of this installation. count: of attempts, by outcome: delivered, failed, dead.
+    """
+    setting = variable(type(settings), "webhook_allow")
+    rules = Rules(Allowed.parse(settings.webhook_allow), hosts(inside), setting)
+    # Two, each with threads: names that callers give us to look up keep no delivery waiting.
+    asked, connecting = (
+        await runtime.enter(Guard(rules, runtime.clock)),
+        await runtime.enter(Guard(rules, runtime.clock)),
+    )
+    authorities = _authorities(settings.webhook_ca_file, variable(type(settings), "webhook_ca_file"))
+    poster = await runtime.enter(Poster(settings.webhook_timeout_s, authorities, connecting))
+    patience = Patience(
+        first_pause=timedelta(seconds=settings.webhook_retry_s),
+        give_up_after=timedelta(hours=settings.webhook_give_up_after_h),
+    )
+    runtime.loop("webhooks", Deliveries(outbox, poster, patience, runtime.clock, count).run)
+    return asked
+
+
+def _authorities(file: Path | None, setting: str) -> Authorities:
+    try:
+        return Authorities(file)
+    except (OSError, ValueError) as error:
+        raise StartError(f"{setting}: {error}") from error
