@@ -21,7 +21,7 @@ from headrace_router.data.batchers.frames import Limits
 from headrace_router.data.batchers.members import Target
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.fallbacks.rungs import Hedge
+from headrace_router.data.fallbacks.steps import Hedge
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import Behaviour, FakeBatcher
@@ -77,7 +77,7 @@ async def pool_of(*batchers: FakeBatcher) -> AsyncIterator[Pools]:
     )
     running = asyncio.create_task(pools.run())
     try:
-        await eventually(lambda: len(pools.roster.of("default", VERSION.digest).usable) == len(batchers))
+        await eventually(lambda: len(pools.endpoints.of("default", VERSION.digest).usable) == len(batchers))
         yield pools
     finally:
         running.cancel()

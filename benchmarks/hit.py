@@ -194,7 +194,7 @@ async def app_between_fakes(scratch: Path, **how: Any) -> AsyncIterator[tuple[Ap
         apps.append(await Edge().app(runtime, edge, await start(runtime)))
 
     async with FakeControl.serving() as control, FakeBatcher.serving([VERSION, OTHER]) as batcher:
-        # Two arms, so that the assignment is paid for.
+        # Two variants, so that the assignment is paid for.
         control.put_table(table("digits", [VERSION, OTHER], shares={"v1": 0.5, "v2": 0.5}))
         settings = DataSettings(
             control_target=control.target,

@@ -27,7 +27,7 @@ from headrace_router.data.lookup.store import Store
 from headrace_router.data.lookup.storeclock import StoreClock
 from headrace_router.data.lookup.valkey import Valkey
 from headrace_router.data.messages import Call, Request, Tensors
-from headrace_router.data.question import Question
+from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import eventually, free_port
@@ -78,56 +78,58 @@ async def measure(count: int) -> None:
             layers = Layers(memory, kept, counts, max_entry_bytes=1 << 20, now=loop.time)
             look = Lookup(Echo(), layers, counts, default_ttl_s=3600.0, loop=loop)
             if name.startswith("from"):
-                fresh = questions(made, 64, name)
+                fresh = resolved_requests(made, 64, name)
                 await asked(look, fresh)
                 await asyncio.sleep(0.1)
                 many = fresh * (count // len(fresh))
             else:
-                many = questions(made, count, name)
+                many = resolved_requests(made, count, name)
             for together in (1, GATHERED):
                 print(f"{await cost_us(look, many, together):8.1f} µs  {name}, {together} at once")
                 if not name.startswith("from"):
-                    many = questions(made, count, name + "again")
+                    many = resolved_requests(made, count, name + "again")
 
 
-async def cost_us(look: Lookup, many: list[Question], together: int) -> float:
-    """Return the CPU time per question, less what the tasks cost that ask."""
+async def cost_us(look: Lookup, many: list[ResolvedRequest], together: int) -> float:
+    """Return the CPU time per request, less what the tasks cost that ask."""
     base = await timed(lambda batch: asyncio.gather(*[nothing() for _ in batch]), many, together)
     return await timed(lambda batch: asked(look, batch), many, together) - base
 
 
-async def timed(ask: Callable[[list[Question]], Awaitable[object]], many: list[Question], together: int) -> float:
+async def timed(
+    ask: Callable[[list[ResolvedRequest]], Awaitable[object]], many: list[ResolvedRequest], together: int
+) -> float:
     began = time.process_time()
     for at in range(0, len(many), together):
         await ask(many[at : at + together])
     return (time.process_time() - began) * 1e6 / len(many)
 
 
-async def asked(look: Lookup, batch: list[Question]) -> None:
+async def asked(look: Lookup, batch: list[ResolvedRequest]) -> None:
     deadline = asyncio.get_running_loop().time() + 10
-    await asyncio.gather(*[look.find(question, question.arm, deadline) for question in batch])
+    await asyncio.gather(*[look.find(resolved, resolved.variant, deadline) for resolved in batch])
 
 
 async def nothing() -> None:
-    """Stand for a question that costs nothing."""
+    """Stand for a request that costs nothing."""
 
 
 def table_with(how: object) -> Table:
-    answers = control_pb2.KeptAnswers(digest=VERSION.digest, cache_epoch=1)
+    answers = control_pb2.StoredAnswers(digest=VERSION.digest, cache_epoch=1)
     return table_of(table("digits", [VERSION], lookup=how, kept=[answers]), {}, INCARNATION)  # type: ignore[arg-type]
 
 
-def questions(made: Table, count: int, seed: str) -> list[Question]:
-    """Return questions of 16 bytes that nobody asked before."""
+def resolved_requests(made: Table, count: int, seed: str) -> list[ResolvedRequest]:
+    """Return requests of 16 bytes that nobody asked before."""
     rng = random.Random(seed)
-    arm = made.assign(user_id="", entity_id="", request_id="")
+    variant = made.assign(user_id="", entity_id="", request_id="")
     call = Call(Identity("ann", None), "request-1", 0.0)
     found = []
     for _ in range(count):
         tensors = Tensors((("x", "FP32", 1, 4),), (rng.randbytes(16),))
         request = Request("digits", lambda _contract, _max_rows, tensors=tensors: tensors)
-        layout = arm.served.layout(tensors.described, 64)
-        found.append(Question(made, arm, request, call, tensors, layout, tensors.contents, ()))
+        layout = variant.served.layout(tensors.described, 64)
+        found.append(ResolvedRequest(made, variant, request, call, tensors, layout, tensors.contents, ()))
     return found
 
 
@@ -140,7 +142,7 @@ async def own_valkey() -> AsyncIterator[Store]:
         server = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
         store = Valkey(
             Address("127.0.0.1", port), Counts(), StoreClock(loop.time, time.time),
-            patience_s=1.0, loop=loop, rng=random.Random(1),
+            timeout_s=1.0, loop=loop, rng=random.Random(1),
         )  # fmt: skip
         connection = asyncio.create_task(store.run(), name="valkey")
         try:

@@ -1,7 +1,7 @@
 """Front doors whose data plane knows 1, 100 or 1,000 routes from a file, ten of which have traffic.
 
-There is no control plane: each starts from a file of last good tables, as a data plane does that finds none. Behind
-them is one batcher that answers at once, so that what grows with the table would show.
+There is no control plane: each starts from a file of last-known-good tables, as a data plane does that finds none.
+Behind them is one batcher that answers at once, so that what grows with the table would show.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from headrace.router.v1 import control_pb2
-from headrace_router.data.routes.lastgood import LastGood
+from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_servicekit.testing import free_port
 
 from benchmarks.load import calls
@@ -86,7 +86,7 @@ def running(scratch: Path, identity: Path, rows: Rows) -> Iterator[dict[int, Sys
         for count in COUNTS:
             folder = scratch / f"routes-{count}"
             folder.mkdir()
-            LastGood(folder / "data").write(tables(count))
+            LastKnownGood(folder / "data").write(tables(count))
             told = {
                 "ROUTER_DATA_ID": "benchmark",
                 "ROUTER_DATA_CONTROL_TARGET": f"127.0.0.1:{free_port()}",

@@ -38,7 +38,9 @@ WITHOUT_B = {name: INPUTS[name] for name in ("a", "c")}
         pytest.param(record(inputs={"x": ("FP32", [1024, 4], ROW * 1024)}), id="many rows"),
         pytest.param(record(table_with(TEXTS), inputs=INPUTS, outputs=OUTPUTS), id="every kind of input"),
         pytest.param(record(table_with(TEXTS), inputs=WITHOUT_B, outputs=OUTPUTS), id="one left out"),
-        pytest.param(record(given=True, served_from=ServedFrom.FALLBACK, rung="constant"), id="given by the route"),
+        pytest.param(
+            record(given=True, served_from=ServedFrom.FALLBACK, fallback_step="constant"), id="given by the route"
+        ),
         pytest.param(record(pinned="v1", request="\0" * 9999, attributes={"a\0": "\x1f" * 9999}), id="odd texts"),
         pytest.param(record(queue_us=-1, compute_us=2**62, age_ms=2**63, took_s=1e9, arrived=-1e9), id="odd numbers"),
     ],
@@ -56,7 +58,7 @@ def test_the_monitor_takes_every_report_of_counters():
     counters, dropped = Counters(), new_drops()
     for source in (0, *ServedFrom):
         for code in range(17):
-            key = Key("digits", "v1", "a", source, code, "memory" if source == ServedFrom.CACHE else "", "rung")
+            key = Key("digits", "v1", "a", source, code, "memory" if source == ServedFrom.CACHE else "", "step")
             counters.observe(key, 2.0 ** (code - 8), counters.clock()).computed(3, 2, 5, 7)
     counters.observe(Key("", "", "", 0, 5), 1e-9, counters.clock())
     dropped.update(dict.fromkeys(dropped, 1))

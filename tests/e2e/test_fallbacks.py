@@ -11,7 +11,7 @@ import grpc.aio
 import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2, predict_pb2_grpc
-from headrace_client import Backup, Client, Constant, Rung
+from headrace_client import Backup, Client, Constant, FallbackStep
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models, parts
@@ -52,8 +52,8 @@ async def asking(stack: RunningStack, model: str):
 
 
 def sources(answers: Answers) -> Counter[tuple[str, str, bool]]:
-    """Return how many answers came of which version and rung, and whether they say why."""
-    return Counter((one.version, one.rung, bool(one.degraded_reason)) for one in answers)
+    """Return how many answers came of which version and step, and whether they say why."""
+    return Counter((one.version, one.fallback_step, bool(one.degraded_reason)) for one in answers)
 
 
 @contextlib.contextmanager
@@ -79,15 +79,15 @@ async def test_while_every_batcher_of_its_pool_is_away_a_route_gives_its_fallbac
     await whole(replicated_stack)
     with Client(replicated_stack.address, token=replicated_stack.token) as client:
         await asyncio.to_thread(serve, client, model, {"v1": MODEL})
-        rungs = [Rung(Backup(pool="cpu"), "elsewhere"), Rung(Constant({"scores": NEUTRAL}), "neutral")]
-        await asyncio.to_thread(client.set_fallback, model, rungs)
+        steps = [FallbackStep(Backup(pool="cpu"), "elsewhere"), FallbackStep(Constant({"scores": NEUTRAL}), "neutral")]
+        await asyncio.to_thread(client.set_fallback, model, steps)
     async with asking(replicated_stack, model) as answers:
         await eventually(lambda: len(answers) > 50, within=30)
         assert set(sources(answers)) == {("v1", "", False)}
         with away(replicated_stack):
-            await eventually(lambda: sum(bool(one.rung) for one in answers) > 50, within=60)
+            await eventually(lambda: sum(bool(one.fallback_step) for one in answers) > 50, within=60)
         await whole(replicated_stack)
-        await eventually(lambda: not answers[-1].rung, within=60)
+        await eventually(lambda: not answers[-1].fallback_step, within=60)
     assert set(sources(answers)) <= {("v1", "", False), ("v1", "elsewhere", True), ("", "neutral", True)}
     expected = MODEL.expected({"features": ROW})["scores"]
     for one in answers:

@@ -66,7 +66,7 @@ def _after_trouble() -> str:
     registry, counters, degraded = CollectorRegistry(), BatchCounters(), DegradedAnswers()
     counters.shed["full"] += 1
     counters.failed["backend"] += 1
-    degraded.add("model", "rung", "reason")
+    degraded.add("model", "step", "reason")
     registry.register(BatcherCollector(lambda: {("model", "v1"): counters}))
     registry.register(degraded)  # type: ignore[arg-type]
     moves = RegistryMetrics(registry)

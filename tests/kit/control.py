@@ -204,7 +204,7 @@ def table(
     pool: str = "default",
     generation: int = 0,
     lookup: route_pb2.Lookup | None = None,
-    kept: Sequence[control_pb2.KeptAnswers] = (),
+    kept: Sequence[control_pb2.StoredAnswers] = (),
 ) -> control_pb2.RouteTable:
     """Return a table with one variant per version, named after it.
 
@@ -215,7 +215,7 @@ def table(
         generation=generation,
         salt=sha256(model.encode()).digest()[:16],
         lookup=lookup,
-        kept_answers=kept,
+        stored_answers=kept,
     )
     end = 0.0
     for position, version in enumerate(versions):

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from headrace.router.v1 import control_pb2
 from headrace_router.control.controller import Controller
-from headrace_router.control.decisions.kept_answers import Kept, KeptAnswers
 from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.resolve import Registered
+from headrace_router.control.decisions.stored_answers import Kept, StoredAnswers
 from headrace_router.control.keeping import Keeping
 from headrace_router.control.leasing import Leasing
 from headrace_router.control.metrics import ControlMetrics
@@ -173,12 +173,12 @@ class World:
                 named = {one.digest for one in message.table.variants}
                 named |= {one.backup.digest for one in message.table.fallback}
                 assert named == watcher.serves, "a table does not say what it names"
-                for one in message.table.kept_answers:
+                for one in message.table.stored_answers:
                     watcher.kept[one.digest] = self._newest_index(one, watcher.kept.get(one.digest, 0))
 
-    def _newest_index(self, told: control_pb2.KeptAnswers, heard: int) -> int:
+    def _newest_index(self, told: control_pb2.StoredAnswers, heard: int) -> int:
         """Return which of all that was ever kept of a version is told: never an older one than was heard before."""
-        answers = KeptAnswers(told.cache_epoch, told.precomputed_generation)
+        answers = StoredAnswers(told.cache_epoch, told.precomputed_generation)
         ever = self.kept[told.digest]
         found = [at for at in range(heard, len(ever)) if ever[at].answers == answers]
         assert found, "what is kept went back to before what was heard"

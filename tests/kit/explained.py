@@ -15,5 +15,5 @@ def asking(**fields: Any) -> predict_pb2.PredictRequest:
 
 
 def explain(**fields: Any) -> predict_pb2.ExplainRequest:
-    """Return a question for an explanation."""
+    """Return a request for an explanation."""
     return predict_pb2.ExplainRequest(**fields)

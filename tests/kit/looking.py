@@ -23,7 +23,7 @@ from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.messages import Call, Request, Tensors
-from headrace_router.data.question import Found, Question
+from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of
 from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.identity import Identity
@@ -54,7 +54,7 @@ def encoded_outputs(values: dict[str, bytes]) -> bytes:
     return message.SerializeToString()
 
 
-async def error_of(asked: asyncio.Task[Found]) -> ServiceError:
+async def error_of(asked: asyncio.Task[LookupResult]) -> ServiceError:
     """Return what a look-up fails with."""
     with pytest.raises(ServiceError) as caught:
         await asked
@@ -149,40 +149,46 @@ class Bench:
         self.table = self.put_table(**how)
 
     def put_table(self, *, epoch: int = 0, generation: int = 0, **how: Any) -> Table:
-        """Put a table in force. epoch, generation: of the kept answers."""
+        """Put a table in force. epoch, generation: of the stored answers."""
         return self.put_kept(
-            control_pb2.KeptAnswers(digest=self.version.digest, cache_epoch=epoch, precomputed_generation=generation),
+            control_pb2.StoredAnswers(digest=self.version.digest, cache_epoch=epoch, precomputed_generation=generation),
             **how,
         )
 
     def put_kept(
-        self, answers: control_pb2.KeptAnswers, *, fallback: Sequence[control_pb2.ResolvedRung] = (), **how: Any
+        self,
+        answers: control_pb2.StoredAnswers,
+        *,
+        fallback: Sequence[control_pb2.ResolvedFallbackStep] = (),
+        **how: Any,
     ) -> Table:
-        """Put a table in force with these kept answers."""
+        """Put a table in force with these stored answers."""
         made = table("digits", [self.version], kept=[answers], **how)
         made.fallback.extend(fallback)
         self.table = table_of(made, {}, INCARNATION)
         return self.table
 
-    def question(
+    def resolved(
         self, inputs: bytes | None = ROW, rows: int = 1, names: tuple[str, ...] = (), **fields: Any
-    ) -> Question:
-        """Return a question; inputs: of the only tensor, None leaves it out."""
-        arm = self.table.assign(user_id="", entity_id="", request_id="")
+    ) -> ResolvedRequest:
+        """Return a request; inputs: of the only tensor, None leaves it out."""
+        variant = self.table.assign(user_id="", entity_id="", request_id="")
         (spec,) = self.version.contract.inputs
         described = () if inputs is None else ((spec.name, spec.datatype, rows, *spec.shape),)
         tensors = Tensors(described, () if inputs is None else (inputs,))
         request = Request("digits", lambda _contract, _max_rows: tensors, outputs=names, **fields)
-        layout = Layout(rows, (), (0,), (), (), (), True) if inputs is None else arm.served.layout(described, 64)
+        layout = Layout(rows, (), (0,), (), (), (), True) if inputs is None else variant.served.layout(described, 64)
         call = Call(Identity("ann", None), "request-1", self.loop.time() + 5)
-        return Question(self.table, arm, request, call, tensors, layout, tensors.contents, arm.served.selection(names))
+        return ResolvedRequest(
+            self.table, variant, request, call, tensors, layout, tensors.contents, variant.served.selection(names)
+        )
 
-    async def find(self, *, within_s: float = 5.0, **how: Any) -> Found:
+    async def find(self, *, within_s: float = 5.0, **how: Any) -> LookupResult:
         """Ask."""
-        question = self.question(**how)
-        return await self.lookup.find(question, question.arm, self.loop.time() + within_s)
+        resolved = self.resolved(**how)
+        return await self.lookup.find(resolved, resolved.variant, self.loop.time() + within_s)
 
-    def ask(self, **how: Any) -> asyncio.Task[Found]:
+    def ask(self, **how: Any) -> asyncio.Task[LookupResult]:
         """Ask in a task of its own."""
         return asyncio.ensure_future(self.find(**how))
 
@@ -204,7 +210,7 @@ class Bench:
         for work in works:
             work.answer.set_exception(error)
 
-    async def fill(self, value: bytes = b"\0\0\0\0", **how: Any) -> Found:
+    async def fill(self, value: bytes = b"\0\0\0\0", **how: Any) -> LookupResult:
         """Ask, and have it computed."""
         asked = self.ask(**how)
         await self.asked()

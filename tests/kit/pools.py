@@ -16,8 +16,8 @@ from typing import Any
 import grpc.aio
 from headrace_router.data.batchers.frames import Limits, Replica
 from headrace_router.data.batchers.members import Target
+from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
-from headrace_router.data.batchers.waiting import Patience
 from headrace_router.data.batchers.work import Work
 from headrace_servicekit.testing import eventually
 
@@ -32,7 +32,7 @@ async def pools_of(
     share: float = 0.2,
     wait: bool = True,
     more: list[str] | None = None,
-    patience: Patience | None = None,
+    queue_limits: QueueLimits | None = None,
     resolve: Callable[[Target], Awaitable[list[str]]] | None = None,
     connect: Callable[[str, Target], Any] | None = None,
 ) -> AsyncIterator[Pools]:
@@ -54,7 +54,7 @@ async def pools_of(
         rng=random.Random(1),
         loop=asyncio.get_running_loop(),
         resolve=resolve or both,
-        patience=patience,
+        queue_limits=queue_limits,
     )
     running = asyncio.create_task(pools.run())
     try:
@@ -100,8 +100,8 @@ def submitted(pools: Pools, count: int = 1, **fields: Any) -> list[Work]:
 
 def where(one: Work) -> str:
     """Return the address of the replica that a work was sent to last."""
-    assert one.standing is not None
-    return one.standing.replica.address
+    assert one.endpoint is not None
+    return one.endpoint.replica.address
 
 
 async def one_by_one(pools: Pools, count: int, **fields: Any) -> list[int]:

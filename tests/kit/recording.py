@@ -10,8 +10,8 @@ from headrace.router.v1 import control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data import messages
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Call, Request, ServedFrom
-from headrace_router.data.question import Found, Question
 from headrace_router.data.reporting.recording import Record, Recorder, new_drops
+from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of
 from headrace_router.data.served import ServedVersion
 from headrace_servicekit.identity import Identity
@@ -50,27 +50,27 @@ def answered(
     arrived: float = 0.0,
     took_s: float = 0.001,
     **found: Any,
-) -> tuple[Question, Found, Answer]:
+) -> tuple[ResolvedRequest, LookupResult, Answer]:
     """Return one answered prediction, as the predictor has it.
 
-    inputs: by name, in the order of the contract. computed_by: another version than the arm's; given: none at all.
+    inputs: by name, in the order of the contract. computed_by: another version than the variant's; given: none at all.
     found: fields of Found.
     """
-    arm = among.pin(pinned) if pinned else among.assign(user_id=user, entity_id=entity, request_id=request)
-    assert arm is not None
+    variant = among.pin(pinned) if pinned else among.assign(user_id=user, entity_id=entity, request_id=request)
+    assert variant is not None
     tensors = messages.Tensors(
         tuple((name, datatype, *shape) for name, (datatype, shape, _) in inputs.items()),
         tuple(content for _, _, content in inputs.values()),
     )
     asked = Request(among.model, lambda _contract, _max_rows: tensors, pinned, request, user, entity, (), attributes)
     call = Call(Identity("ann", None), request, arrived + 5.0, arrived)
-    layout = arm.served.layout(tensors.described, 1024)
-    question = Question(among, arm, asked, call, tensors, layout, tensors.contents, ())
-    served = None if given else computed_by or arm.served
+    layout = variant.served.layout(tensors.described, 1024)
+    resolved = ResolvedRequest(among, variant, asked, call, tensors, layout, tensors.contents, ())
+    served = None if given else computed_by or variant.served
     answer = Answer(
-        served or arm.served,
+        served or variant.served,
         served.version if served is not None else "",
-        arm.variant,
+        variant.name,
         among.generation,
         request,
         str(uuid_utils.uuid7()),
@@ -79,7 +79,7 @@ def answered(
         encoded(outputs),
         took_s,
     )
-    return question, Found(answer.outputs, answer.served_from, served, **found), answer
+    return resolved, LookupResult(answer.outputs, answer.served_from, served, **found), answer
 
 
 def record(*how: Any, **more: Any) -> Record:

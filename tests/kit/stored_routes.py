@@ -6,12 +6,18 @@ from uuid import uuid4
 
 from headrace_router.buckets import BUCKETS
 from headrace_router.control.decisions.allocation import Range, allocate
-from headrace_router.control.decisions.kept_answers import told_of
+from headrace_router.control.decisions.fallback_steps import (
+    Backup,
+    Constant,
+    EntityTable,
+    FallbackStep,
+    Precomputed,
+    Stale,
+)
 from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Registered, ResolvedBackup, ResolvedVariant
 from headrace_router.control.decisions.routes import Route, Unit, Variant
-from headrace_router.control.decisions.rungs import Backup, Constant, EntityTable, Precomputed, Rung, Stale
 from headrace_router.control.decisions.states import (
     Change,
     Ended,
@@ -24,6 +30,7 @@ from headrace_router.control.decisions.states import (
     Told,
     Writer,
 )
+from headrace_router.control.decisions.stored_answers import told_of
 from headrace_router.control.storage.store import Store
 from headrace_router.rules import Condition, Operator, Rule
 
@@ -50,12 +57,12 @@ def change(kind: Kind = Kind.WRITE, etag: str = "e1") -> Change:
     )
     lookup = Lookup(Mode.BATCH, Key.ENTITY, MINUTE, timedelta(0), MINUTE, MINUTE, True)
     fallback = (
-        Rung("old", Backup(Serves.ALIAS, "champion", "cpu"), timedelta(microseconds=1)),
-        Rung("elsewhere", Backup(None, "", "cpu")),
-        Rung("filled", Precomputed()),
-        Rung("aged", Stale(MINUTE)),
-        Rung("by-entity", EntityTable(b"\x00\xff", 3)),
-        Rung("last", Constant(b"")),
+        FallbackStep("old", Backup(Serves.ALIAS, "champion", "cpu"), timedelta(microseconds=1)),
+        FallbackStep("elsewhere", Backup(None, "", "cpu")),
+        FallbackStep("filled", Precomputed()),
+        FallbackStep("aged", Stale(MINUTE)),
+        FallbackStep("by-entity", EntityTable(b"\x00\xff", 3)),
+        FallbackStep("last", Constant(b"")),
     )
     hedging = Hedging(timedelta(milliseconds=20))
     route = Route("digits", variants, Unit.USER, 2500, etag, NOW, "ana", rules, "rollouts/7", lookup, fallback, hedging)

@@ -28,7 +28,7 @@ from headrace_client.errors import (
     Unavailable,
     Unimplemented,
 )
-from headrace_client.fallbacks import Backup, Constant, EntityTable, Precomputed, Rung, Stale
+from headrace_client.fallbacks import Backup, Constant, EntityTable, FallbackStep, Precomputed, Stale
 from headrace_client.issuer import DevelopmentIssuer
 from headrace_client.lookups import Hedging, Lookup, LookupKey, LookupMode
 from headrace_client.operations.awaiting import Progress, progress_of
@@ -64,6 +64,7 @@ __all__ = [
     "EntityTable",
     "Example",
     "Explanation",
+    "FallbackStep",
     "FieldViolation",
     "HeadraceError",
     "Hedging",
@@ -90,7 +91,6 @@ __all__ = [
     "ResourceExhausted",
     "RetryPolicy",
     "Rule",
-    "Rung",
     "ServedFrom",
     "Serving",
     "Stage",

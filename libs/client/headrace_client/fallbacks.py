@@ -2,8 +2,8 @@
 
     [NAME=]KIND[:WHAT][@POOL][,left=DURATION]
 
-`Rung.parse` reads that; values can be made without text, too. Files hold JSON: `{"scores": [0.5]}` for a constant, the
-same by entity for a table.
+`FallbackStep.parse` reads that; values can be made without text, too. Files hold JSON: `{"scores": [0.5]}` for a
+constant, the same by entity for a table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from headrace_client.operations.routes import Alias, Production, Version
 # Values by output: one row of an answer, each value a number, a text, or a list of them (row-major when nested).
 Row = Mapping[str, Any]
 
-_RUNG = re.compile(r"(?:(?P<name>[a-z0-9-]+)=)?(?P<kind>[a-z]+)(?P<rest>[:@].*?)?(?:,left=(?P<left>[^,]+))?", re.DOTALL)
+_STEP = re.compile(r"(?:(?P<name>[a-z0-9-]+)=)?(?P<kind>[a-z]+)(?P<rest>[:@].*?)?(?:,left=(?P<left>[^,]+))?", re.DOTALL)
 _BACKUP = re.compile(r"(?::(?P<what>@?[^@]+))?(?:@(?P<pool>[^@]+))?")
 _LONGEST_SHOWN = 60
 
@@ -66,7 +66,7 @@ class EntityTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class FallbackStep:
     """One fallback. name: empty lets `named` give one. min_time_left: passed over when less time is left."""
 
     source: Backup | Precomputed | Stale | Constant | EntityTable
@@ -77,9 +77,9 @@ class Rung:
         left = f",left={duration_text(self.min_time_left)}" if self.min_time_left is not None else ""
         return f"{self.name}={_source_text(self.source)}{left}" if self.name else f"{_source_text(self.source)}{left}"
 
-    def to_proto(self) -> route_pb2.Rung:
+    def to_proto(self) -> route_pb2.FallbackStep:
         """Return the fallback as it is sent. Raises InvalidArgument for values that are no row."""
-        proto = route_pb2.Rung(name=self.name)
+        proto = route_pb2.FallbackStep(name=self.name)
         if self.min_time_left is not None:
             proto.min_time_left.FromTimedelta(self.min_time_left)
         match self.source:
@@ -100,15 +100,15 @@ class Rung:
         return proto
 
     @classmethod
-    def from_proto(cls, proto: route_pb2.Rung) -> Rung:
+    def from_proto(cls, proto: route_pb2.FallbackStep) -> FallbackStep:
         """Return a fallback as a value."""
         left = proto.min_time_left.ToTimedelta() if proto.HasField("min_time_left") else None
         return cls(_source_of(proto), proto.name, left)
 
     @classmethod
-    def parse(cls, text: str) -> Rung:
+    def parse(cls, text: str) -> FallbackStep:
         """Return the fallback that a text says, with what its file holds. Raises InvalidArgument."""
-        found = _RUNG.fullmatch(text)
+        found = _STEP.fullmatch(text)
         if found is None:
             raise _unreadable(text, "write a kind, such as backup:v1@cpu, precomputed, stale:10m or constant:FILE.json")
         left = parse_duration(found["left"]) if found["left"] else None
@@ -117,19 +117,19 @@ class Rung:
         return cls(_parsed(text, found["kind"], found["rest"] or ""), found["name"] or "", left)
 
 
-def named(rungs: Sequence[Rung]) -> list[Rung]:
+def named(steps: Sequence[FallbackStep]) -> list[FallbackStep]:
     """Return the fallbacks, each with a name: its own, else one that says what it is (`backup-v1-cpu`)."""
-    taken = {rung.name for rung in rungs if rung.name}
+    taken = {step.name for step in steps if step.name}
     given = []
-    for rung in rungs:
-        name = rung.name or next(free for free in _names(rung) if free not in taken)
+    for step in steps:
+        name = step.name or next(free for free in _names(step) if free not in taken)
         taken.add(name)
-        given.append(replace(rung, name=name))
+        given.append(replace(step, name=name))
     return given
 
 
-def _names(rung: Rung) -> Iterator[str]:
-    match rung.source:
+def _names(step: FallbackStep) -> Iterator[str]:
+    match step.source:
         case Constant():
             words = "constant"
         case EntityTable():
@@ -192,7 +192,7 @@ def _json(text: str, what: str) -> Any:
     return found
 
 
-def _fill(proto: route_pb2.Rung.Row, row: Any, where: str) -> None:
+def _fill(proto: route_pb2.FallbackStep.Row, row: Any, where: str) -> None:
     if not isinstance(row, Mapping):
         raise invalid("fallback", f'{where}: a row is an object by output, such as {{"scores": [0.5]}}')
     for output, value in row.items():
@@ -215,7 +215,7 @@ def _flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _name_version(proto: route_pb2.Rung.Backup, serves: Version | Production | Alias | None) -> None:
+def _name_version(proto: route_pb2.FallbackStep.Backup, serves: Version | Production | Alias | None) -> None:
     match serves:
         case Version(version):
             proto.version = version
@@ -227,7 +227,7 @@ def _name_version(proto: route_pb2.Rung.Backup, serves: Version | Production | A
             pass
 
 
-def _source_of(proto: route_pb2.Rung) -> Backup | Precomputed | Stale | Constant | EntityTable:
+def _source_of(proto: route_pb2.FallbackStep) -> Backup | Precomputed | Stale | Constant | EntityTable:
     match proto.WhichOneof("source"):
         case "backup":
             backup = proto.backup
@@ -245,7 +245,7 @@ def _source_of(proto: route_pb2.Rung) -> Backup | Precomputed | Stale | Constant
             return Precomputed()
 
 
-def _row(proto: route_pb2.Rung.Row) -> Row:
+def _row(proto: route_pb2.FallbackStep.Row) -> Row:
     return {name: list(values.strings or values.numbers) for name, values in sorted(proto.outputs.items())}
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
-from headrace_router.control.decisions import kept_answers
-from headrace_router.control.decisions.kept_answers import Kept
+from headrace_router.control.decisions import stored_answers
 from headrace_router.control.decisions.states import Ended, Kind, Outcome, Previous, Step, Told, Writer
+from headrace_router.control.decisions.stored_answers import Kept
 from headrace_router.control.storage import documents
 from headrace_router.control.storage.store import Conflict, Request, RequestUsed, Store, StoredVersion
 from headrace_servicekit.coordination.feeds import heed
@@ -24,8 +24,8 @@ async def test_an_empty_store_has_an_incarnation_and_no_news(store: Store):
 
 
 async def test_everything_of_a_state_comes_back(store: Store):
-    earlier = (kept_answers.Precomputed(4, NOW), kept_answers.Precomputed(6, NOW, NOW))
-    counts = kept_answers.Precomputed(7, NOW, NOW + MINUTE)
+    earlier = (stored_answers.Precomputed(4, NOW), stored_answers.Precomputed(6, NOW, NOW))
+    counts = stored_answers.Precomputed(7, NOW, NOW + MINUTE)
     kept = {"d1": Kept(2, counts, earlier, True, 9, 9), "d0": Kept(1)}
     known = replace(state(), previous=Previous("v0", "d0", NOW), kept=kept)
     first = await store.commit(None, Step(known, told=Told.NOT_SERVING), NOW)

@@ -38,7 +38,7 @@ def explained(**fields: Any) -> predict_pb2.ExplainResponse:
         generation=3, bucket=12, variant="stable", variant_version="v1", version="v1", total_us=4200, route_us=200,
         served_from=predict_pb2.PredictResponse.SERVED_FROM_ONLINE, **fields,
     )  # fmt: skip
-    told.attempts.add(rung="primary", version="v1", pool="default", batcher="b:1", begin_us=200, took_us=4000)
+    told.attempts.add(step="primary", version="v1", pool="default", batcher="b:1", begin_us=200, took_us=4000)
     return told
 
 
@@ -129,7 +129,7 @@ def test_predict_shows_where_the_time_went(run: Run, predictions: FakePrediction
 def test_predict_says_when_an_answer_is_degraded(run: Run, predictions: FakePredictions) -> None:
     def degraded(request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         answer = labels(request)
-        answer.rung, answer.degraded_reason, answer.version = "calm", "NO_BACKEND", ""
+        answer.fallback_step, answer.degraded_reason, answer.version = "calm", "NO_BACKEND", ""
         return answer
 
     predictions.answer = degraded
@@ -137,7 +137,7 @@ def test_predict_says_when_an_answer_is_degraded(run: Run, predictions: FakePred
     shown = run(*rows)
     assert "values that the route gives" in shown.stdout
     assert "degraded: NO_BACKEND, answered by calm" in shown.stdout
-    assert document(run(*rows, "--json"))["rung"] == "calm"
+    assert document(run(*rows, "--json"))["fallback_step"] == "calm"
 
 
 def test_wrong_rows_are_refused_by_name(run: Run, predictions: FakePredictions) -> None:

@@ -30,13 +30,13 @@ def test_a_degraded_answer_says_so(call: Call, predictions: FakePredictions) -> 
 
     def degraded(request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         answer = labels(request)
-        answer.rung, answer.degraded_reason, answer.age_ms = "yesterday", "NO_BACKEND", 1500
+        answer.fallback_step, answer.degraded_reason, answer.age_ms = "yesterday", "NO_BACKEND", 1500
         answer.served_from = predict_pb2.PredictResponse.SERVED_FROM_STALE
         return answer
 
     predictions.answer = degraded
     answer = call("predict", "digits", IMAGE)
-    assert (answer.degraded, answer.rung, answer.degraded_reason) == (True, "yesterday", "NO_BACKEND")
+    assert (answer.degraded, answer.fallback_step, answer.degraded_reason) == (True, "yesterday", "NO_BACKEND")
     assert (answer.served_from, answer.age) == (ServedFrom.STALE, timedelta(seconds=1.5))
 
 
@@ -47,14 +47,14 @@ def test_an_answer_is_explained_by_the_id_of_the_prediction_or_of_the_request(
         prediction_id="p-1", model="digits", variant="stable", version="v1", bucket=0, total_us=4200,
         served_from=predict_pb2.PredictResponse.SERVED_FROM_ONLINE,
     )  # fmt: skip
-    told.attempts.add(rung="primary", version="v1", batcher="b:1", took_us=4000, compute_us=1000, batch_mates=2)
+    told.attempts.add(step="primary", version="v1", batcher="b:1", took_us=4000, compute_us=1000, batch_mates=2)
     predictions.explanations = {"p-1": told, "r-1": told}
     for explained in (call("explain", "p-1"), call("explain", request_id="r-1")):
         assert (explained.prediction_id, explained.variant, explained.bucket) == ("p-1", "stable", 0)
         assert explained.served_from == ServedFrom.ONLINE
         assert explained.total == timedelta(microseconds=4200)
         (attempt,) = explained.attempts
-        assert (attempt.rung, attempt.batcher, attempt.batch_mates) == ("primary", "b:1", 2)
+        assert (attempt.step, attempt.batcher, attempt.batch_mates) == ("primary", "b:1", 2)
         assert attempt.compute == timedelta(milliseconds=1)
     with pytest.raises(NotFound) as refused:
         call("explain", "p-2")

@@ -11,14 +11,14 @@ from tests.kit.control_plane import Plane, control_plane
 from tests.kit.refusals import refused
 from tests.kit.registry_feed import RegistryFeed, digest_of
 
-Rung = route_pb2.Rung
-OLD = Rung(name="old", backup=Rung.Backup(version="v1", pool="cpu"))
-ELSEWHERE = Rung(name="elsewhere", backup=Rung.Backup(pool="cpu"))
+FallbackStep = route_pb2.FallbackStep
+OLD = FallbackStep(name="old", backup=FallbackStep.Backup(version="v1", pool="cpu"))
+ELSEWHERE = FallbackStep(name="elsewhere", backup=FallbackStep.Backup(pool="cpu"))
 LOOKUP = route_pb2.Lookup(ttl=timedelta(seconds=60), stale_on_error=timedelta(minutes=10))
 
 
-def constant(*numbers: float) -> route_pb2.Rung:
-    return Rung(name="last", constant=Rung.Row(outputs={"y": Rung.Values(numbers=numbers)}))
+def constant(*numbers: float) -> route_pb2.FallbackStep:
+    return FallbackStep(name="last", constant=FallbackStep.Row(outputs={"y": FallbackStep.Values(numbers=numbers)}))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def serving(plane: Plane, registry: RegistryFeed) -> Plane:
     return plane
 
 
-def route(*fallback: route_pb2.Rung, **fields) -> route_pb2.Route:
+def route(*fallback: route_pb2.FallbackStep, **fields) -> route_pb2.Route:
     stable = route_pb2.Variant(name="stable", follow_production=True, weight=1)
     return route_pb2.Route(name="routes/digits", variants=[stable], fallback=fallback, **fields)
 
@@ -90,26 +90,34 @@ async def test_a_backup_is_in_demand_until_nothing_names_it(serving: Plane):
 
 
 @pytest.mark.parametrize(
-    ("rung", "code", "field"),
+    ("step", "code", "field"),
     [
-        (Rung(name="x", backup=Rung.Backup(version="v9")), "NOT_FOUND", "route.fallback[0].backup.version"),
-        (Rung(name="x", backup=Rung.Backup(pool="default")), "INVALID_ARGUMENT", "route.fallback[0].backup.pool"),
+        (
+            FallbackStep(name="x", backup=FallbackStep.Backup(version="v9")),
+            "NOT_FOUND",
+            "route.fallback[0].backup.version",
+        ),
+        (
+            FallbackStep(name="x", backup=FallbackStep.Backup(pool="default")),
+            "INVALID_ARGUMENT",
+            "route.fallback[0].backup.pool",
+        ),
         (constant(1, 2), "INVALID_ARGUMENT", "route.fallback[0].constant.outputs[y]"),
-        (Rung(name="x"), "INVALID_ARGUMENT", "route.fallback[0]"),
+        (FallbackStep(name="x"), "INVALID_ARGUMENT", "route.fallback[0]"),
     ],
 )
 async def test_what_is_wrong_is_refused_by_its_field_by_the_write_and_by_the_dry_run(
-    serving: Plane, rung: route_pb2.Rung, code: str, field: str
+    serving: Plane, step: route_pb2.FallbackStep, code: str, field: str
 ):
-    dry_run = serving.routes.DryRunRoute(route_pb2.DryRunRouteRequest(route=route(rung)), timeout=10)
-    for error in (await refused(serving.write(route(rung))), await refused(dry_run)):
+    dry_run = serving.routes.DryRunRoute(route_pb2.DryRunRouteRequest(route=route(step)), timeout=10)
+    for error in (await refused(serving.write(route(step))), await refused(dry_run)):
         assert (error.code.name, [one.field for one in error.violations]) == (code, [field])
 
 
 async def test_a_backup_of_another_signature_is_refused(serving: Plane, registry: RegistryFeed):
     registry.put("digits", "v3", signature="t" * 64)
     await serving.report("p2", "v1", "v2", "v3", pool="cpu")
-    other = Rung(name="x", backup=Rung.Backup(version="v3", pool="cpu"))
+    other = FallbackStep(name="x", backup=FallbackStep.Backup(version="v3", pool="cpu"))
     error = await refused(serving.write(route(other)))
     assert (error.reason, error.violations[0].field) == ("ROUTE_INVALID", "route.fallback[0].backup")
 
@@ -127,8 +135,11 @@ async def test_values_that_the_next_version_cannot_have_given_are_left_out_and_t
 
 
 async def test_a_large_table_travels_whole(serving: Plane):
-    rows = {f"entity-{number}": Rung.Row(outputs={"y": Rung.Values(numbers=[number])}) for number in range(10_000)}
-    by_entity = Rung(name="by-entity", entity_table=Rung.EntityTable(rows=rows))
+    rows = {
+        f"entity-{number}": FallbackStep.Row(outputs={"y": FallbackStep.Values(numbers=[number])})
+        for number in range(10_000)
+    }
+    by_entity = FallbackStep(name="by-entity", entity_table=FallbackStep.EntityTable(rows=rows))
     await serving.write(route(by_entity))
     assert (await table(serving)).fallback[0].entity_table == by_entity.entity_table
 

@@ -48,11 +48,11 @@ async def test_a_purge_by_one_control_plane_reaches_the_data_planes_of_the_other
     stream = second.watch("plane-0")
     before = await newest_table(stream)
     await eventually(lambda: knows(serving, "plane-0"), within=10)
-    assert [(one.digest, one.cache_epoch) for one in before.table.kept_answers] == [(digest_of("digits", "v1"), 0)]
+    assert [(one.digest, one.cache_epoch) for one in before.table.stored_answers] == [(digest_of("digits", "v1"), 0)]
     purging = asyncio.ensure_future(purge(serving, reason="labels were wrong"))
     after = await newest_table(stream)
     assert after.table.generation > before.table.generation
-    assert [one.cache_epoch for one in after.table.kept_answers] == [1]
+    assert [one.cache_epoch for one in after.table.stored_answers] == [1]
     assert not purging.done()
     await second.acknowledge("plane-0", after)
     done = await purging
@@ -88,7 +88,7 @@ async def test_a_version_that_nothing_serves_is_purged_without_a_generation_and_
     epoch = registry.put("digits", production="v2")
     await serving.await_epoch(epoch)
     table = (await newest_table(serving.watch())).table
-    assert [(one.digest, one.cache_epoch) for one in table.kept_answers] == [(digest_of("digits", "v2"), 1)]
+    assert [(one.digest, one.cache_epoch) for one in table.stored_answers] == [(digest_of("digits", "v2"), 1)]
 
 
 @pytest.mark.parametrize(

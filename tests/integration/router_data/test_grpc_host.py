@@ -55,7 +55,7 @@ async def test_bytes_that_are_no_message_are_the_callers_fault(plane):
         call = channel.unary_unary("/headrace.router.v1.RouterService/Predict")
         error = await refused(call(b"\xff\xff\xff", timeout=5))
     assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
-    nothing = dict.fromkeys(("model", "version", "variant", "served_from", "layer", "rung"), "")
+    nothing = dict.fromkeys(("model", "version", "variant", "served_from", "layer", "fallback_step"), "")
     labels = {**nothing, "code": "INVALID_ARGUMENT"}
     await eventually(lambda: plane.metric("headrace_router_predictions_total", **labels))
 
@@ -92,7 +92,7 @@ async def test_predictions_are_counted_by_variant_source_and_code(plane, batcher
     await plane.stub.Predict(DIGITS, timeout=5)
     batcher.behave = refusing(3, "NAN_NOT_ALLOWED", blamed_input=1)
     await refused(plane.stub.Predict(DIGITS, timeout=5))
-    labels = {"model": "digits", "version": "v1", "variant": "v1", "layer": "", "rung": ""}
+    labels = {"model": "digits", "version": "v1", "variant": "v1", "layer": "", "fallback_step": ""}
     name = "headrace_router_predictions_total"
     await eventually(lambda: plane.metric(name, **labels, served_from="online", code="OK"))
     await eventually(lambda: plane.metric(name, **labels, served_from="", code="INVALID_ARGUMENT"))

@@ -201,7 +201,7 @@ async def test_bad_bodies_are_counted_and_reads_are_not(plane):
     await plane.rest.get("/v2/models/unknown")
     assert (await plane.rest.post(INFER, content=b"{")).status_code == 400
     assert (await plane.rest.post("/v2/repository/index", content=b'{"redy": true}')).status_code == 400
-    labels = {"model": "", "version": "", "variant": "", "served_from": "", "layer": "", "rung": ""}
+    labels = {"model": "", "version": "", "variant": "", "served_from": "", "layer": "", "fallback_step": ""}
     name = "headrace_router_predictions_total"
     await eventually(lambda: plane.metric(name, **labels, code="INVALID_ARGUMENT"))
     assert await plane.metric(name, **labels, code="INVALID_ARGUMENT") == 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import predict_pb2
-from headrace.router.v1.control_pb2 import KeptAnswers
+from headrace.router.v1.control_pb2 import StoredAnswers
 from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually
 
@@ -106,7 +106,7 @@ class World:
 
     async def put(self) -> None:
         answers = [
-            KeptAnswers(
+            StoredAnswers(
                 digest=VERSIONS[name].digest,
                 cache_epoch=self.epochs[name][0],
                 precomputed_generation=self.precomputed[name],
@@ -177,7 +177,7 @@ async def test_no_answer_is_wrong_whatever_changes(seed: int, tmp_path):
         world = World(rng, control, store)
         batcher.behave = world.compute
         control.put_table(table("digits", list(VERSIONS.values())))
-        how = {"valkey_url": valkey.url, "valkey_patience_s": 0.05}
+        how = {"valkey_url": valkey.url, "valkey_timeout_s": 0.05}
         async with (
             data_plane(control.target, {"default": [batcher.target]}, tmp_path / "0", id="data-0", **how) as one,
             data_plane(control.target, {"default": [batcher.target]}, tmp_path / "1", id="data-1", **how) as other,

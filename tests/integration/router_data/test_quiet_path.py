@@ -73,7 +73,7 @@ async def plane(control, batcher, collector, tmp_path) -> AsyncIterator[DataPlan
 
 
 async def counted(plane: DataPlane, **labels: str) -> float:
-    nothing = dict.fromkeys(("layer", "rung"), "")
+    nothing = dict.fromkeys(("layer", "fallback_step"), "")
     whole = nothing | {"model": "digits", "version": "v1", "variant": "v1"} | labels
     return await plane.metric("headrace_router_prediction_duration_seconds_count", **whole)
 
@@ -137,4 +137,4 @@ async def test_a_kept_answers_time_is_told_to_the_microsecond(plane):
     assert (told["queue"], told["compute"]) == ("0.000", "0.000")
     labels = {"model": "digits", "version": "v1", "variant": "v1", "served_from": "cache", "layer": "memory"}
     name = "headrace_router_prediction_duration_seconds_sum"
-    assert 0 < await plane.metric(name, **labels, rung="", code="OK") < 5
+    assert 0 < await plane.metric(name, **labels, fallback_step="", code="OK") < 5

@@ -125,7 +125,7 @@ async def test_the_front_door_learns_when_the_data_plane_drains(plane):
 async def test_paths_that_are_no_prediction_are_not_counted(plane):
     await plane.rest.get("/")
     await plane.rest.post(PREDICT, content=b"{")
-    labels = {"model": "", "version": "", "variant": "", "served_from": "", "layer": "", "rung": ""}
+    labels = {"model": "", "version": "", "variant": "", "served_from": "", "layer": "", "fallback_step": ""}
     name = "headrace_router_predictions_total"
     await eventually(lambda: plane.metric(name, **labels, code="INVALID_ARGUMENT"))
     assert not await plane.metric(name, **labels, code="NOT_FOUND")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from headrace.router.v1 import predict_pb2
-from headrace.router.v1.control_pb2 import KeptAnswers
+from headrace.router.v1.control_pb2 import StoredAnswers
 from headrace_router import stored_answers
 from headrace_servicekit.testing import eventually, patience
 
@@ -64,7 +64,7 @@ async def test_a_frozen_valkey_costs_a_few_milliseconds_and_no_error(plane, valk
     valkey.freeze()
     took = await computed(plane, range(100))
     assert took[50] < patience(0.25)  # a time-out of Valkey would be a second
-    # Each of these is one wait of the patience; all others go on at once.
+    # Each of these is one wait of the timeout; all others go on at once.
     assert 1 <= await plane.metric("headrace_router_lookup_store_late_total") <= 10
     assert await plane.metric("headrace_router_lookup_misses_total", reason="STORE_UNAVAILABLE") >= 90
     await eventually(lambda: not plane.runtime.health.components()["valkey"][0], within=10)
@@ -81,7 +81,7 @@ async def test_a_valkey_that_stumbles_is_used_again_at_once(plane, valkey):
 
 
 async def test_where_nothing_is_computed_a_valkey_that_stumbles_is_waited_for(plane, control, valkey):
-    answers = [KeptAnswers(digest=V1.digest, precomputed_generation=7)]
+    answers = [StoredAnswers(digest=V1.digest, precomputed_generation=7)]
     generation = control.put_table(table("digits", [V1], lookup=lookup(mode="BATCH"), kept=answers))
     key = stored_answers.precomputed_prefix(INCARNATION, V1.digest, 7) + b"ada"
     async with valkey.client() as client:

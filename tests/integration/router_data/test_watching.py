@@ -7,7 +7,7 @@ import socket
 
 import grpc
 import grpc.aio
-from headrace_router.data.routes.lastgood import LastGood
+from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.kit.batcher import held
@@ -58,7 +58,7 @@ async def test_a_start_without_control_plane_serves_the_last_good_tables(batcher
         healthy, reason = plane.runtime.health.components()["tables"]
     assert (answer.version, answer.generation) == ("v2", 1)
     assert healthy
-    assert "last good tables" in reason
+    assert "last-known-good tables" in reason
 
 
 async def test_another_stores_snapshot_replaces_the_last_good_tables(batcher, tmp_path):
@@ -118,7 +118,7 @@ async def test_a_restart_serves_nothing_older_than_what_was_acknowledged(batcher
         for generation in range(1, 6):
             control.put_table(table("digits", [V1 if generation % 2 else V2]))
             await eventually(lambda wanted=generation: control.acknowledged.get("plane-1") == wanted, every=0.001)
-            assert LastGood(tmp_path).read()[-1].newest_generation >= generation
+            assert LastKnownGood(tmp_path).read()[-1].newest_generation >= generation
 
 
 async def test_a_disk_without_room_holds_no_acknowledgement_up(batcher, tmp_path):
@@ -129,10 +129,10 @@ async def test_a_disk_without_room_holds_no_acknowledgement_up(batcher, tmp_path
             (tmp_path / "tables.new").mkdir()  # what is to be written first cannot be
             control.put_table(table("digits", [V2]))
             await eventually(lambda: control.acknowledged.get("plane-1") == 2)
-            assert LastGood(tmp_path).read() == []  # rather nothing than v1, which was acknowledged away
+            assert LastKnownGood(tmp_path).read() == []  # rather nothing than v1, which was acknowledged away
             (tmp_path / "tables.new").rmdir()
             control.put_table(table("digits", [V1]))
-            await eventually(lambda: LastGood(tmp_path).read())
+            await eventually(lambda: LastKnownGood(tmp_path).read())
             assert (await plane.stub.Predict(DIGITS, timeout=5)).version == "v1"
 
 
@@ -140,12 +140,12 @@ async def test_what_is_on_disk_serves_only_when_the_control_plane_says_nothing_n
     async with FakeControl.serving() as control:
         control.put_table(table("digits", [V1]))
         async with data_plane(control.target, {"default": [batcher.target]}, tmp_path):
-            await eventually(lambda: LastGood(tmp_path).read())
+            await eventually(lambda: LastKnownGood(tmp_path).read())
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, as a frozen process does
         target = f"127.0.0.1:{silent.getsockname()[1]}"
         async with data_plane(target, {"default": [batcher.target]}, tmp_path, connected=False) as plane:
             assert (await plane.stub.Predict(DIGITS, timeout=5)).version == "v1"
             assert plane.runtime.health.components()["tables"] == (
                 True,
-                "the last good tables; the control plane is silent",
+                "the last-known-good tables; the control plane is silent",
             )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from headrace_router.data.routes.lastgood import LastGood
+from headrace_router.data.routes.last_known_good import LastKnownGood
 
 from benchmarks.systems.many_routes import asked, digest, name, tables
 
 
 def test_a_data_plane_reads_every_route_from_the_file(tmp_path: Path):
-    kept = LastGood(tmp_path)
+    kept = LastKnownGood(tmp_path)
     kept.write(tables(12))
     *routes, end = kept.read()
     assert [one.table.model for one in routes] == [name(number) for number in range(12)]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from headrace.router.v1 import route_pb2
-from headrace_client.fallbacks import Rung, Stale
+from headrace_client.fallbacks import FallbackStep, Stale
 from headrace_client.lookups import Hedging, Lookup
 from headrace_client.operations.declaring import declared
 from headrace_client.operations.routes import Production, Variant, Version
@@ -61,7 +61,7 @@ def test_unit_and_wait_stay_unless_they_are_given():
 
 
 LOOKUP = route_pb2.Lookup(mode=route_pb2.Lookup.MODE_BATCH, ttl=timedelta(seconds=60))
-FALLBACK = [route_pb2.Rung(name="filled", precomputed=True)]
+FALLBACK = [route_pb2.FallbackStep(name="filled", precomputed=True)]
 
 
 def everything() -> route_pb2.Route:
@@ -87,7 +87,7 @@ def test_what_is_not_given_of_a_lookup_stays_unless_it_is_reset():
 
 
 def test_fallbacks_are_replaced_and_cleared():
-    replaced = declared(everything(), fallback=["backup:v1@cpu", Rung(Stale(timedelta(minutes=1)))])
+    replaced = declared(everything(), fallback=["backup:v1@cpu", FallbackStep(Stale(timedelta(minutes=1)))])
     assert [one.name for one in replaced.fallback] == ["backup-v1-cpu", "stale"]
     assert not declared(replaced, fallback=()).fallback
     assert arms(replaced) == arms(everything())

@@ -21,7 +21,7 @@ def told(*attempts: predict_pb2.ExplainResponse.Attempt, **fields) -> Explanatio
 
 
 def test_bars_are_as_long_as_what_they_stand_for_and_begin_where_it_began() -> None:
-    one = ATTEMPT(rung="primary", begin_us=1_000, took_us=8_000, queue_us=2_000, compute_us=4_000)
+    one = ATTEMPT(step="primary", begin_us=1_000, took_us=8_000, queue_us=2_000, compute_us=4_000)
     deciding, primary = bars(told(one))
     assert deciding.bar.rstrip() == ROUTE * round(0.1 * WIDTH)
     begin = round(0.1 * WIDTH)
@@ -43,7 +43,7 @@ def test_bars_are_as_long_as_what_they_stand_for_and_begin_where_it_began() -> N
     ],
 )
 def test_every_attempt_is_seen_and_no_bar_leaves_its_place(begin_us: int, took_us: int) -> None:
-    bar = bars(told(ATTEMPT(rung="primary", begin_us=begin_us, took_us=took_us)))[1].bar
+    bar = bars(told(ATTEMPT(step="primary", begin_us=begin_us, took_us=took_us)))[1].bar
     assert len(bar) == WIDTH
     assert bar.strip()
 
@@ -53,9 +53,9 @@ def test_an_explanation_without_any_time_is_drawn_too() -> None:
 
 
 def test_an_attempt_says_who_was_asked_with_whom_and_why_it_failed() -> None:
-    lost = ATTEMPT(rung="primary", version="v2", pool="default", batcher="b:1", reason="BATCHER_LOST")
+    lost = ATTEMPT(step="primary", version="v2", pool="default", batcher="b:1", reason="BATCHER_LOST")
     backup = ATTEMPT(
-        rung="older", version="v1", pool="cpu", batcher="c:1", queue_us=100, compute_us=200, batch_rows=8,
+        step="older", version="v1", pool="cpu", batcher="c:1", queue_us=100, compute_us=200, batch_rows=8,
         batch_mates=3, hedge=True,
     )  # fmt: skip
     _, first, second = bars(told(lost, backup))
@@ -85,7 +85,7 @@ def test_who_decided_is_said_in_a_line(fields: dict, expected: str) -> None:
     [
         pytest.param({}, "digits: answered from online in 10.00 ms", id="answer"),
         pytest.param(
-            {"served_from": 5, "rung": "cpu", "degraded_reason": "NO_BACKEND"},
+            {"served_from": 5, "fallback_step": "cpu", "degraded_reason": "NO_BACKEND"},
             "digits: answered from fallback in 10.00 ms, degraded: NO_BACKEND",
             id="degraded",
         ),
@@ -106,7 +106,7 @@ def test_what_became_of_it_is_said_first(fields: dict, expected: str) -> None:
 
 
 def test_a_kept_answer_says_its_age_and_an_answer_of_a_shared_flight_that_it_was() -> None:
-    said = dict(facts(told(served_from=2, age_ms=90_500, lookup_outcome="MISS", shared_flight=True)))
+    said = dict(facts(told(served_from=2, age_ms=90_500, lookup_outcome="MISS", shared_execution=True)))
     assert said["answered"] == f"version v2, 90.5 s old, digest {'d' * 16}"
     assert said["look-up"] == "MISS; computed for another request with the same key"
 

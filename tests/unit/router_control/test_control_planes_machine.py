@@ -15,12 +15,12 @@ from uuid import uuid4
 
 import pytest
 from headrace_router.control.decisions.changes import route_written
-from headrace_router.control.decisions.kept_answers import Kept, KeptAnswers, Precomputed
+from headrace_router.control.decisions.fallback_steps import Backup, FallbackStep
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Registered, Resolution, resolve
 from headrace_router.control.decisions.routes import Route, Variant
-from headrace_router.control.decisions.rungs import Backup, Rung
 from headrace_router.control.decisions.states import Outcome, RouteState, Step, Writer
+from headrace_router.control.decisions.stored_answers import Kept, Precomputed, StoredAnswers
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed
 from hypothesis import HealthCheck, settings
@@ -141,7 +141,7 @@ class ControlPlanes(World, RuleBasedStateMachine):
         ruled = [variants[number].name for number in matching]
         rules = tuple(Rule(f"r{n}", (Condition("country", Operator.PRESENT),), name) for n, name in enumerate(ruled))
         targets = {Serves.VERSION: version, Serves.PRODUCTION: "", Serves.ALIAS: "champion"}
-        fallback = (Rung("backup", Backup(backup, targets[backup], "default")),) if backup else ()
+        fallback = (FallbackStep("backup", Backup(backup, targets[backup], "default")),) if backup else ()
         holders = []
 
         def decide(state: RouteState) -> Step:
@@ -326,7 +326,7 @@ class ControlPlanes(World, RuleBasedStateMachine):
         for digest, ever in self.kept.items():
             assert state.kept.get(digest, Kept()) == ever[-1]
             if state.active is not None and digest in state.active.table.digests:
-                assert state.active.kept.get(digest, KeptAnswers()) == ever[-1].answers
+                assert state.active.kept.get(digest, StoredAnswers()) == ever[-1].answers
                 told = news.entries[-1].generation
                 assert told is not None
                 assert (told.number, told.kept) == (state.active.number, state.active.kept)

@@ -8,6 +8,7 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace_router.control import lookup_messages, watch_messages
 from headrace_router.control.decisions.changes import route_written, why_not_wanted
 from headrace_router.control.decisions.demand import Need, demand
+from headrace_router.control.decisions.fallback_steps import Backup, Constant, FallbackStep, Precomputed
 from headrace_router.control.decisions.fitting import Contract, fallback_violations
 from headrace_router.control.decisions.lookups import Lookup, Mode
 from headrace_router.control.decisions.named import named_versions
@@ -15,7 +16,6 @@ from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Repo
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Resolution, ResolvedBackup, ResolvedVariant, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route, Variant
-from headrace_router.control.decisions.rungs import Backup, Constant, Precomputed, Rung
 from headrace_router.control.decisions.states import Outcome, RouteState, Step, Told
 from headrace_router.control.storage.store import Entry
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
@@ -23,13 +23,13 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 from tests.kit.route_states import ANA, START, at, fleet, new_id, numbered, onward, registered, seen, serving
 
 PRODUCTION = Variant("stable", Serves.PRODUCTION, "", 1.0)
-OLD = Rung("old", Backup(Serves.VERSION, "v1", "default"))
-CHAMPION = Rung("champion", Backup(Serves.ALIAS, "champion", "default"))
-ELSEWHERE = Rung("elsewhere", Backup(None, "", "cpu"))
+OLD = FallbackStep("old", Backup(Serves.VERSION, "v1", "default"))
+CHAMPION = FallbackStep("champion", Backup(Serves.ALIAS, "champion", "default"))
+ELSEWHERE = FallbackStep("elsewhere", Backup(None, "", "cpu"))
 
 
-def route(*rungs: Rung, **fields) -> Route:
-    return Route("digits", (PRODUCTION,), etag="e1", fallback=rungs, **fields)
+def route(*steps: FallbackStep, **fields) -> Route:
+    return Route("digits", (PRODUCTION,), etag="e1", fallback=steps, **fields)
 
 
 def written(state: RouteState, wanted: Route, **fields) -> Step:
@@ -67,15 +67,15 @@ def test_backups_are_resolved_like_variants():
 
 
 @pytest.mark.parametrize(
-    ("rung", "field"),
+    ("step", "field"),
     [
-        (Rung("x", Backup(Serves.VERSION, "v9", "default")), "version"),
-        (Rung("x", Backup(Serves.ALIAS, "nobody", "default")), "follow_alias"),
+        (FallbackStep("x", Backup(Serves.VERSION, "v9", "default")), "version"),
+        (FallbackStep("x", Backup(Serves.ALIAS, "nobody", "default")), "follow_alias"),
     ],
 )
-def test_a_backup_that_names_nothing_is_refused_by_its_field(rung: Rung, field: str):
+def test_a_backup_that_names_nothing_is_refused_by_its_field(step: FallbackStep, field: str):
     with pytest.raises(NotFound) as caught:
-        written(serving("v1"), route(OLD, rung))
+        written(serving("v1"), route(OLD, step))
     assert caught.value.reason == "VERSION_NOT_FOUND"
     assert [one.field for one in caught.value.violations] == [f"route.fallback[1].backup.{field}"]
 
@@ -140,7 +140,7 @@ def test_a_fallback_survives_what_follows_the_registry():
 
 
 def test_backups_are_in_demand_and_held_and_what_only_follows_production_is_not_held():
-    state = in_force(route(OLD, ELSEWHERE, Rung("same", Backup(Serves.PRODUCTION, "", "cpu"))))
+    state = in_force(route(OLD, ELSEWHERE, FallbackStep("same", Backup(Serves.PRODUCTION, "", "cpu"))))
     assert [one.version for one in demand("default", [state], [], [], START)] == ["v1", "v2"]
     assert [(one.version, one.need) for one in demand("cpu", [state], [], [], START)] == [("v2", Need.ACTIVE)]
     assert set(named_versions([state], [], START)) == {("digits", "v1")}
@@ -175,8 +175,8 @@ def test_what_does_not_fit_is_not_written():
 # -- what data planes are told -----------------------------------------------------------------------------------------
 
 
-def test_a_table_tells_what_rungs_name_and_the_versions_of_all():
-    state = in_force(route(OLD, ELSEWHERE, Rung("filled", Precomputed(), timedelta(milliseconds=5))))
+def test_a_table_tells_what_steps_name_and_the_versions_of_all():
+    state = in_force(route(OLD, ELSEWHERE, FallbackStep("filled", Precomputed(), timedelta(milliseconds=5))))
     versions = {f"d{n}": control_pb2.ResolvedVersion(digest=f"d{n}").SerializeToString() for n in (1, 2)}
     table = watch_messages.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", state.active), versions)
     assert [(one.name, one.WhichOneof("source")) for one in table.fallback] == [
@@ -187,7 +187,7 @@ def test_a_table_tells_what_rungs_name_and_the_versions_of_all():
     assert [(one.backup.digest, one.backup.pool) for one in table.fallback[:2]] == [("d1", "default"), ("", "cpu")]
     assert table.fallback[2].min_time_left.ToMilliseconds() == 5
     assert [one.digest for one in table.versions] == ["d2", "d1"]
-    assert [one.digest for one in table.kept_answers] == ["d2", "d1"]
+    assert [one.digest for one in table.stored_answers] == ["d2", "d1"]
 
 
 def test_a_backup_that_names_nothing_is_not_told():
@@ -199,8 +199,8 @@ def test_a_backup_that_names_nothing_is_not_told():
 
 
 def test_values_that_a_later_version_cannot_have_given_are_unfit():
-    row = route_pb2.Rung.Row(outputs={"y": route_pb2.Rung.Values(numbers=[1, 2])})
-    state = in_force(route(Rung("last", Constant(row.SerializeToString()))))
+    row = route_pb2.FallbackStep.Row(outputs={"y": route_pb2.FallbackStep.Values(numbers=[1, 2])})
+    state = in_force(route(FallbackStep("last", Constant(row.SerializeToString()))))
     assert state.active is not None
     spec = {"name": "y", "datatype": "FP32"}
     fits, not_any_more = (

@@ -4,8 +4,8 @@ import math
 
 import pytest
 from headrace.router.v1 import route_pb2
+from headrace_router.control.decisions.fallback_steps import MAX_ENTITY_CHARS, Constant, EntityTable, FallbackStep
 from headrace_router.control.decisions.fitting import MAX_TOLD, Contract, Output, given_violations
-from headrace_router.control.decisions.rungs import MAX_ENTITY_CHARS, Constant, EntityTable, Rung
 
 # -- whether they fit ------------------------------------------------------------------------------------------------
 
@@ -14,23 +14,23 @@ def output(name: str = "y", datatype: str = "FP32", shape: tuple[int, ...] = (2,
     return Output(name, datatype, shape, nan)
 
 
-def constant(**outputs: list[float] | list[str]) -> Rung:
-    row = route_pb2.Rung.Row()
+def constant(**outputs: list[float] | list[str]) -> FallbackStep:
+    row = route_pb2.FallbackStep.Row()
     for name, values in outputs.items():
         given = row.outputs[name]
         if values and isinstance(values[0], str):
             given.strings.extend(values)  # type: ignore[arg-type]
         else:
             given.numbers.extend(values)  # type: ignore[arg-type]
-    return Rung("last", Constant(row.SerializeToString(deterministic=True)))
+    return FallbackStep("last", Constant(row.SerializeToString(deterministic=True)))
 
 
-def wrong(rung: Rung, *outputs: Output) -> list[str]:
-    return [field for field, _ in given_violations(rung, {"v1": Contract("s", outputs)})]
+def wrong(step: FallbackStep, *outputs: Output) -> list[str]:
+    return [field for field, _ in given_violations(step, {"v1": Contract("s", outputs)})]
 
 
 @pytest.mark.parametrize(
-    ("rung", "of", "fields"),
+    ("step", "of", "fields"),
     [
         pytest.param(constant(y=[1, 2.5]), output(), [], id="fits"),
         pytest.param(constant(y=[1]), output(), ["constant.outputs[y]"], id="too few"),
@@ -64,27 +64,27 @@ def wrong(rung: Rung, *outputs: Output) -> list[str]:
         pytest.param(constant(y=[math.inf, 0]), output(datatype="INT8"), ["constant.outputs[y]"], id="no infinity"),
     ],
 )
-def test_values_are_those_of_one_row_of_every_output(rung: Rung, of: Output, fields: list[str]):
-    assert wrong(rung, of) == fields
+def test_values_are_those_of_one_row_of_every_output(step: FallbackStep, of: Output, fields: list[str]):
+    assert wrong(step, of) == fields
 
 
 def test_a_table_names_its_entity_and_tells_no_more_than_people_read():
-    table = route_pb2.Rung.EntityTable()
+    table = route_pb2.FallbackStep.EntityTable()
     for number in range(100):
         table.rows[f"e{number:03}"].outputs["y"].numbers.extend([1.0])
-    rung = Rung("t", EntityTable(table.SerializeToString(deterministic=True), 100))
-    found = wrong(rung, output())
+    step = FallbackStep("t", EntityTable(table.SerializeToString(deterministic=True), 100))
+    found = wrong(step, output())
     assert found[0] == "entity_table.rows[e000].outputs[y]"
     assert len(found) == MAX_TOLD
-    assert wrong(rung, output(shape=())) == []
+    assert wrong(step, output(shape=())) == []
 
 
 @pytest.mark.parametrize(("chars", "fields"), [(0, 1), (1, 0), (MAX_ENTITY_CHARS, 0), (MAX_ENTITY_CHARS + 1, 1)])
 def test_entities_are_as_long_as_requests_may_name_them(chars: int, fields: int):
-    table = route_pb2.Rung.EntityTable()
+    table = route_pb2.FallbackStep.EntityTable()
     table.rows["x" * chars].outputs["y"].numbers.extend([1.0, 2.0])
-    rung = Rung("t", EntityTable(table.SerializeToString(deterministic=True), 1))
-    assert wrong(rung, output()) == ["entity_table.rows"] * fields
+    step = FallbackStep("t", EntityTable(table.SerializeToString(deterministic=True), 1))
+    assert wrong(step, output()) == ["entity_table.rows"] * fields
 
 
 def test_values_fit_every_version_that_variants_serve():

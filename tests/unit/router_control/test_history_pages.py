@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from headrace.router.v1 import route_pb2
+from headrace_router.control.decisions.fallback_steps import Constant, FallbackStep
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import Route, implicit
-from headrace_router.control.decisions.rungs import Constant, Rung
 from headrace_router.control.decisions.states import Change, Kind, Table
 from headrace_router.control.paging import MAX_PAGE_BYTES
 from headrace_router.control.route_servicer import EVENTS_AT_ONCE, RouteServicer
@@ -23,10 +23,10 @@ class History:
     """Changes of a model, the newest with the highest number; notes how many were asked for at once."""
 
     def __init__(self, changes: int, size_bytes: int) -> None:
-        row = route_pb2.Rung.Row()
+        row = route_pb2.FallbackStep.Row()
         row.outputs["y"].strings.append("x" * size_bytes)
-        rung = Rung("constant", Constant(row.SerializeToString()))
-        route = Route(MODEL, implicit(MODEL).variants, fallback=(rung,) if size_bytes else ())
+        step = FallbackStep("constant", Constant(row.SerializeToString()))
+        route = Route(MODEL, implicit(MODEL).variants, fallback=(step,) if size_bytes else ())
         change = Change(UUID(int=1), Kind.WRITE, route, Table((), ()), 1, NOW, 0.0)
         self._records = [ChangeRecord(change, MODEL, number=number) for number in range(changes, 0, -1)]
         self.most_at_once = 0

@@ -5,18 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace_router.control.decisions.changes import advance, kept_changed, route_written
-from headrace_router.control.decisions.kept_answers import (
+from headrace_router.control.decisions.states import RouteState, Told, Writer
+from headrace_router.control.decisions.stored_answers import (
     MAX_EARLIER,
     NOTHING,
     Kept,
-    KeptAnswers,
     Precomputed,
+    StoredAnswers,
     committed,
     purged,
     removed_up_to,
     reverted,
 )
-from headrace_router.control.decisions.states import RouteState, Told, Writer
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
 from tests.kit.route_states import (
@@ -129,7 +129,7 @@ def test_a_change_of_what_is_in_force_is_a_new_generation_of_the_same_table():
     assert step.state.active is not None
     assert state.active is not None
     assert step.state.active.table == state.active.table
-    assert step.state.active.kept == {"d1": KeptAnswers(cache_epoch=1)}
+    assert step.state.active.kept == {"d1": StoredAnswers(cache_epoch=1)}
     assert (step.began, step.ended) == ((), ())
 
 
@@ -139,7 +139,7 @@ def test_a_change_of_what_no_table_names_tells_nobody_and_a_later_table_carries_
     news = seen(step.state, registered(2, "v2"))
     after = numbered(onward(news, fleet("d1", "d2")), 2)
     assert after.active is not None
-    assert after.active.kept == {"d2": KeptAnswers(cache_epoch=1)}
+    assert after.active.kept == {"d2": StoredAnswers(cache_epoch=1)}
 
 
 def test_a_model_that_nothing_serves_keeps_what_is_changed():
@@ -148,7 +148,7 @@ def test_a_model_that_nothing_serves_keeps_what_is_changed():
     assert step.told is None
     active = onward(step, fleet("d1")).state.active
     assert active is not None
-    assert active.kept == {"d1": KeptAnswers(precomputed_generation=1)}
+    assert active.kept == {"d1": StoredAnswers(precomputed_generation=1)}
 
 
 def test_a_pending_change_takes_what_is_kept_when_it_takes_effect():
@@ -156,11 +156,11 @@ def test_a_pending_change_takes_what_is_kept_when_it_takes_effect():
     state = kept_changed(state, "d2", purged, now=NOW).state
     state = kept_changed(state, "d1", purged, now=NOW).state
     assert state.active is not None
-    assert state.active.kept == {"d1": KeptAnswers(cache_epoch=1)}
+    assert state.active.kept == {"d1": StoredAnswers(cache_epoch=1)}
     step = onward(numbered_state(state), fleet("d1", "d2"))
     assert step.told is Told.TABLE
     assert step.state.active is not None
-    assert step.state.active.kept == {"d1": KeptAnswers(cache_epoch=1), "d2": KeptAnswers(cache_epoch=1)}
+    assert step.state.active.kept == {"d1": StoredAnswers(cache_epoch=1), "d2": StoredAnswers(cache_epoch=1)}
 
 
 def test_a_purge_that_lets_a_pending_change_take_effect_is_one_generation():
@@ -169,7 +169,7 @@ def test_a_purge_that_lets_a_pending_change_take_effect_is_one_generation():
     assert after.told is Told.TABLE
     assert after.state.active is not None
     assert {one.name for one in after.state.active.table.variants} == {"control", "treatment"}
-    assert after.state.active.kept == {"d1": KeptAnswers(cache_epoch=1)}
+    assert after.state.active.kept == {"d1": StoredAnswers(cache_epoch=1)}
 
 
 def test_the_expiry_is_told():

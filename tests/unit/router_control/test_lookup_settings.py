@@ -6,18 +6,18 @@ from datetime import timedelta
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.control import answers, convert
-from headrace_router.control.decisions.kept_answers import Kept
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import RouteState
+from headrace_router.control.decisions.stored_answers import Kept
 from headrace_router.control.storage import documents, route_documents
 from headrace_servicekit.errors import InvalidArgument
 
-Rung, Lookup = route_pb2.Rung, route_pb2.Lookup
-Backup = Rung.Backup
+FallbackStep, Lookup = route_pb2.FallbackStep, route_pb2.Lookup
+Backup = FallbackStep.Backup
 
 
-def row(*numbers: float, output: str = "y") -> route_pb2.Rung.Row:
-    return Rung.Row(outputs={output: Rung.Values(numbers=numbers)})
+def row(*numbers: float, output: str = "y") -> route_pb2.FallbackStep.Row:
+    return FallbackStep.Row(outputs={output: FallbackStep.Values(numbers=numbers)})
 
 
 def proto(**changes) -> route_pb2.Route:
@@ -36,14 +36,14 @@ EVERYTHING = proto(
         cache_large_inputs=True,
     ),
     fallback=[
-        Rung(name="old", backup=Backup(version="v1", pool="cpu"), min_time_left=timedelta(milliseconds=20)),
-        Rung(name="followed", backup=Backup(follow_production=True, pool="cpu")),
-        Rung(name="named", backup=Backup(follow_alias="champion", pool="default")),
-        Rung(name="other-pool", backup=Backup(pool="cpu")),
-        Rung(name="filled", precomputed=True),
-        Rung(name="aged", stale=timedelta(minutes=10)),
-        Rung(name="by-entity", entity_table=Rung.EntityTable(rows={"ada": row(1), "bob": row(2.5)})),
-        Rung(name="last", constant=row(0)),
+        FallbackStep(name="old", backup=Backup(version="v1", pool="cpu"), min_time_left=timedelta(milliseconds=20)),
+        FallbackStep(name="followed", backup=Backup(follow_production=True, pool="cpu")),
+        FallbackStep(name="named", backup=Backup(follow_alias="champion", pool="default")),
+        FallbackStep(name="other-pool", backup=Backup(pool="cpu")),
+        FallbackStep(name="filled", precomputed=True),
+        FallbackStep(name="aged", stale=timedelta(minutes=10)),
+        FallbackStep(name="by-entity", entity_table=FallbackStep.EntityTable(rows={"ada": row(1), "bob": row(2.5)})),
+        FallbackStep(name="last", constant=row(0)),
     ],
     hedging=route_pb2.Hedging(delay=timedelta(milliseconds=20)),
 )
@@ -90,10 +90,10 @@ def test_a_state_says_that_older_writers_would_drop_something_of_it():
 
 def test_the_same_table_is_the_same_whatever_the_order_of_its_entities():
     def declared(rows):
-        table = Rung.EntityTable()
+        table = FallbackStep.EntityTable()
         for entity in rows:
             table.rows[entity].CopyFrom(row(len(entity)))
-        return convert.route_from_proto(proto(fallback=[Rung(name="t", entity_table=table)]))
+        return convert.route_from_proto(proto(fallback=[FallbackStep(name="t", entity_table=table)]))
 
     names = [f"entity-{number}" for number in range(50)]
     assert declared(names) == declared(reversed(names))
@@ -103,12 +103,12 @@ def lookup(**fields) -> route_pb2.Route:
     return proto(lookup=Lookup(**fields))
 
 
-def rungs(*given: route_pb2.Rung) -> route_pb2.Route:
+def steps(*given: route_pb2.FallbackStep) -> route_pb2.Route:
     return proto(fallback=given)
 
 
 SECOND = timedelta(seconds=1)
-CONSTANT = Rung(name="last", constant=row(0))
+CONSTANT = FallbackStep(name="last", constant=row(0))
 
 
 @pytest.mark.parametrize(
@@ -135,55 +135,74 @@ CONSTANT = Rung(name="last", constant=row(0))
             proto(hedging=route_pb2.Hedging(delay=timedelta(seconds=61))), ["route.hedging.delay"], id="too late"
         ),
         pytest.param(proto(hedging=route_pb2.Hedging(delay=timedelta(seconds=60))), [], id="as late as may be"),
-        pytest.param(rungs(Rung(name="x")), ["route.fallback[0]"], id="no source"),
-        pytest.param(rungs(Rung(precomputed=True)), ["route.fallback[0].name"], id="no name"),
-        pytest.param(rungs(CONSTANT, CONSTANT), ["route.fallback[1].name"], id="twice"),
-        pytest.param(rungs(Rung(name="x", precomputed=False)), ["route.fallback[0].precomputed"], id="false"),
-        pytest.param(rungs(Rung(name="x", stale=timedelta(0))), ["route.fallback[0].stale"], id="no staleness"),
-        pytest.param(rungs(Rung(name="x", stale=timedelta(days=15))), ["route.fallback[0].stale"], id="too stale"),
+        pytest.param(steps(FallbackStep(name="x")), ["route.fallback[0]"], id="no source"),
+        pytest.param(steps(FallbackStep(precomputed=True)), ["route.fallback[0].name"], id="no name"),
+        pytest.param(steps(CONSTANT, CONSTANT), ["route.fallback[1].name"], id="twice"),
+        pytest.param(steps(FallbackStep(name="x", precomputed=False)), ["route.fallback[0].precomputed"], id="false"),
+        pytest.param(steps(FallbackStep(name="x", stale=timedelta(0))), ["route.fallback[0].stale"], id="no staleness"),
         pytest.param(
-            rungs(Rung(name="x", precomputed=True, min_time_left=timedelta(seconds=61))),
+            steps(FallbackStep(name="x", stale=timedelta(days=15))), ["route.fallback[0].stale"], id="too stale"
+        ),
+        pytest.param(
+            steps(FallbackStep(name="x", precomputed=True, min_time_left=timedelta(seconds=61))),
             ["route.fallback[0].min_time_left"],
             id="more than any deadline",
         ),
         pytest.param(
-            rungs(
-                Rung(name="x", precomputed=True, min_time_left=timedelta(0)),
-                Rung(name="y", stale=timedelta(days=14), min_time_left=timedelta(seconds=60)),
+            steps(
+                FallbackStep(name="x", precomputed=True, min_time_left=timedelta(0)),
+                FallbackStep(name="y", stale=timedelta(days=14), min_time_left=timedelta(seconds=60)),
             ),
             [],
             id="as early, as late and as stale as may be",
         ),
         pytest.param(
-            rungs(Rung(name="x", backup=Backup(version="V 1"))), ["route.fallback[0].backup.version"], id="version"
+            steps(FallbackStep(name="x", backup=Backup(version="V 1"))),
+            ["route.fallback[0].backup.version"],
+            id="version",
         ),
         pytest.param(
-            rungs(Rung(name="x", backup=Backup(follow_alias=""))), ["route.fallback[0].backup.follow_alias"], id="alias"
+            steps(FallbackStep(name="x", backup=Backup(follow_alias=""))),
+            ["route.fallback[0].backup.follow_alias"],
+            id="alias",
         ),
         pytest.param(
-            rungs(Rung(name="x", backup=Backup(follow_production=False))),
+            steps(FallbackStep(name="x", backup=Backup(follow_production=False))),
             ["route.fallback[0].backup.follow_production"],
             id="follows nothing",
         ),
         pytest.param(
-            rungs(Rung(name="x", backup=Backup(version="v1", pool="GPU"))), ["route.fallback[0].backup.pool"], id="pool"
+            steps(FallbackStep(name="x", backup=Backup(version="v1", pool="GPU"))),
+            ["route.fallback[0].backup.pool"],
+            id="pool",
         ),
         pytest.param(
-            rungs(Rung(name="x", backup=Backup())), ["route.fallback[0].backup.pool"], id="the variants' own pool"
+            steps(FallbackStep(name="x", backup=Backup())),
+            ["route.fallback[0].backup.pool"],
+            id="the variants' own pool",
         ),
-        pytest.param(rungs(*(Rung(name=f"r{n}", precomputed=True) for n in range(9))), ["route.fallback"], id="nine"),
         pytest.param(
-            rungs(Rung(name="x", entity_table=Rung.EntityTable())),
+            steps(*(FallbackStep(name=f"r{n}", precomputed=True) for n in range(9))), ["route.fallback"], id="nine"
+        ),
+        pytest.param(
+            steps(FallbackStep(name="x", entity_table=FallbackStep.EntityTable())),
             ["route.fallback[0].entity_table.rows"],
             id="an empty table",
         ),
         pytest.param(
-            rungs(Rung(name="x", entity_table=Rung.EntityTable(rows={str(n): row() for n in range(10_001)}))),
+            steps(
+                FallbackStep(
+                    name="x", entity_table=FallbackStep.EntityTable(rows={str(n): row() for n in range(10_001)})
+                )
+            ),
             ["route.fallback[0].entity_table.rows"],
             id="too many entities",
         ),
         pytest.param(
-            rungs(Rung(name="x", constant=row(*range(100_000))), Rung(name="y", constant=row(*range(100_000)))),
+            steps(
+                FallbackStep(name="x", constant=row(*range(100_000))),
+                FallbackStep(name="y", constant=row(*range(100_000))),
+            ),
             ["route.fallback"],
             id="too many bytes",
         ),

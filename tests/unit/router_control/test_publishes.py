@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from headrace_router.control.decisions.kept_answers import Kept, Precomputed
+from headrace_router.control.decisions.stored_answers import Kept, Precomputed
 from headrace_router.control.precomputed.publishes import (
     Condition,
     Publish,

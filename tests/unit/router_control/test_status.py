@@ -76,8 +76,8 @@ def test_a_route_whose_names_are_gone_is_behind_although_nothing_waits():
 
 
 def test_all_that_is_wrong_is_said():
-    told = status(serving(), fleet("d1"), vanished=True, left_out="a rung is left out")
-    assert told.reason == "the registry no longer lists model 'digits'; a rung is left out"
+    told = status(serving(), fleet("d1"), vanished=True, left_out="a step is left out")
+    assert told.reason == "the registry no longer lists model 'digits'; a step is left out"
 
 
 def test_data_planes_seen_lately_are_told_by_name_with_how_far_they_are():

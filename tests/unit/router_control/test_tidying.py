@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from headrace_router.control.decisions.kept_answers import Precomputed
 from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.resolve import Registered
+from headrace_router.control.decisions.stored_answers import Precomputed
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
 from headrace_router.control.precomputed.places import Place

@@ -48,7 +48,7 @@ def test_a_prediction_comes_out_as_it_was_answered():
         compute_us=8,
         age_ms=9,
         served_from=ServedFrom.PRECOMPUTED,
-        rung="yesterday",
+        fallback_step="yesterday",
     )
     (seen,) = read(made, probability=0.25)
     assert seen.prediction_id == made.answer.prediction_id
@@ -147,7 +147,7 @@ def test_a_fallback_that_is_stricter_is_kept_to_as_well():
 
 
 def test_values_that_the_route_gives_have_no_version():
-    (seen,) = read(record(given=True, served_from=ServedFrom.FALLBACK, rung="constant"))
+    (seen,) = read(record(given=True, served_from=ServedFrom.FALLBACK, fallback_step="constant"))
     assert (seen.group.version, seen.group.digest, seen.group.variant) == ("", "", "v1")
 
 

@@ -49,14 +49,16 @@ def test_buckets_never_fall():
     [
         pytest.param(OK._replace(served_from=ServedFrom.CACHE, layer="memory"), ("cache", "memory", ""), id="memory"),
         pytest.param(OK._replace(served_from=ServedFrom.CACHE, layer="valkey"), ("cache", "valkey", ""), id="valkey"),
-        pytest.param(OK._replace(served_from=ServedFrom.FALLBACK, rung="cpu"), ("fallback", "", "cpu"), id="a rung"),
+        pytest.param(
+            OK._replace(served_from=ServedFrom.FALLBACK, fallback_step="cpu"), ("fallback", "", "cpu"), id="a step"
+        ),
     ],
 )
 def test_sources_are_told_apart(key: Key, told: tuple[str, str, str]):
     counters = Counters()
     counters.observe(OK, 0.5, 0.0)
     counters.observe(key, 0.001, 0.0)
-    labels = ONLINE | dict(zip(("served_from", "layer", "rung"), told, strict=True))
+    labels = ONLINE | dict(zip(("served_from", "layer", "fallback_step"), told, strict=True))
     assert read(counters, "prediction_duration_seconds_count", **labels) == 1
     assert read(counters, "prediction_duration_quantile_seconds", **labels, quantile="0.5") == pytest.approx(
         0.001, 0.01

@@ -91,12 +91,12 @@ async def test_many_small_rows_are_spread_over_batches():
 
 async def test_a_fault_costs_a_batch_and_nothing_else():
     bench = Bench()
-    question, found, answer = answered()
-    bench.recorder.add(question, found, replace(answer, prediction_id="no id"))
-    bench.recorder.add(question, found, answer)
+    resolved, found, answer = answered()
+    bench.recorder.add(resolved, found, replace(answer, prediction_id="no id"))
+    bench.recorder.add(resolved, found, answer)
     await bench.encoder.encode()
     assert bench.dropped["NOT_ENCODED"] == 2
-    bench.recorder.add(question, found, answer)
+    bench.recorder.add(resolved, found, answer)
     await bench.encoder.finish()
     assert [one.predictions for one in bench.batches] == [1]
 

@@ -15,8 +15,8 @@ from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
 from headrace_router.data.explain.store import MOST_CONNECTIONS, Store
 from headrace_router.data.explain.trace import MAX_ATTEMPTS, Trace
 from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
-from headrace_router.data.question import Found
-from headrace_router.data.routes.table import Arm
+from headrace_router.data.resolved_request import LookupResult
+from headrace_router.data.routes.table import Variant
 from headrace_router.data.served import ServedVersion
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity
@@ -49,7 +49,7 @@ def trace(time) -> Trace:
     """The trace of a request that was routed to v1 within a millisecond."""
     trace = Trace(time)
     time.now += 0.001
-    trace.arm, trace.routed = Arm("stable", V1, "default"), time.now
+    trace.variant, trace.routed = Variant("stable", V1, "default"), time.now
     return trace
 
 
@@ -62,7 +62,7 @@ def test_times_are_from_the_arrival_and_the_batch_mates_are_the_others(trace, ti
     trace.sent("default", "b:1")
     time.now += 0.002
     trace.answered("b:1", ANSWER)
-    trace.found = Found(b"", ServedFrom.ONLINE, V1, queue_us=100, compute_us=200, batch_requests=3)
+    trace.found = LookupResult(b"", ServedFrom.ONLINE, V1, queue_us=100, compute_us=200, batch_requests=3)
     time.now += 0.001
     said = told(trace, time)
     (attempt,) = said.attempts
@@ -74,11 +74,11 @@ def test_times_are_from_the_arrival_and_the_batch_mates_are_the_others(trace, ti
 
 
 def test_a_kept_answer_is_one_attempt_without_a_batcher(trace, time):
-    trace.found = Found(b"", ServedFrom.CACHE, V1, age_ms=1500)
+    trace.found = LookupResult(b"", ServedFrom.CACHE, V1, age_ms=1500)
     said = told(trace, time)
     assert (said.served_from, said.age_ms) == (predict_pb2.PredictResponse.SERVED_FROM_CACHE, 1500)
     (attempt,) = said.attempts
-    assert (attempt.rung, attempt.version, attempt.pool, attempt.batcher) == ("primary", "v1", "", "")
+    assert (attempt.step, attempt.version, attempt.pool, attempt.batcher) == ("primary", "v1", "", "")
 
 
 def test_what_was_tried_in_vain_stands_before_the_fallback_that_answered(trace, time):
@@ -90,22 +90,27 @@ def test_what_was_tried_in_vain_stands_before_the_fallback_that_answered(trace, 
     trace.sent("cpu", "c:1")
     time.now += 0.001
     trace.answered("c:1", ANSWER)
-    trace.found = Found(b"", ServedFrom.FALLBACK, V0, rung="older", degraded_reason="NO_BACKEND")
+    trace.found = LookupResult(b"", ServedFrom.FALLBACK, V0, fallback_step="older", degraded_reason="NO_BACKEND")
     said = told(trace, time)
-    tried = [(one.rung, one.version, one.pool, one.reason) for one in said.attempts]
+    tried = [(one.step, one.version, one.pool, one.reason) for one in said.attempts]
     assert tried == [
         ("primary", "v1", "default", "BATCHER_LOST"),
         ("slow", "", "", "TIME_SHORT"),
         ("older", "v0", "cpu", ""),
     ]
-    assert (said.rung, said.degraded_reason, said.version, said.variant_version) == ("older", "NO_BACKEND", "v0", "v1")
+    assert (said.fallback_step, said.degraded_reason, said.version, said.variant_version) == (
+        "older",
+        "NO_BACKEND",
+        "v0",
+        "v1",
+    )
 
 
 def test_values_that_the_route_gives_are_an_attempt_of_no_version(trace, time):
     trace.not_sent("default", "NO_BACKEND")
-    trace.found = Found(b"", ServedFrom.FALLBACK, None, rung="constant", degraded_reason="NO_BACKEND")
+    trace.found = LookupResult(b"", ServedFrom.FALLBACK, None, fallback_step="constant", degraded_reason="NO_BACKEND")
     said = told(trace, time)
-    assert [(one.rung, one.version, one.reason) for one in said.attempts] == [
+    assert [(one.step, one.version, one.reason) for one in said.attempts] == [
         ("primary", "v1", "NO_BACKEND"),
         ("constant", "", ""),
     ]
@@ -118,7 +123,7 @@ def test_the_slower_one_of_two_hedged_requests_is_withdrawn(trace, time):
     trace.sent("default", "b:2", hedge=True)
     time.now += 0.001
     trace.answered("b:2", ANSWER)
-    trace.found = Found(b"", ServedFrom.ONLINE, V1, batch_requests=3)
+    trace.found = LookupResult(b"", ServedFrom.ONLINE, V1, batch_requests=3)
     said = told(trace, time)
     assert [(one.batcher, one.hedge, one.reason) for one in said.attempts] == [
         ("b:1", False, "WITHDRAWN"),

@@ -194,10 +194,10 @@ def test_inference_in_json_has_the_numbers_or_their_bytes(golden):
 
 
 def test_a_degraded_answer_says_so_in_both_inference_faces(golden):
-    given = replace(answer(golden), rung="cpu", degraded_reason="NO_BACKEND", rule="de")
+    given = replace(answer(golden), fallback_step="cpu", degraded_reason="NO_BACKEND", rule="de")
     message = _pb2.ModelInferResponse.FromString(infer_message.render(given))
     told = json.loads(infer_json.render(given, ()).content)["parameters"]
-    for name, value in (("rung", "cpu"), ("degraded_reason", "NO_BACKEND"), ("rule", "de")):
+    for name, value in (("fallback_step", "cpu"), ("degraded_reason", "NO_BACKEND"), ("rule", "de")):
         assert message.parameters[f"headrace_{name}"].string_param == told[f"headrace_{name}"] == value
 
 

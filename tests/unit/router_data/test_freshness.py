@@ -7,7 +7,7 @@ from headrace_router.data.lookup.freshness import (
     JITTER,
     Bounds,
     Choice,
-    Kept,
+    StoredAnswer,
     age_s,
     bounds,
     choose,
@@ -28,12 +28,12 @@ POLICIES = st.builds(
 LATEST, EARLIEST = b"\x00", b"\xff"
 
 
-def cached(age: float) -> Kept:
-    return Kept(b"cached", age, False, "memory")
+def cached(age: float) -> StoredAnswer:
+    return StoredAnswer(b"cached", age, False, "memory")
 
 
-def precomputed(age: float) -> Kept:
-    return Kept(b"precomputed", age, True, "memory")
+def precomputed(age: float) -> StoredAnswer:
+    return StoredAnswer(b"precomputed", age, True, "memory")
 
 
 BOUND = Bounds(cached=10.0, revalidated=20.0, on_error=30.0, precomputed=100.0)
@@ -114,7 +114,7 @@ def test_ages_are_told_by_one_clock(computed_at_ms, expected):
 def test_answers_are_kept_for_as_long_as_anybody_may_want_them():
     assert keep_s(Policy(), 60.0) == 60.0
     assert keep_s(Policy(stale_while_revalidate_s=5.0, stale_on_error_s=7.0), 60.0) == 67.0
-    assert keep_s(Policy(stale_on_error_s=7.0, longest_rung_s=3600.0), 60.0) == 3600.0
+    assert keep_s(Policy(stale_on_error_s=7.0, longest_stale_s=3600.0), 60.0) == 3600.0
 
 
 def test_requests_that_are_not_cached_may_still_get_precomputed_answers():

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.fallbacks.rungs import Hedge
+from headrace_router.data.fallbacks.steps import Hedge
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher, after, echoing, held, refusing, silent
@@ -108,7 +108,7 @@ async def test_hedges_are_retries_too(bad, good):
 async def test_late_means_later_than_nineteen_in_twenty_unless_the_route_says_otherwise(bad, good):
     async with pools_of(bad, good) as pools:
         await saved_up(pools, [bad, good])
-        latency, gate = pools.roster.of("default", V1.digest).latency, asyncio.Event()
+        latency, gate = pools.endpoints.of("default", V1.digest).latency, asyncio.Event()
         latency.late_s = 0.05
         bad.behave = good.behave = held(gate)
         began = asyncio.get_running_loop().time()

@@ -167,14 +167,14 @@ class TestStore:
 class TestFallbacks:
     async def test_kept_gives_what_is_as_good_as_computed_and_computes_nothing(self):
         bench = Bench(lookup=WINDOWS)
-        question = bench.question()
-        assert await bench.lookup.kept(question, question.arm) is None
+        resolved = bench.resolved()
+        assert await bench.lookup.kept(resolved, resolved.variant) is None
         await bench.fill(ONE)
-        found = await bench.lookup.kept(question, question.arm)
+        found = await bench.lookup.kept(resolved, resolved.variant)
         assert found is not None
         assert found.served_from is ServedFrom.CACHE
         bench.loop.ahead_s += 70
-        assert await bench.lookup.kept(question, question.arm) is None
+        assert await bench.lookup.kept(resolved, resolved.variant) is None
         assert bench.online.submitted == 1
 
     @pytest.mark.parametrize("memory_bytes", [0, 1 << 20], ids=["store", "memory"])
@@ -182,35 +182,35 @@ class TestFallbacks:
         bench = Bench(memory_bytes=memory_bytes)
         await bench.fill(ONE)
         bench.loop.ahead_s += 100
-        question = bench.question()
-        found = await bench.lookup.kept_stale(question, question.arm, 200.0)
+        resolved = bench.resolved()
+        found = await bench.lookup.kept_stale(resolved, resolved.variant, 200.0)
         assert found is not None
         assert (found.served_from, found.outputs) == (ServedFrom.STALE, outputs(ONE))
-        assert await bench.lookup.kept_stale(question, question.arm, 99.0) is None
-        bounded = bench.question(max_age_s=50.0)
-        assert await bench.lookup.kept_stale(bounded, bounded.arm, 200.0) is None
+        assert await bench.lookup.kept_stale(resolved, resolved.variant, 99.0) is None
+        bounded = bench.resolved(max_age_s=50.0)
+        assert await bench.lookup.kept_stale(bounded, bounded.variant, 200.0) is None
 
     async def test_an_answer_past_its_time_stands_in_for_an_error_for_as_long_as_the_route_says(self):
         bench = Bench(lookup=WINDOWS)
-        question = bench.question()
-        assert await bench.lookup.stale_on_error(question, question.arm) is None
+        resolved = bench.resolved()
+        assert await bench.lookup.stale_on_error(resolved, resolved.variant) is None
         await bench.fill(ONE)
         bench.loop.ahead_s += 300
-        found = await bench.lookup.stale_on_error(question, question.arm)
+        found = await bench.lookup.stale_on_error(resolved, resolved.variant)
         assert found is not None
         assert (found.served_from, found.outputs) == (ServedFrom.STALE, outputs(ONE))
         bench.loop.ahead_s += 361
-        assert await bench.lookup.stale_on_error(question, question.arm) is None
+        assert await bench.lookup.stale_on_error(resolved, resolved.variant) is None
 
     async def test_precomputed_gives_an_answer_of_any_age_that_the_caller_accepts(self):
         bench = Bench(generation=3, lookup=lookup(max_precomputed_age=10))
         bench.precompute("a", TWO, generation=3, age_s=1000)
-        question = bench.question(entity_id="a")
-        found = await bench.lookup.precomputed(question, question.arm)
+        resolved = bench.resolved(entity_id="a")
+        found = await bench.lookup.precomputed(resolved, resolved.variant)
         assert found is not None
         assert (found.served_from, found.outputs) == (ServedFrom.PRECOMPUTED, outputs(TWO))
-        bounded = bench.question(entity_id="a", max_age_s=999.0)
-        assert await bench.lookup.precomputed(bounded, bounded.arm) is None
+        bounded = bench.resolved(entity_id="a", max_age_s=999.0)
+        assert await bench.lookup.precomputed(bounded, bounded.variant) is None
 
 
 def _encoded(key: bytes, encoded: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import duration_pb2
 from headrace.router.v1 import control_pb2
 from headrace_router import stored_answers
-from headrace_router.data.lookup.flights import MAX_RENEWALS
+from headrace_router.data.lookup.single_flight import MAX_RENEWALS
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.refusals import deadline_exceeded
 from headrace_servicekit.errors import Code
@@ -41,7 +41,7 @@ async def test_no_age_at_all_is_computed_for_this_request_alone():
     asked = [bench.ask(max_age_s=0.0) for _ in range(2)]
     await bench.asked(2)
     bench.answer(ONE)
-    assert [one.shared_flight for one in await asyncio.gather(*asked)] == [False, False]
+    assert [one.shared_execution for one in await asyncio.gather(*asked)] == [False, False]
     assert (await bench.find()).served_from is ServedFrom.CACHE
 
 
@@ -55,7 +55,7 @@ async def test_a_stale_answer_is_given_at_once_while_a_new_one_is_computed():
         assert 70_000 <= stale.age_ms < 71_000
     await bench.asked(1)
     bench.answer(TWO)
-    await eventually(lambda: len(bench.lookup.flights) == 0)
+    await eventually(lambda: len(bench.lookup.single_flight) == 0)
     fresh = await bench.find()
     assert (fresh.served_from, fresh.outputs) == (ServedFrom.CACHE, outputs(TWO))
 
@@ -67,7 +67,7 @@ async def test_a_stale_answer_of_the_store_is_given_and_replaced_too():
     assert (await bench.find()).served_from is ServedFrom.STALE
     await bench.asked(1)
     bench.answer(TWO)
-    await eventually(lambda: len(bench.lookup.flights) == 0)
+    await eventually(lambda: len(bench.lookup.single_flight) == 0)
     assert (await bench.find()).outputs == outputs(TWO)
 
 
@@ -123,7 +123,7 @@ async def test_a_renewal_that_fails_is_not_tried_again_at_once():
     await bench.find()
     await bench.asked(1)
     bench.fail(DOWN)
-    await eventually(lambda: len(bench.lookup.flights) == 0)
+    await eventually(lambda: len(bench.lookup.single_flight) == 0)
     await bench.find()
     assert bench.online.submitted == 2
     bench.loop.ahead_s += 1.1
@@ -141,7 +141,7 @@ async def test_renewals_have_a_bound_and_those_that_ended_make_room():
         assert {(await bench.find(entity_id=entity)).served_from for entity in entities} == {ServedFrom.STALE}
         await bench.asked(MAX_RENEWALS)
         bench.answer(TWO)
-        await eventually(lambda: len(bench.lookup.flights) == 0)
+        await eventually(lambda: len(bench.lookup.single_flight) == 0)
         await bench.fill(TWO, entity_id=entities[-1], max_age_s=1.0)
 
 
@@ -208,8 +208,8 @@ async def test_an_entry_of_a_clock_that_is_an_hour_off_is_not_given(ahead_ms):
 
 
 async def test_entries_are_stored_for_as_long_as_anybody_may_want_them():
-    rung = control_pb2.ResolvedRung(name="old", stale=duration_pb2.Duration(seconds=3600))
-    for fallback, keep_ms in (((), 660_000), ((rung,), 3_600_000)):
+    step = control_pb2.ResolvedFallbackStep(name="old", stale=duration_pb2.Duration(seconds=3600))
+    for fallback, keep_ms in (((), 660_000), ((step,), 3_600_000)):
         bench = Bench(lookup=WINDOWS, fallback=fallback)
         await bench.fill(ONE)
         assert set(bench.store.keep_ms.values()) == {keep_ms}

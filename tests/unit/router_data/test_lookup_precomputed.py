@@ -76,7 +76,7 @@ class TestPrecomputed:
     async def test_one_that_has_expired_is_not_given(self):
         bench = Bench()
         bench.precompute("a", TWO, generation=3)
-        answers = control_pb2.KeptAnswers(digest=V1.digest, precomputed_generation=3)
+        answers = control_pb2.StoredAnswers(digest=V1.digest, precomputed_generation=3)
         answers.precomputed_expire_time.FromMilliseconds(int(bench.store.now_ms()) + 10_000)
         bench.put_kept(answers)
         assert (await bench.find(entity_id="a")).outputs == outputs(TWO)
@@ -126,9 +126,9 @@ class TestBatchMode:
 
     async def test_a_fallback_of_the_route_computes(self):
         bench = Bench(lookup=BATCH)
-        question = bench.question()
+        resolved = bench.resolved()
         asked = asyncio.ensure_future(
-            bench.lookup.find(question, replace(question.arm, pool="cpu"), bench.loop.time() + 5)
+            bench.lookup.find(resolved, replace(resolved.variant, pool="cpu"), bench.loop.time() + 5)
         )
         (work,) = await bench.asked()
         assert work.pool == "cpu"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from headrace_router.data.batchers.outliers import FIRST_S, IN_A_ROW, LATE_S
 from headrace_router.data.batchers.pools import Pools
-from headrace_router.data.batchers.standings import FIRST_S, IN_A_ROW, LATE_S
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import Behaviour, after, echoing, held, refusing, silent
@@ -14,7 +14,7 @@ from tests.kit.pools import one_by_one, pools_of, replica_of, submitted, where
 
 
 def ejected(pools: Pools) -> list[str]:
-    return [one.replica.address for one in pools.roster.of("default", V1.digest).ejected]
+    return [one.replica.address for one in pools.endpoints.of("default", V1.digest).ejected]
 
 
 async def test_a_replica_that_fails_in_a_row_is_left_alone_and_then_tried_by_one_request(bad, good):
@@ -38,7 +38,7 @@ async def test_a_replica_that_fails_in_a_row_is_left_alone_and_then_tried_by_one
         assert set(await one_by_one(pools, 20)) == {0}
         assert len(bad.requests) == IN_A_ROW + 1
         gate.set()
-        await eventually(lambda: not ejected(pools) or pools.roster.ejections == 2)
+        await eventually(lambda: not ejected(pools) or pools.endpoints.ejections == 2)
 
 
 async def test_the_request_that_tries_it_is_answered_by_another_one_when_it_fails_again(bad, good):
@@ -75,11 +75,11 @@ async def test_when_all_fail_all_are_asked_and_the_ladder_hears_of_it(bad, good)
     async with pools_of(bad, good) as pools:
         await one_by_one(pools, 40)
         assert ejected(pools) == []
-        assert pools.roster.of("default", V1.digest).failing
-        assert pools.roster.needs_s("default", V1.digest) == float("inf")
+        assert pools.endpoints.of("default", V1.digest).failing
+        assert pools.endpoints.needs_s("default", V1.digest) == float("inf")
         bad.behave = good.behave = echoing
         assert await one_by_one(pools, 5) == [0] * 5
-        assert pools.roster.needs_s("default", V1.digest) < 1
+        assert pools.endpoints.needs_s("default", V1.digest) < 1
 
 
 async def test_one_version_that_fails_takes_no_other_from_a_replica(bad, good):
@@ -89,7 +89,7 @@ async def test_one_version_that_fails_takes_no_other_from_a_replica(bad, good):
         bad.behave = refusing(13, "INTERNAL")
         while not ejected(pools):
             await one_by_one(pools, 1)
-        assert len(pools.roster.of("default", "other").usable) == 2
+        assert len(pools.endpoints.of("default", "other").usable) == 2
 
 
 async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_one(bad, good):
@@ -122,8 +122,8 @@ async def test_what_was_in_flight_when_its_version_went_stays_where_it_is_tried_
             bad.announce(V1, ready=ready)
             await eventually(lambda ready=ready: replica.serves(V1.digest) is ready)
             replica.load_seen = 0.0  # and nothing else
-            assert not pools.roster.unanswered(replica, asyncio.get_running_loop().time() + 10.0)
-        assert not pools.roster.ejections
+            assert not pools.endpoints.unanswered(replica, asyncio.get_running_loop().time() + 10.0)
+        assert not pools.endpoints.ejections
         assert len(good.requests) == sent
         assert not any(one.answer.done() for one in suspects)
 
@@ -132,10 +132,10 @@ async def test_an_only_replica_that_hangs_keeps_its_requests(bad):
     bad.behave = silent
     async with pools_of(bad) as pools:
         (one,) = submitted(pools, seconds=20.0)
-        pools.roster.of("default", V1.digest).latency.add(0.001, 0.0, 1.0)
+        pools.endpoints.of("default", V1.digest).latency.add(0.001, 0.0, 1.0)
         await asyncio.sleep(2.6)  # no event tells that nothing happens
         assert not one.answer.done()
-        assert not pools.roster.ejections
+        assert not pools.endpoints.ejections
 
 
 async def test_a_slow_replica_gets_less(bad, good):
@@ -160,9 +160,9 @@ async def test_requests_that_expire_behind_others_of_their_client_are_no_fault_o
         while not all(one.answer.done() for one in noisy):
             assert set(await one_by_one(pools, 10, client="calm")) == {0}
         assert {type(one.answer.exception()).__name__ for one in noisy} == {"DeadlineExceeded"}
-        assert pools.roster.ejections == 0
+        assert pools.endpoints.ejections == 0
         # Nor are others' requests given fallbacks for it.
-        assert pools.roster.of("default", V1.digest).latency.needs_s() < LATE_S
+        assert pools.endpoints.of("default", V1.digest).latency.needs_s() < LATE_S
 
 
 async def test_a_replica_that_answers_nobody_before_their_deadlines_is_left_alone(bad, good):

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from headrace_router.data.batchers.members import Target, resolve_by_dns
+from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
-from headrace_router.data.batchers.waiting import Patience
 from headrace_router.data.batchers.work import Work
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually
@@ -66,25 +66,25 @@ async def test_a_draining_batcher_gets_nothing_new_and_finishes_what_it_has(batc
         assert len(batcher.requests) == had
 
 
-async def test_without_a_batcher_for_the_version_the_answer_comes_when_patience_ends(batcher):
-    async with pools_of(batcher, patience=Patience(longest_s=0.1)) as pools:
+async def test_without_a_batcher_for_the_version_the_answer_comes_when_the_queue_timeout_ends(batcher):
+    async with pools_of(batcher, queue_limits=QueueLimits(timeout_s=0.1)) as pools:
         for digest, pool in (("unknown", "default"), (V1.digest, "elsewhere")):
             (one,) = submitted(pools, digest=digest, pool=pool)
             assert one.answer.done() == (pool == "elsewhere")
             with pytest.raises(Unavailable) as caught:
                 await one.answer
             assert caught.value.reason == "NO_BACKEND"
-        assert not pools.rooms["default"]
+        assert not pools.pending["default"]
 
 
 async def test_who_has_something_else_to_try_waits_for_no_batcher(batcher):
     async with pools_of(batcher) as pools:
-        (one,) = submitted(pools, digest="unknown", patience_s=0.0)
+        (one,) = submitted(pools, digest="unknown", queue_timeout_s=0.0)
         assert isinstance(one.answer.exception(), Unavailable)
 
 
 async def test_requests_wait_for_the_only_batcher_while_it_restarts(batcher):
-    async with pools_of(batcher, patience=Patience(longest_s=5.0)) as pools:
+    async with pools_of(batcher, queue_limits=QueueLimits(timeout_s=5.0)) as pools:
         batcher.behave = silent
         executing = submitted(pools, 3)
         await eventually(lambda: len(batcher.requests) == 3)
@@ -92,16 +92,16 @@ async def test_requests_wait_for_the_only_batcher_while_it_restarts(batcher):
         await batcher.die()
         await eventually(lambda: connected(pools) == 0)
         new = submitted(pools, 3)
-        assert len(pools.rooms["default"]) == 6
+        assert len(pools.pending["default"]) == 6
         batcher.behave = echoing
         await batcher.open(port)
         assert {(await one.answer).code for one in executing + new} == {0}
         assert {one.attempts for one in executing} == {2}
-        assert not pools.rooms["default"]
+        assert not pools.pending["default"]
 
 
 async def test_requests_wait_for_a_version_that_the_only_batcher_is_about_to_have_again(batcher):
-    async with pools_of(batcher, patience=Patience(longest_s=5.0)) as pools:
+    async with pools_of(batcher, queue_limits=QueueLimits(timeout_s=5.0)) as pools:
         batcher.announce(V1, ready=False)
         await eventually(lambda: connected(pools) == 0)
         (one,) = submitted(pools)
@@ -114,16 +114,16 @@ async def test_a_batcher_that_refuses_what_it_announces_is_believed(batcher):
     async with pools_of(batcher) as pools:
         (one,) = submitted(pools)
         assert (await one.answer).reason == "NO_BACKEND"
-        assert not pools.rooms["default"]
+        assert not pools.pending["default"]
 
 
 async def test_a_request_that_waits_and_is_withdrawn_leaves_the_room(batcher):
     async with pools_of(batcher) as pools:
         (one,) = submitted(pools, digest="unknown")
-        assert one in pools.rooms["default"]
+        assert one in pools.pending["default"]
         one.answer.cancel()
         pools.withdraw(one)
-        assert not pools.rooms["default"]
+        assert not pools.pending["default"]
 
 
 async def test_a_wait_ends_before_the_deadline_and_says_what_was_missing(batcher):

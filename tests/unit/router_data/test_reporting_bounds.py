@@ -23,10 +23,10 @@ def units_recorded(probability: float) -> list[str]:
     """Return the users of those of 4,000 users' two predictions each that are recorded with a probability."""
     recorder = Recorder(1 << 30, new_drops(), lambda: None)
     recorder.take(probability)
-    question, found, answer = answered()
+    resolved, found, answer = answered()
     for number in [*range(4000), *range(4000)]:
-        request = replace(question.request, user_id=f"user-{number}")
-        recorder.add(replace(question, request=request), found, answer)
+        request = replace(resolved.request, user_id=f"user-{number}")
+        recorder.add(replace(resolved, request=request), found, answer)
     taken = recorder.take(1.0)
     assert taken.probability == probability
     assert len(taken.records) + recorder.left_out == 8000

@@ -32,7 +32,7 @@ def test_each_source_saves_the_mean_share_of_an_execution():
     answer(ServedFrom.STALE, 5)
     assert saved("cache") == pytest.approx(10 * 0.001)
     assert saved("precomputed") == pytest.approx(2 * 0.001)
-    assert saved("shared_flight") == pytest.approx(3 * 0.001)
+    assert saved("shared_execution") == pytest.approx(3 * 0.001)
 
     counters.observe(ONLINE, 0.01, 0.0).computed(1, 1, 0, 7_000)
     answer(ServedFrom.CACHE, 1)

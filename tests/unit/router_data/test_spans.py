@@ -56,7 +56,7 @@ async def test_look_up_and_batcher_stand_below_the_call(collected: Collected):
     marks.receive_ended()
     marks.route_ended()
     await asyncio.sleep(0.002)
-    marks.look_ended()
+    marks.lookup_ended()
     answer: asyncio.Future[batcher_pb2.InferResponse] = asyncio.get_running_loop().create_future()
     below = span.computing(answer, "default")
     answer.set_result(batcher_pb2.InferResponse(queue_us=100, compute_us=200, batch_requests=3, batch_rows=5))

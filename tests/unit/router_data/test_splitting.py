@@ -59,6 +59,6 @@ def test_what_is_assigned(rule, user, entity, expected):
 
 
 @pytest.mark.parametrize("ends", [[], [BUCKETS - 1], [BUCKETS + 1], [5, 5, BUCKETS], [9, 3, BUCKETS]])
-def test_ranges_that_do_not_cover_every_bucket_once_are_refused(ends):
+def test_ranges_that_do_not_cover_every_slot_once_are_refused(ends):
     with pytest.raises(ValueError, match="range"):
         check_ends(ends)

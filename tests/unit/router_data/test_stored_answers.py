@@ -1,4 +1,4 @@
-"""The entry around a kept answer: what was written under a key is read back, anything else is nothing."""
+"""The entry around a stored answer: what was written under a key is read back, anything else is nothing."""
 
 from headrace_router.stored_answers import Entry, cache_prefix, decode, encode, marker_key, precomputed_prefix
 from hypothesis import given

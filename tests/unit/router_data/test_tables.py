@@ -1,7 +1,7 @@
 import pytest
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
 from headrace_router.buckets import BUCKETS
-from headrace_router.data.routes.lastgood import LastGood
+from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_router.data.routes.table import Table, table_of
 from headrace_router.data.routes.tables import Tables
 from hypothesis import given
@@ -47,9 +47,9 @@ def admitted(tables: Tables, model: str) -> Table:
 
 def test_a_unit_keeps_its_arm_and_shares_follow_the_ranges():
     split = table_of(table("digits", [V1, V2], shares={"v1": 0.9, "v2": 0.1}), {})
-    arms = [split.assign(user_id=f"u{n}", entity_id="", request_id="r").variant for n in range(20_000)]
-    assert arms.count("v2") / 20_000 == pytest.approx(0.1, abs=0.01)
-    assert arms == [split.assign(user_id=f"u{n}", entity_id="e", request_id="q").variant for n in range(20_000)]
+    variants = [split.assign(user_id=f"u{n}", entity_id="", request_id="r").name for n in range(20_000)]
+    assert variants.count("v2") / 20_000 == pytest.approx(0.1, abs=0.01)
+    assert variants == [split.assign(user_id=f"u{n}", entity_id="e", request_id="q").name for n in range(20_000)]
 
 
 def ruled() -> control_pb2.RouteTable:
@@ -76,11 +76,11 @@ def test_a_rule_decides_before_the_weights_and_names_itself(attributes, variant,
     route = table_of(ruled(), {})
     message = predict_pb2.PredictRequest(attributes=attributes)
     for given_attributes in (attributes, message.attributes):
-        arm = route.assign(user_id="ana", entity_id="", request_id="r", attributes=given_attributes)
-        assert (arm.variant, arm.rule) == (variant, rule)
+        assigned = route.assign(user_id="ana", entity_id="", request_id="r", attributes=given_attributes)
+        assert (assigned.name, assigned.rule) == (variant, rule)
     pinned = route.pin("v2")
     assert pinned is not None
-    assert (pinned.variant, pinned.rule) == ("", "")
+    assert (pinned.name, pinned.rule) == ("", "")
     assert dict(message.attributes) == attributes, "looking at an attribute must not add it"
 
 
@@ -97,7 +97,7 @@ def test_a_pinned_version_is_one_that_the_route_names_and_has_no_variant():
     route = table_of(table("digits", [V1, V2]), {})
     pinned = route.pin("v2")
     assert pinned is not None
-    assert (pinned.variant, pinned.served.version) == ("", "v2")
+    assert (pinned.name, pinned.served.version) == ("", "v2")
     assert route.pin("v3") is None
 
 
@@ -222,31 +222,31 @@ def test_the_last_good_tables_bring_another_process_to_the_same_state(tmp_path):
     with_rule.table.CopyFrom(ruled())
     with_rule.table.generation = 7
     tables = loaded(with_rule, control_pb2.WatchTablesResponse(not_serving_model="new"), newest=9)
-    LastGood(tmp_path / "state").write(tables.messages())
+    LastKnownGood(tmp_path / "state").write(tables.messages())
     restarted = Tables()
-    assert restarted.replace(LastGood(tmp_path / "state").read())
+    assert restarted.replace(LastKnownGood(tmp_path / "state").read())
     assert set(restarted.by_model) == {"digits", "new"}
     assert (restarted.incarnation, restarted.newest_generation) == (INCARNATION, 9)
     in_force = table_in_force(restarted, "digits")
     assert in_force.generation == 7
     german = in_force.assign(user_id="ana", entity_id="", request_id="r", attributes={"country": "DE"})
-    assert (german.variant, german.rule) == ("v2", "germans")
+    assert (german.name, german.rule) == ("v2", "germans")
 
 
 @pytest.mark.parametrize("damage", [0, 20, 60, -1, "cut", "empty"])
 def test_a_damaged_file_is_not_believed(tmp_path, damage):
-    last_good = LastGood(tmp_path)
-    last_good.write([message("digits", 7), end(7)])
-    content = bytearray(last_good.path.read_bytes())
+    last_known_good = LastKnownGood(tmp_path)
+    last_known_good.write([message("digits", 7), end(7)])
+    content = bytearray(last_known_good.path.read_bytes())
     if damage == "cut":
         content = content[:-5]
     elif damage == "empty":
         content = bytearray()
     else:
         content[damage] ^= 0xFF
-    last_good.path.write_bytes(content)
-    assert last_good.read() == []
+    last_known_good.path.write_bytes(content)
+    assert last_known_good.read() == []
 
 
 def test_without_a_file_there_are_no_tables(tmp_path):
-    assert LastGood(tmp_path).read() == []
+    assert LastKnownGood(tmp_path).read() == []

@@ -23,7 +23,7 @@ def test_a_computed_answer_has_all_parts():
     marks = Marks(Clock(1.001, 1.003, 1.006), 1.0)
     marks.receive_ended()
     marks.route_ended()
-    marks.look_ended()
+    marks.lookup_ended()
     marks.answered(1.016, 2_000, 5_000)
     assert server_timing(marks) == (
         "receive;dur=1.000, route;dur=2.000, cache;dur=3.000, queue;dur=2.000, compute;dur=5.000, "
@@ -44,8 +44,8 @@ def test_the_first_look_up_counts():
     marks = Marks(Clock(1.0, 2.0, 3.0, 9.0), 1.0)
     marks.receive_ended()
     marks.route_ended()
-    marks.look_ended()
-    marks.look_ended()
+    marks.lookup_ended()
+    marks.lookup_ended()
     assert marks.looked == 3.0
 
 
@@ -56,7 +56,7 @@ def test_parts_add_up_to_the_total(moments: list[float], data: st.DataObject):
     marks = Marks(Clock(*told), arrived)
     marks.receive_ended()
     marks.route_ended()
-    marks.look_ended()
+    marks.lookup_ended()
     most = int((ended - told[-1]) * 1e6)
     queue_us = data.draw(st.integers(0, most))
     marks.answered(ended, queue_us, data.draw(st.integers(0, most - queue_us)))

@@ -10,10 +10,10 @@ from headrace.router.v1 import route_pb2
 from headrace_client.cli.lookup_views import show_fallback
 from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration, ExampleText, RuleText, RungText, VariantShare
+from headrace_client.cli.parsing import Duration, ExampleText, FallbackStepText, RuleText, VariantShare
 from headrace_client.cli.views import show_rules
 from headrace_client.client import Client
-from headrace_client.fallbacks import Rung
+from headrace_client.fallbacks import FallbackStep
 from headrace_client.operations.declaring import Example
 from headrace_client.operations.routes import Variant
 from headrace_client.rules import Rule
@@ -30,7 +30,9 @@ UNITS = {
 @click.argument("variants", nargs=-1, type=VariantShare())
 @click.option("--rule", "rules", multiple=True, type=RuleText(), help="Rule in place of the present ones; repeat.")
 @click.option("--no-rules", is_flag=True, help="Without rules.")
-@click.option("--fallback", "rungs", multiple=True, type=RungText(), help="Rung in place of the present ones; repeat.")
+@click.option(
+    "--fallback", "steps", multiple=True, type=FallbackStepText(), help="Step in place of the present ones; repeat."
+)
 @click.option("--unit", type=click.Choice(list(UNITS)), help="What keeps its variant from request to request.")
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates.")
 @click.option(
@@ -48,7 +50,7 @@ def dry_run(
     variants: tuple[Variant, ...],
     rules: tuple[Rule, ...],
     no_rules: bool,
-    rungs: tuple[Rung, ...],
+    steps: tuple[FallbackStep, ...],
     unit: str | None,
     max_wait: timedelta | None,
     examples: tuple[Example, ...],
@@ -69,7 +71,7 @@ def dry_run(
         model,
         variants=variants or None,
         rules=rules if rules or no_rules else None,
-        fallback=rungs or None,
+        fallback=steps or None,
         unit=None if unit is None else UNITS[unit],
         max_wait=max_wait,
         examples=examples,

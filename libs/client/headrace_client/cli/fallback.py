@@ -17,14 +17,14 @@ from headrace_client.cli.options import (
     timeout_option,
 )
 from headrace_client.cli.output import Output, message_json
-from headrace_client.cli.parsing import RungText
+from headrace_client.cli.parsing import FallbackStepText
 from headrace_client.client import Client
-from headrace_client.fallbacks import Rung
+from headrace_client.fallbacks import FallbackStep
 
 
 @click.group()
 def fallback() -> None:
-    """Say what answers when the version of a request cannot in time. Rungs are tried in their order:
+    """Say what answers when the version of a request cannot in time. Steps are tried in their order:
 
     \b
       backup:v1@cpu         version v1 in pool cpu; also backup:production, backup:@ALIAS
@@ -34,8 +34,8 @@ def fallback() -> None:
       constant:FILE.json    the same values for everybody: {"scores": [0.5]}, inline too
       table:FILE.json       values by entity: {"ada": {"scores": [0.9]}, "bob": {"scores": [0.1]}}
 
-    A name may stand in front (`old=backup:v1@cpu`); `,left=20ms` behind passes a rung over when less time is left until
-    the caller's deadline (else data planes go by what they measure). Answers of a rung are flagged as degraded, with
+    A name may stand in front (`old=backup:v1@cpu`); `,left=20ms` behind passes a step over when less time is left until
+    the caller's deadline (else data planes go by what they measure). Answers of a step are flagged as degraded, with
     its name. Bad input is never answered by a fallback.
 
     \b
@@ -60,7 +60,11 @@ def show(client: Client, output: Output, model: str) -> None:
     route = client.get_route(model).route
     if output.as_json:
         output.document(
-            {"fallback": [{**message_json(rung), "text": str(Rung.from_proto(rung))} for rung in route.fallback]}
+            {
+                "fallback": [
+                    {**message_json(step), "text": str(FallbackStep.from_proto(step))} for step in route.fallback
+                ]
+            }
         )
     elif route.fallback:
         show_fallback(output, route)
@@ -70,7 +74,7 @@ def show(client: Client, output: Output, model: str) -> None:
 
 @fallback.command(name="set")
 @model_argument
-@click.argument("rungs", metavar="RUNGS...", nargs=-1, required=True, type=RungText())
+@click.argument("steps", metavar="STEPS...", nargs=-1, required=True, type=FallbackStepText())
 @timeout_option
 @force_option
 @reason_option
@@ -80,16 +84,16 @@ def replace(
     client: Client,
     output: Output,
     model: str,
-    rungs: tuple[Rung, ...],
+    steps: tuple[FallbackStep, ...],
     timeout: timedelta,
     force: bool,
     reason: str,
     request_id: str,
 ) -> None:
-    """Replace MODEL's fallbacks by RUNGS, tried in this order, and wait until the versions that they name are loaded.
+    """Replace MODEL's fallbacks by STEPS, tried in this order, and wait until the versions that they name are loaded.
 
     A backup has the signature of every version that MODEL's route serves, a constant has a value for each of their
-    outputs; what does not fit is refused by its place. How rungs are written: `headrace routes fallback --help`.
+    outputs; what does not fit is refused by its place. How steps are written: `headrace routes fallback --help`.
 
     \b
     Examples:
@@ -99,7 +103,7 @@ def replace(
     """
     with output.waiting("waiting until every backup is loaded and the fallbacks are in force"):
         done = client.set_fallback(
-            model, rungs, force=force, reason=reason, request_id=request_id, timeout=timeout.total_seconds()
+            model, steps, force=force, reason=reason, request_id=request_id, timeout=timeout.total_seconds()
         )
     show_done(output, done)
 

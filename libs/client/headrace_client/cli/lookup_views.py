@@ -6,7 +6,7 @@ from headrace.router.v1 import route_pb2
 
 from headrace_client.cli.output import Output, shown
 from headrace_client.durations import duration_text
-from headrace_client.fallbacks import Rung
+from headrace_client.fallbacks import FallbackStep
 
 _MODES = {
     route_pb2.Lookup.MODE_UNSPECIFIED: "hybrid",
@@ -48,8 +48,8 @@ def hedging_text(route: route_pb2.Route) -> str:
 
 def parts(route: route_pb2.Route) -> list[str]:
     """Return what a route declares besides its variants, in a word or two each."""
-    rules, rungs = len(route.rules), len(route.fallback)
-    declared = [f"{rules} rules" if rules else "", f"{rungs} fallbacks" if rungs else ""]
+    rules, steps = len(route.rules), len(route.fallback)
+    declared = [f"{rules} rules" if rules else "", f"{steps} fallbacks" if steps else ""]
     declared += [name for name in ("lookup", "hedging") if route.HasField(name)]
     return [part for part in declared if part]
 
@@ -58,12 +58,12 @@ def show_fallback(output: Output, route: route_pb2.Route) -> None:
     """Print the fallbacks of a route in their order, as they are typed; nothing when there are none."""
     if route.fallback:
         output.say("")
-        output.table(("fallback, tried in this order", "version"), [_cells(rung) for rung in route.fallback])
+        output.table(("fallback, tried in this order", "version"), [_cells(step) for step in route.fallback])
 
 
-def _cells(proto: route_pb2.Rung) -> tuple[str, str]:
+def _cells(proto: route_pb2.FallbackStep) -> tuple[str, str]:
     version = ""
     if proto.WhichOneof("source") == "backup":
         same = proto.backup.WhichOneof("serves") is None
         version = "the request's" if same else proto.backup.serving_version or "none yet"
-    return shown(str(Rung.from_proto(proto))), version
+    return shown(str(FallbackStep.from_proto(proto))), version

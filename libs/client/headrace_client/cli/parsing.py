@@ -14,7 +14,7 @@ from headrace.registry.v1 import registry_pb2
 
 from headrace_client.durations import parse_duration
 from headrace_client.errors import InvalidArgument
-from headrace_client.fallbacks import Rung
+from headrace_client.fallbacks import FallbackStep
 from headrace_client.operations.declaring import Example
 from headrace_client.operations.routes import Alias, Production, Variant, Version
 from headrace_client.rules import Rule
@@ -118,16 +118,16 @@ class RuleText(click.ParamType):
             self.fail(error.violations[0].description, param, ctx)
 
 
-class RungText(click.ParamType):
+class FallbackStepText(click.ParamType):
     """`backup:v1@cpu`, `precomputed`, `stale:10m`, `constant:FILE.json`, `table:FILE.json`."""
 
-    name = "rung"
+    name = "step"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rung:
-        if isinstance(value, Rung):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FallbackStep:
+        if isinstance(value, FallbackStep):
             return value
         try:
-            return Rung.parse(str(value))
+            return FallbackStep.parse(str(value))
         except InvalidArgument as error:
             self.fail(error.violations[0].description, param, ctx)
 

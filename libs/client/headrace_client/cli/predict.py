@@ -187,7 +187,7 @@ def _document(answer: Prediction) -> dict[str, Any]:
         "rule": answer.rule,
         "served_from": str(answer.served_from),
         "age_ms": round(answer.age.total_seconds() * 1e3),
-        "rung": answer.rung,
+        "fallback_step": answer.fallback_step,
         "degraded_reason": answer.degraded_reason,
         "generation": answer.generation,
         "prediction_id": answer.prediction_id,
@@ -213,7 +213,7 @@ def _show(output: Output, answer: Prediction) -> None:
         f"generation {answer.generation}, prediction {answer.prediction_id}"
     )
     if answer.degraded:
-        output.say(f"[yellow]degraded[/]: {shown(answer.degraded_reason)}, answered by {shown(answer.rung)}")
+        output.say(f"[yellow]degraded[/]: {shown(answer.degraded_reason)}, answered by {shown(answer.fallback_step)}")
 
 
 def _show_timing(output: Output, answer: Prediction) -> None:

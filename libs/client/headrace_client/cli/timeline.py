@@ -33,7 +33,11 @@ def heading(told: Explanation) -> str:
     if told.served_from is None:
         reason = f" [{told.reason}]" if told.reason else ""
         return f"{told.model or 'a model without a name'}: {_CODES.get(told.code, told.code)}{reason} after {took}"
-    degraded = f", degraded: {told.degraded_reason or told.rung}" if told.rung or told.degraded_reason else ""
+    degraded = (
+        f", degraded: {told.degraded_reason or told.fallback_step}"
+        if told.fallback_step or told.degraded_reason
+        else ""
+    )
     return f"{told.model}: answered from {told.served_from} in {took}{degraded}"
 
 
@@ -47,7 +51,10 @@ def facts(told: Explanation) -> list[tuple[str, str]]:
         ("decided", shown(_decided(told))),
         ("answered", shown(_answered(told))),
         ("look-up", shown(_looked_up(told))),
-        ("degraded", shown(f"by {told.rung or 'itself'}: {told.degraded_reason}" if told.degraded_reason else "")),
+        (
+            "degraded",
+            shown(f"by {told.fallback_step or 'itself'}: {told.degraded_reason}" if told.degraded_reason else ""),
+        ),
     ]
 
 
@@ -62,7 +69,7 @@ def bars(told: Explanation) -> list[Bar]:
             (max(timedelta(), attempt.took - attempt.queue - attempt.compute), OTHER),
         ]
         bar = _bar(parts, attempt.begin, total)
-        name = f"{attempt.rung} (hedge)" if attempt.hedge else attempt.rung
+        name = f"{attempt.step} (hedge)" if attempt.hedge else attempt.step
         lines.append(Bar(name, bar, duration(attempt.took), _what(attempt)))
     return lines
 
@@ -96,7 +103,7 @@ def _answered(told: Explanation) -> str:
 
 
 def _looked_up(told: Explanation) -> str:
-    shared = "computed for another request with the same key" if told.shared_flight else ""
+    shared = "computed for another request with the same key" if told.shared_execution else ""
     return "; ".join(part for part in (told.lookup_outcome, shared) if part)
 
 

@@ -12,7 +12,7 @@ from headrace.router.v1 import route_pb2
 
 from headrace_client import fallbacks, methods
 from headrace_client.calls import Operation, Session, invoke
-from headrace_client.fallbacks import Rung
+from headrace_client.fallbacks import FallbackStep
 from headrace_client.lookups import Hedging, Lookup
 from headrace_client.operations.routes import DEFAULT_TIMEOUT_S, Unit, Variant, Version, get_route
 from headrace_client.rules import Rule, named
@@ -107,7 +107,7 @@ def set_lookup(
 def set_fallback(
     session: Session,
     model: str,
-    rungs: Sequence[Rung | str],
+    steps: Sequence[FallbackStep | str],
     *,
     force: bool = False,
     reason: str = "",
@@ -116,11 +116,11 @@ def set_fallback(
 ) -> Operation[route_pb2.UpdateRouteResponse]:
     """Replace what answers for a model when the request's version cannot in time, and wait until that is in force.
 
-    rungs: in the order in which they are tried, as Rung or as text (`backup:v1@cpu`, `constant:FILE.json`). It waits
-    for the versions that they name to be loaded, and fails as `split` does.
+    steps: in the order in which they are tried, as FallbackStep or as text (`backup:v1@cpu`, `constant:FILE.json`). It
+    waits for the versions that they name to be loaded, and fails as `split` does.
     """
     present = yield from get_route(session, model)
-    route = declared(present.route, fallback=rungs)
+    route = declared(present.route, fallback=steps)
     return (yield from _update(session, route, force, reason, request_id, timeout))
 
 
@@ -146,7 +146,7 @@ def dry_run(
     *,
     variants: Sequence[Variant] | None = None,
     rules: Sequence[Rule | str] | None = None,
-    fallback: Sequence[Rung | str] | None = None,
+    fallback: Sequence[FallbackStep | str] | None = None,
     unit: Unit | None = None,
     max_wait: timedelta | None = None,
     examples: Sequence[Example] = (),
@@ -179,7 +179,7 @@ def declared(
     max_wait: timedelta | None = None,
     lookup: Lookup | None = None,
     reset_lookup: bool = False,
-    fallback: Sequence[Rung | str] | None = None,
+    fallback: Sequence[FallbackStep | str] | None = None,
     hedging: Hedging | Unchanged | None = UNCHANGED,
 ) -> route_pb2.Route:
     """Return the route to send: the present one with what is given in its place."""
@@ -212,8 +212,8 @@ def declared(
         lookup.write_to(route)
     if fallback is not None:
         del route.fallback[:]
-        read_rungs = fallbacks.named([Rung.parse(one) if isinstance(one, str) else one for one in fallback])
-        route.fallback.extend(one.to_proto() for one in read_rungs)
+        read_steps = fallbacks.named([FallbackStep.parse(one) if isinstance(one, str) else one for one in fallback])
+        route.fallback.extend(one.to_proto() for one in read_steps)
     if not isinstance(hedging, Unchanged):
         route.ClearField("hedging")
         if hedging is not None:

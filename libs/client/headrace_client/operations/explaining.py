@@ -19,12 +19,12 @@ DEFAULT_TIMEOUT_S = 5.0
 class Attempt:
     """One thing that was tried for a request.
 
-    rung: `primary`, or a fallback of the route. pool, batcher: empty where no batcher was asked. begin: from the
+    step: `primary`, or a fallback of the route. pool, batcher: empty where no batcher was asked. begin: from the
     request's arrival. queue, compute: parts of `took`. batch_rows, batch_mates: rows of the execution, and the other
     requests in it. reason: why it did not answer; empty when it did. hedge: whether it went beside a late one.
     """
 
-    rung: str
+    step: str
     version: str
     pool: str
     batcher: str
@@ -41,7 +41,7 @@ class Attempt:
     def from_proto(cls, attempt: predict_pb2.ExplainResponse.Attempt) -> Attempt:
         """Return the attempt of a message."""
         return cls(
-            rung=attempt.rung,
+            step=attempt.step,
             version=attempt.version,
             pool=attempt.pool,
             batcher=attempt.batcher,
@@ -60,11 +60,11 @@ class Attempt:
 class Explanation:
     """How an answer, or an error, came about.
 
-    bucket: that the unit fell into; None when none was hashed. rule: the one that chose the variant, if any.
-    variant_version: what the variant, or the caller, named. version: what computed the answer. served_from: None for an
-    error. lookup_outcome: why nothing kept could be given. shared_flight: whether the answer was computed for another
-    request, which this one waited for. code, reason: of the reply; 0 and empty for an answer. route, total: from the
-    arrival until the variant was known, and until the reply. message: everything, as the API gives it.
+    bucket: that the unit fell into; None when none was hashed. rule: that chose the variant; empty when the weights
+    did. variant_version: what the variant, or the caller, named. version: what computed the answer. served_from: None
+    for an error. lookup_outcome: why nothing kept could be given. shared_execution: whether the answer was computed for
+    another request, which this one waited for. code, reason: of the reply; 0 and empty for an answer. route, total:
+    from the arrival until the variant was known, and until the reply. message: everything, as the API gives it.
     """
 
     prediction_id: str
@@ -83,8 +83,8 @@ class Explanation:
     served_from: ServedFrom | None
     age: timedelta
     lookup_outcome: str
-    shared_flight: bool
-    rung: str
+    shared_execution: bool
+    fallback_step: str
     degraded_reason: str
     attempts: tuple[Attempt, ...]
     code: int
@@ -113,8 +113,8 @@ class Explanation:
             served_from=SERVED_FROM.get(told.served_from, ServedFrom.UNKNOWN) if told.served_from else None,
             age=timedelta(milliseconds=told.age_ms),
             lookup_outcome=told.lookup_outcome,
-            shared_flight=told.shared_flight,
-            rung=told.rung,
+            shared_execution=told.shared_execution,
+            fallback_step=told.fallback_step,
             degraded_reason=told.degraded_reason,
             attempts=tuple(map(Attempt.from_proto, told.attempts)),
             code=told.code,

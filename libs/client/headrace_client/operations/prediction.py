@@ -51,7 +51,7 @@ class Prediction:
     rule: the rule by attribute that chose it; empty when the weights did.
     age: zero for an answer computed for this request. generation: of the route table that decided.
     prediction_id: what outcomes are recorded under. request_id: as given, or made by the client.
-    rung: the fallback of the route that answered, empty when none was needed. degraded_reason: why one was.
+    fallback_step: the fallback of the route that answered, empty when none was needed. degraded_reason: why one was.
     timing_ms: where the data plane's time went, by part, when that was asked for; `total` is the sum of the others.
     """
 
@@ -65,14 +65,14 @@ class Prediction:
     generation: int
     age: timedelta
     rule: str
-    rung: str = ""
+    fallback_step: str = ""
     degraded_reason: str = ""
     timing_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def degraded(self) -> bool:
         """Return whether this is less than what the route's own version would have answered."""
-        return bool(self.rung or self.degraded_reason)
+        return bool(self.fallback_step or self.degraded_reason)
 
     @classmethod
     def from_proto(
@@ -90,7 +90,7 @@ class Prediction:
             generation=answer.generation,
             age=timedelta(milliseconds=answer.age_ms),
             rule=answer.rule,
-            rung=answer.rung,
+            fallback_step=answer.fallback_step,
             degraded_reason=answer.degraded_reason,
             timing_ms=timing_of(str(trailers.get(TIMING_TRAILER, ""))),
         )

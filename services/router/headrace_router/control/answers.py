@@ -32,7 +32,7 @@ _OUTCOMES = {
 
 
 class Serving(NamedTuple):
-    """Versions that serve now: by variant, and by rung that is a backup."""
+    """Versions that serve now: by variant, and by step that is a backup."""
 
     variants: Mapping[str, str] = MappingProxyType({})
     backups: Mapping[str, str] = MappingProxyType({})
@@ -48,7 +48,7 @@ def route_to_proto(route: Route, serving: Serving) -> route_pb2.Route:
         managed_by=route.managed_by,
         rules=[rule_to_proto(rule) for rule in route.rules],
         lookup=lookup_messages.lookup_to_proto(route.lookup) if route.lookup is not None else None,
-        fallback=[lookup_messages.rung_to_proto(rung, serving.backups) for rung in route.fallback],
+        fallback=[lookup_messages.step_to_proto(step, serving.backups) for step in route.fallback],
         hedging=lookup_messages.hedging_to_proto(route.hedging) if route.hedging is not None else None,
     )
     if route.updated_at is not None:
@@ -80,7 +80,7 @@ def serving_by(table: Table | None) -> Serving:
     if table is None:
         return Serving()
     variants = {variant.name: variant.version for variant in table.variants}
-    return Serving(variants, {backup.rung: backup.version for backup in table.backups})
+    return Serving(variants, {backup.step: backup.version for backup in table.backups})
 
 
 def status_to_proto(status: Status) -> route_pb2.RouteStatus:

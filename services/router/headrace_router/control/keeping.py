@@ -12,7 +12,8 @@ from headrace_servicekit.identity import model_not_found
 
 from headrace_router.control.controller import Controller
 from headrace_router.control.decisions.changes import kept_changed
-from headrace_router.control.decisions.kept_answers import (
+from headrace_router.control.decisions.states import RouteState, Step
+from headrace_router.control.decisions.stored_answers import (
     NOTHING,
     Kept,
     Precomputed,
@@ -21,7 +22,6 @@ from headrace_router.control.decisions.kept_answers import (
     removed_up_to,
     reverted,
 )
-from headrace_router.control.decisions.states import RouteState, Step
 from headrace_router.control.storage.store import Request
 from headrace_router.control.view import View
 from headrace_router.control.waits import Waits

@@ -10,12 +10,20 @@ from google.protobuf.duration_pb2 import Duration
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace_servicekit.errors import FieldViolation
 
+from headrace_router.control.decisions.fallback_steps import (
+    Backup,
+    Constant,
+    EntityTable,
+    FallbackStep,
+    Precomputed,
+    Source,
+    Stale,
+)
 from headrace_router.control.decisions.fitting import Contract, Output, given_violations
 from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import ResolvedBackup
 from headrace_router.control.decisions.routes import DEFAULT_POOL
-from headrace_router.control.decisions.rungs import Backup, Constant, EntityTable, Precomputed, Rung, Source, Stale
 from headrace_router.control.decisions.states import Table
 
 # Beyond every limit, and not beyond what a timedelta holds.
@@ -49,11 +57,11 @@ def hedging_of(proto: route_pb2.Route) -> Hedging | None:
     return Hedging(_duration(proto.hedging, "delay")) if proto.HasField("hedging") else None
 
 
-def fallback_of(proto: route_pb2.Route, wrong: list[FieldViolation]) -> Iterable[Rung]:
+def fallback_of(proto: route_pb2.Route, wrong: list[FieldViolation]) -> Iterable[FallbackStep]:
     """Yield a route's fallbacks, without those that cannot be read: they are added to `wrong`."""
-    for position, rung in enumerate(proto.fallback):
-        source = _source_of(rung, f"route.fallback[{position}]", wrong)
-        yield Rung(rung.name, source, _duration(rung, "min_time_left"))
+    for position, step in enumerate(proto.fallback):
+        source = _source_of(step, f"route.fallback[{position}]", wrong)
+        yield FallbackStep(step.name, source, _duration(step, "min_time_left"))
 
 
 def lookup_to_proto(lookup: Lookup) -> route_pb2.Lookup:
@@ -74,12 +82,12 @@ def hedging_to_proto(hedging: Hedging) -> route_pb2.Hedging:
     return route_pb2.Hedging(delay=_to_proto(hedging.delay))
 
 
-def rung_to_proto(rung: Rung, serving: Mapping[str, str]) -> route_pb2.Rung:
-    """Return a fallback as it was declared. serving: version by rung, as far as they are backups in force."""
-    proto = route_pb2.Rung(name=rung.name, min_time_left=_to_proto(rung.min_time_left))
-    if isinstance(rung.source, Backup):
-        backup = rung.source
-        proto.backup.pool, proto.backup.serving_version = backup.pool, serving.get(rung.name, "")
+def step_to_proto(step: FallbackStep, serving: Mapping[str, str]) -> route_pb2.FallbackStep:
+    """Return a fallback as it was declared. serving: version by step, as far as they are backups in force."""
+    proto = route_pb2.FallbackStep(name=step.name, min_time_left=_to_proto(step.min_time_left))
+    if isinstance(step.source, Backup):
+        backup = step.source
+        proto.backup.pool, proto.backup.serving_version = backup.pool, serving.get(step.name, "")
         match backup.serves:
             case Serves.VERSION:
                 proto.backup.version = backup.target
@@ -90,17 +98,17 @@ def rung_to_proto(rung: Rung, serving: Mapping[str, str]) -> route_pb2.Rung:
             case None:
                 pass
     else:
-        _set_source(proto, rung.source)
+        _set_source(proto, step.source)
     return proto
 
 
-def resolved_rung_to_proto(rung: Rung, backup: ResolvedBackup | None) -> control_pb2.ResolvedRung:
+def resolved_step_to_proto(step: FallbackStep, backup: ResolvedBackup | None) -> control_pb2.ResolvedFallbackStep:
     """Return a fallback as data planes get it. backup: what it names when it is one."""
-    proto = control_pb2.ResolvedRung(name=rung.name, min_time_left=_to_proto(rung.min_time_left))
+    proto = control_pb2.ResolvedFallbackStep(name=step.name, min_time_left=_to_proto(step.min_time_left))
     if backup is not None:
         proto.backup.digest, proto.backup.pool = backup.digest, backup.pool
     else:
-        _set_source(proto, rung.source)
+        _set_source(proto, step.source)
     return proto
 
 
@@ -114,31 +122,31 @@ def contract_of(resolved: bytes) -> Contract:
 
 
 def unfit(table: Table, versions: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the rungs of a table that give values which its versions cannot have given, by name, and why.
+    """Return the steps of a table that give values which its versions cannot have given, by name, and why.
 
     They fitted what was served when they were declared; what variants follow may have moved on since.
     """
-    given = [rung for rung in table.fallback if isinstance(rung.source, Constant | EntityTable)]
+    given = [step for step in table.fallback if isinstance(step.source, Constant | EntityTable)]
     if not given:
         return {}
     served = {one.version: contract_of(versions[one.digest]) for one in table.variants}
-    wrong = {rung.name: given_violations(rung, served) for rung in given}
+    wrong = {step.name: given_violations(step, served) for step in given}
     return {name: f"{found[0][0]}: {found[0][1]}" for name, found in wrong.items() if found}
 
 
-def _source_of(rung: route_pb2.Rung, field: str, wrong: list[FieldViolation]) -> Source:
-    match rung.WhichOneof("source"):
+def _source_of(step: route_pb2.FallbackStep, field: str, wrong: list[FieldViolation]) -> Source:
+    match step.WhichOneof("source"):
         case "backup":
-            return _backup_of(rung.backup, f"{field}.backup", wrong)
+            return _backup_of(step.backup, f"{field}.backup", wrong)
         case "stale":
-            return Stale(_timedelta(rung.stale))
+            return Stale(_timedelta(step.stale))
         case "constant":
-            return Constant(rung.constant.SerializeToString(deterministic=True))
+            return Constant(step.constant.SerializeToString(deterministic=True))
         case "entity_table":
-            table = rung.entity_table
+            table = step.entity_table
             return EntityTable(table.SerializeToString(deterministic=True), len(table.rows))
         case "precomputed":
-            if not rung.precomputed:
+            if not step.precomputed:
                 wrong.append(FieldViolation(f"{field}.precomputed", "can only be true"))
         case _:
             needs = "needs one of backup, precomputed, stale, constant and entity_table"
@@ -146,7 +154,7 @@ def _source_of(rung: route_pb2.Rung, field: str, wrong: list[FieldViolation]) ->
     return Precomputed()
 
 
-def _backup_of(proto: route_pb2.Rung.Backup, field: str, wrong: list[FieldViolation]) -> Backup:
+def _backup_of(proto: route_pb2.FallbackStep.Backup, field: str, wrong: list[FieldViolation]) -> Backup:
     kind = proto.WhichOneof("serves")
     if kind == "follow_production" and not proto.follow_production:
         wrong.append(FieldViolation(f"{field}.follow_production", "can only be true"))
@@ -154,7 +162,7 @@ def _backup_of(proto: route_pb2.Rung.Backup, field: str, wrong: list[FieldViolat
     return Backup(_SERVES.get(kind or ""), target, proto.pool or DEFAULT_POOL)
 
 
-def _set_source(proto: route_pb2.Rung | control_pb2.ResolvedRung, source: Source) -> None:
+def _set_source(proto: route_pb2.FallbackStep | control_pb2.ResolvedFallbackStep, source: Source) -> None:
     match source:
         case Precomputed():
             proto.precomputed = True

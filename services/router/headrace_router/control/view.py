@@ -182,12 +182,12 @@ class View:
         self.tables.publish(entry.model, message)
 
     def _unfit(self, entry: Entry) -> Collection[str]:
-        """Return the rungs that data planes are not told of, and note for the status why."""
+        """Return the steps that data planes are not told of, and note for the status why."""
         assert entry.generation is not None
         unfit = lookup_messages.unfit(entry.generation.table, self.mirror.versions)
         self._left_out.pop(entry.model, None)
         if unfit:
-            log.warning("fallbacks do not fit", model=entry.model, generation=entry.number, rungs=sorted(unfit))
+            log.warning("fallbacks do not fit", model=entry.model, generation=entry.number, steps=sorted(unfit))
             reasons = [f"fallback '{name}' is left out: {why}" for name, why in unfit.items()]
             self._left_out[entry.model] = "; ".join(reasons)
         return unfit

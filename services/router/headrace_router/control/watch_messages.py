@@ -9,8 +9,8 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace_router.control import lookup_messages
 from headrace_router.control.answers import condition_to_proto, timestamp
 from headrace_router.control.decisions.demand import Wanted
-from headrace_router.control.decisions.kept_answers import KeptAnswers
-from headrace_router.control.decisions.rungs import Backup
+from headrace_router.control.decisions.fallback_steps import Backup
+from headrace_router.control.decisions.stored_answers import StoredAnswers
 from headrace_router.control.storage.store import Entry
 
 
@@ -19,7 +19,7 @@ def table_to_proto(
 ) -> control_pb2.RouteTable:
     """Return the table of an entry.
 
-    resolved: encoded versions by digest; all that the table names are there. without: rungs that do not fit them.
+    resolved: encoded versions by digest; all that the table names are there. without: steps that do not fit them.
     """
     generation = entry.generation
     assert generation is not None
@@ -44,18 +44,18 @@ def table_to_proto(
     )
     for digest in table.digests:
         proto.versions.append(control_pb2.ResolvedVersion.FromString(resolved[digest]))
-        proto.kept_answers.append(_kept_to_proto(digest, generation.kept.get(digest, KeptAnswers())))
+        proto.stored_answers.append(_kept_to_proto(digest, generation.kept.get(digest, StoredAnswers())))
     if table.max_wait_us is not None:
         proto.max_wait.FromMicroseconds(table.max_wait_us)
     if table.lookup is not None:
         proto.lookup.CopyFrom(lookup_messages.lookup_to_proto(table.lookup))
     if table.hedging is not None:
         proto.hedging.CopyFrom(lookup_messages.hedging_to_proto(table.hedging))
-    backups = {backup.rung: backup for backup in table.backups}
+    backups = {backup.step: backup for backup in table.backups}
     proto.fallback.extend(
-        lookup_messages.resolved_rung_to_proto(rung, backups.get(rung.name))
-        for rung in table.fallback
-        if rung.name not in without and (rung.name in backups or not isinstance(rung.source, Backup))
+        lookup_messages.resolved_step_to_proto(step, backups.get(step.name))
+        for step in table.fallback
+        if step.name not in without and (step.name in backups or not isinstance(step.source, Backup))
     )
     return proto
 
@@ -74,8 +74,8 @@ def demand_to_proto(
     return response
 
 
-def _kept_to_proto(digest: str, kept: KeptAnswers) -> control_pb2.KeptAnswers:
-    return control_pb2.KeptAnswers(
+def _kept_to_proto(digest: str, kept: StoredAnswers) -> control_pb2.StoredAnswers:
+    return control_pb2.StoredAnswers(
         digest=digest,
         cache_epoch=kept.cache_epoch,
         precomputed_generation=kept.precomputed_generation,

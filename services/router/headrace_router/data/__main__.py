@@ -20,14 +20,14 @@ from headrace_servicekit.tls import Tls, client_context
 
 from headrace_router.data.batchers.frames import Limits
 from headrace_router.data.batchers.members import batcher_channel
+from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
-from headrace_router.data.batchers.waiting import Patience
 from headrace_router.data.catalog import Catalog
 from headrace_router.data.explain.asking import Explaining
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
+from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.fallbacks.ladder import Ladder
 from headrace_router.data.hosts.aio import GrpcHost
 from headrace_router.data.hosts.arrivals import Arrivals, Spans
 from headrace_router.data.hosts.asgi import METHOD as REST_PREDICT
@@ -47,7 +47,7 @@ from headrace_router.data.predictor import Predictor
 from headrace_router.data.reporting.reporting import Allowance, Reporting
 from headrace_router.data.reporting.sending import GrpcIngest
 from headrace_router.data.reporting.series import Source
-from headrace_router.data.routes.lastgood import LastGood
+from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_router.data.routes.watch import COMPONENT, Watcher
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.telemetry.accesslog import AccessLog
@@ -89,7 +89,7 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
     lookup = Lookup(pools, _layers(runtime, counts), counts, default_ttl_s=settings.cache_ttl_s, loop=loop)
     predictor = Predictor(
         watcher.tables,
-        Ladder(lookup, pools.roster, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time),
+        FallbackChain(lookup, pools.endpoints, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time),
         counters,
         access_log,
         explanations,
@@ -101,7 +101,7 @@ async def start(runtime: Runtime[DataSettings]) -> Faces:
     catalog = Catalog(
         watcher.tables,
         counters,
-        serves=pools.roster.serves,
+        serves=pools.endpoints.serves,
         ready=lambda: runtime.health.ready,
         version=metadata.version("headrace-router"),
         max_rows=settings.max_rows,
@@ -129,7 +129,7 @@ async def _tables(runtime: Runtime[DataSettings]) -> Watcher:
     settings = runtime.settings
     control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
     runtime.health.add(COMPONENT)
-    watcher = Watcher(settings.id, control, LastGood(settings.state_dir), runtime.health, runtime.clock)
+    watcher = Watcher(settings.id, control, LastKnownGood(settings.state_dir), runtime.health, runtime.clock)
     await watcher.start()
     runtime.loop("follow tables", watcher.follow)
     runtime.loop("acknowledge generations", watcher.acknowledge)
@@ -146,7 +146,7 @@ def _batchers(runtime: Runtime[DataSettings]) -> Pools:
         connect=lambda address, target: batcher_channel(address, target, tls_to_batchers),
         limits=Limits(settings.max_in_flight, settings.max_in_flight_bytes),
         retry_share=settings.retry_share,
-        patience=Patience(settings.patience_s),
+        queue_limits=QueueLimits(settings.queue_timeout_s),
         resolve_every_s=settings.resolve_every_s,
         rng=random.Random(),
         loop=asyncio.get_running_loop(),
@@ -243,7 +243,7 @@ def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
         address,
         counts,
         StoreClock(loop.time, time.time),
-        patience_s=settings.valkey_patience_s,
+        timeout_s=settings.valkey_timeout_s,
         password=settings.valkey_password,
         loop=loop,
         rng=random.Random(),

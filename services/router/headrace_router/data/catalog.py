@@ -14,7 +14,7 @@ from headrace_servicekit.identity import Identity, model_not_found
 from headrace_router.data.contract import Spec
 from headrace_router.data.lookup.policy import Mode
 from headrace_router.data.refusals import model_missing, model_not_ready, no_tables, version_not_found
-from headrace_router.data.routes.table import Arm, Table
+from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.counters import Counters
 from headrace_router.data.telemetry.statistics import number_of, statistics_of
@@ -28,7 +28,7 @@ READY, UNAVAILABLE = "READY", "UNAVAILABLE"
 
 
 class Catalog:
-    """Answers questions about models. A model that the caller may not know of is not found.
+    """Answers requests about models. A model that the caller may not know of is not found.
 
     serves: whether a batcher of a pool has the version of a digest ready. max_rows: most rows of one request.
     """
@@ -57,10 +57,10 @@ class Catalog:
     def metadata(self, model: str, version: str, caller: Identity) -> Document:
         """Return what `ModelMetadata` tells: of a version, or of the one that most get. Raises ServiceError."""
         table = self._table(model, caller)
-        contract = _arm(table, version).served.contract
+        contract = _variant(table, version).served.contract
         return {
             "name": model,
-            "versions": [arm.served.version for arm in table.named()],
+            "versions": [variant.served.version for variant in table.named()],
             "platform": PLATFORM,
             "inputs": [_tensor(spec) for spec in contract.inputs],
             "outputs": [_tensor(spec) for spec in contract.outputs],
@@ -69,7 +69,7 @@ class Catalog:
     def config(self, model: str, version: str, caller: Identity) -> Document:
         """Return what `ModelConfig` tells, in Triton's terms. Raises ServiceError."""
         table = self._table(model, caller)
-        contract = _arm(table, version).served.contract
+        contract = _variant(table, version).served.contract
         batching = {} if table.max_wait_us is None else {"max_queue_delay_microseconds": table.max_wait_us}
         return {
             "name": model,
@@ -103,12 +103,12 @@ class Catalog:
         """
         try:
             table = self._table(model, caller)
-            arms: Iterable[Arm] = (_arm(table, version),) if version else table.weighted()
+            variants: Iterable[Variant] = (_variant(table, version),) if version else table.weighted()
         except NotFound:
             raise
         except ServiceError:
             return False
-        return self.ready() and all(self._serves(arm.pool, arm.served.digest) for arm in arms)
+        return self.ready() and all(self._serves(variant.pool, variant.served.digest) for variant in variants)
 
     def index(self, caller: Identity, *, ready_only: bool) -> list[Document]:
         """Return what `RepositoryIndex` tells: every version that a route names, with its state."""
@@ -120,13 +120,13 @@ class Catalog:
             if table is None:
                 yield {"name": name, "version": "", "state": UNAVAILABLE, "reason": "nothing serves it yet"}
                 continue
-            for arm in table.named():
-                serves = self._serves(arm.pool, arm.served.digest)
+            for variant in table.named():
+                serves = self._serves(variant.pool, variant.served.digest)
                 yield {
                     "name": name,
-                    "version": arm.served.version,
+                    "version": variant.served.version,
                     "state": READY if serves else UNAVAILABLE,
-                    "reason": "" if serves else f"no batcher of pool '{arm.pool}' has it ready",
+                    "reason": "" if serves else f"no batcher of pool '{variant.pool}' has it ready",
                 }
 
     def _by_model(self) -> Mapping[str, Table | None]:
@@ -146,15 +146,15 @@ class Catalog:
         return table
 
 
-def _arm(table: Table, version: str) -> Arm:
-    """Return the arm of a version that the route names, or without one, the arm with most buckets."""
+def _variant(table: Table, version: str) -> Variant:
+    """Return the variant of a version that the route names, or without one, the variant with most buckets."""
     if not version:
         buckets = table.weighted()
-        return max(buckets, key=lambda arm: buckets[arm])
-    arm = table.pin(version)
-    if arm is None:
+        return max(buckets, key=lambda variant: buckets[variant])
+    variant = table.pin(version)
+    if variant is None:
         raise version_not_found(table.model, version)
-    return arm
+    return variant
 
 
 def _asked(table: Table, version: str) -> list[tuple[str, str]]:
@@ -162,11 +162,11 @@ def _asked(table: Table, version: str) -> list[tuple[str, str]]:
     numbered = [pair for pair in _versions(table) if number_of(pair[1]) == version]
     if numbered and table.pin(version) is None:
         return numbered[:1]
-    return [(table.model, _arm(table, version).served.version)]
+    return [(table.model, _variant(table, version).served.version)]
 
 
 def _versions(table: Table) -> Iterator[tuple[str, str]]:
-    return ((table.model, arm.served.version) for arm in table.named())
+    return ((table.model, variant.served.version) for variant in table.named())
 
 
 def _tensor(spec: Spec) -> Document:

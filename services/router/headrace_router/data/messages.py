@@ -135,7 +135,7 @@ class Answer:
 
     served: the version whose contract the outputs keep. version: id of the one that computed them; empty for values
     that the route gives. variant: empty for a pinned version. took_s: since the call arrived. rule: that chose the
-    variant, if any. rung, degraded_reason: the fallback that answered and why, if any.
+    variant, if any. fallback_step, degraded_reason: the fallback that answered and why, if any.
     """
 
     served: ServedVersion
@@ -149,5 +149,5 @@ class Answer:
     outputs: bytes
     took_s: float
     rule: str = ""
-    rung: str = ""
+    fallback_step: str = ""
     degraded_reason: str = ""

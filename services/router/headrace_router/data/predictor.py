@@ -1,4 +1,4 @@
-"""One prediction, from a request object to an answer: table → arm → contract → ladder and look-up → answer.
+"""One prediction, from a request object to an answer: table → variant → contract → fallback chain and look-up → answer.
 
 Nothing here knows a transport or a protocol. Hosts call `predict`, faces make its argument and render its result.
 """
@@ -15,11 +15,10 @@ from headrace_servicekit.identity import model_not_found
 
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.explain.trace import Trace
-from headrace_router.data.fallbacks.ladder import Ladder
+from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
 from headrace_router.data.lookup.policy import Mode
 from headrace_router.data.messages import Answer, Call, Request
-from headrace_router.data.question import Found, Question
 from headrace_router.data.refusals import (
     deadline_exceeded,
     model_missing,
@@ -27,13 +26,14 @@ from headrace_router.data.refusals import (
     no_tables,
     version_not_found,
 )
-from headrace_router.data.routes.table import Arm, Table
+from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
+from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters, Key
 from headrace_router.data.violations import in_callers_words
 
-Record = Callable[[Question, Found, Answer], object]
+Record = Callable[[ResolvedRequest, LookupResult, Answer], object]
 
 
 class Explanations(Protocol):
@@ -60,7 +60,7 @@ class Predictor:
     def __init__(
         self,
         tables: Tables,
-        ladder: Ladder,
+        chain: FallbackChain,
         counters: Counters,
         access_log: AccessLog,
         explanations: Explanations,
@@ -70,7 +70,7 @@ class Predictor:
         max_rows: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._tables, self._ladder, self._counters, self._access_log = tables, ladder, counters, access_log
+        self._tables, self._chain, self._counters, self._access_log = tables, chain, counters, access_log
         self._explanations, self._record = explanations, record
         self._new_id, self._max_rows, self._loop = new_id, max_rows, loop
         self._now, self._clock = loop.time, counters.clock
@@ -116,25 +116,25 @@ class Predictor:
             self._failed(call, Key("", "", "", 0, error.code), error)
             raise
         table.open += 1
-        arm: Arm | None = None
+        variant: Variant | None = None
         try:
-            arm = _arm(table, request, call)
+            variant = _variant(table, request, call)
             if trace is not None:
-                trace.table, trace.arm = table, arm
-            question = self._question(table, arm, request, call, trace)
+                trace.table, trace.variant = table, variant
+            resolved = self._question(table, variant, request, call, trace)
             if marks is not None:
                 marks.route_ended()
             if trace is not None:
                 trace.routed = trace.now()
             try:
-                found = await self._ladder.find(question)
+                found = await self._chain.find(resolved)
             except InvalidArgument as error:  # the batcher blames an input: NaN, a value that the model refuses
-                raise in_callers_words(error, question.tensors, question.layout) from None
+                raise in_callers_words(error, resolved.tensors, resolved.layout) from None
             if trace is not None:
                 trace.found = found
-            return self._answer(question, found)
+            return self._answer(resolved, found)
         except BaseException as error:
-            self._failed(call, _key(table, arm, _code_of(error)), error)
+            self._failed(call, _key(table, variant, _code_of(error)), error)
             raise
         finally:
             self._tables.release(table)
@@ -159,9 +159,11 @@ class Predictor:
             raise model_not_ready(model)
         return table
 
-    def _question(self, table: Table, arm: Arm, request: Request, call: Call, trace: Trace | None) -> Question:
+    def _question(
+        self, table: Table, variant: Variant, request: Request, call: Call, trace: Trace | None
+    ) -> ResolvedRequest:
         """Check the request against the version's contract. Raises InvalidArgument in the caller's words."""
-        served = arm.served
+        served = variant.served
         tensors = request.read(served.contract, self._max_rows)
         described, contents = tensors.described, tensors.contents
         layout: Layout | None = None
@@ -176,20 +178,20 @@ class Predictor:
         except InvalidArgument as error:
             raise in_callers_words(error, tensors, layout) from None
         inputs = contents if layout.in_order else [contents[index] for index in layout.order]
-        return Question(table, arm, request, call, tensors, layout, inputs, outputs, trace)
+        return ResolvedRequest(table, variant, request, call, tensors, layout, inputs, outputs, trace)
 
-    def _answer(self, question: Question, found: Found) -> Answer:
+    def _answer(self, resolved: ResolvedRequest, found: LookupResult) -> Answer:
         """Return the answer, counted."""
-        arm, request, call = question.arm, question.request, question.call
+        variant, request, call = resolved.variant, resolved.request, resolved.call
         ended = self._clock()
         took_s = ended - call.arrived
         if call.marks is not None:
             call.marks.answered(ended, found.queue_us, found.compute_us)
-        served, model = arm.served, question.table.model
-        key = Key(model, served.version, arm.variant, found.served_from, 0, found.layer, found.rung)
+        served, model = variant.served, resolved.table.model
+        key = Key(model, served.version, variant.name, found.served_from, 0, found.layer, found.fallback_step)
         series = self._counters.observe(key, took_s, ended)
-        if found.batch_requests and found.served is served and not found.shared_flight:
-            series.computed(question.layout.rows, found.batch_requests, found.queue_us, found.compute_us)
+        if found.batch_requests and found.served is served and not found.shared_execution:
+            series.computed(resolved.layout.rows, found.batch_requests, found.queue_us, found.compute_us)
         if call.sampled:
             self._access_log.write(call, key, took_s, "")
         if call.span is not None:
@@ -197,20 +199,20 @@ class Predictor:
         answer = Answer(
             found.served or served,
             found.served.version if found.served is not None else "",
-            arm.variant,
-            question.table.generation,
+            variant.name,
+            resolved.table.generation,
             request.request_id or call.request_id,
             self._new_id(),
             found.served_from,
             found.age_ms,
             found.outputs,
             took_s,
-            arm.rule,
-            found.rung,
+            variant.rule,
+            found.fallback_step,
             found.degraded_reason,
         )
         if self._record is not None:
-            self._record(question, found, answer)
+            self._record(resolved, found, answer)
         return answer
 
     def _failed(self, call: Call, key: Key, error: BaseException) -> None:
@@ -224,7 +226,7 @@ class Predictor:
             call.span.end(Code(key.code).name, call.marks)
 
 
-def _arm(table: Table, request: Request, call: Call) -> Arm:
+def _variant(table: Table, request: Request, call: Call) -> Variant:
     if not request.version:
         return table.assign(
             user_id=request.user_id,
@@ -232,17 +234,17 @@ def _arm(table: Table, request: Request, call: Call) -> Arm:
             request_id=request.request_id or call.request_id,
             attributes=request.attributes,
         )
-    arm = table.pin(request.version)
-    if arm is None:
+    variant = table.pin(request.version)
+    if variant is None:
         raise version_not_found(table.model, request.version)
-    return arm
+    return variant
 
 
-def _key(table: Table, arm: Arm | None, code: int) -> Key:
+def _key(table: Table, variant: Variant | None, code: int) -> Key:
     """Return what an error is counted under."""
-    if arm is None:
+    if variant is None:
         return Key(table.model, "", "", 0, code)
-    return Key(table.model, arm.served.version, arm.variant, 0, code)
+    return Key(table.model, variant.served.version, variant.name, 0, code)
 
 
 def _code_of(error: BaseException) -> int:

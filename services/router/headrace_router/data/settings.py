@@ -31,11 +31,13 @@ class DataSettings(ServiceSettings):
         description="Pools of batchers, `default=host:port[,host:port];cpu=host:port`; names are resolved again and "
         "again, so replicas may come and go behind them."
     )
-    state_dir: Path = Field(description="Folder for the last good tables, which a start without control plane serves.")
+    state_dir: Path = Field(
+        description="Folder for the last-known-good tables, which a start without control plane serves."
+    )
     id: str = Field(
         default="data-0",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-        description="Id of this data plane, such as host and ordinal; the same over restarts.",
+        description="Id of this data plane: such as host and ordinal, kept over restarts.",
     )
     processes: int = Field(
         default=1,
@@ -65,7 +67,7 @@ class DataSettings(ServiceSettings):
         le=1,
         description="Requests that may be sent a second time, as a share of all (a lost batcher).",
     )
-    patience_s: float = Field(
+    queue_timeout_s: float = Field(
         default=1.0,
         ge=0,
         description="Longest wait of a request for a batcher that is away for a moment, as in a restart; with 0 it is "
@@ -95,7 +97,7 @@ class DataSettings(ServiceSettings):
         "Without `otlp_endpoint` none does.",
     )
     valkey_password_file: Path | None = Field(default=None, description="File with the password of `valkey_url`.")
-    valkey_patience_s: float = Field(
+    valkey_timeout_s: float = Field(
         default=0.005, gt=0, description="Seconds that a request waits for Valkey before it goes on without."
     )
     cache_ttl_s: float = Field(
@@ -105,7 +107,9 @@ class DataSettings(ServiceSettings):
         description="Seconds that a cached answer is fresh where the route does not say; 0 caches none.",
     )
     cache_memory_bytes: int = Field(
-        default=64 * 1024 * 1024, ge=0, description="Bytes of kept answers in all `processes`; 0 keeps none in memory."
+        default=64 * 1024 * 1024,
+        ge=0,
+        description="Bytes of stored answers in all `processes`; 0 keeps none in memory.",
     )
     cache_max_entry_bytes: int = Field(default=1024 * 1024, gt=0, description="Largest answer that is kept anywhere.")
 

@@ -15,10 +15,10 @@ from headrace_stack.settings import StackSettings
 from redis.asyncio import Redis
 
 from tests.kit.control_plane import Plane
-from tests.kit.kept_answers import condition, counts, has, is_now, keys, only
 from tests.kit.publishing import Publish, abort, begin, chunk, commit, get, published, revert, upload
 from tests.kit.refusals import reason_of
 from tests.kit.registry_feed import RegistryFeed
+from tests.kit.stored_answers import condition, counts, has, is_now, keys, only
 
 
 async def test_a_store_that_lost_everything_is_noticed_and_filled_again(plane: Plane, valkey: Redis):
@@ -150,4 +150,4 @@ async def _closed_for_long(postgres_url: str) -> bool:
 
 
 def _tells(message, generation: int) -> bool:
-    return generation in [one.precomputed_generation for one in message.table.kept_answers]
+    return generation in [one.precomputed_generation for one in message.table.stored_answers]

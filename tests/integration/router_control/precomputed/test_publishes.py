@@ -16,10 +16,10 @@ from headrace_servicekit.testing import eventually
 from redis.asyncio import Redis
 
 from tests.kit.control_plane import Plane, control_plane
-from tests.kit.kept_answers import condition, counts, only
 from tests.kit.publishing import abort, begin, chunk, commit, get, published, read, revert, status, upload
 from tests.kit.refusals import reason_of, refused
 from tests.kit.registry_feed import RegistryFeed, digest_of
+from tests.kit.stored_answers import condition, counts, only
 
 Answers, Publish = precomputed_pb2.PrecomputedAnswers, precomputed_pb2.Publish
 

@@ -1,4 +1,4 @@
-"""What an explanation says was tried: batchers, fallbacks, kept answers, hedges."""
+"""What an explanation says was tried: batchers, fallbacks, stored answers, hedges."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.kit.control import table
 from tests.kit.data_plane import data_plane
 from tests.kit.digits import V1, V2
 from tests.kit.explained import asking, explain
+from tests.kit.fallback_steps import backup, constant, with_steps
 from tests.kit.refusals import refused
-from tests.kit.rungs import backup, constant, with_rungs
 from tests.kit.served_from import CACHE, FALLBACK, ONLINE
 
 
@@ -66,7 +66,7 @@ async def test_a_caller_who_ran_out_of_time_finds_out_where_its_request_was(plan
 
 
 async def test_a_climb_down_the_fallbacks_is_told_step_by_step(control, valkey_url, tmp_path):
-    control.put_table(with_rungs(backup("small", V2, "cpu"), constant()))
+    control.put_table(with_steps(backup("small", V2, "cpu"), constant()))
     async with FakeBatcher.serving([V1]) as gpu, FakeBatcher.serving([V2], process="cpu") as cpu:
         pools = {"default": [gpu.target], "cpu": [cpu.target]}
         async with data_plane(control.target, pools, tmp_path, valkey_url=valkey_url) as plane:
@@ -76,17 +76,17 @@ async def test_a_climb_down_the_fallbacks_is_told_step_by_step(control, valkey_u
             await plane.stub.Predict(asking(request_id="given"), timeout=5)
             small = await plane.stub.Explain(explain(request_id="from-the-cpu"), timeout=5)
             given = await plane.stub.Explain(explain(request_id="given"), timeout=5)
-    assert (small.rung, small.degraded_reason, small.version, small.variant_version) == (
+    assert (small.fallback_step, small.degraded_reason, small.version, small.variant_version) == (
         "small",
         "STOPPING",
         "v2",
         "v1",
     )
-    assert [(one.rung, one.version, one.pool, one.batcher, one.reason) for one in small.attempts] == [
+    assert [(one.step, one.version, one.pool, one.batcher, one.reason) for one in small.attempts] == [
         ("primary", "v1", "default", gpu.target, "STOPPING"),
         ("small", "v2", "cpu", cpu.target, ""),
     ]
-    assert [(one.rung, one.version, one.reason) for one in given.attempts] == [
+    assert [(one.step, one.version, one.reason) for one in given.attempts] == [
         ("primary", "v1", "STOPPING"),
         ("small", "v2", "STOPPING"),
         ("neutral", "", ""),
@@ -109,7 +109,7 @@ async def test_an_answer_from_the_cache_says_that_no_batcher_was_asked(keeping_p
     assert answer.served_from == CACHE
     told = await plane.stub.Explain(explain(prediction_id=answer.prediction_id), timeout=5)
     assert (told.served_from, told.version, told.lookup_outcome) == (answer.served_from, "v1", "")
-    assert [(one.rung, one.batcher, one.reason) for one in told.attempts] == [("primary", "", "")]
+    assert [(one.step, one.batcher, one.reason) for one in told.attempts] == [("primary", "", "")]
     assert len(batcher.requests) == 1
 
 
@@ -125,10 +125,10 @@ async def test_a_request_that_waited_for_the_answer_of_another_says_so(keeping_p
     gate.set()
     await asyncio.gather(first, second, third)
     told = await plane.stub.Explain(explain(request_id="second"), timeout=5)
-    assert (told.shared_flight, told.served_from) == (True, ONLINE)
-    assert [(one.rung, one.batcher) for one in told.attempts] == [("primary", "")]
+    assert (told.shared_execution, told.served_from) == (True, ONLINE)
+    assert [(one.step, one.batcher) for one in told.attempts] == [("primary", "")]
     alone = await plane.stub.Explain(explain(request_id="third"), timeout=5)
-    assert (alone.shared_flight, alone.attempts[0].batcher) == (False, batcher.target)
+    assert (alone.shared_execution, alone.attempts[0].batcher) == (False, batcher.target)
 
 
 async def _answer(plane, **fields):

@@ -37,7 +37,7 @@ async def test_any_data_plane_tells_how_an_answer_of_another_came_about(plane, o
     assert told.served_from == ONLINE
     assert before - 1 < told.receive_time.ToMicroseconds() / 1e6 < time.time() + 1
     (attempt,) = told.attempts
-    assert (attempt.rung, attempt.version, attempt.pool, attempt.batcher) == (
+    assert (attempt.step, attempt.version, attempt.pool, attempt.batcher) == (
         "primary", answer.version, "default", batcher.target,
     )  # fmt: skip
     assert (attempt.queue_us, attempt.compute_us, attempt.batch_rows, attempt.batch_mates) == (100, 200, 1, 0)
@@ -46,7 +46,7 @@ async def test_any_data_plane_tells_how_an_answer_of_another_came_about(plane, o
     assert attempt.begin_us + attempt.took_us <= told.total_us
 
 
-async def test_the_same_unit_falls_into_the_bucket_that_is_told(plane):
+async def test_the_same_unit_falls_into_the_slot_that_is_told(plane):
     buckets = set()
     for _ in range(3):
         answer = await plane.stub.Predict(asking(user_id="ada"), timeout=5)

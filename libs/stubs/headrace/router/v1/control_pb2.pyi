@@ -34,7 +34,7 @@ class ResolvedVersion(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., signature_hash: _Optional[str] = ..., serving: _Optional[_Union[_registry_pb2.ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_registry_pb2.Artifact, _Mapping]]] = ...) -> None: ...
 
 class RouteTable(_message.Message):
-    __slots__ = ("model", "generation", "variants", "ranges", "salt", "unit", "versions", "max_wait", "registry_epoch", "rules", "lookup", "fallback", "hedging", "kept_answers")
+    __slots__ = ("model", "generation", "variants", "ranges", "salt", "unit", "versions", "max_wait", "registry_epoch", "rules", "lookup", "fallback", "hedging", "stored_answers")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
@@ -48,7 +48,7 @@ class RouteTable(_message.Message):
     LOOKUP_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     HEDGING_FIELD_NUMBER: _ClassVar[int]
-    KEPT_ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    STORED_ANSWERS_FIELD_NUMBER: _ClassVar[int]
     model: str
     generation: int
     variants: _containers.RepeatedCompositeFieldContainer[ResolvedVariant]
@@ -60,12 +60,12 @@ class RouteTable(_message.Message):
     registry_epoch: int
     rules: _containers.RepeatedCompositeFieldContainer[ResolvedRule]
     lookup: _route_pb2.Lookup
-    fallback: _containers.RepeatedCompositeFieldContainer[ResolvedRung]
+    fallback: _containers.RepeatedCompositeFieldContainer[ResolvedFallbackStep]
     hedging: _route_pb2.Hedging
-    kept_answers: _containers.RepeatedCompositeFieldContainer[KeptAnswers]
-    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[ResolvedVariant, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[BucketRange, _Mapping]]] = ..., salt: _Optional[bytes] = ..., unit: _Optional[_Union[_route_pb2.Route.Unit, str]] = ..., versions: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., registry_epoch: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[ResolvedRule, _Mapping]]] = ..., lookup: _Optional[_Union[_route_pb2.Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[ResolvedRung, _Mapping]]] = ..., hedging: _Optional[_Union[_route_pb2.Hedging, _Mapping]] = ..., kept_answers: _Optional[_Iterable[_Union[KeptAnswers, _Mapping]]] = ...) -> None: ...
+    stored_answers: _containers.RepeatedCompositeFieldContainer[StoredAnswers]
+    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[ResolvedVariant, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[BucketRange, _Mapping]]] = ..., salt: _Optional[bytes] = ..., unit: _Optional[_Union[_route_pb2.Route.Unit, str]] = ..., versions: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., registry_epoch: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[ResolvedRule, _Mapping]]] = ..., lookup: _Optional[_Union[_route_pb2.Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[ResolvedFallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[_route_pb2.Hedging, _Mapping]] = ..., stored_answers: _Optional[_Iterable[_Union[StoredAnswers, _Mapping]]] = ...) -> None: ...
 
-class ResolvedRung(_message.Message):
+class ResolvedFallbackStep(_message.Message):
     __slots__ = ("name", "backup", "precomputed", "stale", "constant", "entity_table", "min_time_left")
     class ResolvedBackup(_message.Message):
         __slots__ = ("digest", "pool")
@@ -82,15 +82,15 @@ class ResolvedRung(_message.Message):
     ENTITY_TABLE_FIELD_NUMBER: _ClassVar[int]
     MIN_TIME_LEFT_FIELD_NUMBER: _ClassVar[int]
     name: str
-    backup: ResolvedRung.ResolvedBackup
+    backup: ResolvedFallbackStep.ResolvedBackup
     precomputed: bool
     stale: _duration_pb2.Duration
-    constant: _route_pb2.Rung.Row
-    entity_table: _route_pb2.Rung.EntityTable
+    constant: _route_pb2.FallbackStep.Row
+    entity_table: _route_pb2.FallbackStep.EntityTable
     min_time_left: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., backup: _Optional[_Union[ResolvedRung.ResolvedBackup, _Mapping]] = ..., precomputed: _Optional[bool] = ..., stale: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., constant: _Optional[_Union[_route_pb2.Rung.Row, _Mapping]] = ..., entity_table: _Optional[_Union[_route_pb2.Rung.EntityTable, _Mapping]] = ..., min_time_left: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., backup: _Optional[_Union[ResolvedFallbackStep.ResolvedBackup, _Mapping]] = ..., precomputed: _Optional[bool] = ..., stale: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., constant: _Optional[_Union[_route_pb2.FallbackStep.Row, _Mapping]] = ..., entity_table: _Optional[_Union[_route_pb2.FallbackStep.EntityTable, _Mapping]] = ..., min_time_left: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
-class KeptAnswers(_message.Message):
+class StoredAnswers(_message.Message):
     __slots__ = ("digest", "cache_epoch", "precomputed_generation", "precomputed_expire_time")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     CACHE_EPOCH_FIELD_NUMBER: _ClassVar[int]

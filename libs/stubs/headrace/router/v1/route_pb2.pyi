@@ -47,9 +47,9 @@ class Route(_message.Message):
     rules: _containers.RepeatedCompositeFieldContainer[Rule]
     managed_by: str
     lookup: Lookup
-    fallback: _containers.RepeatedCompositeFieldContainer[Rung]
+    fallback: _containers.RepeatedCompositeFieldContainer[FallbackStep]
     hedging: Hedging
-    def __init__(self, name: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., unit: _Optional[_Union[Route.Unit, str]] = ..., etag: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_by: _Optional[str] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., managed_by: _Optional[str] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[Rung, _Mapping]]] = ..., hedging: _Optional[_Union[Hedging, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., unit: _Optional[_Union[Route.Unit, str]] = ..., etag: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_by: _Optional[str] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., managed_by: _Optional[str] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[FallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[Hedging, _Mapping]] = ...) -> None: ...
 
 class Variant(_message.Message):
     __slots__ = ("name", "version", "follow_production", "follow_alias", "weight", "serving_version", "pool")
@@ -136,7 +136,7 @@ class Lookup(_message.Message):
     cache_large_inputs: bool
     def __init__(self, mode: _Optional[_Union[Lookup.Mode, str]] = ..., key: _Optional[_Union[Lookup.Key, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stale_while_revalidate: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stale_on_error: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_precomputed_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cache_large_inputs: _Optional[bool] = ...) -> None: ...
 
-class Rung(_message.Message):
+class FallbackStep(_message.Message):
     __slots__ = ("name", "backup", "precomputed", "stale", "constant", "entity_table", "min_time_left")
     class Backup(_message.Message):
         __slots__ = ("version", "follow_production", "follow_alias", "pool", "serving_version")
@@ -158,11 +158,11 @@ class Rung(_message.Message):
             KEY_FIELD_NUMBER: _ClassVar[int]
             VALUE_FIELD_NUMBER: _ClassVar[int]
             key: str
-            value: Rung.Values
-            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Rung.Values, _Mapping]] = ...) -> None: ...
+            value: FallbackStep.Values
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FallbackStep.Values, _Mapping]] = ...) -> None: ...
         OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-        outputs: _containers.MessageMap[str, Rung.Values]
-        def __init__(self, outputs: _Optional[_Mapping[str, Rung.Values]] = ...) -> None: ...
+        outputs: _containers.MessageMap[str, FallbackStep.Values]
+        def __init__(self, outputs: _Optional[_Mapping[str, FallbackStep.Values]] = ...) -> None: ...
     class Values(_message.Message):
         __slots__ = ("numbers", "strings")
         NUMBERS_FIELD_NUMBER: _ClassVar[int]
@@ -177,11 +177,11 @@ class Rung(_message.Message):
             KEY_FIELD_NUMBER: _ClassVar[int]
             VALUE_FIELD_NUMBER: _ClassVar[int]
             key: str
-            value: Rung.Row
-            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Rung.Row, _Mapping]] = ...) -> None: ...
+            value: FallbackStep.Row
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FallbackStep.Row, _Mapping]] = ...) -> None: ...
         ROWS_FIELD_NUMBER: _ClassVar[int]
-        rows: _containers.MessageMap[str, Rung.Row]
-        def __init__(self, rows: _Optional[_Mapping[str, Rung.Row]] = ...) -> None: ...
+        rows: _containers.MessageMap[str, FallbackStep.Row]
+        def __init__(self, rows: _Optional[_Mapping[str, FallbackStep.Row]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     BACKUP_FIELD_NUMBER: _ClassVar[int]
     PRECOMPUTED_FIELD_NUMBER: _ClassVar[int]
@@ -190,13 +190,13 @@ class Rung(_message.Message):
     ENTITY_TABLE_FIELD_NUMBER: _ClassVar[int]
     MIN_TIME_LEFT_FIELD_NUMBER: _ClassVar[int]
     name: str
-    backup: Rung.Backup
+    backup: FallbackStep.Backup
     precomputed: bool
     stale: _duration_pb2.Duration
-    constant: Rung.Row
-    entity_table: Rung.EntityTable
+    constant: FallbackStep.Row
+    entity_table: FallbackStep.EntityTable
     min_time_left: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., backup: _Optional[_Union[Rung.Backup, _Mapping]] = ..., precomputed: _Optional[bool] = ..., stale: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., constant: _Optional[_Union[Rung.Row, _Mapping]] = ..., entity_table: _Optional[_Union[Rung.EntityTable, _Mapping]] = ..., min_time_left: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., backup: _Optional[_Union[FallbackStep.Backup, _Mapping]] = ..., precomputed: _Optional[bool] = ..., stale: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., constant: _Optional[_Union[FallbackStep.Row, _Mapping]] = ..., entity_table: _Optional[_Union[FallbackStep.EntityTable, _Mapping]] = ..., min_time_left: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Hedging(_message.Message):
     __slots__ = ("delay",)

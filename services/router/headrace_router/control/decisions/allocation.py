@@ -1,8 +1,8 @@
 """Which buckets belong to which variant, and how few of them a change of weights moves.
 
-A variant that keeps or grows its share keeps every bucket it has; one that shrinks gives up exactly the difference, and
-only variants that grow receive. Everything is decided by names, weights and the ranges before: the order in which
-variants are declared, the machine and the time play no part.
+A variant that keeps or grows its share keeps every bucket it has; a variant that shrinks gives up exactly the
+difference, and only variants that grow receive. Everything is decided by names, weights and the ranges before: the
+order in which variants are declared, the machine and the time play no part.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ Ranges = tuple[Range, ...]
 def allocate(before: Ranges, weights: Mapping[str, float]) -> Ranges:
     """Return the ranges after a change to `weights`, moving as few buckets as the shares need.
 
-    before: covers all buckets; empty when nothing is allocated yet. weights: by variant name, at least one above zero.
+    before: covers all buckets, or empty when nothing is allocated yet. weights: by variant name, at least one above
+    zero.
     """
     held = counts_of(before)
     wanted = bucket_counts(weights, held)

@@ -15,7 +15,6 @@ from uuid import UUID
 from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_router.control.decisions.admission import Fits, check_etag, displaced_by, fits_all, resolved_or_raise
-from headrace_router.control.decisions.kept_answers import NOTHING, Kept, told_of
 from headrace_router.control.decisions.readiness import Fleet
 from headrace_router.control.decisions.resolve import Registered, Resolution, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route
@@ -32,6 +31,7 @@ from headrace_router.control.decisions.states import (
     Told,
     Writer,
 )
+from headrace_router.control.decisions.stored_answers import NOTHING, Kept, told_of
 from headrace_router.control.decisions.tables import added_by, table_after
 
 NewId = Callable[[], UUID]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from headrace_router.control.decisions.fallback_steps import backups
 from headrace_router.control.decisions.references import Serves
-from headrace_router.control.decisions.rungs import backups
 from headrace_router.control.decisions.states import RouteState, Table
 
 

@@ -12,8 +12,14 @@ from typing import Any
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import FieldViolation
 
+from headrace_router.control.decisions.fallback_steps import (
+    MAX_ENTITY_CHARS,
+    Constant,
+    EntityTable,
+    FallbackStep,
+    Source,
+)
 from headrace_router.control.decisions.resolve import Resolution
-from headrace_router.control.decisions.rungs import MAX_ENTITY_CHARS, Constant, EntityTable, Rung, Source
 
 # A table of ten thousand rows may be wrong in each: people read the first ones.
 MAX_TOLD = 16
@@ -50,14 +56,14 @@ class Contract:
 
 
 def fallback_violations(
-    rungs: Sequence[Rung], resolved: Resolution, contracts: Mapping[str, Contract]
+    steps: Sequence[FallbackStep], resolved: Resolution, contracts: Mapping[str, Contract]
 ) -> list[FieldViolation]:
     """Return what keeps fallbacks from standing for any version that the variants serve, at most MAX_TOLD of it.
 
     contracts: of all that is resolved, by digest.
     """
     served = {one.version: contracts[one.digest] for one in resolved.variants}
-    positions = {rung.name: position for position, rung in enumerate(rungs)}
+    positions = {step.name: position for position, step in enumerate(steps)}
     found: list[FieldViolation] = []
     for backup in resolved.backups:
         if not backup.digest:
@@ -65,28 +71,28 @@ def fallback_violations(
         own = contracts[backup.digest].signature_hash
         for version, contract in served.items():
             if contract.signature_hash != own:
-                field = f"route.fallback[{positions[backup.rung]}].backup"
+                field = f"route.fallback[{positions[backup.step]}].backup"
                 found.append(
                     FieldViolation(field, f"version '{backup.version}' has another signature than version '{version}'")
                 )
                 break
-    for position, rung in enumerate(rungs):
-        given = given_violations(rung, served)
+    for position, step in enumerate(steps):
+        given = given_violations(step, served)
         found += [FieldViolation(f"route.fallback[{position}].{field}", why) for field, why in given]
     return found[:MAX_TOLD]
 
 
-def given_violations(rung: Rung, served: Mapping[str, Contract]) -> list[tuple[str, str]]:
-    """Return what keeps the values of a rung from being an answer of versions: by field of the rung, and why.
+def given_violations(step: FallbackStep, served: Mapping[str, Contract]) -> list[tuple[str, str]]:
+    """Return what keeps the values of a step from being an answer of versions: by field of the step, and why.
 
-    served: contracts by version. A rung that gives no values is always right.
+    served: contracts by version. A step that gives no values is always right.
     """
     told: set[tuple[Output, ...]] = set()
     found: list[tuple[str, str]] = []
     for version, contract in served.items():
         if contract.outputs not in told:  # most versions of a model have the same outputs
             told.add(contract.outputs)
-            found += _checked(rung.source, version, contract.outputs)
+            found += _checked(step.source, version, contract.outputs)
     return found[:MAX_TOLD]
 
 
@@ -100,9 +106,9 @@ def _source_violations(source: Source, version: str, outputs: Iterable[Output]) 
     by_name = {one.name: one for one in outputs}
     match source:
         case Constant(row):
-            yield from _row_violations("constant", route_pb2.Rung.Row.FromString(row), version, by_name)
+            yield from _row_violations("constant", route_pb2.FallbackStep.Row.FromString(row), version, by_name)
         case EntityTable(table, _):
-            for entity, row in sorted(route_pb2.Rung.EntityTable.FromString(table).rows.items()):
+            for entity, row in sorted(route_pb2.FallbackStep.EntityTable.FromString(table).rows.items()):
                 if not 1 <= len(entity) <= MAX_ENTITY_CHARS:
                     allowed = f"from 1 to {MAX_ENTITY_CHARS} are allowed"
                     yield "entity_table.rows", f"an entity of {len(entity)} characters; {allowed}"
@@ -112,7 +118,7 @@ def _source_violations(source: Source, version: str, outputs: Iterable[Output]) 
 
 
 def _row_violations(field: str, row: Any, version: str, outputs: Mapping[str, Output]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with one `Rung.Row`."""
+    """Yield what is wrong with one `FallbackStep.Row`."""
     for name in sorted(row.outputs):
         if name not in outputs:
             yield f"{field}.outputs[{name}]", f"version '{version}' has no such output; it has {', '.join(outputs)}"

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from headrace_router.control.decisions.demand import Lease
+from headrace_router.control.decisions.fallback_steps import backups
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.routes import Route
-from headrace_router.control.decisions.rungs import backups
 from headrace_router.control.decisions.states import RouteState, Table
 
 # A model and one of its versions, by id.
@@ -52,6 +52,6 @@ def _named_by(state: RouteState) -> set[str]:
 
 def _versions(route: Route, table: Table) -> set[str]:
     followed = {arm.name for arm in route.variants if arm.serves is Serves.PRODUCTION}
-    following = {rung.name for _, rung, backup in backups(route.fallback) if backup.serves is Serves.PRODUCTION}
+    following = {step.name for _, step, backup in backups(route.fallback) if backup.serves is Serves.PRODUCTION}
     arms = {arm.version for arm in table.variants if arm.name not in followed}
-    return arms | {one.version for one in table.backups if one.digest and one.rung not in following}
+    return arms | {one.version for one in table.backups if one.digest and one.step not in following}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from headrace_router.control.decisions.fallback_steps import backups
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.routes import Route
-from headrace_router.control.decisions.rungs import backups
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class ResolvedVariant:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedBackup:
-    """A rung that is a version in a pool. version, digest: empty for those of the request's variant."""
+    """A step that is a version in a pool. version, digest: empty for those of the request's variant."""
 
-    rung: str
+    step: str
     version: str
     digest: str
     pool: str
@@ -53,7 +53,7 @@ class ResolvedBackup:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What the references of a route name: in the order of its variants, and of its rungs that are backups."""
+    """What the references of a route name: in the order of its variants, and of its steps that are backups."""
 
     variants: tuple[ResolvedVariant, ...]
     backups: tuple[ResolvedBackup, ...] = ()
@@ -83,21 +83,21 @@ def resolve(
             reason = _why(variant.serves, variant.target, version, registered.model)
             return Unresolved(f"variants[{position}].{_FIELDS[variant.serves]}", reason)
         variants.append(ResolvedVariant(variant.name, version, digest, variant.pool))
-    before = {one.rung: one for one in present or ()}
+    before = {one.step: one for one in present or ()}
     found = []
-    for position, rung, backup in backups(route.fallback):
+    for position, step, backup in backups(route.fallback):
         if backup.serves is None:
-            found.append(ResolvedBackup(rung.name, "", "", backup.pool))
+            found.append(ResolvedBackup(step.name, "", "", backup.pool))
             continue
         version = _version_of(backup.serves, backup.target, registered)
         digest = registered.versions.get(version)
         if digest is not None:
-            found.append(ResolvedBackup(rung.name, version, digest, backup.pool))
+            found.append(ResolvedBackup(step.name, version, digest, backup.pool))
         elif present is None:
             reason = _why(backup.serves, backup.target, version, registered.model)
             return Unresolved(f"fallback[{position}].backup.{_FIELDS[backup.serves]}", reason)
-        elif rung.name in before:
-            found.append(before[rung.name])
+        elif step.name in before:
+            found.append(before[step.name])
     return Resolution(tuple(variants), tuple(found))
 
 

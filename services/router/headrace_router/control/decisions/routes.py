@@ -11,11 +11,11 @@ from datetime import datetime
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_router.buckets import BUCKETS
+from headrace_router.control.decisions.fallback_steps import FallbackStep, step_violations
 from headrace_router.control.decisions.lookups import Hedging, Lookup, hedging_violations, lookup_violations
 from headrace_router.control.decisions.names import NAME_RULE, is_name, twice
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.rules import rule_violations
-from headrace_router.control.decisions.rungs import Rung, rung_violations
 from headrace_router.rules import Rule
 
 DEFAULT_POOL = "default"
@@ -65,7 +65,7 @@ class Route:
     rules: tuple[Rule, ...] = ()
     managed_by: str = ""
     lookup: Lookup | None = None
-    fallback: tuple[Rung, ...] = ()
+    fallback: tuple[FallbackStep, ...] = ()
     hedging: Hedging | None = None
 
     @property
@@ -91,7 +91,7 @@ def violations(route: Route) -> list[FieldViolation]:
         found += _share_violations(route)
     if route.lookup is not None:
         found += lookup_violations(route.lookup)
-    found += rung_violations(route.fallback, {variant.pool for variant in route.variants})
+    found += step_violations(route.fallback, {variant.pool for variant in route.variants})
     if route.hedging is not None:
         found += hedging_violations(route.hedging)
     return found

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from headrace_router.control.decisions.allocation import Ranges
-from headrace_router.control.decisions.kept_answers import Kept, KeptAnswers
+from headrace_router.control.decisions.fallback_steps import FallbackStep
 from headrace_router.control.decisions.lookups import Hedging, Lookup
 from headrace_router.control.decisions.readiness import Needed
 from headrace_router.control.decisions.resolve import Registered, Resolution, ResolvedBackup, ResolvedVariant
 from headrace_router.control.decisions.routes import Route, Unit, implicit
-from headrace_router.control.decisions.rungs import Rung
+from headrace_router.control.decisions.stored_answers import Kept, StoredAnswers
 from headrace_router.rules import Rule
 
 
@@ -53,7 +53,7 @@ class Told(enum.Enum):
 class Table:
     """A route with every reference resolved and every bucket given to a variant.
 
-    rules: tried before the buckets are. fallback: as declared. backups: what those rungs name that are versions; a rung
+    rules: tried before the buckets are. fallback: as declared. backups: what those steps name that are versions; a step
     that is missing here names nothing and is passed over.
     """
 
@@ -63,7 +63,7 @@ class Table:
     max_wait_us: int | None = None
     rules: tuple[Rule, ...] = ()
     lookup: Lookup | None = None
-    fallback: tuple[Rung, ...] = ()
+    fallback: tuple[FallbackStep, ...] = ()
     backups: tuple[ResolvedBackup, ...] = ()
     hedging: Hedging | None = None
 
@@ -142,7 +142,7 @@ class Generation:
     epoch: int
     active_at: datetime
     change: UUID
-    kept: Mapping[str, KeptAnswers] = field(default_factory=dict)
+    kept: Mapping[str, StoredAnswers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""From a route whose versions are known to a table: who gets which buckets after what serves now, what that adds."""
+"""From a route whose versions are known to a table: who gets which buckets, and what that adds to what serves now."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.identity import model_not_found
 
-from headrace_router.control.decisions.kept_answers import Kept, Precomputed
 from headrace_router.control.decisions.states import RouteState
+from headrace_router.control.decisions.stored_answers import Kept, Precomputed
 from headrace_router.control.precomputed.places import Place
 from headrace_router.control.precomputed.postgres import PublishRows
 from headrace_router.control.precomputed.publishes import Answers, Publish, State, condition_of, place_of

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import Aborted, DataLoss, PreconditionFailed, ResourceExhausted, ServiceError
 
-from headrace_router.control.decisions.kept_answers import Kept
+from headrace_router.control.decisions.stored_answers import Kept
 from headrace_router.control.precomputed.places import Place
 
 

@@ -10,7 +10,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed, Unavailable
 from headrace_servicekit.fair_share import Pool
 
-from headrace_router.control.decisions.kept_answers import Kept, Precomputed
+from headrace_router.control.decisions.stored_answers import Kept, Precomputed
 from headrace_router.control.keeping import Keeping
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.looking import Looking

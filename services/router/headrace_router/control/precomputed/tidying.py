@@ -10,7 +10,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, ServiceError, Unavailable
 
 from headrace_router.control.decisions.acks import oldest_in_use, remembered_since
-from headrace_router.control.decisions.kept_answers import Kept
+from headrace_router.control.decisions.stored_answers import Kept
 from headrace_router.control.keeping import Keeping
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics

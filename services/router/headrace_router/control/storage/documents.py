@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from headrace_router.control.decisions.kept_answers import Kept, KeptAnswers, Precomputed
 from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import Change, Generation, Kind, Previous, RouteState, Writer
+from headrace_router.control.decisions.stored_answers import Kept, Precomputed, StoredAnswers
 from headrace_router.control.storage.route_documents import (
     Document,
     route_from_document,
@@ -128,7 +128,7 @@ def generation_from_document(document: Document) -> Generation:
         active_at=datetime.fromisoformat(document["active_at"]),
         change=UUID(document["change"]),
         kept={
-            digest: KeptAnswers(epoch, number, _time_from_document(expires_at))
+            digest: StoredAnswers(epoch, number, _time_from_document(expires_at))
             for digest, (epoch, number, expires_at) in document.get("kept", {}).items()
         },
     )

@@ -9,16 +9,24 @@ import base64
 from datetime import timedelta
 from typing import Any
 
+from headrace_router.control.decisions.fallback_steps import (
+    Backup,
+    Constant,
+    EntityTable,
+    FallbackStep,
+    Precomputed,
+    Source,
+    Stale,
+)
 from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
 from headrace_router.control.decisions.references import Serves
-from headrace_router.control.decisions.rungs import Backup, Constant, EntityTable, Precomputed, Rung, Source, Stale
 
 Document = dict[str, Any]
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def to_document(lookup: Lookup | None, fallback: tuple[Rung, ...], hedging: Hedging | None) -> Document:
+def to_document(lookup: Lookup | None, fallback: tuple[FallbackStep, ...], hedging: Hedging | None) -> Document:
     """Return what a route or a table declares of the three."""
     document: Document = {}
     if lookup is not None:
@@ -33,8 +41,8 @@ def to_document(lookup: Lookup | None, fallback: tuple[Rung, ...], hedging: Hedg
         }
     if fallback:
         document["fallback"] = [
-            {"name": rung.name, "min_time_left_us": _us(rung.min_time_left), **_source_to_document(rung.source)}
-            for rung in fallback
+            {"name": step.name, "min_time_left_us": _us(step.min_time_left), **_source_to_document(step.source)}
+            for step in fallback
         ]
     if hedging is not None:
         document["hedging"] = {"delay_us": _us(hedging.delay)}
@@ -57,10 +65,10 @@ def lookup_from_document(document: Document) -> Lookup | None:
     )
 
 
-def fallback_from_document(document: Document) -> tuple[Rung, ...]:
+def fallback_from_document(document: Document) -> tuple[FallbackStep, ...]:
     """Return the fallbacks of a route or a table."""
     return tuple(
-        Rung(one["name"], _source_from_document(one), _time(one["min_time_left_us"]))
+        FallbackStep(one["name"], _source_from_document(one), _time(one["min_time_left_us"]))
         for one in document.get("fallback", [])
     )
 

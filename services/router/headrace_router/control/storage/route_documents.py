@@ -65,7 +65,7 @@ def table_to_document(table: Table) -> Document:
         "unit": int(table.unit),
         "max_wait_us": table.max_wait_us,
         "rules": rules_to_document(table.rules),
-        "backups": [[one.rung, one.version, one.digest, one.pool] for one in table.backups],
+        "backups": [[one.step, one.version, one.digest, one.pool] for one in table.backups],
         **lookups.to_document(table.lookup, table.fallback, table.hedging),
     }
 

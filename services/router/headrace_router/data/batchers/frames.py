@@ -13,7 +13,7 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.checksums import FrameReader, Garbled, encode
 
 from headrace_router.data.batchers.estimates import Latency
-from headrace_router.data.batchers.standings import Standing
+from headrace_router.data.batchers.outliers import Endpoint
 from headrace_router.data.batchers.window import Window
 from headrace_router.data.batchers.work import ONLINE, Work
 
@@ -70,7 +70,7 @@ class Replica:
         self.leaving = False
         self.versions: dict[str, int] = {}
         """Handle by digest of the versions that are ready."""
-        self.standings: dict[str, Standing[Replica]] = {}
+        self.endpoints: dict[str, Endpoint[Replica]] = {}
         """How its versions do, by digest, since the stream came to stand."""
         self.rows = 0
         self.predicted_wait_s = 0.0
@@ -97,17 +97,17 @@ class Replica:
         """Return the requests that await their answer, the oldest first."""
         return list(self._in_flight.values())
 
-    def standing(self, digest: str, latency: Latency) -> Standing[Replica]:
+    def endpoint(self, digest: str, latency: Latency) -> Endpoint[Replica]:
         """Return how a version does here. latency: of its answers, by whomever."""
-        found = self.standings.get(digest)
+        found = self.endpoints.get(digest)
         if found is None:
-            found = self.standings[digest] = Standing(self, latency)
+            found = self.endpoints[digest] = Endpoint(self, latency)
         return found
 
     @property
     def ejected(self) -> bool:
         """Return whether it is left alone for some version."""
-        return any(standing.until for standing in self.standings.values())
+        return any(endpoint.until for endpoint in self.endpoints.values())
 
     def serves(self, digest: str) -> bool:
         """Return whether requests for a version may be sent now."""
@@ -118,7 +118,7 @@ class Replica:
 
         Also when the version is back, where the batcher tries alone what was executing then.
         """
-        return work.standing is not self.standings.get(work.digest)
+        return work.endpoint is not self.endpoints.get(work.digest)
 
     def leave(self) -> None:
         """Send nothing more; what is in flight is still awaited."""
@@ -250,7 +250,7 @@ class Replica:
         elif not (frame.versions or frame.draining):
             return
         for state in frame.versions:
-            self.standings.pop(state.digest, None)  # it was loaded anew, or is gone
+            self.endpoints.pop(state.digest, None)  # it was loaded anew, or is gone
             if state.ready:
                 self.versions[state.digest] = state.handle
             elif self.versions.get(state.digest) == state.handle:
@@ -272,7 +272,7 @@ class Replica:
         self._outbox.clear()
         self._cancelled.clear()
         self.versions.clear()
-        self.standings.clear()
+        self.endpoints.clear()
         self._window.clear()
         self.rows = self.rows_in_flight = 0
         self.predicted_wait_s = 0.0

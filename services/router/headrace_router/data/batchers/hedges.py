@@ -13,7 +13,7 @@ from headrace_router.data.deadlines import Deadlines
 # Requests of routes with hedging that may be sent twice, as a share of theirs; how many of those can be saved up.
 SHARE, BURST = 0.05, 10.0
 # A request that tries an ejected batcher is sent to another one as well when it is not answered soon.
-PROBE_PATIENCE_S, LONGEST_PROBE_PATIENCE_S = 0.05, 0.5
+PROBE_DELAY_S, LONGEST_PROBE_DELAY_S = 0.05, 0.5
 
 
 class Hedges:
@@ -29,7 +29,7 @@ class Hedges:
     def arrange(self, work: Work, latency: Latency, now: float) -> None:
         """Have a work doubled unless it is discarded before it is late. latency: of answers of its version."""
         if work.probes:
-            delay_s = min(max(latency.late_s, PROBE_PATIENCE_S), LONGEST_PROBE_PATIENCE_S)
+            delay_s = min(max(latency.late_s, PROBE_DELAY_S), LONGEST_PROBE_DELAY_S)
         elif work.hedged is None or work.priority > ONLINE:
             return
         else:

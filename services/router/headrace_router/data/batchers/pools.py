@@ -14,15 +14,15 @@ from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.loops import periodic
 
 from headrace_router.data.batchers.balance import RetryBudget, choose
+from headrace_router.data.batchers.endpoints import Endpoints
 from headrace_router.data.batchers.errors import DISAGREES, disagrees
 from headrace_router.data.batchers.frames import Limits, Replica
 from headrace_router.data.batchers.hedges import Hedges
 from headrace_router.data.batchers.members import Members, Target, resolve_by_dns
+from headrace_router.data.batchers.outliers import Endpoint, fails
+from headrace_router.data.batchers.pending_queue import PendingQueue, QueueLimits
 from headrace_router.data.batchers.quarantine import REASON as QUARANTINED
 from headrace_router.data.batchers.quarantine import Quarantine
-from headrace_router.data.batchers.roster import Roster
-from headrace_router.data.batchers.standings import Standing, fails
-from headrace_router.data.batchers.waiting import Patience, WaitingRoom
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.deadlines import Deadlines
 from headrace_router.data.refusals import deadline_exceeded, no_backend, pool_full, quarantined_input
@@ -41,7 +41,7 @@ class Pools:
     """All pools of one data plane. Everything but `run` is called on the loop and never waits.
 
     connect: opens a channel to an address. resolve: all addresses of a target. changed: told, at each change, whether
-    every pool has a batcher that takes requests. patience: for batchers that are away for a moment.
+    every pool has a batcher that takes requests. queue_limits: for batchers that are away for a moment.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Pools:
         loop: asyncio.AbstractEventLoop,
         changed: Callable[[bool], object] = lambda ready: None,
         resolve: Callable[[Target], Any] | None = None,
-        patience: Patience | None = None,
+        queue_limits: QueueLimits | None = None,
     ) -> None:
         self._rng, self._loop, self._changed = rng, loop, changed
         self.members = Members(
@@ -72,10 +72,10 @@ class Pools:
         self.budget = RetryBudget(retry_share, float(limits.in_flight))
         self.quarantine = Quarantine(loop.time)
         self.disagreements = 0
-        self.rooms = {pool: WaitingRoom(patience or Patience()) for pool in targets}
-        self.roster = Roster(self.replicas, rng=rng, now=loop.time)
+        self.pending = {pool: PendingQueue(queue_limits or QueueLimits()) for pool in targets}
+        self.endpoints = Endpoints(self.replicas, rng=rng, now=loop.time)
         self._deadlines: Deadlines[Work] = Deadlines(loop, self._expire)
-        self._patiences: Deadlines[Work] = Deadlines(loop, self._give_up)
+        self._queue_timeouts: Deadlines[Work] = Deadlines(loop, self._give_up)
         self.hedges = Hedges(loop, self._double)
 
     @property
@@ -104,7 +104,7 @@ class Pools:
                 self._drop(one)
 
     def answered(self, replica: Replica, work: Work, response: batcher_pb2.InferResponse) -> None:
-        standing, probed = work.standing, work.probes
+        endpoint, probed = work.endpoint, work.probes
         work.replica = None
         if disagrees(work, response):
             self.disagreements += 1
@@ -112,8 +112,8 @@ class Pools:
         if probed:
             self._end_probe(work)
         if not response.code:
-            if standing is not None and standing.answered(response.queue_us * 1e-6, work.sent, replica.load_seen):
-                self.roster.look_again()
+            if endpoint is not None and endpoint.answered(response.queue_us * 1e-6, work.sent, replica.load_seen):
+                self.endpoints.invalidate()
         elif self._goes_on(replica, work, response, probed=probed):
             return
         self._settle(work, response)
@@ -122,7 +122,7 @@ class Pools:
         """Note an error; return whether somebody else works on the request."""
         code, reason = response.code, response.reason
         if fails(code, reason):
-            self.roster.failed(work, replica.load_seen)
+            self.endpoints.failed(work, replica.load_seen)
         if reason == QUARANTINED:
             self.quarantine.add(work)
         if code == Code.INVALID_ARGUMENT:
@@ -142,9 +142,9 @@ class Pools:
             self._fail(work.first or work, no_backend(work.pool))
 
     def changed(self, replica: Replica) -> None:
-        self.roster.look_again()
-        for pool, room in self.rooms.items():
-            for work in room.called(lambda digest, pool=pool: self.roster.serves(pool, digest)):
+        self.endpoints.invalidate()
+        for pool, room in self.pending.items():
+            for work in room.called(lambda digest, pool=pool: self.endpoints.serves(pool, digest)):
                 self._leave(work)
                 self._place(work)
         self._changed(all(map(_takes_requests, self.replicas.values())))
@@ -156,17 +156,17 @@ class Pools:
                 self.members.follow(tasks)
                 tasks.create_task(periodic("watch batchers", self._watch, every_s=WATCH_EVERY_S), name="watch batchers")
         finally:
-            for work in chain.from_iterable(self.rooms.values()):
+            for work in chain.from_iterable(self.pending.values()):
                 self._give_up(work)
-            for timers in (self._deadlines, self._patiences, self.hedges):
+            for timers in (self._deadlines, self._queue_timeouts, self.hedges):
                 timers.close()
 
     def _place(self, work: Work, away_from: Replica | None = None) -> None:
-        serving, now = self.roster.of(work.pool, work.digest), self._loop.time()
+        serving, now = self.endpoints.of(work.pool, work.digest), self._loop.time()
         usable = serving.usable
         if away_from is not None:
             usable = [one for one in usable if one.replica is not away_from]
-        elif (due := self.roster.to_try(work, now)) is not None:
+        elif (due := self.endpoints.to_try(work, now)) is not None:
             work.probes = due.probing = True
             usable = [due]
         if not usable:
@@ -184,16 +184,16 @@ class Pools:
             self.hedges.arrange(work, serving.latency, now)
         self._send(work, chosen, now)
 
-    def _send(self, work: Work, standing: Standing[Replica], now: float) -> None:
+    def _send(self, work: Work, endpoint: Endpoint[Replica], now: float) -> None:
         work.attempts += 1
-        work.sent, work.standing = now, standing
-        standing.replica.send(work)
+        work.sent, work.endpoint = now, endpoint
+        endpoint.replica.send(work)
 
     def _again(self, work: Work, away_from: Replica) -> bool:
         """Send a work to another replica, if time, budget and its attempts allow. Return whether it was dealt with."""
         if work.attempts >= MAX_ATTEMPTS or work.deadline <= self._loop.time() or work.answer.done():
             return False
-        usable = self.roster.of(work.pool, work.digest).usable
+        usable = self.endpoints.of(work.pool, work.digest).usable
         if (all(one.replica is away_from for one in usable) and usable) or not self.budget.spend():
             return False
         if not usable:
@@ -207,7 +207,7 @@ class Pools:
             return False
         if work.replica is not None and work.replica.suspects(work):
             return False
-        serving, now = self.roster.of(work.pool, work.digest), self._loop.time()
+        serving, now = self.endpoints.of(work.pool, work.digest), self._loop.time()
         others = [one for one in serving.usable if one.replica is not work.replica and one.replica.has_room(work)]
         if not others or not self.budget.spend():
             return False
@@ -220,7 +220,7 @@ class Pools:
         """Give the answer to whoever awaits it; a twin that is still in flight is not needed any more."""
         other = work.beside()
         if other is not None:
-            self.roster.outrun(other)
+            self.endpoints.outrun(other)
             self._drop(other)
         self._forget(work.first or work)
         if not work.answer.done():
@@ -243,33 +243,33 @@ class Pools:
     def _end_probe(self, work: Work) -> None:
         """Let another request try the replica that this one has tried."""
         work.probes = False
-        if work.standing is not None:
-            work.standing.probing = False
+        if work.endpoint is not None:
+            work.endpoint.probing = False
 
     async def _watch(self) -> None:
         """Eject replicas that hang, and send what is in flight there elsewhere too."""
         now = self._loop.time()
         for replicas in self.replicas.values():
             for replica in replicas:
-                for work in self.roster.unanswered(replica, now):
+                for work in self.endpoints.unanswered(replica, now):
                     self._double(work)
 
     def _wait(self, work: Work) -> bool:
         """Let a work wait for a batcher that is away for a moment; return whether it may."""
-        room, now = self.rooms.get(work.pool), self._loop.time()
+        room, now = self.pending.get(work.pool), self._loop.time()
         until = None if room is None else room.until(work, now)
         if room is None or until is None:
             return False
-        room.enter(work, now, self._patiences.add(work, until))
+        room.enter(work, now, self._queue_timeouts.add(work, until))
         return True
 
     def _leave(self, work: Work) -> bool:
         """End a work's wait; return whether it waited."""
-        room = self.rooms.get(work.pool)
+        room = self.pending.get(work.pool)
         tick = None if room is None else room.leave(work, self._loop.time())
         if tick is None:
             return False
-        self._patiences.discard(work, tick)
+        self._queue_timeouts.discard(work, tick)
         return True
 
     def _give_up(self, work: Work) -> None:
@@ -288,7 +288,7 @@ class Pools:
         now = self._loop.time()
         for one in (work, work.twin):
             if one is not None and one.replica is not None:
-                self.roster.expired(one, now)
+                self.endpoints.expired(one, now)
                 self._drop(one)
         self._fail(work, deadline_exceeded())
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.batcher.v1 import batcher_pb2
 
 if TYPE_CHECKING:
-    from headrace_router.data.batchers.standings import Standing
+    from headrace_router.data.batchers.outliers import Endpoint
     from headrace_router.data.explain.trace import Trace
-    from headrace_router.data.fallbacks.rungs import Hedge
+    from headrace_router.data.fallbacks.steps import Hedge
     from headrace_router.data.outputs import KnownForms
 
 # Classes are numbers as in `InferRequest`; 0 is what did not say, and is read as this.
@@ -54,10 +54,11 @@ class Work:
 
     inputs, absent, dims, outputs: as in `InferRequest`. deadline: on the loop's clock. answer: settled with the
     `InferResponse` or with an error; whoever awaits it withdraws the work when it no longer wants the answer.
-    priority: class as in `InferRequest`. patience_s: how long it may wait for a batcher that is away for a moment; the
-    pools have a bound of their own, and whoever has something else to try says 0. traceparent, request_id: of a request
-    that is recorded or logged, else empty. answers: which of them keep the contract; None takes any. trace: of one that
-    is explained. again: whether a batcher was asked for an answer before. hedged: how its route hedges it, if it does.
+    priority: class as in `InferRequest`. queue_timeout_s: how long it may wait for a batcher that is away for a moment;
+    the pools have a bound of their own, and whoever has something else to try says 0. traceparent, request_id: of a
+    request that is recorded or logged, else empty. answers: which of them keep the contract; None takes any. trace: of
+    one that is explained. again: whether a batcher was asked for an answer before. hedged: how its route hedges it, if
+    it does.
 
     replica, standing, sent: who has it in flight (None: nobody), how that one does, and since when. twin: the same
     request at a second replica; whichever answers first settles `answer`, which both share. first: of a twin, the one
@@ -65,9 +66,36 @@ class Work:
     """
 
     __slots__ = (
-        "absent", "again", "answer", "answers", "attempts", "client", "deadline", "digest", "dims", "first",
-        "hedge_tick", "hedged", "id", "inputs", "max_wait_us", "outputs", "patience_s", "pool", "priority", "probes",
-        "replica", "request_id", "rows", "sent", "size_bytes", "standing", "tick", "trace", "traceparent", "twin",
+        "absent",
+        "again",
+        "answer",
+        "answers",
+        "attempts",
+        "client",
+        "deadline",
+        "digest",
+        "dims",
+        "endpoint",
+        "first",
+        "hedge_tick",
+        "hedged",
+        "id",
+        "inputs",
+        "max_wait_us",
+        "outputs",
+        "pool",
+        "priority",
+        "probes",
+        "queue_timeout_s",
+        "replica",
+        "request_id",
+        "rows",
+        "sent",
+        "size_bytes",
+        "tick",
+        "trace",
+        "traceparent",
+        "twin",
     )  # fmt: skip
 
     def __init__(
@@ -85,7 +113,7 @@ class Work:
         max_wait_us: int | None = None,
         client: str = "",
         priority: int = ONLINE,
-        patience_s: float = math.inf,
+        queue_timeout_s: float = math.inf,
         traceparent: str = "",
         request_id: str = "",
         trace: Trace | None = None,
@@ -96,14 +124,14 @@ class Work:
         self.deadline, self.absent, self.dims, self.outputs = deadline, absent, dims, outputs
         self.max_wait_us, self.client, self.traceparent = max_wait_us, client, traceparent
         self.request_id, self.priority, self.trace, self.again = request_id, priority, trace, again
-        self.patience_s, self.hedged = patience_s, hedged
+        self.queue_timeout_s, self.hedged = queue_timeout_s, hedged
         self.size_bytes = sum(map(len, inputs))
         self.attempts = self.tick = self.hedge_tick = self.id = 0
         self.sent = 0.0
         self.probes = False
         self.answers: KnownForms | None = None
         self.replica: Holder | None = None
-        self.standing: Standing[Any] | None = None
+        self.endpoint: Endpoint[Any] | None = None
         self.twin: Work | None = None
         self.first: Work | None = None
 
@@ -111,7 +139,7 @@ class Work:
         """Return the twin of this work, not yet sent."""
         twin = copy(self)
         twin.first, self.twin = self, twin
-        twin.replica = twin.standing = None
+        twin.replica = twin.endpoint = None
         twin.probes = False
         return twin
 

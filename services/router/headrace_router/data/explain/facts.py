@@ -10,7 +10,7 @@ from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.explain.trace import PRIMARY, Attempt, Trace
 from headrace_router.data.messages import Call, Request, ServedFrom
-from headrace_router.data.question import Found
+from headrace_router.data.resolved_request import LookupResult
 
 # Of an attempt whose answer nobody waited for: another one was quicker, or the caller left.
 WITHDRAWN = "WITHDRAWN"
@@ -33,7 +33,7 @@ def explanation(
     trace: Trace, request: Request, call: Call, outcome: Outcome, *, data_plane: str, ended_at: datetime
 ) -> predict_pb2.ExplainResponse:
     """Return what is kept. data_plane: its id. ended_at: the same moment as `outcome.ended`."""
-    arm, found = trace.arm, trace.found if not outcome.code else None
+    variant, found = trace.variant, trace.found if not outcome.code else None
     total_s = outcome.ended - trace.started
     told = predict_pb2.ExplainResponse(
         prediction_id=outcome.prediction_id,
@@ -49,9 +49,9 @@ def explanation(
     told.receive_time.FromMicroseconds(int(ended_at.timestamp() * 1e6) - _us(total_s))
     if trace.table is not None:
         told.generation = trace.table.generation
-    if arm is not None:
-        told.rule, told.variant, told.variant_version = arm.rule, arm.variant, arm.served.version
-        if trace.table is not None and arm.variant and not arm.rule:
+    if variant is not None:
+        told.rule, told.variant, told.variant_version = variant.rule, variant.name, variant.served.version
+        if trace.table is not None and variant.name and not variant.rule:
             _set_bucket(told, trace, request, call)
     if found is not None:
         _tell_found(told, found)
@@ -68,14 +68,14 @@ def _set_bucket(told: predict_pb2.ExplainResponse, trace: Trace, request: Reques
         told.bucket = bucket
 
 
-def _tell_found(told: predict_pb2.ExplainResponse, found: Found) -> None:
+def _tell_found(told: predict_pb2.ExplainResponse, found: LookupResult) -> None:
     told.MergeFrom(
         predict_pb2.ExplainResponse(
             served_from=_SERVED_FROM[found.served_from],
             age_ms=found.age_ms,
             lookup_outcome=found.lookup_outcome,
-            shared_flight=found.shared_flight,
-            rung=found.rung,
+            shared_execution=found.shared_execution,
+            fallback_step=found.fallback_step,
             degraded_reason=found.degraded_reason,
         )
     )
@@ -83,7 +83,9 @@ def _tell_found(told: predict_pb2.ExplainResponse, found: Found) -> None:
         told.version, told.digest = found.served.version, found.served.digest
 
 
-def _attempts(trace: Trace, found: Found | None, outcome: Outcome) -> Iterator[predict_pb2.ExplainResponse.Attempt]:
+def _attempts(
+    trace: Trace, found: LookupResult | None, outcome: Outcome
+) -> Iterator[predict_pb2.ExplainResponse.Attempt]:
     """Yield what was tried; what gave the answer last, also where no batcher was asked on this request's behalf."""
     made = list(trace.attempts)
     if found is not None and not any(one.ended and not one.reason for one in made):
@@ -92,11 +94,11 @@ def _attempts(trace: Trace, found: Found | None, outcome: Outcome) -> Iterator[p
         yield _message(trace, one, outcome)
 
 
-def _of_found(trace: Trace, found: Found, outcome: Outcome) -> Attempt:
+def _of_found(trace: Trace, found: LookupResult, outcome: Outcome) -> Attempt:
     """Return the attempt of an answer that was kept, given, or computed for another request."""
     began = trace.routed if trace.routed is not None else trace.started
     return Attempt(
-        found.rung or PRIMARY,
+        found.fallback_step or PRIMARY,
         found.served.version if found.served is not None else "",
         "",
         "",
@@ -112,9 +114,9 @@ def _message(trace: Trace, one: Attempt, outcome: Outcome) -> predict_pb2.Explai
     ended, reason = one.ended or outcome.ended, one.reason
     if not one.ended:
         reason = outcome.reason or WITHDRAWN
-    variant_version = trace.arm.served.version if trace.arm is not None else ""
+    variant_version = trace.variant.served.version if trace.variant is not None else ""
     return predict_pb2.ExplainResponse.Attempt(
-        rung=one.rung,
+        step=one.step,
         version=one.version or (variant_version if one.pool else ""),
         pool=one.pool,
         batcher=one.batcher,

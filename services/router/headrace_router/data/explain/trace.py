@@ -1,8 +1,8 @@
 """What happens to one request that is explained, noted as it happens. All others have no trace and pay for none.
 
-Whoever tries something says so: the ladder which fallback it turns to, a pool which batcher got the request and what
-came back. A trace outlives its request by what still runs then, such as the slower one of two hedged requests; what is
-noted afterwards is told to nobody.
+Whoever tries something says so: the fallback chain which fallback it turns to, a pool which batcher got the request and
+what came back. A trace outlives its request by what still runs then, such as the slower one of two hedged requests;
+what is noted afterwards is told to nobody.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from headrace.batcher.v1 import batcher_pb2
 
 if TYPE_CHECKING:
-    from headrace_router.data.question import Found
-    from headrace_router.data.routes.table import Arm, Table
+    from headrace_router.data.resolved_request import LookupResult
+    from headrace_router.data.routes.table import Table, Variant
 
 PRIMARY = "primary"
 # A request that goes from batcher to batcher for ever must not fill memory; eight fallbacks with two tries each fit.
@@ -26,10 +26,10 @@ MAX_ATTEMPTS = 32
 class Attempt:
     """One thing that was tried. Times are of the trace's clock; ended: 0.0 while it lasts.
 
-    rung, version, pool, batcher, …: as in `ExplainResponse.Attempt`.
+    step, version, pool, batcher, …: as in `ExplainResponse.Attempt`.
     """
 
-    rung: str
+    step: str
     version: str
     pool: str
     batcher: str
@@ -46,38 +46,39 @@ class Attempt:
 class Trace:
     """The notes of one request. now: a clock that does not stand still within a turn of the event loop.
 
-    table, arm, routed, found: None until it is known. rung, version: what is tried at present, for attempts that begin.
+    table, variant, routed, found: None until it is known. step, version: what is tried at present, for attempts that
+    begin.
     """
 
-    __slots__ = ("arm", "attempts", "found", "now", "routed", "rung", "started", "table", "version")
+    __slots__ = ("attempts", "found", "now", "routed", "started", "step", "table", "variant", "version")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self.started = now()
         self.table: Table | None = None
-        self.arm: Arm | None = None
+        self.variant: Variant | None = None
         self.routed: float | None = None
-        self.found: Found | None = None
-        self.rung, self.version = PRIMARY, ""
+        self.found: LookupResult | None = None
+        self.step, self.version = PRIMARY, ""
         self.attempts: list[Attempt] = []
 
-    def turn_to(self, rung: str, version: str) -> None:
+    def turn_to(self, step: str, version: str) -> None:
         """Note what is tried from now on: `primary` or a fallback, and the version that is to compute, if one is."""
-        self.rung, self.version = rung, version
+        self.step, self.version = step, version
 
-    def passed_over(self, rung: str, reason: str) -> None:
+    def passed_over(self, step: str, reason: str) -> None:
         """Note what was not even tried, and why, such as TIME_SHORT."""
         now = self.now()
-        self._add(Attempt(rung, "", "", "", now, now, reason=reason))
+        self._add(Attempt(step, "", "", "", now, now, reason=reason))
 
     def sent(self, pool: str, batcher: str, *, hedge: bool = False) -> None:
         """Note that a batcher got the request."""
-        self._add(Attempt(self.rung, self.version, pool, batcher, self.now(), hedge=hedge))
+        self._add(Attempt(self.step, self.version, pool, batcher, self.now(), hedge=hedge))
 
     def not_sent(self, pool: str, reason: str) -> None:
         """Note that a pool had no batcher for the request."""
         now = self.now()
-        self._add(Attempt(self.rung, self.version, pool, "", now, now, reason=reason))
+        self._add(Attempt(self.step, self.version, pool, "", now, now, reason=reason))
 
     def answered(self, batcher: str, response: batcher_pb2.InferResponse) -> None:
         """Note what a batcher answered."""

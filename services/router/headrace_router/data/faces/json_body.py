@@ -119,7 +119,7 @@ def why_of(answer: Answer) -> dict[str, str | int]:
     fields = {
         "age_ms": answer.age_ms,
         "rule": answer.rule,
-        "rung": answer.rung,
+        "fallback_step": answer.fallback_step,
         "degraded_reason": answer.degraded_reason,
     }
     return {name: value for name, value in fields.items() if value}

@@ -86,8 +86,8 @@ def render(answer: Answer) -> bytes:
     own = predict_pb2.PredictResponse(
         request_id=answer.request_id, prediction_id=answer.prediction_id, age_ms=answer.age_ms
     )
-    if answer.rung or answer.degraded_reason:
-        own.rung, own.degraded_reason = answer.rung, answer.degraded_reason
+    if answer.fallback_step or answer.degraded_reason:
+        own.fallback_step, own.degraded_reason = answer.fallback_step, answer.degraded_reason
     # Fields of a message may come in any order, and in pieces.
     return b"".join((same, own.SerializeToString(), answer.outputs))
 

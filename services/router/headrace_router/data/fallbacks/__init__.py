@@ -1,1 +1,1 @@
-"""What answers when the version of a route does not: the ladder of its fallbacks."""
+"""What answers when the version of a route does not: the fallback chain of its fallbacks."""

@@ -19,9 +19,9 @@ class DegradedAnswers:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, str]] = Counter()
 
-    def add(self, model: str, rung: str, reason: str) -> None:
+    def add(self, model: str, fallback_step: str, reason: str) -> None:
         """Count one answer of a fallback."""
-        key = (model, rung, reason)
+        key = (model, fallback_step, reason)
         self._counts[key if key in self._counts or len(self._counts) < MAX_SERIES else OTHER] += 1
 
     def collect(self) -> Iterator[Metric]:
@@ -29,7 +29,7 @@ class DegradedAnswers:
         family = CounterMetricFamily(
             "headrace_router_degraded_answers",
             "Answers of fallbacks, by why what comes before them did not answer.",
-            labels=("model", "rung", "reason"),
+            labels=("model", "fallback_step", "reason"),
         )
         for key, count in self._counts.items():
             family.add_metric(key, count)

@@ -1,13 +1,13 @@
-"""What was found, as the path of a prediction hands it on; and which errors a kept answer may stand in for."""
+"""What was found, as the path of a prediction hands it on; and which errors a stored answer may stand in for."""
 
 from __future__ import annotations
 
 from headrace_servicekit.errors import Code, ServiceError
 
-from headrace_router.data.lookup.freshness import Kept
+from headrace_router.data.lookup.freshness import StoredAnswer
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.question import Found
-from headrace_router.data.routes.table import Arm
+from headrace_router.data.resolved_request import LookupResult
+from headrace_router.data.routes.table import Variant
 
 # What says nothing against the request: another answer may stand in.
 _STANDS_IN = frozenset(
@@ -15,13 +15,13 @@ _STANDS_IN = frozenset(
 )
 
 
-def given(arm: Arm, answer: Kept, *, stale: bool = False, degraded_reason: str = "") -> Found:
-    """Return a kept answer as found."""
+def given(variant: Variant, answer: StoredAnswer, *, stale: bool = False, degraded_reason: str = "") -> LookupResult:
+    """Return a stored answer as found."""
     source = ServedFrom.STALE if stale else ServedFrom.PRECOMPUTED if answer.precomputed else ServedFrom.CACHE
-    return Found(
+    return LookupResult(
         answer.outputs,
         source,
-        arm.served,
+        variant.served,
         int(answer.age_s * 1000),
         answer.layer,
         degraded_reason=degraded_reason,

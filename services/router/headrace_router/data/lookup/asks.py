@@ -56,4 +56,4 @@ def _tell(get: Get, values: Sequence[bytes | None] | None) -> None:
     try:
         get.told(values)
     except Exception:  # one that cannot take its values must not strand those behind it
-        log.exception("kept answers not taken")
+        log.exception("stored answers not taken")

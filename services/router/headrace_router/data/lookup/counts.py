@@ -31,16 +31,24 @@ class Counts:
     hits: by source and layer. unkept: requests that nothing kept answered, by reason. shared: of those, ones that
     waited for the execution of another. renewals: executions to replace stale answers. poisoned: stored bytes that
     nobody here wrote. dropped_writes: answers that could not be queued for the store. store_errors: replies of it that
-    were errors. store_late: times that it did not answer within the patience. mgets: sent.
+    were errors. store_late: times that it did not answer within the timeout. mgets: sent.
     """
 
     __slots__ = (
-        "dropped_writes", "hits", "mgets", "poisoned", "renewals", "shared", "store_errors", "store_late", "unkept",
+        "dropped_writes",
+        "hits",
+        "mgets",
+        "misses",
+        "poisoned",
+        "renewals",
+        "shared",
+        "store_errors",
+        "store_late",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.hits: Counter[tuple[str, str]] = Counter()
-        self.unkept: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+        self.misses: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.shared = self.renewals = self.poisoned = 0
         self.dropped_writes = self.store_errors = self.store_late = self.mgets = 0
 
@@ -59,12 +67,12 @@ class LookupMetrics:
         )
         for (source, layer), count in counts.hits.items():
             hits.add_metric((source, layer), count)
-        unkept = CounterMetricFamily(
+        misses = CounterMetricFamily(
             "headrace_router_lookup_misses", "Requests that nothing kept answered.", labels=("reason",)
         )
-        for reason, count in counts.unkept.items():
-            unkept.add_metric((reason,), count)
-        yield from (hits, unkept)
+        for reason, count in counts.misses.items():
+            misses.add_metric((reason,), count)
+        yield from (hits, misses)
         totals = {
             "shared": ("Requests that waited for the execution of another with the same key.", counts.shared),
             "renewals": ("Executions to replace stale answers.", counts.renewals),

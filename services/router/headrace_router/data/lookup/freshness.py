@@ -1,4 +1,4 @@
-"""Which kept answer may be given: a decision over ages, in seconds."""
+"""Which stored answer may be given: a decision over ages, in seconds."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class Kept:
-    """A kept answer. age_s: never negative. layer: that had it, `memory` or `valkey`."""
+class StoredAnswer:
+    """A stored answer. age_s: never negative. layer: that had it, `memory` or `valkey`."""
 
     outputs: bytes
     age_s: float
@@ -41,7 +41,7 @@ class Kept:
 class Choice:
     """What is given. stale: past its time, so that a new one is to be computed. too_old: why nothing is given."""
 
-    kept: Kept | None
+    kept: StoredAnswer | None
     stale: bool = False
     too_old: bool = False
 
@@ -53,7 +53,7 @@ def bounds(policy: Policy, ttl_s: float, key: bytes | None, max_age_s: float | N
     """Return the bounds of one request.
 
     key: its last byte draws the jitter; None when the request is not cached. max_age_s: the caller's; an answer of that
-    age is the oldest given, and 0 accepts no kept answer.
+    age is the oldest given, and 0 accepts no stored answer.
     """
     oldest = math.inf if max_age_s is None else max_age_s if max_age_s > 0 else -1.0
     precomputed = min(policy.max_precomputed_age_s, oldest)
@@ -75,10 +75,10 @@ def own_ttl_s(ttl_s: float, key: bytes) -> float:
 def keep_s(policy: Policy, ttl_s: float) -> float:
     """Return for how long an answer may be of use to anybody."""
     late = max(policy.stale_while_revalidate_s, policy.stale_on_error_s)
-    return max(ttl_s + late, policy.longest_rung_s)
+    return max(ttl_s + late, policy.longest_stale_s)
 
 
-def choose(bound: Bounds, cached: Kept | None, precomputed: Kept | None) -> Choice:
+def choose(bound: Bounds, cached: StoredAnswer | None, precomputed: StoredAnswer | None) -> Choice:
     """Return the younger of what may be given; else a cached one that is past its time."""
     if cached is None and precomputed is None:
         return _NOTHING
@@ -100,5 +100,5 @@ def age_s(now_ms: float, computed_at_ms: int) -> float | None:
     return max(0.0, age) if age >= -FUTURE_S else None
 
 
-def _age(kept: Kept) -> float:
+def _age(kept: StoredAnswer) -> float:
     return kept.age_s

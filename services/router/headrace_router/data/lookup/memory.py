@@ -1,4 +1,4 @@
-"""Kept answers in this process: the least recently used ones go when the bytes are used up."""
+"""Stored answers in this process: the least recently used ones go when the bytes are used up."""
 
 from __future__ import annotations
 

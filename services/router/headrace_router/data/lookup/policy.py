@@ -1,4 +1,4 @@
-"""How a table looks answers up, and which kept answers of its versions count. Pure: messages in, values out."""
+"""How a table looks answers up, and which stored answers of its versions count. Pure: messages in, values out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Mode(enum.IntEnum):
 class Policy:
     """How answers are looked up; as in `Lookup`, in seconds.
 
-    by_entity: whether the inputs are left out of the key. ttl_s: None leaves it to the data plane. longest_rung_s: age
+    by_entity: whether the inputs are left out of the key. ttl_s: None leaves it to the data plane. longest_stale_s: age
     of the oldest cached answer that a fallback of the route may give.
     """
 
@@ -36,12 +36,12 @@ class Policy:
     stale_on_error_s: float = 0.0
     max_precomputed_age_s: float = math.inf
     cache_large_inputs: bool = False
-    longest_rung_s: float = 0.0
+    longest_stale_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeptVersion:
-    """Which kept answers of a version may be read. Prefixes are of keys; precomputed: empty when nothing is.
+class StoredVersion:
+    """Which stored answers of a version may be read. Prefixes are of keys; precomputed: empty when nothing is.
 
     generation: of the precomputed answers, 0 for none. expire_ms: Unix time at which those stop counting, 0 for never.
     """
@@ -52,7 +52,7 @@ class KeptVersion:
     expire_ms: int = 0
 
 
-def policy_of(proto: route_pb2.Lookup, fallback: Iterable[control_pb2.ResolvedRung] = ()) -> Policy:
+def policy_of(proto: route_pb2.Lookup, fallback: Iterable[control_pb2.ResolvedFallbackStep] = ()) -> Policy:
     """Return the policy of a table. Raises ValueError for one that this data plane does not know."""
     if proto.key not in (proto.KEY_UNSPECIFIED, proto.KEY_INPUTS, proto.KEY_ENTITY):
         raise ValueError(f"lookup has unknown key {proto.key}")
@@ -69,23 +69,23 @@ def policy_of(proto: route_pb2.Lookup, fallback: Iterable[control_pb2.ResolvedRu
         _seconds(proto.stale_on_error),
         _seconds(oldest) if proto.HasField("max_precomputed_age") else math.inf,
         proto.cache_large_inputs,
-        max((_seconds(rung.stale) for rung in fallback if rung.WhichOneof("source") == "stale"), default=0.0),
+        max((_seconds(step.stale) for step in fallback if step.WhichOneof("source") == "stale"), default=0.0),
     )
 
 
-def kept_of(
-    incarnation: str, digests: Iterable[str], protos: Iterable[control_pb2.KeptAnswers]
-) -> dict[str, KeptVersion]:
+def stored_of(
+    incarnation: str, digests: Iterable[str], protos: Iterable[control_pb2.StoredAnswers]
+) -> dict[str, StoredVersion]:
     """Return what is kept of each version, by digest."""
     told = {proto.digest: proto for proto in protos}
-    nothing = control_pb2.KeptAnswers()
+    nothing = control_pb2.StoredAnswers()
     return {digest: _kept(incarnation, digest, told.get(digest, nothing)) for digest in digests}
 
 
-def _kept(incarnation: str, digest: str, proto: control_pb2.KeptAnswers) -> KeptVersion:
+def _kept(incarnation: str, digest: str, proto: control_pb2.StoredAnswers) -> StoredVersion:
     generation = proto.precomputed_generation
     expire = proto.precomputed_expire_time
-    return KeptVersion(
+    return StoredVersion(
         cache_prefix(incarnation, digest, proto.cache_epoch),
         precomputed_prefix(incarnation, digest, generation) if generation else b"",
         generation,

@@ -10,7 +10,7 @@ Told = Callable[[Values | None], object]
 
 
 class Store(Protocol):
-    """Kept answers outside this process. Nothing here waits or raises."""
+    """Stored answers outside this process. Nothing here waits or raises."""
 
     def get(self, keys: tuple[bytes, ...], told: Told, *, patient: bool = False) -> None:
         """Call `told` with the value of each key, within a few milliseconds; with None when the store does not answer.

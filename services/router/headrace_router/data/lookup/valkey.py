@@ -1,8 +1,8 @@
-"""Valkey as the store of kept answers: one MGET for all that one turn of the loop asks for, at most two under way.
+"""Valkey as the store of stored answers: one MGET for all that one turn of the loop asks for, at most two under way.
 
 Answers to be kept gather for a moment: they are written behind the answer that somebody waits for, and many at once.
 
-A store that is late, hung or gone costs a request the patience at most, and those after it nothing: they are told at
+A store that is late, hung or gone costs a request the timeout at most, and those after it nothing: they are told at
 once that there is no store until it answers again.
 """
 
@@ -38,14 +38,14 @@ PROBE_EVERY_S = 1.0
 PROBE_S = 1.0
 RECONNECT_S = 0.1
 MAX_RECONNECT_S = 1.0
-# The loop's own delay is not the store's: when the patience is over, what has arrived meanwhile is read first.
+# The loop's own delay is not the store's: when the time is over, what has arrived meanwhile is read first.
 LAST_LOOK_S = 0.001
 
 
 class Valkey:
     """The store (`lookup.store.Store`). `run` keeps the connection; until it stands, nothing is found or kept.
 
-    patience_s: longest wait of a request. password: read at each connection; empty for none. changed: told whether the
+    timeout_s: longest wait of a request. password: read at each connection; empty for none. changed: told whether the
     store answers, at each change.
     """
 
@@ -55,14 +55,14 @@ class Valkey:
         counts: Counts,
         clock: StoreClock,
         *,
-        patience_s: float,
+        timeout_s: float,
         loop: asyncio.AbstractEventLoop,
         rng: random.Random,
         password: Callable[[], str] = lambda: "",
         changed: Callable[[bool, str], object] = lambda ready, reason: None,
     ) -> None:
         self._address, self._password, self._counts, self._clock = address, password, counts, clock
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._loop, self._rng, self._changed = loop, rng, changed
         self._connection: Connection | None = None
         self._wanted: list[Get] = []
@@ -107,7 +107,7 @@ class Valkey:
             except Exception as error:  # whatever it is: predictions go on without a store, and it is tried again
                 reason = str(error) or "it does not answer"
             if self._connection is not None or not failures:
-                log.warning("no connection to the store of kept answers", host=self._address.host, reason=reason)
+                log.warning("no connection to the store of stored answers", host=self._address.host, reason=reason)
                 self._changed(False, reason)
                 failures = 0
             self._drop()
@@ -134,7 +134,7 @@ class Valkey:
                 await connection.ask(*_greeting(address, self._password()))
                 await self._read_clock(connection)
             self._connection = connection
-            log.info("connected to the store of kept answers", host=address.host, port=address.port)
+            log.info("connected to the store of stored answers", host=address.host, port=address.port)
             self._changed(True, "")
             while not lost.is_set():
                 try:
@@ -177,7 +177,7 @@ class Valkey:
                 continue
             self._counts.mgets += 1
             self._asked.append(ask)
-            ask.timer = self._loop.call_later(self._patience_s, self._patience_is_over, ask)
+            ask.timer = self._loop.call_later(self._timeout_s, self._timed_out, ask)
 
     def _answer(self, ask: Ask) -> Callable[[list[Any] | None], None]:
         def answered(replies: list[Any] | None) -> None:
@@ -194,7 +194,7 @@ class Valkey:
 
         return answered
 
-    def _patience_is_over(self, ask: Ask) -> None:
+    def _timed_out(self, ask: Ask) -> None:
         ask.timer = self._loop.call_later(LAST_LOOK_S, self._release, ask)
 
     def _release(self, ask: Ask) -> None:

@@ -13,9 +13,9 @@ from headrace.router.v1 import predict_pb2, route_pb2
 
 from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import Answer
-from headrace_router.data.question import Found
-from headrace_router.data.reporting.hiding import hidden_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.reporting.recording import Record, Row
+from headrace_router.data.reporting.redaction import hidden_outputs, sensitive_names, shown_inputs, without
+from headrace_router.data.resolved_request import LookupResult
 from headrace_router.data.routes.splitting import unit_of
 from headrace_router.data.served import ServedVersion
 
@@ -26,7 +26,7 @@ MAX_TEXT_CHARS, MAX_ATTRIBUTES_CHARS = 512, 4096
 # What a prediction takes beside its texts and values, about.
 ROW_BYTES = 64
 
-_of_found, _of_answer = (attrgetter(*[one.name for one in fields(kind)]) for kind in (Found, Answer))
+_of_found, _of_answer = (attrgetter(*[one.name for one in fields(kind)]) for kind in (LookupResult, Answer))
 
 ATTRIBUTE_SEPARATOR = "\x1f"
 _REPLACEMENT = "\ufffd"
@@ -45,9 +45,9 @@ class _Group:
 
     def __init__(self, index: int, record: Record) -> None:
         self.index = index
-        self.held = (record.arm, record.layout, record.found.served)
+        self.held = (record.variant, record.layout, record.found.served)
         self.listed, self.hidden, self.unsaid = shown_inputs(record), hidden_outputs(record), sensitive_names(record)
-        self.by = record.table.unit if record.arm.variant else None
+        self.by = record.table.unit if record.variant.name else None
         everything = len(self.listed) == len(record.inputs) and not self.hidden and not self.unsaid
         self.plain = everything and self.by == route_pb2.Route.UNIT_UNSPECIFIED
 
@@ -74,7 +74,7 @@ class Batch:
         """Add predictions. probability: with which each is there. unix_s: Unix time at 0 of the clock of arrivals."""
         # Columns come by turning tuples over: zip is several times as fast as reading their fields one by one.
         kept = turned(Record, records)
-        found, told = turned(Found, map(_of_found, kept.found)), turned(Answer, map(_of_answer, kept.answer))
+        found, told = turned(LookupResult, map(_of_found, kept.found)), turned(Answer, map(_of_answer, kept.answer))
         groups = self._groups_of(records, kept, found)
         ids = zip(kept.user_id, kept.entity_id, told.request_id, strict=True)
         inputs, outputs, units, attributes = _shown(groups, kept.inputs, found.outputs, ids, kept.attributes)
@@ -100,10 +100,10 @@ class Batch:
         self.size_bytes += ROW_BYTES * len(records) + sum(sum(map(len, one)) for one in (values | texts).values())
 
     def _groups_of(self, records: Sequence[Row], kept: Any, found: Any) -> list[_Group]:
-        """Return the group of each prediction. An arm belongs to one table."""
+        """Return the group of each prediction. A variant belongs to one table."""
         groups, result = self._groups, []
-        ids = (map(id, column) for column in (kept.arm, kept.layout, found.served, found.served_from))
-        for key, record in zip(zip(*ids, found.rung, strict=True), records, strict=True):
+        ids = (map(id, column) for column in (kept.variant, kept.layout, found.served, found.served_from))
+        for key, record in zip(zip(*ids, found.fallback_step, strict=True), records, strict=True):
             group = groups.get(key)
             if group is None:
                 first = Record._make(record)
@@ -148,18 +148,18 @@ def size_of(record: Row) -> int:
 
 def group_of(record: Record) -> ingest_pb2.PredictionGroup:
     """Return what a prediction has in common with others."""
-    arm, found = record.arm, record.found
+    variant, found = record.variant, record.found
     group = ingest_pb2.PredictionGroup(
         model=record.table.model,
         version=found.served.version if found.served is not None else "",
         digest=found.served.digest if found.served is not None else "",
-        variant=arm.variant,
+        variant=variant.name,
         generation=record.table.generation,
-        rule=arm.rule,
+        rule=variant.rule,
         served_from=predict_pb2.PredictResponse.ServedFrom.Name(found.served_from),  # type: ignore[arg-type]
-        rung=found.rung,
+        rung=found.fallback_step,
     )
-    layouts = list(_layouts(arm.served, record.layout))
+    layouts = list(_layouts(variant.served, record.layout))
     group.inputs.extend(layouts[position] for position in shown_inputs(record))
     return group
 

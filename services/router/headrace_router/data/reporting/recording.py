@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer
-from headrace_router.data.question import Found, Question
 from headrace_router.data.reporting.sampling import POINTS, bound_of, point_of
+from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
 from headrace_router.data.routes.splitting import unit_of
-from headrace_router.data.routes.table import Arm, Table
+from headrace_router.data.routes.table import Table, Variant
 
 # What a record takes beside its values, about; so that the number of records is bounded too.
 RECORD_BYTES = 1024
@@ -34,18 +34,18 @@ class Record(NamedTuple):
     """
 
     table: Table
-    arm: Arm
+    variant: Variant
     layout: Layout
     inputs: Sequence[bytes]
     user_id: str
     entity_id: str
     attributes: Mapping[str, str]
     arrived: float
-    found: Found
+    found: LookupResult
     answer: Answer
 
 
-Row = tuple[Table, Arm, Layout, Sequence[bytes], str, str, Mapping[str, str], float, Found, Answer]
+Row = tuple[Table, Variant, Layout, Sequence[bytes], str, str, Mapping[str, str], float, LookupResult, Answer]
 """A record without names, made in a third of the time."""
 
 
@@ -75,12 +75,12 @@ class Recorder:
         self.left_out = 0
         """Predictions of units that were not to be recorded."""
 
-    def add(self, question: Question, found: Found, answer: Answer) -> None:
+    def add(self, resolved: ResolvedRequest, found: LookupResult, answer: Answer) -> None:
         """Keep one answered prediction, leave it out, or drop it."""
-        layout, inputs, request = question.layout, question.inputs, question.request
+        layout, inputs, request = resolved.layout, resolved.inputs, resolved.request
         if self._below < POINTS:
             unit = unit_of(
-                question.table.unit,
+                resolved.table.unit,
                 user_id=request.user_id,
                 entity_id=request.entity_id,
                 request_id=answer.request_id,
@@ -98,14 +98,14 @@ class Recorder:
         attributes = request.attributes
         self._records.append(
             (
-                question.table,
-                question.arm,
+                resolved.table,
+                resolved.variant,
                 layout,
                 inputs,
                 request.user_id,
                 request.entity_id,
                 dict(attributes) if attributes else NO_ATTRIBUTES,  # a message's own would hold all of it
-                question.call.arrived,
+                resolved.call.arrived,
                 found,
                 answer,
             )

@@ -11,21 +11,21 @@ from headrace.router.v1 import control_pb2
 
 from headrace_router.buckets import bucket_of
 from headrace_router.data.contract import contract_of
-from headrace_router.data.fallbacks.rungs import Backup, Hedge, Rungs, hedge_of, rungs_of, same_version
-from headrace_router.data.lookup.policy import KeptVersion, Policy, kept_of, policy_of
+from headrace_router.data.fallbacks.steps import Backup, FallbackSteps, Hedge, hedge_of, same_version, steps_of
+from headrace_router.data.lookup.policy import Policy, StoredVersion, policy_of, stored_of
 from headrace_router.data.messages import NO_ATTRIBUTES
 from headrace_router.data.routes.splitting import Unit, check_ends, position_of, unit_of
 from headrace_router.data.served import ServedVersion
 from headrace_router.rules import Attributes, Decide, compile_rules, condition_of
 
-NOTHING_KEPT: Mapping[str, KeptVersion] = MappingProxyType({})
+NOTHING_STORED: Mapping[str, StoredVersion] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """One way to answer. variant: empty for a pinned version. rule: that leads here; empty for the weights."""
+class Variant:
+    """One way to answer. name: empty for a pinned version. rule: that leads here; empty for the weights."""
 
-    variant: str
+    name: str
     served: ServedVersion
     pool: str
     rule: str = ""
@@ -36,16 +36,30 @@ class Table:
 
     max_wait_us: longest wait for batch-mates; None leaves it to the version. open: requests admitted under this table
     and not yet answered; whoever admits one counts it up, and down through `Tables.release`. decide: gives the position
-    in `ruled` of the arm that a rule sends a request to; None when there are no rules. fallback: what answers when an
-    arm cannot, in order; pinned_fallback: for requests that pin their version. hedge: None means that nobody is hedged.
-    unit: what is assigned. policy: how answers are looked up. kept: which kept answers of each version count, by
-    digest.
+    in `ruled` of the variant that a rule sends a request to; None when there are no rules. fallback: what answers when
+    a variant cannot, in order; pinned_fallback: for requests that pin their version. hedge: None means that nobody is
+    hedged. unit: what is assigned. policy: how answers are looked up. kept: which stored answers of each version count,
+    by digest.
     """
 
     __slots__ = (
-        "_arms", "_decide", "_ends", "_pinned", "_ruled", "_salt",
-        "fallback", "generation", "hedge", "kept", "max_wait_us", "model", "open", "pinned_fallback", "policy",
-        "retired", "unit",
+        "_decide",
+        "_ends",
+        "_pinned",
+        "_ruled",
+        "_salt",
+        "_variants",
+        "fallback",
+        "generation",
+        "hedge",
+        "kept",
+        "max_wait_us",
+        "model",
+        "open",
+        "pinned_fallback",
+        "policy",
+        "retired",
+        "unit",
     )  # fmt: skip
 
     def __init__(
@@ -53,21 +67,21 @@ class Table:
         model: str,
         generation: int,
         *,
-        arms: Iterable[Arm],
+        variants: Iterable[Variant],
         ends: Iterable[int],
-        pinned: dict[str, Arm],
+        pinned: dict[str, Variant],
         salt: bytes,
         unit: Unit,
         max_wait_us: int | None,
         decide: Decide | None = None,
-        ruled: Iterable[Arm] = (),
-        fallback: Rungs = (),
+        ruled: Iterable[Variant] = (),
+        fallback: FallbackSteps = (),
         hedge: Hedge | None = None,
         policy: Policy = Policy(),  # noqa: B008 - it cannot be changed
-        kept: Mapping[str, KeptVersion] = NOTHING_KEPT,
+        kept: Mapping[str, StoredVersion] = NOTHING_STORED,
     ) -> None:
         self.model, self.generation, self.max_wait_us = model, generation, max_wait_us
-        self._arms, self._ends = tuple(arms), tuple(ends)
+        self._variants, self._ends = tuple(variants), tuple(ends)
         self._pinned, self._salt, self.unit = pinned, salt, unit
         self._decide, self._ruled = decide, tuple(ruled)
         self.fallback, self.pinned_fallback, self.hedge = fallback, same_version(fallback), hedge
@@ -75,42 +89,44 @@ class Table:
         self.open = 0
         self.retired = False
 
-    def assign(self, *, user_id: str, entity_id: str, request_id: str, attributes: Attributes = NO_ATTRIBUTES) -> Arm:
-        """Return the arm of the first rule that matches the attributes, else the one of the caller's unit."""
+    def assign(
+        self, *, user_id: str, entity_id: str, request_id: str, attributes: Attributes = NO_ATTRIBUTES
+    ) -> Variant:
+        """Return the variant of the first rule that matches the attributes, else the one of the caller's unit."""
         if self._decide is not None:
             position = self._decide(attributes)
             if position is not None:
                 return self._ruled[position]
-        if len(self._arms) == 1:
-            return self._arms[0]
+        if len(self._variants) == 1:
+            return self._variants[0]
         unit = unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id=request_id)
-        return self._arms[position_of(self._salt, self._ends, unit)]
+        return self._variants[position_of(self._salt, self._ends, unit)]
 
     def bucket(self, *, user_id: str, entity_id: str, request_id: str) -> int | None:
         """Return the bucket of the caller's unit, None where there is nothing to choose and none is hashed."""
-        if len(self._arms) == 1:
+        if len(self._variants) == 1:
             return None
         return bucket_of(self._salt, unit_of(self.unit, user_id=user_id, entity_id=entity_id, request_id=request_id))
 
-    def pin(self, version: str) -> Arm | None:
-        """Return the arm of a version that the route names, or None."""
+    def pin(self, version: str) -> Variant | None:
+        """Return the variant of a version that the route names, or None."""
         return self._pinned.get(version)
 
-    def weighted(self) -> Mapping[Arm, int]:
-        """Return the arms that the weights lead to, with their buckets."""
-        buckets: Counter[Arm] = Counter()
-        for arm, begin, end in zip(self._arms, (0, *self._ends), self._ends, strict=False):
-            buckets[arm] += end - begin
+    def weighted(self) -> Mapping[Variant, int]:
+        """Return the variants that the weights lead to, with their buckets."""
+        buckets: Counter[Variant] = Counter()
+        for variant, begin, end in zip(self._variants, (0, *self._ends), self._ends, strict=False):
+            buckets[variant] += end - begin
         return buckets
 
-    def named(self) -> Iterable[Arm]:
-        """Return one arm for each version that the route names, in the order of its variants."""
+    def named(self) -> Iterable[Variant]:
+        """Return one variant for each version that the route names, in the order of its variants."""
         return self._pinned.values()
 
     def served_versions(self) -> Iterator[ServedVersion]:
         """Yield the versions that the route names."""
-        yield from (arm.served for arm in self._pinned.values())
-        yield from (rung.served for rung in self.fallback if isinstance(rung, Backup) and rung.served is not None)
+        yield from (variant.served for variant in self._pinned.values())
+        yield from (step.served for step in self.fallback if isinstance(step, Backup) and step.served is not None)
 
 
 def table_of(proto: control_pb2.RouteTable, known: dict[str, ServedVersion], incarnation: str = "") -> Table:
@@ -120,43 +136,43 @@ def table_of(proto: control_pb2.RouteTable, known: dict[str, ServedVersion], inc
     that numbered the generation.
     """
     versions = {one.digest: known.get(one.digest) or _served(one) for one in proto.versions}
-    arms = []
+    variants = []
     for variant in proto.variants:
         if variant.digest not in versions:
             raise ValueError(f"variant {variant.name!r} names version {variant.digest!r}, which is not in the table")
-        arms.append(Arm(variant.name, versions[variant.digest], variant.pool or "default"))
+        variants.append(Variant(variant.name, versions[variant.digest], variant.pool or "default"))
     ends = [item.end for item in proto.ranges]
     check_ends(ends)
-    if any(not 0 <= item.variant < len(arms) for item in proto.ranges):
+    if any(not 0 <= item.variant < len(variants) for item in proto.ranges):
         raise ValueError("a range names a variant that is not in the table")
     if not 1 <= len(proto.salt) <= 64:  # what blake2b takes as a key
         raise ValueError(f"salt has {len(proto.salt)} bytes, not 16")
     decide = compile_rules([[condition_of(one) for one in rule.conditions] for rule in proto.rules])
-    pinned: dict[str, Arm] = {}
-    for arm in arms:
-        pinned.setdefault(arm.served.version, replace(arm, variant=""))
+    pinned: dict[str, Variant] = {}
+    for variant in variants:
+        pinned.setdefault(variant.served.version, replace(variant, name=""))
     return Table(
         proto.model,
         proto.generation,
-        arms=[arms[item.variant] for item in proto.ranges],
+        variants=[variants[item.variant] for item in proto.ranges],
         ends=ends,
         pinned=pinned,
         salt=proto.salt,
         unit=proto.unit,
         max_wait_us=proto.max_wait.ToMicroseconds() if proto.HasField("max_wait") else None,
         decide=decide if proto.rules else None,
-        ruled=[_arm_of(rule, arms) for rule in proto.rules],
-        fallback=rungs_of(proto.fallback, versions, [arm.served for arm in arms]),
+        ruled=[_variant_of(rule, variants) for rule in proto.rules],
+        fallback=steps_of(proto.fallback, versions, [variant.served for variant in variants]),
         hedge=hedge_of(proto),
         policy=policy_of(proto.lookup, proto.fallback),
-        kept=kept_of(incarnation, versions, proto.kept_answers),
+        kept=stored_of(incarnation, versions, proto.stored_answers),
     )
 
 
-def _arm_of(rule: control_pb2.ResolvedRule, arms: Sequence[Arm]) -> Arm:
-    if not (rule.conditions and 0 <= rule.variant < len(arms)):
+def _variant_of(rule: control_pb2.ResolvedRule, variants: Sequence[Variant]) -> Variant:
+    if not (rule.conditions and 0 <= rule.variant < len(variants)):
         raise ValueError(f"rule {rule.name!r} has no condition, or names a variant that is not in the table")
-    return replace(arms[rule.variant], rule=rule.name)
+    return replace(variants[rule.variant], rule=rule.name)
 
 
 def _served(proto: control_pb2.ResolvedVersion) -> ServedVersion:

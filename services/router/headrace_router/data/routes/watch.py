@@ -1,4 +1,4 @@
-"""Keeps the tables in step with the control plane, acknowledges generations, and keeps the last good tables on disk."""
+"""Follow the control plane: keep the tables up to date, acknowledge generations, save last-known-good snapshots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.health import Health
 from headrace_servicekit.peers import Peer
 
-from headrace_router.data.routes.lastgood import LastGood
+from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_router.data.routes.tables import Tables
 
 log = structlog.get_logger()
@@ -24,8 +24,8 @@ MAX_RETRY_S = 5.0
 # Without news an acknowledgement is repeated, so that the control plane knows that this data plane lives.
 HEARTBEAT_S = 30.0
 CALL_TIMEOUT_S = 5.0
-# How long a control plane may take to say its first word before the last good tables have to do. What they name may
-# have been removed since, and its removal acknowledged: they serve only when there is nothing newer to be had.
+# How long a control plane may take to say its first word before the last-known-good tables have to do. What they name
+# may have been removed since, and its removal acknowledged: they serve only when there is nothing newer to be had.
 FIRST_WORD_S = 2.0
 # Promotions may come in quick succession: the disk rests for so many times as long as a write took.
 REST_PER_WRITE = 5.0
@@ -40,9 +40,11 @@ class StaleSnapshot(ConnectionError):
 class Watcher:
     """The loops around `Tables`. Run `follow`, `acknowledge` and `save` for as long as the data plane lives."""
 
-    def __init__(self, data_plane: str, channel: Any, last_good: LastGood, health: Health, clock: Clock) -> None:
+    def __init__(
+        self, data_plane: str, channel: Any, last_known_good: LastKnownGood, health: Health, clock: Clock
+    ) -> None:
         self.tables = Tables(drained=self._note)
-        self._data_plane, self._last_good, self._health, self._clock = data_plane, last_good, health, clock
+        self._data_plane, self._last_known_good, self._health, self._clock = data_plane, last_known_good, health, clock
         self._stub = control_pb2_grpc.ControlServiceStub(channel)
         self._control = Peer("control", every_s=RETRY_S, max_backoff_s=MAX_RETRY_S, clock=clock)
         self._acknowledging = Peer(
@@ -56,21 +58,21 @@ class Watcher:
         self._kept = ("", 0)
 
     async def start(self) -> None:
-        """Read the last good tables, when there are any. They are served when the control plane does not answer."""
-        messages = await asyncio.to_thread(self._last_good.read)
+        """Read the last-known-good snapshot, if there is one. It is served when the control plane does not answer."""
+        messages = await asyncio.to_thread(self._last_known_good.read)
         if messages:
             self.tables.replace(messages)
             self.tables.loaded = False
             self._kept = (messages[-1].incarnation, messages[-1].newest_generation)
-            log.info("last good tables read", models=len(self.tables.by_model), generation=self._kept[1])
+            log.info("last-known-good tables read", models=len(self.tables.by_model), generation=self._kept[1])
 
     async def follow(self) -> None:
         """Watch the control plane for ever; while it is away, the last tables stay in force."""
-        patience = asyncio.get_running_loop().call_later(FIRST_WORD_S, self._make_do, "the control plane is silent")
+        timer = asyncio.get_running_loop().call_later(FIRST_WORD_S, self._make_do, "the control plane is silent")
         try:
             await self._follow()
         finally:
-            patience.cancel()
+            timer.cancel()
 
     async def _follow(self) -> None:
         while True:
@@ -84,7 +86,7 @@ class Watcher:
         if self.watching:
             return
         if self._kept[0] and not self.tables.loaded:
-            log.warning("the last good tables serve", generation=self.tables.newest_generation, reason=reason)
+            log.warning("the last-known-good tables serve", generation=self.tables.newest_generation, reason=reason)
             self.tables.loaded = True
         loaded = self.tables.loaded
         self._health.set(COMPONENT, loaded, f"{'the last good tables' if loaded else 'none yet'}; {reason}")
@@ -105,7 +107,7 @@ class Watcher:
             messages, began = self.tables.messages(), self._clock.monotonic()
             written = await asyncio.to_thread(self._write, messages)
             # Without room for the new tables the old ones go: to have none is better than to have what was removed.
-            if written or await asyncio.to_thread(self._last_good.forget):
+            if written or await asyncio.to_thread(self._last_known_good.forget):
                 self._kept = (messages[-1].incarnation, messages[-1].newest_generation)
                 self._note()
             took_s = self._clock.monotonic() - began
@@ -113,9 +115,9 @@ class Watcher:
 
     def _write(self, messages: list[control_pb2.WatchTablesResponse]) -> bool:
         try:
-            self._last_good.write(messages)
+            self._last_known_good.write(messages)
         except (OSError, ValueError) as error:
-            log.error("last good tables not written", path=str(self._last_good.path), reason=str(error))
+            log.error("last-known-good tables not written", path=str(self._last_known_good.path), reason=str(error))
             return False
         return True
 

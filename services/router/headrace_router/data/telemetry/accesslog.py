@@ -54,7 +54,7 @@ class AccessLog:
             variant=key.variant,
             served_from=ServedFrom(key.served_from).name.lower() if key.served_from else None,
             layer=key.layer or None,
-            rung=key.rung or None,
+            fallback_step=key.fallback_step or None,
             code=Code(key.code).name,
             reason=reason or None,
             ms=round(seconds * 1000, 3),

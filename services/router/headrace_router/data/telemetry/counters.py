@@ -30,14 +30,14 @@ MAX_SERIES = 4000
 SILENT_S = 3600.0
 # Looking for those that are silent takes half a millisecond.
 LOOK_EVERY_S = 60.0
-LABELS = ("model", "version", "variant", "served_from", "layer", "rung", "code")
+LABELS = ("model", "version", "variant", "served_from", "layer", "fallback_step", "code")
 
 
 class Key(NamedTuple):
     """What is counted apart. Names come from tables, never from callers, so their number is bounded.
 
-    served_from: 0 for errors. code: a gRPC status code. layer: that had a kept answer, `memory` or `valkey`. rung: the
-    fallback that answered.
+    served_from: 0 for errors. code: a gRPC status code. layer: that had a stored answer, `memory` or `valkey`.
+    fallback_step: the fallback that answered.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Key(NamedTuple):
     served_from: int
     code: int
     layer: str = ""
-    rung: str = ""
+    fallback_step: str = ""
 
 
 class Series:
@@ -157,4 +157,4 @@ class Counters:
 
 def _labels(key: Key) -> list[str]:
     source = ServedFrom(key.served_from).name.lower() if key.served_from else ""
-    return [key.model, key.version, key.variant, source, key.layer, key.rung, Code(key.code).name]
+    return [key.model, key.version, key.variant, source, key.layer, key.fallback_step, Code(key.code).name]

@@ -34,8 +34,8 @@ class Gauges:
         )
         waited = CounterMetricFamily("headrace_router_waited", "Requests that had to wait so.", labels=("pool",))
         for pool, replicas in pools.replicas.items():
-            waiting.add_metric((pool,), len(pools.rooms[pool]))
-            waited.add_metric((pool,), pools.rooms[pool].waited)
+            waiting.add_metric((pool,), len(pools.pending[pool]))
+            waited.add_metric((pool,), pools.pending[pool].waited)
             connected.add_metric((pool,), sum(replica.connected for replica in replicas))
             ejected.add_metric((pool,), sum(replica.ejected for replica in replicas))
             in_flight.add_metric((pool,), sum(replica.in_flight for replica in replicas))
@@ -57,7 +57,7 @@ class Gauges:
             "hedges": ("Requests sent to a second batcher because the first one was late.", pools.hedges.sent),
             "ejections": (
                 "Times that a batcher that fails was left alone for a while.",
-                pools.roster.ejections,
+                pools.endpoints.ejections,
             ),
             "retries_refused": ("Requests not retried because the budget was used up.", pools.budget.refused),
         }

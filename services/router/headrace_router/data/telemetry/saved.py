@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.telemetry.counters import Counters, Key, Series
 
-CACHE, PRECOMPUTED, SHARED_FLIGHT = "cache", "precomputed", "shared_flight"
+CACHE, PRECOMPUTED, SHARED_FLIGHT = "cache", "precomputed", "shared_execution"
 
 _Saver = tuple[str, str, str]
 """Model, version, source."""

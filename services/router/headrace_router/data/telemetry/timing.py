@@ -9,8 +9,8 @@ class Marks:
     """Moments of one request, on the clock of `now`, the counters'; 0.0 for those that it did not come to.
 
     received: when all of it was there, and read. routed: when table, version and contract were settled. looked: when it
-    was known whether a kept answer can be given. ended: when it was answered. queue_us, compute_us: as the batcher said
-    of the execution that answered it.
+    was known whether a stored answer can be given. ended: when it was answered. queue_us, compute_us: as the batcher
+    said of the execution that answered it.
     """
 
     __slots__ = ("arrived", "compute_us", "ended", "looked", "now", "queue_us", "received", "routed")
@@ -28,12 +28,12 @@ class Marks:
         """Note that it is known what answers, if the inputs are as they must be."""
         self.routed = self.now()
 
-    def look_ended(self) -> None:
+    def lookup_ended(self) -> None:
         """Note the end of the first look-up; those of fallbacks come later."""
         if not self.looked:
             self.looked = self.now()
 
-    def look_again(self) -> None:
+    def invalidate(self) -> None:
         """Note that the look-up goes on: a batcher was asked beside it, in vain."""
         self.looked = 0.0
 

@@ -154,8 +154,8 @@ def parameters_of(answer: Answer) -> dict[str, str | int]:
         told["headrace_variant"] = answer.variant
     if answer.rule:
         told["headrace_rule"] = answer.rule
-    if answer.rung:
-        told["headrace_rung"] = answer.rung
+    if answer.fallback_step:
+        told["headrace_fallback_step"] = answer.fallback_step
     if answer.degraded_reason:  # also of an answer past its time, which needs no fallback
         told["headrace_degraded_reason"] = answer.degraded_reason
     return told

@@ -118,8 +118,8 @@ def render(answer: Answer) -> bytes:
     parameters = own.parameters
     parameters["headrace_prediction_id"].string_param = answer.prediction_id
     parameters["headrace_age_ms"].int64_param = answer.age_ms
-    if answer.rung:
-        parameters["headrace_rung"].string_param = answer.rung
+    if answer.fallback_step:
+        parameters["headrace_fallback_step"].string_param = answer.fallback_step
     if answer.degraded_reason:  # also of an answer past its time, which needs no fallback
         parameters["headrace_degraded_reason"].string_param = answer.degraded_reason
     # Fields of a message may come in any order, and those of a map in pieces.

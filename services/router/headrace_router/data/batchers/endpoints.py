@@ -1,0 +1,146 @@
+"""Who serves which version in which pool, how they do, and so what may be expected of them."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from headrace_router.data.batchers.balance import choose, expected_wait_s
+from headrace_router.data.batchers.estimates import Estimates, Latency
+from headrace_router.data.batchers.frames import Replica
+from headrace_router.data.batchers.outliers import Endpoint, is_late, is_silent, partition
+from headrace_router.data.batchers.work import Work
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Who serves one version in one pool. usable: get requests. ejected: are left alone. failing: whether all fail."""
+
+    usable: list[Endpoint[Replica]]
+    ejected: list[Endpoint[Replica]]
+    failing: bool
+    latency: Latency
+
+
+class Endpoints:
+    """Reads the replicas of all pools. Whoever changes one says so by `look_again`."""
+
+    def __init__(
+        self, replicas: Mapping[str, Sequence[Replica]], *, rng: random.Random, now: Callable[[], float]
+    ) -> None:
+        self.ejections = 0
+        """Times that a replica was ejected for a version so far."""
+        self._replicas, self._rng, self._now = replicas, rng, now
+        self._estimates = Estimates()
+        self._serving: dict[tuple[str, str], Serving] = {}
+
+    def of(self, pool: str, digest: str) -> Serving:
+        """Return who serves a version."""
+        key = (pool, digest)
+        serving = self._serving.get(key)
+        if serving is None:
+            latency = self._estimates.of(digest, pool)
+            members = self._replicas.get(pool, ())
+            endpoints = [replica.endpoint(digest, latency) for replica in members if replica.serves(digest)]
+            usable, ejected = partition(endpoints)
+            failing = bool(endpoints) and all(one.until for one in endpoints)
+            serving = self._serving[key] = Serving(usable, ejected, failing, latency)
+        return serving
+
+    def invalidate(self) -> None:
+        """Forget who serves: something changed."""
+        self._serving.clear()
+
+    def serves(self, pool: str, digest: str) -> bool:
+        """Return whether a batcher of the pool has the version ready."""
+        return bool(self.of(pool, digest).usable)
+
+    def needs_s(self, pool: str, digest: str) -> float:
+        """Return how long an answer of a version probably takes; infinite when nobody has it, or all fail."""
+        serving, now = self.of(pool, digest), self._now()
+        if not serving.usable or (serving.failing and not any(one.due(now) for one in serving.usable)):
+            return math.inf
+        wait_s = expected_wait_s(choose(serving.usable, now, self._rng.random).replica, now)
+        return wait_s + serving.latency.needs_s()
+
+    def renews(self, pool: str, digest: str) -> bool:
+        """Return whether one request may find out anew how long an answer takes."""
+        return self.of(pool, digest).latency.renews(self._now())
+
+    def to_try(self, work: Work, now: float) -> Endpoint[Replica] | None:
+        """Return who is to be tried by this work because nobody knows whether it still fails, or None."""
+        serving = self.of(work.pool, work.digest)
+        if not (serving.ejected or serving.failing):
+            return None
+        return next(
+            (one for one in (*serving.ejected, *serving.usable) if one.due(now) and one.replica.has_room(work)), None
+        )
+
+    def expired(self, work: Work, now: float) -> None:
+        """Note that a work was not answered by its deadline.
+
+        A batcher that has answered others meanwhile has had it wait: behind those of the same client, who take turns
+        with others', or behind more than it can do. That says nothing of the batcher that others should suffer for.
+        """
+        endpoint, waited_s = work.endpoint, now - work.sent
+        if endpoint is None or endpoint.answered_since(work.sent):
+            return
+        if is_late(waited_s, endpoint.latency.needs_s()):
+            self.failed(work, now)
+        endpoint.latency.add_late(waited_s, now)
+        endpoint.outrun(work.sent, now)
+
+    def outrun(self, work: Work) -> None:
+        """Note that another replica answered before the one that has a work."""
+        if work.endpoint is not None:
+            work.endpoint.outrun(work.sent, self._now())
+        if work.probes:
+            self.eject(work, "it is late")
+
+    def failed(self, work: Work, now: float) -> None:
+        """Note that the replica which had a work failed on it."""
+        endpoint = work.endpoint
+        if endpoint is not None and endpoint.failed(work.sent, now):
+            self._note(work, endpoint, "it fails")
+
+    def eject(self, work: Work, why: str) -> None:
+        """Leave the replica that has a work alone for a while."""
+        if work.endpoint is not None:
+            work.endpoint.eject(self._now())
+            self._note(work, work.endpoint, why)
+
+    def unanswered(self, replica: Replica, now: float) -> Sequence[Work]:
+        """Eject a replica that says nothing while others answer, and return what is in flight there."""
+        works = [work for work in replica.works() if not replica.suspects(work)] if replica.in_flight else ()
+        if not works:
+            return ()
+        oldest = works[0]
+        serving = self.of(oldest.pool, oldest.digest)
+        quiet_s = now - max(replica.load_seen, oldest.sent)
+        if not is_silent(quiet_s, serving.latency.needs_s()):
+            return ()
+        if not any(one.replica is not replica and now - one.replica.load_seen < quiet_s for one in serving.usable):
+            return ()
+        for work in works:
+            endpoint = work.endpoint
+            if endpoint is not None and (not endpoint.until or endpoint.due(now)):
+                self.eject(work, "it says nothing")
+        return works
+
+    def _note(self, work: Work, endpoint: Endpoint[Replica], why: str) -> None:
+        self.ejections += 1
+        self.invalidate()
+        log.warning(
+            "batcher ejected",
+            pool=work.pool,
+            address=endpoint.replica.address,
+            version=work.digest[:12],
+            reason=why,
+            seconds=round(endpoint.until - self._now(), 1),
+        )

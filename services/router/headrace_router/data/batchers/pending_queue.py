@@ -1,0 +1,90 @@
+"""A short wait for a batcher that is away for a moment: while it restarts, drains, or was just lost.
+
+Whether a request waits, and for how long, is decided here over plain numbers; `pools.py` has the clock and the timers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from headrace_router.data.batchers.window import Window
+from headrace_router.data.batchers.work import ONLINE, Work
+
+# How long a version may have been missed before nobody waits for it any more: then it is away, and not for a moment.
+HOPE_S = 10.0
+# Left of the deadline for saying that the wait was in vain.
+MARGIN_S = 0.02
+# Versions missed at a time that are remembered; tables name far fewer.
+MAX_MISSED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Bounds of the waiting. timeout_s: for one request. requests, size_bytes: of all that wait for one pool."""
+
+    timeout_s: float = 1.0
+    requests: int = 1024
+    size_bytes: int = 64 * 1024 * 1024
+
+
+class PendingQueue:
+    """The requests for one pool that wait until one of its batchers has their version.
+
+    A version is missed from the first request that finds no batcher for it until there is one. Requests wait for it
+    during the first seconds of that only: a pool that stays away answers at once.
+    """
+
+    def __init__(self, limits: QueueLimits) -> None:
+        self.waited = 0
+        """Requests that had to wait so far."""
+        self._timeout_s = limits.timeout_s
+        self._window = Window(limits.requests, limits.size_bytes)
+        self._missed_since: dict[str, float] = {}
+        self._waiting: dict[Work, tuple[float, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __iter__(self) -> Iterator[Work]:
+        return iter(tuple(self._waiting))
+
+    def __contains__(self, work: Work) -> bool:
+        return work in self._waiting
+
+    def until(self, work: Work, now: float) -> float | None:
+        """Return until when a request for a version that nobody has may wait, or None if it has to be refused.
+
+        Called for every such request, so that the room knows since when the version is missed.
+        """
+        since = self._missed_since.get(work.digest)
+        if since is None:
+            if len(self._missed_since) >= MAX_MISSED:
+                del self._missed_since[next(iter(self._missed_since))]
+            since = self._missed_since[work.digest] = now
+        until = min(now + min(work.queue_timeout_s, self._timeout_s), since + HOPE_S, work.deadline - MARGIN_S)
+        if until <= now or not self._window.has_room(work.client, work.size_bytes, online=work.priority <= ONLINE):
+            return None
+        return until
+
+    def enter(self, work: Work, now: float, tick: int) -> None:
+        """Let a request wait. tick: of the timer that ends its wait."""
+        self.waited += 1
+        self._window.add(work.client, work.size_bytes, online=work.priority <= ONLINE)
+        self._waiting[work] = (now, tick)
+
+    def leave(self, work: Work, now: float) -> int | None:
+        """Take a request out; return its tick, or None when it does not wait. What it waited it cannot wait again."""
+        entered = self._waiting.pop(work, None)
+        if entered is None:
+            return None
+        since, tick = entered
+        self._window.remove(work.client, work.size_bytes, online=work.priority <= ONLINE)
+        work.queue_timeout_s = max(0.0, min(work.queue_timeout_s, self._timeout_s) - (now - since))
+        return tick
+
+    def called(self, serves: Callable[[str], bool]) -> list[Work]:
+        """Return the requests whose version somebody has now, in the order in which they came; they have to leave."""
+        for digest in [digest for digest in self._missed_since if serves(digest)]:
+            del self._missed_since[digest]
+        return [work for work in self._waiting if work.digest not in self._missed_since]

@@ -1,0 +1,254 @@
+"""The fallback chain: the request's own version, then the fallbacks of its route, until one answers in time.
+
+Routes without fallbacks go straight to the look-up. What is tried next is decided in `step_choice.py`, whose fault an
+error is in `policy.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+
+from headrace_servicekit.errors import ServiceError
+
+from headrace_router.data.batchers.balance import RetryBudget
+from headrace_router.data.batchers.estimates import Latency
+from headrace_router.data.deadlines import in_a_task
+from headrace_router.data.explain.trace import PRIMARY
+from headrace_router.data.fallbacks.degraded import DegradedAnswers
+from headrace_router.data.fallbacks.fitting import fitted
+from headrace_router.data.fallbacks.policy import blames_the_caller, falls_back, told
+from headrace_router.data.fallbacks.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose
+from headrace_router.data.fallbacks.steps import Backup, FallbackSteps, Given, Precomputed, Stale
+from headrace_router.data.lookup.policy import Mode
+from headrace_router.data.messages import ServedFrom
+from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
+from headrace_router.data.routes.table import Variant
+
+# What was never measured takes so long at least.
+QUICKEST_S = 0.001
+TIME_SHORT, OVER_BUDGET, NOT_FITTING = "TIME_SHORT", "RETRY_BUDGET_SPENT", "INPUTS_DO_NOT_FIT"
+NO_BACKEND = "NO_BACKEND"
+
+
+class AnswerLookup(Protocol):
+    """Where answers are found."""
+
+    def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Awaitable[LookupResult]:
+        """Return the answer of a variant, kept or computed, by a deadline on the loop's clock. Raises ServiceError."""
+        ...
+
+    def kept(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[LookupResult | None]:
+        """Return the answer that is kept and as good as a computed one, or None; nothing is computed."""
+        ...
+
+    def kept_stale(
+        self, resolved: ResolvedRequest, variant: Variant, max_age_s: float
+    ) -> Awaitable[LookupResult | None]:
+        """Return the cached answer if it is at most so old, or None."""
+        ...
+
+    def stale_on_error(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[LookupResult | None]:
+        """Return the cached answer that the route allows in place of an error, or None."""
+        ...
+
+    def precomputed(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[LookupResult | None]:
+        """Return the precomputed answer of the request's entity, of any age, or None."""
+        ...
+
+
+class Prospects(Protocol):
+    """What is known of those who compute answers."""
+
+    def needs_s(self, pool: str, digest: str) -> float:
+        """Return how long an answer probably takes, CANNOT when nobody can give one."""
+        ...
+
+    def renews(self, pool: str, digest: str) -> bool:
+        """Return whether one request may find out anew how long an answer takes."""
+        ...
+
+
+class FallbackChain:
+    """Finds answers to requests.
+
+    budget: of requests that are sent to a batcher although another one was asked already. max_rows: of one request.
+    """
+
+    def __init__(
+        self,
+        look: AnswerLookup,
+        prospects: Prospects,
+        budget: RetryBudget,
+        degraded: DegradedAnswers,
+        *,
+        max_rows: int,
+        now: Callable[[], float],
+    ) -> None:
+        self._lookup, self._prospects, self._budget, self._degraded = look, prospects, budget, degraded
+        self._max_rows, self._now = max_rows, now
+        self._kept = Latency()
+
+    def find(self, resolved: ResolvedRequest) -> Awaitable[LookupResult]:
+        """Return the answer, by the call's deadline. Raises ServiceError: that of the request's own version."""
+        variant, table = resolved.variant, resolved.table
+        steps = table.fallback if variant.name else table.pinned_fallback
+        if not steps:
+            return self._lookup.find(resolved, variant, resolved.call.deadline)
+        return self._try_in_order(resolved, steps)
+
+    async def _try_in_order(self, resolved: ResolvedRequest, steps: FallbackSteps) -> LookupResult:
+        variant, deadline = resolved.variant, resolved.call.deadline
+        left_s = deadline - self._now()
+        needs = self._needs(resolved, steps, left_s)
+        choice = choose(left_s, needs)
+        within_s = left_s if choice is None or choice.step else choice.within_s
+        if choice is not None and choice.step:
+            found = await self._in_time(self._lookup.kept(resolved, variant), deadline)
+            if found is not None:
+                return found
+            if needs[0] == CANNOT:
+                return await self._fall_back(resolved, steps, NO_BACKEND, None)
+            if not self._prospects.renews(variant.pool, variant.served.digest):
+                return await self._fall_back(resolved, steps, TIME_SHORT, None)
+            within_s = max(left_s - HAND_OVER_S, left_s / 2)
+        # While somebody else can answer, nobody waits for a batcher that is away, and nothing stands in for an error.
+        alone = min(needs[1:]) == CANNOT
+        asked = resolved if alone else replace(resolved, queue_timeout_s=0.0, last=False)
+        try:
+            return await self._lookup.find(asked, variant, deadline - left_s + within_s)
+        except ServiceError as error:
+            if not falls_back(error):
+                raise
+            own = error
+        return await self._fall_back(resolved, steps, own.reason, own)
+
+    async def _fall_back(
+        self, resolved: ResolvedRequest, steps: FallbackSteps, reason: str, own: ServiceError | None
+    ) -> LookupResult:
+        """Return the answer of a fallback.
+
+        reason: why the request's own version does not answer. own: its error; None when it was passed over, so that it
+        is asked at last when nothing else answers.
+        """
+        deadline, trace, start = resolved.call.deadline, resolved.trace, 1
+        errors, asked = ([own], True) if own is not None else ([], False)
+        if trace is not None and own is None:
+            trace.passed_over(PRIMARY, reason)
+        while (left_s := deadline - self._now()) > 0:
+            choice = choose(left_s, self._needs(resolved, steps, left_s), start)
+            if choice is None:
+                break
+            step, start, until = steps[choice.step - 1], choice.step + 1, deadline - left_s + choice.within_s
+            try:
+                if isinstance(step, Backup):
+                    found, asked = await self._back_up(resolved, step, until, again=asked)
+                else:
+                    found = await self._given(resolved, step, until)
+            except ServiceError as error:
+                if blames_the_caller(error, resolved, step):
+                    raise
+                errors.append(error)
+                found, asked = None, True
+            if found is not None:
+                self._degraded.add(resolved.table.model, step.name, reason)
+                return replace(found, fallback_step=step.name, degraded_reason=reason)
+        return await self._last(resolved, reason, errors, again=asked, passed_over=own is None)
+
+    async def _last(
+        self, resolved: ResolvedRequest, reason: str, errors: list[ServiceError], *, again: bool, passed_over: bool
+    ) -> LookupResult:
+        """Return what is left when no fallback answered. Raises ServiceError."""
+        variant, deadline = resolved.variant, resolved.call.deadline
+        in_time = deadline > self._now()
+        if passed_over and in_time and not (again and not self._budget.spend()):
+            if resolved.trace is not None:
+                resolved.trace.turn_to(PRIMARY, variant.served.version)
+            return await self._lookup.find(replace(resolved, again=again), variant, deadline)
+        found = await self._in_time(self._lookup.stale_on_error(resolved, variant), deadline) if in_time else None
+        if found is not None:
+            return replace(found, degraded_reason=reason)
+        raise told(errors, in_time=in_time)
+
+    async def _in_time(self, kept: Awaitable[LookupResult | None], until: float) -> LookupResult | None:
+        """Return a stored answer, or None when there is none by then."""
+        await in_a_task()
+        began = self._now()
+        try:
+            async with asyncio.timeout_at(until):
+                found = await kept
+        except TimeoutError:
+            self._kept.add_late(until - began, until)
+            return None
+        now = self._now()
+        self._kept.add(now - began, 0.0, now)
+        return found
+
+    def _needs(self, resolved: ResolvedRequest, steps: FallbackSteps, left_s: float) -> list[float]:
+        """Return how long each step probably takes."""
+        variant, prospects = resolved.variant, self._prospects
+        computes = resolved.table.policy.mode is not Mode.BATCH
+        own_s = prospects.needs_s(variant.pool, variant.served.digest) if computes else self._kept.needs_s()
+        needs = [max(own_s, QUICKEST_S)]
+        for step in steps:
+            if isinstance(step, Backup):
+                one = max(prospects.needs_s(step.pool, (step.served or variant.served).digest), QUICKEST_S)
+            elif isinstance(step, Given):
+                one = AT_HAND if step.row(resolved.request.entity_id) is not None else CANNOT
+            elif isinstance(step, Precomputed) and not resolved.request.entity_id:
+                one = CANNOT
+            else:
+                one = max(self._kept.needs_s(), QUICKEST_S)
+            least_s = step.min_time_left_s
+            if least_s is not None and one < CANNOT:
+                one = CANNOT if left_s < least_s else one if one == AT_HAND else max(least_s, QUICKEST_S)
+            needs.append(one)
+        return needs
+
+    async def _back_up(
+        self, resolved: ResolvedRequest, step: Backup, until: float, *, again: bool
+    ) -> tuple[LookupResult | None, bool]:
+        """Return the answer of a backup, None when it is not asked, and whether a batcher was asked by now.
+
+        Raises ServiceError.
+        """
+        variant, trace, served = resolved.variant, resolved.trace, step.served or resolved.variant.served
+        fit = fitted(resolved, served, self._max_rows)
+        if fit is None or (again and not self._budget.spend()):
+            if trace is not None:
+                trace.passed_over(step.name, NOT_FITTING if fit is None else OVER_BUDGET)
+            return None, again
+        if trace is not None:
+            trace.turn_to(step.name, served.version)
+        fit = replace(fit, again=again, queue_timeout_s=0.0, last=False)
+        found = await self._lookup.find(fit, replace(variant, served=served, pool=step.pool), until)
+        return replace(found, served_from=ServedFrom.FALLBACK), True
+
+    async def _given(
+        self, resolved: ResolvedRequest, step: Precomputed | Stale | Given, until: float
+    ) -> LookupResult | None:
+        """Return the answer of a fallback that computes nothing, None when it has none."""
+        variant, look = resolved.variant, self._lookup
+        if isinstance(step, Given):
+            return _values(resolved, step)
+        if isinstance(step, Stale):
+            found, source = (
+                await self._in_time(look.kept_stale(resolved, variant, step.max_age_s), until),
+                ServedFrom.STALE,
+            )
+        else:
+            found, source = await self._in_time(look.precomputed(resolved, variant), until), ServedFrom.PRECOMPUTED
+        return None if found is None else replace(found, served_from=source)
+
+
+def _values(resolved: ResolvedRequest, step: Given) -> LookupResult | None:
+    variant, row = resolved.variant, step.row(resolved.request.entity_id)
+    if row is None:
+        return None
+    try:
+        outputs = row.outputs(variant.served.digest, variant.served.contract, resolved.layout.rows, resolved.outputs)
+    except ValueError:  # a row that is none of this contract, which the control plane does not let pass
+        return None
+    return LookupResult(outputs, ServedFrom.FALLBACK, None)

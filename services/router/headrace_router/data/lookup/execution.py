@@ -1,0 +1,135 @@
+"""One key on its way to an answer, and those who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import replace
+
+from headrace_servicekit.errors import ServiceError
+
+from headrace_router.data.batchers.work import ONLINE, Work
+from headrace_router.data.lookup.cache_lookup import CacheLookup
+from headrace_router.data.lookup.freshness import StoredAnswer
+from headrace_router.data.resolved_request import LookupResult
+
+# A stale answer is to reach its caller before the deadline: so much of the time left is kept, and at most this.
+STALE_SHARE, STALE_S = 0.2, 0.01
+
+
+class Waiter:
+    """One request that waits. due: when it is given what there is. outcome: why nothing kept could be given."""
+
+    __slots__ = ("answer", "cache_lookup", "deadline", "due", "execution", "outcome", "tick")
+
+    def __init__(
+        self,
+        execution: SharedExecution,
+        answer: asyncio.Future[LookupResult],
+        cache_lookup: CacheLookup,
+        deadline: float,
+    ) -> None:
+        self.execution, self.answer, self.cache_lookup = execution, answer, cache_lookup
+        self.deadline = self.due = deadline
+        self.outcome = cache_lookup.unkeyed
+        self.tick = 0
+
+    def settle(self, outcome: LookupResult | ServiceError) -> None:
+        """Give the request its answer or error, unless its caller has left."""
+        self.execution.waiters.pop(self, None)
+        if self.answer.done():
+            return
+        if isinstance(outcome, LookupResult):
+            self.answer.set_result(outcome)
+        else:
+            self.answer.set_exception(outcome)
+
+    def lookup_ended(self) -> None:
+        """Note that no stored answer can be given, where somebody wants to know."""
+        marks = self.cache_lookup.resolved.call.marks
+        if marks is not None:
+            marks.lookup_ended()
+
+    def invalidate(self) -> None:
+        """Note that a stored answer may be given after all, unless a batcher was asked for another answer before."""
+        marks = self.cache_lookup.resolved.call.marks
+        if marks is not None and not self.cache_lookup.resolved.again:
+            marks.invalidate()
+
+    def allow_for_stale(self, now: float) -> None:
+        """Be due a little before the deadline when there is a stale answer to give then."""
+        if self.stale_on_error(now) is not None:
+            self.due = self.deadline - min(STALE_S, STALE_SHARE * max(0.0, self.deadline - now))
+
+    def stale_on_error(self, now: float) -> StoredAnswer | None:
+        """Return the answer past its time that the request may be given in place of an error."""
+        stale = self.execution.stale(now)
+        return stale if stale is not None and stale.age_s <= self.cache_lookup.bound.on_error else None
+
+
+class SharedExecution:
+    """key: under which others find it; None for one that nobody may share. cache_lookup: of who began it.
+
+    leader: whose request is executed. work: the execution. renews: whether it goes on when nobody waits. reading:
+    whether the store has not told yet. failed: an execution that came to an error before it did.
+    """
+
+    __slots__ = (
+        "_stale",
+        "_stale_since",
+        "cache_lookup",
+        "failed",
+        "key",
+        "leader",
+        "reading",
+        "renews",
+        "waiters",
+        "work",
+    )  # fmt: skip
+
+    def __init__(self, cache_lookup: CacheLookup) -> None:
+        self.key, self.cache_lookup = key_of(cache_lookup), cache_lookup
+        self.waiters: dict[Waiter, None] = {}
+        self.leader: Waiter | None = None
+        self.work: Work | None = None
+        self.failed: tuple[Work, ServiceError] | None = None
+        self.reading = self.renews = False
+        self._stale: StoredAnswer | None = None
+        self._stale_since = 0.0
+
+    @property
+    def wanted(self) -> bool:
+        """Return whether anybody wants the answer."""
+        return bool(self.waiters) or self.renews
+
+    @property
+    def asked(self) -> bool:
+        """Return whether batchers were asked, and have not answered."""
+        return self.work is not None or self.failed is not None
+
+    @property
+    def aged(self) -> bool:
+        """Return whether a cached answer is known that was too old for somebody."""
+        return self._stale is not None
+
+    def know(self, cached: StoredAnswer | None, now: float) -> None:
+        """Note a cached answer, which may have to do."""
+        if cached is not None:
+            self._stale, self._stale_since = cached, now
+
+    def stale(self, now: float) -> StoredAnswer | None:
+        """Return the cached answer that is known, at its present age."""
+        stale = self._stale
+        return None if stale is None else replace(stale, age_s=stale.age_s + now - self._stale_since)
+
+
+def key_of(cache_lookup: CacheLookup) -> Hashable:
+    """Return what requests that share an execution have in common; None for one that shares with nobody."""
+    if cache_lookup.key is None:
+        return None
+    return (
+        cache_lookup.key,
+        cache_lookup.precomputed,
+        cache_lookup.variant.pool,
+        cache_lookup.resolved.request.priority > ONLINE,
+    )

@@ -1,0 +1,51 @@
+"""What of a prediction must not be stored: what a contract calls sensitive, and attributes of such names. Pure."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError
+from headrace.router.v1 import predict_pb2
+
+from headrace_router.data.reporting.recording import Record
+
+
+def shown_inputs(record: Record) -> tuple[int, ...]:
+    """Return the positions, among the inputs that a request has, of those that may be stored.
+
+    A fallback's version may be stricter than the request's own: both have to allow it.
+    """
+    served, other = record.variant.served, record.found.served
+    hidden = served.sensitive_inputs if other is None else served.sensitive_inputs | other.sensitive_inputs
+    absent = record.layout.absent
+    names = [spec.name for position, spec in enumerate(served.contract.inputs) if position not in absent]
+    return tuple(position for position, name in enumerate(names) if name not in hidden)
+
+
+def hidden_outputs(record: Record) -> frozenset[str]:
+    """Return the names of outputs that must not be stored."""
+    served, other = record.variant.served, record.found.served
+    return served.sensitive_outputs if other is None else served.sensitive_outputs | other.sensitive_outputs
+
+
+def sensitive_names(record: Record) -> frozenset[str]:
+    """Return the names of sensitive tensors and of their columns: an attribute that is called so has the same value."""
+    versions = [record.variant.served] + ([record.found.served] if record.found.served is not None else [])
+    specs = [spec for one in versions for spec in (*one.contract.inputs, *one.contract.outputs) if spec.sensitive]
+    return frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))
+
+
+def without(outputs: bytes, hidden: frozenset[str]) -> bytes:
+    """Return encoded outputs without those of some names."""
+    if not hidden:
+        return outputs
+    try:
+        message = predict_pb2.PredictResponse.FromString(outputs)
+    except DecodeError:
+        return b""  # nobody can tell what would be in it
+    shown = [
+        (tensor, content)
+        for tensor, content in zip(message.outputs, message.raw_output_contents, strict=False)
+        if tensor.name not in hidden
+    ]
+    return predict_pb2.PredictResponse(
+        outputs=[tensor for tensor, _ in shown], raw_output_contents=[content for _, content in shown]
+    ).SerializeToString()

@@ -1,0 +1,109 @@
+"""Requests that ask for the same share one execution: who leaves, who is late, who joins."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headrace_router.data.refusals import deadline_exceeded
+from headrace_servicekit.errors import Code
+from headrace_servicekit.testing import eventually
+
+from tests.kit.looking import ONE, TWO, Bench, error_of, outputs
+
+
+async def test_a_thousand_requests_of_one_key_are_one_execution():
+    bench = Bench()
+    asked = [bench.ask() for _ in range(1000)]
+    await bench.asked()
+    bench.answer(ONE)
+    found = await asyncio.gather(*asked)
+    assert bench.online.submitted == 1
+    assert {one.outputs for one in found} == {outputs(ONE)}
+    assert [one.shared_execution for one in found] == [False] + [True] * 999
+    assert bench.counts.shared == 999
+    assert len(bench.lookup.single_flight) == 0
+
+
+async def test_a_leader_that_leaves_strands_nobody():
+    bench = Bench()
+    leader, other = bench.ask(), bench.ask()
+    await bench.asked()
+    leader.cancel()
+    await asyncio.sleep(0)
+    bench.answer(ONE)
+    assert (await other).outputs == outputs(ONE)
+
+
+async def test_when_all_have_left_the_execution_is_withdrawn():
+    bench = Bench()
+    asked = [bench.ask() for _ in range(3)]
+    await bench.asked()
+    for one in asked:
+        one.cancel()
+    await eventually(lambda: not bench.online.works)
+    assert len(bench.lookup.single_flight) == 0
+
+
+async def test_those_who_leave_while_the_store_is_read_cost_no_execution():
+    bench = Bench()
+    bench.store.holds = True
+    asked = bench.ask()
+    await eventually(lambda: bench.store.reads == 1)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    bench.store.release()
+    assert bench.online.submitted == 0
+    assert len(bench.lookup.single_flight) == 0
+
+
+async def test_an_error_reaches_all_and_is_not_kept():
+    bench = Bench()
+    asked = [bench.ask() for _ in range(3)]
+    await bench.asked()
+    bench.answer(code=8, reason="QUEUE_FULL")
+    errors = [await error_of(one) for one in asked]
+    assert [one.reason for one in errors] == ["QUEUE_FULL"] * 3
+    assert len({id(one) for one in errors}) == 3
+    assert (await bench.fill(ONE)).outputs == outputs(ONE)
+
+
+async def test_a_bad_input_of_many_is_executed_once():
+    bench = Bench()
+    asked = [bench.ask() for _ in range(3)]
+    await bench.asked()
+    bench.answer(code=3, reason="MODEL_REJECTED_INPUT")
+    assert [(await error_of(one)).code for one in asked] == [Code.INVALID_ARGUMENT] * 3
+    assert bench.online.submitted == 1
+
+
+async def test_a_shared_execution_goes_on_until_the_latest_deadline():
+    bench = Bench()
+    hasty, patient = bench.ask(within_s=0.05), bench.ask(within_s=60)
+    await bench.asked()
+    bench.fail(deadline_exceeded())
+    (work,) = await bench.asked()
+    assert work.deadline > bench.loop.time() + 30
+    assert (await error_of(hasty)).code is Code.DEADLINE_EXCEEDED
+    bench.answer(ONE)
+    assert (await patient).outputs == outputs(ONE)
+
+
+async def test_one_who_joins_with_less_time_is_told_in_time():
+    bench = Bench()
+    patient = bench.ask(within_s=60)
+    await bench.asked()
+    hasty = bench.ask(within_s=0.02)
+    assert (await error_of(hasty)).code is Code.DEADLINE_EXCEEDED
+    bench.answer(ONE)
+    assert (await patient).outputs == outputs(ONE)
+
+
+async def test_requests_under_different_precomputed_generations_share_nothing():
+    bench = Bench(generation=1)
+    old = bench.ask(entity_id="a")
+    await bench.asked()
+    bench.put_table(generation=2)
+    bench.precompute("a", TWO, generation=2)
+    assert (await bench.find(entity_id="a")).outputs == outputs(TWO)
+    bench.answer(ONE)
+    assert (await old).outputs == outputs(ONE)
