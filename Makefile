@@ -97,17 +97,22 @@ stubs: .headrace/synced ## Generate libs/stubs from protos/ anew
 settings: .headrace/synced ## Write docs/settings.md and deploy/settings.json anew
 	@$(PYTHON) deploy/settings.py generate
 
+.PHONY: topology
+topology: .headrace/synced ## Write what follows from deploy/topology.toml anew: Kubernetes, Compose, Prometheus, documents
+	@$(PYTHON) -m deploy.topology generate
+
 .PHONY: decisions
 decisions: .headrace/synced ## Write docs/decisions/README.md, the index of decision records, anew
 	@$(PYTHON) docs/decisions/index.py generate
 
 .PHONY: lint
-lint: .headrace/synced ## Lint, protos, freshness of stubs, settings and index, import contracts: seconds
+lint: .headrace/synced ## Lint, protos, freshness of what is generated, import contracts: seconds
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	$(PYTHON) protos/build.py lint
 	$(PYTHON) protos/build.py check
 	$(PYTHON) deploy/settings.py check
+	$(PYTHON) -m deploy.topology check
 	$(PYTHON) docs/decisions/index.py check
 	.venv/bin/lint-imports
 

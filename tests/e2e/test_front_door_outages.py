@@ -138,7 +138,7 @@ def _replaceable(directory: Path) -> Iterator[tuple[Edge, _Replaceable]]:
     """Run a front door whose registry can go away."""
     registry = _Replaceable("registry")
     try:
-        with edge(directory, registry=registry.target) as door:
+        with edge(directory, instead={"registry": registry.target}) as door:
             yield door, registry
     finally:
         registry.close()

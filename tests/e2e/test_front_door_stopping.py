@@ -94,7 +94,7 @@ class TestStarting:
     @pytest.mark.parametrize(
         ("told", "named"),
         [
-            ({"registry": "nowhere"}, "FRONT_DOOR_REGISTRY"),
+            ({"targets": "registry=nowhere"}, "FRONT_DOOR_TARGETS"),
             ({"jwks_file": "/nowhere/jwks.json"}, "/nowhere/jwks.json"),
             ({"prot": "1"}, "FRONT_DOOR_PORT"),
         ],

@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 import httpx
+from front_door import offered
 from front_door.admin import ask
 from front_door.settings import FrontDoorSettings
 from headrace_servicekit.testing import free_port
@@ -118,13 +119,17 @@ class Edge:
 
 
 @contextlib.contextmanager
-def edge(directory: Path, **settings: Any) -> Iterator[Edge]:
-    """Start a front door with these FRONT_DOOR_* settings (`predict_timeout_max_s=2`) and its upstreams."""
+def edge(directory: Path, *, instead: Mapping[str, str] | None = None, **settings: Any) -> Iterator[Edge]:
+    """Start a front door with these FRONT_DOOR_* settings (`predict_timeout_max_s=2`) and its upstreams.
+
+    instead: addresses of services that are others than the upstreams, by service.
+    """
     with upstreams() as behind:
         issuer = Issuer()
         write_jwks(directory, issuer)
         write_denied(directory)
-        with launched(directory, behind, issuer, settings) as door:
+        others = {"targets": targets({**behind.targets(), **instead})} if instead else {}
+        with launched(directory, behind, issuer, {**settings, **others}) as door:
             yield door
 
 
@@ -152,11 +157,9 @@ def launched(
         "jwks_file": directory / "jwks.json",
         "deny_file": directory / "deny.json",
         "access_log": directory / "access.jsonl",
-        "registry": behind.registry.target,
-        "router_control": behind.router_control.target,
+        "targets": targets(behind.targets()),
         "router_data": behind.router_data.target,
         "router_rest": behind.router_rest.target,
-        "monitor": behind.monitor.target,
         "concurrency": 1,
         "poll_s": 0.2,
         "drain_notice_s": 0.2,
@@ -188,6 +191,12 @@ def ended(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def targets(instead: Mapping[str, str]) -> str:
+    """Return FRONT_DOOR_TARGETS with these addresses, and elsewhere those that nothing has to be said of."""
+    usual = {name: f"127.0.0.1:{port}" for name, port in offered.ports().items()}
+    return ";".join(f"{name}={addresses}" for name, addresses in {**usual, **instead}.items())
 
 
 def settings_with(**told: Any) -> FrontDoorSettings:

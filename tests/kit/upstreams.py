@@ -6,13 +6,14 @@ import contextlib
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
+from front_door import offered
 
 from tests.kit.certificates import Pem
 
@@ -106,14 +107,28 @@ class RestUpstream:
 class Upstreams:
     """What stands behind a front door."""
 
-    registry: GrpcUpstream
-    router_control: GrpcUpstream
+    services: Mapping[str, GrpcUpstream]
     router_data: GrpcUpstream
     router_rest: RestUpstream
-    monitor: GrpcUpstream
+
+    @property
+    def registry(self) -> GrpcUpstream:
+        return self.services["registry"]
+
+    @property
+    def router_control(self) -> GrpcUpstream:
+        return self.services["router-control"]
+
+    @property
+    def monitor(self) -> GrpcUpstream:
+        return self.services["monitor"]
+
+    def targets(self) -> dict[str, str]:
+        """Return the address of each service behind the front door."""
+        return {name: one.target for name, one in self.services.items()}
 
     def grpc(self) -> tuple[GrpcUpstream, ...]:
-        return self.registry, self.router_control, self.router_data, self.monitor
+        return (*self.services.values(), self.router_data)
 
     def reached_by(self, client: str | None) -> list[Call]:
         """Return every call of a client, wherever it arrived; None finds those without identity."""
@@ -126,11 +141,9 @@ def upstreams(tls: Pem | None = None) -> Iterator[Upstreams]:
     """Serve all of them on free ports until the block ends, with TLS when there is a certificate."""
     with contextlib.ExitStack() as stack:
         yield Upstreams(
-            registry=stack.enter_context(grpc_upstream("registry", tls=tls)),
-            router_control=stack.enter_context(grpc_upstream("router_control", tls=tls)),
+            services={name: stack.enter_context(grpc_upstream(name, tls=tls)) for name in offered.ports()},
             router_data=stack.enter_context(grpc_upstream("router_data", tls=tls)),
             router_rest=stack.enter_context(rest_upstream(tls)),
-            monitor=stack.enter_context(grpc_upstream("monitor", tls=tls)),
         )
 
 

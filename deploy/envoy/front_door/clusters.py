@@ -19,10 +19,8 @@ _DNS_REFRESH_S = 2.0
 def clusters(settings: FrontDoorSettings) -> list[Json]:
     """Return every cluster. No store, no Triton, no batcher is among them."""
     made = [
-        _service(settings, routes.REGISTRY, settings.registry),
-        _service(settings, routes.ROUTER_CONTROL, settings.router_control),
+        *(_service(settings, name, addresses) for name, addresses in settings.behind.items()),
         _service(settings, routes.ROUTER_DATA, settings.router_data),
-        _service(settings, routes.MONITOR, settings.monitor),
         _service(settings, routes.ROUTER_REST, settings.router_rest, http1=True),
         _asked_for_health(settings),
     ]
@@ -92,7 +90,7 @@ _REST_CHECK: Json = {"http_health_check": {"path": "/readyz", "expected_statuses
 
 
 def _asked_for_health(settings: FrontDoorSettings) -> Json:
-    return _bare(settings, routes.HEALTH, settings.router_control, http1=False)
+    return _bare(settings, routes.HEALTH, settings.behind[routes.ROUTER_CONTROL], http1=False)
 
 
 def _bare(settings: FrontDoorSettings, name: str, addresses: Sequence[str], *, http1: bool) -> Json:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from front_door import access, cors, data_plane, inference
+from front_door import access, cors, data_plane, inference, offered
 from front_door.access import HEALTH_PREFIX, PREDICT_PATH, PREDICT_PATH_REGEX, REFLECTION_SERVICES
 from front_door.api import Api, Method
 from front_door.calling import call, longest, not_yet_sent, repeatable, stream
 from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json, header_is, typed
 
-REGISTRY = "registry"
+# Every other cluster has the name of its service in deploy/topology.toml.
 ROUTER_CONTROL = "router-control"
 ROUTER_DATA = "router-data"
 ROUTER_REST = "router-rest"
-MONITOR = "monitor"
 # Data planes in Envoys of their own, where there are any.
 ROUTER_EDGE = "router-edge"
 # The router's control plane again, without health checks: it must be asked for health when it is unwell.
@@ -24,17 +23,6 @@ TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 FRAMING = "headrace.framing"
 STRICT_JSON = "headrace.strict_json"
 GRPC_STATS = "envoy.filters.http.grpc_stats"
-
-CLUSTER_OF_SERVICE = {
-    "headrace.registry.v1.RegistryService": REGISTRY,
-    "headrace.router.v1.RouteService": ROUTER_CONTROL,
-    "headrace.router.v1.PrecomputedService": ROUTER_CONTROL,
-    "headrace.router.v1.RouterService": ROUTER_DATA,
-    "headrace.monitor.v1.OutcomeService": MONITOR,
-    "headrace.monitor.v1.MonitorService": MONITOR,
-    "headrace.monitor.v1.AlertService": MONITOR,
-    inference.SERVICE: ROUTER_DATA,
-}
 
 # Tells a data plane behind us which connection a prediction came on; stripped from outside.
 CONNECTION_HEADER = "x-headrace-connection"
@@ -76,7 +64,7 @@ def _to_services(route: Json) -> Json:
 
 def _routes(settings: FrontDoorSettings, api: Api) -> list[Json]:
     return [
-        cors.preflight(REGISTRY),
+        cors.preflight(ROUTER_CONTROL),
         *_predictions(settings),
         *(_grpc_route(settings, method) for method in _most_called_first(api)),
         *(_rest_predict(settings, path) for path in _PREDICT_PATHS),
@@ -146,9 +134,10 @@ def _most_called_first(api: Api) -> list[Method]:
 def cluster_of(method: Method) -> str:
     """Return the cluster that serves a public method. Raises ValueError for a service without one."""
     try:
-        return CLUSTER_OF_SERVICE[method.service]
+        service = offered.services()[method.service]
     except KeyError:
-        raise ValueError(f"{method.service} is public and has no cluster: add it to CLUSTER_OF_SERVICE") from None
+        raise ValueError(f"{method.service} is public and nobody offers it: say who in deploy/topology.toml") from None
+    return ROUTER_DATA if service == offered.FRONT_DOOR else service
 
 
 def _grpc_route(settings: FrontDoorSettings, method: Method) -> Json:
@@ -210,7 +199,7 @@ def _transcoded(settings: FrontDoorSettings) -> Json:
     return {
         "name": "rest",
         "match": {"prefix": "/v1/", "headers": [_NOT_GRPC]},
-        "route": call(REGISTRY, settings.call_timeout_max_s, not_yet_sent()),
+        "route": call(ROUTER_CONTROL, settings.call_timeout_max_s, not_yet_sent()),
         "typed_per_filter_config": {BUFFER: small, STRICT_JSON: _ENABLED},
         **longest(settings.call_timeout_max_s),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -9,12 +10,13 @@ from headrace_servicekit.settings import settings_config
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from front_door import offered
 from front_door.envoy_settings import MIB, EnvoySettings
 
 # Lists are written with commas, not as JSON.
 Commas = Annotated[tuple[str, ...], NoDecode]
 
-_ADDRESSES = ("registry", "router_control", "router_data", "router_rest", "router_edge", "monitor")
+_ADDRESSES = ("router_data", "router_rest", "router_edge")
 
 
 class FrontDoorSettings(EnvoySettings):
@@ -22,11 +24,11 @@ class FrontDoorSettings(EnvoySettings):
 
     model_config = settings_config("FRONT_DOOR_")
 
-    registry: Commas = Field(default=("127.0.0.1:8082",), description="`host:port[,host:port]` of the registry.")
-    router_control: Commas = Field(
-        default=("127.0.0.1:8084",), description="`host:port[,…]` of the router's control plane; also asked for health."
+    targets: str = Field(
+        default=";".join(f"{name}=127.0.0.1:{port}" for name, port in offered.ports().items()),
+        description="`service=host:port[,host:port]`, separated by semicolons: each service that "
+        "`deploy/topology.toml` says offers something here. The `router-control` is also asked for health.",
     )
-    monitor: Commas = Field(default=("127.0.0.1:8096",), description="`host:port[,…]` of the monitor.")
     router_data: Commas = Field(default=("127.0.0.1:8086",), description="`host:port[,…]` of the data plane's gRPC.")
     data_plane: Literal["service", "here"] = Field(
         default="service",
@@ -73,13 +75,25 @@ class FrontDoorSettings(EnvoySettings):
     @field_validator(*_ADDRESSES)
     @classmethod
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            host, port = split_address(address)
-            if not host or not 0 < port < 65536:
-                raise ValueError(f"{address!r} is not host:port")
+        _check_addresses(value)
         return value
 
-    @field_validator("registry", "router_control", "router_data", "router_rest", "monitor")
+    @field_validator("targets")
+    @classmethod
+    def _are_all(cls, value: str) -> str:
+        told = split_targets(value)
+        for name, addresses in told.items():
+            if not addresses:
+                raise ValueError(f"{name} needs at least one host:port")
+            _check_addresses(addresses)
+        if missing := offered.ports().keys() - told.keys():
+            raise ValueError(f"needs {', '.join(f'{name}=host:port' for name in sorted(missing))} too")
+        if strange := told.keys() - offered.ports().keys():
+            known = ", ".join(offered.ports())
+            raise ValueError(f"{', '.join(sorted(strange))} offers nothing here; those that do are {known}")
+        return value
+
+    @field_validator("router_data", "router_rest")
     @classmethod
     def _are_some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
@@ -93,6 +107,29 @@ class FrontDoorSettings(EnvoySettings):
         if self.upstream_tls_cert is not None and self.upstream_tls_ca is None:
             raise ValueError("upstream_tls_cert needs upstream_tls_ca: we present ourselves only to whom we can check")
         return self
+
+    @property
+    def behind(self) -> Mapping[str, tuple[str, ...]]:
+        """The addresses of every service behind the front door."""
+        return split_targets(self.targets)
+
+
+def split_targets(value: str) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of `service=host:port[,host:port];…` by service. Raises ValueError."""
+    found: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, (part.strip() for part in value.split(";"))):
+        name, separator, addresses = part.partition("=")
+        if not separator or not name.strip():
+            raise ValueError(f"{part!r} is not service=host:port")
+        found[name.strip()] = tuple(each.strip() for each in addresses.split(",") if each.strip())
+    return found
+
+
+def _check_addresses(addresses: tuple[str, ...]) -> None:
+    for address in addresses:
+        host, port = split_address(address)
+        if not host or not 0 < port < 65536:
+            raise ValueError(f"{address!r} is not host:port")
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -61,7 +61,8 @@ class Service:
     offers: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
     database: str | None = None
-    bucket: str | None = None
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    network: str | None = None
     state: bool = False
     replicas: int = 1
     scaled: Scaled = Scaled.SINGLE
@@ -171,10 +172,12 @@ def _check(services: Topology) -> None:
             raise DescriptionError(f"{service.name}: {', '.join(sorted(stray))} is none of its ports")
         if not service.store and not service.settings:
             raise DescriptionError(f"{service.name}: settings is missing, and only a store has none")
+        if service.store and not service.network:
+            raise DescriptionError(f"{service.name}: network is missing, and every store has one")
         if service.database and not any(call.callee == "postgres" for call in service.calls):
             raise DescriptionError(f"{service.name}: has a database and does not call postgres:postgres")
-        if service.bucket and not any(call.callee == "s3" for call in service.calls):
-            raise DescriptionError(f"{service.name}: has a bucket and does not call s3:s3")
+        if service.buckets and not any(call.callee == "s3" for call in service.calls):
+            raise DescriptionError(f"{service.name}: has buckets and does not call s3:s3")
     _no_two("component", ((service.name, service.component) for service in services.values()))
     _no_two("database", ((service.name, service.database) for service in services.values() if service.database))
     _no_two("offers", ((service.name, api) for service in services.values() for api in service.offers))

@@ -13,6 +13,7 @@ from front_door.publish import publish
 from front_door.settings import FrontDoorSettings
 
 from tests.kit.certificates import Authority
+from tests.kit.edge import targets
 from tests.kit.issuer import Issuer, write_denied, write_jwks
 
 
@@ -28,10 +29,10 @@ def _settings(directory: Path, **told: Any) -> FrontDoorSettings:
     "told",
     [
         pytest.param({}, id="defaults"),
-        pytest.param({"registry": "registry:1,other:2", "router_rest": "data:3"}, id="names"),
+        pytest.param({"targets": targets({"registry": "registry:1,other:2"}), "router_rest": "data:3"}, id="names"),
         pytest.param({"cors_origins": "https://a.test,https://b.test"}, id="origins"),
         pytest.param({"cors_origins": "*", "otlp_endpoint": "collector:4317"}, id="traces"),
-        pytest.param({"router_control": "[::1]:9000", "concurrency": 2}, id="IPv6"),
+        pytest.param({"targets": targets({"router-control": "[::1]:9000"}), "concurrency": 2}, id="IPv6"),
     ],
 )
 async def test_envoy_accepts_what_is_rendered(tmp_path: Path, told: dict[str, Any]):
@@ -44,7 +45,7 @@ async def test_envoy_accepts_certificates_on_both_sides(tmp_path: Path):
     pem = authority.issue("front-door")
     settings = _settings(
         tmp_path, tls_cert=pem.cert, tls_key=pem.key, tls_ca=authority.ca, upstream_tls_ca=authority.ca,
-        upstream_tls_cert=pem.cert, upstream_tls_key=pem.key, registry="registry:1",
+        upstream_tls_cert=pem.cert, upstream_tls_key=pem.key, targets=targets({"registry": "registry:1"}),
     )  # fmt: skip
     await _validated(settings)
 

@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from front_door import inference
+from front_door.api import read_api
+from front_door.envoy_settings import committed_descriptors
 from headrace_stack import topology as stack
 from headrace_stack.component import Component
 from headrace_stack.ports import Ports
@@ -60,15 +63,15 @@ def _with_needs(components: dict[str, Component], name: str) -> set[str]:
     return {name}.union(*(_with_needs(components, needed) for needed in components[name].needs))
 
 
-def test_no_two_ports_of_ours_are_the_same():
-    numbers = [number for service in OWN for number in service.ports.values()]
-    assert len(numbers) == len(set(numbers))
+def test_every_public_service_of_the_api_is_offered_by_somebody_and_nothing_else_is():
+    public = {method.service for method in (*read_api(committed_descriptors()).public, *inference.methods())}
+    assert {api for service in OWN for api in service.offers} == public
 
 
 def test_the_picture_in_the_architecture_shows_these_calls():
     text = (topology.CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
     section = text.partition("## Who connects to whom")[2].partition("\n## ")[0]
     drawn = re.findall(r"^ {4}([a-z0-9-]+) -- (\d+) --> ([a-z0-9-]+)", section, flags=re.MULTILINE)
-    assert len(drawn) == section.count("-->")
+    assert len(drawn) == section.count(" --> ")
     listed = {(call.caller, str(SERVICES[call.callee].ports[call.port]), call.callee) for call in topology.calls()}
     assert set(drawn) == listed

@@ -17,7 +17,7 @@ from front_door.shapes import Json, seconds
 from headrace_router.data.hosts.about import ABOUT_HEADERS
 from headrace_servicekit.identity import FRONT_DOOR_HEADER
 
-from tests.kit.edge import settings_with
+from tests.kit.edge import settings_with, targets
 
 KEYS = Identities('{"keys": [{"kid": "a"}]}')
 
@@ -139,9 +139,10 @@ def test_tracing_is_there_only_when_configured(api: Api):
 
 
 def test_names_are_looked_up_again_and_addresses_are_not(api: Api):
-    config = bootstrap(settings_with(registry="registry:8082", router_data="10.0.0.1:1,10.0.0.2:1"), api)
+    told = {"targets": targets({"registry": "registry:8082"}), "router_data": "10.0.0.1:1,10.0.0.2:1"}
+    config = bootstrap(settings_with(**told), api)
     kinds = {cluster["name"]: cluster["type"] for cluster in config["static_resources"]["clusters"]}
-    assert kinds[routes.REGISTRY] == "STRICT_DNS"
+    assert kinds["registry"] == "STRICT_DNS"
     assert kinds[routes.ROUTER_DATA] == "STATIC"
 
 

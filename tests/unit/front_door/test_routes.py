@@ -2,7 +2,7 @@ import json
 import re
 
 import pytest
-from front_door import admin, inference, routes
+from front_door import admin, inference, offered, routes
 from front_door.api import Api, Method
 from front_door.routes import cluster_of, virtual_host
 from front_door.settings import FrontDoorSettings
@@ -23,7 +23,7 @@ def test_every_public_rpc_has_one_route_and_no_internal_one_has(settings: FrontD
 @pytest.mark.parametrize(
     ("path", "cluster"),
     [
-        ("headrace.registry.v1.RegistryService/GetModel", routes.REGISTRY),
+        ("headrace.registry.v1.RegistryService/GetModel", "registry"),
         ("headrace.router.v1.RouteService/UpdateRoute", routes.ROUTER_CONTROL),
         ("headrace.router.v1.PrecomputedService/UploadAnswers", routes.ROUTER_CONTROL),
         ("headrace.router.v1.RouterService/Predict", routes.ROUTER_DATA),
@@ -44,7 +44,7 @@ def test_routes_lead_only_to_clusters_that_exist(rendered: Json, by_name: dict[s
 
 def test_no_cluster_leads_to_a_store_a_batcher_or_triton(rendered: Json):
     assert {cluster["name"] for cluster in rendered["static_resources"]["clusters"]} - {admin.CLUSTER} == {
-        routes.REGISTRY, routes.ROUTER_CONTROL, routes.ROUTER_DATA, routes.ROUTER_REST, routes.MONITOR, routes.HEALTH
+        *offered.ports(), routes.ROUTER_DATA, routes.ROUTER_REST, routes.HEALTH
     }  # fmt: skip
 
 

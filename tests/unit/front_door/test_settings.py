@@ -5,14 +5,17 @@ from front_door.alone import DataPlaneSettings
 from front_door.settings import FrontDoorSettings, split_address
 from headrace_servicekit.settings import SettingsError, StrictSettings, settings_table
 
-from tests.kit.edge import CHECKOUT, settings_with
+from tests.kit.edge import CHECKOUT, settings_with, targets
 
 
 @pytest.mark.parametrize(
     ("told", "named"),
     [
-        ({"registry": "nowhere"}, "host:port"),
-        ({"registry": ""}, "at least one"),
+        ({"targets": targets({"registry": "nowhere"})}, "host:port"),
+        ({"targets": "registry"}, "service=host:port"),
+        ({"targets": "registry=a:1"}, "needs monitor=host:port, router-control=host:port too"),
+        ({"targets": targets({"batcher": "a:1"})}, "batcher offers nothing here; those that do are"),
+        ({"targets": targets({"registry": ""})}, "at least one"),
         ({"router_data": "127.0.0.1:70000"}, "host:port"),
         ({"state_dir": Path("/s" * 60)}, "state_dir is 24 bytes too long"),
         ({"tls_cert": "/a.pem"}, "belong together"),
@@ -27,8 +30,8 @@ def test_what_cannot_work_is_refused(told: dict, named: str):
 
 
 def test_lists_are_written_with_commas():
-    settings = settings_with(registry="a:1, b:2", cors_origins="https://x.test")
-    assert settings.registry == ("a:1", "b:2")
+    settings = settings_with(targets=targets({"registry": "a:1, b:2"}), cors_origins="https://x.test")
+    assert settings.behind["registry"] == ("a:1", "b:2")
     assert settings.cors_origins == ("https://x.test",)
 
 

@@ -8,6 +8,7 @@ STORES = """
 [postgres]
 component = "postgres"
 store = true
+network = "database"
 ports = { postgres = 5432 }
 offsets = { postgres = 20, spare = 21 }
 outage = "predictions go on"
@@ -52,14 +53,17 @@ def test_callers_and_calls_are_two_views_of_one_list():
     ("was", "instead", "named"),
     [
         pytest.param("state = true", "[", "not TOML", id="not TOML"),
-        pytest.param('database = "foo"', "colour = 1", "foo: colour is no field; there are bucket", id="unknown"),
+        pytest.param('database = "foo"', "colour = 1", "foo: colour is no field; there are buckets", id="unknown"),
         pytest.param('component = "foo"', "", "foo: component is missing", id="without a name in the wheel stack"),
         pytest.param('"postgres:postgres"', '"postgres"', "'postgres' is not service:port", id="a call to no port"),
         pytest.param('"postgres:postgres"', '"redis:redis"', "calls redis:redis, which is not there", id="to nobody"),
         pytest.param('"postgres:postgres"', "", "foo: has a database and does not call", id="a database unreached"),
-        pytest.param('database = "foo"', 'bucket = "b"', "foo: has a bucket and does not call", id="a bucket too"),
+        pytest.param(
+            'database = "foo"', 'buckets = { S3_BUCKET = "b" }', "foo: has buckets and does not call", id="buckets too"
+        ),
         pytest.param('{ grpc = "foo-calls" }', '{ rest = "x" }', "foo: rest is none of its ports", id="no port"),
         pytest.param('"predictions stop"', '"bad"', "foo: 'bad' is not a valid Outage", id="an outage"),
+        pytest.param('network = "database"', "", "postgres: network is missing", id="a store that nobody reaches"),
         pytest.param("metrics = 8151", "metrics = 8150", "foo: port 8150 is that of foo", id="one port twice"),
         pytest.param("8150", "8100", "postgres: offset 20 is that of foo", id="one place in the wheel stack twice"),
         pytest.param('component = "foo"', 'component = "postgres"', "component postgres is that of", id="one name"),

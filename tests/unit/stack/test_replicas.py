@@ -71,8 +71,10 @@ def test_everybody_is_told_of_every_replica(twice: dict[str, Component]):
     front_door, data, batcher = twice["front-door"], twice["router-data-1"], twice["batcher-default-1"]
     assert front_door.environment["FRONT_DOOR_ROUTER_DATA"] == "127.0.0.1:8086,127.0.0.1:8126"
     assert front_door.environment["FRONT_DOOR_ROUTER_REST"] == "127.0.0.1:8087,127.0.0.1:8127"
-    assert front_door.environment["FRONT_DOOR_REGISTRY"] == "127.0.0.1:8082,127.0.0.1:8122"
-    assert front_door.environment["FRONT_DOOR_ROUTER_CONTROL"] == "127.0.0.1:8084,127.0.0.1:8124"
+    assert front_door.environment["FRONT_DOOR_TARGETS"].split(";")[:2] == [
+        "registry=127.0.0.1:8082,127.0.0.1:8122",
+        "router-control=127.0.0.1:8084,127.0.0.1:8124",
+    ]
     assert data.environment["ROUTER_DATA_POOLS"] == "default=127.0.0.1:8090,127.0.0.1:8130;cpu=127.0.0.1:8092"
     assert data.environment["ROUTER_DATA_CONTROL_TARGET"] == "ipv4:127.0.0.1:8084,127.0.0.1:8124"
     assert batcher.environment["BATCHER_CONTROL_TARGET"] == "ipv4:127.0.0.1:8084,127.0.0.1:8124"

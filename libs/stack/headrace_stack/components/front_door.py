@@ -41,9 +41,13 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
         "METRICS_PORT": own.envoy_metrics.number,
         "STATE_DIR": state,
         "PROCESSES": replicas.data_planes if within else 1,
-        "REGISTRY": ports.addresses(lambda ports: ports.registry, replicas.registries),
-        "ROUTER_CONTROL": ports.addresses(lambda ports: ports.router_control, replicas.control_planes),
-        "MONITOR": ports.addresses(lambda ports: ports.monitor, replicas.monitors),
+        "TARGETS": ";".join(
+            (
+                f"registry={ports.addresses(lambda ports: ports.registry, replicas.registries)}",
+                f"router-control={ports.addresses(lambda ports: ports.router_control, replicas.control_planes)}",
+                f"monitor={ports.addresses(lambda ports: ports.monitor, replicas.monitors)}",
+            )
+        ),
         "ROUTER_DATA": ports.addresses(lambda ports: ports.router_data, replicas.data_planes),
         "ROUTER_REST": ports.addresses(lambda ports: ports.router_data_rest, replicas.data_planes),
         "ROUTER_EDGE": ports.addresses(lambda ports: ports.router_data_edge, replicas.data_planes) if in_envoys else "",

@@ -1,0 +1,28 @@
+"""Which service answers which part of the API: what deploy/topology.toml says that each offers."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+# In an image it lies as far from here as in a checkout.
+TOPOLOGY = Path(__file__).resolve().parents[2] / "topology.toml"
+# Its own part is answered by data planes, of which settings of their own tell.
+FRONT_DOOR = "front-door"
+
+
+@cache
+def services() -> dict[str, str]:
+    """Return the name of the service that answers each service of the API."""
+    return {api: name for name, entry in _listed().items() for api in entry.get("offers", ())}
+
+
+@cache
+def ports() -> dict[str, int]:
+    """Return who has to be told of, with the port that each has where nothing else is said."""
+    return {name: _listed()[name]["ports"]["grpc"] for name in services().values() if name != FRONT_DOOR}
+
+
+def _listed() -> dict[str, dict]:
+    return tomllib.loads(TOPOLOGY.read_text(encoding="utf-8"))

@@ -1,0 +1,98 @@
+"""Writes what follows from deploy/topology.toml into the files of others.
+
+python -m deploy.topology generate    write every file and every part of a file anew
+python -m deploy.topology check       fail when one is not what the description says
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace_stack.description import DescriptionError, Topology, path_in, read
+
+from deploy.topology import compose, documents, kubernetes, packages, targets
+from deploy.topology.regions import RegionMissing, replaced
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Write = Callable[[Topology], str]
+
+_KUBERNETES = "deploy/kubernetes"
+# Files of which every line is written here.
+FILES: dict[str, Write] = {
+    f"{_KUBERNETES}/base/kustomization.yaml": kubernetes.base,
+    f"{_KUBERNETES}/base/network-policies.yaml": kubernetes.policies,
+    f"{_KUBERNETES}/components/mutual-tls/kustomization.yaml": kubernetes.mutual_tls_settings,
+    f"{_KUBERNETES}/components/mutual-tls/workloads.yaml": kubernetes.mutual_tls_workloads,
+    f"{_KUBERNETES}/components/outside-stores/network-policies.yaml": kubernetes.outside_policies,
+    f"{_KUBERNETES}/components/stores/network-policies.yaml": kubernetes.store_policies,
+    f"{_KUBERNETES}/overlays/local/one-of-each.yaml": kubernetes.one_of_each,
+}
+# Parts of handwritten files, by the name that stands at the part.
+REGIONS: dict[str, dict[str, Write]] = {
+    "docker-compose.yml": {"networks and targets": compose.networks_and_targets},
+    f"{_KUBERNETES}/base/config/front-door.env": {
+        "targets": lambda services: f"FRONT_DOOR_TARGETS={targets.front_door_targets(services)}"
+    },
+    f"{_KUBERNETES}/base/config/router-control.env": {
+        "health": lambda services: f"ROUTER_CONTROL_HEALTH_TARGETS={targets.health_targets(services)}"
+    },
+    f"{_KUBERNETES}/components/outside-stores/kustomization.yaml": {"addresses": kubernetes.outside_settings},
+    f"{_KUBERNETES}/overlays/local/kustomization.yaml": {"databases": kubernetes.database_secrets},
+    f"{_KUBERNETES}/README.md": {"secrets": documents.secrets_table},
+    "deploy/observability/prometheus/prometheus.yml": {"jobs": compose.jobs},
+    "deploy/observability/prometheus/rules/alerts.yml": {"away": compose.away, "down": compose.down},
+    "deploy/stores/postgres": {"databases": compose.databases},
+    "docs/architecture.md": {"connections": documents.connections},
+    "docs/operations.md": {
+        "outages": documents.outages,
+        "stores": documents.stores,
+        "services": documents.services_table,
+    },
+    "pyproject.toml": {
+        "packages": packages.root_packages,
+        "independent": packages.independent,
+        "services": packages.forbidden_to_libraries,
+    },
+}
+
+
+def made(services: Topology) -> dict[Path, str]:
+    """Return every file that holds something written here, as it should be. Raises RegionMissing, OSError."""
+    texts = {ROOT / path: write(services) for path, write in FILES.items()}
+    for path, regions in REGIONS.items():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        for name, write in regions.items():
+            try:
+                text = replaced(text, name, write(services))
+            except RegionMissing as error:
+                raise RegionMissing(f"{path}: {error}") from None
+        texts[ROOT / path] = text
+    return texts
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("generate", "check"))
+    what = parser.parse_args().what
+    try:
+        texts = made(read(path_in(ROOT)))
+    except (DescriptionError, RegionMissing) as error:
+        print(f"deploy/topology.toml: {error}", file=sys.stderr)
+        return 1
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if what == "generate":
+            path.write_text(texts[path], encoding="utf-8")
+        else:
+            print(
+                f"{path.relative_to(ROOT)} is not what deploy/topology.toml says: run `make topology`", file=sys.stderr
+            )
+    return 1 if stale and what == "check" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What docker-compose.yml and Prometheus beside it know of the topology."""
+
+from __future__ import annotations
+
+from headrace_stack.description import Service, Topology, own
+
+from deploy.topology.targets import front_door_targets, health_targets
+
+
+def networks_and_targets(services: Topology) -> str:
+    """Return the part of docker-compose.yml that its services refer to by anchors."""
+    lines = ["x-topology:", "  networks:"]
+    lines += [f"    {name}: &{name}-networks {_networks(services, one)}" for name, one in services.items()]
+    lines += [
+        f"  targets: &front-door-targets {front_door_targets(services)}",
+        f"  health: &health-targets {health_targets(services)}",
+    ]
+    return "\n".join(lines)
+
+
+def _networks(services: Topology, service: Service) -> str:
+    if service.network:
+        return f"[{service.network}]"
+    stores = [services[call.callee].network for call in service.calls if services[call.callee].store]
+    if not service.published:
+        return f"[{', '.join(['calls', *(name for name in stores if name)])}]"
+    # Those names are on this network alone: nobody on `edge` gets past what checks tokens.
+    aliases = ", ".join(dict.fromkeys(service.hosts.values()))
+    inner = f"{{aliases: [{aliases}]}}" if aliases else "{}"
+    return f"{{edge: {{}}, calls: {inner}, {', '.join(f'{name}: {{}}' for name in stores)}}}"
+
+
+def jobs(services: Topology) -> str:
+    """Return the jobs of Prometheus in Compose."""
+    lines: list[str] = []
+    for service in own(services):
+        lines += [f"- job_name: {service.name}", _addresses(service, "metrics")]
+        if "envoy-metrics" in service.ports:
+            lines += [
+                "# Envoy's own, of the same containers: a listener that shows these and nothing else.",
+                "- job_name: envoy",
+                "  metrics_path: /stats/prometheus",
+                _addresses(service, "envoy-metrics"),
+            ]
+    return "\n".join(lines)
+
+
+def _addresses(service: Service, port: str) -> str:
+    host, _, number = service.address(port).partition(":")
+    return f"  dns_sd_configs: [{{names: [{host}], type: A, port: {number}, refresh_interval: 10s}}]"
+
+
+def away(services: Topology) -> str:
+    """Return when a service is away: nobody answers, or none is known."""
+    names = [service.name for service in own(services)]
+    listed = "|".join(names)
+    lines = [
+        "expr: >-",
+        f'  (count by (job) (up{{job=~"{listed}"}})',
+        f'  unless count by (job) (up{{job=~"{listed}"}} == 1))',
+        *(f'  or absent(up{{job="{name}"}})' for name in names),
+    ]
+    return "\n".join(lines)
+
+
+def down(services: Topology) -> str:
+    """Return when a process is down."""
+    return f'expr: up{{job=~"{"|".join(service.name for service in own(services))}"}} == 0'
+
+
+def databases(services: Topology) -> str:
+    """Return the part of deploy/stores/postgres that says which databases there are."""
+    return f'databases="{" ".join(service.database for service in own(services) if service.database)}"'

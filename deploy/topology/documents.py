@@ -1,0 +1,113 @@
+"""What documents show of the topology: pictures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from headrace_stack.description import Outage, Scaled, Service, Topology, own
+
+from deploy.topology.classes import variable_of
+
+_SCALED = {Scaled.PROCESS: "a process", Scaled.PAIR: "a process with its Triton", Scaled.SINGLE: "–"}
+
+
+def connections(services: Topology) -> str:
+    """Return the picture of who connects to whom."""
+    lines = ["```mermaid", "flowchart LR"]
+    for service in services.values():
+        for call in service.calls:
+            callee = f'{call.callee}[("{call.callee}")]' if services[call.callee].store else call.callee
+            lines.append(f"    {service.name} -- {services[call.callee].ports[call.port]} --> {callee}")
+    return "\n".join([*lines, "```"])
+
+
+def services_table(services: Topology) -> str:
+    """Return the table of ports, data and replicas."""
+    lines = [
+        "| service | calls | metrics, `/livez`, `/readyz` | other ports | database | bucket | one more of it is |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for service in own(services):
+        first = next(iter(service.ports))
+        others = ", ".join(f"{name} {of}" for name, of in service.ports.items() if name not in (first, "metrics"))
+        bucket = next(iter(service.buckets.values()), "–")
+        lines.append(
+            f"| {service.name} | {service.ports[first]} | {service.ports['metrics']} | {others or '–'} "
+            f"| {_code(service.database)} | {_code(bucket)} | {_SCALED[service.scaled]} |"
+        )
+    return "\n".join(lines)
+
+
+def outages(services: Topology) -> str:
+    """Return the picture of what predictions need."""
+    return "\n".join(
+        [
+            "```mermaid",
+            "flowchart LR",
+            '    subgraph go["without these, predictions go on"]',
+            *_row(service for service in services.values() if service.outage is Outage.GO_ON),
+            "    end",
+            '    subgraph need["without all of one of these, they do not"]',
+            *_row(service for service in services.values() if service.outage is Outage.STOP),
+            "    end",
+            "```",
+        ]
+    )
+
+
+def _row(group: Iterable[Service]) -> list[str]:
+    return ["        " + " ~~~ ".join(f'{one.name}[("{one.name}")]' if one.store else one.name for one in group)]
+
+
+def secrets_table(services: Topology) -> str:
+    """Return what an installation in Kubernetes has to bring."""
+    with_database = [service for service in own(services) if service.database]
+    denying = [one.name for one in own(services) if variable_of(one, "deny_file")]
+    names = ", ".join(f"`postgres-{service.database}`" for service in with_database)
+    certificates = ", ".join(f"`{service.name}-tls`" for service in own(services))
+    rows = [
+        ("kind", "name", "holds", "for"),
+        ("---", "---", "---", "---"),
+        (
+            "ConfigMap",
+            "`identity`",
+            "`jwks.json`, `deny.json`",
+            f"the first front-door, the second {', '.join(denying)}; without a hash in its name: it is followed while"
+            " they run",
+        ),
+        ("Secret", names, "`pgpass`", "; ".join(service.name for service in with_database)),
+        ("Secret", "`s3`", "`credentials` (AWS shared credentials, profile `default`)", _callers(services, "s3")),
+        ("Secret", "`valkey`", "`password`, empty for none", _callers(services, "valkey")),
+        ("Secret", "`front-door`", "`tls.crt`, `tls.key`", "`components/tls`"),
+        (
+            "Secret",
+            certificates,
+            "`tls.crt`, `tls.key`, `ca.crt`",
+            "`components/mutual-tls`; names in the certificates: the service's own, and for the front door"
+            " `front-door-data` and 127.0.0.1 besides",
+        ),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _callers(services: Topology, store: str) -> str:
+    return ", ".join(one.name for one in own(services) if any(call.callee == store for call in one.calls))
+
+
+def stores(services: Topology) -> str:
+    """Return which service is told by which variables where its data are."""
+    lines = ["| service | PostgreSQL | S3 | Valkey |", "| --- | --- | --- | --- |"]
+    for service in own(services):
+        url, endpoint, cache = (variable_of(service, name) for name in ("database_url", "s3_endpoint", "valkey_url"))
+        if url or endpoint or cache:
+            database = f"database `{service.database}`: `{url}`" if url else "–"
+            buckets = ", ".join(f"`{bucket}`: `{service.prefix}{name}`" for name, bucket in service.buckets.items())
+            lines.append(
+                f"| {service.name} | {database} | {f'buckets {buckets}, at `{endpoint}`' if endpoint else '–'} "
+                f"| {_code(cache)} |"
+            )
+    return "\n".join(lines)
+
+
+def _code(name: str | None) -> str:
+    return f"`{name}`" if name and name != "–" else "–"

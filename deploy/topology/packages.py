@@ -1,0 +1,31 @@
+"""What import-linter is told of the packages that services are."""
+
+from __future__ import annotations
+
+from headrace_stack.description import Topology, own
+
+# Beside the services; the client and the stack know the API and the processes, and nobody imports them.
+_LIBRARIES = ("headrace_client", "headrace_servicekit", "headrace_stack", "headrace_statistics")
+
+
+def root_packages(services: Topology) -> str:
+    """Return every package whose imports are looked at."""
+    return _listed("root_packages", {*_packages(services), *_LIBRARIES})
+
+
+def independent(services: Topology) -> str:
+    """Return the packages that import none of each other."""
+    return _listed("modules", {*_packages(services), "headrace_client", "headrace_stack"})
+
+
+def forbidden_to_libraries(services: Topology) -> str:
+    """Return the packages that servicekit does not know."""
+    return _listed("forbidden_modules", {*_packages(services), "headrace_client", "headrace_stack"})
+
+
+def _packages(services: Topology) -> set[str]:
+    return {service.package.partition(".")[0] for service in own(services) if service.package}
+
+
+def _listed(name: str, packages: set[str]) -> str:
+    return "\n".join([f"{name} = [", *(f'    "{package}",' for package in sorted(packages)), "]"])

@@ -1,0 +1,28 @@
+"""Where services are, as the front door and the control plane are told it in containers."""
+
+from __future__ import annotations
+
+from headrace_stack.description import Service, Topology, own
+
+FRONT_DOOR, CONTROL = "front-door", "router-control"
+
+
+def behind_the_front_door(services: Topology) -> list[Service]:
+    """Return who offers something there; the data plane is told of by settings of its own."""
+    return [service for service in own(services) if service.offers and service.name != FRONT_DOOR]
+
+
+def front_door_targets(services: Topology) -> str:
+    """Return FRONT_DOOR_TARGETS."""
+    return ";".join(f"{service.name}={service.address('grpc')}" for service in behind_the_front_door(services))
+
+
+def health_targets(services: Topology) -> str:
+    """Return ROUTER_CONTROL_HEALTH_TARGETS: all of our API but what the control plane is and knows by itself."""
+    return ";".join(
+        f"{api}=dns:///{service.address('data' if service.name == FRONT_DOOR else 'grpc')}"
+        for service in own(services)
+        if service.name not in (CONTROL, "registry")
+        for api in service.offers
+        if api.startswith("headrace.")
+    )

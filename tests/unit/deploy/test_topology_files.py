@@ -1,0 +1,106 @@
+"""A service that is added to the description is everywhere where nobody should have to write it down."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from headrace_stack import description
+
+from deploy.topology.__main__ import FILES, REGIONS, ROOT, made
+from deploy.topology.regions import RegionMissing, replaced
+from tests.kit import compose_file, topology
+
+# As a newcomer would write it, with the settings of the registry for want of its own.
+PROBE = """
+[probe]
+component = "probe"
+package = "headrace_probe"
+settings = { REGISTRY_ = "headrace_registry.settings:RegistrySettings" }
+ports = { grpc = 8150, metrics = 8151 }
+offers = ["headrace.probe.v1.ProbeService"]
+calls = ["registry:grpc", "postgres:postgres", "s3:s3"]
+database = "probe"
+buckets = { S3_BUCKET = "headrace-probe" }
+replicas = 2
+scaled = "process"
+outage = "predictions go on"
+"""
+TEXT = description.path_in(ROOT).read_text(encoding="utf-8")
+WITH_PROBE = {str(path.relative_to(ROOT)): text for path, text in made(description.parsed(TEXT + PROBE)).items()}
+
+
+def test_what_is_committed_is_what_the_description_says():
+    done = subprocess.run([sys.executable, "-m", "deploy.topology", "check"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", sorted({*FILES, *REGIONS}))
+def test_every_file_that_is_written_changes_with_the_services(path: str):
+    was = set((ROOT / path).read_text(encoding="utf-8").splitlines())
+    assert "probe" in "\n".join(line for line in WITH_PROBE[path].splitlines() if line not in was)
+
+
+@pytest.mark.parametrize("path", [path for path in sorted({*FILES, *REGIONS}) if path.endswith((".yaml", ".yml"))])
+def test_what_is_written_can_be_read(path: str):
+    assert all(yaml.safe_load_all(WITH_PROBE[path]))
+
+
+def test_connections_are_let_out_on_one_side_and_in_on_the_other():
+    policies = {
+        one["metadata"]["name"]: one["spec"]
+        for path, text in WITH_PROBE.items()
+        if path.endswith(("base/network-policies.yaml", "stores/network-policies.yaml")) and "outside" not in path
+        for one in yaml.safe_load_all(text)
+    }
+    for callee, number in (("registry", 8082), ("postgres", 5432), ("s3", 8333)):
+        assert {"to": [_pods(callee)], "ports": [_tcp(number)]} in policies["probe"]["egress"]
+        (rule,) = [one for one in policies[callee]["ingress"] if one["ports"] == [_tcp(number)]]
+        assert _pods("probe") in rule["from"]
+    assert len(policies["probe"]["egress"]) == 3
+
+
+def _pods(name: str) -> dict:
+    return {"podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
+
+
+def _tcp(number: int) -> dict:
+    return {"protocol": "TCP", "port": number}
+
+
+def test_compose_has_its_networks_and_tells_the_front_door_where_it_is(tmp_path: Path):
+    path = tmp_path / "docker-compose.yml"
+    path.write_text(WITH_PROBE["docker-compose.yml"], encoding="utf-8")
+    told = compose_file.read(path)
+    assert told["x-topology"]["networks"]["probe"] == ["calls", "database", "artifacts"]
+    door, control = (compose_file.environment(told["services"][name]) for name in ("front-door", "router-control"))
+    assert "probe=probe:8150" in door["FRONT_DOOR_TARGETS"].split(";")
+    health = control["ROUTER_CONTROL_HEALTH_TARGETS"].split(";")
+    assert "headrace.probe.v1.ProbeService=dns:///probe:8150" in health
+
+
+def test_the_class_of_settings_has_the_prefix_that_the_description_says():
+    for service in topology.services().values():
+        for prefix, settings in zip(service.settings, topology.settings_of(service), strict=True):
+            assert settings.model_config.get("env_prefix") == prefix
+
+
+def test_a_part_keeps_the_marks_and_the_indentation_around_it():
+    text = "a:\n  # topology: b\n  old\n  # end of b\nc\n"
+    assert (
+        replaced(text, "b", "new:\n  one\n\ntwo") == "a:\n  # topology: b\n  new:\n    one\n\n  two\n  # end of b\nc\n"
+    )
+    assert replaced("<!-- topology: b -->\n<!-- end of b -->\n", "b", "x") == (
+        "<!-- topology: b -->\nx\n<!-- end of b -->\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# topology: b\n", "# end of b\n# topology: b\n", "# topology: bb\n# end of bb\n"]
+)
+def test_a_file_without_the_marks_is_refused(text: str):
+    with pytest.raises(RegionMissing, match="`# topology: b` and `# end of b`"):
+        replaced(text, "b", "new")
