@@ -41,7 +41,7 @@ setup: .headrace/synced .headrace/triton-venv/headrace-ready deploy/envoy/handov
 
 .headrace/synced: .headrace/uv/bin/uv uv.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
 	@echo "installing the services, their components and the tools into .venv (1.2 GB)"
-	@$(UV) sync --frozen $(QUIET) --python "$$(cat .headrace/python)"
+	@$(UV) sync --frozen --all-packages $(QUIET) --python "$$(cat .headrace/python)"
 	@touch $@
 
 deploy/envoy/handover/libheadrace_handover.so: .headrace/uv/bin/uv $(wildcard deploy/envoy/handover/*.[ch]) deploy/envoy/handover/build.sh

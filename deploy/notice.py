@@ -89,7 +89,8 @@ def _closure(lock: list[dict[str, Any]]) -> Iterator[str]:
     for entry in lock:
         entries[entry["name"]].append(entry)
     (workspace,) = entries["headrace-workspace"]
-    waiting = [*workspace["dependencies"], *workspace["dev-dependencies"]["examples"]]
+    members = [{"name": entry["name"]} for entry in lock if "editable" in entry["source"]]
+    waiting = [*members, *workspace["dependencies"], *workspace["dev-dependencies"]["examples"]]
     waiting.append({"name": "headrace-router", "extra": ["envoy"]})
     seen: set[tuple[str, str]] = set()
     while waiting:

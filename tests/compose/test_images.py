@@ -6,34 +6,17 @@ from functools import cache
 
 import pytest
 
+from tests.kit import topology
 from tests.kit.containers import docker
 
-OURS = (
-    "front-door",
-    "registry",
-    "router-control",
-    "batcher",
-    "batcher-cpu",
-    "monitor",
-    "postgres",
-    "valkey",
-    "s3",
-    "init",
-    "demo",
-)
+OURS = (*topology.services(), "init", "demo")
 # The packages of each service; the front door holds the router's data plane.
-HOLDS = {
-    "front-door": {"headrace_router"},
-    "registry": {"headrace_registry"},
-    "router-control": {"headrace_router"},
-    "batcher": {"headrace_batcher"},
-    "batcher-cpu": {"headrace_batcher"},
-    "monitor": {"headrace_monitor"},
-}
-PACKAGES = {f"headrace_{name}" for name in ("batcher", "client", "monitor", "registry", "router", "stack")}
+HOLDS = {name: topology.packages(topology.services()[name]) for name in topology.own()}
+PACKAGES = {"headrace_client", "headrace_stack"}.union(*HOLDS.values())
+WITH_DATABASE = set[str]().union(*(HOLDS[name] for name in HOLDS if topology.services()[name].database))
 # What only one of them needs.
 HEAVY = {"onnxruntime": {"batcher", "batcher-cpu"}, "onnx": {"registry"}, "pyvoy": {"front-door"}, "asyncpg": {
-    "front-door", "registry", "router-control", "monitor"}, "scipy": {"monitor"}, "duckdb": {"monitor"}}  # fmt: skip
+    name for name in HOLDS if HOLDS[name] & WITH_DATABASE}, "scipy": {"monitor"}, "duckdb": {"monitor"}}  # fmt: skip
 
 
 @cache

@@ -13,7 +13,7 @@ import pytest
 from headrace_client import AsyncClient
 from headrace_client.issuer import DevelopmentIssuer
 
-from tests.kit import kubernetes, onnx_models
+from tests.kit import kubernetes, onnx_models, topology
 from tests.kit.certificates import Authority, Pem
 from tests.kit.forwarder import Forwarder
 from tests.kit.kubernetes import local_overlay, write_variant
@@ -21,14 +21,13 @@ from tests.kit.kustomize import Id, Resource, Resources, build
 from tests.kit.operations import METRICS
 from tests.kit.pods import Pods
 
-ORDER = ("postgres", "valkey", "s3", "registry", "router-control", "monitor", "batcher", "batcher-cpu", "front-door")
+ORDER = topology.in_order()
 ROW = {"features": np.zeros((1, 4), np.float32)}
 
 
 # Every name that each service's certificate is for, as docs/operations.md says.
 NAMES: dict[str, tuple[str, ...]] = {
-    "front-door": ("front-door", "front-door-data"),
-    **{name: (name,) for name in ("registry", "router-control", "monitor", "batcher", "batcher-cpu")},
+    name: tuple(dict.fromkeys((name, *topology.services()[name].hosts.values()))) for name in topology.own()
 }
 
 

@@ -16,9 +16,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_client import AsyncClient
 from headrace_servicekit.testing import eventually
+from headrace_stack.description import own
 from headrace_stack.testing import held_stack
 
-from tests.kit import onnx_models
+from tests.kit import onnx_models, topology
 from tests.kit.certificates import Authority, Pem
 from tests.kit.operations import METRICS
 from tests.kit.stack import RunningStack
@@ -26,7 +27,8 @@ from tests.kit.stores import home_for_tests
 
 pytestmark = pytest.mark.timeout(300)
 
-SERVICES = ("REGISTRY", "ROUTER_CONTROL", "ROUTER_DATA", "BATCHER", "MONITOR")
+SERVICES = [prefix.rstrip("_") for prefix in topology.prefixes() if prefix != "FRONT_DOOR_"]
+LISTENING = [(one.name, one.offset("grpc" if "grpc" in one.ports else "data")) for one in own(topology.services())]
 ROW = {"features": np.zeros((1, 4), np.float32)}
 
 
@@ -76,16 +78,17 @@ async def test_a_model_is_registered_promoted_and_answers(secured: Secured, tmp_
     # Health of every service, which the control plane asks for by the same certificates.
     credentials = grpc.ssl_channel_credentials(secured.outside.ca.read_bytes())
     with grpc.secure_channel(stack.address, credentials) as channel:
-        for service in ("registry.v1.RegistryService", "router.v1.RouterService", "monitor.v1.MonitorService"):
-            request = health_pb2.HealthCheckRequest(service=f"headrace.{service}")
+        offered = [api for service in own(topology.services()) for api in service.offers]
+        for service in filter(lambda api: api.startswith("headrace."), offered):
+            request = health_pb2.HealthCheckRequest(service=service)
             stub: Any = health_pb2_grpc.HealthStub(channel)
             reply = stub.Check(request, timeout=10)
             assert reply.status == health_pb2.HealthCheckResponse.SERVING
 
 
-@pytest.mark.parametrize("port", ["registry", "router_control", "batcher", "batcher_cpu", "router_data", "monitor"])
-def test_nobody_without_a_certificate_of_the_authority_reaches_a_service(secured: Secured, port: str):
-    address = getattr(secured.stack.settings.ports, port).address
+@pytest.mark.parametrize(("name", "offset"), LISTENING, ids=[name for name, _ in LISTENING])
+def test_nobody_without_a_certificate_of_the_authority_reaches_a_service(secured: Secured, name: str, offset: int):
+    address = secured.stack.settings.ports.at(offset, name).address
     assert _health(address, secured.inside.ca, secured.shown) == "SERVING"
     assert _health(address, secured.inside.ca, None) == "UNAVAILABLE"
     assert _health(address, secured.inside.ca, secured.door) == "UNAVAILABLE"

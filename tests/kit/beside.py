@@ -28,7 +28,6 @@ from tests.kit.forwarder import Forwarder
 from tests.kit.stack import RunningStack
 from tests.kit.topology import Call, Service, services
 
-_FIRST_PORT = 8080
 _ADDRESS = re.compile(r"127\.0\.0\.1:(\d+)")
 _HEALTH = re.compile(r'^service_component_healthy\{component="([^"]+)"\} (\S+)$', re.MULTILINE)
 # A batcher starts a Triton, and loads what serves.
@@ -126,14 +125,11 @@ async def beside(stack: RunningStack, service: Service) -> AsyncIterator[Replica
 
 
 def _port_of(stack: RunningStack, call: Call) -> int:
-    callee = services()[call.callee]
-    if callee.store:
-        return getattr(stack.settings.ports, call.port).number
-    return stack.settings.ports.base + callee.ports[call.port] - _FIRST_PORT
+    return stack.settings.ports.base + services()[call.callee].offset(call.port)
 
 
 def _metrics_port(stack: RunningStack, service: Service) -> int:
-    return stack.settings.ports.base + service.ports["metrics"] - _FIRST_PORT
+    return stack.settings.ports.base + service.offset("metrics")
 
 
 def _environment(component: Component, own: Mapping[int, int], away: Mapping[int, int], folder: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from headrace_servicekit.testing import eventually, free_port
 from headrace_stack import debian_programs
 from headrace_stack.ports import Port, Ports
 
+from tests.kit import topology
 from tests.kit.observability import FOLDER, RULES
 from tests.kit.topology import CHECKOUT
 
@@ -38,16 +39,10 @@ PENDING_S = 2
 
 def targets(ports: Ports) -> Mapping[str, Port]:
     """Return what is read of a stack, by the name of its job."""
-    return {
-        "front-door": ports.router_data_metrics,
-        "envoy": ports.envoy_metrics,
-        "registry": ports.registry_metrics,
-        "router-control": ports.router_control_metrics,
-        "batcher": ports.batcher_metrics,
-        "batcher-cpu": ports.batcher_cpu_metrics,
-        "monitor": ports.monitor_metrics,
-        "triton": ports.triton_metrics,
-    }
+    read = {name: (name, "metrics") for name in topology.own()}
+    read |= {"envoy": ("front-door", "envoy-metrics"), "triton": ("batcher", "triton-metrics")}
+    services = topology.services()
+    return {job: ports.at(services[name].offset(port), f"{name} {port}") for job, (name, port) in read.items()}
 
 
 @dataclass(frozen=True, slots=True)

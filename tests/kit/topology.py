@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from headrace_servicekit.settings import StrictSettings, variable
@@ -12,7 +13,19 @@ from headrace_stack.description import Call, Service, Topology
 
 CHECKOUT = Path(__file__).parents[2]
 
-__all__ = ["CHECKOUT", "Call", "Service", "calls", "own", "services", "settings_of", "variables_of"]
+__all__ = [
+    "CHECKOUT",
+    "Call",
+    "Service",
+    "calls",
+    "in_order",
+    "own",
+    "packages",
+    "prefixes",
+    "services",
+    "settings_of",
+    "variables_of",
+]
 
 
 @cache
@@ -29,6 +42,27 @@ def own() -> list[str]:
 def calls() -> frozenset[Call]:
     """Return every connection that is allowed."""
     return description.calls(services())
+
+
+def in_order() -> list[str]:
+    """Return every service after whom it calls; the front door, which others only ask how it is, is the last."""
+    called = {
+        name: [call.callee for call in service.calls if not services()[call.callee].published]
+        for name, service in services().items()
+    }
+    order = list(TopologicalSorter(called).static_order())
+    return [*(name for name in order if not services()[name].published), *(n for n in order if services()[n].published)]
+
+
+def prefixes() -> tuple[str, ...]:
+    """Return what the variables of services begin with."""
+    return tuple(dict.fromkeys(prefix for service in services().values() for prefix in service.settings))
+
+
+def packages(service: Service) -> set[str]:
+    """Return the packages of services that a service is made of."""
+    named = {path.partition(":")[0].partition(".")[0] for path in service.settings.values()}
+    return {package for package in named if package.startswith("headrace_")}
 
 
 def settings_of(service: Service) -> list[type[StrictSettings]]:

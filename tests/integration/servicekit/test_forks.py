@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.kit import topology
+
 # Without its first line, one child in a hundred dies of gRPC's threads before it has begun.
 PROGRAM = """
 import headrace_servicekit
@@ -44,7 +46,8 @@ async def main():
 asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main())
 """
 
-SERVICES = ["batcher", "monitor", "registry", "router.control", "router.data"]
+# The data plane is a package that runs inside another service.
+SERVICES = sorted({"headrace_router.data", *(one.package for one in topology.services().values() if one.package)})
 # Prints how gRPC is told when it is first looked for.
 WATCHED = """
 import os, sys
@@ -56,7 +59,7 @@ class Watch:
             print(os.environ.get("GRPC_ENABLE_FORK_SUPPORT"), flush=True)
 
 sys.meta_path.insert(0, Watch())
-import headrace_{service}.__main__
+import {service}.__main__
 """
 
 

@@ -14,7 +14,8 @@ COMPOSE = compose_file.read(PATH)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LISTED = topology.services()
 # Beside the topology: what runs once, what people run, the pair of the profile `gpu`, and who watches.
-ONCE, PEOPLE = {"init", "init-registry", "init-router", "init-monitor"}, {"headrace", "demo"}
+ONCE = {"init", *(f"init-{service.database}" for service in LISTED.values() if service.database)}
+PEOPLE = {"headrace", "demo"}
 WATCHING = {"prometheus", "grafana"}
 BESIDE = ONCE | PEOPLE | WATCHING | {"batcher-gpu", "triton-gpu"}
 FOREIGN = WATCHING | {"triton-gpu"}

@@ -281,7 +281,7 @@ def _out(policy: dict) -> set[topology.Call]:
 
 def _only(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
     for name in list(os.environ):
-        if name.startswith(("FRONT_DOOR_", "ROUTER_", "REGISTRY_", "BATCHER_", "MONITOR_")):
+        if name.startswith(topology.prefixes()):
             monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

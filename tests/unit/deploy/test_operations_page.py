@@ -47,8 +47,7 @@ def test_there_are_outages_and_tests():
 
 def test_settings_that_are_named_exist():
     known = {name for service in topology.services().values() for name in topology.variables_of(service)}
-    prefixes = "FRONT_DOOR|ROUTER_CONTROL|ROUTER_DATA|REGISTRY|BATCHER|MONITOR"
-    named = set(re.findall(rf"`((?:{prefixes})_[A-Z0-9_]*[A-Z0-9])`", PAGE))
+    named = set(re.findall(rf"`((?:{'|'.join(topology.prefixes())})[A-Z0-9_]*[A-Z0-9])`", PAGE))
     assert len(named) > 20
     assert named <= known
 
@@ -109,7 +108,7 @@ def test_reasons_that_are_named_are_given_somewhere():
     section = PAGE.partition("## By symptom")[2]
     # Statuses of gRPC are no reasons of ours.
     named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", section)) - {"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
-    named = {name for name in named if not name.startswith(("ROUTER_", "FRONT_", "MONITOR_", "REGISTRY_", "BATCHER_"))}
+    named = {name for name in named if not name.startswith(topology.prefixes())}
     code = "\n".join(path.read_text(encoding="utf-8") for path in _sources())
     assert len(named) >= 4
     assert [name for name in named if f'"{name}"' not in code] == []

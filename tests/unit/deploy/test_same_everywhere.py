@@ -26,10 +26,7 @@ ONLY_COMPOSE = {
     "ROUTER_DATA_RESOLVE_EVERY_S",  # `--scale` is noticed at once
     "FRONT_DOOR_CORS_ORIGINS",  # to be set from outside
     "MONITOR_WEBHOOK_ALLOW",  # likewise
-    "REGISTRY_S3_REGION",
-    "BATCHER_S3_REGION",
-    "MONITOR_S3_REGION",
-    *(f"{prefix}_LOG_LEVEL" for prefix in ("REGISTRY", "ROUTER_CONTROL", "ROUTER_DATA", "BATCHER", "MONITOR")),
+    *(f"{prefix}{name}" for prefix in topology.prefixes() for name in ("S3_REGION", "LOG_LEVEL")),
 }
 ONLY_KUBERNETES = {
     "POD_IP",

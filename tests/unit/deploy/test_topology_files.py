@@ -13,6 +13,7 @@ from headrace_stack import description
 from deploy.topology.__main__ import FILES, REGIONS, ROOT, made
 from deploy.topology.regions import RegionMissing, replaced
 from tests.kit import compose_file, topology
+from tests.kit.lacking import lacking
 
 # As a newcomer would write it, with the settings of the registry for want of its own.
 PROBE = """
@@ -104,3 +105,19 @@ def test_a_part_keeps_the_marks_and_the_indentation_around_it():
 def test_a_file_without_the_marks_is_refused(text: str):
     with pytest.raises(RegionMissing, match="`# topology: b` and `# end of b`"):
         replaced(text, "b", "new")
+
+
+@pytest.mark.parametrize("name", topology.own())
+def test_nothing_that_is_written_by_hand_lacks_a_service(name: str):
+    assert lacking(ROOT, topology.services()[name]) == []
+
+
+def test_a_service_that_stands_in_the_description_alone_is_told_what_it_lacks():
+    probe = description.parsed(TEXT + PROBE)["probe"]
+    assert [told.partition(":")[0] for told in lacking(ROOT, probe)] == [
+        "docker-compose.yml",
+        "docker-compose.yml",
+        "deploy/kubernetes/base/probe.yaml",
+        "deploy/kubernetes/base/config/probe.env",
+        "docs/operations.md",
+    ]
