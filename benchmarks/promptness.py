@@ -21,7 +21,7 @@ from uuid import UUID
 
 import grpc
 from headrace.monitor.v1 import outcome_pb2
-from headrace_monitor.outcomes import ids
+from headrace_monitor import names
 from headrace_stack.testing import held_stack
 
 from benchmarks.checkout import BenchmarkError
@@ -88,7 +88,7 @@ def _metadata(stack: RunningStack) -> tuple[tuple[str, str], ...]:
 
 
 def _id(at: datetime) -> str:
-    return str(UUID(int=ids.first_id(at).int | 7 << 76 | 2 << 62 | RNG.getrandbits(60)))
+    return str(UUID(int=names.first_prediction_id(at).int | 7 << 76 | 2 << 62 | RNG.getrandbits(60)))
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 """How far an estimate of performance without labels is from what the labels say later."""
 
 import numpy as np
-from headrace_monitor.performance.measures import measures
-from headrace_monitor.performance.summaries import DEFAULT_THRESHOLD, Rows, summarise
+from headrace_monitor.performance.decisions.measures import measures
+from headrace_monitor.performance.decisions.summaries import DEFAULT_THRESHOLD, Rows, summarise
 from headrace_statistics.calibration import Calibration, calibrate
 
 from tests.statistics.figures import Figure, Table

@@ -1,14 +1,20 @@
-"""Resource names: `models/{model}`, `models/{model}/versions/{version}`; how bad input is refused."""
+"""Names and ids: `models/{model}/versions/{version}`, prediction ids; how wrong ones are refused.
+
+Prediction ids are UUIDs of version 7 (RFC 9562): their first 48 bits are the milliseconds when they were made.
+"""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
 MAX_CHARS = 63
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ID_RULE = f"lower-case letters and digits in words joined by single hyphens, at most {MAX_CHARS} characters"
 
@@ -59,3 +65,19 @@ def invalid(field: str, description: str, *, reason: str = "") -> InvalidArgumen
 def shown(text: str) -> str:
     """Return text for a message: quoted, escaped, and cut where it is absurdly long."""
     return repr(text if len(text) <= 100 else text[:100] + "…")
+
+
+def is_prediction_id(candidate: UUID) -> bool:
+    """Return whether a UUID is of version 7, of the variant that RFC 9562 defines."""
+    return candidate.version == 7
+
+
+def prediction_time(prediction_id: UUID) -> datetime:
+    """Return when a prediction id was made. Raises OverflowError beyond the year 9999."""
+    return _EPOCH + timedelta(milliseconds=prediction_id.int >> 80)
+
+
+def first_prediction_id(time: datetime) -> UUID:
+    """Return the id that sorts before every id made at `time` or later, and after all earlier ones."""
+    milliseconds = max((time - _EPOCH) // timedelta(milliseconds=1), 0)
+    return UUID(int=milliseconds << 80)

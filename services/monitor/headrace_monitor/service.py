@@ -11,15 +11,14 @@ from headrace_servicekit.runtime import Runtime
 from headrace_monitor.alerts.wiring import start_alerts
 from headrace_monitor.counters.wiring import open_counters
 from headrace_monitor.drift.wiring import open_drift
-from headrace_monitor.ingest_servicer import IngestServicer
 from headrace_monitor.log.wiring import open_log
-from headrace_monitor.monitor_servicer import MonitorServicer
 from headrace_monitor.outcomes.wiring import open_outcomes
 from headrace_monitor.performance.wiring import open_performance
 from headrace_monitor.query.wiring import open_queries
 from headrace_monitor.report.drift_source import LoadedDrift, WindowHistograms
 from headrace_monitor.report.gathering import Sources
 from headrace_monitor.report.rpcs import ReportRpcs
+from headrace_monitor.servicers import IngestServicer, MonitorServicer
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database

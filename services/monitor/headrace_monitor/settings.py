@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 
 class MonitorSettings(WebhookSettings, ServiceSettings):
-    """What the monitor can be told."""
+    """Settings of the monitor."""
 
     model_config = settings_config("MONITOR_")
 
@@ -119,7 +119,7 @@ class MonitorSettings(WebhookSettings, ServiceSettings):
         ge=10,
         le=86400,
         description="Seconds of a window of features and predictions, a divisor of a day. Each window of a version "
-        "that has a reference is looked at once for drift.",
+        "that has a reference is evaluated once for drift.",
     )
     windows_keep_d: float = Field(
         default=35.0, ge=9.0, description="Days for which windows are kept; a seasonal reference looks back a week."
@@ -130,7 +130,7 @@ class MonitorSettings(WebhookSettings, ServiceSettings):
     drift_settle_s: float = Field(
         default=300.0,
         ge=0,
-        description="Seconds after its end at which a window is looked at: the time that its rows need to arrive.",
+        description="Seconds after its end at which a window is evaluated: the time that its rows need to arrive.",
     )
     drift_alarms_per_week: float = Field(
         default=0.05,
@@ -140,12 +140,12 @@ class MonitorSettings(WebhookSettings, ServiceSettings):
     )
 
     outcomes_every_s: float = Field(
-        default=5.0, gt=0, description="Seconds between two looks for outcomes whose predictions are now in the log."
+        default=5.0, gt=0, description="Seconds between two searches for the predictions of new outcomes in the log."
     )
     log_settle_s: float = Field(
         default=120.0,
         ge=0,
-        description="Seconds after which nearly every prediction is in the log; entities' outcomes are joined then.",
+        description="Seconds after which nearly every prediction is in the log; outcomes of entities are joined then.",
     )
     log_delay_s: float = Field(
         default=3600.0,
@@ -153,7 +153,7 @@ class MonitorSettings(WebhookSettings, ServiceSettings):
         description="Seconds after which a prediction that is not in the log will not come any more.",
     )
     performance_every_s: float = Field(
-        default=30.0, gt=0, description="Seconds between two looks at hours about which something new is known."
+        default=30.0, gt=0, description="Seconds between two evaluations of hours with new outcomes."
     )
 
     @property

@@ -8,7 +8,7 @@ from uuid import UUID
 import grpc
 import pytest
 from headrace.monitor.v1 import outcome_pb2, outcome_pb2_grpc
-from headrace_monitor.outcomes import ids
+from headrace_monitor import names
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import patience
 
@@ -25,7 +25,7 @@ RNG = random.Random(7)
 
 
 def prediction(at: datetime) -> str:
-    return str(UUID(int=ids.first_id(at).int | 7 << 76 | 2 << 62 | RNG.getrandbits(60)))
+    return str(UUID(int=names.first_prediction_id(at).int | 7 << 76 | 2 << 62 | RNG.getrandbits(60)))
 
 
 @pytest.fixture

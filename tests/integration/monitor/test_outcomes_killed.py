@@ -14,7 +14,7 @@ import asyncpg
 import grpc
 import pytest
 from headrace.monitor.v1 import alert_pb2, outcome_pb2, outcome_pb2_grpc
-from headrace_monitor.outcomes import ids
+from headrace_monitor import names
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.testing import eventually
@@ -88,7 +88,7 @@ class Teller:
         if self.entities:
             one.entity_id = f"customer-{uuid.uuid4()}"
         else:
-            first = ids.first_id(datetime.now(UTC) - timedelta(hours=1)).int
+            first = names.first_prediction_id(datetime.now(UTC) - timedelta(hours=1)).int
             one.prediction_id = str(uuid.UUID(int=first | 7 << 76 | 2 << 62 | uuid.uuid4().int & (1 << 62) - 1))
         return one
 

@@ -18,7 +18,7 @@ import pyarrow.parquet
 import pytest
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace_monitor.log.files import object_key
-from headrace_monitor.outcomes.ids import first_id
+from headrace_monitor.names import first_prediction_id
 from headrace_monitor.query.views import BASE
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, Unavailable
@@ -50,7 +50,13 @@ async def monitor_with_log(
 
 def prediction_id(moment: datetime) -> str:
     """Return the UUIDv7 of a prediction."""
-    return str(first_id(moment))[:14] + "7" + str(first_id(moment))[15:19] + "8" + str(first_id(moment))[20:]
+    return (
+        str(first_prediction_id(moment))[:14]
+        + "7"
+        + str(first_prediction_id(moment))[15:19]
+        + "8"
+        + str(first_prediction_id(moment))[20:]
+    )
 
 
 async def add_file(

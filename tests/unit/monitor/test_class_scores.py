@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.log.columns import output_columns
-from headrace_monitor.performance.classes import Classes
-from headrace_monitor.performance.joining import About, Group, summaries_of
-from headrace_monitor.performance.measures import measures
-from headrace_monitor.performance.probabilities import ScoreColumns, score_columns
-from headrace_monitor.performance.summaries import Summary
+from headrace_monitor.log.decisions.class_names import Classes
+from headrace_monitor.performance.decisions.joining import Group, VersionInfo, summaries_of
+from headrace_monitor.performance.decisions.measures import measures
+from headrace_monitor.performance.decisions.probabilities import ScoreColumns, score_columns
+from headrace_monitor.performance.decisions.summaries import Summary
 from headrace_statistics.inconclusive import NotEnoughData, OneClass
 from headrace_statistics.sketches import class_scores
 from headrace_statistics.sketches.class_scores import MacroAuc, macro_auc
@@ -164,12 +164,12 @@ def said(chances, told, at=COLUMNS, *, guesses=None, merged_from=1):
         columns = {name: np.asarray(chances)[:, place] for place, name in enumerate(at.names)}
     ids = prediction_ids([NOON] * rows, random.Random(1))
     table = records("m", "v1", ids, [NOON] * rows, prediction_label=guesses or ["ham"] * rows, **columns)
-    facts = {(one, 0): {"label": value} for one, value in zip(ids, told, strict=True) if value is not None}
+    outcomes = {(one, 0): {"label": value} for one, value in zip(ids, told, strict=True) if value is not None}
     summary = Summary()
-    about = {"v1": About(Classes(NAMES), scores=at)}
+    about = {"v1": VersionInfo(Classes(NAMES), scores=at)}
     for part in range(merged_from):
         batch = table.slice(part * rows // merged_from, rows // merged_from).combine_chunks().to_batches()[0]
-        found = summaries_of(batch, facts, about, slice_by="", threshold=None, known_slices=set())
+        found = summaries_of(batch, outcomes, about, slice_by="", threshold=None, known_slices=set())
         summary = summary.merge(found[Group("v1", "main", "")])
     return {one.name: one for one in measures(summary, threshold=None, calibrated=False)}
 
@@ -184,7 +184,7 @@ def test_rows_of_the_log_with_their_labels_become_auc_and_log_loss():
     for one in (auc, loss):
         lower, value, upper = one.lower or 0.0, one.value or 0.0, one.upper or 0.0
         assert 0 < lower < value < upper
-        assert (one.rows, one.unsaid) == (2000, "")
+        assert (one.rows, one.note) == (2000, "")
     assert found["accuracy"].value == pytest.approx(np.mean(chances.argmax(axis=1) == truth))
     lists = said(chances.astype(np.float32).tolist(), [float(place) for place in truth], LISTS)
     assert lists["auc"].value == pytest.approx(auc.value, abs=1e-4)
@@ -201,8 +201,8 @@ def test_rows_that_cannot_be_counted_are_told_beside_the_value():
     for name in ("auc", "log_loss"):
         assert found[name].rows == 393
         assert found[name].value is not None
-        assert "5 whose scores are no probabilities" in found[name].unsaid
-        assert "1 whose label is no class" in found[name].unsaid
+        assert "5 whose scores are no probabilities" in found[name].note
+        assert "1 whose label is no class" in found[name].note
     assert found["accuracy"].rows == 399
 
 
@@ -212,7 +212,7 @@ def test_lists_of_another_width_are_left_out():
     listed[0], listed[1], listed[2] = None, [1.0], [0.2] * 5
     found = said(listed, [NAMES[place] for place in truth], LISTS)
     assert (found["auc"].rows, found["log_loss"].rows) == (97, 97)
-    assert "3 whose scores" in found["auc"].unsaid
+    assert "3 whose scores" in found["auc"].note
 
 
 def test_scores_that_are_no_probabilities_at_all_are_said_to_be_so():
@@ -220,15 +220,15 @@ def test_scores_that_are_no_probabilities_at_all_are_said_to_be_so():
     found = said(20 * chances - 3, [NAMES[place] for place in truth])
     for name in ("auc", "log_loss"):
         assert (found[name].value, found[name].rows) == (None, 0)
-        assert "50 whose scores are no probabilities" in found[name].unsaid
+        assert "50 whose scores are no probabilities" in found[name].note
 
 
 def test_classes_that_do_not_occur_and_too_many_classes_are_told():
     chances, truth = drawn(500, 4, 8)
     three = [NAMES[place] if place < 3 else None for place in truth]
-    assert said(chances, three)["auc"].unsaid == "of the 3 of 4 classes that occur"
+    assert said(chances, three)["auc"].note == "of the 3 of 4 classes that occur"
     found = said(chances, three, ScoreColumns((), 300))
-    assert {found[name].unsaid for name in ("auc", "log_loss")} == {"300 classes; at most 100 are counted"}
+    assert {found[name].note for name in ("auc", "log_loss")} == {"300 classes; at most 100 are counted"}
 
 
 def test_without_labels_nothing_is_said_of_probabilities():

@@ -3,16 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from headrace_monitor.outcomes import entities
-from headrace_monitor.outcomes.entities import Candidate, Delays, Verdict, Waiting
-from headrace_monitor.outcomes.facts import EntityKey
+from headrace_monitor.outcomes.decisions import entities
+from headrace_monitor.outcomes.decisions.entities import Candidate, Delays, PendingOutcome, Verdict
+from headrace_monitor.outcomes.decisions.merging import EntityKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 DELAYS = Delays(settle=2 * MINUTE, give_up=60 * MINUTE)
-ONE = Waiting(EntityKey("ann", 0, "label", NOON), NOON, reach=10 * MINUTE)
+ONE = PendingOutcome(EntityKey("ann", 0, "label", NOON), NOON, reach=10 * MINUTE)
 
 
 def candidate(minutes: float, number: int = 1) -> Candidate:
@@ -33,7 +33,7 @@ def test_it_is_not_joined_before_a_later_prediction_would_be_in_the_log():
 def test_it_is_given_up_once_no_prediction_can_come_and_not_before():
     assert entities.judge(ONE, None, NOON + 59 * MINUTE, DELAYS) is Verdict.WAIT
     assert entities.judge(ONE, None, NOON + 60 * MINUTE, DELAYS) is Verdict.GIVE_UP
-    told_late = Waiting(ONE.key, NOON + 24 * 60 * MINUTE, ONE.reach)
+    told_late = PendingOutcome(ONE.key, NOON + 24 * 60 * MINUTE, ONE.reach)
     assert entities.judge(told_late, None, NOON + 24 * 60 * MINUTE, DELAYS) is Verdict.WAIT
 
 

@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from headrace_monitor.performance import error_watch
-from headrace_monitor.performance.error_watch import BASE_LABELS, CALM_LABELS
+from headrace_monitor.performance.decisions import error_rate
+from headrace_monitor.performance.decisions.error_rate import BASE_LABELS, CALM_LABELS
 from headrace_statistics.severity import Severity
 
 
@@ -15,10 +15,10 @@ def errors(rate: float, labels: int, seed: int) -> list[bool]:
 
 
 def taken(stream, *, sizes=1000):
-    state = error_watch.new()
+    state = error_rate.new()
     for first in range(0, len(stream), sizes):
         # As after a restart: only what is kept goes on.
-        state = error_watch.from_text(error_watch.to_text(error_watch.take(state, stream[first : first + sizes])))
+        state = error_rate.from_text(error_rate.to_text(error_rate.take(state, stream[first : first + sizes])))
     return state
 
 
@@ -34,9 +34,9 @@ def test_clean_streams_raise_no_alarm_and_raised_ones_do_soon():
 
 
 def test_nothing_is_said_while_the_rate_is_learnt_and_what_is_allowed_is_above_it():
-    state = error_watch.take(error_watch.new(), errors(0.1, BASE_LABELS - 1, 1))
+    state = error_rate.take(error_rate.new(), errors(0.1, BASE_LABELS - 1, 1))
     assert (state.watch, state.rise, state.severity) == (None, 0.0, Severity.NONE)
-    state = error_watch.take(state, [False])
+    state = error_rate.take(state, [False])
     assert state.base.of == BASE_LABELS
     assert 0.1 < state.allowed < 0.16
 
@@ -45,7 +45,7 @@ def test_an_alarm_is_over_when_enough_labels_were_calm():
     stream = errors(0.05, 1000, 1) + errors(0.3, 500, 2)
     state = taken(stream)
     assert state.since_alarm is not None
-    state = error_watch.take(state, errors(0.02, CALM_LABELS + 500, 3))
+    state = error_rate.take(state, errors(0.02, CALM_LABELS + 500, 3))
     assert (state.since_alarm, state.rise, state.severity) == (None, 0.0, Severity.NONE)
 
 
@@ -62,11 +62,11 @@ def test_labels_that_come_together_are_taken_in_as_if_they_had_come_in_hundreds(
 
 
 def sizes_taken(stream, *, sizes=1000):
-    state = error_watch.new()
+    state = error_rate.new()
     for first in range(0, len(stream), sizes):
         part = [float(one) for one in stream[first : first + sizes]]
         # As after a restart: only what is kept goes on.
-        state = error_watch.from_text(error_watch.to_text(error_watch.take_sizes(state, part)))
+        state = error_rate.from_text(error_rate.to_text(error_rate.take_sizes(state, part)))
     return state
 
 
@@ -89,7 +89,7 @@ def test_what_counts_as_an_error_is_frozen_from_the_first_labels_and_holds_over_
     assert one.tolerance == other.tolerance == sorted(off[:BASE_LABELS])[449]
     assert (one.base.count, one.base.of, one.sizes) == (50, BASE_LABELS, ())
     assert 0.1 < one.allowed < 0.15
-    early = error_watch.take_sizes(error_watch.new(), off[:60].tolist())
+    early = error_rate.take_sizes(error_rate.new(), off[:60].tolist())
     assert (early.tolerance, early.rise, early.severity) == (None, 0.0, Severity.NONE)
     assert "60 of 500" in early.sentence
 
@@ -113,7 +113,7 @@ def test_quantities_that_are_always_right_at_first_alarm_when_they_are_not():
     ],
 )
 def test_how_far_a_quantity_was_off_is_a_number_or_nothing(predicted, told, size):
-    assert error_watch.size_of(predicted, told) == size
+    assert error_rate.size_of(predicted, told) == size
 
 
 def test_wild_sizes_are_kept_and_count_as_errors():
@@ -123,8 +123,8 @@ def test_wild_sizes_are_kept_and_count_as_errors():
 
 
 def test_what_an_earlier_release_kept_goes_on():
-    plain = json.loads(error_watch.to_text(taken(errors(0.05, 1500, 7))))
+    plain = json.loads(error_rate.to_text(taken(errors(0.05, 1500, 7))))
     del plain["sizes"], plain["tolerance"]
-    state = error_watch.from_text(json.dumps(plain))
+    state = error_rate.from_text(json.dumps(plain))
     assert state == taken(errors(0.05, 1500, 7))
-    assert error_watch.take(state, errors(0.5, 200, 8)).alarms >= 1
+    assert error_rate.take(state, errors(0.5, 200, 8)).alarms >= 1

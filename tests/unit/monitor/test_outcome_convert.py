@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 from google.protobuf import timestamp_pb2
 from headrace.monitor.v1 import outcome_pb2
-from headrace_monitor.outcomes import convert, ids
-from headrace_monitor.outcomes.facts import EntityKey, Key, Told
+from headrace_monitor import names
+from headrace_monitor.outcomes import convert
+from headrace_monitor.outcomes.decisions.merging import EntityKey, OutcomeKey, ReportedOutcome
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,15 +19,15 @@ HOUR = timedelta(hours=1)
 
 
 def prediction(at: datetime) -> str:
-    return str(UUID(int=ids.first_id(at).int | 7 << 76 | 2 << 62 | 12345))
+    return str(UUID(int=names.first_prediction_id(at).int | 7 << 76 | 2 << 62 | 12345))
 
 
 def outcome(**fields) -> outcome_pb2.Outcome:
     return outcome_pb2.Outcome(**{"prediction_id": prediction(NOW - HOUR), "kind": "label", "number": 1.0, **fields})
 
 
-def read(message: outcome_pb2.Outcome) -> Told | FieldViolation:
-    (one,) = convert.told([message], 3, timedelta(hours=24), LIMITS)
+def read(message: outcome_pb2.Outcome) -> ReportedOutcome | FieldViolation:
+    (one,) = convert.reported([message], 3, timedelta(hours=24), LIMITS)
     return one
 
 
@@ -72,9 +73,11 @@ def test_an_outcome_that_cannot_be_is_rejected_by_its_field(message, field):
 
 def test_an_outcome_of_a_prediction_and_one_of_an_entity_are_read():
     late = outcome(observe_time=NOW - HOUR, text="cat", row=2)
-    assert read(late) == Told(Key(UUID(late.prediction_id), 2, "label"), convert.Fact(NOW - HOUR, "cat"))
+    assert read(late) == ReportedOutcome(
+        OutcomeKey(UUID(late.prediction_id), 2, "label"), convert.Outcome(NOW - HOUR, "cat")
+    )
     by_entity = read(outcome(prediction_id="", entity_id="customer 7"))
-    assert isinstance(by_entity, Told)
+    assert isinstance(by_entity, ReportedOutcome)
     assert by_entity.key == EntityKey("customer 7", 0, "label", NOW)
     assert by_entity.reach == timedelta(hours=24)
 
@@ -85,7 +88,7 @@ def test_no_outcome_breaks_the_reading(data):
         message = outcome_pb2.Outcome.FromString(data)
     except Exception:
         return
-    assert isinstance(read(message), Told | FieldViolation)
+    assert isinstance(read(message), ReportedOutcome | FieldViolation)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 91 * 86_400, 2**50])
@@ -100,6 +103,6 @@ def test_a_window_for_entities_that_cannot_be_is_refused(seconds):
 def test_ids_sort_by_the_time_at_which_they_were_made(microseconds):
     time = datetime(1971, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     made = UUID(prediction(time))
-    assert ids.is_prediction_id(made)
-    assert abs(ids.made_at(made) - time) < timedelta(milliseconds=1)
-    assert ids.first_id(time) <= made < ids.first_id(time + timedelta(milliseconds=1))
+    assert names.is_prediction_id(made)
+    assert abs(names.prediction_time(made) - time) < timedelta(milliseconds=1)
+    assert names.first_prediction_id(time) <= made < names.first_prediction_id(time + timedelta(milliseconds=1))

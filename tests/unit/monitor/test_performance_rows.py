@@ -1,15 +1,16 @@
-"""Rows of the log with their facts, as sums and as measures: against numpy and scikit-learn, merged in any order."""
+"""Rows of the log with their outcomes, as sums and as measures: against numpy and scikit-learn, merged in any order."""
 
 import random
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from headrace_monitor.performance.blaming import MAX_KEPT, added, evidence_of
-from headrace_monitor.performance.classes import Classes
-from headrace_monitor.performance.joining import MAX_SLICES, OTHER_SLICES, About, Group, summaries_of
-from headrace_monitor.performance.means import Mean, mean_of
-from headrace_monitor.performance.measures import measures
+from headrace_monitor.log.decisions.class_names import Classes
+from headrace_monitor.performance.decisions.error_slices import MAX_KEPT, added, evidence_of
+from headrace_monitor.performance.decisions.joining import MAX_SLICES, OTHER_SLICES, Group, VersionInfo, summaries_of
+from headrace_monitor.performance.decisions.means import Mean, mean_of
+from headrace_monitor.performance.decisions.measures import Measure, measures
+from headrace_monitor.performance.store import measure_of
 from headrace_statistics.arrays import floats
 from headrace_statistics.calibration import Calibration, calibrate
 from hypothesis import given
@@ -54,8 +55,8 @@ def table(count, **columns):
     return ids, records("m", "v1", ids, [NOON] * count, **columns).combine_chunks().to_batches()[0]
 
 
-def said(batch, facts, about, *, threshold=None):
-    found = summaries_of(batch, facts, about, slice_by="", threshold=threshold, known_slices=set())
+def said(batch, outcomes, about, *, threshold=None):
+    found = summaries_of(batch, outcomes, about, slice_by="", threshold=threshold, known_slices=set())
     told = measures(found[Group("v1", "main", "")], threshold=threshold, calibrated=False)
     return {one.name: one for one in told}
 
@@ -67,7 +68,7 @@ def labels(ids, told):
 def test_labels_by_name_and_by_index_are_the_same_labels():
     names = ("ham", "spam", "eggs")
     ids, batch = table(4, prediction_label=["ham", "spam", "eggs", "spam"])
-    about = {"v1": About(Classes(names))}
+    about = {"v1": VersionInfo(Classes(names))}
     for told in (["ham", "spam", "eggs", "spam"], [0.0, 1.0, 2.0, 1.0], ["0", "1", "2", "1"]):
         assert said(batch, labels(ids, told), about)["accuracy"].value == 1.0
     assert said(batch, labels(ids, ["ham", "toast", 7.0, "spam"]), about)["accuracy"].value == 0.5
@@ -75,7 +76,9 @@ def test_labels_by_name_and_by_index_are_the_same_labels():
 
 def test_labels_of_classes_without_names_are_their_indexes():
     ids, batch = table(3, prediction_label=["0", "1", "2"])
-    assert said(batch, labels(ids, [0.0, 1.0, 1.0]), {"v1": About(Classes())})["accuracy"].value == pytest.approx(2 / 3)
+    assert said(batch, labels(ids, [0.0, 1.0, 1.0]), {"v1": VersionInfo(Classes())})["accuracy"].value == pytest.approx(
+        2 / 3
+    )
 
 
 def test_a_row_of_which_nothing_was_predicted_is_neither_right_nor_wrong():
@@ -83,7 +86,7 @@ def test_a_row_of_which_nothing_was_predicted_is_neither_right_nor_wrong():
     guesses = [None if one != one else str(int(one >= 0.5)) for one in score]
     ids, batch = table(4, prediction_label=guesses, prediction_score=score)
     for threshold in (None, 0.5):
-        found = said(batch, labels(ids, [1.0, 1.0, 0.0, 0.0]), {"v1": About(Classes())}, threshold=threshold)
+        found = said(batch, labels(ids, [1.0, 1.0, 0.0, 0.0]), {"v1": VersionInfo(Classes())}, threshold=threshold)
         assert (found["accuracy"].value, found["accuracy"].rows) == (pytest.approx(2 / 3), 3)
 
 
@@ -91,10 +94,10 @@ def test_errors_of_quantities_agree_with_scikit_learn_and_what_is_no_number_is_n
     rng = np.random.default_rng(2)
     predicted, label = rng.normal(10, 3, 500), rng.normal(10, 3, 500)
     ids, batch = table(500, prediction_value=predicted, prediction_label=[None] * 500)
-    facts = labels(ids, label.tolist())
-    facts[ids[0], 0] = {"label": "many"}
-    facts[ids[1], 0] = {"label": str(label[1])}
-    found = said(batch, facts, {"v1": About(Classes())})
+    outcomes = labels(ids, label.tolist())
+    outcomes[ids[0], 0] = {"label": "many"}
+    outcomes[ids[1], 0] = {"label": str(label[1])}
+    found = said(batch, outcomes, {"v1": VersionInfo(Classes())})
     assert found["mae"].value == pytest.approx(metrics.mean_absolute_error(label[1:], predicted[1:]), rel=1e-12)
     assert found["rmse"].value == pytest.approx(metrics.root_mean_squared_error(label[1:], predicted[1:]), rel=1e-12)
     assert found["bias"].value == pytest.approx((predicted - label)[1:].mean(), rel=1e-9)
@@ -108,11 +111,11 @@ def test_scores_that_are_no_probabilities_rank_and_say_no_more():
     score = rng.normal(0, 4, 2000)
     truth = rng.random(2000) < 1 / (1 + np.exp(-score))
     ids, batch = table(2000, prediction_label=[str(int(one > 0)) for one in score], prediction_score=score)
-    found = said(batch, labels(ids, truth.astype(float).tolist()), {"v1": About(Classes())})
+    found = said(batch, labels(ids, truth.astype(float).tolist()), {"v1": VersionInfo(Classes())})
     assert found["auc"].value == pytest.approx(metrics.roc_auc_score(truth, score), abs=1e-3)
     assert found["accuracy"].value == pytest.approx(np.mean((score > 0) == truth), abs=1e-12)
     for name in ("log_loss", "calibration_error", "precision"):
-        assert (found[name].value, bool(found[name].unsaid)) == (None, True)
+        assert (found[name].value, bool(found[name].note)) == (None, True)
 
 
 def test_estimates_without_labels_are_near_what_labels_say_later_also_where_traffic_is_harder():
@@ -125,7 +128,7 @@ def test_estimates_without_labels_are_near_what_labels_say_later_also_where_traf
     harder = harder[harder >= 20_000]
     guesses = ["yes" if one >= 0.5 else "no" for one in score[harder]]
     ids, batch = table(harder.size, prediction_label=guesses, prediction_score=score[harder])
-    about = {"v1": About(Classes(("no", "yes")), calibration)}
+    about = {"v1": VersionInfo(Classes(("no", "yes")), calibration)}
     for threshold in (None, 0.3):
         estimate = said(batch, {}, about, threshold=threshold)
         real = said(batch, labels(ids, ["yes" if truth[one] else "no" for one in harder]), about, threshold=threshold)
@@ -140,7 +143,7 @@ def test_rows_that_stand_for_more_weigh_more_in_what_is_estimated():
     calibration = Calibration(floats([0.0, 1.0]), floats([0.0, 1.0]), 400)
     score = [0.9, 0.8, 0.3, 0.1] * 10
     columns = {"prediction_label": ["yes" if one > 0.5 else "no" for one in score], "prediction_score": score}
-    about = {"v1": About(Classes(("no", "yes")), calibration)}
+    about = {"v1": VersionInfo(Classes(("no", "yes")), calibration)}
     _, sampled = table(40, **columns, probability=[0.1, 1.0, 1.0, 0.1] * 10)
     _, even = table(40, **columns, probability=[0.1] * 40)
     # The rows that are surest stand for ten each.
@@ -152,8 +155,8 @@ def test_nothing_known_is_said_as_such_and_never_as_zero():
     _, batch = table(5, prediction_label=["a"] * 5)
     found = said(batch, {}, {})
     assert found["accuracy"].value is None
-    assert found["accuracy"].unsaid.startswith("too few")
-    assert found["estimated_accuracy"].unsaid.startswith("no calibration")
+    assert found["accuracy"].note.startswith("too few")
+    assert found["estimated_accuracy"].note.startswith("no calibration")
 
 
 def test_a_column_of_very_many_values_is_told_in_bounded_slices():
@@ -167,7 +170,7 @@ def test_a_column_of_very_many_values_is_told_in_bounded_slices():
 def test_wild_numbers_neither_break_the_sums_nor_the_others():
     wild = [1e308, -1e308, float("nan"), float("inf"), 1.0]
     ids, batch = table(5, prediction_value=wild, prediction_label=[None] * 5)
-    found = said(batch, labels(ids, [1.0, 1e308, 2.0, 3.0, 4.0]), {"v1": About(Classes())})
+    found = said(batch, labels(ids, [1.0, 1e308, 2.0, 3.0, 4.0]), {"v1": VersionInfo(Classes())})
     assert found["bias"].rows >= 2
     for one in found.values():
         assert one.value is None or np.isfinite(one.value), one
@@ -181,7 +184,7 @@ def test_errors_are_counted_by_variant_feature_and_attribute_and_columns_are_bou
     ]
     ids, batch = table(400, prediction_label=["a"] * 400, attributes=given, **{"feature.land": land.tolist()})
     told = ["b" if index % 4 == 0 else "a" for index in range(400)]
-    found = evidence_of(batch, labels(ids, told), About(Classes()), ["land"]).counts
+    found = evidence_of(batch, labels(ids, told), VersionInfo(Classes()), ["land"]).counts
     assert found["variant"] == {"main": [100, 400, 1]}
     assert found["device"] == {"phone": [100, 100, 1], "desk": [0, 300, 1]}
     # Of the feature, not of the attribute that is called like it.
@@ -191,3 +194,9 @@ def test_errors_are_counted_by_variant_feature_and_attribute_and_columns_are_bou
     many = [{"variant": {"": [1.0, 2.0, 1.0]}, f"n{number}": {"1": [1.0, 3.0, 1.0]}} for number in range(100)]
     assert len(added(many)) == MAX_KEPT
     assert added(many)["variant"] == {"": [100.0, 200.0, 1.0]}
+
+
+@pytest.mark.parametrize("name", ["note", "unsaid"])
+def test_a_measure_that_an_earlier_release_stored_is_read(name):
+    stored = {"name": "auc", "value": None, "lower": None, "upper": None, "rows": 3, name: "one class"}
+    assert measure_of(stored) == Measure("auc", None, rows=3, note="one class")

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace_monitor.log.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
-from headrace_monitor.performance import blaming
+from headrace_monitor.performance.decisions import error_slices
 from headrace_monitor.references.judged import Judged, JudgedAs
 from headrace_monitor.windows.decisions.summarising import EMPTY, Window, even, windows_of
 from headrace_statistics import arrays, references
@@ -144,13 +144,13 @@ def test_errors_of_sampled_rows_count_for_those_that_they_stand_for_and_prove_no
     }
     # 500 rows that stand for eight each: a tenth of them wrong.
     rush = {"variant": {"main": [400.0, 4_000.0, 8.0]}, "land": {"AT": [400.0, 4_000.0, 8.0]}}
-    before, now = blaming.added([quiet, rush]), blaming.added([quiet])
+    before, now = error_slices.added([quiet, rush]), error_slices.added([quiet])
     assert before["land"]["AT"] == [450.0, 5_000.0, 8.0]
-    assert blaming.worse(before, now) == ()
+    assert error_slices.worse(before, now) == ()
     now = {
         "variant": {"main": [800.0, 2_000.0, 1.0]},
         "land": {"AT": [750.0, 1_000.0, 1.0], "DE": [50.0, 1_000.0, 1.0]},
     }
-    (found,) = blaming.worse(before, now)
+    (found,) = error_slices.worse(before, now)
     assert (found.slice, found.rows) == (Slice("land", "AT"), 1_000)
     assert found.before == pytest.approx(0.09, abs=0.002)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SQL = load_queries("headrace_monitor.log")
+BATCH_ROWS = 20_000
 
 
 class Reader:
@@ -70,3 +71,24 @@ def _read(content: bytes, columns: Collection[str] | None) -> pa.Table:
     names = file.schema_arrow.names
     wanted = None if columns is None else [name for name in names if name in set(columns)]
     return file.read(columns=wanted, use_threads=False)
+
+
+def batches(content: bytes, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield a file's records in parts. columns: only these; those that the file does not have are left out."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(pa.BufferReader(content))
+    wanted = [name for name in file.schema_arrow.names if name in set(columns)]
+    # Threads of Arrow's own would take every core from whoever answers calls.
+    yield from file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False)
+
+
+def answered_in(batch: pa.RecordBatch, start: datetime, end: datetime) -> pa.RecordBatch:
+    """Return the records of a time: files at its ends have others as well."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    times = batch.column("answer_time")
+    first, last = pa.scalar(start, times.type), pa.scalar(end, times.type)
+    return batch.filter(pc.and_(pc.greater_equal(times, first), pc.less(times, last)))  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,1 +1,1 @@
-"""What became of predictions: outcomes as they are told, and the predictions that they belong to."""
+"""Outcomes of predictions (ground truth, rewards): recording them, and finding the predictions they belong to."""

@@ -1,4 +1,4 @@
-"""From the API's outcomes to facts, and back. What is wrong with one outcome is said of that outcome alone."""
+"""Convert between messages and outcomes. A wrong outcome is rejected by itself; the others are recorded."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from uuid import UUID
 from headrace.monitor.v1 import outcome_pb2
 from headrace_servicekit.errors import FieldViolation
 
+from headrace_monitor import names
 from headrace_monitor.names import invalid, shown
-from headrace_monitor.outcomes import ids
-from headrace_monitor.outcomes.facts import EntityKey, Fact, Key, Record, Result, Told
+from headrace_monitor.outcomes.decisions.merging import (
+    EntityKey,
+    Outcome,
+    OutcomeKey,
+    RecordedOutcome,
+    ReportedOutcome,
+    Result,
+)
 
 MAX_OUTCOMES = 10_000
 MAX_TEXT_BYTES = 256
@@ -38,7 +45,7 @@ RESULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is plausible now. memory: for how long predictions are kept."""
+    """Bounds of what is accepted now. memory: how long predictions are kept."""
 
     now: datetime
     memory: timedelta
@@ -65,37 +72,39 @@ def entity_window(request: outcome_pb2.RecordOutcomesRequest) -> timedelta:
     return window
 
 
-def told(
+def reported(
     messages: Sequence[outcome_pb2.Outcome], first: int, reach: timedelta, limits: Limits
-) -> list[Told | FieldViolation]:
-    """Return what each outcome says, or what is wrong with it. first: index of the first one in its request."""
-    found: list[Told | FieldViolation] = []
+) -> list[ReportedOutcome | FieldViolation]:
+    """Return each outcome, or what is wrong with it. first: index of the first one in its request."""
+    found: list[ReportedOutcome | FieldViolation] = []
     for index, message in enumerate(messages, first):
         try:
-            found.append(_told(message, reach, limits))
+            found.append(_reported(message, reach, limits))
         except _Wrong as wrong:
             found.append(FieldViolation(f"outcomes[{index}].{wrong.field}", wrong.description))
     return found
 
 
-def _told(message: outcome_pb2.Outcome, reach: timedelta, limits: Limits) -> Told:
+def _reported(message: outcome_pb2.Outcome, reach: timedelta, limits: Limits) -> ReportedOutcome:
     if not _KIND.fullmatch(message.kind):
         raise _Wrong("kind", f"{shown(message.kind)} is not 1 to 63 lower-case letters, digits and underscores")
     if not 0 <= message.row < MAX_ROW:
         raise _Wrong("row", f"{message.row} is not the index of a row, from 0 and below {MAX_ROW}")
-    fact = Fact(_observe_time(message, limits), _value(message))
+    outcome = Outcome(_observe_time(message, limits), _value(message))
     if message.prediction_id and message.entity_id:
         raise _Wrong("entity_id", "is set beside prediction_id; an outcome is about the one or the other")
     if message.prediction_id:
-        return Told(Key(_prediction_id(message.prediction_id, limits), message.row, message.kind), fact)
+        return ReportedOutcome(
+            OutcomeKey(_prediction_id(message.prediction_id, limits), message.row, message.kind), outcome
+        )
     if not message.entity_id:
         raise _Wrong(
             "prediction_id", "is empty, and so is entity_id; give the id that the answer carried, or an entity"
         )
     entity = _text("entity_id", message.entity_id, MAX_ENTITY_BYTES)
-    if fact.observe_time < limits.now - limits.memory:
+    if outcome.observe_time < limits.now - limits.memory:
         raise _Wrong("observe_time", f"no prediction before {_date(limits.now - limits.memory)} is kept any more")
-    return Told(EntityKey(entity, message.row, message.kind, fact.observe_time), fact, reach)
+    return ReportedOutcome(EntityKey(entity, message.row, message.kind, outcome.observe_time), outcome, reach)
 
 
 def _prediction_id(text: str, limits: Limits) -> UUID:
@@ -104,13 +113,15 @@ def _prediction_id(text: str, limits: Limits) -> UUID:
         found = UUID(text) if len(text) == 36 else None
     except ValueError:
         found = None
-    if found is None or str(found) != text.lower() or not ids.is_prediction_id(found):
+    if found is None or str(found) != text.lower() or not names.is_prediction_id(found):
         raise _Wrong("prediction_id", f"{shown(text)} is not the id of a prediction (a UUID of version 7)")
-    if found >= ids.first_id(limits.now + SKEW):
+    if found >= names.first_prediction_id(limits.now + SKEW):
         raise _Wrong("prediction_id", f"{text} says that it will be made in the future; give the id as it was answered")
-    if found < ids.first_id(limits.now - limits.memory):
+    if found < names.first_prediction_id(limits.now - limits.memory):
         oldest = _date(limits.now - limits.memory)
-        raise _Wrong("prediction_id", f"{text} is of {_date(ids.made_at(found))}; nothing before {oldest} is kept")
+        raise _Wrong(
+            "prediction_id", f"{text} is of {_date(names.prediction_time(found))}; nothing before {oldest} is kept"
+        )
     return found
 
 
@@ -135,7 +146,7 @@ def _value(message: outcome_pb2.Outcome) -> float | str:
                 raise _Wrong("number", f"{message.number} is not a finite number")
             if message.kind == "conversion" and message.number not in (0.0, 1.0):
                 raise _Wrong("number", f"{message.number:g} is no conversion: 1 for one, 0 for none")
-            return message.number + 0.0  # -0.0 and 0.0 are the same fact
+            return message.number + 0.0  # -0.0 and 0.0 are the same value
         case "text":
             if message.kind in _NUMBERS_ONLY:
                 raise _Wrong("text", f"a {message.kind} is a number; set `number` instead")
@@ -168,16 +179,16 @@ def to_response(results: Iterable[Result], rejections: Iterable[FieldViolation])
     return response
 
 
-def to_outcome(key: Key, record: Record) -> outcome_pb2.Outcome:
-    """Return a recorded fact as the API has it."""
+def to_outcome(key: OutcomeKey, record: RecordedOutcome) -> outcome_pb2.Outcome:
+    """Return a recorded outcome as a message."""
     message = outcome_pb2.Outcome(
         prediction_id=str(key.prediction_id), kind=key.kind, row=key.row, client=record.client
     )
-    if isinstance(record.fact.value, str):
-        message.text = record.fact.value
+    if isinstance(record.outcome.value, str):
+        message.text = record.outcome.value
     else:
-        message.number = record.fact.value
-    message.observe_time.FromDatetime(record.fact.observe_time)
+        message.number = record.outcome.value
+    message.observe_time.FromDatetime(record.outcome.observe_time)
     message.record_time.FromDatetime(record.record_time)
     return message
 

@@ -1,4 +1,4 @@
-"""Looks entities' outcomes up in the log, and records them of the predictions that they are about."""
+"""Find the predictions of entities' outcomes in the log, and record the outcomes for them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.postgres.connections import Connections
 
-from headrace_monitor.log.reader import Reader
-from headrace_monitor.outcomes import entities
-from headrace_monitor.outcomes.entities import Candidate, Delays, Verdict, Waiting
-from headrace_monitor.outcomes.facts import EntityKey, Fact, Key, Record
+from headrace_monitor.log.reader import Reader, batches
+from headrace_monitor.outcomes.decisions import entities
+from headrace_monitor.outcomes.decisions.entities import Candidate, Delays, PendingOutcome, Verdict
+from headrace_monitor.outcomes.decisions.merging import EntityKey, Outcome, OutcomeKey, RecordedOutcome
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.outcomes.store import SQL, write_outcomes
-from headrace_monitor.performance.records import batches
 
 CLAIMED = 2000
 MAX_CLAIMS_A_STEP = 20
@@ -59,7 +58,7 @@ class EntityJoins:
         waiting = [_waiting(row) for row in claimed]
         due = [one for one in waiting if now >= one.settled_at(self._delays)]
         found = await self._found(model, due)
-        by_verdict: dict[Verdict, list[Waiting]] = defaultdict(list)
+        by_verdict: dict[Verdict, list[PendingOutcome]] = defaultdict(list)
         for one in waiting:
             by_verdict[entities.judge(one, found.get(one.key), now, self._delays)].append(one)
         async with self._connections.transaction() as connection:
@@ -71,7 +70,7 @@ class EntityJoins:
         self._metrics.joined("entity", found=joined, given_up=len(lost))
         return len(claimed)
 
-    async def _found(self, model: str, waiting: Sequence[Waiting]) -> dict[EntityKey, Candidate]:
+    async def _found(self, model: str, waiting: Sequence[PendingOutcome]) -> dict[EntityKey, Candidate]:
         """Return the last prediction that fits each, reading the latest files first, and no more than are needed."""
         if not waiting:
             return {}
@@ -98,29 +97,29 @@ class EntityJoins:
         return found
 
     async def _join(
-        self, connection: Any, model: str, waiting: Sequence[Waiting], found: dict[EntityKey, Candidate]
+        self, connection: Any, model: str, waiting: Sequence[PendingOutcome], found: dict[EntityKey, Candidate]
     ) -> int:
         ids = [found[one.key].prediction_id for one in waiting]
         rows = await connection.fetch(SQL["join_entity_outcomes"], model, *_keys(waiting), ids)
-        told: dict[Key, list[Record]] = defaultdict(list)
+        reported: dict[OutcomeKey, list[RecordedOutcome]] = defaultdict(list)
         for row in rows:
             value = row["number"] if row["text"] is None else row["text"]
-            record = Record(Fact(row["observe_time"], value), row["client"], row["record_time"])
-            told[Key(row["prediction_id"], row["row_number"], row["kind"])].append(record)
-        await write_outcomes(connection, model, told, self._clock.now())
+            record = RecordedOutcome(Outcome(row["observe_time"], value), row["client"], row["record_time"])
+            reported[OutcomeKey(row["prediction_id"], row["row_number"], row["kind"])].append(record)
+        await write_outcomes(connection, model, reported, self._clock.now())
         return len(rows)
 
 
-def _may_have(file: Any, waiting: Waiting) -> bool:
+def _may_have(file: Any, waiting: PendingOutcome) -> bool:
     return file.min_answer_time <= waiting.key.observe_time and file.max_answer_time >= waiting.earliest
 
 
-def _candidates(content: bytes, waiting: Sequence[Waiting]) -> dict[EntityKey, Candidate]:
+def _candidates(content: bytes, waiting: Sequence[PendingOutcome]) -> dict[EntityKey, Candidate]:
     """Return the last prediction in a file that fits each."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    by_row: dict[tuple[str, int], list[Waiting]] = defaultdict(list)
+    by_row: dict[tuple[str, int], list[PendingOutcome]] = defaultdict(list)
     for one in waiting:
         by_row[one.key.entity_id, one.key.row].append(one)
     wanted = pa.array(sorted({one.key.entity_id for one in waiting}))
@@ -142,12 +141,12 @@ def _rows(batch: Any) -> Iterator[tuple[str, int, Candidate]]:
         yield entity, row, Candidate(time, UUID(prediction_id))
 
 
-def _waiting(row: Any) -> Waiting:
+def _waiting(row: Any) -> PendingOutcome:
     key = EntityKey(row["entity_id"], row["row_number"], row["kind"], row["observe_time"])
-    return Waiting(key, row["record_time"], row["reach"])
+    return PendingOutcome(key, row["record_time"], row["reach"])
 
 
-def _keys(waiting: Iterable[Waiting]) -> tuple[list[Any], ...]:
+def _keys(waiting: Iterable[PendingOutcome]) -> tuple[list[Any], ...]:
     keys = [one.key for one in waiting]
     return (
         [key.entity_id for key in keys],

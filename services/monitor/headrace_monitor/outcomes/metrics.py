@@ -1,4 +1,4 @@
-"""What is counted of outcomes. Labels are results and endings, never a name that a caller chose."""
+"""Metrics of outcomes. Label values are results and endings, never names from callers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from headrace_monitor.outcomes.facts import Result
+from headrace_monitor.outcomes.decisions.merging import Result
 
 
 class OutcomeMetrics:
-    """Instruments of outcomes and of their way to the log."""
+    """Metrics of outcomes, and of their join with the log."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._told = Counter("monitor_outcomes", "Outcomes that were told.", ("result",), registry=registry)
+        self._reported = Counter("monitor_outcomes", "Reported outcomes, by result.", ("result",), registry=registry)
         self._joined = Counter(
             "monitor_outcomes_joined",
             "Outcomes whose prediction was looked for: found in the log, or given up.",
@@ -25,15 +25,15 @@ class OutcomeMetrics:
             "monitor_outcomes_waiting", "Outcomes whose prediction is not found yet.", ("about",), registry=registry
         )
         for result in Result:
-            self._told.labels(result.value)
+            self._reported.labels(result.value)
         for about in ("prediction", "entity"):
             for ending in ("found", "given_up"):
                 self._joined.labels(about, ending)
 
-    def told(self, results: Iterable[Result]) -> None:
+    def reported(self, results: Iterable[Result]) -> None:
         """Count the results of a request."""
         for result, count in Tally(results).items():
-            self._told.labels(result.value).inc(count)
+            self._reported.labels(result.value).inc(count)
 
     def joined(self, about: str, *, found: int = 0, given_up: int = 0) -> None:
         """Count outcomes that found their prediction, or whose prediction will not come."""

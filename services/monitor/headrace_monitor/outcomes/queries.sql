@@ -105,13 +105,13 @@ order by taken.id;
 select (select count(*) from outcome_arrivals) as arrivals,
        (select count(*) from entity_outcomes where state = 'waiting') as entities;
 
--- name: forget_outcomes
+-- name: expire_outcomes
 -- In steps: what is old is a range of the key only within a model.
 delete from outcomes where ctid in (
     select ctid from outcomes where prediction_id < $1 limit $2
 );
 
--- name: forget_entity_outcomes
+-- name: expire_entity_outcomes
 delete from entity_outcomes where ctid in (
     select ctid from entity_outcomes where observe_time < $1 limit $2
 );

@@ -1,4 +1,4 @@
-"""Recording outcomes: what is wrong with each, what became of the rest."""
+"""Record the outcomes of a request, and say which were rejected."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_monitor.outcomes import convert
-from headrace_monitor.outcomes.facts import Key, Record, Result, Told
+from headrace_monitor.outcomes.decisions.merging import OutcomeKey, RecordedOutcome, ReportedOutcome, Result
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.outcomes.store import OutcomeStore
 
-# Outcomes are read so many at a time, so that a large request does not keep small ones waiting.
+# Outcomes converted at a time, so that a large request does not block small ones.
 TURN_OUTCOMES = 500
 
 
-class Outcomes:
-    """memory: for how long predictions are kept; nothing is taken about older ones."""
+class OutcomeRecorder:
+    """Records outcomes. memory: how long predictions are kept; outcomes of older ones are rejected."""
 
     def __init__(self, store: OutcomeStore, memory: timedelta, metrics: OutcomeMetrics, clock: Clock) -> None:
         self._store, self._memory, self._metrics, self._clock = store, memory, metrics, clock
@@ -29,15 +29,15 @@ class Outcomes:
     async def record(
         self, model: str, messages: Sequence[outcome_pb2.Outcome], reach: timedelta, client: str
     ) -> tuple[list[Result], list[FieldViolation]]:
-        """Record outcomes; return what became of each, and what was wrong with those that were rejected."""
+        """Record outcomes; return the result of each, and what is wrong with the rejected ones."""
         limits = convert.Limits(self._clock.now(), self._memory)
         results = [Result.REJECTED] * len(messages)
-        taken: list[Told] = []
+        taken: list[ReportedOutcome] = []
         places: list[int] = []
         rejections: list[FieldViolation] = []
         for first in range(0, len(messages), TURN_OUTCOMES):
             turn = messages[first : first + TURN_OUTCOMES]
-            for place, one in enumerate(convert.told(turn, first, reach, limits), first):
+            for place, one in enumerate(convert.reported(turn, first, reach, limits), first):
                 if isinstance(one, FieldViolation):
                     rejections.append(one)
                 else:
@@ -48,9 +48,11 @@ class Outcomes:
             recorded = await self._store.record(model, taken, client, limits.now)
             for place, result in zip(places, recorded, strict=True):
                 results[place] = result
-        self._metrics.told(results)
+        self._metrics.reported(results)
         return results, rejections
 
-    async def of_prediction(self, model: str, prediction_id: UUID) -> list[tuple[Key, Record, list[Record]]]:
-        """Return what is recorded of a prediction, and what that corrected."""
+    async def of_prediction(
+        self, model: str, prediction_id: UUID
+    ) -> list[tuple[OutcomeKey, RecordedOutcome, list[RecordedOutcome]]]:
+        """Return the recorded outcomes of a prediction, each with those that it corrected."""
         return await self._store.of_prediction(model, prediction_id)

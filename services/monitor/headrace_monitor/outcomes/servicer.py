@@ -7,20 +7,22 @@ from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
 from headrace_monitor.outcomes import convert
-from headrace_monitor.outcomes.recording import Outcomes
+from headrace_monitor.outcomes.recording import OutcomeRecorder
 
 
 class OutcomeServicer(outcome_pb2_grpc.OutcomeServiceServicer):
     """OutcomeService over its use case."""
 
-    def __init__(self, outcomes: Outcomes) -> None:
+    def __init__(self, outcomes: OutcomeRecorder) -> None:
         self._outcomes = outcomes
 
     async def RecordOutcomes(self, request, context):
         model, reach = names.model_id(request.parent, "parent"), convert.entity_window(request)
         if len(request.outcomes) > convert.MAX_OUTCOMES:
-            told = f"{len(request.outcomes)} outcomes; at most {convert.MAX_OUTCOMES} are taken: send several requests"
-            raise names.invalid("outcomes", told)
+            description = (
+                f"{len(request.outcomes)} outcomes; at most {convert.MAX_OUTCOMES} are taken: send several requests"
+            )
+            raise names.invalid("outcomes", description)
         results, rejections = await self._outcomes.record(model, request.outcomes, reach, identity().client)
         return convert.to_response(results, rejections)
 

@@ -10,23 +10,23 @@ from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 
+from headrace_monitor import names
 from headrace_monitor.log.reader import Reader
-from headrace_monitor.outcomes import ids
-from headrace_monitor.outcomes.entities import Delays
+from headrace_monitor.outcomes.decisions.entities import Delays
 from headrace_monitor.outcomes.entity_joins import EntityJoins
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
-from headrace_monitor.outcomes.recording import Outcomes
+from headrace_monitor.outcomes.recording import OutcomeRecorder
 from headrace_monitor.outcomes.servicer import OutcomeServicer
-from headrace_monitor.outcomes.store import FORGET_ROWS, OutcomeStore
+from headrace_monitor.outcomes.store import EXPIRE_ROWS, OutcomeStore
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
 
-SWEEP_S = 600.0
+EXPIRE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class KnownOutcomes:
-    """What performance needs of outcomes."""
+    """What the other parts need of outcomes."""
 
     store: OutcomeStore
     metrics: OutcomeMetrics
@@ -36,12 +36,12 @@ class KnownOutcomes:
 def open_outcomes(
     runtime: Runtime[MonitorSettings], server: Server, database: Database, reader: Reader
 ) -> KnownOutcomes:
-    """Offer OutcomeService, join what is told of entities, and forget what is too old."""
+    """Serve OutcomeService, join entities' outcomes with predictions, and expire old outcomes."""
     settings, clock = runtime.settings, runtime.clock
     memory = timedelta(days=settings.log_retention_d)
     store, metrics = OutcomeStore(database), OutcomeMetrics(runtime.metrics)
     delays = Delays(timedelta(seconds=settings.log_settle_s), timedelta(seconds=settings.log_delay_s))
-    servicer = OutcomeServicer(Outcomes(store, memory, metrics, clock))
+    servicer = OutcomeServicer(OutcomeRecorder(store, memory, metrics, clock))
     outcome_pb2_grpc.add_OutcomeServiceServicer_to_server(servicer, server)
     joins = EntityJoins(database, reader, delays, metrics, clock)
 
@@ -49,16 +49,16 @@ def open_outcomes(
         await database.there.wait()
         await periodic("join entities", joins.step, every_s=settings.outcomes_every_s, clock=clock)
 
-    async def sweep() -> None:
+    async def expire() -> None:
         oldest = clock.now() - memory
-        while await store.forget(oldest, ids.first_id(oldest)) >= FORGET_ROWS:
+        while await store.expire(oldest, names.first_prediction_id(oldest)) >= EXPIRE_ROWS:
             pass
         metrics.waiting(*await store.waiting())
 
-    async def sweep_often() -> None:
+    async def expire_often() -> None:
         await database.there.wait()
-        await periodic("forget outcomes", sweep, every_s=SWEEP_S, clock=clock)
+        await periodic("expire outcomes", expire, every_s=EXPIRE_S, clock=clock)
 
     runtime.loop("join entities", join)
-    runtime.loop("forget outcomes", sweep_often)
+    runtime.loop("expire outcomes", expire_often)
     return KnownOutcomes(store, metrics, delays)

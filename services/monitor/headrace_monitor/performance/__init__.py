@@ -1,1 +1,1 @@
-"""How good predictions were: the log joined with outcomes, and what follows from it."""
+"""Performance of predictions: the log joined with outcomes, and measures, alarms and error slices from it."""

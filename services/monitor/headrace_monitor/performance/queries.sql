@@ -15,8 +15,8 @@ insert into calibrations values ($1, $2, $3, $4, $5) on conflict do nothing;
 -- name: hours
 select * from performance_hours where model = $1 and hour >= $2 and hour < $3 order by hour, version, variant;
 
--- name: touch_unseen
--- Not those that were looked at before: what is new about them touches them by itself.
+-- name: mark_new_hours
+-- Hours that were evaluated before are marked by their new outcomes instead.
 insert into touched_hours (model, hour, next_try)
 select distinct model, hour, $3::timestamptz from log_files
 where not replaced and hour > $1 and hour <= $2
@@ -35,9 +35,9 @@ set predictions = $5, labelled = $6, measures = $7, slices = $8, update_time = $
 with looked as (insert into looked_hours select $1, $2::timestamptz where $4 on conflict do nothing)
 delete from touched_hours where model = $1 and hour = $2 and touches = $3;
 
--- name: forget_hours
+-- name: expire_hours
 with looked as (delete from looked_hours where hour < $1),
-     touched as (delete from touched_hours where hour < $1)
+     stale as (delete from touched_hours where hour < $1)
 delete from performance_hours where hour < $1;
 
 -- name: open_watch

@@ -12,7 +12,7 @@ from headrace_servicekit.errors import ResourceExhausted
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.outcomes.ids import first_id
+from headrace_monitor.names import first_prediction_id
 
 _SQL = load_queries("headrace_monitor.query")
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
@@ -38,7 +38,10 @@ async def export_outcomes(
 
     Raises ResourceExhausted beyond the bound, Unavailable.
     """
-    first, last = _FIRST if start is None else first_id(start), _LAST if end is None else first_id(end)
+    first, last = (
+        _FIRST if start is None else first_prediction_id(start),
+        _LAST if end is None else first_prediction_id(end),
+    )
     with path.open("wb", buffering=0) as file:
         sink = _Bounded(file, max_bytes)
         async with connections.transaction(begin="begin read only") as connection:

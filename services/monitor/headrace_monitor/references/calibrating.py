@@ -12,9 +12,9 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_statistics.calibration import Calibration, calibrate
 from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 
+from headrace_monitor.log.decisions.class_names import Classes
 from headrace_monitor.log.predicted import Predicted, predicted
 from headrace_monitor.log.raw_values import Values
-from headrace_monitor.performance.classes import Classes
 from headrace_monitor.references.judged import Judged
 from headrace_monitor.references.reading import MAX_CELLS, Place, Table
 from headrace_monitor.references.values import UnfitError, matrix, numbers

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_monitor.log.contracts import VersionContract, version_contract
-from headrace_monitor.outcomes.facts import Fact, Key, Told
+from headrace_monitor.outcomes.decisions.merging import Outcome, OutcomeKey, ReportedOutcome
 from headrace_monitor.outcomes.store import OutcomeStore
-from headrace_monitor.performance.looking import HOUR, SETTLE, Looks
+from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator
+from headrace_monitor.performance.evaluator import HOUR, SETTLE, HourEvaluator
 from headrace_monitor.performance.store import PerformanceStore
-from headrace_monitor.performance.tracking import Joins, Tracker
 from headrace_servicekit.testing import FakeClock
 
 from tests.kit.feature_log import FeatureLog, feature_log
@@ -38,15 +38,15 @@ class Looked:
     def __init__(self, log: FeatureLog, files: Logged, clock: FakeClock) -> None:
         self.log, self.files, self.clock = log, files, clock
         self.outcomes, self.performance = OutcomeStore(log.database), PerformanceStore(log.database)
-        joins, registered = Joins(log.reader, self.outcomes), Registered()
-        tracker = Tracker(joins, self.performance, registered)
-        self.looks = Looks(log.database, joins, tracker, self.performance, registered, clock)
+        joins, registered = OutcomeJoiner(log.reader, self.outcomes), Registered()
+        tracker = PerformanceCalculator(joins, self.performance, registered)
+        self.evaluator = HourEvaluator(log.database, joins, tracker, self.performance, registered, clock)
 
     async def label(self, drawn: Drawn, rows: int, *, wrong: bool = False) -> None:
         """Tell the labels of the first predictions, and have their hour looked at as soon as the clock is moved."""
         truth = 1 - drawn.guess if wrong else drawn.guess
         told = [
-            Told(Key(uuid.UUID(one), 0, "label"), Fact(self.clock.now(), NAMES[label]))
+            ReportedOutcome(OutcomeKey(uuid.UUID(one), 0, "label"), Outcome(self.clock.now(), NAMES[label]))
             for one, label in zip(drawn.ids[:rows], truth[:rows], strict=True)
         ]
         await self.outcomes.record("m", told, "test", self.clock.now())
@@ -79,14 +79,14 @@ async def test_an_hour_that_is_not_over_is_told_of_when_it_is_and_as_a_whole(loo
     early, rest = Drawn(1, 100, NOON), Drawn(2, 300, NOON + timedelta(minutes=30))
     await looked.files.put(early.table("v1"))
     await looked.label(early, 100, wrong=True)
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert (await looked.kept())[NOON] == 100
     assert await looked.told("accuracy") == await looked.told("prediction_mean") == []
 
     await looked.files.put(rest.table("v1"))
     await looked.label(rest, 300)
     await looked.clock.advance((NOON + HOUR + SETTLE - looked.clock.now()).total_seconds())
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert await looked.told("accuracy") == [(NOON, 400, 0.75)]
     mean = np.concatenate([early.score, rest.score]).mean()
     assert await looked.told("prediction_mean") == [(NOON, 400, pytest.approx(mean))]
@@ -96,7 +96,7 @@ async def test_hours_that_nobody_looked_at_while_all_monitors_were_away_are_look
     for hour in range(3):
         await looked.files.put(Drawn(hour, 50 + hour, NOON + hour * HOUR).table("v1"))
     await looked.clock.advance(5 * 3600)
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert [(start, rows) for start, rows, _ in await looked.told("prediction_mean")] == [
         (NOON + hour * HOUR, 50 + hour) for hour in range(3)
     ]
@@ -112,16 +112,16 @@ async def test_labels_that_come_late_for_an_old_hour_leave_the_calibration_by_a_
     for drawn in (old, new):
         await looked.files.put(drawn.table("v1"))
     await looked.label(new, 500)
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert await calibrated_on() == 500
     await looked.label(old, 400, wrong=True)
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert await calibrated_on() == 500
 
     newest = Drawn(3, 300, NOON)
     await looked.files.put(newest.table("v1"))
     await looked.label(newest, 300)
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert await calibrated_on() == 300
 
 
@@ -130,11 +130,11 @@ async def test_measures_of_a_sampled_log_are_told_when_the_labels_of_what_was_sa
     await looked.files.put(drawn.table("v1", probability=[0.25] * 100))
     await looked.label(drawn, 60)
     await looked.clock.advance(3600)
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert (await looked.kept()) == {NOON: 400}
     assert await looked.told("accuracy") == []
     await looked.label(drawn, 95)
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert await looked.told("accuracy") == [(NOON, 95, 1.0)]
 
 
@@ -144,5 +144,5 @@ async def test_a_category_that_no_text_of_the_database_can_hold_does_not_keep_it
     await looked.files.put(drawn.table("v1", **{"feature.features.country": country}))
     await looked.label(drawn, 60, wrong=True)
     await looked.clock.advance(2 * 3600)
-    await looked.looks.step()
+    await looked.evaluator.step()
     assert (await looked.kept()) == {NOON: 60}

@@ -1,4 +1,4 @@
-"""Rows of the log with what is known of them: from Arrow and facts to arrays. No I/O."""
+"""Join rows of the log with their outcomes, from Arrow to arrays. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from headrace_statistics.calibration import Calibration
 
-from headrace_monitor.performance.classes import Classes, quantity
-from headrace_monitor.performance.means import Floats
-from headrace_monitor.performance.probabilities import ScoreColumns, summary_of
-from headrace_monitor.performance.summaries import Rows, Summary, summarise
+from headrace_monitor.log.decisions.class_names import Classes, quantity
+from headrace_monitor.performance.decisions.means import Floats
+from headrace_monitor.performance.decisions.probabilities import ScoreColumns, summary_of
+from headrace_monitor.performance.decisions.summaries import Rows, Summary, summarise
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,15 +23,15 @@ COLUMNS = (
     *("prediction_label", "prediction_value", "prediction_score"),
 )
 FEATURE = "feature."
-# Slices beyond these are told together: who asks by a column of numbers gets no answer of a million lines.
+# Further slices are summed up as one: slicing by a numeric column must not give a million groups.
 MAX_SLICES = 100
 OTHER_SLICES = "(other)"
 
-Facts = Mapping[tuple[str, int], Mapping[str, float | str]]
+OutcomesByRow = Mapping[tuple[str, int], Mapping[str, float | str]]
 
 
 class Group(NamedTuple):
-    """Whose predictions are told together."""
+    """Labels that predictions are summed by."""
 
     version: str
     variant: str
@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class VersionInfo:
     """What is known of a version. calibration: of the score; None before there are labels enough. scores: where those
     of more than two classes are; None where there are none.
     """
@@ -49,8 +49,8 @@ class About:
     scores: ScoreColumns | None = None
 
 
-def facts_of(recorded: Iterable[Any]) -> Facts:
-    """Return facts by prediction and row. recorded: rows of the query `outcomes_among`."""
+def outcomes_by_row(recorded: Iterable[Any]) -> OutcomesByRow:
+    """Return outcomes by prediction and row. recorded: rows of the query `outcomes_among`."""
     found: dict[tuple[str, int], dict[str, float | str]] = defaultdict(dict)
     for one in recorded:
         value = one["number"] if one["text"] is None else one["text"]
@@ -60,8 +60,8 @@ def facts_of(recorded: Iterable[Any]) -> Facts:
 
 def summaries_of(
     batch: pa.RecordBatch,
-    facts: Facts,
-    about: Mapping[str, About],
+    outcomes: OutcomesByRow,
+    about: Mapping[str, VersionInfo],
     *,
     slice_by: str,
     threshold: float | None,
@@ -77,10 +77,10 @@ def summaries_of(
             else:
                 value = OTHER_SLICES
         members[Group(versions[index], variants[index], value)].append(index)
-    joined = Joined.of(batch, facts)
+    joined = JoinedRows.of(batch, outcomes)
     found = {}
     for group, indices in members.items():
-        known = about.get(group.version, About(Classes()))
+        known = about.get(group.version, VersionInfo(Classes()))
         places = np.asarray(indices)
         rows, binary = joined.rows(places, known, threshold)
         summary = summarise(rows, binary=binary, threshold=threshold)
@@ -107,18 +107,18 @@ def slices_of(batch: pa.RecordBatch, slice_by: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """Columns of a batch beside the facts about its rows."""
+class JoinedRows:
+    """Columns of a batch beside the outcomes about its rows."""
 
     keys: Sequence[tuple[str, int]]
     weight: Floats
     predicted_label: Sequence[str | None]
     value: Floats
     score: Floats
-    facts: Facts
+    outcomes: OutcomesByRow
 
     @classmethod
-    def of(cls, batch: pa.RecordBatch, facts: Facts) -> Joined:
+    def of(cls, batch: pa.RecordBatch, outcomes: OutcomesByRow) -> JoinedRows:
         """Take the columns of a batch; those that a file does not have are unknown."""
         keys = list(zip(_texts(batch, "prediction_id"), batch.column("row").to_pylist(), strict=True))
         probability = _numbers(batch, "probability")
@@ -130,34 +130,34 @@ class Joined:
             labels or [None] * batch.num_rows,
             _numbers(batch, "prediction_value"),
             _numbers(batch, "prediction_score"),
-            facts,
+            outcomes,
         )
 
     def truth(self, indices: np.ndarray, names: Classes, classes: int) -> Floats:
         """Return the place of each row's true class among so many; -1 for a label that is none, NaN without a label."""
-        told = [self.facts.get(self.keys[index], {}).get("label") for index in indices]
-        return np.array([np.nan if one is None else names.place(names.word(one), classes) for one in told])
+        label_value = [self.outcomes.get(self.keys[index], {}).get("label") for index in indices]
+        return np.array([np.nan if one is None else names.place(names.word(one), classes) for one in label_value])
 
-    def rows(self, indices: np.ndarray, about: About, threshold: float | None) -> tuple[Rows, bool]:
+    def rows(self, indices: np.ndarray, about: VersionInfo, threshold: float | None) -> tuple[Rows, bool]:
         """Return some rows, and whether their scores are those of the second of two classes."""
-        known = [self.facts.get(self.keys[index], {}) for index in indices]
+        known = [self.outcomes.get(self.keys[index], {}) for index in indices]
         guesses = [self.predicted_label[index] for index in indices]
         classes = any(guess is not None for guess in guesses)
         second, value = self.score[indices], self.value[indices]
         binary = bool(np.isfinite(second).any())
         unknown = np.full(indices.size, np.nan)
         right, label, answer = unknown.copy(), unknown.copy(), unknown.copy()
-        for place, fact in enumerate(known):
-            told = fact.get("label")
-            if told is None:
+        for place, outcome in enumerate(known):
+            label_value = outcome.get("label")
+            if label_value is None:
                 continue
             if not classes:
-                number = quantity(told)
+                number = quantity(label_value)
                 label[place] = np.nan if number is None else number
                 continue
             if guesses[place] is None:
                 continue  # scores that were no numbers predicted nothing, neither right nor wrong
-            word = about.classes.word(told)
+            word = about.classes.word(label_value)
             right[place] = word == guesses[place]
             answer[place] = (word == about.classes.yes) if binary else right[place]
         if binary and threshold is not None:
@@ -179,14 +179,14 @@ class Joined:
             shown=second if binary else value,
             likely=likely,
             chance=chance,
-            reward=_told(known, "reward"),
-            conversion=_told(known, "conversion"),
+            reward=_values_of(known, "reward"),
+            conversion=_values_of(known, "conversion"),
         )
         return rows, binary
 
 
-def _told(known: Sequence[Mapping[str, float | str]], kind: str) -> Floats:
-    return np.array([_number(fact.get(kind)) for fact in known], dtype=np.float64)
+def _values_of(known: Sequence[Mapping[str, float | str]], kind: str) -> Floats:
+    return np.array([_number(outcome.get(kind)) for outcome in known], dtype=np.float64)
 
 
 def _number(value: float | str | None) -> float:

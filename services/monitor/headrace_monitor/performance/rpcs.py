@@ -1,4 +1,4 @@
-"""GetPerformance: from its request to a question, and from sums to its answer."""
+"""The RPC GetPerformance of MonitorService."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from headrace_statistics.slices import Explanation
 
 from headrace_monitor import names
 from headrace_monitor.drift.convert import SEVERITIES
-from headrace_monitor.performance import blaming
-from headrace_monitor.performance.error_watch import ErrorWatch
-from headrace_monitor.performance.joining import Group
-from headrace_monitor.performance.measures import Measure, measures
-from headrace_monitor.performance.store import Hour, PerformanceStore
-from headrace_monitor.performance.summaries import Summary
-from headrace_monitor.performance.tracking import Question, Tracker
+from headrace_monitor.performance.calculator import PerformanceCalculator, PerformanceQuery
+from headrace_monitor.performance.decisions import error_slices
+from headrace_monitor.performance.decisions.error_rate import ErrorRateDetector
+from headrace_monitor.performance.decisions.hours import HourlyPerformance
+from headrace_monitor.performance.decisions.joining import Group
+from headrace_monitor.performance.decisions.measures import Measure, measures
+from headrace_monitor.performance.decisions.summaries import Summary
+from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.times import earlier, span_of
 
 MAX_SLICE_BY = 256
@@ -28,33 +29,33 @@ PAST = timedelta(days=7)
 _SPARE_S = 0.2
 
 
-class Performances:
-    """Answers how good predictions were."""
+class PerformanceRpcs:
+    """Implements GetPerformance."""
 
-    def __init__(self, tracker: Tracker, kept: PerformanceStore, clock: Clock) -> None:
-        self._tracker, self._kept, self._clock = tracker, kept, clock
+    def __init__(self, calculator: PerformanceCalculator, kept: PerformanceStore, clock: Clock) -> None:
+        self._calculator, self._kept, self._clock = calculator, kept, clock
 
     async def get(
         self, request: monitor_pb2.GetPerformanceRequest, remaining_s: float | None
     ) -> monitor_pb2.GetPerformanceResponse:
-        """Answer a request. remaining_s: of the caller's time; None means that there is no limit to it."""
-        question = self._question(request)
+        """Answer a request. remaining_s: of the caller's deadline; None without one."""
+        query = self._question(request)
         within = None if remaining_s is None else max(remaining_s - _SPARE_S, 0.0)
-        answer = await self._tracker.answer(question, within_s=within)
-        blamed = {} if question.slice_by else await self._blamed(question)
-        watches = {} if question.slice_by else await self._kept.watches(question.model)
+        answer = await self._calculator.answer(query, within_s=within)
+        blamed = {} if query.slice_by else await self._blamed(query)
+        watches = {} if query.slice_by else await self._kept.watches(query.model)
         response = monitor_pb2.GetPerformanceResponse()
         for group in sorted(answer.groups):
             calibrated = answer.about[group.version].calibration is not None
             summary = answer.groups[group]
-            said = measures(summary, threshold=question.threshold, calibrated=calibrated)
+            said = measures(summary, threshold=query.threshold, calibrated=calibrated)
             message = _performance(group, summary, said, blamed.get(group.version, ()))
             if group.version in watches:
                 message.concept_drift.CopyFrom(_error_watch(*watches[group.version]))
             response.performance.append(message)
         return response
 
-    def _question(self, request: monitor_pb2.GetPerformanceRequest) -> Question:
+    def _question(self, request: monitor_pb2.GetPerformanceRequest) -> PerformanceQuery:
         model = names.model_id(request.parent, "parent")
         if request.version and not names.is_id(request.version):
             raise names.invalid("version", f"{names.shown(request.version)} is not the id of a version")
@@ -64,20 +65,20 @@ class Performances:
         if threshold is not None and not math.isfinite(threshold):
             raise names.invalid("threshold", f"{threshold} is not a finite number")
         span = span_of(request.range, "range", self._clock.now())
-        return Question(model, span.start, span.end, request.version, request.slice_by, threshold)
+        return PerformanceQuery(model, span.start, span.end, request.version, request.slice_by, threshold)
 
-    async def _blamed(self, question: Question) -> dict[str, Sequence[Explanation]]:
-        """Return the slices of each version whose errors have risen against the days before."""
-        past = await self._kept.hours(question.model, earlier(question.start, PAST), question.start)
-        now = await self._kept.hours(question.model, question.start, question.end)
+    async def _blamed(self, query: PerformanceQuery) -> dict[str, Sequence[Explanation]]:
+        """Return the slices of each version whose error rate has risen against the days before."""
+        past = await self._kept.hours(query.model, earlier(query.start, PAST), query.start)
+        now = await self._kept.hours(query.model, query.start, query.end)
         return {
-            version: blaming.worse(_counts(past, version), _counts(now, version))
+            version: error_slices.worse(_counts(past, version), _counts(now, version))
             for version in {hour.version for hour in now}
         }
 
 
-def _counts(hours: Sequence[Hour], version: str) -> blaming.Counts:
-    return blaming.added(hour.slices for hour in hours if hour.version == version)
+def _counts(hours: Sequence[HourlyPerformance], version: str) -> error_slices.Counts:
+    return error_slices.added(hour.slices for hour in hours if hour.version == version)
 
 
 def _performance(
@@ -100,7 +101,7 @@ def _performance(
     return message
 
 
-def _error_watch(watch: ErrorWatch, update_time: datetime) -> monitor_pb2.Performance.ConceptDrift:
+def _error_watch(watch: ErrorRateDetector, update_time: datetime) -> monitor_pb2.Performance.ConceptDrift:
     message = monitor_pb2.Performance.ConceptDrift(
         summary=watch.sentence, rise=watch.rise, severity=SEVERITIES[watch.severity]
     )
@@ -115,5 +116,5 @@ def _measure(measure: Measure) -> monitor_pb2.Performance.Measure:
         lower=measure.lower,
         upper=measure.upper,
         rows=measure.rows,
-        note=measure.unsaid,
+        note=measure.note,
     )

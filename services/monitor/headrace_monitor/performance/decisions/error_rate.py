@@ -1,4 +1,4 @@
-"""The error-rate detector of one version: learns what rate is its own, then watches for a higher one. Pure.
+"""The error-rate detector of one version: it learns the version's own rate, then detects a higher one. Pure.
 
 A predicted class is an error where it is not the true one; a predicted quantity where it is further off than nine in
 ten of the version's first ones were.
@@ -24,7 +24,7 @@ from headrace_statistics.e_detector import (
 from headrace_statistics.proportions import Proportion, interval
 from headrace_statistics.severity import PROPORTION_SCALE, Severity
 
-from headrace_monitor.performance.classes import quantity
+from headrace_monitor.log.decisions.class_names import quantity
 
 # Labels from which a version's own error rate is learnt.
 BASE_LABELS = 500
@@ -34,15 +34,14 @@ BASE_LEVEL = 0.01
 BEYOND = 0.1
 # An alarm is over when so many labels came without another.
 CALM_LABELS = 1000
-# A version that is wrong nearly always can hardly become worse: labels of another kind were told, more likely.
+# A version that is wrong nearly always can hardly become worse: more likely its labels mean something else.
 HOPELESS = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorWatch:
-    """base: the labels that its own rate is learnt from. watch: None until they are enough, and where there is
-    nothing to watch. since_alarm: labels since the last alarm; None while there is none. rate: error rate that the
-    alarm found.
+class ErrorRateDetector:
+    """State of a detector. base: the labels that the version's own rate is learnt from. watch: None until they suffice,
+    and where the rate cannot rise. since_alarm: labels since the last alarm; None without one. rate: at the alarm.
 
     sizes: how far the first quantities were off, until they are enough. tolerance: what counts as an error beyond it,
     frozen then, in the unit of the labels; None for classes.
@@ -83,12 +82,12 @@ class ErrorWatch:
         )
 
 
-def new() -> ErrorWatch:
-    """Return the watch of a version of which nothing is known."""
-    return ErrorWatch(Proportion(0, 0))
+def new() -> ErrorRateDetector:
+    """Return the detector of a new version."""
+    return ErrorRateDetector(Proportion(0, 0))
 
 
-def take(state: ErrorWatch, errors: Sequence[bool]) -> ErrorWatch:
+def take(state: ErrorRateDetector, errors: Sequence[bool]) -> ErrorRateDetector:
     """Take in labels in the order in which they came: each, whether the prediction was wrong."""
     if state.watch is None:
         first, errors = errors[: BASE_LABELS - state.base.of], errors[BASE_LABELS - state.base.of :]
@@ -104,7 +103,7 @@ def take(state: ErrorWatch, errors: Sequence[bool]) -> ErrorWatch:
     return state
 
 
-def take_sizes(state: ErrorWatch, sizes: Sequence[float]) -> ErrorWatch:
+def take_sizes(state: ErrorRateDetector, sizes: Sequence[float]) -> ErrorRateDetector:
     """Take in how far predicted quantities were off, in the order in which their labels came."""
     if state.tolerance is None:
         missing = BASE_LABELS - len(state.sizes)
@@ -126,14 +125,14 @@ def tolerance_of(sizes: Sequence[float]) -> float:
     return sorted(sizes)[len(sizes) - round(BEYOND * len(sizes)) - 1]
 
 
-def size_of(predicted: float, told: float | str) -> float | None:
+def size_of(predicted: float, label: float | str) -> float | None:
     """Return how far a quantity was off, at most the largest number; None where either is none."""
-    label = quantity(told)
-    size = math.nan if label is None else abs(predicted - label)
+    actual = quantity(label)
+    size = math.nan if actual is None else abs(predicted - actual)
     return None if math.isnan(size) else min(size, sys.float_info.max)
 
 
-def _watched(state: ErrorWatch, errors: Sequence[bool]) -> ErrorWatch:
+def _watched(state: ErrorRateDetector, errors: Sequence[bool]) -> ErrorRateDetector:
     assert state.watch is not None
     detector = Detector(state.allowed)
     watch = observe_each(state.watch, errors, detector)
@@ -144,7 +143,7 @@ def _watched(state: ErrorWatch, errors: Sequence[bool]) -> ErrorWatch:
     return replace(state, watch=watch, since_alarm=None if since is None or since >= CALM_LABELS else since)
 
 
-def to_text(state: ErrorWatch) -> str:
+def to_text(state: ErrorRateDetector) -> str:
     """Return the state as it is kept."""
     return json.dumps(
         {
@@ -160,11 +159,11 @@ def to_text(state: ErrorWatch) -> str:
     )
 
 
-def from_text(text: str) -> ErrorWatch:
+def from_text(text: str) -> ErrorRateDetector:
     """Return what `to_text` was given."""
     plain = json.loads(text)
     watch = None if plain["watch"] is None else serialization.from_json(plain["watch"])
-    return ErrorWatch(
+    return ErrorRateDetector(
         *(Proportion(*plain["base"]), plain["allowed"], watch, plain["since_alarm"], plain["rate"], plain["alarms"]),
         # Releases that watched classes only kept neither.
         sizes=tuple(plain.get("sizes", ())),

@@ -1,4 +1,4 @@
-"""What is kept of rows to say how good their predictions were: sums that merge, never the rows. Pure."""
+"""Summarise rows as mergeable sums that measures are computed from. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from headrace_statistics.arrays import floats
 from headrace_statistics.sketches import scores
 from headrace_statistics.sketches.scores import ScoreCounts
 
-from headrace_monitor.performance.means import Floats, Mean, mean_of
-from headrace_monitor.performance.probabilities import ClassSummary
+from headrace_monitor.performance.decisions.means import Floats, Mean, mean_of
+from headrace_monitor.performance.decisions.probabilities import ClassSummary
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class Rows:
     weight: rows that each stands for. predicted, label: of a quantity. right: 1 where the predicted class was the true
     one. score: of the second of two classes, else of the predicted one. answer: what the score is about: 1 where it was
     the second class, or right. shown: what `prediction_mean` is about. likely: the chance that the answer is 1,
-    estimated from the score. chance: of being right, likewise. reward, conversion: as told.
+    estimated from the score. chance: of being right, likewise. reward, conversion: as reported.
     """
 
     weight: Floats

@@ -1,4 +1,4 @@
-"""Labels as they are told, by name or by index, in the words of the log: pure."""
+"""Class labels by name or index, as the log's `prediction_label` has them. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ class Classes:
 
     names: tuple[str, ...] = ()
 
-    def word(self, told: float | str) -> str:
-        """Return a told label as `prediction_label` would have it; one that is no class stays as it was told.
+    def word(self, reported: float | str) -> str:
+        """Return a reported label as `prediction_label` would have it; one that is no class stays as it was reported.
 
         >>> Classes(("cat", "dog")).word(1.0), Classes(("cat", "dog")).word("cat"), Classes().word(3.0)
         ('dog', 'cat', '3')
         """
-        if isinstance(told, str):
-            if told in self.names or not told.isascii() or not told.isdecimal():
-                return told
-            return self._named(int(told[:9]), told)
-        return self._named(int(told), str(int(told))) if told == int(told) else repr(told)
+        if isinstance(reported, str):
+            if reported in self.names or not reported.isascii() or not reported.isdecimal():
+                return reported
+            return self._named(int(reported[:9]), reported)
+        return self._named(int(reported), str(int(reported))) if reported == int(reported) else repr(reported)
 
     @property
     def yes(self) -> str:
@@ -44,9 +44,9 @@ class Classes:
         return self.names[index] if 0 <= index < len(self.names) else otherwise
 
 
-def quantity(told: float | str) -> float | None:
-    """Return a told label as a number; None for what is none."""
+def quantity(reported: float | str) -> float | None:
+    """Return a reported label as a number; None for what is none."""
     try:
-        return float(told)
+        return float(reported)
     except ValueError:
         return None

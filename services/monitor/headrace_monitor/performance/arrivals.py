@@ -1,6 +1,4 @@
-"""What was told meets the log: each new label feeds its version's error-rate detector once, and every hour about which
-something new was told is looked at again.
-"""
+"""Process new outcomes: each label feeds its version's error-rate detector once, and its hour is evaluated again."""
 
 from __future__ import annotations
 
@@ -16,16 +14,16 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.claims import WorkClaims
 from headrace_servicekit.postgres.connections import Connections
 
+from headrace_monitor import names
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.log.contracts import ContractSource
-from headrace_monitor.log.reader import Reader
-from headrace_monitor.outcomes import entities, ids
-from headrace_monitor.outcomes.entities import Delays
+from headrace_monitor.log.decisions.class_names import Classes
+from headrace_monitor.log.reader import Reader, batches
+from headrace_monitor.outcomes.decisions import entities
+from headrace_monitor.outcomes.decisions.entities import Delays
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.outcomes.store import SQL as OUTCOME_SQL
-from headrace_monitor.performance import error_watch
-from headrace_monitor.performance.classes import Classes
-from headrace_monitor.performance.records import batches
+from headrace_monitor.performance.decisions import error_rate
 from headrace_monitor.performance.store import SQL
 
 CLAIMED = 5000
@@ -49,7 +47,7 @@ _COLUMNS = ("prediction_id", "row", "answer_time", "version", "prediction_label"
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A fact that is new, or corrected (`first` is False)."""
+    """An outcome that is new, or corrected (`first` is False)."""
 
     id: int
     prediction_id: UUID
@@ -60,7 +58,7 @@ class Arrival:
 
     @property
     def feeds(self) -> bool:
-        """Return whether it is to be compared with the prediction: a correction was counted when it first came."""
+        """Return whether the detector takes it: labels only, and not again when they are corrected."""
         return self.first and self.kind == "label"
 
 
@@ -73,10 +71,10 @@ class Prediction(NamedTuple):
     value: float | None
 
 
-class Arrivals:
-    """Takes arrivals. Any number of replicas may do it: each arrival is taken once, with all that follows from it.
+class ArrivalProcessor:
+    """Processes arrivals. Several replicas may do it at once: each arrival is processed once, in one transaction.
 
-    look_after: hours are looked at so long after the first label that came, not for each.
+    evaluate_after: delay from the first label of an hour to its evaluation, so that not every label causes one.
     """
 
     def __init__(
@@ -88,14 +86,14 @@ class Arrivals:
         metrics: OutcomeMetrics,
         clock: Clock,
         *,
-        look_after: timedelta,
+        evaluate_after: timedelta,
     ) -> None:
         self._connections, self._log, self._contracts = connections, log, contracts
         self._delays, self._metrics, self._clock = delays, metrics, clock
-        self._look_after = look_after
+        self._evaluate_after = evaluate_after
 
     async def step(self) -> None:
-        """Take what is due, in turns."""
+        """Process what is due, in chunks."""
         for _ in range(MAX_CLAIMS_A_STEP):
             if await self._turn() < CLAIMED:
                 return
@@ -116,38 +114,38 @@ class Arrivals:
         done = [one for one in arrivals if not one.feeds or one.id in found or one.id in late]
         async with self._connections.transaction() as connection:
             taken = await connection.fetch(OUTCOME_SQL["take_arrivals"], [one.id for one in done])
-            facts = {row["id"]: row["number"] if row["text"] is None else row["text"] for row in taken}
+            outcomes = {row["id"]: row["number"] if row["text"] is None else row["text"] for row in taken}
             since = min(one.arrive_time for one in arrivals)
-            await self._feed(connection, model, facts, found, classes, since, now)
-            hours = {_hour(one, found) for one in done if one.id in facts and one.id not in late}
-            await connection.execute(OUTCOME_SQL["touch_hours"], model, sorted(hours), now + self._look_after)
+            await self._feed(connection, model, outcomes, found, classes, since, now)
+            hours = {_hour(one, found) for one in done if one.id in outcomes and one.id not in late}
+            await connection.execute(OUTCOME_SQL["touch_hours"], model, sorted(hours), now + self._evaluate_after)
             times = {one.id: now + entities.pause(now - one.arrive_time) for one in later}
             waiting = [row for row in claimed if row["id"] in times]
             await _CLAIMS.postpone(connection, waiting, [times[row["id"]] for row in waiting])
-        given_up = len(late & facts.keys())
-        self._metrics.joined("prediction", found=len(found.keys() & facts.keys()), given_up=given_up)
+        given_up = len(late & outcomes.keys())
+        self._metrics.joined("prediction", found=len(found.keys() & outcomes.keys()), given_up=given_up)
         return len(claimed)
 
     async def _feed(
         self,
         connection: Any,
         model: str,
-        facts: dict[int, float | str],
+        outcomes: dict[int, float | str],
         found: dict[int, Prediction],
         classes: dict[str, Classes],
         since: datetime,
         now: datetime,
     ) -> None:
-        """Let detectors take in the labels, in the order in which they arrived. since: when the first one did."""
-        errors, sizes = _compared(facts, found, classes)
+        """Feed labels to the detectors in the order of arrival. since: when the first one came."""
+        errors, sizes = _compared(outcomes, found, classes)
         observed = []
         for version in sorted({*errors, *sizes}):  # in one order, or two replicas would wait for each other
-            fresh = error_watch.to_text(error_watch.new())
+            fresh = error_rate.to_text(error_rate.new())
             row = await connection.fetchrow(SQL["open_watch"], model, version, fresh, now)
-            state = error_watch.from_text(row["state"])
-            state = await asyncio.to_thread(error_watch.take, state, errors[version])
-            state = await asyncio.to_thread(error_watch.take_sizes, state, sizes[version])
-            await connection.execute(SQL["save_watch"], model, version, error_watch.to_text(state), now)
+            state = error_rate.from_text(row["state"])
+            state = await asyncio.to_thread(error_rate.take, state, errors[version])
+            state = await asyncio.to_thread(error_rate.take_sizes, state, sizes[version])
+            await connection.execute(SQL["save_watch"], model, version, error_rate.to_text(state), now)
             observed.append(
                 Observation(
                     *(model, version, SIGNAL, min(since, now - _INSTANT), now, state.rise),
@@ -161,7 +159,7 @@ class Arrivals:
         wanted = {(str(one.prediction_id), one.row): one for one in arrivals}
         by_hour: dict[datetime, list[str]] = defaultdict(list)
         for one in arrivals:
-            by_hour[_floor(ids.made_at(one.prediction_id))].append(str(one.prediction_id))
+            by_hour[_floor(names.prediction_time(one.prediction_id))].append(str(one.prediction_id))
         found: dict[int, Prediction] = {}
         for hour, named in sorted(by_hour.items()):
             end = hour + timedelta(hours=1) + ANSWER_WITHIN
@@ -181,20 +179,20 @@ class Arrivals:
 
 
 def _compared(
-    facts: Mapping[int, float | str], found: Mapping[int, Prediction], classes: Mapping[str, Classes]
+    outcomes: Mapping[int, float | str], found: Mapping[int, Prediction], classes: Mapping[str, Classes]
 ) -> tuple[dict[str, list[bool]], dict[str, list[float]]]:
     """Return, by version and in the order of arrival, which classes were wrong and how far quantities were off."""
     errors: dict[str, list[bool]] = defaultdict(list)
     sizes: dict[str, list[float]] = defaultdict(list)
-    for place in sorted(facts):
+    for place in sorted(outcomes):
         prediction = found.get(place)
         if prediction is None or not prediction.version:
             continue
         if prediction.label is not None:
-            word = classes[prediction.version].word(facts[place])
+            word = classes[prediction.version].word(outcomes[place])
             errors[prediction.version].append(word != prediction.label)
         elif prediction.value is not None:
-            size = error_watch.size_of(prediction.value, facts[place])
+            size = error_rate.size_of(prediction.value, outcomes[place])
             if size is not None:
                 sizes[prediction.version].append(size)
     return errors, sizes
@@ -209,8 +207,8 @@ def _rows(content: bytes, named: Sequence[str]) -> dict[tuple[str, int], Predict
     for batch in batches(content, _COLUMNS):
         known = batch.filter(pc.is_in(batch.column("prediction_id"), wanted))  # pyright: ignore[reportAttributeAccessIssue]
         for row in known.to_pylist():
-            told = (row.get("prediction_label"), row.get("prediction_value"))
-            found[row["prediction_id"], row["row"]] = Prediction(row["version"] or "", row["answer_time"], *told)
+            columns = (row.get("prediction_label"), row.get("prediction_value"))
+            found[row["prediction_id"], row["row"]] = Prediction(row["version"] or "", row["answer_time"], *columns)
     return found
 
 
@@ -221,7 +219,7 @@ def _arrival(row: Any) -> Arrival:
 def _hour(arrival: Arrival, found: dict[int, Prediction]) -> datetime:
     """Return the hour of the prediction: of its answer where that is known, else of its id, made just before."""
     prediction = found.get(arrival.id)
-    return _floor(ids.made_at(arrival.prediction_id) if prediction is None else prediction.answer_time)
+    return _floor(names.prediction_time(arrival.prediction_id) if prediction is None else prediction.answer_time)
 
 
 def _floor(time: datetime) -> datetime:

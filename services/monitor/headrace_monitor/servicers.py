@@ -1,16 +1,18 @@
-"""The RPCs of MonitorService: convert, call, convert."""
+"""The RPCs of MonitorService and IngestService: convert, call, convert."""
 
 from __future__ import annotations
 
-from headrace.monitor.v1 import monitor_pb2_grpc
+from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2_grpc
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
 from headrace_monitor.counters.convert import traffic_to_proto
+from headrace_monitor.counters.intake import Intake
 from headrace_monitor.counters.reading import TrafficReader
 from headrace_monitor.drift.wiring import Drift
-from headrace_monitor.performance.answering import Performances
+from headrace_monitor.log.ingestion import Ingestion
+from headrace_monitor.performance.rpcs import PerformanceRpcs
 from headrace_monitor.query import convert as query_convert
 from headrace_monitor.query.answering import Queries
 from headrace_monitor.report.rpcs import ReportRpcs
@@ -28,7 +30,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         queries: Queries,
         drift: Drift,
         reports: ReportRpcs,
-        performances: Performances,
+        performances: PerformanceRpcs,
     ) -> None:
         self._clock = clock
         self._counters = counters
@@ -64,3 +66,18 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
 
     async def GetPerformance(self, request, context):
         return await self._performances.get(request, context.time_remaining())
+
+
+class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
+    """IngestService over what takes counters and what takes predictions. A method that is not here is UNIMPLEMENTED."""
+
+    def __init__(self, *, counters: Intake, predictions: Ingestion) -> None:
+        self._counters, self._predictions = counters, predictions
+
+    async def ReportCounters(self, request, context):
+        await self._counters.take(request)
+        return ingest_pb2.ReportCountersResponse()
+
+    async def ReportPredictions(self, request, context):
+        await self._predictions.take(request)
+        return ingest_pb2.ReportPredictionsResponse()

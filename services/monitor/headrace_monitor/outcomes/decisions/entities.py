@@ -1,4 +1,4 @@
-"""An entity's outcome is about the entity's last prediction before it became true, if that was recent enough. Pure."""
+"""Match an entity's outcome with the entity's last prediction before it, if that was recent enough. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from headrace_monitor.outcomes.facts import EntityKey
+from headrace_monitor.outcomes.decisions.merging import EntityKey
 
 MAX_PAUSE = timedelta(minutes=10)
 MIN_PAUSE = timedelta(seconds=5)
@@ -15,15 +15,15 @@ MIN_PAUSE = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """settle: after that nearly every prediction is in the log. give_up: after that none will come any more."""
+    """settle: after it nearly every prediction is in the log. give_up: after it none will come any more."""
 
     settle: timedelta
     give_up: timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """An entity's outcome whose prediction is not known yet. reach: how old the prediction may be."""
+class PendingOutcome:
+    """An entity's outcome that has no prediction yet. reach: how old the prediction may be."""
 
     key: EntityKey
     record_time: datetime
@@ -31,11 +31,11 @@ class Waiting:
 
     @property
     def earliest(self) -> datetime:
-        """Return when its prediction may have been made at the earliest."""
+        """Return the earliest time of its prediction."""
         return self.key.observe_time - self.reach
 
     def settled_at(self, delays: Delays) -> datetime:
-        """Return from when on the log is taken to be complete up to `observe_time`."""
+        """Return when the log counts as complete up to `observe_time`."""
         return self.key.observe_time + delays.settle
 
 
@@ -48,20 +48,20 @@ class Candidate:
 
 
 class Verdict(enum.Enum):
-    """What becomes of an outcome that waits."""
+    """What to do with a pending outcome."""
 
     JOIN = "join"
     WAIT = "wait"
     GIVE_UP = "give_up"
 
 
-def fits(waiting: Waiting, candidate: Candidate) -> bool:
+def fits(waiting: PendingOutcome, candidate: Candidate) -> bool:
     """Return whether a prediction may be the one that the outcome is about."""
     return waiting.earliest <= candidate.answer_time <= waiting.key.observe_time
 
 
-def judge(waiting: Waiting, found: Candidate | None, now: datetime, delays: Delays) -> Verdict:
-    """Decide. A prediction that was found is not taken before a later one would be in the log too."""
+def judge(waiting: PendingOutcome, found: Candidate | None, now: datetime, delays: Delays) -> Verdict:
+    """Decide what to do. A match is taken only once a later prediction would be in the log too."""
     if now < waiting.settled_at(delays):
         return Verdict.WAIT
     if found is not None:
@@ -70,11 +70,11 @@ def judge(waiting: Waiting, found: Candidate | None, now: datetime, delays: Dela
     return Verdict.GIVE_UP if now >= last_chance else Verdict.WAIT
 
 
-def next_try(waiting: Waiting, now: datetime, delays: Delays) -> datetime:
-    """Return when to look again: when the log is complete, and then ever less often."""
+def next_try(waiting: PendingOutcome, now: datetime, delays: Delays) -> datetime:
+    """Return when to search again: when the log is complete, and then at growing intervals."""
     return max(waiting.settled_at(delays), now + pause(now - waiting.record_time))
 
 
 def pause(age: timedelta) -> timedelta:
-    """Return for how long to leave alone what has waited for so long: half as long again."""
+    """Return the pause before the next search: half the age, within bounds."""
     return min(max(age / 2, MIN_PAUSE), MAX_PAUSE)

@@ -1,4 +1,4 @@
-"""Which slices make more errors than they did: counted per hour, compared with the days before. Pure, but for Arrow."""
+"""Find slices whose error rate has risen: count errors per hour, and compare them with the days before. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from headrace_statistics import slices
 from headrace_statistics.proportions import Proportion
 
-from headrace_monitor.performance.joining import FEATURE, About, Facts, Joined, slices_of
-from headrace_monitor.performance.means import Floats
+from headrace_monitor.performance.decisions.joining import FEATURE, JoinedRows, OutcomesByRow, VersionInfo, slices_of
+from headrace_monitor.performance.decisions.means import Floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,16 +28,16 @@ Counts = Mapping[str, Mapping[str, Sequence[float]]]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What labelled rows of one version show. score, answer: pairs to calibrate on."""
+    """Error counts of labelled rows of one version. score, answer: pairs to calibrate on."""
 
     counts: dict[str, dict[str, list[float]]]
     score: Floats
     answer: Floats
 
 
-def evidence_of(batch: pa.RecordBatch, facts: Facts, about: About, columns: Sequence[str]) -> Evidence:
+def evidence_of(batch: pa.RecordBatch, outcomes: OutcomesByRow, about: VersionInfo, columns: Sequence[str]) -> Evidence:
     """Count errors of one version's rows by variant, by the values of these columns, and by attributes of requests."""
-    joined = Joined.of(batch, facts)
+    joined = JoinedRows.of(batch, outcomes)
     rows, _ = joined.rows(np.arange(batch.num_rows), about, None)
     known = np.flatnonzero(np.isfinite(rows.right))
     counts: dict[str, dict[str, list[float]]] = {}
@@ -60,7 +60,7 @@ def _sliced(batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, list[str
     found = {VARIANT: [value or "" for value in batch.column("variant").to_pylist()]} | {
         column: slices_of(batch, column) for column in columns[:MAX_COLUMNS] if FEATURE + column in batch.schema.names
     }
-    # An attribute that is called like a feature is told as the feature.
+    # An attribute that is called like a feature counts as that feature.
     attributes = attribute_columns(batch, but={*found, *columns})
     found |= {name: [value or "" for value in values.to_pylist()] for name, values in attributes.items()}
     return {_keepable(name): [_keepable(value) for value in values] for name, values in found.items()}

@@ -13,7 +13,7 @@ from headrace_statistics.sketches.class_scores import MAX_CLASSES, ClassScores
 
 from headrace_monitor.log.columns import OUTPUT_PREFIX, Column, values_per_row
 from headrace_monitor.log.predicted import prediction_output
-from headrace_monitor.performance.means import Floats, Mean, mean_of
+from headrace_monitor.performance.decisions.means import Floats, Mean, mean_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,0 +1,1 @@
+"""Rules of the prediction log: missing batches, sampling, class names. Pure."""

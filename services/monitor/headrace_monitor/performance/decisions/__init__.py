@@ -1,0 +1,1 @@
+"""Join rows of the log with outcomes, summarise them, and compute measures, alarms and error slices. Pure."""

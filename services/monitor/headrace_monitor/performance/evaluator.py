@@ -1,0 +1,155 @@
+"""Evaluate the performance of each hour when it is over, and again when new outcomes come.
+
+So a label that comes seven days late counts in the hour of its prediction. An hour that is not over is stored but not
+observed: alert rules use the first observation of an hour only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+from headrace.tensor.v1 import tensor_pb2
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.postgres.connections import Connections
+from headrace_statistics.calibration import Calibration, calibrate
+
+from headrace_monitor.alerts.observations import Observation, Observations
+from headrace_monitor.log.contracts import ContractSource
+from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator, PerformanceQuery
+from headrace_monitor.performance.decisions import error_slices
+from headrace_monitor.performance.decisions.error_slices import Evidence, evidence_of
+from headrace_monitor.performance.decisions.hours import HourlyPerformance, StaleHour, observations_of
+from headrace_monitor.performance.decisions.measures import Measure, measures
+from headrace_monitor.performance.decisions.summaries import Summary
+from headrace_monitor.performance.store import PerformanceStore, write_calibration, write_hours
+
+HOUR = timedelta(hours=1)
+# Time after an hour until its predictions are in the log.
+SETTLE = timedelta(minutes=5)
+# Older hours, after a long stop of all monitors, are not evaluated any more.
+CATCH_UP = timedelta(days=1)
+# How far back an hour is compared, and how far back labelled scores for a calibration are searched.
+PAST = timedelta(days=7)
+CALIBRATION_PAST = timedelta(hours=24)
+CALIBRATION_ROWS = 20_000
+MAX_HOURS_A_STEP = 24
+
+
+class HourEvaluator:
+    """Evaluates hours, stores the results, and writes observations for alert rules."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        joins: OutcomeJoiner,
+        calculator: PerformanceCalculator,
+        kept: PerformanceStore,
+        contracts: ContractSource,
+        clock: Clock,
+    ) -> None:
+        self._connections, self._joins, self._calculator = connections, joins, calculator
+        self._kept, self._contracts, self._clock = kept, contracts, clock
+
+    async def step(self) -> None:
+        """Evaluate the hours that are due."""
+        now = self._clock.now()
+        await self._kept.mark_new_hours(now - CATCH_UP, now - SETTLE - HOUR, now)
+        for _ in range(MAX_HOURS_A_STEP):
+            stale = await self._kept.claim_hour(now)
+            if stale is None:
+                return
+            await self._evaluate(stale)
+
+    async def _evaluate(self, stale: StaleHour) -> None:
+        """Evaluate one hour."""
+        now = self._clock.now()
+        over = now >= stale.hour + HOUR + SETTLE
+        answer = await self._calculator.answer(PerformanceQuery(stale.model, stale.hour, stale.hour + HOUR))
+        past = await self._kept.hours(stale.model, stale.hour - PAST, stale.hour)
+        hours: list[HourlyPerformance] = []
+        observed: list[Observation] = []
+        calibrations: dict[str, Calibration] = {}
+        for version in sorted({group.version for group in answer.groups}):
+            groups = {group.variant: summary for group, summary in answer.groups.items() if group.version == version}
+            evidence = await self._evidence(stale, version) if version else []
+            about = answer.about[version]
+            counts = error_slices.added(one.counts for one in evidence)
+            for variant, summary in groups.items():
+                said = measures(summary, threshold=None, calibrated=about.calibration is not None)
+                hours.append(_hour(stale.hour, version, variant, summary, said, counts))
+                counts = {}  # of the version as a whole: kept once
+            whole = _merged(groups.values())
+            said = measures(whole, threshold=None, calibrated=about.calibration is not None)
+            before = [hour for hour in past if hour.version == version]
+            observed += observations_of(stale, version, whole, said, before, hours, now) if over else []
+            fitted = await self._calibrated(stale, version, evidence)
+            if fitted is not None:
+                calibrations[version] = fitted
+        async with self._connections.transaction() as connection:
+            await write_hours(connection, stale, hours, now, over=over)
+            for version, calibration in calibrations.items():
+                await write_calibration(connection, stale, version, calibration, now)
+            await Observations.put(connection, observed)
+
+    async def _evidence(self, stale: StaleHour, version: str) -> list[Evidence]:
+        return await self._gathered(stale.model, version, stale.hour, stale.hour + HOUR)
+
+    async def _calibrated(self, stale: StaleHour, version: str, evidence: Sequence[Evidence]) -> Calibration | None:
+        """Return a calibration on the labelled rows of the hour, and of the day before where these are too few."""
+        if not any(one.score.size for one in evidence):
+            return None
+        fitted = await asyncio.to_thread(_fit, evidence)
+        if isinstance(fitted, Calibration):
+            return fitted
+        start, end = stale.hour - CALIBRATION_PAST, stale.hour + HOUR
+        fitted = await asyncio.to_thread(_fit, await self._gathered(stale.model, version, start, end))
+        return fitted if isinstance(fitted, Calibration) else None
+
+    async def _gathered(self, model: str, version: str, start: datetime, end: datetime) -> list[Evidence]:
+        categorical, about = await self._categorical(model, version), await self._calculator.about(model, version)
+        found: list[Evidence] = []
+        rows = 0
+        query = PerformanceQuery(model, start, end, version)
+
+        async def columns(_version: str) -> list[str]:
+            return ["attributes", *(f"feature.{column}" for column in categorical)]
+
+        async for batch, outcomes in self._joins.each(query, columns):
+            if outcomes and rows < CALIBRATION_ROWS:
+                found.append(await asyncio.to_thread(evidence_of, batch, outcomes, about, categorical))
+                rows += found[-1].score.size
+        return found
+
+    async def _categorical(self, model: str, version: str) -> list[str]:
+        known = await self._contracts.get(model, version)
+        if known is None:
+            return []
+        return [column.name for column in known.features if column.kind == tensor_pb2.TensorSpec.KIND_CATEGORICAL]
+
+
+def _fit(evidence: Iterable[Evidence]) -> object:
+    pairs = list(evidence)
+    if not pairs:
+        return None
+    score = np.concatenate([one.score for one in pairs])[-CALIBRATION_ROWS:]
+    answer = np.concatenate([one.answer for one in pairs])[-CALIBRATION_ROWS:]
+    return calibrate(score, answer)
+
+
+def _merged(summaries: Iterable[Summary]) -> Summary:
+    whole = Summary()
+    for summary in summaries:
+        whole = whole.merge(summary)
+    return whole
+
+
+def _hour(
+    hour: datetime, version: str, variant: str, summary: Summary, said: Sequence[Measure], counts: error_slices.Counts
+) -> HourlyPerformance:
+    slices = {column: {value: tuple(count) for value, count in values.items()} for column, values in counts.items()}
+    labelled = summary.labelled
+    sums = (labelled.weight, labelled.weight * labelled.mean)
+    return HourlyPerformance(hour, version, variant, *sums, tuple(said), slices, labelled.rows)
