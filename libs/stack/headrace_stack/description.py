@@ -9,6 +9,7 @@ import enum
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,12 @@ Topology = Mapping[str, Service]
 def path_in(checkout: Path) -> Path:
     """Return where the description is."""
     return checkout / "deploy" / "topology.toml"
+
+
+@cache
+def of(checkout: Path) -> Topology:
+    """Return every service that a checkout describes. Raises DescriptionError, OSError."""
+    return read(path_in(checkout))
 
 
 def read(path: Path) -> Topology:

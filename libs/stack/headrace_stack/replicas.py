@@ -31,6 +31,20 @@ class Replicas:
 ONE_OF_EACH = Replicas()
 
 
+# By the name of the service in deploy/topology.toml.
+_COUNTED = {
+    "front-door": "data_planes",
+    "registry": "registries",
+    "router-control": "control_planes",
+    "monitor": "monitors",
+}
+
+
+def replicas_of(replicas: Replicas, service: str) -> int:
+    """How many there are of a service; of one that is not counted, one."""
+    return getattr(replicas, _COUNTED[service]) if service in _COUNTED else 1
+
+
 def setting(field: str) -> str:
     """The variable that says how many replicas there are."""
     return f"HEADRACE_{field.upper()}"

@@ -1,23 +1,24 @@
 """What runs in a stack, at a glance: names, ports, settings, and who needs whom."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
-from headrace_stack import identity
+from headrace_stack import description, identity
 from headrace_stack.component import Component, StartPolicy
 from headrace_stack.components import front_door, postgres, s3, valkey
+from headrace_stack.components.plain import plain
 from headrace_stack.components.service import service
 from headrace_stack.ordering import with_needs
 from headrace_stack.ports import Port, Ports
-from headrace_stack.replicas import named
+from headrace_stack.replicas import named, replicas_of
 from headrace_stack.settings import DataPlane, StackSettings
 
 REGISTRY, ROUTER_CONTROL, ROUTER_DATA = "registry", "router-control", "router-data"
 BATCHER, BATCHER_CPU = "batcher-default", "batcher-cpu"
 MONITOR = "monitor"
-MONITORS_SERVICES = ("MonitorService", "OutcomeService", "AlertService")
-# Its own, so that the one of model files is not full of what comes by itself.
-MONITOR_BUCKET = "headrace-monitor"
+# Those that are told more than what all services are told.
+_OF_THEIR_OWN = ("front-door", REGISTRY, ROUTER_CONTROL, "batcher", BATCHER_CPU, MONITOR)
 # On one machine people look at once, not every hour: a few seconds after a prediction all is known of it.
 _SOON = {"LOG_COMPACT_EVERY_S": 2, "DERIVE_EVERY_S": 1, "WINDOW_S": 15, "DRIFT_SETTLE_S": 10}
 # A batcher is ready when it has loaded what serves.
@@ -26,13 +27,13 @@ _LOADING = StartPolicy(patience_s=170.0)
 
 def components(settings: StackSettings) -> tuple[Component, ...]:
     """Every component of the stack. It starts after what it needs and stops before it."""
-    replicas = settings.replicas
+    replicas, described = settings.replicas, description.own(description.of(settings.checkout))
     registries = [registry(settings, number) for number in range(replicas.registries)]
     control_planes = [router_control(settings, number) for number in range(replicas.control_planes)]
     batchers = [batcher(settings, number) for number in range(replicas.batchers)]
     data_planes = [router_data(settings, number) for number in range(replicas.data_planes)]
     return (
-        postgres.component(settings, databases=("registry", "router", "monitor")),
+        postgres.component(settings, tuple(one.database for one in described if one.database)),
         valkey.component(settings),
         s3.component(settings),
         *registries,
@@ -40,6 +41,7 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
         *batchers,
         batcher_cpu(settings),
         *(monitor(settings, number) for number in range(replicas.monitors)),
+        *(_plain(settings, one.name) for one in described if one.name not in _OF_THEIR_OWN),
         *_answering(settings, data_planes, _names(*registries, *control_planes)),
     )
 
@@ -64,23 +66,7 @@ def chosen(settings: StackSettings, only: Sequence[str] = ()) -> tuple[Component
 
 
 def registry(settings: StackSettings, number: int = 0) -> Component:
-    ports = settings.ports.of_replica(number)
-    return service(
-        settings,
-        named(REGISTRY, number),
-        "headrace_registry",
-        prefix="REGISTRY_",
-        grpc=ports.registry,
-        metrics=ports.registry_metrics,
-        needs=(postgres.NAME, s3.NAME),
-        leans_on=(postgres.NAME,),
-        variables={
-            "DATABASE_URL": postgres.bare_url(settings, "registry"),
-            "DATABASE_PASSFILE": postgres.passfile(settings),
-            "DENY_FILE": settings.identity / identity.DENY,
-            **_s3(settings),
-        },
-    )
+    return _plain(settings, REGISTRY, number)
 
 
 def router_control(settings: StackSettings, number: int = 0) -> Component:
@@ -106,27 +92,14 @@ def router_control(settings: StackSettings, number: int = 0) -> Component:
 
 def monitor(settings: StackSettings, number: int = 0) -> Component:
     """It starts beside what answers predictions: nobody waits for it."""
-    ports = settings.ports.of_replica(number)
-    return service(
-        settings,
-        named(MONITOR, number),
-        "headrace_monitor",
-        prefix="MONITOR_",
-        grpc=ports.monitor,
-        metrics=ports.monitor_metrics,
-        needs=(postgres.NAME, s3.NAME),
-        leans_on=(postgres.NAME,),
-        variables={
-            "DATABASE_URL": postgres.bare_url(settings, "monitor"),
-            "DATABASE_PASSFILE": postgres.passfile(settings),
-            "DENY_FILE": settings.identity / identity.DENY,
-            **_s3(settings),
-            "S3_BUCKET": MONITOR_BUCKET,
-            **_SOON,
-            "REGISTRY_BUCKET": s3.BUCKET,
-            "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, settings.replicas.registries),
-        },
-    )
+    return _plain(settings, MONITOR, number, _SOON)
+
+
+def _plain(
+    settings: StackSettings, name: str, number: int = 0, more: Mapping[str, object] = MappingProxyType({})
+) -> Component:
+    described = description.of(settings.checkout)[name]
+    return plain(settings, described, number, target=lambda callee: _target_of(settings, callee), more=more)
 
 
 def batcher(settings: StackSettings, number: int = 0) -> Component:
@@ -208,13 +181,18 @@ def _batcher(settings: StackSettings, name: str) -> dict[str, object]:
 
 def _health_targets(settings: StackSettings) -> str:
     """What the front door answers health for besides the registry and the control plane."""
-    targets = {
-        "headrace.router.v1.RouterService": _target(
-            settings, lambda ports: ports.router_data, settings.replicas.data_planes
-        ),
-        **{f"headrace.monitor.v1.{name}": _monitors(settings) for name in MONITORS_SERVICES},
-    }
-    return ";".join(f"{service}={target}" for service, target in targets.items())
+    return ";".join(
+        f"{api}={_target_of(settings, one.name, 'data' if one.published else 'grpc')}"
+        for one in description.own(description.of(settings.checkout))
+        if one.name not in (REGISTRY, ROUTER_CONTROL)
+        for api in one.offers
+        if api.startswith("headrace.")
+    )
+
+
+def _target_of(settings: StackSettings, name: str, port: str = "grpc") -> str:
+    offset = description.of(settings.checkout)[name].offset(port)
+    return _target(settings, lambda ports: ports.at(offset, name), replicas_of(settings.replicas, name))
 
 
 def _monitors(settings: StackSettings) -> str:

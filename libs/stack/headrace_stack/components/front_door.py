@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from headrace_stack import identity
+from headrace_stack import description, identity
 from headrace_stack.component import Component
 from headrace_stack.components.probes import exchange, missing_http, missing_listener, what
-from headrace_stack.replicas import named
+from headrace_stack.replicas import named, replicas_of
 from headrace_stack.settings import DataPlane, StackSettings
 
 NAME = "front-door"
@@ -41,13 +41,7 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
         "METRICS_PORT": own.envoy_metrics.number,
         "STATE_DIR": state,
         "PROCESSES": replicas.data_planes if within else 1,
-        "TARGETS": ";".join(
-            (
-                f"registry={ports.addresses(lambda ports: ports.registry, replicas.registries)}",
-                f"router-control={ports.addresses(lambda ports: ports.router_control, replicas.control_planes)}",
-                f"monitor={ports.addresses(lambda ports: ports.monitor, replicas.monitors)}",
-            )
-        ),
+        "TARGETS": ";".join(f"{name}={addresses}" for name, addresses in _behind(settings).items()),
         "ROUTER_DATA": ports.addresses(lambda ports: ports.router_data, replicas.data_planes),
         "ROUTER_REST": ports.addresses(lambda ports: ports.router_data_rest, replicas.data_planes),
         "ROUTER_EDGE": ports.addresses(lambda ports: ports.router_data_edge, replicas.data_planes) if in_envoys else "",
@@ -64,6 +58,17 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
         stop_grace_s=15.0,
         **_launched(settings, "front_door.py", "FRONT_DOOR_", variables),
     )
+
+
+def _behind(settings: StackSettings) -> dict[str, str]:
+    """Return where all replicas of each service are that offers something at the front door."""
+    return {
+        one.name: settings.ports.addresses(
+            lambda ports, one=one: ports.at(one.offset("grpc"), one.name), replicas_of(settings.replicas, one.name)
+        )
+        for one in description.own(description.of(settings.checkout))
+        if one.offers and not one.published
+    }
 
 
 def of_data_plane(settings: StackSettings, data_plane: Component, number: int = 0) -> Component:

@@ -1,0 +1,76 @@
+"""A service as deploy/topology.toml describes it, without a line of code of its own here."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from headrace_stack import identity
+from headrace_stack.component import Component
+from headrace_stack.components import postgres, s3, valkey
+from headrace_stack.components.service import service
+from headrace_stack.description import Service
+from headrace_stack.replicas import named
+from headrace_stack.settings import StackSettings
+
+STORES = (postgres.NAME, s3.NAME, valkey.NAME)
+
+
+def plain(
+    settings: StackSettings,
+    described: Service,
+    number: int = 0,
+    *,
+    target: Callable[[str], str],
+    needs: tuple[str, ...] = (),
+    more: Mapping[str, object] = MappingProxyType({}),
+) -> Component:
+    """Return one replica, which is told of its stores and of whom it calls by the names that all services have.
+
+    target: where the replicas of a service are, by its name. needs: what it starts after besides its stores.
+    more: what else it is told, without the prefix.
+    """
+    ports, package = settings.ports.of_replica(number), described.package
+    assert package is not None, f"{described.name} is not started by its package"
+    name = named(described.component, number)
+    grpc, metrics, *others = (ports.at(described.offset(port), f"{name} {port}") for port in _first(described))
+    called = [call.callee for call in described.calls]
+    stores = tuple(callee for callee in called if callee in STORES)
+    return service(
+        settings,
+        name,
+        package,
+        prefix=described.prefix,
+        grpc=grpc,
+        metrics=metrics,
+        more_ports=tuple(others),
+        needs=(*stores, *needs),
+        leans_on=(postgres.NAME,) if postgres.NAME in stores else (),
+        variables={
+            **_stores(settings, described, stores),
+            **({"DENY_FILE": settings.identity / identity.DENY} if described.offers else {}),
+            **({"STATE_DIR": settings.state(name)} if described.state else {}),
+            **{target_variable(callee): target(callee) for callee in called if callee not in STORES},
+            **more,
+        },
+    )
+
+
+def target_variable(callee: str) -> str:
+    """Return which variable names the target of a service: CONTROL_TARGET for the router-control."""
+    return f"{callee.rpartition('-')[2].upper()}_TARGET"
+
+
+def _first(described: Service) -> list[str]:
+    return ["grpc", "metrics", *(port for port in described.ports if port not in ("grpc", "metrics"))]
+
+
+def _stores(settings: StackSettings, described: Service, stores: tuple[str, ...]) -> dict[str, object]:
+    told: dict[str, object] = {}
+    if postgres.NAME in stores and described.database:
+        told |= {"DATABASE_URL": postgres.bare_url(settings, described.database)}
+        told |= {"DATABASE_PASSFILE": postgres.passfile(settings)}
+    if s3.NAME in stores:
+        told |= {"S3_ENDPOINT": s3.endpoint(settings), "S3_CREDENTIALS_FILE": s3.credentials_file(settings)}
+        told |= described.buckets
+    if valkey.NAME in stores:
+        told |= {"VALKEY_URL": valkey.url(settings)}
+    return told
