@@ -50,6 +50,7 @@ REGIONS: dict[str, dict[str, Write]] = {
     "docs/operations.md": {
         "outages": documents.outages,
         "stores": documents.stores,
+        "upgrade": documents.upgrade,
         "services": documents.services_table,
     },
     "pyproject.toml": {

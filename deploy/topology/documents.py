@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headrace_stack.description import Outage, Scaled, Service, Topology, own
+from headrace_stack.description import Outage, Scaled, Service, Topology, in_order, own
 
 from deploy.topology.classes import variable_of
 
@@ -57,6 +57,13 @@ def outages(services: Topology) -> str:
 
 def _row(group: Iterable[Service]) -> list[str]:
     return ["        " + " ~~~ ".join(f'{one.name}[("{one.name}")]' if one.store else one.name for one in group)]
+
+
+def upgrade(services: Topology) -> str:
+    """Return the picture of an upgrade: whoever is called comes before its callers."""
+    return "\n".join(
+        ["```mermaid", "flowchart LR", f"    {' --> '.join(('backup', *in_order(services), 'clients'))}", "```"]
+    )
 
 
 def secrets_table(services: Topology) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 from headrace_servicekit.settings import StrictSettings, variable
@@ -45,13 +44,8 @@ def calls() -> frozenset[Call]:
 
 
 def in_order() -> list[str]:
-    """Return every service after whom it calls; the front door, which others only ask how it is, is the last."""
-    called = {
-        name: [call.callee for call in service.calls if not services()[call.callee].published]
-        for name, service in services().items()
-    }
-    order = list(TopologicalSorter(called).static_order())
-    return [*(name for name in order if not services()[name].published), *(n for n in order if services()[n].published)]
+    """Return every service after whom it calls, the stores first."""
+    return [*(name for name, service in services().items() if service.store), *description.in_order(services())]
 
 
 def prefixes() -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,16 @@ def own(services: Topology) -> list[Service]:
     return [service for service in services.values() if not service.store]
 
 
+def in_order(services: Topology) -> list[str]:
+    """Return the names of our services, each after whom it calls.
+
+    The front door is the last: those behind it only ask it how it is.
+    """
+    inner = {one.name: one for one in own(services) if not one.published}
+    called = {name: [call.callee for call in one.calls if call.callee in inner] for name, one in inner.items()}
+    return [*TopologicalSorter(called).static_order(), *(one.name for one in own(services) if one.published)]
+
+
 def callers(services: Topology, callee: str, port: str) -> list[str]:
     """Return who connects to a port of a service, in the order of the file."""
     return [name for name, service in services.items() if Call(name, callee, port) in service.calls]
@@ -185,6 +196,10 @@ def _check(services: Topology) -> None:
             raise DescriptionError(f"{service.name}: has a database and does not call postgres:postgres")
         if service.buckets and not any(call.callee == "s3" for call in service.calls):
             raise DescriptionError(f"{service.name}: has buckets and does not call s3:s3")
+    try:
+        in_order(services)
+    except CycleError as error:
+        raise DescriptionError(f"these call each other in a circle: {', '.join(error.args[1])}") from None
     _no_two("component", ((service.name, service.component) for service in services.values()))
     _no_two("database", ((service.name, service.database) for service in services.values() if service.database))
     _no_two("offers", ((service.name, api) for service in services.values() for api in service.offers))

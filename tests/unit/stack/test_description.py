@@ -49,6 +49,15 @@ def test_callers_and_calls_are_two_views_of_one_list():
     assert [service.name for service in description.own(services)] == ["foo"]
 
 
+def test_the_order_of_an_upgrade_is_that_of_calls_and_who_calls_in_a_circle_is_named():
+    second = FOO.replace("foo", "bar").replace("815", "816").replace('"postgres:postgres"', '"foo:grpc"')
+    second = second.replace('database = "bar"', "")
+    assert description.in_order(description.parsed(STORES + second + FOO)) == ["foo", "bar"]
+    circle = FOO.replace('["postgres:postgres"]', '["postgres:postgres", "bar:grpc"]')
+    with pytest.raises(DescriptionError, match="call each other in a circle: .*bar"):
+        description.parsed(STORES + second + circle)
+
+
 @pytest.mark.parametrize(
     ("was", "instead", "named"),
     [
