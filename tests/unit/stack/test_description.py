@@ -54,7 +54,7 @@ def test_the_order_of_an_upgrade_is_that_of_calls_and_who_calls_in_a_circle_is_n
     second = second.replace('database = "bar"', "")
     assert description.in_order(description.parsed(STORES + second + FOO)) == ["foo", "bar"]
     circle = FOO.replace('["postgres:postgres"]', '["postgres:postgres", "bar:grpc"]')
-    with pytest.raises(DescriptionError, match="call each other in a circle: .*bar"):
+    with pytest.raises(DescriptionError, match=r"call each other in a circle: .*bar"):
         description.parsed(STORES + second + circle)
 
 
