@@ -13,8 +13,9 @@ import aioboto3
 import aiohttp
 import pytest
 from headrace_registry.artifacts.blobs import READ_BYTES, Blobs, MemoryBlobs, blob_key
-from headrace_registry.artifacts.s3 import PART_BYTES, Bucket, S3Blobs
+from headrace_registry.artifacts.s3 import PART_BYTES, S3Blobs
 from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.s3 import Place
 
 from tests.kit.forwarder import Forwarder
 from tests.kit.registry import real_settings
@@ -29,9 +30,9 @@ def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def bucket_of(s3: S3Store, folder) -> Bucket:
+def place_of(s3: S3Store, folder) -> Place:
     settings = real_settings("postgresql://none", s3, folder)
-    return Bucket(s3.endpoint, s3.bucket, s3.region, settings.s3_credentials_file)
+    return Place(s3.endpoint, s3.bucket, s3.region, settings.s3_credentials_file)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def memory_blobs() -> Blobs:
 
 @pytest.fixture
 async def s3_blobs(s3, tmp_path) -> AsyncIterator[Blobs]:
-    async with S3Blobs(bucket_of(s3, tmp_path)) as blobs:
+    async with S3Blobs(place_of(s3, tmp_path)) as blobs:
         yield blobs
 
 
@@ -109,26 +110,26 @@ async def test_an_empty_store_answers_its_check(blobs):
 
 
 async def test_the_bytes_are_in_s3_under_their_digest(s3, client, tmp_path, file, content):
-    async with S3Blobs(bucket_of(s3, tmp_path)) as blobs, client as direct:
+    async with S3Blobs(place_of(s3, tmp_path)) as blobs, client as direct:
         await blobs.put(sha(content), file, len(content))
         answer = await direct.get_object(Bucket=s3.bucket, Key=f"blobs/sha256/{sha(content)}")
         assert await answer["Body"].read() == content
 
 
 async def test_the_bucket_is_made_when_it_is_missing(s3, client, tmp_path):
-    bucket = bucket_of(s3, tmp_path)
-    other = Bucket(bucket.endpoint, f"{bucket.name}-made", bucket.region, bucket.credentials_file)
+    place = place_of(s3, tmp_path)
+    other = replace(place, bucket=f"{place.bucket}-made")
     async with S3Blobs(other) as blobs, client as direct:
         await blobs.check()
-        await direct.head_bucket(Bucket=other.name)
-        await direct.delete_bucket(Bucket=other.name)
+        await direct.head_bucket(Bucket=other.bucket)
+        await direct.delete_bucket(Bucket=other.bucket)
 
 
 async def test_an_upload_that_breaks_leaves_no_parts(s3, client, tmp_path):
     file = tmp_path / "file"
     file.write_bytes(LARGE)
 
-    async with S3Blobs(bucket_of(s3, tmp_path)) as blobs, client as direct:
+    async with S3Blobs(place_of(s3, tmp_path)) as blobs, client as direct:
         put = asyncio.create_task(blobs.put(sha(LARGE), file, len(LARGE)))
         while not put.done():
             if (await direct.list_multipart_uploads(Bucket=s3.bucket)).get("Uploads"):
@@ -139,7 +140,7 @@ async def test_an_upload_that_breaks_leaves_no_parts(s3, client, tmp_path):
 
 
 async def test_parts_of_a_process_that_died_are_dropped_once_they_are_old(s3, client, tmp_path):
-    async with S3Blobs(bucket_of(s3, tmp_path)) as blobs, client as direct:
+    async with S3Blobs(place_of(s3, tmp_path)) as blobs, client as direct:
         await direct.create_multipart_upload(Bucket=s3.bucket, Key=blob_key("e" * 64))
         now = datetime.now(UTC)
         assert await blobs.abort_abandoned(now - timedelta(hours=1)) == 0
@@ -149,7 +150,7 @@ async def test_parts_of_a_process_that_died_are_dropped_once_they_are_old(s3, cl
 
 @pytest.fixture
 async def public_blobs(s3, tmp_path) -> AsyncIterator[S3Blobs]:
-    async with S3Blobs(replace(bucket_of(s3, tmp_path), public_endpoint=s3.endpoint)) as blobs:
+    async with S3Blobs(place_of(s3, tmp_path), s3.endpoint) as blobs:
         yield blobs
 
 
@@ -193,7 +194,7 @@ async def test_a_url_is_good_for_one_key_and_one_method(public_blobs):
 
 async def test_an_s3_that_is_not_there_is_unavailable(tmp_path):
     nowhere = S3Store("http://127.0.0.1:1", "key", "secret", "bucket")
-    async with S3Blobs(bucket_of(nowhere, tmp_path)) as blobs:
+    async with S3Blobs(place_of(nowhere, tmp_path)) as blobs:
         with pytest.raises(Unavailable) as caught:
             await blobs.check()
     assert caught.value.retry_after_s
@@ -201,13 +202,13 @@ async def test_an_s3_that_is_not_there_is_unavailable(tmp_path):
 
 async def test_an_s3_that_refuses_our_keys_is_unavailable_and_says_why(s3, tmp_path):
     wrong = S3Store(s3.endpoint, s3.access_key, "wrong", s3.bucket)
-    async with S3Blobs(bucket_of(wrong, tmp_path)) as blobs:
+    async with S3Blobs(place_of(wrong, tmp_path)) as blobs:
         with pytest.raises(Unavailable, match=r"refused the call \(\w+\)"):
             await blobs.size("a" * 64)
 
 
 async def test_a_store_that_asks_for_another_try_has_stored_nothing(s3, tmp_path, file, content):
-    async with S3Front.before(s3) as front, S3Blobs(bucket_of(front.store, tmp_path)) as blobs:
+    async with S3Front.before(s3) as front, S3Blobs(place_of(front.store, tmp_path)) as blobs:
         await blobs.check()
         front.conflicts = True
         with pytest.raises(Unavailable):
@@ -222,7 +223,7 @@ async def test_an_s3_that_goes_while_it_is_read_is_unavailable(s3, tmp_path):
     file.write_bytes(LARGE)
     async with Forwarder.before(s3.endpoint) as forwarder:
         there = replace(s3, endpoint=forwarder.url(s3.endpoint))
-        async with S3Blobs(bucket_of(there, tmp_path)) as blobs:
+        async with S3Blobs(place_of(there, tmp_path)) as blobs:
             await blobs.put(sha(LARGE), file, len(LARGE))
             pieces = blobs.read(sha(LARGE))
             await anext(pieces)

@@ -8,7 +8,6 @@ async with alerting(postgres_url) as alerts, Receiver.started() as receiver:
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -173,12 +172,7 @@ async def alerting(postgres_url: str, **settings: Any) -> AsyncIterator[Alerts]:
         database = await runtime.enter(Database(Address(postgres_url), size=5))
         databases.append(database)
 
-        async def prepare() -> None:
-            while not await schema.prepared(database):
-                await runtime.clock.sleep(0.1)
-            await asyncio.Event().wait()
-
-        runtime.loop("prepare", prepare)
+        runtime.migrated(database)
         runtime.check("postgres", lambda: schema.check(database))
         await start_alerts(runtime, runtime.server(), database)
 

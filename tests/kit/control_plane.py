@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc.aio
 from headrace.router.v1 import control_pb2, control_pb2_grpc, precomputed_pb2_grpc, route_pb2, route_pb2_grpc
-from headrace_router.control.__main__ import start
+from headrace_router.control.service import start
 from headrace_router.control.settings import ControlSettings
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import running

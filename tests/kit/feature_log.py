@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from headrace_monitor.log.files import object_key
 from headrace_monitor.log.objects import Objects
 from headrace_monitor.log.reader import Reader
-from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place
@@ -73,7 +72,7 @@ async def feature_log(postgres_url: str, s3: S3Store, folder: Path) -> AsyncIter
         Database(Address(postgres_url), size=10) as database,
         Objects(Place(s3.endpoint, s3.bucket, s3.region, credentials)) as objects,
     ):
-        assert await schema.prepared(database)
+        await database.migrate()
         yield FeatureLog(database, objects)
 
 

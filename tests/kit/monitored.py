@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from headrace_client import Outcome
 from headrace_monitor.alerts.observations import Observations
-from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.testing import eventually
@@ -53,7 +52,7 @@ async def made(operator: Operator, stack: RunningStack) -> Known:
     end = datetime.now(UTC)
     # As drift does that is beyond what a stack that is minutes old can find; no real look at that version ends it.
     async with Database(Address(postgres.url(stack.settings, "monitor")), size=1) as database:
-        assert await schema.prepared(database)
+        await database.migrate()
         async with database.transaction() as connection:
             seen = looked(end - timedelta(minutes=2), 0, Severity.HIGH, model=model, version="v0")
             await Observations.put(connection, [seen])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from headrace_monitor.log.objects import Objects
 from headrace_monitor.log.reader import Reader
-from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.s3 import Place
@@ -37,7 +36,7 @@ async def log_stores(postgres_url: str, s3: S3Store, folder: Path) -> AsyncItera
         Database(Address(postgres_url), size=5) as database,
         Objects(Place(s3.endpoint, s3.bucket, s3.region, credentials_file(s3, folder))) as objects,
     ):
-        assert await schema.prepared(database)
+        await database.migrate()
         yield Stores(database, objects)
 
 

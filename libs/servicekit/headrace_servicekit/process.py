@@ -10,12 +10,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import structlog
 import uvloop
 
+from headrace_servicekit.commands import EXIT_FAILED, EXIT_OK, Command, add_commands, execute
 from headrace_servicekit.described import settings_help
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.open_files import raise_limit
@@ -27,13 +28,21 @@ log = structlog.get_logger()
 
 S = TypeVar("S", bound=ServiceSettings)
 
-EXIT_OK, EXIT_FAILED, EXIT_SETTINGS = 0, 1, 2
+EXIT_SETTINGS = 2
 
 
-def run(name: str, settings_class: type[S], start: Callable[[Runtime[S]], Awaitable[object]]) -> NoReturn:
-    """Be a service process: never returns. Exit code 0 after a stop, 1 after a failure, 2 for bad settings.
+def run(
+    name: str,
+    settings_class: type[S],
+    start: Callable[[Runtime[S]], Awaitable[object]],
+    *,
+    commands: Sequence[Command[S]] = (),
+) -> NoReturn:
+    """Be a service process, or the command that is typed: never returns.
 
-    name: of the service, in logs and traces. start: builds the service from a Runtime; it returns when all is wired.
+    Exit code 0 after a stop, 1 after a failure, 2 for bad settings or usage, 3 for a command that is done but for a
+    part. name: of the service, in logs and traces. start: builds the service from a Runtime; it returns when all is
+    wired. commands: what `python -m` does instead when one is named.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m headrace_{name}",
@@ -42,7 +51,9 @@ def run(name: str, settings_class: type[S], start: Callable[[Runtime[S]], Awaita
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--settings", action="store_true", help="print the settings table (Markdown) and exit")
-    if parser.parse_args().settings:
+    add_commands(parser, commands)
+    options = parser.parse_args()
+    if options.settings:
         sys.stdout.write(settings_table(settings_class) + "\n")
         sys.exit(EXIT_OK)
     try:
@@ -52,8 +63,10 @@ def run(name: str, settings_class: type[S], start: Callable[[Runtime[S]], Awaita
             f"{name}: the settings are wrong\n" + "".join(f"  {line}\n" for line in str(error).splitlines())
         )
         sys.exit(EXIT_SETTINGS)
-    raise_limit()
     set_up_logs(name, level=settings.log_level, log_format=settings.log_format)
+    if options.command is not None:
+        sys.exit(execute(name, options.command, settings, options))
+    raise_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_main(name, settings, start))
     sys.exit(code)

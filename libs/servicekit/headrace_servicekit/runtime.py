@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import structlog
 from google.protobuf import descriptor_pb2
@@ -19,8 +20,9 @@ from prometheus_client import CollectorRegistry
 
 from headrace_servicekit.clock import Clock, SystemClock
 from headrace_servicekit.denials import FOLLOW_EVERY_S, Denials
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.health import Health, poll
-from headrace_servicekit.loops import periodic
+from headrace_servicekit.loops import delay_s, periodic
 from headrace_servicekit.metrics import HealthMetrics, RpcMetrics, new_registry
 from headrace_servicekit.peers import ERRORS
 from headrace_servicekit.ports import PortUnavailable, cause_of
@@ -43,6 +45,16 @@ _CANCEL_AGAIN_S = 20.0
 
 class StartError(Exception):
     """The service cannot start, for a reason that an operator can act on: the message is shown without a traceback."""
+
+
+class Migrated(Protocol):
+    """A store with a schema."""
+
+    async def migrate(self) -> None:
+        """Bring it to the schema of this code, unless it is there. Raises Unavailable, and StartError for one that
+        this code cannot work with.
+        """
+        ...
 
 
 class Runtime(Generic[S]):
@@ -146,6 +158,37 @@ class Runtime(Generic[S]):
         """
         self.health.add(name, required=required)
         self.loop(f"check {name}", lambda: poll(self.health, name, probe, self.clock))
+
+    def migrated(self, store: Migrated, *, component: str | None = None) -> asyncio.Event:
+        """Bring a store to the schema of this code as soon as it can be reached; the event is set from then on.
+
+        Not for `start` to wait for: a service starts without its database. Nor for a health check, which gives up after
+        a second. component: of health, told why it is not there yet.
+        """
+        there = asyncio.Event()
+
+        async def migrate() -> None:
+            await self.reached(store.migrate, component=component)
+            there.set()
+            await asyncio.Event().wait()
+
+        self.loop("migrate", migrate)
+        return there
+
+    async def reached(self, act: Callable[[], Awaitable[object]], *, component: str | None = None) -> None:
+        """Do what needs a store or a peer as soon as that is there: again with back-off while it is Unavailable.
+
+        component: of health, told why it is not there yet.
+        """
+        for failures in itertools.count(1):
+            try:
+                await act()
+                return
+            except Unavailable as error:
+                if component is not None:
+                    self.health.set(component, False, error.public_message)
+                log.warning("waiting for what is unavailable", problem=error.public_message, failures=failures)
+            await self.clock.sleep(delay_s(failures, every_s=0.2, max_backoff_s=2.0, jitter=0.2, draw=0.5))
 
     def on_drain(self, action: Callable[[], Awaitable[object]]) -> None:
         """Run `action` when calls are about to be refused (finish a queue, end a stream); within `grace_s`."""

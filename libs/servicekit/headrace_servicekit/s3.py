@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.runtime import StartError
+from headrace_servicekit.settings import S3Settings, variable
 
 SHORT_CALL_S = 5.0
 READ_CALL_S = 20.0
@@ -53,6 +54,17 @@ class Place:
     region: str
     credentials_file: Path | None = None
     credentials_setting: str = ""
+
+    @classmethod
+    def of(cls, settings: S3Settings, *, bucket: str | None = None) -> Place:
+        """Return where the settings of a service say that its objects are, or another bucket of the same store."""
+        return cls(
+            settings.s3_endpoint,
+            bucket or settings.s3_bucket,
+            settings.s3_region,
+            settings.s3_credentials_file,
+            variable(type(settings), "s3_credentials_file"),
+        )
 
 
 class Bucket:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from headrace_servicekit.settings import ServiceSettings
+from headrace_servicekit.settings import TlsSettings
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Tls:
     internal: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, settings: ServiceSettings) -> Tls | None:
+    def of(cls, settings: TlsSettings) -> Tls | None:
         """Return the TLS files of a service's settings, or None when it runs without TLS."""
         if settings.tls_cert is None:
             return None

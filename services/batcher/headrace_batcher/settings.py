@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal, Self
 
 from headrace_servicekit.ports import target
-from headrace_servicekit.settings import ServiceSettings, settings_config
+from headrace_servicekit.settings import S3Settings, ServiceSettings, settings_config
 from pydantic import Field, field_validator, model_validator
 
 
-class BatcherSettings(ServiceSettings):
+class BatcherSettings(S3Settings, ServiceSettings):
     """What a batcher can be told."""
 
     model_config = settings_config("BATCHER_")
@@ -37,12 +37,7 @@ class BatcherSettings(ServiceSettings):
         "`{slot}` in it stands for the first number whose directory no other batcher holds."
     )
 
-    s3_endpoint: str | None = Field(default=None, description="URL of the S3 store; unset means AWS.")
-    s3_bucket: str = Field(default="headrace", description="Bucket that holds the artifacts.")
-    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
-    s3_credentials_file: Path | None = Field(
-        default=None, description="AWS shared-credentials file, profile `default`; unset means the role of the machine."
-    )
+    s3_endpoint: str | None = Field(default=None, description="URL of the S3 store; unset means AWS.")  # type: ignore[assignment]
     cache_bytes: int = Field(
         default=4 * 1024**3, ge=0, description="Most bytes of model files kept on disk that nothing wants any more."
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
@@ -23,22 +21,13 @@ from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 
-PREPARE_RETRY_S = 0.5
-
 
 async def start(runtime: Runtime[MonitorSettings]) -> None:
     """Build the service on PostgreSQL, S3 and the registry. None has to be up: calls are UNAVAILABLE until they are."""
     settings = runtime.settings
-    address = Address(settings.database_url, settings.database_passfile)
-    database = await runtime.enter(Database(address, size=settings.database_connections))
+    database = await runtime.enter(Database(Address.of(settings), size=settings.database_connections))
 
-    async def prepare() -> None:
-        # Not in the health check, which gives up after a second: migrations may take longer.
-        while not await schema.prepared(database):
-            await runtime.clock.sleep(PREPARE_RETRY_S)
-        await asyncio.Event().wait()
-
-    runtime.loop("prepare", prepare)
+    runtime.migrated(database)
     runtime.check("postgres", lambda: schema.check(database))
     log = await open_log(runtime, database)
     queries = await open_queries(runtime, database, log.reader)

@@ -5,34 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from headrace_servicekit.outbox.settings import WebhookSettings
-from headrace_servicekit.settings import ServiceSettings, settings_config
+from headrace_servicekit.settings import PostgresSettings, S3Settings, ServiceSettings, settings_config
 from pydantic import Field, field_validator
 
 
-class MonitorSettings(WebhookSettings, ServiceSettings):
+class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSettings):
     """Settings of the monitor."""
 
     model_config = settings_config("MONITOR_")
 
-    database_url: str = Field(
-        description="PostgreSQL database of the monitor, `postgresql://user@host:port/monitor`, without a password."
-    )
-    database_passfile: Path | None = Field(
-        default=None,
-        description="File with the database's password, in the format of `.pgpass`; read for every connection.",
-    )
-    database_connections: int = Field(default=10, ge=2, le=200, description="Most connections to the database.")
     max_alert_watches: int = Field(
         default=100, ge=1, le=10_000, description="Open WatchAlerts of one process; more are RESOURCE_EXHAUSTED."
     )
-    s3_endpoint: str = Field(description="URL of the S3 store for the prediction log.")
     s3_bucket: str = Field(
         default="headrace-monitor", description="Bucket for the prediction log; made when it does not exist."
-    )
-    s3_region: str = Field(default="us-east-1", description="Region that requests to S3 are signed for.")
-    s3_credentials_file: Path | None = Field(
-        default=None,
-        description="AWS shared credentials file (profile `default`); unset means what the AWS SDK finds by itself.",
     )
     registry_bucket: str = Field(
         default="headrace", description="The registry's bucket in the same store, where reference files are read from."

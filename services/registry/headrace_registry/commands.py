@@ -1,4 +1,4 @@
-"""What operators run beside the service, with the service's settings; each prints one JSON object.
+"""What operators run beside the registry, with its settings; each prints one JSON object.
 
 python -m headrace_registry backup --out FOLDER [--blobs]       while the registry runs
 python -m headrace_registry restore --from FOLDER [--replace]   also while it runs
@@ -9,90 +9,61 @@ python -m headrace_registry migrate                             what the service
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from headrace_servicekit.clock import SystemClock
-from headrace_servicekit.errors import ServiceError
-from headrace_servicekit.logs import set_up_logs
+from headrace_servicekit.commands import Command, Document, Incomplete, option
 from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.process import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS
-from headrace_servicekit.runtime import StartError
-from headrace_servicekit.settings import SettingsError
+from headrace_servicekit.s3 import Place
 
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.backup import restoring, saving
-from headrace_registry.backup.manifest import BackupError
 from headrace_registry.collection import Collection, Report
 from headrace_registry.names import version_name
-from headrace_registry.service import bucket_of, policy_of
+from headrace_registry.service import policy_of
 from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage.postgres import PostgresStore
 
-NAMES = ("backup", "restore", "collect", "migrate")
-# A restore after which some files are nowhere is no failure, and no success.
-EXIT_INCOMPLETE = 3
 
-Document = dict[str, Any]
-
-
+@dataclass(frozen=True, slots=True)
 class Stores:
-    """What the commands work on. store has the schema of this code."""
+    """What the commands work on: a database that has the schema of this code, and a bucket that exists."""
 
-    def __init__(self, settings: RegistrySettings, connections: Connections, blobs: S3Blobs) -> None:
-        self.settings, self.connections, self.blobs = settings, connections, blobs
-        self.store = PostgresStore(connections)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run one command and return the exit code: 0; 1 failed, 2 wrong usage or settings, 3 restored but for files."""
-    told = _parser().parse_args(arguments)
-    try:
-        settings = RegistrySettings.load()
-    except SettingsError as error:
-        sys.stderr.write("registry: the settings are wrong\n" + "".join(f"  {e}\n" for e in str(error).splitlines()))
-        return EXIT_SETTINGS
-    set_up_logs("registry", level=settings.log_level, log_format=settings.log_format)
-    try:
-        code, document = asyncio.run(_with_stores(settings, lambda stores: told.act(stores, told)))
-    except (BackupError, ServiceError, StartError, OSError) as error:
-        sys.stderr.write(f"registry: {error}\n")
-        return EXIT_FAILED
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    return code
+    connections: Connections
+    store: PostgresStore
+    blobs: S3Blobs
 
 
-async def _with_stores(
-    settings: RegistrySettings, act: Callable[[Stores], Awaitable[tuple[int, Document]]]
-) -> tuple[int, Document]:
-    address = Address(settings.database_url, settings.database_passfile)
+@asynccontextmanager
+async def _stores(settings: RegistrySettings) -> AsyncIterator[Stores]:
     async with (
-        Connections(address, owner="registry", size=2) as connections,
-        S3Blobs(bucket_of(settings)) as blobs,
+        Connections(Address.of(settings), owner="registry", size=2) as connections,
+        S3Blobs(Place.of(settings), settings.s3_public_endpoint) as blobs,
     ):
-        stores = Stores(settings, connections, blobs)
-        await stores.store.prepare()
+        store = PostgresStore(connections)
+        await store.migrate()
         await blobs.prepare()
-        return await act(stores)
+        yield Stores(connections, store, blobs)
 
 
-async def _migrate(stores: Stores, told: argparse.Namespace) -> tuple[int, Document]:
-    # Every command begins so: database and bucket are there by now, and fit this code.
-    return EXIT_OK, {"database": "has the schema of this version", "bucket": stores.settings.s3_bucket}
+async def _migrate(settings: RegistrySettings, options: argparse.Namespace) -> Document:
+    async with _stores(settings):  # as every command begins
+        return {"database": "has the schema of this version", "bucket": settings.s3_bucket}
 
 
-async def _backup(stores: Stores, told: argparse.Namespace) -> tuple[int, Document]:
-    blobs = stores.blobs if told.blobs else None
-    manifest = await saving.save(stores.connections, blobs, told.out, SystemClock().now())
-    return EXIT_OK, manifest.model_dump(mode="json")
+async def _backup(settings: RegistrySettings, options: argparse.Namespace) -> Document:
+    async with _stores(settings) as stores:
+        blobs = stores.blobs if options.blobs else None
+        manifest = await saving.save(stores.connections, blobs, options.out, SystemClock().now())
+        return manifest.model_dump(mode="json")
 
 
-async def _restore(stores: Stores, told: argparse.Namespace) -> tuple[int, Document]:
-    done = await restoring.restore(stores.connections, stores.blobs, told.folder, replace=told.replace)
+async def _restore(settings: RegistrySettings, options: argparse.Namespace) -> Document:
+    async with _stores(settings) as stores:
+        done = await restoring.restore(stores.connections, stores.blobs, options.folder, replace=options.replace)
     document: Document = {
         "incarnation": str(done.incarnation),
         "backup_of": str(done.manifest.incarnation),
@@ -101,14 +72,17 @@ async def _restore(stores: Stores, told: argparse.Namespace) -> tuple[int, Docum
         "files_uploaded": done.uploaded,
         "files_missing": done.missing,
     }
-    return (EXIT_INCOMPLETE if done.missing else EXIT_OK), document
+    if done.missing:
+        raise Incomplete(document)
+    return document
 
 
-async def _collect(stores: Stores, told: argparse.Namespace) -> tuple[int, Document]:
-    collection = Collection(stores.store, stores.blobs, policy_of(stores.settings), SystemClock())
-    report: Report = await collection.run(dry_run=told.dry_run)
-    return EXIT_OK, {
-        "dry_run": told.dry_run,
+async def _collect(settings: RegistrySettings, options: argparse.Namespace) -> Document:
+    async with _stores(settings) as stores:
+        collection = Collection(stores.store, stores.blobs, policy_of(settings), SystemClock())
+        report: Report = await collection.run(dry_run=options.dry_run)
+    return {
+        "dry_run": options.dry_run,
         "archived": [version_name(ref) for ref in report.archived],
         "collected": [version_name(ref) for ref in report.collected],
         "files_removed": [{"sha256": sha256, "size_bytes": size} for sha256, size in report.removed.items()],
@@ -116,24 +90,30 @@ async def _collect(stores: Stores, told: argparse.Namespace) -> tuple[int, Docum
     }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m headrace_registry", description="Commands beside the service.")
-    commands = parser.add_subparsers(required=True)
-
-    backup = commands.add_parser("backup", help="write the content of the database into a folder, of one moment")
-    backup.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new or empty")
-    backup.add_argument("--blobs", action="store_true", help="also copy the files of versions out of S3")
-    backup.set_defaults(act=_backup)
-
-    restore = commands.add_parser("restore", help="put a backup back; watches and etags begin anew")
-    restore.add_argument("--from", type=Path, required=True, dest="folder", metavar="FOLDER", help="of a backup")
-    restore.add_argument("--replace", action="store_true", help="in place of what the database holds, which is lost")
-    restore.set_defaults(act=_restore)
-
-    collect = commands.add_parser("collect", help="archive, give up and remove what has had its time")
-    collect.add_argument("--dry-run", action="store_true", help="only tell what would be done")
-    collect.set_defaults(act=_collect)
-
-    migrate = commands.add_parser("migrate", help="bring the database to this version's schema, make the bucket")
-    migrate.set_defaults(act=_migrate)
-    return parser
+COMMANDS = (
+    Command(
+        "backup",
+        "write the content of the database into a folder, of one moment",
+        _backup,
+        (
+            option("--out", type=Path, required=True, metavar="FOLDER", help="new or empty"),
+            option("--blobs", action="store_true", help="also copy the files of versions out of S3"),
+        ),
+    ),
+    Command(
+        "restore",
+        "put a backup back; watches and etags begin anew",
+        _restore,
+        (
+            option("--from", type=Path, required=True, dest="folder", metavar="FOLDER", help="of a backup"),
+            option("--replace", action="store_true", help="in place of what the database holds, which is lost"),
+        ),
+    ),
+    Command(
+        "collect",
+        "archive, give up and remove what has had its time",
+        _collect,
+        (option("--dry-run", action="store_true", help="only tell what would be done"),),
+    ),
+    Command("migrate", "bring the database to this version's schema, make the bucket", _migrate),
+)

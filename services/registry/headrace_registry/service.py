@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
@@ -11,10 +10,11 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.s3 import Place
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import Inspection, OnnxProcess
-from headrace_registry.artifacts.s3 import Bucket, S3Blobs
+from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.uploads import ABANDONED_AFTER, UploadLimits, Uploads
 from headrace_registry.catalog import Catalog
@@ -31,7 +31,6 @@ from headrace_registry.storage.postgres import PostgresStore
 from headrace_registry.storage.store import Store
 from headrace_registry.watch import feed_of
 
-PREPARE_RETRY_S = 0.5
 SWEEP_S = 600.0
 SWEEP_REQUESTS = 1000
 
@@ -39,21 +38,12 @@ SWEEP_REQUESTS = 1000
 async def start(runtime: Runtime[RegistrySettings]) -> None:
     """Build the service on PostgreSQL and S3. Neither has to be up: calls are UNAVAILABLE until they are."""
     settings = runtime.settings
-    address = Address(settings.database_url, settings.database_passfile)
-    connections = await runtime.enter(Connections(address, owner="registry", size=settings.database_connections))
-    blobs = await runtime.enter(S3Blobs(bucket_of(settings)))
+    connections = Connections(Address.of(settings), owner="registry", size=settings.database_connections)
+    connections = await runtime.enter(connections)
+    blobs = await runtime.enter(S3Blobs(Place.of(settings), settings.s3_public_endpoint))
     store = PostgresStore(connections)
 
-    there = asyncio.Event()
-
-    async def prepare() -> None:
-        # Not in the health check, which gives up after a second: migrations may take longer.
-        while not await prepared(store):
-            await runtime.clock.sleep(PREPARE_RETRY_S)
-        there.set()
-        await asyncio.Event().wait()
-
-    runtime.loop("prepare", prepare)
+    there = runtime.migrated(store)
     runtime.check("postgres", store.check)
     # Promotions and reads go on without it: only uploads need it.
     runtime.check("s3", blobs.check, required=False)
@@ -66,17 +56,6 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
         await periodic("collect", lambda: collect(collection, metrics), every_s=settings.collection_every_s)
 
     runtime.loop("collect", collect_often)
-
-
-def bucket_of(settings: RegistrySettings) -> Bucket:
-    """Return where blobs go."""
-    return Bucket(
-        settings.s3_endpoint,
-        settings.s3_bucket,
-        settings.s3_region,
-        settings.s3_credentials_file,
-        settings.s3_public_endpoint,
-    )
 
 
 def policy_of(settings: RegistrySettings) -> Policy:
@@ -121,15 +100,6 @@ def serve(runtime: Runtime[RegistrySettings], store: Store, blobs: Blobs, inspec
     runtime.loop("feed", feed.run)
     runtime.loop("listen", lambda: periodic("listen", feed.listen, every_s=1.0))
     return metrics
-
-
-async def prepared(store: PostgresStore) -> bool:
-    """Bring the database to the schema of this code; return False while it cannot be reached."""
-    try:
-        await store.prepare()
-    except Unavailable:
-        return False
-    return True
 
 
 async def sweep(store: Store, blobs: S3Blobs, runtime: Runtime[RegistrySettings]) -> None:

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace_servicekit.settings import ServiceSettings, settings_config
+from headrace_servicekit.settings import PostgresSettings, S3Settings, ServiceSettings, settings_config
 from pydantic import Field
 
 
-class RegistrySettings(ServiceSettings):
+class RegistrySettings(S3Settings, PostgresSettings, ServiceSettings):
     """What the registry can be told."""
 
     model_config = settings_config("REGISTRY_")
 
-    database_url: str = Field(
-        description="PostgreSQL database of the registry, `postgresql://user@host:port/registry`, without a password."
-    )
-    database_passfile: Path | None = Field(
-        default=None,
-        description="File with the database's password, in the format of `.pgpass`; read for every connection.",
-    )
-    database_connections: int = Field(default=10, ge=2, le=200, description="Most connections to the database.")
-    s3_endpoint: str = Field(description="URL of the S3 store for artifacts.")
-    s3_bucket: str = Field(default="headrace", description="Bucket for artifacts; made when it does not exist.")
-    s3_region: str = Field(default="us-east-1", description="Region that requests to S3 are signed for.")
-    s3_credentials_file: Path | None = Field(
-        default=None,
-        description="AWS shared credentials file (profile `default`); unset means what the AWS SDK finds by itself.",
-    )
     s3_public_endpoint: str | None = Field(
         default=None,
         description="URL of the same S3 store as clients outside reach it; unset means that uploads go through the "

@@ -20,7 +20,7 @@ async def memory_store() -> Store:
 async def postgres_store(postgres_url: str) -> AsyncIterator[Store]:
     async with Connections(Address(postgres_url), owner="registry", size=10) as connections:
         store = PostgresStore(connections)
-        await store.prepare()
+        await store.migrate()
         yield await with_blobs(store)
 
 

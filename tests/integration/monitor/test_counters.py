@@ -18,7 +18,6 @@ from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.observer import MinuteObserver
 from headrace_monitor.counters.reading import LostBatches, TrafficReader, TrafficSummary
 from headrace_monitor.counters.retention import CounterRetention, RetentionPolicy
-from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import MINUTE, Span
 from headrace_servicekit.errors import InvalidArgument
@@ -107,7 +106,7 @@ async def replicas(postgres_url) -> AsyncIterator[list[Counting]]:
     async with AsyncExitStack() as stack:
         databases = [await stack.enter_async_context(Database(Address(postgres_url), size=4)) for _ in range(2)]
         for database in databases:
-            assert await schema.prepared(database)
+            await database.migrate()
         yield [Counting(database) for database in databases]
 
 
@@ -284,7 +283,7 @@ async def test_series_without_end_are_refused_while_those_before_them_are_young(
 async def test_a_monitor_that_ends_between_two_statements_has_counted_all_of_a_report_or_nothing(postgres_url):
     rng, keys = random.Random(3), [key(), key(code=14), key(version="v2"), key(served_from=CACHE)]
     async with EndingDatabase(Address(postgres_url), size=4) as database:
-        assert await schema.prepared(database)
+        await database.migrate()
         counting = Counting(database)
         start, plane = counting.clock.now(), SendingPlane("a", counting.intake.take)
         for number in range(12):

@@ -6,7 +6,6 @@ from headrace_monitor.alerts.evaluator import RuleEvaluator
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import Address
 from headrace_statistics.severity import Severity
@@ -37,7 +36,7 @@ def observed(minute: int, value: float) -> Observation:
 
 async def test_the_first_observation_of_a_window_counts_whoever_repeats_it(postgres_url):
     async with Database(Address(postgres_url), size=2) as connections:
-        assert await schema.prepared(connections)
+        await connections.migrate()
         for values in ([0.5, 0.25], [0.75, 0.75]):
             async with connections.transaction() as connection:
                 await Observations.put(connection, [observed(minute, value) for minute, value in enumerate(values)])
@@ -50,7 +49,7 @@ async def test_the_first_observation_of_a_window_counts_whoever_repeats_it(postg
 
 async def test_old_observations_and_alerts_go_however_many_came_in_an_hour(postgres_url):
     async with Database(Address(postgres_url), size=2) as connections:
-        assert await schema.prepared(connections)
+        await connections.migrate()
         async with connections.transaction() as connection:
             await connection.execute(OBSERVED)
             await connection.execute(RESOLVED)

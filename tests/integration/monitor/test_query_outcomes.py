@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from headrace_monitor.query.exporting import export_outcomes
-from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.postgres.connections import BEGIN, Address
 
@@ -44,7 +43,7 @@ async def test_outcomes_that_take_longer_than_other_statements_may_reach_their_q
     pipe = tmp_path / "outcomes.csv"
     os.mkfifo(pipe)
     async with Database(Address(postgres_url), size=1) as database:
-        assert await schema.prepared(database)
+        await database.migrate()
         async with database.transaction() as connection:
             await connection.execute(OUTCOMES, ROWS)
     async with HurriedDatabase(Address(postgres_url), size=1) as hurried:

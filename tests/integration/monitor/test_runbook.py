@@ -16,7 +16,7 @@ async def test_statements_of_the_runbook_are_ones_that_the_database_takes(postgr
     statements = re.findall(r"`((?:select|delete) [^`]*)`", page)
     assert len(statements) >= 4
     async with schema.Database(Address(postgres_url), size=1) as database:
-        assert await schema.prepared(database)
+        await database.migrate()
     connection = await asyncpg.connect(postgres_url)
     try:
         for statement in statements:

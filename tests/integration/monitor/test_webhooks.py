@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 import pytest
 from headrace.monitor.v1 import alert_pb2
 from headrace_monitor.alerts.observations import Observations
-from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 from headrace_servicekit.outbox.outbox import MAX_WAITING
 from headrace_servicekit.postgres.connections import Address
@@ -247,7 +246,7 @@ async def _open(alerts: Alerts, number: int) -> bool:
 @asynccontextmanager
 async def _database(postgres_url: str) -> AsyncIterator[Database]:
     async with Database(Address(postgres_url), size=1) as database:
-        assert await schema.prepared(database)
+        await database.migrate()
         yield database
 
 

@@ -19,12 +19,12 @@ from headrace_registry.files import Artifact, ArtifactType, ModelFile
 from headrace_registry.models import Version, VersionRef
 from headrace_registry.registration import Registrations
 from headrace_registry.retention import Policy
-from headrace_registry.service import bucket_of
 from headrace_registry.storage.postgres import PostgresStore
 from headrace_registry.writes import Write
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import PreconditionFailed
 from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.s3 import Place
 
 from tests.kit import onnx_models
 from tests.kit.registry import Registry
@@ -39,10 +39,10 @@ async def parts(real: Registry):
     settings = real.runtime.settings
     async with (
         Connections(Address(settings.database_url), owner="registry", size=4) as connections,
-        S3Blobs(bucket_of(settings)) as blobs,
+        S3Blobs(Place.of(settings)) as blobs,
     ):
         store = PostgresStore(connections)
-        await store.prepare()
+        await store.migrate()
         yield store, blobs
 
 

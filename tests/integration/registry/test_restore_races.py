@@ -64,7 +64,7 @@ class Rig:
 async def rig(request, postgres_url, tmp_path) -> AsyncIterator[Rig]:
     async with Connections(Address(postgres_url), owner="registry", size=4) as connections:
         rig = Rig(connections, tmp_path / "backup")
-        await rig.store.prepare()
+        await rig.store.migrate()
         await rig.store.put_blob(Blob(SHA, ArtifactType.JSON, len(CONTENT)), NOW)
         await make_model(rig.store)
         await saving.save(connections, rig.blobs if request.param else None, rig.folder, NOW)

@@ -50,7 +50,7 @@ async def test_the_database_refuses_what_must_never_be(connection, statement, er
 async def test_replicas_that_start_at_once_migrate_once(postgres_url):
     async with Connections(Address(postgres_url), owner="registry", size=8) as connections:
         stores = [PostgresStore(connections) for _ in range(6)]
-        await asyncio.gather(*(store.prepare() for store in stores))
+        await asyncio.gather(*(store.migrate() for store in stores))
         assert len({(await store.position()).incarnation for store in stores}) == 1
     connection = await asyncpg.connect(postgres_url, timeout=10)
     known = load_migrations("headrace_registry.storage.sql")
@@ -60,9 +60,9 @@ async def test_replicas_that_start_at_once_migrate_once(postgres_url):
 
 async def test_a_database_of_other_code_is_refused(postgres_url):
     async with Connections(Address(postgres_url), owner="registry", size=2) as connections:
-        await PostgresStore(connections).prepare()
+        await PostgresStore(connections).migrate()
         connection = await asyncpg.connect(postgres_url, timeout=10)
         await connection.execute("update migrations set checksum = 'other'")
         await connection.close()
         with pytest.raises(StartError, match="other code"):
-            await PostgresStore(connections).prepare()
+            await PostgresStore(connections).migrate()

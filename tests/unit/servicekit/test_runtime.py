@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.loops import periodic
-from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.runtime import Runtime, StartError
 from headrace_servicekit.settings import ServiceSettings, settings_config
 from headrace_servicekit.testing import running
 
@@ -57,3 +58,44 @@ async def test_a_loop_may_take_its_time_to_tidy_up():
     async with asyncio.timeout(10), running("test", Settings(drain_notice_s=0.0, port=0, metrics_port=0), start):
         await began.wait()
     assert tidied
+
+
+class LateStore:
+    """A store that is reached at the third try."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    async def migrate(self) -> None:
+        self.tries += 1
+        if self.tries < 3:
+            raise Unavailable("the database cannot be reached", reason="STORE_UNAVAILABLE")
+
+
+class RefusingStore:
+    """A store that newer code has migrated."""
+
+    async def migrate(self) -> None:
+        raise StartError("the database is newer than this code")
+
+
+async def test_a_store_is_migrated_as_soon_as_it_is_there():
+    store, there = LateStore(), asyncio.Event()
+
+    async def start(runtime: Runtime[Settings]) -> None:
+        nonlocal there
+        runtime.health.add("tables", required=False)
+        there = runtime.migrated(store, component="tables")
+
+    async with asyncio.timeout(10), running("test", Settings(drain_notice_s=0.0, port=0, metrics_port=0), start):
+        await there.wait()
+    assert store.tries == 3
+
+
+async def test_a_store_that_this_code_cannot_work_with_ends_the_service():
+    async def start(runtime: Runtime[Settings]) -> None:
+        runtime.migrated(RefusingStore())
+
+    with pytest.raises(StartError, match="newer than this code"):
+        async with asyncio.timeout(10):
+            await Runtime("test", Settings(drain_notice_s=0.0, port=0, metrics_port=0)).serve(start)

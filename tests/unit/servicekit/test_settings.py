@@ -3,7 +3,16 @@
 from pathlib import Path
 
 import pytest
-from headrace_servicekit.settings import ServiceSettings, SettingsError, settings_config, settings_table
+from headrace_servicekit.postgres.connections import Address
+from headrace_servicekit.s3 import Place
+from headrace_servicekit.settings import (
+    PostgresSettings,
+    S3Settings,
+    ServiceSettings,
+    SettingsError,
+    settings_config,
+    settings_table,
+)
 from headrace_servicekit.testing import assert_readme_has_settings
 from pydantic import Field, SecretStr, ValidationError
 
@@ -123,3 +132,26 @@ def test_a_readme_with_an_old_table_fails_and_shows_the_line(tmp_path: Path):
 def test_the_readme_of_the_kit_shows_the_settings_of_every_service():
     readme = Path(__file__).resolve().parents[3] / "libs" / "servicekit" / "README.md"
     assert_readme_has_settings(readme, ServiceSettings)
+
+
+class StoredSettings(S3Settings, PostgresSettings, ServiceSettings):
+    """A service that has a database and a bucket."""
+
+    model_config = settings_config("STORED_")
+
+
+def test_a_service_inherits_the_variables_of_its_stores(monkeypatch):
+    monkeypatch.setenv("STORED_DATABASE_URL", "postgresql://u@h/d")
+    monkeypatch.setenv("STORED_S3_ENDPOINT", "http://store:9000")
+    settings = StoredSettings.load()
+    assert (settings.database_connections, settings.s3_bucket) == (10, "headrace")
+    assert Address.of(settings) == Address("postgresql://u@h/d")
+    place = Place.of(settings, bucket="other")
+    assert (place.endpoint, place.bucket) == ("http://store:9000", "other")
+    assert place.credentials_setting == "STORED_S3_CREDENTIALS_FILE"
+
+
+def test_a_service_without_a_bucket_has_no_variables_of_one(monkeypatch):
+    monkeypatch.setenv("TOY_S3_BUCKET", "headrace")
+    with pytest.raises(SettingsError, match="TOY_S3_BUCKET: unknown setting"):
+        ToySettings.load()

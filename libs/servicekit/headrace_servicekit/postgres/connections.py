@@ -16,6 +16,7 @@ from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.peers import Peer
 from headrace_servicekit.postgres.passfile import password_for
+from headrace_servicekit.settings import PostgresSettings
 
 T = TypeVar("T")
 
@@ -68,6 +69,11 @@ class Address:
 
     url: str
     passfile: Path | None = None
+
+    @classmethod
+    def of(cls, settings: PostgresSettings) -> Address:
+        """Return where the settings of a service say that its database is."""
+        return cls(settings.database_url, settings.database_passfile)
 
     def password(self) -> dict[str, Any]:
         """Return asyncpg's argument: the file is read for each connection, so that a change of it counts."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.s3 import Place
 
-from headrace_monitor.log.wiring import PredictionLog, place_of
+from headrace_monitor.log.wiring import PredictionLog
 from headrace_monitor.references.blobs import RegistryBlobs
 from headrace_monitor.settings import MonitorSettings
 
@@ -44,7 +44,7 @@ class Drift:
 
 async def open_drift(runtime: Runtime[MonitorSettings], connections: Connections, log: PredictionLog) -> Drift:
     """Open the registry's bucket and start loading drift. The bucket's store need not be up."""
-    place = replace(place_of(runtime.settings), bucket=runtime.settings.registry_bucket)
+    place = Place.of(runtime.settings, bucket=runtime.settings.registry_bucket)
     blobs = await runtime.enter(RegistryBlobs(place))
     drift = Drift()
     runtime.loop("drift", lambda: drift.run(runtime, connections, log, blobs))

@@ -47,7 +47,7 @@ class PredictionLog:
 async def open_log(runtime: Runtime[MonitorSettings], database: Database) -> PredictionLog:
     """Open what the log stands on, and begin to keep it. Neither S3 nor the registry has to be up."""
     settings = runtime.settings
-    objects = await runtime.enter(Objects(place_of(settings)))
+    objects = await runtime.enter(Objects(Place.of(settings)))
     # Counters, and what is derived already, go on without it.
     runtime.check("s3", objects.check, required=False)
     registry = await runtime.enter(
@@ -59,14 +59,6 @@ async def open_log(runtime: Runtime[MonitorSettings], database: Database) -> Pre
     limits = Limits(settings.log_max_batches, settings.log_max_batch_bytes, _keep(settings), settings.max_processes)
     ingestion = Ingestion(objects, batches, limits, runtime.clock, metrics)
     return PredictionLog(contracts, Reader(database, objects), ingestion)
-
-
-def place_of(settings: MonitorSettings) -> Place:
-    """Return where the log is kept."""
-    return Place(
-        *(settings.s3_endpoint, settings.s3_bucket, settings.s3_region, settings.s3_credentials_file),
-        credentials_setting="MONITOR_S3_CREDENTIALS_FILE",
-    )
 
 
 def _begin(

@@ -30,6 +30,12 @@ class Database(Connections):
         super().__init__(address, owner="monitor", size=size, reason=REASON)
         self.there = asyncio.Event()
 
+    async def migrate(self) -> None:
+        """Bring the database to the schema of this code. Raises Unavailable and StartError."""
+        async with self.alone() as connection:
+            await migrate(connection, load_migrations(_SQL))
+        self.there.set()
+
     @asynccontextmanager
     async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
         self._check_there()
@@ -52,17 +58,6 @@ async def passed(database: Transactions, now: datetime) -> datetime:
     now: by our clock. One that runs ahead must not take away what nobody can bring back.
     """
     return min(now, await database.repeatable(lambda connection: connection.fetchval("select clock_timestamp()")))
-
-
-async def prepared(database: Database) -> bool:
-    """Bring the database to the schema of this code; return False while it cannot be reached. Raises StartError."""
-    try:
-        async with database.alone() as connection:
-            await migrate(connection, load_migrations(_SQL))
-    except Unavailable:
-        return False
-    database.there.set()
-    return True
 
 
 async def check(database: Database) -> None:

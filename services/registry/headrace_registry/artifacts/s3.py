@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,29 +35,15 @@ PART_CALL_S = READ_CALL_S
 PART_BYTES = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Where blobs go. credentials_file: AWS shared credentials (INI), profile `default`.
+class S3Blobs:
+    """Blobs in one bucket. Opening it needs no server.
 
     public_endpoint: URL of the same store as senders outside reach it; None when they do not.
     """
 
-    endpoint: str
-    name: str
-    region: str
-    credentials_file: Path | None = None
-    public_endpoint: str | None = None
-
-
-class S3Blobs:
-    """Blobs in one bucket. Opening it needs no server."""
-
-    def __init__(self, bucket: Bucket) -> None:
-        place = s3.Place(
-            bucket.endpoint, bucket.name, bucket.region, bucket.credentials_file, "REGISTRY_S3_CREDENTIALS_FILE"
-        )
+    def __init__(self, place: s3.Place, public_endpoint: str | None = None) -> None:
         self._bucket = s3.Bucket(place, owner="artifact store (S3)", reason="ARTIFACT_STORE_UNAVAILABLE")
-        self._public_endpoint = bucket.public_endpoint
+        self._public_endpoint = public_endpoint
         self._public_client: Any = None
 
     async def __aenter__(self) -> S3Blobs:

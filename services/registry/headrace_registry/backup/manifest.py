@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from headrace_servicekit.commands import CommandError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 FORMAT = 1
@@ -33,7 +34,7 @@ TABLES = {
 }
 
 
-class BackupError(Exception):
+class BackupError(CommandError):
     """A backup cannot be made or restored; the message says why."""
 
 

@@ -35,7 +35,7 @@ class PostgresStore:
         self._connections = connections
         self._migrated = False
 
-    async def prepare(self) -> None:
+    async def migrate(self) -> None:
         """Bring the database to the schema of this code, unless that is done."""
         if not self._migrated:
             async with self._connections.alone() as connection:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from headrace_servicekit.settings import ServiceSettings, settings_config
+from headrace_servicekit.settings import PostgresSettings, ServiceSettings, ValkeySettings, settings_config
 from pydantic import Field, field_validator
 
 
-class ControlSettings(ServiceSettings):
+class ControlSettings(ValkeySettings, PostgresSettings, ServiceSettings):
     """What the router's control plane can be told."""
 
     model_config = settings_config("ROUTER_CONTROL_")
 
-    database_url: str = Field(description="PostgreSQL, without password: `postgresql://user@host:port/router`.")
-    database_passfile: Path | None = Field(
-        default=None, description="File with the database's password, in the format of libpq's `.pgpass`."
-    )
     registry_target: str = Field(description="Registry, as `host:port` or any other gRPC target.")
     health_targets: str = Field(
         default="",
@@ -43,12 +37,6 @@ class ControlSettings(ServiceSettings):
         description="Seconds that a write waits for connected data planes; those that are late are named.",
     )
 
-    valkey_url: str = Field(
-        default="",
-        description="`redis://host:port/database` of the Valkey that data planes read, for precomputed answers; empty "
-        "offers none.",
-    )
-    valkey_password_file: Path | None = Field(default=None, description="File with Valkey's password.")
     precomputed_share: float = Field(
         default=0.8,
         gt=0,

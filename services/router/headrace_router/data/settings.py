@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Self
 
-from headrace_servicekit.settings import ServiceSettings, settings_config
+from headrace_servicekit.settings import ServiceSettings, ValkeySettings, settings_config
 from pydantic import Field, field_validator
 
 from headrace_router.data.batchers.members import Target
@@ -18,7 +18,7 @@ MAX_TTL_S = 7 * 86_400.0
 _POOL = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class DataSettings(ServiceSettings):
+class DataSettings(ValkeySettings, ServiceSettings):
     """What the data plane can be told."""
 
     model_config = settings_config("ROUTER_DATA_")
@@ -74,11 +74,6 @@ class DataSettings(ServiceSettings):
         "refused at once.",
     )
     resolve_every_s: float = Field(default=5.0, gt=0, description="Seconds between look-ups of the names in `pools`.")
-    valkey_url: str = Field(
-        default="",
-        description="Valkey for explanations and for answers that all data planes share: "
-        "`redis://[user@]host[:port][/database]`, or `rediss://` for TLS; empty keeps answers in this process alone.",
-    )
     explain_one_in: int = Field(
         default=1000,
         ge=0,
@@ -96,7 +91,6 @@ class DataSettings(ServiceSettings):
         description="One of so many requests that come without a trace begins one; 0 records only what callers sample. "
         "Without `otlp_endpoint` none does.",
     )
-    valkey_password_file: Path | None = Field(default=None, description="File with the password of `valkey_url`.")
     valkey_timeout_s: float = Field(
         default=0.005, gt=0, description="Seconds that a request waits for Valkey before it goes on without."
     )

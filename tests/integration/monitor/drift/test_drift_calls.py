@@ -16,10 +16,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace.registry.v1 import registry_pb2
 from headrace_monitor.report.drift_source import WindowHistograms
-from headrace_monitor.storage.schema import Database, prepared
-from headrace_registry.artifacts.s3 import Bucket, S3Blobs
+from headrace_monitor.storage.schema import Database
+from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.postgres.connections import Address
+from headrace_servicekit.s3 import Place
 from headrace_servicekit.testing import eventually
 
 from tests.kit.drifting import parquet
@@ -58,7 +59,7 @@ async def running(postgres_url, s3, folder):
     )
     values = np.random.default_rng(1).normal(size=(5_000, 4)).astype(np.float32)
     async with (
-        S3Blobs(Bucket(s3.endpoint, s3.bucket, s3.region, credentials)) as blobs,
+        S3Blobs(Place(s3.endpoint, s3.bucket, s3.region, credentials)) as blobs,
         memory_registry(blobs=blobs) as registry,
         real_monitor(
             *(postgres_url, s3, folder),
@@ -123,7 +124,7 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
         seen = answer.drift.range
         start, end = (told.ToDatetime(UTC) for told in (seen.start_time, seen.end_time))
         async with Database(Address(postgres_url), size=2) as database:
-            assert await prepared(database)
+            await database.migrate()
             histograms = WindowHistograms(database)
             (told,) = await histograms.histograms("fraud", "v1", start, end, ["features.0", "none"])
         assert told.column == "features.0"

@@ -1,0 +1,194 @@
+"""The router's control plane put together: every dependency by name."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from grpc_health.v1 import health_pb2_grpc
+from headrace.router.v1 import control_pb2_grpc, precomputed_pb2_grpc, route_pb2_grpc
+from headrace_servicekit.client import channel
+from headrace_servicekit.coordination.feeds import heed
+from headrace_servicekit.health import SERVING
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.server import Server
+from headrace_servicekit.tls import Tls
+
+from headrace_router.control.contracts import Contracts
+from headrace_router.control.control_servicer import ControlServicer
+from headrace_router.control.controller import Controller
+from headrace_router.control.decisions.states import Limits
+from headrace_router.control.edge.health import Ask, EdgeHealthServicer, Installation, ask_peer
+from headrace_router.control.edge.reflection import committed_descriptors, public_descriptors, with_inference
+from headrace_router.control.holding import RegistryHolds
+from headrace_router.control.keeping import Keeping
+from headrace_router.control.leasing import Leasing
+from headrace_router.control.metrics import ControlMetrics
+from headrace_router.control.news import RegistryNews
+from headrace_router.control.precomputed.limits import PublishLimits
+from headrace_router.control.precomputed.looking import Looking
+from headrace_router.control.precomputed.metrics import PrecomputedMetrics
+from headrace_router.control.precomputed.postgres import PublishRows
+from headrace_router.control.precomputed.publishing import Publishing
+from headrace_router.control.precomputed.servicer import PrecomputedServicer
+from headrace_router.control.precomputed.tidying import Tidy
+from headrace_router.control.precomputed.uploading import Uploading
+from headrace_router.control.precomputed.valkey import AnswerStore
+from headrace_router.control.presence import Presence
+from headrace_router.control.purging import Purging
+from headrace_router.control.registry_watch import COMPONENT, RegistryWatch
+from headrace_router.control.route_servicer import RouteServicer
+from headrace_router.control.settings import ControlSettings, parse_targets
+from headrace_router.control.storage.postgres import PostgresStore
+from headrace_router.control.timing import Timing
+from headrace_router.control.view import View
+from headrace_router.control.waits import Waits
+from headrace_router.control.writing import Writing
+
+log = structlog.get_logger()
+
+REGISTRY_SERVICE = "headrace.registry.v1.RegistryService"
+ROUTE_SERVICE = "headrace.router.v1.RouteService"
+PRECOMPUTED_SERVICE = "headrace.router.v1.PrecomputedService"
+KEEP_EVERY_S = 2.0
+SWEEP_EVERY_S = 60.0
+TIDY_EVERY_S = 10.0
+
+
+async def start(runtime: Runtime[ControlSettings]) -> None:
+    """Build the control plane. It becomes SERVING once it has read its store."""
+    settings, clock, health = runtime.settings, runtime.clock, runtime.health
+    tls = Tls.of(settings)
+    connections = Connections(Address.of(settings), owner="router", size=settings.database_connections)
+    store = await runtime.enter(PostgresStore(connections))
+    view, news, metrics = View(store, clock, timing(settings)), RegistryNews(), ControlMetrics(runtime.metrics)
+    controller = Controller(view, store, news, clock, metrics)
+    presence = Presence(view, store, clock, controller.wake)
+    waits = Waits(view, store, clock)
+
+    registry = await runtime.enter(
+        channel(settings.registry_target, tls=tls, idempotent=[f"{REGISTRY_SERVICE}/GetModel"])
+    )
+    health.add(COMPONENT, required=False)
+    watch = RegistryWatch(registry, news, waits, health, clock)
+    holds = RegistryHolds(view, registry, clock)
+    leasing = Leasing(view, store, clock, catch_up=watch.catch_up, keep=holds.kept)
+    contracts = Contracts(view, store)
+    writing = Writing(view, controller, contracts, store, waits, clock, catch_up=watch.catch_up, keep=holds.kept)
+    keeping = Keeping(view, controller, waits, clock)
+    purging = Purging(view, keeping, store, watch.catch_up)
+
+    server = runtime.server(descriptors=public_descriptors(with_inference(committed_descriptors())))
+    route_pb2_grpc.add_RouteServiceServicer_to_server(
+        RouteServicer(view, writing, purging, contracts, waits, store, watch.catch_up), server
+    )
+    control_pb2_grpc.add_ControlServiceServicer_to_server(
+        ControlServicer(view, presence, leasing, runtime.stopping), server
+    )
+    if settings.valkey_url:
+        await precomputed(runtime, server, store, view, keeping, watch)
+    installation = await installation_of(runtime, tls)
+    health_pb2_grpc.add_HealthServicer_to_server(EdgeHealthServicer(health, installation, runtime.stopping), server)
+
+    health.add("tables")
+    show(view, watch, metrics)
+    runtime.check("database", store.ping, required=False)
+    migrated = runtime.migrated(store, component="tables")
+    runtime.loop("store", lambda: serve_from(migrated, view, controller, runtime))
+    notifications = partial(heed, store.wakes, controller.wake)
+    runtime.loop("notifications", lambda: periodic("notifications", notifications, every_s=1.0))
+    runtime.loop("save", presence.save)
+    runtime.loop("registry", watch.run)
+    runtime.loop("holds", holds.run)
+    runtime.loop("keep", lambda: periodic("keep", presence.keep, every_s=KEEP_EVERY_S, max_backoff_s=KEEP_EVERY_S))
+    runtime.loop("sweep", lambda: periodic("sweep", presence.sweep, every_s=SWEEP_EVERY_S))
+
+
+async def precomputed(
+    runtime: Runtime[ControlSettings],
+    server: Server,
+    store: PostgresStore,
+    view: View,
+    keeping: Keeping,
+    watch: RegistryWatch,
+) -> None:
+    """Offer PrecomputedService: publishes in the database, their rows in Valkey."""
+    settings, clock, limits = runtime.settings, runtime.clock, publish_limits(runtime.settings)
+    metrics, rows = PrecomputedMetrics(runtime.metrics), PublishRows(store.connections)
+    kept = await runtime.enter(AnswerStore(settings.valkey_url, settings.valkey_password_file))
+    looking = Looking(view, rows, kept, clock, watch.catch_up)
+    publishing = Publishing(view, store, rows, kept, keeping, looking, clock, limits, watch.catch_up, metrics)
+    uploading = Uploading(publishing, rows, kept, clock, limits, metrics)
+    tidy = Tidy(view, rows, kept, keeping, publishing, clock, limits, metrics)
+    precomputed_pb2_grpc.add_PrecomputedServiceServicer_to_server(
+        PrecomputedServicer(view, publishing, uploading, looking, clock), server
+    )
+    runtime.check("valkey", kept.ping, required=False)
+    every_s = min(TIDY_EVERY_S, settings.precomputed_settle_s or TIDY_EVERY_S)
+    runtime.loop("tidy", lambda: periodic("tidy", tidy.step, every_s=every_s))
+
+
+async def serve_from(
+    migrated: asyncio.Event, view: View, controller: Controller, runtime: Runtime[ControlSettings]
+) -> None:
+    """Read the store as soon as it has this code's schema, and follow it for ever."""
+    await migrated.wait()
+    await runtime.reached(view.read, component="tables")
+    runtime.health.set("tables", True)
+    await controller.run()
+
+
+async def installation_of(runtime: Runtime[ControlSettings], tls: Tls | None) -> Installation:
+    """Return the health of every public service: this one's own, and how to ask the others."""
+
+    async def own() -> bool:
+        return runtime.health.status("") == SERVING
+
+    asks: dict[str, Ask] = {ROUTE_SERVICE: own}
+    if runtime.settings.valkey_url:
+        asks[PRECOMPUTED_SERVICE] = own
+    targets = {REGISTRY_SERVICE: runtime.settings.registry_target, **parse_targets(runtime.settings.health_targets)}
+    for service, target in targets.items():
+        # Asked also while NOT_SERVING: that is the answer.
+        peer = await runtime.enter(channel(target, tls=tls, health_checked=False))
+        asks[service] = ask_peer(peer, service)
+    return Installation(asks, runtime.clock)
+
+
+def timing(settings: ControlSettings) -> Timing:
+    """Return the times that the settings state."""
+    return Timing(
+        limits=Limits(timedelta(seconds=settings.ready_grace_s), timedelta(seconds=settings.ready_timeout_s)),
+        lease=timedelta(seconds=settings.lease_s),
+        revert=timedelta(seconds=settings.revert_window_s),
+        forget_after=timedelta(seconds=settings.forget_after_s),
+        acknowledge_wait=timedelta(seconds=settings.acknowledge_wait_s),
+    )
+
+
+def publish_limits(settings: ControlSettings) -> PublishLimits:
+    """Return the bounds of publishes that the settings state."""
+    return PublishLimits(
+        share=settings.precomputed_share,
+        most_open=settings.max_open_publishes,
+        durable=settings.precomputed_durable,
+        disk_wait=timedelta(seconds=settings.precomputed_disk_wait_s),
+        revert=timedelta(seconds=settings.precomputed_revert_window_s),
+        abandoned=timedelta(seconds=settings.precomputed_abandoned_s),
+        settle=timedelta(seconds=settings.precomputed_settle_s),
+    )
+
+
+def show(view: View, watch: RegistryWatch, metrics: ControlMetrics) -> None:
+    """Show what can be read at any time as gauges."""
+    gauge = metrics.gauge
+    gauge("newest_generation", "Newest generation in force.", lambda: view.mirror.newest_generation)
+    gauge("changes_pending", "Changes that wait for versions to be ready.", lambda: view.mirror.pending())
+    gauge("routes", "Models that exist.", lambda: sum(1 for _ in view.mirror.states()))
+    gauge("table_watchers", "Open watches of tables.", lambda: view.tables.watchers)
+    gauge("demand_watchers", "Open watches of demand.", lambda: view.demand.watchers)
+    gauge("registry_followed", "1 while the registry is followed.", lambda: float(watch.connected))
