@@ -33,7 +33,7 @@ demo: up ## Set up, start everything and run the main job on real images
 	@$(PYTHON) -m examples.demo
 
 .PHONY: setup
-setup: .headrace/synced .headrace/triton-venv/headrace-ready deploy/envoy/handover/libheadrace_handover.so ## Prepare the environments, nothing else
+setup: .headrace/synced .headrace/triton-venv/headrace-ready deploy/envoy/filter_bridge/libheadrace_filter_bridge.so ## Prepare the environments, nothing else
 
 .headrace/uv/bin/uv: libs/stack/bootstrap.txt
 	@sh libs/stack/bootstrap.sh
@@ -44,9 +44,9 @@ setup: .headrace/synced .headrace/triton-venv/headrace-ready deploy/envoy/handov
 	@$(UV) sync --frozen --all-packages $(QUIET) --python "$$(cat .headrace/python)"
 	@touch $@
 
-deploy/envoy/handover/libheadrace_handover.so: .headrace/uv/bin/uv $(wildcard deploy/envoy/handover/*.[ch]) deploy/envoy/handover/build.sh
+deploy/envoy/filter_bridge/libheadrace_filter_bridge.so: .headrace/uv/bin/uv $(wildcard deploy/envoy/filter_bridge/*.[ch]) deploy/envoy/filter_bridge/build.sh
 	@echo "building the front door's filter (without a C compiler, one is fetched: 0.1 GB)"
-	@UV="$(CURDIR)/$(UV)" sh deploy/envoy/handover/build.sh || echo "it is not built: gRPC predictions go through ASGI"
+	@UV="$(CURDIR)/$(UV)" sh deploy/envoy/filter_bridge/build.sh || echo "it is not built: predictions are answered on grpc.aio"
 
 .headrace/triton-venv/headrace-ready: .headrace/synced deploy/triton/requirements.txt deploy/triton/backend/model.py $(wildcard deploy/triton/startup/*.py)
 	@echo "installing Triton into .headrace/triton-venv (0.3 GB)"

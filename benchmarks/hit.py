@@ -1,7 +1,7 @@
 """What an answer from memory costs the data plane inside Envoy: CPU time per request of all of our Python, alone on its
-loop. Envoy and its module are not there; callables that do nothing play their part.
+loop. Envoy, its module and its filter are not there; callables that do nothing play their part.
 
-python -m benchmarks.hit             by Predict; --face infer or --face json for the others
+python -m benchmarks.hit             by Predict; --protocol infer or --protocol json for the others
 python -m benchmarks.hit --recording     what it costs more to record every prediction and to count for the monitor
 """
 
@@ -14,18 +14,20 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import uvloop
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.__main__ import start
-from headrace_router.data.hosts.edge import App, Edge
-from headrace_router.data.hosts.edge_settings import EdgeSettings
-from headrace_router.data.hosts.framing import framed
+from headrace_router.data.envoy_service import transport_of
+from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
+from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
+from headrace_router.data.transports.envoy.framing import framed
+from headrace_router.data.transports.envoy.settings import EdgeSettings
+from headrace_router.data.transports.envoy.transport import EnvoyTransport
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, running
@@ -50,12 +52,16 @@ TOGETHER = 16
 """Requests that arrive in one turn of the loop, as they do under load."""
 SETTLE_S = 1.5
 """Until what was recorded has been sent."""
+REQUEST_ID = "5a7b9c0e-6f0a-4f3e-9d2c-0123456789ab"
+
+Ask = Callable[[], Coroutine[Any, Any, object]]
+"""Makes one request, and returns how it was refused, None for an answer."""
 
 
 def main() -> None:
     """Run the benchmark and print what it found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--face", choices=("predict", "infer", "json"), default="predict")
+    parser.add_argument("--protocol", choices=("predict", "infer", "json"), default="predict")
     parser.add_argument("--recording", action="store_true", help="in turn with and without a monitor to report to")
     parser.add_argument("--requests", type=int, default=20_000, help=f"in each of {ROUNDS} rounds")
     options = parser.parse_args()
@@ -63,49 +69,50 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as scratch:
         if options.recording:
             with sink() as monitor:
-                uvloop.run(compare(options.face, options.requests, Path(scratch), monitor))
+                uvloop.run(compare(options.protocol, options.requests, Path(scratch), monitor))
         else:
-            uvloop.run(measure(options.face, options.requests, Path(scratch)))
+            uvloop.run(measure(options.protocol, options.requests, Path(scratch)))
 
 
-async def measure(face: str, count: int, scratch: Path) -> None:
+async def measure(protocol: str, count: int, scratch: Path) -> None:
     """Have each of several rounds answer so many requests from memory, and print the median."""
-    async with app_between_fakes(scratch) as (app, issuer):
-        scope, body = request(face, issuer)
-        await answered(app, scope, body)
-        costs = [await cost_us(app, scope, body, count) for _ in range(ROUNDS)]
-        base = [await cost_us(nothing, scope, body, count) for _ in range(ROUNDS)]
+    async with transport_between_fakes(scratch) as (transport, issuer):
+        ask = asking(transport, protocol, issuer)
+        await answered(ask)
+        costs = [await cost_us(ask, count) for _ in range(ROUNDS)]
+        base = [await cost_us(nothing, count) for _ in range(ROUNDS)]
     task = statistics.median(base)
     print(
-        f"{statistics.median(costs) - task:6.1f} µs a request, {face} ({min(costs) - min(base):.1f} in the best round)"
+        f"{statistics.median(costs) - task:6.1f} µs a request, {protocol} "
+        f"({min(costs) - min(base):.1f} in the best round)"
     )
-    print(f"{task:6.1f} µs more for task and loop, which an app that does nothing has too")
+    print(f"{task:6.1f} µs more for task and loop, which a callable that does nothing has too")
 
 
-async def compare(face: str, count: int, scratch: Path, monitor: str) -> None:
+async def compare(protocol: str, count: int, scratch: Path, monitor: str) -> None:
     """Do so in turn with and without a monitor, and print the difference. What is encoded and sent later counts too."""
     (scratch / "with").mkdir()
     async with (
-        app_between_fakes(scratch) as (plain, issuer),
-        app_between_fakes(scratch / "with", monitor_target=monitor) as (recording, other_issuer),
+        transport_between_fakes(scratch) as (plain, issuer),
+        transport_between_fakes(scratch / "with", monitor_target=monitor) as (recording, other_issuer),
     ):
-        of_plain, of_recording = request(face, issuer), request(face, other_issuer)
-        await answered(plain, *of_plain)
-        await answered(recording, *of_recording)
+        of_plain, of_recording = asking(plain, protocol, issuer), asking(recording, protocol, other_issuer)
+        await answered(of_plain)
+        await answered(of_recording)
         without, with_it = [], []
         for _ in range(ROUNDS):
-            without.append(await cost_us(plain, *of_plain, count, settle_s=SETTLE_S))
-            with_it.append(await cost_us(recording, *of_recording, count, settle_s=SETTLE_S))
+            without.append(await cost_us(of_plain, count, settle_s=SETTLE_S))
+            with_it.append(await cost_us(of_recording, count, settle_s=SETTLE_S))
     more = statistics.median(one - other for one, other in zip(with_it, without, strict=True))
-    print(f"{statistics.median(without):6.2f} µs a request, {face}, task and loop included, without a monitor")
+    print(f"{statistics.median(without):6.2f} µs a request, {protocol}, task and loop included, without a monitor")
     print(f"{more:6.2f} µs more with one ({min(with_it) - min(without):.2f} between the best rounds)")
 
 
-async def cost_us(app: App, scope: Mapping[str, Any], body: bytes, count: int, *, settle_s: float = 0.0) -> float:
+async def cost_us(ask: Ask, count: int, *, settle_s: float = 0.0) -> float:
     """Return the CPU time per request. settle_s: so long it counts what is done after the last one."""
     began = time.process_time()
     for _ in range(count // TOGETHER):
-        tasks = [asyncio.ensure_future(app(dict(scope), Receive(body), send)) for _ in range(TOGETHER)]
+        tasks = [asyncio.ensure_future(ask()) for _ in range(TOGETHER)]
         for task in tasks:
             await task
     await asyncio.sleep(settle_s)
@@ -123,75 +130,88 @@ class Receive:
         return {"type": "http.request", "body": self._body, "more_body": False}
 
 
-async def send(_event: Mapping[str, Any]) -> None:
-    """Take an event."""
+async def nothing() -> None:
+    """Stand for a transport that costs nothing."""
 
 
-async def nothing(_scope: Mapping[str, Any], _receive: object, _send: object) -> None:
-    """Stand for an app that costs nothing."""
-
-
-async def answered(app: App, scope: Mapping[str, Any], body: bytes) -> None:
+async def answered(ask: Ask) -> None:
     """Have a request answered twice, so that its answer is kept from then on."""
-    events: list[Mapping[str, Any]] = []
-
-    async def note(event: Mapping[str, Any]) -> None:
-        events.append(event)
-
     for _ in range(2):
-        await app(scope, Receive(body), note)
-    refused = [event for event in events if event.get("status", 200) != 200 or b"grpc-message" in str(event).encode()]
-    if refused:
-        raise BenchmarkError(f"the request is refused: {refused}")
+        if refusal := await ask():
+            raise BenchmarkError(f"the request is refused: {refusal}")
 
 
-def request(face: str, issuer: Issuer) -> tuple[Mapping[str, Any], bytes]:
-    """Return scope and body of a request of 64 floats."""
-    path, kind, body = message(face)
-    headers = [
-        (b":authority", b"127.0.0.1:8080"),
-        (b"content-type", kind),
-        (b"te", b"trailers"),
-        (b"authorization", f"Bearer {issuer.token()}".encode()),
-        (b"user-agent", b"benchmark"),
-        (b"x-request-id", b"5a7b9c0e-6f0a-4f3e-9d2c-0123456789ab"),
-    ]
+def asking(transport: EnvoyTransport, protocol: str, issuer: Issuer) -> Ask:
+    """Return what makes a request of 64 floats and returns how it was refused, if it was."""
+    token = f"Bearer {issuer.token()}".encode()
+    if protocol == "json":
+        return _asking_rest(transport, token)
+    path, body = message(protocol)
+
+    async def ask() -> object:
+        request = BridgedRequest(7, transport.identify)
+        request.path, request.authorization, request.whole = path, token, body
+        request.found = {"x-request-id": REQUEST_ID}
+        answer, trailers = await transport.grpc.respond(request)
+        return trailers if answer is None else None
+
+    return ask
+
+
+def _asking_rest(transport: EnvoyTransport, token: bytes) -> Ask:
+    path = "/v1/models/digits:predict"
     scope = {
         "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": headers, "client": ("127.0.0.1", 50_000), "http_version": "2",
+        "headers": [
+            (b":authority", b"127.0.0.1:8080"), (b"content-type", b"application/json"), (b"authorization", token),
+            (b"user-agent", b"benchmark"), (b"x-request-id", REQUEST_ID.encode()),
+        ],
+        "client": ("127.0.0.1", 50_000), "http_version": "2",
     }  # fmt: skip
-    return scope, body
+    body = json.dumps({"instances": [[0.5] * 64], "user_id": "user-4711"}).encode()
+
+    async def ask() -> object:
+        events: list[Mapping[str, Any]] = []
+
+        async def send(event: Mapping[str, Any]) -> None:
+            events.append(event)
+
+        await transport.rest(dict(scope), Receive(body), send)
+        return None if events[0]["status"] == 200 else events
+
+    return ask
 
 
-def message(face: str) -> tuple[str, bytes, bytes]:
-    """Return path, content type and body."""
-    if face == "json":
-        body = json.dumps({"instances": [[0.5] * 64], "user_id": "user-4711"}).encode()
-        return "/v1/models/digits:predict", b"application/json", body
-    if face == "infer":
+def message(protocol: str) -> tuple[str, bytes]:
+    """Return path and body of a gRPC request."""
+    if protocol == "infer":
         infer = pb2.ModelInferRequest(model_name="digits", raw_input_contents=[bytes(256)])
         infer.inputs.add(name="image", datatype="FP32", shape=[1, 64])
-        return "/inference.GRPCInferenceService/ModelInfer", b"application/grpc", framed(infer.SerializeToString())
+        return "/inference.GRPCInferenceService/ModelInfer", framed(infer.SerializeToString())
     predict = predict_pb2.PredictRequest(model="digits", user_id="user-4711", raw_input_contents=[bytes(256)])
     predict.inputs.add(name="image", datatype="FP32", shape=[1, 64])
-    return PREDICT_PATH, b"application/grpc", framed(predict.SerializeToString())
+    return PREDICT_PATH, framed(predict.SerializeToString())
 
 
 @contextlib.asynccontextmanager
-async def app_between_fakes(scratch: Path, **how: Any) -> AsyncIterator[tuple[App, Issuer]]:
-    """Run a data plane with the app that Envoy loads, between fakes of the control plane and of a batcher.
+async def transport_between_fakes(scratch: Path, **how: Any) -> AsyncIterator[tuple[EnvoyTransport, Issuer]]:
+    """Run a data plane as inside Envoy, between fakes of the control plane and of a batcher.
 
-    how: fields of its settings. Give the app, and who issues the tokens that it believes.
+    how: fields of its settings. Give what answers, and who issues the tokens that it believes.
     """
     issuer = Issuer()
     write_jwks(scratch, issuer)
     edge = EdgeSettings(
-        issuer=ISSUER, audience=AUDIENCE, jwks_file=scratch / "jwks.json", client_requests_per_second=1e9
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        jwks_file=scratch / "jwks.json",
+        filter_bridge=scratch / "none.so",
+        client_requests_per_second=1e9,
     )
-    apps: list[App] = []
+    transports: list[EnvoyTransport] = []
 
     async def begin(runtime: Runtime[DataSettings]) -> None:
-        apps.append(await Edge().app(runtime, edge, await start(runtime)))
+        transports.append(await transport_of(runtime, edge, await start(runtime)))
 
     async with FakeControl.serving() as control, FakeBatcher.serving([VERSION, OTHER]) as batcher:
         # Two variants, so that the assignment is paid for.
@@ -205,7 +225,7 @@ async def app_between_fakes(scratch: Path, **how: Any) -> AsyncIterator[tuple[Ap
         )
         async with running("router.data", settings, begin) as runtime:
             await eventually(lambda: runtime.health.components()["batchers"][0])
-            yield apps[0], issuer
+            yield transports[0], issuer
 
 
 if __name__ == "__main__":

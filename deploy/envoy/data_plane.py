@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import sys
 
-from front_door import admin, alone, data_plane, handover
+from front_door import admin, alone, data_plane
 from front_door.api import Api, ApiError, read_api
 from front_door.open_files import fitted
 from front_door.process import ConfigurationRefused, Envoy, find_binary, validate
@@ -26,7 +26,6 @@ async def serve(settings: alone.DataPlaneSettings, api: Api, *, check_only: bool
     binary = find_binary(settings)
     environment = data_plane.environment(settings, behind_a_front_door=True)
     await data_plane.check()
-    handover.tell(settings)
     publish(settings.state_dir, alone.files(settings, api))
     await validate(binary, alone.whole(settings, api))
     if check_only:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 
 import structlog
-from front_door import admin, data_plane, handover, identities
+from front_door import admin, data_plane, identities
 from front_door.api import Api, ApiError, read_api
 from front_door.bootstrap import files, whole
 from front_door.following import follow
@@ -61,7 +61,6 @@ async def _with_data_plane(settings: FrontDoorSettings) -> tuple[FrontDoorSettin
     except data_plane.NotLoadable as error:
         log.error("predictions are not answered here", reason=str(error))
         return settings.model_copy(update={"data_plane": "service"}), os.environ
-    handover.tell(settings)
     return settings, environment
 
 

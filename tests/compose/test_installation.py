@@ -63,7 +63,7 @@ def test_a_caller_beside_the_front_door_reaches_its_port_and_not_what_is_behind_
 
 def test_the_front_door_hands_grpc_predictions_over_by_the_filter_of_its_image(installation: Installation):
     # Quiet: else a process that ends meanwhile, such as that of a health check, is an error.
-    installation.run("front-door-1", "sh", "-c", "grep --quiet libheadrace_handover.so /proc/[0-9]*/maps")
+    installation.run("front-door-1", "sh", "-c", "grep --quiet libheadrace_filter_bridge.so /proc/[0-9]*/maps")
     assert "the filter is not built" not in installation.compose("logs", "--no-color", "front-door")
 
 

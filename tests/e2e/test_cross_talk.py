@@ -1,4 +1,4 @@
-"""Every answer belongs to whoever asked: many callers at once, on every face, kept and computed, some of whom leave."""
+"""Every answer belongs to whoever asked: many callers at once, over every protocol, kept and computed, some leave."""
 
 import pytest
 from headrace_client import Client

@@ -1,4 +1,4 @@
-"""Explanations through the front door of the whole stack: asked for on every face, told by gRPC, REST and CLI."""
+"""Explanations through the front door of the whole stack: asked for over every protocol, told by gRPC, REST and CLI."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def by_rest(path: str, body: dict[str, Any]):
     return ask
 
 
-FACES = [
+PROTOCOLS = [
     pytest.param(by_grpc, id="gRPC header"),
     pytest.param(by_field, id="gRPC field"),
     pytest.param(by_rest(f"/v1/models/{LINEAR}:predict", {"instances": ROW.tolist()}), id="natural JSON"),
@@ -52,7 +52,7 @@ FACES = [
 ]
 
 
-@pytest.mark.parametrize("ask", FACES)
+@pytest.mark.parametrize("ask", PROTOCOLS)
 def test_an_answer_of_any_face_is_explained_by_its_request_id(served: Served, ask: Any) -> None:
     request_id = uuid.uuid4().hex
     ask(served, request_id, ASKED)

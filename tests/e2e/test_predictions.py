@@ -115,7 +115,7 @@ async def test_every_face_gives_the_same_numbers(caller: Caller):
     specification = (await caller.rest.post("/v1/predict", json=body)).json()
     assert specification["prediction"] == [int(expected["label"][0])]
     assert specification["model_version"] == "v1"
-    assert specification["served_from"] == "cache"  # the numbers that the other faces were given
+    assert specification["served_from"] == "cache"  # the numbers that the other protocols were given
 
 
 async def test_many_rows_are_answered_in_order(caller: Caller):

@@ -1,4 +1,4 @@
-"""Every face gives the same numbers: gRPC, gRPC-Web, rows as JSON, the specification, the Open Inference Protocol."""
+"""Every protocol gives the same numbers: gRPC, gRPC-Web, rows as JSON, Open Inference Protocol."""
 
 import json
 import math

@@ -149,7 +149,7 @@ async def test_requests_that_do_not_end_leave_room_for_other_clients(
             await eventually(lambda: _refused(plane) > 200, within=20, every=0.2)
             answered = seen["answered"]
             await eventually(lambda: seen["answered"] > answered + 20, within=20)
-            # On the face that is full, too.
+            # Where it is full, too.
             response = await asyncio.to_thread(
                 plane.door.http, "POST", ROWS_PATH, plane.door.issuer.token(sub="third"), content=ROWS
             )

@@ -1,4 +1,4 @@
-"""The table of tokens (tests/kit/token_rows.py) at every face: each believes and refuses the same, and says why."""
+"""The table of tokens (tests/kit/token_rows.py) over every protocol: each judges alike, and says why."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.kit.control import FakeControl
 from tests.kit.edge import GET_MODEL, Edge
 from tests.kit.envoy_data_plane import EnvoyPlane, envoy_plane
 from tests.kit.token_claims import claimed
-from tests.kit.token_faces import MANAGING, PREDICTING, by_grpc, differing
+from tests.kit.token_protocols import MANAGING, PREDICTING, by_grpc, differing
 from tests.kit.token_rows import ELSEWHERE, EXPIRED, INVALID, NO_SCOPE
 from tests.kit.token_variants import signed
 
@@ -34,24 +34,24 @@ async def plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Envoy
         yield running
 
 
-@pytest.mark.parametrize("face", MANAGING)
-def test_a_service_behind_envoy_is_reached_by_the_tokens_of_the_table(door: Edge, face: str):
-    assert differing(door, MANAGING[face]) == {}
+@pytest.mark.parametrize("protocol", MANAGING)
+def test_a_service_behind_envoy_is_reached_by_the_tokens_of_the_table(door: Edge, protocol: str):
+    assert differing(door, MANAGING[protocol]) == {}
     assert door.behind.registry.calls
     _all_have_an_identity(door)
 
 
-@pytest.mark.parametrize("face", PREDICTING)
-def test_a_data_plane_behind_envoy_is_reached_by_the_tokens_of_the_table(door: Edge, face: str):
-    assert differing(door, PREDICTING[face]) == {}
+@pytest.mark.parametrize("protocol", PREDICTING)
+def test_a_data_plane_behind_envoy_is_reached_by_the_tokens_of_the_table(door: Edge, protocol: str):
+    assert differing(door, PREDICTING[protocol]) == {}
     assert door.behind.router_data.calls or door.behind.router_rest.calls
     _all_have_an_identity(door)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("face", PREDICTING)
-async def test_a_data_plane_in_envoy_believes_the_tokens_of_the_table(plane: EnvoyPlane, face: str):
-    assert await asyncio.to_thread(differing, plane.door, PREDICTING[face]) == {}
+@pytest.mark.parametrize("protocol", PREDICTING)
+async def test_a_data_plane_in_envoy_believes_the_tokens_of_the_table(plane: EnvoyPlane, protocol: str):
+    assert await asyncio.to_thread(differing, plane.door, PREDICTING[protocol]) == {}
 
 
 def test_whatever_a_token_claims_envoy_says_what_the_data_plane_says(door: Edge):

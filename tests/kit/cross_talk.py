@@ -1,4 +1,4 @@
-"""Many callers at once on every face, each of whose answers says to whom it belongs: none may get another's.
+"""Many callers at once over every protocol, each of whose answers says to whom it belongs: none may get another's.
 
 The model answers with its inputs, and every input is of one caller and one question. Half of the questions take kept
 answers, half have theirs computed; now and then one is cancelled, so that answers arrive that nobody awaits any more.
@@ -75,13 +75,13 @@ class Caller:
 
 
 def play(address: str, tokens: Sequence[str], model: str, count: int, *, seed: int = 1) -> Tally:
-    """Have a caller for each token, on all faces in turn, until so many requests were answered or refused."""
+    """Have a caller for each token, over all protocols in turn, until so many requests were answered or refused."""
     rng, seen, tally = random.Random(seed), Seen(counting=True), Tally()
-    faces = (_predict, _infer, _rows)
+    protocols = (_predict, _infer, _rows)
     made = []
     try:
         for number, token in enumerate(tokens):
-            made.append(Caller(address, token, faces[number % len(faces)](model, number), seen))
+            made.append(Caller(address, token, protocols[number % len(protocols)](model, number), seen))
         began = time.perf_counter()
         for one in made:
             one.begin()

@@ -11,7 +11,7 @@ from typing import Any
 import grpc.aio
 import httpx
 from headrace.router.v1 import predict_pb2_grpc
-from headrace_router.data.__main__ import start
+from headrace_router.data.service import start
 from headrace_router.data.settings import DataSettings
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, free_port, running

@@ -1,4 +1,4 @@
-"""How calls are refused: as typed errors where a service is called, and by whatever face where a front door is.
+"""How calls are refused: as typed errors where a service is called, and by whatever protocol where a front door is.
 
 error = await refused(stub.GetModel(request, timeout=10))
 assert error.reason == "MODEL_NOT_FOUND"
@@ -22,7 +22,7 @@ from headrace_servicekit.errors import ServiceError
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a caller was refused with, whichever face it used.
+    """What a caller was refused with, whichever protocol it used.
 
     reason, metadata, domain: of ErrorInfo, empty without one. fields: of the violations, in their order.
     """

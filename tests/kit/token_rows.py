@@ -1,4 +1,4 @@
-"""The rules for tokens as rows, docs/tokens.md in examples: what a caller sends, and what every face must say of it.
+"""The rules for tokens as rows, docs/tokens.md in examples: what a caller sends, and what each protocol must say of it.
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_a_face_judges_by_the_table(row: Row):

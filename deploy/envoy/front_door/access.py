@@ -21,7 +21,8 @@ SCOPES = "headrace.scopes"
 HEALTH_PREFIX = "/grpc.health.v1.Health/"
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
-# REST faces of prediction: served by the data plane itself, so no descriptor tells of them.
+PREDICT_METHOD = "/headrace.router.v1.RouterService/Predict"
+# Predictions by REST: served by the data plane itself, so no descriptor tells of them.
 PREDICT_PATH = "/v1/predict"
 PREDICT_PATH_REGEX = "/v1/models/[^/]+:predict"
 PREDICT_SCOPE = inference.PREDICT_SCOPE

@@ -100,7 +100,7 @@ def _connection_manager(settings: DataPlaneSettings, api: Api) -> Json:
         route_config={"name": "data-plane", "virtual_hosts": [_virtual_host(settings)]},
         http_filters=[
             {"name": "envoy.filters.http.health_check", "typed_config": _drain_check()},
-            *data_plane.http_filters(settings),
+            *data_plane.http_filters(),
             {"name": "envoy.filters.http.router", "typed_config": typed("extensions.filters.http.router.v3.Router")},
         ],
     )
@@ -112,7 +112,7 @@ def _virtual_host(settings: DataPlaneSettings) -> Json:
         {
             "match": match,
             "direct_response": {"status": 503},
-            "typed_per_filter_config": {data_plane.enabled(settings, match): _ON},
+            "typed_per_filter_config": {data_plane.enabled(match): _ON},
         }
         for match in (*data_plane.matches(), asked)
     ]

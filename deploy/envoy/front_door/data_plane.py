@@ -12,14 +12,13 @@ import os
 import sys
 from pathlib import Path
 
-from front_door import access, handover, inference
+from front_door import access, filter_bridge, inference
 from front_door.envoy_settings import EnvoySettings
 from front_door.shapes import Json, header_is, typed
-from front_door.telemetry import PREDICT_METHOD
 
 FILTER = "pyvoy"
-FILTERS = (FILTER, handover.FILTER)
-APP = "headrace_router.data.hosts.edge"
+FILTERS = (FILTER, filter_bridge.FILTER)
+APP = "headrace_router.data.envoy_service"
 DATA_PREFIX, EDGE_PREFIX = "ROUTER_DATA_", "ROUTER_EDGE_"
 # Half a second of a core, whenever this machine comes to it.
 IMPORT_TIMEOUT_S = 300.0
@@ -39,7 +38,7 @@ def matches() -> tuple[Json, ...]:
 def grpc_matches() -> tuple[Json, ...]:
     """Return the predictions of gRPC's."""
     grpc = [header_is("content-type", prefix="application/grpc"), _POST]
-    return tuple({"path": path, "headers": grpc} for path in (PREDICT_METHOD, inference.path("ModelInfer")))
+    return tuple({"path": path, "headers": grpc} for path in (access.PREDICT_METHOD, inference.path("ModelInfer")))
 
 
 def rest_matches() -> tuple[Json, ...]:
@@ -51,15 +50,14 @@ def rest_matches() -> tuple[Json, ...]:
     )
 
 
-def http_filters(settings: EnvoySettings) -> list[Json]:
+def http_filters() -> list[Json]:
     """Return the filters, which are off but for the routes that turn one of them on (`enabled`)."""
-    ours = [handover.http_filter()] if handover.wanted(settings) else []
-    return [{**one, "disabled": True} for one in (*ours, _asgi_filter())]
+    return [{**one, "disabled": True} for one in (filter_bridge.http_filter(), _asgi_filter())]
 
 
-def enabled(settings: EnvoySettings, match: Json) -> str:
+def enabled(match: Json) -> str:
     """Return the name of the filter that answers what is matched."""
-    return handover.FILTER if match in grpc_matches() and handover.wanted(settings) else FILTER
+    return filter_bridge.FILTER if match in grpc_matches() else FILTER
 
 
 def _asgi_filter() -> Json:
@@ -87,7 +85,7 @@ def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[s
         "TOKEN_CLOCK_SKEW_S": settings.token_clock_skew_s,
         "POLL_S": settings.poll_s,
         "CLIENT_REQUESTS_PER_SECOND": settings.share(settings.client_requests_per_second),
-        "HANDOVER": handover.MODULE if handover.wanted(settings) else None,
+        "FILTER_BRIDGE": _filter_bridge(),
         "BEHIND_A_FRONT_DOOR": str(behind_a_front_door).lower(),
     }
     bounds = {
@@ -121,6 +119,15 @@ async def check() -> None:
         raise NotLoadable(f"importing {APP} took more than {IMPORT_TIMEOUT_S:g} s") from None
     if process.returncode != 0:
         raise NotLoadable(stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"{APP} cannot be imported")
+
+
+def _filter_bridge() -> Path:
+    if not filter_bridge.MODULE.is_file():
+        raise NotLoadable(
+            f"the filter for gRPC predictions is not built ({filter_bridge.MODULE}): run `make setup`, or use the data "
+            "plane on grpc.aio, `python -m headrace_router.data`"
+        )
+    return filter_bridge.MODULE
 
 
 def _module() -> Path:

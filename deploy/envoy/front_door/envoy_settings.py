@@ -70,11 +70,6 @@ class EnvoySettings(StrictSettings):
     )
     max_heap_bytes: int = Field(default=1024 * MIB, gt=0, description="Envoy's memory, by which it sheds load.")
 
-    handover: bool = Field(
-        default=True,
-        description="Hand gRPC predictions over to the data plane by our own filter where it is built; off, by ASGI.",
-    )
-
     tls_cert: Path | None = Field(
         default=None,
         description="Certificate chain (PEM) for callers; unset means no TLS. Renewed by rename in its directory.",

@@ -160,7 +160,7 @@ def _scopes(api: Api) -> tuple[Rule, ...]:
         )
         for scope, paths in scope_table(api).items()
     ]
-    # The REST faces of prediction. Anything else that the table refuses was never declared.
+    # Predictions by REST. Anything else that the table refuses was never declared.
     predicts = f"request.url_path == '{PREDICT_PATH}' || request.url_path.matches('^{PREDICT_PATH_REGEX}$')"
     rest = Rule(
         f"({refused}) && request.method == 'POST' && ({predicts})",

@@ -134,7 +134,7 @@ def http_filters(settings: FrontDoorSettings, api: Api) -> list[Json]:
     size = {"max_request_bytes": settings.max_request_bytes}
     known_fields, one_message = _lua(strict_json.script(api)), _lua(framing.script())
     # Off but for the routes that turn it on.
-    predicting = data_plane.http_filters(settings) if settings.data_plane == "here" else []
+    predicting = data_plane.http_filters() if settings.data_plane == "here" else []
     return [
         _filter(cors.FILTER, typed("extensions.filters.http.cors.v3.Cors")),
         _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),

@@ -88,7 +88,7 @@ def predicting(settings: FrontDoorSettings) -> str:
 def _predictions(settings: FrontDoorSettings) -> list[Json]:
     """Return the routes of predictions that a data plane in an Envoy answers, this one or others."""
     if settings.data_plane == "here":
-        return [_predict_here(settings, match) for match in data_plane.matches()]
+        return [_predict_here(match) for match in data_plane.matches()]
     if not settings.router_edge:
         return []
     return [
@@ -104,13 +104,13 @@ _NOT_ON_PREDICTIONS = dict.fromkeys(
 )
 
 
-def _predict_here(settings: FrontDoorSettings, match: Json) -> Json:
+def _predict_here(match: Json) -> Json:
     """Return the route of a prediction in this process. It leads nowhere: the data plane answers before."""
     return {
         "name": "predict-here",
         "match": match,
         "direct_response": {"status": 503},
-        "typed_per_filter_config": {**_NOT_ON_PREDICTIONS, data_plane.enabled(settings, match): _ENABLED},
+        "typed_per_filter_config": {**_NOT_ON_PREDICTIONS, data_plane.enabled(match): _ENABLED},
     }
 
 

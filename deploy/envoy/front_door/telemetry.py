@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from front_door import inference
-from front_door.access import PREDICT_PATH, PREDICT_PATH_REGEX
+from front_door.access import PREDICT_METHOD, PREDICT_PATH, PREDICT_PATH_REGEX
 from front_door.api import Api
 from front_door.clusters import OTLP
 from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json, header_is, typed
 
-PREDICT_METHOD = "/headrace.router.v1.RouterService/Predict"
 _PREDICTIONS = (
     *(header_is(":path", exact=path) for path in (PREDICT_METHOD, inference.path("ModelInfer"), PREDICT_PATH)),
     *(header_is(":path", safe_regex={"regex": regex}) for regex in (PREDICT_PATH_REGEX, inference.REST_INFER_REGEX)),

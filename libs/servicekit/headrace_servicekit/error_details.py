@@ -24,7 +24,7 @@ _MOST_VIOLATIONS = MAX_STATUS_BYTES // 16
 # What grpc.aio's client makes of a peer that ends a stream at the moment of a write; the peer's own status is lost.
 _BROKEN_WRITE = "Internal error from Core"
 
-# The table of Envoy's gRPC-JSON transcoder, so that both REST faces answer alike.
+# The table of Envoy's gRPC-JSON transcoder, so that both REST transports answer alike.
 _HTTP_STATUS: dict[Code, int] = {
     Code.OK: 200,
     Code.CANCELLED: 499,

@@ -14,7 +14,7 @@ from headrace_stack.locks import exclusive
 from headrace_stack.logfile import last_lines
 from headrace_stack.ports import BLOCK, free_base_port
 from headrace_stack.process import is_alive, kill_group
-from headrace_stack.settings import NOT_LOADABLE, StackSettings, is_loadable
+from headrace_stack.settings import StackSettings, not_loadable
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
 from headrace_stack.view import Progress, addresses, summary
 
@@ -55,8 +55,8 @@ def up(settings: StackSettings, console: Console, only: Sequence[str] = ()) -> N
         raise StackError(_why(settings, seen))
     console.print(summary(seen) + ("" if ours else ", since an earlier `make up`"), highlight=False)
     console.print(addresses(settings.ports), highlight=False)
-    if not is_loadable():
-        console.print(NOT_LOADABLE, highlight=False)
+    if missing := not_loadable():
+        console.print(missing, highlight=False)
 
 
 def down(settings: StackSettings, console: Console) -> None:

@@ -111,34 +111,35 @@ def read(environment: Mapping[str, str] = os.environ) -> StackSettings:
     )
 
 
-NOT_LOADABLE = (
-    "this Python has no shared libpython that Envoy could load, so predictions are answered by a slower service on "
-    "grpc.aio: use a Python that has one (Debian: libpython3.11)"
-)
+FILTER_BRIDGE = Path("deploy", "envoy", "filter_bridge", "libheadrace_filter_bridge.so")
+_SLOWER = "so predictions are answered by a slower service on grpc.aio"
 
 
-def is_loadable() -> bool:
-    """Whether Envoy can load this Python: only where it is a shared library."""
+def not_loadable() -> str:
+    """Return why Envoy cannot have the data plane in its process, and what to do; empty where it can."""
     found = (Path(path) for path in find_libpython.candidate_paths())
-    return any(path.name.startswith("libpython") and path.exists() for path in found)
-
-
-def default_data_plane() -> DataPlane:
-    """Where predictions are answered unless somebody says."""
-    return DataPlane.FRONT_DOOR if is_loadable() else DataPlane.GRPC
+    if not any(path.name.startswith("libpython") and path.exists() for path in found):
+        return (
+            f"this Python has no shared libpython that Envoy could load, {_SLOWER}: use a Python that has one "
+            "(Debian: libpython3.11)"
+        )
+    if not (checkout_of_this_file() / FILTER_BRIDGE).is_file():
+        return f"Envoy's filter for gRPC predictions is not built, {_SLOWER}: `make setup` says why ({FILTER_BRIDGE})"
+    return ""
 
 
 def _data_plane(environment: Mapping[str, str]) -> DataPlane:
     raw = environment.get(DATA_PLANE_SETTING)
     if not raw:
-        return default_data_plane()
+        return DataPlane.GRPC if not_loadable() else DataPlane.FRONT_DOOR
     try:
         chosen = DataPlane(raw)
     except ValueError:
         known = " or ".join(one.value for one in DataPlane)
         raise SettingsError(f"{DATA_PLANE_SETTING}={raw!r} must be {known}") from None
-    if is_loadable() or chosen is DataPlane.GRPC:
+    missing = not_loadable()
+    if not missing or chosen is DataPlane.GRPC:
         return chosen
     if chosen is DataPlane.FRONT_DOOR:
-        raise SettingsError(f"{DATA_PLANE_SETTING}={raw}: {NOT_LOADABLE}")
+        raise SettingsError(f"{DATA_PLANE_SETTING}={raw}: {missing}")
     return DataPlane.GRPC

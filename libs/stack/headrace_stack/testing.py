@@ -16,7 +16,7 @@ from headrace_stack.logfile import last_lines
 from headrace_stack.ports import BLOCK, Ports, free_base_port
 from headrace_stack.process import is_alive
 from headrace_stack.replicas import ONE_OF_EACH, Replicas
-from headrace_stack.settings import DataPlane, StackSettings, checkout_of_this_file, default_data_plane
+from headrace_stack.settings import DataPlane, StackSettings, checkout_of_this_file, not_loadable
 from headrace_stack.snapshot import Phase, Snapshot
 
 # Below the range from which the kernel takes ports for outgoing connections.
@@ -38,10 +38,12 @@ def held_stack(
 
     The stack's data are wiped when it starts and it stops after its last holder, however that holder ended. `only`
     names the components (with what they need); all holders of one `home` must name the same, the same `replicas` and
-    the same `data_plane` (None: where a stack has it by default). `ends_unwell` is off where a test freezes parts.
+    the same `data_plane` (None: in the front door). `ends_unwell` is off where a test freezes parts.
     Raises RuntimeError with the reason when it does not start.
     """
-    settings = replace(_settings(home, replicas, data_plane or default_data_plane()), ends_unwell=ends_unwell)
+    if data_plane is None and (missing := not_loadable()):
+        raise RuntimeError(missing)
+    settings = replace(_settings(home, replicas, data_plane or DataPlane.FRONT_DOOR), ends_unwell=ends_unwell)
     settings.create_directories()
     with shared(daemon.holders_lock(settings)):
         with exclusive(settings.run / "start.lock"):

@@ -1,4 +1,4 @@
-"""Fallbacks through a whole data plane, on every face, between batchers that the test holds in its hand."""
+"""Fallbacks through a whole data plane, over every protocol, between batchers that the test holds in its hand."""
 
 from __future__ import annotations
 

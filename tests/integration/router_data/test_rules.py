@@ -1,4 +1,4 @@
-"""A rule by attribute on every face, through a whole data plane."""
+"""A rule by attribute over every protocol, through a whole data plane."""
 
 from __future__ import annotations
 

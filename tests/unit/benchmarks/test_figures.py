@@ -144,22 +144,22 @@ def test_a_document_without_marks_is_left_alone():
 
 def test_samples_are_shared_out_by_function_whatever_the_line():
     run = "run (/venv/lib/python3.11/asyncio/runners.py:118)"
-    app = "app (/x/services/router/headrace_router/data/hosts/edge.py:{})"
+    app = "app (/x/services/router/headrace_router/data/transports/envoy/app.py:{})"
     stacks = [
         f"{run};{app.format(40)} 6",
         f"{run};{app.format(44)} 3",
         f"{run};{app.format(44)};epoll_wait (libc.so.6) 1",
     ]
     ours, waiting = shares(stacks)
-    assert ours == ("headrace_router/data/hosts/edge.py app", 0.9, 1.0)
+    assert ours == ("headrace_router/data/transports/envoy/app.py app", 0.9, 1.0)
     assert waiting == ("libc.so.6 epoll_wait", 0.1, 0.1)
 
 
 def test_a_profile_tells_the_threads_and_what_our_own_does():
-    app = "app (/x/services/router/headrace_router/data/hosts/edge.py:40)"
+    app = "app (/x/services/router/headrace_router/data/transports/envoy/app.py:40)"
     stacks = by_thread([f"thread (12): Dummy-2;{app} 3", "thread (12): Dummy-2 1", "thread (11): MainThread 9"])
     assert stacks == {"12": [f"{LOOP};{app} 3", f"{LOOP} 1"], "11": [f"{LOOP} 9"]}
     told = report("80/20", 10_000.0, {"envoy 12": 80.0, "wrk:worker_0 13": 40.0}, stacks)
     assert "120.0 µs" in told
-    assert "| `headrace_router/data/hosts/edge.py app` | 60.0 | 60.0 |" in told
+    assert "| `headrace_router/data/transports/envoy/app.py app` | 60.0 | 60.0 |" in told
     assert f"| `{LOOP}` | 20.0 | 80.0 |" in told

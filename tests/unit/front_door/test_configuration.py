@@ -14,7 +14,7 @@ from front_door.listener import DENIED_FILE, TOKEN_CHECK_FILE, http_filters
 from front_door.publish import publish
 from front_door.settings import FrontDoorSettings
 from front_door.shapes import Json, seconds
-from headrace_router.data.hosts.about import ABOUT_HEADERS
+from headrace_router.data.transports.call_context import CONTEXT_HEADERS
 from headrace_servicekit.identity import FRONT_DOOR_HEADER
 
 from tests.kit.edge import settings_with, targets
@@ -82,7 +82,7 @@ def test_every_route_forwards_with_the_mark_that_says_so(api: Api, data_plane: s
 
 
 def test_callers_may_say_what_data_planes_understand():
-    assert set(routes.OUR_HEADERS) == set(ABOUT_HEADERS)
+    assert set(routes.OUR_HEADERS) == set(CONTEXT_HEADERS)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The data plane in Envoy: what it is told, and on which routes it stands alone."""
 
+from pathlib import Path
+
 import pytest
-from front_door import access, data_plane, routes
+from front_door import access, data_plane, filter_bridge, routes
 from front_door.api import read_api
 from front_door.envoy_settings import committed_descriptors
 
@@ -64,3 +66,9 @@ def test_processes_on_one_port_divide_what_a_client_may_send_and_say_so_to_the_d
     assert told["ROUTER_DATA_PROCESSES"] == "4"
     limit = access.client_limit(settings_with(processes=3, client_requests_per_second=1000))
     assert limit["descriptors"][0]["token_bucket"]["max_tokens"] == 334
+
+
+def test_without_its_filter_the_data_plane_is_not_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(filter_bridge, "MODULE", tmp_path / "none.so")
+    with pytest.raises(data_plane.NotLoadable, match="make setup"):
+        _told()

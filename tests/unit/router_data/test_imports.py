@@ -1,4 +1,4 @@
-"""The predictor, its faces and its ASGI host are to be loaded inside Envoy: they must not bring a gRPC server along."""
+"""The predictor, its codecs and the REST app are loaded inside Envoy: they must not bring a gRPC server along."""
 
 import subprocess
 import sys
@@ -16,11 +16,11 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & {"asyncpg", "gr
     ("module", "expected"),
     [
         pytest.param("headrace_router.data.predictor", "", id="predictor"),
-        pytest.param("headrace_router.data.faces.predict", "", id="gRPC face"),
-        pytest.param("headrace_router.data.hosts.asgi", "numpy", id="ASGI host with the JSON faces"),
+        pytest.param("headrace_router.data.protocols.predict", "", id="gRPC codec"),
+        pytest.param("headrace_router.data.transports.rest.app", "numpy", id="REST app with the JSON codecs"),
         pytest.param("headrace_router.data.catalog", "", id="catalog"),
         # All that Envoy waits for when it starts again after a crash: what is needed later is imported later.
-        pytest.param("headrace_router.data.hosts.edge", "grpc numpy", id="the host in Envoy"),
+        pytest.param("headrace_router.data.envoy_service", "grpc numpy", id="the service in Envoy"),
     ],
 )
 def test_what_a_module_brings_along(module, expected):

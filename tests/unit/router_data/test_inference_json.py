@@ -1,4 +1,4 @@
-"""The REST face of the Open Inference Protocol: JSON and what is behind it, and what is said of what does not fit."""
+"""The REST codec of the Open Inference Protocol: JSON and what is behind it, and what is said of what does not fit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.faces.oip import infer_json
 from headrace_router.data.layouts import check_contents
 from headrace_router.data.messages import Tensors
+from headrace_router.data.protocols.oip import infer_json
 from headrace_router.data.served import ServedVersion
 from headrace_router.data.violations import in_callers_words
 from headrace_servicekit.errors import InvalidArgument

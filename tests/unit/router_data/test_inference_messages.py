@@ -1,4 +1,4 @@
-"""The gRPC face of the Open Inference Protocol: typed and raw values are the same bytes, and what is wrong is named."""
+"""The gRPC codec of the Open Inference Protocol: typed and raw values are the same bytes, faults are named."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.faces.oip import infer_message
-from headrace_router.data.faces.oip.contents import FIELDS, MAX_VALUES
 from headrace_router.data.layouts import check
+from headrace_router.data.protocols.oip import infer_message
+from headrace_router.data.protocols.oip.contents import FIELDS, MAX_VALUES
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

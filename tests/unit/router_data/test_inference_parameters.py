@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from headrace_router.data.faces.oip.parameters import NO_WISHES, Wishes, wishes_of
+from headrace_router.data.protocols.oip.parameters import NO_WISHES, Wishes, wishes_of
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

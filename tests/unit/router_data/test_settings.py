@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 from headrace_router.data.batchers.members import Target
-from headrace_router.data.hosts.deadline import DeadlineLimits, parse_timeout
 from headrace_router.data.settings import DataSettings, parse_pools
+from headrace_router.data.transports.call_context import DeadlineLimits, parse_timeout
 from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.testing import assert_readme_has_settings
 

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_router.data.contract import Contract, Spec
-from headrace_router.data.faces import natural_json, predict, spec_json
-from headrace_router.data.faces.oip import infer_json, infer_message
 from headrace_router.data.layouts import MAX_TENSORS, MAX_VIOLATIONS
 from headrace_router.data.messages import MAX_ATTRIBUTES, Tensors
+from headrace_router.data.protocols import natural_json, predict, predict_json
+from headrace_router.data.protocols.oip import infer_json, infer_message
 from headrace_servicekit.errors import InvalidArgument
 from tritonclient.grpc import service_pb2
 
@@ -32,7 +32,7 @@ def natural(contract: Contract = ONE, **body: Any) -> Tensors:
 
 
 def specification(contract: Contract = ONE, **body: Any) -> Tensors:
-    return spec_json.parse(orjson.dumps({"model_name": "m", **body}))[0].read(contract, MAX_ROWS)
+    return predict_json.parse(orjson.dumps({"model_name": "m", **body}))[0].read(contract, MAX_ROWS)
 
 
 def inference(**body: Any) -> Tensors:

@@ -7,8 +7,8 @@ import numpy as np
 import orjson
 import pytest
 from headrace_router.data.contract import ELEMENT_BYTES, Spec
-from headrace_router.data.faces.values import MAX_VIOLATIONS, WrongValues, decode, encode
 from headrace_router.data.layouts import bytes_fault
+from headrace_router.data.protocols.values import MAX_VIOLATIONS, WrongValues, decode, encode
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from headrace_stack import replicas, topology
+from headrace_stack import replicas, settings, topology
 from headrace_stack.component import Component
 from headrace_stack.ordering import start_waves
 from headrace_stack.ports import BLOCK, Ports
@@ -122,3 +122,11 @@ def test_data_planes_run_in_the_front_door_unless_asked_otherwise():
     assert read({"HEADRACE_DATA_PLANE": "service"}).data_plane is DataPlane.SERVICE
     with pytest.raises(SettingsError, match="HEADRACE_DATA_PLANE"):
         read({"HEADRACE_DATA_PLANE": "elsewhere"})
+
+
+def test_where_the_filter_is_not_built_predictions_are_answered_on_grpc_aio(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(settings, "FILTER_BRIDGE", Path("deploy", "envoy", "filter_bridge", "not-built.so"))
+    assert "not-built.so" in settings.not_loadable()
+    assert read({}).data_plane is read({"HEADRACE_DATA_PLANE": "service"}).data_plane is DataPlane.GRPC
+    with pytest.raises(SettingsError, match="filter for gRPC predictions is not built"):
+        read({"HEADRACE_DATA_PLANE": "front-door"})

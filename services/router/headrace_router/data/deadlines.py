@@ -73,6 +73,6 @@ class Deadlines(Generic[K]):
 
 
 async def in_a_task() -> None:
-    """Return in a task, as `asyncio.timeout` needs one: a host may begin a request without (`hosts/handover.py`)."""
+    """Return in a task, as `asyncio.timeout` needs one: the filter bridge drives a request without."""
     if asyncio.current_task() is None:
         await asyncio.sleep(0)

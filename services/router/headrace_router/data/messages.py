@@ -21,6 +21,10 @@ from headrace_router.data.telemetry.timing import Marks
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 # Of a text that names a user, an entity or an attribute.
 MAX_TEXT_CHARS = 256
+# What callers may say in our own name of the call's subject; the front door removes every other `x-headrace-…`.
+USER_HEADER, ENTITY_HEADER, MAX_AGE_HEADER = "x-headrace-user-id", "x-headrace-entity-id", "x-headrace-max-age-ms"
+EXPLAIN_HEADER = "x-headrace-explain"
+CONTEXT_HEADERS = (USER_HEADER, ENTITY_HEADER, MAX_AGE_HEADER, EXPLAIN_HEADER)
 # Attributes, or parameters, of one request.
 MAX_ATTRIBUTES = 1024
 
@@ -35,8 +39,8 @@ class ServedFrom(enum.IntEnum):
     FALLBACK = 5
 
 
-class About(NamedTuple):
-    """Whom and what a call is about, as its headers say; what the request itself says comes first."""
+class ContextHeaders(NamedTuple):
+    """Whom and what a call is about, as its headers say. What the request itself says takes precedence."""
 
     user_id: str = ""
     entity_id: str = ""
@@ -58,12 +62,12 @@ class Span(Protocol):
 
 @dataclass(slots=True)
 class Call:
-    """What the host knows of one call.
+    """What the transport knows of one call.
 
-    deadline: on the event loop's clock; never infinite, hosts apply their default. arrived: on the counters' clock.
-    traceparent: of a trace that is being recorded, else empty. sampled: whether to log it. span, marks, about: None for
-    almost all calls, which are not recorded here, did not ask where their time goes, and say nothing by headers.
-    A host cancels the awaiting task when the caller has gone.
+    deadline: on the event loop's clock; never infinite. arrived: on the counters' clock.
+    traceparent: of a trace that is being recorded, else empty. sampled: whether to log it. span, marks, context: None
+    for almost all calls, which are not recorded here, did not ask where their time goes, and say nothing by headers.
+    A transport cancels the awaiting task when the caller has gone.
     """
 
     caller: Identity
@@ -74,7 +78,7 @@ class Call:
     sampled: bool = False
     span: Span | None = None
     marks: Marks | None = None
-    about: About | None = None
+    context: ContextHeaders | None = None
 
 
 @dataclass(slots=True)
@@ -97,8 +101,8 @@ class Tensors:
 class Request:
     """One request for a prediction.
 
-    read: gives the tensors once the version is known: for a contract, and the most rows that are taken. A JSON face
-    needs the contract to know how numbers are written; a face whose tensors are bytes ignores both.
+    read: gives the tensors once the version is known: for a contract, and the most rows that are taken. A JSON codec
+    needs the contract to know how numbers are written; a codec whose tensors are bytes ignores both.
     version, request_id, user_id, entity_id: empty when not given. outputs: names wanted; empty means all. attributes:
     facts that rules look at. max_age_s: oldest answer that the caller accepts; None leaves it to the route. priority:
     class as in `InferRequest`, 0 for what the caller did not say. explain: whether to keep the explanation. timeout_s:
@@ -118,14 +122,14 @@ class Request:
     explain: bool = False
     timeout_s: float | None = None
 
-    def completed(self, about: About) -> Request:
+    def completed(self, context: ContextHeaders) -> Request:
         """Return the request with what it does not say itself taken from the call's headers."""
         return replace(
             self,
-            user_id=self.user_id or about.user_id,
-            entity_id=self.entity_id or about.entity_id,
-            max_age_s=about.max_age_s if self.max_age_s is None else self.max_age_s,
-            explain=self.explain or about.explain,
+            user_id=self.user_id or context.user_id,
+            entity_id=self.entity_id or context.entity_id,
+            max_age_s=context.max_age_s if self.max_age_s is None else self.max_age_s,
+            explain=self.explain or context.explain,
         )
 
 

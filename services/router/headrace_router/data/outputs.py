@@ -58,7 +58,7 @@ class KnownForms:
         described = predict_pb2.PredictResponse(outputs=message.outputs).SerializeToString()
         lengths = [len(content) for content in message.raw_output_contents]
         if not _is_in(outputs, (described, tuple(lengths))):
-            return False  # something else stands in between, and would get into the answer of a face
+            return False  # something else stands in between, and would get into the answer of a codec
         if self._sized:
             _bound(self._forms)
             self._forms[rows, wanted, len(outputs)] = _form_of(described, lengths)
@@ -73,7 +73,7 @@ class KnownForms:
 def checked(contract: Contract, wanted: Sequence[int], rows: int, outputs: bytes) -> predict_pb2.PredictResponse | None:
     """Return the outputs as a message, or None when they are not those of the contract that are wanted.
 
-    What is stored or sent has a checksum; this is about a writer that is wrong, whose bytes would fail a face or its
+    What is stored or sent has a checksum; this is about a writer that is wrong, whose bytes would fail a codec or its
     caller.
     """
     try:

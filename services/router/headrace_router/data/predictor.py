@@ -1,6 +1,6 @@
 """One prediction, from a request object to an answer: table → variant → contract → fallback chain and look-up → answer.
 
-Nothing here knows a transport or a protocol. Hosts call `predict`, faces make its argument and render its result.
+Nothing here knows a transport or a protocol. Transports call `predict`; codecs make its argument and render its result.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Predictor:
 
         Cancelling the task withdraws the request from the batcher; its batch-mates are not delayed.
         """
-        if call.about is not None:
-            request = request.completed(call.about)
+        if call.context is not None:
+            request = request.completed(call.context)
         if request.explain or self._explanations.samples():
             return self._explained(request, call)
         return self._predict(request, call, None)
@@ -140,7 +140,7 @@ class Predictor:
             self._tables.release(table)
 
     def refused(self, call: Call, error: ServiceError) -> None:
-        """Count a request that a face could not read."""
+        """Count a request that a codec could not read."""
         self._failed(call, Key("", "", "", 0, error.code), error)
 
     def _table(self, request: Request, call: Call) -> Table:

@@ -23,9 +23,7 @@ class DataSettings(ValkeySettings, ServiceSettings):
 
     model_config = settings_config("ROUTER_DATA_")
 
-    rest_port: int = Field(
-        default=0, ge=0, le=65535, description="Port for the REST faces of prediction; 0 takes a free one."
-    )
+    rest_port: int = Field(default=0, ge=0, le=65535, description="Port for predictions by REST; 0 takes a free one.")
     control_target: str = Field(description="`host:port` of the router's control plane.")
     pools: str = Field(
         description="Pools of batchers, `default=host:port[,host:port];cpu=host:port`; names are resolved again and "

@@ -14,7 +14,7 @@ from headrace.router.v1 import predict_pb2, route_pb2
 from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import Answer
 from headrace_router.data.reporting.recording import Record, Row
-from headrace_router.data.reporting.redaction import hidden_outputs, sensitive_names, shown_inputs, without
+from headrace_router.data.reporting.redaction import redacted_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.resolved_request import LookupResult
 from headrace_router.data.routes.splitting import unit_of
 from headrace_router.data.served import ServedVersion
@@ -46,7 +46,7 @@ class _Group:
     def __init__(self, index: int, record: Record) -> None:
         self.index = index
         self.held = (record.variant, record.layout, record.found.served)
-        self.listed, self.hidden, self.unsaid = shown_inputs(record), hidden_outputs(record), sensitive_names(record)
+        self.listed, self.hidden, self.unsaid = shown_inputs(record), redacted_outputs(record), sensitive_names(record)
         self.by = record.table.unit if record.variant.name else None
         everything = len(self.listed) == len(record.inputs) and not self.hidden and not self.unsaid
         self.plain = everything and self.by == route_pb2.Route.UNIT_UNSPECIFIED

@@ -20,7 +20,7 @@ def shown_inputs(record: Record) -> tuple[int, ...]:
     return tuple(position for position, name in enumerate(names) if name not in hidden)
 
 
-def hidden_outputs(record: Record) -> frozenset[str]:
+def redacted_outputs(record: Record) -> frozenset[str]:
     """Return the names of outputs that must not be stored."""
     served, other = record.variant.served, record.found.served
     return served.sensitive_outputs if other is None else served.sensitive_outputs | other.sensitive_outputs

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+# Callers ask for the breakdown of their answer's time with the header `headrace-timing: 1`.
+ASKING_HEADER = "headrace-timing"
+# The standard header, which browsers show; over gRPC a trailer of that name.
+TIMING_HEADER = "server-timing"
 
 
 class Marks:
@@ -62,3 +67,15 @@ class Marks:
             "transit": max(0.0, total - known),
             "total": total,
         }
+
+
+def server_timing(marks: Marks) -> str:
+    """Return the breakdown as the Server-Timing header has it, in milliseconds; the parts add up to the total."""
+    return ", ".join(f"{name};dur={microseconds / 1000:.3f}" for name, microseconds in marks.parts_us().items())
+
+
+def timing_of(headers: Mapping[str, str], marks: Marks | None) -> tuple[tuple[str, str], ...]:
+    """Return the header, or trailer, of an answer whose caller asked for it; of others nothing."""
+    if marks is None or ASKING_HEADER not in headers:
+        return ()
+    return ((TIMING_HEADER, server_timing(marks)),)

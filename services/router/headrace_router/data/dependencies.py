@@ -1,0 +1,179 @@
+"""The dependencies of the data plane, each with the settings, loops and health that belong to it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import structlog
+import uuid_utils
+from headrace_servicekit.client import channel
+from headrace_servicekit.health import serving
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.settings import variable
+from headrace_servicekit.tls import Tls, client_context
+
+from headrace_router.data.batchers.frames import Limits
+from headrace_router.data.batchers.members import batcher_channel
+from headrace_router.data.batchers.pending_queue import QueueLimits
+from headrace_router.data.batchers.pools import Pools
+from headrace_router.data.explain.keeping import Explanations
+from headrace_router.data.explain.store import valkey
+from headrace_router.data.lookup.counts import Counts, LookupMetrics
+from headrace_router.data.lookup.layers import Layers
+from headrace_router.data.lookup.memory import Memory
+from headrace_router.data.lookup.storeclock import StoreClock
+from headrace_router.data.lookup.valkey import Valkey
+from headrace_router.data.predictor import Predictor
+from headrace_router.data.reporting.reporting import Allowance, Reporting
+from headrace_router.data.reporting.sending import GrpcIngest
+from headrace_router.data.reporting.series import Source
+from headrace_router.data.routes.last_known_good import LastKnownGood
+from headrace_router.data.routes.watch import COMPONENT, Watcher
+from headrace_router.data.settings import DataSettings
+from headrace_router.data.telemetry.counters import Counters
+from headrace_router.data.transports.call_context import CallContextFactory, Spans
+from headrace_router.data.transports.rest.app import RestTransport
+from headrace_router.data.transports.rest.http_server import HttpServer
+from headrace_router.data.transports.rest.inference_paths import InferencePaths
+
+log = structlog.get_logger()
+
+# The health component that tells whether every pool has a batcher.
+BATCHERS = "batchers"
+# At the end, for what the monitor does not have yet.
+FLUSH_S = 4.0
+
+
+async def follow_tables(runtime: Runtime[DataSettings]) -> Watcher:
+    """Return what follows the control plane. The data plane is ready with the first tables."""
+    settings = runtime.settings
+    control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
+    runtime.health.add(COMPONENT)
+    watcher = Watcher(settings.id, control, LastKnownGood(settings.state_dir), runtime.health, runtime.clock)
+    await watcher.start()
+    runtime.loop("follow tables", watcher.follow)
+    runtime.loop("acknowledge generations", watcher.acknowledge)
+    runtime.loop("save tables", watcher.save)
+    return watcher
+
+
+def batcher_pools(runtime: Runtime[DataSettings]) -> Pools:
+    """Return the pools. Readiness does not depend on them: what is kept is answered without."""
+    settings, tls = runtime.settings, Tls.of(runtime.settings)
+    tls_to_batchers = None if tls is None else client_context(tls)
+    pools = Pools(
+        settings.pool_targets(),
+        connect=lambda address, target: batcher_channel(address, target, tls_to_batchers),
+        limits=Limits(settings.max_in_flight, settings.max_in_flight_bytes),
+        retry_share=settings.retry_share,
+        queue_limits=QueueLimits(settings.queue_timeout_s),
+        resolve_every_s=settings.resolve_every_s,
+        rng=random.Random(),
+        loop=asyncio.get_running_loop(),
+        changed=lambda ready: runtime.health.set(BATCHERS, ready, "" if ready else "a pool has no batcher"),
+    )
+    runtime.health.add(BATCHERS, required=False)
+    runtime.loop("batchers", pools.run)
+    return pools
+
+
+async def kept_explanations(runtime: Runtime[DataSettings], watcher: Watcher) -> Explanations:
+    """Return what keeps explanations, for as long as Valkey does."""
+    settings = runtime.settings
+    explanations = Explanations(
+        await runtime.enter(valkey(settings.valkey_url, settings.valkey_password())) if settings.valkey_url else None,
+        lambda: watcher.tables.incarnation,
+        data_plane=settings.id,
+        one_in=settings.explain_one_in,
+        clock=runtime.clock,
+    )
+    runtime.loop("keep explanations", explanations.write)
+    return explanations
+
+
+def cache_layers(runtime: Runtime[DataSettings], counts: Counts) -> Layers:
+    """Return the layers that answers are kept in: this process's memory, and Valkey."""
+    settings = runtime.settings
+    memory = Memory(settings.cache_memory_bytes, settings.cache_max_entry_bytes)
+    runtime.metrics.register(LookupMetrics(counts, memory))
+    return Layers(
+        memory,
+        _store(runtime, counts),
+        counts,
+        max_entry_bytes=settings.cache_max_entry_bytes,
+        now=asyncio.get_running_loop().time,
+    )
+
+
+def call_spans(runtime: Runtime[DataSettings]) -> Spans | None:
+    """Return what makes spans, None without a collector."""
+    if runtime.tracing is None:
+        return None
+    from headrace_router.data.telemetry.spans import CallSpans  # OpenTelemetry, which most never need
+
+    return CallSpans(runtime.tracing, one_in=runtime.settings.trace_one_in)
+
+
+async def begin_reporting(runtime: Runtime[DataSettings], counters: Counters) -> Reporting | None:
+    """Return what tells the monitor, None without one. Readiness does not depend on it."""
+    settings = runtime.settings
+    if not settings.monitor_target:
+        return None
+    monitor = await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
+    allowed = Allowance(settings.record_bytes_per_s, settings.record_buffer_bytes, settings.record_flush_s)
+    source = Source(settings.id, str(uuid_utils.uuid7()))
+    reporting = Reporting(source, counters, GrpcIngest(monitor), allowed, runtime.clock)
+    await runtime.enter(reporting.flushed(min(settings.grace_s, FLUSH_S)))
+    runtime.metrics.register(reporting)
+    runtime.loop("encode predictions", reporting.encode)
+    runtime.loop("send predictions", reporting.send_predictions)
+    runtime.loop("send counters", reporting.send_counters)
+    return reporting
+
+
+def _store(runtime: Runtime[DataSettings], counts: Counts) -> Valkey | None:
+    settings, loop = runtime.settings, asyncio.get_running_loop()
+    address = settings.valkey()
+    if address is None:
+        return None
+    valkey = Valkey(
+        address,
+        counts,
+        StoreClock(loop.time, time.time),
+        timeout_s=settings.valkey_timeout_s,
+        password=settings.valkey_password,
+        loop=loop,
+        rng=random.Random(),
+        changed=lambda ready, reason: runtime.health.set("valkey", ready, reason),
+    )
+    runtime.health.add("valkey", required=False)
+    runtime.loop("valkey", valkey.run)
+    return valkey
+
+
+def serve_rest(
+    runtime: Runtime[DataSettings], predictor: Predictor, contexts: CallContextFactory, paths: InferencePaths
+) -> None:
+    """Serve REST on its port."""
+    settings = runtime.settings
+    rest = HttpServer(
+        RestTransport(
+            predictor,
+            contexts,
+            paths,
+            max_body_bytes=settings.max_message_bytes,
+            max_active=settings.max_concurrent_rpcs,
+            ready=lambda: runtime.health.ready,
+        ),
+        settings.host,
+        settings.rest_port,
+        port_setting=variable(DataSettings, "rest_port"),
+        tls=Tls.of(settings),
+        grace_s=settings.grace_s,
+        begun=lambda: serving(runtime.health, ""),
+    )
+    runtime.loop("rest", rest.run)
+    runtime.on_drain(rest.stop)
+    log.info("rest", port=rest.port)

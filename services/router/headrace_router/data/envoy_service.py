@@ -1,0 +1,148 @@
+"""The data plane inside Envoy: `app` is the ASGI app that pyvoy's dynamic module loads.
+
+Envoy gives it the predictions only, before anybody has looked at their tokens: those of REST as ASGI, those of gRPC by
+the filter bridge. Everything else of the data plane (its gRPC, REST and metrics ports on loopback) is as in a process
+of its own, on the same event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.health import serving
+from headrace_servicekit.logs import set_up_logs
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.ports import PortUnavailable
+from headrace_servicekit.runtime import Runtime, StartError
+from headrace_servicekit.settings import SettingsError
+from headrace_servicekit.watchdog import WatchedEndpoint
+
+from headrace_router.data.dependencies import BATCHERS
+from headrace_router.data.service import DataPlane, start
+from headrace_router.data.settings import DataSettings
+from headrace_router.data.transports.envoy.bridged_request import BridgedRequest
+from headrace_router.data.transports.envoy.filter_bridge import FilterBridge, NotLoaded
+from headrace_router.data.transports.envoy.framing import PREFIX_BYTES
+from headrace_router.data.transports.envoy.settings import EdgeSettings
+from headrace_router.data.transports.envoy.transport import EnvoyTransport, believed_callers, envoy_transport
+from headrace_router.data.transports.envoy.unary_calls import Answered, refusal
+from headrace_router.data.transports.rest.app import refuse
+from headrace_router.data.transports.rest.disconnects import App, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+# A data plane that failed is built again: Envoy, and what else it serves, goes on meanwhile.
+RESTART_S = 1.0
+START_S = 10.0
+# And so long it gets to hear of tables and batchers, before calls are let in all the same.
+SETTLE_S = 1.5
+# Requests that do not come whole are looked for so often.
+GIVE_UP_S = 0.5
+
+
+class EnvoyService:
+    """The ASGI app. Envoy calls it in one thread, in which its event loop runs."""
+
+    def __init__(self) -> None:
+        self._rest: App | None = None
+        self._bridge: FilterBridge | None = None
+        self._runtime: Runtime[DataSettings] | None = None
+        self._stopping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        rest = self._rest
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif rest is not None:
+            await rest(scope, receive, send)
+        else:
+            await refuse(send, [], scope["path"].encode(), _starting())
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            settings, edge = DataSettings.load().of_one_process(), EdgeSettings.load()
+            bridge = self._bridge = FilterBridge(
+                edge.filter_bridge,
+                _not_yet,
+                most_body_bytes=settings.max_message_bytes + PREFIX_BYTES,
+                most_unfinished=settings.max_concurrent_rpcs,
+            )
+        except (SettingsError, NotLoaded) as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        bridge.start()
+        set_up_logs("router.data", level=settings.log_level, log_format=settings.log_format)
+        started = asyncio.Event()
+        life = asyncio.create_task(self._keep_serving(settings, edge, bridge, started), name="data plane")
+        with contextlib.suppress(TimeoutError):  # Envoy's other routes do not wait any longer than that
+            await asyncio.wait_for(started.wait(), START_S)
+            await asyncio.wait_for(self._settled(), SETTLE_S)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._stopping = True
+        bridge.stop()
+        if self._runtime is not None:
+            self._runtime.stop()
+        await life
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _settled(self) -> None:
+        """Return when it would answer predictions: before, Envoy takes no connection that another one might have."""
+        if self._runtime is not None and self._rest is not None:
+            await serving(self._runtime.health, "")
+            await serving(self._runtime.health, BATCHERS)
+
+    async def _keep_serving(
+        self, settings: DataSettings, edge: EdgeSettings, bridge: FilterBridge, started: asyncio.Event
+    ) -> None:
+        async def begin(runtime: Runtime[DataSettings]) -> None:
+            transport = await transport_of(runtime, edge, await start(runtime))
+
+            async def give_up() -> None:
+                bridge.give_up(settings.max_deadline_s)
+
+            runtime.loop("give up", lambda: periodic("give up", give_up, every_s=GIVE_UP_S))
+            bridge.respond, bridge.identify = transport.grpc.respond, transport.identify
+            self._rest = transport.rest
+
+        while not self._stopping:
+            self._runtime = runtime = Runtime("router.data", settings, endpoint=WatchedEndpoint)
+            try:
+                await runtime.serve(begin, started=started)
+            except (PortUnavailable, StartError) as error:
+                log.error("the data plane cannot start: it is tried again", problem=str(error))
+            except Exception:
+                log.exception("the data plane failed: it is built again")
+            finally:
+                self._rest, bridge.respond = None, _not_yet
+                started.set()
+            if not self._stopping:
+                await asyncio.sleep(RESTART_S)
+
+
+async def transport_of(runtime: Runtime[DataSettings], edge: EdgeSettings, plane: DataPlane) -> EnvoyTransport:
+    """Return what answers predictions, once it is known whom to believe."""
+    return envoy_transport(
+        runtime,
+        await believed_callers(runtime, edge),
+        plane.predictor,
+        plane.contexts,
+        plane.paths,
+        behind_a_front_door=edge.behind_a_front_door,
+    )
+
+
+def _starting() -> Unavailable:
+    return Unavailable("the data plane is starting", reason="DATA_PLANE_STARTING", retry_after_s=1.0)
+
+
+async def _not_yet(_request: BridgedRequest) -> Answered:
+    return refusal(_starting(), [])
+
+
+app = EnvoyService()

@@ -1,1 +1,0 @@
-"""Hosts of the predictor: what speaks a transport, and nothing else."""

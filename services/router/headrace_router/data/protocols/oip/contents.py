@@ -1,0 +1,72 @@
+"""Typed contents of `ModelInferRequest` as raw bytes: row-major, little-endian, BYTES behind 4-byte lengths."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from headrace_router.data.contract import Spec, fits
+from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, shown
+from headrace_router.data.protocols.oip.parameters import refused
+
+# Field of InferTensorContents and struct's code of each datatype. FP16 and BF16 have no field: they are raw only.
+FIELDS = {
+    "BOOL": ("bool_contents", "?"), "INT8": ("int_contents", "b"), "INT16": ("int_contents", "h"),
+    "INT32": ("int_contents", "i"), "INT64": ("int64_contents", "q"), "UINT8": ("uint_contents", "B"),
+    "UINT16": ("uint_contents", "H"), "UINT32": ("uint_contents", "I"), "UINT64": ("uint64_contents", "Q"),
+    "FP32": ("fp32_contents", "f"), "FP64": ("fp64_contents", "d"), "BYTES": ("bytes_contents", ""),
+}  # fmt: skip
+
+
+# As many FP32 take 50 ms, in which the event loop serves nobody else; raw bytes take none.
+MAX_VALUES = 1_048_576
+
+
+def raw(index: int, tensor: Any, spec: Spec | None) -> bytes:
+    """Return the values of an `InferInputTensor` as raw bytes. Raises InvalidArgument naming its contents.
+
+    spec: of the contract; what does not fit it is not looked at, the contract check says so.
+    """
+    field = f"inputs[{index}].contents"
+    given = [descriptor.name for descriptor, _ in tensor.contents.ListFields()] if tensor.HasField("contents") else []
+    known = FIELDS.get(tensor.datatype)
+    if known is None:
+        if tensor.datatype in ("FP16", "BF16"):
+            raise refused(field, f"{tensor.datatype} has no typed contents: use raw_input_contents")
+        return b""  # no datatype
+    wanted, code = known
+    if given not in ([], [wanted]):
+        raise refused(field, f"{tensor.datatype} is given in {wanted}, not in {', '.join(given)}")
+    if spec is None or spec.datatype != tensor.datatype or not fits(spec, tensor.shape):
+        return b""
+    values = getattr(tensor.contents, wanted)
+    fault = count_fault(tensor.shape, len(values))
+    if fault:
+        raise refused(field, fault)
+    if len(values) > MAX_VALUES:
+        raise refused(field, f"{len(values)} values; above {MAX_VALUES} use raw_input_contents")
+    if not code:
+        return b"".join([len(value).to_bytes(LENGTH_PREFIX_BYTES, "little") + value for value in values])
+    try:
+        return struct.pack(f"<{len(values)}{code}", *values)
+    except struct.error:
+        at = next(at for at, value in enumerate(values) if not _fits(code, value))
+        raise refused(f"{field}.{wanted}[{at}]", f"{values[at]} is not within {tensor.datatype}") from None
+
+
+def count_fault(shape: Sequence[int], count: int) -> str:
+    """Say what is wrong with the number of values for a shape, or nothing. The contract forbids negative sizes."""
+    needed = math.prod(shape)
+    if count == needed or any(size < 0 for size in shape):
+        return ""
+    return f"{count} values where shape {shown(shape)} needs {needed}"
+
+
+def _fits(code: str, value: Any) -> bool:
+    try:
+        struct.pack(f"<{code}", value)
+    except struct.error:
+        return False
+    return True

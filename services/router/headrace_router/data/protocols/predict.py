@@ -1,0 +1,105 @@
+"""`headrace.router.v1.RouterService.Predict`: message bytes to a request, an answer to message bytes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from google.protobuf import duration_pb2
+from google.protobuf.message import DecodeError
+from headrace.router.v1 import predict_pb2
+from headrace.tensor.v1 import tensor_pb2
+from headrace_servicekit.errors import FieldViolation, InvalidArgument
+
+from headrace_router.data.layouts import Described, check_count
+from headrace_router.data.messages import MAX_ATTRIBUTES, NO_ATTRIBUTES, Answer, Request, ServedFrom, Tensors
+from headrace_router.data.protocols.lazy_parsing import lazy_message, remembering
+
+# The enumerations have the same numbers.
+_SERVED_FROM = {source: predict_pb2.PredictResponse.ServedFrom.Name(source.value) for source in ServedFrom}
+
+_Unread = lazy_message(predict_pb2.PredictRequest)
+
+METHOD = "headrace.router.v1.RouterService/Predict"
+
+
+@remembering
+def described(inputs: tuple[bytes, ...]) -> Described:
+    """Return what encoded tensors say. Raises DecodeError."""
+    tensors = map(tensor_pb2.Tensor.FromString, inputs)
+    return tuple([(tensor.name, tensor.datatype, *tensor.shape) for tensor in tensors])
+
+
+def parse(data: bytes) -> Request:
+    """Return the request of a message. Raises InvalidArgument for bytes that are no message."""
+    try:
+        message = _Unread.FromString(data)
+        inputs = message.inputs[:]
+        check_count("inputs", len(inputs))
+        tensors = Tensors(described(tuple(inputs)), message.raw_input_contents[:])
+    except DecodeError:
+        raise InvalidArgument(f"the request is not a valid message of {METHOD}", reason="MALFORMED_MESSAGE") from None
+
+    outputs, attributes = message.outputs, message.attributes
+    return Request(
+        message.model,
+        lambda _contract, _max_rows: tensors,
+        message.version,
+        message.request_id,
+        message.user_id,
+        message.entity_id,
+        _wanted(outputs) if outputs else (),
+        _facts(attributes) if attributes else NO_ATTRIBUTES,
+        _max_age_s(message.max_age) if message.HasField("max_age") else None,
+        0,
+        message.explain,
+    )
+
+
+def _wanted(outputs: Sequence[str]) -> tuple[str, ...]:
+    check_count("outputs", len(outputs))
+    return tuple(outputs)
+
+
+def _facts(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise _wrong("attributes", f"has {len(attributes)} members; at most {MAX_ATTRIBUTES} are taken")
+    return attributes
+
+
+def _max_age_s(max_age: duration_pb2.Duration) -> float:
+    seconds = max_age.seconds + max_age.nanos / 1e9
+    if seconds < 0:
+        raise _wrong("max_age", "an age is not negative; leave it out to take the route's bound")
+    return seconds
+
+
+def _wrong(field: str, told: str) -> InvalidArgument:
+    return InvalidArgument(f"{field}: {told}", reason="INVALID_FIELD", violations=[FieldViolation(field, told)])
+
+
+def render(answer: Answer) -> bytes:
+    """Return the message of an answer: the header fields, then the outputs as they came."""
+    same = _same(
+        answer.served.model, answer.version, answer.variant, answer.generation, answer.served_from, answer.rule
+    )  # fmt: skip
+    own = predict_pb2.PredictResponse(
+        request_id=answer.request_id, prediction_id=answer.prediction_id, age_ms=answer.age_ms
+    )
+    if answer.fallback_step or answer.degraded_reason:
+        own.fallback_step, own.degraded_reason = answer.fallback_step, answer.degraded_reason
+    # Fields of a message may come in any order, and in pieces.
+    return b"".join((same, own.SerializeToString(), answer.outputs))
+
+
+@functools.lru_cache(maxsize=4096)
+def _same(model: str, version: str, variant: str, generation: int, served_from: ServedFrom, rule: str) -> bytes:
+    """Return the encoded header fields that many answers have in common."""
+    return predict_pb2.PredictResponse(
+        model=model,
+        version=version,
+        variant=variant,
+        generation=generation,
+        served_from=_SERVED_FROM[served_from],
+        rule=rule,
+    ).SerializeToString()

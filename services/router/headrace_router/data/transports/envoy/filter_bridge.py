@@ -1,0 +1,197 @@
+"""Unary gRPC methods for requests that Envoy's filter `deploy/envoy/filter_bridge/filter_bridge.c` hands to this
+process, many at a time.
+
+The filter is loaded in this very process. It gives whole requests as packed bytes and takes answers likewise: no thread
+stands between its workers and our event loop, and what happens in one turn of the loop costs one call each way. No
+request costs a task either, unless it asks for one (`coroutine_driver.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import struct
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from headrace_servicekit.errors import ServiceError, Unauthenticated
+from headrace_servicekit.identity import Identity
+
+from headrace_router.data.refusals import too_many_requests
+from headrace_router.data.transports.coroutine_driver import CoroutineDriver
+from headrace_router.data.transports.envoy.bridged_request import NAMES, BridgedRequest, HeaderLayouts
+from headrace_router.data.transports.envoy.framing import refusal_headers
+from headrace_router.data.transports.envoy.unary_calls import CONTENT, Answered
+from headrace_router.data.transports.rest.bodies import too_large, too_slow
+
+# As in filter_bridge.c: length, flags, id, connection, headers, bytes of the body.
+_HEAD = struct.Struct("=IIQQII")
+_ANSWER = struct.Struct("=QIIII")
+_LENGTHS = struct.Struct("=HH")
+_CANCELLED, _TOO_LARGE, _TOO_SLOW, _TOO_MANY = 1, 2, 4, 8
+_ROOM_BYTES = 256 * 1024
+# Answers are given back after so many requests at the latest, so that workers and loop work at the same time.
+_TOGETHER = 32
+# Bounds on what may wait for us in the filter. How many requests are served at one time is bounded by `respond`.
+MOST_REQUESTS = 8192
+MOST_BYTES = 256 * 1024 * 1024
+
+Respond = Callable[[BridgedRequest], Coroutine[Any, Any, Answered]]
+
+
+class NotLoaded(Exception):
+    """The filter is not in this process; the message says why."""
+
+
+class FilterBridge:
+    """Takes requests from the filter and gives their answers back.
+
+    respond: as that of UnaryCalls. identify: gives the caller of a request. Both may be set anew at any time.
+    most_body_bytes: larger ones are refused. most_unfinished: requests that are on their way at one time.
+    """
+
+    def __init__(self, module: Path, respond: Respond, *, most_body_bytes: int, most_unfinished: int) -> None:
+        self.respond = respond
+        self.identify: Callable[[BridgedRequest], Identity] = _nobody
+        self._most_body_bytes, self._most_unfinished = most_body_bytes, most_unfinished
+        self._filter = _opened(module)
+        self._event = self._filter.bridge_open(configuration(most_body_bytes, most_unfinished).encode("latin-1"))
+        if self._event < 0:
+            raise NotLoaded("no eventfd can be opened")
+        self._loop = asyncio.get_running_loop()
+        self._layouts = HeaderLayouts()
+        self._make_room(_ROOM_BYTES)
+        self._waiting: dict[int, BridgedRequest] = {}
+        self._answers: list[bytes] = []
+        self._flushing = False
+
+    def start(self) -> None:
+        """Take requests from now on."""
+        self._loop.add_reader(self._event, self._take)
+
+    def stop(self) -> None:
+        """Take no more. What was taken is still answered."""
+        self._loop.remove_reader(self._event)
+
+    def give_up(self, after_s: float) -> None:
+        """Refuse requests that have not come whole in such a time."""
+        self._filter.bridge_give_up(int(after_s * 1000))
+
+    def _make_room(self, size: int) -> None:
+        self._buffer, self._size = bytearray(size), size
+        self._address = ctypes.addressof((ctypes.c_char * size).from_buffer(self._buffer))
+
+    def _take(self) -> None:
+        """Begin to serve all that is there."""
+        taken = self._filter.bridge_take(self._address, self._size)
+        if taken < 0:
+            self._make_room(-taken)
+            taken = self._filter.bridge_take(self._address, self._size)
+        at, answers = 0, self._answers
+        while at < taken:
+            at += self._begin(at)
+            if len(answers) >= _TOGETHER:
+                self._flush()
+        self._flush()
+        if self._size > _ROOM_BYTES:
+            self._make_room(_ROOM_BYTES)
+
+    def _begin(self, at: int) -> int:
+        """Begin to serve the request at a place in the buffer, and return its length."""
+        length, flags, id_, connection, count, body_bytes = _HEAD.unpack_from(self._buffer, at)
+        if flags & _CANCELLED:
+            self._cancel(id_)
+            return length
+        end = at + length
+        values, body = at + _HEAD.size + 4 * count, end - body_bytes
+        request = BridgedRequest(connection, self.identify)
+        self._layouts.of(bytes(self._buffer[at + _HEAD.size : values])).read(bytes(self._buffer[values:body]), request)
+        if flags:
+            request.broken = self._broken(flags)
+        else:
+            request.whole = bytes(self._buffer[body:end])
+        serving = self._serve(id_, request)
+        try:
+            waits_for = serving.send(None)
+        except StopIteration:
+            return length
+        request.driver = CoroutineDriver(serving, waits_for, self._loop)
+        self._waiting[id_] = request
+        return length
+
+    def _broken(self, flags: int) -> ServiceError:
+        """Return what is wrong with a request that never came whole."""
+        if flags & _TOO_MANY:
+            return too_many_requests(self._most_unfinished)
+        return too_large(self._most_body_bytes) if flags & _TOO_LARGE else too_slow()
+
+    def _cancel(self, id_: int) -> None:
+        request = self._waiting.get(id_)
+        if request is not None and request.driver is not None:
+            request.driver.cancel()
+
+    async def _serve(self, id_: int, request: BridgedRequest) -> None:
+        try:
+            answered = await self.respond(request)
+        finally:
+            if request.driver is not None:
+                del self._waiting[id_]
+        self._answers.append(packed(id_, answered))
+        if request.driver is not None and not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._answers:
+            answers = b"".join(self._answers)
+            self._answers.clear()
+            self._filter.bridge_answer(answers, len(answers))
+
+
+def configuration(most_body_bytes: int, most_unfinished: int) -> str:
+    """Return the configuration of the filter, in the lines that it reads."""
+    full = [(b":status", b"200"), *CONTENT, *refusal_headers(too_many_requests(MOST_REQUESTS))]
+    return "\n".join(
+        (
+            f"{MOST_REQUESTS} {most_unfinished} {max(MOST_BYTES, 2 * most_body_bytes)} {most_body_bytes}",
+            " ".join(NAMES),
+            *(f"{name.decode()} {value.decode()}" for name, value in full),
+        )
+    )
+
+
+def packed(id_: int, answered: Answered) -> bytes:
+    """Return an answer as the filter takes it."""
+    message, trailers = answered
+    end = b"".join([_LENGTHS.pack(len(name), len(value)) + name + value for name, value in trailers])
+    if message is None:
+        headers = _BEGIN + end
+        return _ANSWER.pack(id_, len(headers), 0, 0, 0) + headers
+    return b"".join((_ANSWER.pack(id_, len(_BEGIN), len(message), len(end), 0), _BEGIN, message, end))
+
+
+_BEGIN = b"".join(
+    _LENGTHS.pack(len(name), len(value)) + name + value for name, value in ((b":status", b"200"), *CONTENT)
+)
+
+
+def _nobody(_request: BridgedRequest) -> Identity:
+    raise Unauthenticated("it is not known yet whom to believe", reason="TOKEN_INVALID")
+
+
+def _opened(module: Path) -> ctypes.PyDLL:
+    """Return the filter's functions: Envoy has loaded them. Raises NotLoaded."""
+    try:
+        # With the interpreter's lock kept: a call is shorter than giving it back.
+        functions = ctypes.PyDLL(str(module))
+    except OSError as error:
+        raise NotLoaded(str(error)) from None
+    functions.bridge_take.restype = ctypes.c_int64
+    functions.bridge_take.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    functions.bridge_answer.restype = functions.bridge_give_up.restype = None
+    functions.bridge_open.argtypes = (ctypes.c_char_p,)
+    functions.bridge_answer.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+    functions.bridge_give_up.argtypes = (ctypes.c_int64,)
+    return functions

@@ -1,0 +1,115 @@
+"""Predictions inside Envoy: whom to believe, and what answers each kind of request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from headrace_servicekit.errors import Unauthenticated
+from headrace_servicekit.identity import Identity
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.runtime import Runtime
+
+from headrace_router.data.identity.callers import Callers
+from headrace_router.data.identity.files import IdentityFiles
+from headrace_router.data.identity.tokens import Rules
+from headrace_router.data.predictor import Predictor
+from headrace_router.data.settings import DataSettings
+from headrace_router.data.transports.call_context import CallContextFactory
+from headrace_router.data.transports.envoy.bridged_request import CONNECTION, BridgedRequest
+from headrace_router.data.transports.envoy.settings import EdgeSettings
+from headrace_router.data.transports.envoy.unary_calls import UnaryCalls
+from headrace_router.data.transports.prediction_methods import prediction_methods
+from headrace_router.data.transports.rest.app import RestTransport
+from headrace_router.data.transports.rest.disconnects import SWEEP_S, PolledDisconnects, Scope
+from headrace_router.data.transports.rest.inference_paths import InferencePaths
+
+SCOPE = "predict"
+_CONNECTION = CONNECTION.encode()
+
+
+class EnvoyTransport(NamedTuple):
+    """grpc, identify: serve a request of the filter bridge, and tell its caller. rest: the ASGI app."""
+
+    grpc: UnaryCalls
+    identify: Callable[[BridgedRequest], Identity]
+    rest: RestTransport
+
+
+async def believed_callers(runtime: Runtime[DataSettings], edge: EdgeSettings) -> Callers:
+    """Return whom to believe, once it is known, and follow it from then on."""
+    callers = Callers(
+        Rules(edge.issuer, edge.audience, edge.token_max_lifetime_s, edge.token_clock_skew_s),
+        requests_per_second=edge.client_requests_per_second,
+        wall=time.time,
+        now=asyncio.get_running_loop().time,
+    )
+    files = IdentityFiles(edge.jwks_file, edge.deny_file, callers)
+    await files.read()
+    runtime.loop("follow identities", lambda: periodic("follow identities", files.follow, every_s=edge.poll_s))
+    return callers
+
+
+def envoy_transport(
+    runtime: Runtime[DataSettings],
+    callers: Callers,
+    predictor: Predictor,
+    contexts: CallContextFactory,
+    paths: InferencePaths,
+    *,
+    behind_a_front_door: bool,
+) -> EnvoyTransport:
+    """Return what answers predictions. behind_a_front_door: whether that tells each caller's connection."""
+    settings = runtime.settings
+    disconnects = PolledDisconnects()
+    runtime.loop("sweep", lambda: periodic("sweep", disconnects.sweep, every_s=SWEEP_S))
+    connection = connection_behind if behind_a_front_door else connection_here
+    grpc = UnaryCalls(
+        prediction_methods(predictor),
+        contexts,
+        refused=predictor.refused,
+        max_message_bytes=settings.max_message_bytes,
+        max_active=settings.max_concurrent_rpcs,
+    )
+    rest = RestTransport(
+        predictor,
+        contexts,
+        paths,
+        max_body_bytes=settings.max_message_bytes,
+        max_active=settings.max_concurrent_rpcs,
+        ready=lambda: runtime.health.ready,
+        disconnects=disconnects,
+        identify=lambda scope: callers.identify(authorization_of(scope), SCOPE, lambda: connection(scope)),
+    )
+
+    def identify(request: BridgedRequest) -> Identity:
+        return callers.identify(
+            request.authorization,
+            SCOPE,
+            lambda: request.forwarded_connection if behind_a_front_door else request.connection,
+        )
+
+    return EnvoyTransport(grpc, identify, rest)
+
+
+def authorization_of(scope: Scope) -> bytes | None:
+    """Return the authorization header, None without one. Raises Unauthenticated for two."""
+    found = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if found is not None:
+                raise Unauthenticated("header authorization is repeated", reason="TOKEN_INVALID")
+            found = value
+    return found
+
+
+def connection_here(scope: Scope) -> object:
+    """Return what tells the caller's connection from others: its address and port."""
+    return scope["client"]
+
+
+def connection_behind(scope: Scope) -> object:
+    """Return the same for a request that came through a front door, on whose connection are those of many callers."""
+    return next((value for name, value in scope["headers"] if name == _CONNECTION), None)

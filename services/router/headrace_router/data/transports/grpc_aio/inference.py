@@ -1,0 +1,77 @@
+"""`inference.GRPCInferenceService` apart from inference: message bytes to what the catalog tells, and back to bytes.
+
+What is not served says what to use instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+from headrace_servicekit.errors import InvalidArgument, NotFound, ServiceError, Unimplemented
+from headrace_servicekit.identity import Identity
+from tritonclient.grpc import service_pb2
+
+from headrace_router.data.catalog import Catalog, Document
+from headrace_router.data.protocols.oip.infer_message import SERVICE
+from headrace_router.data.protocols.oip.unsupported_methods import UNSUPPORTED
+
+Read = Callable[[Any, Identity], Document]
+
+
+class InferenceReads:
+    """The methods that tell of models, and those that are refused."""
+
+    STREAM: ClassVar = "ModelStreamInfer"
+    OF_ANYBODY: ClassVar = frozenset((f"{SERVICE}/ServerLive", f"{SERVICE}/ServerReady"))
+    METHODS: ClassVar = tuple(
+        method.name
+        for method in service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
+        if method.name not in ("ModelInfer", "ModelStreamInfer")
+    )
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._reads: Mapping[str, Read] = MappingProxyType(
+            {
+                "ServerLive": lambda _request, _caller: {"live": True},
+                "ServerReady": lambda _request, _caller: {"ready": catalog.ready()},
+                "ModelReady": self._model_ready,
+                "ServerMetadata": lambda _request, _caller: catalog.server(),
+                "ModelMetadata": lambda request, caller: catalog.metadata(request.name, request.version, caller),
+                "ModelConfig": lambda request, caller: {
+                    "config": catalog.config(request.name, request.version, caller)
+                },
+                "ModelStatistics": lambda request, caller: catalog.statistics(request.name, request.version, caller),
+                "RepositoryIndex": lambda request, caller: {"models": catalog.index(caller, ready_only=request.ready)},
+            }
+        )
+
+    def answer(self, method: str, data: bytes, caller: Identity) -> bytes:
+        """Return the encoded answer of a method. Raises ServiceError, for one that is not served too."""
+        read = self._reads.get(method)
+        if read is None:
+            raise self.refusal(method)
+        request: Message = getattr(service_pb2, f"{method}Request")()
+        try:
+            request.ParseFromString(data)
+        except DecodeError:
+            told = f"the request is not a valid message of {SERVICE}/{method}"
+            raise InvalidArgument(told, reason="MALFORMED_MESSAGE") from None
+        response: Message = getattr(service_pb2, f"{method}Response")()
+        return json_format.ParseDict(read(request, caller), response).SerializeToString()
+
+    def refusal(self, method: str) -> ServiceError:
+        """Return the error for a method that is not served."""
+        instead = UNSUPPORTED[method]
+        return Unimplemented(f"{method} is not served: {instead.told}", reason=instead.reason)
+
+    def _model_ready(self, request: Any, caller: Identity) -> Document:
+        # Clients wait for a model in a loop that ends at an error: what is not there is not ready, as in Triton.
+        try:
+            return {"ready": self._catalog.model_ready(request.name, request.version, caller)}
+        except NotFound:
+            return {"ready": False}

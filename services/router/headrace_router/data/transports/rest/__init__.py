@@ -1,0 +1,1 @@
+"""REST as an ASGI app, in Envoy's process or on uvicorn."""

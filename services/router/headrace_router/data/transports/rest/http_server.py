@@ -1,0 +1,68 @@
+"""The port of the REST codecs, whose server is imported once the rest of the data plane has begun to serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from headrace_servicekit.server import PortUnavailable
+from headrace_servicekit.tls import Tls
+
+_SERVER = "headrace_router.data.transports.rest.uvicorn_server"
+# Importing the server takes a twelfth of the time in which a data plane starts (`python -X importtime`). It waits until
+# predictions are answered, but not longer than this: connections wait with it.
+PATIENCE_S = 1.0
+
+
+class HttpServer:
+    """Serves an ASGI app on a port that is taken at construction. Raises PortUnavailable.
+
+    begun: returns when what matters more has begun to serve.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        host: str,
+        port: int,
+        *,
+        port_setting: str,
+        tls: Tls | None,
+        grace_s: float,
+        begun: Callable[[], Awaitable[None]],
+    ) -> None:
+        try:
+            self._socket = socket.create_server((host, port), backlog=1024, reuse_port=False)
+        except OSError as error:
+            raise PortUnavailable(host, port, port_setting, error.strerror or str(error)) from None
+        self.port: int = self._socket.getsockname()[1]
+        self._app, self._tls, self._grace_s, self._begun = app, tls, grace_s, begun
+        self._server: Any = None
+        self._ended = asyncio.Event()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Serve until `stop`, and then wait to be cancelled. Returns only when the server ended by itself."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._begun(), PATIENCE_S)
+            module = await asyncio.to_thread(importlib.import_module, _SERVER)
+            self._server = module.Server(self._app, tls=self._tls, grace_s=self._grace_s)
+            self._server.should_exit = self._stopping
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            self._socket.close()
+            self._ended.set()
+        if self._stopping:
+            await asyncio.get_running_loop().create_future()
+
+    async def stop(self) -> None:
+        """Refuse new connections, finish the requests in flight, and return when the port is closed."""
+        self._stopping = True
+        if self._server is not None:
+            self._server.should_exit = True
+        await self._ended.wait()

@@ -1,0 +1,88 @@
+"""Which REST path is answered by what: the protocols of prediction, and what is told of models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from headrace_servicekit.errors import NotFound, Unimplemented
+from headrace_servicekit.identity import Identity
+
+from headrace_router.data.messages import Answer, Request
+from headrace_router.data.protocols import natural_json, predict_json
+
+SPEC_PATH = "/v1/predict"
+MODELS_PREFIX, PREDICT_SUFFIX = "/v1/models/", ":predict"
+
+JSON = (b"content-type", b"application/json")
+ByteHeaders = tuple[tuple[bytes, bytes], ...]
+
+
+class WrongMethod(Unimplemented):
+    """The path exists, the HTTP method does not. allow: the one that does."""
+
+    def __init__(self, path: str, method: str, allow: str) -> None:
+        super().__init__(f"{path} takes {allow}, not {method}", reason="METHOD_NOT_ALLOWED")
+        self.allow = allow
+
+
+class Reply(NamedTuple):
+    """An answer to a request. headers: besides its length."""
+
+    body: bytes
+    status: int = 200
+    headers: ByteHeaders = (JSON,)
+
+
+Render = Callable[[Answer], Reply]
+
+
+class Predicts(NamedTuple):
+    """A path that predicts. parse: makes of a body and the headers a request, and what renders its answer."""
+
+    parse: Callable[[bytes, Mapping[str, str]], tuple[Request, Render]]
+
+
+class Tells(NamedTuple):
+    """A path that tells of models. tell: gives the answer to a caller and a body."""
+
+    tell: Callable[[Identity, bytes], Reply]
+
+
+def path_of(raw: bytes) -> str:
+    """Return a path decoded."""
+    return unquote_to_bytes(raw).decode("utf-8", "replace")
+
+
+def find_v1(method: str, raw: bytes) -> Predicts:
+    """Return what answers a path below `/v1`. Raises NotFound, WrongMethod."""
+    path = path_of(raw)
+    model = _model(path)
+    if model is None and path != SPEC_PATH:
+        raise NotFound(f"no such path: {path}", reason="PATH_NOT_FOUND")
+    if method != "POST":
+        raise WrongMethod(path, method, "POST")
+    if model is None:
+        return _SPECIFICATION
+    return Predicts(lambda body, _headers: (natural_json.parse(model, body), _natural))
+
+
+def _model(path: str) -> str | None:
+    """Return the model in `/v1/models/{model}:predict`, or None for any other path."""
+    if not path.startswith(MODELS_PREFIX) or not path.endswith(PREDICT_SUFFIX):
+        return None
+    model = path[len(MODELS_PREFIX) : -len(PREDICT_SUFFIX)]
+    return model if model and "/" not in model else None
+
+
+def _natural(answer: Answer) -> Reply:
+    return Reply(natural_json.render(answer))
+
+
+def _specification(body: bytes, _headers: Mapping[str, str]) -> tuple[Request, Render]:
+    request, inputs = predict_json.parse(body)
+    return request, lambda answer: Reply(predict_json.render(answer, inputs))
+
+
+_SPECIFICATION = Predicts(_specification)
