@@ -10,6 +10,7 @@ from headrace_router.data.reporting.buffer import Sealed
 from headrace_router.data.reporting.encoding import BATCH_BYTES, BATCH_ROWS, MAX_RECORD_BYTES, Encoder
 from headrace_router.data.reporting.recording import Recorder, new_drops
 from headrace_router.data.reporting.sampling import Sampling
+from headrace_servicekit.coordination.wakeup import Wakeup
 
 from tests.kit.control import resolved_version
 from tests.kit.digits import ROW
@@ -29,7 +30,7 @@ class Bench:
         self.recorder = Recorder(1 << 30, self.dropped, lambda: None)
         self.encoder = Encoder(
             self.recorder,
-            asyncio.Event(),
+            Wakeup(),
             Sampling(bytes_per_s, 0.0),
             self.dropped,
             self.batches.append,
