@@ -95,6 +95,8 @@ def test_no_port_of_the_process_takes_an_order(place: tuple[Edge, str]):
 @pytest.mark.faults
 async def test_an_envoy_that_is_killed_finds_its_socket_free(tmp_path):
     with edge(tmp_path) as door:
+        # One that dies before it was ready ends the launcher: another would do the same.
+        await eventually(lambda: "Envoy ready" in (tmp_path / "front-door.log").read_text(), within=10)
         (envoy,) = [one for one in psutil.Process(door.process.pid).children() if "envoy" in one.name()]
         envoy.kill()
 
