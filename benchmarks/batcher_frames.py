@@ -25,17 +25,17 @@ import numpy as np
 import psutil
 import uvloop
 from headrace.batcher.v1 import batcher_pb2, batcher_pb2_grpc
-from headrace_batcher.artifacts.cache import BlobCache
-from headrace_batcher.backends.onnx import OnnxBackend
-from headrace_batcher.backends.triton import TritonBackend
-from headrace_batcher.backends.triton_process import TritonProcess
-from headrace_batcher.backends.triton_repository import Repository
-from headrace_batcher.batching.contract import from_proto
-from headrace_batcher.batching.policy import Limits
-from headrace_batcher.loading.lifecycle import Wanted
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.roster import Roster
 from headrace_batcher.servicer import BatcherServicer
+from headrace_runtime.artifacts.cache import BlobCache
+from headrace_runtime.backends.onnx import OnnxBackend
+from headrace_runtime.backends.triton import TritonBackend
+from headrace_runtime.backends.triton_process import TritonProcess
+from headrace_runtime.backends.triton_repository import Repository
+from headrace_runtime.contract import from_proto
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.logs import set_up_logs
 from headrace_servicekit.server import Server

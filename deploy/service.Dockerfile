@@ -32,6 +32,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 COPY libs/stubs libs/stubs
 COPY libs/servicekit libs/servicekit
 COPY libs/statistics libs/statistics
+COPY libs/runtime libs/runtime
 COPY services/${SERVICE} services/${SERVICE}
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --frozen --no-default-groups --package "headrace-${SERVICE}" --no-editable

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import uvloop
-from headrace_batcher.scheduling import go_first
+from headrace_runtime.scheduling import go_first
 from headrace_servicekit.errors import Code
 
 from tests.kit.batcher_client import BatcherClient
@@ -24,7 +24,7 @@ FEATURES = 64
 
 
 @dataclass(slots=True)
-class Seen:
+class VersionState:
     """When each request was due, in seconds of the monotonic clock, how long after its answer came, how many failed."""
 
     due: list[float] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Seen:
     failed: int = 0
 
 
-async def call(client: BatcherClient, digest: str, per_second: float, seen: Seen) -> None:
+async def call(client: BatcherClient, digest: str, per_second: float, seen: VersionState) -> None:
     """Send one row at a time, whatever became of the ones before."""
     row = np.ones((1, FEATURES), dtype=np.float32)
 
@@ -52,7 +52,7 @@ async def call(client: BatcherClient, digest: str, per_second: float, seen: Seen
 
 async def main(target: str, digest: str, per_second: float) -> None:
     go_first()  # it stands for another machine
-    seen = Seen()
+    seen = VersionState()
     async with BatcherClient.connected(target) as client:
         await client.until_ready(digest)
         calling = asyncio.create_task(call(client, digest, per_second, seen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headrace_stack.description import Topology, own
 
 # Beside the services; the client and the stack know the API and the processes, and nobody imports them.
-_LIBRARIES = ("headrace_client", "headrace_servicekit", "headrace_stack", "headrace_statistics")
+_LIBRARIES = ("headrace_client", "headrace_runtime", "headrace_servicekit", "headrace_stack", "headrace_statistics")
 
 
 def root_packages(services: Topology) -> str:

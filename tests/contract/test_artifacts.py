@@ -7,10 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from headrace_batcher.artifacts.cache import ArtifactError, Artifacts, BlobCache
-from headrace_batcher.artifacts.fetcher import Place
-from headrace_batcher.artifacts.process import Fetcher
-from headrace_batcher.artifacts.s3 import s3_blobs
+from headrace_runtime.artifacts.cache import ArtifactError, Artifacts, BlobCache
+from headrace_runtime.artifacts.place import Place
+from headrace_runtime.artifacts.process import Fetcher
+from headrace_runtime.artifacts.s3 import s3_blobs
 
 from tests.kit.batcher_service import place_for, put_blob
 from tests.kit.stores import S3Store

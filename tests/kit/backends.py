@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from headrace_batcher.backends.backend import Backend, LoadBudget, ModelFiles
-from headrace_batcher.backends.oip import OipBackend, ServerNames
-from headrace_batcher.backends.triton import TritonBackend
-from headrace_batcher.backends.triton_repository import Repository
-from headrace_batcher.batching.contract import from_proto
-from headrace_batcher.batching.shapes import FIXED, ShapeKey, layout_of, outputs_in_order
-from headrace_servicekit.http2.channel import Channel
+from headrace_runtime.backends.backend import Backend, LoadBudget, ModelFiles
+from headrace_runtime.backends.oip import OipBackend, ServerNames
+from headrace_runtime.backends.opening import channel
+from headrace_runtime.backends.triton import TritonBackend
+from headrace_runtime.backends.triton_repository import Repository
+from headrace_runtime.contract import from_proto
+from headrace_runtime.shapes import FIXED, ShapeKey, layout_of, outputs_in_order
 
 from tests.kit.onnx_models import TinyModel
 from tests.kit.triton import Triton
@@ -64,12 +64,12 @@ class Rig:
 @asynccontextmanager
 async def triton_backend(triton: Triton) -> AsyncIterator[Backend]:
     """Open the backend on a Triton that runs."""
-    async with Channel(triton.address) as channel:
-        yield TritonBackend(channel, Repository(triton.repository, BUDGET), execution_timeout_s=20, load_timeout_s=30)
+    async with channel(triton.address) as link:
+        yield TritonBackend(link, Repository(triton.repository, BUDGET), execution_timeout_s=20, load_timeout_s=30)
 
 
 @asynccontextmanager
 async def oip_backend(address: str, names: ServerNames | None = None) -> AsyncIterator[OipBackend]:
     """Open the backend on a server of others."""
-    async with Channel(address) as channel:
-        yield OipBackend(channel, names=names or ServerNames(), execution_timeout_s=20)
+    async with channel(address) as link:
+        yield OipBackend(link, names=names or ServerNames(), execution_timeout_s=20)

@@ -13,9 +13,9 @@ from typing import Any
 import aioboto3
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
-from headrace_batcher.__main__ import start
-from headrace_batcher.artifacts.fetcher import Place
+from headrace_batcher.service import start
 from headrace_batcher.settings import BatcherSettings
+from headrace_runtime.artifacts.place import Place
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.testing import eventually, free_port, running
 

@@ -16,12 +16,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
-from headrace_batcher.batching.answers import Answer, Failure
 from headrace_batcher.batching.batcher import Batcher
-from headrace_batcher.batching.contract import Contract, TensorSpec
-from headrace_batcher.batching.policy import Limits
-from headrace_batcher.batching.shapes import FIXED, Layout, OutputTensor, ShapeKey
-from headrace_batcher.batching.work import Work
+from headrace_batcher.decisions.answers import Answer, Failure
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.work import Work
+from headrace_runtime.contract import Contract, TensorSpec
+from headrace_runtime.shapes import FIXED, Layout, OutputTensor, ShapeKey
 from headrace_servicekit.testing import eventually
 
 

@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from headrace_batcher.batching import policy
-from headrace_batcher.batching.at_backend import AtBackend
-from headrace_batcher.batching.policy import Cut, Limits, Refusal
-from headrace_batcher.batching.service_times import ServiceTimes
-from headrace_batcher.batching.work import ONLINE, Work
-from headrace_batcher.queueing import classes
-from headrace_batcher.queueing.door import Door
-from headrace_batcher.queueing.queue import WorkQueue
+from headrace_batcher.decisions import policy, priority
+from headrace_batcher.decisions.admission import Admission
+from headrace_batcher.decisions.at_backend import AtBackend
+from headrace_batcher.decisions.policy import Cut, Limits, Refusal
+from headrace_batcher.decisions.queue import WorkQueue
+from headrace_batcher.decisions.service_times import ServiceTimes
+from headrace_batcher.decisions.work import ONLINE, Work
 
 from tests.kit.batching import WorkMaker
 
@@ -37,7 +36,7 @@ class Sender:
 
 
 @dataclass(slots=True)
-class Seen:
+class Served:
     """What became of the requests of one sender. latencies_s: of those answered in time, in order of answering."""
 
     sent: int = 0
@@ -67,7 +66,7 @@ def simulate(
     seed: int = 1,
     slowness: Callable[[float], float] = lambda now: 1.0,
     noise: float = 0.0,
-) -> dict[str, Seen]:
+) -> dict[str, Served]:
     """Return what every sender saw. slowness: by how much executions that begin then take longer than service_s.
 
     noise: standard deviation of the logarithm of what an execution takes.
@@ -93,19 +92,19 @@ class _Simulation:
         for rows in {1, *limits.preferred_rows, limits.max_rows}:  # as warming up does
             self._times.observe(rows, service_s(rows), 0.0)
         self._queue = WorkQueue(limits.max_rows)
-        self._door = Door(self._queue, limits, self._times, self._wait_s)
+        self._admission = Admission(self._queue, limits, self._times, self._wait_s)
         self._make = WorkMaker()
         self._at_backend = AtBackend(limits.instances)
         # First come, first served.
         self._free_at = [0.0] * limits.instances
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._numbers = itertools.count()
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, Served] = {}
         self._look_at = math.inf
 
-    def run(self, senders: Sequence[Sender], seconds: float) -> dict[str, Seen]:
+    def run(self, senders: Sequence[Sender], seconds: float) -> dict[str, Served]:
         for sender in senders:
-            self._seen[sender.name] = Seen()
+            self._seen[sender.name] = Served()
             gaps = self._rng.exponential(1.0 / sender.per_s, size=int(sender.per_s * seconds))
             for at in np.cumsum(gaps):
                 self._at(float(at), lambda now, sender=sender: self._arrive(sender, now))
@@ -128,7 +127,7 @@ class _Simulation:
             priority=sender.priority,
             client=sender.name,
         )
-        admitted = self._door.admit(work)
+        admitted = self._admission.admit(work)
         if isinstance(admitted, Refusal):
             seen.refused += 1
             return
@@ -141,13 +140,13 @@ class _Simulation:
 
     def _dispatch(self, now: float) -> None:
         queue = self._queue
-        rows = max(1, min(queue.class_rows(ONLINE) or queue.rows, self._limits.max_rows))
+        rows = max(1, min(queue.priority_rows(ONLINE) or queue.rows, self._limits.max_rows))
         batch_s = self._times.estimate(rows, now)
         for work in queue.expire(policy.next_end(self._finishes(now), batch_s, self._limits, now)):
             self._seen[work.client].expired += 1
         while True:
-            step = classes.next_step(
-                queue.look(now), self._finishes(now), self._limits, self._times.learnt, queue.callers, now
+            step = priority.next_step(
+                queue.snapshot(now), self._finishes(now), self._limits, self._times.learnt, queue.callers, now
             )
             if not isinstance(step, Cut):
                 if now < step.until < self._look_at:
@@ -184,7 +183,7 @@ class _Simulation:
         self._at(ended, end)
 
     def _room_beside(self, online_rows: int) -> int:
-        return classes.room_beside(online_rows, self._limits, self._times.learnt)
+        return priority.room_beside(online_rows, self._limits, self._times.learnt)
 
     def _wait_s(self, rows_ahead: int, now: float) -> float:
         batch_s = self._times.estimate(self._limits.max_rows, now)

@@ -9,11 +9,12 @@ import itertools
 import math
 from typing import Any
 
-from headrace_batcher.batching.contract import Contract
-from headrace_batcher.batching.policy import Limits
+from headrace_batcher.decisions.lifecycle import next_step
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.turns import USUAL, LoadBounds
+from headrace_batcher.decisions.version_state import End, Need, Phase, Wanted
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.lifecycle import End, Need, Phase, Wanted, next_step
-from headrace_batcher.loading.turns import USUAL, LoadBounds
+from headrace_runtime.contract import Contract
 
 NEVER = math.inf
 _nobody: Any = None
@@ -67,7 +68,7 @@ class Loading:
     def _begin(self) -> float:
         while True:
             step = next_step(
-                [held.seen() for held in self.held.values()],
+                [held.state() for held in self.held.values()],
                 backend_up=True,
                 unload_after_s=30.0,
                 now=self.now,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from headrace_batcher.scheduling import give_way
+from headrace_runtime.scheduling import give_way
 
 P = ParamSpec("P")
 T = TypeVar("T")

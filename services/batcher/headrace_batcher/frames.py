@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
 
 from headrace.batcher.v1 import batcher_pb2
+from headrace_runtime.shapes import FIXED, ShapeKey
 from headrace_servicekit.calls import valid_traceparent
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Code, InvalidArgument
 
-from headrace_batcher.batching.answers import NOT_LOADED, STOPPING, Answer, Failure
-from headrace_batcher.batching.shapes import FIXED, ShapeKey
-from headrace_batcher.batching.work import BATCH, ONLINE, SHADOW, Work
+from headrace_batcher.decisions.answers import NOT_LOADED, STOPPING, Answer, Failure
+from headrace_batcher.decisions.work import BATCH, ONLINE, SHADOW, Work
 from headrace_batcher.roster import Announcement, Roster
 
 # Bounds of one frame; a single answer may be larger.

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Literal, Self
 
+from headrace_runtime.artifacts.place import Place
 from headrace_servicekit.ports import target
 from headrace_servicekit.settings import S3Settings, ServiceSettings, settings_config
 from pydantic import Field, field_validator, model_validator
@@ -98,7 +99,7 @@ class BatcherSettings(S3Settings, ServiceSettings):
     execution_timeout_s: float = Field(
         default=30.0, gt=0, description="An execution that takes longer counts as lost with its backend."
     )
-    canary_after_s: float = Field(
+    liveness_probe_after_s: float = Field(
         default=2.0,
         gt=0,
         description="How long a version may be silent before a row of zeros is sent to see whether it answers.",
@@ -141,6 +142,18 @@ class BatcherSettings(S3Settings, ServiceSettings):
                 "two versions would be one on the server"
             )
         return self
+
+    def artifacts(self) -> Place:
+        """Return where model files come from, and where they are kept."""
+        return Place(
+            root=str(self.state_dir / "blobs"),
+            endpoint=self.s3_endpoint,
+            bucket=self.s3_bucket,
+            region=self.s3_region,
+            credentials=None if self.s3_credentials_file is None else str(self.s3_credentials_file),
+            max_bytes=self.cache_bytes,
+            fetch_timeout_s=self.fetch_timeout_s,
+        )
 
     def advertised(self, port: int) -> str:
         """Return `host:port` of this batcher in its reports; of two with the same one, the later replaces the other.

@@ -47,9 +47,9 @@ class Serving:
 async def serving(rig: BatcherRig, model: TinyModel, **serving_settings) -> AsyncIterator[Serving]:
     version: control_pb2.ResolvedVersion = await rig.version("tiny", model, **serving_settings)
     rig.want(version)
-    # Canaries are executions too, and these tests count executions.
+    # Probes are executions too, and these tests count executions.
     async with (
-        rig.running(canary_after_s=600) as runtime,
+        rig.running(liveness_probe_after_s=600) as runtime,
         BatcherClient.connected(runtime.servers[0].address) as client,
         grpc.aio.insecure_channel(f"127.0.0.1:{rig.settings['triton_grpc_port']}") as channel,
     ):

@@ -1,4 +1,4 @@
-"""Clients of a real batcher beside each other: who is answered in which order, who is refused. Counted, not timed."""
+"""FairQueue of a real batcher beside each other: who is answered in which order, who is refused. Counted, not timed."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,7 +37,7 @@ async def serving(rig: BatcherRig, **changes) -> AsyncIterator[Scene]:
     version = await rig.version("slow", model, max_batch_rows=BATCH_ROWS, preferred_batch_rows=[BATCH_ROWS])
     rig.want(version)
     async with (
-        rig.running(canary_after_s=600, **changes) as runtime,
+        rig.running(liveness_probe_after_s=600, **changes) as runtime,
         BatcherClient.connected(runtime.servers[0].address) as client,
     ):
         await client.until_ready(version.digest)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headrace_batcher.loading import turns
+from headrace_batcher.decisions import turns
 from headrace_servicekit.testing import eventually
 
 from tests.kit import hostile_models, onnx_models

@@ -60,7 +60,7 @@ async def test_a_server_that_hangs_and_dies_takes_its_executions_with_it_and_nob
     await mlserver.provide("same--v1", model.content)
     rig.want(version)
     async with (
-        rig.running(canary_after_s=600) as runtime,
+        rig.running(liveness_probe_after_s=600) as runtime,
         BatcherClient.connected(runtime.servers[0].address) as client,
     ):
         await client.until_ready(version.digest)

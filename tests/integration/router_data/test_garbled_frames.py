@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from headrace.router.v1 import predict_pb2
 from headrace_batcher.batching.batcher import Batcher
-from headrace_batcher.batching.contract import from_proto
-from headrace_batcher.batching.policy import Limits
-from headrace_batcher.batching.shapes import Layout, OutputTensor
+from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.roster import Roster
 from headrace_batcher.servicer import BatcherServicer
+from headrace_runtime.contract import from_proto
+from headrace_runtime.shapes import Layout, OutputTensor
 from headrace_servicekit.server import Server
 from headrace_servicekit.testing import eventually
 

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from headrace_batcher.backends.opening import SILENT_S
+from headrace_batcher.backend import SILENT_S
 from headrace_servicekit import error_details, errors
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.http2.stream import STREAM_WINDOW

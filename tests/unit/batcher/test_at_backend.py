@@ -1,7 +1,7 @@
 """When what is at the backend began, and when it should end."""
 
 import pytest
-from headrace_batcher.batching.at_backend import AtBackend
+from headrace_batcher.decisions.at_backend import AtBackend
 
 
 def of_rows(rows: int, now: float) -> float:

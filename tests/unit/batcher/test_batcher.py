@@ -5,7 +5,7 @@ import math
 import time
 
 import pytest
-from headrace_batcher.batching.answers import BACKEND_LOST, Answer
+from headrace_batcher.decisions.answers import BACKEND_LOST, Answer
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batching import Doubling, WorkMaker, executing, serving, settled, submit

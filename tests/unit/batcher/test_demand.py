@@ -7,9 +7,9 @@ from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_batcher.batching.policy import Limits
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.loading.demand import DemandWatch, from_proto, limits
-from headrace_batcher.loading.lifecycle import Wanted
 
 from tests.kit.control import resolved_version
 

@@ -4,11 +4,11 @@ import asyncio
 import math
 
 import pytest
-from headrace_batcher.backends.backend import BackendLost, ModelCrashed, ModelError
-from headrace_batcher.batching.answers import Answer, Failure
-from headrace_batcher.batching.policy import MAX_BLAMED_IN_A_ROW, Limits
-from headrace_batcher.batching.shapes import WrongOutput
-from headrace_batcher.batching.work import Work
+from headrace_batcher.decisions.answers import Answer, Failure
+from headrace_batcher.decisions.policy import MAX_BLAMED_IN_A_ROW, Limits
+from headrace_batcher.decisions.work import Work
+from headrace_runtime.backends.backend import BackendLost, ModelCrashed, ModelError
+from headrace_runtime.shapes import WrongOutput
 from headrace_servicekit.errors import Code
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from headrace_batcher.batching.work import BATCH
-from headrace_batcher.queueing.classes import UNFELT_S
+from headrace_batcher.decisions.priority import UNFELT_S
+from headrace_batcher.decisions.work import BATCH
 
 from tests.kit.queue_simulation import Sender, simulate
 

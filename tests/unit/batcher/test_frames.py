@@ -9,7 +9,7 @@ import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_batcher.batching.batcher import Batcher
-from headrace_batcher.batching.policy import Limits
+from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.frames import MAX_FRAME_ANSWERS, MAX_FRAME_BYTES, MAX_UNSENT_BYTES, Exchange
 from headrace_batcher.roster import Roster
 from headrace_servicekit.errors import Code, InvalidArgument

@@ -2,9 +2,9 @@
 
 import time
 
-from headrace_batcher.batching.answers import Failure
-from headrace_batcher.batching.policy import Limits
-from headrace_batcher.batching.work import BATCH, SHADOW
+from headrace_batcher.decisions.answers import Failure
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.work import BATCH, SHADOW
 
 from tests.kit.batching import Doubling, WorkMaker, executing, serving, settled, submit
 

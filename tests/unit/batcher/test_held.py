@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from headrace_batcher.batching.policy import Limits
+from headrace_batcher.decisions.lifecycle import FIRST_CRASH_RETRY_S, FIRST_RETRY_S
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.lifecycle import FIRST_CRASH_RETRY_S, FIRST_RETRY_S, Wanted
 from headrace_batcher.metrics import BatchCounters
 
 from tests.kit.batching import X_TO_Y

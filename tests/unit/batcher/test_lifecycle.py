@@ -4,19 +4,16 @@ import math
 from dataclasses import replace
 
 import pytest
-from headrace_batcher.loading.lifecycle import (
+from headrace_batcher.decisions.lifecycle import (
     FREED_S,
     MAX_CRASH_RETRY_S,
     MAX_RETRY_S,
-    Memory,
-    Need,
-    Phase,
-    Seen,
     Step,
     next_step,
     reload_after_s,
     retry_after_s,
 )
+from headrace_batcher.decisions.version_state import Memory, Need, Phase, VersionState
 
 WAITING, LOADING, READY = Phase.WAITING, Phase.LOADING, Phase.READY
 FAILED, DRAINING = Phase.FAILED, Phase.DRAINING
@@ -34,11 +31,13 @@ def seen(
     need: Need = ACTIVE,
     size: int = 10,
     short: bool = False,
-) -> Seen:
-    return Seen(digest, name or digest, phase, rank, since, retry_at, need, size, short, loading_since=99.0)
+) -> VersionState:
+    return VersionState(digest, name or digest, phase, rank, since, retry_at, need, size, short, loading_since=99.0)
 
 
-def step(*held: Seen, up: bool = True, used: int | None = None, may_load: bool = True, freed_at=-math.inf) -> Step:
+def step(
+    *held: VersionState, up: bool = True, used: int | None = None, may_load: bool = True, freed_at=-math.inf
+) -> Step:
     memory = None if used is None else Memory(used, 100)
     return next_step(
         held,

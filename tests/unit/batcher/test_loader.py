@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
-from headrace_batcher.backends.backend import BackendLost
 from headrace_batcher.batching.batcher import Batcher
-from headrace_batcher.batching.policy import Limits
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.version_state import Need, Wanted
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.lifecycle import Need, Wanted
 from headrace_batcher.loading.loader import REST_S, Loader
-from headrace_batcher.loading.probing import Probe
 from headrace_batcher.metrics import BatchCounters
+from headrace_runtime.backends.backend import BackendLost
+from headrace_runtime.probing import Probe
 
 from tests.kit.batching import X_TO_Y, Doubling, WorkMaker, serving, settled, submit
 
@@ -48,7 +48,7 @@ class Scene:
 
     def _held(self, batcher: Batcher, need: Need) -> Held:
         wanted = Wanted("m", "v1", "digest", "ab" * 32, X_TO_Y, Limits(max_rows=2, preferred_rows=(2,)))
-        probe = Probe(self.backend, wanted, lambda: self.now)
+        probe = Probe(self.backend, wanted.name, wanted.contract, lambda: self.now)
         serving_it = asyncio.get_running_loop().create_future()
         return Held(wanted, batcher, probe, 0, serving_it, BatchCounters(), math.inf, need=need)  # type: ignore[arg-type]
 

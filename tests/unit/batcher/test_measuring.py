@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from headrace_batcher.batching.contract import Contract, TensorSpec
-from headrace_batcher.batching.shapes import OutputTensor, WrongOutput
 from headrace_batcher.loading.measuring import P50, P99, Round, latencies
 from headrace_batcher.loading.validation import MAX_ROWS, UnreadableValidation, read
+from headrace_runtime.contract import Contract, TensorSpec
+from headrace_runtime.shapes import OutputTensor, WrongOutput
 
 CONTRACT = Contract((TensorSpec("x", "FP32", (2,)),), (TensorSpec("y", "FP32", ()), TensorSpec("label", "INT64", ())))
 

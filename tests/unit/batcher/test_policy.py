@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from headrace_batcher.batching.policy import (
+from headrace_batcher.decisions.policy import (
     MAX_BLAMED_IN_A_ROW,
     MIN_RETRY_S,
     TIMER_GRAIN_S,
@@ -23,8 +23,8 @@ from headrace_batcher.batching.policy import (
     room_rows,
     too_many_rows,
 )
-from headrace_batcher.batching.service_times import ServiceTimes
-from headrace_batcher.batching.shapes import FIXED
+from headrace_batcher.decisions.service_times import ServiceTimes
+from headrace_runtime.shapes import FIXED
 from headrace_servicekit.errors import Code
 from hypothesis import given
 from hypothesis import strategies as st

@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 
 import pytest
-from headrace_batcher.batching.policy import TIMER_GRAIN_S, Cut, Group
-from headrace_batcher.batching.shapes import FIXED, ShapeKey
-from headrace_batcher.batching.work import BATCH, DONE, ONLINE, QUEUED, SHADOW, TAKEN, Work
-from headrace_batcher.queueing.classes import SHARE
-from headrace_batcher.queueing.queue import WorkQueue
+from headrace_batcher.decisions.policy import TIMER_GRAIN_S, Cut, Group
+from headrace_batcher.decisions.priority import SHARE
+from headrace_batcher.decisions.queue import WorkQueue
+from headrace_batcher.decisions.work import BATCH, DONE, ONLINE, QUEUED, SHADOW, TAKEN, Work
+from headrace_runtime.shapes import FIXED, ShapeKey
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -30,7 +30,7 @@ def take(queue: WorkQueue, rows: int = MAX_ROWS, key: ShapeKey = FIXED) -> list[
 
 def next_batch(queue: WorkQueue, rows: int, now: float, room_beside: Callable[[int], int] = int) -> list[Work]:
     """Take what the queue shows as urgent."""
-    urgent = queue.look(now).urgent
+    urgent = queue.snapshot(now).urgent
     assert urgent is not None
     return queue.take(Cut(urgent, min(rows, urgent.rows), "test"), room_beside)
 
@@ -73,12 +73,12 @@ def test_the_policy_sees_who_is_urgent_who_is_overdue_and_what_is_full(work: Wor
     queue = WorkQueue(4)
     for item in (work(act_by=5.0), work([0.0] * 4, act_by=9.0, key=OTHER)):
         queue.push(item)
-    seen = queue.look(1.0)
+    seen = queue.snapshot(1.0)
     assert seen.urgent is not None
     assert (seen.urgent.key, seen.overdue, seen.next_act_by) == (FIXED, None, 5.0)
     assert seen.full is not None
     assert seen.full.key == OTHER
-    overdue = queue.look(5.0).overdue
+    overdue = queue.snapshot(5.0).overdue
     assert overdue is not None
     assert overdue.key == FIXED
 
@@ -180,7 +180,7 @@ class QueueMachine(RuleBasedStateMachine):
         beside=st.integers(0, MAX_ROWS),
     )
     def take(self, rows, which, beside):
-        seen = self.queue.look(self.now)
+        seen = self.queue.snapshot(self.now)
         group = getattr(seen, which)
         if group is None:
             return
@@ -227,7 +227,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.rows == sum(one.rows for one in self.inside)
         for priority in (ONLINE, SHADOW, BATCH):
             same = [one for one in self.inside if one.priority == priority]
-            assert self.queue.class_rows(priority) == sum(one.rows for one in same)
+            assert self.queue.priority_rows(priority) == sum(one.rows for one in same)
             held = {client.name: (client.rows, client.size_bytes) for client in self.queue.clients(priority).waiting()}
             assert held == {
                 name: (
@@ -241,7 +241,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def somebody_is_shown_while_somebody_waits(self):
-        seen = self.queue.look(self.now)
+        seen = self.queue.snapshot(self.now)
         assert (seen.urgent is None) == (not self.inside)
         if seen.urgent is not None:
             leading = min(one.priority for one in self.inside)

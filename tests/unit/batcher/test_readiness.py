@@ -1,9 +1,9 @@
 """When a batcher that has just started can replace another one."""
 
 import pytest
-from headrace_batcher.batching.policy import Limits
-from headrace_batcher.loading.lifecycle import Need, Wanted
-from headrace_batcher.loading.readiness import KNOWN_AFTER_S, lacking
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.readiness import KNOWN_AFTER_S, lacking
+from headrace_batcher.decisions.version_state import Need, Wanted
 
 from tests.kit.batching import X_TO_Y
 

@@ -6,8 +6,9 @@ The machine wants, promotes and gives up versions that load in any time or never
 import math
 
 import pytest
-from headrace_batcher.loading.lifecycle import MAX_COSTLY, End, Need, Phase, Seen, next_step
-from headrace_batcher.loading.turns import ALONE_S, SHARE_S, LoadBounds
+from headrace_batcher.decisions.lifecycle import MAX_COSTLY, next_step
+from headrace_batcher.decisions.turns import ALONE_S, SHARE_S, LoadBounds
+from headrace_batcher.decisions.version_state import End, Need, Phase, VersionState
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -19,11 +20,11 @@ BOUNDS = LoadBounds(at_once=2, attempt_s=60.0)
 SPENT_AT_MOST_S = MAX_COSTLY * BOUNDS.attempt_s + 2 * BOUNDS.attempt_s
 
 
-def seen(digest: str, phase: Phase = Phase.WAITING, rank: int | None = 0, **fields) -> Seen:
-    return Seen(digest, digest, phase, rank, **fields)
+def seen(digest: str, phase: Phase = Phase.WAITING, rank: int | None = 0, **fields) -> VersionState:
+    return VersionState(digest, digest, phase, rank, **fields)
 
 
-def step(*held: Seen, now: float = 100.0):
+def step(*held: VersionState, now: float = 100.0):
     return next_step(held, backend_up=True, unload_after_s=30.0, now=now, bounds=BOUNDS)
 
 
@@ -54,9 +55,9 @@ def test_another_version_is_loaded_beside_one_that_takes_long_within_the_bound()
 
 
 def test_beside_a_suspect_nothing_is_loaded():
-    suspect = seen("a", Phase.LOADING, loading_since=0.0, opening_since=95.0, suspect=True)
+    suspect = seen("a", Phase.LOADING, loading_since=0.0, opening_since=95.0, suspected=True)
     assert step(suspect, seen("b")).load is None
-    assert step(seen("a", Phase.LOADING, loading_since=0.0, opening_since=95.0), seen("b", suspect=True)).load is None
+    assert step(seen("a", Phase.LOADING, loading_since=0.0, opening_since=95.0), seen("b", suspected=True)).load is None
 
 
 def test_who_has_had_its_share_gives_way_to_who_had_less_and_as_much_need():

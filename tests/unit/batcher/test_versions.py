@@ -8,15 +8,16 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from headrace_batcher.artifacts.cache import BlobCache
-from headrace_batcher.backends.backend import BackendLost, LoadError, ModelCrashed, ModelFiles
-from headrace_batcher.batching.policy import Limits
-from headrace_batcher.batching.shapes import Layout, OutputTensor
-from headrace_batcher.loading import lifecycle
-from headrace_batcher.loading.lifecycle import MAX_COSTLY, Memory, Need, Phase, Wanted
-from headrace_batcher.loading.turns import USUAL, LoadBounds
+from headrace_batcher.decisions import lifecycle
+from headrace_batcher.decisions.lifecycle import MAX_COSTLY
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.turns import USUAL, LoadBounds
+from headrace_batcher.decisions.version_state import Memory, Need, Phase, Wanted
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.roster import Roster
+from headrace_runtime.artifacts.cache import BlobCache
+from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelFiles
+from headrace_runtime.shapes import Layout, OutputTensor
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually
 
@@ -357,7 +358,7 @@ async def test_what_took_too_much_is_kept_when_something_else_is_given_up_for_it
     await eventually(lambda: tight.phase(pending) is Phase.LOADING)
     assert memory is not None
     memory.last = Memory(101, 100)
-    tight.versions.look_again()
+    tight.versions.reconsider()
     await eventually(lambda: tight.phase(revert) is Phase.DRAINING)
     tight.backend.loading.set()
     await tight.until_ready(active, pending)

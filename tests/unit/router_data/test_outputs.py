@@ -4,11 +4,11 @@ import struct
 
 import pytest
 from headrace.router.v1 import predict_pb2
-from headrace_batcher.batching.contract import TensorSpec
-from headrace_batcher.batching.encode import Encoder
+from headrace_batcher.encoding import Encoder
 from headrace_router.data import outputs as module
 from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.outputs import KnownForms
+from headrace_runtime.contract import TensorSpec
 from hypothesis import given
 from hypothesis import strategies as st
 

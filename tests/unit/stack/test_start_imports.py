@@ -21,7 +21,7 @@ print(*[name for name in sys.argv[2:] if name in sys.modules])
             id="the monitor: a third of a second for what the first look at a window needs",
         ),
         pytest.param(
-            "headrace_batcher.artifacts.fetcher", ("aiobotocore", "boto3"), id="the fetcher: an S3 client for no file"
+            "headrace_runtime.artifacts.fetcher", ("aiobotocore", "boto3"), id="the fetcher: an S3 client for no file"
         ),
         pytest.param("headrace_batcher.__main__", ("aiobotocore", "boto3"), id="the batcher: what its fetcher has"),
         pytest.param(

@@ -1,1 +1,1 @@
-"""Forming batches and settling those who wait for them; no I/O but the backend given to it."""
+"""Running batches on a backend and settling every request in them; no I/O but that backend's."""

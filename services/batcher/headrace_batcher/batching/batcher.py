@@ -7,12 +7,22 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
+from headrace_runtime import shapes
+from headrace_runtime.backends.backend import Backend, BackendLost
+from headrace_runtime.contract import Contract
+from headrace_runtime.shapes import WrongInput
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Code
 
-from headrace_batcher.backends.backend import Backend, BackendLost
-from headrace_batcher.batching import policy, shapes
-from headrace_batcher.batching.answers import (
+from headrace_batcher.batching.execution import Executor
+from headrace_batcher.batching.execution_gate import ExecutionGate
+from headrace_batcher.batching.incarnations import Incarnations
+from headrace_batcher.batching.poison_isolation import PoisonIsolation
+from headrace_batcher.batching.split import Split
+from headrace_batcher.batching.tracing import Traces
+from headrace_batcher.decisions import policy, priority
+from headrace_batcher.decisions.admission import Admission
+from headrace_batcher.decisions.answers import (
     BACKEND_CRASHED,
     BACKEND_LOST,
     EXPIRED,
@@ -21,21 +31,11 @@ from headrace_batcher.batching.answers import (
     TOO_LATE,
     Failure,
 )
-from headrace_batcher.batching.at_backend import Sent
-from headrace_batcher.batching.contract import Contract
-from headrace_batcher.batching.encode import Encoder
-from headrace_batcher.batching.execution import Executor
-from headrace_batcher.batching.floor import Floor
-from headrace_batcher.batching.lives import Lives
-from headrace_batcher.batching.shapes import WrongInput
-from headrace_batcher.batching.split import Split
-from headrace_batcher.batching.tracing import Traces
-from headrace_batcher.batching.trials import Trials
-from headrace_batcher.batching.work import DONE, ONLINE, QUEUED, Work, settle
+from headrace_batcher.decisions.at_backend import Sent
+from headrace_batcher.decisions.queue import WorkQueue
+from headrace_batcher.decisions.work import DONE, ONLINE, QUEUED, Work, settle
+from headrace_batcher.encoding import Encoder
 from headrace_batcher.metrics import BatchCounters
-from headrace_batcher.queueing import classes
-from headrace_batcher.queueing.door import Door
-from headrace_batcher.queueing.queue import WorkQueue
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ HOLD_S = 0.2
 class Batcher:
     """Queue and executions of one version.
 
-    name: on the backend. floor: shared by all versions of a backend. crashed: told when only this version must be
+    name: on the backend. gate: shared by all versions of a backend. crashed: told when only this version must be
     loaded again. `submit`, `cancel` and the rest are called from the event loop only; none of them waits.
     """
 
@@ -58,7 +58,7 @@ class Batcher:
         backend: Backend,
         *,
         counters: BatchCounters | None = None,
-        floor: Floor | None = None,
+        gate: ExecutionGate | None = None,
         traces: Traces | None = None,
         crashed: Callable[[str], None] = lambda reason: None,
         now: Callable[[], float] = time.monotonic,
@@ -71,13 +71,13 @@ class Batcher:
         self.counters.queued_rows = lambda: self._queue.rows
         self._executor = Executor(name, contract, backend, self.counters, traces or Traces(name), now, limits.instances)
         self.service_times = self._executor.service_times
-        self._floor = floor or Floor()
+        self._gate = gate or ExecutionGate()
         self._now = now
         self._queue = WorkQueue(limits.max_rows)
-        self._door = Door(self._queue, limits, self.service_times, self._wait_s)
+        self._admission = Admission(self._queue, limits, self.service_times, self._wait_s)
         self._wakeup = Wakeup()
-        self._lives = Lives(crashed, ours=backend.load_control)
-        self._trials = Trials(name, self._executor, self._floor, self._lives, self._wakeup.wake, now)
+        self._incarnations = Incarnations(crashed, ours=backend.load_control)
+        self._isolation = PoisonIsolation(name, self._executor, self._gate, self._incarnations, self._wakeup.wake, now)
         self._refusing: Failure | None = None
         self._held_until = 0.0
 
@@ -98,7 +98,7 @@ class Batcher:
         except WrongInput as error:
             work.sink.settle(work, Failure(Code.INVALID_ARGUMENT, "INVALID_TENSOR", str(error), error.position))
             return
-        going = self._door.admit(work)
+        going = self._admission.admit(work)
         if isinstance(going, policy.Refusal):
             self._shed(work, going)
             return
@@ -137,13 +137,13 @@ class Batcher:
 
     def accept(self) -> None:
         """Take requests, after `refuse`: the version is loaded. Whoever was suspected is tried first."""
-        self._lives.begin()
+        self._incarnations.begin()
         self._refusing = None
         self._wakeup.wake()
 
     def lose(self) -> None:
         """Refuse requests because what runs them is gone; those that executed are kept to be tried alone."""
-        self._lives.end()
+        self._incarnations.end()
         self.refuse(BACKEND_LOST)
 
     @property
@@ -154,17 +154,17 @@ class Batcher:
     @property
     def gone(self) -> bool:
         """Return whether what runs the version is gone; what executed then waits for it to be loaded again."""
-        return not self._lives.there
+        return not self._incarnations.there
 
     @property
     def rows(self) -> int:
         """Return the rows that wait or execute."""
-        return self._queue.rows + self._trials.rows + self._executor.at_backend.rows
+        return self._queue.rows + self._isolation.rows + self._executor.at_backend.rows
 
     @property
-    def life(self) -> int:
+    def incarnation(self) -> int:
         """Return how often the version was loaded again."""
-        return self._lives.number
+        return self._incarnations.number
 
     @property
     def last_answer(self) -> float:
@@ -173,21 +173,21 @@ class Batcher:
 
     def predicted_wait_s(self, now: float) -> float:
         """Return how long a new ONLINE request would wait at most before its execution begins."""
-        return self._wait_s(self._queue.class_rows(ONLINE), now)
+        return self._wait_s(self._queue.priority_rows(ONLINE), now)
 
     # The loop.
 
     async def serve_forever(self) -> None:
         """Run batches until cancelled; whoever still waits then is told UNAVAILABLE."""
-        self._floor.join(self._wakeup.wake)
+        self._gate.join(self._wakeup.wake)
         try:
             async with asyncio.TaskGroup() as executions:
                 while True:
                     await self._wakeup.wait(self._dispatch(executions) - self._now())
         finally:
-            self._floor.leave(self._wakeup.wake)
+            self._gate.leave(self._wakeup.wake)
             self.refuse(STOPPING)
-            self._trials.give_up()
+            self._isolation.give_up()
 
     def _dispatch(self, executions: asyncio.TaskGroup) -> float:
         """Drop what expired, start every batch that is due; return when to look again."""
@@ -196,33 +196,33 @@ class Batcher:
         if queue:
             for work in queue.expire(self._next_end(now)):
                 self._executor.expire(work, EXPIRED if work.deadline <= now else TOO_LATE)
-        next_deadline = min(queue.next_deadline(), self._trials.expire(now))
+        next_deadline = min(queue.next_deadline(), self._isolation.expire(now))
         if now < self._held_until:
             return min(self._held_until, next_deadline)
         if self.accepting:
-            self._trials.begin(executions)
-        if not self._floor.open:
+            self._isolation.begin(executions)
+        if not self._gate.open:
             return next_deadline
         while queue:
             step = self._next_step(now)
             if isinstance(step, policy.Wait):
                 return min(step.until, next_deadline)
-            batch = self._trials.without_suspects(queue.take(step, self._room_beside), now)
+            batch = self._isolation.without_suspected(queue.take(step, self._room_beside), now)
             if batch:
                 task = executions.create_task(self._execute(batch, self._executor.send(batch)))
-                self._floor.begin()
+                self._gate.begin()
                 task.add_done_callback(self._executed)
         return next_deadline
 
     def _next_step(self, now: float) -> policy.Cut | policy.Wait:
         queue, learnt_s = self._queue, self.service_times.learnt
-        return classes.next_step(queue.look(now), self._finishes(now), self.limits, learnt_s, queue.callers, now)
+        return priority.next_step(queue.snapshot(now), self._finishes(now), self.limits, learnt_s, queue.callers, now)
 
     def _next_end(self, now: float) -> float:
         """Return the deadline that a request must have to be of use in the next batch."""
         if len(self._executor.at_backend) < self.limits.instances:
             return now
-        rows = self._queue.class_rows(ONLINE) or self._queue.rows
+        rows = self._queue.priority_rows(ONLINE) or self._queue.rows
         batch_s = self.service_times.estimate(max(1, min(rows, self.limits.max_rows)), now)
         return policy.next_end(self._finishes(now), batch_s, self.limits, now)
 
@@ -231,23 +231,23 @@ class Batcher:
         return self._executor.at_backend.finishes(self.service_times.estimate, now)
 
     def _room_beside(self, online_rows: int) -> int:
-        return classes.room_beside(online_rows, self.limits, self.service_times.learnt)
+        return priority.room_beside(online_rows, self.limits, self.service_times.learnt)
 
     def _executed(self, _task: asyncio.Task[None]) -> None:
-        self._floor.end()
+        self._gate.end()
         self._wakeup.wake()
 
     async def _execute(self, batch: list[Work], sent: Sent) -> None:
-        """Run a batch; every member is settled or suspected, whatever happens."""
-        outcome, life = STOPPING, self._lives.number
+        """Run a batch; every member is settled or goes into isolation, whatever happens."""
+        outcome, incarnation = STOPPING, self._incarnations.number
         try:
             await self._executor.run(batch, sent)
         except BackendLost as error:
             log.warning("execution lost", model=self.name, requests=len(batch), cause=str(error))
             outcome = BACKEND_CRASHED
             self._held_until = self._now() + HOLD_S
-            if await self._lives.ended_by(error, life):
-                self._trials.suspect(batch)
+            if await self._incarnations.ended_by(error, incarnation):
+                self._isolation.suspect(batch)
                 batch = []
         except Exception:
             log.exception("execution failed", model=self.name, requests=len(batch))
@@ -270,7 +270,7 @@ class Batcher:
         if work.state is QUEUED:
             self._queue.remove(work)
             work.state = DONE
-            self._shed(work, self._door.turned_away(work, self._now()))
+            self._shed(work, self._admission.displaced(work, self._now()))
 
     def _wait_s(self, rows_ahead: int, now: float) -> float:
         """Return how long a new request would wait with so many rows before it."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import structlog
+from headrace_runtime import shapes
+from headrace_runtime.backends.backend import Backend, BackendLost, ModelError
+from headrace_runtime.contract import Contract
+from headrace_runtime.shapes import Layout, OutputTensor, ShapeKey, WrongOutput
 from headrace_servicekit.errors import Code
 
-from headrace_batcher.backends.backend import Backend, BackendLost, ModelError
-from headrace_batcher.batching import nans, policy, shapes
-from headrace_batcher.batching.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
-from headrace_batcher.batching.at_backend import AtBackend, Sent
-from headrace_batcher.batching.contract import Contract
-from headrace_batcher.batching.service_times import ServiceTimes
-from headrace_batcher.batching.shapes import Layout, OutputTensor, ShapeKey, WrongOutput
+from headrace_batcher.batching import nans
 from headrace_batcher.batching.tracing import Traces
-from headrace_batcher.batching.work import DONE, Work, settle
+from headrace_batcher.decisions import policy
+from headrace_batcher.decisions.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
+from headrace_batcher.decisions.at_backend import AtBackend, Sent
+from headrace_batcher.decisions.service_times import ServiceTimes
+from headrace_batcher.decisions.work import DONE, Work, settle
 from headrace_batcher.metrics import BatchCounters
 
 log = structlog.get_logger()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from headrace_runtime import shapes
+from headrace_runtime.shapes import Layout
 from headrace_servicekit.errors import Code
 
-from headrace_batcher.batching import shapes
-from headrace_batcher.batching.answers import Answer, Failure
-from headrace_batcher.batching.shapes import Layout
-from headrace_batcher.batching.work import DONE, State, Work
+from headrace_batcher.decisions.answers import Answer, Failure
+from headrace_batcher.decisions.work import DONE, State, Work
 
 
 class Split:

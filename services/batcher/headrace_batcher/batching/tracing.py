@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from headrace_batcher.batching.work import Work
+from headrace_batcher.decisions.work import Work
+
+if TYPE_CHECKING:
+    from headrace_servicekit.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -23,6 +26,15 @@ class BatchSpans(Protocol):
     ) -> None:
         """Record a span. started, ended: on the monotonic clock. traceparents: of the members, one at least."""
         ...
+
+
+def spans_for(tracing: Tracing | None) -> BatchSpans | None:
+    """Return what makes spans, None where no collector is configured."""
+    if tracing is None:
+        return None
+    from headrace_batcher.spans import Spans  # imports that most never need
+
+    return Spans(tracing.tracer)
 
 
 class Traces:

@@ -13,12 +13,12 @@ import structlog
 from google.protobuf.message import DecodeError
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
+from headrace_runtime import contract
 from headrace_servicekit.peers import Peer
 
-from headrace_batcher.batching import contract
-from headrace_batcher.batching.policy import Limits
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.version_state import Need, Wanted
 from headrace_batcher.loading import validation
-from headrace_batcher.loading.lifecycle import Need, Wanted
 
 log = structlog.get_logger()
 

@@ -7,11 +7,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace_batcher.backends.backend import ModelFiles
+from headrace_runtime.backends.backend import ModelFiles
+from headrace_runtime.probing import Probe
+
 from headrace_batcher.batching.batcher import Batcher
-from headrace_batcher.loading import lifecycle
-from headrace_batcher.loading.lifecycle import End, Need, Phase, Seen, Wanted
-from headrace_batcher.loading.probing import Probe
+from headrace_batcher.decisions import lifecycle
+from headrace_batcher.decisions.version_state import End, Need, Phase, VersionState, Wanted
 from headrace_batcher.metrics import BatchCounters
 
 
@@ -23,7 +24,7 @@ class Held:
     not answer. failures: to load, in a row; losses: those of them that took the backend along. crashes: while it
     served, close to each other; crashed_at: the last of those. used_s: what attempts to load it took since it was
     loaded last; costly: attempts in a row that took much and failed. change: the last that waited
-    for it. loading_since, opening_since: as `Seen` has them.
+    for it. loading_since, opening_since: as `VersionState` has them.
     """
 
     wanted: Wanted
@@ -125,9 +126,9 @@ class Held:
         self.failures = self.losses = self.costly = 0
         self.used_s, self.short = 0.0, False
 
-    def seen(self) -> Seen:
+    def state(self) -> VersionState:
         """Return what decisions are made from."""
-        return Seen(
+        return VersionState(
             self.wanted.digest,
             self.wanted.name,
             self.phase,

@@ -6,34 +6,35 @@ import asyncio
 import math
 from collections.abc import Callable, Iterator
 
-from headrace_batcher.backends.backend import Backend
-from headrace_batcher.batching.answers import NOT_LOADED
+from headrace_runtime.backends.backend import Backend
+from headrace_runtime.probing import Probe
+
 from headrace_batcher.batching.batcher import Batcher
-from headrace_batcher.batching.floor import Floor
+from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.tracing import BatchSpans, Traces
+from headrace_batcher.decisions.answers import NOT_LOADED
+from headrace_batcher.decisions.version_state import Phase, Wanted
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.lifecycle import Phase, Wanted
-from headrace_batcher.loading.probing import Probe
 from headrace_batcher.roster import Roster
 
 
 class Holding:
     """The versions that are wanted or still here, by digest.
 
-    floor: shared by all of one backend. changed: called when a phase changed that the control plane should know.
+    gate: shared by all of one backend. changed: called when a phase changed that the control plane should know.
     """
 
     def __init__(
         self,
         backend: Backend,
         roster: Roster,
-        floor: Floor,
+        gate: ExecutionGate,
         *,
         spans: BatchSpans | None,
         changed: Callable[[], None],
         now: Callable[[], float],
     ) -> None:
-        self._backend, self._roster, self._floor = backend, roster, floor
+        self._backend, self._roster, self._gate = backend, roster, gate
         self._spans, self._changed, self._now = spans, changed, now
         self._held: dict[str, Held] = {}
 
@@ -66,7 +67,7 @@ class Holding:
             wanted.contract,
             wanted.limits,
             self._backend,
-            floor=self._floor,
+            gate=self._gate,
             traces=Traces(wanted.name, self._spans),
             crashed=lambda reason: crashed(self._held[wanted.digest], reason),
             now=self._now,
@@ -74,7 +75,7 @@ class Holding:
         batcher.refuse(NOT_LOADED)
         handle = self._roster.add(wanted.digest, batcher)
         serving = tasks.create_task(batcher.serve_forever(), name=f"serve {wanted.name}")
-        probe = Probe(self._backend, wanted, self._now)
+        probe = Probe(self._backend, wanted.name, wanted.contract, self._now)
         held = Held(wanted, batcher, probe, handle, serving, batcher.counters, math.inf, cost_bytes=cost_bytes)
         held.wanted_since = self._now()
         self._held[wanted.digest] = held

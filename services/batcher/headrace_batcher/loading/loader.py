@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import structlog
+from headrace_runtime.artifacts.cache import ArtifactError, Artifacts
+from headrace_runtime.backends.backend import Backend, BackendLost, LoadError
 
-from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
-from headrace_batcher.backends.backend import Backend, BackendLost, LoadError
+from headrace_batcher.decisions.version_state import Memory, Need, Phase
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.lifecycle import Memory, Need, Phase
 from headrace_batcher.loading.memory import Room
 
 log = structlog.get_logger()
@@ -99,7 +99,7 @@ class Loader:
         await self._open(held, path)
         try:
             loaded = self._now()
-            await held.probe.warm_up(held.batcher.service_times, lambda: self._rest(held, others))
+            await self._warm_up(held, others)
             warm = self._now()
             await self._must_fit(held, others)
         except (BackendLost, asyncio.CancelledError):
@@ -133,6 +133,15 @@ class Loader:
             raise
         finally:
             opening.cancel()
+
+    async def _warm_up(self, held: Held, others: Collection[Held]) -> None:
+        """Run the sizes that batches will have, and learn how long they take."""
+        limits, service_times = held.wanted.limits, held.batcher.service_times
+        await held.probe.warm_up(
+            {1, *limits.preferred_rows, limits.max_rows},
+            measured=lambda rows, seconds: service_times.observe(rows, seconds, self._now()),
+            pause=lambda: self._rest(held, others),
+        )
 
     async def _end(self, held: Held, opening: asyncio.Future[None]) -> None:
         """End a load. Its process may be about to start: what can be ended is until the backend has noticed."""

@@ -14,15 +14,15 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import structlog
+from headrace_runtime.artifacts.cache import ArtifactError, Artifacts
+from headrace_runtime.backends.backend import Backend, BackendLost, ModelError
+from headrace_runtime.shapes import WrongInput, WrongOutput
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import count
 
-from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
-from headrace_batcher.backends.backend import Backend, BackendLost, ModelError
-from headrace_batcher.batching.shapes import WrongInput, WrongOutput
+from headrace_batcher.decisions.version_state import Phase
 from headrace_batcher.loading import validation
 from headrace_batcher.loading.held import Held
-from headrace_batcher.loading.lifecycle import Phase
 from headrace_batcher.loading.validation import UnreadableValidation
 
 log = structlog.get_logger()

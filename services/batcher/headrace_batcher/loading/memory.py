@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from headrace_batcher.loading.lifecycle import Memory
+from headrace_batcher.decisions.version_state import Memory
 
 READ_EVERY_S = 2.0
 

@@ -10,7 +10,7 @@ from headrace.router.v1 import control_pb2
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import Peer
 
-from headrace_batcher.loading.lifecycle import Phase
+from headrace_batcher.decisions.version_state import Phase
 
 _TIMEOUT_S = 2.0
 _RETRY_S = 0.5

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from headrace_batcher.batching import shapes
-from headrace_batcher.batching.contract import Contract, TensorSpec
-from headrace_batcher.batching.shapes import FIXED, Layout, OutputTensor, WrongInput, WrongOutput
+from headrace_runtime import shapes
+from headrace_runtime.contract import Contract, TensorSpec
+from headrace_runtime.shapes import FIXED, Layout, OutputTensor, WrongInput, WrongOutput
 
 ARTIFACT = "validation.json"
 # Reading JSON stops the event loop, whatever thread it is done in: some 20 ms for this much.

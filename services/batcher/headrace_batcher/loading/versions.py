@@ -13,22 +13,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
+from headrace_runtime.artifacts.cache import ArtifactError, Artifacts
+from headrace_runtime.backends.backend import Backend, BackendLost, LoadError, ModelError, Unanswered
+from headrace_runtime.shapes import WrongInput, WrongOutput
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
-from headrace_batcher.artifacts.cache import ArtifactError, Artifacts
-from headrace_batcher.backends.backend import Backend, BackendLost, LoadError, ModelError, Unanswered
-from headrace_batcher.batching.answers import BACKEND_LOST
-from headrace_batcher.batching.floor import Floor
-from headrace_batcher.batching.shapes import WrongInput, WrongOutput
+from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.batching.tracing import BatchSpans
-from headrace_batcher.loading import lifecycle, readiness
+from headrace_batcher.decisions import lifecycle, readiness
+from headrace_batcher.decisions.answers import BACKEND_LOST
+from headrace_batcher.decisions.turns import USUAL, LoadBounds
+from headrace_batcher.decisions.version_state import End, Phase, Wanted
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
-from headrace_batcher.loading.lifecycle import End, Phase, Wanted
 from headrace_batcher.loading.loader import Loader, NoRoom
 from headrace_batcher.loading.memory import Room
-from headrace_batcher.loading.turns import USUAL, LoadBounds
 from headrace_batcher.metrics import BatchCounters
 from headrace_batcher.roster import Roster
 
@@ -69,14 +69,14 @@ class Versions:
         self._drain_s = drain_s
         self._bounds = bounds
         self._now = now
-        self._floor = Floor()
-        self._holding = Holding(backend, roster, self._floor, spans=spans, changed=changed, now=now)
+        self._gate = ExecutionGate()
+        self._holding = Holding(backend, roster, self._gate, spans=spans, changed=changed, now=now)
         self._began = now()
         self._demand: Sequence[Wanted] = ()
         self._settled = False
         self._was_told = False
         # Grows whenever the backend goes: what was loaded before is not loaded any more.
-        self._backend_life = 0
+        self._backend_incarnation = 0
         self._backend_up = False
 
     def want(self, wanted: Sequence[Wanted]) -> None:
@@ -92,7 +92,7 @@ class Versions:
     def backend_down(self, reason: str) -> None:
         """Take every version out of service until the backend is back."""
         self._backend_up = False
-        self._backend_life += 1
+        self._backend_incarnation += 1
         for held in self._holding:
             held.stalled = False
             held.batcher.lose()
@@ -161,13 +161,13 @@ class Versions:
         """Return the counters of every version by model and version."""
         return {(held.wanted.model, held.wanted.version): held.counters for held in self._holding}
 
-    def look_again(self) -> None:
+    def reconsider(self) -> None:
         """Decide anew, because the memory in use was read."""
         self._wakeup.wake()
 
     async def run(self) -> None:
         """Load and unload until cancelled."""
-        self._floor.join(self._wakeup.wake)
+        self._gate.join(self._wakeup.wake)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await self._wakeup.wait(self._step(tasks) - self._now())
@@ -176,13 +176,13 @@ class Versions:
         """Begin what is due; return when to look again."""
         self._apply_demand(tasks)
         step = lifecycle.next_step(
-            [held.seen() for held in self._holding],
+            [held.state() for held in self._holding],
             backend_up=self._backend_up,
             unload_after_s=self._unload_after_s,
             now=self._now(),
             memory=self._loader.memory,
             freed_at=self._loader.freed_at,
-            may_load=self._floor.open,
+            may_load=self._gate.open,
             bounds=self._bounds,
         )
         for digest, why in step.end:
@@ -195,7 +195,7 @@ class Versions:
         if step.load is not None:
             held = self._holding[step.load]
             self._holding.move(held, Phase.LOADING, "")
-            self._floor.begin_loading()
+            self._gate.begin_loading()
             held.begin(tasks.create_task(self._load(held), name=f"load {held.name}"), self._now())
             self._wakeup.wake()
         if step.no_room is not None:
@@ -218,7 +218,7 @@ class Versions:
 
     async def _load(self, held: Held) -> None:
         """Make one version ready, or say why it is not."""
-        life, failure, took = self._backend_life, None, {}
+        incarnation, failure, took = self._backend_incarnation, None, {}
         try:
             took = await self._loader.load(held, [one for one in self._holding if one is not held])
         except asyncio.CancelledError:
@@ -228,13 +228,13 @@ class Versions:
             failure = error
         finally:
             attempt_s = held.stop(self._now())
-            self._floor.end_loading()
+            self._gate.end_loading()
             self._wakeup.wake()
         if held.ended is not None:
             self._settle_ended(held, held.ended, attempt_s)
         elif failure is not None:
             self._settle_failure(held, failure, attempt_s)
-        elif life == self._backend_life:
+        elif incarnation == self._backend_incarnation:
             self._make_ready(held, took)
         else:
             self._holding.move(held, Phase.WAITING, "the backend restarted")

@@ -1,0 +1,104 @@
+"""What is asked of an inference backend: Triton, in-process ONNX Runtime, or a server that others run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from headrace_runtime.contract import Contract
+from headrace_runtime.shapes import Layout, OutputTensor
+
+
+class LoadError(Exception):
+    """A version cannot be made ready; the message is shown to operators."""
+
+
+class ModelError(Exception):
+    """One execution failed because of its model or its inputs. The backend goes on."""
+
+
+class BackendLost(Exception):
+    """Nobody answers: the backend is down, or went away during the call."""
+
+
+class Unanswered(BackendLost):
+    """An execution took longer than any may: the model, or all of the backend, does nothing else any more."""
+
+
+class ModelCrashed(BackendLost):
+    """What runs one version went away. The backend and its other versions go on; this one must be loaded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBudget:
+    """What loading one version may use: seconds of a processor, and memory beyond so many times the size of its file.
+
+    variables: prefix of the environment variables that set this, such as `BATCHER_`, which messages then name.
+    """
+
+    cpu_s: float = 30.0
+    memory_bytes: int = 2 * 1024**3
+    memory_per_byte: int = 4
+    variables: str = ""
+
+    def memory_for(self, file_bytes: int) -> int:
+        """Return the memory for a version whose file has that size."""
+        return self.memory_bytes + self.memory_per_byte * file_bytes
+
+    def setting(self, name: str) -> str:
+        """Return ` (BATCHER_LOAD_CPU_S)` for `LOAD_CPU_S`, nothing where no variable sets it."""
+        return f" ({self.variables}{name})" if self.variables else ""
+
+
+USUAL_BUDGET = LoadBudget()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """One version as a backend loads it.
+
+    name: `{model}--{version}`, unique on the backend. path: the ONNX file, which must not be changed. device: CPU, GPU,
+    or empty for whatever the pool has.
+    """
+
+    name: str
+    path: Path
+    contract: Contract
+    max_rows: int
+    instances: int = 1
+    device: str = ""
+
+
+class Backend(Protocol):
+    """Loads versions and runs batches. Every call ends within its own time limit.
+
+    load_control: whether versions are loaded by us, into something that only we use. Otherwise whoever runs the server
+    sees to what it has: `load` finds a version there, needs no file, and `unload` leaves it.
+    """
+
+    @property
+    def load_control(self) -> bool: ...
+
+    async def load(self, files: ModelFiles) -> None:
+        """Make a version answer `infer`; loading one that is loaded replaces it. Raises LoadError, BackendLost.
+
+        When this is cancelled, what goes on for it ends; where that is a process that only others can end, they do.
+        """
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Forget a version and free what it holds; unknown names are ignored. Raises BackendLost."""
+        ...
+
+    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+        """Run one batch. inputs: in the order of the layout, all rows joined.
+
+        Raises ModelError, BackendLost, ModelCrashed.
+        """
+        ...
+
+    async def ready(self) -> bool:
+        """Return whether the backend takes calls. Raises BackendLost."""
+        ...

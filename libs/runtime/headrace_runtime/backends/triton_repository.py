@@ -1,0 +1,81 @@
+"""The folder that Triton loads models from: `<name>/config.pbtxt` and `<name>/1/model.onnx`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from headrace_runtime.backends.backend import USUAL_BUDGET, LoadBudget, ModelFiles
+from headrace_runtime.contract import BYTES, TensorSpec
+
+_pb: Any = model_config_pb2  # generated without type stubs
+
+_KINDS = {
+    "": _pb.ModelInstanceGroup.KIND_AUTO,
+    "CPU": _pb.ModelInstanceGroup.KIND_CPU,
+    "GPU": _pb.ModelInstanceGroup.KIND_GPU,
+}
+
+
+def model_config(files: ModelFiles, budget: LoadBudget = USUAL_BUDGET, file_bytes: int = 0) -> str:
+    """Return the config.pbtxt of a version. Without dynamic batching: batches are formed here, not there.
+
+    budget: which the backend keeps to while it loads (`deploy/triton/backend`).
+    """
+    config = _pb.ModelConfig(name=files.name, backend="onnxruntime", max_batch_size=files.max_rows)
+    for spec in files.contract.inputs:
+        entry = config.input.add(name=spec.name, optional=spec.optional)
+        _describe(entry, spec)
+    for spec in files.contract.outputs:
+        _describe(config.output.add(name=spec.name), spec)
+    config.instance_group.add(count=files.instances, kind=_KINDS[files.device])
+    config.parameters["headrace_load_cpu_s"].string_value = str(budget.cpu_s)
+    config.parameters["headrace_load_memory_bytes"].string_value = str(budget.memory_for(file_bytes))
+    return text_format.MessageToString(config)
+
+
+class Repository:
+    """Writes and removes model folders. One process owns a repository; the methods block."""
+
+    def __init__(self, root: Path, budget: LoadBudget = USUAL_BUDGET) -> None:
+        self.root = root
+        self.budget = budget
+
+    def write(self, files: ModelFiles) -> None:
+        """Write the folder of a version; a reader never sees half of one."""
+        being_made = self.root / f".{files.name}"
+        shutil.rmtree(being_made, ignore_errors=True)
+        (being_made / "1").mkdir(parents=True)
+        (being_made / "config.pbtxt").write_text(model_config(files, self.budget, files.path.stat().st_size))
+        _link_or_copy(files.path, being_made / "1" / "model.onnx")
+        self.remove(files.name)
+        being_made.rename(self.root / files.name)
+
+    def remove(self, name: str) -> None:
+        """Remove the folder of a version, if there is one."""
+        shutil.rmtree(self.root / name, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Make the repository exist, and be empty."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(parents=True, exist_ok=True)
+
+
+def _describe(entry: Any, spec: TensorSpec) -> None:
+    entry.data_type = _pb.DataType.Value("TYPE_STRING" if spec.datatype == BYTES else f"TYPE_{spec.datatype}")
+    entry.dims.extend(spec.row_shape or (1,))
+    if not spec.row_shape:
+        # Triton wants a dimension beside the batch: it is there on the wire and taken away before the model.
+        entry.reshape.SetInParent()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)

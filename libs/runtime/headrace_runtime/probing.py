@@ -1,0 +1,80 @@
+"""Executions of rows that nobody sent: to warm a version up, and to see that it answers, at first and later."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from headrace_runtime import shapes
+from headrace_runtime.backends.backend import Backend, LoadError, ModelError
+from headrace_runtime.contract import BYTES, Contract
+from headrace_runtime.shapes import Layout, ShapeKey
+
+# Sizes whose first execution takes longer than this are not run a second time to be measured.
+_SLOW_S = 0.1
+
+
+async def _at_once() -> None:
+    """Do not pause before an execution."""
+
+
+class Probe:
+    """Runs rows of zeros through one version. name: of the version on the backend, as in `ModelFiles`."""
+
+    def __init__(
+        self, backend: Backend, name: str, contract: Contract, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._backend = backend
+        self._name = name
+        self._contract = contract
+        self._now = now
+        # A request with every input, whose variable dimensions are 1.
+        variable = sum(spec.row_shape.count(-1) for spec in contract.inputs)
+        self._layout = shapes.layout_of(contract, ShapeKey((), (1,) * variable))
+
+    async def warm_up(
+        self,
+        sizes: Iterable[int],
+        *,
+        measured: Callable[[int, float], None] = lambda rows, seconds: None,
+        pause: Callable[[], Awaitable[None]] = _at_once,
+    ) -> None:
+        """Run batches of these sizes, the smallest first; the answers must be what the contract declares.
+
+        measured: called with the rows and seconds of each. pause: awaited before each execution. Raises LoadError,
+        WrongOutput, BackendLost.
+        """
+        for rows in sorted(set(sizes)):
+            try:
+                await pause()
+                seconds = await self.run(rows)
+                if seconds < _SLOW_S:
+                    # The first execution of a size makes room and picks kernels: it says little of the next ones.
+                    await pause()
+                    seconds = await self.run(rows)
+            except ModelError as error:
+                raise LoadError(f"the model fails on {rows} rows of zeros: {error}") from None
+            measured(rows, seconds)
+
+    async def run(self, rows: int) -> float:
+        """Run one batch and check its answer; return how long it took, in seconds.
+
+        Raises ModelError, WrongOutput, BackendLost.
+        """
+        inputs = _zeros(self._layout, rows)
+        started = self._now()
+        outputs = await self._backend.infer(self._name, self._layout, rows, inputs)
+        seconds = self._now() - started
+        for output in shapes.outputs_in_order(self._contract, rows, outputs):
+            shapes.slice_output(output, [rows])
+        return seconds
+
+
+def _zeros(layout: Layout, rows: int) -> list[bytes]:
+    """Return that many rows of zeros, of empty texts for BYTES."""
+    sizes = []
+    for spec, shape, row_bytes in zip(layout.inputs, layout.row_shapes, layout.row_bytes, strict=True):
+        # An empty text is its length: four bytes of zero.
+        sizes.append(4 * math.prod(shape) if spec.datatype == BYTES else row_bytes or 0)
+    return [bytes(rows * size) for size in sizes]

@@ -1,0 +1,78 @@
+"""Which backend this process has, who starts it, and who tells the versions when it comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+
+from headrace_runtime.backends.backend import LoadBudget
+from headrace_runtime.backends.oip import OipBackend, ServerNames
+from headrace_runtime.backends.onnx import OnnxBackend
+from headrace_runtime.backends.opening import channel, triton
+from headrace_runtime.backends.triton import TritonBackend
+from headrace_runtime.backends.triton_process import TritonProcess, Watcher, watch_neighbour
+from headrace_servicekit.runtime import Runtime
+
+from headrace_batcher.background import Background
+from headrace_batcher.settings import BatcherSettings
+
+# Three of them, at worst, until a half-open link is given up: less than five seconds. It is asked every half
+# second whether it is live (`loading/liveness.py`).
+SILENT_S = 1.25
+
+AnyBackend = TritonBackend | OnnxBackend | OipBackend
+
+
+async def open_backend(runtime: Runtime[BatcherSettings], background: Background) -> AnyBackend:
+    """Open the backend that the settings name; it may be empty, or not up yet."""
+    settings = runtime.settings
+    budget = LoadBudget(settings.load_cpu_s, settings.load_memory_bytes, variables="BATCHER_")
+    if settings.backend == "onnxruntime":
+        return await runtime.enter(OnnxBackend(threads=settings.onnxruntime_threads, budget=budget))
+    if settings.backend == "oip":
+        assert settings.oip_target is not None  # the settings see to that
+        return OipBackend(
+            # A server in one Python process may answer nothing while it executes, which is not to be given up early.
+            await runtime.enter(channel(settings.oip_target, settings.execution_timeout_s / 2)),
+            names=ServerNames(settings.oip_model_name, settings.oip_model_version),
+            execution_timeout_s=settings.execution_timeout_s,
+            service=settings.oip_service,
+            service_setting="BATCHER_OIP_SERVICE",
+        )
+    return await runtime.enter(
+        triton(
+            f"127.0.0.1:{settings.triton_grpc_port}",
+            settings.state_dir / "models",
+            silent_s=SILENT_S,
+            execution_timeout_s=settings.execution_timeout_s,
+            load_timeout_s=settings.load_timeout_s,
+            budget=budget,
+            in_thread=background.run,
+        )
+    )
+
+
+def own_triton(settings: BatcherSettings, backend: AnyBackend) -> TritonProcess | None:
+    """Return the Triton that this process starts itself, if that is asked for."""
+    if not isinstance(backend, TritonBackend) or not settings.triton_command:
+        return None
+    options = (
+        f"--model-repository={settings.state_dir / 'models'}",
+        f"--grpc-port={settings.triton_grpc_port}",
+        f"--metrics-port={settings.triton_metrics_port}",
+    )
+    return TritonProcess((*shlex.split(settings.triton_command), *options), backend.ready)
+
+
+async def keep_backend(
+    runtime: Runtime[BatcherSettings], backend: AnyBackend, process: TritonProcess | None, versions: Watcher
+) -> None:
+    """Start Triton, or watch what others run, and tell the versions when it comes and goes; never returns."""
+    if isinstance(backend, OnnxBackend):
+        versions.backend_up()
+        await asyncio.get_running_loop().create_future()
+    elif process is not None:
+        await process.run(versions)
+    else:
+        name = "Triton" if isinstance(backend, TritonBackend) else "the inference server"
+        await watch_neighbour(backend.ready, backend.holds_all, versions, runtime.clock, name=name)

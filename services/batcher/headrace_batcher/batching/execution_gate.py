@@ -1,0 +1,80 @@
+"""What may execute on one backend: any number of batches of all versions, or one suspected request alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from headrace_servicekit.coordination.wakeup import Wakeup
+
+# Whoever wants to be alone keeps everybody else waiting: no longer than this for what goes on already.
+PATIENCE_S = 2.0
+
+
+class ExecutionGate:
+    """The exclusive execution gate of one backend; used from the event loop only."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._wanting = 0
+        self._executing = 0
+        self._loading = 0
+        self._fewer = Wakeup()
+        self._wakes: set[Callable[[], None]] = set()
+
+    def join(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever the gate is open again."""
+        self._wakes.add(wake)
+
+    def leave(self, wake: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._wakes.discard(wake)
+
+    @property
+    def open(self) -> bool:
+        """Return whether batches may begin, and loading too: nobody wants to be alone."""
+        return not self._wanting
+
+    @property
+    def empty(self) -> bool:
+        """Return whether no batch executes and no version is being loaded."""
+        return not self._executing and not self._loading
+
+    def begin(self) -> None:
+        """Count an execution that begins."""
+        self._executing += 1
+
+    def end(self) -> None:
+        """Count an execution that ended."""
+        self._executing -= 1
+        self._fewer.wake()
+
+    def begin_loading(self) -> None:
+        """Count a version that begins to be loaded."""
+        self._loading += 1
+
+    def end_loading(self) -> None:
+        """Count one that is not being loaded any more."""
+        self._loading -= 1
+        self._fewer.wake()
+
+    @asynccontextmanager
+    async def exclusive(self, patience_s: float = PATIENCE_S) -> AsyncIterator[bool]:
+        """Let nothing begin until the block ends; one block at a time.
+
+        Yields whether nothing else goes on, after waiting for that for at most `patience_s`.
+        """
+        self._wanting += 1
+        try:
+            async with self._turn:
+                deadline = time.monotonic() + patience_s
+                while not self.empty and time.monotonic() < deadline:
+                    await self._fewer.wait(deadline - time.monotonic())
+                yield self.empty
+        finally:
+            self._wanting -= 1
+            if self.open:
+                for wake in tuple(self._wakes):
+                    wake()

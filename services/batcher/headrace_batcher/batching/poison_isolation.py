@@ -1,0 +1,134 @@
+"""Poison-request isolation: what was executing when the backend went away is executed once more, each request alone.
+
+One of them may be the cause. One that survives alone is answered; one that makes the backend go away again is refused
+from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+from headrace_runtime.backends.backend import BackendLost
+
+from headrace_batcher.batching.execution import Executor
+from headrace_batcher.batching.execution_gate import ExecutionGate
+from headrace_batcher.batching.incarnations import Incarnations
+from headrace_batcher.decisions.answers import BACKEND_CRASHED, INTERNAL, QUARANTINED_INPUT
+from headrace_batcher.decisions.suspected_requests import SuspectedRequests, Verdict, digest_of
+from headrace_batcher.decisions.work import DONE, Work, settle
+
+log = structlog.get_logger()
+
+
+class PoisonIsolation:
+    """Executes the suspected requests of one version alone. wake: called when there is something to try."""
+
+    def __init__(
+        self,
+        name: str,
+        executor: Executor,
+        gate: ExecutionGate,
+        incarnations: Incarnations,
+        wake: Callable[[], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._name = name
+        self._executor = executor
+        self._gate = gate
+        self._incarnations = incarnations
+        self._wake = wake
+        self._now = now
+        self._waiting: deque[Work] = deque()
+        self._known = SuspectedRequests()
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Return the rows of those that wait."""
+        return sum(work.rows for work in self._waiting)
+
+    def suspect(self, works: Sequence[Work]) -> None:
+        """Take over the members of an execution that was lost with what ran it."""
+        for work in works:
+            # Also those whose callers have left: the same values may come again.
+            self._known.mark(digest_of(work.key, work.inputs), Verdict.SUSPECT, self._now())
+            if work.state is not DONE:
+                self._waiting.append(work)
+        self._wake()
+
+    def without_suspected(self, batch: list[Work], now: float) -> list[Work]:
+        """Return the members of a batch that nobody suspects; suspected ones wait here, condemned are refused."""
+        if not self._known:
+            return batch
+        innocent = []
+        for work in batch:
+            verdict = self._known.verdict(digest_of(work.key, work.inputs), now)
+            if verdict is None:
+                innocent.append(work)
+            elif verdict is Verdict.CONDEMNED:
+                self._executor.fail(work, QUARANTINED_INPUT)
+            else:
+                self._waiting.append(work)
+                self._wake()
+        return innocent
+
+    def expire(self, now: float) -> float:
+        """Tell those whose deadline has passed; return the next deadline of the others."""
+        if not self._waiting:
+            return math.inf
+        for work in self._waiting:
+            if work.state is not DONE and work.deadline <= now:
+                self._executor.expire(work)
+        if any(work.state is DONE for work in self._waiting):
+            self._waiting = deque(work for work in self._waiting if work.state is not DONE)
+        return min((work.deadline for work in self._waiting), default=math.inf)
+
+    def begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Try those that wait, if there are any and they are not being tried already. The version is loaded."""
+        if self._waiting and self._running is None:
+            self._running = tasks.create_task(self._try_all(), name=f"poison isolation {self._name}")
+            self._running.add_done_callback(self._ended)
+
+    def give_up(self) -> None:
+        """Tell all that wait: they cannot be tried here."""
+        settle(self._waiting, BACKEND_CRASHED)
+        self._waiting.clear()
+
+    def _ended(self, _task: asyncio.Task[None]) -> None:
+        self._running = None
+        self._wake()
+
+    async def _try_all(self) -> None:
+        incarnation = self._incarnations.number
+        while self._waiting and self._incarnations.number == incarnation and self._incarnations.there:
+            started = self._now()
+            async with self._gate.exclusive() as alone:
+                # The version may have gone while this waited for the gate, which says nothing of who was to be tried.
+                if self._waiting and self._incarnations.number == incarnation and self._incarnations.there:
+                    await self._try(self._waiting.popleft(), alone)
+            # Others may execute for as long as this one kept them from it.
+            await asyncio.sleep(self._now() - started)
+
+    async def _try(self, work: Work, alone: bool) -> None:
+        """Execute one suspected request alone; it is settled, whatever happens."""
+        if not self._executor.still_wanted([work]):
+            return  # and it stays suspected
+        digest, incarnation = digest_of(work.key, work.inputs), self._incarnations.number
+        try:
+            await self._executor.run([work], self._executor.send([work]))
+        except BackendLost as error:
+            if await self._incarnations.ended_by(error, incarnation) and alone:
+                self._known.mark(digest, Verdict.CONDEMNED, self._now())
+                log.error("input quarantined", model=self._name, rows=work.rows, cause=str(error))
+                self._executor.fail(work, QUARANTINED_INPUT)
+        except Exception:
+            log.exception("isolated execution failed", model=self._name)
+            self._executor.fail(work, INTERNAL)
+        else:
+            self._known.clear(digest)
+        finally:
+            self._executor.fail(work, BACKEND_CRASHED)

@@ -1,0 +1,113 @@
+"""A version as the control plane wants it and as this process holds it: the values that decisions are made from."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+from headrace_runtime.contract import Contract
+
+from headrace_batcher.decisions.policy import Limits
+
+# What only a rollback would need is loaded again when there is this share of the limit for it, so that it does not come
+# and go.
+REVERT_SHARE = 0.9
+
+
+class Phase(enum.Enum):
+    """Where a version is in its life. FAILED and WAITING are loaded when their time comes and the backend is up."""
+
+    WAITING = enum.auto()
+    LOADING = enum.auto()
+    READY = enum.auto()
+    FAILED = enum.auto()
+    DRAINING = enum.auto()
+
+
+class Need(enum.IntEnum):
+    """Why a version is wanted, the most urgent first: it serves, a change waits for it, somebody leased it, a rollback
+    would need it.
+    """
+
+    ACTIVE = 1
+    PENDING = 2
+    LEASED = 3
+    REVERT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A version that the control plane wants here.
+
+    sha256, size_bytes: of the ONNX file. device: CPU, GPU or empty. problem: why it can never be loaded, empty when it
+    can. validation: SHA-256 of the file with expected outputs, empty without one. change: which waits for it, empty
+    where none does: another one asks for it anew.
+    """
+
+    model: str
+    version: str
+    digest: str
+    sha256: str
+    contract: Contract
+    limits: Limits
+    device: str = ""
+    problem: str = ""
+    need: Need = Need.ACTIVE
+    size_bytes: int = 0
+    validation: str = ""
+    change: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the version's name on the backend."""
+        return f"{self.model}--{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """One version at one moment. wanted_rank: place in the demand, None when it is not wanted any more.
+
+    short: the last time there was no memory for it. failures: to load, in a row. used_s: what its attempts took since
+    it was loaded last. wanted_since: when it was first wanted. loading_since: when its attempt began; opening_since:
+    when its file was there. suspected: the backend went away while it was loaded.
+    """
+
+    digest: str
+    name: str
+    phase: Phase
+    wanted_rank: int | None
+    unwanted_since: float = 0.0
+    retry_at: float = 0.0
+    need: Need = Need.ACTIVE
+    size_bytes: int = 0
+    short: bool = False
+    failures: int = 0
+    used_s: float = 0.0
+    wanted_since: float = 0.0
+    loading_since: float = 0.0
+    opening_since: float = math.inf
+    suspected: bool = False
+
+
+class End(enum.Enum):
+    """Why an attempt to load is ended."""
+
+    UNWANTED = enum.auto()
+    OVERDUE = enum.auto()
+    GIVES_WAY = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the backend and the batcher hold, and may hold, in bytes."""
+
+    used: int
+    limit: int
+
+    def has_room(self, size_bytes: int, need: Need) -> bool:
+        """Return whether a version whose file has that size may be loaded. What serves always may."""
+        if need is Need.ACTIVE:
+            return True
+        limit = self.limit * REVERT_SHARE if need is Need.REVERT else self.limit
+        return self.used + size_bytes <= limit

@@ -1,0 +1,118 @@
+"""The batcher put together: what `__main__` runs, and tests run in their own process."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from headrace.registry.v1 import registry_pb2_grpc
+from headrace.router.v1 import control_pb2_grpc
+from headrace_runtime.artifacts.process import Fetcher
+from headrace_runtime.scheduling import go_first
+from headrace_servicekit.client import channel
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.tls import Tls
+
+from headrace_batcher.backend import keep_backend, open_backend, own_triton
+from headrace_batcher.background import Background
+from headrace_batcher.batching.tracing import spans_for
+from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.turns import LoadBounds
+from headrace_batcher.loading.demand import DemandWatch
+from headrace_batcher.loading.liveness import LivenessProbes
+from headrace_batcher.loading.measuring import Measuring
+from headrace_batcher.loading.memory import MemoryWatch
+from headrace_batcher.loading.reports import Reports
+from headrace_batcher.loading.versions import Versions
+from headrace_batcher.metrics import BatcherCollector
+from headrace_batcher.registry import RegistryReports
+from headrace_batcher.roster import Roster
+from headrace_batcher.servicer import BatcherServicer
+from headrace_batcher.settings import BatcherSettings
+from headrace_batcher.state_dir import owned
+
+# Room for the frame around the largest answer.
+FRAME_BYTES = 64 * 1024
+
+
+async def start(runtime: Runtime[BatcherSettings]) -> None:
+    """Build the service on a backend and S3. Readiness depends on neither the control plane nor the registry."""
+    go_first()  # before anything is started that is to inherit it
+    state_dir = await runtime.enter(owned(runtime.settings.state_dir))
+    settings = runtime.settings = runtime.settings.model_copy(update={"state_dir": state_dir})
+    process = uuid.uuid4().hex
+    server = runtime.server(on_the_loop=True)
+    roster = Roster()
+    background = await runtime.enter(Background())
+    artifacts = await runtime.enter(Fetcher(settings.artifacts()))
+    backend = await open_backend(runtime, background)
+    triton = own_triton(settings, backend)
+    memory = None
+    if settings.memory_limit_bytes is not None:
+        memory = MemoryWatch(settings.memory_limit_bytes, lambda: None if triton is None else triton.group)
+        await memory.read()
+    measuring = Measuring(backend, artifacts, await registry_reports(runtime, process), background.run)
+    versions = Versions(
+        backend,
+        roster,
+        artifacts,
+        unload_after_s=settings.unload_after_s,
+        changed=lambda: reports.changed(),
+        became_ready=measuring.became_ready,
+        memory=memory,
+        end_model=None if triton is None else triton.end_model,
+        spans=spans_for(runtime.tracing),
+        bounds=LoadBounds(settings.loads_at_once, settings.load_timeout_s),
+    )
+    control = control_pb2_grpc.ControlServiceStub(
+        await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
+    )
+    reports = Reports(control, settings.pool, process, lambda: settings.advertised(server.port), versions.states)
+    demand = DemandWatch(
+        control,
+        settings.pool,
+        settings.state_dir / "demand.pb",
+        Limits(max_queue_rows=settings.max_queue_rows, max_queue_bytes=settings.max_queue_bytes),
+        versions.want,
+        lambda connected, reason: runtime.health.set("control", connected, reason),
+    )
+    liveness = LivenessProbes(
+        backend,
+        versions,
+        supervisor=triton,
+        silence_s=settings.liveness_probe_after_s,
+        restart_after_s=settings.restart_silent_after_s,
+    )
+    servicer = BatcherServicer(roster, process, max_answer_bytes=settings.max_message_bytes - FRAME_BYTES)
+    servicer.serve_on(server)
+    runtime.metrics.register(BatcherCollector(versions.counters, lambda: servicer.frames_garbled))
+    runtime.health.add("control", required=False)
+    runtime.check("backend", liveness.healthy)
+    runtime.check("versions", versions.settled)
+    runtime.on_drain(servicer.finish)
+
+    async def announce_drain() -> None:
+        await runtime.stopping.wait()
+        roster.drain()
+        await asyncio.Event().wait()
+
+    demand.restore()
+    runtime.loop("demand", demand.run)
+    runtime.loop("reports", reports.run)
+    if memory is not None:
+        runtime.loop("memory", lambda: memory.run(versions.reconsider))
+    runtime.loop("versions", versions.run)
+    runtime.loop("backend", lambda: keep_backend(runtime, backend, triton, versions))
+    runtime.loop("liveness", liveness.run)
+    runtime.loop("measure", measuring.run)
+    runtime.loop("report measurements", measuring.report)
+    runtime.loop("drain", announce_drain)
+
+
+async def registry_reports(runtime: Runtime[BatcherSettings], process: str) -> RegistryReports | None:
+    """Return what tells the registry of measurements, None where nothing does."""
+    settings = runtime.settings
+    if settings.registry_target is None:
+        return None
+    registry = await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings)))
+    return RegistryReports(registry_pb2_grpc.RegistryServiceStub(registry), f"batcher/{settings.pool}/{process}")
