@@ -181,10 +181,11 @@ async def deaf_planes(
 ) -> AsyncIterator[tuple[Plane, Plane]]:
     """Two control planes of which neither hears that the other has written."""
 
-    async def hear_nothing(_store: PostgresStore, _wake: object) -> None:
+    async def hear_nothing(_store: PostgresStore) -> AsyncIterator[None]:
         await asyncio.Event().wait()
+        yield None
 
-    monkeypatch.setattr(PostgresStore, "listen", hear_nothing)
+    monkeypatch.setattr(PostgresStore, "wakes", hear_nothing)
     monkeypatch.setattr(controller, "POLL_S", 3600.0)
     async with (
         control_plane(postgres_url, registry.target, acknowledge_wait_s=0) as one,
