@@ -46,6 +46,7 @@ REGIONS: dict[str, dict[str, Write]] = {
     "deploy/observability/prometheus/prometheus.yml": {"jobs": compose.jobs},
     "deploy/observability/prometheus/rules/alerts.yml": {"away": compose.away, "down": compose.down},
     "deploy/stores/postgres": {"databases": compose.databases},
+    "deploy/containers.md": {"networks": documents.networks},
     "docs/architecture.md": {"connections": documents.connections},
     "docs/operations.md": {
         "outages": documents.outages,

@@ -18,16 +18,22 @@ def networks_and_targets(services: Topology) -> str:
     return "\n".join(lines)
 
 
-def _networks(services: Topology, service: Service) -> str:
+def networks_of(services: Topology, service: Service) -> list[str]:
+    """Return the networks that a service is on: with other services, and with each store that it calls."""
     if service.network:
-        return f"[{service.network}]"
-    stores = [services[call.callee].network for call in service.calls if services[call.callee].store]
-    if not service.published:
-        return f"[{', '.join(['calls', *(name for name in stores if name)])}]"
+        return [service.network]
+    stores = [services[call.callee].network for call in service.calls]
+    return [*(["edge"] if service.published else []), "calls", *(name for name in stores if name)]
+
+
+def _networks(services: Topology, service: Service) -> str:
+    names = networks_of(services, service)
+    if not service.hosts:
+        return f"[{', '.join(names)}]"
     # Those names are on this network alone: nobody on `edge` gets past what checks tokens.
     aliases = ", ".join(dict.fromkeys(service.hosts.values()))
-    inner = f"{{aliases: [{aliases}]}}" if aliases else "{}"
-    return f"{{edge: {{}}, calls: {inner}, {', '.join(f'{name}: {{}}' for name in stores)}}}"
+    told = {name: f"{{aliases: [{aliases}]}}" if name == "calls" else "{}" for name in names}
+    return f"{{{', '.join(f'{name}: {of}' for name, of in told.items())}}}"
 
 
 def jobs(services: Topology) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from headrace_stack.description import Outage, Scaled, Service, Topology, in_order, own
 
 from deploy.topology.classes import variable_of
+from deploy.topology.compose import networks_of
 
 _SCALED = {Scaled.PROCESS: "a process", Scaled.PAIR: "a process with its Triton", Scaled.SINGLE: "–"}
 
@@ -57,6 +58,19 @@ def outages(services: Topology) -> str:
 
 def _row(group: Iterable[Service]) -> list[str]:
     return ["        " + " ~~~ ".join(f'{one.name}[("{one.name}")]' if one.store else one.name for one in group)]
+
+
+def networks(services: Topology) -> str:
+    """Return who is on which network in Compose."""
+    beside = {"edge": "people's containers", "calls": "Prometheus of its profile"}
+    out = {"edge": "yes: the published port", "calls": "no"}
+    names = dict.fromkeys(name for one in own(services) for name in networks_of(services, one))
+    lines = ["| network | who is on it | leads out |", "| --- | --- | --- |"]
+    for name in names:
+        on = [one.name for one in services.values() if name in networks_of(services, one)]
+        on += [beside[name]] if name in beside else []
+        lines.append(f"| `{name}` | {', '.join(on)} | {out.get(name, 'yes, for a managed store')} |")
+    return "\n".join(lines)
 
 
 def upgrade(services: Topology) -> str:
