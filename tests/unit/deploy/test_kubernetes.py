@@ -222,8 +222,8 @@ def test_one_replica_may_always_be_taken_away_and_a_rollout_takes_no_more(render
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_of_every_service_there_are_two(base: Resources, name: str):
-    assert workloads(base)[name].resource["spec"]["replicas"] >= 2
+def test_of_every_service_there_are_as_many_as_the_description_says_and_two_at_least(base: Resources, name: str):
+    assert workloads(base)[name].resource["spec"]["replicas"] == SERVICES[name].replicas >= 2
 
 
 def test_front_doors_divide_what_they_allow_among_as_many_as_there_are(rendered: Resources):

@@ -16,22 +16,22 @@ from tests.kit import compose_file, topology
 from tests.kit.lacking import lacking
 
 # As a newcomer would write it, with the settings of the registry for want of its own.
-PROBE = """
-[probe]
-component = "probe"
-package = "headrace_probe"
+EXAMPLE = """
+[example]
+component = "example"
+package = "headrace_example"
 settings = { REGISTRY_ = "headrace_registry.settings:RegistrySettings" }
-ports = { grpc = 8150, metrics = 8151 }
-offers = ["headrace.probe.v1.ProbeService"]
+ports = { grpc = 9790, metrics = 9791 }
+offers = ["headrace.example.v1.ExampleService"]
 calls = ["registry:grpc", "postgres:postgres", "s3:s3"]
-database = "probe"
-buckets = { S3_BUCKET = "headrace-probe" }
+database = "example"
+buckets = { S3_BUCKET = "headrace-example" }
 replicas = 2
 scaled = "process"
 outage = "predictions go on"
 """
 TEXT = description.path_in(ROOT).read_text(encoding="utf-8")
-WITH_PROBE = {str(path.relative_to(ROOT)): text for path, text in made(description.parsed(TEXT + PROBE)).items()}
+WITH_EXAMPLE = {str(path.relative_to(ROOT)): text for path, text in made(description.parsed(TEXT + EXAMPLE)).items()}
 
 
 def test_what_is_committed_is_what_the_description_says():
@@ -42,26 +42,26 @@ def test_what_is_committed_is_what_the_description_says():
 @pytest.mark.parametrize("path", sorted({*FILES, *REGIONS}))
 def test_every_file_that_is_written_changes_with_the_services(path: str):
     was = set((ROOT / path).read_text(encoding="utf-8").splitlines())
-    assert "probe" in "\n".join(line for line in WITH_PROBE[path].splitlines() if line not in was)
+    assert "example" in "\n".join(line for line in WITH_EXAMPLE[path].splitlines() if line not in was)
 
 
 @pytest.mark.parametrize("path", [path for path in sorted({*FILES, *REGIONS}) if path.endswith((".yaml", ".yml"))])
 def test_what_is_written_can_be_read(path: str):
-    assert all(yaml.safe_load_all(WITH_PROBE[path]))
+    assert all(yaml.safe_load_all(WITH_EXAMPLE[path]))
 
 
 def test_connections_are_let_out_on_one_side_and_in_on_the_other():
     policies = {
         one["metadata"]["name"]: one["spec"]
-        for path, text in WITH_PROBE.items()
+        for path, text in WITH_EXAMPLE.items()
         if path.endswith(("base/network-policies.yaml", "stores/network-policies.yaml")) and "outside" not in path
         for one in yaml.safe_load_all(text)
     }
     for callee, number in (("registry", 8082), ("postgres", 5432), ("s3", 8333)):
-        assert {"to": [_pods(callee)], "ports": [_tcp(number)]} in policies["probe"]["egress"]
+        assert {"to": [_pods(callee)], "ports": [_tcp(number)]} in policies["example"]["egress"]
         (rule,) = [one for one in policies[callee]["ingress"] if one["ports"] == [_tcp(number)]]
-        assert _pods("probe") in rule["from"]
-    assert len(policies["probe"]["egress"]) == 3
+        assert _pods("example") in rule["from"]
+    assert len(policies["example"]["egress"]) == 3
 
 
 def _pods(name: str) -> dict:
@@ -74,13 +74,13 @@ def _tcp(number: int) -> dict:
 
 def test_compose_has_its_networks_and_tells_the_front_door_where_it_is(tmp_path: Path):
     path = tmp_path / "docker-compose.yml"
-    path.write_text(WITH_PROBE["docker-compose.yml"], encoding="utf-8")
+    path.write_text(WITH_EXAMPLE["docker-compose.yml"], encoding="utf-8")
     told = compose_file.read(path)
-    assert told["x-topology"]["networks"]["probe"] == ["calls", "database", "artifacts"]
+    assert told["x-topology"]["networks"]["example"] == ["calls", "database", "artifacts"]
     door, control = (compose_file.environment(told["services"][name]) for name in ("front-door", "router-control"))
-    assert "probe=probe:8150" in door["FRONT_DOOR_TARGETS"].split(";")
+    assert "example=example:9790" in door["FRONT_DOOR_TARGETS"].split(";")
     health = control["ROUTER_CONTROL_HEALTH_TARGETS"].split(";")
-    assert "headrace.probe.v1.ProbeService=dns:///probe:8150" in health
+    assert "headrace.example.v1.ExampleService=dns:///example:9790" in health
 
 
 def test_the_class_of_settings_has_the_prefix_that_the_description_says():
@@ -113,11 +113,11 @@ def test_nothing_that_is_written_by_hand_lacks_a_service(name: str):
 
 
 def test_a_service_that_stands_in_the_description_alone_is_told_what_it_lacks():
-    probe = description.parsed(TEXT + PROBE)["probe"]
-    assert [told.partition(":")[0] for told in lacking(ROOT, probe)] == [
+    example = description.parsed(TEXT + EXAMPLE)["example"]
+    assert [told.partition(":")[0] for told in lacking(ROOT, example)] == [
         "docker-compose.yml",
         "docker-compose.yml",
-        "deploy/kubernetes/base/probe.yaml",
-        "deploy/kubernetes/base/config/probe.env",
+        "deploy/kubernetes/base/example.yaml",
+        "deploy/kubernetes/base/config/example.env",
         "docs/operations.md",
     ]

@@ -11,16 +11,16 @@ from headrace_stack.settings import DataPlane, StackSettings
 
 from tests.kit.topology import CHECKOUT
 
-PROBE = """
-[probe]
-component = "probe"
-package = "headrace_probe"
-settings = { PROBE_ = "headrace_probe.settings:ProbeSettings" }
-ports = { grpc = 8150, metrics = 8151 }
-offers = ["headrace.probe.v1.ProbeService"]
+EXAMPLE = """
+[example]
+component = "example"
+package = "headrace_example"
+settings = { EXAMPLE_ = "headrace_example.settings:ExampleSettings" }
+ports = { grpc = 9790, metrics = 9791 }
+offers = ["headrace.example.v1.ExampleService"]
 calls = ["registry:grpc", "router-control:grpc", "postgres:postgres", "s3:s3", "valkey:valkey"]
-database = "probe"
-buckets = { S3_BUCKET = "headrace-probe", MODELS_BUCKET = "headrace" }
+database = "example"
+buckets = { S3_BUCKET = "headrace-example", MODELS_BUCKET = "headrace" }
 state = true
 scaled = "process"
 outage = "predictions go on"
@@ -29,11 +29,11 @@ outage = "predictions go on"
 
 @pytest.fixture(scope="module")
 def components(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Component]:
-    """Return those of a checkout that describes the probe besides what there is, with two registries."""
+    """Return those of a checkout that describes the example besides what there is, with two registries."""
     checkout: Path = tmp_path_factory.mktemp("checkout")
     path = description.path_in(checkout)
     path.parent.mkdir()
-    path.write_text(description.path_in(CHECKOUT).read_text(encoding="utf-8") + PROBE, encoding="utf-8")
+    path.write_text(description.path_in(CHECKOUT).read_text(encoding="utf-8") + EXAMPLE, encoding="utf-8")
     settings = StackSettings(
         checkout=checkout,
         home=checkout / "home",
@@ -46,22 +46,22 @@ def components(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Component]
 
 
 def test_it_listens_where_the_description_says_and_starts_after_its_stores(components: dict[str, Component]):
-    probe = components["probe"]
-    assert [port.number for port in probe.ports] == [9150, 9151]
-    assert probe.command[-1] == "headrace_probe"
-    assert set(probe.needs) == {"postgres", "s3", "valkey"}
-    assert probe.leans_on == ("postgres",)
+    example = components["example"]
+    assert [port.number for port in example.ports] == [10790, 10791]
+    assert example.command[-1] == "headrace_example"
+    assert set(example.needs) == {"postgres", "s3", "valkey"}
+    assert example.leans_on == ("postgres",)
 
 
 def test_it_is_told_where_its_stores_are_and_whom_it_calls(components: dict[str, Component]):
     told = {
-        name.removeprefix("PROBE_"): value
-        for name, value in components["probe"].environment.items()
-        if name.startswith("PROBE_")
+        name.removeprefix("EXAMPLE_"): value
+        for name, value in components["example"].environment.items()
+        if name.startswith("EXAMPLE_")
     }
     registries = components["router-control"].environment["ROUTER_CONTROL_REGISTRY_TARGET"]
-    assert told["DATABASE_URL"] == "postgresql://headrace@127.0.0.1:9100/probe"
-    assert (told["S3_BUCKET"], told["MODELS_BUCKET"]) == ("headrace-probe", "headrace")
+    assert told["DATABASE_URL"] == "postgresql://headrace@127.0.0.1:9100/example"
+    assert (told["S3_BUCKET"], told["MODELS_BUCKET"]) == ("headrace-example", "headrace")
     assert (told["REGISTRY_TARGET"], told["CONTROL_TARGET"]) == (registries, "127.0.0.1:9084")
     assert registries.count("127.0.0.1") == 2
     assert {"DATABASE_PASSFILE", "DENY_FILE", "S3_ENDPOINT", "S3_CREDENTIALS_FILE", "STATE_DIR", "VALKEY_URL"} <= (
@@ -70,6 +70,6 @@ def test_it_is_told_where_its_stores_are_and_whom_it_calls(components: dict[str,
 
 
 def test_the_front_door_sends_it_its_calls_and_answers_for_its_health(components: dict[str, Component]):
-    assert "probe=127.0.0.1:9150" in components["front-door"].environment["FRONT_DOOR_TARGETS"].split(";")
+    assert "example=127.0.0.1:10790" in components["front-door"].environment["FRONT_DOOR_TARGETS"].split(";")
     health = components["router-control"].environment["ROUTER_CONTROL_HEALTH_TARGETS"].split(";")
-    assert "headrace.probe.v1.ProbeService=127.0.0.1:9150" in health
+    assert "headrace.example.v1.ExampleService=127.0.0.1:10790" in health
