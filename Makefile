@@ -75,6 +75,11 @@ down: .headrace/synced ## Stop everything; data stay in .headrace/state
 status: .headrace/synced ## Say how every component is, and where it listens
 	@$(STACK) status
 
+.PHONY: scale
+scale: .headrace/synced ## Let SERVICE=… have N=… replicas while the stack runs; N=0 needs ZERO=1
+	@test -n "$(SERVICE)" -a -n "$(N)" || { $(STACK) scale --help >&2; exit 2; }
+	@$(STACK) scale $(if $(filter 1,$(ZERO)),--to-zero) -- "$(SERVICE)" "$(N)"
+
 .PHONY: logs
 logs: .headrace/synced ## Follow the logs of every component
 	@$(STACK) logs --follow

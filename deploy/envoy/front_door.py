@@ -13,10 +13,11 @@ import sys
 from collections.abc import Mapping
 
 import structlog
-from front_door import admin, data_plane, identities
+from front_door import admin, data_plane, endpoints, identities
 from front_door.api import Api, ApiError, read_api
 from front_door.bootstrap import files, whole
-from front_door.following import follow
+from front_door.endpoints import EndpointsError
+from front_door.following import follow, follow_endpoints
 from front_door.identities import IdentitiesError
 from front_door.open_files import fitted
 from front_door.process import ConfigurationRefused, Envoy, find_binary, validate
@@ -34,20 +35,23 @@ async def serve(settings: FrontDoorSettings, api: Api, *, check_only: bool) -> i
     """Run until SIGTERM or SIGINT, or until Envoy ends; return the exit code."""
     believed = identities.read(settings.jwks_file, settings.deny_file)
     binary = find_binary(settings)
-    settings, environment = await _with_data_plane(settings)
+    settings, environment = await _with_data_plane(endpoints.read(settings))
     publish(settings.state_dir, files(settings, api, believed))
     await validate(binary, whole(settings, api, believed))
     if check_only:
         return 0
     async with asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(follow(settings, api, binary, believed), name="follow identities")
+        following = [tasks.create_task(follow(settings, api, binary, believed), name="follow identities")]
+        if settings.endpoints_file is not None:
+            following.append(tasks.create_task(follow_endpoints(settings), name="follow endpoints"))
         code = await run_envoy(
             lambda: Envoy.start(binary, settings, environment),
             stop_signals(),
             address=f"{settings.host}:{settings.port}",
             metrics_port=settings.metrics_port,
         )
-        following.cancel()
+        for task in following:
+            task.cancel()
     return code
 
 
@@ -76,7 +80,7 @@ def main() -> int:
         settings = admin.looked_up(FrontDoorSettings.load())
         set_up_logs("front-door")
         return asyncio.run(serve(fitted(settings), read_api(settings.descriptors), check_only=check_only))
-    except (SettingsError, IdentitiesError, ApiError, ConfigurationRefused, OSError) as error:
+    except (SettingsError, IdentitiesError, EndpointsError, ApiError, ConfigurationRefused, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201  (no log is set up before the settings are read)
         return 2
 

@@ -143,6 +143,8 @@ def _environment(component: Component, own: Mapping[int, int], away: Mapping[int
 
     told = {}
     for name, value in component.environment.items():
+        if name.endswith(("POOLS_FILE", "ENDPOINTS_FILE")):
+            continue  # it would lead past the forwarders
         changed = _ADDRESS.sub(elsewhere, value)
         if value.isdecimal() and name.endswith("PORT") and int(value) in own:
             changed = str(own[int(value)])

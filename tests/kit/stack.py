@@ -21,7 +21,7 @@ from tests.kit.stores import home_for_tests, kill_component, worker_name
 # Where receivers of webhooks may be: a loopback address at which no part of a stack listens.
 RECEIVERS = "127.0.0.77"
 
-TWO_OF_EACH = Replicas(registries=2, control_planes=2, data_planes=2, batchers=2)
+TWO_OF_EACH = Replicas(registries=2, control_planes=2, data_planes=2).with_batchers(2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from front_door import access, admin, data_plane
+from front_door import access, admin, data_plane, endpoints
 from front_door.api import Api, transcoder_files
 from front_door.clusters import clusters
 from front_door.envoy_settings import EnvoySettings
@@ -46,6 +46,7 @@ def files(settings: FrontDoorSettings, api: Api, identities: Identities) -> dict
     made: dict[str, Json | bytes] = {
         TRANSCODER_FILE: transcoder_files(api.files),
         **followed_files(settings, identities),
+        **endpoints.files(settings),
         BOOTSTRAP_FILE: bootstrap(settings, api),
     }
     if settings.tls_cert is not None:
@@ -63,7 +64,7 @@ def followed_files(settings: FrontDoorSettings, identities: Identities) -> dict[
 
 def whole(settings: FrontDoorSettings, api: Api, identities: Identities) -> Json:
     """Return one static configuration with everything in it: validation does not open the followed files."""
-    config = copy.deepcopy(bootstrap(settings, api))
+    config = copy.deepcopy(bootstrap(settings.model_copy(update={"endpoints_file": None}), api))
     now = {
         access.JWT: access.token_check(settings, identities.jwks),
         access.DENIED: access.denied_clients(identities.denied),

@@ -69,7 +69,7 @@ def _service(
             "base_ejection_time": "3s",
             "max_ejection_time": "30s",
             # The last one of several is never taken out; a single one is left to its health check.
-            "max_ejection_percent": 50 if len(addresses) > 1 else 0,
+            "max_ejection_percent": 50 if len(addresses) > 1 or settings.endpoints_file is not None else 0,
         },
         "ignore_health_on_host_removal": True,
     }
@@ -95,7 +95,7 @@ def _asked_for_health(settings: FrontDoorSettings) -> Json:
 
 def _bare(settings: FrontDoorSettings, name: str, addresses: Sequence[str], *, http1: bool) -> Json:
     cluster: Json = {
-        **_endpoints(name, addresses),
+        **(_followed(settings, name) if settings.endpoints_file is not None else _endpoints(name, addresses)),
         **_protocol(http1=http1),
         "connect_timeout": "0.5s",
         "per_connection_buffer_limit_bytes": 1024 * 1024,
@@ -130,12 +130,34 @@ _LEAST_REQUEST = {
 }
 
 
-def _endpoints(name: str, addresses: Sequence[str]) -> Json:
+def endpoints_file(cluster: str) -> str:
+    """Return the name of the file that Envoy follows for where a cluster is."""
+    return f"endpoints-{cluster}.json"
+
+
+def load_assignment(name: str, addresses: Sequence[str]) -> Json:
+    """Return where a cluster is."""
     hosts = [split_address(address) for address in addresses]
     endpoints = [
         {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}} for host, port in hosts
     ]
-    named = not all(_is_ip(host) for host, _ in hosts)
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}
+
+
+def _followed(settings: FrontDoorSettings, name: str) -> Json:
+    source = {
+        "path": str(settings.state_dir / endpoints_file(name)),
+        "watched_directory": {"path": str(settings.state_dir)},
+    }
+    return {
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": {"path_config_source": source, "resource_api_version": "V3"}},
+    }
+
+
+def _endpoints(name: str, addresses: Sequence[str]) -> Json:
+    named = not all(is_ip(split_address(address)[0]) for address in addresses)
     discovery: Json = {"type": "STATIC"}
     if named:
         # A name stands for as many replicas as it has addresses: they come and go with DNS.
@@ -144,11 +166,7 @@ def _endpoints(name: str, addresses: Sequence[str]) -> Json:
             "dns_refresh_rate": seconds(_DNS_REFRESH_S),
             "dns_lookup_family": "V4_PREFERRED",
         }
-    return {
-        "name": name,
-        **discovery,
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
-    }
+    return {"name": name, **discovery, "load_assignment": load_assignment(name, addresses)}
 
 
 def _protocol(*, http1: bool) -> Json:
@@ -175,7 +193,7 @@ def _tls(settings: FrontDoorSettings, authorities: Path, addresses: Sequence[str
     validation = {
         "trusted_ca": {"filename": str(authorities), "watched_directory": {"path": str(authorities.parent)}},
         "match_typed_subject_alt_names": [
-            {"san_type": "IP_ADDRESS" if _is_ip(name) else "DNS", "matcher": {"exact": name}} for name in names
+            {"san_type": "IP_ADDRESS" if is_ip(name) else "DNS", "matcher": {"exact": name}} for name in names
         ],
     }
     context: Json = {
@@ -191,7 +209,7 @@ def _tls(settings: FrontDoorSettings, authorities: Path, addresses: Sequence[str
             }
         ]
     first = next(iter(names))
-    sni = {} if _is_ip(first) else {"sni": first}
+    sni = {} if is_ip(first) else {"sni": first}
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": typed(
@@ -200,7 +218,7 @@ def _tls(settings: FrontDoorSettings, authorities: Path, addresses: Sequence[str
     }
 
 
-def _is_ip(host: str) -> bool:
+def is_ip(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:

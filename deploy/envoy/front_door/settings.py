@@ -42,6 +42,13 @@ class FrontDoorSettings(EnvoySettings):
         "and check their tokens themselves.",
     )
 
+    endpoints_file: Path | None = Field(
+        default=None,
+        description="File with `service=ip:port[,ip:port];…` that counts in place of all those: each service of "
+        "`targets`, and `router-data`, `router-rest`, `router-edge`. It is followed while running, so replicas may "
+        "come and go.",
+    )
+
     call_timeout_max_s: float = Field(
         default=180.0, ge=0.1, description="The same for all other calls: waiting for a promotion may load a model."
     )

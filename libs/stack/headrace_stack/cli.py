@@ -5,27 +5,30 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from headrace_stack import backup, daemon, identity, lifecycle, observing, settings, topology
-from headrace_stack.component import Component, missing
+from headrace_stack import backup, control, daemon, identity, lifecycle, observing, replicas, settings, snapshot
+from headrace_stack.control import ControlError
 from headrace_stack.ordering import TopologyError
 from headrace_stack.ports import Ports
-from headrace_stack.snapshot import Phase, Snapshot, State
+from headrace_stack.replicas import Backend
+from headrace_stack.snapshot import Phase, State
 from headrace_stack.view import table
 
 _NOT_UP = 3
+# Each component has ten seconds to say how it is.
+_STATUS_S = 30.0
 
 
 def main() -> None:
     """Run a command; what the user can mend is a message without a traceback."""
     try:
         commands()
-    except (lifecycle.StackError, settings.SettingsError, TopologyError) as error:
+    except (lifecycle.StackError, settings.SettingsError, TopologyError, ControlError) as error:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -64,15 +67,54 @@ def status(as_json: bool) -> None:
     if found.seen is None or not found.supervisor_alive:
         click.echo("{}" if as_json else "not up: `make up` starts the stack")
         sys.exit(_NOT_UP)
-    running = _as_seen(chosen, found.seen)
-    names = [item.name for item in found.seen.components]
-    lacking = asyncio.run(_ask(topology.chosen(running, names)))
+    answer = asyncio.run(control.ask(chosen.control_socket, {"do": "status"}, _STATUS_S))
+    lacking: Mapping[str, str | None] = answer["missing"]
+    seen = snapshot.of_json(answer)
     if as_json:
-        click.echo(json.dumps({**asdict(found.seen), "missing": lacking}))
+        click.echo(json.dumps({name: value for name, value in answer.items() if name != "ok"}))
     else:
-        Console().print(table(found.seen, missing=lacking))
-    works = found.seen.phase is Phase.READY and not any(lacking.values())
-    sys.exit(0 if works and all(item.state is State.READY for item in found.seen.components) else 1)
+        Console().print(table(seen, missing=lacking))
+    works = seen.phase is Phase.READY and not any(lacking.values())
+    sys.exit(0 if works and all(item.state is State.READY for item in seen.components) else 1)
+
+
+@commands.command()
+@click.argument("component", metavar="COMPONENT")
+@click.argument("replicas", type=click.IntRange(0, replicas.MOST), metavar="N")
+@click.option("--to-zero", is_flag=True, help="Let N be 0: requests to that pool of batchers fall back, or fail.")
+def scale(component: str, replicas: int, to_zero: bool) -> None:
+    """Let COMPONENT have N replicas while the stack runs, and wait until they are ready.
+
+    \b
+      headrace-stack scale batcher-default 3     three batchers, each with its Triton
+      headrace-stack scale batcher-default 1     back to one; no request fails for it
+      headrace-stack scale batcher-cpu 0 --to-zero
+
+    Those that scale: registry, router-control, monitor, front-door (data planes in it; router-data where they are
+    services) and batcher-POOL. The first replica keeps its ports, the others have free ones, which `status` shows. New
+    replicas get requests when they are ready; those that go finish what they have. To ask for what there is does
+    nothing. `down` forgets it: the next `up` starts as many as HEADRACE_BATCHERS and its like say.
+    """
+    _change({"do": "scale", "component": component, "replicas": replicas, "to_zero": to_zero})
+
+
+@commands.command()
+@click.argument("component", metavar="batcher-POOL")
+@click.option("--backend", type=click.Choice(list(Backend)), default=Backend.TRITON, help="What executes batches.")
+@click.option("--replicas", type=click.IntRange(1, replicas.MOST), default=1, help="Batchers in it.")
+def add(component: str, backend: str, replicas: int) -> None:
+    """Add a pool of batchers while the stack runs; routes may name it from then on.
+
+    HEADRACE_POOLS names pools that every `up` starts: `default=triton:2;cpu=onnxruntime;big=triton`.
+    """
+    _change({"do": "add", "component": component, "backend": str(backend), "replicas": replicas})
+
+
+@commands.command()
+@click.argument("component", metavar="batcher-POOL")
+def remove(component: str) -> None:
+    """Remove a pool of batchers while the stack runs. They finish what they have."""
+    _change({"do": "remove", "component": component})
 
 
 @commands.command()
@@ -119,7 +161,7 @@ def run(only: Sequence[str], while_held: bool, volatile: bool, keep_unwell: bool
     chosen = replace(settings.read(), durable=not volatile, ends_unwell=not keep_unwell)
     chosen.create_directories()
     identity.create(chosen.identity)
-    sys.exit(asyncio.run(daemon.run(chosen, topology.chosen(chosen, only), while_held=while_held)))
+    sys.exit(asyncio.run(daemon.run(chosen, only, while_held=while_held)))
 
 
 def _ask_to_lose(chosen: settings.StackSettings) -> None:
@@ -130,24 +172,20 @@ def _ask_to_lose(chosen: settings.StackSettings) -> None:
         raise lifecycle.StackError("nothing was changed")
 
 
+def _change(request: Mapping[str, object]) -> None:
+    """Have the supervisor change what runs; show how it goes on, and then what has changed."""
+    chosen = _running()
+    lifecycle.change(chosen, Console(), request)
+
+
 def _running() -> settings.StackSettings:
-    """Return the settings of the stack that is up. Raises StackError when it is not."""
+    """Return the settings of the stack that is up, whatever the environment says. Raises StackError when none is."""
     chosen = settings.read()
     found = observing.look(chosen)
     if found.seen is None or not found.supervisor_alive:
         raise lifecycle.StackError("the stack is not up: `make up` starts it")
-    return _as_seen(chosen, found.seen)
-
-
-def _as_seen(chosen: settings.StackSettings, seen: Snapshot) -> settings.StackSettings:
-    """Return the settings that the stack was started with, whatever the environment says now."""
+    seen = found.seen
     return replace(chosen, ports=Ports(seen.base_port), replicas=seen.replicas, data_plane=seen.data_plane)
-
-
-async def _ask(components: Sequence[Component]) -> Mapping[str, str | None]:
-    """Ask every component's own health check, all at once."""
-    answers = await asyncio.gather(*(missing(component, 10) for component in components))
-    return {component.name: answer for component, answer in zip(components, answers, strict=True)}
 
 
 def _names(given: str | None) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from headrace_stack import replicas, snapshot
-from headrace_stack.component import Component
+from headrace_stack import endpoints, replicas, snapshot, topology
+from headrace_stack.control import ControlSocket
 from headrace_stack.locks import try_exclusive
 from headrace_stack.process import adopt_orphans, kill_descendants
+from headrace_stack.scaler import Scaler
 from headrace_stack.settings import BASE_PORT_SETTING, DATA_PLANE_SETTING, STATE_DIRECTORY_SETTING, StackSettings
 from headrace_stack.snapshot import Phase
 from headrace_stack.supervisor import Supervisor
@@ -33,16 +34,20 @@ def supervisor_log(settings: StackSettings) -> Path:
     return settings.logs / "stack.log"
 
 
-async def run(settings: StackSettings, components: Sequence[Component], *, while_held: bool) -> int:
-    """Run the components until a signal (or, with `while_held`, until nobody holds the stack). Return an exit code."""
+async def run(settings: StackSettings, only: Sequence[str], *, while_held: bool) -> int:
+    """Run the stack until a signal (or, with `while_held`, until nobody holds the stack). Return an exit code.
+
+    only: components to run, with what they need; all when none is named.
+    """
     settings.create_directories()
     alone = try_exclusive(supervisor_lock(settings))
     if alone is None:
         return 3
     adopt_orphans()
     told = snapshot.Told(settings.snapshot)
+    endpoints.publish(settings)
     supervisor = Supervisor(
-        components,
+        topology.chosen(settings, only),
         log_directory=settings.logs,
         base_port=settings.ports.base,
         report=told,
@@ -56,8 +61,10 @@ async def run(settings: StackSettings, components: Sequence[Component], *, while
     beside = [asyncio.create_task(told.again())]
     if while_held:
         beside.append(asyncio.create_task(_stop_when_unused(settings, supervisor)))
+    control = ControlSocket(supervisor, Scaler(settings, supervisor, only))
     try:
-        last = await supervisor.run()
+        async with control.listening(settings.control_socket):
+            last = await supervisor.run()
     finally:
         for task in beside:
             task.cancel()

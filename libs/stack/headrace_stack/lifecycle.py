@@ -1,14 +1,16 @@
 """`up` and `down`: what happens around the supervisor, told on a terminal."""
 
+import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from headrace_stack import daemon, identity, observing, topology
+from headrace_stack import control, daemon, identity, observing, topology
 from headrace_stack.adoption import Adopt, AwaitStop, CleanUp, Refuse, Start, decide, explain_taken
 from headrace_stack.locks import exclusive
 from headrace_stack.logfile import last_lines
@@ -16,7 +18,7 @@ from headrace_stack.ports import BLOCK, free_base_port
 from headrace_stack.process import is_alive, kill_group
 from headrace_stack.settings import StackSettings, not_loadable
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
-from headrace_stack.view import Progress, addresses, summary
+from headrace_stack.view import Progress, addresses, ranges, summary
 
 _POLL_S = 0.1
 # The supervisor bounds each start, by what its processes do; this is for a supervisor that hangs.
@@ -75,6 +77,47 @@ def down(settings: StackSettings, console: Console) -> None:
     console.print("stopped; data are kept in " + str(settings.home / "state"), highlight=False)
 
 
+def change(settings: StackSettings, console: Console, request: Mapping[str, object]) -> None:
+    """Have the supervisor change what runs, and return when it is done; tell what goes on meanwhile.
+
+    Raises ControlError, and then nothing was changed.
+    """
+    answer = asyncio.run(_asked(settings, console, dict(request)))
+    name, started, stopped = answer["component"], answer["started"], answer["stopped"]
+    if not started and not stopped:
+        console.print(f"{name} has {answer['after']} already: nothing was changed", highlight=False)
+        return
+    seen = observing.look(settings).seen
+    ports = {status.name: status.ports for status in seen.components} if seen else {}
+    console.print(f"{name}: {answer['before']} -> {answer['after']}", highlight=False)
+    for one in started:
+        console.print(f"  started {one}, which listens on {ranges(ports.get(one, ()))}", highlight=False)
+    for one in stopped:
+        console.print(f"  stopped {one}", highlight=False)
+
+
+async def _asked(settings: StackSettings, console: Console, request: dict[str, object]) -> dict[str, Any]:
+    """Return the supervisor's answer. What runs already is not told of; what comes to run, or stops, is."""
+    asking = asyncio.create_task(control.ask(settings.control_socket, request))
+    begin, told = time.monotonic(), _states(settings)
+    while True:
+        is_done = asking.done()
+        now = _states(settings)
+        for name, state in now.items():
+            if told.get(name) is not state:
+                console.print(f"{time.monotonic() - begin:6.1f} s  {name} {state.lower()}", highlight=False)
+        told = now
+        if is_done:
+            break
+        await asyncio.wait([asking], timeout=_POLL_S)
+    return asking.result()
+
+
+def _states(settings: StackSettings) -> dict[str, State]:
+    seen = observing.look(settings).seen
+    return {status.name: status.state for status in seen.components} if seen else {}
+
+
 def _prepare(settings: StackSettings, console: Console) -> bool:
     """Make room for a stack. Return whether one is to be started; False means one runs already."""
     while True:
@@ -113,7 +156,7 @@ def _start(settings: StackSettings, only: Sequence[str]) -> int:
 
 def _free_base(settings: StackSettings) -> int | None:
     try:
-        return free_base_port(range(settings.ports.base + 1000, 60_000, 1000 + BLOCK), settings.replicas.most)
+        return free_base_port(range(settings.ports.base + 1000, 60_000, 1000 + BLOCK))
     except OSError:
         return None
 

@@ -1,13 +1,18 @@
-"""Every port of the stack, as an offset from one base port, and the question whether they are free."""
+"""Every port of the stack: offsets from one base port for first replicas, whatever is free for further ones."""
 
+import random
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 HOST = "127.0.0.1"
 BASE_PORT_SETTING = "HEADRACE_BASE_PORT"
 BLOCK = 40
-"""Ports that one stack may use: base … base + BLOCK - 1, and as many again for each further replica of a service."""
+"""Ports that the first replicas of one stack use: base … base + BLOCK - 1."""
+
+# Below the range from which the kernel takes ports for outgoing connections: one of those could have it meanwhile.
+FREE = range(10_000, 20_000)
+_TRIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +27,53 @@ class Port:
         return f"{HOST}:{self.number}"
 
 
+class PortBook:
+    """The ports of further replicas: any that are free. Who was given one keeps it for as long as the book lives.
+
+    So whoever still calls a replica that is gone meets nobody there, and not somebody else.
+    """
+
+    def __init__(self, is_free: Callable[[int], bool] | None = None, rng: random.Random | None = None) -> None:
+        self._is_free, self._rng = is_free or _can_bind, rng or random.Random()
+        self._numbers: dict[tuple[str, int], int] = {}
+
+    def number(self, replica: str, offset: int, *, apart_from: range) -> int:
+        """Return the port of a replica at an offset, the same each time. Raises OSError when none is free."""
+        if (replica, offset) not in self._numbers:
+            given = set(self._numbers.values())
+            candidates = self._rng.sample(FREE, _TRIES)
+            free = (one for one in candidates if one not in given and one not in apart_from and self._is_free(one))
+            number = next(free, None)
+            if number is None:
+                raise OSError(f"no free port found in {FREE.start}..{FREE.stop - 1}")
+            self._numbers[replica, offset] = number
+        return self._numbers[replica, offset]
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of a stack whose front door listens on `base`."""
+    """The ports of a stack whose front door listens on `base`; with a `replica`, those of a further one of them."""
 
     base: int
+    replica: str = ""
+    book: PortBook = field(default_factory=lambda: PortBook(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 1024 <= self.base <= 65535 - BLOCK:
             raise ValueError(f"{BASE_PORT_SETTING} must lie in 1024..{65535 - BLOCK}, not {self.base}")
 
     def at(self, offset: int, purpose: str) -> Port:
-        return Port(self.base + offset, purpose)
+        if not self.replica:
+            return Port(self.base + offset, purpose)
+        block = range(self.base, self.base + BLOCK)
+        return Port(self.book.number(self.replica, offset, apart_from=block), purpose)
 
-    def of_replica(self, number: int) -> "Ports":
-        """The ports of a further replica of any service: the same places in a later block. 0 is the first replica."""
-        return Ports(self.base + BLOCK * number)
+    def of_replica(self, number: int, pool: str = "") -> "Ports":
+        """Return the ports of a replica. 0 is the first; a `pool` has none of its own below `base` + BLOCK."""
+        return replace(self, replica=f"{pool}-{number}" if number or pool else "")
 
     def addresses(self, of: Callable[["Ports"], Port], count: int) -> str:
-        """`host:port,host:port`: the same port of each of `count` replicas."""
+        """Return `host:port,host:port`: the same port of each of `count` replicas."""
         return ",".join(of(self.of_replica(number)).address for number in range(count))
 
     @property
@@ -165,10 +198,10 @@ def taken(ports: Iterable[Port]) -> tuple[Port, ...]:
     return tuple(port for port in ports if not _can_bind(port.number))
 
 
-def free_base_port(candidates: Iterable[int], blocks: int = 1) -> int:
-    """Return the first candidate from which so many blocks of ports are free; raise OSError when there is none."""
+def free_base_port(candidates: Iterable[int]) -> int:
+    """Return the first candidate from which a block of ports is free; raise OSError when there is none."""
     for base in candidates:
-        if all(_can_bind(base + offset) for offset in range(BLOCK * blocks)):
+        if all(_can_bind(base + offset) for offset in range(BLOCK)):
             return base
     raise OSError("no free block of ports among the candidates")
 

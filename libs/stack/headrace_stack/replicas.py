@@ -1,34 +1,83 @@
-"""Pure: how many of each service a stack runs."""
+"""Pure: how many of each service a stack runs, and which pools of batchers there are."""
 
+from __future__ import annotations
+
+import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
-MOST = 4
-"""Replicas of one service at most: each has a block of ports of its own."""
+MOST = 64
+"""Replicas of one service at most: more than one machine has use for."""
+MOST_POOLS = 16
+
+POOLS_SETTING = "HEADRACE_POOLS"
+BATCHERS_SETTING = "HEADRACE_BATCHERS"
+DEFAULT_POOL = "default"
+
+_POOL_NAME = re.compile(r"[a-z]+[a-z0-9]*(-[a-z]+[a-z0-9]*)*")
+_LONGEST_POOL_NAME = 40
+
+
+class Backend(enum.StrEnum):
+    """What executes batches: a Triton of each batcher's own, or ONNX Runtime inside the batcher."""
+
+    TRITON = "triton"
+    ONNXRUNTIME = "onnxruntime"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Batchers that can stand in for each other. Raises ValueError for a name that no component could have."""
+
+    name: str
+    backend: Backend = Backend.TRITON
+    replicas: int = 1
+
+    def __post_init__(self) -> None:
+        # A word cannot begin with a digit: `batcher-a-1` is the second replica of the pool `a`.
+        if _POOL_NAME.fullmatch(self.name) is None or len(self.name) > _LONGEST_POOL_NAME:
+            raise ValueError(
+                f"pool {self.name!r} must be at most {_LONGEST_POOL_NAME} characters: words of lower-case letters and "
+                "digits that begin with a letter, joined by hyphens"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.backend}" + (f":{self.replicas}" if self.replicas != 1 else "")
+
+
+POOLS = (Pool(DEFAULT_POOL, Backend.TRITON), Pool("cpu", Backend.ONNXRUNTIME))
 
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """Processes of each service that scales. `batchers` counts those of the pool `default`, each with its Triton."""
+    """Processes of each service that scales, and the pools of batchers."""
 
     registries: int = 1
     control_planes: int = 1
     data_planes: int = 1
-    batchers: int = 1
     monitors: int = 1
+    pools: tuple[Pool, ...] = POOLS
 
-    @property
-    def most(self) -> int:
-        """The largest of the counts."""
-        return max(getattr(self, field.name) for field in fields(self))
+    def pool(self, name: str) -> Pool | None:
+        """Return the pool of this name, or None."""
+        return next((pool for pool in self.pools if pool.name == name), None)
+
+    def with_batchers(self, count: int, pool: str = DEFAULT_POOL) -> Replicas:
+        """Return the same with so many batchers in a pool that exists."""
+        pools = (replace(one, replicas=count) if one.name == pool else one for one in self.pools)
+        return replace(self, pools=tuple(pools))
 
     def __str__(self) -> str:
-        """As the variables that ask for them, those that differ from one."""
-        counts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return " ".join(f"{setting(name)}={count}" for name, count in counts.items() if count != 1) or "one of each"
+        """As the variables that ask for them, those that differ from what is usual."""
+        usual = to_environment(ONE_OF_EACH)
+        asked = (f"{name}={value}" for name, value in to_environment(self).items() if value != usual[name])
+        return " ".join(asked) or "one of each"
 
 
 ONE_OF_EACH = Replicas()
+COUNTS = tuple(field.name for field in fields(Replicas) if field.name != "pools")
 
 
 # By the name of the service in deploy/topology.toml.
@@ -46,26 +95,69 @@ def replicas_of(replicas: Replicas, service: str) -> int:
 
 
 def setting(field: str) -> str:
-    """The variable that says how many replicas there are."""
+    """Return the variable that says how many replicas there are."""
     return f"HEADRACE_{field.upper()}"
 
 
 def read(environment: Mapping[str, str]) -> Replicas:
-    """Read the counts. Raises ValueError naming the variable."""
-    found = ONE_OF_EACH
-    for field in fields(Replicas):
-        raw = environment.get(setting(field.name)) or "1"
-        if not raw.isdecimal() or not 1 <= int(raw) <= MOST:
-            raise ValueError(f"{setting(field.name)}={raw!r} must lie in 1..{MOST}")
-        found = replace(found, **{field.name: int(raw)})
+    """Read the counts and pools. Raises ValueError naming the variable."""
+    counts = {name: _count(setting(name), environment.get(setting(name))) for name in COUNTS}
+    found = Replicas(**counts, pools=_pools(environment.get(POOLS_SETTING) or ";".join(map(str, POOLS))))
+    if raw := environment.get(BATCHERS_SETTING):
+        if found.pool(DEFAULT_POOL) is None:
+            raise ValueError(
+                f"{BATCHERS_SETTING}={raw!r} counts the pool {DEFAULT_POOL!r}, which {POOLS_SETTING} lacks"
+            )
+        found = found.with_batchers(_count(BATCHERS_SETTING, raw))
     return found
 
 
 def to_environment(replicas: Replicas) -> dict[str, str]:
     """Return the variables from which `read` makes the same counts."""
-    return {setting(field.name): str(getattr(replicas, field.name)) for field in fields(replicas)}
+    default = replicas.pool(DEFAULT_POOL)
+    pools = (replace(pool, replicas=1) if pool is default else pool for pool in replicas.pools)
+    return {
+        **{setting(name): str(getattr(replicas, name)) for name in COUNTS},
+        BATCHERS_SETTING: "" if default is None else str(default.replicas),
+        POOLS_SETTING: ";".join(map(str, pools)),
+    }
+
+
+def of_json(raw: Mapping[str, Any]) -> Replicas:
+    """Return what `dataclasses.asdict` has made of it. Raises ValueError, KeyError and TypeError."""
+    pools = (Pool(pool["name"], Backend(pool["backend"]), pool["replicas"]) for pool in raw["pools"])
+    return Replicas(**{**raw, "pools": tuple(pools)})
 
 
 def named(component: str, number: int) -> str:
-    """The name of one replica; the first has the component's own."""
+    """Return the name of one replica; the first has the component's own."""
     return f"{component}-{number}" if number else component
+
+
+def _count(variable: str, raw: str | None) -> int:
+    raw = raw or "1"
+    if not (raw.isascii() and raw.isdecimal()) or len(raw) > 4 or not 1 <= int(raw) <= MOST:
+        raise ValueError(f"{variable}={raw!r} must lie in 1..{MOST}")
+    return int(raw)
+
+
+def _pools(text: str) -> tuple[Pool, ...]:
+    """Read `name=backend[:replicas]`, separated by semicolons."""
+    found: dict[str, Pool] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, _, rest = part.partition("=")
+        backend, _, count = rest.partition(":")
+        if backend not in list(Backend):
+            known = " or ".join(Backend)
+            raise ValueError(f"{POOLS_SETTING}: {part!r} is not `pool=backend[:replicas]` with the backend {known}")
+        if name in found:
+            raise ValueError(f"{POOLS_SETTING}: pool {name!r} is named twice")
+        try:
+            found[name] = Pool(name, Backend(backend), _count(f"{POOLS_SETTING}, pool {name}", count))
+        except ValueError as error:
+            raise ValueError(
+                str(error) if str(error).startswith(POOLS_SETTING) else f"{POOLS_SETTING}: {error}"
+            ) from None
+    if not 1 <= len(found) <= MOST_POOLS:
+        raise ValueError(f"{POOLS_SETTING}={text!r} must name 1 to {MOST_POOLS} pools")
+    return tuple(found.values())

@@ -65,6 +65,21 @@ class StackSettings:
         return self.run / "status.json"
 
     @property
+    def control_socket(self) -> Path:
+        """Where the supervisor takes requests."""
+        return self.home / "state" / "control.sock"
+
+    @property
+    def endpoints(self) -> Path:
+        """Which replicas of each service there are, for the front door."""
+        return self.run / "endpoints"
+
+    @property
+    def pools(self) -> Path:
+        """Which batchers of each pool there are, for data planes."""
+        return self.run / "pools"
+
+    @property
     def python_environment(self) -> dict[str, str]:
         """What the Python of our own processes is told, whatever the caller's environment says.
 
@@ -102,7 +117,6 @@ def read(environment: Mapping[str, str] = os.environ) -> StackSettings:
     try:
         ports = Ports(int(raw))
         counts = replicas.read(environment)
-        ports.of_replica(counts.most - 1)
     except ValueError as error:
         raise SettingsError(str(error)) from error
     home = Path(environment.get(STATE_DIRECTORY_SETTING, checkout / ".headrace")).absolute()

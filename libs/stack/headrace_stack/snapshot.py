@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace_stack import replicas
 from headrace_stack.replicas import ONE_OF_EACH, Replicas
 from headrace_stack.settings import DataPlane
 
@@ -66,7 +67,7 @@ class ComponentStatus:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The stack at one moment. `reason` says why it failed."""
+    """The stack at one moment. `reason` says why it failed; `replicas` is what it was started with."""
 
     supervisor: ProcessId
     base_port: int
@@ -111,18 +112,22 @@ class Told:
 def read(path: Path) -> Snapshot | None:
     """Return the last snapshot, or None when there is none or it cannot be read."""
     try:
-        raw = json.loads(path.read_text())
-        return Snapshot(
-            supervisor=ProcessId(**raw["supervisor"]),
-            base_port=raw["base_port"],
-            phase=Phase(raw["phase"]),
-            components=tuple(_component(item) for item in raw["components"]),
-            reason=raw["reason"],
-            replicas=Replicas(**raw.get("replicas", {})),
-            data_plane=DataPlane(raw.get("data_plane", DataPlane.FRONT_DOOR)),
-        )
+        return of_json(json.loads(path.read_text()))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+def of_json(raw: Mapping[str, Any]) -> Snapshot:
+    """Return what `dataclasses.asdict` has made of it. Raises ValueError, KeyError and TypeError."""
+    return Snapshot(
+        supervisor=ProcessId(**raw["supervisor"]),
+        base_port=raw["base_port"],
+        phase=Phase(raw["phase"]),
+        components=tuple(_component(item) for item in raw["components"]),
+        reason=raw["reason"],
+        replicas=replicas.of_json(raw["replicas"]),
+        data_plane=DataPlane(raw["data_plane"]),
+    )
 
 
 def _component(raw: Mapping[str, Any]) -> ComponentStatus:

@@ -55,15 +55,19 @@ class Supervisor:
         ends_unwell: bool = True,
     ) -> None:
         start_waves(components)  # refuses what cannot start
-        self._components = tuple(components)
+        self._components = {component.name: component for component in components}
         self._logs = log_directory
         self._log_limits = log_limits or LogLimits()
         self._report = report
         self._ends_unwell = ends_unwell
         self._stopping = asyncio.Event()
+        self._ending = {component.name: asyncio.Event() for component in components}
         self._ready = {component.name: asyncio.Event() for component in components}
         self._stopped = {component.name: asyncio.Event() for component in components}
-        self._dependents = dependents(components)
+        # Those without which the stack has not started, and the tasks that own all of them.
+        self._required = frozenset(self._components)
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._tasks: asyncio.TaskGroup | None = None
         self._children: dict[str, Child] = {}
         # How large each log was before the present start, and who is not well.
         self._log_before: dict[str, int] = {}
@@ -72,26 +76,38 @@ class Supervisor:
             supervisor=me(),
             base_port=base_port,
             phase=Phase.STARTING,
-            components=tuple(
-                ComponentStatus(component.name, State.WAITING, tuple(port.number for port in component.ports))
-                for component in components
-            ),
+            components=tuple(map(_waiting, components)),
             replicas=replicas,
             data_plane=data_plane,
         )
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """How everything is."""
+        return self._snapshot
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What runs."""
+        return tuple(self._components.values())
+
     def stop(self) -> None:
         """Ask for an ordered stop; `run` returns when it is done."""
         self._stopping.set()
+        for ending in self._ending.values():
+            ending.set()
 
     async def run(self) -> Snapshot:
         """Run until `stop` is called or a component cannot be started; return the last snapshot (STOPPED or FAILED)."""
         self._publish()
-        async with asyncio.TaskGroup() as tasks:
-            rotation = tasks.create_task(self._rotate_logs())
-            announcement = tasks.create_task(self._announce_ready())
-            keepers = [tasks.create_task(self._keep(component)) for component in self._components]
-            await asyncio.wait(keepers)
+        async with asyncio.TaskGroup() as self._tasks:
+            rotation = self._tasks.create_task(self._rotate_logs())
+            announcement = self._tasks.create_task(self._announce_ready())
+            for component in self.components:
+                self._begin(component)
+            await self._stopping.wait()
+            while self._keepers:
+                await asyncio.wait(self._keepers)
             rotation.cancel()
             announcement.cancel()
         if self._snapshot.phase is not Phase.FAILED:
@@ -99,27 +115,80 @@ class Supervisor:
         self._publish()
         return self._snapshot
 
+    def revise(self, components: Sequence[Component]) -> None:
+        """Begin to run those that are new, and give the others what they will be started with the next time.
+
+        `components` are all that are to run and in what order they are shown; those that run and are not among them
+        stay until `remove`. Raises TopologyError, or ValueError while the stack is being stopped.
+        """
+        if self._stopping.is_set():
+            raise ValueError("the stack is being stopped")
+        leaving = [one for name, one in self._components.items() if name not in {new.name for new in components}]
+        start_waves([*components, *leaving])
+        new = [component for component in components if component.name not in self._components]
+        self._components = {component.name: component for component in (*components, *leaving)}
+        known = {status.name: status for status in self._snapshot.components}
+        statuses = tuple(known.get(name) or _waiting(component) for name, component in self._components.items())
+        for component in new:
+            for events in (self._ending, self._ready, self._stopped):
+                events[component.name] = asyncio.Event()
+        self._snapshot = replace(self._snapshot, components=statuses)
+        self._publish()
+        for component in new:
+            self._begin(component)
+
+    async def until_ready(self, name: str) -> None:
+        """Return when a component is ready. Raises StartError when it cannot be started, or is being stopped."""
+        ready = asyncio.ensure_future(self._ready[name].wait())
+        stopped = asyncio.ensure_future(self._stopped[name].wait())
+        await asyncio.wait([ready, stopped], return_when=asyncio.FIRST_COMPLETED)
+        for event in (ready, stopped):
+            event.cancel()
+        if not self._ready[name].is_set():
+            (status,) = [status for status in self._snapshot.components if status.name == name]
+            raise StartError("\n".join([status.detail or "it is being stopped", *status.last_words]))
+
+    async def remove(self, name: str) -> None:
+        """Have a component finish what it has begun, and forget it. Those that need it go on."""
+        self._required -= {name}
+        self._ending[name].set()
+        await self._stopped[name].wait()
+        for of in (self._components, self._ending, self._ready, self._stopped):
+            of.pop(name, None)
+        left = tuple(status for status in self._snapshot.components if status.name != name)
+        self._snapshot = replace(self._snapshot, components=left)
+        self._publish()
+
+    def _begin(self, component: Component) -> None:
+        assert self._tasks is not None
+        keeper = self._tasks.create_task(self._keep(component), name=component.name)
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._keepers.discard)
+
     async def _keep(self, component: Component) -> None:
         """Own one component from its first start to its stop."""
         name = component.name
         try:
             for need in component.needs:
-                await self._unless_stopping(self._ready[need].wait())
-            await self._start_for_ever(component)
+                if need in self._ready:
+                    await self._unless_stopping(name, self._ready[need].wait())
+            await self._start_for_ever(name)
         except _StopRequestedError:
             self._note(name, state=State.STOPPED)
         except StartError as error:
             words = last_lines(self._log(name), _LAST_WORDS, since=self._log_before.get(name, 0))
             self._note(name, state=State.FAILED, detail=str(error), last_words=words)
-            self._snapshot = replace(self._snapshot, phase=Phase.FAILED, reason=f"{name}: {error}")
-            self._stopping.set()
+            if name in self._required:
+                self._snapshot = replace(self._snapshot, phase=Phase.FAILED, reason=f"{name}: {error}")
+                self.stop()
         finally:
             self._stopped[name].set()
 
-    async def _start_for_ever(self, component: Component) -> None:
+    async def _start_for_ever(self, name: str) -> None:
         deaths = endings = 0
         first_attempt = time.monotonic()
         while True:
+            component = self._components[name]  # it may have been revised
             self._note(component.name, state=State.STARTING)
             started = time.monotonic()
             try:
@@ -137,7 +206,7 @@ class Supervisor:
                 case restarts.RestartAfter(wait_s=wait_s, deaths_in_a_row=deaths):
                     detail = f"{life.end}; starting again in {wait_s:.1f} s"
                     self._note(component.name, state=State.RESTARTING, detail=detail, restarted_for=life.end)
-                    await self._unless_stopping(asyncio.sleep(wait_s))
+                    await self._unless_stopping(name, asyncio.sleep(wait_s))
 
     async def _one_life(self, component: Component, first_attempt: float, endings: int) -> _Life:
         """Start, wait until ready, wait for the end, or end it when it is unwell for too long. Return how it went."""
@@ -148,12 +217,13 @@ class Supervisor:
         exited = asyncio.create_task(child.wait(), name=f"{component.name} exit")
         try:
             await self._unless_stopping(
+                component.name,
                 until_ready(
                     *(component, child, exited),
                     first=not self._ready[component.name].is_set(),
                     has_needs=lambda: self._are_well(component.needs),
                     note=lambda lacks: self._note(component.name, detail=lacks),
-                )
+                ),
             )
             if exited.done():
                 return _Life(describe_exit(exited.result()))
@@ -164,11 +234,12 @@ class Supervisor:
             if self._ends_unwell:
                 patience_s = restarts.patience_s(component.restart, ready - began, endings)
             illness = await self._unless_stopping(
+                component.name,
                 until_the_end(
                     *(component, exited, patience_s),
                     is_excused=lambda: not self._are_well(component.leans_on),
                     note=lambda said, illness: self._note_check(component.name, said, illness, patience_s),
-                )
+                ),
             )
             if illness is None:
                 return _Life(describe_exit(exited.result()), time.monotonic() - ready)
@@ -191,7 +262,7 @@ class Supervisor:
         self._log_before[component.name] = size(self._log(component.name))
         try:
             if component.prepare is not None:
-                await self._unless_stopping(component.prepare())
+                await self._unless_stopping(component.name, component.prepare())
             return Child.start(
                 component.command,
                 environment={**os.environ, **component.environment},
@@ -204,7 +275,8 @@ class Supervisor:
 
     def _are_well(self, names: Sequence[str]) -> bool:
         states = {status.name: status.state for status in self._snapshot.components}
-        return all(states[name] is State.READY and name not in self._unwell for name in names)
+        # One that was removed is missed by nobody.
+        return all(states.get(name, State.READY) is State.READY and name not in self._unwell for name in names)
 
     def _note_check(self, name: str, said: str | None, illness: restarts.Illness | None, patience_s: float) -> None:
         if said is None:
@@ -222,17 +294,19 @@ class Supervisor:
             self._note(name, detail=f"not well: {said}; started again in {left_s:.0f} s unless it is")
 
     async def _stop_in_turn(self, component: Component, child: Child) -> None:
-        for name in self._dependents[component.name]:
-            await self._stopped[name].wait()
+        if self._stopping.is_set():
+            for name in dependents(self.components)[component.name]:
+                if name in self._stopped:  # else it was removed meanwhile
+                    await self._stopped[name].wait()
         self._note(component.name, state=State.STOPPING, detail="")
         graceful = await child.stop(component.stop_signal, component.stop_grace_s)
         if not graceful:
             self._note(component.name, detail=f"killed after {component.stop_grace_s:.0f} s")
 
-    async def _unless_stopping(self, awaitable: Awaitable[T]) -> T:
-        """Await; raise _StopRequestedError instead when the stack is stopped meanwhile."""
+    async def _unless_stopping(self, name: str, awaitable: Awaitable[T]) -> T:
+        """Await; raise _StopRequestedError instead when the component, or all of them, are to stop meanwhile."""
         work = asyncio.ensure_future(awaitable)
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        stopping = asyncio.ensure_future(self._ending[name].wait())
         try:
             await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -280,7 +354,7 @@ class Supervisor:
         self._report(self._snapshot)
 
     async def _announce_ready(self) -> None:
-        for event in self._ready.values():
+        for event in tuple(self._ready.values()):
             await event.wait()
         if self._snapshot.phase is Phase.STARTING:
             self._snapshot = replace(self._snapshot, phase=Phase.READY)
@@ -288,8 +362,12 @@ class Supervisor:
 
     async def _rotate_logs(self) -> None:
         while True:
-            rotate([self._log(component.name) for component in self._components], self._log_limits)
+            rotate([self._log(name) for name in self._components], self._log_limits)
             await asyncio.sleep(_ROTATE_EVERY_S)
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
+
+
+def _waiting(component: Component) -> ComponentStatus:
+    return ComponentStatus(component.name, State.WAITING, tuple(port.number for port in component.ports))

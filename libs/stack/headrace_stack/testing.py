@@ -91,7 +91,7 @@ def _start(settings: StackSettings, only: Sequence[str], deadline: float) -> Sna
     for attempt in range(3):
         shutil.rmtree(settings.home / "state", ignore_errors=True)
         candidates = (random.randrange(_FIRST_PORT, _LAST_PORT, BLOCK) for _ in range(200))
-        base_port = free_base_port(candidates, settings.replicas.most)
+        base_port = free_base_port(candidates)
         chosen = replace(settings, ports=Ports(base_port))
         pid = daemon.start_detached(chosen, only=only, while_held=True)
         while time.monotonic() < deadline:

@@ -11,14 +11,14 @@ from headrace_stack.components.plain import plain
 from headrace_stack.components.service import service
 from headrace_stack.ordering import with_needs
 from headrace_stack.ports import Port, Ports
-from headrace_stack.replicas import named, replicas_of
+from headrace_stack.replicas import DEFAULT_POOL, Backend, Pool, named, replicas_of
 from headrace_stack.settings import DataPlane, StackSettings
 
 REGISTRY, ROUTER_CONTROL, ROUTER_DATA = "registry", "router-control", "router-data"
-BATCHER, BATCHER_CPU = "batcher-default", "batcher-cpu"
+BATCHER = "batcher"
 MONITOR = "monitor"
 # Those that are told more than what all services are told.
-_OF_THEIR_OWN = ("front-door", REGISTRY, ROUTER_CONTROL, "batcher", BATCHER_CPU, MONITOR)
+_OF_THEIR_OWN = ("front-door", REGISTRY, ROUTER_CONTROL, BATCHER, "batcher-cpu", MONITOR)
 # On one machine people look at once, not every hour: a few seconds after a prediction all is known of it.
 _SOON = {"LOG_COMPACT_EVERY_S": 2, "DERIVE_EVERY_S": 1, "WINDOW_S": 15, "DRIFT_SETTLE_S": 10}
 # A batcher is ready when it has loaded what serves.
@@ -30,7 +30,7 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
     replicas, described = settings.replicas, description.own(description.of(settings.checkout))
     registries = [registry(settings, number) for number in range(replicas.registries)]
     control_planes = [router_control(settings, number) for number in range(replicas.control_planes)]
-    batchers = [batcher(settings, number) for number in range(replicas.batchers)]
+    batchers = [batcher(settings, pool, number) for pool in replicas.pools for number in range(pool.replicas)]
     data_planes = [router_data(settings, number) for number in range(replicas.data_planes)]
     return (
         postgres.component(settings, tuple(one.database for one in described if one.database)),
@@ -39,7 +39,6 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
         *registries,
         *control_planes,
         *batchers,
-        batcher_cpu(settings),
         *(monitor(settings, number) for number in range(replicas.monitors)),
         *(_plain(settings, one.name) for one in described if one.name not in _OF_THEIR_OWN),
         *_answering(settings, data_planes, _names(*registries, *control_planes)),
@@ -102,48 +101,53 @@ def _plain(
     return plain(settings, described, number, target=lambda callee: _target_of(settings, callee), more=more)
 
 
-def batcher(settings: StackSettings, number: int = 0) -> Component:
-    """One of the pool `default`. Triton is its child, not ours: a batcher and its Triton are one unit."""
-    ports, name = settings.ports.of_replica(number), named(BATCHER, number)
+def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:
+    """One of a pool. Triton is its child, not ours: a batcher and its Triton are one unit."""
+    name = named(batchers_of(pool.name), number)
+    grpc, metrics, triton, triton_metrics = _batcher_ports(settings.ports, pool.name, number)
+    variables: dict[str, object] = {"POOL": pool.name, "BACKEND": pool.backend.value}
+    if pool.backend is Backend.TRITON:
+        variables |= {
+            "TRITON_COMMAND": shlex.quote(str(settings.checkout / "deploy" / "triton" / "launch")),
+            "TRITON_GRPC_PORT": triton.number,
+            "TRITON_METRICS_PORT": triton_metrics.number,
+        }
     return service(
         settings,
         name,
         "headrace_batcher",
         prefix="BATCHER_",
-        grpc=ports.batcher,
-        metrics=ports.batcher_metrics,
-        more_ports=(ports.triton, ports.triton_metrics),
+        grpc=grpc,
+        metrics=metrics,
+        more_ports=(triton, triton_metrics) if pool.backend is Backend.TRITON else (),
         needs=(s3.NAME, *_all(ROUTER_CONTROL, settings.replicas.control_planes)),
         variables={
-            **_batcher(settings, name),
-            "POOL": "default",
-            "BACKEND": "triton",
-            "TRITON_COMMAND": shlex.quote(str(settings.checkout / "deploy" / "triton" / "launch")),
-            "TRITON_GRPC_PORT": ports.triton.number,
-            "TRITON_METRICS_PORT": ports.triton_metrics.number,
+            "CONTROL_TARGET": _control_planes(settings),
+            "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, settings.replicas.registries),
+            "STATE_DIR": settings.state(name),
+            **_s3(settings),
+            **variables,
         },
         start=_LOADING,
     )
 
 
-def batcher_cpu(settings: StackSettings) -> Component:
-    """The pool `cpu`: ONNX Runtime inside the batcher, what routes fall back to."""
-    return service(
-        settings,
-        BATCHER_CPU,
-        "headrace_batcher",
-        prefix="BATCHER_",
-        grpc=settings.ports.batcher_cpu,
-        metrics=settings.ports.batcher_cpu_metrics,
-        needs=(s3.NAME, *_all(ROUTER_CONTROL, settings.replicas.control_planes)),
-        variables={**_batcher(settings, BATCHER_CPU), "POOL": "cpu", "BACKEND": "onnxruntime"},
-        start=_LOADING,
-    )
+def batchers_of(pool: str) -> str:
+    """Return the name of the batchers of a pool."""
+    return f"{BATCHER}-{pool}"
+
+
+def _batcher_ports(ports: Ports, pool: str, number: int) -> tuple[Port, Port, Port, Port]:
+    """Return those of gRPC, metrics, Triton and its metrics. Only first replicas of two pools have ports kept free."""
+    if pool == "cpu" and not number:
+        triton = ports.of_replica(number, pool)
+        return ports.batcher_cpu, ports.batcher_cpu_metrics, triton.triton, triton.triton_metrics
+    own = ports.of_replica(number, "" if pool == DEFAULT_POOL else pool)
+    return own.batcher, own.batcher_metrics, own.triton, own.triton_metrics
 
 
 def router_data(settings: StackSettings, number: int = 0) -> Component:
     ports, name, replicas = settings.ports.of_replica(number), named(ROUTER_DATA, number), settings.replicas
-    batchers = settings.ports.addresses(lambda ports: ports.batcher, replicas.batchers)
     return service(
         settings,
         name,
@@ -155,27 +159,31 @@ def router_data(settings: StackSettings, number: int = 0) -> Component:
         needs=(
             valkey.NAME,
             *_all(ROUTER_CONTROL, replicas.control_planes),
-            *_all(BATCHER, replicas.batchers),
-            BATCHER_CPU,
+            *(name for pool in replicas.pools for name in _all(batchers_of(pool.name), pool.replicas)),
         ),
         variables={
             "REST_PORT": ports.router_data_rest.number,
             "ID": f"data-{number}",
             "CONTROL_TARGET": _control_planes(settings),
             "MONITOR_TARGET": _monitors(settings),
-            "POOLS": f"default={batchers};cpu={settings.ports.batcher_cpu.address}",
+            # As they are at its start; from then on as the file says.
+            "POOLS": ";".join(
+                f"{pool}={','.join(addresses)}" for pool, addresses in pools(settings).items() if addresses
+            ),
+            "POOLS_FILE": settings.pools,
             "STATE_DIR": settings.state(name),
             "VALKEY_URL": valkey.url(settings),
         },
     )
 
 
-def _batcher(settings: StackSettings, name: str) -> dict[str, object]:
+def pools(settings: StackSettings) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of the batchers of each pool."""
     return {
-        "CONTROL_TARGET": _control_planes(settings),
-        "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, settings.replicas.registries),
-        "STATE_DIR": settings.state(name),
-        **_s3(settings),
+        pool.name: tuple(
+            _batcher_ports(settings.ports, pool.name, number)[0].address for number in range(pool.replicas)
+        )
+        for pool in settings.replicas.pools
     }
 
 

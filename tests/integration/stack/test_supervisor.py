@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from headrace_servicekit.testing import eventually, patience
+from headrace_stack.checking import StartError
 from headrace_stack.component import Component, PrepareError, RestartPolicy, StartPolicy
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State
 from headrace_stack.supervisor import Supervisor
@@ -274,3 +275,68 @@ def again(status: ComponentStatus, earlier: int) -> bool:
 def ignores_sigterm(pid: int) -> bool:
     (mask,) = [line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "SigIgn" in line]
     return bool(int(mask, 16) & (1 << 14))
+
+
+async def test_a_component_comes_while_the_others_run_and_goes_after_its_signal(tmp_path: Path):
+    one, other = program("one", SLEEP), program("other", SLEEP, "one")
+    async with running(tmp_path, one) as stack:
+        await stack.until(Phase.READY)
+        before = stack.status("one").process
+        stack.supervisor.revise([one, other])
+        await stack.supervisor.until_ready("other")
+        assert stack.status("other").state is State.READY
+        await stack.supervisor.remove("other")
+        assert [status.name for status in stack.reports[-1].components] == ["one"]
+        assert [report.phase for report in stack.reports[-3:]] == [Phase.READY] * 3
+        assert stack.status("one").process == before
+
+
+async def test_a_new_component_that_does_not_start_leaves_the_others_alone(tmp_path: Path):
+    async def not_yet() -> str:
+        return "not yet"
+
+    one, broken = program("one", SLEEP), program("broken", "raise SystemExit('no disk')", ready=not_yet)
+    async with running(tmp_path, one) as stack:
+        await stack.until(Phase.READY)
+        stack.supervisor.revise([one, broken])
+        with pytest.raises(StartError, match="no disk"):
+            await stack.supervisor.until_ready("broken")
+        await stack.supervisor.remove("broken")
+        assert stack.reports[-1].phase is Phase.READY
+        assert stack.status("one").restarts == 0
+
+
+async def test_what_others_need_can_go_once_they_need_it_no_more(tmp_path: Path):
+    first, second = program("first", SLEEP), program("second", SLEEP)
+    async with running(tmp_path, first, second, program("user", SLEEP, "first", "second")) as stack:
+        await stack.until(Phase.READY)
+        stack.supervisor.revise([first, program("user", SLEEP, "first")])
+        await stack.supervisor.remove("second")
+        process = stack.status("user").process
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await eventually(lambda: stack.status("user").restarts == 1, within=20)
+        await eventually(lambda: stack.status("user").state is State.READY, within=20)
+
+
+async def test_a_component_is_started_anew_with_what_it_was_revised_to(tmp_path: Path):
+    def told(value: str) -> Component:
+        code = f"import os, pathlib; pathlib.Path({str(tmp_path / 'told')!r}).write_text(os.environ['TOLD']); {SLEEP}"
+        return program("one", code, environment={**os.environ, "TOLD": value})
+
+    async with running(tmp_path, told("before")) as stack:
+        await eventually(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text() == "before")
+        stack.supervisor.revise([told("after")])
+        process = stack.status("one").process
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await eventually(lambda: (tmp_path / "told").read_text() == "after", within=20)
+
+
+async def test_nothing_new_is_begun_while_the_stack_is_being_stopped(tmp_path: Path):
+    one = program("one", SLEEP)
+    async with running(tmp_path, one) as stack:
+        await stack.until(Phase.READY)
+        stack.supervisor.stop()
+        with pytest.raises(ValueError, match="being stopped"):
+            stack.supervisor.revise([one, program("other", SLEEP)])

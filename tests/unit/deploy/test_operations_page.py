@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
-from headrace_stack.ports import BLOCK, Port, Ports
+from headrace_stack.ports import FREE, Port, Ports
+from headrace_stack.replicas import MOST, read
+from headrace_stack.requests import Scale, parse
+from headrace_stack.scaler import Change
 
 from tests.kit import observability, topology
 from tests.kit.topology import CHECKOUT
@@ -68,10 +72,13 @@ def test_ports_of_the_wheel_stack_are_those_of_its_list():
     named = set(map(int, re.findall(r"\b8[01]\d\d\b", first))) | set(range(8102, 8110))
     assert named <= ports_of(Ports(8080))
     assert {8086, 8087, 8088, 8094, 8100, 8101} <= named
-    second = set(map(int, re.findall(r"\b81\d\d\b", replicas)))
-    assert len(second) == 7
-    assert second <= ports_of(Ports(8080).of_replica(1))
-    assert f"listens {BLOCK} ports higher" in replicas
+    assert f"up\nto {MOST} of each" in replicas
+    assert f"between {FREE.start} and {FREE.stop - 1}" in replicas
+    # What is shown there is what the supervisor takes and answers.
+    assert parse(re.findall(r"echo '(.*)'", replicas)[0].encode()) == Scale("batcher-default", 3)
+    answer = json.loads(re.findall(r'^({"ok".*})$', replicas, flags=re.MULTILINE)[0])
+    assert answer.keys() == {"ok", *Change.__dataclass_fields__}
+    assert read({"HEADRACE_POOLS": re.findall(r'HEADRACE_POOLS="(.*)" make', replicas)[0]})
 
 
 def ports_of(stack: Ports) -> set[int]:

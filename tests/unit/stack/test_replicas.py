@@ -6,11 +6,11 @@ import pytest
 from headrace_stack import replicas, settings, topology
 from headrace_stack.component import Component
 from headrace_stack.ordering import start_waves
-from headrace_stack.ports import BLOCK, Ports
-from headrace_stack.replicas import MOST, ONE_OF_EACH, Replicas
+from headrace_stack.ports import BLOCK, PortBook, Ports
+from headrace_stack.replicas import MOST, ONE_OF_EACH, Backend, Pool, Replicas
 from headrace_stack.settings import DataPlane, SettingsError, StackSettings, checkout_of_this_file, read
 
-ALL_TWICE = Replicas(registries=2, control_planes=2, data_planes=2, batchers=2)
+ALL_TWICE = Replicas(registries=2, control_planes=2, data_planes=2).with_batchers(2)
 
 
 @pytest.fixture
@@ -41,22 +41,71 @@ def test_a_count_that_cannot_be_is_refused_naming_its_variable(value: str):
         read({"HEADRACE_DATA_PLANES": value})
 
 
-def test_a_base_port_without_room_for_the_replicas_is_refused():
-    highest = 65535 - BLOCK
-    assert read({"HEADRACE_BASE_PORT": str(highest)}).ports.base == highest
-    with pytest.raises(SettingsError, match="HEADRACE_BASE_PORT"):
-        read({"HEADRACE_BASE_PORT": str(highest), "HEADRACE_BATCHERS": "2"})
+@pytest.mark.parametrize(
+    ("variables", "pools"),
+    [
+        ({"HEADRACE_BATCHERS": "2"}, {"default": ("triton", 2), "cpu": ("onnxruntime", 1)}),
+        ({"HEADRACE_POOLS": "default=triton:3"}, {"default": ("triton", 3)}),
+        ({"HEADRACE_POOLS": "default=triton:3", "HEADRACE_BATCHERS": "2"}, {"default": ("triton", 2)}),
+        (
+            {"HEADRACE_POOLS": " big-a=triton; cpu=onnxruntime:64;"},
+            {"big-a": ("triton", 1), "cpu": ("onnxruntime", 64)},
+        ),
+    ],
+)
+def test_pools_are_described_by_a_variable(variables: dict[str, str], pools: dict[str, tuple[str, int]]):
+    found = replicas.read(variables)
+    assert {pool.name: (pool.backend.value, pool.replicas) for pool in found.pools} == pools
+    assert replicas.read(replicas.to_environment(found)) == found
 
 
-def test_a_second_replica_listens_a_block_higher(twice: dict[str, Component]):
-    for first, second in (
-        ("registry", "registry-1"),
-        ("router-control", "router-control-1"),
-        ("batcher-default", "batcher-default-1"),
-        ("router-data", "router-data-1"),
-    ):
-        ports = [[port.number for port in twice[name].ports] for name in (first, second)]
-        assert ports[1] == [number + BLOCK for number in ports[0]]
+@pytest.mark.parametrize(
+    "value",
+    ["default", "default=", "default=tensorrt", "default=triton:0", "default=triton:65", "default=triton:x", ";",
+     "a=triton;a=triton", "a-1=triton", "A=triton", "a_b=triton", "-=triton", f"{'a' * 41}=triton",
+     ";".join(f"a{number}=triton" for number in range(17))],
+)  # fmt: skip
+def test_pools_that_cannot_be_are_refused_naming_the_variable(value: str):
+    with pytest.raises(SettingsError, match="HEADRACE_POOLS"):
+        read({"HEADRACE_POOLS": value})
+
+
+def test_batchers_without_a_default_pool_cannot_be_counted():
+    with pytest.raises(SettingsError, match="HEADRACE_BATCHERS"):
+        read({"HEADRACE_POOLS": "cpu=onnxruntime", "HEADRACE_BATCHERS": "2"})
+
+
+def test_first_replicas_have_the_documented_ports_and_further_ones_any_that_nobody_has(twice: dict[str, Component]):
+    for name, first in (("registry", 8082), ("router-control", 8084), ("batcher-default", 8090), ("router-data", 8089)):
+        assert twice[name].ports[0].number == first
+    further = [port.number for name, one in twice.items() if name.endswith("-1") for port in one.ports]
+    assert len(set(further)) == len(further) > 8
+    assert not set(further) & set(range(8080, 8080 + BLOCK))
+
+
+def test_a_replica_has_the_same_ports_each_time_and_another_never_gets_them():
+    ports = Ports(8080)
+    seen = [ports.of_replica(number).batcher.number for number in range(1, 64)]
+    assert seen == [ports.of_replica(number).batcher.number for number in range(1, 64)]
+    assert len(set(seen)) == 63
+
+
+def test_without_a_free_port_there_is_no_further_replica():
+    ports = Ports(8080, book=PortBook(is_free=lambda _number: False))
+    assert ports.batcher.number == 8090
+    with pytest.raises(OSError, match="no free port"):
+        _ = ports.of_replica(1).batcher
+
+
+def test_batchers_of_any_pool_are_components(tmp_path: Path):
+    counts = Replicas(pools=(Pool("big", Backend.TRITON, 2), Pool("edge", Backend.ONNXRUNTIME)))
+    components = _components(tmp_path, counts)
+    assert [name for name in components if name.startswith("batcher")] == [
+        "batcher-big", "batcher-big-1", "batcher-edge",
+    ]  # fmt: skip
+    assert components["batcher-big-1"].environment["BATCHER_POOL"] == "big"
+    assert "BATCHER_TRITON_COMMAND" not in components["batcher-edge"].environment
+    assert components["router-data"].environment["ROUTER_DATA_POOLS"].startswith("big=127.0.0.1:")
 
 
 def test_replicas_share_no_directory_and_no_id(twice: dict[str, Component]):
@@ -69,17 +118,21 @@ def test_replicas_share_no_directory_and_no_id(twice: dict[str, Component]):
 
 def test_everybody_is_told_of_every_replica(twice: dict[str, Component]):
     front_door, data, batcher = twice["front-door"], twice["router-data-1"], twice["batcher-default-1"]
-    assert front_door.environment["FRONT_DOOR_ROUTER_DATA"] == "127.0.0.1:8086,127.0.0.1:8126"
-    assert front_door.environment["FRONT_DOOR_ROUTER_REST"] == "127.0.0.1:8087,127.0.0.1:8127"
+
+    def both(service: str, first: int, place: int = 0) -> str:
+        return f"127.0.0.1:{first},{twice[f'{service}-1'].ports[place].address}"
+
     assert front_door.environment["FRONT_DOOR_TARGETS"].split(";")[:2] == [
-        "registry=127.0.0.1:8082,127.0.0.1:8122",
-        "router-control=127.0.0.1:8084,127.0.0.1:8124",
+        f"registry={both('registry', 8082)}",
+        f"router-control={both('router-control', 8084)}",
     ]
-    assert data.environment["ROUTER_DATA_POOLS"] == "default=127.0.0.1:8090,127.0.0.1:8130;cpu=127.0.0.1:8092"
-    assert data.environment["ROUTER_DATA_CONTROL_TARGET"] == "ipv4:127.0.0.1:8084,127.0.0.1:8124"
-    assert batcher.environment["BATCHER_CONTROL_TARGET"] == "ipv4:127.0.0.1:8084,127.0.0.1:8124"
+    assert front_door.environment["FRONT_DOOR_ROUTER_EDGE"] == both("router-data", 8089)
+    pools = f"default={both('batcher-default', 8090)};cpu=127.0.0.1:8092"
+    assert data.environment["ROUTER_DATA_POOLS"] == pools
+    assert data.environment["ROUTER_DATA_CONTROL_TARGET"] == f"ipv4:{both('router-control', 8084)}"
+    assert batcher.environment["BATCHER_CONTROL_TARGET"] == f"ipv4:{both('router-control', 8084)}"
     for name in ("router-control", "router-control-1"):
-        assert twice[name].environment["ROUTER_CONTROL_REGISTRY_TARGET"] == "ipv4:127.0.0.1:8082,127.0.0.1:8122"
+        assert twice[name].environment["ROUTER_CONTROL_REGISTRY_TARGET"] == f"ipv4:{both('registry', 8082)}"
 
 
 def test_a_stack_of_one_each_has_plain_names_and_targets(tmp_path: Path):
@@ -102,11 +155,10 @@ def test_data_planes_run_in_front_doors_that_share_their_port(tmp_path: Path):
 
 
 def test_data_planes_in_envoys_of_their_own_get_the_predictions_of_one_front_door(twice: dict[str, Component]):
-    assert twice["front-door"].environment["FRONT_DOOR_ROUTER_EDGE"] == "127.0.0.1:8089,127.0.0.1:8129"
     assert twice["front-door"].environment["FRONT_DOOR_PROCESSES"] == "1"
     for name, number in (("router-data", 0), ("router-data-1", 1)):
         told = twice[name].environment
-        assert told["DATA_PLANE_PORT"] == str(8089 + BLOCK * number)
+        assert told["DATA_PLANE_PORT"] == str(twice[name].ports[0].number)
         assert (told["DATA_PLANE_PROCESSES"], told["ROUTER_DATA_ID"]) == ("2", f"data-{number}")
     assert twice["router-data"].environment["DATA_PLANE_STATE_DIR"] != told["DATA_PLANE_STATE_DIR"]
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from headrace_stack import description, identity
 from headrace_stack.component import Component
 from headrace_stack.components.probes import exchange, missing_http, missing_listener, what
+from headrace_stack.ports import Port, Ports
 from headrace_stack.replicas import named, replicas_of
 from headrace_stack.settings import DataPlane, StackSettings
 
@@ -35,16 +36,15 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
             or await _missing_checks(state / ADMIN_SOCKET)
         )
 
-    in_envoys = settings.data_plane is DataPlane.SERVICE
     variables = {
         "PORT": ports.front_door.number,
         "METRICS_PORT": own.envoy_metrics.number,
         "STATE_DIR": state,
         "PROCESSES": replicas.data_planes if within else 1,
-        "TARGETS": ";".join(f"{name}={addresses}" for name, addresses in _behind(settings).items()),
-        "ROUTER_DATA": ports.addresses(lambda ports: ports.router_data, replicas.data_planes),
-        "ROUTER_REST": ports.addresses(lambda ports: ports.router_data_rest, replicas.data_planes),
-        "ROUTER_EDGE": ports.addresses(lambda ports: ports.router_data_edge, replicas.data_planes) if in_envoys else "",
+        # As they are at its start; from then on as the file says.
+        "TARGETS": ";".join(f"{name}={','.join(addresses)}" for name, addresses in _behind(settings).items()),
+        **{_variable(name): ",".join(addresses) for name, addresses in _answering(settings).items()},
+        "ENDPOINTS_FILE": settings.endpoints,
         "DATA_PLANE": "here" if within else "service",
         # Its event loop and one worker: on few cores more threads only take turns.
         **({"CONCURRENCY": 1} if within else {}),
@@ -60,15 +60,41 @@ def component(settings: StackSettings, needs: tuple[str, ...], number: int = 0) 
     )
 
 
-def _behind(settings: StackSettings) -> dict[str, str]:
+def endpoints(settings: StackSettings) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of the replicas of everything behind the front door, by its names for them."""
+    return {**_behind(settings), **_answering(settings)}
+
+
+def _behind(settings: StackSettings) -> dict[str, tuple[str, ...]]:
     """Return where all replicas of each service are that offers something at the front door."""
     return {
-        one.name: settings.ports.addresses(
-            lambda ports, one=one: ports.at(one.offset("grpc"), one.name), replicas_of(settings.replicas, one.name)
+        one.name: _addresses(
+            settings,
+            lambda ports, one=one: ports.at(one.offset("grpc"), one.name),
+            replicas_of(settings.replicas, one.name),
         )
         for one in description.own(description.of(settings.checkout))
         if one.offers and not one.published
     }
+
+
+def _answering(settings: StackSettings) -> dict[str, tuple[str, ...]]:
+    """Return where predictions are answered."""
+    count = settings.replicas.data_planes
+    in_envoys = count if settings.data_plane is DataPlane.SERVICE else 0
+    return {
+        "router-data": _addresses(settings, lambda ports: ports.router_data, count),
+        "router-rest": _addresses(settings, lambda ports: ports.router_data_rest, count),
+        "router-edge": _addresses(settings, lambda ports: ports.router_data_edge, in_envoys),
+    }
+
+
+def _addresses(settings: StackSettings, of: Callable[[Ports], Port], count: int) -> tuple[str, ...]:
+    return tuple(of(settings.ports.of_replica(number)).address for number in range(count))
+
+
+def _variable(name: str) -> str:
+    return name.replace("-", "_").upper()
 
 
 def of_data_plane(settings: StackSettings, data_plane: Component, number: int = 0) -> Component:

@@ -10,6 +10,7 @@ import structlog
 import uuid_utils
 from headrace_servicekit.client import channel
 from headrace_servicekit.health import serving
+from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.settings import variable
 from headrace_servicekit.tls import Tls, client_context
@@ -18,6 +19,7 @@ from headrace_router.data.batchers.frames import Limits
 from headrace_router.data.batchers.members import batcher_channel
 from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
+from headrace_router.data.batchers.poolsfile import FOLLOW_EVERY_S, PoolsFile
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
 from headrace_router.data.lookup.counts import Counts, LookupMetrics
@@ -31,7 +33,7 @@ from headrace_router.data.reporting.sending import GrpcIngest
 from headrace_router.data.reporting.series import Source
 from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_router.data.routes.watch import COMPONENT, Watcher
-from headrace_router.data.settings import DataSettings
+from headrace_router.data.settings import DataSettings, parse_pools_file
 from headrace_router.data.telemetry.counters import Counters
 from headrace_router.data.transports.call_context import CallContextFactory, Spans
 from headrace_router.data.transports.rest.app import RestTransport
@@ -76,6 +78,9 @@ def batcher_pools(runtime: Runtime[DataSettings]) -> Pools:
     )
     runtime.health.add(BATCHERS, required=False)
     runtime.loop("batchers", pools.run)
+    if settings.pools_file is not None:
+        file = PoolsFile(settings.pools_file, parse_pools_file, pools.retarget)
+        runtime.loop("follow pools", lambda: periodic("follow pools", file.follow, every_s=FOLLOW_EVERY_S))
     return pools
 
 

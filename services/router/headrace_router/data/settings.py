@@ -29,6 +29,11 @@ class DataSettings(ValkeySettings, ServiceSettings):
         description="Pools of batchers, `default=host:port[,host:port];cpu=host:port`; names are resolved again and "
         "again, so replicas may come and go behind them."
     )
+    pools_file: Path | None = Field(
+        default=None,
+        description="File with pools in the same form, which counts in place of `pools` once it can be read; followed "
+        "while running, so batchers and pools may come and go. A pool may have none: `default=`.",
+    )
     state_dir: Path = Field(
         description="Folder for the last-known-good tables, which a start without control plane serves."
     )
@@ -158,7 +163,12 @@ class DataSettings(ValkeySettings, ServiceSettings):
         return parse_pools(self.pools)
 
 
-def parse_pools(text: str) -> dict[str, tuple[Target, ...]]:
+def parse_pools_file(text: str) -> dict[str, tuple[Target, ...]]:
+    """Return the same as `parse_pools` of a file, in which a pool may have no batcher at present. Raises ValueError."""
+    return parse_pools(text, may_be_empty=True)
+
+
+def parse_pools(text: str, *, may_be_empty: bool = False) -> dict[str, tuple[Target, ...]]:
     """Return the targets of each pool in `name=host:port[,host:port][;name=…]`. Raises ValueError."""
     pools: dict[str, tuple[Target, ...]] = {}
     for part in filter(None, (one.strip() for one in text.split(";"))):
@@ -170,7 +180,8 @@ def parse_pools(text: str) -> dict[str, tuple[Target, ...]]:
             )
         if name in pools:
             raise ValueError(f"pool {name!r} is named twice")
-        pools[name] = tuple(_target(one.strip()) for one in addresses.split(","))
+        some = addresses.strip() or not may_be_empty
+        pools[name] = tuple(_target(one.strip()) for one in addresses.split(",")) if some else ()
     if not pools:
         raise ValueError("no pool is named")
     return pools

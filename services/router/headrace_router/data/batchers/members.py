@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -53,6 +54,8 @@ class Members:
         self._targets, self._owner, self._connect, self._resolve = targets, owner, connect, resolve
         self._resolve_every_s, self._limits, self._loop = resolve_every_s, limits, loop
         self.replicas: dict[str, list[Replica]] = {pool: [] for pool in targets}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._retargeted: dict[str, asyncio.Event] = {pool: asyncio.Event() for pool in targets}
         self.streams_lost = 0
         self._sent_by_gone = (0, 0)
         self._garbled_by_gone = 0
@@ -72,17 +75,36 @@ class Members:
 
     def follow(self, tasks: asyncio.TaskGroup) -> None:
         """Keep a stream to every batcher of every pool, by tasks that end with the group."""
-        for pool, targets in self._targets.items():
-            tasks.create_task(self._follow(pool, targets, tasks), name=f"pool {pool}")
+        self._tasks = tasks
+        for pool in self._targets:
+            self._begin(pool, tasks)
 
-    async def _follow(self, pool: str, targets: tuple[Target, ...], tasks: asyncio.TaskGroup) -> None:
-        """Keep the members of a pool in step with what its names resolve to."""
+    def retarget(self, targets: dict[str, tuple[Target, ...]]) -> None:
+        """Take other names and pools. Batchers that are not among them are left once they have answered all."""
+        before, self._targets = self._targets, dict(targets)
+        for pool in targets:
+            self.replicas.setdefault(pool, [])
+            if pool not in before and pool not in self._retargeted:
+                self._retargeted[pool] = asyncio.Event()
+                if self._tasks is not None:
+                    self._begin(pool, self._tasks)
+        for event in self._retargeted.values():
+            event.set()
+
+    def _begin(self, pool: str, tasks: asyncio.TaskGroup) -> None:
+        tasks.create_task(self._follow(pool, tasks), name=f"pool {pool}")
+
+    async def _follow(self, pool: str, tasks: asyncio.TaskGroup) -> None:
+        """Keep the members of a pool in step with what its names resolve to, until there is no such pool."""
         members: dict[str, tuple[Replica, asyncio.Task[None]]] = {}
         resolver = Peer("resolver", every_s=self._resolve_every_s, max_backoff_s=self._resolve_every_s, pool=pool)
-        while True:
+        retargeted = self._retargeted[pool]
+        while pool in self._targets or members:
+            retargeted.clear()
+            targets = self._targets.get(pool, ())
             found: dict[str, Target] = {}
             # A resolver that is down takes nobody away.
-            if await resolver.call(lambda found=found: self._find(targets, found)):
+            if await resolver.call(lambda targets=targets, found=found: self._find(targets, found)):
                 for address in [address for address in found if address not in members]:
                     replica = Replica(address, self._owner, self._limits, self._loop)
                     connection = tasks.create_task(
@@ -92,7 +114,14 @@ class Members:
                 for address in [address for address in members if address not in found]:
                     log.info("batcher left", pool=pool, address=address)
                     tasks.create_task(self._let_go(*members.pop(address)))
-            await asyncio.sleep(self._resolve_every_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(retargeted.wait(), self._resolve_every_s)
+        del self._retargeted[pool]
+        self._forget_if_gone(pool)
+
+    def _forget_if_gone(self, pool: str) -> None:
+        if pool not in self._targets and not self.replicas.get(pool, True):
+            del self.replicas[pool]
 
     async def _find(self, targets: tuple[Target, ...], found: dict[str, Target]) -> None:
         for target in targets:
@@ -119,6 +148,7 @@ class Members:
                 await peer.pause()
         finally:
             self.replicas[pool].remove(replica)
+            self._forget_if_gone(pool)
             frames, requests = self._sent_by_gone
             self._sent_by_gone = (frames + replica.frames_sent, requests + replica.requests_sent)
             self._garbled_by_gone += replica.frames_garbled

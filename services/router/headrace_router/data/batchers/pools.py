@@ -72,11 +72,21 @@ class Pools:
         self.budget = RetryBudget(retry_share, float(limits.in_flight))
         self.quarantine = Quarantine(loop.time)
         self.disagreements = 0
-        self.pending = {pool: PendingQueue(queue_limits or QueueLimits()) for pool in targets}
+        self._queue_limits = queue_limits or QueueLimits()
+        self.pending = {pool: PendingQueue(self._queue_limits) for pool in targets}
         self.endpoints = Endpoints(self.replicas, rng=rng, now=loop.time)
         self._deadlines: Deadlines[Work] = Deadlines(loop, self._expire)
         self._queue_timeouts: Deadlines[Work] = Deadlines(loop, self._give_up)
         self.hedges = Hedges(loop, self._double)
+
+    def retarget(self, targets: dict[str, tuple[Target, ...]]) -> None:
+        """Go by other names from now on: batchers and pools come and go, no request fails for it."""
+        for pool in targets:
+            if pool not in self.pending:
+                self.pending[pool] = PendingQueue(self._queue_limits)
+        self.members.retarget(targets)
+        self.endpoints.invalidate()
+        self._changed(all(map(_takes_requests, self.replicas.values())))
 
     @property
     def in_flight(self) -> int:
@@ -257,7 +267,8 @@ class Pools:
     def _wait(self, work: Work) -> bool:
         """Let a work wait for a batcher that is away for a moment; return whether it may."""
         room, now = self.pending.get(work.pool), self._loop.time()
-        until = None if room is None else room.until(work, now)
+        known = work.pool in self.replicas  # it may have been removed
+        until = None if room is None or not known else room.until(work, now)
         if room is None or until is None:
             return False
         room.enter(work, now, self._queue_timeouts.add(work, until))

@@ -1,0 +1,112 @@
+"""Scales what a supervisor runs: starts replicas, tells those who call them, and takes replicas away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from headrace_stack import endpoints, scaling, topology
+from headrace_stack.checking import StartError
+from headrace_stack.component import Component
+from headrace_stack.replicas import Replicas
+from headrace_stack.scaling import ScalingError
+from headrace_stack.settings import StackSettings
+from headrace_stack.snapshot import Phase
+from headrace_stack.supervisor import Supervisor
+
+# All of them at once would make each of them late on a small machine.
+_AT_ONCE = 4
+# Whoever follows the files looks once a second. Until then some may still call who is to go.
+_HEARD_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done: how many replicas a component had and has, and which were started and stopped."""
+
+    component: str
+    before: int
+    after: int
+    started: tuple[str, ...]
+    stopped: tuple[str, ...]
+
+
+class Scaler:
+    """One change at a time. `settings.replicas` is what runs."""
+
+    def __init__(self, settings: StackSettings, supervisor: Supervisor, only: Sequence[str] = ()) -> None:
+        self._settings, self._supervisor, self._only = settings, supervisor, only
+        self._alone = asyncio.Lock()
+
+    def scalable(self) -> dict[str, int]:
+        """Return what can be scaled and how many there are."""
+        now, data_plane = self._settings.replicas, self._settings.data_plane
+        return {name: scaling.count(now, data_plane, name) for name in scaling.scalable(now, data_plane)}
+
+    async def scale(self, component: str, replicas: int, *, to_zero: bool) -> Change:
+        """Return once a component has so many replicas, all ready. Raises ScalingError, and then nothing is changed."""
+        async with self._alone:
+            now, data_plane = self._settings.replicas, self._settings.data_plane
+            return await self._change(component, scaling.scaled(now, data_plane, component, replicas, to_zero=to_zero))
+
+    async def add(self, component: str, backend: str, replicas: int) -> Change:
+        """Return once a pool of batchers is there and ready. Raises ScalingError, and then nothing is changed."""
+        async with self._alone:
+            return await self._change(component, scaling.added(self._settings.replicas, component, backend, replicas))
+
+    async def remove(self, component: str) -> Change:
+        """Return once a pool of batchers is gone. Raises ScalingError."""
+        async with self._alone:
+            now, data_plane = self._settings.replicas, self._settings.data_plane
+            return await self._change(component, scaling.removed(now, data_plane, component))
+
+    async def _change(self, component: str, wanted: Replicas) -> Change:
+        phase = self._supervisor.snapshot.phase
+        if phase is not Phase.READY:
+            raise ScalingError("component", f"the stack is {phase.lower()}: it can be scaled when it is ready")
+        if self._only:
+            raise ScalingError("component", f"the stack runs only {', '.join(self._only)}: start all of it to scale it")
+        before, after = self._settings, replace(self._settings, replicas=wanted)
+        counts = self._count(before, component), self._count(after, component)
+        now, then = topology.components(before), topology.components(after)
+        steps = scaling.steps(_names(now), _names(then))
+        await self._start(steps.start, now, then)
+        self._settings = after
+        # Who is not called any more has nothing to answer but what it has begun.
+        await asyncio.to_thread(endpoints.publish, after)
+        self._supervisor.revise(then)
+        if steps.stop:
+            await asyncio.sleep(_HEARD_S)
+        for name in steps.stop:
+            await self._supervisor.remove(name)
+        return Change(component, *counts, steps.start, steps.stop)
+
+    async def _start(self, names: Sequence[str], now: Sequence[Component], then: Sequence[Component]) -> None:
+        """Return when these are ready. Raises ScalingError, and then they are gone again."""
+        try:
+            for begin in range(0, len(names), _AT_ONCE):
+                so_far = names[: begin + _AT_ONCE]
+                self._supervisor.revise([*now, *(one for one in then if one.name in so_far)])
+                await asyncio.gather(*map(self._supervisor.until_ready, names[begin : begin + _AT_ONCE]))
+        except (StartError, OSError, ValueError) as error:
+            await self._undo(names, now)
+            raise ScalingError("replicas", f"not started, and nothing was changed: {error}") from None
+
+    async def _undo(self, names: Sequence[str], now: Sequence[Component]) -> None:
+        begun = {component.name for component in self._supervisor.components}
+        for name in reversed(names):
+            if name in begun:
+                await self._supervisor.remove(name)
+        if self._supervisor.snapshot.phase is Phase.READY:
+            self._supervisor.revise(now)
+
+    def _count(self, settings: StackSettings, component: str) -> int:
+        try:
+            return scaling.count(settings.replicas, settings.data_plane, component)
+        except ScalingError:
+            return 0  # it is not there
+
+
+def _names(components: Sequence[Component]) -> tuple[str, ...]:
+    return tuple(component.name for component in components)

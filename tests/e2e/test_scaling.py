@@ -1,0 +1,114 @@
+"""A stack that is scaled while it is in use: new replicas take part, those that go cost nobody anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from headrace_servicekit.testing import eventually
+from headrace_stack.control import ControlError, ask
+from headrace_stack.ports import BLOCK
+from headrace_stack.snapshot import State
+from headrace_stack.testing import held_stack
+
+from tests.kit.stack import RunningStack
+from tests.kit.stores import home_for_tests, worker_name
+from tests.kit.trouble import in_use
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
+
+
+@pytest.fixture(scope="module")
+def scaled_stack() -> Iterator[RunningStack]:
+    """A stack of one of each, which these tests scale and leave as it was."""
+    with held_stack(home_for_tests(f"scaled-{worker_name()}")) as settings:
+        yield RunningStack(settings)
+
+
+async def scale(stack: RunningStack, component: str, replicas: int, **more: Any) -> dict[str, Any]:
+    request = {"do": "scale", "component": component, "replicas": replicas, **more}
+    return await ask(stack.settings.control_socket, request, 200)
+
+
+async def answered_by(stack: RunningStack, component: str) -> float:
+    """Return how many requests a batcher has answered."""
+    return await metric(stack, component, 1, r"^batcher_requests_answered_total(?:\{[^}]*\})? (\S+)$")
+
+
+async def connected(stack: RunningStack, pool: str) -> float:
+    """Return how many batchers of a pool the data plane has a stream to."""
+    pattern = rf'^headrace_router_batchers_connected{{pool="{pool}"}} (\S+)$'
+    return await metric(stack, stack.data_plane, -1, pattern)
+
+
+async def metric(stack: RunningStack, component: str, place: int, pattern: str) -> float:
+    port = stack.settings.ports.router_data_metrics.number if place < 0 else stack.status(component).ports[place]
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"http://127.0.0.1:{port}/metrics", timeout=10)).text
+    return sum(float(value) for value in re.findall(pattern, text, re.MULTILINE))
+
+
+async def test_batchers_come_and_go_under_load_and_no_prediction_fails(scaled_stack: RunningStack, tmp_path: Path):
+    async with in_use(scaled_stack, tmp_path) as scene:
+        change = await scale(scaled_stack, "batcher-default", 3)
+        assert change["started"] == ["batcher-default-1", "batcher-default-2"]
+        base = scaled_stack.settings.ports.base
+        assert not set(scaled_stack.status("batcher-default-2").ports) & set(range(base, base + BLOCK))
+        for name in change["started"]:
+            assert scaled_stack.status(name).state is State.READY
+
+            async def takes_part(name: str = name) -> bool:
+                return await answered_by(scaled_stack, name) > 20
+
+            await eventually(takes_part, within=60)
+        assert (await scale(scaled_stack, "batcher-default", 3))["started"] == []
+        change = await scale(scaled_stack, "batcher-default", 1)
+        assert change["stopped"] == ["batcher-default-2", "batcher-default-1"]
+        await scene.load.steady()
+        assert scene.restarted() == set()
+        load = scene.load
+    assert len(load.exchanges) > 300
+    assert load.failures() == []
+    assert await scene.complaints() == []
+
+
+async def test_what_stands_behind_the_front_door_is_scaled_while_people_write(
+    scaled_stack: RunningStack, tmp_path: Path
+):
+    async with in_use(scaled_stack, tmp_path) as scene:
+        for service in ("registry", "router-control", "monitor"):
+            assert (await scale(scaled_stack, service, 2))["started"] == [f"{service}-1"]
+            await scene.load.steady()
+            await scene.writers.resumed(within=60)
+        for service in ("registry", "router-control", "monitor"):
+            assert (await scale(scaled_stack, service, 1))["stopped"] == [f"{service}-1"]
+            await scene.load.steady()
+            await scene.writers.resumed(within=60)
+        assert scene.restarted() == set()
+        load = scene.load
+    assert load.failures() == []
+    assert await scene.complaints() == []
+
+
+async def test_a_pool_is_added_emptied_and_removed_while_the_stack_runs(scaled_stack: RunningStack):
+    socket = scaled_stack.settings.control_socket
+    added = await ask(socket, {"do": "add", "component": "batcher-edge", "backend": "onnxruntime"}, 200)
+    assert added["started"] == ["batcher-edge"]
+
+    async def has(batchers: int) -> bool:
+        return await connected(scaled_stack, "edge") == batchers
+
+    await eventually(lambda: has(1), within=20)
+    with pytest.raises(ControlError, match="to_zero"):
+        await scale(scaled_stack, "batcher-edge", 0)
+    await scale(scaled_stack, "batcher-edge", 0, to_zero=True)
+    await eventually(lambda: has(0), within=20)
+    assert (await scale(scaled_stack, "batcher-edge", 1))["started"] == ["batcher-edge"]
+    removed = await ask(socket, {"do": "remove", "component": "batcher-edge"}, 200)
+    assert removed["stopped"] == ["batcher-edge"]
+    with pytest.raises(ControlError, match="known: registry"):
+        await scale(scaled_stack, "batcher-edge", 1)
