@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from headrace_monitor.references.judged import Judged, JudgedAs
+from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 from headrace_monitor.windows.decisions import summarising
 from headrace_monitor.windows.store import merged
 from headrace_statistics import references
@@ -22,17 +22,22 @@ ROWS, FILES = 50_000, 20
 
 def main() -> None:
     rng = np.random.default_rng(1)
-    columns = [Judged(f"n{i}", f"feature.n{i}", f"n{i}", 0, "FP32", JudgedAs.NUMERIC) for i in range(NUMBERS)]
-    columns += [Judged(f"c{i}", f"feature.c{i}", f"c{i}", 0, "BYTES", JudgedAs.CATEGORICAL) for i in range(CATEGORIES)]
+    columns = [
+        MonitoredColumn(f"n{i}", f"feature.n{i}", f"n{i}", 0, "FP32", ColumnType.NUMERIC) for i in range(NUMBERS)
+    ]
+    columns += [
+        MonitoredColumn(f"c{i}", f"feature.c{i}", f"c{i}", 0, "BYTES", ColumnType.CATEGORICAL)
+        for i in range(CATEGORIES)
+    ]
     frozen: dict[str, references.ColumnReference] = {}
     for column in columns:
         values = _values(rng, column, 100_000)
-        numeric = column.read_as is JudgedAs.NUMERIC
+        numeric = column.read_as is ColumnType.NUMERIC
         frozen[column.name] = (
             references.freeze_numeric(values) if numeric else references.freeze_categorical(values.tolist())
         )
     content = _file(rng, columns)
-    kept: dict[summarising.Key, tuple[int, str, bytes]] = {}
+    kept: dict[summarising.WindowKey, tuple[int, str, bytes]] = {}
     began = time.process_time()
     for _ in range(FILES):
         names = summarising.wanted_columns(columns)
@@ -46,13 +51,13 @@ def main() -> None:
     print(f"{FILES * ROWS / cpu_s:,.0f} rows in a second of one core; {cpu_s / FILES * 1e3:.0f} ms for a file")
 
 
-def _values(rng: np.random.Generator, column: Judged, rows: int) -> np.ndarray:
-    if column.read_as is JudgedAs.NUMERIC:
+def _values(rng: np.random.Generator, column: MonitoredColumn, rows: int) -> np.ndarray:
+    if column.read_as is ColumnType.NUMERIC:
         return rng.normal(size=rows).astype(np.float32)
     return rng.choice([f"country-{number}" for number in range(40)], rows)
 
 
-def _file(rng: np.random.Generator, columns: list[Judged]) -> bytes:
+def _file(rng: np.random.Generator, columns: list[MonitoredColumn]) -> bytes:
     start_us = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp() * 1e6)
     times = pa.array(start_us + np.arange(ROWS) * 60_000, pa.timestamp("us", "UTC"))
     table = {

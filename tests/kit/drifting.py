@@ -23,8 +23,8 @@ from headrace_monitor.drift.store import DriftEvaluations
 from headrace_monitor.log.contracts import VersionContract, version_contract
 from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references import freezing
+from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.freezer import Freeze, Freezer
-from headrace_monitor.references.judged import Judged
 from headrace_monitor.references.log_rows import LogRows
 from headrace_monitor.references.store import References
 from headrace_monitor.references.writing_rows import RowsWriter
@@ -151,6 +151,8 @@ class Replica:
         )
 
 
-async def freeze_here(file: Path, columns: Sequence[Judged], promised: tensor_pb2.ServingContract) -> bytes | str:
+async def freeze_here(
+    file: Path, columns: Sequence[MonitoredColumn], promised: tensor_pb2.ServingContract
+) -> bytes | str:
     """Freeze in this process: what tests write needs no limits, and a child takes a second."""
     return (await asyncio.to_thread(freezing.answer_of, str(file), columns, promised)).encode()

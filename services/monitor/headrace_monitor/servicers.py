@@ -46,7 +46,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
     async def QueryPredictions(self, request, context):
         # It writes by itself: whoever does not read must not keep a query running beyond its time.
         await self._queries.answer(
-            query_convert.question(request), identity(), lambda part: context.write(query_convert.response(part))
+            query_convert.log_query(request), identity(), lambda part: context.write(query_convert.response(part))
         )
 
     async def FreezeReference(self, request, context):

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc
 from headrace_monitor.log import envelopes
+from headrace_monitor.log.adoption import BatchAdopter
 from headrace_monitor.log.batches import Batches, StoredBatch
 from headrace_monitor.log.reader import Reader
-from headrace_monitor.log.sweeping import Sweep
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import Code
@@ -131,16 +131,16 @@ async def test_a_number_that_never_comes_is_lost_until_it_comes(stores: Stores):
         return [await batches.add(_stored(process, number), now) for number in numbers]
 
     assert await add(1, 2, 6, 8, 6) == [True] * 5
-    assert await batches.look_for_gaps(now, patience) == []
-    assert [one.range for one in await batches.look_for_gaps(later, patience)] == [(3, 5), (7, 7)]
+    assert await batches.find_gaps(now, patience) == []
+    assert [one.range for one in await batches.find_gaps(later, patience)] == [(3, 5), (7, 7)]
     assert await lost() == [(3, 5), (7, 7)]
-    assert await batches.look_for_gaps(later, patience) == []
+    assert await batches.find_gaps(later, patience) == []
     assert await add(4, 7) == [True, True]
     assert await lost() == [(3, 3), (5, 5)]
     # What is in the log, or was, is not taken again.
     async with stores.database.transaction() as connection:
         await connection.execute("update log_batches set compact_time = now(), removed = true")
-    await batches.look_for_gaps(later, patience)
+    await batches.find_gaps(later, patience)
     async with stores.database.transaction() as connection:
         assert await connection.fetchval("select count(*) from log_batches") == 0
     assert await add(1, 2, 4, 6, 7, 8) == [False] * 6
@@ -149,7 +149,7 @@ async def test_a_number_that_never_comes_is_lost_until_it_comes(stores: Stores):
 
 async def test_an_object_without_a_row_is_taken_and_one_too_many_is_removed(stores: Stores):
     batches, process = Batches(stores.database), uuid.uuid4()
-    sweep = Sweep(stores.database, stores.objects, batches, SystemClock(), timedelta(0))
+    sweep = BatchAdopter(stores.database, stores.objects, batches, SystemClock(), timedelta(0))
     for number in (1, 2):
         await stores.objects.put_if_absent(
             envelopes.batch_key(process, number), envelopes.pack(report(some(), process, number))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from headrace_monitor.log import decoding, parquet
-from headrace_monitor.log.merging import Ages, Merging
+from headrace_monitor.log.merging import FileAges, FileMerger
 from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.writing import WRITING_FOR, Files
 from headrace_servicekit.coordination.leases import LeaderLease
@@ -21,7 +21,7 @@ from tests.kit.predictions import KnownContracts, batch, contract, report, spec
 
 # Records go when they are too old by the database's clock as well: that is far beyond.
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
-AGES = Ages(merge_after=timedelta(hours=2), grace=timedelta(minutes=30), keep=timedelta(days=30))
+AGES = FileAges(merge_after=timedelta(hours=2), grace=timedelta(minutes=30), keep=timedelta(days=30))
 HOURS = 3600.0
 DAY = timedelta(days=1)
 
@@ -32,7 +32,7 @@ class Rig:
     def __init__(self, stores: Stores, noon: datetime = NOON) -> None:
         self.stores, self.noon, self.clock = stores, noon, FakeClock(noon)
         self.files = Files(stores.database, stores.objects, self.clock)
-        self.merging = Merging(
+        self.merging = FileMerger(
             stores.database, stores.objects, self.files, AGES, self.clock, LogMetrics(CollectorRegistry())
         )
         self.known = KnownContracts()
@@ -111,7 +111,7 @@ async def test_a_leader_that_was_followed_changes_nothing_in_the_log(rig: Rig):
     assert await paused.acquire()
     await eventually(follower.acquire)
     files = Files(paused, stores.objects, rig.clock)
-    merging = Merging(paused, stores.objects, files, AGES, rig.clock, metrics)
+    merging = FileMerger(paused, stores.objects, files, AGES, rig.clock, metrics)
     for act in (merging.merge, merging.drop, files.remove_leftovers):
         with pytest.raises(Aborted, match="another replica leads"):
             await act()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace_monitor.log.files import hour_of, object_key
-from headrace_monitor.log.orphans import Orphans
+from headrace_monitor.log.orphans import OrphanSweeper
 from headrace_monitor.log.writing import Files, NewFile
 from headrace_servicekit.clock import SystemClock
 
@@ -20,7 +20,7 @@ async def test_a_file_that_nothing_lists_goes_when_its_hour_is_out_of_the_retent
     old, recent = now - KEEP - timedelta(hours=2), now - KEEP + timedelta(hours=2)
     async with log_stores(postgres_url, s3, tmp_path) as stores:
         orphans, files = (
-            Orphans(stores.database, stores.objects, clock, KEEP),
+            OrphanSweeper(stores.database, stores.objects, clock, KEEP),
             Files(stores.database, stores.objects, clock),
         )
         made = [

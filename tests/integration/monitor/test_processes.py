@@ -129,7 +129,7 @@ async def test_a_process_whose_place_another_has_taken_is_forgotten_sooner_and_w
         await age(run, "2 days")
         await begin("restarted")
         await keeping.step()
-        await batches.forget(clock.now() - timedelta(days=31), clock.now())
+        await batches.expire(clock.now() - timedelta(days=31), clock.now())
         rows = await run("select data_plane, forgotten, series from counter_processes order by data_plane, number")
         assert [tuple(row) for row in rows] == [
             ("cut-off", False, 1),

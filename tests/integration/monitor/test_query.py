@@ -19,7 +19,7 @@ import pytest
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace_monitor.log.files import object_key
 from headrace_monitor.names import first_prediction_id
-from headrace_monitor.query.views import BASE
+from headrace_monitor.query.decisions.views import BASE
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, Unavailable
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER

@@ -16,8 +16,8 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 import uvloop
-from headrace_monitor.query.process import Done, Limits, QueryProcess, Sources
-from headrace_monitor.query.scope import Reading, Scope
+from headrace_monitor.query.decisions.scope import Scope, ViewUse
+from headrace_monitor.query.process import Limits, QueryEnd, QueryProcess, Sources
 from headrace_servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.testing import eventually
 
@@ -47,7 +47,7 @@ async def ask(folder: Path, sql: str, *files: Path, max_rows: int = 1000, limits
     async with asyncio.timeout(60), QueryProcess.answering(sql, max_rows, limits, folder) as process:
         await process.reading()
         async for each in process.answer(sources):
-            if isinstance(each, Done):
+            if isinstance(each, QueryEnd):
                 return pa.ipc.open_stream(b"".join(chunks)).read_all().to_pylist(), each
             chunks.append(each)
     raise AssertionError("no end")
@@ -69,7 +69,7 @@ async def test_versions_with_other_columns_and_other_types_are_one_view(tmp_path
     rows, done = await ask(
         tmp_path, 'select "feature.x", "feature.y", "output.scores", served_from from predictions', *files
     )
-    assert done == Done(rows=6, truncated=False)
+    assert done == QueryEnd(rows=6, truncated=False)
     assert {(row["feature.x"], row["feature.y"]) for row in rows} >= {(1.5, None), (2.0, 'b"'), (3.0, "'")}
     assert {row["output.scores"] for row in rows} >= {"[0.5]", "2.0", None}
 
@@ -92,13 +92,13 @@ async def test_labels_meet_their_rows_and_a_range_bounds_the_views(tmp_path: Pat
 
 async def test_there_are_views_before_there_are_predictions(tmp_path: Path):
     rows, done = await ask(tmp_path, "select count(*) as n, max(total_us) as slowest from labelled")
-    assert (rows, done) == ([{"n": 0, "slowest": None}], Done(rows=1, truncated=False))
+    assert (rows, done) == ([{"n": 0, "slowest": None}], QueryEnd(rows=1, truncated=False))
 
 
 async def test_an_answer_ends_at_the_rows_that_were_asked_for_and_says_so(tmp_path: Path):
     rows, done = await ask(tmp_path, "select * from range(20_000)", max_rows=10_000)
     assert len(rows) == 10_000
-    assert done == Done(rows=10_000, truncated=True)
+    assert done == QueryEnd(rows=10_000, truncated=True)
     _, exact = await ask(tmp_path, "select * from range(10_000)", max_rows=10_000)
     assert exact.truncated is False
 
@@ -194,15 +194,15 @@ def test_a_process_that_ended_by_itself_is_said_to_have(tmp_path: Path, loop: Ca
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
-        ("select 1", Reading(frozenset(), Scope())),
+        ("select 1", ViewUse(frozenset(), Scope())),
         (
             "select count(*) from predictions p where p.model = 'digits' and version in ('v1', 'v2') and rows > 1",
-            Reading(frozenset({"predictions"}), Scope(frozenset({"digits"}), frozenset({"v1", "v2"}))),
+            ViewUse(frozenset({"predictions"}), Scope(frozenset({"digits"}), frozenset({"v1", "v2"}))),
         ),
         (
             "with x as (select * from predictions where answer_time >= '2031-02-03 12:00' and '2031-02-03T13:00:00Z' > "
             "answer_time) select * from x",
-            Reading(
+            ViewUse(
                 frozenset({"predictions"}),
                 Scope(start=NOON - timedelta(minutes=5), end=NOON + timedelta(hours=1, minutes=5)),
             ),
@@ -210,44 +210,44 @@ def test_a_process_that_ended_by_itself_is_said_to_have(tmp_path: Path, loop: Ca
         (
             "select (select count(*) from predictions where version = 'v1'), (select count(*) from predictions where "
             "version = 'v2' and model = 'digits')",
-            Reading(frozenset({"predictions"}), Scope(versions=frozenset({"v1", "v2"}))),
+            ViewUse(frozenset({"predictions"}), Scope(versions=frozenset({"v1", "v2"}))),
         ),
         (
             "select * from labelled where answer_time between timestamptz '2031-02-03 12:00:00+00' and "
             "'2031-02-03 12:00:00+00'::timestamptz + interval 1 hour",
-            Reading(
+            ViewUse(
                 frozenset({"labelled"}),
                 Scope(start=NOON - timedelta(minutes=5), end=NOON + timedelta(hours=1, minutes=5)),
             ),
         ),
-        ("select * from predictions where model = 'a' or version = 'b'", Reading(frozenset({"predictions"}), Scope())),
-        ("select * from predictions where model <> 'a'", Reading(frozenset({"predictions"}), Scope())),
-        ("select * from predictions where answer_time > random()", Reading(frozenset({"predictions"}), Scope())),
+        ("select * from predictions where model = 'a' or version = 'b'", ViewUse(frozenset({"predictions"}), Scope())),
+        ("select * from predictions where model <> 'a'", ViewUse(frozenset({"predictions"}), Scope())),
+        ("select * from predictions where answer_time > random()", ViewUse(frozenset({"predictions"}), Scope())),
         (
             "select * from predictions where answer_time > timestamptz '0001-01-01 00:00:00+00' and "
             "answer_time <= '9999-12-31 23:59:59+00' and answer_time < timestamptz 'infinity' and "
             "answer_time < now() + to_years(100000)",
-            Reading(frozenset({"predictions"}), Scope()),
+            ViewUse(frozenset({"predictions"}), Scope()),
         ),
         (
             "select * from predictions tablesample 10% where model = 'a'",
-            Reading(frozenset({"predictions"}), Scope()),
+            ViewUse(frozenset({"predictions"}), Scope()),
         ),
         (
             "select * from outcomes o asof join predictions p on o.observe_time > p.answer_time where p.model = 'a'",
-            Reading(frozenset({"predictions", "outcomes"}), Scope()),
+            ViewUse(frozenset({"predictions", "outcomes"}), Scope()),
         ),
         (
             "select * from predictions where model = 'a' union all select * from main.predictions",
-            Reading(frozenset({"predictions"}), Scope()),
+            ViewUse(frozenset({"predictions"}), Scope()),
         ),
         (
             "select * from query_table('predictions')",
-            Reading(frozenset({"predictions", "outcomes", "labelled"}), Scope()),
+            ViewUse(frozenset({"predictions", "outcomes", "labelled"}), Scope()),
         ),
-        ("describe labelled", Reading(frozenset({"predictions", "outcomes", "labelled"}), Scope())),
+        ("describe labelled", ViewUse(frozenset({"predictions", "outcomes", "labelled"}), Scope())),
     ],
 )
-async def test_what_a_query_can_read_is_told_before_anything_is_fetched(tmp_path: Path, sql: str, expected: Reading):
+async def test_what_a_query_can_read_is_told_before_anything_is_fetched(tmp_path: Path, sql: str, expected: ViewUse):
     async with asyncio.timeout(60), QueryProcess.answering(sql, 10, LIMITS, tmp_path) as process:
         assert await process.reading() == expected

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace_monitor.alerts.decisions.conditions import evaluate
+from headrace_monitor.alerts.decisions.values import Rule
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.values import Rule
 from headrace_statistics.severity import Severity
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)

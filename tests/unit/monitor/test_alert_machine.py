@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from headrace_monitor.alerts.decisions.notifications import missing_notifications
 from headrace_monitor.alerts.decisions.transitions import (
     AlertState,
     apply_observations,
@@ -17,9 +18,8 @@ from headrace_monitor.alerts.decisions.transitions import (
     delete_rule,
     resolve,
 )
+from headrace_monitor.alerts.decisions.values import Alert, Key, Kind, Notification, Rule, Series, Silence, Webhook
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.values import Alert, Key, Kind, Rule, Series, Silence, Telling, Webhook
-from headrace_monitor.alerts.webhooks.telling import untold
 from headrace_statistics.severity import Severity
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -45,7 +45,7 @@ class Tables:
     alerts: tuple[Alert, ...] = ()
     observations: tuple[Observation, ...] = ()
     judged: frozenset[Observation] = frozenset()
-    told: tuple[Telling, ...] = ()
+    told: tuple[Notification, ...] = ()
     silences: tuple[Silence, ...] = ()
 
     @property
@@ -66,7 +66,7 @@ class Tables:
         return after.tell(changed)
 
     def tell(self, alerts: Sequence[Alert]) -> Tables:
-        news = untold(alerts, [HOOK], self.silences, self.told, self.now)
+        news = missing_notifications(alerts, [HOOK], self.silences, self.told, self.now)
         return replace(self, told=(*self.told, *news))
 
 

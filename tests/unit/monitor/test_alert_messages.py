@@ -11,10 +11,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from headrace_monitor.alerts.decisions.events import event_of
+from headrace_monitor.alerts.decisions.notifications import missing_notifications
 from headrace_monitor.alerts.decisions.validation import rule_violations, silence_violations, webhook_violations
-from headrace_monitor.alerts.values import Alert, Key, Kind, Rule, Silence, Telling, Webhook
-from headrace_monitor.alerts.webhooks.events import event_of
-from headrace_monitor.alerts.webhooks.telling import untold
+from headrace_monitor.alerts.decisions.values import Alert, Key, Kind, Notification, Rule, Silence, Webhook
 from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.formats import SIGNATURE_HEADER, message
 from headrace_servicekit.outbox.retrying import asked_pause, pause
@@ -104,10 +104,10 @@ def test_who_is_told_what():
     retrain = replace(HOOK, name="retrain", retrain_only=True)
     hooks = [HOOK, high_only, digits, retrain]
 
-    def told(alert: Alert, before: list[Telling], silences: list[Silence]) -> list[tuple[str, Kind]]:
-        return [(one.webhook, one.kind) for one in untold([alert], hooks, silences, before, NOON)]
+    def told(alert: Alert, before: list[Notification], silences: list[Silence]) -> list[tuple[str, Kind]]:
+        return [(one.webhook, one.kind) for one in missing_notifications([alert], hooks, silences, before, NOON)]
 
-    first = untold([low], hooks, [], [], NOON)
+    first = missing_notifications([low], hooks, [], [], NOON)
     assert [(one.webhook, one.kind) for one in first] == [("hook", Kind.OPENED)]
     assert told(ALERT, first, []) == [("hook", Kind.ESCALATED), ("high", Kind.OPENED)]
     assert told(replace(low, retrain=True), first, []) == [("hook", Kind.RETRAIN), ("retrain", Kind.RETRAIN)]

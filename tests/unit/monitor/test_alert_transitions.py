@@ -14,8 +14,8 @@ from headrace_monitor.alerts.decisions.transitions import (
     mark_quiet,
     resolve,
 )
+from headrace_monitor.alerts.decisions.values import Alert, Key, Rule
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.values import Alert, Key, Rule
 from headrace_statistics.severity import Severity
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from headrace_monitor.references.columns import monitored_columns
 from headrace_monitor.references.freezing import freeze_file
-from headrace_monitor.references.judged import judged_columns
 from headrace_statistics.calibration import Calibration, calibrate
 from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 
@@ -27,7 +27,7 @@ def frozen(tmp_path, promised, columns):
     """Return what a file says of the scores of a version with that contract."""
     file = tmp_path / "reference.parquet"
     file.write_bytes(parquet({"x": np.random.default_rng(0).normal(size=len(next(iter(columns.values())))), **columns}))
-    judged = judged_columns(KnownContracts().add("m", "v1", promised))
+    judged = monitored_columns(KnownContracts().add("m", "v1", promised))
     return freeze_file(str(file), judged, promised).calibration
 
 

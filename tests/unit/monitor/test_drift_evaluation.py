@@ -16,7 +16,7 @@ from headrace_monitor.drift.decisions.evaluation import (
     observations,
 )
 from headrace_monitor.references import reading
-from headrace_monitor.references.judged import Judged, JudgedAs
+from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 from headrace_statistics import references
 from headrace_statistics.drift.reports import DriftReport, Kind, Test
 from headrace_statistics.inconclusive import NotEnoughData
@@ -86,10 +86,10 @@ def test_a_look_that_could_say_nothing_does_not_tell_rules_that_all_is_well():
     assert [told.signal for told in observations(evaluated(unsaid, counted))] == ["quality"]
 
 
-AGE = Judged("age", "feature.age", "age", 0, "FP32", JudgedAs.NUMERIC)
-LAND = Judged("land", "feature.land", "land", 0, "BYTES", JudgedAs.CATEGORICAL)
-PLAN = Judged("plan", "feature.plan", "plan", 0, "BYTES", JudgedAs.CATEGORICAL)
-LABEL = Judged("label", "output.label", "label", 0, "BYTES", JudgedAs.CATEGORICAL, prediction=True)
+AGE = MonitoredColumn("age", "feature.age", "age", 0, "FP32", ColumnType.NUMERIC)
+LAND = MonitoredColumn("land", "feature.land", "land", 0, "BYTES", ColumnType.CATEGORICAL)
+PLAN = MonitoredColumn("plan", "feature.plan", "plan", 0, "BYTES", ColumnType.CATEGORICAL)
+LABEL = MonitoredColumn("label", "output.label", "label", 0, "BYTES", ColumnType.CATEGORICAL, prediction=True)
 
 
 def rows(rng: np.random.Generator, count: int = 4_000) -> dict[str, object]:

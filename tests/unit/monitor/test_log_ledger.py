@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from headrace_monitor.log.ledger import Range, advance
+from headrace_monitor.log.decisions.gaps import BatchRange, advance
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,8 +21,8 @@ def test_numbers_without_a_gap_move_it_on():
 
 def test_a_gap_stops_it_until_patience_ends():
     assert advance(0, at(1, 4), NOON, PATIENCE) == (1, ())
-    assert advance(0, at(1, 4, age_s=60), NOON, PATIENCE) == (4, (Range(2, 3),))
-    assert advance(1, [*at(4, age_s=90), *at(5, 9)], NOON, PATIENCE) == (5, (Range(2, 3),))
+    assert advance(0, at(1, 4, age_s=60), NOON, PATIENCE) == (4, (BatchRange(2, 3),))
+    assert advance(1, [*at(4, age_s=90), *at(5, 9)], NOON, PATIENCE) == (5, (BatchRange(2, 3),))
 
 
 @given(st.sets(st.integers(1, 40)), st.integers(0, 5), st.sets(st.integers(1, 40)))
@@ -39,7 +39,7 @@ def test_every_number_up_to_it_is_there_or_lost_and_none_is_both(numbers, throug
 
 @given(st.integers(1, 9), st.integers(0, 9), st.data())
 def test_a_range_without_a_number_is_what_is_left(first, more, data):
-    whole = Range(first, first + more)
+    whole = BatchRange(first, first + more)
     number = data.draw(st.integers(whole.first, whole.last))
     left = [one for part in whole.without(number) for one in range(part.first, part.last + 1)]
     assert left == [one for one in range(whole.first, whole.last + 1) if one != number]

@@ -1,15 +1,15 @@
 """How many processes of data planes are remembered."""
 
 import pytest
-from headrace_monitor.processes import Known, admit, admit_series
+from headrace_monitor.processes import ProcessCounts, admit, admit_series
 from headrace_servicekit.errors import ResourceExhausted
 
 
 @pytest.mark.parametrize(
     "known",
     [
-        pytest.param(Known(0, 0), id="the first"),
-        pytest.param(Known(9, 99), id="the last of a data plane, and in all"),
+        pytest.param(ProcessCounts(0, 0), id="the first"),
+        pytest.param(ProcessCounts(9, 99), id="the last of a data plane, and in all"),
     ],
 )
 def test_a_process_is_taken_while_there_is_room(known):
@@ -19,9 +19,11 @@ def test_a_process_is_taken_while_there_is_room(known):
 @pytest.mark.parametrize(
     ("known", "most", "told"),
     [
-        pytest.param(Known(10, 10), 100, "'front-door-0' has had 10 processes", id="a data plane has a tenth at most"),
-        pytest.param(Known(0, 100), 100, "100 processes of data planes", id="all have no more than that"),
-        pytest.param(Known(1, 1), 5, "'front-door-0' has had 1 processes", id="of few, a data plane has one"),
+        pytest.param(
+            ProcessCounts(10, 10), 100, "'front-door-0' has had 10 processes", id="a data plane has a tenth at most"
+        ),
+        pytest.param(ProcessCounts(0, 100), 100, "100 processes of data planes", id="all have no more than that"),
+        pytest.param(ProcessCounts(1, 1), 5, "'front-door-0' has had 1 processes", id="of few, a data plane has one"),
     ],
 )
 def test_a_process_too_many_is_told_when_to_come_back(known, most, told):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from headrace.monitor.v1 import monitor_pb2
-from headrace_monitor.alerts.values import Alert, AlertView, Key
+from headrace_monitor.alerts.decisions.values import Alert, AlertView, Key
 from headrace_monitor.counters.decisions.traffic import Group
 from headrace_monitor.counters.decisions.traffic import Traffic as Counted
 from headrace_monitor.counters.reading import TrafficSummary

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from headrace_monitor.log.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
+from headrace_monitor.log.decisions.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
 from headrace_monitor.performance.decisions import error_slices
-from headrace_monitor.references.judged import Judged, JudgedAs
+from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 from headrace_monitor.windows.decisions.summarising import EMPTY, Window, even, windows_of
 from headrace_statistics import arrays, references
 from headrace_statistics.drift.evaluation import evaluate
@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
-AGE = Judged("age", "feature.age", "age", 0, "FP32", JudgedAs.NUMERIC)
+AGE = MonitoredColumn("age", "feature.age", "age", 0, "FP32", ColumnType.NUMERIC)
 shares = st.floats(0.001, 1)
 
 

@@ -8,12 +8,12 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_monitor.log.contracts import version_contract
 from headrace_monitor.log.files import LogFile
-from headrace_monitor.references.judged import Judged, JudgedAs, judged_columns
+from headrace_monitor.references.columns import ColumnType, MonitoredColumn, monitored_columns
 from headrace_monitor.references.reading import Place, places
-from headrace_monitor.references.values import UnfitError, coded_names, matrix, names, numbers
+from headrace_monitor.references.values import UnusableColumnError, coded_names, matrix, names, numbers
 from headrace_monitor.windows.decisions.summarising import EMPTY, window_of, windows_of
 from headrace_monitor.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
-from headrace_monitor.windows.store import Due
+from headrace_monitor.windows.store import PendingFile
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.multiplicity import AlarmBudget
@@ -22,9 +22,9 @@ from headrace_statistics.references import Reference, Source
 from tests.kit.drifting import START, contract
 from tests.kit.feature_log import records
 
-NUMBER = Judged("age", "feature.age", "age", 0, "FP32", JudgedAs.NUMERIC)
-OTHER = Judged("size", "feature.size", "size", 0, "FP32", JudgedAs.NUMERIC)
-SCORE = Judged("score", "output.score", "score", 0, "FP32", JudgedAs.NUMERIC, prediction=True)
+NUMBER = MonitoredColumn("age", "feature.age", "age", 0, "FP32", ColumnType.NUMERIC)
+OTHER = MonitoredColumn("size", "feature.size", "size", 0, "FP32", ColumnType.NUMERIC)
+SCORE = MonitoredColumn("score", "output.score", "score", 0, "FP32", ColumnType.NUMERIC, prediction=True)
 
 
 def chunks(*values: object, kind: pa.DataType | None = None) -> pa.ChunkedArray:
@@ -33,29 +33,29 @@ def chunks(*values: object, kind: pa.DataType | None = None) -> pa.ChunkedArray:
 
 def test_judged_is_what_the_contract_lists_but_for_what_is_sensitive():
     version = version_contract("m", "v", registry_pb2.ModelVersion(contract=contract()))
-    found = {column.name: column for column in judged_columns(version)}
+    found = {column.name: column for column in monitored_columns(version)}
     assert list(found) == [
         *("person.age", "person.income", "share", "country", "text"),
         *("scores.good", "scores.fraud", "prediction_label"),
     ]
     assert found["share"].declared == (0, 1)
     assert [column.name for column in found.values() if column.prediction] == list(found)[5:]
-    assert (found["text"].read_as, found["text"].width) == (JudgedAs.EMBEDDING, 8)
-    assert found["country"].read_as is JudgedAs.CATEGORICAL
+    assert (found["text"].read_as, found["text"].width) == (ColumnType.EMBEDDING, 8)
+    assert found["country"].read_as is ColumnType.CATEGORICAL
 
 
 def test_an_output_that_is_called_like_an_input_is_told_apart():
     twins = contract()
     twins.outputs[0].name, twins.outputs[0].columns[:] = "person", ["age", "income"]
     version = version_contract("m", "v", registry_pb2.ModelVersion(contract=twins))
-    assert [column.name for column in judged_columns(version) if column.prediction] == [
+    assert [column.name for column in monitored_columns(version) if column.prediction] == [
         *("output.person.age", "output.person.income", "prediction_label")
     ]
 
 
 def test_columns_are_found_by_the_names_that_people_give_them():
-    a, b = (Judged(f"{t}.x", f"feature.{t}.x", t, 0, "FP32", JudgedAs.NUMERIC, width=2) for t in "ab")
-    y = Judged("a.y", "feature.a.y", "a", 1, "FP32", JudgedAs.NUMERIC, width=2)
+    a, b = (MonitoredColumn(f"{t}.x", f"feature.{t}.x", t, 0, "FP32", ColumnType.NUMERIC, width=2) for t in "ab")
+    y = MonitoredColumn("a.y", "feature.a.y", "a", 1, "FP32", ColumnType.NUMERIC, width=2)
     assert places([a, b, y], {"a.x", "feature.b.x", "y"}) == {
         "a.x": Place("a.x"),
         "b.x": Place("feature.b.x"),
@@ -82,11 +82,11 @@ def test_categories_have_the_same_names_wherever_they_come_from(array, datatype,
 
 
 def test_what_is_no_number_and_no_list_is_refused():
-    with pytest.raises(UnfitError, match="string, which is no number"):
+    with pytest.raises(UnusableColumnError, match="string, which is no number"):
         numbers(chunks("x"))
-    with pytest.raises(UnfitError, match="lists of 2 numbers"):
+    with pytest.raises(UnusableColumnError, match="lists of 2 numbers"):
         matrix(chunks(1.0), 2)
-    with pytest.raises(UnfitError, match="no category"):
+    with pytest.raises(UnusableColumnError, match="no category"):
         names(chunks({"a": 1}), "BYTES")
     fit, others = matrix(chunks([1.0, 2.0], [1.0], None), 2)
     assert (fit.tolist(), others) == ([[1.0, 2.0]], 2)
@@ -137,9 +137,9 @@ def test_a_million_rows_of_the_same_raise_nothing_and_a_third_of_a_deviation_doe
     assert {report.column for report in reports if report.alarm} == {"size"}
 
 
-def due(reference: int, rows: int) -> Due:
+def due(reference: int, rows: int) -> PendingFile:
     at = datetime(2030, 1, 1, tzinfo=UTC)
-    return Due(reference, LogFile(1, "m", "v", at, "key", 1, rows, rows, at, at, merged=False))
+    return PendingFile(reference, LogFile(1, "m", "v", at, "key", 1, rows, rows, at, at, merged=False))
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from headrace_monitor.alerts.decisions.validation import (
     silence_violations,
     webhook_violations,
 )
+from headrace_monitor.alerts.decisions.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.evaluator import evaluate_pending
 from headrace_monitor.alerts.observations import EVERY_MODEL
 from headrace_monitor.alerts.store import AlertStore
-from headrace_monitor.alerts.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 
 # Below what PostgreSQL can count to, above every alert.
 _NEWEST = 2**63 - 1

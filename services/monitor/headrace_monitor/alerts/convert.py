@@ -11,8 +11,8 @@ from headrace_servicekit.outbox.destinations import shown as shown_url
 from headrace_servicekit.outbox.events import Format
 from headrace_statistics.severity import Severity
 
+from headrace_monitor.alerts.decisions.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.alerts.values import AlertView, Rule, Silence, Webhook, WebhookStatus
 from headrace_monitor.names import ids, invalid, is_id, shown
 
 _FORMATS = {

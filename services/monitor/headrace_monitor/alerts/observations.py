@@ -26,7 +26,7 @@ class Observation:
     """The value of one signal over one window. Put one for every window, also when all is well: alerts resolve by it.
 
     model: `*` where it is about no model alone. version: empty where it is about none.
-    signal: one of `headrace_monitor.alerts.signals`.
+    signal: one of `headrace_monitor.alerts.decisions.signals`.
     window_start, window_end: the time that was looked at. Put them in the order of their ends: one that ends no later
     than what was judged before is kept and not judged.
     value: of the signal; of `drift` and `quality`, the effect. What is not finite says nothing.

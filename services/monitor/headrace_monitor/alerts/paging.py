@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from headrace.monitor.v1 import alert_pb2
 
-from headrace_monitor.alerts.values import AlertView
+from headrace_monitor.alerts.decisions.values import AlertView
 from headrace_monitor.names import invalid
 
 DEFAULT_SIZE = 50

@@ -8,8 +8,8 @@ from headrace_servicekit.outbox.events import Format
 from headrace_statistics.severity import Severity
 from pydantic import TypeAdapter
 
+from headrace_monitor.alerts.decisions.values import Alert, AlertView, Key, Rule, Series, Silence, Webhook
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.values import Alert, AlertView, Key, Rule, Series, Silence, Webhook
 
 _ALERT: TypeAdapter[Alert] = TypeAdapter(Alert)
 

@@ -14,7 +14,7 @@ from headrace_servicekit.loops import until
 
 from headrace_monitor.alerts import convert, paging
 from headrace_monitor.alerts.alerting import Alerting
-from headrace_monitor.alerts.values import AlertView
+from headrace_monitor.alerts.decisions.values import AlertView
 
 
 class AlertServicer(alert_pb2_grpc.AlertServiceServicer):

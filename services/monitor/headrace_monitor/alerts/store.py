@@ -12,9 +12,9 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts import rows
+from headrace_monitor.alerts.decisions.values import AlertView, Rule, Silence, WebhookStatus
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.alerts.transaction import AlertTransaction
-from headrace_monitor.alerts.values import AlertView, Rule, Silence, WebhookStatus
 from headrace_monitor.alerts.webhooks.store import statuses
 
 _SQL = load_queries("headrace_monitor.alerts")

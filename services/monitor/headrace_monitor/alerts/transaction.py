@@ -11,8 +11,8 @@ from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.alerts import rows
 from headrace_monitor.alerts.decisions.transitions import AlertState
+from headrace_monitor.alerts.decisions.values import Alert, Rule, Series, Silence, Webhook
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.values import Alert, Rule, Series, Silence, Webhook
 from headrace_monitor.alerts.webhooks import store
 
 _SQL = load_queries("headrace_monitor.alerts")
@@ -132,7 +132,7 @@ class AlertTransaction:
         return await store.count_webhooks(self._connection, client)
 
     async def put_webhook(self, webhook: Webhook, client: str) -> None:
-        """Make or replace a webhook. client: who makes it. It is told of what is open, unless it was before."""
+        """Make or replace a webhook. client: who makes it. It is sent of what is open, unless it was before."""
         await store.put_webhook(self._connection, webhook, client)
         await self.notify_open()
 
@@ -154,7 +154,7 @@ class AlertTransaction:
         await self._notify(found)
 
     async def _notify(self, alerts: Sequence[Alert]) -> None:
-        self.dropped += await store.tell(self._connection, alerts, await self._silences(), self.now)
+        self.dropped += await store.notify(self._connection, alerts, await self._silences(), self.now)
 
     async def _silences(self) -> list[Silence]:
         return [rows.silence(row) for row in await self._connection.fetch(_SQL["silences"])]

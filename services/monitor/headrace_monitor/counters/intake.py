@@ -19,7 +19,7 @@ from headrace_monitor.counters.decisions.differences import SeriesKey, minute_of
 from headrace_monitor.counters.decisions.tallies import encode
 from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.rows import ended, series_state, transposed
-from headrace_monitor.processes import Known, admit, admit_series
+from headrace_monitor.processes import ProcessCounts, admit, admit_series
 from headrace_monitor.storage.schema import Database
 
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
     number, forgotten = process["number"], process["forgotten"]
     if process["new"]:
         others = await connection.fetchrow(_SQL["other_processes"], number, report.data_plane)
-        admit(Known(others["of_slot"], others["in_all"]), report.data_plane, limits.processes)
+        admit(ProcessCounts(others["of_data_plane"], others["in_all"]), report.data_plane, limits.processes)
     digests = report.digests
     rows = await connection.fetch(_SQL["kept_series"], number, list(digests.values()))
     over = process["series"] + len(digests) - len(rows) - MAX_SERIES

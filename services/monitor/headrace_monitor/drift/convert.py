@@ -11,23 +11,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.monitor.v1 import monitor_pb2
 from headrace_statistics.drift.reports import DriftReport
 from headrace_statistics.references import Source
-from headrace_statistics.severity import Severity
 
+from headrace_monitor.alerts.convert import to_severity
 from headrace_monitor.drift.decisions.evaluation import DriftEvaluation
 from headrace_monitor.names import invalid
-from headrace_monitor.references.store import KeptReference
+from headrace_monitor.references.store import StoredReference
 from headrace_monitor.times import span_of
 
 DEFAULT_LEVEL = 0.05
 DEFAULT_PAGE, LARGEST_PAGE = 50, 1000
 LONGEST = timedelta(days=92)
 
-SEVERITIES = {
-    Severity.NONE: monitor_pb2.SEVERITY_NONE,
-    Severity.LOW: monitor_pb2.SEVERITY_LOW,
-    Severity.MEDIUM: monitor_pb2.SEVERITY_MEDIUM,
-    Severity.HIGH: monitor_pb2.SEVERITY_HIGH,
-}
 _SOURCES = {
     Source.ARTIFACT: monitor_pb2.Reference.SOURCE_ARTIFACT,
     Source.WINDOW: monitor_pb2.Reference.SOURCE_WINDOW,
@@ -84,7 +78,7 @@ def drift(evaluation: DriftEvaluation) -> monitor_pb2.Drift:
     return monitor_pb2.Drift(
         range=_range(evaluation.start, evaluation.end),
         reference=_SOURCES[evaluation.source],
-        severity=SEVERITIES[evaluation.severity],
+        severity=to_severity(evaluation.severity),
         reports=[_report(report) for report in evaluation.reports],
         slices=[
             monitor_pb2.Slice(name=each.name, rows=each.rows, effect=each.effect, share=each.share)
@@ -94,9 +88,9 @@ def drift(evaluation: DriftEvaluation) -> monitor_pb2.Drift:
     )
 
 
-def reference(kept: KeptReference) -> monitor_pb2.Reference:
+def reference(kept: StoredReference) -> monitor_pb2.Reference:
     """Return a reference as a message."""
-    read_as = {column.name: column.read_as.value for column in kept.judged}
+    read_as = {column.name: column.read_as.value for column in kept.monitored}
     return monitor_pb2.Reference(
         name=f"models/{kept.model}/versions/{kept.version}/reference",
         source=_SOURCES[kept.reference.source],
@@ -125,7 +119,7 @@ def _report(report: DriftReport) -> monitor_pb2.DriftReport:
         p=report.p,
         adjusted_p=report.adjusted_p,
         alarm=report.alarm,
-        severity=SEVERITIES[report.severity],
+        severity=to_severity(report.severity),
         inconclusive="" if report.inconclusive is None else str(report.inconclusive),
         examples=report.examples,
     )

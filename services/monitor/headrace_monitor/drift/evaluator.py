@@ -21,10 +21,10 @@ from headrace_statistics.references import Reference, Summary
 from headrace_monitor.drift.decisions import explanation
 from headrace_monitor.drift.decisions.evaluation import WEEK, DriftEvaluation, SliceEffect
 from headrace_monitor.drift.store import DriftEvaluations
-from headrace_monitor.log.sampling import evenly_sampled
-from headrace_monitor.references.judged import Judged
+from headrace_monitor.log.decisions.sampling import evenly_sampled
+from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.log_rows import LogRows
-from headrace_monitor.references.store import KeptReference
+from headrace_monitor.references.store import StoredReference
 from headrace_monitor.windows.store import Windows
 
 if TYPE_CHECKING:
@@ -45,18 +45,18 @@ class DriftEvaluator:
         self._windows, self._evaluations, self._rows, self._clock = windows, evaluations, rows, clock
         self._turns = FairTurns(2)
 
-    async def evaluate(self, kept: KeptReference, start: datetime, end: datetime, level: float) -> DriftEvaluation:
+    async def evaluate(self, kept: StoredReference, start: datetime, end: datetime, level: float) -> DriftEvaluation:
         """Compare a time range with a reference. level: probability of a false alarm in it. Raises Unavailable."""
         async with self._turns.turn():
             window = await self._windows.total(kept.number, start, end)
             reference = await self._reference(kept, start, end)
-            reports = await asyncio.to_thread(_reports, reference, window.summaries, level, kept.judged)
+            reports = await asyncio.to_thread(_reports, reference, window.summaries, level, kept.monitored)
             found = DriftEvaluation(
                 *(kept.model, kept.version, kept.number, reference.source, start, end, window.rows, reports)
             )
             return replace(found, slices=await self._explained(kept, found)) if found.alarms else found
 
-    async def _reference(self, kept: KeptReference, start: datetime, end: datetime) -> Reference:
+    async def _reference(self, kept: StoredReference, start: datetime, end: datetime) -> Reference:
         """Return the reference. A seasonal one has the counts of a week before, where they are known."""
         if not kept.seasonal:
             return kept.reference
@@ -69,16 +69,16 @@ class DriftEvaluator:
         columns = {**kept.reference.columns, **made.columns}
         return Reference(made.source, made.name, made.frozen_at, columns, made.unfit)
 
-    async def _explained(self, kept: KeptReference, found: DriftEvaluation) -> tuple[SliceEffect, ...]:
+    async def _explained(self, kept: StoredReference, found: DriftEvaluation) -> tuple[SliceEffect, ...]:
         """Return slices that explain the worst alarm, or none where that takes too long."""
         model, version = found.model, found.version
         alarm = explanation.explainable(found.alarms)
-        column = next((each for each in kept.judged if alarm is not None and each.name == alarm.column), None)
+        column = next((each for each in kept.monitored if alarm is not None and each.name == alarm.column), None)
         last = await self._evaluations.last_without_alarm(model, version, found.reference, found.start)
         calm = last or kept.range
         if alarm is None or column is None or calm is None:
             return ()
-        by = explanation.sliced_by(column, kept.judged)
+        by = explanation.sliced_by(column, kept.monitored)
         wanted = explanation.wanted_columns(column, by)
         try:
             async with asyncio.timeout(EXPLAIN_S):
@@ -111,7 +111,7 @@ def _one_table(tables: list[pa.Table]) -> pa.Table:
 
 
 def _reports(
-    reference: Reference, summaries: Mapping[str, Summary], level: float, judged: tuple[Judged, ...]
+    reference: Reference, summaries: Mapping[str, Summary], level: float, judged: tuple[MonitoredColumn, ...]
 ) -> tuple[DriftReport, ...]:
     predictions = [column.name for column in judged if column.prediction]
     return evaluate(reference, summaries, level=level, predictions=predictions)

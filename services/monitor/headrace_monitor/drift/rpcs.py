@@ -12,8 +12,8 @@ from headrace_monitor.drift import convert
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
 from headrace_monitor.drift.store import DriftEvaluations
-from headrace_monitor.references.freezer import Asked, Freezer
-from headrace_monitor.references.store import KeptReference, References
+from headrace_monitor.references.freezer import Freezer, FreezeRequest
+from headrace_monitor.references.store import References, StoredReference
 
 
 class DriftRpcs:
@@ -37,7 +37,7 @@ class DriftRpcs:
         """Freeze a reference. Raises InvalidArgument, and whatever Freezer.freeze raises."""
         model, version = names.version_ref(request.name, "name")
         chosen = convert.time_range(request.range, self._clock.now()) if request.HasField("range") else None
-        asked = Asked(model, version, chosen, request.seasonal, identity().client)
+        asked = FreezeRequest(model, version, chosen, request.seasonal, identity().client)
         frozen = await self._freezer.freeze(asked)
         return monitor_pb2.FreezeReferenceResponse(reference=convert.reference(frozen))
 
@@ -57,7 +57,7 @@ class DriftRpcs:
         model, version = names.version_ref(request.name, "name")
         start, end = convert.time_range(request.range, self._clock.now())
         level = convert.level(request.level)
-        kept: KeptReference | None = await self._references.current(model, version)
+        kept: StoredReference | None = await self._references.current(model, version)
         if kept is None:
             raise PreconditionFailed(await self._none(model, version), reason="REFERENCE_NOT_FOUND")
         evaluation = await self._evaluator.evaluate(kept, *self._schedule.whole(start, end), level)

@@ -1,4 +1,4 @@
-"""The batches that are there, in PostgreSQL: each number of a process once, whoever brings it."""
+"""Batches of predictions in PostgreSQL: each number of a process once, whichever replica takes it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from uuid import UUID
 from headrace_servicekit.postgres.connections import Transactions
 from headrace_servicekit.postgres.sql import load_queries
 
+from headrace_monitor.log.decisions.gaps import BatchRange, Progress, advance
 from headrace_monitor.log.envelopes import batch_key
-from headrace_monitor.log.ledger import Progress, Range, advance
-from headrace_monitor.processes import REPLACED_AFTER, Known, admit
+from headrace_monitor.processes import REPLACED_AFTER, ProcessCounts, admit
 
 _SQL = load_queries("headrace_monitor.log")
 
@@ -23,7 +23,7 @@ _REMEMBERED = 10_000
 
 
 class StoredBatch(NamedTuple):
-    """A batch that lies in the store as an object."""
+    """A batch that is stored as an object."""
 
     process: UUID
     sequence: int
@@ -32,11 +32,11 @@ class StoredBatch(NamedTuple):
     predictions: int
 
 
-class Lost(NamedTuple):
-    """Batches of a data plane that were given up."""
+class LostBatches(NamedTuple):
+    """Batches of a data plane that count as lost."""
 
     data_plane: str
-    range: Range
+    range: BatchRange
 
 
 class Batches:
@@ -47,20 +47,20 @@ class Batches:
         self._admitted: set[UUID] = set()
 
     async def admit(self, process: UUID, data_plane: str, most: int) -> None:
-        """Return if batches of a process can be taken. most: processes in all. Raises ResourceExhausted.
+        """Check that batches of a process can be taken. most: processes in all. Raises ResourceExhausted.
 
         To be asked before its first object is stored: what is stored is taken.
         """
         if process in self._admitted:
             return
         for others in await self._rows("other_processes", process, data_plane):
-            admit(Known(others["of_slot"], others["in_all"]), data_plane, most)
+            admit(ProcessCounts(others["of_data_plane"], others["in_all"]), data_plane, most)
         if len(self._admitted) >= _REMEMBERED:
             self._admitted.clear()
         self._admitted.add(process)
 
     async def add(self, batch: StoredBatch, now: datetime) -> bool:
-        """Note that a batch is durable; repeating it changes nothing.
+        """Record that a batch is durable; repeating it changes nothing.
 
         Returns whether its object is needed: not when the batch is in the log already.
         """
@@ -72,9 +72,9 @@ class Batches:
                 await connection.execute(_SQL["put_batch"], *values)
             return await connection.fetchval(_SQL["holds_object"], batch.process, batch.sequence)
 
-    async def look_for_gaps(self, now: datetime, patience: timedelta) -> list[Lost]:
-        """Find out how far every process is; return what was given up. What is behind is forgotten when it can be."""
-        lost: list[Lost] = []
+    async def find_gaps(self, now: datetime, patience: timedelta) -> list[LostBatches]:
+        """Advance every process past its batches and gaps; return the batches that now count as lost."""
+        lost: list[LostBatches] = []
         last = UUID(int=0)
         while True:
             found = await self._rows("behind", last, _PROCESSES_AT_ONCE)
@@ -84,28 +84,28 @@ class Batches:
                 break
             last = found[-1]["process"]
         async with self._database.transaction() as connection:
-            await connection.execute(_SQL["forget_batches"])
+            await connection.execute(_SQL["expire_batches"])
         return lost
 
-    async def forget(self, before: datetime, now: datetime) -> None:
-        """Forget processes, and what they lost, that nobody heard of since a time: batches of theirs are too old.
+    async def expire(self, before: datetime, now: datetime) -> None:
+        """Expire processes that sent nothing since a time, and their lost batches: further batches would be too old.
 
-        Those are forgotten sooner whose place another process has taken.
+        Processes that were replaced by another one of the same data plane expire sooner.
         """
         async with self._database.transaction() as connection:
-            await connection.execute(_SQL["forget_processes"], before, max(before, now - REPLACED_AFTER))
-            await connection.execute(_SQL["forget_lost"], before)
+            await connection.execute(_SQL["expire_processes"], before, max(before, now - REPLACED_AFTER))
+            await connection.execute(_SQL["expire_lost"], before)
 
     async def _found_again(self, connection: Any, batch: StoredBatch) -> bool:
         """Return whether a number was counted as lost; it is not any more then."""
         row = await connection.fetchrow(_SQL["take_lost"], batch.process, batch.sequence)
         if row is None:
             return False
-        left = Range(row["first"], row["last"]).without(batch.sequence)
+        left = BatchRange(row["first"], row["last"]).without(batch.sequence)
         await self._put_lost(connection, batch.process, row["data_plane"], left, row["find_time"])
         return True
 
-    async def _advance(self, process: UUID, now: datetime, patience: timedelta) -> list[Lost]:
+    async def _advance(self, process: UUID, now: datetime, patience: timedelta) -> list[LostBatches]:
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(_SQL["lock_process"], process)
             if row is None:
@@ -115,10 +115,10 @@ class Batches:
             if found.through > row["through"]:
                 await connection.execute(_SQL["set_through"], process, found.through)
                 await self._put_lost(connection, process, row["data_plane"], found.lost, now)
-        return [Lost(row["data_plane"], one) for one in found.lost]
+        return [LostBatches(row["data_plane"], one) for one in found.lost]
 
     async def _put_lost(
-        self, connection: Any, process: UUID, data_plane: str, ranges: Iterable[Range], when: datetime
+        self, connection: Any, process: UUID, data_plane: str, ranges: Iterable[BatchRange], when: datetime
     ) -> None:
         rows = [(process, one.first, one.last, data_plane, when) for one in ranges]
         if rows:

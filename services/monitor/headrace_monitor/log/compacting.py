@@ -1,4 +1,4 @@
-"""Compacting: batches that are durable become records of the log, each once, in their order."""
+"""Compact durable batches into records of the log, each once, in order."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ Contracts = dict[tuple[str, str], VersionContract]
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What became of a batch in a round. waiting: its groups that have to be looked at again; none ends it.
+class BatchResult:
+    """Result of a batch in a round. waiting: groups that have to be decoded later; none finishes it.
 
     damage: why it was given up, or why it waits.
     """
@@ -57,7 +57,7 @@ class Looked:
 
 @dataclass(slots=True)
 class _Round:
-    looked: list[Looked] = field(default_factory=list)
+    results: list[BatchResult] = field(default_factory=list)
     tables: dict[Partition, list[pa.Table]] = field(default_factory=lambda: defaultdict(list))
     size_bytes: int = 0
     odd: int = 0
@@ -81,19 +81,19 @@ class Compactor:
         self._keep, self._clock, self._metrics = keep, clock, metrics
 
     async def round(self) -> bool:
-        """Compact what is due, as much as fits into memory; return whether there is more."""
+        """Compact due batches, as many as fit into memory; return whether there are more."""
         now = self._clock.now()
         oldest = await passed(self._database, now) - self._keep
         due = await self._rows("due_batches", now, ROUND_BATCHES)
         done = _Round()
         for row in due:
-            await self._look(row, oldest, done)
+            await self._decode_batch(row, oldest, done)
             if done.size_bytes >= ROUND_BYTES:
                 break
-        if done.looked:
+        if done.results:
             await self._commit(done, now)
-        await self._tell()
-        return len(done.looked) < len(due) or len(due) == ROUND_BATCHES
+        await self._export_metrics()
+        return len(done.results) < len(due) or len(due) == ROUND_BATCHES
 
     async def remove_compacted(self) -> None:
         """Remove the objects of batches that are in the log."""
@@ -102,41 +102,41 @@ class Compactor:
             async with self._database.transaction() as connection:
                 await connection.execute(_SQL["removed"], [row["number"] for row in rows])
 
-    async def _look(self, row: Any, oldest: datetime, done: _Round) -> None:
-        """Decode what can be decoded of a batch. oldest: what came before then waits no longer."""
+    async def _decode_batch(self, row: Any, oldest: datetime, done: _Round) -> None:
+        """Decode the groups of a batch whose contracts are known. oldest: batches from before then wait no longer."""
         number, attempts, too_old = row["number"], row["attempts"], row["store_time"] < oldest
         try:
             request = await asyncio.to_thread(envelopes.unpack, await self._objects.get(row["object_key"]))
         except (LookupError, envelopes.DamagedError) as error:
-            done.looked.append(self._given_up(row, repr(error)))
+            done.results.append(self._given_up(row, repr(error)))
             return
         due = tuple(range(len(request.batch.groups)) if row["waiting_groups"] is None else row["waiting_groups"])
-        contracts, waiting = await self._asked(request, due)
+        contracts, waiting = await self._contracts_of(request, due)
         if waiting and too_old:
-            done.looked.append(self._given_up(row, "nobody knew its version until it was too old"))
+            done.results.append(self._given_up(row, "nobody knew its version until it was too old"))
             return
         try:
             await asyncio.to_thread(_decode, request, contracts, set(due) - set(waiting), done)
-            done.looked.append(Looked(number, attempts, waiting))
+            done.results.append(BatchResult(number, attempts, waiting))
         except Exception as error:
             # A defect of ours: the batch waits for code that can read it while it would be kept, and the others go on.
             log.error("batch cannot be decoded", key=row["object_key"], attempts=attempts, exc_info=attempts == 0)
             told = type(error).__name__
             if too_old:
-                done.looked.append(self._given_up(row, f"nobody could decode it until it was too old: {told}"))
+                done.results.append(self._given_up(row, f"nobody could decode it until it was too old: {told}"))
             else:
-                done.looked.append(Looked(number, attempts, due, damage=told))
+                done.results.append(BatchResult(number, attempts, due, damage=told))
         done.size_bytes += request.ByteSize()
 
-    def _given_up(self, row: Any, reason: str) -> Looked:
+    def _given_up(self, row: Any, reason: str) -> BatchResult:
         log.error("batch given up", key=row["object_key"], reason=reason)
         self._metrics.damaged()
-        return Looked(row["number"], row["attempts"], damage=reason)
+        return BatchResult(row["number"], row["attempts"], damage=reason)
 
-    async def _asked(
+    async def _contracts_of(
         self, request: ingest_pb2.ReportPredictionsRequest, due: Collection[int]
     ) -> tuple[Contracts, tuple[int, ...]]:
-        """Return the contracts of groups, and the groups whose version nobody knows at present."""
+        """Return the contracts of groups, and the groups whose version is unknown at present."""
         known: Contracts = {}
         waiting = []
         for index in due:
@@ -157,12 +157,12 @@ class Compactor:
         files = await asyncio.to_thread(_files, done.tables)
         written = await self._files.store(files)
         async with self._database.transaction() as connection:
-            columns = zip(*(_row(one, now) for one in done.looked), strict=True)
-            expect(await connection.execute(_SQL["looked_at"], *map(list, columns), now), len(done.looked))
+            columns = zip(*(_row(one, now) for one in done.results), strict=True)
+            expect(await connection.execute(_SQL["save_results"], *map(list, columns), now), len(done.results))
             await self._files.commit(connection, written)
         self._metrics.written(len(files), sum(file.rows for file in files), done.odd)
 
-    async def _tell(self) -> None:
+    async def _export_metrics(self) -> None:
         (row,) = await self._rows("waiting")
         oldest_s = 0.0 if row["oldest"] is None else (self._clock.now() - row["oldest"]).total_seconds()
         self._metrics.waits(row["batches"], max(0.0, oldest_s))
@@ -171,7 +171,7 @@ class Compactor:
         return await self._database.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))
 
 
-def _row(one: Looked, now: datetime) -> tuple[int, int, str, datetime, str | None]:
+def _row(one: BatchResult, now: datetime) -> tuple[int, int, str, datetime, str | None]:
     pause_s = min(FIRST_RETRY_S * 2.0 ** min(one.attempts, 30), MAX_RETRY_S)
     groups = ",".join(map(str, one.waiting))
     return one.number, one.attempts, groups, now + timedelta(seconds=pause_s), one.damage

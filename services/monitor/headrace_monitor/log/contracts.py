@@ -1,4 +1,4 @@
-"""What versions promise, from the registry: asked once for each version, and kept."""
+"""Serving contracts of versions, read from the registry once and cached."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ UNKNOWN_FOR_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class VersionContract:
-    """What is known of a version. features, outputs: its columns, without those that must never be stored.
+    """The contract of a version. features, outputs: its columns, without those that must never be stored.
 
-    message: the version as the registry has it, its artifacts included.
+    message: the version as the registry returns it, with its artifacts.
     """
 
     model: str
@@ -50,12 +50,12 @@ class ContractSource(Protocol):
     """Where contracts come from."""
 
     async def get(self, model: str, version: str) -> VersionContract | None:
-        """Return what a version promises; None when there is no such version. Raises Unavailable."""
+        """Return the contract of a version; None when there is no such version. Raises Unavailable."""
         ...
 
 
 class Contracts:
-    """Contracts of versions from the registry. A version never changes, so an answer is kept until others need room."""
+    """Contracts from the registry. A version never changes, so contracts are cached until others need the room."""
 
     def __init__(self, channel: Any, clock: Clock) -> None:
         self._stub = registry_pb2_grpc.RegistryServiceStub(channel)

@@ -11,14 +11,14 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from headrace_monitor.log.objects import Objects, Stored
+from headrace_monitor.log.objects import Objects, StoredObject
 
 _UNFINISHED = ".part"
 
 
 @dataclass(slots=True)
-class Copied:
-    """What a run did. there: objects that were there before it. gone: removed from the store before they were read."""
+class CopyResult:
+    """Result of a run. there: objects that existed before. gone: removed from the store before they were read."""
 
     copied: int = 0
     size_bytes: int = 0
@@ -26,9 +26,9 @@ class Copied:
     gone: int = 0
 
 
-async def save(objects: Objects, folder: Path) -> Copied:
+async def save(objects: Objects, folder: Path) -> CopyResult:
     """Copy every object that the folder has not into it. Raises Unavailable, and OSError when it cannot be written."""
-    done = Copied()
+    done = CopyResult()
     # Also of a log that is empty there is a copy.
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
     async for page in objects.pages(""):
@@ -37,9 +37,9 @@ async def save(objects: Objects, folder: Path) -> Copied:
     return done
 
 
-async def restore(objects: Objects, folder: Path) -> Copied:
+async def restore(objects: Objects, folder: Path) -> CopyResult:
     """Copy every file of the folder into the store, where its key has no object yet. Raises Unavailable and OSError."""
-    done = Copied()
+    done = CopyResult()
     for path in await asyncio.to_thread(_files, folder):
         content = await asyncio.to_thread(path.read_bytes)
         if await objects.put_if_absent(path.relative_to(folder).as_posix(), content):
@@ -49,7 +49,7 @@ async def restore(objects: Objects, folder: Path) -> Copied:
     return done
 
 
-async def _save_one(objects: Objects, stored: Stored, path: Path, done: Copied) -> None:
+async def _save_one(objects: Objects, stored: StoredObject, path: Path, done: CopyResult) -> None:
     if await asyncio.to_thread(_has, path, stored.size_bytes):
         done.there += 1
         return

@@ -1,4 +1,4 @@
-"""Taking batches of predictions: checked, one object each, then a row, then the acknowledgement."""
+"""Take batches of predictions: validate, store one object, write its row, acknowledge."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RETRY_AFTER_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is on its way at most. oldest: how old predictions may be. processes: that are remembered."""
+    """Bounds of batches in progress. oldest: how old predictions may be. processes: that are remembered."""
 
     batches: int
     size_bytes: int
@@ -31,7 +31,7 @@ class Limits:
 
 
 class Ingestion:
-    """Takes batches. A batch that was taken survives whatever happens to this process."""
+    """Takes batches. An acknowledged batch survives a crash of this process at any moment."""
 
     def __init__(self, objects: Objects, batches: Batches, limits: Limits, clock: Clock, metrics: LogMetrics) -> None:
         self._objects, self._batches, self._limits = objects, batches, limits
@@ -67,7 +67,7 @@ class Ingestion:
             self._underway and self._underway_bytes + size_bytes > limits.size_bytes
         ):
             raise ResourceExhausted(
-                f"{self._underway} batches of {self._underway_bytes} bytes are on their way; send this one again",
+                f"{self._underway} batches of {self._underway_bytes} bytes are being stored; send this one again",
                 reason="TOO_MANY_BATCHES",
                 retry_after_s=RETRY_AFTER_S,
             )

@@ -1,4 +1,4 @@
-"""Many small files of an hour become one; what is replaced, or too old, goes."""
+"""Merge small files of an hour into one, and drop replaced and old files."""
 
 from __future__ import annotations
 
@@ -30,22 +30,19 @@ DROP_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Ages:
-    """How old things get.
-
-    merge_after: a file, before it is merged. grace: a replaced file, before it goes. keep: records.
-    """
+class FileAges:
+    """Age limits. merge_after: of a file before it is merged. grace: of a replaced file. keep: of records."""
 
     merge_after: timedelta
     grace: timedelta
     keep: timedelta
 
 
-class Merging:
-    """Merges and removes files. Whoever reads by the list in PostgreSQL finds each record once, at any moment."""
+class FileMerger:
+    """Merges and removes files. Readers of the list in PostgreSQL find each record once, at any moment."""
 
     def __init__(
-        self, database: Transactions, objects: Objects, files: Files, ages: Ages, clock: Clock, metrics: LogMetrics
+        self, database: Transactions, objects: Objects, files: Files, ages: FileAges, clock: Clock, metrics: LogMetrics
     ) -> None:
         self._database, self._objects, self._files = database, objects, files
         self._ages, self._clock, self._metrics = ages, clock, metrics

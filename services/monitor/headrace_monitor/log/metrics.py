@@ -1,4 +1,4 @@
-"""What the prediction log counts."""
+"""Metrics of the prediction log."""
 
 from __future__ import annotations
 

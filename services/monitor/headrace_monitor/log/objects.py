@@ -18,8 +18,8 @@ REASON = "STORE_UNAVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """An object that lies in the store."""
+class StoredObject:
+    """An object in the store."""
 
     key: str
     size_bytes: int
@@ -72,14 +72,14 @@ class Objects:
             async with answer["Body"] as body:
                 return await body.read()
 
-    async def pages(self, prefix: str) -> AsyncIterator[list[Stored]]:
+    async def pages(self, prefix: str) -> AsyncIterator[list[StoredObject]]:
         """Yield what lies under a prefix, at most 1,000 objects at a time."""
         await self._bucket.prepare()
         token: dict[str, str] = {}
         while True:
             async with self._bucket.bounded(SHORT_CALL_S):
                 listed = await self._bucket.client.list_objects_v2(Bucket=self._bucket.name, Prefix=prefix, **token)
-            yield [Stored(item["Key"], item["Size"], item["LastModified"]) for item in listed.get("Contents", ())]
+            yield [StoredObject(item["Key"], item["Size"], item["LastModified"]) for item in listed.get("Contents", ())]
             if not listed.get("IsTruncated"):
                 return
             token = {"ContinuationToken": listed["NextContinuationToken"]}

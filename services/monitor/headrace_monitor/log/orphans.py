@@ -23,14 +23,14 @@ log = structlog.get_logger()
 _SQL = load_queries("headrace_monitor.log")
 
 
-class Orphans:
-    """keep: for how long files are kept, from their hour on."""
+class OrphanSweeper:
+    """Removes orphaned files. keep: how long files are kept, from their hour on."""
 
     def __init__(self, database: Transactions, objects: Objects, clock: Clock, keep: timedelta) -> None:
         self._database, self._objects, self._clock, self._keep = database, objects, clock, keep
 
     async def sweep(self) -> int:
-        """Have those removed that are too old; return how many there were. Raises Unavailable."""
+        """Remove orphaned files that are too old; return how many there were. Raises Unavailable."""
         found = 0
         before = await passed(self._database, self._clock.now()) - self._keep
         async for page in self._objects.pages(PREFIX):

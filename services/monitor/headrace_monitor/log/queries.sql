@@ -19,7 +19,7 @@ returning through;
 
 -- name: other_processes
 -- Unless it is known already: how many others are.
-select count(*) filter (where data_plane = $2) as of_slot, count(*) as in_all from log_processes
+select count(*) filter (where data_plane = $2) as of_data_plane, count(*) as in_all from log_processes
 having not exists (select from log_processes where process = $1);
 
 -- name: take_lost
@@ -48,12 +48,12 @@ select sequence, store_time from log_batches where process = $1 and sequence > $
 -- name: set_through
 update log_processes set through = $2 where process = $1;
 
--- name: forget_batches
+-- name: expire_batches
 delete from log_batches using log_processes
 where log_batches.removed and log_processes.process = log_batches.process
     and log_batches.sequence <= log_processes.through;
 
--- name: forget_processes
+-- name: expire_processes
 -- Nothing comes of them any more: all would be too old, or another has taken their place since.
 delete from log_processes as gone
 where not exists (select from log_batches where log_batches.process = gone.process) and (
@@ -62,7 +62,7 @@ where not exists (select from log_batches where log_batches.process = gone.proce
         select from log_processes as later
         where later.data_plane = gone.data_plane and later.first_time > gone.last_time and later.process <> gone.process));
 
--- name: forget_lost
+-- name: expire_lost
 delete from lost_batches where find_time < $1;
 
 -- name: due_batches
@@ -72,7 +72,7 @@ where compact_time is null and retry_time <= $1 order by number limit $2;
 -- name: waiting
 select count(*) as batches, min(store_time) as oldest from log_batches where compact_time is null;
 
--- name: looked_at
+-- name: save_results
 -- Whoever looked at a batch meanwhile has counted it up: then nothing is changed, and the caller finds less than it gave.
 update log_batches set
     waiting_groups = case when looked.groups = '' then null else string_to_array(looked.groups, ',')::int[] end,
@@ -116,7 +116,7 @@ update log_leftovers set claimed = true
 where object_key in (select object_key from log_leftovers where remove_time <= $1 order by remove_time limit $2)
 returning object_key;
 
--- name: forget_leftovers
+-- name: expire_leftovers
 delete from log_leftovers where object_key = any($1::text[]);
 
 -- name: mergeable

@@ -1,6 +1,4 @@
-"""What the log needs beside compacting: gaps are found, what killed processes left is taken or removed, small
-files are merged, old ones go.
-"""
+"""Maintain the log: find gaps, adopt batches of killed processes, merge small files, expire old ones."""
 
 from __future__ import annotations
 
@@ -10,11 +8,11 @@ from datetime import timedelta
 import structlog
 from headrace_servicekit.clock import Clock
 
-from headrace_monitor.log.batches import Batches, Lost
-from headrace_monitor.log.merging import Merging
+from headrace_monitor.log.adoption import BatchAdopter
+from headrace_monitor.log.batches import Batches, LostBatches
+from headrace_monitor.log.merging import FileMerger
 from headrace_monitor.log.metrics import LogMetrics
-from headrace_monitor.log.orphans import Orphans
-from headrace_monitor.log.sweeping import Sweep
+from headrace_monitor.log.orphans import OrphanSweeper
 from headrace_monitor.log.writing import Files
 
 log = structlog.get_logger()
@@ -23,29 +21,29 @@ SWEEP_EVERY_S = 60.0
 # The whole log is listed for it.
 ORPHANS_EVERY_S = 86_400.0
 # Batches that are older than what the log keeps are refused, so what is known of their processes can go a little later.
-FORGET_AFTER = timedelta(days=1)
+EXPIRE_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """lost_after: a missing number, after a later one came, before it counts as lost. keep: of records."""
+class UpkeepPolicy:
+    """lost_after: how long a number may be missing after a later one came. keep: retention of records."""
 
     lost_after: timedelta
     keep: timedelta
 
 
 class Upkeep:
-    """One step at a time; each may be repeated, and interrupted anywhere."""
+    """Maintains the log in steps, which may be repeated, and interrupted anywhere."""
 
     def __init__(
         self,
         batches: Batches,
         files: Files,
-        merging: Merging,
-        sweep: Sweep,
-        orphans: Orphans,
+        merging: FileMerger,
+        sweep: BatchAdopter,
+        orphans: OrphanSweeper,
         *,
-        patience: Patience,
+        patience: UpkeepPolicy,
         clock: Clock,
         metrics: LogMetrics,
     ) -> None:
@@ -55,12 +53,12 @@ class Upkeep:
         self._next_sweep = self._next_orphans = 0.0
 
     async def step(self) -> bool:
-        """Do once what is due; return whether there is more to merge or to remove."""
+        """Do one round of what is due; return whether there is more to merge or to remove."""
         now = self._clock.now()
-        self._note(await self._batches.look_for_gaps(now, self._patience.lost_after))
+        self._note(await self._batches.find_gaps(now, self._patience.lost_after))
         if self._clock.monotonic() >= self._next_sweep:
             await self._sweep.adopt()
-            await self._batches.forget(now - self._patience.keep - FORGET_AFTER, now)
+            await self._batches.expire(now - self._patience.keep - EXPIRE_AFTER, now)
             self._next_sweep = self._clock.monotonic() + SWEEP_EVERY_S
         if self._clock.monotonic() >= self._next_orphans:
             await self._orphans.sweep()
@@ -69,7 +67,7 @@ class Upkeep:
         more = await self._merging.drop() or more
         return await self._merging.merge() or more
 
-    def _note(self, found: list[Lost]) -> None:
+    def _note(self, found: list[LostBatches]) -> None:
         for lost in found:
             first, last = lost.range
             log.warning("batches of predictions are lost", data_plane=lost.data_plane, first=first, last=last)

@@ -13,17 +13,17 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.s3 import Place
 from headrace_servicekit.tls import Tls
 
+from headrace_monitor.log.adoption import BatchAdopter
 from headrace_monitor.log.batches import Batches
 from headrace_monitor.log.compacting import Compactor
 from headrace_monitor.log.contracts import Contracts
 from headrace_monitor.log.ingestion import Ingestion, Limits
-from headrace_monitor.log.merging import Ages, Merging
+from headrace_monitor.log.merging import FileAges, FileMerger
 from headrace_monitor.log.metrics import LogMetrics
 from headrace_monitor.log.objects import Objects
-from headrace_monitor.log.orphans import Orphans
+from headrace_monitor.log.orphans import OrphanSweeper
 from headrace_monitor.log.reader import Reader
-from headrace_monitor.log.sweeping import Sweep
-from headrace_monitor.log.upkeep import FORGET_AFTER, Patience, Upkeep
+from headrace_monitor.log.upkeep import EXPIRE_AFTER, Upkeep, UpkeepPolicy
 from headrace_monitor.log.writing import Files
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
@@ -37,7 +37,7 @@ SWEEP_AFTER = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class PredictionLog:
-    """What other parts of the monitor need of the log."""
+    """What the other parts of the monitor need of the log."""
 
     contracts: Contracts
     reader: Reader
@@ -45,7 +45,7 @@ class PredictionLog:
 
 
 async def open_log(runtime: Runtime[MonitorSettings], database: Database) -> PredictionLog:
-    """Open what the log stands on, and begin to keep it. Neither S3 nor the registry has to be up."""
+    """Open the stores of the log and start compacting and maintaining it. Neither S3 nor the registry has to be up."""
     settings = runtime.settings
     objects = await runtime.enter(Objects(Place.of(settings)))
     # Counters, and what is derived already, go on without it.
@@ -76,14 +76,16 @@ def _begin(
     compactor = Compactor(compacting, objects, files, contracts, keep=keep, clock=clock, metrics=metrics)
     keeping = LeaderLease(database, "keep the log up", clock)
     batches, files = Batches(keeping), Files(keeping, objects, clock)
-    ages = Ages(timedelta(seconds=settings.log_merge_after_s), timedelta(seconds=settings.log_replaced_grace_s), keep)
+    ages = FileAges(
+        timedelta(seconds=settings.log_merge_after_s), timedelta(seconds=settings.log_replaced_grace_s), keep
+    )
     upkeep = Upkeep(
         batches,
         files,
-        Merging(keeping, objects, files, ages, clock, metrics),
-        Sweep(keeping, objects, batches, clock, SWEEP_AFTER),
-        Orphans(keeping, objects, clock, keep + FORGET_AFTER),
-        patience=Patience(timedelta(seconds=settings.log_lost_after_s), keep),
+        FileMerger(keeping, objects, files, ages, clock, metrics),
+        BatchAdopter(keeping, objects, batches, clock, SWEEP_AFTER),
+        OrphanSweeper(keeping, objects, clock, keep + EXPIRE_AFTER),
+        patience=UpkeepPolicy(timedelta(seconds=settings.log_lost_after_s), keep),
         clock=clock,
         metrics=metrics,
     )

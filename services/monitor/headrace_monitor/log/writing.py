@@ -79,7 +79,7 @@ class Files:
         if keys:
             await self._objects.remove(keys)
             async with self._database.transaction() as connection:
-                await connection.execute(_SQL["forget_leftovers"], keys)
+                await connection.execute(_SQL["expire_leftovers"], keys)
         return len(keys) == REMOVE_AT_ONCE
 
 

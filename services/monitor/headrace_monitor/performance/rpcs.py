@@ -11,7 +11,7 @@ from headrace_servicekit.clock import Clock
 from headrace_statistics.slices import Explanation
 
 from headrace_monitor import names
-from headrace_monitor.drift.convert import SEVERITIES
+from headrace_monitor.alerts.convert import to_severity
 from headrace_monitor.performance.calculator import PerformanceCalculator, PerformanceQuery
 from headrace_monitor.performance.decisions import error_slices
 from headrace_monitor.performance.decisions.error_rate import ErrorRateDetector
@@ -103,7 +103,7 @@ def _performance(
 
 def _error_watch(watch: ErrorRateDetector, update_time: datetime) -> monitor_pb2.Performance.ConceptDrift:
     message = monitor_pb2.Performance.ConceptDrift(
-        summary=watch.sentence, rise=watch.rise, severity=SEVERITIES[watch.severity]
+        summary=watch.sentence, rise=watch.rise, severity=to_severity(watch.severity)
     )
     message.update_time.FromDatetime(update_time)
     return message

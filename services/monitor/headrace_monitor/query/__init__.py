@@ -1,1 +1,1 @@
-"""SQL over the prediction log: what a caller may see, as views, in a process that has nothing else."""
+"""SQL over the prediction log: views of what a caller may read, in a child process without any other access."""

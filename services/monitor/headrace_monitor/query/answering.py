@@ -1,4 +1,4 @@
-"""From a question to its answer: what may be seen is chosen, fetched, and put before a process that knows no more."""
+"""Answer SQL queries: choose the files that the caller may read, fetch them, and run the query in a child process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from headrace_servicekit.postgres.connections import Connections
 from headrace_monitor.log.files import LogFile
 from headrace_monitor.log.reader import Reader
 from headrace_monitor.query.cache import FileCache, query_folder
+from headrace_monitor.query.decisions.scope import Scope, ViewUse
 from headrace_monitor.query.exporting import export_outcomes, models_with_outcomes
-from headrace_monitor.query.process import Done, Limits, QueryProcess, Sources
-from headrace_monitor.query.scope import Reading, Scope
+from headrace_monitor.query.process import Limits, QueryEnd, QueryProcess, Sources
 from headrace_monitor.times import earlier, later
 
 _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
@@ -32,7 +32,7 @@ RETRY_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LogQuery:
     """One SELECT. start, end: of the answers that the views show; None bounds nothing."""
 
     sql: str
@@ -42,17 +42,17 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What the views are made of."""
+class QueryInput:
+    """The files that a query reads."""
 
     files: tuple[LogFile, ...]
 
 
-Send = Callable[[Read | bytes | Done], Awaitable[object]]
+Send = Callable[[QueryInput | bytes | QueryEnd], Awaitable[object]]
 
 
 class Queries:
-    """Answers questions, at most `at_once` at a time. folder: where each has its files while it runs."""
+    """Answers queries, at most `at_once` at a time. folder: parent of each query's own folder."""
 
     def __init__(
         self, reader: Reader, connections: Connections, cache: FileCache, folder: Path, limits: Limits, at_once: int
@@ -61,7 +61,7 @@ class Queries:
         self._folder, self._limits = folder, limits
         self._places = FairShare(Pool("queries", at_once, "TOO_MANY_QUERIES", RETRY_AFTER_S))
 
-    async def answer(self, question: Question, caller: Identity, send: Send) -> None:
+    async def answer(self, question: LogQuery, caller: Identity, send: Send) -> None:
         """Send what is read, the bytes of the answer, and how it went.
 
         Raises InvalidArgument, reason QUERY_INVALID; ResourceExhausted, reason QUERY_TOO_LARGE, TOO_MANY_QUERIES or
@@ -77,19 +77,19 @@ class Queries:
                 reason="QUERY_TOO_SLOW",
             ) from error
 
-    async def _answer(self, question: Question, caller: Identity, folder: Path, send: Send) -> None:
+    async def _answer(self, question: LogQuery, caller: Identity, folder: Path, send: Send) -> None:
         started = QueryProcess.answering(question.sql, question.max_rows, self._limits, folder)
         async with started as process:
             reading = await process.reading()
             scope = reading.scope.narrowed(Scope(start=question.start, end=question.end))
             files, paths = await self._files(reading, scope, caller, folder)
-            await send(Read(files))
+            await send(QueryInput(files))
             outcomes = await self._outcomes(reading, scope, caller, folder)
             async for each in process.answer(Sources(paths, outcomes, question.start, question.end)):
                 await send(each)
 
     async def _files(
-        self, reading: Reading, scope: Scope, caller: Identity, folder: Path
+        self, reading: ViewUse, scope: Scope, caller: Identity, folder: Path
     ) -> tuple[tuple[LogFile, ...], tuple[Path, ...]]:
         """Return the files that the query can need, and where they lie."""
         if not reading.views & {"predictions", "labelled"}:
@@ -109,7 +109,7 @@ class Queries:
         files = await self._reader.files(model, None, start, end)
         return [file for file in files if scope.versions is None or file.version in scope.versions]
 
-    async def _outcomes(self, reading: Reading, scope: Scope, caller: Identity, folder: Path) -> Path | None:
+    async def _outcomes(self, reading: ViewUse, scope: Scope, caller: Identity, folder: Path) -> Path | None:
         """Return a file with the outcomes that the query can need."""
         if not reading.views & {"outcomes", "labelled"}:
             return None

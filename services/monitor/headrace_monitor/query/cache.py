@@ -1,4 +1,4 @@
-"""Copies of log files on this machine's disk: what queries read, fetched once, and never more of them than a bound."""
+"""A bounded disk cache of log files for queries."""
 
 from __future__ import annotations
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from headrace.monitor.v1 import monitor_pb2
 
 from headrace_monitor.names import invalid
-from headrace_monitor.query.answering import Question, Read
-from headrace_monitor.query.process import Done
+from headrace_monitor.query.answering import LogQuery, QueryInput
+from headrace_monitor.query.process import QueryEnd
 from headrace_monitor.times import time_of
 
 DEFAULT_ROWS, MAX_ROWS = 10_000, 1_000_000
 MAX_SQL_CHARS = 100_000
 
 
-def question(request: monitor_pb2.QueryPredictionsRequest) -> Question:
+def log_query(request: monitor_pb2.QueryPredictionsRequest) -> LogQuery:
     """Return the question that a request asks. Raises InvalidArgument that names the field."""
     if not request.sql.strip():
         raise invalid("sql", "is empty; one SELECT is expected, such as SELECT count(*) FROM predictions")
@@ -26,15 +26,15 @@ def question(request: monitor_pb2.QueryPredictionsRequest) -> Question:
     end = time_of(told.end_time, "range.end_time") if told.HasField("end_time") else None
     if start is not None and end is not None and start >= end:
         raise invalid("range", f"begins at {start.isoformat()}, which is not before its end, {end.isoformat()}")
-    return Question(request.sql, request.max_rows or DEFAULT_ROWS, start, end)
+    return LogQuery(request.sql, request.max_rows or DEFAULT_ROWS, start, end)
 
 
-def response(part: Read | bytes | Done) -> monitor_pb2.QueryPredictionsResponse:
+def response(part: QueryInput | bytes | QueryEnd) -> monitor_pb2.QueryPredictionsResponse:
     """Return one message of the answer."""
     made = monitor_pb2.QueryPredictionsResponse()
     if isinstance(part, bytes):
         made.arrow = part
-    elif isinstance(part, Done):
+    elif isinstance(part, QueryEnd):
         made.truncated = part.truncated
     else:
         made.read.files = len(part.files)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace_servicekit.confinement import confine
 
-from headrace_monitor.query import frames, scope, views
+from headrace_monitor.query import frames
+from headrace_monitor.query.decisions import scope, views
 from headrace_monitor.query.frames import Kind
 
 if TYPE_CHECKING:

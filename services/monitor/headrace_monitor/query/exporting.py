@@ -1,4 +1,4 @@
-"""Outcomes out of PostgreSQL into a file that the view `outcomes` reads."""
+"""Export outcomes from PostgreSQL to a file that the view `outcomes` reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service and the process of a query tell each other: a letter, a length, and as many bytes."""
+"""Frames between the service and a query's process: a letter, a length, and as many bytes."""
 
 from __future__ import annotations
 

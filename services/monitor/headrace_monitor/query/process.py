@@ -1,4 +1,4 @@
-"""The service's side of a query's process: start it, speak with it, and see that nothing of it is left."""
+"""Run a query's child process: start it, exchange frames with it, and clean up after it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any, Self
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
 
 from headrace_monitor.query import frames
+from headrace_monitor.query.decisions.scope import Scope, ViewUse
 from headrace_monitor.query.frames import Kind
-from headrace_monitor.query.scope import Reading, Scope
 
 _ENGINE = "headrace_monitor.query.engine"
 
@@ -44,8 +44,8 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """How a query went. truncated: there were more rows than asked for."""
+class QueryEnd:
+    """End of an answer. truncated: there were more rows than asked for."""
 
     rows: int
     truncated: bool
@@ -90,19 +90,19 @@ class QueryProcess:
                 process.kill()
             await process.wait()
 
-    async def reading(self) -> Reading:
+    async def reading(self) -> ViewUse:
         """Return what the query reads. Raises InvalidArgument for what is not one SELECT."""
         kind, content = await self._next()
         if kind is not Kind.READING:
             raise _failed(content) if kind is Kind.FAILED else _gone()
         told = json.loads(content)
         found = told["scope"]
-        return Reading(
+        return ViewUse(
             frozenset(told["views"]),
             Scope(_names(found["models"]), _names(found["versions"]), _time(found["start"]), _time(found["end"])),
         )
 
-    async def answer(self, sources: Sources) -> AsyncIterator[bytes | Done]:
+    async def answer(self, sources: Sources) -> AsyncIterator[bytes | QueryEnd]:
         """Yield the bytes of the answer's Arrow IPC stream, and at last how it went."""
         told = {
             "files": [os.fspath(path) for path in sources.files],
@@ -116,7 +116,7 @@ class QueryProcess:
             if kind is Kind.ARROW:
                 yield content
             elif kind is Kind.DONE:
-                yield Done(**json.loads(content))
+                yield QueryEnd(**json.loads(content))
                 return
             else:
                 raise _failed(content) if kind is Kind.FAILED else _gone()

@@ -1,1 +1,1 @@
-"""What windows are held against: frozen from a version's artifact or from its log, kept with their history."""
+"""References that windows are compared with: frozen from a version's artifact or its log, stored with their history."""

@@ -1,4 +1,4 @@
-"""What the scores of a version are worth, from a reference that has them beside the labels: before anybody is asked.
+"""Calibrate a version's scores on a reference that has scores and labels, before labels of predictions come.
 
 The labels are a column `outcome.label`, in the words or indexes that outcomes are told in. Read in a child process.
 """
@@ -15,28 +15,28 @@ from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 from headrace_monitor.log.decisions.class_names import Classes
 from headrace_monitor.log.predicted import Predicted, predicted
 from headrace_monitor.log.raw_values import Values
-from headrace_monitor.references.judged import Judged
+from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.reading import MAX_CELLS, Place, Table
-from headrace_monitor.references.values import UnfitError, matrix, numbers
+from headrace_monitor.references.values import UnusableColumnError, matrix, numbers
 
 LABEL = "outcome.label"
 # As many as labelled predictions are taken of.
 MAX_ROWS = 20_000
 
-Calibrated = Calibration | NotEnoughData | OneClass | Unreadable
+CalibrationResult = Calibration | NotEnoughData | OneClass | Unreadable
 
 
 def calibrated(
     table: Table,
     contract: tensor_pb2.ServingContract,
-    columns: Sequence[Judged],
+    columns: Sequence[MonitoredColumn],
     places: Mapping[str, Place],
-) -> Calibrated:
+) -> CalibrationResult:
     """Return how the scores in a file with labels are calibrated, or why nothing can be said.
 
     columns: those of the contract. places: where they are in the file, by name.
     """
-    by_tensor: dict[str, list[Judged]] = {}
+    by_tensor: dict[str, list[MonitoredColumn]] = {}
     for column in columns:
         if column.prediction and column.name in places and column.index is not None:
             by_tensor.setdefault(column.tensor, []).append(column)
@@ -46,7 +46,7 @@ def calibrated(
     most = max(min(MAX_ROWS, MAX_CELLS // max(width, 1)), 1)
     try:
         outputs = {tensor: _values(table, part, places, most) for tensor, part in by_tensor.items()}
-    except UnfitError as error:
+    except UnusableColumnError as error:
         return Unreadable(str(error))
     found = predicted(contract, outputs)
     if found is None or found.value is None or found.label is None:
@@ -55,7 +55,7 @@ def calibrated(
     return _fitted(found, told, Classes(tuple(contract.labels)))
 
 
-def _fitted(found: Predicted, told: Sequence[object], classes: Classes) -> Calibrated:
+def _fitted(found: Predicted, told: Sequence[object], classes: Classes) -> CalibrationResult:
     """Calibrate what is asked for of predictions too: the second of two classes, else the one that was predicted."""
     assert found.value is not None
     assert found.label is not None
@@ -80,7 +80,7 @@ def _word(label: object, classes: Classes) -> str | None:
     return None
 
 
-def _values(table: Table, part: Sequence[Judged], places: Mapping[str, Place], most: int) -> Values:
+def _values(table: Table, part: Sequence[MonitoredColumn], places: Mapping[str, Place], most: int) -> Values:
     """Return the values of an output, as far as the file has its columns."""
     read = [
         _read(table, column, places[column.name], most) for column in sorted(part, key=lambda each: each.index or 0)
@@ -88,12 +88,12 @@ def _values(table: Table, part: Sequence[Judged], places: Mapping[str, Place], m
     return Values(np.column_stack(read), None)
 
 
-def _read(table: Table, column: Judged, place: Place, most: int) -> np.ndarray:
+def _read(table: Table, column: MonitoredColumn, place: Place, most: int) -> np.ndarray:
     if place.index is not None:
         rows = table.column(place.name, column.width or 1, most=most)
         fit, others = matrix(rows, column.width or 1)
         if others:
-            raise UnfitError(f"rows of {place.name} differ in length")
+            raise UnusableColumnError(f"rows of {place.name} differ in length")
         return fit[:, place.index]
     array = table.column(place.name, 1, most=most)
     if column.datatype == "BYTES":
@@ -108,5 +108,5 @@ def _text(value: object) -> str | None:
 
 def _whole(read: np.ndarray) -> np.ndarray:
     if not np.isfinite(read).all() or (read != np.rint(read)).any():
-        raise UnfitError("a label that was predicted is no whole number")
+        raise UnusableColumnError("a label that was predicted is no whole number")
     return np.clip(read, -(2.0**53), 2.0**53).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Freezing references: from the artifact of a version, by itself or when asked, or from a time of the log."""
+"""Freeze references: from the artifact of a version, automatically or on request, or from a time range of the log."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from headrace_statistics.references import Source
 from headrace_monitor.log.contracts import ContractSource, VersionContract
 from headrace_monitor.references import artifacts
 from headrace_monitor.references.artifacts import REFERENCE, Blobs
-from headrace_monitor.references.judged import Judged, judged_columns
-from headrace_monitor.references.store import Content, Draft, KeptReference, References
+from headrace_monitor.references.columns import MonitoredColumn, monitored_columns
+from headrace_monitor.references.store import Content, Draft, References, StoredReference
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ MIN_PREDICTIONS = 50
 AT_ONCE = 20
 MAX_WAITING = 8
 
-Freeze = Callable[[Path, Sequence[Judged], tensor_pb2.ServingContract], Awaitable[bytes | str]]
+Freeze = Callable[[Path, Sequence[MonitoredColumn], tensor_pb2.ServingContract], Awaitable[bytes | str]]
 """From a file, the columns that are judged and the contract to what was frozen, or why nothing was."""
 
 Calibrate = Callable[[str, str, Calibration, datetime], Awaitable[None]]
@@ -43,8 +43,8 @@ Calibrate = Callable[[str, str, Calibration, datetime], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What somebody wants frozen. range: of the log; None for the artifact."""
+class FreezeRequest:
+    """A request to freeze a reference. range: of the log; None for the artifact."""
 
     model: str
     version: str
@@ -74,7 +74,7 @@ class Freezer:
         self._places = FairShare(Pool("freezes", MAX_WAITING, "TOO_MANY_FREEZES", retry_after_s=10.0))
         self._turns = FairTurns(1)
 
-    async def freeze(self, asked: Asked, *, only_first: bool = False) -> KeptReference:
+    async def freeze(self, asked: FreezeRequest, *, only_first: bool = False) -> StoredReference:
         """Freeze a reference and return it; the present one when that is the same, or `only_first` and there is one.
 
         Raises NotFound, reason VERSION_NOT_FOUND; PreconditionFailed, reason NO_REFERENCE_ARTIFACT,
@@ -85,7 +85,7 @@ class Freezer:
             async with self._turns.turn():  # each has files and a process of its own
                 return await self._frozen(asked, only_first=only_first)
 
-    async def _frozen(self, asked: Asked, *, only_first: bool) -> KeptReference:
+    async def _frozen(self, asked: FreezeRequest, *, only_first: bool) -> StoredReference:
         version = await self._contracts.get(asked.model, asked.version)
         if version is None:
             raise NotFound(
@@ -94,7 +94,7 @@ class Freezer:
         with tempfile.TemporaryDirectory(prefix="headrace-reference-") as folder:
             file = Path(folder) / REFERENCE
             name = await self._written(asked, version, file)
-            judged = judged_columns(version)
+            judged = monitored_columns(version)
             answer = await self._freeze(file, judged, version.contract)
         rows, content, calibration = await asyncio.to_thread(_understood, answer, judged, asked)
         now = self._clock.now()
@@ -127,7 +127,7 @@ class Freezer:
         """Freeze the artifacts of versions that have traffic and no reference yet. Raises Unavailable."""
         for model, version in await self._references.unreferenced(self._clock.now(), limit=AT_ONCE):
             try:
-                await self.freeze(Asked(model, version), only_first=True)
+                await self.freeze(FreezeRequest(model, version), only_first=True)
             except ServiceError as error:
                 # What is away is away for every version, and comes back. A damaged file is one version's, and may stay.
                 if isinstance(error, Unavailable | ResourceExhausted) and error.reason != artifacts.DAMAGED:
@@ -142,7 +142,7 @@ class Freezer:
     async def _note(self, model: str, version: str, problem: str) -> None:
         await self._references.note_attempt(model, version, problem, self._clock.now() + AGAIN_AFTER)
 
-    async def _written(self, asked: Asked, version: VersionContract, file: Path) -> str:
+    async def _written(self, asked: FreezeRequest, version: VersionContract, file: Path) -> str:
         """Write what is to be frozen to a file, and return what the reference is called by."""
         if asked.range is None:
             artifact = artifacts.reference_of(version.message)
@@ -165,7 +165,9 @@ class Freezer:
         return f"{start.isoformat()}/{end.isoformat()}"
 
 
-def _understood(answer: bytes | str, judged: tuple[Judged, ...], asked: Asked) -> tuple[int, Content, Any]:
+def _understood(
+    answer: bytes | str, judged: tuple[MonitoredColumn, ...], asked: FreezeRequest
+) -> tuple[int, Content, Any]:
     """Return rows and content of what was frozen, and what it says of scores.
 
     Raises PreconditionFailed for a file of which nothing can be.
@@ -182,6 +184,6 @@ def _understood(answer: bytes | str, judged: tuple[Judged, ...], asked: Asked) -
     return told["rows"], Content(told["columns"], told["unfit"], judged), told["calibration"]
 
 
-def _unreadable(why: str, asked: Asked) -> PreconditionFailed:
+def _unreadable(why: str, asked: FreezeRequest) -> PreconditionFailed:
     source = REFERENCE if asked.range is None else "this time of the log"
     return PreconditionFailed(f"no reference from {source}: {why}", reason="REFERENCE_UNREADABLE")

@@ -25,10 +25,10 @@ from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
 from headrace_statistics.references import ColumnReference
 from numpy.typing import NDArray
 
-from headrace_monitor.references.calibrating import LABEL, Calibrated, calibrated
-from headrace_monitor.references.judged import Judged, JudgedAs, judged_of_json
+from headrace_monitor.references.calibrating import LABEL, CalibrationResult, calibrated
+from headrace_monitor.references.columns import ColumnType, MonitoredColumn, columns_from_json
 from headrace_monitor.references.reading import Place, RefusedError, Table, places
-from headrace_monitor.references.values import UnfitError, matrix, names, numbers
+from headrace_monitor.references.values import UnusableColumnError, matrix, names, numbers
 
 MAX_COLUMNS = 2_048
 # Random features of a wider space would be larger than the log of a day.
@@ -43,23 +43,23 @@ Unfit = NotEnoughData | Constant | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
-    """What was frozen. rows: of the file. unfit: columns that cannot be judged, and why. calibration: of scores beside
-    labels, or why there is none; None for a file without labels.
+class FreezeResult:
+    """Result of freezing a file. rows: of the file. unfit: columns that cannot be monitored, and why. calibration: of
+    scores beside labels, or why there is none; None for a file without labels.
     """
 
     rows: int
     columns: Mapping[str, ColumnReference]
     unfit: Mapping[str, Unfit]
-    calibration: Calibrated | None = None
+    calibration: CalibrationResult | None = None
 
 
 def freeze_file(
     path: str,
-    columns: Sequence[Judged],
+    columns: Sequence[MonitoredColumn],
     contract: tensor_pb2.ServingContract,
     begin: Callable[[str], object] = lambda _: None,
-) -> Frozen:
+) -> FreezeResult:
     """Freeze what a file has of the columns. begin: called with the name of each before it is read.
 
     Raises RefusedError, which names the column where one is at fault.
@@ -88,7 +88,7 @@ def freeze_file(
     for column in columns:
         if column.name not in found:
             unfit[column.name] = Unreadable("no such column in the file")
-    return Frozen(table.rows, frozen, unfit, calibration)
+    return FreezeResult(table.rows, frozen, unfit, calibration)
 
 
 def _at(table: Table) -> str:
@@ -96,10 +96,10 @@ def _at(table: Table) -> str:
 
 
 def _read(
-    table: Table, columns: Sequence[Judged], found: Mapping[str, Place]
-) -> Iterable[tuple[Judged, pa.ChunkedArray | NDArray[np.float64] | Unfit]]:
+    table: Table, columns: Sequence[MonitoredColumn], found: Mapping[str, Place]
+) -> Iterable[tuple[MonitoredColumn, pa.ChunkedArray | NDArray[np.float64] | Unfit]]:
     """Yield columns with their values, one column of the file at a time; each list of a tensor is read once."""
-    lists: dict[str, list[Judged]] = {}
+    lists: dict[str, list[MonitoredColumn]] = {}
     for column in columns:
         place = found.get(column.name)
         if place is not None and place.index is not None:
@@ -112,7 +112,7 @@ def _read(
         width = inside[0].width or 1
         try:
             rows, _ = matrix(table.column(name, width), width)
-        except UnfitError as error:
+        except UnusableColumnError as error:
             yield from ((column, Unreadable(str(error))) for column in inside)
             continue
         yield from ((column, rows[:, column.index]) for column in inside)
@@ -121,33 +121,33 @@ def _read(
 _TOO_WIDE = f"rows vary in length, or have more than {MAX_DIMENSIONS} values"
 
 
-def _too_wide(column: Judged) -> bool:
+def _too_wide(column: MonitoredColumn) -> bool:
     wide = column.width is None or not 0 < column.width <= MAX_DIMENSIONS
-    return column.read_as is JudgedAs.EMBEDDING and wide
+    return column.read_as is ColumnType.EMBEDDING and wide
 
 
-def _frozen(column: Judged, values: pa.ChunkedArray | NDArray[np.float64] | Unfit) -> ColumnReference | Unfit:
+def _frozen(column: MonitoredColumn, values: pa.ChunkedArray | NDArray[np.float64] | Unfit) -> ColumnReference | Unfit:
     if isinstance(values, Unfit):
         return values
     try:
         match column.read_as:
-            case JudgedAs.NUMERIC:
+            case ColumnType.NUMERIC:
                 made = numbers(values) if isinstance(values, pa.ChunkedArray) else values
                 finite = int(np.isfinite(made).sum())
                 if finite < MIN_ROWS:
                     return NotEnoughData(have=finite, need=MIN_ROWS)
                 return references.freeze_numeric(made, declared=column.declared)
-            case JudgedAs.CATEGORICAL:
+            case ColumnType.CATEGORICAL:
                 return _frozen_names(column, values)
-            case JudgedAs.EMBEDDING:
+            case ColumnType.EMBEDDING:
                 assert isinstance(values, pa.ChunkedArray)
                 rows, _ = matrix(values, column.width or 1)
                 return references.freeze_embedding(rows, np.random.default_rng(_SEED))
-    except UnfitError as error:
+    except UnusableColumnError as error:
         return Unreadable(str(error))
 
 
-def _frozen_names(column: Judged, values: pa.ChunkedArray | NDArray[np.float64]) -> ColumnReference | Unfit:
+def _frozen_names(column: MonitoredColumn, values: pa.ChunkedArray | NDArray[np.float64]) -> ColumnReference | Unfit:
     array = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
     seen = names(array, column.datatype)
     there = seen.total() - seen[None]
@@ -166,7 +166,7 @@ def main() -> None:
     confine(int(max_memory_bytes), int(max_cpu_s), data_bytes=int(max_data_bytes))
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    sys.stdout.write(answer_of(path, judged_of_json(told["columns"]), contract, _tell))
+    sys.stdout.write(answer_of(path, columns_from_json(told["columns"]), contract, _tell))
 
 
 def _tell(column: str) -> None:
@@ -177,7 +177,7 @@ def _tell(column: str) -> None:
 
 def answer_of(
     path: str,
-    columns: Sequence[Judged],
+    columns: Sequence[MonitoredColumn],
     contract: tensor_pb2.ServingContract,
     begin: Callable[[str], object] = lambda _: None,
 ) -> str:

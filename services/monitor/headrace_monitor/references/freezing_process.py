@@ -1,4 +1,4 @@
-"""Freezing in a child process with limits: a file that crashes its reader, or never ends, costs one reference."""
+"""Freeze in a child process with limits: a file that crashes or hangs its reader costs one reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import structlog
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Unavailable
 
-from headrace_monitor.references.judged import Judged
+from headrace_monitor.references.columns import MonitoredColumn
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class FreezingProcess:
         self._timeout_s = timeout_s
 
     async def __call__(
-        self, file: Path, columns: Sequence[Judged], contract: tensor_pb2.ServingContract
+        self, file: Path, columns: Sequence[MonitoredColumn], contract: tensor_pb2.ServingContract
     ) -> bytes | str:
         """Return what was frozen as the program prints it, or why nothing was. Raises Unavailable."""
         listed = json.dumps([asdict(column) for column in columns], allow_nan=False)

@@ -1,4 +1,4 @@
-"""Rows of a time of the log: the files that have them, and every n-th row where there are more than can be used."""
+"""Read rows of a time range of the log, every n-th where there are too many."""
 
 from __future__ import annotations
 

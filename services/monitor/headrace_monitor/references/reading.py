@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace_monitor.references.judged import Judged
+from headrace_monitor.references.columns import MonitoredColumn
 
 # Of longer files every n-th row is taken: edges at 200 quantiles do not move any more.
 MAX_ROWS = 1_000_000
@@ -31,12 +31,12 @@ class Place:
     index: int | None = None
 
 
-def places(columns: Sequence[Judged], there: Collection[str]) -> dict[str, Place]:
+def places(columns: Sequence[MonitoredColumn], there: Collection[str]) -> dict[str, Place]:
     """Return where columns are, by name: under their own name, that in the log, the bare name of a tensor's column
     where only one is called so, or in a list that holds the whole tensor.
 
-    >>> from headrace_monitor.references.judged import JudgedAs
-    >>> age = Judged("person.age", "feature.person.age", "person", 0, "FP32", JudgedAs.NUMERIC, width=2)
+    >>> from headrace_monitor.references.columns import ColumnType
+    >>> age = MonitoredColumn("person.age", "feature.person.age", "person", 0, "FP32", ColumnType.NUMERIC, width=2)
     >>> places([age], {"age", "id"})
     {'person.age': Place(name='age', index=None)}
     """
@@ -101,5 +101,5 @@ class Table:
         return pa.chunked_array(parts, type=self._file.schema_arrow.field(name).type)
 
 
-def _bare(column: Judged) -> str:
+def _bare(column: MonitoredColumn) -> str:
     return column.name.removeprefix(f"{column.tensor}.")

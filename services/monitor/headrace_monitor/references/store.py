@@ -16,7 +16,7 @@ from headrace_statistics import serialization
 from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
 from headrace_statistics.references import ColumnReference, Reference, Source
 
-from headrace_monitor.references.judged import Judged, judged_of_json
+from headrace_monitor.references.columns import MonitoredColumn, columns_from_json
 
 _SQL = "headrace_monitor.references"
 # A reference with hundreds of columns is megabytes.
@@ -25,26 +25,26 @@ _SLOW_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was frozen, and what is judged: all that windows need to know of a version."""
+    """The content of a reference: frozen columns, unusable columns, and all monitored columns."""
 
     columns: Mapping[str, ColumnReference]
     unfit: Mapping[str, NotEnoughData | Constant | Unreadable]
-    judged: tuple[Judged, ...]
+    monitored: tuple[MonitoredColumn, ...]
 
     def to_bytes(self) -> bytes:
-        judged = json.dumps([asdict(column) for column in self.judged], allow_nan=False)
+        judged = json.dumps([asdict(column) for column in self.monitored], allow_nan=False)
         text = serialization.to_json({"columns": self.columns, "unfit": self.unfit, "judged": judged})
         return zlib.compress(text.encode(), 1)
 
     @staticmethod
     def of_bytes(told: bytes) -> Content:
         inside = serialization.from_json(zlib.decompress(told).decode())
-        return Content(inside["columns"], inside["unfit"], judged_of_json(inside["judged"]))
+        return Content(inside["columns"], inside["unfit"], columns_from_json(inside["judged"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is to be kept. name: SHA-256 of the artifact, or the bounds of the window. since: the hour from which
+    """A reference to be stored. name: SHA-256 of the artifact, or the bounds of the window. since: the hour from which
     the log is summarised."""
 
     model: str
@@ -61,8 +61,8 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptReference:
-    """A reference with what is known of it beside its columns. judged: where in the log they are, fit or not."""
+class StoredReference:
+    """A reference with what is known of it beside its columns. monitored: columns in the log, usable or not."""
 
     number: int
     model: str
@@ -70,7 +70,7 @@ class KeptReference:
     seasonal: bool
     range: tuple[datetime, datetime] | None
     reference: Reference
-    judged: tuple[Judged, ...]
+    monitored: tuple[MonitoredColumn, ...]
 
 
 class References:
@@ -79,15 +79,15 @@ class References:
     def __init__(self, connections: Connections, *, remembered: int = 16) -> None:
         self._connections = connections
         self._sql = load_queries(_SQL)
-        self._remembered: dict[int, KeptReference] = {}
+        self._remembered: dict[int, StoredReference] = {}
         self._most = remembered
 
-    async def current(self, model: str, version: str) -> KeptReference | None:
-        """Return what a version's windows are held against."""
+    async def current(self, model: str, version: str) -> StoredReference | None:
+        """Return the reference that a version's windows are compared with."""
         rows = await self._fetch("newest", model, version)
         return await self.get(rows[0]["number"]) if rows else None
 
-    async def get(self, number: int) -> KeptReference | None:
+    async def get(self, number: int) -> StoredReference | None:
         """Return a reference by its number."""
         if number not in self._remembered:
             rows = await self._fetch("by_number", number)
@@ -144,10 +144,10 @@ class References:
         )
 
 
-def _kept(row: Any) -> KeptReference:
+def _kept(row: Any) -> StoredReference:
     content = Content.of_bytes(row["content"])
     reference = Reference(Source(row["source"]), row["name"], row["freeze_time"], content.columns, content.unfit)
     chosen = None if row["start_time"] is None else (row["start_time"], row["end_time"])
-    return KeptReference(
-        row["number"], row["model"], row["version"], row["seasonal"], chosen, reference, content.judged
+    return StoredReference(
+        row["number"], row["model"], row["version"], row["seasonal"], chosen, reference, content.monitored
     )

@@ -1,4 +1,4 @@
-"""Values of Parquet columns as statistics take them, from what people wrote and from our own log alike."""
+"""Convert Parquet columns, of uploaded files and of our log, to the values that the statistics take."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from headrace_statistics.references import ColumnReference, NumericReference, Su
 from headrace_statistics.sketches import categories
 from numpy.typing import NDArray
 
-from headrace_monitor.references.judged import Judged, JudgedAs
+from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 
 # Its functions are made when it is imported, which type checkers do not see.
 pc: Any = pyarrow.compute
 
 
-class UnfitError(Exception):
+class UnusableColumnError(Exception):
     """A column cannot be read as what the contract says; the message says why."""
 
 
 def numbers(array: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Return numbers, NaN for what is missing. Raises UnfitError for what has no numbers."""
+    """Return numbers, NaN for what is missing. Raises UnusableColumnError for what has no numbers."""
     kind = array.type
     if pa.types.is_null(kind):
         return np.full(len(array), np.nan)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or _decimal(kind)):
-        raise UnfitError(f"its type in the file is {kind}, which is no number")
+        raise UnusableColumnError(f"its type in the file is {kind}, which is no number")
     if pa.types.is_float64(kind) and array.null_count == 0:
         return array.to_numpy()
     return pc.fill_null(pc.cast(array, pa.float64(), safe=False), np.nan).to_numpy()
 
 
 def names(array: pa.ChunkedArray, datatype: str) -> Counter[str | None]:
-    """Return counts by name; None is a missing value. Raises UnfitError for lists, structures and the like."""
+    """Return counts by name; None is a missing value. Raises UnusableColumnError for lists, structures and the like."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         array = pc.cast(array, kind.value_type)
     elif pa.types.is_nested(kind):
-        raise UnfitError(f"its type in the file is {kind}, which is no category")
+        raise UnusableColumnError(f"its type in the file is {kind}, which is no category")
     counted = pc.value_counts(array)
     values, times = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
     return categories.named((_plain(value, datatype), count) for value, count in zip(values, times, strict=True))
 
 
 def coded_names(array: pa.ChunkedArray, datatype: str) -> tuple[NDArray[np.int64], list[str]]:
-    """Return which name each row has, -1 where it has none, and the names. Raises UnfitError like `names`."""
+    """Return which name each row has, -1 where it has none, and the names. Raises UnusableColumnError like `names`."""
     if pa.types.is_nested(array.type):
-        raise UnfitError(f"its type in the file is {array.type}, which is no category")
+        raise UnusableColumnError(f"its type in the file is {array.type}, which is no category")
     encoded = array.combine_chunks().dictionary_encode()
     place: dict[str, int] = {}
     codes = np.full(len(encoded.dictionary) + 1, -1, dtype=np.int64)
@@ -64,20 +64,22 @@ def coded_names(array: pa.ChunkedArray, datatype: str) -> tuple[NDArray[np.int64
 def matrix(array: pa.ChunkedArray, width: int) -> tuple[NDArray[np.float64], int]:
     """Return rows of lists, shape (rows, width), and how many rows have another length or are missing.
 
-    Raises UnfitError for what are no lists of numbers.
+    Raises UnusableColumnError for what are no lists of numbers.
     """
     kind = array.type
     if pa.types.is_null(kind):
         return np.zeros((0, width)), len(array)
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise UnfitError(f"its type in the file is {kind}; lists of {width} numbers are needed")
+        raise UnusableColumnError(f"its type in the file is {kind}; lists of {width} numbers are needed")
     fit = pc.fill_null(pc.equal(pc.list_value_length(array), width), False)
     kept = array.filter(fit)
     flat = numbers(pa.chunked_array([pc.list_flatten(chunk) for chunk in kept.chunks], type=kind.value_type))
     return flat.reshape(-1, width), len(array) - len(kept)
 
 
-def summarised(column: Judged, frozen: ColumnReference, array: pa.ChunkedArray | None, rows: int) -> Summary | None:
+def summarised(
+    column: MonitoredColumn, frozen: ColumnReference, array: pa.ChunkedArray | None, rows: int
+) -> Summary | None:
     """Summarise a column of the log on the edges of its reference; None where it is no longer of that kind.
 
     array: None where the file has no such column, so that each of its `rows` lacks the value.
@@ -85,15 +87,15 @@ def summarised(column: Judged, frozen: ColumnReference, array: pa.ChunkedArray |
     array = pa.chunked_array([pa.nulls(rows)]) if array is None else array
     try:
         match frozen, column.read_as:
-            case NumericReference(), JudgedAs.NUMERIC:
+            case NumericReference(), ColumnType.NUMERIC:
                 return references.summarise_numeric(numbers(array), frozen.edges)
-            case references.CategoricalReference(), JudgedAs.CATEGORICAL:
+            case references.CategoricalReference(), ColumnType.CATEGORICAL:
                 return categories.from_counts(names(array, column.datatype), frozen.categories)
-            case references.EmbeddingReference(), JudgedAs.EMBEDDING:
+            case references.EmbeddingReference(), ColumnType.EMBEDDING:
                 fit, others = matrix(array, frozen.space.dimensions)
                 unusable = np.full((others, frozen.space.dimensions), np.nan)
                 return references.summarise(frozen, np.concatenate([fit, unusable]))
-    except UnfitError:
+    except UnusableColumnError:
         return None
     return None
 

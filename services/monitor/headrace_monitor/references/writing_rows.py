@@ -1,4 +1,4 @@
-"""Rows of a time of the log as a Parquet file, to be frozen like any other."""
+"""Write rows of a time range of the log to a Parquet file, which is then frozen like any other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from headrace_monitor.log.contracts import VersionContract
-from headrace_monitor.log.sampling import PROBABILITY, halvings_of, kept_evenly
-from headrace_monitor.references.judged import Judged, judged_columns
+from headrace_monitor.log.decisions.sampling import PROBABILITY, halvings_of, kept_evenly
+from headrace_monitor.references.columns import MonitoredColumn, monitored_columns
 from headrace_monitor.references.log_rows import LogRows
 
 MAX_ROWS = 1_000_000
@@ -34,7 +34,7 @@ class RowsWriter:
 
         Where the log was sampled with several probabilities, rows are thinned to the least of them.
         """
-        columns = judged_columns(version)
+        columns = monitored_columns(version)
         cells = sum(min(column.width or 1, MAX_CELLS) if column.index is None else 1 for column in columns)
         most = max(min(MAX_ROWS, MAX_CELLS // max(cells, 1)), 1)
         schema = pa.schema([(column.stored, _type(column)) for column in columns])
@@ -60,7 +60,7 @@ def _keep(path: Path, kept: NDArray[np.bool_]) -> None:
     thinner.replace(path)
 
 
-def _type(column: Judged) -> pa.DataType:
+def _type(column: MonitoredColumn) -> pa.DataType:
     if column.index is None:
         return pa.list_(pa.float32())
     if column.datatype in ("BYTES", "BOOL"):

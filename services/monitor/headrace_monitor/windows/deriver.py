@@ -12,10 +12,10 @@ from headrace_servicekit.errors import Aborted
 from prometheus_client import CollectorRegistry, Counter
 
 from headrace_monitor.references.log_rows import LogReader
-from headrace_monitor.references.store import KeptReference, References
+from headrace_monitor.references.store import References, StoredReference
 from headrace_monitor.windows.decisions import summarising
-from headrace_monitor.windows.decisions.summarising import EMPTY, Key, Window
-from headrace_monitor.windows.store import Due, Windows
+from headrace_monitor.windows.decisions.summarising import EMPTY, Window, WindowKey
+from headrace_monitor.windows.store import PendingFile, Windows
 
 log = structlog.get_logger()
 
@@ -86,10 +86,10 @@ class Deriver:
         # What others are at is theirs; only a full page may hide what nobody is at.
         return len(due) == LOOKED_AT
 
-    async def _take(self, due: Sequence[Due]) -> None:
+    async def _take(self, due: Sequence[PendingFile]) -> None:
         kept = await self._references.get(due[0].reference)
         assert kept is not None  # a claim names one that exists
-        windows: dict[Key, Window] = {}
+        windows: dict[WindowKey, Window] = {}
         for each in due:
             for key, window in (await self._summarised(each, kept)).items():
                 windows[key] = windows.get(key, EMPTY).merge(window)
@@ -100,9 +100,9 @@ class Deriver:
             return
         self._metrics.taken(len(due), sum(window.rows for window in windows.values()))
 
-    async def _summarised(self, due: Due, kept: KeptReference) -> Mapping[Key, Window]:
+    async def _summarised(self, due: PendingFile, kept: StoredReference) -> Mapping[WindowKey, Window]:
         try:
-            table = await self._reader.table(due.file, summarising.wanted_columns(kept.judged))
+            table = await self._reader.table(due.file, summarising.wanted_columns(kept.monitored))
         except LookupError:
             # Retention was faster; waiting for it would keep every other file waiting.
             log.warning("file of the log is gone", file=due.file.id, model=kept.model, version=kept.version)
@@ -111,16 +111,16 @@ class Deriver:
         return await asyncio.to_thread(_windows_of, table, kept, self._seconds)
 
 
-def _windows_of(table: pa.Table, kept: KeptReference, seconds: int) -> dict[Key, Window]:
-    return summarising.windows_of(table, kept.judged, kept.reference.columns, seconds)
+def _windows_of(table: pa.Table, kept: StoredReference, seconds: int) -> dict[WindowKey, Window]:
+    return summarising.windows_of(table, kept.monitored, kept.reference.columns, seconds)
 
 
-def batches_of(due: Sequence[Due]) -> list[list[Due]]:
+def batches_of(due: Sequence[PendingFile]) -> list[list[PendingFile]]:
     """Return what is summarised together: files of one reference, bounded in number and rows; one alone may be larger.
 
     due: in the order of references.
     """
-    batches: list[list[Due]] = []
+    batches: list[list[PendingFile]] = []
     rows = 0
     for each in due:
         full = not batches or batches[-1][0].reference != each.reference or len(batches[-1]) == BATCH_FILES

@@ -18,7 +18,7 @@ from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics import serialization
 
 from headrace_monitor.log.files import LogFile, file_of
-from headrace_monitor.windows.decisions.summarising import EMPTY, Key, Window, even
+from headrace_monitor.windows.decisions.summarising import EMPTY, Window, WindowKey, even
 
 _SQL = "headrace_monitor.windows"
 # A window of hundreds of columns is a few hundred kilobytes.
@@ -29,7 +29,7 @@ _KEY = ("start_time", "seconds", "variant", "source", "probability")
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class PendingFile:
     """A file of the log that is to be summarised for a reference. row: of the claim on it."""
 
     reference: int
@@ -64,12 +64,12 @@ class Windows:
         ((number,),) = await self._fetch("newest_file")
         return number
 
-    async def candidates(self, behind: int, *, limit: int) -> list[Due]:
+    async def candidates(self, behind: int, *, limit: int) -> list[PendingFile]:
         """Return files that are due: of those that nobody noted, the ones whose id is above `behind`."""
         found = await self._fetch("candidates", behind, limit)
-        return [Due(row["reference"], file_of(row)) for row in found]
+        return [PendingFile(row["reference"], file_of(row)) for row in found]
 
-    async def claim(self, due: Sequence[Due]) -> list[Due]:
+    async def claim(self, due: Sequence[PendingFile]) -> list[PendingFile]:
         """Return those that are this process's until the lease is over; all of them are of one reference."""
         if not due:
             return []
@@ -80,7 +80,7 @@ class Windows:
         mine = {row["file"]: row for row in rows}
         return [replace(each, row=mine[each.file.id]) for each in due if each.file.id in mine]
 
-    async def put(self, due: Sequence[Due], windows: Mapping[Key, Window]) -> None:
+    async def put(self, due: Sequence[PendingFile], windows: Mapping[WindowKey, Window]) -> None:
         """Add windows of files, and note that these are in them: both or neither.
 
         Raises Aborted when somebody else has taken one of them since.

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace.monitor.v1 import monitor_pb2
-from headrace_monitor.references.freezer import Asked
+from headrace_monitor.references.freezer import FreezeRequest
 from headrace_monitor.windows.decisions import summarising
 from headrace_servicekit.errors import Aborted
 from headrace_servicekit.testing import FakeClock
@@ -144,7 +144,7 @@ async def test_a_rush_of_which_an_eighth_was_recorded_is_no_drift(log, registere
     assert {column for column, _ in alarms(calm)} == {"person.age"}
     assert calm.rows == ROWS
 
-    frozen = await replica.freezer.freeze(Asked("fraud", "v1", (START, START + HOUR)))
+    frozen = await replica.freezer.freeze(FreezeRequest("fraud", "v1", (START, START + HOUR)))
     age = frozen.reference.columns["person.age"]
     assert isinstance(age, NumericReference)
     assert 2 * ROWS // 8 + ROWS // 16 < age.summary.rows < 2 * ROWS // 8 + ROWS // 4
@@ -158,7 +158,7 @@ async def test_windows_are_the_same_whoever_made_them_and_whatever_died(log, reg
     for index, columns in enumerate(everything):
         variant = ("main", "canary")[index % 2]
         await log.add("fraud", "v1", START + index // 4 * HOUR, columns, variant=variant)
-    kept = await first.freezer.freeze(Asked("fraud", "v1"))
+    kept = await first.freezer.freeze(FreezeRequest("fraud", "v1"))
     # Small files are merged meanwhile; they are there for a while all the same.
     async with log.database.transaction() as connection:
         await connection.execute("update log_files set replaced = true where hour = $1", START)
@@ -177,7 +177,7 @@ async def test_windows_are_the_same_whoever_made_them_and_whatever_died(log, reg
 
     window = await second.windows.total(kept.number, START, START + 6 * HOUR)
     assert window.rows == 24 * 300
-    columns = [column for column in kept.judged if column.name in kept.reference.columns]
+    columns = [column for column in kept.monitored if column.name in kept.reference.columns]
     tables = [pa.table({name: pa.array(list(values)) for name, values in each.items()}) for each in everything]
     whole = summarising.window_of(pa.concat_tables(tables), columns, kept.reference.columns)
     for name, summary in whole.summaries.items():

@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.references import freezing_process
+from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 from headrace_monitor.references.freezing_process import FreezingProcess
-from headrace_monitor.references.judged import Judged, JudgedAs
 
 ROWS = 100
 COLUMNS = (
-    Judged("age", "feature.age", "person", 0, "FP32", JudgedAs.NUMERIC),
-    Judged("country", "feature.country", "country", 0, "BYTES", JudgedAs.CATEGORICAL),
-    Judged("embedding", "feature.embedding", "embedding", None, "FP32", JudgedAs.EMBEDDING, width=8),
+    MonitoredColumn("age", "feature.age", "person", 0, "FP32", ColumnType.NUMERIC),
+    MonitoredColumn("country", "feature.country", "country", 0, "BYTES", ColumnType.CATEGORICAL),
+    MonitoredColumn("embedding", "feature.embedding", "embedding", None, "FP32", ColumnType.EMBEDDING, width=8),
 )
 GOOD = {"age": pa.array(np.arange(ROWS, dtype=float)), "country": pa.array(["a", "b"] * (ROWS // 2))}
 
@@ -133,10 +133,10 @@ FUZZ = """
 import io, json, random, sys
 from headrace_servicekit.confinement import confine
 from headrace_monitor.references.freezing import freeze_file
-from headrace_monitor.references.judged import judged_of_json
+from headrace_monitor.references.columns import columns_from_json
 from headrace_monitor.references.reading import RefusedError
 from headrace.tensor.v1 import tensor_pb2
-path, columns, seeds = sys.argv[1], judged_of_json(sys.argv[2]), int(sys.argv[3])
+path, columns, seeds = sys.argv[1], columns_from_json(sys.argv[2]), int(sys.argv[3])
 good = open(path, "rb").read()
 confine(3 << 30, 60, file_bytes=1 << 20, data_bytes=1 << 30)
 for seed in range(seeds):
@@ -171,8 +171,8 @@ def test_footers_that_lie_raise_nothing_but_refusals(tmp_path):
     assert (done.stdout, done.stderr[-2000:]) == ("all\n", "")
 
 
-def vars_of(column: Judged) -> dict[str, object]:
-    return {name: getattr(column, name) for name in Judged.__slots__}
+def vars_of(column: MonitoredColumn) -> dict[str, object]:
+    return {name: getattr(column, name) for name in MonitoredColumn.__slots__}
 
 
 def test_a_bomb_takes_no_more_memory_than_a_container_has_beside_the_service(tmp_path):

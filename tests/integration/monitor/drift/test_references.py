@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from headrace_monitor.references.freezer import Asked
+from headrace_monitor.references.freezer import FreezeRequest
 from headrace_monitor.references.freezing_process import FreezingProcess
 from headrace_servicekit.errors import PreconditionFailed, ResourceExhausted, Unavailable
 from headrace_statistics.arrays import floats
@@ -31,12 +31,12 @@ async def test_a_reference_that_comes_late_finds_the_traffic_before_it(log, regi
     async with log.database.transaction() as connection:
         await connection.execute("update log_files set replaced = true where hour = $1", START)
     await log.add("fraud", "v2", START, features(rng, 500), merged=True)
-    kept = await replica.freezer.freeze(Asked("fraud", "v2", (START, START + 3 * HOUR)))
+    kept = await replica.freezer.freeze(FreezeRequest("fraud", "v2", (START, START + 3 * HOUR)))
     await replica.deriver.catch_up()
 
     assert kept.reference.source is Source.WINDOW
     assert kept.reference.columns["person.age"].summary.rows == 1_500
-    again = await replica.freezer.freeze(Asked("fraud", "v2", (START, START + 3 * HOUR)))
+    again = await replica.freezer.freeze(FreezeRequest("fraud", "v2", (START, START + 3 * HOUR)))
     assert again.number == kept.number
     assert (await replica.windows.total(kept.number, START, START + 3 * HOUR)).rows == 1_500
     evaluation = await replica.evaluator.evaluate(kept, START, START + 3 * HOUR, 0.05)
@@ -52,7 +52,7 @@ async def test_a_seasonal_reference_is_the_same_hour_a_week_before(log, register
         for week in (0, 7 * 24):
             await log.add("fraud", "v1", START + (week + hours) * HOUR, columns)
     await clock.advance(7 * 24 * 3600 + 2 * 3600)
-    kept = await replica.freezer.freeze(Asked("fraud", "v1", seasonal=True))
+    kept = await replica.freezer.freeze(FreezeRequest("fraud", "v1", seasonal=True))
     await replica.deriver.catch_up()
 
     night_start = START + (7 * 24 + 1) * HOUR
@@ -88,7 +88,7 @@ async def test_an_artifact_that_is_none_is_refused_with_what_is_wrong(log, regis
     replica = Replica(log, registered, clock, freeze=FreezingProcess(timeout_s=60))
 
     with pytest.raises(PreconditionFailed, match=problem) as refused:
-        await replica.freezer.freeze(Asked("fraud", "v3"))
+        await replica.freezer.freeze(FreezeRequest("fraud", "v3"))
 
     assert refused.value.reason == "REFERENCE_UNREADABLE"
 
@@ -146,7 +146,7 @@ async def test_freezing_is_bounded(log, registered, clock):
         return "nothing is in it"
 
     replica = Replica(log, registered, clock, freeze=nothing)
-    asked = (replica.freezer.freeze(Asked("fraud", "v1")) for _ in range(12))
+    asked = (replica.freezer.freeze(FreezeRequest("fraud", "v1")) for _ in range(12))
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(each) for each in outcomes] == [PreconditionFailed] * 8 + [ResourceExhausted] * 4
 
@@ -160,7 +160,7 @@ async def test_columns_that_do_not_fit_are_told_and_the_others_are_judged(log, r
     registered.add("fraud", "v3", parquet(reference))
     replica = Replica(log, registered, clock, freeze=FreezingProcess(timeout_s=60))
 
-    kept = await replica.freezer.freeze(Asked("fraud", "v3"))
+    kept = await replica.freezer.freeze(FreezeRequest("fraud", "v3"))
 
     assert {name: str(why) for name, why in kept.reference.unfit.items()} == {
         "share": "too few: 0, at least 50 are needed",

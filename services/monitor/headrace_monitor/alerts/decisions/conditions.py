@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from headrace_statistics.severity import Severity
 
+from headrace_monitor.alerts.decisions.signals import VALUED, Aggregation
+from headrace_monitor.alerts.decisions.values import WINDOW, Rule
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.signals import VALUED, Aggregation
-from headrace_monitor.alerts.values import WINDOW, Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from headrace_monitor.alerts.decisions.conditions import ConditionResult, evaluate, rule_window
+from headrace_monitor.alerts.decisions.values import Alert, Key, Rule, Series
 from headrace_monitor.alerts.observations import Observation
-from headrace_monitor.alerts.values import Alert, Key, Rule, Series
 
 # An alert says that it has no data after this time, or after so many windows where those are longer.
 QUIET = timedelta(minutes=15)

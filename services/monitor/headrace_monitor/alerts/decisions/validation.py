@@ -10,9 +10,9 @@ from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.outbox.events import Format
 from headrace_statistics.severity import Severity
 
+from headrace_monitor.alerts.decisions.signals import GRADED, SIGNALS
+from headrace_monitor.alerts.decisions.values import Rule, Silence, Webhook
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.alerts.signals import GRADED, SIGNALS
-from headrace_monitor.alerts.values import Rule, Silence, Webhook
 from headrace_monitor.names import is_id, shown
 
 MAX_RULES = 1_000

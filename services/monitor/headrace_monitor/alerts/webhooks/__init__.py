@@ -1,1 +1,1 @@
-"""Telling others of alerts by HTTP."""
+"""Notification others of alerts by HTTP."""

@@ -1,4 +1,4 @@
-"""Webhooks in the database, and what they are to be told of alerts: written in the transaction of what changed."""
+"""Webhooks in the database, and what they are to be sent of alerts: written in the transaction of what changed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts import rows
-from headrace_monitor.alerts.values import Alert, Kind, Silence, Telling, Webhook, WebhookStatus
-from headrace_monitor.alerts.webhooks.events import event_of
-from headrace_monitor.alerts.webhooks.telling import untold
+from headrace_monitor.alerts.decisions.events import event_of
+from headrace_monitor.alerts.decisions.notifications import missing_notifications
+from headrace_monitor.alerts.decisions.values import Alert, Kind, Notification, Silence, Webhook, WebhookStatus
 
 _SQL = load_queries("headrace_monitor.alerts.webhooks")
 
@@ -43,14 +43,14 @@ async def delete_webhook(connection: Any, name: str) -> None:
     await connection.execute(_SQL["delete_webhook"], name)
 
 
-async def tell(connection: Any, alerts: Sequence[Alert], silences: Sequence[Silence], now: datetime) -> int:
-    """Write what webhooks have to be told of these alerts and were not; safe to repeat. Return what found no room."""
+async def notify(connection: Any, alerts: Sequence[Alert], silences: Sequence[Silence], now: datetime) -> int:
+    """Write what webhooks have to be sent of these alerts and were not; safe to repeat. Return what found no room."""
     webhooks = [rows.webhook(row) for row in await connection.fetch(_SQL["webhooks"])]
     if not webhooks or not alerts:
         return 0
     by_id = {alert.id: alert for alert in alerts}
-    told = [_telling(row) for row in await connection.fetch(_SQL["told"], list(by_id))]
-    news = untold(alerts, webhooks, silences, told, now)
+    sent = [_notification(row) for row in await connection.fetch(_SQL["told"], list(by_id))]
+    news = missing_notifications(alerts, webhooks, silences, sent, now)
     return await enqueue(
         connection,
         [
@@ -73,8 +73,8 @@ def event_in(row: Any) -> Event:
     return event_of(row["id"], _once(row)[0], rows.alert_of(row["body"]), row["create_time"])
 
 
-def _telling(row: Any) -> Telling:
-    return Telling(row["webhook"], row["alert"], *_once(row))
+def _notification(row: Any) -> Notification:
+    return Notification(row["webhook"], row["alert"], *_once(row))
 
 
 def _once(row: Any) -> tuple[Kind, Severity]:

@@ -7,7 +7,7 @@ on conflict (process) do update set seen_time = now(), data_plane = excluded.dat
 returning number, series, forgotten, xmax = 0 as new;
 
 -- name: other_processes
-select count(*) filter (where data_plane = $2) as of_slot, count(*) as in_all from counter_processes where number <> $1;
+select count(*) filter (where data_plane = $2) as of_data_plane, count(*) as in_all from counter_processes where number <> $1;
 
 -- name: series_in_all
 select coalesce(sum(series), 0)::bigint from counter_processes;

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from headrace_monitor.drift.decisions.evaluation import SliceEffect
 from headrace_monitor.log.attributes import ATTRIBUTES, attribute_columns
-from headrace_monitor.log.sampling import PROBABILITY
-from headrace_monitor.references.judged import Judged, JudgedAs
-from headrace_monitor.references.values import UnfitError, coded_names, numbers
+from headrace_monitor.log.decisions.sampling import PROBABILITY
+from headrace_monitor.references.columns import ColumnType, MonitoredColumn
+from headrace_monitor.references.values import UnusableColumnError, coded_names, numbers
 
 # Slices of rarer values are too small to explain much.
 MAX_VALUES = 50
@@ -34,25 +34,25 @@ def explainable(alarms: Sequence[DriftReport]) -> DriftReport | None:
     return next((alarm for alarm in alarms if alarm.test in _DRIFT | _RISE), None)
 
 
-def wanted_columns(column: Judged, by: Sequence[Judged]) -> list[str]:
+def wanted_columns(column: MonitoredColumn, by: Sequence[MonitoredColumn]) -> list[str]:
     """Return the columns of the log that are read to explain an alarm of a column."""
     return [column.stored, *(each.stored for each in by), *ROW_COLUMNS, ATTRIBUTES, PROBABILITY]
 
 
-def sliced_by(column: Judged, judged: Sequence[Judged]) -> tuple[Judged, ...]:
+def sliced_by(column: MonitoredColumn, judged: Sequence[MonitoredColumn]) -> tuple[MonitoredColumn, ...]:
     """Return the columns whose values make slices: categorical features other than the one to be explained."""
     return tuple(
         each
         for each in judged
-        if each.read_as is JudgedAs.CATEGORICAL and not each.prediction and each.name != column.name
+        if each.read_as is ColumnType.CATEGORICAL and not each.prediction and each.name != column.name
     )[:MAX_COLUMNS]
 
 
 def explained(
     alarm: DriftReport,
-    column: Judged,
+    column: MonitoredColumn,
     frozen: ColumnReference,
-    by: Sequence[Judged],
+    by: Sequence[MonitoredColumn],
     before: pa.Table,
     now: pa.Table,
 ) -> tuple[SliceEffect, ...]:
@@ -61,12 +61,12 @@ def explained(
         if alarm.test in _DRIFT:
             return _explained_drift(column, frozen, by, before, now)
         return _explained_rise(alarm.test, column, frozen, by, before, now)
-    except UnfitError:
+    except UnusableColumnError:
         return ()
 
 
 def _explained_drift(
-    column: Judged, frozen: ColumnReference, by: Sequence[Judged], before: pa.Table, now: pa.Table
+    column: MonitoredColumn, frozen: ColumnReference, by: Sequence[MonitoredColumn], before: pa.Table, now: pa.Table
 ) -> tuple[SliceEffect, ...]:
     places_before, places = _places(column, frozen, before)
     places_now, _ = _places(column, frozen, now)
@@ -89,7 +89,12 @@ def _explained_drift(
 
 
 def _explained_rise(
-    test: Test, column: Judged, frozen: ColumnReference, by: Sequence[Judged], before: pa.Table, now: pa.Table
+    test: Test,
+    column: MonitoredColumn,
+    frozen: ColumnReference,
+    by: Sequence[MonitoredColumn],
+    before: pa.Table,
+    now: pa.Table,
 ) -> tuple[SliceEffect, ...]:
     flags_before, flags_now = _flags(test, column, frozen, before), _flags(test, column, frozen, now)
     found = explain_rise(
@@ -101,7 +106,7 @@ def _explained_rise(
     return tuple(_slice(each, each.now - each.before) for each in found)
 
 
-def _places(column: Judged, frozen: ColumnReference, table: pa.Table) -> tuple[NDArray[np.int64], int]:
+def _places(column: MonitoredColumn, frozen: ColumnReference, table: pa.Table) -> tuple[NDArray[np.int64], int]:
     """Return the bin or category of each row, -1 where it has none, and how many there are."""
     array = _stored(column, table)
     match frozen:
@@ -113,10 +118,10 @@ def _places(column: Judged, frozen: ColumnReference, table: pa.Table) -> tuple[N
             place = {name: index for index, name in enumerate(frozen.categories.names)}
             codes, told = coded_names(array, column.datatype)
             return np.array([*(place.get(name, len(place)) for name in told), -1])[codes], len(place) + 1
-    raise UnfitError("embeddings have no bins")
+    raise UnusableColumnError("embeddings have no bins")
 
 
-def _flags(test: Test, column: Judged, frozen: ColumnReference, table: pa.Table) -> NDArray[np.bool_]:
+def _flags(test: Test, column: MonitoredColumn, frozen: ColumnReference, table: pa.Table) -> NDArray[np.bool_]:
     """Return which rows have what the share of has risen."""
     array = _stored(column, table)
     if isinstance(frozen, CategoricalReference):
@@ -133,7 +138,7 @@ def _flags(test: Test, column: Judged, frozen: ColumnReference, table: pa.Table)
     return (values < frozen.edges.low) | (values > frozen.edges.high)
 
 
-def _parts(column: Judged, by: Sequence[Judged], table: pa.Table) -> Mapping[Slice, NDArray[np.intp]]:
+def _parts(column: MonitoredColumn, by: Sequence[MonitoredColumn], table: pa.Table) -> Mapping[Slice, NDArray[np.intp]]:
     """Return the rows of each slice. column: the one to be explained."""
     stored = {each.name: (each.stored, each.datatype) for each in by} | {name: (name, _TEXT) for name in ROW_COLUMNS}
     columns = {
@@ -153,7 +158,7 @@ def _parts(column: Judged, by: Sequence[Judged], table: pa.Table) -> Mapping[Sli
     return found
 
 
-def _stored(column: Judged, table: pa.Table) -> pa.ChunkedArray:
+def _stored(column: MonitoredColumn, table: pa.Table) -> pa.ChunkedArray:
     if column.stored in table.schema.names:
         return table.column(column.stored)
     return pa.chunked_array([pa.nulls(table.num_rows)])

@@ -13,8 +13,8 @@ import pyarrow.compute
 from headrace_statistics.references import ColumnReference, Summary
 from headrace_statistics.sketches.moments import Moments, moments
 
-from headrace_monitor.log.sampling import PROBABILITY, halvings_of
-from headrace_monitor.references.judged import Judged
+from headrace_monitor.log.decisions.sampling import PROBABILITY, halvings_of
+from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.values import numbers, summarised
 
 # Its functions are made when it is imported, which type checkers do not see.
@@ -27,7 +27,7 @@ VALUE = "prediction_value"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Key:
+class WindowKey:
     """The rows of a window. start: of its time; it is `seconds` long. probability: that a row is in the log."""
 
     start: datetime
@@ -79,19 +79,19 @@ def even(windows: Mapping[float, Window]) -> Window:
     return total
 
 
-def wanted_columns(columns: Sequence[Judged]) -> list[str]:
+def wanted_columns(columns: Sequence[MonitoredColumn]) -> list[str]:
     """Return the columns of the log that are read."""
     return [*ROW_COLUMNS, VALUE, *(column.stored for column in columns)]
 
 
 def windows_of(
-    table: pa.Table, columns: Sequence[Judged], frozen: Mapping[str, ColumnReference], seconds: int
-) -> dict[Key, Window]:
+    table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mapping[str, ColumnReference], seconds: int
+) -> dict[WindowKey, Window]:
     """Return the windows of a table of the log, each `seconds` long."""
     return {key: window_of(part, columns, frozen) for key, part in _parts(table, seconds)}
 
 
-def window_of(table: pa.Table, columns: Sequence[Judged], frozen: Mapping[str, ColumnReference]) -> Window:
+def window_of(table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mapping[str, ColumnReference]) -> Window:
     """Return one window of all rows of a table.
 
     Rows without any feature belong to requests without features, such as those answered by their entity alone: their
@@ -112,7 +112,7 @@ def window_of(table: pa.Table, columns: Sequence[Judged], frozen: Mapping[str, C
     return Window(table.num_rows, summaries, Moments() if values is None else moments(numbers(values.drop_null())))
 
 
-def _parts(table: pa.Table, seconds: int) -> Iterator[tuple[Key, pa.Table]]:
+def _parts(table: pa.Table, seconds: int) -> Iterator[tuple[WindowKey, pa.Table]]:
     if table.num_rows == 0:
         return
     starts = pc.cast(table.column("answer_time"), pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
@@ -123,7 +123,7 @@ def _parts(table: pa.Table, seconds: int) -> Iterator[tuple[Key, pa.Table]]:
     keys, places = np.unique(np.stack(columns), axis=1, return_inverse=True)
     for index, (start, variant, source, halvings) in enumerate(keys.T.tolist()):
         start = _EPOCH + timedelta(seconds=start)
-        key = Key(start, seconds, variant_names[variant], source_names[source], 2.0**-halvings)
+        key = WindowKey(start, seconds, variant_names[variant], source_names[source], 2.0**-halvings)
         yield key, table if keys.shape[1] == 1 else table.filter(pa.array(places.ravel() == index))
 
 
@@ -134,7 +134,7 @@ def _coded(array: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     return codes.astype(np.int64), encoded.chunk(0).dictionary.to_pylist()
 
 
-def _asked(table: pa.Table, columns: Sequence[Judged]) -> pa.Table:
+def _asked(table: pa.Table, columns: Sequence[MonitoredColumn]) -> pa.Table:
     there = frozenset(table.schema.names)
     features = [table.column(each.stored) for each in columns if not each.prediction and each.stored in there]
     if any(feature.null_count == 0 for feature in features):

@@ -1,4 +1,4 @@
-"""Which columns of a version are judged, and as what: from its contract, before anybody looks at a value."""
+"""The monitored columns of a version and their types, from its contract alone."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LABEL = "prediction_label"
 _TEXT = frozenset(("BYTES", "BOOL"))
 
 
-class JudgedAs(enum.StrEnum):
-    """How values are read."""
+class ColumnType(enum.StrEnum):
+    """How the values of a column are compared."""
 
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
@@ -27,8 +27,8 @@ class JudgedAs(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One column that is judged.
+class MonitoredColumn:
+    """One monitored column.
 
     name: in references and reports. stored: in the log's Parquet. tensor, index: where its values are in the tensor;
     index None for a whole row. width: values of a row, None where that varies. low, high: range of the contract, None
@@ -40,7 +40,7 @@ class Judged:
     tensor: str
     index: int | None
     datatype: str
-    read_as: JudgedAs
+    read_as: ColumnType
     width: int | None = 1
     low: float | None = None
     high: float | None = None
@@ -54,8 +54,8 @@ class Judged:
         return (-math.inf if self.low is None else self.low, math.inf if self.high is None else self.high)
 
 
-def judged_columns(version: VersionContract) -> tuple[Judged, ...]:
-    """Return what is judged of a version: inputs, outputs, and the predicted class."""
+def monitored_columns(version: VersionContract) -> tuple[MonitoredColumn, ...]:
+    """Return the monitored columns of a version: inputs, outputs, and the predicted class."""
     contract = version.contract
     inputs = _judged(version.features, contract.inputs, FEATURE_PREFIX, prediction=False)
     taken = {column.name for column in inputs}
@@ -68,20 +68,20 @@ def judged_columns(version: VersionContract) -> tuple[Judged, ...]:
     return (*inputs, *outputs, *label)
 
 
-def judged_of_json(text: str) -> tuple[Judged, ...]:
+def columns_from_json(text: str) -> tuple[MonitoredColumn, ...]:
     """Return columns from JSON of their fields."""
-    return tuple(Judged(**{**each, "read_as": JudgedAs(each["read_as"])}) for each in json.loads(text))
+    return tuple(MonitoredColumn(**{**each, "read_as": ColumnType(each["read_as"])}) for each in json.loads(text))
 
 
-_LABEL_COLUMN = Judged(LABEL, LABEL, LABEL, 0, "BYTES", JudgedAs.CATEGORICAL, prediction=True)
+_LABEL_COLUMN = MonitoredColumn(LABEL, LABEL, LABEL, 0, "BYTES", ColumnType.CATEGORICAL, prediction=True)
 
 
 def _judged(
     columns: Iterable[Column], specs: Iterable[tensor_pb2.TensorSpec], prefix: str, *, prediction: bool
-) -> list[Judged]:
+) -> list[MonitoredColumn]:
     widths = {spec.name: values_per_row(spec.shape) for spec in specs}
     return [
-        Judged(
+        MonitoredColumn(
             name=column.name,
             stored=prefix + column.name,
             tensor=column.tensor,
@@ -97,17 +97,17 @@ def _judged(
     ]
 
 
-def _read_as(column: Column) -> JudgedAs:
+def _read_as(column: Column) -> ColumnType:
     if column.index is None:
-        return JudgedAs.EMBEDDING
+        return ColumnType.EMBEDDING
     if column.kind == tensor_pb2.TensorSpec.KIND_CATEGORICAL or column.datatype in _TEXT:
-        return JudgedAs.CATEGORICAL
-    return JudgedAs.NUMERIC
+        return ColumnType.CATEGORICAL
+    return ColumnType.NUMERIC
 
 
-def _labels_are_an_output(contract: tensor_pb2.ServingContract, outputs: Iterable[Judged]) -> bool:
+def _labels_are_an_output(contract: tensor_pb2.ServingContract, outputs: Iterable[MonitoredColumn]) -> bool:
     """Return whether there is no predicted class beside what an output says anyway."""
     if contract.task != tensor_pb2.ServingContract.TASK_CLASSIFICATION:
         return True
     prediction = contract.prediction or (contract.outputs[0].name if contract.outputs else "")
-    return any(column.tensor == prediction and column.read_as is JudgedAs.CATEGORICAL for column in outputs)
+    return any(column.tensor == prediction and column.read_as is ColumnType.CATEGORICAL for column in outputs)

@@ -1,4 +1,4 @@
-"""What alerting speaks of: rules, how they stand, alerts, silences, webhooks and what these are told."""
+"""Values of alerting: rules, series, alerts, silences, webhooks and notifications."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 from headrace_servicekit.outbox.events import Receiver
 from headrace_statistics.severity import Severity
 
+from headrace_monitor.alerts.decisions.signals import GRADED
 from headrace_monitor.alerts.observations import EVERY_MODEL
-from headrace_monitor.alerts.signals import GRADED
 
 WINDOW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is worth telling. Fields are those of the API; severity None means what was found.
+    """What is worth notification. Fields are those of the API; severity None means what was found.
 
     window: None for a graded signal, whose windows have a length of their own.
     revision: another one after every change.
@@ -78,7 +78,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing worth telling. id: None until it is written. quiet_since: since when nothing is known of it."""
+    """One thing worth notification. id: None until it is written. quiet_since: since when nothing is known of it."""
 
     id: int | None
     key: Key
@@ -108,7 +108,7 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """What keeps alerts from being told of. id: None until it is written. rule: empty for every rule."""
+    """Suppresses notifications of alerts for a time. id: None until it is written. rule: empty for every rule."""
 
     id: int | None
     model: str
@@ -142,7 +142,7 @@ class WebhookStatus:
 
 
 class Kind(enum.StrEnum):
-    """What a delivery tells."""
+    """Kind of a notification."""
 
     OPENED = "opened"
     ESCALATED = "escalated"
@@ -151,8 +151,8 @@ class Kind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """Something that a webhook is to be told, or was: at most once of each kind and severity of an alert."""
+class Notification:
+    """A notification of a webhook, sent or to be sent: at most one of each kind and severity of an alert."""
 
     webhook: str
     alert: int

@@ -1,6 +1,6 @@
-"""What a query can read at most, told from its syntax tree, so that files that cannot matter are never fetched.
+"""Derive from a query's syntax tree which rows it can read, so that no other files are fetched. Pure.
 
-Pure, over the tree that DuckDB's `json_serialize_sql` gives. Whatever is not understood is read whole: a query never
+The tree is that of DuckDB's `json_serialize_sql`. What is not understood is read whole: a query never
 sees less than it asked for.
 """
 
@@ -56,27 +56,27 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """views: those that a query names. scope: of the log, what it can read of it."""
+class ViewUse:
+    """What a query uses. views: those that it names. scope: rows of the log that it can read."""
 
     views: frozenset[str]
     scope: Scope
 
 
-def reading(statement: Tree, evaluate: Evaluate) -> Reading:
+def reading(statement: Tree, evaluate: Evaluate) -> ViewUse:
     """Return what a statement reads."""
     nodes = list(_nodes(statement))
     named = [str(node.get("table_name", "")).lower() for node in nodes if node.get("type") == "BASE_TABLE"]
     if any(node.get("type") == "SHOW_REF" or node.get("function_name") in _INDIRECT for node in nodes):
-        return Reading(frozenset(VIEWS), Scope())
+        return ViewUse(frozenset(VIEWS), Scope())
     views = frozenset(name for name in named if name in VIEWS)
     bounded = [scope for node in nodes if (scope := _of_select(node, evaluate)) is not None]
     if not bounded or len(bounded) != sum(name in _OF_PREDICTIONS for name in named):
-        return Reading(views, Scope())
+        return ViewUse(views, Scope())
     scope = bounded[0]
     for each in bounded[1:]:
         scope = scope.joined(each)
-    return Reading(views, scope)
+    return ViewUse(views, scope)
 
 
 def _of_select(node: Tree, evaluate: Evaluate) -> Scope | None:

@@ -1,4 +1,4 @@
-"""What webhooks are told of an alert. Pure functions."""
+"""The events that webhooks get about an alert. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headrace_servicekit.outbox.events import Event
 from headrace_servicekit.outbox.formats import time_text
 from headrace_statistics.severity import Severity
 
-from headrace_monitor.alerts.values import Alert, Kind
+from headrace_monitor.alerts.decisions.values import Alert, Kind
 
 SOURCE = "/headrace/monitor"
 EVENT_TYPES = {

@@ -1,4 +1,4 @@
-"""Which batches of a process are there, and which will not come any more. Pure."""
+"""Find gaps in the batch numbers of a process, and decide which batches are lost. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 
-class Range(NamedTuple):
+class BatchRange(NamedTuple):
     """Numbers of batches, both ends inclusive."""
 
     first: int
@@ -18,30 +18,30 @@ class Range(NamedTuple):
         """Return how many they are."""
         return self.last - self.first + 1
 
-    def without(self, number: int) -> tuple[Range, ...]:
+    def without(self, number: int) -> tuple[BatchRange, ...]:
         """Return what is left of it when one number came after all."""
-        below, above = Range(self.first, number - 1), Range(number + 1, self.last)
+        below, above = BatchRange(self.first, number - 1), BatchRange(number + 1, self.last)
         return tuple(one for one in (below, above) if one.batches > 0)
 
 
 class Progress(NamedTuple):
-    """How far a process is. through: every number up to it is there, or lost. lost: those that were given up now."""
+    """Progress of a process. through: every number up to it is stored or lost. lost: those that are lost now."""
 
     through: int
-    lost: tuple[Range, ...]
+    lost: tuple[BatchRange, ...]
 
 
 def advance(through: int, present: Iterable[tuple[int, datetime]], now: datetime, patience: timedelta) -> Progress:
-    """Return how far a process is. present: the numbers above `through` that are there, rising, and since when.
+    """Return the progress of a process. present: stored numbers above `through`, ascending, and since when.
 
-    Data planes send in order, a few at a time, and send again what was not acknowledged. So a number that is missing
-    for long after a later one came was dropped, or died with its process.
+    Data planes send in order, a few batches at a time, and retry those without acknowledgement. So a number that is
+    still missing long after a later one came was dropped, or died with its process.
     """
-    lost: list[Range] = []
+    lost: list[BatchRange] = []
     for number, since in present:
         if number > through + 1:
             if now - since < patience:
                 break
-            lost.append(Range(through + 1, number - 1))
+            lost.append(BatchRange(through + 1, number - 1))
         through = number
     return Progress(through, tuple(lost))

@@ -1,4 +1,4 @@
-"""Batches whose process was killed between the object and its row: they are taken, or removed, like any other."""
+"""Adopt batches whose monitor was killed after storing the object and before writing its row."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_monitor.log import envelopes
 from headrace_monitor.log.batches import Batches, StoredBatch
-from headrace_monitor.log.objects import Objects, Stored
+from headrace_monitor.log.objects import Objects, StoredObject
 
 log = structlog.get_logger()
 
 _SQL = load_queries("headrace_monitor.log")
 
 
-class Sweep:
-    """Looks for objects that no row names. after: how old they are at least: nobody is about to write the row then."""
+class BatchAdopter:
+    """Adopts objects without a row. after: their minimum age, so that no other process is about to write the row."""
 
     def __init__(
         self, database: Transactions, objects: Objects, batches: Batches, clock: Clock, after: timedelta
@@ -30,7 +30,7 @@ class Sweep:
         self._clock, self._after = clock, after
 
     async def adopt(self) -> int:
-        """Take or remove what no row names; return how many batches were taken."""
+        """Adopt or remove objects without a row; return how many batches were adopted."""
         taken = 0
         async for page in self._objects.pages(envelopes.BATCH_PREFIX):
             old = [one for one in page if self._clock.now() - one.modify_time >= self._after]
@@ -38,7 +38,7 @@ class Sweep:
                 taken += await self._adopt(stored)
         return taken
 
-    async def _unnamed(self, page: Sequence[Stored]) -> list[Stored]:
+    async def _unnamed(self, page: Sequence[StoredObject]) -> list[StoredObject]:
         named = {batch: one for one in page if (batch := envelopes.batch_of(one.key)) is not None}
         if not named:
             return []
@@ -48,7 +48,7 @@ class Sweep:
             named.pop((row["process"], row["sequence"]))
         return list(named.values())
 
-    async def _adopt(self, stored: Stored) -> bool:
+    async def _adopt(self, stored: StoredObject) -> bool:
         process, sequence = envelopes.batch_of(stored.key) or (None, 0)
         assert process is not None
         try:
@@ -56,7 +56,7 @@ class Sweep:
         except LookupError:  # somebody else was faster
             return False
         except envelopes.DamagedError as error:
-            # Nobody was told that it is durable, so its data plane still has it.
+            # It was never acknowledged, so its data plane still has it.
             log.warning("object removed that is no batch", key=stored.key, reason=str(error))
             await self._objects.remove([stored.key])
             return False
@@ -64,5 +64,5 @@ class Sweep:
         needed = await self._batches.add(batch, self._clock.now())
         if not needed:
             await self._objects.remove([stored.key])
-        log.info("batch without a row", key=stored.key, taken=needed)
+        log.info("batch adopted" if needed else "batch removed that the log has", key=stored.key)
         return needed

@@ -1,4 +1,4 @@
-"""With which probability rows are in the log, and rows of which none stands for more than another.
+"""Sampling probabilities of log rows, and thinning rows to one probability.
 
 Data planes halve the probability of a unit's being recorded while their budget is used up (decision 0136), each by
 itself and for a while. As long as it is the same for all rows of a time, these are like the traffic; where it differs,
