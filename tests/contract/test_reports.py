@@ -11,9 +11,9 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace_monitor.counters.convert import report_of
 from headrace_monitor.log import checking
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.reporting.batches import Batch
-from headrace_router.data.reporting.recording import Record, new_drops
-from headrace_router.data.reporting.series import CounterReports, Source
+from headrace_router.data.reporting.decisions.batches import Batch
+from headrace_router.data.reporting.decisions.recording import Record, new_drops
+from headrace_router.data.reporting.decisions.series import CounterReports, Source
 from headrace_router.data.telemetry.counters import Counters, Key
 
 from tests.kit.control import resolved_version

@@ -9,7 +9,7 @@ import pytest
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import route_pb2
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.reporting.batches import (
+from headrace_router.data.reporting.decisions.batches import (
     CHUNK_BYTES,
     CHUNK_RECORDS,
     MAX_ATTRIBUTES_CHARS,
@@ -17,7 +17,7 @@ from headrace_router.data.reporting.batches import (
     Batch,
     chunks,
 )
-from headrace_router.data.reporting.recording import Record
+from headrace_router.data.reporting.decisions.recording import Record
 
 from tests.kit.control import resolved_version
 from tests.kit.digits import ROW, V1

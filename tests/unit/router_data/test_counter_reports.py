@@ -7,8 +7,8 @@ from collections import Counter
 from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.reporting.recording import new_drops
-from headrace_router.data.reporting.series import REPORT_BYTES, CounterReports, Source
+from headrace_router.data.reporting.decisions.recording import new_drops
+from headrace_router.data.reporting.decisions.series import REPORT_BYTES, CounterReports, Source
 from headrace_router.data.telemetry.counters import LOOK_EVERY_S, MAX_SERIES, SILENT_S, Counters, Key
 from hypothesis import given, settings
 from hypothesis import strategies as st

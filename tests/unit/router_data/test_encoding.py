@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import replace
 
 from headrace.monitor.v1 import ingest_pb2
-from headrace_router.data.reporting.buffer import Sealed
+from headrace_router.data.reporting.decisions.buffer import SealedBatch
+from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
+from headrace_router.data.reporting.decisions.sampling import Sampling
 from headrace_router.data.reporting.encoding import BATCH_BYTES, BATCH_ROWS, MAX_RECORD_BYTES, Encoder
-from headrace_router.data.reporting.recording import Recorder, new_drops
-from headrace_router.data.reporting.sampling import Sampling
 from headrace_servicekit.coordination.wakeup import Wakeup
 
 from tests.kit.control import resolved_version
@@ -25,7 +25,7 @@ class Bench:
 
     def __init__(self, bytes_per_s: float = 1e9) -> None:
         self.dropped = new_drops()
-        self.batches: list[Sealed] = []
+        self.batches: list[SealedBatch] = []
         self.now = 0.0
         self.recorder = Recorder(1 << 30, self.dropped, lambda: None)
         self.encoder = Encoder(

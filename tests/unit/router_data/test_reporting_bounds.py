@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 from headrace_router.buckets import BUCKETS, bucket_of
-from headrace_router.data.reporting.buffer import Buffer, Sealed
-from headrace_router.data.reporting.recording import RECORD_BYTES, WAKE_BYTES, Record, Recorder, new_drops
-from headrace_router.data.reporting.sampling import CALM_S, POINTS, SAVED_S, Sampling, point_of
+from headrace_router.data.reporting.decisions.buffer import Buffer, SealedBatch
+from headrace_router.data.reporting.decisions.recording import RECORD_BYTES, WAKE_BYTES, Record, Recorder, new_drops
+from headrace_router.data.reporting.decisions.sampling import CALM_S, POINTS, SAVED_S, Sampling, point_of
 
 from tests.kit.control import resolved_version
 from tests.kit.digits import ROW
@@ -149,8 +149,8 @@ def test_inputs_whose_length_varies_are_weighed():
     assert recorder.size_bytes > 100_000
 
 
-def sealed(predictions: int, size_bytes: int = 100) -> Sealed:
-    return Sealed(bytes(size_bytes), predictions)
+def sealed(predictions: int, size_bytes: int = 100) -> SealedBatch:
+    return SealedBatch(bytes(size_bytes), predictions)
 
 
 def test_the_oldest_that_were_never_sent_make_room_and_are_counted():

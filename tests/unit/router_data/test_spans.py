@@ -53,10 +53,10 @@ def parent_of(span: ReadableSpan) -> int:
 async def test_look_up_and_batcher_stand_below_the_call(collected: Collected):
     traceparent, span = CallSpans(collected.tracing, one_in=0).begin("router/Predict", RECORDED)
     marks = Marks(time.perf_counter, time.perf_counter())
-    marks.receive_ended()
-    marks.route_ended()
+    marks.end_receive()
+    marks.end_routing()
     await asyncio.sleep(0.002)
-    marks.lookup_ended()
+    marks.end_lookup()
     answer: asyncio.Future[batcher_pb2.InferResponse] = asyncio.get_running_loop().create_future()
     below = span.computing(answer, "default")
     answer.set_result(batcher_pb2.InferResponse(queue_us=100, compute_us=200, batch_requests=3, batch_rows=5))

@@ -310,4 +310,4 @@ async def test_the_look_up_ends_when_a_batcher_is_asked_unless_a_kept_answer_is_
     bench.answer(TWO)
     await asked
     marks.answered(bench.loop.time(), 0, 0)
-    assert (marks.looked == marks.ended) is ends_with_the_answer
+    assert (marks.lookup_ended == marks.ended) is ends_with_the_answer

@@ -20,9 +20,9 @@ class Clock:
 
 def test_a_computed_answer_has_all_parts():
     marks = Marks(Clock(1.001, 1.003, 1.006), 1.0)
-    marks.receive_ended()
-    marks.route_ended()
-    marks.lookup_ended()
+    marks.end_receive()
+    marks.end_routing()
+    marks.end_lookup()
     marks.answered(1.016, 2_000, 5_000)
     assert server_timing(marks) == (
         "receive;dur=1.000, route;dur=2.000, cache;dur=3.000, queue;dur=2.000, compute;dur=5.000, "
@@ -32,8 +32,8 @@ def test_a_computed_answer_has_all_parts():
 
 def test_a_kept_answer_has_a_look_up_and_nothing_behind_it():
     marks = Marks(Clock(1.0, 1.0), 1.0)
-    marks.receive_ended()
-    marks.route_ended()
+    marks.end_receive()
+    marks.end_routing()
     marks.answered(1.25, 0, 0)
     told = marks.parts_us()
     assert (told["cache"], told["queue"], told["compute"], told["transit"]) == (250_000, 0, 0, 0)
@@ -41,11 +41,11 @@ def test_a_kept_answer_has_a_look_up_and_nothing_behind_it():
 
 def test_the_first_look_up_counts():
     marks = Marks(Clock(1.0, 2.0, 3.0, 9.0), 1.0)
-    marks.receive_ended()
-    marks.route_ended()
-    marks.lookup_ended()
-    marks.lookup_ended()
-    assert marks.looked == 3.0
+    marks.end_receive()
+    marks.end_routing()
+    marks.end_lookup()
+    marks.end_lookup()
+    assert marks.lookup_ended == 3.0
 
 
 # 0.0 is no moment: it stands for those that a request did not come to.
@@ -53,9 +53,9 @@ def test_the_first_look_up_counts():
 def test_parts_add_up_to_the_total(moments: list[float], data: st.DataObject):
     arrived, *told, ended = moments
     marks = Marks(Clock(*told), arrived)
-    marks.receive_ended()
-    marks.route_ended()
-    marks.lookup_ended()
+    marks.end_receive()
+    marks.end_routing()
+    marks.end_lookup()
     most = int((ended - told[-1]) * 1e6)
     queue_us = data.draw(st.integers(0, most))
     marks.answered(ended, queue_us, data.draw(st.integers(0, most - queue_us)))

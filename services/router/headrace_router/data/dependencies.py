@@ -28,9 +28,9 @@ from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.storeclock import StoreClock
 from headrace_router.data.lookup.valkey import Valkey
 from headrace_router.data.predictor import Predictor
+from headrace_router.data.reporting.decisions.series import Source
 from headrace_router.data.reporting.reporting import Allowance, Reporting
 from headrace_router.data.reporting.sending import GrpcIngest
-from headrace_router.data.reporting.series import Source
 from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_router.data.routes.watch import COMPONENT, Watcher
 from headrace_router.data.settings import DataSettings, parse_pools_file

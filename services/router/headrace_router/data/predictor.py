@@ -107,7 +107,7 @@ class Predictor:
     async def _predict(self, request: Request, call: Call, trace: Trace | None) -> Answer:
         marks = call.marks
         if marks is not None:
-            marks.receive_ended()
+            marks.end_receive()
         if request.timeout_s is not None:
             call = replace(call, deadline=min(call.deadline, self._now() + request.timeout_s))
         try:
@@ -123,7 +123,7 @@ class Predictor:
                 trace.table, trace.variant = table, variant
             resolved = self._question(table, variant, request, call, trace)
             if marks is not None:
-                marks.route_ended()
+                marks.end_routing()
             if trace is not None:
                 trace.routed = trace.now()
             try:

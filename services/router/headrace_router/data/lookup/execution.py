@@ -48,13 +48,13 @@ class Waiter:
         """Note that no stored answer can be given, where somebody wants to know."""
         marks = self.cache_lookup.resolved.call.marks
         if marks is not None:
-            marks.lookup_ended()
+            marks.end_lookup()
 
     def invalidate(self) -> None:
         """Note that a stored answer may be given after all, unless a batcher was asked for another answer before."""
         marks = self.cache_lookup.resolved.call.marks
         if marks is not None and not self.cache_lookup.resolved.again:
-            marks.invalidate()
+            marks.resume_lookup()
 
     def allow_for_stale(self, now: float) -> None:
         """Be due a little before the deadline when there is a stale answer to give then."""

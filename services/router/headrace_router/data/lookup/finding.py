@@ -131,7 +131,7 @@ class Lookup:
     ) -> LookupResult:
         """Return the answer of a request that shares with nobody. sought: where to keep it for others."""
         if resolved.call.marks is not None:
-            resolved.call.marks.lookup_ended()
+            resolved.call.marks.end_lookup()
         work = work_of(resolved, variant, deadline, self._loop)
         self._online.submit((work,))
         try:

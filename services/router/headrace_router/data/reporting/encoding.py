@@ -10,10 +10,16 @@ from typing import NoReturn
 import structlog
 from headrace_servicekit.coordination.wakeup import Wakeup
 
-from headrace_router.data.reporting.batches import Batch, chunks, rows_of, size_of
-from headrace_router.data.reporting.buffer import Sealed
-from headrace_router.data.reporting.recording import NOT_ENCODED, TOO_LARGE, Recorder, Row, Taken
-from headrace_router.data.reporting.sampling import Sampling
+from headrace_router.data.reporting.decisions.batches import Batch, chunks, rows_of, size_of
+from headrace_router.data.reporting.decisions.buffer import SealedBatch
+from headrace_router.data.reporting.decisions.recording import (
+    NOT_ENCODED,
+    TOO_LARGE,
+    RecordedPredictions,
+    Recorder,
+    Row,
+)
+from headrace_router.data.reporting.decisions.sampling import Sampling
 
 log = structlog.get_logger()
 
@@ -40,7 +46,7 @@ class Encoder:
         full: Wakeup,
         sampling: Sampling,
         dropped: Counter[str],
-        put: Callable[[Sealed], object],
+        put: Callable[[SealedBatch], object],
         *,
         unix_s: Callable[[], float],
         now: Callable[[], float],
@@ -49,7 +55,7 @@ class Encoder:
         self._recorder, self._full, self.sampling, self._dropped, self._put = recorder, full, sampling, dropped, put
         self._unix_s, self._now, self._flush_s = unix_s, now, flush_s
         self._batch, self._began = Batch(), 0.0
-        self._taken: tuple[Taken, Iterator[Sequence[Row]]] | None = None
+        self._taken: tuple[RecordedPredictions, Iterator[Sequence[Row]]] | None = None
         """What is being encoded, and its chunks that are not yet."""
         self.recorded = 0
 
@@ -75,7 +81,7 @@ class Encoder:
         self._taken = taken, chunks(taken.records, taken.values_bytes)
         await self._encode(*self._taken)
 
-    async def _encode(self, taken: Taken, left: Iterator[Sequence[Row]]) -> None:
+    async def _encode(self, taken: RecordedPredictions, left: Iterator[Sequence[Row]]) -> None:
         spent_bytes = 0
         for chunk in left:
             kept = self._of_fitting_size(chunk) if taken.values_bytes > MAX_RECORD_BYTES else chunk
@@ -116,5 +122,5 @@ class Encoder:
         return batch.size_bytes - before
 
     def _seal(self) -> None:
-        self._put(Sealed(self._batch.encoded(), self._batch.count))
+        self._put(SealedBatch(self._batch.encoded(), self._batch.count))
         self._batch = Batch()

@@ -13,12 +13,12 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.reporting.buffer import Buffer
+from headrace_router.data.reporting.decisions.buffer import Buffer
+from headrace_router.data.reporting.decisions.recording import Recorder, new_drops
+from headrace_router.data.reporting.decisions.sampling import Sampling
+from headrace_router.data.reporting.decisions.series import CounterReports, Source
 from headrace_router.data.reporting.encoding import Encoder
-from headrace_router.data.reporting.recording import Recorder, new_drops
-from headrace_router.data.reporting.sampling import Sampling
 from headrace_router.data.reporting.sending import BatchSender, CounterSender, Ingest
-from headrace_router.data.reporting.series import CounterReports, Source
 from headrace_router.data.telemetry.counters import Counters
 
 log = structlog.get_logger()

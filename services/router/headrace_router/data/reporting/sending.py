@@ -20,8 +20,8 @@ from headrace_servicekit.errors import Code, ServiceError, Unavailable
 from headrace_servicekit.loops import delay_s
 from headrace_servicekit.peers import count, reason_of
 
-from headrace_router.data.reporting.buffer import Buffer, Sealed
-from headrace_router.data.reporting.series import CounterReports, Source
+from headrace_router.data.reporting.decisions.buffer import Buffer, SealedBatch
+from headrace_router.data.reporting.decisions.series import CounterReports, Source
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class BatchSender:
         self._arrived = Wakeup()
         self.acknowledged = self.retried = self.predictions = 0
 
-    def put(self, batch: Sealed) -> None:
+    def put(self, batch: SealedBatch) -> None:
         """Have a batch sent some time soon, or dropped."""
         self._buffer.put(batch)
         self._arrived.wake()
@@ -106,7 +106,7 @@ class BatchSender:
         while (batch := self._buffer.take()) is not None:
             await self._deliver(batch)
 
-    async def _deliver(self, batch: Sealed) -> None:
+    async def _deliver(self, batch: SealedBatch) -> None:
         """Send a batch until the monitor has it, or says that it never will."""
         head = ingest_pb2.ReportPredictionsRequest(
             data_plane=self._source.data_plane, process=self._source.process, sequence=batch.number

@@ -61,17 +61,17 @@ class CallSpan:
     def end(self, code: str, marks: Marks | None) -> None:
         """End the span with the status that the call was answered with."""
         if marks is not None and marks.routed:
-            self._looked(marks)
+            self._lookup_span(marks)
         self._tracing.end(self._span, code)
 
-    def _looked(self, marks: Marks) -> None:
+    def _lookup_span(self, marks: Marks) -> None:
         now, now_ns = marks.now(), time.time_ns()
         span = self._tracing.tracer.start_span(
             LOOKUP,
             context=trace.set_span_in_context(self._span),
             start_time=now_ns - int((now - marks.routed) * 1e9),
         )
-        span.end(now_ns - int((now - (marks.looked or now)) * 1e9))
+        span.end(now_ns - int((now - (marks.lookup_ended or now)) * 1e9))
 
 
 def traceparent_of(span: trace.Span) -> str:

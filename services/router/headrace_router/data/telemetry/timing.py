@@ -13,38 +13,38 @@ TIMING_HEADER = "server-timing"
 class Marks:
     """Moments of one request, on the clock of `now`, the counters'; 0.0 for those that it did not come to.
 
-    received: when all of it was there, and read. routed: when table, version and contract were settled. looked: when it
-    was known whether a stored answer can be given. ended: when it was answered. queue_us, compute_us: as the batcher
-    said of the execution that answered it.
+    received: when all of it was there, and read. routed: when table, version and contract were settled. lookup_ended:
+    when it was known whether a stored answer can be given. ended: when it was answered. queue_us, compute_us: as the
+    batcher said of the execution that answered it.
     """
 
-    __slots__ = ("arrived", "compute_us", "ended", "looked", "now", "queue_us", "received", "routed")
+    __slots__ = ("arrived", "compute_us", "ended", "lookup_ended", "now", "queue_us", "received", "routed")
 
     def __init__(self, now: Callable[[], float], arrived: float) -> None:
         self.now, self.arrived = now, arrived
-        self.received = self.routed = self.looked = self.ended = 0.0
+        self.received = self.routed = self.lookup_ended = self.ended = 0.0
         self.queue_us = self.compute_us = 0
 
-    def receive_ended(self) -> None:
+    def end_receive(self) -> None:
         """Note that the request was read."""
         self.received = self.now()
 
-    def route_ended(self) -> None:
+    def end_routing(self) -> None:
         """Note that it is known what answers, if the inputs are as they must be."""
         self.routed = self.now()
 
-    def lookup_ended(self) -> None:
+    def end_lookup(self) -> None:
         """Note the end of the first look-up; those of fallbacks come later."""
-        if not self.looked:
-            self.looked = self.now()
+        if not self.lookup_ended:
+            self.lookup_ended = self.now()
 
-    def invalidate(self) -> None:
+    def resume_lookup(self) -> None:
         """Note that the look-up goes on: a batcher was asked beside it, in vain."""
-        self.looked = 0.0
+        self.lookup_ended = 0.0
 
     def answered(self, ended: float, queue_us: int, compute_us: int) -> None:
         """Note the answer."""
-        self.looked = self.looked or ended
+        self.lookup_ended = self.lookup_ended or ended
         self.ended, self.queue_us, self.compute_us = ended, queue_us, compute_us
 
     def parts_us(self) -> dict[str, float]:
@@ -55,7 +55,7 @@ class Marks:
         """
         receive = (self.received - self.arrived) * 1e6
         route = (self.routed - self.received) * 1e6
-        cache = (self.looked - self.routed) * 1e6
+        cache = (self.lookup_ended - self.routed) * 1e6
         total = (self.ended - self.arrived) * 1e6
         known = receive + route + cache + self.queue_us + self.compute_us
         return {

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from headrace_router.data.reporting.recording import BATCH_REFUSED, BUFFER_FULL
+from headrace_router.data.reporting.decisions.recording import BATCH_REFUSED, BUFFER_FULL
 
 
-class Sealed:
+class SealedBatch:
     """A batch that does not grow any more. data: as `Batch.encoded`. number: from 1; 0 until it is first taken."""
 
     __slots__ = ("data", "number", "predictions")
@@ -25,13 +25,13 @@ class Buffer:
 
     def __init__(self, max_bytes: int, dropped: Counter[str]) -> None:
         self._max_bytes, self._dropped = max_bytes, dropped
-        self._waiting: deque[Sealed] = deque()
-        self._sent: dict[int, Sealed] = {}
+        self._waiting: deque[SealedBatch] = deque()
+        self._sent: dict[int, SealedBatch] = {}
         self._last_number = 0
         self.size_bytes = self.predictions = 0
         """Of all that is not acknowledged."""
 
-    def put(self, batch: Sealed) -> None:
+    def put(self, batch: SealedBatch) -> None:
         """Add a batch; the oldest that were never sent make room for it."""
         self._waiting.append(batch)
         self._count(batch, 1)
@@ -40,7 +40,7 @@ class Buffer:
             self._count(oldest, -1)
             self._dropped[BUFFER_FULL] += oldest.predictions
 
-    def take(self) -> Sealed | None:
+    def take(self) -> SealedBatch | None:
         """Return the next batch to send, numbered, or None. It stays here until it is settled."""
         if not self._waiting:
             return None
@@ -51,11 +51,11 @@ class Buffer:
         self._sent[batch.number] = batch
         return batch
 
-    def acknowledged(self, batch: Sealed) -> None:
+    def acknowledged(self, batch: SealedBatch) -> None:
         """Forget a batch that the monitor has."""
         self._count(self._sent.pop(batch.number), -1)
 
-    def refused(self, batch: Sealed) -> None:
+    def refused(self, batch: SealedBatch) -> None:
         """Forget a batch that the monitor will never take."""
         self.acknowledged(batch)
         self._dropped[BATCH_REFUSED] += batch.predictions
@@ -71,6 +71,6 @@ class Buffer:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._sent)
 
-    def _count(self, batch: Sealed, sign: int) -> None:
+    def _count(self, batch: SealedBatch, sign: int) -> None:
         self.size_bytes += sign * len(batch.data)
         self.predictions += sign * batch.predictions

@@ -13,8 +13,8 @@ from headrace.router.v1 import predict_pb2, route_pb2
 
 from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import Answer
-from headrace_router.data.reporting.recording import Record, Row
-from headrace_router.data.reporting.redaction import redacted_outputs, sensitive_names, shown_inputs, without
+from headrace_router.data.reporting.decisions.recording import Record, Row
+from headrace_router.data.reporting.decisions.redaction import redacted_outputs, sensitive_names, shown_inputs, without
 from headrace_router.data.resolved_request import LookupResult
 from headrace_router.data.routes.splitting import unit_of
 from headrace_router.data.served import ServedVersion

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer
-from headrace_router.data.reporting.sampling import POINTS, bound_of, point_of
+from headrace_router.data.reporting.decisions.sampling import POINTS, bound_of, point_of
 from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
 from headrace_router.data.routes.splitting import unit_of
 from headrace_router.data.routes.table import Table, Variant
@@ -49,7 +49,7 @@ Row = tuple[Table, Variant, Layout, Sequence[bytes], str, str, Mapping[str, str]
 """A record without names, made in a third of the time."""
 
 
-class Taken(NamedTuple):
+class RecordedPredictions(NamedTuple):
     """Recorded predictions. values_bytes: of all values in them, about. probability: with which each is among them."""
 
     records: list[Row]
@@ -111,10 +111,10 @@ class Recorder:
             )
         )
 
-    def take(self, probability: float) -> Taken:
+    def take(self, probability: float) -> RecordedPredictions:
         """Return what was added since the last time. From now on units are recorded with this probability."""
         values_bytes = self.size_bytes - RECORD_BYTES * len(self._records)
-        taken = Taken(self._records, values_bytes, self._probability)
+        taken = RecordedPredictions(self._records, values_bytes, self._probability)
         self._records, self.size_bytes, self._limit = [], 0, self._wake_bytes
         self._probability, self._below = probability, bound_of(probability)
         return taken
