@@ -76,7 +76,7 @@ class ControlSocket:
             return await self._do(parse(line))
         except (RequestError, ScalingError) as error:
             return refused(error.field, str(error))
-        except OSError as error:  # a full disk, say
+        except (OSError, ValueError) as error:  # a full disk, say, or the stack is being stopped
             return refused("", str(error))
 
     async def _do(self, request: Request) -> bytes:

@@ -52,13 +52,17 @@ POOLS = (Pool(DEFAULT_POOL, Backend.TRITON), Pool("cpu", Backend.ONNXRUNTIME))
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """Processes of each service that scales, and the pools of batchers."""
+    """Processes of each service that scales, and the pools of batchers.
+
+    others: those of services that only deploy/topology.toml describes, by name, where there is more than one.
+    """
 
     registries: int = 1
     control_planes: int = 1
     data_planes: int = 1
     monitors: int = 1
     pools: tuple[Pool, ...] = POOLS
+    others: tuple[tuple[str, int], ...] = ()
 
     def pool(self, name: str) -> Pool | None:
         """Return the pool of this name, or None."""
@@ -77,11 +81,11 @@ class Replicas:
 
 
 ONE_OF_EACH = Replicas()
-COUNTS = tuple(field.name for field in fields(Replicas) if field.name != "pools")
+COUNTS = tuple(field.name for field in fields(Replicas) if field.name not in ("pools", "others"))
 
 
 # By the name of the service in deploy/topology.toml.
-_COUNTED = {
+COUNTED = {
     "front-door": "data_planes",
     "registry": "registries",
     "router-control": "control_planes",
@@ -90,8 +94,18 @@ _COUNTED = {
 
 
 def replicas_of(replicas: Replicas, service: str) -> int:
-    """How many there are of a service; of one that is not counted, one."""
-    return getattr(replicas, _COUNTED[service]) if service in _COUNTED else 1
+    """Return how many there are of a service; one where nobody has said."""
+    if service in COUNTED:
+        return getattr(replicas, COUNTED[service])
+    return dict(replicas.others).get(service, 1)
+
+
+def with_replicas(replicas: Replicas, service: str, count: int) -> Replicas:
+    """Return the same with so many of a service."""
+    if service in COUNTED:
+        return replace(replicas, **{COUNTED[service]: count})
+    counts = {**dict(replicas.others), service: count}
+    return replace(replicas, others=tuple(sorted((name, many) for name, many in counts.items() if many != 1)))
 
 
 def setting(field: str) -> str:
@@ -102,7 +116,8 @@ def setting(field: str) -> str:
 def read(environment: Mapping[str, str]) -> Replicas:
     """Read the counts and pools. Raises ValueError naming the variable."""
     counts = {name: _count(setting(name), environment.get(setting(name))) for name in COUNTS}
-    found = Replicas(**counts, pools=_pools(environment.get(POOLS_SETTING) or ";".join(map(str, POOLS))))
+    pools = _pools(environment.get(POOLS_SETTING) or ";".join(map(str, POOLS)))
+    found = replace(Replicas(pools=pools), **counts)
     if raw := environment.get(BATCHERS_SETTING):
         if found.pool(DEFAULT_POOL) is None:
             raise ValueError(
@@ -126,7 +141,8 @@ def to_environment(replicas: Replicas) -> dict[str, str]:
 def of_json(raw: Mapping[str, Any]) -> Replicas:
     """Return what `dataclasses.asdict` has made of it. Raises ValueError, KeyError and TypeError."""
     pools = (Pool(pool["name"], Backend(pool["backend"]), pool["replicas"]) for pool in raw["pools"])
-    return Replicas(**{**raw, "pools": tuple(pools)})
+    others = tuple((name, count) for name, count in raw["others"])
+    return Replicas(**{**raw, "pools": tuple(pools), "others": others})
 
 
 def named(component: str, number: int) -> str:

@@ -41,14 +41,14 @@ class Scaler:
 
     def scalable(self) -> dict[str, int]:
         """Return what can be scaled and how many there are."""
-        now, data_plane = self._settings.replicas, self._settings.data_plane
-        return {name: scaling.count(now, data_plane, name) for name in scaling.scalable(now, data_plane)}
+        now, services = self._settings.replicas, topology.scalable(self._settings)
+        return {name: scaling.count(now, services, name) for name in scaling.scalable(now, services)}
 
     async def scale(self, component: str, replicas: int, *, to_zero: bool) -> Change:
         """Return once a component has so many replicas, all ready. Raises ScalingError, and then nothing is changed."""
         async with self._alone:
-            now, data_plane = self._settings.replicas, self._settings.data_plane
-            return await self._change(component, scaling.scaled(now, data_plane, component, replicas, to_zero=to_zero))
+            now, services = self._settings.replicas, topology.scalable(self._settings)
+            return await self._change(component, scaling.scaled(now, services, component, replicas, to_zero=to_zero))
 
     async def add(self, component: str, backend: str, replicas: int) -> Change:
         """Return once a pool of batchers is there and ready. Raises ScalingError, and then nothing is changed."""
@@ -58,8 +58,8 @@ class Scaler:
     async def remove(self, component: str) -> Change:
         """Return once a pool of batchers is gone. Raises ScalingError."""
         async with self._alone:
-            now, data_plane = self._settings.replicas, self._settings.data_plane
-            return await self._change(component, scaling.removed(now, data_plane, component))
+            now, services = self._settings.replicas, topology.scalable(self._settings)
+            return await self._change(component, scaling.removed(now, services, component))
 
     async def _change(self, component: str, wanted: Replicas) -> Change:
         phase = self._supervisor.snapshot.phase
@@ -103,7 +103,7 @@ class Scaler:
 
     def _count(self, settings: StackSettings, component: str) -> int:
         try:
-            return scaling.count(settings.replicas, settings.data_plane, component)
+            return scaling.count(settings.replicas, topology.scalable(settings), component)
         except ScalingError:
             return 0  # it is not there
 

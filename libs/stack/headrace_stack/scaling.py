@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from headrace_stack.replicas import MOST, MOST_POOLS, Backend, Pool, Replicas
-from headrace_stack.settings import DataPlane
+from headrace_stack.replicas import MOST, MOST_POOLS, Backend, Pool, Replicas, replicas_of, with_replicas
 
 _BATCHERS = "batcher-"
 # Components of which there is one, and why.
@@ -25,6 +24,10 @@ class ScalingError(ValueError):
         self.field = field
 
 
+Services = Mapping[str, str]
+"""What scales besides batchers: of each component, the name of its service."""
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """What is started, in this order, and what is stopped, in this order: the newest goes first."""
@@ -39,34 +42,34 @@ def steps(before: Sequence[str], after: Sequence[str]) -> Steps:
     return Steps(start, tuple(name for name in reversed(before) if name not in after))
 
 
-def scalable(now: Replicas, data_plane: DataPlane) -> tuple[str, ...]:
+def scalable(now: Replicas, services: Services) -> tuple[str, ...]:
     """Return the names of what can be scaled."""
-    return (*_services(data_plane), *(f"{_BATCHERS}{pool.name}" for pool in now.pools))
+    return (*services, *(f"{_BATCHERS}{pool.name}" for pool in now.pools))
 
 
-def count(now: Replicas, data_plane: DataPlane, component: str) -> int:
+def count(now: Replicas, services: Services, component: str) -> int:
     """Return how many replicas of a component are wanted. Raises ScalingError when there is no such component."""
-    pool, field = now.pool(component.removeprefix(_BATCHERS)), _services(data_plane).get(component)
-    if component.startswith(_BATCHERS) and pool is not None:
+    pool = now.pool(component.removeprefix(_BATCHERS)) if component.startswith(_BATCHERS) else None
+    if pool is not None:
         return pool.replicas
-    if field is None:
-        raise _unknown(now, data_plane, component)
-    return getattr(now, field)
+    if component not in services:
+        raise _unknown(now, services, component)
+    return replicas_of(now, services[component])
 
 
-def scaled(now: Replicas, data_plane: DataPlane, component: str, replicas: int, *, to_zero: bool = False) -> Replicas:
+def scaled(now: Replicas, services: Services, component: str, replicas: int, *, to_zero: bool = False) -> Replicas:
     """Return what is wanted once a component has so many replicas. Raises ScalingError.
 
     Only batchers may go to zero, and only where somebody says so: requests to that pool then fall back, or wait and
     fail. Without any other service nothing works.
     """
-    count(now, data_plane, component)
+    count(now, services, component)
     if replicas > MOST or replicas < 0:
         raise ScalingError("replicas", f"replicas={replicas} must lie in 0..{MOST}")
     if not component.startswith(_BATCHERS):
         if replicas == 0:
             raise ScalingError("replicas", f"{component!r} needs at least one replica; only batchers can go to 0")
-        return replace(now, **{_services(data_plane)[component]: replicas})
+        return with_replicas(now, services[component], replicas)
     if replicas == 0 and not to_zero:
         problem = f"no batcher of {component!r} would be left, and requests to its pool would fail"
         raise ScalingError("to_zero", f"{problem}: say to_zero (--to-zero, ZERO=1) if that is meant")
@@ -97,9 +100,9 @@ def added(now: Replicas, component: str, backend: str, replicas: int = 1) -> Rep
     return replace(now, pools=(*now.pools, pool))
 
 
-def removed(now: Replicas, data_plane: DataPlane, component: str) -> Replicas:
+def removed(now: Replicas, services: Services, component: str) -> Replicas:
     """Return what is wanted without a pool of batchers. Raises ScalingError."""
-    count(now, data_plane, component)
+    count(now, services, component)
     if not component.startswith(_BATCHERS):
         raise ScalingError("component", f"{component!r} cannot be removed: only pools of batchers can")
     left = tuple(pool for pool in now.pools if f"{_BATCHERS}{pool.name}" != component)
@@ -108,19 +111,8 @@ def removed(now: Replicas, data_plane: DataPlane, component: str) -> Replicas:
     return replace(now, pools=left)
 
 
-def _services(data_plane: DataPlane) -> dict[str, str]:
-    """Return the field of `Replicas` that counts each service. In the front door a data plane is a front door."""
-    answering = "front-door" if data_plane is DataPlane.FRONT_DOOR else "router-data"
-    return {
-        "registry": "registries",
-        "router-control": "control_planes",
-        "monitor": "monitors",
-        answering: "data_planes",
-    }
-
-
-def _unknown(now: Replicas, data_plane: DataPlane, component: str) -> ScalingError:
-    known = ", ".join(scalable(now, data_plane))
+def _unknown(now: Replicas, services: Services, component: str) -> ScalingError:
+    known = ", ".join(scalable(now, services))
     if why := _SINGLE.get(component):
         return ScalingError("component", f"{component!r} cannot be scaled: {why}; what can: {known}")
     return ScalingError("component", f"there is no component {component!r} to scale; known: {known}")

@@ -40,7 +40,12 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
         *control_planes,
         *batchers,
         *(monitor(settings, number) for number in range(replicas.monitors)),
-        *(_plain(settings, one.name) for one in described if one.name not in _OF_THEIR_OWN),
+        *(
+            _plain(settings, one.name, number)
+            for one in described
+            if one.name not in _OF_THEIR_OWN
+            for number in range(replicas_of(replicas, one.name))
+        ),
         *_answering(settings, data_planes, _names(*registries, *control_planes)),
     )
 
@@ -62,6 +67,15 @@ def _answering(settings: StackSettings, data_planes: Sequence[Component], needs:
 def chosen(settings: StackSettings, only: Sequence[str] = ()) -> tuple[Component, ...]:
     """The components named, with everything that they need; all when none is named."""
     return with_needs(components(settings), only) if only else components(settings)
+
+
+def scalable(settings: StackSettings) -> dict[str, str]:
+    """Return what scales besides batchers: of each component, the name of its service."""
+    described = description.own(description.of(settings.checkout))
+    named_here = {one.name: one.component for one in described if one.scaled is not description.Scaled.SINGLE}
+    if settings.data_plane is not DataPlane.FRONT_DOOR:
+        named_here["front-door"] = ROUTER_DATA  # then it is the data planes that scale, and not what is before them
+    return {component: name for name, component in named_here.items() if not name.startswith(BATCHER)}
 
 
 def registry(settings: StackSettings, number: int = 0) -> Component:

@@ -1,5 +1,7 @@
 """Several processes of one service: what each is told, and that none gets in the way of another."""
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,23 @@ def _components(home: Path, counts: Replicas, data_plane: DataPlane = DataPlane.
     components = topology.components(settings)
     start_waves(components)  # refuses a port that two of them take
     return {component.name: component for component in components}
+
+
+def test_data_planes_scale_as_front_doors_or_as_services_of_their_own(tmp_path: Path):
+    for data_plane, name in ((DataPlane.FRONT_DOOR, "front-door"), (DataPlane.SERVICE, "router-data")):
+        settings = StackSettings(checkout_of_this_file(), tmp_path, Ports(8080), data_plane=data_plane)
+        settings.create_directories()
+        scalable = topology.scalable(settings)
+        assert scalable[name] == "front-door"
+        assert {"registry", "router-control", "monitor"} < scalable.keys()
+        # What is said to scale is a component, and no store.
+        assert scalable.keys() <= {component.name for component in topology.components(settings)}
+        assert not {"postgres", "batcher-default"} & scalable.keys()
+
+
+def test_what_was_counted_can_be_written_and_read_again():
+    counted = replace(ALL_TWICE, others=(("scorer", 3),))
+    assert replicas.of_json(json.loads(json.dumps(asdict(counted)))) == counted
 
 
 def test_one_of_each_is_the_default():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from headrace_stack.replicas import MOST, MOST_POOLS, ONE_OF_EACH, Backend, Pool, Replicas
 from headrace_stack.scaling import ScalingError, added, count, removed, scalable, scaled, steps
-from headrace_stack.settings import DataPlane
 from hypothesis import given
 from hypothesis import strategies as st
 
-IN_DOOR, SERVICE = DataPlane.FRONT_DOOR, DataPlane.SERVICE
+IN_DOOR = {"registry": "registry", "router-control": "router-control", "monitor": "monitor", "front-door": "front-door"}
+SERVICE = {"registry": "registry", "router-data": "front-door", "scorer": "scorer"}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,13 @@ def test_a_data_plane_is_a_front_door_or_a_service_of_its_own():
     assert "front-door" in scalable(ONE_OF_EACH, IN_DOOR)
     assert "router-data" in scalable(ONE_OF_EACH, SERVICE)
     assert "front-door" not in scalable(ONE_OF_EACH, SERVICE)
+
+
+def test_a_service_that_is_only_described_scales_too():
+    twice = scaled(ONE_OF_EACH, SERVICE, "scorer", 2)
+    assert (count(twice, SERVICE, "scorer"), count(twice, SERVICE, "registry")) == (2, 1)
+    assert scaled(twice, SERVICE, "scorer", 1) == ONE_OF_EACH
+    assert scaled(ONE_OF_EACH, SERVICE, "router-data", 2).data_planes == 2
 
 
 def test_a_pool_is_added_once_and_can_be_removed_again():
