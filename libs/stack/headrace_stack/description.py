@@ -14,6 +14,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from headrace_stack.ports import BLOCK
+
 BASE = 8080
 """The port in containers that the base port of a wheel stack stands for."""
 
@@ -131,6 +133,17 @@ def own(services: Topology) -> list[Service]:
     return [service for service in services.values() if not service.store]
 
 
+def free_ports(services: Topology, count: int) -> list[int]:
+    """Return ports that a further service may have. Raises DescriptionError when there are not so many."""
+    taken = {offset for one in services.values() for offset in one.wheel_ports.values()}
+    free = [BASE + offset for offset in range(BLOCK) if offset not in taken]
+    if len(free) < count:
+        raise DescriptionError(f"{count} free ports are wanted, and of {BASE} to {BASE + BLOCK - 1} {len(free)} are")
+    # Those of one service stand beside each other.
+    runs = (free[at : at + count] for at in range(len(free) - count + 1))
+    return next((run for run in runs if run[-1] - run[0] == count - 1), free[:count])
+
+
 def in_order(services: Topology) -> list[str]:
     """Return the names of our services, each after whom it calls.
 
@@ -188,6 +201,9 @@ def _check(services: Topology) -> None:
         of_ports = {*service.published, *service.hosts}
         if stray := of_ports - service.ports.keys():
             raise DescriptionError(f"{service.name}: {', '.join(sorted(stray))} is none of its ports")
+        for port, offset in service.wheel_ports.items():
+            if not 0 <= offset < BLOCK:
+                raise DescriptionError(f"{service.name}: {port} must lie in {BASE}..{BASE + BLOCK - 1}")
         if not service.store and not service.settings:
             raise DescriptionError(f"{service.name}: settings is missing, and only a store has none")
         if service.store and not service.network:

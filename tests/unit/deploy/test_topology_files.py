@@ -21,7 +21,7 @@ EXAMPLE = """
 component = "example"
 package = "headrace_example"
 settings = { REGISTRY_ = "headrace_registry.settings:RegistrySettings" }
-ports = { grpc = 9790, metrics = 9791 }
+ports = { grpc = GRPC, metrics = METRICS }
 offers = ["headrace.example.v1.ExampleService"]
 calls = ["registry:grpc", "postgres:postgres", "s3:s3"]
 database = "example"
@@ -31,6 +31,8 @@ scaled = "process"
 outage = "predictions go on"
 """
 TEXT = description.path_in(ROOT).read_text(encoding="utf-8")
+GRPC, METRICS = description.free_ports(topology.services(), 2)
+EXAMPLE = EXAMPLE.replace("GRPC,", f"{GRPC},").replace("METRICS }", f"{METRICS} }}")
 WITH_EXAMPLE = {str(path.relative_to(ROOT)): text for path, text in made(description.parsed(TEXT + EXAMPLE)).items()}
 
 
@@ -78,9 +80,9 @@ def test_compose_has_its_networks_and_tells_the_front_door_where_it_is(tmp_path:
     told = compose_file.read(path)
     assert told["x-topology"]["networks"]["example"] == ["calls", "database", "artifacts"]
     door, control = (compose_file.environment(told["services"][name]) for name in ("front-door", "router-control"))
-    assert "example=example:9790" in door["FRONT_DOOR_TARGETS"].split(";")
+    assert f"example=example:{GRPC}" in door["FRONT_DOOR_TARGETS"].split(";")
     health = control["ROUTER_CONTROL_HEALTH_TARGETS"].split(";")
-    assert "headrace.example.v1.ExampleService=dns:///example:9790" in health
+    assert f"headrace.example.v1.ExampleService=dns:///example:{GRPC}" in health
 
 
 def test_the_class_of_settings_has_the_prefix_that_the_description_says():

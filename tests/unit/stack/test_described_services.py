@@ -9,18 +9,19 @@ from headrace_stack.ports import Ports
 from headrace_stack.replicas import Replicas
 from headrace_stack.settings import DataPlane, StackSettings
 
-from tests.kit.topology import CHECKOUT
+from tests.kit.topology import CHECKOUT, services
 
-EXAMPLE = """
+GRPC, METRICS = description.free_ports(services(), 2)
+EXAMPLE = f"""
 [example]
 component = "example"
 package = "headrace_example"
-settings = { EXAMPLE_ = "headrace_example.settings:ExampleSettings" }
-ports = { grpc = 9790, metrics = 9791 }
+settings = {{ EXAMPLE_ = "headrace_example.settings:ExampleSettings" }}
+ports = {{ grpc = {GRPC}, metrics = {METRICS} }}
 offers = ["headrace.example.v1.ExampleService"]
 calls = ["registry:grpc", "router-control:grpc", "postgres:postgres", "s3:s3", "valkey:valkey"]
 database = "example"
-buckets = { S3_BUCKET = "headrace-example", MODELS_BUCKET = "headrace" }
+buckets = {{ S3_BUCKET = "headrace-example", MODELS_BUCKET = "headrace" }}
 state = true
 scaled = "process"
 outage = "predictions go on"
@@ -47,7 +48,7 @@ def components(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Component]
 
 def test_it_listens_where_the_description_says_and_starts_after_its_stores(components: dict[str, Component]):
     example = components["example"]
-    assert [port.number for port in example.ports] == [10790, 10791]
+    assert [port.number for port in example.ports] == [GRPC + 1000, METRICS + 1000]
     assert example.command[-1] == "headrace_example"
     assert set(example.needs) == {"postgres", "s3", "valkey"}
     assert example.leans_on == ("postgres",)
@@ -70,6 +71,6 @@ def test_it_is_told_where_its_stores_are_and_whom_it_calls(components: dict[str,
 
 
 def test_the_front_door_sends_it_its_calls_and_answers_for_its_health(components: dict[str, Component]):
-    assert "example=127.0.0.1:10790" in components["front-door"].environment["FRONT_DOOR_TARGETS"].split(";")
+    assert f"example=127.0.0.1:{GRPC + 1000}" in components["front-door"].environment["FRONT_DOOR_TARGETS"].split(";")
     health = components["router-control"].environment["ROUTER_CONTROL_HEALTH_TARGETS"].split(";")
-    assert "headrace.example.v1.ExampleService=127.0.0.1:10790" in health
+    assert f"headrace.example.v1.ExampleService=127.0.0.1:{GRPC + 1000}" in health

@@ -18,7 +18,7 @@ FOO = """
 component = "foo"
 package = "headrace_foo"
 settings = { FOO_ = "headrace_foo.settings:FooSettings" }
-ports = { grpc = 8150, metrics = 8151 }
+ports = { grpc = 8110, metrics = 8111 }
 calls = ["postgres:postgres"]
 hosts = { grpc = "foo-calls" }
 database = "foo"
@@ -36,9 +36,9 @@ def test_a_service_is_what_is_said_of_it():
 
 def test_a_port_in_containers_is_reached_by_a_name_and_in_a_wheel_stack_by_its_distance_from_the_base():
     services = description.parsed(STORES + FOO)
-    assert services["foo"].address("grpc") == "foo-calls:8150"
-    assert services["foo"].address("metrics") == "foo:8151"
-    assert services["foo"].wheel_ports == {"grpc": 70, "metrics": 71}
+    assert services["foo"].address("grpc") == "foo-calls:8110"
+    assert services["foo"].address("metrics") == "foo:8111"
+    assert services["foo"].wheel_ports == {"grpc": 30, "metrics": 31}
     assert services["postgres"].wheel_ports == {"postgres": 20, "spare": 21}
 
 
@@ -50,12 +50,25 @@ def test_callers_and_calls_are_two_views_of_one_list():
 
 
 def test_the_order_of_an_upgrade_is_that_of_calls_and_who_calls_in_a_circle_is_named():
-    second = FOO.replace("foo", "bar").replace("815", "816").replace('"postgres:postgres"', '"foo:grpc"')
+    second = (
+        FOO.replace("foo", "bar")
+        .replace("8110", "8112")
+        .replace("8111", "8113")
+        .replace('"postgres:postgres"', '"foo:grpc"')
+    )
     second = second.replace('database = "bar"', "")
     assert description.in_order(description.parsed(STORES + second + FOO)) == ["foo", "bar"]
     circle = FOO.replace('["postgres:postgres"]', '["postgres:postgres", "bar:grpc"]')
     with pytest.raises(DescriptionError, match=r"call each other in a circle: .*bar"):
         description.parsed(STORES + second + circle)
+
+
+def test_a_further_service_gets_ports_that_nobody_has_and_that_stand_beside_each_other():
+    services = description.parsed(STORES + FOO.replace("8110", "8081").replace("8111", "8083"))
+    assert description.free_ports(services, 2) == [8084, 8085]
+    assert description.free_ports(services, 1) == [8080]
+    with pytest.raises(DescriptionError, match="40 free ports are wanted, and of 8080 to 8119 36 are"):
+        description.free_ports(services, 40)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +86,9 @@ def test_the_order_of_an_upgrade_is_that_of_calls_and_who_calls_in_a_circle_is_n
         pytest.param('{ grpc = "foo-calls" }', '{ rest = "x" }', "foo: rest is none of its ports", id="no port"),
         pytest.param('"predictions stop"', '"bad"', "foo: 'bad' is not a valid Outage", id="an outage"),
         pytest.param('network = "database"', "", "postgres: network is missing", id="a store that nobody reaches"),
-        pytest.param("metrics = 8151", "metrics = 8150", "foo: port 8150 is that of foo", id="one port twice"),
-        pytest.param("8150", "8100", "postgres: offset 20 is that of foo", id="one place in the wheel stack twice"),
+        pytest.param("metrics = 8111", "metrics = 8110", "foo: port 8110 is that of foo", id="one port twice"),
+        pytest.param("8110", "8120", "foo: grpc must lie in 8080..8119", id="a port that no wheel stack has"),
+        pytest.param("8110", "8100", "postgres: offset 20 is that of foo", id="one place in the wheel stack twice"),
         pytest.param('component = "foo"', 'component = "postgres"', "component postgres is that of", id="one name"),
         pytest.param("settings = {", "package2 = {", "no field", id="misspelt"),
     ],
