@@ -45,6 +45,7 @@ REGIONS: dict[str, dict[str, Write]] = {
     f"{_KUBERNETES}/README.md": {"secrets": documents.secrets_table},
     "deploy/observability/prometheus/prometheus.yml": {"jobs": compose.jobs},
     "deploy/observability/prometheus/rules/alerts.yml": {"away": compose.away, "down": compose.down},
+    "deploy/observability/prometheus/rules.test.yml": {"up": compose.up},
     "deploy/stores/postgres": {"databases": compose.databases},
     "deploy/containers.md": {"networks": documents.networks},
     "docs/architecture.md": {"connections": documents.connections},

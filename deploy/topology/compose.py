@@ -74,6 +74,12 @@ def down(services: Topology) -> str:
     return f'expr: up{{job=~"{"|".join(service.name for service in own(services))}"}} == 0'
 
 
+def up(services: Topology) -> str:
+    """Return the series of those that are well in the test of `away`, which names the others itself."""
+    well = [one.name for one in own(services) if one.name not in ("registry", "monitor", "batcher")]
+    return "\n".join(f'- series: \'up{{job="{name}", instance="a"}}\'\n  values: 1x40' for name in well)
+
+
 def databases(services: Topology) -> str:
     """Return the part of deploy/stores/postgres that says which databases there are."""
     return f'databases="{" ".join(service.database for service in own(services) if service.database)}"'

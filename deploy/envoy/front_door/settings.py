@@ -25,9 +25,10 @@ class FrontDoorSettings(EnvoySettings):
     model_config = settings_config("FRONT_DOOR_")
 
     targets: str = Field(
-        default=";".join(f"{name}=127.0.0.1:{port}" for name, port in offered.ports().items()),
+        default="",
         description="`service=host:port[,host:port]`, separated by semicolons: each service that "
-        "`deploy/topology.toml` says offers something here. The `router-control` is also asked for health.",
+        "`deploy/topology.toml` says offers something here; empty means all on 127.0.0.1, at their ports there. The "
+        "`router-control` is also asked for health.",
     )
     router_data: Commas = Field(default=("127.0.0.1:8086",), description="`host:port[,…]` of the data plane's gRPC.")
     data_plane: Literal["service", "here"] = Field(
@@ -88,6 +89,8 @@ class FrontDoorSettings(EnvoySettings):
     @field_validator("targets")
     @classmethod
     def _are_all(cls, value: str) -> str:
+        if not value:
+            return value
         told = split_targets(value)
         for name, addresses in told.items():
             if not addresses:
@@ -118,7 +121,8 @@ class FrontDoorSettings(EnvoySettings):
     @property
     def behind(self) -> Mapping[str, tuple[str, ...]]:
         """The addresses of every service behind the front door."""
-        return split_targets(self.targets)
+        usual = {name: (f"127.0.0.1:{port}",) for name, port in offered.ports().items()}
+        return split_targets(self.targets) if self.targets else usual
 
 
 def split_targets(value: str) -> dict[str, tuple[str, ...]]:
