@@ -8,8 +8,8 @@ import httpx
 from headrace_batcher.metrics import BatchCounters, BatcherCollector
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.drift.metrics import Metrics as DriftMetrics
+from headrace_registry.decisions.models import Stage
 from headrace_registry.metrics import Metrics as RegistryMetrics
-from headrace_registry.models import Stage
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_servicekit.metrics import RpcMetrics
 from headrace_stack.ports import Port, Ports

@@ -21,7 +21,7 @@ from headrace_registry import service
 from headrace_registry.artifacts import onnx_check
 from headrace_registry.artifacts.blobs import Blobs, MemoryBlobs
 from headrace_registry.artifacts.content import Inspection
-from headrace_registry.files import ModelFile
+from headrace_registry.decisions.files import ModelFile
 from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage.memory import MemoryStore
 from headrace_registry.storage.store import Store

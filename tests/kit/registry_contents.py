@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from headrace_registry import serving
-from headrace_registry.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
-from headrace_registry.models import (
+from headrace_registry.decisions import serving
+from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
+from headrace_registry.decisions.models import (
     Action,
     Contract,
     Event,

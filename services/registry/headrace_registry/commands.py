@@ -21,9 +21,9 @@ from headrace_servicekit.s3 import Place
 
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.backup import restoring, saving
-from headrace_registry.collection import Collection, Report
-from headrace_registry.names import version_name
-from headrace_registry.service import policy_of
+from headrace_registry.decisions.names import version_name
+from headrace_registry.retention.expiry import policy_of
+from headrace_registry.retention.garbage_collection import GarbageCollector, Report
 from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage.postgres import PostgresStore
 
@@ -79,8 +79,8 @@ async def _restore(settings: RegistrySettings, options: argparse.Namespace) -> D
 
 async def _collect(settings: RegistrySettings, options: argparse.Namespace) -> Document:
     async with _stores(settings) as stores:
-        collection = Collection(stores.store, stores.blobs, policy_of(settings), SystemClock())
-        report: Report = await collection.run(dry_run=options.dry_run)
+        collector = GarbageCollector(stores.store, stores.blobs, policy_of(settings), SystemClock())
+        report: Report = await collector.run(dry_run=options.dry_run)
     return {
         "dry_run": options.dry_run,
         "archived": [version_name(ref) for ref in report.archived],

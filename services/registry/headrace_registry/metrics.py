@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from headrace_servicekit.errors import ServiceError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from headrace_registry.files import ArtifactType
-from headrace_registry.models import Stage
+from headrace_registry.decisions.files import ArtifactType
+from headrace_registry.decisions.models import Stage
 
 
 class Metrics:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from headrace_registry.models import (
+from headrace_registry.decisions.models import (
     Model,
     Stage,
     VersionRef,
@@ -92,9 +92,9 @@ async def test_old_answers_are_forgotten_in_steps(store):
         async with store.transaction() as transaction:
             await transaction.claim("ann", str(number), b"f", NOW + timedelta(hours=number))
             await transaction.remember("ann", str(number), Outcome(model))
-    assert await store.forget_requests(NOW + timedelta(hours=3), limit=2) == 2
-    assert await store.forget_requests(NOW + timedelta(hours=3), limit=2) == 1
-    assert await store.forget_requests(NOW + timedelta(hours=3), limit=2) == 0
+    assert await store.expire_requests(NOW + timedelta(hours=3), limit=2) == 2
+    assert await store.expire_requests(NOW + timedelta(hours=3), limit=2) == 1
+    assert await store.expire_requests(NOW + timedelta(hours=3), limit=2) == 0
     async with store.transaction() as transaction:
         assert await transaction.claim("ann", "3", b"f", NOW) is not None
 

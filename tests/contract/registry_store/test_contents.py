@@ -4,8 +4,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_registry.files import ArtifactType
-from headrace_registry.models import Action, Event, Gate, Measurement, Metric, MetricSource, Model, Stage, VersionRef
+from headrace_registry.decisions.files import ArtifactType
+from headrace_registry.decisions.models import (
+    Action,
+    Event,
+    Gate,
+    Measurement,
+    Metric,
+    MetricSource,
+    Model,
+    Stage,
+    VersionRef,
+)
 
 from tests.kit.registry_contents import BLOB, LABELS, NOW, add_version, event, full_version, make_model
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.models import Action, Hold, VersionRef
+from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.models import Action, Hold, VersionRef
 from headrace_registry.storage.store import Store
 
 from tests.kit.registry_contents import BLOB, KEY, LABELS, NOW, add_version, event, full_version, make_model
@@ -34,7 +34,7 @@ async def test_holds_are_replaced_released_listed_and_expire(store):
         await transaction.delete_hold(held[0].ref, "audit")
         await transaction.delete_hold(held[0].ref, "never")
     assert await store.holds("digits", NOW, after=("", ""), limit=9) == held[1:]
-    await store.forget_holds(NOW + timedelta(hours=2))
+    await store.expire_holds(NOW + timedelta(hours=2))
     assert await store.holds("digits", NOW, after=("", ""), limit=9) == held[2:]
 
 

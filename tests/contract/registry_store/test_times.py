@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_registry.catalog import Catalog
-from headrace_registry.models import Model
-from headrace_registry.registration import Registrations
-from headrace_registry.writes import Write
+from headrace_registry.catalog.reads import Catalog
+from headrace_registry.catalog.registration import Registrations
+from headrace_registry.catalog.writes import Write
+from headrace_registry.decisions.models import Model
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import InvalidArgument
 from headrace_servicekit.testing import FakeClock

@@ -8,19 +8,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from headrace_registry import serving
 from headrace_registry.artifacts import onnx_check
 from headrace_registry.artifacts.blobs import blob_key
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
-from headrace_registry.collection import Collection
-from headrace_registry.files import Artifact, ArtifactType, ModelFile
-from headrace_registry.models import Version, VersionRef
-from headrace_registry.registration import Registrations
-from headrace_registry.retention import Policy
+from headrace_registry.catalog.registration import Registrations
+from headrace_registry.catalog.writes import Write
+from headrace_registry.decisions import serving
+from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile
+from headrace_registry.decisions.models import Version, VersionRef
+from headrace_registry.decisions.retention import Policy
+from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_registry.storage.postgres import PostgresStore
-from headrace_registry.writes import Write
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import PreconditionFailed
 from headrace_servicekit.postgres.connections import Address, Connections
@@ -99,7 +99,7 @@ async def test_registrations_that_race_with_collection_keep_their_bytes(parts, t
 
     async def collect() -> None:
         nonlocal removed
-        collection = Collection(store, blobs, GREEDY, SystemClock())
+        collection = GarbageCollector(store, blobs, GREEDY, SystemClock())
         while not done.is_set():
             removed += len((await collection.run()).removed)
 
@@ -128,7 +128,7 @@ async def test_bytes_are_taken_from_s3_and_what_a_version_names_is_not(real, par
     store, blobs = parts
     kept = await real.register("digits", "v1", onnx_models.linear(4, 3))
     unnamed = await real.upload(onnx_models.linear(5, 3).content)
-    report = await Collection(store, blobs, GREEDY, SystemClock()).run()
+    report = await GarbageCollector(store, blobs, GREEDY, SystemClock()).run()
     assert list(report.removed) == [unnamed]
     assert await contents(blobs) == {kept.artifacts[0].sha256}
     again = await real.register("digits", "v2", onnx_models.linear(5, 3))
@@ -140,6 +140,6 @@ async def test_keys_that_are_not_ours_are_left_alone(real, parts, s3, tmp_path):
     store, blobs = parts
     await blobs.prepare()
     await blobs._bucket.client.put_object(Bucket=s3.bucket, Key=blob_key("notes.txt"), Body=b"mine")
-    report = await Collection(store, blobs, GREEDY, SystemClock()).run()
+    report = await GarbageCollector(store, blobs, GREEDY, SystemClock()).run()
     assert not report.removed
     assert (await blobs._bucket.client.head_object(Bucket=s3.bucket, Key=blob_key("notes.txt")))["ContentLength"] == 4

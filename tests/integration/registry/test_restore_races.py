@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from headrace_registry.artifacts.blobs import MemoryBlobs, StoredBytes, blob_key
 from headrace_registry.backup import restoring, saving
-from headrace_registry.collection import Collection
-from headrace_registry.files import ArtifactType, Blob
-from headrace_registry.retention import Policy
+from headrace_registry.decisions.files import ArtifactType, Blob
+from headrace_registry.decisions.retention import Policy
+from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_registry.storage.postgres import PostgresStore
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Address, Connections
@@ -55,7 +55,9 @@ class Rig:
         """Pass over the bytes as a running registry does a week later; a restore makes it wait, and give up."""
         bytes_alone = MemoryBlobs()
         bytes_alone.kept = self.blobs.kept
-        collection = Collection(self.store, bytes_alone, Policy(timedelta(days=1)), FakeClock(NOW + timedelta(days=7)))
+        collection = GarbageCollector(
+            self.store, bytes_alone, Policy(timedelta(days=1)), FakeClock(NOW + timedelta(days=7))
+        )
         with suppress(Unavailable):
             await collection.run()
 

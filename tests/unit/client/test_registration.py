@@ -9,7 +9,7 @@ from headrace_client.cli.views import without_value
 from headrace_client.errors import FieldViolation, InvalidArgument
 from headrace_client.operations.registration import upload
 from headrace_client.tokens import TokenCache
-from headrace_registry.gates import DEFAULT_GATES
+from headrace_registry.decisions.gates import DEFAULT_GATES
 
 
 def refused(file: Path, name: str, error: InvalidArgument) -> InvalidArgument:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
-from headrace_registry.catalog import MAX_PAGE_SIZE, Catalog, Page, PageRequest, page_size
-from headrace_registry.paging import MAX_PAGE_BYTES, fit
+from headrace_registry.catalog.pages import MAX_PAGE_BYTES, MAX_PAGE_SIZE, Page, PageRequest, fit
+from headrace_registry.catalog.reads import Catalog, page_size
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import InvalidArgument

@@ -6,21 +6,22 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from headrace_registry import serving
 from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
-from headrace_registry.catalog import Catalog, PageRequest
-from headrace_registry.collection import CLIENT, Collection
-from headrace_registry.files import Artifact, ArtifactType, ModelFile, ModelPort
-from headrace_registry.holding import Holds
-from headrace_registry.models import Action, Lineage, Model, Stage, Version, VersionRef
-from headrace_registry.promotion import Promotions
-from headrace_registry.registration import Registrations
-from headrace_registry.retention import Policy
+from headrace_registry.catalog.pages import PageRequest
+from headrace_registry.catalog.reads import Catalog
+from headrace_registry.catalog.registration import Registrations
+from headrace_registry.catalog.writes import Write
+from headrace_registry.decisions import serving
+from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort
+from headrace_registry.decisions.models import Action, Lineage, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.retention import Policy
+from headrace_registry.promotion.holds import Holds
+from headrace_registry.promotion.promotions import Promotions
+from headrace_registry.retention.garbage_collection import CLIENT, GarbageCollector
 from headrace_registry.storage.memory import MemoryStore
 from headrace_registry.storage.memory_transaction import MemoryTransaction
-from headrace_registry.writes import Write
 from headrace_servicekit.errors import PreconditionFailed, Unavailable
 from headrace_servicekit.testing import FakeClock
 
@@ -69,7 +70,7 @@ class Rig:
         self.registrations = Registrations(self.store, self.clock)
         self.promotions = Promotions(self.store, self.clock)
         self.holds = Holds(self.store, self.clock)
-        self.collection = Collection(self.store, self.blobs, policy, self.clock)
+        self.collection = GarbageCollector(self.store, self.blobs, policy, self.clock)
 
     async def upload(self, content: bytes) -> str:
         async def chunks() -> AsyncIterator[bytes]:
@@ -131,7 +132,7 @@ async def test_a_clock_that_is_behind_makes_nothing_old_that_was_archived_just_n
     await rig.days(95)
     await rig.promote(ref, Stage.ARCHIVED)
     behind = FakeClock(rig.clock.now() - timedelta(minutes=1))
-    assert not (await Collection(rig.store, rig.blobs, POLICY, behind).run()).collected
+    assert not (await GarbageCollector(rig.store, rig.blobs, POLICY, behind).run()).collected
 
 
 async def test_a_dry_run_tells_the_same_and_changes_nothing(rig):

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from headrace_registry import contract
-from headrace_registry.files import Artifact, ArtifactType, ModelFile, ModelPort
-from headrace_registry.models import Contract, Task, TensorSpec, VersionRef
+from headrace_registry.decisions import contract
+from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort
+from headrace_registry.decisions.models import Contract, Task, TensorSpec, VersionRef
 
 FEATURES = TensorSpec("features", "FP32", (4,))
 SCORES = TensorSpec("scores", "FP32", (3,))

@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_registry import answers, convert, serving
-from headrace_registry.files import Artifact, ArtifactType
-from headrace_registry.models import (
+from headrace_registry.api import answers, convert
+from headrace_registry.decisions import serving
+from headrace_registry.decisions.files import Artifact, ArtifactType
+from headrace_registry.decisions.models import (
     Action,
     Contract,
     Device,
@@ -18,6 +19,7 @@ from headrace_registry.models import (
     Metric,
     MetricSource,
     Model,
+    ModelState,
     Stage,
     Task,
     TensorKind,
@@ -25,7 +27,6 @@ from headrace_registry.models import (
     Version,
     VersionRef,
 )
-from headrace_registry.storage.store import ModelState
 from headrace_servicekit.coordination.feeds import Change, Position
 from headrace_servicekit.errors import InvalidArgument
 

@@ -1,8 +1,8 @@
 """Promotion gates: bounds, sources, production to compare with, and violations that name gate, values and bound."""
 
 import pytest
-from headrace_registry import gates, serving
-from headrace_registry.models import Bound, Gate, Metric, MetricSource, Model, Version, VersionRef
+from headrace_registry.decisions import gates, serving
+from headrace_registry.decisions.models import Bound, Gate, Metric, MetricSource, Model, Version, VersionRef
 from headrace_servicekit.errors import PreconditionFailed
 from hypothesis import given
 from hypothesis import strategies as st

@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
-from headrace_registry import lifecycle
-from headrace_registry.lifecycle import Move
-from headrace_registry.models import Action, Model, Stage
+from headrace_registry.decisions import lifecycle
+from headrace_registry.decisions.lifecycle import Move
+from headrace_registry.decisions.models import Action, Model, Stage
 from headrace_servicekit.errors import PreconditionFailed
 
 LEGAL = {

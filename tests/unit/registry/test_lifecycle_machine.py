@@ -11,20 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from headrace_registry import lifecycle, serving
 from headrace_registry.artifacts.blobs import MemoryBlobs
-from headrace_registry.catalog import Catalog
-from headrace_registry.collection import Collection
-from headrace_registry.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
-from headrace_registry.holding import Holds
-from headrace_registry.measuring import Measuring
-from headrace_registry.models import Action, Metric, MetricSource, Model, Stage, Version, VersionRef
-from headrace_registry.promotion import Promotions
-from headrace_registry.registration import Registrations
-from headrace_registry.retention import Policy
+from headrace_registry.catalog.measurements import Measurements
+from headrace_registry.catalog.reads import Catalog
+from headrace_registry.catalog.registration import Registrations
+from headrace_registry.catalog.writes import Write
+from headrace_registry.decisions import lifecycle, serving
+from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, ModelFile, ModelPort
+from headrace_registry.decisions.models import Action, Metric, MetricSource, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.retention import Policy
+from headrace_registry.decisions.tokens import etag
+from headrace_registry.promotion.holds import Holds
+from headrace_registry.promotion.promotions import Promotions
+from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_registry.storage.memory import MemoryStore
-from headrace_registry.tokens import etag
-from headrace_registry.writes import Write
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 from hypothesis import settings
@@ -59,9 +59,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.held: set[str] = set()
         self.collected: set[str] = set()
         self.moments: list[tuple[datetime, str, dict[str, str], dict[str, Stage]]] = []
-        self.holds, self.measuring = Holds(self.store, clock), Measuring(self.store, clock)
+        self.holds, self.measuring = Holds(self.store, clock), Measurements(self.store, clock)
         self.catalog = Catalog(self.store, clock)
-        self.collection = Collection(self.store, MemoryBlobs(), AT_ONCE, clock)
+        self.collection = GarbageCollector(self.store, MemoryBlobs(), AT_ONCE, clock)
         self.run(self.store.put_blob(Blob(SHA, ArtifactType.ONNX, 9, FILE), clock.now()))
         declared = Model(NAME, gates=())
         self.run(self.registrations.create_model(declared, Write("ann", "start")))

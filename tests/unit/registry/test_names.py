@@ -1,8 +1,8 @@
 """Resource names are taken apart strictly: what is let through here becomes a path in a batcher's folder."""
 
 import pytest
-from headrace_registry import names
-from headrace_registry.models import VersionRef
+from headrace_registry.decisions import names
+from headrace_registry.decisions.models import VersionRef
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st

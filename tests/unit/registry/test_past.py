@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from headrace_registry.models import Action, Event, Stage
-from headrace_registry.past import past
+from headrace_registry.decisions.models import Action, Event, Stage
+from headrace_registry.decisions.past import past
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -4,11 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from headrace_registry import retention, serving
-from headrace_registry.files import ContentUse
-from headrace_registry.models import Lineage, Model, Stage, Version, VersionRef
-from headrace_registry.retention import Policy, Retirement
-from headrace_registry.storage.store import ModelState
+from headrace_registry.decisions import retention, serving
+from headrace_registry.decisions.files import ContentUse
+from headrace_registry.decisions.models import Lineage, Model, ModelState, Stage, Version, VersionRef
+from headrace_registry.decisions.retention import Policy, Retirement
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,8 +1,8 @@
 """Serving settings: defaults are filled in, bounds are checked by field."""
 
 import pytest
-from headrace_registry import serving
-from headrace_registry.models import ServingSettings
+from headrace_registry.decisions import serving
+from headrace_registry.decisions.models import ServingSettings
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from headrace_registry import serving, signature
-from headrace_registry.models import Contract, TensorSpec, Version, VersionRef
+from headrace_registry.decisions import serving, signature
+from headrace_registry.decisions.models import Contract, TensorSpec, Version, VersionRef
 from headrace_servicekit.errors import PreconditionFailed
 from hypothesis import given
 from hypothesis import strategies as st

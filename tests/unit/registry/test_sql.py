@@ -5,8 +5,8 @@ from pathlib import Path
 
 import headrace_registry.storage.postgres as postgres_module
 import pytest
-from headrace_registry.files import ArtifactType
-from headrace_registry.models import Action, Stage
+from headrace_registry.decisions.files import ArtifactType
+from headrace_registry.decisions.models import Action, Stage
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
 RESOURCES = "headrace_registry.storage.sql"

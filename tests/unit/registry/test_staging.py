@@ -9,7 +9,7 @@ from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key, staging_key
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.staging import LATE, MAX_STAGED, URL_TTL, StagedUploads
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
-from headrace_registry.files import ArtifactType
+from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import InvalidArgument, NotFound, OutOfRange, PreconditionFailed, ResourceExhausted
 from headrace_servicekit.identity import INTERNAL, Identity

@@ -6,8 +6,8 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from headrace_registry import tokens
-from headrace_registry.models import Model
+from headrace_registry.decisions import tokens
+from headrace_registry.decisions.models import Model
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.errors import Aborted, InvalidArgument
 from hypothesis import given

@@ -11,7 +11,7 @@ from headrace_registry.artifacts import pace
 from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.uploads import Header, UploadLimits, Uploads
-from headrace_registry.files import ArtifactType
+from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.errors import (
     DeadlineExceeded,

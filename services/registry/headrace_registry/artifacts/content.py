@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 
 from headrace_registry.artifacts import onnx_check, trial_load
 from headrace_registry.artifacts.onnx_check import RefusedError
-from headrace_registry.files import ArtifactType, ModelFile
-from headrace_registry.names import invalid
+from headrace_registry.decisions.files import ArtifactType, ModelFile
+from headrace_registry.decisions.names import invalid
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from headrace_servicekit.confinement import confine, first_line
 
 from headrace_registry.artifacts import external_data, graph_limits, trial_load
-from headrace_registry.files import ModelFile, ModelPort
+from headrace_registry.decisions.files import ModelFile, ModelPort
 
 if TYPE_CHECKING:
     import onnx

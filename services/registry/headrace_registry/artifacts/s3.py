@@ -24,7 +24,7 @@ from headrace_registry.artifacts.blobs import (
     blob_key,
     staging_key,
 )
-from headrace_registry.names import is_sha256
+from headrace_registry.decisions.names import is_sha256
 
 log = structlog.get_logger()
 

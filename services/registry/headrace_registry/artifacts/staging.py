@@ -18,8 +18,8 @@ from headrace_servicekit.identity import Identity
 
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.uploads import Header, Uploads
-from headrace_registry.files import Blob, Upload
-from headrace_registry.names import invalid
+from headrace_registry.decisions.files import Blob, Upload
+from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
 # For the PUT of the largest file over a slow line, and for completing it.

@@ -24,8 +24,8 @@ from headrace_servicekit.identity import identity
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.pace import Pace, make_room
-from headrace_registry.files import ArtifactType, Blob, Upload
-from headrace_registry.names import invalid
+from headrace_registry.decisions.files import ArtifactType, Blob, Upload
+from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from headrace_registry.files import ModelFile
-from headrace_registry.models import Contract, Gate, Metric, ServingSettings
+from headrace_registry.decisions.files import ModelFile
+from headrace_registry.decisions.models import Contract, Gate, Metric, ServingSettings
 from headrace_registry.storage.store import Outcome
 
 T = TypeVar("T")

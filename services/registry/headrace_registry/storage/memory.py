@@ -14,11 +14,10 @@ from headrace_servicekit.clock import Clock, SystemClock
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.coordination.wakeup import Wakeup
 
-from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
 from headrace_registry.storage.memory_tables import Stored, Tables
 from headrace_registry.storage.memory_transaction import MemoryTransaction
-from headrace_registry.storage.store import ModelState
 
 
 class MemoryStore:
@@ -155,7 +154,7 @@ class MemoryStore:
             yield None
             await self._changed.after(count)
 
-    async def forget_requests(self, before: datetime, *, limit: int) -> int:
+    async def expire_requests(self, before: datetime, *, limit: int) -> int:
         async with self._writing:
             requests = self._tables.requests
             old = [key for key, request in requests.items() if request.create_time < before][:limit]
@@ -163,7 +162,7 @@ class MemoryStore:
                 del requests[key]
             return len(old)
 
-    async def forget_holds(self, before: datetime) -> None:
+    async def expire_holds(self, before: datetime) -> None:
         async with self._writing:
             holds = self._tables.holds
             self._tables.holds = {key: hold for key, hold in holds.items() if hold.expire_time >= before}

@@ -6,8 +6,18 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from uuid import UUID
 
-from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.models import Event, Hold, Measurement, Metric, MetricSource, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.models import (
+    Event,
+    Hold,
+    Measurement,
+    Metric,
+    MetricSource,
+    Model,
+    Stage,
+    Version,
+    VersionRef,
+)
 from headrace_registry.storage.store import Outcome
 
 

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from headrace_servicekit.clock import Clock
 
-from headrace_registry.files import ArtifactType, Blob, ContentUse
-from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse
+from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
 from headrace_registry.storage.memory_tables import Request, Tables
-from headrace_registry.storage.store import Answered, ModelState, Outcome
+from headrace_registry.storage.store import Answered, Outcome
 
 
 class MemoryTransaction:

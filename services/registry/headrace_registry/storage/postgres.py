@@ -15,12 +15,11 @@ from headrace_servicekit.postgres.connections import RETRY_AFTER_S, Connections
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
-from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
 from headrace_registry.storage import rows
 from headrace_registry.storage.documents import MODEL_FILE
 from headrace_registry.storage.postgres_transaction import PostgresTransaction
-from headrace_registry.storage.store import ModelState
 
 _CHANNEL = "headrace_registry"
 
@@ -143,16 +142,16 @@ class PostgresStore:
     def wakes(self) -> AsyncIterator[None]:
         return self._connections.notices(_CHANNEL)
 
-    async def forget_requests(self, before: datetime, *, limit: int) -> int:
+    async def expire_requests(self, before: datetime, *, limit: int) -> int:
         self._check_prepared()
         async with self._connections.transaction() as connection:
-            status = await connection.execute(_SQL["forget_requests"], before, limit)
+            status = await connection.execute(_SQL["expire_requests"], before, limit)
         return int(status.rpartition(" ")[2])
 
-    async def forget_holds(self, before: datetime) -> None:
+    async def expire_holds(self, before: datetime) -> None:
         self._check_prepared()
         async with self._connections.transaction() as connection:
-            await connection.execute(_SQL["forget_holds"], before)
+            await connection.execute(_SQL["expire_holds"], before)
 
     async def check(self) -> None:
         await self._row("check")

@@ -10,11 +10,11 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import RETRY_AFTER_S
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_registry.files import ArtifactType, Blob, ContentUse
-from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse
+from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
 from headrace_registry.storage import rows
 from headrace_registry.storage.documents import CONTRACT, GATES, METRICS, OUTCOME, SERVING, TEXTS
-from headrace_registry.storage.store import Answered, ModelState, Outcome
+from headrace_registry.storage.store import Answered, Outcome
 
 _SQL = load_queries("headrace_registry.storage.sql")
 

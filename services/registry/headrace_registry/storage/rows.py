@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from headrace_registry.files import Artifact, ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.models import (
+from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.models import (
     Action,
     Event,
     Hold,

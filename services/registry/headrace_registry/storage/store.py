@@ -11,8 +11,8 @@ from uuid import UUID
 
 from headrace_servicekit.coordination.feeds import Position
 
-from headrace_registry.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
+from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,6 @@ class Answered:
 
     fingerprint: bytes
     outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    """The whole state of one model, and the number of its last change in the order of all changes."""
-
-    model: Model
-    versions: tuple[Version, ...]
-    sequence: int
 
 
 class Transaction(Protocol):
@@ -243,11 +234,11 @@ class Store(Protocol):
         """Yield whenever something may have changed; hints only, some may be lost. Raises when the hints end."""
         ...
 
-    async def forget_requests(self, before: datetime, *, limit: int) -> int:
+    async def expire_requests(self, before: datetime, *, limit: int) -> int:
         """Forget at most `limit` answers remembered before that time; return how many."""
         ...
 
-    async def forget_holds(self, before: datetime) -> None:
+    async def expire_holds(self, before: datetime) -> None:
         """Forget holds that expired before that time."""
         ...
 

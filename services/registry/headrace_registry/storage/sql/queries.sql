@@ -12,7 +12,7 @@ select fingerprint, outcome from requests where client = $1 and request_id = $2;
 -- name: remember_request
 update requests set outcome = $3 where client = $1 and request_id = $2;
 
--- name: forget_requests
+-- name: expire_requests
 delete from requests where ctid in (select ctid from requests where create_time < $1 limit $2);
 
 -- name: now
@@ -175,7 +175,7 @@ set reason = excluded.reason, client = excluded.client, create_time = excluded.c
 -- name: delete_hold
 delete from holds where model = $1 and version = $2 and holder = $3;
 
--- name: forget_holds
+-- name: expire_holds
 delete from holds where expire_time < $1;
 
 -- name: blob

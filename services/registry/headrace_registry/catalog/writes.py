@@ -11,7 +11,7 @@ from typing import Protocol
 from headrace_servicekit.errors import AlreadyExists, NotFound
 from headrace_servicekit.identity import model_not_found
 
-from headrace_registry.models import Action, Event, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.models import Action, Event, Model, Stage, Version, VersionRef
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
 

@@ -9,12 +9,13 @@ from datetime import datetime
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import AlreadyExists, FieldViolation, PreconditionFailed, ResourceExhausted, refuse
 
-from headrace_registry import contract, lifecycle, validation, writes
-from headrace_registry.files import Artifact, ArtifactType, Blob
-from headrace_registry.models import Action, Hold, Model, Stage, Version, VersionRef
+from headrace_registry.catalog import writes
+from headrace_registry.catalog.writes import Entry, Write
+from headrace_registry.decisions import contract, lifecycle, validation
+from headrace_registry.decisions.files import Artifact, ArtifactType, Blob
+from headrace_registry.decisions.models import Action, Hold, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
-from headrace_registry.tokens import check_etag
-from headrace_registry.writes import Entry, Write
 
 _FIELD = "version"
 

@@ -13,19 +13,21 @@ from headrace_servicekit.errors import Unavailable, refuse
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
 
-from headrace_registry import answers, convert, holding, names, tokens, validation, writes
+from headrace_registry.api import answers, convert
 from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.uploads import Uploads
-from headrace_registry.catalog import Catalog, PageRequest
-from headrace_registry.holding import Holds
-from headrace_registry.measuring import Measuring
+from headrace_registry.catalog import writes
+from headrace_registry.catalog.measurements import Measurements
+from headrace_registry.catalog.pages import PageRequest, fit
+from headrace_registry.catalog.reads import Catalog
+from headrace_registry.catalog.registration import Registrations
+from headrace_registry.catalog.writes import Write
+from headrace_registry.decisions import names, tokens, validation
+from headrace_registry.decisions.models import ModelState, VersionRef
 from headrace_registry.metrics import Metrics
-from headrace_registry.models import VersionRef
-from headrace_registry.paging import fit
-from headrace_registry.promotion import Promotions
-from headrace_registry.registration import Registrations
-from headrace_registry.storage.store import ModelState
-from headrace_registry.writes import Write
+from headrace_registry.promotion import holds
+from headrace_registry.promotion.holds import Holds
+from headrace_registry.promotion.promotions import Promotions
 
 
 class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
@@ -37,7 +39,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         registrations: Registrations,
         promotions: Promotions,
         holds: Holds,
-        measuring: Measuring,
+        measuring: Measurements,
         uploads: Uploads,
         staged: StagedUploads,
         feed: ChangeFeed[ModelState],
@@ -147,14 +149,14 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def HoldVersion(self, request, context):
         ref, who = names.version_ref(request.name, "name"), identity()
-        holder = holding.holder(request.holder, internal=who.internal)
+        holder = holds.holder(request.holder, internal=who.internal)
         ttl = convert.duration(request.ttl, "ttl")
         hold = await self._holds.hold(ref, holder, ttl, request.reason, who.client)
         return registry_pb2.HoldVersionResponse(hold=answers.to_hold(hold))
 
     async def ReleaseHold(self, request, context):
         ref = names.version_ref(request.name, "name")
-        await self._holds.release(ref, holding.holder(request.holder, internal=identity().internal))
+        await self._holds.release(ref, holds.holder(request.holder, internal=identity().internal))
         return registry_pb2.ReleaseHoldResponse()
 
     async def ListHolds(self, request, context):

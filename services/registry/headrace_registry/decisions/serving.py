@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_registry.models import Device, ServingSettings
+from headrace_registry.decisions.models import Device, ServingSettings
 
 DEFAULT_MAX_BATCH_ROWS = 32
 DEFAULT_PREFERRED_BATCH_ROWS = (8, 16, 32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from headrace_registry.files import Artifact
+from headrace_registry.decisions.files import Artifact
 
 # Stand for "not stored yet" in values that are made before the write.
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -261,3 +261,12 @@ class Hold:
     client: str
     create_time: datetime
     expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """The whole state of one model, and the number of its last change in the order of all changes."""
+
+    model: Model
+    versions: tuple[Version, ...]
+    sequence: int

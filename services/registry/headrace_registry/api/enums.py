@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_registry.files import ArtifactType
-from headrace_registry.models import Action, Device, MetricSource, Stage, Task, TensorKind
+from headrace_registry.decisions.files import ArtifactType
+from headrace_registry.decisions.models import Action, Device, MetricSource, Stage, Task, TensorKind
 
 E = TypeVar("E", bound=StrEnum)
 

@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_registry.files import Artifact, ModelFile, ModelPort
-from headrace_registry.models import Contract, Task, TensorSpec, VersionRef
+from headrace_registry.decisions.files import Artifact, ModelFile, ModelPort
+from headrace_registry.decisions.models import Contract, Task, TensorSpec, VersionRef
 
 FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
 INTEGERS = frozenset({"UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"})

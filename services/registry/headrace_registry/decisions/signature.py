@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed
 
-from headrace_registry.contract import ANY
-from headrace_registry.models import Contract, TensorSpec, Version
+from headrace_registry.decisions.contract import ANY
+from headrace_registry.decisions.models import Contract, TensorSpec, Version
 
 
 def breaks(version: Version, production: Version | None, *, allowed: bool) -> tuple[str, ...]:

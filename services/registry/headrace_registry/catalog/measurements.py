@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import PreconditionFailed, refuse
 
-from headrace_registry import validation, writes
-from headrace_registry.models import Measurement, Metric, Version, VersionRef
-from headrace_registry.names import invalid
+from headrace_registry.catalog import writes
+from headrace_registry.decisions import validation
+from headrace_registry.decisions.models import Measurement, Metric, Version, VersionRef
+from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
 MAX_AT_ONCE = 64
 MAX_PROCESS_CHARS = 128
 
 
-class Measuring:
+class Measurements:
     """Measured metrics over a store."""
 
     def __init__(self, store: Store, clock: Clock) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from headrace_registry.files import ContentUse
-from headrace_registry.models import Stage, VersionRef
-from headrace_registry.storage.store import ModelState
+from headrace_registry.decisions.files import ContentUse
+from headrace_registry.decisions.models import ModelState, Stage, VersionRef
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.coordination.feeds import Change
 
-from headrace_registry import names, tokens
-from headrace_registry.artifacts.staging import Staged
-from headrace_registry.enums import (
+from headrace_registry.api.enums import (
     ACTION_NUMBERS,
     DEVICE_NUMBERS,
     KIND_NUMBERS,
@@ -22,7 +20,9 @@ from headrace_registry.enums import (
     TASK_NUMBERS,
     TYPE_NUMBERS,
 )
-from headrace_registry.models import (
+from headrace_registry.artifacts.staging import Staged
+from headrace_registry.decisions import names, tokens
+from headrace_registry.decisions.models import (
     Contract,
     Event,
     Hold,
@@ -30,13 +30,13 @@ from headrace_registry.models import (
     Metric,
     MetricSource,
     Model,
+    ModelState,
     ServingSettings,
     Stage,
     TensorSpec,
     Version,
 )
-from headrace_registry.past import Past
-from headrace_registry.storage.store import ModelState
+from headrace_registry.decisions.past import Past
 
 log = structlog.get_logger()
 

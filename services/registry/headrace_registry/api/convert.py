@@ -11,12 +11,12 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, refuse
 
-from headrace_registry import names, serving
+from headrace_registry.api.enums import DEVICES, KINDS, SOURCES, STAGES, TASKS, TYPES, E
 from headrace_registry.artifacts.uploads import Header
-from headrace_registry.contract import MAX_TENSORS
-from headrace_registry.enums import DEVICES, KINDS, SOURCES, STAGES, TASKS, TYPES, E
-from headrace_registry.files import Artifact, ArtifactType
-from headrace_registry.models import (
+from headrace_registry.decisions import names, serving
+from headrace_registry.decisions.contract import MAX_TENSORS
+from headrace_registry.decisions.files import Artifact, ArtifactType
+from headrace_registry.decisions.models import (
     Bound,
     Contract,
     Device,
@@ -32,7 +32,7 @@ from headrace_registry.models import (
     TensorSpec,
     Version,
 )
-from headrace_registry.validation import MAX_ARTIFACTS, MAX_GATES, MAX_METRICS, MAX_VERSION_BYTES
+from headrace_registry.decisions.validation import MAX_ARTIFACTS, MAX_GATES, MAX_METRICS, MAX_VERSION_BYTES
 
 
 def target_stage(number: int) -> Stage:

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.feeds import BATCH, ChangeFeed
 from headrace_servicekit.identity import model_not_found
 
-from headrace_registry import tokens
-from headrace_registry.models import Event, Hold, Measurement, Model, Stage, Version, VersionRef
-from headrace_registry.names import invalid
-from headrace_registry.past import Past, past
+from headrace_registry.catalog.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, PageRequest
+from headrace_registry.catalog.writes import version_not_found
+from headrace_registry.decisions import tokens
+from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
+from headrace_registry.decisions.names import invalid
+from headrace_registry.decisions.past import Past, past
 from headrace_registry.storage.store import Store
-from headrace_registry.writes import version_not_found
 
 T = TypeVar("T")
-
-DEFAULT_PAGE_SIZE = 50
-MAX_PAGE_SIZE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class PageRequest:
-    """size: 0 means the default. token: from the page before, empty for the first."""
-
-    size: int = 0
-    token: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some items and, for each, the token that continues after it: a caller may keep fewer than it was given.
-
-    more: whether anything comes after the last item.
-    """
-
-    items: tuple[T, ...]
-    tokens: tuple[str, ...]
-    more: bool
 
 
 class Catalog:
@@ -146,3 +124,16 @@ def page_size(request: PageRequest) -> int:
 def _page(found: list[T], size: int, token_of: Callable[[T], str]) -> Page[T]:
     items = tuple(found[:size])
     return Page(items, tuple(token_of(item) for item in items), more=len(found) > size)
+
+
+def feed_of(store: Store, clock: Clock, *, max_watches: int) -> ChangeFeed[ModelState]:
+    """Return the feed of every model's states."""
+    return ChangeFeed(store, lambda: _snapshot(store), clock, owner="registry", max_watches=max_watches)
+
+
+async def _snapshot(store: Store) -> AsyncIterator[ModelState]:
+    after = ""
+    while states := await store.states(after=after, limit=BATCH):
+        after = states[-1].model.name
+        for state in states:
+            yield state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from headrace_registry.models import Action, Event, Stage
+from headrace_registry.decisions.models import Action, Event, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed
 
-from headrace_registry.models import Action, Model, Stage, Version
+from headrace_registry.decisions.models import Action, Model, Stage, Version
 
 # The table of docs/decisions/0031. Nothing leaves production by request: it is archived when another version replaces
 # it, or there would be a moment without a production version. Nothing returns to registered: it would hide that the

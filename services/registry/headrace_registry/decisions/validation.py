@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_registry import serving
-from headrace_registry.files import Artifact, ArtifactType
-from headrace_registry.gates import RATIOS
-from headrace_registry.models import Bound, Gate, Lineage, Metric, Model, Version
-from headrace_registry.names import is_file_name, is_id, is_sha256
+from headrace_registry.decisions import serving
+from headrace_registry.decisions.files import Artifact, ArtifactType
+from headrace_registry.decisions.gates import RATIOS
+from headrace_registry.decisions.models import Bound, Gate, Lineage, Metric, Model, Version
+from headrace_registry.decisions.names import is_file_name, is_id, is_sha256
 
 MODEL_FILE = "model.onnx"
 

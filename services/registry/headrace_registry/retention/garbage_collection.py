@@ -8,13 +8,14 @@ from datetime import timedelta
 import structlog
 from headrace_servicekit.clock import Clock
 
-from headrace_registry import retention, writes
 from headrace_registry.artifacts.blobs import Blobs
-from headrace_registry.files import ContentUse
-from headrace_registry.models import Action, Stage, VersionRef
-from headrace_registry.retention import Policy, Retirement
-from headrace_registry.storage.store import ModelState, Store
-from headrace_registry.writes import Entry, Write
+from headrace_registry.catalog import writes
+from headrace_registry.catalog.writes import Entry, Write
+from headrace_registry.decisions import retention
+from headrace_registry.decisions.files import ContentUse
+from headrace_registry.decisions.models import Action, ModelState, Stage, VersionRef
+from headrace_registry.decisions.retention import Policy, Retirement
+from headrace_registry.storage.store import Store
 
 log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ class Report:
     removed: dict[str, int] = field(default_factory=dict)
 
 
-class Collection:
+class GarbageCollector:
     """Passes over models and bytes. Several processes may run them at once: each step is checked under its lock."""
 
     def __init__(self, store: Store, blobs: Blobs, policy: Policy, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed
 
-from headrace_registry.models import Bound, Gate, MetricSource, Model, Version
+from headrace_registry.decisions.models import Bound, Gate, MetricSource, Model, Version
 
 DEFAULT_GATES = (Gate("accuracy", minimum=0.85), Gate("latency_p99_ms", maximum=100.0))
 

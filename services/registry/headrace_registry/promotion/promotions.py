@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from headrace_servicekit.clock import Clock
 
-from headrace_registry import gates, lifecycle, signature, writes
-from headrace_registry.lifecycle import Change
-from headrace_registry.models import Stage, Version, VersionRef
+from headrace_registry.catalog import writes
+from headrace_registry.catalog.writes import Entry, Write
+from headrace_registry.decisions import gates, lifecycle, signature
+from headrace_registry.decisions.lifecycle import Change
+from headrace_registry.decisions.models import Stage, Version, VersionRef
+from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
-from headrace_registry.tokens import check_etag
-from headrace_registry.writes import Entry, Write
 
 
 class Promotions:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_registry.models import Stage, VersionRef
+from headrace_registry.decisions.models import Stage, VersionRef
 
 MAX_CHARS = 63
 

@@ -1,0 +1,1 @@
+"""RegistryService: messages in, calls of the rooms beside it, messages out."""

@@ -1,0 +1,1 @@
+"""Models and versions: registering, reading, watching, measuring them."""

@@ -1,0 +1,1 @@
+"""Which version serves, and which may not be given up meanwhile."""
