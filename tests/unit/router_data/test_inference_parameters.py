@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from headrace_router.data.protocols.oip.parameters import NO_WISHES, Wishes, wishes_of
+from headrace_router.data.protocols.oip.parameters import NO_PARAMETERS, RequestParameters, request_parameters
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,24 +15,24 @@ from hypothesis import strategies as st
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
-        ({}, NO_WISHES),
-        ({"anything": 5, "content_type": "np"}, NO_WISHES),
-        ({"triton_enable_empty_final_response": True}, NO_WISHES),
-        ({"sequence_id": 0, "sequence_start": False, "sequence_end": False}, NO_WISHES),
-        ({"priority": 2}, Wishes(priority=2)),
-        ({"priority": 100}, Wishes(priority=3)),
-        ({"headrace_explain": True}, Wishes(explain=True)),
-        ({"timeout": 1500}, Wishes(timeout_s=0.0015)),
-        ({"timeout": 0}, Wishes(timeout_s=None)),
-        ({"binary_data_output": True}, Wishes(binary_output=True)),
-        ({"headrace_user_id": "u", "headrace_entity_id": "e"}, Wishes(user_id="u", entity_id="e")),
-        ({"headrace_max_age_ms": 250}, Wishes(max_age_s=0.25)),
-        ({"headrace_max_age_ms": 0.5}, Wishes(max_age_s=0.0005)),
-        ({"headrace_attribute_country": "DE"}, Wishes(attributes={"country": "DE"})),
+        ({}, NO_PARAMETERS),
+        ({"anything": 5, "content_type": "np"}, NO_PARAMETERS),
+        ({"triton_enable_empty_final_response": True}, NO_PARAMETERS),
+        ({"sequence_id": 0, "sequence_start": False, "sequence_end": False}, NO_PARAMETERS),
+        ({"priority": 2}, RequestParameters(priority=2)),
+        ({"priority": 100}, RequestParameters(priority=3)),
+        ({"headrace_explain": True}, RequestParameters(explain=True)),
+        ({"timeout": 1500}, RequestParameters(timeout_s=0.0015)),
+        ({"timeout": 0}, RequestParameters(timeout_s=None)),
+        ({"binary_data_output": True}, RequestParameters(binary_output=True)),
+        ({"headrace_user_id": "u", "headrace_entity_id": "e"}, RequestParameters(user_id="u", entity_id="e")),
+        ({"headrace_max_age_ms": 250}, RequestParameters(max_age_s=0.25)),
+        ({"headrace_max_age_ms": 0.5}, RequestParameters(max_age_s=0.0005)),
+        ({"headrace_attribute_country": "DE"}, RequestParameters(attributes={"country": "DE"})),
     ],
 )
-def test_what_parameters_ask_for(parameters: dict[str, Any], expected: Wishes):
-    assert wishes_of(parameters) == expected
+def test_what_parameters_ask_for(parameters: dict[str, Any], expected: RequestParameters):
+    assert request_parameters(parameters) == expected
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_parameters_ask_for(parameters: dict[str, Any], expected: Wishes):
 )
 def test_what_cannot_be_is_refused_by_name(name: str, value: Any, reason: str):
     with pytest.raises(InvalidArgument) as caught:
-        wishes_of({name: value})
+        request_parameters({name: value})
     assert caught.value.reason == reason
     assert caught.value.violations[0].field == f"parameters.{name}"
 
@@ -76,4 +76,4 @@ NAMES = st.sampled_from(["priority", "timeout", "sequence_id", "headrace_max_age
 )
 def test_whatever_comes_is_understood_or_refused(parameters: dict[str, Any]):
     with contextlib.suppress(InvalidArgument):
-        assert wishes_of(parameters).priority >= 0
+        assert request_parameters(parameters).priority >= 0

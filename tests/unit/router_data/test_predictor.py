@@ -1,4 +1,4 @@
-"""What the predictor decides by itself; tests/integration/router_data tests the way through hosts and batchers."""
+"""What the predictor decides by itself; tests/integration/router_data tests the way through transports and batchers."""
 
 from __future__ import annotations
 

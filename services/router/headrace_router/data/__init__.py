@@ -1,1 +1,1 @@
-"""The router's data plane: answers predictions from resolved tables, through batchers, behind any host."""
+"""The router's data plane: answers predictions from resolved tables, through batchers, behind any transport."""

@@ -46,7 +46,7 @@ def version_not_found(model: str, version: str) -> ServiceError:
 
 
 def too_many_requests(limit: int) -> ServiceError:
-    """Return the error for a request above a host's bound, or above its client's share of what is left of it."""
+    """Return the error for a request above a bound, or above its client's share of what is left of it."""
     return ResourceExhausted(
         f"as many requests as may be are in progress here: {limit} in all, or what one client may have of them",
         reason="TOO_MANY_REQUESTS",

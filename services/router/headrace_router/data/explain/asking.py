@@ -13,7 +13,7 @@ METHOD = "headrace.router.v1.RouterService/Explain"
 
 
 class Explaining:
-    """Tells how answers came about, whichever data plane gave them."""
+    """ReadRoute how answers came about, whichever data plane gave them."""
 
     def __init__(self, explanations: Explanations) -> None:
         self._explanations = explanations

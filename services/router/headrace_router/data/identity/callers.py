@@ -56,7 +56,7 @@ class Bucket:
         return True
 
 
-class _OfClient(NamedTuple):
+class _ClientConnection(NamedTuple):
     """Headers on one connection that name one client."""
 
     connection: object
@@ -135,7 +135,7 @@ class Callers:
         sender, in_all = connection, self._failing_in_all
         if not self._may_fail(sender, in_all, now):
             client = claimed_client(encoded)
-            sender, in_all = _OfClient(connection, client), self._failing_of_clients
+            sender, in_all = _ClientConnection(connection, client), self._failing_of_clients
             if client not in self._buckets or not self._may_fail(sender, in_all, now):
                 raise ResourceExhausted("too many bad tokens at once", reason="TOO_MANY_TOKENS", retry_after_s=1.0)
         self.verified += 1
@@ -159,7 +159,7 @@ class Callers:
     def _failed(self, sender: object, in_all: Bucket, now: float) -> None:
         bucket = self._failing.get(sender)
         if bucket is None:
-            bucket = Bucket(PER_CLIENT if isinstance(sender, _OfClient) else PER_CONNECTION, now)
+            bucket = Bucket(PER_CLIENT if isinstance(sender, _ClientConnection) else PER_CONNECTION, now)
             _remember(self._failing, sender, bucket, MAX_CONNECTIONS)
         bucket.take(now)
         in_all.take(now)

@@ -127,14 +127,14 @@ def verify(token: bytes, keys: Keys, rules: Rules, now: float) -> Token:
 
 def missing() -> ServiceError:
     """Return the refusal of a call without a token."""
-    told = "a token is required: send the header 'authorization: Bearer TOKEN'"
-    return Unauthenticated(told, reason="TOKEN_MISSING")
+    problem = "a token is required: send the header 'authorization: Bearer TOKEN'"
+    return Unauthenticated(problem, reason="TOKEN_MISSING")
 
 
 def invalid() -> ServiceError:
     """Return the refusal of a token that says or is something wrong."""
-    told = "the token cannot be accepted: signature, issuer, lifetime, subject or models are not as they must be"
-    return Unauthenticated(told, reason="TOKEN_INVALID")
+    problem = "the token cannot be accepted: signature, issuer, lifetime, subject or models are not as they must be"
+    return Unauthenticated(problem, reason="TOKEN_INVALID")
 
 
 def _decoded(part: bytes) -> bytes:

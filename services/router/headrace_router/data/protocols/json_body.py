@@ -36,7 +36,7 @@ def body_of(data: bytes, known: Collection[str]) -> dict[str, Any]:
 
 
 def document(data: bytes, known: Collection[str], elsewhere: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the JSON object of a body. elsewhere: what is told of unknown fields that can be said otherwise.
+    """Return the JSON object of a body. elsewhere: what to say of unknown fields that can be said otherwise.
 
     Raises InvalidArgument with the position of what is no JSON, for unknown fields, because a misspelt option must not
     become a default, and for what is given twice, because only one of them would count.
@@ -53,8 +53,8 @@ def document(data: bytes, known: Collection[str], elsewhere: Mapping[str, str] |
     ]
     if unknown:
         first = unknown[0]
-        told = f"{first.field}: {first.description}"
-        raise InvalidArgument(told, reason="UNKNOWN_FIELD", violations=unknown)
+        problem = f"{first.field}: {first.description}"
+        raise InvalidArgument(problem, reason="UNKNOWN_FIELD", violations=unknown)
     try:
         twice = repeated(data, body)
     except ValueError as error:
@@ -86,9 +86,9 @@ def texts(body: dict[str, Any], field: str) -> dict[str, str]:
     return {name: text(value, name, path=f"{field}.") for name, one in value.items() if one is not None}
 
 
-def wrong(field: str, told: str, *, reason: str = "INVALID_FIELD") -> InvalidArgument:
+def wrong(field: str, problem: str, *, reason: str = "INVALID_FIELD") -> InvalidArgument:
     """Return the error for one field."""
-    return InvalidArgument(f"{field}: {told}", reason=reason, violations=[FieldViolation(field, told)])
+    return InvalidArgument(f"{field}: {problem}", reason=reason, violations=[FieldViolation(field, problem)])
 
 
 def tensors_of(

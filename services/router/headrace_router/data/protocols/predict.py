@@ -74,8 +74,8 @@ def _max_age_s(max_age: duration_pb2.Duration) -> float:
     return seconds
 
 
-def _wrong(field: str, told: str) -> InvalidArgument:
-    return InvalidArgument(f"{field}: {told}", reason="INVALID_FIELD", violations=[FieldViolation(field, told)])
+def _wrong(field: str, problem: str) -> InvalidArgument:
+    return InvalidArgument(f"{field}: {problem}", reason="INVALID_FIELD", violations=[FieldViolation(field, problem)])
 
 
 def render(answer: Answer) -> bytes:

@@ -73,7 +73,7 @@ def encode(spec: Spec, rows: Sequence[Any], where: Where) -> tuple[bytes, tuple[
     except (struct.error, OverflowError, ValueError):
         size = max(1, math.prod(shape))
         found = faults(spec, flat, size)
-        raise WrongValues([FieldViolation(where(index), told) for index, told in found]) from None
+        raise WrongValues([FieldViolation(where(index), problem) for index, problem in found]) from None
 
 
 def decode(datatype: str, shape: Sequence[int], content: bytes) -> Any:
@@ -138,10 +138,10 @@ def _by_column(spec: Spec, row: dict[str, Any]) -> list[Any]:
             pass
     unknown = [name for name in row if name not in spec.columns]
     missing = [name for name in spec.columns if name not in row]
-    told = [f"unknown column {name!r}" for name in unknown[:3]] + [
+    problem = [f"unknown column {name!r}" for name in unknown[:3]] + [
         f"column {name!r} is missing" for name in missing[:3]
     ]
-    raise ValueError("; ".join(told))
+    raise ValueError("; ".join(problem))
 
 
 def pack(spec: Spec, flat: list[Any]) -> bytes:
@@ -183,12 +183,12 @@ def faults(spec: Spec, flat: list[Any], size: int) -> list[tuple[int, str]]:
             try:
                 pack(spec, [value])
             except ValueError as error:
-                told = str(error)
+                problem = str(error)
             except (struct.error, OverflowError):
-                told = f"{value!r} is not within {spec.datatype}"
+                problem = f"{value!r} is not within {spec.datatype}"
             else:
                 continue
-            found.append((start // size, f"element {offset}: {told}" if size > 1 else told))
+            found.append((start // size, f"element {offset}: {problem}" if size > 1 else problem))
             break
         if len(found) == MAX_VIOLATIONS:
             break

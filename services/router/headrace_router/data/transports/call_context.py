@@ -88,7 +88,7 @@ class DeadlineLimits(NamedTuple):
 
 class CallContextFactory:
     """Makes the Call of each request. spans: None when traces are only handed on. clock: the counters'.
-    count_unidentified: told the method of a call of nobody's. only_forwarded: believe headers of the front door only.
+    count_unidentified: gets the method of a call of nobody's. only_forwarded: believe headers of the front door only.
     """
 
     def __init__(
@@ -241,6 +241,8 @@ def parse_timeout(value: str) -> float:
     """Return the seconds of a `grpc-timeout` header such as `250m`. Raises InvalidArgument."""
     found = _TIMEOUT.fullmatch(value)
     if found is None:
-        told = f"'{value[:32]}' is not digits and one of the units H, M, S, m, u, n, such as 250m for 250 milliseconds"
-        raise malformed(TIMEOUT_HEADER, told)
+        problem = (
+            f"'{value[:32]}' is not digits and one of the units H, M, S, m, u, n, such as 250m for 250 milliseconds"
+        )
+        raise malformed(TIMEOUT_HEADER, problem)
     return int(found.group(1)) * _UNITS_S[found.group(2)]

@@ -29,7 +29,7 @@ def flat_values(spec: Spec, shape: Sequence[int], data: Any, field: str) -> byte
     try:
         return pack(spec, flat)
     except (struct.error, OverflowError, ValueError):
-        raise invalid([FieldViolation(f"{field}[{at}]", told) for at, told in faults(spec, flat, 1)]) from None
+        raise invalid([FieldViolation(f"{field}[{at}]", problem) for at, problem in faults(spec, flat, 1)]) from None
 
 
 def _flatten(data: Any, shape: Sequence[int], depth: int, flat: list[Any], field: str) -> None:

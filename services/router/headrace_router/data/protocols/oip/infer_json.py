@@ -16,7 +16,12 @@ from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, check_count
 from headrace_router.data.messages import Answer, Request, Tensors
 from headrace_router.data.protocols.json_body import document, dump, text
 from headrace_router.data.protocols.oip.flat import flat_values
-from headrace_router.data.protocols.oip.parameters import NO_WISHES, check_tensor_parameters, refused, wishes_of
+from headrace_router.data.protocols.oip.parameters import (
+    NO_PARAMETERS,
+    check_tensor_parameters,
+    refused,
+    request_parameters,
+)
 from headrace_router.data.protocols.values import decode
 
 FIELDS = ("id", "parameters", "inputs", "outputs")
@@ -56,22 +61,22 @@ def parse(model: str, version: str, data: bytes, json_length: str | None) -> tup
         request = Request(model, lambda contract, _max_rows: only_input(contract, data), version)
         return request, lambda answer: render(answer, None)
     body = document(data[:length], FIELDS)
-    wishes = wishes_of(_object(body, "parameters")) if "parameters" in body else NO_WISHES
+    parameters = request_parameters(_object(body, "parameters")) if "parameters" in body else NO_PARAMETERS
     inputs = _inputs(body, memoryview(data)[length:])
-    outputs, binary = _outputs(body, wishes.binary_output)
+    outputs, binary = _outputs(body, parameters.binary_output)
     request = Request(
         model,
         lambda contract, _max_rows: tensors(contract, inputs),
         version,
         text(body, "id"),
-        wishes.user_id,
-        wishes.entity_id,
+        parameters.user_id,
+        parameters.entity_id,
         outputs,
-        wishes.attributes,
-        wishes.max_age_s,
-        wishes.priority,
-        wishes.explain,
-        wishes.timeout_s,
+        parameters.attributes,
+        parameters.max_age_s,
+        parameters.priority,
+        parameters.explain,
+        parameters.timeout_s,
     )
     return request, lambda answer: render(answer, binary)
 
@@ -144,21 +149,21 @@ def render(answer: Answer, binary: Collection[str] | None) -> Body:
 
 def parameters_of(answer: Answer) -> dict[str, str | int]:
     """Return what an answer says of itself, as parameters of the response."""
-    told: dict[str, str | int] = {
+    parameters: dict[str, str | int] = {
         "headrace_prediction_id": answer.prediction_id,
         "headrace_served_from": answer.served_from.name.lower(),
         "headrace_generation": answer.generation,
         "headrace_age_ms": answer.age_ms,
     }
     if answer.variant:
-        told["headrace_variant"] = answer.variant
+        parameters["headrace_variant"] = answer.variant
     if answer.rule:
-        told["headrace_rule"] = answer.rule
+        parameters["headrace_rule"] = answer.rule
     if answer.fallback_step:
-        told["headrace_fallback_step"] = answer.fallback_step
+        parameters["headrace_fallback_step"] = answer.fallback_step
     if answer.degraded_reason:  # also of an answer past its time, which needs no fallback
-        told["headrace_degraded_reason"] = answer.degraded_reason
-    return told
+        parameters["headrace_degraded_reason"] = answer.degraded_reason
+    return parameters
 
 
 def _inputs(body: dict[str, Any], behind: memoryview) -> list[Input]:
@@ -179,8 +184,8 @@ def _inputs(body: dict[str, Any], behind: memoryview) -> list[Input]:
         if "data" in given:
             raise refused(f"{field}.data", f"must be left out where {SIZE} says that the values are behind the JSON")
         if type(size) is not int or not 0 <= size <= len(behind) - at:
-            told = f"{size!r:.32} is not a number of bytes: {len(behind) - at} are left behind the JSON"
-            raise refused(f"{field}.parameters.{SIZE}", told, "MALFORMED_BODY")
+            problem = f"{size!r:.32} is not a number of bytes: {len(behind) - at} are left behind the JSON"
+            raise refused(f"{field}.parameters.{SIZE}", problem, "MALFORMED_BODY")
         found.append(Input(described, None, bytes(behind[at : at + size])))
         at += size
     if at != len(behind):
@@ -212,8 +217,8 @@ def _outputs(body: dict[str, Any], binary_output: bool) -> tuple[tuple[str, ...]
 
 def _length(header: str, size: int) -> int:
     if not (header.isascii() and header.isdigit()) or len(header) > 15 or int(header) > size:
-        told = f"'{header[:32]}' is not the length of the JSON at the beginning of a body of {size} bytes"
-        raise refused(LENGTH_HEADER, told, "MALFORMED_HEADER")
+        problem = f"'{header[:32]}' is not the length of the JSON at the beginning of a body of {size} bytes"
+        raise refused(LENGTH_HEADER, problem, "MALFORMED_HEADER")
     return int(header)
 
 

@@ -18,7 +18,12 @@ from headrace_router.data.layouts import Described, check_count
 from headrace_router.data.messages import Answer, Request, ServedFrom, Tensors
 from headrace_router.data.protocols.lazy_parsing import lazy_message, remembering
 from headrace_router.data.protocols.oip.contents import raw
-from headrace_router.data.protocols.oip.parameters import NO_WISHES, check_tensor_parameters, refused, wishes_of
+from headrace_router.data.protocols.oip.parameters import (
+    NO_PARAMETERS,
+    check_tensor_parameters,
+    refused,
+    request_parameters,
+)
 
 _pb2: Any = service_pb2  # its classes are made at import, so type checkers know of none
 
@@ -41,21 +46,21 @@ def parse(data: bytes) -> Request:
         read = _reader(message.inputs[:], message.raw_input_contents[:])
     except DecodeError:
         raise InvalidArgument(f"the request is not a valid message of {METHOD}", reason="MALFORMED_MESSAGE") from None
-    wishes = wishes_of(message.parameters, _plain) if message.parameters else NO_WISHES
+    parameters = request_parameters(message.parameters, _plain) if message.parameters else NO_PARAMETERS
     outputs = _wanted(message.outputs) if message.outputs else ()
     return Request(
         message.model_name,
         read,
         message.model_version,
         message.id,
-        wishes.user_id,
-        wishes.entity_id,
+        parameters.user_id,
+        parameters.entity_id,
         outputs,
-        wishes.attributes,
-        wishes.max_age_s,
-        wishes.priority,
-        wishes.explain,
-        wishes.timeout_s,
+        parameters.attributes,
+        parameters.max_age_s,
+        parameters.priority,
+        parameters.explain,
+        parameters.timeout_s,
     )
 
 
@@ -93,8 +98,8 @@ def _described(inputs: tuple[bytes, ...]) -> Described:
     tensors = _read(inputs)
     for index, tensor in enumerate(tensors):
         if tensor.HasField("contents"):
-            told = "must be left out where there are raw_input_contents: values are raw for all inputs or for none"
-            raise refused(f"inputs[{index}].contents", told)
+            problem = "must be left out where there are raw_input_contents: values are raw for all inputs or for none"
+            raise refused(f"inputs[{index}].contents", problem)
     return _descriptions(tensors)
 
 

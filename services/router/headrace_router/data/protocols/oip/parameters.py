@@ -23,7 +23,7 @@ LEAST_URGENT = 3
 Parameters = Mapping[str, Any]
 
 
-class Wishes(NamedTuple):
+class RequestParameters(NamedTuple):
     """What a request asks for beyond its tensors.
 
     binary_output: REST only, whether outputs that say nothing come as bytes. The rest is as in `Request`.
@@ -39,10 +39,12 @@ class Wishes(NamedTuple):
     attributes: Mapping[str, str] = NO_ATTRIBUTES
 
 
-NO_WISHES = Wishes()
+NO_PARAMETERS = RequestParameters()
 
 
-def wishes_of(parameters: Parameters, value_of: Callable[[str, Any], Any] = lambda _field, value: value) -> Wishes:
+def request_parameters(
+    parameters: Parameters, value_of: Callable[[str, Any], Any] = lambda _field, value: value
+) -> RequestParameters:
     """Return what the request's parameters ask for. Raises InvalidArgument naming the first that cannot be.
 
     value_of: gives the Python value of one, which errors call by a field.
@@ -62,17 +64,17 @@ def wishes_of(parameters: Parameters, value_of: Callable[[str, Any], Any] = lamb
             attributes[name[len(ATTRIBUTE) :]] = _text(field, value)
         elif name.startswith("sequence_"):
             if value not in (0, "", False):  # what a client sends for no sequence
-                told = "models keep nothing between requests: send each request without sequence parameters"
-                raise refused(field, told, "SEQUENCE_NOT_SERVED")
+                problem = "models keep nothing between requests: send each request without sequence parameters"
+                raise refused(field, problem, "SEQUENCE_NOT_SERVED")
         elif name.startswith(OURS):
             known_names = sorted(one for one in KNOWN if one.startswith(OURS))
-            told = f"unknown; known: {', '.join(known_names)}, {ATTRIBUTE}NAME"
-            raise refused(field, told, "UNKNOWN_FIELD")
+            problem = f"unknown; known: {', '.join(known_names)}, {ATTRIBUTE}NAME"
+            raise refused(field, problem, "UNKNOWN_FIELD")
         elif name.startswith(RESERVED) and name not in _HARMLESS:
             raise refused(field, f"names that begin with {RESERVED} are reserved", "RESERVED_PARAMETER")
     if attributes:
         found["attributes"] = attributes
-    return Wishes(**found) if found else NO_WISHES
+    return RequestParameters(**found) if found else NO_PARAMETERS
 
 
 def check_tensor_parameters(field: str, names: Iterable[str]) -> None:
@@ -82,16 +84,18 @@ def check_tensor_parameters(field: str, names: Iterable[str]) -> None:
     """
     for name in names:
         if name.startswith("shared_memory_"):
-            told = "no memory is shared with clients: send the values in the request, and read them from the response"
-            raise refused(f"{field}.parameters.{name[:64]}", told, "SHARED_MEMORY_NOT_SERVED")
+            problem = (
+                "no memory is shared with clients: send the values in the request, and read them from the response"
+            )
+            raise refused(f"{field}.parameters.{name[:64]}", problem, "SHARED_MEMORY_NOT_SERVED")
         if name == "classification":
-            told = "outputs are returned as they are: take the largest values yourself"
-            raise refused(f"{field}.parameters.{name}", told, "CLASSIFICATION_NOT_SERVED")
+            problem = "outputs are returned as they are: take the largest values yourself"
+            raise refused(f"{field}.parameters.{name}", problem, "CLASSIFICATION_NOT_SERVED")
 
 
-def refused(field: str, told: str, reason: str = "INVALID_FIELD") -> InvalidArgument:
+def refused(field: str, problem: str, reason: str = "INVALID_FIELD") -> InvalidArgument:
     """Return the error for one field of a request."""
-    return InvalidArgument(f"{field}: {told}", reason=reason, violations=[FieldViolation(field, told)])
+    return InvalidArgument(f"{field}: {problem}", reason=reason, violations=[FieldViolation(field, problem)])
 
 
 def _text(field: str, value: Any) -> str:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class Unsupported(NamedTuple):
-    """reason: what programs branch on. told: ends a sentence for people."""
+    """reason: what programs branch on. remedy: ends a sentence for people."""
 
     reason: str
-    told: str
+    remedy: str
 
 
 STREAM = Unsupported(

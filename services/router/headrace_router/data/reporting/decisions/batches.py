@@ -74,17 +74,17 @@ class Batch:
         """Add predictions. probability: with which each is there. unix_s: Unix time at 0 of the clock of arrivals."""
         # Columns come by turning tuples over: zip is several times as fast as reading their fields one by one.
         kept = turned(Record, records)
-        found, told = turned(LookupResult, map(_of_found, kept.found)), turned(Answer, map(_of_answer, kept.answer))
+        found, answers = turned(LookupResult, map(_of_found, kept.found)), turned(Answer, map(_of_answer, kept.answer))
         groups = self._groups_of(records, kept, found)
-        ids = zip(kept.user_id, kept.entity_id, told.request_id, strict=True)
+        ids = zip(kept.user_id, kept.entity_id, answers.request_id, strict=True)
         inputs, outputs, units, attributes = _shown(groups, kept.inputs, found.outputs, ids, kept.attributes)
         values = {"inputs": inputs, "outputs": outputs, "attributes": list(map(attributes_text, attributes))}
-        texts = {"request_id": cut(told.request_id), "unit": cut(units), "entity_id": cut(kept.entity_id)}
-        times = zip(kept.arrived, told.took_s, strict=True)
+        texts = {"request_id": cut(answers.request_id), "unit": cut(units), "entity_id": cut(kept.entity_id)}
+        times = zip(kept.arrived, answers.took_s, strict=True)
         numbers = {
             "group": [group.index for group in groups],
             "answer_time_us": [int((arrived + took_s + unix_s) * 1e6) for arrived, took_s in times],
-            "total_us": bounded([int(took_s * 1e6) for took_s in told.took_s]),
+            "total_us": bounded([int(took_s * 1e6) for took_s in answers.took_s]),
             "queue_us": bounded(found.queue_us),
             "compute_us": bounded(found.compute_us),
             "age_ms": bounded(found.age_ms, _MAX_AGE_MS),
@@ -92,7 +92,7 @@ class Batch:
             "rows": [layout.rows for layout in kept.layout],
         }
         message = self._request.batch
-        message.prediction_ids += bytes.fromhex("".join(told.prediction_id).replace("-", ""))
+        message.prediction_ids += bytes.fromhex("".join(answers.prediction_id).replace("-", ""))
         for name, column in (values | texts | numbers).items():
             getattr(message, name).extend(column)
         self.count += len(records)

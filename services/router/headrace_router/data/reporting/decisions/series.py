@@ -55,10 +55,10 @@ class CounterReports:
             report, size_bytes = self._report(), 0
             while changed and size_bytes < REPORT_BYTES:
                 key, one = changed.pop()
-                told = series_of(key, one)
-                report.message.series.append(told)
+                message = series_of(key, one)
+                report.message.series.append(message)
                 report.latest.append((one, one.latest))
-                size_bytes += told.ByteSize()
+                size_bytes += message.ByteSize()
             yield report
             if not changed:
                 return

@@ -19,7 +19,7 @@ from headrace_router.data.transports.coroutine_driver import CoroutineDriver
 
 AUTHORIZATION = "authorization"
 CONNECTION = "x-headrace-connection"
-# The headers that the filter is told to give, by their place here.
+# The headers that the filter gives, by their place here.
 NAMES = (":path", AUTHORIZATION, CONNECTION, *sorted(WANTED))
 PATH = NAMES[0]
 _PLACE_SHIFT = 24

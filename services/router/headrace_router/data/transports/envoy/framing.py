@@ -87,5 +87,5 @@ def _inflated(data: bytes, encoding: str, most: int) -> bytes:
     return inflate(data, encoding, most)
 
 
-def _broken(told: str) -> ServiceError:
-    return InvalidArgument(f"the request is not one gRPC message: {told}", reason="MALFORMED_MESSAGE")
+def _broken(problem: str) -> ServiceError:
+    return InvalidArgument(f"the request is not one gRPC message: {problem}", reason="MALFORMED_MESSAGE")

@@ -59,15 +59,15 @@ class InferenceReads:
         try:
             request.ParseFromString(data)
         except DecodeError:
-            told = f"the request is not a valid message of {SERVICE}/{method}"
-            raise InvalidArgument(told, reason="MALFORMED_MESSAGE") from None
+            problem = f"the request is not a valid message of {SERVICE}/{method}"
+            raise InvalidArgument(problem, reason="MALFORMED_MESSAGE") from None
         response: Message = getattr(service_pb2, f"{method}Response")()
         return json_format.ParseDict(read(request, caller), response).SerializeToString()
 
     def refusal(self, method: str) -> ServiceError:
         """Return the error for a method that is not served."""
-        instead = UNSUPPORTED[method]
-        return Unimplemented(f"{method} is not served: {instead.told}", reason=instead.reason)
+        unsupported = UNSUPPORTED[method]
+        return Unimplemented(f"{method} is not served: {unsupported.remedy}", reason=unsupported.reason)
 
     def _model_ready(self, request: Any, caller: Identity) -> Document:
         # Clients wait for a model in a loop that ends at an error: what is not there is not ready, as in Triton.

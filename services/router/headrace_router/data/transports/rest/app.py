@@ -36,7 +36,7 @@ from headrace_router.data.transports.rest.disconnects import (
     Send,
 )
 from headrace_router.data.transports.rest.inference_paths import OF_ANYBODY, InferencePaths, below_root, refusal_of
-from headrace_router.data.transports.rest.paths import Predicts, Render, Reply, Tells, WrongMethod, find_v1
+from headrace_router.data.transports.rest.paths import PredictionRoute, ReadRoute, Render, Reply, WrongMethod, find_v1
 
 log = structlog.get_logger()
 
@@ -106,10 +106,10 @@ class RestTransport:
             headers.append((REQUEST_ID_HEADER.encode(), call.request_id.encode()))
             method = scope["method"]
             what = self._inference.find(method, raw) if below_root(raw) else find_v1(method, raw)
-            if isinstance(what, Tells):
+            if isinstance(what, ReadRoute):
                 body = await self._body(receive, found, call) if method == "POST" else b""
                 with finishing(call):
-                    reply = what.tell(call.caller, body)
+                    reply = what.read(call.caller, body)
             else:
                 request, render = await self._request(what, receive, found, call)
                 answer = await self._disconnects.unless_disconnected(self._predictor.predict(request, call), receive)
@@ -127,7 +127,7 @@ class RestTransport:
             await refuse(send, headers, raw, Internal("internal error"))
 
     async def _request(
-        self, what: Predicts, receive: Receive, headers: Mapping[str, str], call: Call
+        self, what: PredictionRoute, receive: Receive, headers: Mapping[str, str], call: Call
     ) -> tuple[Request, Render]:
         """Return the request and what renders its answer. Raises ServiceError for bad bodies."""
         try:

@@ -18,7 +18,7 @@ _CONTAINERS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "defl
 
 
 class TooLarge(ResourceExhausted):
-    """The body is larger than this host takes; HTTP has a status of its own for it."""
+    """The body is larger than this transport takes; HTTP has a status of its own for it."""
 
 
 class TooSlow(DeadlineExceeded):
@@ -60,7 +60,7 @@ def _part(event: Mapping[str, Any]) -> tuple[bytes, bool]:
 
 
 def too_large(most: int) -> TooLarge:
-    """Return the error for a body above a host's bound."""
+    """Return the error for a body above a transport's bound."""
     return TooLarge(f"the body is larger than {most} bytes", reason="REQUEST_TOO_LARGE")
 
 

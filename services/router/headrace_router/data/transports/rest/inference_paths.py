@@ -26,13 +26,13 @@ from headrace_router.data.protocols.oip.unsupported_methods import (
     Unsupported,
 )
 from headrace_router.data.transports.call_context import JSON_LENGTH_HEADER
-from headrace_router.data.transports.rest.paths import Predicts, Render, Reply, Tells, WrongMethod, path_of
+from headrace_router.data.transports.rest.paths import PredictionRoute, ReadRoute, Render, Reply, WrongMethod, path_of
 
 ROOT = b"/v2"
 OF_ANYBODY = frozenset((b"/v2/health/live", b"/v2/health/ready"))
 _OCTETS = (b"content-type", b"application/octet-stream")
 
-Find = Predicts | Tells
+Find = PredictionRoute | ReadRoute
 
 
 def below_root(raw: bytes) -> bool:
@@ -60,28 +60,28 @@ class InferencePaths:
             case ["models", model, "versions", version, *rest]:
                 return self._of_model(method, path, _name(model), _name(version), rest)
             case ["models", "stats"]:
-                found = self._telling(lambda caller: self._catalog.statistics("", "", caller))
+                found = self._reading(lambda caller: self._catalog.statistics("", "", caller))
             case ["models", model, *rest]:
                 return self._of_model(method, path, _name(model), "", rest)
             case ["repository", "index"]:
                 _only("POST", method, path)
-                return Tells(self._index)
+                return ReadRoute(self._index)
             case _:
                 found = self._of_server(path, segments)
         _only("GET", method, path)
         return found
 
-    def _of_server(self, path: str, segments: Sequence[str]) -> Tells:
+    def _of_server(self, path: str, segments: Sequence[str]) -> ReadRoute:
         catalog = self._catalog
         match segments:
             case [] | [""]:
-                return self._telling(lambda _caller: catalog.server())
+                return self._reading(lambda _caller: catalog.server())
             case ["health", "live"]:
-                return self._telling(lambda _caller: {"live": True})
+                return self._reading(lambda _caller: {"live": True})
             case ["health", "ready"]:
-                return Tells(lambda _caller, _body: _ready({"ready": catalog.ready()}))
+                return ReadRoute(lambda _caller, _body: _ready({"ready": catalog.ready()}))
             case ["models"]:
-                return self._telling(lambda caller: {"models": catalog.models(caller)})
+                return self._reading(lambda caller: {"models": catalog.models(caller)})
             case ["repository", "models", _, "load" | "unload"]:
                 raise _not_served(path, LOADING)
             case ["systemsharedmemory" | "cudasharedmemory", *_]:
@@ -97,15 +97,15 @@ class InferencePaths:
         match rest:
             case ["infer"]:
                 _only("POST", method, path)
-                return Predicts(lambda body, headers: _infer(model, version, body, headers))
+                return PredictionRoute(lambda body, headers: _infer(model, version, body, headers))
             case []:
-                found = self._telling(lambda caller: catalog.metadata(model, version, caller))
+                found = self._reading(lambda caller: catalog.metadata(model, version, caller))
             case ["config"]:
-                found = self._telling(lambda caller: catalog.config(model, version, caller))
+                found = self._reading(lambda caller: catalog.config(model, version, caller))
             case ["stats"]:
-                found = self._telling(lambda caller: catalog.statistics(model, version, caller))
+                found = self._reading(lambda caller: catalog.statistics(model, version, caller))
             case ["ready"]:
-                found = Tells(
+                found = ReadRoute(
                     lambda caller, _body: _ready({"name": model, "ready": catalog.model_ready(model, version, caller)})
                 )
             case ["generate" | "generate_stream"]:
@@ -124,8 +124,8 @@ class InferencePaths:
             raise wrong("ready", "true or false is needed")
         return Reply(dump(self._catalog.index(caller, ready_only=ready_only)))
 
-    def _telling(self, tell: Callable[[Identity], dict[str, Any]]) -> Tells:
-        return Tells(lambda caller, _body: Reply(dump(tell(caller))))
+    def _reading(self, read: Callable[[Identity], dict[str, Any]]) -> ReadRoute:
+        return ReadRoute(lambda caller, _body: Reply(dump(read(caller))))
 
 
 def _infer(model: str, version: str, body: bytes, headers: Mapping[str, str]) -> tuple[Request, Render]:
@@ -140,8 +140,8 @@ def _reply(render: infer_json.Render, answer: Answer) -> Reply:
     return Reply(content, headers=(_OCTETS, (JSON_LENGTH_HEADER.encode(), str(json_length).encode())))
 
 
-def _ready(told: dict[str, Any]) -> Reply:
-    return Reply(dump(told), 200 if told["ready"] else 503)
+def _ready(body: dict[str, Any]) -> Reply:
+    return Reply(dump(body), 200 if body["ready"] else 503)
 
 
 def _name(segment: str) -> str:
@@ -153,5 +153,5 @@ def _only(allow: str, method: str, path: str) -> None:
         raise WrongMethod(path, method, allow)
 
 
-def _not_served(path: str, instead: Unsupported) -> Unimplemented:
-    return Unimplemented(f"{path} is not served: {instead.told}", reason=instead.reason)
+def _not_served(path: str, unsupported: Unsupported) -> Unimplemented:
+    return Unimplemented(f"{path} is not served: {unsupported.remedy}", reason=unsupported.reason)

@@ -1,4 +1,4 @@
-"""Which REST path is answered by what: the protocols of prediction, and what is told of models."""
+"""Which REST path is answered by what: predictions, and what is read about models."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class Reply(NamedTuple):
 Render = Callable[[Answer], Reply]
 
 
-class Predicts(NamedTuple):
+class PredictionRoute(NamedTuple):
     """A path that predicts. parse: makes of a body and the headers a request, and what renders its answer."""
 
     parse: Callable[[bytes, Mapping[str, str]], tuple[Request, Render]]
 
 
-class Tells(NamedTuple):
-    """A path that tells of models. tell: gives the answer to a caller and a body."""
+class ReadRoute(NamedTuple):
+    """A path that reads what is known of models. read: gives the answer to a caller and a body."""
 
-    tell: Callable[[Identity, bytes], Reply]
+    read: Callable[[Identity, bytes], Reply]
 
 
 def path_of(raw: bytes) -> str:
@@ -55,7 +55,7 @@ def path_of(raw: bytes) -> str:
     return unquote_to_bytes(raw).decode("utf-8", "replace")
 
 
-def find_v1(method: str, raw: bytes) -> Predicts:
+def find_v1(method: str, raw: bytes) -> PredictionRoute:
     """Return what answers a path below `/v1`. Raises NotFound, WrongMethod."""
     path = path_of(raw)
     model = _model(path)
@@ -65,7 +65,7 @@ def find_v1(method: str, raw: bytes) -> Predicts:
         raise WrongMethod(path, method, "POST")
     if model is None:
         return _SPECIFICATION
-    return Predicts(lambda body, _headers: (natural_json.parse(model, body), _natural))
+    return PredictionRoute(lambda body, _headers: (natural_json.parse(model, body), _natural))
 
 
 def _model(path: str) -> str | None:
@@ -85,4 +85,4 @@ def _specification(body: bytes, _headers: Mapping[str, str]) -> tuple[Request, R
     return request, lambda answer: Reply(predict_json.render(answer, inputs))
 
 
-_SPECIFICATION = Predicts(_specification)
+_SPECIFICATION = PredictionRoute(_specification)
