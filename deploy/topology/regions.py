@@ -18,12 +18,20 @@ class RegionMissing(ValueError):
 
 def replaced(text: str, name: str, content: str) -> str:
     """Return a text with the named part anew. Raises RegionMissing."""
-    begin, end = (rf"[ \t]*(?:#|<!--) {mark}(?: -->)?\n" for mark in (f"topology: {name}", f"end of {name}"))
-    found = re.search(rf"^(?P<begin>{begin}).*?(?P<end>^{end})", text, re.MULTILINE | re.DOTALL)
+    found = _part(re.escape(name)).search(text)
     if found is None:
         raise RegionMissing(f"no lines `# topology: {name}` and `# end of {name}` around what is written by a program")
-    indentation = re.match(r"[ \t]*", found["begin"])
-    assert indentation is not None
-    lines = [f"{indentation[0]}{line}" if line else line for line in content.splitlines()]
+    lines = [f"{found['indentation']}{line}" if line else line for line in content.splitlines()]
     made = "".join(f"{line}\n" for line in lines)
     return text[: found.start()] + found["begin"] + made + found["end"] + text[found.end() :]
+
+
+def by_hand(text: str) -> str:
+    """Return a text without the parts that are written by a program: what somebody has to edit."""
+    return _part(r"[\w ]+?").sub(r"\g<begin>\g<end>", text)
+
+
+def _part(name: str) -> re.Pattern[str]:
+    begin = rf"^(?P<begin>(?P<indentation>[ \t]*)(?:#|<!--) topology: (?P<name>{name})(?: -->)?\n)"
+    end = r"(?P<end>^[ \t]*(?:#|<!--) end of (?P=name)(?: -->)?\n)"
+    return re.compile(rf"{begin}.*?{end}", re.MULTILINE | re.DOTALL)

@@ -1,11 +1,13 @@
 """What holds for every Dockerfile: pinned, without root, without a shell between Docker and the process."""
 
 import json
+import os
 import re
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
+from front_door import offered
 
 from tests.kit import compose_file
 from tests.kit.topology import CHECKOUT
@@ -125,3 +127,14 @@ def test_an_image_is_built_with_every_library_that_its_services_need():
     assert set.union(*map(workspace_libraries, services)) <= copied[CHECKOUT / "deploy" / "service.Dockerfile"]
     assert workspace_libraries("services/router") <= copied[CHECKOUT / "deploy" / "envoy" / "Dockerfile"]
     assert workspace_libraries("libs/client") <= copied[CHECKOUT / "deploy" / "tools.Dockerfile"]
+
+
+def test_the_front_door_finds_the_topology_in_its_image_where_its_code_looks_for_it():
+    copied = dict(
+        rest.rsplit(maxsplit=1)
+        for keyword, rest in instructions(CHECKOUT / "deploy" / "envoy" / "Dockerfile")
+        if keyword == "COPY"
+    )
+    code = PurePosixPath(copied["deploy/envoy/front_door"])
+    from_code = os.path.relpath(offered.TOPOLOGY, Path(offered.__file__).parent)
+    assert os.path.normpath(code / from_code) == copied["deploy/topology.toml"]

@@ -11,7 +11,7 @@ import yaml
 from headrace_stack import description
 
 from deploy.topology.__main__ import FILES, REGIONS, ROOT, made
-from deploy.topology.regions import RegionMissing, replaced
+from deploy.topology.regions import RegionMissing, by_hand, replaced
 from tests.kit import compose_file, topology
 from tests.kit.lacking import lacking
 
@@ -45,6 +45,12 @@ def test_what_is_committed_is_what_the_description_says():
 def test_every_file_that_is_written_changes_with_the_services(path: str):
     was = set((ROOT / path).read_text(encoding="utf-8").splitlines())
     assert "example" in "\n".join(line for line in WITH_EXAMPLE[path].splitlines() if line not in was)
+
+
+@pytest.mark.parametrize("path", sorted(REGIONS))
+def test_of_a_file_with_written_parts_everything_else_stays(path: str):
+    was = (ROOT / path).read_text(encoding="utf-8")
+    assert by_hand(WITH_EXAMPLE[path]) == by_hand(was) != was
 
 
 @pytest.mark.parametrize("path", [path for path in sorted({*FILES, *REGIONS}) if path.endswith((".yaml", ".yml"))])
