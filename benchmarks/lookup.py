@@ -18,14 +18,12 @@ import uvloop
 from headrace.batcher.v1 import batcher_pb2
 from headrace.router.v1 import control_pb2
 from headrace_router.data.batchers.work import Work
-from headrace_router.data.lookup.address import Address
-from headrace_router.data.lookup.counts import Counts
 from headrace_router.data.lookup.finding import Lookup
-from headrace_router.data.lookup.layers import Layers
+from headrace_router.data.lookup.layers import Layers, Store
 from headrace_router.data.lookup.memory import Memory
-from headrace_router.data.lookup.store import Store
-from headrace_router.data.lookup.storeclock import StoreClock
-from headrace_router.data.lookup.valkey import Valkey
+from headrace_router.data.lookup.metrics import Counts
+from headrace_router.data.lookup.valkey.connection import Address
+from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
 from headrace_router.data.messages import Call, Request, Tensors
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of

@@ -12,11 +12,11 @@ from typing import Any
 
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.batchers.balance import RetryBudget
+from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
-from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
+from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom, Tensors
+from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Variant, table_of
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError, error_for
 from headrace_servicekit.identity import Identity

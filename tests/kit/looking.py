@@ -18,12 +18,12 @@ from headrace.router.v1 import control_pb2, predict_pb2
 from headrace_router import stored_answers
 from headrace_router.data.batchers.work import Work
 from headrace_router.data.layouts import Layout
-from headrace_router.data.lookup.counts import Counts
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
-from headrace_router.data.messages import Call, Request, Tensors
-from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
+from headrace_router.data.lookup.metrics import Counts
+from headrace_router.data.messages import Call, LookupResult, Request, Tensors
+from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of
 from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.identity import Identity

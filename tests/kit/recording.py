@@ -9,9 +9,9 @@ import uuid_utils
 from headrace.router.v1 import control_pb2, predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router.data import messages
-from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Call, Request, ServedFrom
+from headrace_router.data.messages import NO_ATTRIBUTES, Answer, Call, LookupResult, Request, ServedFrom
 from headrace_router.data.reporting.decisions.recording import Record, Recorder, new_drops
-from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
+from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Table, table_of
 from headrace_router.data.served import ServedVersion
 from headrace_servicekit.identity import Identity

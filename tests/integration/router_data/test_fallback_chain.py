@@ -147,7 +147,7 @@ async def test_a_full_outage_brings_no_storm_of_retries(control, tmp_path):
             for _ in range(50):
                 answers += await asyncio.gather(*(ask(plane) for _ in range(20)))
             attempts = len(one.requests) + len(other.requests) + len(cpu.requests)
-    assert {(one.step, one.degraded_reason) for one in answers} == {("neutral", "NO_BACKEND")}
+    assert {(one.fallback_step, one.degraded_reason) for one in answers} == {("neutral", "NO_BACKEND")}
     assert attempts <= 1.2 * len(answers) + 40  # what a quiet data plane has saved up for the loss of a batcher
 
 

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 import pytest
-from headrace_router.data.batchers.balance import RetryBudget, choose, expected_wait_s
+from headrace_router.data.batchers.decisions.balance import RetryBudget, choose, expected_wait_s
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.batchers.estimates import Latency
-from headrace_router.data.batchers.outliers import (
+from headrace_router.data.batchers.decisions.estimates import Latency
+from headrace_router.data.batchers.decisions.outliers import (
     FIRST_S,
     FORGIVEN_S,
     IN_A_ROW,

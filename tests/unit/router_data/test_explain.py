@@ -13,11 +13,10 @@ from headrace_router.data.contract import Contract, Spec
 from headrace_router.data.explain.facts import Outcome, explanation
 from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
 from headrace_router.data.explain.store import MOST_CONNECTIONS, Store
-from headrace_router.data.explain.trace import MAX_ATTEMPTS, Trace
-from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
-from headrace_router.data.resolved_request import LookupResult
+from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom, Tensors
 from headrace_router.data.routes.table import Variant
 from headrace_router.data.served import ServedVersion
+from headrace_router.data.trace import MAX_ATTEMPTS, Trace
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity
 from headrace_servicekit.testing import FakeClock

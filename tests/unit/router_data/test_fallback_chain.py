@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import pytest
 from headrace.router.v1 import control_pb2, predict_pb2, route_pb2
-from headrace_router.data.explain.trace import Trace
+from headrace_router.data.fallbacks.decisions.step_choice import CANNOT
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.fallbacks.step_choice import CANNOT
-from headrace_router.data.messages import ServedFrom, Tensors
-from headrace_router.data.resolved_request import LookupResult
+from headrace_router.data.messages import LookupResult, ServedFrom, Tensors
+from headrace_router.data.trace import Trace
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError, Unavailable, error_for
 from hypothesis import given
 from hypothesis import strategies as st

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.fallbacks.step_choice import CANNOT
+from headrace_router.data.fallbacks.decisions.step_choice import CANNOT
 from headrace_servicekit.errors import ServiceError
 
 from tests.kit.digits import V2

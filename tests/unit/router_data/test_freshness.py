@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from headrace_router.data.lookup.freshness import (
+from headrace_router.data.lookup.decisions.freshness import (
     JITTER,
     Bounds,
     Choice,
@@ -14,7 +14,7 @@ from headrace_router.data.lookup.freshness import (
     keep_s,
     own_ttl_s,
 )
-from headrace_router.data.lookup.policy import Policy
+from headrace_router.data.routes.decisions.lookup_policy import Policy
 from hypothesis import given
 from hypothesis import strategies as st
 

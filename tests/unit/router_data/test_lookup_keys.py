@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from headrace_router.data.layouts import Layout
-from headrace_router.data.lookup.keys import by_entity, by_inputs
+from headrace_router.data.lookup.decisions.keys import by_entity, by_inputs
 from hypothesis import given
 from hypothesis import strategies as st
 

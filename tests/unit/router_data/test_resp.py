@@ -5,8 +5,7 @@ from typing import Any
 
 import hiredis
 import pytest
-from headrace_router.data.lookup.address import Address, address_of
-from headrace_router.data.lookup.resp import MAX_UNANSWERED, Connection
+from headrace_router.data.lookup.valkey.connection import MAX_UNANSWERED, Address, Connection, address_of
 from hypothesis import given
 from hypothesis import strategies as st
 

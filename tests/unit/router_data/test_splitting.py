@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.buckets import BUCKETS, bucket_of
-from headrace_router.data.routes.splitting import check_ends, position_of, unit_of
+from headrace_router.data.routes.decisions.splitting import check_ends, position_of, unit_of
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,7 +1,7 @@
 """Which step of a fallback chain is tried, and until when."""
 
 import pytest
-from headrace_router.data.fallbacks.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose, rooms_s
+from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose, rooms_s
 from hypothesis import given
 from hypothesis import strategies as st
 

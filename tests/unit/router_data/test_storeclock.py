@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from headrace_router.data.lookup.storeclock import StoreClock
+from headrace_router.data.lookup.valkey.store import StoreClock
 
 
 class Hands:

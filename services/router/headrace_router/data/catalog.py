@@ -12,8 +12,8 @@ from headrace_servicekit.errors import NotFound, ServiceError
 from headrace_servicekit.identity import Identity, model_not_found
 
 from headrace_router.data.contract import Spec
-from headrace_router.data.lookup.policy import Mode
 from headrace_router.data.refusals import model_missing, model_not_ready, no_tables, version_not_found
+from headrace_router.data.routes.decisions.lookup_policy import Mode
 from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.counters import Counters

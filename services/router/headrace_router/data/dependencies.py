@@ -22,11 +22,10 @@ from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.poolsfile import FOLLOW_EVERY_S, PoolsFile
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
-from headrace_router.data.lookup.counts import Counts, LookupMetrics
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
-from headrace_router.data.lookup.storeclock import StoreClock
-from headrace_router.data.lookup.valkey import Valkey
+from headrace_router.data.lookup.metrics import Counts, LookupMetrics
+from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.reporting.decisions.series import Source
 from headrace_router.data.reporting.reporting import Allowance, Reporting

@@ -16,7 +16,7 @@ from headrace_servicekit.identity import Identity
 
 from headrace_router.data.contract import Contract
 from headrace_router.data.served import ServedVersion
-from headrace_router.data.telemetry.timing import Marks
+from headrace_router.data.timing import Marks
 
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 # Of a text that names a user, an entity or an attribute.
@@ -131,6 +131,31 @@ class Request:
             max_age_s=context.max_age_s if self.max_age_s is None else self.max_age_s,
             explain=self.explain or context.explain,
         )
+
+
+@dataclass(slots=True)
+class LookupResult:
+    """Encoded outputs, where they come from, and what it took to compute them (0 when nothing was computed).
+
+    served: the version that computed them; None for values that the route gives. layer: that had a stored answer,
+    `memory` or `valkey`. fallback_step, degraded_reason: as in PredictResponse. lookup_outcome: why nothing kept could
+    be given, for an answer that was computed (as in ExplainResponse). shared_execution: whether it was computed for
+    another request with the same key, which this one waited for. batch_requests: requests of the execution that
+    computed it, 0 when nothing was.
+    """
+
+    outputs: bytes
+    served_from: ServedFrom
+    served: ServedVersion | None
+    age_ms: int = 0
+    layer: str = ""
+    queue_us: int = 0
+    compute_us: int = 0
+    fallback_step: str = ""
+    degraded_reason: str = ""
+    lookup_outcome: str = ""
+    shared_execution: bool = False
+    batch_requests: int = 0
 
 
 @dataclass(slots=True)

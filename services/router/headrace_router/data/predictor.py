@@ -14,11 +14,9 @@ from headrace_servicekit.errors import Code, InvalidArgument, ServiceError
 from headrace_servicekit.identity import model_not_found
 
 from headrace_router.data.explain.facts import Outcome
-from headrace_router.data.explain.trace import Trace
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
-from headrace_router.data.lookup.policy import Mode
-from headrace_router.data.messages import Answer, Call, Request
+from headrace_router.data.messages import Answer, Call, LookupResult, Request
 from headrace_router.data.refusals import (
     deadline_exceeded,
     model_missing,
@@ -26,11 +24,13 @@ from headrace_router.data.refusals import (
     no_tables,
     version_not_found,
 )
-from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
+from headrace_router.data.resolved_request import ResolvedRequest
+from headrace_router.data.routes.decisions.lookup_policy import Mode
 from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
 from headrace_router.data.telemetry.counters import Counters, Key
+from headrace_router.data.trace import Trace
 from headrace_router.data.violations import in_callers_words
 
 Record = Callable[[ResolvedRequest, LookupResult, Answer], object]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from headrace_router.data.layouts import Layout
-from headrace_router.data.messages import Call, Request, ServedFrom, Tensors
+from headrace_servicekit.errors import InvalidArgument
+
+from headrace_router.data.layouts import Layout, check_contents
+from headrace_router.data.messages import Call, Request, Tensors
 from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.served import ServedVersion
 
 if TYPE_CHECKING:
-    from headrace_router.data.explain.trace import Trace
+    from headrace_router.data.trace import Trace
 
 
 @dataclass(slots=True)
@@ -41,26 +43,25 @@ class ResolvedRequest:
     last: bool = True
 
 
-@dataclass(slots=True)
-class LookupResult:
-    """Encoded outputs, where they come from, and what it took to compute them (0 when nothing was computed).
+def fitted(resolved: ResolvedRequest, served: ServedVersion, max_rows: int) -> ResolvedRequest | None:
+    """Return a request with its inputs and outputs as a version's contract has them; None when it cannot be put so.
 
-    served: the version that computed them; None for values that the route gives. layer: that had a stored answer,
-    `memory` or `valkey`. fallback_step, degraded_reason: as in PredictResponse. lookup_outcome: why nothing kept could
-    be given, for an answer that was computed (as in ExplainResponse). shared_execution: whether it was computed for
-    another request with the same key, which this one waited for. batch_requests: requests of the execution that
-    computed it, 0 when nothing was.
+    Inputs that the version does not know are left out: a simpler model may need only some of them. A request that has
+    none, for an answer that was computed beforehand, cannot be put to any version.
     """
-
-    outputs: bytes
-    served_from: ServedFrom
-    served: ServedVersion | None
-    age_ms: int = 0
-    layer: str = ""
-    queue_us: int = 0
-    compute_us: int = 0
-    fallback_step: str = ""
-    degraded_reason: str = ""
-    lookup_outcome: str = ""
-    shared_execution: bool = False
-    batch_requests: int = 0
+    if not resolved.tensors.described:  # a route that only looks answers up takes requests without inputs
+        return None
+    if served.contract == resolved.variant.served.contract:
+        return resolved
+    tensors, known = resolved.tensors, {spec.name for spec in served.contract.inputs}
+    present = [index for index, one in enumerate(tensors.described) if one[0] in known]
+    described = tuple([tensors.described[index] for index in present])
+    contents = [tensors.contents[index] for index in present]
+    try:
+        layout = served.layout(described, max_rows)
+        if tuple(map(len, contents)) != layout.lengths:
+            check_contents(layout, described, contents)
+        outputs = served.selection(resolved.request.outputs)
+    except InvalidArgument:
+        return None
+    return replace(resolved, layout=layout, inputs=[contents[index] for index in layout.order], outputs=outputs)

@@ -15,8 +15,8 @@ from headrace_router.data.catalog import Catalog
 from headrace_router.data.explain.asking import Explaining
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.lookup.counts import Counts
 from headrace_router.data.lookup.finding import Lookup
+from headrace_router.data.lookup.metrics import Counts
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.telemetry.accesslog import AccessLog

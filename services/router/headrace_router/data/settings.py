@@ -11,7 +11,7 @@ from headrace_servicekit.settings import ServiceSettings, ValkeySettings, settin
 from pydantic import Field, field_validator
 
 from headrace_router.data.batchers.members import Target
-from headrace_router.data.lookup.address import Address, address_of
+from headrace_router.data.lookup.valkey.connection import Address, address_of
 
 MAX_TTL_S = 7 * 86_400.0
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from headrace_router.data.batchers.balance import choose, expected_wait_s
-from headrace_router.data.batchers.estimates import Estimates, Latency
+from headrace_router.data.batchers.decisions.balance import choose, expected_wait_s
+from headrace_router.data.batchers.decisions.estimates import Estimates, Latency
+from headrace_router.data.batchers.decisions.outliers import Endpoint, is_late, is_silent, partition
 from headrace_router.data.batchers.frames import Replica
-from headrace_router.data.batchers.outliers import Endpoint, is_late, is_silent, partition
 from headrace_router.data.batchers.work import Work
 
 log = structlog.get_logger()

@@ -12,9 +12,9 @@ import structlog
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.checksums import FrameReader, Garbled, encode
 
-from headrace_router.data.batchers.estimates import Latency
-from headrace_router.data.batchers.outliers import Endpoint
-from headrace_router.data.batchers.window import Window
+from headrace_router.data.batchers.decisions.estimates import Latency
+from headrace_router.data.batchers.decisions.outliers import Endpoint
+from headrace_router.data.batchers.decisions.window import Window
 from headrace_router.data.batchers.work import ONLINE, Work
 
 log = structlog.get_logger()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from headrace_router.data.batchers.balance import RetryBudget
-from headrace_router.data.batchers.estimates import Latency
+from headrace_router.data.batchers.decisions.balance import RetryBudget
+from headrace_router.data.batchers.decisions.estimates import Latency
 from headrace_router.data.batchers.work import ONLINE, Work
 from headrace_router.data.deadlines import Deadlines
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from headrace_router.data.batchers.window import Window
+from headrace_router.data.batchers.decisions.window import Window
 from headrace_router.data.batchers.work import ONLINE, Work
 
 # How long a version may have been missed before nobody waits for it any more: then it is away, and not for a moment.

@@ -13,13 +13,13 @@ from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.loops import periodic
 
-from headrace_router.data.batchers.balance import RetryBudget, choose
+from headrace_router.data.batchers.decisions.balance import RetryBudget, choose
+from headrace_router.data.batchers.decisions.outliers import Endpoint, fails
 from headrace_router.data.batchers.endpoints import Endpoints
 from headrace_router.data.batchers.errors import DISAGREES, disagrees
 from headrace_router.data.batchers.frames import Limits, Replica
 from headrace_router.data.batchers.hedges import Hedges
 from headrace_router.data.batchers.members import Members, Target, resolve_by_dns
-from headrace_router.data.batchers.outliers import Endpoint, fails
 from headrace_router.data.batchers.pending_queue import PendingQueue, QueueLimits
 from headrace_router.data.batchers.quarantine import REASON as QUARANTINED
 from headrace_router.data.batchers.quarantine import Quarantine

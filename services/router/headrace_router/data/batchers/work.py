@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.batcher.v1 import batcher_pb2
 
 if TYPE_CHECKING:
-    from headrace_router.data.batchers.outliers import Endpoint
-    from headrace_router.data.explain.trace import Trace
-    from headrace_router.data.fallbacks.steps import Hedge
+    from headrace_router.data.batchers.decisions.outliers import Endpoint
     from headrace_router.data.outputs import KnownForms
+    from headrace_router.data.routes.decisions.fallback_steps import Hedge
+    from headrace_router.data.trace import Trace
 
 # Classes are numbers as in `InferRequest`; 0 is what did not say, and is read as this.
 ONLINE = batcher_pb2.InferRequest.PRIORITY_ONLINE

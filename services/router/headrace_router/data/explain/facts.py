@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from headrace.router.v1 import predict_pb2
 
-from headrace_router.data.explain.trace import PRIMARY, Attempt, Trace
-from headrace_router.data.messages import Call, Request, ServedFrom
-from headrace_router.data.resolved_request import LookupResult
+from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom
+from headrace_router.data.trace import PRIMARY, Attempt, Trace
 
 # Of an attempt whose answer nobody waited for: another one was quicker, or the caller left.
 WITHDRAWN = "WITHDRAWN"

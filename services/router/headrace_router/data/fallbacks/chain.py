@@ -13,19 +13,18 @@ from typing import Protocol
 
 from headrace_servicekit.errors import ServiceError
 
-from headrace_router.data.batchers.balance import RetryBudget
-from headrace_router.data.batchers.estimates import Latency
+from headrace_router.data.batchers.decisions.balance import RetryBudget
+from headrace_router.data.batchers.decisions.estimates import Latency
 from headrace_router.data.deadlines import in_a_task
-from headrace_router.data.explain.trace import PRIMARY
+from headrace_router.data.fallbacks.decisions.policy import blames_the_caller, falls_back, told
+from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
-from headrace_router.data.fallbacks.fitting import fitted
-from headrace_router.data.fallbacks.policy import blames_the_caller, falls_back, told
-from headrace_router.data.fallbacks.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose
-from headrace_router.data.fallbacks.steps import Backup, FallbackSteps, Given, Precomputed, Stale
-from headrace_router.data.lookup.policy import Mode
-from headrace_router.data.messages import ServedFrom
-from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
+from headrace_router.data.messages import LookupResult, ServedFrom
+from headrace_router.data.resolved_request import ResolvedRequest, fitted
+from headrace_router.data.routes.decisions.fallback_steps import Backup, FallbackSteps, Given, Precomputed, Stale
+from headrace_router.data.routes.decisions.lookup_policy import Mode
 from headrace_router.data.routes.table import Variant
+from headrace_router.data.trace import PRIMARY
 
 # What was never measured takes so long at least.
 QUICKEST_S = 0.001

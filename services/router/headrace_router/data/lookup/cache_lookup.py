@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from headrace_router.data.lookup import keys
-from headrace_router.data.lookup.counts import MODE_ONLINE, NO_ENTITY, NOT_KEPT, TOO_LARGE
-from headrace_router.data.lookup.freshness import Bounds, bounds
-from headrace_router.data.lookup.policy import Mode
+from headrace_router.data.lookup.decisions import keys
+from headrace_router.data.lookup.decisions.freshness import Bounds, bounds
+from headrace_router.data.lookup.metrics import MODE_ONLINE, NO_ENTITY, NOT_KEPT, TOO_LARGE
 from headrace_router.data.resolved_request import ResolvedRequest
+from headrace_router.data.routes.decisions.lookup_policy import Mode
 from headrace_router.data.routes.table import Variant
 
 

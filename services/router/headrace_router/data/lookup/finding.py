@@ -10,17 +10,16 @@ from headrace_servicekit.errors import ServiceError
 
 from headrace_router.data.batchers.errors import error_of
 from headrace_router.data.batchers.work import Online
-from headrace_router.data.lookup.answers import given
 from headrace_router.data.lookup.cache_lookup import CacheLookup, cache_key_of, cache_lookup_of
-from headrace_router.data.lookup.computed import computed, work_of
-from headrace_router.data.lookup.counts import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
-from headrace_router.data.lookup.freshness import StoredAnswer, choose, own_ttl_s
+from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose, own_ttl_s
 from headrace_router.data.lookup.layers import Layers, source_of
-from headrace_router.data.lookup.policy import Mode
+from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
+from headrace_router.data.lookup.results import computed, given, work_of
 from headrace_router.data.lookup.single_flight import SingleFlight
-from headrace_router.data.messages import ServedFrom
+from headrace_router.data.messages import LookupResult, ServedFrom
 from headrace_router.data.refusals import entity_missing, not_precomputed
-from headrace_router.data.resolved_request import LookupResult, ResolvedRequest
+from headrace_router.data.resolved_request import ResolvedRequest
+from headrace_router.data.routes.decisions.lookup_policy import Mode
 from headrace_router.data.routes.table import Variant
 
 _CACHED_HERE = (CACHE, MEMORY)

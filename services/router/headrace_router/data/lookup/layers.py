@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
 from headrace_router import stored_answers
-from headrace_router.data.lookup import freshness
 from headrace_router.data.lookup.cache_lookup import CacheLookup
-from headrace_router.data.lookup.counts import CACHE, MEMORY, PRECOMPUTED, VALKEY, Counts
-from headrace_router.data.lookup.freshness import StoredAnswer
+from headrace_router.data.lookup.decisions import freshness
+from headrace_router.data.lookup.decisions.freshness import StoredAnswer
 from headrace_router.data.lookup.memory import Memory
-from headrace_router.data.lookup.store import Store, Values
+from headrace_router.data.lookup.metrics import CACHE, MEMORY, PRECOMPUTED, VALKEY, Counts
 from headrace_router.data.outputs import checked, selected
 
 log = structlog.get_logger()
 
 Pair = tuple[StoredAnswer | None, StoredAnswer | None]
 """A cached and a precomputed answer."""
+
+
+Values = Sequence[bytes | None]
+Told = Callable[[Values | None], object]
+
+
+class Store(Protocol):
+    """Stored answers outside this process. Nothing here waits or raises."""
+
+    def get(self, keys: tuple[bytes, ...], told: Told, *, patient: bool = False) -> None:
+        """Call `told` with the value of each key, within a few milliseconds; with None when the store does not answer.
+
+        It may be called before `get` returns. patient: whether to wait longer, until the store counts as gone, because
+        nobody else can answer.
+        """
+        ...
+
+    def put(self, key: bytes, value: bytes, keep_ms: int) -> None:
+        """Keep a value for so long, if the store can."""
+        ...
+
+    def now_ms(self) -> float:
+        """Return the Unix time of the clock by which ages are told, in milliseconds."""
+        ...
 
 
 class Layers:

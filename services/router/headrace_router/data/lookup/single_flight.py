@@ -22,16 +22,15 @@ from headrace_servicekit.errors import Code, Internal, ServiceError
 from headrace_router.data.batchers.errors import error_of
 from headrace_router.data.batchers.work import Online, Work
 from headrace_router.data.deadlines import TICK_S, Deadlines
-from headrace_router.data.lookup.answers import given, stands_in
 from headrace_router.data.lookup.cache_lookup import CacheLookup
-from headrace_router.data.lookup.computed import computed, shared, work_of
-from headrace_router.data.lookup.counts import MISS, NOT_AWAITED, STALE, STORE_UNAVAILABLE, TOO_OLD, Counts
+from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose
+from headrace_router.data.lookup.decisions.speculation import HitShares, executes_speculatively
 from headrace_router.data.lookup.execution import SharedExecution, Waiter, key_of
-from headrace_router.data.lookup.freshness import StoredAnswer, choose
 from headrace_router.data.lookup.layers import Layers, Pair, source_of
-from headrace_router.data.lookup.speculation import HitShares, executes_speculatively
+from headrace_router.data.lookup.metrics import MISS, NOT_AWAITED, STALE, STORE_UNAVAILABLE, TOO_OLD, Counts
+from headrace_router.data.lookup.results import computed, given, shared, stands_in, work_of
+from headrace_router.data.messages import LookupResult
 from headrace_router.data.refusals import deadline_exceeded, not_precomputed, store_unavailable
-from headrace_router.data.resolved_request import LookupResult
 
 log = structlog.get_logger()
 

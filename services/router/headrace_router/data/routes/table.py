@@ -11,10 +11,17 @@ from headrace.router.v1 import control_pb2
 
 from headrace_router.buckets import bucket_of
 from headrace_router.data.contract import contract_of
-from headrace_router.data.fallbacks.steps import Backup, FallbackSteps, Hedge, hedge_of, same_version, steps_of
-from headrace_router.data.lookup.policy import Policy, StoredVersion, policy_of, stored_of
 from headrace_router.data.messages import NO_ATTRIBUTES
-from headrace_router.data.routes.splitting import Unit, check_ends, position_of, unit_of
+from headrace_router.data.routes.decisions.fallback_steps import (
+    Backup,
+    FallbackSteps,
+    Hedge,
+    hedge_of,
+    same_version,
+    steps_of,
+)
+from headrace_router.data.routes.decisions.lookup_policy import Policy, StoredVersion, policy_of, stored_of
+from headrace_router.data.routes.decisions.splitting import Unit, check_ends, position_of, unit_of
 from headrace_router.data.served import ServedVersion
 from headrace_router.rules import Attributes, Decide, compile_rules, condition_of
 

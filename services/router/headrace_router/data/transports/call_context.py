@@ -40,7 +40,7 @@ from headrace_router.data.messages import (
     Span,
 )
 from headrace_router.data.telemetry.accesslog import AccessLog
-from headrace_router.data.telemetry.timing import ASKING_HEADER, Marks
+from headrace_router.data.timing import ASKING_HEADER, Marks
 
 TIMEOUT_HEADER = "grpc-timeout"
 _IDENTITY = (CLIENT_HEADER, MODELS_HEADER)

@@ -12,11 +12,10 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2, route_pb2
 
 from headrace_router.data.layouts import Layout
-from headrace_router.data.messages import Answer
+from headrace_router.data.messages import Answer, LookupResult
 from headrace_router.data.reporting.decisions.recording import Record, Row
 from headrace_router.data.reporting.decisions.redaction import redacted_outputs, sensitive_names, shown_inputs, without
-from headrace_router.data.resolved_request import LookupResult
-from headrace_router.data.routes.splitting import unit_of
+from headrace_router.data.routes.decisions.splitting import unit_of
 from headrace_router.data.served import ServedVersion
 
 # A chunk is what is encoded in one go, while nobody is answered.

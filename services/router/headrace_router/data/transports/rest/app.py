@@ -15,7 +15,7 @@ from headrace_servicekit.identity import Identity
 
 from headrace_router.data.messages import Call, Request
 from headrace_router.data.predictor import Predictor
-from headrace_router.data.telemetry.timing import timing_of
+from headrace_router.data.timing import timing_of
 from headrace_router.data.transports.admission import AdmissionControl
 from headrace_router.data.transports.call_context import (
     ENCODING_HEADER,

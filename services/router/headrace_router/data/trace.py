@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from headrace.batcher.v1 import batcher_pb2
 
 if TYPE_CHECKING:
-    from headrace_router.data.resolved_request import LookupResult
+    from headrace_router.data.messages import LookupResult
     from headrace_router.data.routes.table import Table, Variant
 
 PRIMARY = "primary"

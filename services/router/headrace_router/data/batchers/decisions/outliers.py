@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from headrace_servicekit.errors import Code
 
-from headrace_router.data.batchers.estimates import Latency
+from headrace_router.data.batchers.decisions.estimates import Latency
 
 # Failures in a row, or as a share of about the last twenty answers, for which a batcher is ejected.
 IN_A_ROW = 5

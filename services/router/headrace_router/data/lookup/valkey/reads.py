@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from headrace_router.data.lookup.store import Told
+from headrace_router.data.lookup.layers import Told
 
 log = structlog.get_logger()
 

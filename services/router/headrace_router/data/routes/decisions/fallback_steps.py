@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from headrace.router.v1 import control_pb2, route_pb2
 
-from headrace_router.data.fallbacks.constant import ConstantRow
+from headrace_router.data.routes.decisions.constant import ConstantRow
 from headrace_router.data.served import ServedVersion
 
 

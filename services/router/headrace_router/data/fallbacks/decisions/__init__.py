@@ -1,0 +1,1 @@
+"""Which fallback is tried next, and for which errors: functions of data and time, without I/O."""

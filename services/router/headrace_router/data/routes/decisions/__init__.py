@@ -1,0 +1,1 @@
+"""What a route table means: functions of data and time, without I/O."""
