@@ -18,7 +18,7 @@ from headrace_monitor.outcomes.decisions import entities
 from headrace_monitor.outcomes.decisions.entities import Candidate, Delays, PendingOutcome, Verdict
 from headrace_monitor.outcomes.decisions.merging import EntityKey, Outcome, OutcomeKey, RecordedOutcome
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
-from headrace_monitor.outcomes.store import SQL, write_outcomes
+from headrace_monitor.outcomes.postgres import SQL, write_outcomes
 
 CLAIMED = 2000
 MAX_CLAIMS_A_STEP = 20

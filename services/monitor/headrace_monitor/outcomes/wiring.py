@@ -15,6 +15,7 @@ from headrace_monitor.log.reader import Reader
 from headrace_monitor.outcomes.decisions.entities import Delays
 from headrace_monitor.outcomes.entity_joins import EntityJoins
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
+from headrace_monitor.outcomes.postgres import PostgresOutcomes
 from headrace_monitor.outcomes.recording import OutcomeRecorder
 from headrace_monitor.outcomes.servicer import OutcomeServicer
 from headrace_monitor.outcomes.store import EXPIRE_ROWS, OutcomeStore
@@ -39,7 +40,7 @@ def open_outcomes(
     """Serve OutcomeService, join entities' outcomes with predictions, and expire old outcomes."""
     settings, clock = runtime.settings, runtime.clock
     memory = timedelta(days=settings.log_retention_d)
-    store, metrics = OutcomeStore(database), OutcomeMetrics(runtime.metrics)
+    store, metrics = PostgresOutcomes(database), OutcomeMetrics(runtime.metrics)
     delays = Delays(timedelta(seconds=settings.log_settle_s), timedelta(seconds=settings.log_delay_s))
     servicer = OutcomeServicer(OutcomeRecorder(store, memory, metrics, clock))
     outcome_pb2_grpc.add_OutcomeServiceServicer_to_server(servicer, server)

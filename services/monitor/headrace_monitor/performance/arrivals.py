@@ -22,7 +22,7 @@ from headrace_monitor.log.reader import Reader, batches
 from headrace_monitor.outcomes.decisions import entities
 from headrace_monitor.outcomes.decisions.entities import Delays
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
-from headrace_monitor.outcomes.store import SQL as OUTCOME_SQL
+from headrace_monitor.outcomes.postgres import SQL as OUTCOME_SQL
 from headrace_monitor.performance.decisions import error_rate
 from headrace_monitor.performance.store import SQL
 

@@ -15,14 +15,12 @@ from headrace_servicekit.fair_share import FairTurns
 from headrace_monitor.log.contracts import ContractSource
 from headrace_monitor.log.decisions.class_names import Classes
 from headrace_monitor.log.reader import Reader, answered_in, batches
-from headrace_monitor.outcomes.store import OutcomeStore
+from headrace_monitor.outcomes.store import OutcomeStore, ValuesByRow
 from headrace_monitor.performance.decisions.joining import (
     COLUMNS,
     FEATURE,
     Group,
-    OutcomesByRow,
     VersionInfo,
-    outcomes_by_row,
     summaries_of,
 )
 from headrace_monitor.performance.decisions.probabilities import score_columns
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 # Each holds one file of the log and one batch of its rows in memory.
 AT_ONCE = 2
 MAX_S = 60.0
-NO_MATCHES: OutcomesByRow = {}
+NO_MATCHES: ValuesByRow = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class OutcomeJoiner:
 
     async def each(
         self, query: PerformanceQuery, columns: Callable[[str], Awaitable[Sequence[str]]]
-    ) -> AsyncIterator[tuple[pa.RecordBatch, OutcomesByRow]]:
+    ) -> AsyncIterator[tuple[pa.RecordBatch, ValuesByRow]]:
         """Yield (records, outcomes about them) of a time, a bounded number at once.
 
         columns: says what else to read of a version's files.
@@ -88,7 +86,7 @@ class OutcomeJoiner:
                 if batch.num_rows:
                     yield batch, await self._outcomes_of(query.model, batch)
 
-    async def _outcomes_of(self, model: str, batch: pa.RecordBatch) -> OutcomesByRow:
+    async def _outcomes_of(self, model: str, batch: pa.RecordBatch) -> ValuesByRow:
         import pyarrow.compute as pc
 
         ids = batch.column("prediction_id")
@@ -96,7 +94,7 @@ class OutcomeJoiner:
         first, last = UUID(extremes["min"]), UUID(extremes["max"])
         if not await self._outcomes.any_between(model, first, UUID(int=min(last.int + 1, 2**128 - 1))):
             return NO_MATCHES
-        return outcomes_by_row(await self._outcomes.among(model, list(dict.fromkeys(ids.to_pylist()))))
+        return await self._outcomes.values_of(model, list(dict.fromkeys(ids.to_pylist())))
 
 
 class PerformanceCalculator:

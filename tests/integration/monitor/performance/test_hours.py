@@ -12,7 +12,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace_monitor.log.contracts import VersionContract, version_contract
 from headrace_monitor.outcomes.decisions.merging import Outcome, OutcomeKey, ReportedOutcome
-from headrace_monitor.outcomes.store import OutcomeStore
+from headrace_monitor.outcomes.postgres import PostgresOutcomes
 from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator
 from headrace_monitor.performance.evaluator import HOUR, SETTLE, HourEvaluator
 from headrace_monitor.performance.store import PerformanceStore
@@ -37,7 +37,7 @@ class Looked:
 
     def __init__(self, log: FeatureLog, files: Logged, clock: FakeClock) -> None:
         self.log, self.files, self.clock = log, files, clock
-        self.outcomes, self.performance = OutcomeStore(log.database), PerformanceStore(log.database)
+        self.outcomes, self.performance = PostgresOutcomes(log.database), PerformanceStore(log.database)
         joins, registered = OutcomeJoiner(log.reader, self.outcomes), Registered()
         tracker = PerformanceCalculator(joins, self.performance, registered)
         self.evaluator = HourEvaluator(log.database, joins, tracker, self.performance, registered, clock)

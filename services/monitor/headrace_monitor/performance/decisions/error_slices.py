@@ -11,7 +11,8 @@ import numpy as np
 from headrace_statistics import slices
 from headrace_statistics.proportions import Proportion
 
-from headrace_monitor.performance.decisions.joining import FEATURE, JoinedRows, OutcomesByRow, VersionInfo, slices_of
+from headrace_monitor.outcomes.store import ValuesByRow
+from headrace_monitor.performance.decisions.joining import FEATURE, JoinedRows, VersionInfo, slices_of
 from headrace_monitor.performance.decisions.means import Floats
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Evidence:
     answer: Floats
 
 
-def evidence_of(batch: pa.RecordBatch, outcomes: OutcomesByRow, about: VersionInfo, columns: Sequence[str]) -> Evidence:
+def evidence_of(batch: pa.RecordBatch, outcomes: ValuesByRow, about: VersionInfo, columns: Sequence[str]) -> Evidence:
     """Count errors of one version's rows by variant, by the values of these columns, and by attributes of requests."""
     joined = JoinedRows.of(batch, outcomes)
     rows, _ = joined.rows(np.arange(batch.num_rows), about, None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from headrace_statistics.calibration import Calibration
 
 from headrace_monitor.log.decisions.class_names import Classes, quantity
+from headrace_monitor.outcomes.store import ValuesByRow
 from headrace_monitor.performance.decisions.means import Floats
 from headrace_monitor.performance.decisions.probabilities import ScoreColumns, summary_of
 from headrace_monitor.performance.decisions.summaries import Rows, Summary, summarise
@@ -26,8 +27,6 @@ FEATURE = "feature."
 # Further slices are summed up as one: slicing by a numeric column must not give a million groups.
 MAX_SLICES = 100
 OTHER_SLICES = "(other)"
-
-OutcomesByRow = Mapping[tuple[str, int], Mapping[str, float | str]]
 
 
 class Group(NamedTuple):
@@ -49,18 +48,9 @@ class VersionInfo:
     scores: ScoreColumns | None = None
 
 
-def outcomes_by_row(recorded: Iterable[Any]) -> OutcomesByRow:
-    """Return outcomes by prediction and row. recorded: rows of the query `outcomes_among`."""
-    found: dict[tuple[str, int], dict[str, float | str]] = defaultdict(dict)
-    for one in recorded:
-        value = one["number"] if one["text"] is None else one["text"]
-        found[one["prediction_id"], one["row_number"]][one["kind"]] = value
-    return found
-
-
 def summaries_of(
     batch: pa.RecordBatch,
-    outcomes: OutcomesByRow,
+    outcomes: ValuesByRow,
     about: Mapping[str, VersionInfo],
     *,
     slice_by: str,
@@ -115,10 +105,10 @@ class JoinedRows:
     predicted_label: Sequence[str | None]
     value: Floats
     score: Floats
-    outcomes: OutcomesByRow
+    outcomes: ValuesByRow
 
     @classmethod
-    def of(cls, batch: pa.RecordBatch, outcomes: OutcomesByRow) -> JoinedRows:
+    def of(cls, batch: pa.RecordBatch, outcomes: ValuesByRow) -> JoinedRows:
         """Take the columns of a batch; those that a file does not have are unknown."""
         keys = list(zip(_texts(batch, "prediction_id"), batch.column("row").to_pylist(), strict=True))
         probability = _numbers(batch, "probability")
