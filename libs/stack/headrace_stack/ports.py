@@ -4,8 +4,12 @@ import random
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from headrace_stack import description
 
 HOST = "127.0.0.1"
+_CHECKOUT = Path(__file__).resolve().parents[3]
 BASE_PORT_SETTING = "HEADRACE_BASE_PORT"
 BLOCK = 40
 """Ports that the first replicas of one stack use: base … base + BLOCK - 1."""
@@ -68,6 +72,10 @@ class Ports:
         block = range(self.base, self.base + BLOCK)
         return Port(self.book.number(self.replica, offset, apart_from=block), purpose)
 
+    def of(self, service: str, port: str, purpose: str) -> Port:
+        """Return a port of a service that deploy/topology.toml describes."""
+        return self.at(description.of(_CHECKOUT)[service].offset(port), purpose)
+
     def of_replica(self, number: int, pool: str = "") -> "Ports":
         """Return the ports of a replica. 0 is the first; a `pool` has none of its own below `base` + BLOCK."""
         return replace(self, replica=f"{pool}-{number}" if number or pool else "")
@@ -78,119 +86,119 @@ class Ports:
 
     @property
     def front_door(self) -> Port:
-        return self.at(0, "front door: gRPC, REST, gRPC-Web")
+        return self.of("front-door", "http", "front door: gRPC, REST, gRPC-Web")
 
     @property
     def envoy_metrics(self) -> Port:
-        return self.at(1, "Envoy metrics")
+        return self.of("front-door", "envoy-metrics", "Envoy metrics")
 
     @property
     def registry(self) -> Port:
-        return self.at(2, "registry gRPC")
+        return self.of("registry", "grpc", "registry gRPC")
 
     @property
     def registry_metrics(self) -> Port:
-        return self.at(3, "registry metrics")
+        return self.of("registry", "metrics", "registry metrics")
 
     @property
     def router_control(self) -> Port:
-        return self.at(4, "router control plane gRPC")
+        return self.of("router-control", "grpc", "router control plane gRPC")
 
     @property
     def router_control_metrics(self) -> Port:
-        return self.at(5, "router control plane metrics")
+        return self.of("router-control", "metrics", "router control plane metrics")
 
     @property
     def router_data(self) -> Port:
-        return self.at(6, "router data plane gRPC")
+        return self.of("front-door", "data", "router data plane gRPC")
 
     @property
     def router_data_rest(self) -> Port:
-        return self.at(7, "router data plane REST")
+        return self.of("front-door", "data-rest", "router data plane REST")
 
     @property
     def router_data_metrics(self) -> Port:
-        return self.at(8, "router data plane metrics")
+        return self.of("front-door", "metrics", "router data plane metrics")
 
     @property
     def router_data_edge(self) -> Port:
-        return self.at(9, "router data plane's Envoy: predictions")
+        return self.of("front-door", "data-edge", "router data plane's Envoy: predictions")
 
     @property
     def batcher(self) -> Port:
-        return self.at(10, "batcher (pool default) gRPC")
+        return self.of("batcher", "grpc", "batcher (pool default) gRPC")
 
     @property
     def batcher_metrics(self) -> Port:
-        return self.at(11, "batcher (pool default) metrics")
+        return self.of("batcher", "metrics", "batcher (pool default) metrics")
 
     @property
     def batcher_cpu(self) -> Port:
-        return self.at(12, "batcher (pool cpu) gRPC")
+        return self.of("batcher-cpu", "grpc", "batcher (pool cpu) gRPC")
 
     @property
     def batcher_cpu_metrics(self) -> Port:
-        return self.at(13, "batcher (pool cpu) metrics")
+        return self.of("batcher-cpu", "metrics", "batcher (pool cpu) metrics")
 
     @property
     def triton(self) -> Port:
-        return self.at(14, "Triton gRPC")
+        return self.of("batcher", "triton", "Triton gRPC")
 
     @property
     def triton_metrics(self) -> Port:
-        return self.at(15, "Triton metrics")
+        return self.of("batcher", "triton-metrics", "Triton metrics")
 
     @property
     def monitor(self) -> Port:
-        return self.at(16, "monitor gRPC")
+        return self.of("monitor", "grpc", "monitor gRPC")
 
     @property
     def monitor_metrics(self) -> Port:
-        return self.at(17, "monitor metrics")
+        return self.of("monitor", "metrics", "monitor metrics")
 
     @property
     def router_data_envoy_metrics(self) -> Port:
-        return self.at(18, "router data plane's Envoy metrics")
+        return self.of("front-door", "data-envoy-metrics", "router data plane's Envoy metrics")
 
     @property
     def postgres(self) -> Port:
-        return self.at(20, "PostgreSQL")
+        return self.of("postgres", "postgres", "PostgreSQL")
 
     @property
     def valkey(self) -> Port:
-        return self.at(21, "Valkey")
+        return self.of("valkey", "valkey", "Valkey")
 
     @property
     def s3(self) -> Port:
-        return self.at(22, "SeaweedFS S3")
+        return self.of("s3", "s3", "SeaweedFS S3")
 
     @property
     def s3_master(self) -> Port:
-        return self.at(23, "SeaweedFS master")
+        return self.of("s3", "master", "SeaweedFS master")
 
     @property
     def s3_master_grpc(self) -> Port:
-        return self.at(24, "SeaweedFS master gRPC")
+        return self.of("s3", "master-grpc", "SeaweedFS master gRPC")
 
     @property
     def s3_volume(self) -> Port:
-        return self.at(25, "SeaweedFS volume")
+        return self.of("s3", "volume", "SeaweedFS volume")
 
     @property
     def s3_volume_grpc(self) -> Port:
-        return self.at(26, "SeaweedFS volume gRPC")
+        return self.of("s3", "volume-grpc", "SeaweedFS volume gRPC")
 
     @property
     def s3_filer(self) -> Port:
-        return self.at(27, "SeaweedFS filer")
+        return self.of("s3", "filer", "SeaweedFS filer")
 
     @property
     def s3_filer_grpc(self) -> Port:
-        return self.at(28, "SeaweedFS filer gRPC")
+        return self.of("s3", "filer-grpc", "SeaweedFS filer gRPC")
 
     @property
     def s3_grpc(self) -> Port:
-        return self.at(29, "SeaweedFS S3 gRPC")
+        return self.of("s3", "s3-grpc", "SeaweedFS S3 gRPC")
 
 
 def taken(ports: Iterable[Port]) -> tuple[Port, ...]:
