@@ -76,15 +76,17 @@ async def test_batchers_come_and_go_under_load_and_no_prediction_fails(scaled_st
     assert await scene.complaints() == []
 
 
-async def test_what_stands_behind_the_front_door_is_scaled_while_people_write(
+@pytest.mark.long
+async def test_services_and_front_doors_are_scaled_while_people_predict_and_write(
     scaled_stack: RunningStack, tmp_path: Path
 ):
     async with in_use(scaled_stack, tmp_path) as scene:
-        for service in ("registry", "router-control", "monitor"):
+        services = ("registry", "router-control", "monitor", scaled_stack.data_plane)
+        for service in services:
             assert (await scale(scaled_stack, service, 2))["started"] == [f"{service}-1"]
             await scene.load.steady()
             await scene.writers.resumed(within=60)
-        for service in ("registry", "router-control", "monitor"):
+        for service in services:
             assert (await scale(scaled_stack, service, 1))["stopped"] == [f"{service}-1"]
             await scene.load.steady()
             await scene.writers.resumed(within=60)
@@ -110,5 +112,5 @@ async def test_a_pool_is_added_emptied_and_removed_while_the_stack_runs(scaled_s
     assert (await scale(scaled_stack, "batcher-edge", 1))["started"] == ["batcher-edge"]
     removed = await ask(socket, {"do": "remove", "component": "batcher-edge"}, 200)
     assert removed["stopped"] == ["batcher-edge"]
-    with pytest.raises(ControlError, match="known: registry"):
+    with pytest.raises(ControlError, match="there is no component"):
         await scale(scaled_stack, "batcher-edge", 1)
