@@ -47,7 +47,7 @@ NAMES = tuple(one.name for one in FIELD)
 
 
 @dataclass(slots=True)
-class Seen:
+class Results:
     """What became of everyone. runs: by row. failures: why a system was not measured, by its name."""
 
     runs: dict[str, list[Figures]] = field(default_factory=dict)
@@ -62,7 +62,7 @@ def main() -> None:
     # Whoever ends us ends what we started too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = [one for one in FIELD if not options.only or one.name in options.only]
-    seen = Seen()
+    seen = Results()
     with subject.scratch() as name:
         model = subject.make_model(Path(name))
         for number in range(options.rounds):
@@ -74,7 +74,7 @@ def main() -> None:
     sys.exit(2 if seen.failures else 0)
 
 
-def _measured(contender: Contender, model: subject.Model, seconds: float, seed: int, seen: Seen) -> None:
+def _measured(contender: Contender, model: subject.Model, seconds: float, seed: int, seen: Results) -> None:
     """Measure the rows of a system once. Whatever goes wrong is its failure, and nobody else's."""
     # A short path: sockets of Ray and HAProxy lie in it.
     with tempfile.TemporaryDirectory(prefix="field-", ignore_cleanup_errors=True) as folder:
@@ -101,7 +101,7 @@ def _why(error: Exception, folder: Path) -> str:
     return f"{error}\n{logs}"
 
 
-def _tell(chosen: Sequence[Contender], seen: Seen, options: argparse.Namespace) -> None:
+def _tell(chosen: Sequence[Contender], seen: Results, options: argparse.Namespace) -> None:
     """Print and write everything."""
     medians = {name: median_of(several) for name, several in seen.runs.items()}
     entries = [

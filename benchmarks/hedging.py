@@ -33,7 +33,7 @@ SERVICE_S = 0.003
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RunResult:
     """What one run came to. sent: requests that batchers got, by batcher."""
 
     latencies_s: list[float]
@@ -84,7 +84,7 @@ async def pool_of(*batchers: FakeBatcher) -> AsyncIterator[Pools]:
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def run(options: argparse.Namespace, hedge: Hedge | None) -> Seen:
+async def run(options: argparse.Namespace, hedge: Hedge | None) -> RunResult:
     """Send the requests of one run and wait for all answers."""
     rng, loop, latencies = random.Random(7), asyncio.get_running_loop(), []
     async with FakeBatcher.serving([VERSION]) as good, FakeBatcher.serving([VERSION], process="fake-2") as slow:
@@ -113,7 +113,7 @@ async def run(options: argparse.Namespace, hedge: Hedge | None) -> Seen:
                 if due > loop.time():
                     await asyncio.sleep(due - loop.time())
                 asking.create_task(ask(pools))
-        return Seen(latencies, (len(good.requests), len(slow.requests)), pools.hedges.sent)
+        return RunResult(latencies, (len(good.requests), len(slow.requests)), pools.hedges.sent)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ from headrace_stack.components.signed_http import request
 from headrace_stack.settings import StackSettings, checkout_of_this_file
 from headrace_stack.testing import held_stack
 
-from benchmarks.peers.steady_caller import FEATURES, Seen
+from benchmarks.peers.steady_caller import FEATURES, Answers
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient
 from tests.kit.batcher_process import process_of, until_listening
@@ -188,10 +188,10 @@ async def measure(
                     beside.append(Window(asked, time.monotonic()))
                 await asyncio.sleep(SETTLING_S)
             printed, _ = await caller.communicate(b"")
-    return figures(Seen(**json.loads(printed)), quiet, beside)
+    return figures(Answers(**json.loads(printed)), quiet, beside)
 
 
-def figures(seen: Seen, quiet: list[Window], loading: list[Window]) -> dict[str, float]:
+def figures(seen: Answers, quiet: list[Window], loading: list[Window]) -> dict[str, float]:
     """Return percentiles of what was sent in these windows of time."""
     latencies = {
         name: [

@@ -31,7 +31,7 @@ class WireError(Exception):
 
 
 @dataclass(slots=True)
-class Seen:
+class Answered:
     """What answers there were. latencies_s: of right ones only; refusals_s: of those refused as under overload.
 
     Only what ends while `counting` is on counts here; what is not right and ends before or after, in `bad`.
@@ -48,7 +48,7 @@ class Connection:
     """Sends what its backlog says, as many at once as allowed, and reads answers."""
 
     def __init__(
-        self, address: tuple[str, int], call: Call, headers: Sequence[Header], workload: Workload, seen: Seen
+        self, address: tuple[str, int], call: Call, headers: Sequence[Header], workload: Workload, seen: Answered
     ) -> None:
         """Connect and agree on settings. Raises OSError and WireError."""
         self.backlog: deque[float] = deque()  # when the requests that are to be sent were meant to be
@@ -217,7 +217,7 @@ class Connection:
                 raise WireError(f"the server keeps a header table of {value} bytes only")
 
 
-def unfinished(connections: Sequence[Connection], seen: Seen) -> None:
+def unfinished(connections: Sequence[Connection], seen: Answered) -> None:
     """Count what is in flight as never answered."""
     for one in connections:
         if one.flights:

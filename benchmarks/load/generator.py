@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from benchmarks.load.calls import Call
-from benchmarks.load.connection import Connection, Seen, unfinished
+from benchmarks.load.connection import Answered, Connection, unfinished
 from benchmarks.load.endings import OK, UNSENT
 from benchmarks.load.workload import Workload
 
@@ -64,7 +64,7 @@ class Generator:
     """Connections to one target that ask one call for one workload."""
 
     def __init__(self, target: Target, call: Call, workload: Workload, connections: int) -> None:
-        self._seen = Seen()
+        self._seen = Answered()
         self._connections: list[Connection] = []
         authority = f"{target.address[0]}:{target.address[1]}"
         try:

@@ -24,7 +24,7 @@ FEATURES = 64
 
 
 @dataclass(slots=True)
-class VersionState:
+class Answers:
     """When each request was due, in seconds of the monotonic clock, how long after its answer came, how many failed."""
 
     due: list[float] = field(default_factory=list)
@@ -32,7 +32,7 @@ class VersionState:
     failed: int = 0
 
 
-async def call(client: BatcherClient, digest: str, per_second: float, seen: VersionState) -> None:
+async def call(client: BatcherClient, digest: str, per_second: float, seen: Answers) -> None:
     """Send one row at a time, whatever became of the ones before."""
     row = np.ones((1, FEATURES), dtype=np.float32)
 
@@ -52,7 +52,7 @@ async def call(client: BatcherClient, digest: str, per_second: float, seen: Vers
 
 async def main(target: str, digest: str, per_second: float) -> None:
     go_first()  # it stands for another machine
-    seen = VersionState()
+    seen = Answers()
     async with BatcherClient.connected(target) as client:
         await client.until_ready(digest)
         calling = asyncio.create_task(call(client, digest, per_second, seen))

@@ -30,7 +30,7 @@ _SEED = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Evaluation:
     """A look at the pixels of a time of a version. alarms: the worst first, as column, test and size of the change."""
 
     rows: int
@@ -76,19 +76,19 @@ def looks_often(client: Client, version: str) -> bool:
     return look(client, version, now - _MOMENT, now).length <= _OFTEN
 
 
-def looks_by_itself(client: Client, version: str, asked: Asked) -> list[Look]:
+def looks_by_itself(client: Client, version: str, asked: Asked) -> list[Evaluation]:
     """Return what the monitor found by itself in what was asked since, the latest window first, once it has looked at
     all that was asked or patience ends.
     """
 
-    def ask() -> list[Look]:
+    def ask() -> list[Evaluation]:
         looks = [_look(drift) for drift in client.list_drifts(MODEL, version)]
         return [one for one in looks if one.end > asked.began]
 
     return until(ask, lambda looks: bool(looks) and looks[0].end >= asked.ended, within_s=_PATIENCE_S)
 
 
-def look(client: Client, version: str, began: datetime, ended: datetime) -> Look:
+def look(client: Client, version: str, began: datetime, ended: datetime) -> Evaluation:
     """Look now at the least time of whole windows that holds a time."""
     return _look(client.drift(MODEL, version, start=began, end=ended))
 
@@ -99,12 +99,12 @@ def rows_before(client: Client, version: str) -> int:
     return look(client, version, now - _MOMENT, now).rows
 
 
-def look_now(client: Client, version: str, asked: Asked) -> Look:
+def look_now(client: Client, version: str, asked: Asked) -> Evaluation:
     """Look at the windows of what was asked, and whatever else was since, once all of it is there or patience ends."""
     return until(lambda: look(client, version, asked.began, datetime.now(UTC)), lambda found: found.rows >= asked.rows)
 
 
-def words(looks: Sequence[Look]) -> str:
+def words(looks: Sequence[Evaluation]) -> str:
     """Return what looks found, in words."""
     rows, pixels = sum(one.rows for one in looks), {column for one in looks for column, *_ in one.alarms}
     found = f"drift of {len(pixels)} pixels" if pixels else "no drift"
@@ -123,12 +123,12 @@ def with_noise(images: Images) -> Images:
     return Images(np.clip(np.round(images.pixels + noise), 0, 16).astype(np.float32), images.labels)
 
 
-def rounds_beside(clean: Look, images: int) -> int:
+def rounds_beside(clean: Evaluation, images: int) -> int:
     """Return how often so many images are asked about to be about as many as the rows that a window has."""
     return max(1, round(clean.rows / images))
 
 
-def send_beside(client: Client, images: Images, clean: Look) -> Asked:
+def send_beside(client: Client, images: Images, clean: Evaluation) -> Asked:
     """Ask about images in the window of others, about as many as those; return what it has then."""
     repeat = rounds_beside(clean, len(images.labels))
     asyncio.run(send(client.address.url, images, repeat=repeat))
@@ -153,9 +153,9 @@ def _rows_not_looked_at(client: Client, version: str) -> int:
     return recent.rows - sum(one.rows for one in looks if one.start >= recent.start and one.end <= recent.end)
 
 
-def _look(drift: monitor_pb2.Drift) -> Look:
+def _look(drift: monitor_pb2.Drift) -> Evaluation:
     alarms = sorted(
         (report for report in drift.reports if report.alarm), key=lambda one: (-one.severity, -abs(one.effect))
     )
     start, end = (told.ToDatetime(tzinfo=UTC) for told in (drift.range.start_time, drift.range.end_time))
-    return Look(drift.rows, start, end, tuple((one.column, one.test, abs(one.effect)) for one in alarms))
+    return Evaluation(drift.rows, start, end, tuple((one.column, one.test, abs(one.effect)) for one in alarms))

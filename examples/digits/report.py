@@ -12,7 +12,7 @@ import numpy as np
 from headrace.monitor.v1 import alert_pb2, monitor_pb2
 from headrace_client.address import Address
 
-from examples.digits.drifting import Look
+from examples.digits.drifting import Evaluation
 from examples.digits.register import MODEL
 from examples.digits.traffic import Row
 from examples.digits.train import PIXELS, Candidate
@@ -102,7 +102,7 @@ class Report(Story):
         if not alerts:
             self.say("no alert")
 
-    def alarms(self, looks: Sequence[Look]) -> None:
+    def alarms(self, looks: Sequence[Evaluation]) -> None:
         """Print the worst of what has changed, as the latest look that found something has it."""
         alarms = next((look.alarms for look in looks if look.alarms), ())
         self.table(

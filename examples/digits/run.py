@@ -185,7 +185,7 @@ def _show_alert(report: Report, client: Client, images: Images, version: str, as
     report.alarms(drifting.looks_by_itself(client, version, asked))
 
 
-def _show_drift_now(report: Report, client: Client, images: Images, version: str, clean: drifting.Look) -> None:
+def _show_drift_now(report: Report, client: Client, images: Images, version: str, clean: drifting.Evaluation) -> None:
     """Look on demand, where the monitor's own looks are too far apart to wait for."""
     if clean.alarms:
         report.say(f"The whole window was looked at, since {clean.start:%H:%M}Z: an earlier demo's noise is in it.")

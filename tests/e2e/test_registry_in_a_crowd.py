@@ -23,7 +23,7 @@ VERSIONS = {f"v{number}": onnx_models.linear(seed=number) for number in range(4)
 PRODUCTION = registry_pb2.ModelVersion.STAGE_PRODUCTION
 
 
-class Crowd:
+class Callers:
     """A model of this test's own, and everything that looks at it. seen: production as each look found it."""
 
     def __init__(self, model: str, channel: grpc.aio.Channel, token: str) -> None:
@@ -73,13 +73,13 @@ class Crowd:
 
 
 @pytest.fixture
-async def crowd(served: Served) -> AsyncIterator[Crowd]:
+async def crowd(served: Served) -> AsyncIterator[Callers]:
     model = f"crowd-{uuid.uuid4().hex[:8]}"
     serve(served.client, model, {"v0": VERSIONS["v0"]})
     for version, file in VERSIONS.items():
         register(served.client, model, version, file)
     async with grpc.aio.insecure_channel(served.stack.address) as channel:
-        yield Crowd(model, channel, served.stack.token("crowd"))
+        yield Callers(model, channel, served.stack.token("crowd"))
 
 
 async def over_and_over(look: Callable[[], Awaitable[None]]) -> None:
@@ -87,7 +87,7 @@ async def over_and_over(look: Callable[[], Awaitable[None]]) -> None:
         await look()
 
 
-async def test_of_100_promotes_with_one_etag_one_succeeds_and_everybody_sees_one_production(crowd: Crowd):
+async def test_of_100_promotes_with_one_etag_one_succeeds_and_everybody_sees_one_production(crowd: Callers):
     etag = (await crowd.get_model()).etag
     looks = (crowd.look_at_model, crowd.look_at_versions, crowd.predict)
     readers = [asyncio.create_task(over_and_over(look)) for look in looks] + [asyncio.create_task(crowd.watch())]
@@ -114,7 +114,7 @@ async def test_of_100_promotes_with_one_etag_one_succeeds_and_everybody_sees_one
         assert set(seen[first_new:]) == {(winner,)}, name
 
 
-async def test_of_many_who_register_one_version_with_other_content_one_succeeds(served: Served, crowd: Crowd):
+async def test_of_many_who_register_one_version_with_other_content_one_succeeds(served: Served, crowd: Callers):
     def try_to_register(seed: int) -> str:
         try:
             register(served.client, crowd.model, "v9", onnx_models.linear(seed=100 + seed % 3))

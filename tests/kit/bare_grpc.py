@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from benchmarks.load.calls import Call
-from benchmarks.load.connection import Connection, Seen
+from benchmarks.load.connection import Answered, Connection
 from benchmarks.load.workload import Workload
 
 WITHIN_S = 20.0
@@ -21,7 +21,7 @@ def outcome_of(address: str, path: str, headers: Mapping[str, str], body: bytes)
     host, _, port = address.rpartition(":")
     pairs = [(":path", path), (":authority", address), ("content-type", "application/grpc"), ("te", "trailers")]
     call = Call(path, "application/grpc", [body], lambda _answer, _row: True, by_entity=False)
-    seen = Seen(counting=True)
+    seen = Answered(counting=True)
     one = Connection((host, int(port)), call, [*pairs, *headers.items()], Workload([0]), seen)
     try:
         one.backlog.append(time.perf_counter())

@@ -30,7 +30,7 @@ from tests.kit.coherence import (
     NOTHING,
     PRODUCTION,
     Change,
-    Seen,
+    Exchange,
     computed_value,
     published,
     published_value,
@@ -60,7 +60,7 @@ class Changing:
     def __init__(self, stack: RunningStack, model: str, client: AsyncClient, channel: Any, http: httpx.AsyncClient):
         self.stack, self.model, self.client, self._channel, self._http = stack, model, client, channel, http
         self.changes: list[Change] = []
-        self.seen: list[Seen] = []
+        self.seen: list[Exchange] = []
         self._publishes = 0
         self._in_force = {version: [NOTHING] for version in VERSIONS}
         self._token, self._token_at = "", float("-inf")
@@ -193,9 +193,9 @@ class Changing:
         try:
             value, version, served_from, age_s = await over(x, entity)
         except (grpc.aio.AioRpcError, httpx.HTTPError) as error:
-            self.seen.append(Seen(sent_at, time.monotonic(), x, error=repr(error)))
+            self.seen.append(Exchange(sent_at, time.monotonic(), x, error=repr(error)))
         else:
-            self.seen.append(Seen(sent_at, time.monotonic(), x, value, version, served_from, age_s))
+            self.seen.append(Exchange(sent_at, time.monotonic(), x, value, version, served_from, age_s))
 
     async def _over_grpc(self, x: float, entity: str) -> tuple[float, str, str, float]:
         request = predict_pb2.PredictRequest(model=self.model, entity_id=entity)

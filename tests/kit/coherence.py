@@ -69,7 +69,7 @@ def purged(version: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Exchange:
     """One request and its answer. version, served_from, age_s: as the answer says. error: empty for an answer."""
 
     sent_at: float
@@ -93,12 +93,12 @@ def allowed(changes: Sequence[Change], thing: str, sent_at: float, received_at: 
     }
 
 
-def violations(changes: Sequence[Change], seen: Iterable[Seen]) -> list[str]:
+def violations(changes: Sequence[Change], seen: Iterable[Exchange]) -> list[str]:
     """Return what was wrong with any answer."""
     return [f"{what}: {one}" for one in seen for what in _wrong(changes, one)]
 
 
-def _wrong(changes: Sequence[Change], one: Seen) -> Iterator[str]:
+def _wrong(changes: Sequence[Change], one: Exchange) -> Iterator[str]:
     if one.error:
         yield "not answered"
         return

@@ -20,7 +20,7 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 
 from benchmarks.load.calls import MODEL_INFER, PREDICT, Call
-from benchmarks.load.connection import Connection, Seen
+from benchmarks.load.connection import Answered, Connection
 from benchmarks.load.endings import OK
 from benchmarks.load.workload import Workload
 from tests.kit.framing import frame
@@ -49,7 +49,7 @@ class Tally:
 class Caller:
     """Somebody with a token of their own, on a connection of their own, who asks in one way."""
 
-    def __init__(self, address: str, token: str, call: Call, seen: Seen) -> None:
+    def __init__(self, address: str, token: str, call: Call, seen: Answered) -> None:
         host, _, port = address.rpartition(":")
         self._seen = seen
         headers = [(name, value) for name, value in call.headers(address, token) if name != "grpc-timeout"]
@@ -76,7 +76,7 @@ class Caller:
 
 def play(address: str, tokens: Sequence[str], model: str, count: int, *, seed: int = 1) -> Tally:
     """Have a caller for each token, over all protocols in turn, until so many requests were answered or refused."""
-    rng, seen, tally = random.Random(seed), Seen(counting=True), Tally()
+    rng, seen, tally = random.Random(seed), Answered(counting=True), Tally()
     protocols = (_predict, _infer, _rows)
     made = []
     try:

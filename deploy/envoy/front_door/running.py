@@ -14,7 +14,7 @@ from front_door.process import Envoy
 log = structlog.get_logger()
 
 
-class Looks(NamedTuple):
+class ReadinessPolling(NamedTuple):
     """An Envoy that was ready and then fails so many looks in a row is replaced: a minute, longer than a start takes.
 
     at_start: as long as it never was ready, when we end instead, for it may be the configuration.
@@ -27,7 +27,7 @@ class Looks(NamedTuple):
     at_start: int = 36
 
 
-LOOKS = Looks()
+LOOKS = ReadinessPolling()
 
 
 class End(NamedTuple):
@@ -58,7 +58,7 @@ def stop_signals() -> asyncio.Event:
 
 
 async def run_envoy(
-    start: Callable[[], Awaitable[Envoy]], stopping: asyncio.Event, looks: Looks = LOOKS, **told: Any
+    start: Callable[[], Awaitable[Envoy]], stopping: asyncio.Event, looks: ReadinessPolling = LOOKS, **told: Any
 ) -> int:
     """Return our exit code: 0 after a stop, 1 when Envoy ended and does not come back. told: logged with "ready"."""
     while True:
@@ -75,7 +75,7 @@ async def run_envoy(
             return 1
 
 
-async def _life(envoy: Envoy, stopping: asyncio.Event, looks: Looks, told: dict[str, Any]) -> End | None:
+async def _life(envoy: Envoy, stopping: asyncio.Event, looks: ReadinessPolling, told: dict[str, Any]) -> End | None:
     """Return how it ended, None when it was stopped."""
     ended = asyncio.ensure_future(envoy.wait())
     asked = asyncio.ensure_future(stopping.wait())
@@ -95,7 +95,7 @@ async def _life(envoy: Envoy, stopping: asyncio.Event, looks: Looks, told: dict[
             task.cancel()
 
 
-async def _until_unready(envoy: Envoy, ready: asyncio.Future[None], looks: Looks) -> None:
+async def _until_unready(envoy: Envoy, ready: asyncio.Future[None], looks: ReadinessPolling) -> None:
     """Return when it has failed every look for a while."""
     failed = 0
     while failed < (looks.failed if ready.done() else looks.at_start):

@@ -9,7 +9,7 @@ from headrace_stack.snapshot import Phase, ProcessId, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Running:
     """What was found: the last snapshot, whether its supervisor lives, and which of its other processes do."""
 
     seen: Snapshot | None
@@ -49,7 +49,7 @@ class Refuse:
 Decision = Start | Adopt | AwaitStop | CleanUp | Refuse
 
 
-def decide(found: Found, base_port: int, replicas: Replicas, data_plane: DataPlane) -> Decision:
+def decide(found: Running, base_port: int, replicas: Replicas, data_plane: DataPlane) -> Decision:
     """Return what to do before such a stack can run in the directory looked at."""
     if found.seen is None:
         return Start()

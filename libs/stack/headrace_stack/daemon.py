@@ -44,7 +44,7 @@ async def run(settings: StackSettings, only: Sequence[str], *, while_held: bool)
     if alone is None:
         return 3
     adopt_orphans()
-    told = snapshot.Told(settings.snapshot)
+    told = snapshot.SnapshotFile(settings.snapshot)
     endpoints.publish(settings)
     supervisor = Supervisor(
         topology.chosen(settings, only),

@@ -3,21 +3,21 @@
 import psutil
 
 from headrace_stack import snapshot
-from headrace_stack.adoption import Found, TakenPort
+from headrace_stack.adoption import Running, TakenPort
 from headrace_stack.component import Component
 from headrace_stack.ports import Port, taken
 from headrace_stack.process import is_alive
 from headrace_stack.settings import StackSettings
 
 
-def look(settings: StackSettings) -> Found:
+def look(settings: StackSettings) -> Running:
     """Read the last snapshot and see which of its processes live."""
     seen = snapshot.read(settings.snapshot)
     if seen is None:
-        return Found(None, supervisor_alive=False)
+        return Running(None, supervisor_alive=False)
     processes = (status.process for status in seen.components)
     leftovers = tuple(process for process in processes if process is not None and is_alive(process))
-    return Found(seen, supervisor_alive=is_alive(seen.supervisor), leftovers=leftovers)
+    return Running(seen, supervisor_alive=is_alive(seen.supervisor), leftovers=leftovers)
 
 
 def taken_ports(components: tuple[Component, ...]) -> tuple[TakenPort, ...]:

@@ -85,7 +85,7 @@ def write(path: Path, snapshot: Snapshot) -> None:
     os.replace(partial, path)
 
 
-class Told:
+class SnapshotFile:
     """Tells the world of each snapshot; one for which the disk has no room, as soon as it has."""
 
     def __init__(self, path: Path) -> None:

@@ -144,7 +144,7 @@ async def test_what_stays_silent_is_started_anew(triton_rig: BatcherRig, program
             await eventually(lambda: runtime.health.ready)
 
 
-async def test_a_busy_version_needs_no_canary_and_is_not_taken_for_stuck(triton_rig: BatcherRig):
+async def test_a_busy_version_needs_no_probe_and_is_not_taken_for_stuck(triton_rig: BatcherRig):
     """Executions of a second, several deep: every answer is late, none is missing."""
     version = await triton_rig.version("slow", onnx_models.slow(5000), max_batch_rows=1)
     triton_rig.want(version)

@@ -48,7 +48,7 @@ class Reign:
 
 
 @dataclass(slots=True)
-class Seen:
+class Received:
     """An answer. value: number of its execution, or what was published."""
 
     asked: float
@@ -73,7 +73,7 @@ class World:
     precomputed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VERSIONS, 0))
     published: int = 0
     version: str = "v1"
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[Received] = field(default_factory=list)
 
     async def compute(self, batcher: FakeBatcher, request: batcher_pb2.InferRequest) -> batcher_pb2.InferResponse:
         number = len(self.executed) + 1
@@ -132,9 +132,9 @@ class World:
             request = digits_request(asked_for, entity_id=self.rng.choice(ENTITIES))
             asked = time.monotonic()
             answer = await self.rng.choice(planes).stub.Predict(request, timeout=10)
-            self.seen.append(Seen(asked, time.monotonic(), answer))
+            self.seen.append(Received(asked, time.monotonic(), answer))
 
-    def fault(self, one: Seen) -> str:
+    def fault(self, one: Received) -> str:
         """Say what is wrong with an answer, or nothing: some table that was in force while it was asked allows it."""
         answer = one.answer
         faults = [
@@ -146,7 +146,7 @@ class World:
             return f"generation {answer.generation} was not in force"
         return "" if "" in faults else "; ".join(faults)
 
-    def _fault_under(self, reign: Reign, one: Seen) -> str:
+    def _fault_under(self, reign: Reign, one: Received) -> str:
         if one.answer.version != reign.version:
             return f"{one.answer.version} instead of {reign.version}"
         if one.answer.served_from == PRECOMPUTED:

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from examples.digits.drifting import Look, rounds_beside, words
+from examples.digits.drifting import Evaluation, rounds_beside, words
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def look(rows: int, *alarms: tuple[str, str, float]) -> Look:
-    return Look(rows, NOON, NOON + timedelta(hours=1), alarms)
+def look(rows: int, *alarms: tuple[str, str, float]) -> Evaluation:
+    return Evaluation(rows, NOON, NOON + timedelta(hours=1), alarms)
 
 
 @pytest.mark.parametrize(

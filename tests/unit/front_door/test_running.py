@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterable
 
 import pytest
-from front_door.running import End, Looks, comes_back, run_envoy
+from front_door.running import End, ReadinessPolling, comes_back, run_envoy
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_an_envoy_that_stays_unready_is_drained_and_replaced(answers: list
         return started[-1]
 
     async with asyncio.timeout(10):
-        code = await run_envoy(start, stopping, Looks(every_s=0.001, failed=3))  # pyright: ignore[reportArgumentType]
+        code = await run_envoy(start, stopping, ReadinessPolling(every_s=0.001, failed=3))  # pyright: ignore[reportArgumentType]
     assert (code, len(started)) == (0, starts)
     assert all(one.drained for one in started)
 
@@ -88,7 +88,7 @@ async def test_an_envoy_that_never_gets_ready_is_left_to_the_supervisor():
         return scripted
 
     async with asyncio.timeout(10):
-        looks = Looks(every_s=0.001, failed=3, at_start=5)
+        looks = ReadinessPolling(every_s=0.001, failed=3, at_start=5)
         assert await run_envoy(start, stopping, looks) == 1  # pyright: ignore[reportArgumentType]
     assert scripted.drained
     assert not stopping.is_set()

@@ -10,8 +10,8 @@ import pytest
 from tests.kit.coherence import (
     PRODUCTION,
     Change,
+    Exchange,
     Made,
-    Seen,
     computed_value,
     made,
     published,
@@ -29,15 +29,15 @@ PURGE = Change(purged("v1"), "", 40, 41)
 BEFORE = [FIRST, NO_PUBLISH]
 
 
-def online(sent: float, received: float, version: int = 1) -> Seen:
-    return Seen(sent, received, 3.0, computed_value(version, 3.0), f"v{version}", "online")
+def online(sent: float, received: float, version: int = 1) -> Exchange:
+    return Exchange(sent, received, 3.0, computed_value(version, 3.0), f"v{version}", "online")
 
 
-def row(sent: float, received: float, publish: int = 1) -> Seen:
-    return Seen(sent, received, 3.0, published_value(1, publish), "v1", "precomputed", age_s=5)
+def row(sent: float, received: float, publish: int = 1) -> Exchange:
+    return Exchange(sent, received, 3.0, published_value(1, publish), "v1", "precomputed", age_s=5)
 
 
-def kept(sent: float, received: float, age_s: float, source: str = "cache") -> Seen:
+def kept(sent: float, received: float, age_s: float, source: str = "cache") -> Exchange:
     return replace(online(sent, received), served_from=source, age_s=age_s)
 
 
@@ -75,7 +75,7 @@ def kept(sent: float, received: float, age_s: float, source: str = "cache") -> S
         pytest.param([FIRST], replace(online(5, 6), error="UNAVAILABLE"), "not answered", id="an error"),
     ],
 )
-def test_an_answer_is_held_against_what_was_in_force(changes: list[Change], seen: Seen, expected: str | None):
+def test_an_answer_is_held_against_what_was_in_force(changes: list[Change], seen: Exchange, expected: str | None):
     found = violations(changes, [seen])
     assert [one.startswith(str(expected)) for one in found] == ([] if expected is None else [True]), found
 

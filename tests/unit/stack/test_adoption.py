@@ -6,8 +6,8 @@ from headrace_stack.adoption import (
     AwaitStop,
     CleanUp,
     Decision,
-    Found,
     Refuse,
+    Running,
     Start,
     TakenPort,
     decide,
@@ -32,23 +32,23 @@ def snapshot(phase: Phase) -> Snapshot:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        pytest.param(Found(None, False), Start(), id="a fresh checkout starts"),
-        pytest.param(Found(snapshot(Phase.READY), True), Adopt(), id="a running stack is adopted"),
-        pytest.param(Found(snapshot(Phase.STARTING), True), Adopt(), id="a starting stack is followed"),
-        pytest.param(Found(snapshot(Phase.STOPPING), True), AwaitStop(), id="a stopping stack is waited for"),
-        pytest.param(Found(snapshot(Phase.FAILED), True), AwaitStop(), id="a failed one still cleans up"),
-        pytest.param(Found(snapshot(Phase.READY), False), Start(), id="a dead one without children is forgotten"),
+        pytest.param(Running(None, False), Start(), id="a fresh checkout starts"),
+        pytest.param(Running(snapshot(Phase.READY), True), Adopt(), id="a running stack is adopted"),
+        pytest.param(Running(snapshot(Phase.STARTING), True), Adopt(), id="a starting stack is followed"),
+        pytest.param(Running(snapshot(Phase.STOPPING), True), AwaitStop(), id="a stopping stack is waited for"),
+        pytest.param(Running(snapshot(Phase.FAILED), True), AwaitStop(), id="a failed one still cleans up"),
+        pytest.param(Running(snapshot(Phase.READY), False), Start(), id="a dead one without children is forgotten"),
         pytest.param(
-            Found(snapshot(Phase.READY), False, (ORPHAN,)), CleanUp((ORPHAN,)), id="orphans are ended before a start"
+            Running(snapshot(Phase.READY), False, (ORPHAN,)), CleanUp((ORPHAN,)), id="orphans are ended before a start"
         ),
     ],
 )
-def test_decide(found: Found, expected: Decision):
+def test_decide(found: Running, expected: Decision):
     assert decide(found, base_port=8080, replicas=ONE_OF_EACH, data_plane=HERE) == expected
 
 
 def test_a_stack_on_another_base_port_is_not_silently_adopted():
-    decision = decide(Found(snapshot(Phase.READY), True), base_port=9080, replicas=ONE_OF_EACH, data_plane=HERE)
+    decision = decide(Running(snapshot(Phase.READY), True), base_port=9080, replicas=ONE_OF_EACH, data_plane=HERE)
     assert isinstance(decision, Refuse)
     assert "8080" in decision.reason
     assert "make down" in decision.reason
@@ -56,14 +56,14 @@ def test_a_stack_on_another_base_port_is_not_silently_adopted():
 
 def test_a_stack_of_other_replicas_is_not_silently_adopted():
     two = Replicas(data_planes=2)
-    decision = decide(Found(snapshot(Phase.READY), True), base_port=8080, replicas=two, data_plane=HERE)
+    decision = decide(Running(snapshot(Phase.READY), True), base_port=8080, replicas=two, data_plane=HERE)
     assert isinstance(decision, Refuse)
     assert "HEADRACE_DATA_PLANES=2" in decision.reason
 
 
 def test_a_stack_whose_predictions_are_answered_elsewhere_is_not_silently_adopted():
     elsewhere = DataPlane.SERVICE
-    decision = decide(Found(snapshot(Phase.READY), True), base_port=8080, replicas=ONE_OF_EACH, data_plane=elsewhere)
+    decision = decide(Running(snapshot(Phase.READY), True), base_port=8080, replicas=ONE_OF_EACH, data_plane=elsewhere)
     assert isinstance(decision, Refuse)
     assert "HEADRACE_DATA_PLANE=front-door, not service" in decision.reason
 

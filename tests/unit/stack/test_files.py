@@ -42,7 +42,7 @@ def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path):
 
 async def test_a_snapshot_for_which_there_is_no_room_is_written_when_there_is(tmp_path: Path):
     file, later = tmp_path / "status.json", replace(SEEN, phase=Phase.READY)
-    told = snapshot.Told(file)
+    told = snapshot.SnapshotFile(file)
     told(SEEN)
     with room_for(20):
         told(later)

@@ -129,20 +129,20 @@ class _Sending:
                 self.lines.append(row.line)
                 yield row.outcome
 
-    def finished(self, told: Recorded) -> _Told:
+    def finished(self, told: Recorded) -> _Report:
         counts = Counter(told.counts)
         counts["rejected"] += len(self.bad)
         self.bad = sorted(self.bad + [(self.lines[one.index], one.field, one.description) for one in told.rejected])
-        return _Told(counts, self.bad)
+        return _Report(counts, self.bad)
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Report:
     counts: Counter[str]
     rejected: list[tuple[int, str, str]]
 
 
-def _show(output: Output, told: _Told) -> None:
+def _show(output: Output, told: _Report) -> None:
     if output.as_json:
         listed = [{"line": line, "field": field, "description": words} for line, field, words in told.rejected]
         output.document({"counts": {name: told.counts[name] for name in _WORDS}, "rejected": listed})
