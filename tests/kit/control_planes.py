@@ -9,20 +9,20 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from headrace.router.v1 import control_pb2
-from headrace_router.control.controller import Controller
 from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.resolve import Registered
-from headrace_router.control.decisions.stored_answers import Kept, StoredAnswers
-from headrace_router.control.keeping import Keeping
-from headrace_router.control.leasing import Leasing
+from headrace_router.control.decisions.stored_answers import AnswerState, StoredAnswers
 from headrace_router.control.metrics import ControlMetrics
-from headrace_router.control.news import RegistryNews
-from headrace_router.control.presence import Presence
+from headrace_router.control.presence.data_planes import DataPlanes
+from headrace_router.control.presence.leases import Leases
+from headrace_router.control.registry.news import RegistryNews
+from headrace_router.control.routes.controller import Controller
+from headrace_router.control.routes.stored_answers import AnswerWriter
+from headrace_router.control.state.timing import Timing
+from headrace_router.control.state.view import View
+from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.memory import MemoryStore
 from headrace_router.control.storage.store import StoredVersion
-from headrace_router.control.timing import Timing
-from headrace_router.control.view import View
-from headrace_router.control.waits import Waits
 from headrace_servicekit.errors import ResourceExhausted
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
@@ -66,11 +66,11 @@ class ControlPlane:
         self.news = RegistryNews()
         metrics = ControlMetrics(CollectorRegistry())
         self.controller = Controller(self.view, store, self.news, clock, metrics)
-        self.presence = Presence(self.view, store, clock, self.controller.wake)
-        self.leasing = Leasing(
+        self.presence = DataPlanes(self.view, store, clock, self.controller.wake)
+        self.leasing = Leases(
             self.view, store, clock, catch_up=self.catch_up, keep=lambda _model, _versions, _left_s: nullcontext()
         )
-        self.keeping = Keeping(self.view, self.controller, Waits(self.view, store, clock), clock)
+        self.answer_writer = AnswerWriter(self.view, self.controller, Waits(self.view, store, clock), clock)
 
     async def catch_up(self, model: str, left_s: float | None) -> None:
         """Know what there is to know: the registry says nothing new when it is asked."""
@@ -96,7 +96,7 @@ class World:
         self.accepted: set[UUID] = set()
         self.leased: dict[str, datetime] = {}
         self.known = Registered(MODEL, "", 0)
-        self.kept = {digest: [Kept()] for digest in VERSIONS.values()}
+        self.kept = {digest: [AnswerState()] for digest in VERSIONS.values()}
         self.publishes: list[tuple[str, int, int]] = []
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:

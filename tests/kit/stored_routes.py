@@ -19,6 +19,7 @@ from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Registered, ResolvedBackup, ResolvedVariant
 from headrace_router.control.decisions.routes import Route, Unit, Variant
 from headrace_router.control.decisions.states import (
+    Announcement,
     Change,
     Ended,
     Generation,
@@ -27,7 +28,6 @@ from headrace_router.control.decisions.states import (
     RouteState,
     Step,
     Table,
-    Told,
     Writer,
 )
 from headrace_router.control.decisions.stored_answers import told_of
@@ -84,7 +84,7 @@ def activated(known: RouteState, waits: Change) -> Step:
     """Return the step with which a change takes effect."""
     active = Generation(0, waits.table, waits.epoch, NOW, waits.id, told_of(known.kept, waits.table.digests))
     after = replace(known, pending=None, active=active, route=waits.route)
-    return Step(after, ended=(Ended(waits, Outcome.ACTIVE),), told=Told.TABLE)
+    return Step(after, ended=(Ended(waits, Outcome.ACTIVE),), told=Announcement.TABLE)
 
 
 async def incarnation_of(store: Store) -> str:

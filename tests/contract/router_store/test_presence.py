@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.readiness import Held, Phase
-from headrace_router.control.decisions.states import Step, Told
+from headrace_router.control.decisions.states import Announcement, Step
 from headrace_router.control.storage.store import Store
 from headrace_servicekit.testing import eventually
 
@@ -63,7 +63,7 @@ async def test_a_restarted_batcher_replaces_its_predecessor(store: Store):
 
 async def test_acknowledgements_only_grow(store: Store):
     incarnation = await incarnation_of(store)
-    await store.commit(None, Step(state(), told=Told.NOT_SERVING), NOW)
+    await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
     await store.acknowledge(incarnation, "host-0", 0)
     await store.acknowledge(incarnation, "host-0", 1)
     await store.acknowledge(incarnation, "host-0", 0)

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_router.control import controller
+from headrace_router.control.routes import controller
 from headrace_router.control.storage.postgres import PostgresStore
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.testing import eventually

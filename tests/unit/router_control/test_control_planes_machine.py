@@ -20,7 +20,7 @@ from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Registered, Resolution, resolve
 from headrace_router.control.decisions.routes import Route, Variant
 from headrace_router.control.decisions.states import Outcome, RouteState, Step, Writer
-from headrace_router.control.decisions.stored_answers import Kept, Precomputed, StoredAnswers
+from headrace_router.control.decisions.stored_answers import AnswerState, Precomputed, StoredAnswers
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed
 from hypothesis import HealthCheck, settings
@@ -171,9 +171,9 @@ class ControlPlanes(World, RuleBasedStateMachine):
     @rule(plane=planes, version=versions)
     def purge(self, plane: int, version: str) -> None:
         digest = VERSIONS[version]
-        keeping = self.control[plane].keeping
+        answer_writer = self.control[plane].answer_writer
         before = self.kept[digest][-1]
-        after = self.run(keeping.purge_cache(MODEL, digest, no_time))
+        after = self.run(answer_writer.purge_cache(MODEL, digest, no_time))
         assert after == replace(before, cache_epoch=before.cache_epoch + 1)
         self.kept[digest].append(after)
 
@@ -181,7 +181,7 @@ class ControlPlanes(World, RuleBasedStateMachine):
     def begin_publish(self, plane: int, version: str) -> None:
         """Begin a publish as somebody whose control plane may be behind."""
         digest = VERSIONS[version]
-        began_from = self.control[plane].keeping.kept(MODEL, digest).generation
+        began_from = self.control[plane].answer_writer.kept(MODEL, digest).generation
         self.publishes.append((digest, len(self.publishes) + 1, began_from))
 
     @rule(plane=planes, which=st.integers(0, 5))
@@ -194,7 +194,7 @@ class ControlPlanes(World, RuleBasedStateMachine):
         new = Precomputed(number, self.clock.now())
         try:
             after = self.run(
-                self.control[plane].keeping.commit_precomputed(
+                self.control[plane].answer_writer.commit_precomputed(
                     MODEL, digest, new, expected=began_from, time_left=no_time
                 )
             )
@@ -215,9 +215,9 @@ class ControlPlanes(World, RuleBasedStateMachine):
         digest = VERSIONS[version]
         before = self.kept[digest][-1]
         believed = self.kept[digest][-1 - back % len(self.kept[digest])].generation
-        keeping = self.control[plane].keeping
+        answer_writer = self.control[plane].answer_writer
         try:
-            after = self.run(keeping.revert_precomputed(MODEL, digest, expected=believed, time_left=no_time))
+            after = self.run(answer_writer.revert_precomputed(MODEL, digest, expected=believed, time_left=no_time))
         except (Aborted, PreconditionFailed):
             assert believed != before.generation or before.generation == 0
             return
@@ -324,7 +324,7 @@ class ControlPlanes(World, RuleBasedStateMachine):
         if state is None:
             return
         for digest, ever in self.kept.items():
-            assert state.kept.get(digest, Kept()) == ever[-1]
+            assert state.kept.get(digest, AnswerState()) == ever[-1]
             if state.active is not None and digest in state.active.table.digests:
                 assert state.active.kept.get(digest, StoredAnswers()) == ever[-1].answers
                 told = news.entries[-1].generation

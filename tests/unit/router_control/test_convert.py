@@ -1,7 +1,7 @@
 """Versions as data planes and batchers get them."""
 
 from headrace.registry.v1 import registry_pb2
-from headrace_router.control.convert import registered_from_proto, resolved_version, stored_versions
+from headrace_router.control.messages.convert import registered_from_proto, resolved_version, stored_versions
 
 
 def version(**serving) -> registry_pb2.ModelVersion:

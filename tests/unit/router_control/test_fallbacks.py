@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_router.control import lookup_messages, watch_messages
 from headrace_router.control.decisions.changes import route_written, why_not_wanted
 from headrace_router.control.decisions.demand import Need, demand
 from headrace_router.control.decisions.fallback_steps import Backup, Constant, FallbackStep, Precomputed
@@ -16,7 +15,8 @@ from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Repo
 from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Resolution, ResolvedBackup, ResolvedVariant, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route, Variant
-from headrace_router.control.decisions.states import Outcome, RouteState, Step, Told
+from headrace_router.control.decisions.states import Announcement, Outcome, RouteState, Step
+from headrace_router.control.messages import lookups, watches
 from headrace_router.control.storage.store import Entry
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
@@ -52,7 +52,7 @@ def in_force(wanted: Route, production: str = "v2", **aliases: str) -> RouteStat
     if aliases:
         state = numbered(onward(seen(state, registered(2, production, **aliases)), fleet("d1", "d2", "d3")))
     after = onward(written(state, wanted), ALL)
-    assert after.told is Told.TABLE
+    assert after.told is Announcement.TABLE
     return numbered(after, 2)
 
 
@@ -88,7 +88,7 @@ def test_a_write_waits_for_its_backups_and_is_dropped_when_they_do_not_become_re
     assert still.state.pending is not None
     dropped = onward(waits.state, fleet("d2"), seconds=120)
     assert [(one.outcome, "v1" in one.reason) for one in dropped.ended] == [(Outcome.NOT_READY, True)]
-    assert onward(waits.state, fleet("d1", "d2")).told is Told.TABLE
+    assert onward(waits.state, fleet("d1", "d2")).told is Announcement.TABLE
 
 
 def test_the_version_of_the_variant_is_needed_in_the_other_pool():
@@ -102,7 +102,7 @@ def test_a_promotion_waits_for_a_backup_only_for_a_while():
     news = seen(state, registered(3, "v3", champion="v1"))
     assert onward(news, fleet("d2", "d3")).told is None
     after = onward(news.state, fleet("d2", "d3", seconds=30), seconds=30)
-    assert after.told is Told.TABLE
+    assert after.told is Announcement.TABLE
     assert after.state.active is not None
     assert [one.version for one in after.state.active.table.backups] == ["v1"]
 
@@ -117,7 +117,7 @@ def test_an_alias_that_is_gone_holds_up_no_promotion_and_the_backup_stays_what_i
     state = in_force(route(CHAMPION), champion="v1")
     news = seen(state, registered(3, "v3"))
     after = onward(news, fleet("d1", "d2", "d3"))
-    assert after.told is Told.TABLE
+    assert after.told is Announcement.TABLE
     assert after.state.active is not None
     assert [one.version for one in after.state.active.table.variants] == ["v3"]
     assert [one.version for one in after.state.active.table.backups] == ["v1"]
@@ -127,7 +127,7 @@ def test_an_alias_that_is_gone_holds_up_no_promotion_and_the_backup_stays_what_i
 def test_a_change_of_the_lookup_alone_is_a_new_generation_that_moves_nobody():
     state = in_force(route(OLD))
     step = onward(written(state, route(OLD, lookup=Lookup(Mode.ONLINE))), fleet("d1", "d2"))
-    assert step.told is Told.TABLE
+    assert step.told is Announcement.TABLE
     assert [one.change.moved_share for one in step.ended] == [0.0]
     assert step.state.active is not None
     assert step.state.active.table.lookup == Lookup(Mode.ONLINE)
@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_not_written():
 def test_a_table_tells_what_steps_name_and_the_versions_of_all():
     state = in_force(route(OLD, ELSEWHERE, FallbackStep("filled", Precomputed(), timedelta(milliseconds=5))))
     versions = {f"d{n}": control_pb2.ResolvedVersion(digest=f"d{n}").SerializeToString() for n in (1, 2)}
-    table = watch_messages.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", state.active), versions)
+    table = watches.table_to_proto(Entry(2, "digits", Announcement.TABLE, b"s", state.active), versions)
     assert [(one.name, one.WhichOneof("source")) for one in table.fallback] == [
         ("old", "backup"),
         ("elsewhere", "backup"),
@@ -195,7 +195,7 @@ def test_a_backup_that_names_nothing_is_not_told():
     assert state.active is not None
     active = replace(state.active, table=replace(state.active.table, backups=()))
     versions = {"d2": control_pb2.ResolvedVersion(digest="d2").SerializeToString()}
-    assert not watch_messages.table_to_proto(Entry(2, "digits", Told.TABLE, b"s", active), versions).fallback
+    assert not watches.table_to_proto(Entry(2, "digits", Announcement.TABLE, b"s", active), versions).fallback
 
 
 def test_values_that_a_later_version_cannot_have_given_are_unfit():
@@ -208,8 +208,8 @@ def test_values_that_a_later_version_cannot_have_given_are_unfit():
         for shape in ([2], [3])
     )
     encoded = [{digest: one.SerializeToString() for digest, one in each.items()} for each in (fits, not_any_more)]
-    assert lookup_messages.unfit(state.active.table, encoded[0]) == {}
-    assert set(lookup_messages.unfit(state.active.table, encoded[1])) == {"last"}
+    assert lookups.unfit(state.active.table, encoded[0]) == {}
+    assert set(lookups.unfit(state.active.table, encoded[1])) == {"last"}
 
 
 def test_an_unresolved_backup_says_which_field_it_is():

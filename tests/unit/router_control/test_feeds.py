@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from headrace.router.v1 import control_pb2
 from headrace_router.control.decisions.demand import Need, Wanted
-from headrace_router.control.feeds import QUEUE_LIMIT, DemandFeed, TableFeed
+from headrace_router.control.state.feeds import QUEUE_LIMIT, DemandFeed, TableFeed
 from headrace_servicekit.errors import ResourceExhausted
 
 

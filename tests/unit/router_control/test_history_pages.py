@@ -8,8 +8,8 @@ from headrace_router.control.decisions.fallback_steps import Constant, FallbackS
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import Route, implicit
 from headrace_router.control.decisions.states import Change, Kind, Table
-from headrace_router.control.paging import MAX_PAGE_BYTES
-from headrace_router.control.route_servicer import EVENTS_AT_ONCE, RouteServicer
+from headrace_router.control.messages.pages import MAX_PAGE_BYTES
+from headrace_router.control.routes.servicer import EVENTS_AT_ONCE, RouteServicer
 from headrace_router.control.storage.memory import MemoryStore
 from headrace_router.control.storage.store import ChangeRecord
 from headrace_servicekit.testing import FakeClock

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_router.control import answers, convert
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import RouteState
-from headrace_router.control.decisions.stored_answers import Kept
+from headrace_router.control.decisions.stored_answers import AnswerState
+from headrace_router.control.messages import answers, convert
 from headrace_router.control.storage import documents, route_documents
 from headrace_servicekit.errors import InvalidArgument
 
@@ -82,7 +82,7 @@ def test_a_state_says_that_older_writers_would_drop_something_of_it():
     for kept in (
         replace(plain, route=convert.route_from_proto(EVERYTHING)),
         replace(plain, route=convert.route_from_proto(proto(hedging=route_pb2.Hedging()))),
-        replace(plain, kept={"d1": Kept(1)}),
+        replace(plain, kept={"d1": AnswerState(1)}),
     ):
         document = documents.state_to_document(kept)
         assert (document["needs"], document["writer"]) == (2, 2)

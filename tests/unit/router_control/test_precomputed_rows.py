@@ -5,7 +5,7 @@ import pytest
 from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_router import stored_answers
-from headrace_router.control.precomputed.rows import Chunk, Output, check, least_bytes, outputs_of
+from headrace_router.control.precomputed.decisions.rows import Chunk, Output, check, least_bytes, outputs_of
 from headrace_router.datatypes import ELEMENT_BYTES
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given

@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from headrace_router.control.decisions.stored_answers import Kept, Precomputed
-from headrace_router.control.precomputed.publishes import (
+from headrace_router.control.decisions.stored_answers import AnswerState, Precomputed
+from headrace_router.control.precomputed.decisions.publishes import (
     Condition,
     Publish,
     State,
-    Tidying,
+    Sweep,
     check_complete,
     check_room,
     condition_of,
-    tidy,
+    plan_sweep,
 )
 from headrace_servicekit.errors import ResourceExhausted, ServiceError
 
@@ -25,15 +25,15 @@ PUBLISH = Publish(
 )  # fmt: skip
 COMMITTED = replace(PUBLISH, state=State.COMMITTED)
 CLOSED = replace(COMMITTED, closed_at=NOW, closed_after=7)
-NOTHING = Tidying((), (), (), ())
+NOTHING = Sweep((), (), (), ())
 
 
-def counting(number: int, *earlier: int, expires_at: datetime | None = None) -> Kept:
+def counting(number: int, *earlier: int, expires_at: datetime | None = None) -> AnswerState:
     before = tuple(Precomputed(one, NOW) for one in earlier)
-    return Kept(precomputed=Precomputed(number, NOW, expires_at), earlier=before, newest=number)
+    return AnswerState(precomputed=Precomputed(number, NOW, expires_at), earlier=before, newest=number)
 
 
-def decide(publish: Publish, kept: Kept | None, **changed: Any) -> Tidying:
+def decide(publish: Publish, kept: AnswerState | None, **changed: Any) -> Sweep:
     times = {
         "incarnation": HERE,
         "oldest_in_use": 7,
@@ -42,47 +42,49 @@ def decide(publish: Publish, kept: Kept | None, **changed: Any) -> Tidying:
         "expired_before": NOW,
         **changed,
     }
-    return tidy([publish], {("digits", "d1"): kept} if kept is not None else {}, **times)
+    return plan_sweep([publish], {("digits", "d1"): kept} if kept is not None else {}, **times)
 
 
 @pytest.mark.parametrize(
     ("publish", "kept", "changed", "expected"),
     [
         pytest.param(PUBLISH, None, {}, NOTHING, id="an open one is left alone"),
-        pytest.param(PUBLISH, counting(5), {}, Tidying((5,), (), (), ()), id="what counts is committed"),
-        pytest.param(PUBLISH, counting(6, 5), {}, Tidying((5,), (), (), ()), id="what counted is committed"),
+        pytest.param(PUBLISH, counting(5), {}, Sweep((5,), (), (), ()), id="what counts is committed"),
+        pytest.param(PUBLISH, counting(6, 5), {}, Sweep((5,), (), (), ()), id="what counted is committed"),
         pytest.param(
-            replace(PUBLISH, state=State.ABORTED, closed_at=NOW), counting(5), {}, Tidying((5,), (), (), ()),
+            replace(PUBLISH, state=State.ABORTED, closed_at=NOW), counting(5), {}, Sweep((5,), (), (), ()),
             id="what counts is never removed, whatever was noted",
         ),
         pytest.param(COMMITTED, counting(5), {}, NOTHING, id="what counts stays"),
-        pytest.param(COMMITTED, counting(6, 5), {}, Tidying((), (5,), (), ()), id="what counts no longer is closed"),
-        pytest.param(CLOSED, counting(5), {}, Tidying((), (), (5,), ()), id="what counts again is opened again"),
+        pytest.param(COMMITTED, counting(6, 5), {}, Sweep((), (5,), (), ()), id="what counts no longer is closed"),
+        pytest.param(CLOSED, counting(5), {}, Sweep((), (), (5,), ()), id="what counts again is opened again"),
         pytest.param(CLOSED, counting(6, 5), {}, NOTHING, id="a revert may return to it"),
-        pytest.param(CLOSED, counting(6, 5), {"past_revert": {5}}, Tidying((), (), (), (5,)), id="reverts end"),
-        pytest.param(CLOSED, counting(9, 5, 6), {}, Tidying((), (), (), (5,)), id="reverts go back one step"),
-        pytest.param(CLOSED, counting(9), {}, Tidying((), (), (), (5,)), id="nobody names it"),
-        pytest.param(CLOSED, None, {}, Tidying((), (), (), (5,)), id="the version is gone"),
+        pytest.param(CLOSED, counting(6, 5), {"past_revert": {5}}, Sweep((), (), (), (5,)), id="reverts end"),
+        pytest.param(CLOSED, counting(9, 5, 6), {}, Sweep((), (), (), (5,)), id="reverts go back one step"),
+        pytest.param(CLOSED, counting(9), {}, Sweep((), (), (), (5,)), id="nobody names it"),
+        pytest.param(CLOSED, None, {}, Sweep((), (), (), (5,)), id="the version is gone"),
         pytest.param(CLOSED, counting(9), {"oldest_in_use": 6}, NOTHING, id="a data plane may still read it"),
         pytest.param(CLOSED, counting(9), {"settled": set()}, NOTHING, id="somebody may still write to it"),
-        pytest.param(COMMITTED, None, {}, Tidying((), (5,), (), ()), id="of a version that is gone: first closed"),
+        pytest.param(COMMITTED, None, {}, Sweep((), (5,), (), ()), id="of a version that is gone: first closed"),
         pytest.param(
-            replace(COMMITTED, expires_at=NOW - timedelta(1)), counting(5), {}, Tidying((), (), (), (5,)), id="expired"
+            replace(COMMITTED, expires_at=NOW - timedelta(1)), counting(5), {}, Sweep((), (), (), (5,)), id="expired"
         ),
         pytest.param(replace(COMMITTED, expires_at=NOW), counting(5), {}, NOTHING, id="just expired: clocks differ"),
         pytest.param(
-            replace(COMMITTED, incarnation="before"), counting(5), {}, Tidying((), (), (), (5,)), id="another store's"
+            replace(COMMITTED, incarnation="before"), counting(5), {}, Sweep((), (), (), (5,)), id="another store's"
         ),
     ],
 )  # fmt: skip
-def test_tidying(publish: Publish, kept: Kept | None, changed: dict[str, Any], expected: Tidying) -> None:
+def test_what_is_to_be_done_about_a_publish(
+    publish: Publish, kept: AnswerState | None, changed: dict[str, Any], expected: Sweep
+) -> None:
     assert decide(publish, kept, **changed) == expected
 
 
 @pytest.mark.parametrize(
     ("kept", "marked", "expected"),
     [
-        pytest.param(Kept(), {5}, Condition.NONE, id="none"),
+        pytest.param(AnswerState(), {5}, Condition.NONE, id="none"),
         pytest.param(counting(5), {5}, Condition.PRESENT, id="present"),
         pytest.param(counting(5), {4}, Condition.LOST, id="lost"),
         pytest.param(counting(5), None, Condition.UNKNOWN, id="nobody knows"),
@@ -90,7 +92,7 @@ def test_tidying(publish: Publish, kept: Kept | None, changed: dict[str, Any], e
         pytest.param(counting(5, expires_at=NOW), None, Condition.EXPIRED, id="expired, whatever the store has"),
     ],
 )
-def test_condition(kept: Kept, marked: set[int] | None, expected: Condition) -> None:
+def test_condition(kept: AnswerState, marked: set[int] | None, expected: Condition) -> None:
     assert condition_of(kept, marked, NOW) is expected
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_router.buckets import BUCKETS
-from headrace_router.control import answers, convert
 from headrace_router.control.decisions.routes import Route, Serves, Unit, Variant, violations
+from headrace_router.control.messages import answers, convert
 from headrace_router.rules import Condition, Operator, Rule
 from headrace_servicekit.errors import InvalidArgument
 

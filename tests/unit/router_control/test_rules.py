@@ -2,7 +2,6 @@
 
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_router.control import answers, convert
 from headrace_router.control.decisions.rules import (
     MAX_CHARS,
     MAX_CONDITIONS,
@@ -11,6 +10,7 @@ from headrace_router.control.decisions.rules import (
     MAX_VALUES,
     rule_violations,
 )
+from headrace_router.control.messages import answers, convert
 from headrace_router.rules import Condition, Operator, Rule, condition_of, first_match
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given

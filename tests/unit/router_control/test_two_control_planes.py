@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from headrace.router.v1 import control_pb2
-from headrace_router.control.contracts import Contracts
-from headrace_router.control.control_servicer import ControlServicer
 from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import Outcome, Writer
+from headrace_router.control.presence.servicer import ControlServicer
+from headrace_router.control.routes.contracts import Contracts
+from headrace_router.control.routes.writing import Declaration, Writing
+from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.memory import MemoryStore
 from headrace_router.control.storage.store import News
-from headrace_router.control.waits import Waits
-from headrace_router.control.writing import Declaration, Writing
 from headrace_servicekit.errors import PreconditionFailed
 from headrace_servicekit.testing import FakeClock, eventually
 

@@ -18,36 +18,36 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.server import Server
 from headrace_servicekit.tls import Tls
 
-from headrace_router.control.contracts import Contracts
-from headrace_router.control.control_servicer import ControlServicer
-from headrace_router.control.controller import Controller
 from headrace_router.control.decisions.states import Limits
 from headrace_router.control.edge.health import Ask, EdgeHealthServicer, Installation, ask_peer
 from headrace_router.control.edge.reflection import committed_descriptors, public_descriptors, with_inference
-from headrace_router.control.holding import RegistryHolds
-from headrace_router.control.keeping import Keeping
-from headrace_router.control.leasing import Leasing
 from headrace_router.control.metrics import ControlMetrics
-from headrace_router.control.news import RegistryNews
+from headrace_router.control.precomputed.garbage_collection import GarbageCollector
 from headrace_router.control.precomputed.limits import PublishLimits
-from headrace_router.control.precomputed.looking import Looking
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
 from headrace_router.control.precomputed.postgres import PublishRows
 from headrace_router.control.precomputed.publishing import Publishing
+from headrace_router.control.precomputed.reading import PublishReader
 from headrace_router.control.precomputed.servicer import PrecomputedServicer
-from headrace_router.control.precomputed.tidying import Tidy
 from headrace_router.control.precomputed.uploading import Uploading
 from headrace_router.control.precomputed.valkey import AnswerStore
-from headrace_router.control.presence import Presence
-from headrace_router.control.purging import Purging
-from headrace_router.control.registry_watch import COMPONENT, RegistryWatch
-from headrace_router.control.route_servicer import RouteServicer
+from headrace_router.control.presence.data_planes import DataPlanes
+from headrace_router.control.presence.leases import Leases
+from headrace_router.control.presence.servicer import ControlServicer
+from headrace_router.control.registry.holds import RegistryHolds
+from headrace_router.control.registry.news import RegistryNews
+from headrace_router.control.registry.watch import COMPONENT, RegistryWatch
+from headrace_router.control.routes.contracts import Contracts
+from headrace_router.control.routes.controller import Controller
+from headrace_router.control.routes.purging import Purging
+from headrace_router.control.routes.servicer import RouteServicer
+from headrace_router.control.routes.stored_answers import AnswerWriter
+from headrace_router.control.routes.writing import Writing
 from headrace_router.control.settings import ControlSettings, parse_targets
+from headrace_router.control.state.timing import Timing
+from headrace_router.control.state.view import View
+from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.postgres import PostgresStore
-from headrace_router.control.timing import Timing
-from headrace_router.control.view import View
-from headrace_router.control.waits import Waits
-from headrace_router.control.writing import Writing
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ ROUTE_SERVICE = "headrace.router.v1.RouteService"
 PRECOMPUTED_SERVICE = "headrace.router.v1.PrecomputedService"
 KEEP_EVERY_S = 2.0
 SWEEP_EVERY_S = 60.0
-TIDY_EVERY_S = 10.0
+COLLECT_EVERY_S = 10.0
 
 
 async def start(runtime: Runtime[ControlSettings]) -> None:
@@ -67,7 +67,7 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     store = await runtime.enter(PostgresStore(connections))
     view, news, metrics = View(store, clock, timing(settings)), RegistryNews(), ControlMetrics(runtime.metrics)
     controller = Controller(view, store, news, clock, metrics)
-    presence = Presence(view, store, clock, controller.wake)
+    presence = DataPlanes(view, store, clock, controller.wake)
     waits = Waits(view, store, clock)
 
     registry = await runtime.enter(
@@ -76,11 +76,11 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     health.add(COMPONENT, required=False)
     watch = RegistryWatch(registry, news, waits, health, clock)
     holds = RegistryHolds(view, registry, clock)
-    leasing = Leasing(view, store, clock, catch_up=watch.catch_up, keep=holds.kept)
+    leasing = Leases(view, store, clock, catch_up=watch.catch_up, keep=holds.kept)
     contracts = Contracts(view, store)
     writing = Writing(view, controller, contracts, store, waits, clock, catch_up=watch.catch_up, keep=holds.kept)
-    keeping = Keeping(view, controller, waits, clock)
-    purging = Purging(view, keeping, store, watch.catch_up)
+    answer_writer = AnswerWriter(view, controller, waits, clock)
+    purging = Purging(view, answer_writer, store, watch.catch_up)
 
     server = runtime.server(descriptors=public_descriptors(with_inference(committed_descriptors())))
     route_pb2_grpc.add_RouteServiceServicer_to_server(
@@ -90,7 +90,7 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
         ControlServicer(view, presence, leasing, runtime.stopping), server
     )
     if settings.valkey_url:
-        await precomputed(runtime, server, store, view, keeping, watch)
+        await precomputed(runtime, server, store, view, answer_writer, watch)
     installation = await installation_of(runtime, tls)
     health_pb2_grpc.add_HealthServicer_to_server(EdgeHealthServicer(health, installation, runtime.stopping), server)
 
@@ -113,23 +113,25 @@ async def precomputed(
     server: Server,
     store: PostgresStore,
     view: View,
-    keeping: Keeping,
+    answer_writer: AnswerWriter,
     watch: RegistryWatch,
 ) -> None:
     """Offer PrecomputedService: publishes in the database, their rows in Valkey."""
     settings, clock, limits = runtime.settings, runtime.clock, publish_limits(runtime.settings)
     metrics, rows = PrecomputedMetrics(runtime.metrics), PublishRows(store.connections)
     kept = await runtime.enter(AnswerStore(settings.valkey_url, settings.valkey_password_file))
-    looking = Looking(view, rows, kept, clock, watch.catch_up)
-    publishing = Publishing(view, store, rows, kept, keeping, looking, clock, limits, watch.catch_up, metrics)
+    publish_reader = PublishReader(view, rows, kept, clock, watch.catch_up)
+    publishing = Publishing(
+        view, store, rows, kept, answer_writer, publish_reader, clock, limits, watch.catch_up, metrics
+    )
     uploading = Uploading(publishing, rows, kept, clock, limits, metrics)
-    tidy = Tidy(view, rows, kept, keeping, publishing, clock, limits, metrics)
+    collector = GarbageCollector(view, rows, kept, answer_writer, publishing, clock, limits, metrics)
     precomputed_pb2_grpc.add_PrecomputedServiceServicer_to_server(
-        PrecomputedServicer(view, publishing, uploading, looking, clock), server
+        PrecomputedServicer(view, publishing, uploading, publish_reader, clock), server
     )
     runtime.check("valkey", kept.ping, required=False)
-    every_s = min(TIDY_EVERY_S, settings.precomputed_settle_s or TIDY_EVERY_S)
-    runtime.loop("tidy", lambda: periodic("tidy", tidy.step, every_s=every_s))
+    every_s = min(COLLECT_EVERY_S, settings.precomputed_settle_s or COLLECT_EVERY_S)
+    runtime.loop("collect", lambda: periodic("collect", collector.step, every_s=every_s))
 
 
 async def serve_from(

@@ -7,9 +7,9 @@ import grpc.aio
 import pytest
 from google.protobuf import duration_pb2, timestamp_pb2
 from headrace.router.v1 import precomputed_pb2
-from headrace_router.control.precomputed.places import Place
+from headrace_router.control.precomputed.decisions.places import Place
+from headrace_router.control.precomputed.decisions.publishes import Declared
 from headrace_router.control.precomputed.postgres import PublishRows
-from headrace_router.control.precomputed.publishes import Declared
 from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually

@@ -19,6 +19,7 @@ from headrace_router.control.decisions.readiness import Fleet
 from headrace_router.control.decisions.resolve import Registered, Resolution, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import (
+    Announcement,
     Change,
     Ended,
     Generation,
@@ -28,10 +29,9 @@ from headrace_router.control.decisions.states import (
     Previous,
     RouteState,
     Step,
-    Told,
     Writer,
 )
-from headrace_router.control.decisions.stored_answers import NOTHING, Kept, told_of
+from headrace_router.control.decisions.stored_answers import NOTHING, AnswerState, told_of
 from headrace_router.control.decisions.tables import added_by, table_after
 
 NewId = Callable[[], UUID]
@@ -49,7 +49,7 @@ def registry_seen(
         return None  # also when the model was removed since, which another control plane has heard first
     if known is None or known.removed:
         fresh = RouteState(known.model if known else registered.model, salt, registered)
-        return _follow(Step(fresh, told=Told.NOT_SERVING), now, new_id)
+        return _follow(Step(fresh, told=Announcement.NOT_SERVING), now, new_id)
     state = replace(known, registered=registered, previous=_previous(known, registered, now + revert))
     if registered.incarnation != known.registered.incarnation and state.active is not None:
         state = replace(state, active=replace(state.active, epoch=0))  # numbers of the old incarnation say nothing now
@@ -70,7 +70,7 @@ def removed(known: RouteState) -> Step:
     if known.pending is not None:
         step = _end(step, Outcome.SUPERSEDED, "the model was removed")
     gone = replace(step.state, route=None, active=None, previous=None, removed=True, kept={})
-    return replace(step, state=gone, told=Told.REMOVED)
+    return replace(step, state=gone, told=Announcement.REMOVED)
 
 
 def route_written(
@@ -104,7 +104,9 @@ def route_written(
     return _begin(step, Kind.WRITE, route, resolved, change, now, writer=writer, displaced=displaced)
 
 
-def kept_changed(state: RouteState, digest: str, change: Callable[[Kept], Kept], *, now: datetime) -> Step:
+def kept_changed(
+    state: RouteState, digest: str, change: Callable[[AnswerState], AnswerState], *, now: datetime
+) -> Step:
     """Change what is kept of a version: a new generation of the table in force when data planes are to read otherwise.
 
     A pending change takes the present values when it takes effect. Raises what `change` raises.
@@ -118,7 +120,7 @@ def kept_changed(state: RouteState, digest: str, change: Callable[[Kept], Kept],
     if active is None or digest not in active.table.digests or after.answers == before.answers:
         return Step(state)
     again = replace(active, number=0, active_at=now, kept=told_of(state.kept, active.table.digests))
-    return Step(replace(state, active=again), told=Told.TABLE)
+    return Step(replace(state, active=again), told=Announcement.TABLE)
 
 
 def advance(step: Step, fleet: Fleet, *, now: datetime, limits: Limits, new_id: NewId) -> Step:
@@ -207,7 +209,7 @@ def _activate(step: Step, now: datetime) -> Step:
     active = Generation(0, change.table, change.epoch, now, change.id, kept)
     route = change.route if change.kind is Kind.WRITE else state.route
     after = replace(state, route=route, active=active, pending=None)
-    return replace(step, state=after, ended=(*step.ended, Ended(change, Outcome.ACTIVE)), told=Told.TABLE)
+    return replace(step, state=after, ended=(*step.ended, Ended(change, Outcome.ACTIVE)), told=Announcement.TABLE)
 
 
 def _end(step: Step, outcome: Outcome, reason: str) -> Step:

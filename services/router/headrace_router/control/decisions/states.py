@@ -14,7 +14,7 @@ from headrace_router.control.decisions.lookups import Hedging, Lookup
 from headrace_router.control.decisions.readiness import Needed
 from headrace_router.control.decisions.resolve import Registered, Resolution, ResolvedBackup, ResolvedVariant
 from headrace_router.control.decisions.routes import Route, Unit, implicit
-from headrace_router.control.decisions.stored_answers import Kept, StoredAnswers
+from headrace_router.control.decisions.stored_answers import AnswerState, StoredAnswers
 from headrace_router.rules import Rule
 
 
@@ -41,7 +41,7 @@ class Outcome(enum.Enum):
     SUPERSEDED = "superseded"
 
 
-class Told(enum.Enum):
+class Announcement(enum.Enum):
     """What data planes are told with one number: a table, that nothing serves the model, or that it is gone."""
 
     TABLE = "table"
@@ -170,7 +170,7 @@ class RouteState:
     active: Generation | None = None
     previous: Previous | None = None
     removed: bool = False
-    kept: Mapping[str, Kept] = field(default_factory=dict)
+    kept: Mapping[str, AnswerState] = field(default_factory=dict)
 
     @property
     def in_force(self) -> Route:
@@ -201,4 +201,4 @@ class Step:
     state: RouteState
     began: tuple[Change, ...] = ()
     ended: tuple[Ended, ...] = ()
-    told: Told | None = None
+    told: Announcement | None = None

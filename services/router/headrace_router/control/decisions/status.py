@@ -23,7 +23,7 @@ class Condition(enum.IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PlaneProgress:
     """How far one data plane is with the generation in force. connected: it watches a control plane at present."""
 
     id: str
@@ -47,7 +47,7 @@ class Status:
     active_at: datetime | None = None
     wanted_epoch: int = 0
     versions: tuple[tuple[Readiness, bool], ...] = ()
-    planes: tuple[Seen, ...] = ()
+    planes: tuple[PlaneProgress, ...] = ()
 
     @property
     def unacknowledged(self) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def status_of(
         state.registered.epoch,
         wanted,
         tuple(
-            Seen(plane.id, plane.acknowledged >= active.number, connected(plane, watching, now), plane.seen_at)
+            PlaneProgress(plane.id, plane.acknowledged >= active.number, connected(plane, watching, now), plane.seen_at)
             for plane in sorted(planes, key=lambda plane: plane.id)
             if plane.seen_at >= remembered_since
         ),

@@ -36,7 +36,7 @@ class StoredAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class AnswerState:
     """What is kept of a version.
 
     precomputed: the generation that counts. earlier: those before it that a revert can go back to, the oldest first.
@@ -69,15 +69,15 @@ class Kept:
         )
 
 
-NOTHING = Kept()
+NOTHING = AnswerState()
 
 
-def purged(kept: Kept) -> Kept:
+def purged(kept: AnswerState) -> AnswerState:
     """Return what is kept once every cached answer is void."""
     return replace(kept, cache_epoch=kept.cache_epoch + 1)
 
 
-def committed(kept: Kept, new: Precomputed, *, expected: int) -> Kept:
+def committed(kept: AnswerState, new: Precomputed, *, expected: int) -> AnswerState:
     """Return what is kept once a publish counts; unchanged when it counts already.
 
     expected: the generation that counted when the publish began. Raises Aborted, reason PUBLISH_OVERTAKEN.
@@ -102,7 +102,7 @@ def committed(kept: Kept, new: Precomputed, *, expected: int) -> Kept:
     )
 
 
-def reverted(kept: Kept, *, expected: int) -> Kept:
+def reverted(kept: AnswerState, *, expected: int) -> AnswerState:
     """Return what is kept once the generation before the present one counts again; unchanged when that was done.
 
     expected: the generation that is to be given up, 0 for the one that counts. Raises PreconditionFailed, reason
@@ -126,12 +126,12 @@ def reverted(kept: Kept, *, expected: int) -> Kept:
     return replace(kept, precomputed=kept.previous, earlier=kept.earlier[:-1], reverted=kept.generation)
 
 
-def removed_up_to(kept: Kept, generation: int) -> Kept:
+def removed_up_to(kept: AnswerState, generation: int) -> AnswerState:
     """Return what is kept once no revert may go back to a generation or to one before it: their answers are removed."""
     left = tuple(one for one in kept.earlier if one.generation > generation)
     return replace(kept, earlier=left, earlier_removed=True) if left != kept.earlier else kept
 
 
-def told_of(kept: Mapping[str, Kept], digests: Iterable[str]) -> dict[str, StoredAnswers]:
+def told_of(kept: Mapping[str, AnswerState], digests: Iterable[str]) -> dict[str, StoredAnswers]:
     """Return what data planes are told of versions, by digest; one of which nothing is kept is left out."""
     return {digest: kept[digest].answers for digest in sorted(set(digests) & kept.keys())}

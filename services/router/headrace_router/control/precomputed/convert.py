@@ -11,11 +11,11 @@ from headrace.router.v1 import precomputed_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.control.answers import timestamp
-from headrace_router.control.convert import MAX_REQUEST_ID_CHARS, text
 from headrace_router.control.decisions.names import is_name
-from headrace_router.control.precomputed.publishes import Answers, Condition, Declared, Publish, State
-from headrace_router.control.precomputed.rows import Chunk, Output
+from headrace_router.control.messages.answers import timestamp
+from headrace_router.control.messages.convert import MAX_REQUEST_ID_CHARS, text
+from headrace_router.control.precomputed.decisions.publishes import Answers, Condition, Declared, Publish, State
+from headrace_router.control.precomputed.decisions.rows import Chunk, Output
 
 # How far the clocks of who computes answers may be ahead.
 CLOCK_TOLERANCE = timedelta(minutes=5)

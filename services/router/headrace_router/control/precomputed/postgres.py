@@ -15,8 +15,8 @@ from headrace_servicekit.identity import identity
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_router.control.precomputed.places import Place
-from headrace_router.control.precomputed.publishes import Declared, Publish, State
+from headrace_router.control.precomputed.decisions.places import Place
+from headrace_router.control.precomputed.decisions.publishes import Declared, Publish, State
 
 _SQL = "headrace_router.control.precomputed.sql"
 

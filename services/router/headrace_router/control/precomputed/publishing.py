@@ -10,14 +10,9 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, NotFound, PreconditionFailed, Unavailable
 from headrace_servicekit.fair_share import Pool
 
-from headrace_router.control.decisions.stored_answers import Kept, Precomputed
-from headrace_router.control.keeping import Keeping
-from headrace_router.control.precomputed.limits import PublishLimits
-from headrace_router.control.precomputed.looking import Looking
-from headrace_router.control.precomputed.metrics import PrecomputedMetrics
-from headrace_router.control.precomputed.places import KEY_OVERHEAD_BYTES, Place, Sealed
-from headrace_router.control.precomputed.postgres import PublishRows, not_found
-from headrace_router.control.precomputed.publishes import (
+from headrace_router.control.decisions.stored_answers import AnswerState, Precomputed
+from headrace_router.control.precomputed.decisions.places import KEY_OVERHEAD_BYTES, Place, Sealed
+from headrace_router.control.precomputed.decisions.publishes import (
     Declared,
     Publish,
     State,
@@ -26,11 +21,16 @@ from headrace_router.control.precomputed.publishes import (
     closed,
     place_of,
 )
-from headrace_router.control.precomputed.rows import Output, least_bytes, outputs_of
+from headrace_router.control.precomputed.decisions.rows import Output, least_bytes, outputs_of
+from headrace_router.control.precomputed.limits import PublishLimits
+from headrace_router.control.precomputed.metrics import PrecomputedMetrics
+from headrace_router.control.precomputed.postgres import PublishRows, not_found
+from headrace_router.control.precomputed.reading import PublishReader
 from headrace_router.control.precomputed.valkey import AnswerStore
+from headrace_router.control.routes.stored_answers import AnswerWriter
+from headrace_router.control.routes.writing import CatchUp
+from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Store
-from headrace_router.control.view import View
-from headrace_router.control.writing import CatchUp
 
 log = structlog.get_logger()
 
@@ -49,15 +49,15 @@ class Publishing:
         store: Store,
         rows: PublishRows,
         answers: AnswerStore,
-        keeping: Keeping,
-        looking: Looking,
+        answer_writer: AnswerWriter,
+        publish_reader: PublishReader,
         clock: Clock,
         limits: PublishLimits,
         catch_up: CatchUp,
         metrics: PrecomputedMetrics,
     ) -> None:
         self._view, self._store, self._rows, self._answers = view, store, rows, answers
-        self._keeping, self._looking = keeping, looking
+        self._answer_writer, self._publish_reader = answer_writer, publish_reader
         self._clock, self._limits = clock, limits
         self._catch_up, self._metrics = catch_up, metrics
 
@@ -73,7 +73,7 @@ class Publishing:
     async def get(self, model: str, version: str, generation: int) -> Publish:
         """Return a publish with what the store has of it. Raises NotFound, reason PUBLISH_NOT_FOUND."""
         publish = await self.found(model, version, generation)
-        return await self._looking.as_stored(publish) if publish.state is State.OPEN else publish
+        return await self._publish_reader.as_stored(publish) if publish.state is State.OPEN else publish
 
     async def found(self, model: str, version: str, generation: int) -> Publish:
         """Return a publish as the database has it. Raises NotFound, reason PUBLISH_NOT_FOUND."""
@@ -104,7 +104,7 @@ class Publishing:
             publish = await self._seal(publish, acknowledged_rows)
             kept = await self._put_in_force(publish, time_left)
         else:
-            await self._keeping.acknowledged(publish.model, time_left)
+            await self._answer_writer.acknowledged(publish.model, time_left)
         if kept.precomputed is not None and kept.generation == publish.generation:
             await self._rows.commit(publish.generation, kept.precomputed.committed_at, kept.precomputed.expires_at)
         return await self.found(publish.model, publish.version, publish.generation)
@@ -128,7 +128,7 @@ class Publishing:
         """Make the generation before count again. expected: the one to give up; 0 for the one that counts."""
         digest = await self._digest(model, version, time_left())
         before = (await self._kept(model, digest)).generation
-        kept = await self._keeping.revert_precomputed(model, digest, expected=expected, time_left=time_left)
+        kept = await self._answer_writer.revert_precomputed(model, digest, expected=expected, time_left=time_left)
         log.info("precomputed answers reverted", model=model, version=version, given_up=before, counts=kept.generation)
 
     async def _begun(self, model: str, version: str, digest: str, declared: Declared) -> Publish:
@@ -150,16 +150,16 @@ class Publishing:
         log.info("publish begun", publish=publish.name, declared_rows=declared.declared_rows)
         return publish
 
-    async def _kept(self, model: str, digest: str) -> Kept:
+    async def _kept(self, model: str, digest: str) -> AnswerState:
         """Return what is kept of a version, also what another control plane changed a moment ago."""
         await self._view.read()
-        return self._keeping.kept(model, digest)
+        return self._answer_writer.kept(model, digest)
 
     async def _digest(self, model: str, version: str, left_s: float | None) -> str:
-        digest = (await self._looking.known(model, left_s)).registered.versions.get(version)
+        digest = (await self._publish_reader.known(model, left_s)).registered.versions.get(version)
         if digest is None:  # perhaps registered a moment ago
             await self._catch_up(model, left_s)
-            digest = (await self._looking.known(model, left_s)).registered.versions.get(version)
+            digest = (await self._publish_reader.known(model, left_s)).registered.versions.get(version)
         if digest is None:
             raise NotFound(
                 f"model '{model}' has no version '{version}'", reason="VERSION_NOT_FOUND", metadata={"model": model}
@@ -192,11 +192,11 @@ class Publishing:
             raise closed(again)
         return again
 
-    async def _put_in_force(self, publish: Publish, time_left: TimeLeft) -> Kept:
+    async def _put_in_force(self, publish: Publish, time_left: TimeLeft) -> AnswerState:
         now = self._clock.now()
         new = Precomputed(publish.generation, now, now + publish.ttl if publish.ttl is not None else None)
         try:
-            kept = await self._keeping.commit_precomputed(
+            kept = await self._answer_writer.commit_precomputed(
                 publish.model, publish.digest, new, expected=publish.expected, time_left=time_left
             )
         except Aborted as overtaken:

@@ -9,25 +9,25 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, ServiceError
 from headrace_servicekit.identity import identity, model_not_found
 
-from headrace_router.control import answers
-from headrace_router.control.feeds import not_loaded
+from headrace_router.control.messages import answers
 from headrace_router.control.precomputed import convert
+from headrace_router.control.precomputed.decisions.publishes import Answers, Condition
 from headrace_router.control.precomputed.limits import MAX_CHUNK_BYTES, MAX_CHUNK_ROWS
-from headrace_router.control.precomputed.looking import Looking
-from headrace_router.control.precomputed.publishes import Answers, Condition
 from headrace_router.control.precomputed.publishing import Publishing
+from headrace_router.control.precomputed.reading import PublishReader
 from headrace_router.control.precomputed.uploading import Upload, Uploading
-from headrace_router.control.view import View
+from headrace_router.control.state.feeds import not_loaded
+from headrace_router.control.state.view import View
 
 
 class PrecomputedServicer(precomputed_pb2_grpc.PrecomputedServiceServicer):
     """Convert, call, convert."""
 
     def __init__(
-        self, view: View, publishing: Publishing, uploading: Uploading, looking: Looking, clock: Clock
+        self, view: View, publishing: Publishing, uploading: Uploading, publish_reader: PublishReader, clock: Clock
     ) -> None:
         self._view, self._publishing, self._uploading = view, publishing, uploading
-        self._looking, self._clock = looking, clock
+        self._publish_reader, self._clock = publish_reader, clock
 
     async def BeginPublish(self, request, context):
         model, version = convert.version_of(request.parent, "parent")
@@ -94,7 +94,7 @@ class PrecomputedServicer(precomputed_pb2_grpc.PrecomputedServiceServicer):
         expected = convert.count(request.generation, "generation")
         self._check_loaded()
         await self._publishing.revert(model, version, expected, context.time_remaining)
-        kept = [one for one in await self._looking.of_model(model) if one.version == version]
+        kept = [one for one in await self._publish_reader.of_model(model) if one.version == version]
         now = kept[0] if kept else Answers(version, Condition.NONE, None, None)
         return precomputed_pb2.RevertPrecomputedResponse(
             answers=convert.answers_to_proto(now), status=self._status(model)
@@ -103,7 +103,7 @@ class PrecomputedServicer(precomputed_pb2_grpc.PrecomputedServiceServicer):
     async def ListPrecomputed(self, request, context):
         model = convert.model_of(request.parent, "parent")
         self._check_loaded()
-        kept = await self._looking.of_model(model, context.time_remaining())
+        kept = await self._publish_reader.of_model(model, context.time_remaining())
         return precomputed_pb2.ListPrecomputedResponse(answers=[convert.answers_to_proto(one) for one in kept])
 
     def _status(self, model: str) -> route_pb2.RouteStatus:

@@ -9,13 +9,20 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
 from headrace_router import stored_answers
+from headrace_router.control.precomputed.decisions.places import KEY_OVERHEAD_BYTES, Wrote
+from headrace_router.control.precomputed.decisions.publishes import (
+    Publish,
+    State,
+    check_room,
+    closed,
+    missing_rows,
+    place_of,
+)
+from headrace_router.control.precomputed.decisions.rows import Chunk, Output, Rows, check
 from headrace_router.control.precomputed.limits import MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
-from headrace_router.control.precomputed.places import KEY_OVERHEAD_BYTES, Wrote
 from headrace_router.control.precomputed.postgres import PublishRows
-from headrace_router.control.precomputed.publishes import Publish, State, check_room, closed, missing_rows, place_of
 from headrace_router.control.precomputed.publishing import Publishing
-from headrace_router.control.precomputed.rows import Chunk, Output, Rows, check
 from headrace_router.control.precomputed.valkey import AnswerStore
 
 # What one script writes: half a millisecond of Valkey and of this event loop, in which they serve nobody else.

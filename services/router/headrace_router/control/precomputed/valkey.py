@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from headrace_router.control.precomputed.places import Memory, Place, Progress, Sealed, Wrote
+from headrace_router.control.precomputed.decisions.places import Memory, Place, Progress, Sealed, Wrote
 from headrace_router.control.precomputed.store_errors import is_on_disk, translated
 
 CONNECT_TIMEOUT_S = 2.0

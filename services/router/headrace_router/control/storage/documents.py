@@ -12,7 +12,7 @@ from uuid import UUID
 from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import Change, Generation, Kind, Previous, RouteState, Writer
-from headrace_router.control.decisions.stored_answers import Kept, Precomputed, StoredAnswers
+from headrace_router.control.decisions.stored_answers import AnswerState, Precomputed, StoredAnswers
 from headrace_router.control.storage.route_documents import (
     Document,
     route_from_document,
@@ -134,7 +134,7 @@ def generation_from_document(document: Document) -> Generation:
     )
 
 
-def kept_to_document(kept: Kept) -> Document:
+def kept_to_document(kept: AnswerState) -> Document:
     """Return what is kept of a version."""
     return {
         "cache_epoch": kept.cache_epoch,
@@ -146,9 +146,9 @@ def kept_to_document(kept: Kept) -> Document:
     }
 
 
-def kept_from_document(document: Document) -> Kept:
+def kept_from_document(document: Document) -> AnswerState:
     """Rebuild what kept_to_document wrote."""
-    return Kept(
+    return AnswerState(
         cache_epoch=document["cache_epoch"],
         precomputed=_precomputed_from_document(document["precomputed"]) if document["precomputed"] else None,
         earlier=tuple(_precomputed_from_document(one) for one in document["earlier"]),

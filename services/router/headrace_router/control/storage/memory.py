@@ -13,7 +13,7 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_router.control.decisions.acks import DataPlane
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.readiness import Held, Report
-from headrace_router.control.decisions.states import Outcome, Step, Told
+from headrace_router.control.decisions.states import Announcement, Outcome, Step
 from headrace_router.control.storage.store import (
     ChangeRecord,
     Conflict,
@@ -64,9 +64,9 @@ class MemoryStore:
         state, number = step.state, None
         if step.told is not None:
             number = len(self._entries) + 1
-            if step.told is Told.TABLE and state.active is not None:
+            if step.told is Announcement.TABLE and state.active is not None:
                 state = replace(state, active=replace(state.active, number=number))
-            generation = state.active if step.told is Told.TABLE else None
+            generation = state.active if step.told is Announcement.TABLE else None
             self._entries.append(Entry(number, model, step.told, state.salt, generation))
         for change in step.began:
             self._changes[change.id] = ChangeRecord(change, model, number=len(self._changes) + 1)

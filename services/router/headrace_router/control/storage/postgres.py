@@ -18,7 +18,7 @@ from headrace_servicekit.postgres.sql import load_migrations, load_queries
 from headrace_router.control.decisions.acks import DataPlane
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.readiness import Held, Report
-from headrace_router.control.decisions.states import Outcome, Step, Told
+from headrace_router.control.decisions.states import Announcement, Outcome, Step
 from headrace_router.control.storage import documents
 from headrace_router.control.storage.store import (
     ChangeRecord,
@@ -89,7 +89,7 @@ class PostgresStore:
                 next_revision = await connection.fetchval(self._sql["next_revision"])
             else:
                 next_revision, number = await connection.fetchrow(self._sql["next_revision_and_generation"])
-                if step.told is Told.TABLE and state.active is not None:
+                if step.told is Announcement.TABLE and state.active is not None:
                     state = replace(state, active=replace(state.active, number=number))
             document = _dumps(documents.state_to_document(state))
             if revision is None:
@@ -99,7 +99,7 @@ class PostgresStore:
                 await connection.execute(self._sql["update_route"], model, next_revision, document)
             await self._write_changes(connection, step, number, now)
             if number is not None and step.told is not None:
-                table = state.active if step.told is Told.TABLE else None
+                table = state.active if step.told is Announcement.TABLE else None
                 generation = _dumps(documents.generation_to_document(table)) if table is not None else None
                 await connection.execute(
                     self._sql["insert_entry"], number, model, step.told.value, state.salt, generation
@@ -247,8 +247,8 @@ def _record(row: Any) -> Record:
 def _entry(row: Any) -> Entry:
     document = row["generation"]
     generation = documents.generation_from_document(orjson.loads(document)) if document is not None else None
-    told = Told(row["told"])
-    if told is Told.TABLE and generation is None:
+    told = Announcement(row["told"])
+    if told is Announcement.TABLE and generation is None:
         raise ValueError("an entry tells of a table and has none")
     return Entry(row["number"], row["model"], told, row["salt"], generation)
 

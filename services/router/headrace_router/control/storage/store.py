@@ -11,7 +11,7 @@ from uuid import UUID
 from headrace_router.control.decisions.acks import DataPlane
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.readiness import Held, Report
-from headrace_router.control.decisions.states import Change, Generation, Outcome, RouteState, Step, Told
+from headrace_router.control.decisions.states import Announcement, Change, Generation, Outcome, RouteState, Step
 
 
 class Conflict(Exception):
@@ -36,7 +36,7 @@ class Entry:
 
     number: int
     model: str
-    told: Told
+    told: Announcement
     salt: bytes
     generation: Generation | None = None
 

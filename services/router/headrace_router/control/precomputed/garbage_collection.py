@@ -10,16 +10,22 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, ServiceError, Unavailable
 
 from headrace_router.control.decisions.acks import oldest_in_use, remembered_since
-from headrace_router.control.decisions.stored_answers import Kept
-from headrace_router.control.keeping import Keeping
+from headrace_router.control.decisions.stored_answers import AnswerState
+from headrace_router.control.precomputed.decisions.places import Place
+from headrace_router.control.precomputed.decisions.publishes import (
+    Condition,
+    Publish,
+    condition_of,
+    place_of,
+    plan_sweep,
+)
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
-from headrace_router.control.precomputed.places import Place
 from headrace_router.control.precomputed.postgres import PublishRows
-from headrace_router.control.precomputed.publishes import Condition, Publish, condition_of, place_of, tidy
 from headrace_router.control.precomputed.publishing import Publishing
 from headrace_router.control.precomputed.valkey import AnswerStore
-from headrace_router.control.view import View
+from headrace_router.control.routes.stored_answers import AnswerWriter
+from headrace_router.control.state.view import View
 
 log = structlog.get_logger()
 
@@ -27,7 +33,7 @@ log = structlog.get_logger()
 PAUSE_S = 0.01
 
 
-class Tidy:
+class GarbageCollector:
     """`step` again and again."""
 
     def __init__(
@@ -35,14 +41,14 @@ class Tidy:
         view: View,
         rows: PublishRows,
         answers: AnswerStore,
-        keeping: Keeping,
+        answer_writer: AnswerWriter,
         publishing: Publishing,
         clock: Clock,
         limits: PublishLimits,
         metrics: PrecomputedMetrics,
     ) -> None:
         self._view, self._rows, self._answers = view, rows, answers
-        self._keeping, self._publishing, self._clock = keeping, publishing, clock
+        self._answer_writer, self._publishing, self._clock = answer_writer, publishing, clock
         self._limits, self._metrics = limits, metrics
         self._lost: frozenset[int] = frozenset()
 
@@ -58,7 +64,7 @@ class Tidy:
         now = self._clock.now()
         since = remembered_since(now, self._view.timing.forget_after)
         oldest = oldest_in_use(self._view.mirror.planes.values(), since)
-        todo = tidy(
+        todo = plan_sweep(
             publishes.values(),
             kept,
             incarnation=self._view.mirror.incarnation,
@@ -76,7 +82,7 @@ class Tidy:
         await self._remove([publishes[number] for number in todo.removable], kept)
         await self._look_for_losses(kept)
 
-    def _kept(self) -> dict[tuple[str, str], Kept]:
+    def _kept(self) -> dict[tuple[str, str], AnswerState]:
         return {
             (state.model, digest): kept
             for state in self._view.mirror.states()
@@ -96,14 +102,14 @@ class Tidy:
             except ServiceError as error:
                 log.info("publish not given up", publish=publish.name, reason=error.public_message)
 
-    async def _note_committed(self, publish: Publish, kept: dict[tuple[str, str], Kept]) -> None:
+    async def _note_committed(self, publish: Publish, kept: dict[tuple[str, str], AnswerState]) -> None:
         """Note what a control plane put in force and did not live to note."""
         state = kept[publish.model, publish.digest]
         for one in filter(None, (state.precomputed, *state.earlier)):
             if one.generation == publish.generation:
                 await self._rows.commit(one.generation, one.committed_at, one.expires_at)
 
-    async def _remove(self, doomed: list[Publish], kept: dict[tuple[str, str], Kept]) -> None:
+    async def _remove(self, doomed: list[Publish], kept: dict[tuple[str, str], AnswerState]) -> None:
         doomed = [publish for publish in doomed if await self._forgotten(publish, kept)]
         former = await self._rows.former_incarnations()
         if not doomed and not former:
@@ -118,15 +124,15 @@ class Tidy:
         self._metrics.removed(removed)
         log.info("precomputed answers removed", generations=[one.generation for one in doomed][:50], answers=removed)
 
-    async def _forgotten(self, publish: Publish, kept: dict[tuple[str, str], Kept]) -> bool:
+    async def _forgotten(self, publish: Publish, kept: dict[tuple[str, str], AnswerState]) -> bool:
         """Return whether a publish may be removed: no revert goes back to it any more, and none has just now."""
         state = kept.get((publish.model, publish.digest))
         if state is None or all(one.generation != publish.generation for one in state.earlier):
             return True
-        left = await self._keeping.forget_precomputed(publish.model, publish.digest, publish.generation)
+        left = await self._answer_writer.forget_precomputed(publish.model, publish.digest, publish.generation)
         return left.generation != publish.generation
 
-    async def _look_for_losses(self, kept: dict[tuple[str, str], Kept]) -> None:
+    async def _look_for_losses(self, kept: dict[tuple[str, str], AnswerState]) -> None:
         """Say once when answers in force are lost, and show how many versions that concerns."""
         incarnation, now = self._view.mirror.incarnation, self._clock.now()
         in_force = [(key, one) for key, one in kept.items() if one.generation]

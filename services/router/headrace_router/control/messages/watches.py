@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 
 from headrace.router.v1 import control_pb2, route_pb2
 
-from headrace_router.control import lookup_messages
-from headrace_router.control.answers import condition_to_proto, timestamp
 from headrace_router.control.decisions.demand import Wanted
 from headrace_router.control.decisions.fallback_steps import Backup
 from headrace_router.control.decisions.stored_answers import StoredAnswers
+from headrace_router.control.messages import lookups
+from headrace_router.control.messages.answers import condition_to_proto, timestamp
 from headrace_router.control.storage.store import Entry
 
 
@@ -48,12 +48,12 @@ def table_to_proto(
     if table.max_wait_us is not None:
         proto.max_wait.FromMicroseconds(table.max_wait_us)
     if table.lookup is not None:
-        proto.lookup.CopyFrom(lookup_messages.lookup_to_proto(table.lookup))
+        proto.lookup.CopyFrom(lookups.lookup_to_proto(table.lookup))
     if table.hedging is not None:
-        proto.hedging.CopyFrom(lookup_messages.hedging_to_proto(table.hedging))
+        proto.hedging.CopyFrom(lookups.hedging_to_proto(table.hedging))
     backups = {backup.step: backup for backup in table.backups}
     proto.fallback.extend(
-        lookup_messages.resolved_step_to_proto(step, backups.get(step.name))
+        lookups.resolved_step_to_proto(step, backups.get(step.name))
         for step in table.fallback
         if step.name not in without and (step.name in backups or not isinstance(step.source, Backup))
     )

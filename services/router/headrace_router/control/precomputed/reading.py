@@ -10,19 +10,19 @@ from headrace_servicekit.errors import ServiceError, Unavailable
 from headrace_servicekit.identity import model_not_found
 
 from headrace_router.control.decisions.states import RouteState
-from headrace_router.control.decisions.stored_answers import Kept, Precomputed
-from headrace_router.control.precomputed.places import Place
+from headrace_router.control.decisions.stored_answers import AnswerState, Precomputed
+from headrace_router.control.precomputed.decisions.places import Place
+from headrace_router.control.precomputed.decisions.publishes import Answers, Publish, State, condition_of, place_of
 from headrace_router.control.precomputed.postgres import PublishRows
-from headrace_router.control.precomputed.publishes import Answers, Publish, State, condition_of, place_of
 from headrace_router.control.precomputed.valkey import AnswerStore
-from headrace_router.control.view import View
-from headrace_router.control.writing import CatchUp
+from headrace_router.control.routes.writing import CatchUp
+from headrace_router.control.state.view import View
 
 # A look at the conditions does not wait longer for the store.
 LOOK_WITHIN_S = 2.0
 
 
-class Looking:
+class PublishReader:
     """Reads the database and the store of answers; without the store it says what is known."""
 
     def __init__(self, view: View, rows: PublishRows, answers: AnswerStore, clock: Clock, catch_up: CatchUp) -> None:
@@ -45,7 +45,7 @@ class Looking:
             opened = tuple(one for one in open_ones if one.version == version)
             if (kept is None or not kept.newest) and not opened:
                 continue
-            kept = kept or Kept()
+            kept = kept or AnswerState()
             found.append(
                 Answers(
                     version,

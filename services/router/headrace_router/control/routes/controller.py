@@ -21,9 +21,9 @@ from headrace_router.control.decisions import changes
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import RouteState, Step
 from headrace_router.control.metrics import ControlMetrics
-from headrace_router.control.news import Listing, RegistryNews
+from headrace_router.control.registry.news import Listing, RegistryNews
+from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Conflict, Request, RequestUsed, Store
-from headrace_router.control.view import View
 
 log = structlog.get_logger()
 

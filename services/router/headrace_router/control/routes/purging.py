@@ -8,10 +8,10 @@ import structlog
 from headrace_servicekit.errors import AlreadyExists, FieldViolation, NotFound
 from headrace_servicekit.identity import model_not_found
 
-from headrace_router.control.keeping import Keeping, TimeLeft
+from headrace_router.control.routes.stored_answers import AnswerWriter, TimeLeft
+from headrace_router.control.routes.writing import CatchUp
+from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Request, RequestUsed, Store
-from headrace_router.control.view import View
-from headrace_router.control.writing import CatchUp
 
 log = structlog.get_logger()
 
@@ -39,8 +39,8 @@ class Purged:
 class Purging:
     """The use case behind PurgeCache."""
 
-    def __init__(self, view: View, keeping: Keeping, store: Store, catch_up: CatchUp) -> None:
-        self._view, self._keeping, self._store, self._catch_up = view, keeping, store, catch_up
+    def __init__(self, view: View, answer_writer: AnswerWriter, store: Store, catch_up: CatchUp) -> None:
+        self._view, self._answer_writer, self._store, self._catch_up = view, answer_writer, store, catch_up
 
     async def purge(self, wanted: Purge, time_left: TimeLeft) -> Purged:
         """Make every cached answer of a version void, as far as possible acknowledged by the data planes.
@@ -57,7 +57,7 @@ class Purging:
             else None
         )
         try:
-            kept = await self._keeping.purge_cache(wanted.model, digest, time_left, request)
+            kept = await self._answer_writer.purge_cache(wanted.model, digest, time_left, request)
         except RequestUsed:  # the same call sent twice at once
             earlier = await self._repeated(wanted)
             if earlier is None:
@@ -71,9 +71,9 @@ class Purging:
     async def _known(self, model: str, version: str, time_left: TimeLeft) -> Purged:
         """Return what a repeated call is answered: a later purge counts for it too."""
         await self._view.read()  # the first call may have come to another control plane a moment ago
-        await self._keeping.acknowledged(model, time_left)
+        await self._answer_writer.acknowledged(model, time_left)
         digest = self._digest(model, version)
-        return Purged(version, self._keeping.kept(model, digest or "").cache_epoch)
+        return Purged(version, self._answer_writer.kept(model, digest or "").cache_epoch)
 
     async def _version(self, wanted: Purge, time_left: TimeLeft) -> tuple[str, str]:
         """Return the version that is meant, and its digest; one that is not known here may be a moment old."""

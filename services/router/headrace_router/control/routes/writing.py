@@ -12,15 +12,15 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, AlreadyExists, PreconditionFailed
 from headrace_servicekit.identity import model_not_found
 
-from headrace_router.control.contracts import Contracts
-from headrace_router.control.controller import Controller
 from headrace_router.control.decisions.changes import route_written
 from headrace_router.control.decisions.named import newly_named
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import RouteState, Step, Writer
+from headrace_router.control.routes.contracts import Contracts
+from headrace_router.control.routes.controller import Controller
+from headrace_router.control.state.view import View
+from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.store import ChangeRecord, Request, RequestUsed, Store
-from headrace_router.control.view import View
-from headrace_router.control.waits import Waits
 
 # Asks the registry how far a model is and waits until that is known here; the second argument is the time left.
 CatchUp = Callable[[str, float | None], Awaitable[object]]

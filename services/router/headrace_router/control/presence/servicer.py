@@ -9,17 +9,17 @@ from headrace.router.v1 import control_pb2, control_pb2_grpc
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, Unavailable
 from headrace_servicekit.loops import until
 
-from headrace_router.control import answers, convert
-from headrace_router.control.feeds import not_loaded
-from headrace_router.control.leasing import Leasing
-from headrace_router.control.presence import Presence, incarnation_mismatch
-from headrace_router.control.view import View
+from headrace_router.control.messages import answers, convert
+from headrace_router.control.presence.data_planes import DataPlanes, incarnation_mismatch
+from headrace_router.control.presence.leases import Leases
+from headrace_router.control.state.feeds import not_loaded
+from headrace_router.control.state.view import View
 
 
 class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     """Convert, call, convert. stopping: set when the process drains; watches end then and go elsewhere."""
 
-    def __init__(self, view: View, presence: Presence, leasing: Leasing, stopping: asyncio.Event) -> None:
+    def __init__(self, view: View, presence: DataPlanes, leasing: Leases, stopping: asyncio.Event) -> None:
         self._view, self._presence, self._leasing, self._stopping = view, presence, leasing, stopping
 
     async def WatchTables(self, request, context):

@@ -7,9 +7,9 @@ from headrace_servicekit.errors import FieldViolation, Unavailable
 from headrace_router.control.decisions.fitting import fallback_violations
 from headrace_router.control.decisions.resolve import Resolution, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route
-from headrace_router.control.lookup_messages import contract_of
+from headrace_router.control.messages.lookups import contract_of
+from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Store
-from headrace_router.control.view import View
 
 
 class Contracts:

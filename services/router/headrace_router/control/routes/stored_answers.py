@@ -10,28 +10,28 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound
 from headrace_servicekit.identity import model_not_found
 
-from headrace_router.control.controller import Controller
 from headrace_router.control.decisions.changes import kept_changed
 from headrace_router.control.decisions.states import RouteState, Step
 from headrace_router.control.decisions.stored_answers import (
     NOTHING,
-    Kept,
+    AnswerState,
     Precomputed,
     committed,
     purged,
     removed_up_to,
     reverted,
 )
+from headrace_router.control.routes.controller import Controller
+from headrace_router.control.state.view import View
+from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.store import Request
-from headrace_router.control.view import View
-from headrace_router.control.waits import Waits
 
 log = structlog.get_logger()
 
 TimeLeft = Callable[[], float | None]
 
 
-class Keeping:
+class AnswerWriter:
     """Each method returns what is kept afterwards. All but `forget_precomputed` wait for connected data planes; the
     status of the route names those that are late.
 
@@ -41,20 +41,22 @@ class Keeping:
     def __init__(self, view: View, controller: Controller, waits: Waits, clock: Clock) -> None:
         self._view, self._controller, self._waits, self._clock = view, controller, waits, clock
 
-    def kept(self, model: str, digest: str) -> Kept:
+    def kept(self, model: str, digest: str) -> AnswerState:
         """Return what is kept of a version of a model."""
         state = self._view.mirror.state(model)
         if state is None:
             raise model_not_found(model)
         return state.kept.get(digest, NOTHING)
 
-    async def purge_cache(self, model: str, digest: str, time_left: TimeLeft, request: Request | None = None) -> Kept:
+    async def purge_cache(
+        self, model: str, digest: str, time_left: TimeLeft, request: Request | None = None
+    ) -> AnswerState:
         """Make every cached answer of a version void. Raises RequestUsed."""
         return await self._change(model, digest, purged, time_left, request)
 
     async def commit_precomputed(
         self, model: str, digest: str, new: Precomputed, *, expected: int, time_left: TimeLeft
-    ) -> Kept:
+    ) -> AnswerState:
         """Make a generation of precomputed answers the one that counts; nothing changes when it is already.
 
         expected: the generation that counted when its publish began; 0 for none. Raises Aborted, reason
@@ -62,7 +64,7 @@ class Keeping:
         """
         return await self._change(model, digest, partial(committed, new=new, expected=expected), time_left)
 
-    async def revert_precomputed(self, model: str, digest: str, *, expected: int, time_left: TimeLeft) -> Kept:
+    async def revert_precomputed(self, model: str, digest: str, *, expected: int, time_left: TimeLeft) -> AnswerState:
         """Make the generation before the present one count again, or none when there was none before.
 
         expected: the generation to give up; 0 for the one that counts. Raises PreconditionFailed, reason
@@ -70,7 +72,7 @@ class Keeping:
         """
         return await self._change(model, digest, partial(reverted, expected=expected), time_left)
 
-    async def forget_precomputed(self, model: str, digest: str, generation: int) -> Kept:
+    async def forget_precomputed(self, model: str, digest: str, generation: int) -> AnswerState:
         """Let no revert go back to a generation or to one before it. Remove their answers only after this returned."""
         return await self._changed(model, digest, partial(removed_up_to, generation=generation), None)
 
@@ -78,10 +80,10 @@ class Keeping:
         self,
         model: str,
         digest: str,
-        change: Callable[[Kept], Kept],
+        change: Callable[[AnswerState], AnswerState],
         time_left: TimeLeft,
         request: Request | None = None,
-    ) -> Kept:
+    ) -> AnswerState:
         kept = await self._changed(model, digest, change, request)
         await self.acknowledged(model, time_left)
         return kept
@@ -96,7 +98,9 @@ class Keeping:
         if state is not None and state.active is not None:
             await self._waits.acknowledged(state.active.number, time_left())
 
-    async def _changed(self, model: str, digest: str, change: Callable[[Kept], Kept], request: Request | None) -> Kept:
+    async def _changed(
+        self, model: str, digest: str, change: Callable[[AnswerState], AnswerState], request: Request | None
+    ) -> AnswerState:
         if self._view.mirror.state(model) is None:
             raise model_not_found(model)
 

@@ -13,8 +13,8 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import PreconditionFailed, Unavailable
 
 from headrace_router.control.decisions.readiness import Held, Report
+from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Conflict, Store
-from headrace_router.control.view import View
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ _KEEP_REQUESTS = timedelta(hours=48)
 _KEEP_DATA_PLANES = timedelta(days=1)
 
 
-class Presence:
+class DataPlanes:
     """Notes at once in memory; `save` and `keep` run beside it, so that a slow store makes nobody late.
 
     wake: called when changes may depend on what is new.

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace_router.control.decisions.changes import advance, kept_changed, route_written
-from headrace_router.control.decisions.states import RouteState, Told, Writer
+from headrace_router.control.decisions.states import Announcement, RouteState, Writer
 from headrace_router.control.decisions.stored_answers import (
     MAX_EARLIER,
     NOTHING,
-    Kept,
+    AnswerState,
     Precomputed,
     StoredAnswers,
     committed,
@@ -39,7 +39,7 @@ def publish(number: int, expires_at: datetime | None = None) -> Precomputed:
     return Precomputed(number, NOW, expires_at)
 
 
-def with_generations(*numbers: int) -> Kept:
+def with_generations(*numbers: int) -> AnswerState:
     kept = NOTHING
     for number in numbers:
         kept = committed(kept, publish(number), expected=kept.generation)
@@ -125,7 +125,7 @@ def test_a_change_that_changes_nothing_leaves_a_route_as_it_is():
 def test_a_change_of_what_is_in_force_is_a_new_generation_of_the_same_table():
     state = serving("v1")
     step = kept_changed(state, "d1", purged, now=NOW)
-    assert step.told is Told.TABLE
+    assert step.told is Announcement.TABLE
     assert step.state.active is not None
     assert state.active is not None
     assert step.state.active.table == state.active.table
@@ -158,7 +158,7 @@ def test_a_pending_change_takes_what_is_kept_when_it_takes_effect():
     assert state.active is not None
     assert state.active.kept == {"d1": StoredAnswers(cache_epoch=1)}
     step = onward(numbered_state(state), fleet("d1", "d2"))
-    assert step.told is Told.TABLE
+    assert step.told is Announcement.TABLE
     assert step.state.active is not None
     assert step.state.active.kept == {"d1": StoredAnswers(cache_epoch=1), "d2": StoredAnswers(cache_epoch=1)}
 
@@ -166,7 +166,7 @@ def test_a_pending_change_takes_what_is_kept_when_it_takes_effect():
 def test_a_purge_that_lets_a_pending_change_take_effect_is_one_generation():
     step = kept_changed(pending_split(serving("v1")), "d1", purged, now=NOW)
     after = advance(step, fleet("d1", "d2"), now=START, limits=LIMITS, new_id=new_id)
-    assert after.told is Told.TABLE
+    assert after.told is Announcement.TABLE
     assert after.state.active is not None
     assert {one.name for one in after.state.active.table.variants} == {"control", "treatment"}
     assert after.state.active.kept == {"d1": StoredAnswers(cache_epoch=1)}

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import Aborted, DataLoss, PreconditionFailed, ResourceExhausted, ServiceError
 
-from headrace_router.control.decisions.stored_answers import Kept
-from headrace_router.control.precomputed.places import Place
+from headrace_router.control.decisions.stored_answers import AnswerState
+from headrace_router.control.precomputed.decisions.places import Place
 
 
 class State(enum.Enum):
@@ -145,7 +145,7 @@ def missing_rows(publish: Publish, rows: int, first_row: int) -> ServiceError:
     )
 
 
-def condition_of(kept: Kept, marked: Collection[int] | None, now: datetime) -> Condition:
+def condition_of(kept: AnswerState, marked: Collection[int] | None, now: datetime) -> Condition:
     """Return whether a version's answers can be given. marked: generations that are whole; None when nobody knows."""
     if kept.precomputed is None:
         return Condition.NONE
@@ -157,7 +157,7 @@ def condition_of(kept: Kept, marked: Collection[int] | None, now: datetime) -> C
 
 
 @dataclass(frozen=True, slots=True)
-class Tidying:
+class Sweep:
     """What is to be done about publishes, as numbers of generations.
 
     committed: take for committed what counts. closed: no longer count. reopened: count again. removable: nobody reads
@@ -170,16 +170,16 @@ class Tidying:
     removable: tuple[int, ...]
 
 
-def tidy(
+def plan_sweep(
     publishes: Iterable[Publish],
-    kept: Mapping[tuple[str, str], Kept],
+    kept: Mapping[tuple[str, str], AnswerState],
     *,
     incarnation: str,
     oldest_in_use: int,
     settled: Collection[int],
     past_revert: Collection[int],
     expired_before: datetime,
-) -> Tidying:
+) -> Sweep:
     """Decide what is to be done about the publishes whose rows may be in the store.
 
     kept: by model and digest. oldest_in_use: generation of tables that every data plane has let the older ones go
@@ -204,10 +204,10 @@ def tidy(
             closing.append(number)
         elif one.closed_at is not None and number in settled and _unread(one, state, oldest_in_use, past_revert):
             removable.append(number)
-    return Tidying(tuple(committed), tuple(closing), tuple(reopened), tuple(removable))
+    return Sweep(tuple(committed), tuple(closing), tuple(reopened), tuple(removable))
 
 
-def _unread(publish: Publish, kept: Kept | None, oldest_in_use: int, past_revert: Collection[int]) -> bool:
+def _unread(publish: Publish, kept: AnswerState | None, oldest_in_use: int, past_revert: Collection[int]) -> bool:
     """Return whether no data plane reads a closed generation and no revert, which goes back one step, returns to it."""
     if (publish.closed_after or 0) > oldest_in_use:
         return False

@@ -9,11 +9,11 @@ from typing import Any
 from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.stored_answers import Precomputed
+from headrace_router.control.precomputed.decisions.places import Place
+from headrace_router.control.precomputed.decisions.publishes import Publish, State
+from headrace_router.control.precomputed.garbage_collection import GarbageCollector
 from headrace_router.control.precomputed.limits import PublishLimits
 from headrace_router.control.precomputed.metrics import PrecomputedMetrics
-from headrace_router.control.precomputed.places import Place
-from headrace_router.control.precomputed.publishes import Publish, State
-from headrace_router.control.precomputed.tidying import Tidy
 from headrace_router.control.storage.memory import MemoryStore
 from headrace_servicekit.testing import FakeClock, eventually
 from prometheus_client import CollectorRegistry
@@ -75,25 +75,25 @@ async def removed_while(revert: bool) -> list[int]:
     plane.news.seen(Registered(MODEL, "one", 1, "v1", {}, VERSIONS), STORED)
     await plane.controller.turn()
     for number in (1, 2):
-        await plane.keeping.commit_precomputed(
+        await plane.answer_writer.commit_precomputed(
             MODEL, VERSIONS["v1"], Precomputed(number, NOW), expected=number - 1, time_left=lambda: 0.0
         )
     await other.view.read()
 
     async def meanwhile() -> None:
         if revert:
-            await other.keeping.revert_precomputed(MODEL, VERSIONS["v1"], expected=2, time_left=lambda: 0.0)
+            await other.answer_writer.revert_precomputed(MODEL, VERSIONS["v1"], expected=2, time_left=lambda: 0.0)
 
     second = Publish(
         2, store.incarnation, MODEL, "v1", VERSIONS["v1"], State.COMMITTED, "", 1, 0, 1, 1, 1, "ana", NOW, None, NOW
     )
     first = replace(second, generation=1, expected=0, closed_at=NOW, closed_after=0)
     answers = Answers()
-    tidy: Any = Tidy(
+    tidy: Any = GarbageCollector(
         plane.view,
         Rows([first, second], meanwhile),  # type: ignore[arg-type]
         answers,  # type: ignore[arg-type]
-        plane.keeping,
+        plane.answer_writer,
         None,  # type: ignore[arg-type]
         clock,
         PublishLimits(),

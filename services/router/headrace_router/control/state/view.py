@@ -12,16 +12,16 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import Unavailable
 
-from headrace_router.control import lookup_messages, watch_messages
 from headrace_router.control.decisions.acks import oldest_in_use, remembered_since
 from headrace_router.control.decisions.demand import Lease, Wanted, demand
 from headrace_router.control.decisions.readiness import Fleet, Needed
-from headrace_router.control.decisions.states import RouteState, Told
+from headrace_router.control.decisions.states import Announcement, RouteState
 from headrace_router.control.decisions.status import Status, status_of
-from headrace_router.control.feeds import DemandFeed, TableFeed
-from headrace_router.control.mirror import Mirror
+from headrace_router.control.messages import lookups, watches
+from headrace_router.control.state.feeds import DemandFeed, TableFeed
+from headrace_router.control.state.mirror import Mirror
+from headrace_router.control.state.timing import Timing
 from headrace_router.control.storage.store import Entry, News, Store
-from headrace_router.control.timing import Timing
 
 log = structlog.get_logger()
 
@@ -172,19 +172,19 @@ class View:
     def _publish(self, entry: Entry) -> None:
         message = control_pb2.WatchTablesResponse(incarnation=self.mirror.incarnation, newest_generation=entry.number)
         match entry.told:
-            case Told.TABLE:
+            case Announcement.TABLE:
                 unfit = self._unfit(entry)
-                message.table.CopyFrom(watch_messages.table_to_proto(entry, self.mirror.versions, unfit))
-            case Told.NOT_SERVING:
+                message.table.CopyFrom(watches.table_to_proto(entry, self.mirror.versions, unfit))
+            case Announcement.NOT_SERVING:
                 message.not_serving_model = entry.model
-            case Told.REMOVED:
+            case Announcement.REMOVED:
                 message.removed_model = entry.model
         self.tables.publish(entry.model, message)
 
     def _unfit(self, entry: Entry) -> Collection[str]:
         """Return the steps that data planes are not told of, and note for the status why."""
         assert entry.generation is not None
-        unfit = lookup_messages.unfit(entry.generation.table, self.mirror.versions)
+        unfit = lookups.unfit(entry.generation.table, self.mirror.versions)
         self._left_out.pop(entry.model, None)
         if unfit:
             log.warning("fallbacks do not fit", model=entry.model, generation=entry.number, steps=sorted(unfit))
@@ -200,4 +200,4 @@ class View:
         return demand(pool, self.mirror.states(), in_use, leases, now)
 
     def _demand_message(self, wanted: tuple[Wanted, ...]) -> control_pb2.WatchDemandResponse:
-        return watch_messages.demand_to_proto(wanted, self.mirror.versions, self.mirror.incarnation)
+        return watches.demand_to_proto(wanted, self.mirror.versions, self.mirror.incarnation)

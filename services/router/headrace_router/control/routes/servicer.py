@@ -10,18 +10,18 @@ from headrace.router.v1.route_pb2 import PurgeCacheRequest, UpdateRouteRequest
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, PreconditionFailed, ServiceError, Unavailable
 from headrace_servicekit.identity import identity, model_not_found, visible
 
-from headrace_router.control import answers, convert, paging
-from headrace_router.control.contracts import Contracts
 from headrace_router.control.decisions.assignment import assign
 from headrace_router.control.decisions.preview import preview
 from headrace_router.control.decisions.routes import Unit
 from headrace_router.control.decisions.states import RouteState
-from headrace_router.control.feeds import not_loaded
-from headrace_router.control.purging import Purge, Purging
+from headrace_router.control.messages import answers, convert, pages
+from headrace_router.control.routes.contracts import Contracts
+from headrace_router.control.routes.purging import Purge, Purging
+from headrace_router.control.routes.writing import CatchUp, Declaration, Writing
+from headrace_router.control.state.feeds import not_loaded
+from headrace_router.control.state.view import View
+from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.store import Store
-from headrace_router.control.view import View
-from headrace_router.control.waits import Waits
-from headrace_router.control.writing import CatchUp, Declaration, Writing
 
 # Each holds the fallbacks that were declared, up to some megabytes: a page of them is never read whole.
 EVENTS_AT_ONCE = 16
@@ -53,19 +53,19 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
     async def ListRoutes(self, request, context):
         if not self._view.mirror.loaded:
             raise not_loaded()
-        after, size = paging.last_of(request.page_token), paging.page_size(request.page_size)
+        after, size = pages.last_of(request.page_token), pages.page_size(request.page_size)
         mirror = self._view.mirror
         models = visible(sorted(state.model for state in mirror.states() if state.model > after))
         states = [state for model in models[: size + 1] if (state := mirror.state(model)) is not None]
-        page = paging.Page(size, _route, lambda state: state.model)
+        page = pages.Page(size, _route, lambda state: state.model)
         page.take(states)
         return route_pb2.ListRoutesResponse(routes=page.messages, next_page_token=page.token)
 
     async def ListRouteEvents(self, request, context):
         model = convert.model_of_route(request.parent, "parent")
-        before, size = paging.number_of(request.page_token), paging.page_size(request.page_size)
+        before, size = pages.number_of(request.page_token), pages.page_size(request.page_size)
         await self._state(model, context)
-        page = paging.Page(size, answers.event_to_proto, lambda record: str(record.number))
+        page = pages.Page(size, answers.event_to_proto, lambda record: str(record.number))
         records = await self._history.changes(model, EVENTS_AT_ONCE, before)
         while page.take(records) and len(records) == EVENTS_AT_ONCE:
             records = await self._history.changes(model, EVENTS_AT_ONCE, records[-1].number)

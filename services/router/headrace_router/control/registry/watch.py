@@ -12,9 +12,9 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.health import Health
 from headrace_servicekit.peers import Peer
 
-from headrace_router.control import convert
-from headrace_router.control.news import Listing, RegistryNews
-from headrace_router.control.waits import Waits
+from headrace_router.control.messages import convert
+from headrace_router.control.registry.news import Listing, RegistryNews
+from headrace_router.control.state.waits import Waits
 
 log = structlog.get_logger()
 

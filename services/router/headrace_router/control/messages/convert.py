@@ -12,7 +12,6 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, refuse
 
-from headrace_router.control import lookup_messages
 from headrace_router.control.decisions.assignment import Subject
 from headrace_router.control.decisions.names import is_manager, is_name
 from headrace_router.control.decisions.readiness import Held, Phase
@@ -20,6 +19,7 @@ from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import DEFAULT_POOL, Route, Unit, Variant, violations
 from headrace_router.control.decisions.states import Writer
+from headrace_router.control.messages import lookups
 from headrace_router.control.storage.store import StoredVersion
 from headrace_router.rules import Rule, condition_of
 
@@ -86,9 +86,9 @@ def route_from_proto(proto: route_pb2.Route) -> Route:
         unit,
         proto.max_wait.ToMicroseconds() if proto.HasField("max_wait") else None,
         rules=tuple(_rules_from_proto(proto.rules, wrong)),
-        lookup=lookup_messages.lookup_of(proto, wrong),
-        fallback=tuple(lookup_messages.fallback_of(proto, wrong)),
-        hedging=lookup_messages.hedging_of(proto),
+        lookup=lookups.lookup_of(proto, wrong),
+        fallback=tuple(lookups.fallback_of(proto, wrong)),
+        hedging=lookups.hedging_of(proto),
     )
     # What is said of an item is not said of its list again: "no conditions" where one cannot be read.
     told = {one.field for one in wrong} | {one.field.rpartition("[")[0] for one in wrong}

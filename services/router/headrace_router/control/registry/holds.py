@@ -25,7 +25,7 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.peers import Peer
 
 from headrace_router.control.decisions.named import Named, named_versions
-from headrace_router.control.view import View
+from headrace_router.control.state.view import View
 
 log = structlog.get_logger()
 

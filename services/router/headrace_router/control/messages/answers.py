@@ -10,7 +10,6 @@ from typing import NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.router.v1 import route_pb2
 
-from headrace_router.control import lookup_messages
 from headrace_router.control.decisions.assignment import Assignment
 from headrace_router.control.decisions.preview import Preview
 from headrace_router.control.decisions.readiness import Readiness
@@ -18,6 +17,7 @@ from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import Kind, Outcome, Table, Writer
 from headrace_router.control.decisions.status import Status
+from headrace_router.control.messages import lookups
 from headrace_router.control.storage.store import ChangeRecord
 from headrace_router.rules import Condition, Operator, Rule
 
@@ -47,9 +47,9 @@ def route_to_proto(route: Route, serving: Serving) -> route_pb2.Route:
         updated_by=route.updated_by,
         managed_by=route.managed_by,
         rules=[rule_to_proto(rule) for rule in route.rules],
-        lookup=lookup_messages.lookup_to_proto(route.lookup) if route.lookup is not None else None,
-        fallback=[lookup_messages.step_to_proto(step, serving.backups) for step in route.fallback],
-        hedging=lookup_messages.hedging_to_proto(route.hedging) if route.hedging is not None else None,
+        lookup=lookups.lookup_to_proto(route.lookup) if route.lookup is not None else None,
+        fallback=[lookups.step_to_proto(step, serving.backups) for step in route.fallback],
+        hedging=lookups.hedging_to_proto(route.hedging) if route.hedging is not None else None,
     )
     if route.updated_at is not None:
         proto.update_time.FromDatetime(route.updated_at)

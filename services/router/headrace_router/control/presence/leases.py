@@ -10,12 +10,12 @@ from headrace_servicekit.identity import model_not_found
 
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.readiness import Needed, Readiness
+from headrace_router.control.routes.writing import CatchUp, Keep
+from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Store
-from headrace_router.control.view import View
-from headrace_router.control.writing import CatchUp, Keep
 
 
-class Leasing:
+class Leases:
     """The use case behind LeaseVersion."""
 
     def __init__(self, view: View, store: Store, clock: Clock, *, catch_up: CatchUp, keep: Keep) -> None:

@@ -13,8 +13,8 @@ from headrace_servicekit.errors import Aborted, DeadlineExceeded, PreconditionFa
 from headrace_router.control.decisions.acks import connected
 from headrace_router.control.decisions.states import Outcome
 from headrace_router.control.decisions.status import Status
+from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import ChangeRecord, Store
-from headrace_router.control.view import View
 
 T = TypeVar("T")
 

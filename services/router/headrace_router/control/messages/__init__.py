@@ -1,0 +1,1 @@
+"""Protos to values and back; what a page of them is."""

@@ -1,0 +1,1 @@
+"""Values and rules of publishes: pure functions of data and time."""

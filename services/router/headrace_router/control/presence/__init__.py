@@ -1,0 +1,1 @@
+"""ControlService: batchers and data planes, which of them are there and how far they are."""

@@ -1,0 +1,1 @@
+"""Following the registry, and holding there what routes name."""

@@ -1,0 +1,1 @@
+"""RouteService: writing, reading and changing routes."""
