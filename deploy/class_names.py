@@ -21,13 +21,7 @@ BANNED = frozenset(
         *("Looks", "Name", "Rung", "Seen", "Sought", "Told"),
     )
 )
-REMAINING = frozenset(
-    (
-        "services/router/headrace_router/control/decisions/states.py: Told",
-        "services/router/headrace_router/control/decisions/status.py: Seen",
-        "services/router/headrace_router/control/decisions/stored_answers.py: Kept",
-    )
-)
+REMAINING: frozenset[str] = frozenset()
 
 
 def banned_in(source: str) -> Iterator[str]:
