@@ -14,10 +14,10 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from headrace_stack.ports import BLOCK
-
 BASE = 8080
 """The port in containers that the base port of a wheel stack stands for."""
+BLOCK = 40
+"""Ports that the first replicas of one stack use: from its base port on."""
 
 
 class DescriptionError(ValueError):

@@ -11,8 +11,7 @@ from headrace_stack import description
 HOST = "127.0.0.1"
 _CHECKOUT = Path(__file__).resolve().parents[3]
 BASE_PORT_SETTING = "HEADRACE_BASE_PORT"
-BLOCK = 40
-"""Ports that the first replicas of one stack use: base … base + BLOCK - 1."""
+BLOCK = description.BLOCK
 
 # Below the range from which the kernel takes ports for outgoing connections: one of those could have it meanwhile.
 FREE = range(10_000, 20_000)
