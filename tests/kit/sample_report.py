@@ -9,7 +9,7 @@ from headrace_monitor.report.content import (
     AlertRow,
     Bucket,
     ColumnDrift,
-    DriftEvaluation,
+    EvaluationRow,
     Histogram,
     Measure,
     MissingPart,
@@ -83,10 +83,10 @@ def drift(version: str, odd: str) -> VersionDrift:
     return VersionDrift(version, tuple(evaluations), histograms)
 
 
-def evaluation(at: int, severity: Severity, columns: tuple[ColumnDrift, ...], odd: str) -> DriftEvaluation:
+def evaluation(at: int, severity: Severity, columns: tuple[ColumnDrift, ...], odd: str) -> EvaluationRow:
     end = NOON - at * timedelta(hours=1)
     slices = (SliceDrift(f"{odd}=XK", 412, 0.9, 0.71), SliceDrift("app=ios-9", 350, 0.4, 0.22)) if columns else ()
-    return DriftEvaluation(
+    return EvaluationRow(
         end - timedelta(hours=1), end, 5_120, "its artifact reference.parquet", severity, columns, slices
     )
 

@@ -16,7 +16,7 @@ from headrace_monitor.counters.decisions.differences import minute_of
 from headrace_monitor.counters.intake import Intake, Limits
 from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.observer import MinuteObserver
-from headrace_monitor.counters.reading import LostBatches, TrafficReader, TrafficSummary
+from headrace_monitor.counters.reading import LostBatchCounts, TrafficReader, TrafficSummary
 from headrace_monitor.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.storage.schema import Database
 from headrace_monitor.times import MINUTE, Span
@@ -82,7 +82,7 @@ class Counting:
     clock: JumpingClock = field(default_factory=lambda: JumpingClock(datetime.now(UTC)))
 
     def __post_init__(self) -> None:
-        metrics, losses = CounterMetrics(CollectorRegistry()), LostBatches()
+        metrics, losses = CounterMetrics(CollectorRegistry()), LostBatchCounts()
         self.intake = Intake(self.database, Limits(1000, 10_000), metrics, self.clock)
         self.reading = TrafficReader(self.database, losses)
         self.observing = MinuteObserver(self.database, losses, metrics, self.clock)

@@ -12,7 +12,7 @@ import numpy as np
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
 from headrace_monitor.counters.intake import Intake, Limits
 from headrace_monitor.counters.metrics import CounterMetrics
-from headrace_monitor.counters.reading import LostBatches, TrafficReader
+from headrace_monitor.counters.reading import LostBatchCounts, TrafficReader
 from headrace_monitor.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.log.batches import Batches, StoredBatch
 from headrace_monitor.times import Span
@@ -144,7 +144,9 @@ async def test_a_process_whose_place_another_has_taken_is_forgotten_sooner_and_w
         await keeping.step()
         assert len(await run("select from counter_processes")) == 2
         now = datetime.now(UTC)
-        seen = await TrafficReader(stores.database, LostBatches()).traffic("fraud", Span(now - timedelta(days=9), now))
+        seen = await TrafficReader(stores.database, LostBatchCounts()).traffic(
+            "fraud", Span(now - timedelta(days=9), now)
+        )
         assert sum(one.count for one in seen.traffic) == 30
 
 

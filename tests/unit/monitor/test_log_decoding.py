@@ -27,7 +27,7 @@ NUMBERS = {
 EMBEDDING = tensor_pb2.TensorSpec.KIND_EMBEDDING
 
 
-def decoded(predictions: ingest_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> decoding.Decoded:
+def decoded(predictions: ingest_pb2.PredictionBatch, promised: tensor_pb2.ServingContract) -> decoding.DecodedBatch:
     known = KnownContracts()
     known.add("digits", "v1", promised)
     return decoding.decode(report(predictions, PROCESS, 3), known.known, range(len(predictions.groups)))

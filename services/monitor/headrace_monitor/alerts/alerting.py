@@ -109,7 +109,7 @@ class Alerting:
         return shown
 
     async def silence(self, silence: Silence, caller: Identity) -> Silence:
-        """Keep matching alerts from being told of for a time."""
+        """Suppress notifications of matching alerts for a time."""
         async with self._store.transaction() as transaction:
             refuse(silence_violations(silence, transaction.now), reason="SILENCE_INVALID")
             _SILENCES.admit(*await transaction.count_silences(caller.client), caller)

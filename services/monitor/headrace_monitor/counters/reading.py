@@ -31,7 +31,7 @@ class Losses(Protocol):
         ...
 
 
-class LostBatches:
+class LostBatchCounts:
     """Lost batches as the prediction log records them."""
 
     async def lost_batches(self, connection: Any, span: Span) -> int:

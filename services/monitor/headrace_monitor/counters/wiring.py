@@ -11,7 +11,7 @@ from headrace_servicekit.runtime import Runtime
 from headrace_monitor.counters.intake import Intake, Limits
 from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.observer import MinuteObserver
-from headrace_monitor.counters.reading import LostBatches, TrafficReader
+from headrace_monitor.counters.reading import LostBatchCounts, TrafficReader
 from headrace_monitor.counters.retention import CounterRetention, RetentionPolicy
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
@@ -30,7 +30,12 @@ class Counters:
 
 def open_counters(runtime: Runtime[MonitorSettings], database: Database) -> Counters:
     """Return counters over the database, and start observing and expiring them."""
-    settings, clock, metrics, losses = runtime.settings, runtime.clock, CounterMetrics(runtime.metrics), LostBatches()
+    settings, clock, metrics, losses = (
+        runtime.settings,
+        runtime.clock,
+        CounterMetrics(runtime.metrics),
+        LostBatchCounts(),
+    )
     policy = RetentionPolicy(
         minutes=timedelta(days=settings.counter_minutes_d),
         counts=timedelta(days=settings.counter_retention_d),

@@ -90,8 +90,8 @@ def _sizes(batch: ingest_pb2.PredictionBatch, count: int) -> Iterator[FieldViola
         if have != count:
             yield FieldViolation(f"batch.{name}", f"{have} items for {count} predictions")
     if len(batch.prediction_ids) != count * ID_BYTES:
-        told = f"{len(batch.prediction_ids)} bytes for {count} predictions; {ID_BYTES} each are needed"
-        yield FieldViolation("batch.prediction_ids", told)
+        problem = f"{len(batch.prediction_ids)} bytes for {count} predictions; {ID_BYTES} each are needed"
+        yield FieldViolation("batch.prediction_ids", problem)
 
 
 def _groups(groups: Sequence[ingest_pb2.PredictionGroup]) -> Iterator[FieldViolation]:
@@ -128,10 +128,10 @@ def _layout(one: ingest_pb2.PredictionGroup.InputLayout, place: str) -> Iterator
 
 def _times(times: np.ndarray, now: datetime, oldest: timedelta) -> Iterator[FieldViolation]:
     first, last = (int(moment.timestamp() * 1e6) for moment in (now - oldest, now + MAX_AHEAD))
-    told = (
+    allowed = (
         f"a time from {now - oldest:%Y-%m-%dT%H:%MZ} to {now + MAX_AHEAD:%Y-%m-%dT%H:%MZ}, in microseconds since 1970"
     )
-    yield from _outside("answer_time_us", times, (times < first) | (times > last), told)
+    yield from _outside("answer_time_us", times, (times < first) | (times > last), allowed)
 
 
 def _outside(name: str, values: np.ndarray, wrong: np.ndarray, allowed: str) -> Iterator[FieldViolation]:
@@ -159,5 +159,5 @@ def _inputs(batch: ingest_pb2.PredictionBatch, group: np.ndarray, rows: np.ndarr
     wrong = np.where(at_least, sizes < wanted, sizes != wanted)
     if wrong.any():
         index = int(wrong.argmax())
-        told = "at least " if at_least[index] else ""
-        yield FieldViolation(f"batch.inputs[{index}]", f"{sizes[index]} bytes; its shape needs {told}{wanted[index]}")
+        bound = "at least " if at_least[index] else ""
+        yield FieldViolation(f"batch.inputs[{index}]", f"{sizes[index]} bytes; its shape needs {bound}{wanted[index]}")

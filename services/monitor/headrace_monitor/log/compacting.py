@@ -121,11 +121,11 @@ class Compactor:
         except Exception as error:
             # A defect of ours: the batch waits for code that can read it while it would be kept, and the others go on.
             log.error("batch cannot be decoded", key=row["object_key"], attempts=attempts, exc_info=attempts == 0)
-            told = type(error).__name__
+            error_name = type(error).__name__
             if too_old:
-                done.results.append(self._given_up(row, f"nobody could decode it until it was too old: {told}"))
+                done.results.append(self._given_up(row, f"nobody could decode it until it was too old: {error_name}"))
             else:
-                done.results.append(BatchResult(number, attempts, due, damage=told))
+                done.results.append(BatchResult(number, attempts, due, damage=error_name))
         done.size_bytes += request.ByteSize()
 
     def _given_up(self, row: Any, reason: str) -> BatchResult:

@@ -19,7 +19,7 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace_monitor.log import answers, records
 from headrace_monitor.log.columns import FEATURE_PREFIX, OUTPUT_PREFIX, Column
 from headrace_monitor.log.contracts import VersionContract
-from headrace_monitor.log.predicted import Predicted, predicted
+from headrace_monitor.log.predicted import PredictionColumns, predicted
 from headrace_monitor.log.raw_values import DATATYPES, Values, values_of
 
 _HOUR_US = 3_600_000_000
@@ -34,7 +34,7 @@ class Partition(NamedTuple):
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodedBatch:
     """Tables by partition. odd: tensors of predictions that could not be read, which are nulls in the tables."""
 
     tables: dict[Partition, list[pa.Table]] = field(default_factory=lambda: defaultdict(list))
@@ -45,12 +45,12 @@ def decode(
     request: ingest_pb2.ReportPredictionsRequest,
     contracts: Mapping[tuple[str, str], VersionContract],
     groups: Collection[int],
-) -> Decoded:
+) -> DecodedBatch:
     """Return the records of some groups of a batch that was checked. contracts: by model and version.
 
     A group whose version has no contract, such as values that a route gives, has no features and no outputs.
     """
-    found = Decoded()
+    found = DecodedBatch()
     batch = records.Batch.of(request)
     for index in groups:
         group = request.batch.groups[index]
@@ -83,7 +83,7 @@ def _table(
     layout: answers.Layout,
     taken_apart: list[answers.Answer],
     contract: VersionContract | None,
-    found: Decoded,
+    found: DecodedBatch,
 ) -> pa.Table:
     """Return the records of predictions of a group whose answers have one layout."""
     rows = batch.rows[places]
@@ -125,7 +125,7 @@ def _read(
     raw: list[bytes],
     rows: np.ndarray,
     columns: Collection[Column],
-    found: Decoded,
+    found: DecodedBatch,
 ) -> Values | None:
     """Return a tensor's values; None for one that is not to be stored, or is not what the contract says."""
     if not columns:
@@ -169,7 +169,7 @@ def _arrow_type(values: Values) -> pa.DataType | None:
     return pa.string() if values.is_text else None
 
 
-def _prediction(found: Predicted | None, rows: int) -> dict[str, pa.Array]:
+def _prediction(found: PredictionColumns | None, rows: int) -> dict[str, pa.Array]:
     def column(values: np.ndarray | None, kind: pa.DataType) -> pa.Array:
         if found is None or values is None:
             return pa.nulls(rows, kind)
@@ -182,7 +182,7 @@ def _prediction(found: Predicted | None, rows: int) -> dict[str, pa.Array]:
     }
 
 
-def _share_out(table: pa.Table, group: ingest_pb2.PredictionGroup, found: Decoded) -> None:
+def _share_out(table: pa.Table, group: ingest_pb2.PredictionGroup, found: DecodedBatch) -> None:
     """Give each record to the partition of its hour."""
     hours = table["answer_time"].cast(pa.int64()).to_numpy() // _HOUR_US
     for hour in np.unique(hours).tolist():

@@ -9,8 +9,8 @@ class LogMetrics:
     """Instruments of the log; RPCs are counted by the service kit."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, told: str) -> Counter:
-            return Counter(f"monitor_log_{name}", told, registry=registry)
+        def counter(name: str, description: str) -> Counter:
+            return Counter(f"monitor_log_{name}", description, registry=registry)
 
         self._predictions = counter("predictions", "Predictions that were made durable.")
         self._batches = counter("batches", "Batches that were acknowledged, those that were there already included.")

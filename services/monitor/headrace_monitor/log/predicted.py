@@ -29,7 +29,7 @@ Contract = tensor_pb2.ServingContract
 Task = Contract.Task
 
 
-class Predicted(NamedTuple):
+class PredictionColumns(NamedTuple):
     """Of each row. label: text or None. value, score: NaN where there is none. known: rows that were predicted."""
 
     label: np.ndarray | None
@@ -38,7 +38,7 @@ class Predicted(NamedTuple):
     known: np.ndarray
 
 
-def predicted(contract: Contract, outputs: Mapping[str, Values]) -> Predicted | None:
+def predicted(contract: Contract, outputs: Mapping[str, Values]) -> PredictionColumns | None:
     """Return what was predicted from the outputs that may be stored; None when the task does not say."""
     name = prediction_output(contract)
     found = outputs.get(name)
@@ -50,7 +50,7 @@ def predicted(contract: Contract, outputs: Mapping[str, Values]) -> Predicted | 
         return _class(contract.labels, name, found, known, outputs)
     if found.is_text or found.array.shape[1] != 1:
         return None
-    return Predicted(None, as_floats(found.array[:, 0], np.float64), None, known)
+    return PredictionColumns(None, as_floats(found.array[:, 0], np.float64), None, known)
 
 
 def prediction_output(contract: Contract) -> str:
@@ -67,7 +67,7 @@ def _task(contract: Contract, found: Values) -> Task:
 
 def _class(
     labels: Sequence[str], name: str, found: Values, known: np.ndarray, outputs: Mapping[str, Values]
-) -> Predicted | None:
+) -> PredictionColumns | None:
     array, classes = found.array, found.array.shape[1]
     if classes > 1:
         return None if found.is_text else _of_scores(labels, array, known)
@@ -79,16 +79,18 @@ def _class(
 
 def _of_scores(
     labels: Sequence[str], scores: np.ndarray, known: np.ndarray, *, threshold: float | None = None
-) -> Predicted:
+) -> PredictionColumns:
     scores = as_floats(scores, np.float64)
     known = known & ~np.isnan(scores).any(axis=1)
     best = np.where(known, _highest(scores), 0) if threshold is None else (scores[:, 1] >= threshold).astype(int)
     value = scores[np.arange(len(scores)), best]
     score = scores[:, 1] if scores.shape[1] == 2 else None
-    return Predicted(_names(labels, best, known), value, score, known)
+    return PredictionColumns(_names(labels, best, known), value, score, known)
 
 
-def _of_labels(labels: Sequence[str], array: np.ndarray, known: np.ndarray, scores: np.ndarray | None) -> Predicted:
+def _of_labels(
+    labels: Sequence[str], array: np.ndarray, known: np.ndarray, scores: np.ndarray | None
+) -> PredictionColumns:
     """Return predictions whose labels are given; scores: of their classes, as another output says, or None."""
     if array.dtype.kind == "O":
         places = {label: index for index, label in enumerate(labels)}
@@ -99,10 +101,12 @@ def _of_labels(labels: Sequence[str], array: np.ndarray, known: np.ndarray, scor
         known = known & (indexes == array)
         names = _names(labels, indexes, known)
     if scores is None:
-        return Predicted(names, None, None, known)
+        return PredictionColumns(names, None, None, known)
     inside = known & (indexes >= 0) & (indexes < scores.shape[1])
     own = scores[np.arange(len(scores)), np.where(inside, indexes, 0)]
-    return Predicted(names, np.where(inside, own, np.nan), scores[:, 1] if scores.shape[1] == 2 else None, known)
+    return PredictionColumns(
+        names, np.where(inside, own, np.nan), scores[:, 1] if scores.shape[1] == 2 else None, known
+    )
 
 
 def _scores_beside(name: str, labels: Sequence[str], outputs: Mapping[str, Values]) -> np.ndarray | None:

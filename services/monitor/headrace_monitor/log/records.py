@@ -50,7 +50,7 @@ def common_columns(
     batch: Batch, group: ingest_pb2.PredictionGroup, places: np.ndarray
 ) -> dict[str, pa.Array | pa.ChunkedArray]:
     """Return the columns of predictions of a group, a record for each row. places: of the predictions in the batch."""
-    told, rows = batch.request.batch, batch.rows[places]
+    sent, rows = batch.request.batch, batch.rows[places]
     records = int(rows.sum())
     one_each = records == len(places)
     take = places if one_each else np.repeat(places, rows)
@@ -62,19 +62,19 @@ def common_columns(
         return pa.repeat(pa.scalar(value, kind), records)
 
     return {
-        "prediction_id": _ids(told.prediction_ids, take),
+        "prediction_id": _ids(sent.prediction_ids, take),
         "row": pa.array(row),
         "rows": pa.array(batch.rows[take].astype(np.int32)),
-        "answer_time": pa.array(_integers(told.answer_time_us)[take]).cast(_TIME),
+        "answer_time": pa.array(_integers(sent.answer_time_us)[take]).cast(_TIME),
         **{name: same(getattr(group, name), pa.string()) for name in ("model", "version", "digest", "variant")},
         "generation": same(group.generation, pa.int64()),
         "rule": same(group.rule, pa.string()),
         "served_from": same(served_from(group.served_from), pa.string()),
         "rung": same(group.rung, pa.string()),
-        **{name: pa.array(list(getattr(told, name)), pa.string()).take(gather) for name in _TEXTS},
-        "attributes": _attributes(list(told.attributes)).take(gather),
-        "probability": pa.array(np.fromiter(told.probability, np.float64, len(told.probability))[take]),
-        **{name: pa.array(_integers(getattr(told, name))[take]) for name in _NUMBERS},
+        **{name: pa.array(list(getattr(sent, name)), pa.string()).take(gather) for name in _TEXTS},
+        "attributes": _attributes(list(sent.attributes)).take(gather),
+        "probability": pa.array(np.fromiter(sent.probability, np.float64, len(sent.probability))[take]),
+        **{name: pa.array(_integers(getattr(sent, name))[take]) for name in _NUMBERS},
         "data_plane": same(batch.request.data_plane, pa.string()),
         "process": same(batch.request.process, pa.string()),
         "sequence": same(batch.request.sequence, pa.int64()),

@@ -21,9 +21,9 @@ def log_query(request: monitor_pb2.QueryPredictionsRequest) -> LogQuery:
         raise invalid("sql", f"has {len(request.sql):,} characters; at most {MAX_SQL_CHARS:,} are read")
     if not 0 <= request.max_rows <= MAX_ROWS:
         raise invalid("max_rows", f"is {request.max_rows}; 1 to {MAX_ROWS:,} can be had, and 0 means {DEFAULT_ROWS:,}")
-    told = request.range
-    start = time_of(told.start_time, "range.start_time") if told.HasField("start_time") else None
-    end = time_of(told.end_time, "range.end_time") if told.HasField("end_time") else None
+    bounds = request.range
+    start = time_of(bounds.start_time, "range.start_time") if bounds.HasField("start_time") else None
+    end = time_of(bounds.end_time, "range.end_time") if bounds.HasField("end_time") else None
     if start is not None and end is not None and start >= end:
         raise invalid("range", f"begins at {start.isoformat()}, which is not before its end, {end.isoformat()}")
     return LogQuery(request.sql, request.max_rows or DEFAULT_ROWS, start, end)

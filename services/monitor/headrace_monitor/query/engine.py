@@ -53,8 +53,8 @@ def main() -> None:
     try:
         _answer(outgoing)
     except RefusedError as error:
-        told = {"kind": error.kind, "words": str(error)[:_MAX_WORDS]}
-        outgoing.write(frames.frame(Kind.FAILED, json.dumps(told).encode()))
+        failure = {"kind": error.kind, "words": str(error)[:_MAX_WORDS]}
+        outgoing.write(frames.frame(Kind.FAILED, json.dumps(failure).encode()))
     except (EOFError, BrokenPipeError):
         pass  # nobody waits any more
 
@@ -67,8 +67,8 @@ def _answer(outgoing: Any) -> None:
     connection = _connect(job)
     try:
         found = scope.reading(_tree(connection, job["sql"]), lambda node: _time(connection, node))
-        told = {"views": sorted(found.views), "scope": _plain(found.scope)}
-        outgoing.write(frames.frame(Kind.READING, json.dumps(told).encode()))
+        reading = {"views": sorted(found.views), "scope": _plain(found.scope)}
+        outgoing.write(frames.frame(Kind.READING, json.dumps(reading).encode()))
         import pyarrow  # while the service looks for the files
 
         sources = json.loads(_expect(Kind.SOURCES))
@@ -125,8 +125,8 @@ def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         what = "nothing" if not statements else " and ".join(one.type.name for one in statements[:5])
         raise RefusedError("invalid", f"the query is to be one SELECT, and it is {what}")
-    told = connection.execute("select json_serialize_sql(?::varchar)", [sql]).to_arrow_table()
-    tree = json.loads(told.column(0)[0].as_py())
+    serialized = connection.execute("select json_serialize_sql(?::varchar)", [sql]).to_arrow_table()
+    tree = json.loads(serialized.column(0)[0].as_py())
     # What the tree cannot show (PIVOT, for one) is read whole.
     return {"type": "SHOW_REF"} if tree.get("error") else tree
 

@@ -83,7 +83,7 @@ class QueryProcess:
                 "cpu_s": limits.timeout_s * limits.threads,
                 "folder": os.fspath(folder),
             }
-            await made._tell(Kind.JOB, job)
+            await made._send(Kind.JOB, job)
             yield made
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -95,22 +95,22 @@ class QueryProcess:
         kind, content = await self._next()
         if kind is not Kind.READING:
             raise _failed(content) if kind is Kind.FAILED else _gone()
-        told = json.loads(content)
-        found = told["scope"]
+        message = json.loads(content)
+        found = message["scope"]
         return ViewUse(
-            frozenset(told["views"]),
+            frozenset(message["views"]),
             Scope(_names(found["models"]), _names(found["versions"]), _time(found["start"]), _time(found["end"])),
         )
 
     async def answer(self, sources: Sources) -> AsyncIterator[bytes | QueryEnd]:
         """Yield the bytes of the answer's Arrow IPC stream, and at last how it went."""
-        told = {
+        message = {
             "files": [os.fspath(path) for path in sources.files],
             "outcomes": None if sources.outcomes is None else os.fspath(sources.outcomes),
             "start": None if sources.start is None else sources.start.isoformat(),
             "end": None if sources.end is None else sources.end.isoformat(),
         }
-        await self._tell(Kind.SOURCES, told)
+        await self._send(Kind.SOURCES, message)
         while True:
             kind, content = await self._next()
             if kind is Kind.ARROW:
@@ -131,7 +131,7 @@ class QueryProcess:
         """Return whether nothing runs any more."""
         return self._process.returncode is not None
 
-    async def _tell(self, kind: Kind, content: dict[str, Any]) -> None:
+    async def _send(self, kind: Kind, content: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(frames.frame(kind, json.dumps(content).encode()))
@@ -155,9 +155,9 @@ class QueryProcess:
 
 
 def _failed(content: bytes) -> Exception:
-    told = json.loads(content)
-    words = told["words"]
-    if told["kind"] == "too_large":
+    message = json.loads(content)
+    words = message["words"]
+    if message["kind"] == "too_large":
         return ResourceExhausted(words, reason="QUERY_TOO_LARGE")
     return InvalidArgument(words, reason="QUERY_INVALID", violations=[FieldViolation("sql", words)])
 
@@ -166,9 +166,9 @@ def _gone() -> Exception:
     return Unavailable("the query's process ended without an answer: try again", reason="QUERY_PROCESS_ENDED")
 
 
-def _names(told: list[str] | None) -> frozenset[str] | None:
-    return None if told is None else frozenset(told)
+def _names(listed: list[str] | None) -> frozenset[str] | None:
+    return None if listed is None else frozenset(listed)
 
 
-def _time(told: str | None) -> datetime | None:
-    return None if told is None else datetime.fromisoformat(told)
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

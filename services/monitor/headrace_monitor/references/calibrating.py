@@ -1,6 +1,6 @@
 """Calibrate a version's scores on a reference that has scores and labels, before labels of predictions come.
 
-The labels are a column `outcome.label`, in the words or indexes that outcomes are told in. Read in a child process.
+The labels are a column `outcome.label`, as names or indexes, like outcomes. Read in a child process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from headrace_statistics.calibration import Calibration, calibrate
 from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 
 from headrace_monitor.log.decisions.class_names import Classes
-from headrace_monitor.log.predicted import Predicted, predicted
+from headrace_monitor.log.predicted import PredictionColumns, predicted
 from headrace_monitor.log.raw_values import Values
 from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.reading import MAX_CELLS, Place, Table
@@ -51,16 +51,16 @@ def calibrated(
     found = predicted(contract, outputs)
     if found is None or found.value is None or found.label is None:
         return Unreadable("the file has labels, but no scores of classes beside them")
-    told = table.column(LABEL, 1, most=most).to_pylist()
-    return _fitted(found, told, Classes(tuple(contract.labels)))
+    labels = table.column(LABEL, 1, most=most).to_pylist()
+    return _fitted(found, labels, Classes(tuple(contract.labels)))
 
 
-def _fitted(found: Predicted, told: Sequence[object], classes: Classes) -> CalibrationResult:
+def _fitted(found: PredictionColumns, labels: Sequence[object], classes: Classes) -> CalibrationResult:
     """Calibrate what is asked for of predictions too: the second of two classes, else the one that was predicted."""
     assert found.value is not None
     assert found.label is not None
-    answer = np.full(len(told), np.nan)
-    for row, label in enumerate(told):
+    answer = np.full(len(labels), np.nan)
+    for row, label in enumerate(labels):
         word = _word(label, classes)
         if word is not None and found.known[row]:
             answer[row] = word == (classes.yes if found.score is not None else found.label[row])

@@ -39,7 +39,7 @@ Freeze = Callable[[Path, Sequence[MonitoredColumn], tensor_pb2.ServingContract],
 """From a file, the columns that are judged and the contract to what was frozen, or why nothing was."""
 
 Calibrate = Callable[[str, str, Calibration, datetime], Awaitable[None]]
-"""Keeps how the scores of a version of a model are calibrated, unless labels have told it already."""
+"""Stores the calibration of a version's scores, unless labels of predictions have given one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class FreezeRequest:
 class Freezer:
     """Freezes references. write_rows: writes rows of a time of the log to a Parquet file, and returns their number.
 
-    calibrate: is told what a reference with labels says of scores.
+    calibrate: stores the calibration of a reference with labels.
     """
 
     def __init__(
@@ -174,14 +174,14 @@ def _understood(
     """
     if isinstance(answer, str):
         raise _unreadable(answer, asked)
-    told: dict[str, Any] = serialization.from_json(answer.decode())
-    if "refused" in told:
-        raise _unreadable(told["refused"], asked)
-    if not told["columns"]:
-        shown = [f"{name} ({why})" for name, why in sorted(told["unfit"].items())]
+    answered: dict[str, Any] = serialization.from_json(answer.decode())
+    if "refused" in answered:
+        raise _unreadable(answered["refused"], asked)
+    if not answered["columns"]:
+        shown = [f"{name} ({why})" for name, why in sorted(answered["unfit"].items())]
         more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
         raise _unreadable(f"no column can be judged: {', '.join(shown[:5])}{more}", asked)
-    return told["rows"], Content(told["columns"], told["unfit"], judged), told["calibration"]
+    return answered["rows"], Content(answered["columns"], answered["unfit"], judged), answered["calibration"]
 
 
 def _unreadable(why: str, asked: FreezeRequest) -> PreconditionFailed:

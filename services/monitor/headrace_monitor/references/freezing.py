@@ -37,7 +37,7 @@ MAX_DIMENSIONS = 4_096
 MAX_DIFFERENT = 10_000
 MIN_ROWS = 50
 _SEED = 1
-_TOLD = ("rows", "columns", "unfit", "calibration")
+_FIELDS = ("rows", "columns", "unfit", "calibration")
 
 Unfit = NotEnoughData | Constant | Unreadable
 
@@ -161,15 +161,15 @@ def _frozen_names(column: MonitoredColumn, values: pa.ChunkedArray | NDArray[np.
 def main() -> None:
     """Freeze the file named by the arguments; the answer goes to stdout."""
     path, max_memory_bytes, max_data_bytes, max_cpu_s = sys.argv[1:]
-    told = json.loads(sys.stdin.read())
-    contract = tensor_pb2.ServingContract.FromString(base64.b64decode(told["contract"]))
+    request = json.loads(sys.stdin.read())
+    contract = tensor_pb2.ServingContract.FromString(base64.b64decode(request["contract"]))
     confine(int(max_memory_bytes), int(max_cpu_s), data_bytes=int(max_data_bytes))
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    sys.stdout.write(answer_of(path, columns_from_json(told["columns"]), contract, _tell))
+    sys.stdout.write(answer_of(path, columns_from_json(request["columns"]), contract, _announce))
 
 
-def _tell(column: str) -> None:
+def _announce(column: str) -> None:
     # Written out at once: whoever reads it wants to know where this process died.
     sys.stdout.write(json.dumps(column[:100]) + "\n")
     sys.stdout.flush()
@@ -184,7 +184,7 @@ def answer_of(
     """Return as text what was frozen, or why nothing was."""
     try:
         frozen = freeze_file(path, columns, contract, begin)
-        answer: dict[str, object] = {name: getattr(frozen, name) for name in _TOLD}
+        answer: dict[str, object] = {name: getattr(frozen, name) for name in _FIELDS}
     except RefusedError as error:
         answer = {"refused": str(error)}
     except MemoryError:

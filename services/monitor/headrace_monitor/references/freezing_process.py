@@ -41,55 +41,55 @@ class FreezingProcess:
         """Return what was frozen as the program prints it, or why nothing was. Raises Unavailable."""
         listed = json.dumps([asdict(column) for column in columns], allow_nan=False)
         encoded = base64.b64encode(contract.SerializeToString()).decode()
-        told = json.dumps({"columns": listed, "contract": encoded}).encode()
+        request = json.dumps({"columns": listed, "contract": encoded}).encode()
         arguments = ("-m", _PROGRAM, str(file), str(MEMORY_BYTES), str(DATA_BYTES), str(int(self._timeout_s) + 1))
-        return await self._run(arguments, told)
+        return await self._run(arguments, request)
 
-    async def _run(self, arguments: Sequence[str], told: bytes) -> bytes | str:
+    async def _run(self, arguments: Sequence[str], request: bytes) -> bytes | str:
         try:
             process = _start(arguments)
         except OSError as error:
             raise Unavailable(
                 "references cannot be frozen now", reason="FREEZING_UNAVAILABLE", retry_after_s=1.0
             ) from error
-        said = bytearray()
+        output = bytearray()
         try:
             async with asyncio.timeout(self._timeout_s):
-                await asyncio.to_thread(_talk, process, told, said)
+                await asyncio.to_thread(_talk, process, request, output)
                 code = await asyncio.to_thread(process.wait)
         except TimeoutError:
-            return f"{_at(said)} could not be read within {self._timeout_s:g} s: write fewer rows, or fewer columns"
+            return f"{_at(output)} could not be read within {self._timeout_s:g} s: write fewer rows, or fewer columns"
         finally:
             process.kill()
             await asyncio.to_thread(process.wait)
             assert process.stdout is not None
             process.stdout.close()
-        if len(said) > MAX_ANSWER_BYTES:
+        if len(output) > MAX_ANSWER_BYTES:
             return "the reference is too large to be kept: judge fewer columns, or narrower embeddings"
-        answer = bytes(said[said.rfind(b"\n") + 1 :])
+        answer = bytes(output[output.rfind(b"\n") + 1 :])
         if code != 0 or not answer:
             log.warning("freezing died", code=code)
-            return f"{_at(said)} cannot be read as Parquet: its reader stopped"
+            return f"{_at(output)} cannot be read as Parquet: its reader stopped"
         return answer
 
 
-def _at(said: bytearray) -> str:
+def _at(output: bytearray) -> str:
     """Return where the program was when it ended: it says each column before it reads it, in a line."""
-    lines = said.splitlines()
-    return f"column {json.loads(lines[-1])!r}" if lines and said.endswith(b"\n") else "the file"
+    lines = output.splitlines()
+    return f"column {json.loads(lines[-1])!r}" if lines and output.endswith(b"\n") else "the file"
 
 
-def _talk(process: subprocess.Popen[bytes], told: bytes, said: bytearray) -> None:
+def _talk(process: subprocess.Popen[bytes], request: bytes, output: bytearray) -> None:
     """Tell the program what is asked and take what it says, also for somebody who no longer waits for all of it."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        process.stdin.write(told)
+        process.stdin.write(request)
         process.stdin.close()
     except OSError:
         pass  # it has ended; its code says how
-    while len(said) <= MAX_ANSWER_BYTES and (part := os.read(process.stdout.fileno(), 1 << 20)):
-        said += part
+    while len(output) <= MAX_ANSWER_BYTES and (part := os.read(process.stdout.fileno(), 1 << 20)):
+        output += part
 
 
 def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -37,8 +37,8 @@ class Content:
         return zlib.compress(text.encode(), 1)
 
     @staticmethod
-    def of_bytes(told: bytes) -> Content:
-        inside = serialization.from_json(zlib.decompress(told).decode())
+    def of_bytes(content: bytes) -> Content:
+        inside = serialization.from_json(zlib.decompress(content).decode())
         return Content(inside["columns"], inside["unfit"], columns_from_json(inside["judged"]))
 
 

@@ -104,7 +104,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class DriftEvaluation:
+class EvaluationRow:
     """One drift evaluation of a version. against: the reference, in words."""
 
     start: datetime
@@ -125,7 +125,7 @@ class VersionDrift:
     """evaluations: the latest first; empty without any, and `missing` says why."""
 
     version: str
-    evaluations: tuple[DriftEvaluation, ...]
+    evaluations: tuple[EvaluationRow, ...]
     histograms: tuple[Histogram, ...]
     missing: str = ""
 

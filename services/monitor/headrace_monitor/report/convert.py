@@ -18,7 +18,7 @@ from headrace_monitor.report.content import (
     AlertRow,
     Bucket,
     ColumnDrift,
-    DriftEvaluation,
+    EvaluationRow,
     Measure,
     MissingPart,
     SliceDrift,
@@ -79,15 +79,15 @@ def versions(
     return tuple(version for version, count in counts.most_common() if version and count)
 
 
-def evaluations(drifts: Iterable[monitor_pb2.Drift], span: Span) -> tuple[DriftEvaluation, ...]:
+def evaluations(drifts: Iterable[monitor_pb2.Drift], span: Span) -> tuple[EvaluationRow, ...]:
     """Return the evaluations that end in a time, the latest first."""
     found = (evaluation(drift) for drift in drifts)
     return tuple(one for one in found if span.start < one.end <= span.end)
 
 
-def evaluation(drift: monitor_pb2.Drift) -> DriftEvaluation:
+def evaluation(drift: monitor_pb2.Drift) -> EvaluationRow:
     """Return one evaluation."""
-    return DriftEvaluation(
+    return EvaluationRow(
         drift.range.start_time.ToDatetime(UTC),
         drift.range.end_time.ToDatetime(UTC),
         drift.rows,
@@ -98,7 +98,7 @@ def evaluation(drift: monitor_pb2.Drift) -> DriftEvaluation:
     )
 
 
-def worst_columns(one: DriftEvaluation) -> tuple[str, ...]:
+def worst_columns(one: EvaluationRow) -> tuple[str, ...]:
     """Return the columns with a conclusive test, those that changed most first; each once."""
 
     def change(column: ColumnDrift) -> tuple[bool, int, float]:
@@ -168,8 +168,8 @@ def _source(number: int) -> str:
     return "" if number == 0 else name.removeprefix("SERVED_FROM_").lower()
 
 
-def _slices(told: Iterable[monitor_pb2.Slice]) -> tuple[SliceDrift, ...]:
-    return tuple(SliceDrift(one.name, one.rows, one.effect, one.share) for one in told)
+def _slices(slices: Iterable[monitor_pb2.Slice]) -> tuple[SliceDrift, ...]:
+    return tuple(SliceDrift(one.name, one.rows, one.effect, one.share) for one in slices)
 
 
 def _column(report: monitor_pb2.DriftReport) -> ColumnDrift:

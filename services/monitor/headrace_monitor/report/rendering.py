@@ -83,8 +83,8 @@ def _tiles(report: Report) -> list[tuple[str, str, str, str]]:
         worst = max(evaluations, key=lambda evaluation: evaluation.severity)
         how = "bad" if worst.severity >= Severity.MEDIUM else "good"
         tiles.append(("drift", worst.severity.name.lower(), f"{worst.alarms} alarms in the latest evaluation", how))
-    if told := _headline(_parts(report.performance)):
-        tiles.append(told)
+    if headline := _headline(_parts(report.performance)):
+        tiles.append(headline)
     if not isinstance(report.alerts, MissingPart):
         still = sum(alert.resolve_time is None for alert in report.alerts)
         tiles.append(("open alerts", str(still), f"{len(report.alerts)} in this time", "bad" if still else "good"))
@@ -114,14 +114,14 @@ def _traffic_plots(report: Report) -> dict[str, Any]:
         Series(name, style, tuple(bucket.quantiles[at] / 1000 if bucket.quantiles else None for bucket in buckets))
         for at, (name, style) in enumerate((("50 %", "c0"), ("95 %", "c1"), ("99 %", "c3")))
     ]
-    told = {
+    drawn = {
         "versions": (plots.stacked("Answers over time, by version", axis, versions), versions),
         "sources": (plots.stacked("Answers over time, by source", axis, sources), sources),
     }
     if any(bucket.quantiles for bucket in buckets):
         timed = Axis(axis.labels, " ms")
-        told["latency"] = (plots.lines("Latency over time", timed, quantiles), quantiles)
-    return {**told, "axis": axis}
+        drawn["latency"] = (plots.lines("Latency over time", timed, quantiles), quantiles)
+    return {**drawn, "axis": axis}
 
 
 def _stack(buckets: Sequence[Bucket], part: int) -> list[Series]:

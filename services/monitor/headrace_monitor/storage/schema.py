@@ -48,8 +48,8 @@ class Database(Connections):
 
     def _check_there(self) -> None:
         if not self.there.is_set():
-            told = "the monitor has not reached its database yet"
-            raise Unavailable(told, reason=REASON, retry_after_s=RETRY_AFTER_S)
+            message = "the monitor has not reached its database yet"
+            raise Unavailable(message, reason=REASON, retry_after_s=RETRY_AFTER_S)
 
 
 async def passed(database: Transactions, now: datetime) -> datetime:

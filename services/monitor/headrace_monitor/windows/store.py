@@ -37,7 +37,7 @@ class PendingFile:
     row: Any = None
 
 
-class Packed(NamedTuple):
+class WindowRow(NamedTuple):
     """A window as it is kept: the last columns of its row."""
 
     rows: int
@@ -125,12 +125,12 @@ class Windows:
         )
 
 
-def merged(kept: Any, window: Window) -> Packed:
+def merged(kept: Any, window: Window) -> WindowRow:
     """Return a window added to a row that is kept, or to nothing, as it is to be kept."""
     if kept is not None:
         window = _content(kept).merge(window)
     summaries = zlib.compress(serialization.to_json(window.summaries).encode(), 1)
-    return Packed(window.rows, serialization.to_json(window.predictions), summaries)
+    return WindowRow(window.rows, serialization.to_json(window.predictions), summaries)
 
 
 def _add(found: dict[float, Window], rows: Sequence[Any]) -> None:

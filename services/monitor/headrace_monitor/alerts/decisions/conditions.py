@@ -91,5 +91,5 @@ def _aggregated(how: Aggregation, window: Sequence[Observation]) -> float | None
 def _summary(rule: Rule, window: Sequence[Observation], value: float, bound: str, rows: int | None) -> str:
     minutes = (window[0].window_end - window[-1].window_start).total_seconds() / 60
     basis = "" if rows is None else f", {rows:,} predictions"
-    told = f"{rule.signal} is {value:.6g}, {bound}, over {minutes:g} min{basis}"
-    return f"{told}; {window[0].summary}" if window[0].summary else told
+    text = f"{rule.signal} is {value:.6g}, {bound}, over {minutes:g} min{basis}"
+    return f"{text}; {window[0].summary}" if window[0].summary else text

@@ -87,8 +87,8 @@ def silence_violations(silence: Silence, now: datetime) -> list[FieldViolation]:
     elif silence.expire_time > now + MAX_SILENCE:
         found.append(FieldViolation("silence.expire_time", f"is more than {MAX_SILENCE.days} days ahead"))
     if len(silence.comment) > MAX_COMMENT_CHARS or "\0" in silence.comment:
-        told = f"must be text of at most {MAX_COMMENT_CHARS} characters, without NUL"
-        found.append(FieldViolation("silence.comment", told))
+        problem = f"must be text of at most {MAX_COMMENT_CHARS} characters, without NUL"
+        found.append(FieldViolation("silence.comment", problem))
     return found
 
 
@@ -99,8 +99,8 @@ def webhook_violations(webhook: Webhook) -> list[FieldViolation]:
         found += _model(webhook.model, "webhook.model", star=False)
     found += _secret(webhook)
     if webhook.retrain_only and webhook.format is not Format.CLOUD_EVENT:
-        told = "requests to train again are CloudEvents: use FORMAT_CLOUD_EVENT"
-        found.append(FieldViolation("webhook.retrain_only", told))
+        problem = "requests to train again are CloudEvents: use FORMAT_CLOUD_EVENT"
+        found.append(FieldViolation("webhook.retrain_only", problem))
     return found
 
 

@@ -124,7 +124,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Webhook(Receiver):
-    """Who is told, and of what. model: empty for every model."""
+    """A receiver of notifications, and of which. model: empty for every model."""
 
     at_least: Severity = Severity.NONE
     model: str = ""

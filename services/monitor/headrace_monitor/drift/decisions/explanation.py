@@ -116,8 +116,8 @@ def _places(column: MonitoredColumn, frozen: ColumnReference, table: pa.Table) -
             return np.where(np.isfinite(values), frozen.groups[fine], -1), int(frozen.groups[-1]) + 1
         case CategoricalReference():
             place = {name: index for index, name in enumerate(frozen.categories.names)}
-            codes, told = coded_names(array, column.datatype)
-            return np.array([*(place.get(name, len(place)) for name in told), -1])[codes], len(place) + 1
+            codes, names = coded_names(array, column.datatype)
+            return np.array([*(place.get(name, len(place)) for name in names), -1])[codes], len(place) + 1
     raise UnusableColumnError("embeddings have no bins")
 
 
@@ -125,10 +125,10 @@ def _flags(test: Test, column: MonitoredColumn, frozen: ColumnReference, table: 
     """Return which rows have what the share of has risen."""
     array = _stored(column, table)
     if isinstance(frozen, CategoricalReference):
-        codes, told = coded_names(array, column.datatype)
+        codes, names = coded_names(array, column.datatype)
         if test is Test.MISSING:
             return codes == -1
-        return np.array([*(not frozen.categories.has(name) for name in told), False])[codes]
+        return np.array([*(not frozen.categories.has(name) for name in names), False])[codes]
     values = numbers(array)
     if test is Test.MISSING:
         return np.isnan(values)

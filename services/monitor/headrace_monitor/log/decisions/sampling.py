@@ -21,8 +21,8 @@ def halvings_of(table: pa.Table) -> NDArray[np.int64]:
     """Return how often each row's probability was halved; 0 where it is unknown."""
     if PROBABILITY not in table.schema.names:
         return np.zeros(table.num_rows, dtype=np.int64)
-    told = table.column(PROBABILITY).cast(pa.float64()).to_numpy()
-    usable = np.where((told > 0) & (told <= 1), told, 1.0)
+    probability = table.column(PROBABILITY).cast(pa.float64()).to_numpy()
+    usable = np.where((probability > 0) & (probability <= 1), probability, 1.0)
     return np.clip(np.rint(-np.log2(usable)), 0, MOST_HALVINGS).astype(np.int64)
 
 
