@@ -1,21 +1,22 @@
-"""The port of the REST codecs, whose server is imported once the rest of the data plane has begun to serve."""
+"""The port of REST, whose server is imported once the rest of the data plane has begun to serve."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace_servicekit.server import PortUnavailable
 from headrace_servicekit.tls import Tls
 
-_SERVER = "headrace_router.data.transports.rest.uvicorn_server"
+if TYPE_CHECKING:
+    from headrace_router.data.transports.rest.uvicorn_server import Server
+
 # Importing the server takes a twelfth of the time in which a data plane starts (`python -X importtime`). It waits until
 # predictions are answered, but not longer than this: connections wait with it.
-PATIENCE_S = 1.0
+IMPORT_DELAY_S = 1.0
 
 
 class HttpServer:
@@ -41,7 +42,7 @@ class HttpServer:
             raise PortUnavailable(host, port, port_setting, error.strerror or str(error)) from None
         self.port: int = self._socket.getsockname()[1]
         self._app, self._tls, self._grace_s, self._begun = app, tls, grace_s, begun
-        self._server: Any = None
+        self._server: Server | None = None
         self._ended = asyncio.Event()
         self._stopping = False
 
@@ -49,9 +50,8 @@ class HttpServer:
         """Serve until `stop`, and then wait to be cancelled. Returns only when the server ended by itself."""
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._begun(), PATIENCE_S)
-            module = await asyncio.to_thread(importlib.import_module, _SERVER)
-            self._server = module.Server(self._app, tls=self._tls, grace_s=self._grace_s)
+                await asyncio.wait_for(self._begun(), IMPORT_DELAY_S)
+            self._server = (await asyncio.to_thread(_server_class))(self._app, tls=self._tls, grace_s=self._grace_s)
             self._server.should_exit = self._stopping
             await self._server.serve(sockets=[self._socket])
         finally:
@@ -66,3 +66,9 @@ class HttpServer:
         if self._server is not None:
             self._server.should_exit = True
         await self._ended.wait()
+
+
+def _server_class() -> type[Server]:
+    from headrace_router.data.transports.rest.uvicorn_server import Server
+
+    return Server
