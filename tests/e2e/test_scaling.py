@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from headrace_servicekit.testing import eventually
 from headrace_stack.control import ControlError, ask
 from headrace_stack.ports import BLOCK
+from headrace_stack.settings import STATE_DIRECTORY_SETTING
 from headrace_stack.snapshot import State
 from headrace_stack.testing import held_stack
 
@@ -32,6 +36,18 @@ def scaled_stack() -> Iterator[RunningStack]:
 async def scale(stack: RunningStack, component: str, replicas: int, **more: Any) -> dict[str, Any]:
     request = {"do": "scale", "component": component, "replicas": replicas, **more}
     return await ask(stack.settings.control_socket, request, 200)
+
+
+async def command(stack: RunningStack, *words: str) -> tuple[int | None, str]:
+    """Run a command of the stack on the one that runs; return its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "headrace_stack", *words),
+        env={**os.environ, STATE_DIRECTORY_SETTING: str(stack.settings.home), "COLUMNS": "200"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 120)
+    return process.returncode, output.decode()
 
 
 async def answered_by(stack: RunningStack, component: str) -> float:
@@ -109,7 +125,14 @@ async def test_a_pool_is_added_emptied_and_removed_while_the_stack_runs(scaled_s
         await scale(scaled_stack, "batcher-edge", 0)
     await scale(scaled_stack, "batcher-edge", 0, to_zero=True)
     await eventually(lambda: has(0), within=20)
-    assert (await scale(scaled_stack, "batcher-edge", 1))["started"] == ["batcher-edge"]
+    # As people do, who are told what goes on.
+    code, said = await command(scaled_stack, "scale", "batcher-edge", "1")
+    assert code == 0, said
+    assert re.search(r"batcher-edge starting\n.*batcher-edge ready\nbatcher-edge: 0 -> 1\n  started batcher-edge", said)
+    code, said = await command(scaled_stack, "scale", "batcher-edge", "1")
+    assert (code, said) == (0, "batcher-edge has 1 already: nothing was changed\n")
+    code, said = await command(scaled_stack, "scale", "batcher-egde", "1")
+    assert (code, "known: " in said, "batcher-edge" in said) == (1, True, True), said
     removed = await ask(socket, {"do": "remove", "component": "batcher-edge"}, 200)
     assert removed["stopped"] == ["batcher-edge"]
     with pytest.raises(ControlError, match="there is no component"):

@@ -86,9 +86,9 @@ def scale(component: str, replicas: int, to_zero: bool) -> None:
     """Let COMPONENT have N replicas while the stack runs, and wait until they are ready.
 
     \b
-      headrace-stack scale batcher-default 3     three batchers, each with its Triton
-      headrace-stack scale batcher-default 1     back to one; no request fails for it
-      headrace-stack scale batcher-cpu 0 --to-zero
+      python -m headrace_stack scale batcher-default 3     three batchers, each with its Triton
+      python -m headrace_stack scale batcher-default 1     back to one; no request fails for it
+      python -m headrace_stack scale batcher-cpu 0 --to-zero
 
     Those that scale: registry, router-control, monitor, front-door (data planes in it; router-data where they are
     services) and batcher-POOL. The first replica keeps its ports, the others have free ones, which `status` shows. New
