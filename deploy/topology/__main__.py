@@ -33,6 +33,7 @@ FILES: dict[str, Write] = {
 }
 # Parts of handwritten files, by the name that stands at the part.
 REGIONS: dict[str, dict[str, Write]] = {
+    ".env.example": {"databases": compose.database_urls},
     "docker-compose.yml": {"networks and targets": compose.networks_and_targets},
     f"{_KUBERNETES}/base/config/front-door.env": {
         "targets": lambda services: f"FRONT_DOOR_TARGETS={targets.front_door_targets(services)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace_stack.description import Service, Topology, own
 
+from deploy.topology.classes import variable_of
 from deploy.topology.targets import front_door_targets, health_targets
 
 
@@ -72,6 +73,15 @@ def away(services: Topology) -> str:
 def down(services: Topology) -> str:
     """Return when a process is down."""
     return f'expr: up{{job=~"{"|".join(service.name for service in own(services))}"}} == 0'
+
+
+def database_urls(services: Topology) -> str:
+    """Return the part of .env.example that says where databases are when nobody says."""
+    return "\n".join(
+        f"#{variable_of(one, 'database_url')}=postgresql://headrace@{services['postgres'].address('postgres')}/{one.database}"
+        for one in own(services)
+        if one.database
+    )
 
 
 def up(services: Topology) -> str:

@@ -25,10 +25,6 @@ def _compose(checkout: Path, service: Service) -> Iterator[str]:
         yield f"docker-compose.yml: add the service `{name}` with {parts}"
     if service.database and f"init-{service.database}" not in told:
         yield f"docker-compose.yml: add the one-shot `init-{service.database}`, which runs `{name} migrate`"
-    if service.database and name in told:
-        variable = f"{service.prefix}DATABASE_URL"
-        if not re.search(rf"^#?{variable}=", (checkout / ".env.example").read_text(encoding="utf-8"), re.MULTILINE):
-            yield f".env.example: add {variable} with its default, for a database of somebody else's"
 
 
 def _kubernetes(checkout: Path, service: Service) -> Iterator[str]:
