@@ -18,7 +18,7 @@ FileSet = descriptor_pb2.FileDescriptorSet
 
 @dataclass(frozen=True, slots=True)
 class RestBinding:
-    """One REST codec of a method. body: `*` for the whole message, a field's name, or empty when there is none."""
+    """One REST binding of a method. body: `*` for the whole message, a field's name, or empty when there is none."""
 
     verb: str
     template: str

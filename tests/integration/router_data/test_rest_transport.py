@@ -1,4 +1,4 @@
-"""The REST codecs on a real port."""
+"""REST on a real port."""
 
 from __future__ import annotations
 
