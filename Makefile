@@ -110,6 +110,15 @@ topology: .headrace/synced ## Write what follows from deploy/topology.toml anew:
 decisions: .headrace/synced ## Write docs/decisions/README.md, the index of decision records, anew
 	@$(PYTHON) docs/decisions/index.py generate
 
+.PHONY: service
+service: .headrace/synced ## Write an empty service NAME=foo into the checkout, everywhere that a service stands
+	@test -n "$(NAME)" || { echo "name the service: make service NAME=foo" >&2; exit 2; }
+	@$(PYTHON) -m deploy.scaffold "$(NAME)"
+	@$(UV) lock --quiet
+	@$(MAKE) --no-print-directory .headrace/synced
+	@$(MAKE) --no-print-directory stubs topology settings
+	@echo "next: make test TESTS='tests/unit/deploy tests/unit/$(NAME) tests/integration/$(NAME)'; make up"
+
 .PHONY: lint
 lint: .headrace/synced ## Lint, protos, freshness of what is generated, import contracts: seconds
 	.venv/bin/ruff check .

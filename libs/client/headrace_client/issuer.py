@@ -6,6 +6,7 @@ Anybody who can read the private key can be anybody; that is the point of a deve
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import uuid
@@ -13,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import headrace
 import jwt
+from google.protobuf import descriptor_pb2
 from headrace.access.v1 import access_pb2
-from headrace.monitor.v1 import alert_pb2, monitor_pb2, outcome_pb2
-from headrace.registry.v1 import registry_pb2
-from headrace.router.v1 import control_pb2, precomputed_pb2, predict_pb2, route_pb2
 
 from headrace_client.errors import invalid
 from headrace_client.local_files import is_file, object_of, read_as, text_of
@@ -32,26 +33,19 @@ MAX_LIFETIME = timedelta(minutes=15)
 _MADE_ANEW = "remove it and run `make up`, which makes what is missing"
 _DENY_REMEDY = 'write {"subjects": [...]} with all who are to be refused'
 
-# Where RPCs that people and programs call are declared; the scopes are read from there, so there is no second list.
-_API_FILES = (
-    registry_pb2,
-    predict_pb2,
-    route_pb2,
-    precomputed_pb2,
-    control_pb2,
-    monitor_pb2,
-    outcome_pb2,
-    alert_pb2,
-)
 
-
+@functools.cache
 def known_scopes() -> tuple[str, ...]:
-    """Return every scope that an RPC of Headrace asks for, sorted."""
+    """Return every scope that an RPC of Headrace asks for, sorted: read from the API's own descriptors."""
+    # With its extensions known: an option is read as what it is only where its file was imported.
+    told = descriptor_pb2.FileDescriptorSet.FromString(
+        resources.files(headrace).joinpath("descriptors.binpb").read_bytes()
+    )
     options = (
-        method.GetOptions().Extensions[access_pb2.access]
-        for file in _API_FILES
-        for service in file.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
+        method.options.Extensions[access_pb2.access]
+        for file in told.file
+        for service in file.service
+        for method in service.method
     )
     return tuple(sorted({option.scope for option in options if option.scope}))
 

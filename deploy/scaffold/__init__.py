@@ -1,0 +1,1 @@
+"""Writes an empty service into the checkout: `make service NAME=foo`."""
