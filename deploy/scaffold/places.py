@@ -10,12 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from string import Template
 
-from headrace_stack.description import BASE, Service, Topology, own
+from headrace_stack.description import Topology, free_ports
 
 _NAME = re.compile(r"[a-z][a-z0-9]{1,30}")
-# Two ports for each service, from here on; below are those of the services and stores of the first day.
-_FIRST_PORT = BASE + 30
-
 # Templates, and the files that are made from them.
 NEW_FILES: Mapping[str, str] = {
     "service/pyproject.toml": "services/{name}/pyproject.toml",
@@ -73,13 +70,7 @@ def new_service(name: str, services: Topology) -> NewService:
     taken = {service.database for service in services.values()} | {one.split("-")[0] for one in services}
     if name in taken or name in {"headrace", "postgres", "test"}:
         raise Refused(f"there is a {name} already: choose another name, or remove services/{name} first")
-    used = {port for service in own(services) for port in _ports(service)}
-    grpc = next(port for port in range(_FIRST_PORT, 65534, 2) if not used & {port, port + 1})
-    return NewService(name, grpc, grpc + 1)
-
-
-def _ports(service: Service) -> set[int]:
-    return {*service.ports.values(), *(BASE + offset for offset in service.wheel_ports.values())}
+    return NewService(name, *free_ports(services, 2))
 
 
 def additions(service: NewService, template: Callable[[str], str]) -> dict[str, Callable[[str], str]]:

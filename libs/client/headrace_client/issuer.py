@@ -37,13 +37,12 @@ _DENY_REMEDY = 'write {"subjects": [...]} with all who are to be refused'
 @functools.cache
 def known_scopes() -> tuple[str, ...]:
     """Return every scope that an RPC of Headrace asks for, sorted: read from the API's own descriptors."""
-    # With its extensions known: an option is read as what it is only where its file was imported.
-    told = descriptor_pb2.FileDescriptorSet.FromString(
-        resources.files(headrace).joinpath("descriptors.binpb").read_bytes()
-    )
+    api = resources.files(headrace).joinpath("descriptors.binpb").read_bytes()
+    # An option is read as what it is only where the file that declares it was imported.
+    access: Any = access_pb2.access
     options = (
-        method.options.Extensions[access_pb2.access]
-        for file in told.file
+        method.options.Extensions[access]
+        for file in descriptor_pb2.FileDescriptorSet.FromString(api).file
         for service in file.service
         for method in service.method
     )

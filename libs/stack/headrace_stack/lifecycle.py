@@ -12,9 +12,10 @@ from rich.console import Console
 
 from headrace_stack import control, daemon, identity, observing, topology
 from headrace_stack.adoption import Adopt, AwaitStop, CleanUp, Refuse, Start, decide, explain_taken
+from headrace_stack.description import BLOCK
 from headrace_stack.locks import exclusive
 from headrace_stack.logfile import last_lines
-from headrace_stack.ports import BLOCK, free_base_port
+from headrace_stack.ports import free_base_port
 from headrace_stack.process import is_alive, kill_group
 from headrace_stack.settings import StackSettings, not_loadable
 from headrace_stack.snapshot import ComponentStatus, Phase, Snapshot, State

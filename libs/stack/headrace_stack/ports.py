@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from headrace_stack import description
+from headrace_stack.description import BLOCK
 
 HOST = "127.0.0.1"
 _CHECKOUT = Path(__file__).resolve().parents[3]
 BASE_PORT_SETTING = "HEADRACE_BASE_PORT"
-BLOCK = description.BLOCK
 
 # Below the range from which the kernel takes ports for outgoing connections: one of those could have it meanwhile.
 FREE = range(10_000, 20_000)

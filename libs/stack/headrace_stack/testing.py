@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from headrace_stack import daemon, snapshot
+from headrace_stack.description import BLOCK
 from headrace_stack.locks import exclusive, shared, try_exclusive
 from headrace_stack.logfile import last_lines
-from headrace_stack.ports import BLOCK, Ports, free_base_port
+from headrace_stack.ports import Ports, free_base_port
 from headrace_stack.process import is_alive
 from headrace_stack.replicas import ONE_OF_EACH, Replicas
 from headrace_stack.settings import DataPlane, StackSettings, checkout_of_this_file, not_loadable

@@ -15,7 +15,8 @@ import psutil
 import pytest
 from headrace_servicekit.testing import eventually
 from headrace_stack import snapshot
-from headrace_stack.ports import BLOCK, Ports, free_base_port
+from headrace_stack.description import BLOCK
+from headrace_stack.ports import Ports, free_base_port
 from headrace_stack.process import is_alive
 from headrace_stack.snapshot import Snapshot, State
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_servicekit.testing import eventually
-from headrace_stack.ports import BLOCK
+from headrace_stack.description import BLOCK
 from headrace_stack.snapshot import State
 
 from tests.kit.processes import lives, processes
