@@ -7,11 +7,18 @@ the threads and processes that a thread starts.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import struct
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # A tenth of what the other threads of this process get when there is not enough for all.
 _STEP = 10
@@ -37,6 +44,24 @@ def give_way() -> None:
 def take_long_turns() -> None:
     """Have the calling thread be interrupted by all that callers wait for."""
     _set(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), _LONG_TURN_NS)
+
+
+class Background:
+    """Runs what callers must not feel, such as hashing files, one after the other in a thread that gives way."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="background", initializer=give_way)
+
+    async def __aenter__(self) -> Background:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what the function returns."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
 
 
 def _set(niceness: int, turn_ns: int) -> None:

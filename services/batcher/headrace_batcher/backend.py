@@ -11,9 +11,9 @@ from headrace_runtime.backends.onnx import OnnxBackend
 from headrace_runtime.backends.opening import channel, triton
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_process import TritonProcess, Watcher, watch_neighbour
+from headrace_runtime.scheduling import Background
 from headrace_servicekit.runtime import Runtime
 
-from headrace_batcher.background import Background
 from headrace_batcher.settings import BatcherSettings
 
 # Three of them, at worst, until a half-open link is given up: less than five seconds. It is asked every half

@@ -8,13 +8,12 @@ import uuid
 from headrace.registry.v1 import registry_pb2_grpc
 from headrace.router.v1 import control_pb2_grpc
 from headrace_runtime.artifacts.process import Fetcher
-from headrace_runtime.scheduling import go_first
+from headrace_runtime.scheduling import Background, go_first
 from headrace_servicekit.client import channel
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_batcher.backend import keep_backend, open_backend, own_triton
-from headrace_batcher.background import Background
 from headrace_batcher.batching.tracing import spans_for
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.turns import LoadBounds

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 from headrace_runtime.artifacts.cache import PAUSES, ArtifactError, BlobCache
-from headrace_runtime.artifacts.credentials import read_credentials
+from headrace_runtime.artifacts.place import read_credentials
 
 
 class Blobs:

@@ -14,8 +14,7 @@ from typing import Any, Self
 import structlog
 
 from headrace_runtime.artifacts.cache import ArtifactError
-from headrace_runtime.artifacts.credentials import read_credentials
-from headrace_runtime.artifacts.place import LINE_BYTES, Place
+from headrace_runtime.artifacts.place import LINE_BYTES, Place, read_credentials
 
 log = structlog.get_logger()
 

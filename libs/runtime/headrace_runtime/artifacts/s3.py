@@ -12,7 +12,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 
 from headrace_runtime.artifacts.cache import ArtifactError
-from headrace_runtime.artifacts.credentials import read_credentials
+from headrace_runtime.artifacts.place import read_credentials
 
 CHUNK_BYTES = 256 * 1024
 
