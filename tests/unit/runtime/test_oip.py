@@ -85,7 +85,16 @@ async def serving(service: str = TORCHSERVE) -> AsyncIterator[tuple[Server, OipB
     try:
         async with Channel(f"127.0.0.1:{port}") as channel:
             names = ServerNames("{model}", "{version}")
-            yield server, OipBackend(channel, names=names, execution_timeout_s=5, service=TORCHSERVE)
+            yield (
+                server,
+                OipBackend(
+                    channel,
+                    names=names,
+                    execution_timeout_s=5,
+                    service=TORCHSERVE,
+                    service_setting="BATCHER_OIP_SERVICE",
+                ),
+            )
     finally:
         await listener.stop(None)
 

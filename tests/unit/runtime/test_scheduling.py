@@ -30,14 +30,14 @@ def life() -> dict[str, tuple[int, int] | list[int]]:
     own = turn()
     with ThreadPoolExecutor(1) as serving, ThreadPoolExecutor(1, initializer=scheduling.give_way) as loading:
         turns = {"own": own, "serving": serving.submit(turn).result(), "loading": loading.submit(turn).result()}
-    child = [sys.executable, "-c", "from tests.unit.batcher.test_scheduling import turn; print(list(turn()))"]
+    child = [sys.executable, "-c", "from tests.unit.runtime.test_scheduling import turn; print(list(turn()))"]
     return {**turns, "child": json.loads(subprocess.check_output(child)), "own afterwards": turn()}
 
 
 @pytest.fixture(scope="module")
 def turns() -> dict[str, list[int]]:
     """Return what `life` found, in a process of its own: a turn that was taken cannot be given back."""
-    program = "import json; from tests.unit.batcher.test_scheduling import life; print(json.dumps(life()))"
+    program = "import json; from tests.unit.runtime.test_scheduling import life; print(json.dumps(life()))"
     found = json.loads(subprocess.check_output([sys.executable, "-c", program]))
     if found["own"][1] == 0:
         pytest.skip("this kernel has no slices of a thread's own (Linux 6.12 and later have)")
