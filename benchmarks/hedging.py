@@ -100,8 +100,8 @@ async def run(options: argparse.Namespace, hedge: Hedge | None) -> RunResult:
                 rows=1,
                 inputs=(bytes(16),),
                 deadline=loop.time() + 10.0,
-                hedged=hedge,
             )
+            work.hedged = hedge
             pools.submit((work,))
             await work.answer
             latencies.append(time.perf_counter() - began)

@@ -88,7 +88,10 @@ def work(
     """Return a request to digits v1 that has so long; more: fields of Work."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    return Work(loop.create_future(), pool=pool, digest=digest, rows=1, inputs=(content,), deadline=deadline, **more)
+    made = Work(loop.create_future(), pool=pool, digest=digest, rows=1, inputs=(content,), deadline=deadline)
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
 
 
 def submitted(pools: Pools, count: int = 1, **fields: Any) -> list[Work]:
@@ -100,8 +103,14 @@ def submitted(pools: Pools, count: int = 1, **fields: Any) -> list[Work]:
 
 def where(one: Work) -> str:
     """Return the address of the replica that a work was sent to last."""
-    assert one.endpoint is not None
-    return one.endpoint.replica.address
+    assert one.current is not None
+    return one.current.endpoint.replica.address
+
+
+def number_of(one: Work) -> int:
+    """Return the id of a work's latest attempt in frames."""
+    assert one.current is not None
+    return one.current.id
 
 
 async def one_by_one(pools: Pools, count: int, **fields: Any) -> list[int]:

@@ -12,7 +12,7 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import FakeBatcher, after, echoing, held, refusing, silent
 from tests.kit.digits import V1
-from tests.kit.pools import connected, one_by_one, pools_of, submitted, where, work
+from tests.kit.pools import connected, number_of, one_by_one, pools_of, submitted, where, work
 
 
 def hedged(pools: Pools, count: int = 1, delay_s: float | None = 0.02) -> list[Work]:
@@ -44,7 +44,7 @@ async def test_a_late_request_is_sent_to_a_second_replica_and_the_first_answer_c
             await one.answer
         assert late.attempts == 2
         assert pools.hedges.sent == sent + 1
-        await eventually(lambda: late.id in bad.cancelled)
+        await eventually(lambda: number_of(late) in bad.cancelled)
         gate.set()
         assert set(await one_by_one(pools, 5)) == {0}
 

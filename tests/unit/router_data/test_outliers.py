@@ -10,7 +10,7 @@ from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import Behaviour, after, echoing, held, refusing, silent
 from tests.kit.digits import V1
-from tests.kit.pools import one_by_one, pools_of, replica_of, submitted, where
+from tests.kit.pools import number_of, one_by_one, pools_of, replica_of, submitted, where
 
 
 def ejected(pools: Pools) -> list[str]:
@@ -107,7 +107,7 @@ async def test_what_is_in_flight_at_a_replica_that_hangs_is_answered_by_another_
         await asyncio.gather(*(one.answer for one in others))
         assert {(await one.answer).code for one in stuck} == {0}
         assert ejected(pools) == [bad.target]
-        await eventually(lambda: set(bad.cancelled) >= {one.id for one in stuck})
+        await eventually(lambda: set(bad.cancelled) >= {number_of(one) for one in stuck})
 
 
 async def test_what_was_in_flight_when_its_version_went_stays_where_it_is_tried_alone(bad, good):
@@ -116,7 +116,7 @@ async def test_what_was_in_flight_when_its_version_went_stays_where_it_is_tried_
         await one_by_one(pools, 20)
         bad.behave = silent
         suspects = [one for one in submitted(pools, 20, seconds=20.0) if where(one) == bad.target]
-        await eventually(lambda: {one.id for one in suspects} <= {request.id for request in bad.requests})
+        await eventually(lambda: {number_of(one) for one in suspects} <= {request.id for request in bad.requests})
         replica, sent = replica_of(pools, bad), len(good.requests)
         for ready in (False, True):
             bad.announce(V1, ready=ready)

@@ -21,7 +21,10 @@ def work(
     loop: asyncio.AbstractEventLoop, digest: str = "v1", *, deadline: float = 1e9, size: int = 4, **fields
 ) -> Work:
     inputs = (bytes(size),)
-    return Work(loop.create_future(), pool="default", digest=digest, rows=1, inputs=inputs, deadline=deadline, **fields)
+    made = Work(loop.create_future(), pool="default", digest=digest, rows=1, inputs=inputs, deadline=deadline)
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
 
 
 def enter(queue: PendingQueue, one: Work, now: float) -> bool:

@@ -10,7 +10,10 @@ from headrace_servicekit.testing import FakeClock
 
 def work(*inputs: bytes, digest: str = "v1", **fields) -> Work:
     answer: asyncio.Future = asyncio.Future(loop=asyncio.get_running_loop())
-    return Work(answer, pool="default", digest=digest, rows=1, inputs=inputs, deadline=0.0, **fields)
+    made = Work(answer, pool="default", digest=digest, rows=1, inputs=inputs, deadline=0.0)
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
 
 
 @pytest.fixture

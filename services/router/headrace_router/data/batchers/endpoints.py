@@ -13,7 +13,7 @@ from headrace_router.data.batchers.decisions.balance import choose, expected_wai
 from headrace_router.data.batchers.decisions.estimates import Estimates, Latency
 from headrace_router.data.batchers.decisions.outliers import Endpoint, is_late, is_silent, partition
 from headrace_router.data.batchers.frames import Replica
-from headrace_router.data.batchers.work import Work
+from headrace_router.data.batchers.work import Attempt, Work
 
 log = structlog.get_logger()
 
@@ -82,58 +82,56 @@ class Endpoints:
             (one for one in (*serving.ejected, *serving.usable) if one.due(now) and one.replica.has_room(work)), None
         )
 
-    def expired(self, work: Work, now: float) -> None:
-        """Note that a work was not answered by its deadline.
+    def expired(self, attempt: Attempt, now: float) -> None:
+        """Note that an attempt was not answered by its deadline.
 
         A batcher that has answered others meanwhile has had it wait: behind those of the same client, who take turns
         with others', or behind more than it can do. That says nothing of the batcher that others should suffer for.
         """
-        endpoint, waited_s = work.endpoint, now - work.sent
-        if endpoint is None or endpoint.answered_since(work.sent):
+        endpoint, waited_s = attempt.endpoint, now - attempt.sent
+        if endpoint.answered_since(attempt.sent):
             return
         if is_late(waited_s, endpoint.latency.needs_s()):
-            self.failed(work, now)
+            self.failed(attempt, now)
         endpoint.latency.add_late(waited_s, now)
-        endpoint.outrun(work.sent, now)
+        endpoint.outrun(attempt.sent, now)
 
-    def outrun(self, work: Work) -> None:
-        """Note that another replica answered before the one that has a work."""
-        if work.endpoint is not None:
-            work.endpoint.outrun(work.sent, self._now())
-        if work.probes:
-            self.eject(work, "it is late")
+    def outrun(self, attempt: Attempt) -> None:
+        """Note that another replica answered before the one that has an attempt."""
+        attempt.endpoint.outrun(attempt.sent, self._now())
+        if attempt.probes:
+            self.eject(attempt, "it is late")
 
-    def failed(self, work: Work, now: float) -> None:
-        """Note that the replica which had a work failed on it."""
-        endpoint = work.endpoint
-        if endpoint is not None and endpoint.failed(work.sent, now):
-            self._note(work, endpoint, "it fails")
+    def failed(self, attempt: Attempt, now: float) -> None:
+        """Note that the replica which had an attempt failed on it."""
+        if attempt.endpoint.failed(attempt.sent, now):
+            self._note(attempt, "it fails")
 
-    def eject(self, work: Work, why: str) -> None:
-        """Leave the replica that has a work alone for a while."""
-        if work.endpoint is not None:
-            work.endpoint.eject(self._now())
-            self._note(work, work.endpoint, why)
+    def eject(self, attempt: Attempt, why: str) -> None:
+        """Leave the endpoint of an attempt alone for a while."""
+        attempt.endpoint.eject(self._now())
+        self._note(attempt, why)
 
-    def unanswered(self, replica: Replica, now: float) -> Sequence[Work]:
+    def unanswered(self, replica: Replica, now: float) -> Sequence[Attempt]:
         """Eject a replica that says nothing while others answer, and return what is in flight there."""
-        works = [work for work in replica.works() if not replica.suspects(work)] if replica.in_flight else ()
-        if not works:
+        attempts = [one for one in replica.attempts() if not replica.suspects(one)] if replica.in_flight else ()
+        if not attempts:
             return ()
-        oldest = works[0]
-        serving = self.of(oldest.pool, oldest.digest)
+        oldest = attempts[0]
+        serving = self.of(oldest.work.pool, oldest.work.digest)
         quiet_s = now - max(replica.load_seen, oldest.sent)
         if not is_silent(quiet_s, serving.latency.needs_s()):
             return ()
         if not any(one.replica is not replica and now - one.replica.load_seen < quiet_s for one in serving.usable):
             return ()
-        for work in works:
-            endpoint = work.endpoint
-            if endpoint is not None and (not endpoint.until or endpoint.due(now)):
-                self.eject(work, "it says nothing")
-        return works
+        for attempt in attempts:
+            endpoint = attempt.endpoint
+            if not endpoint.until or endpoint.due(now):
+                self.eject(attempt, "it says nothing")
+        return attempts
 
-    def _note(self, work: Work, endpoint: Endpoint[Replica], why: str) -> None:
+    def _note(self, attempt: Attempt, why: str) -> None:
+        work, endpoint = attempt.work, attempt.endpoint
         self.ejections += 1
         self.invalidate()
         log.warning(

@@ -15,7 +15,7 @@ from headrace_servicekit.checksums import FrameReader, Garbled, encode
 from headrace_router.data.batchers.decisions.estimates import Latency
 from headrace_router.data.batchers.decisions.outliers import Endpoint
 from headrace_router.data.batchers.decisions.window import Window
-from headrace_router.data.batchers.work import ONLINE, Work
+from headrace_router.data.batchers.work import ONLINE, Attempt, Work
 
 log = structlog.get_logger()
 
@@ -46,12 +46,12 @@ class Limits:
 class Owner(Protocol):
     """Who is told what happens on a stream."""
 
-    def answered(self, replica: Replica, work: Work, response: batcher_pb2.InferResponse) -> None:
-        """Take the answer of a work that is no longer in flight on the replica."""
+    def answered(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
+        """Take the answer of an attempt that is no longer in flight on the replica."""
         ...
 
-    def lost(self, replica: Replica, works: Sequence[Work]) -> None:
-        """Take back works whose stream ended before they were answered."""
+    def lost(self, replica: Replica, attempts: Sequence[Attempt]) -> None:
+        """Take back attempts whose stream ended before they were answered."""
         ...
 
     def changed(self, replica: Replica) -> None:
@@ -81,9 +81,9 @@ class Replica:
         self.frames_garbled = 0
         self.frames_sent = 0
         self.requests_sent = 0
-        self._in_flight: dict[int, Work] = {}
+        self._in_flight: dict[int, Attempt] = {}
         self._window = Window(limits.in_flight, limits.in_flight_bytes)
-        self._outbox: list[Work] = []
+        self._outbox: list[Attempt] = []
         self._cancelled: list[int] = []
         self._next_id = 1
         self._wake: asyncio.Future[None] | None = None
@@ -93,7 +93,7 @@ class Replica:
         """Return how many requests await their answer."""
         return len(self._in_flight)
 
-    def works(self) -> Sequence[Work]:
+    def attempts(self) -> Sequence[Attempt]:
         """Return the requests that await their answer, the oldest first."""
         return list(self._in_flight.values())
 
@@ -113,12 +113,12 @@ class Replica:
         """Return whether requests for a version may be sent now."""
         return self.connected and not self.draining and digest in self.versions
 
-    def suspects(self, work: Work) -> bool:
-        """Return whether the version has gone since a work was sent, which may be why: it is not for another replica.
+    def suspects(self, attempt: Attempt) -> bool:
+        """Return whether the version has gone since an attempt was sent, which may be why: no other replica gets it.
 
         Also when the version is back, where the batcher tries alone what was executing then.
         """
-        return work.endpoint is not self.endpoints.get(work.digest)
+        return attempt.endpoint is not self.endpoints.get(attempt.work.digest)
 
     def leave(self) -> None:
         """Send nothing more; what is in flight is still awaited."""
@@ -129,25 +129,26 @@ class Replica:
         """Return whether the bounds, and what its client has of them already, allow one more request."""
         return self._window.has_room(work.client, work.size_bytes, online=work.priority <= ONLINE)
 
-    def send(self, work: Work) -> None:
+    def send(self, attempt: Attempt) -> None:
         """Put a request into the frame of this turn."""
-        work.id, self._next_id = self._next_id, self._next_id + 1
-        work.replica = self
-        self._in_flight[work.id] = work
+        work = attempt.work
+        attempt.id, self._next_id = self._next_id, self._next_id + 1
+        attempt.replica = self
+        self._in_flight[attempt.id] = attempt
         self.rows_in_flight += work.rows
         self._window.add(work.client, work.size_bytes, online=work.priority <= ONLINE)
-        self._outbox.append(work)
+        self._outbox.append(attempt)
         if work.trace is not None:
-            work.trace.sent(work.pool, self.address, hedge=work.first is not None)
+            work.trace.sent(work.pool, self.address, hedge=attempt.is_hedge)
         self._rouse()
 
-    def withdraw(self, work: Work) -> None:
+    def withdraw(self, attempt: Attempt) -> None:
         """Forget a request whose caller left or ran out of time; the batcher hears of it in the next frame."""
-        if self._in_flight.get(work.id) is not work:
+        if self._in_flight.get(attempt.id) is not attempt:
             return
-        self._take(work.id)
-        if work not in self._outbox[-16:]:  # a longer search costs more than an id that the batcher does not know
-            self._cancelled.append(work.id)
+        self._take(attempt.id)
+        if attempt not in self._outbox[-16:]:  # a longer search costs more than an id that the batcher does not know
+            self._cancelled.append(attempt.id)
             self._rouse()
 
     async def exchange(self, channel: Any, heard: Callable[[], object] = lambda: None) -> None:
@@ -189,11 +190,11 @@ class Replica:
             self._hear(frame)
             take, answered = self._take, self._owner.answered
             for response in frame.responses:
-                work = take(response.id)
-                if work is not None:  # else its caller had left
-                    if work.trace is not None:
-                        work.trace.answered(self.address, response)
-                    answered(self, work, response)
+                attempt = take(response.id)
+                if attempt is not None:  # else its caller had left
+                    if attempt.work.trace is not None:
+                        attempt.work.trace.answered(self.address, response)
+                    answered(self, attempt, response)
             if self.draining and not self._in_flight:
                 return
             encoded = await call.read()
@@ -221,19 +222,20 @@ class Replica:
         self._cancelled = []
         now, size, taken = self._loop.time(), 0, 0
         requests, in_flight, limits = frame.requests, self._in_flight, self._limits
-        for work in self._outbox:
+        for attempt in self._outbox:
+            work = attempt.work
             if taken and (len(requests) >= limits.frame_requests or size + work.size_bytes > limits.frame_bytes):
                 break
             taken += 1
             handle = self.versions.get(work.digest)
-            if in_flight.get(work.id) is not work:
+            if in_flight.get(attempt.id) is not attempt:
                 continue
             if handle is None:  # it stopped being ready within this turn
-                self._take(work.id)
-                self._owner.lost(self, (work,))
+                self._take(attempt.id)
+                self._owner.lost(self, (attempt,))
                 continue
             size += work.size_bytes
-            _fill(requests.add(), work, handle, now)
+            _fill(requests.add(), attempt.id, work, handle, now)
         del self._outbox[:taken]
         self.requests_sent += len(requests)
         return frame if requests or frame.cancelled else None
@@ -258,16 +260,17 @@ class Replica:
         self.draining = self.draining or frame.draining
         self._owner.changed(self)
 
-    def _take(self, number: int) -> Work | None:
-        work = self._in_flight.pop(number, None)
-        if work is not None:
+    def _take(self, number: int) -> Attempt | None:
+        attempt = self._in_flight.pop(number, None)
+        if attempt is not None:
+            work = attempt.work
             self.rows_in_flight -= work.rows
             self._window.remove(work.client, work.size_bytes, online=work.priority <= ONLINE)
-        return work
+        return attempt
 
     def _end(self) -> None:
         """Forget the stream and give back what was in flight on it."""
-        works = list(self._in_flight.values())
+        attempts = list(self._in_flight.values())
         self._in_flight.clear()
         self._outbox.clear()
         self._cancelled.clear()
@@ -277,20 +280,20 @@ class Replica:
         self.rows = self.rows_in_flight = 0
         self.predicted_wait_s = 0.0
         self.connected, self.draining = False, self.leaving
-        for work in works:
-            if work.trace is not None:
-                work.trace.gone(self.address, "BATCHER_LOST")
+        for attempt in attempts:
+            if attempt.work.trace is not None:
+                attempt.work.trace.gone(self.address, "BATCHER_LOST")
         self._owner.changed(self)
-        self._owner.lost(self, works)
+        self._owner.lost(self, attempts)
 
     def _rouse(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
 
-def _fill(request: batcher_pb2.InferRequest, work: Work, handle: int, now: float) -> None:
+def _fill(request: batcher_pb2.InferRequest, number: int, work: Work, handle: int, now: float) -> None:
     """Write a work into its place in a frame, field by field: keywords, and what is empty, take twice as long."""
-    request.id, request.version, request.rows = work.id, handle, work.rows
+    request.id, request.version, request.rows = number, handle, work.rows
     request.inputs.extend(work.inputs)
     request.deadline_us = max(1, int((work.deadline - now) * 1e6))
     request.priority = work.priority  # type: ignore[assignment]  # a number, as in the message

@@ -26,9 +26,9 @@ class Hedges:
         self._budget = RetryBudget(SHARE, BURST, saved=0.0)
         self._times: Deadlines[Work] = Deadlines(loop, self._due)
 
-    def arrange(self, work: Work, latency: Latency, now: float) -> None:
+    def arrange(self, work: Work, latency: Latency, now: float, *, probes: bool) -> None:
         """Have a work doubled unless it is discarded before it is late. latency: of answers of its version."""
-        if work.probes:
+        if probes:
             delay_s = min(max(latency.late_s, PROBE_DELAY_S), LONGEST_PROBE_DELAY_S)
         elif work.hedged is None or work.priority > ONLINE:
             return
@@ -49,9 +49,10 @@ class Hedges:
 
     def _due(self, work: Work) -> None:
         work.hedge_tick = 0
-        if work.replica is None:
+        current = work.current
+        if current is None or current.replica is None:
             return
-        if work.probes:
+        if current.probes:
             self._double(work)
         elif self._budget.spend():
             self.sent += self._double(work)

@@ -14,7 +14,7 @@ from headrace_servicekit.errors import Code, ServiceError
 from headrace_servicekit.loops import periodic
 
 from headrace_router.data.batchers.decisions.balance import RetryBudget, choose
-from headrace_router.data.batchers.decisions.outliers import Endpoint, fails
+from headrace_router.data.batchers.decisions.outliers import fails
 from headrace_router.data.batchers.endpoints import Endpoints
 from headrace_router.data.batchers.errors import DISAGREES, disagrees
 from headrace_router.data.batchers.frames import Limits, Replica
@@ -23,7 +23,7 @@ from headrace_router.data.batchers.members import Members, Target, resolve_by_dn
 from headrace_router.data.batchers.pending_queue import PendingQueue, QueueLimits
 from headrace_router.data.batchers.quarantine import REASON as QUARANTINED
 from headrace_router.data.batchers.quarantine import Quarantine
-from headrace_router.data.batchers.work import Work
+from headrace_router.data.batchers.work import Attempt, Work
 from headrace_router.data.deadlines import Deadlines
 from headrace_router.data.refusals import deadline_exceeded, no_backend, pool_full, quarantined_input
 
@@ -109,47 +109,48 @@ class Pools:
         """Give a work up, because nobody awaits its answer any more."""
         self._forget(work)
         self._leave(work)
-        for one in (work, work.twin):
-            if one is not None:
-                self._drop(one)
+        for attempt in work.in_flight():
+            self._drop(attempt)
 
-    def answered(self, replica: Replica, work: Work, response: batcher_pb2.InferResponse) -> None:
-        endpoint, probed = work.endpoint, work.probes
-        work.replica = None
+    def answered(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
+        work, endpoint, probed = attempt.work, attempt.endpoint, attempt.probes
+        attempt.replica = None
         if disagrees(work, response):
             self.disagreements += 1
             response = DISAGREES
         if probed:
-            self._end_probe(work)
+            self._end_probe(attempt)
         if not response.code:
-            if endpoint is not None and endpoint.answered(response.queue_us * 1e-6, work.sent, replica.load_seen):
+            if endpoint.answered(response.queue_us * 1e-6, attempt.sent, replica.load_seen):
                 self.endpoints.invalidate()
-        elif self._goes_on(replica, work, response, probed=probed):
+        elif self._goes_on(replica, attempt, response, probed=probed):
             return
-        self._settle(work, response)
+        self._settle(attempt, response)
 
-    def _goes_on(self, replica: Replica, work: Work, response: batcher_pb2.InferResponse, *, probed: bool) -> bool:
+    def _goes_on(
+        self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse, *, probed: bool
+    ) -> bool:
         """Note an error; return whether somebody else works on the request."""
         code, reason = response.code, response.reason
         if fails(code, reason):
-            self.endpoints.failed(work, replica.load_seen)
+            self.endpoints.failed(attempt, replica.load_seen)
         if reason == QUARANTINED:
-            self.quarantine.add(work)
+            self.quarantine.add(attempt.work)
         if code == Code.INVALID_ARGUMENT:
             return False
-        if work.beside() is not None:
+        if attempt.beside() is not None:
             return True
         elsewhere = reason in ELSEWHERE or (probed and reason != SUSPECT)
-        return elsewhere and self._again(work, away_from=replica)
+        return elsewhere and self._again(attempt.work, away_from=replica)
 
-    def lost(self, replica: Replica, works: Sequence[Work]) -> None:
-        for work in works:
-            work.replica = None
-            if work.probes:
-                self._end_probe(work)
-            if work.answer.done() or work.beside() is not None or self._again(work, away_from=replica):
+    def lost(self, replica: Replica, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            work, attempt.replica = attempt.work, None
+            if attempt.probes:
+                self._end_probe(attempt)
+            if work.answer.done() or attempt.beside() is not None or self._again(work, away_from=replica):
                 continue
-            self._fail(work.first or work, no_backend(work.pool))
+            self._fail(work, no_backend(work.pool))
 
     def changed(self, replica: Replica) -> None:
         self.endpoints.invalidate()
@@ -173,11 +174,11 @@ class Pools:
 
     def _place(self, work: Work, away_from: Replica | None = None) -> None:
         serving, now = self.endpoints.of(work.pool, work.digest), self._loop.time()
-        usable = serving.usable
+        usable, probes = serving.usable, False
         if away_from is not None:
             usable = [one for one in usable if one.replica is not away_from]
         elif (due := self.endpoints.to_try(work, now)) is not None:
-            work.probes = due.probing = True
+            probes = due.probing = True
             usable = [due]
         if not usable:
             if not self._wait(work):
@@ -190,14 +191,11 @@ class Pools:
                 self._fail(work, pool_full(work.pool, chosen.replica.predicted_wait_s))
                 return
             chosen = choose(roomy, now, self._rng.random)
-        if (work.hedged is not None or work.probes) and not work.attempts:
-            self.hedges.arrange(work, serving.latency, now)
-        self._send(work, chosen, now)
-
-    def _send(self, work: Work, endpoint: Endpoint[Replica], now: float) -> None:
+        if (work.hedged is not None or probes) and not work.attempts:
+            self.hedges.arrange(work, serving.latency, now, probes=probes)
         work.attempts += 1
-        work.sent, work.endpoint = now, endpoint
-        endpoint.replica.send(work)
+        work.current = attempt = Attempt(work, chosen, now, probes=probes, is_hedge=False)
+        chosen.replica.send(attempt)
 
     def _again(self, work: Work, away_from: Replica) -> bool:
         """Send a work to another replica, if time, budget and its attempts allow. Return whether it was dealt with."""
@@ -213,26 +211,29 @@ class Pools:
 
     def _double(self, work: Work) -> bool:
         """Send a work to a second replica too, if there is one and the budget allows; the first answer counts."""
-        if work.attempts >= MAX_ATTEMPTS or work.twin is not None or work.answer.done():
+        if work.attempts >= MAX_ATTEMPTS or work.answer.done():
             return False
-        if work.replica is not None and work.replica.suspects(work):
+        current = work.current
+        held_by = None if current is None else current.replica
+        if current is not None and held_by is not None and held_by.suspects(current):
             return False
         serving, now = self.endpoints.of(work.pool, work.digest), self._loop.time()
-        others = [one for one in serving.usable if one.replica is not work.replica and one.replica.has_room(work)]
+        others = [one for one in serving.usable if one.replica is not held_by and one.replica.has_room(work)]
         if not others or not self.budget.spend():
             return False
-        twin = work.doubled()
-        self._send(twin, choose(others, now, self._rng.random), now)
-        work.attempts = twin.attempts
+        chosen = choose(others, now, self._rng.random)
+        work.attempts += 1
+        work.hedge = hedge = Attempt(work, chosen, now, probes=False, is_hedge=True)
+        chosen.replica.send(hedge)
         return True
 
-    def _settle(self, work: Work, response: batcher_pb2.InferResponse) -> None:
-        """Give the answer to whoever awaits it; a twin that is still in flight is not needed any more."""
-        other = work.beside()
+    def _settle(self, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
+        """Give the answer to whoever awaits it; another attempt that is still in flight is not needed any more."""
+        work, other = attempt.work, attempt.beside()
         if other is not None:
             self.endpoints.outrun(other)
             self._drop(other)
-        self._forget(work.first or work)
+        self._forget(work)
         if not work.answer.done():
             work.answer.set_result(response)
 
@@ -242,27 +243,25 @@ class Pools:
         if work.hedge_tick:
             self.hedges.discard(work)
 
-    def _drop(self, work: Work) -> None:
-        """Take a work from the replica that it is in flight on, if it is."""
-        if work.replica is not None:
-            work.replica.withdraw(work)
-            work.replica = None
-            if work.probes:
-                self._end_probe(work)
+    def _drop(self, attempt: Attempt) -> None:
+        """Take an attempt from the replica that it is in flight on, if it is."""
+        if attempt.replica is not None:
+            attempt.replica.withdraw(attempt)
+            attempt.replica = None
+            if attempt.probes:
+                self._end_probe(attempt)
 
-    def _end_probe(self, work: Work) -> None:
-        """Let another request try the replica that this one has tried."""
-        work.probes = False
-        if work.endpoint is not None:
-            work.endpoint.probing = False
+    def _end_probe(self, attempt: Attempt) -> None:
+        """Let another request try the endpoint that this one has tried."""
+        attempt.probes = attempt.endpoint.probing = False
 
     async def _watch(self) -> None:
         """Eject replicas that hang, and send what is in flight there elsewhere too."""
         now = self._loop.time()
         for replicas in self.replicas.values():
             for replica in replicas:
-                for work in self.endpoints.unanswered(replica, now):
-                    self._double(work)
+                for attempt in self.endpoints.unanswered(replica, now):
+                    self._double(attempt.work)
 
     def _wait(self, work: Work) -> bool:
         """Let a work wait for a batcher that is away for a moment; return whether it may."""
@@ -297,10 +296,9 @@ class Pools:
     def _expire(self, work: Work) -> None:
         self._leave(work)
         now = self._loop.time()
-        for one in (work, work.twin):
-            if one is not None and one.replica is not None:
-                self.endpoints.expired(one, now)
-                self._drop(one)
+        for attempt in work.in_flight():
+            self.endpoints.expired(attempt, now)
+            self._drop(attempt)
         self._fail(work, deadline_exceeded())
 
 

@@ -1,11 +1,10 @@
-"""One request on its way through a batcher, and who computes answers. Knows no transport."""
+"""One request to the batchers of a pool, and its attempts. Knows no transport."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
-from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.batcher.v1 import batcher_pb2
@@ -38,64 +37,36 @@ class Online(Protocol):
 
 
 class Holder(Protocol):
-    """Who has a work in flight."""
+    """The batcher that an attempt is in flight on."""
 
-    def withdraw(self, work: Work) -> None:
-        """Forget a work."""
+    def withdraw(self, attempt: Attempt) -> None:
+        """Forget an attempt."""
         ...
 
-    def suspects(self, work: Work) -> bool:
-        """Return whether a work is not for anybody else, because it may be why its version has gone."""
+    def suspects(self, attempt: Attempt) -> bool:
+        """Return whether no other batcher may get the request, because it may be why its version has gone."""
         ...
 
 
 class Work:
-    """One request on its way through a batcher.
+    """One request to the batchers of a pool.
 
     inputs, absent, dims, outputs: as in `InferRequest`. deadline: on the loop's clock. answer: settled with the
     `InferResponse` or with an error; whoever awaits it withdraws the work when it no longer wants the answer.
     priority: class as in `InferRequest`. queue_timeout_s: how long it may wait for a batcher that is away for a moment;
-    the pools have a bound of their own, and whoever has something else to try says 0. traceparent, request_id: of a
+    the pools have a bound of their own, and a caller with something else to try says 0. traceparent, request_id: of a
     request that is recorded or logged, else empty. answers: which of them keep the contract; None takes any. trace: of
     one that is explained. again: whether a batcher was asked for an answer before. hedged: how its route hedges it, if
     it does.
 
-    replica, standing, sent: who has it in flight (None: nobody), how that one does, and since when. twin: the same
-    request at a second replica; whichever answers first settles `answer`, which both share. first: of a twin, the one
-    that it is the twin of. probes: whether it tries a replica that was ejected.
+    attempts: how many were sent. current, hedge: the latest attempt, and the one beside it; the first answer of the two
+    settles the work. tick, hedge_tick: of its timers.
     """
 
     __slots__ = (
-        "absent",
-        "again",
-        "answer",
-        "answers",
-        "attempts",
-        "client",
-        "deadline",
-        "digest",
-        "dims",
-        "endpoint",
-        "first",
-        "hedge_tick",
-        "hedged",
-        "id",
-        "inputs",
-        "max_wait_us",
-        "outputs",
-        "pool",
-        "priority",
-        "probes",
-        "queue_timeout_s",
-        "replica",
-        "request_id",
-        "rows",
-        "sent",
-        "size_bytes",
-        "tick",
-        "trace",
-        "traceparent",
-        "twin",
+        "absent", "again", "answer", "answers", "attempts", "client", "current", "deadline", "digest", "dims", "hedge",
+        "hedge_tick", "hedged", "inputs", "max_wait_us", "outputs", "pool", "priority", "queue_timeout_s", "request_id",
+        "rows", "size_bytes", "tick", "trace", "traceparent",
     )  # fmt: skip
 
     def __init__(
@@ -106,44 +77,47 @@ class Work:
         rows: int,
         inputs: Sequence[bytes],
         deadline: float,
-        *,
-        absent: Sequence[int] = (),
-        dims: Sequence[int] = (),
-        outputs: tuple[int, ...] = (),
-        max_wait_us: int | None = None,
-        client: str = "",
-        priority: int = ONLINE,
-        queue_timeout_s: float = math.inf,
-        traceparent: str = "",
-        request_id: str = "",
-        trace: Trace | None = None,
-        again: bool = False,
-        hedged: Hedge | None = None,
     ) -> None:
+        # The rest is set as attributes: a dozen keywords would take three times as long.
         self.answer, self.pool, self.digest, self.rows, self.inputs = answer, pool, digest, rows, inputs
-        self.deadline, self.absent, self.dims, self.outputs = deadline, absent, dims, outputs
-        self.max_wait_us, self.client, self.traceparent = max_wait_us, client, traceparent
-        self.request_id, self.priority, self.trace, self.again = request_id, priority, trace, again
-        self.queue_timeout_s, self.hedged = queue_timeout_s, hedged
-        self.size_bytes = sum(map(len, inputs))
-        self.attempts = self.tick = self.hedge_tick = self.id = 0
-        self.sent = 0.0
-        self.probes = False
+        self.deadline, self.size_bytes = deadline, sum(map(len, inputs))
+        self.absent: Sequence[int] = ()
+        self.dims: Sequence[int] = ()
+        self.outputs: tuple[int, ...] = ()
+        self.max_wait_us: int | None = None
+        self.client = self.traceparent = self.request_id = ""
+        self.priority: int = ONLINE
+        self.queue_timeout_s = math.inf
+        self.again = False
+        self.trace: Trace | None = None
+        self.hedged: Hedge | None = None
         self.answers: KnownForms | None = None
+        self.attempts = self.tick = self.hedge_tick = 0
+        self.current: Attempt | None = None
+        self.hedge: Attempt | None = None
+
+    def in_flight(self) -> list[Attempt]:
+        """Return the attempts that await an answer."""
+        return [one for one in (self.current, self.hedge) if one is not None and one.replica is not None]
+
+
+class Attempt:
+    """One request at one batcher.
+
+    endpoint: the version at that batcher. sent: on the loop's clock. replica: that has it in flight; None when it is
+    over. id: of the request in frames. probes: whether it tries an ejected endpoint. is_hedge: whether another attempt
+    was in flight when it was sent.
+    """
+
+    __slots__ = ("endpoint", "id", "is_hedge", "probes", "replica", "sent", "work")
+
+    def __init__(self, work: Work, endpoint: Endpoint[Any], sent: float, *, probes: bool, is_hedge: bool) -> None:
+        self.work, self.endpoint, self.sent = work, endpoint, sent
+        self.probes, self.is_hedge = probes, is_hedge
         self.replica: Holder | None = None
-        self.endpoint: Endpoint[Any] | None = None
-        self.twin: Work | None = None
-        self.first: Work | None = None
+        self.id = 0
 
-    def doubled(self) -> Work:
-        """Return the twin of this work, not yet sent."""
-        twin = copy(self)
-        twin.first, self.twin = self, twin
-        twin.replica = twin.endpoint = None
-        twin.probes = False
-        return twin
-
-    def beside(self) -> Work | None:
-        """Return the other one of two twins if it is in flight."""
-        other = self.twin if self.first is None else self.first
+    def beside(self) -> Attempt | None:
+        """Return the other attempt at the request if it is in flight."""
+        other = self.work.current if self.is_hedge else self.work.hedge
         return other if other is not None and other.replica is not None else None

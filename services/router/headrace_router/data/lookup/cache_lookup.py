@@ -34,30 +34,26 @@ class CacheLookup:
     computes: bool
 
 
-@dataclass(slots=True)
-class CacheKey:
-    """Under what a request's answer is cached. key: None when it is not, `unkeyed` says why."""
-
-    key: bytes | None
-    unkeyed: str
-    ttl_s: float
-
-
-def cache_key_of(resolved: ResolvedRequest, variant: Variant, default_ttl_s: float) -> CacheKey:
-    """Return under what the answer of a variant is cached."""
+def cache_key_of(resolved: ResolvedRequest, variant: Variant, default_ttl_s: float) -> tuple[bytes | None, str, float]:
+    """Return the key under which the answer of a variant is cached, why there is none, and the ttl."""
     policy = resolved.table.policy
     ttl_s = default_ttl_s if policy.ttl_s is None else policy.ttl_s
     if policy.mode is Mode.ONLINE:
-        return CacheKey(None, MODE_ONLINE, ttl_s)
+        return None, MODE_ONLINE, ttl_s
     if not _computes(resolved, variant):
-        return CacheKey(None, "", ttl_s)
-    return CacheKey(*_key(resolved, variant, resolved.table.kept[variant.served.digest].cache, ttl_s), ttl_s)
+        return None, "", ttl_s
+    return *_key(resolved, variant, resolved.table.kept[variant.served.digest].cache, ttl_s), ttl_s
 
 
 def cache_lookup_of(
-    resolved: ResolvedRequest, variant: Variant, name: CacheKey, now_ms: Callable[[], float]
+    resolved: ResolvedRequest,
+    variant: Variant,
+    key: bytes | None,
+    unkeyed: str,
+    ttl_s: float,
+    now_ms: Callable[[], float],
 ) -> CacheLookup:
-    """Return what a request looks for. name: as `name_of` says. now_ms: the store's clock."""
+    """Return what a request looks for. key, unkeyed, ttl_s: of `cache_key_of`. now_ms: the store's clock."""
     policy, kept = resolved.table.policy, resolved.table.kept[variant.served.digest]
     request, mode = resolved.request, policy.mode
     entity_id = request.entity_id
@@ -66,12 +62,12 @@ def cache_lookup_of(
     if counts and entity_id and resolved.layout.rows == 1 and mode is not Mode.ONLINE:
         precomputed = kept.precomputed + entity_id.encode()
         place = (precomputed, resolved.outputs) if resolved.outputs else precomputed
-    bound = bounds(policy, name.ttl_s, name.key, request.max_age_s)
+    bound = bounds(policy, ttl_s, key, request.max_age_s)
     if not resolved.last:
         bound.on_error = -1.0
     computes = _computes(resolved, variant)
     return CacheLookup(
-        resolved, variant, name.key, name.unkeyed, precomputed, place, kept.generation, bound, name.ttl_s, computes
+        resolved, variant, key, unkeyed, precomputed, place, kept.generation, bound, ttl_s, computes
     )  # fmt: skip
 
 

@@ -44,13 +44,13 @@ class Waiter:
         else:
             self.answer.set_exception(outcome)
 
-    def lookup_ended(self) -> None:
+    def end_lookup(self) -> None:
         """Note that no stored answer can be given, where somebody wants to know."""
         marks = self.cache_lookup.resolved.call.marks
         if marks is not None:
             marks.end_lookup()
 
-    def invalidate(self) -> None:
+    def resume_lookup(self) -> None:
         """Note that a stored answer may be given after all, unless a batcher was asked for another answer before."""
         marks = self.cache_lookup.resolved.call.marks
         if marks is not None and not self.cache_lookup.resolved.again:

@@ -43,12 +43,12 @@ class Lookup:
         """
         if resolved.table.policy.mode is Mode.ONLINE:
             return await self._compute(resolved, variant, deadline, MODE_ONLINE, None)
-        name = cache_key_of(resolved, variant, self._default_ttl_s)
-        if name.key is not None and resolved.request.max_age_s is None:
-            found = self._at_hand(resolved, variant, name.key, name.ttl_s)
+        key, unkeyed, ttl_s = cache_key_of(resolved, variant, self._default_ttl_s)
+        if key is not None and resolved.request.max_age_s is None:
+            found = self._at_hand(resolved, variant, key, ttl_s)
             if found is not None:
                 return found
-        cache_lookup = cache_lookup_of(resolved, variant, name, self._layers.now_ms)
+        cache_lookup = cache_lookup_of(resolved, variant, key, unkeyed, ttl_s, self._layers.now_ms)
         if (cache_lookup.key is None and cache_lookup.precomputed is None) or resolved.request.max_age_s == 0:
             if not cache_lookup.computes:
                 raise _not_precomputed(cache_lookup)
@@ -100,9 +100,8 @@ class Lookup:
         return None if precomputed is None or _too_old(resolved, precomputed) else given(variant, precomputed)
 
     def _cache_lookup(self, resolved: ResolvedRequest, variant: Variant) -> CacheLookup:
-        return cache_lookup_of(
-            resolved, variant, cache_key_of(resolved, variant, self._default_ttl_s), self._layers.now_ms
-        )
+        key, unkeyed, ttl_s = cache_key_of(resolved, variant, self._default_ttl_s)
+        return cache_lookup_of(resolved, variant, key, unkeyed, ttl_s, self._layers.now_ms)
 
     def _at_hand(self, resolved: ResolvedRequest, variant: Variant, key: bytes, ttl_s: float) -> LookupResult | None:
         """Return the fresh answer that memory has, where nothing else need be weighed; None leaves it to the rest.

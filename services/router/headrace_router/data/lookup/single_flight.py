@@ -80,7 +80,7 @@ class SingleFlight:
                 self._compute(execution)
             self._read(execution)
         elif execution.work is not None:
-            waiter.lookup_ended()
+            waiter.end_lookup()
             waiter.outcome = cache_lookup.unkeyed or (
                 NOT_AWAITED if execution.reading else TOO_OLD if execution.aged else MISS
             )
@@ -169,7 +169,7 @@ class SingleFlight:
         if execution.aged and all(waiter.stale_on_error(now) is not None for waiter in execution.waiters):
             work.queue_timeout_s = 0.0  # there is something else to give
         for waiter in execution.waiters:
-            waiter.lookup_ended()
+            waiter.end_lookup()
             self._watch(waiter, work)
         work.answer.add_done_callback(lambda answer: self._landed(execution, work, answer))
         self._online.submit((work,))
@@ -273,7 +273,7 @@ class SingleFlight:
     def _take_back(self, execution: SharedExecution) -> None:
         """Let a shared execution be as if batchers had not been asked at once with the store."""
         for waiter in execution.waiters:
-            waiter.invalidate()
+            waiter.resume_lookup()
         self._withdraw(execution)
 
     def _withdraw(self, execution: SharedExecution) -> None:
