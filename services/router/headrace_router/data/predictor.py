@@ -121,7 +121,7 @@ class Predictor:
             variant = _variant(table, request, call)
             if trace is not None:
                 trace.table, trace.variant = table, variant
-            resolved = self._question(table, variant, request, call, trace)
+            resolved = self._resolve(table, variant, request, call, trace)
             if marks is not None:
                 marks.end_routing()
             if trace is not None:
@@ -159,7 +159,7 @@ class Predictor:
             raise model_not_ready(model)
         return table
 
-    def _question(
+    def _resolve(
         self, table: Table, variant: Variant, request: Request, call: Call, trace: Trace | None
     ) -> ResolvedRequest:
         """Check the request against the version's contract. Raises InvalidArgument in the caller's words."""

@@ -1,4 +1,4 @@
-"""Where explanations are kept: Valkey, by redis-py, which is imported when it is first needed.
+"""The store of explanations: Valkey, by redis-py, which is imported when it is first needed.
 
 Importing it takes a seventh of the time in which a data plane starts (`python -X importtime`), and no start should
 wait for explanations.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,9 +70,8 @@ class ValkeyStore:
     async def _connected(self) -> Redis:
         async with self._connecting:
             if self._client is None:
-                # In a thread: the loop goes on meanwhile, if in smaller steps.
-                await asyncio.to_thread(importlib.import_module, "redis.asyncio")
-                self._client = _client(self._url, self._password)
+                # In a thread, as it imports redis-py: the loop goes on meanwhile, if in smaller steps.
+                self._client = await asyncio.to_thread(_client, self._url, self._password)
             return self._client
 
 
