@@ -15,7 +15,7 @@ from headrace_router.control.decisions.fallback_steps import (
     Stale,
 )
 from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.resolve import Registered, ResolvedBackup, ResolvedVariant
 from headrace_router.control.decisions.routes import Route, Unit, Variant
 from headrace_router.control.decisions.states import (

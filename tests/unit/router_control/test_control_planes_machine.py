@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 from headrace_router.control.decisions.changes import route_written
 from headrace_router.control.decisions.fallback_steps import Backup, FallbackStep
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.resolve import Registered, Resolution, resolve
 from headrace_router.control.decisions.routes import Route, Variant
 from headrace_router.control.decisions.states import Outcome, RouteState, Step, Writer

@@ -11,8 +11,8 @@ from headrace_router.control.decisions.fallback_steps import Backup, Constant, F
 from headrace_router.control.decisions.fitting import Contract, fallback_violations
 from headrace_router.control.decisions.lookups import Lookup, Mode
 from headrace_router.control.decisions.named import named_versions
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.readiness import Fleet, Held, Phase, Report
-from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Resolution, ResolvedBackup, ResolvedVariant, Unresolved, resolve
 from headrace_router.control.decisions.routes import Route, Variant
 from headrace_router.control.decisions.states import Announcement, Outcome, RouteState, Step

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from functools import partial
 
-import structlog
 from grpc_health.v1 import health_pb2_grpc
-from headrace.router.v1 import control_pb2_grpc, precomputed_pb2_grpc, route_pb2_grpc
+from headrace.router.v1 import control_pb2_grpc, route_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import heed
-from headrace_servicekit.health import SERVING
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.runtime import Runtime
-from headrace_servicekit.server import Server
 from headrace_servicekit.tls import Tls
 
-from headrace_router.control.decisions.states import Limits
-from headrace_router.control.edge.health import Ask, EdgeHealthServicer, Installation, ask_peer
+from headrace_router.control.edge.health import EdgeHealthServicer
+from headrace_router.control.edge.installation import REGISTRY_SERVICE, installation_of
 from headrace_router.control.edge.reflection import committed_descriptors, public_descriptors, with_inference
 from headrace_router.control.metrics import ControlMetrics
-from headrace_router.control.precomputed.garbage_collection import GarbageCollector
-from headrace_router.control.precomputed.limits import PublishLimits
-from headrace_router.control.precomputed.metrics import PrecomputedMetrics
-from headrace_router.control.precomputed.postgres import PublishRows
-from headrace_router.control.precomputed.publishing import Publishing
-from headrace_router.control.precomputed.reading import PublishReader
-from headrace_router.control.precomputed.servicer import PrecomputedServicer
-from headrace_router.control.precomputed.uploading import Uploading
-from headrace_router.control.precomputed.valkey import AnswerStore
+from headrace_router.control.precomputed.wiring import open_precomputed
 from headrace_router.control.presence.data_planes import DataPlanes
 from headrace_router.control.presence.leases import Leases
 from headrace_router.control.presence.servicer import ControlServicer
@@ -43,20 +31,14 @@ from headrace_router.control.routes.purging import Purging
 from headrace_router.control.routes.servicer import RouteServicer
 from headrace_router.control.routes.stored_answers import AnswerWriter
 from headrace_router.control.routes.writing import Writing
-from headrace_router.control.settings import ControlSettings, parse_targets
+from headrace_router.control.settings import ControlSettings
 from headrace_router.control.state.timing import Timing
 from headrace_router.control.state.view import View
 from headrace_router.control.state.waits import Waits
 from headrace_router.control.storage.postgres import PostgresStore
 
-log = structlog.get_logger()
-
-REGISTRY_SERVICE = "headrace.registry.v1.RegistryService"
-ROUTE_SERVICE = "headrace.router.v1.RouteService"
-PRECOMPUTED_SERVICE = "headrace.router.v1.PrecomputedService"
 KEEP_EVERY_S = 2.0
 SWEEP_EVERY_S = 60.0
-COLLECT_EVERY_S = 10.0
 
 
 async def start(runtime: Runtime[ControlSettings]) -> None:
@@ -65,7 +47,7 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     tls = Tls.of(settings)
     connections = Connections(Address.of(settings), owner="router", size=settings.database_connections)
     store = await runtime.enter(PostgresStore(connections))
-    view, news, metrics = View(store, clock, timing(settings)), RegistryNews(), ControlMetrics(runtime.metrics)
+    view, news, metrics = View(store, clock, Timing.of(settings)), RegistryNews(), ControlMetrics(runtime.metrics)
     controller = Controller(view, store, news, clock, metrics)
     presence = DataPlanes(view, store, clock, controller.wake)
     waits = Waits(view, store, clock)
@@ -90,7 +72,7 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
         ControlServicer(view, presence, leasing, runtime.stopping), server
     )
     if settings.valkey_url:
-        await precomputed(runtime, server, store, view, answer_writer, watch)
+        await open_precomputed(runtime, server, store, view, answer_writer, watch.catch_up)
     installation = await installation_of(runtime, tls)
     health_pb2_grpc.add_HealthServicer_to_server(EdgeHealthServicer(health, installation, runtime.stopping), server)
 
@@ -108,32 +90,6 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     runtime.loop("sweep", lambda: periodic("sweep", presence.sweep, every_s=SWEEP_EVERY_S))
 
 
-async def precomputed(
-    runtime: Runtime[ControlSettings],
-    server: Server,
-    store: PostgresStore,
-    view: View,
-    answer_writer: AnswerWriter,
-    watch: RegistryWatch,
-) -> None:
-    """Offer PrecomputedService: publishes in the database, their rows in Valkey."""
-    settings, clock, limits = runtime.settings, runtime.clock, publish_limits(runtime.settings)
-    metrics, rows = PrecomputedMetrics(runtime.metrics), PublishRows(store.connections)
-    kept = await runtime.enter(AnswerStore(settings.valkey_url, settings.valkey_password_file))
-    publish_reader = PublishReader(view, rows, kept, clock, watch.catch_up)
-    publishing = Publishing(
-        view, store, rows, kept, answer_writer, publish_reader, clock, limits, watch.catch_up, metrics
-    )
-    uploading = Uploading(publishing, rows, kept, clock, limits, metrics)
-    collector = GarbageCollector(view, rows, kept, answer_writer, publishing, clock, limits, metrics)
-    precomputed_pb2_grpc.add_PrecomputedServiceServicer_to_server(
-        PrecomputedServicer(view, publishing, uploading, publish_reader, clock), server
-    )
-    runtime.check("valkey", kept.ping, required=False)
-    every_s = min(COLLECT_EVERY_S, settings.precomputed_settle_s or COLLECT_EVERY_S)
-    runtime.loop("collect", lambda: periodic("collect", collector.step, every_s=every_s))
-
-
 async def serve_from(
     migrated: asyncio.Event, view: View, controller: Controller, runtime: Runtime[ControlSettings]
 ) -> None:
@@ -142,47 +98,6 @@ async def serve_from(
     await runtime.reached(view.read, component="tables")
     runtime.health.set("tables", True)
     await controller.run()
-
-
-async def installation_of(runtime: Runtime[ControlSettings], tls: Tls | None) -> Installation:
-    """Return the health of every public service: this one's own, and how to ask the others."""
-
-    async def own() -> bool:
-        return runtime.health.status("") == SERVING
-
-    asks: dict[str, Ask] = {ROUTE_SERVICE: own}
-    if runtime.settings.valkey_url:
-        asks[PRECOMPUTED_SERVICE] = own
-    targets = {REGISTRY_SERVICE: runtime.settings.registry_target, **parse_targets(runtime.settings.health_targets)}
-    for service, target in targets.items():
-        # Asked also while NOT_SERVING: that is the answer.
-        peer = await runtime.enter(channel(target, tls=tls, health_checked=False))
-        asks[service] = ask_peer(peer, service)
-    return Installation(asks, runtime.clock)
-
-
-def timing(settings: ControlSettings) -> Timing:
-    """Return the times that the settings state."""
-    return Timing(
-        limits=Limits(timedelta(seconds=settings.ready_grace_s), timedelta(seconds=settings.ready_timeout_s)),
-        lease=timedelta(seconds=settings.lease_s),
-        revert=timedelta(seconds=settings.revert_window_s),
-        forget_after=timedelta(seconds=settings.forget_after_s),
-        acknowledge_wait=timedelta(seconds=settings.acknowledge_wait_s),
-    )
-
-
-def publish_limits(settings: ControlSettings) -> PublishLimits:
-    """Return the bounds of publishes that the settings state."""
-    return PublishLimits(
-        share=settings.precomputed_share,
-        most_open=settings.max_open_publishes,
-        durable=settings.precomputed_durable,
-        disk_wait=timedelta(seconds=settings.precomputed_disk_wait_s),
-        revert=timedelta(seconds=settings.precomputed_revert_window_s),
-        abandoned=timedelta(seconds=settings.precomputed_abandoned_s),
-        settle=timedelta(seconds=settings.precomputed_settle_s),
-    )
 
 
 def show(view: View, watch: RegistryWatch, metrics: ControlMetrics) -> None:

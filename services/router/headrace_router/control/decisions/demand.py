@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from headrace_router.control.decisions.fallback_steps import backups
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.states import RouteState, Table
 
 

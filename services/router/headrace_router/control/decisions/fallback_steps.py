@@ -8,8 +8,7 @@ from datetime import timedelta
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_router.control.decisions.names import NAME_RULE, is_name, twice
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import NAME_RULE, Serves, is_name, twice
 
 MAX_STEPS = 8
 MAX_ENTITIES = 10_000

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.fallback_steps import backups
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import RouteState, Table
 

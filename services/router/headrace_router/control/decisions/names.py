@@ -1,7 +1,8 @@
-"""What may be a name: of models, versions, variants, aliases, rules, pools, and of who manages a route."""
+"""Names of models, versions, variants, aliases, rules, pools and managers, and how a version is named."""
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator, Sequence
 
@@ -32,3 +33,11 @@ def twice(field: str, kind: str, names: Sequence[str]) -> Iterator[FieldViolatio
         if name in seen:
             yield FieldViolation(f"{field}[{position}].name", f"'{name}' is the name of an earlier {kind}")
         seen.add(name)
+
+
+class Serves(enum.Enum):
+    """By its id, as whatever is in production, or as whatever an alias names."""
+
+    VERSION = "version"
+    PRODUCTION = "production"
+    ALIAS = "alias"

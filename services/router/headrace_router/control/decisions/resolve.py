@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headrace_router.control.decisions.fallback_steps import backups
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.routes import Route
 
 

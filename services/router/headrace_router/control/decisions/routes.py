@@ -13,8 +13,7 @@ from headrace_servicekit.errors import FieldViolation
 from headrace_router.buckets import BUCKETS
 from headrace_router.control.decisions.fallback_steps import FallbackStep, step_violations
 from headrace_router.control.decisions.lookups import Hedging, Lookup, hedging_violations, lookup_violations
-from headrace_router.control.decisions.names import NAME_RULE, is_name, twice
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import NAME_RULE, Serves, is_name, twice
 from headrace_router.control.decisions.rules import rule_violations
 from headrace_router.rules import Rule
 

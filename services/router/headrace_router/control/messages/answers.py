@@ -11,9 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.router.v1 import route_pb2
 
 from headrace_router.control.decisions.assignment import Assignment
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.preview import Preview
 from headrace_router.control.decisions.readiness import Readiness
-from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import Kind, Outcome, Table, Writer
 from headrace_router.control.decisions.status import Status

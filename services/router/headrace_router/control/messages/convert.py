@@ -13,9 +13,8 @@ from headrace.router.v1 import control_pb2, route_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, refuse
 
 from headrace_router.control.decisions.assignment import Subject
-from headrace_router.control.decisions.names import is_manager, is_name
+from headrace_router.control.decisions.names import Serves, is_manager, is_name
 from headrace_router.control.decisions.readiness import Held, Phase
-from headrace_router.control.decisions.references import Serves
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import DEFAULT_POOL, Route, Unit, Variant, violations
 from headrace_router.control.decisions.states import Writer

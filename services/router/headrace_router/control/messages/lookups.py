@@ -21,7 +21,7 @@ from headrace_router.control.decisions.fallback_steps import (
 )
 from headrace_router.control.decisions.fitting import Contract, Output, given_violations
 from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.resolve import ResolvedBackup
 from headrace_router.control.decisions.routes import DEFAULT_POOL
 from headrace_router.control.decisions.states import Table

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from headrace_router.control.settings import ControlSettings
+
 MAX_CHUNK_ROWS = 8192
 MAX_CHUNK_BYTES = 4 * 1024 * 1024
 
@@ -27,3 +29,16 @@ class PublishLimits:
     abandoned: timedelta = timedelta(hours=1)
     settle: timedelta = timedelta(minutes=1)
     clocks_differ: timedelta = timedelta(hours=2)
+
+    @classmethod
+    def of(cls, settings: ControlSettings) -> PublishLimits:
+        """Return the bounds of publishes that the settings state."""
+        return cls(
+            share=settings.precomputed_share,
+            most_open=settings.max_open_publishes,
+            durable=settings.precomputed_durable,
+            disk_wait=timedelta(seconds=settings.precomputed_disk_wait_s),
+            revert=timedelta(seconds=settings.precomputed_revert_window_s),
+            abandoned=timedelta(seconds=settings.precomputed_abandoned_s),
+            settle=timedelta(seconds=settings.precomputed_settle_s),
+        )

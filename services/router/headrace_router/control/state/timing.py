@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from headrace_router.control.decisions.states import Limits
+from headrace_router.control.settings import ControlSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,14 @@ class Timing:
     revert: timedelta = timedelta(hours=24)
     forget_after: timedelta = timedelta(minutes=10)
     acknowledge_wait: timedelta = timedelta(seconds=5)
+
+    @classmethod
+    def of(cls, settings: ControlSettings) -> Timing:
+        """Return the times that the settings state."""
+        return cls(
+            limits=Limits(timedelta(seconds=settings.ready_grace_s), timedelta(seconds=settings.ready_timeout_s)),
+            lease=timedelta(seconds=settings.lease_s),
+            revert=timedelta(seconds=settings.revert_window_s),
+            forget_after=timedelta(seconds=settings.forget_after_s),
+            acknowledge_wait=timedelta(seconds=settings.acknowledge_wait_s),
+        )

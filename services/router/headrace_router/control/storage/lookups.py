@@ -19,7 +19,7 @@ from headrace_router.control.decisions.fallback_steps import (
     Stale,
 )
 from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import Serves
 
 Document = dict[str, Any]
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace_router.control.decisions.allocation import Range
-from headrace_router.control.decisions.references import Serves
+from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.resolve import ResolvedBackup, ResolvedVariant
 from headrace_router.control.decisions.routes import Route, Unit, Variant
 from headrace_router.control.decisions.states import Table
