@@ -55,8 +55,8 @@ async def test_a_drained_front_door_and_frozen_parts_are_started_again_and_statu
 
     await eventually(lambda: all(is_again(part) for part in WEDGED), within=WITHIN_S, every=0.5)
     await eventually(lambda: not any(told(watched_stack)["missing"].values()), within=60, every=1)
-    told_of = {status["name"]: status for status in told(watched_stack)["components"]}
+    received_of = {status["name"]: status for status in told(watched_stack)["components"]}
     for part in WEDGED:
-        assert told_of[part]["restarted_for"].startswith("not well for ")
+        assert received_of[part]["restarted_for"].startswith("not well for ")
     # Nobody is started again for what another one lacks.
-    assert {name for name, status in told_of.items() if status["restarts"]} == set(WEDGED)
+    assert {name for name, status in received_of.items() if status["restarts"]} == set(WEDGED)

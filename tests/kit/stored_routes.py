@@ -30,7 +30,7 @@ from headrace_router.control.decisions.states import (
     Table,
     Writer,
 )
-from headrace_router.control.decisions.stored_answers import told_of
+from headrace_router.control.decisions.stored_answers import received_of
 from headrace_router.control.storage.store import Store
 from headrace_router.rules import Condition, Operator, Rule
 
@@ -82,9 +82,9 @@ def begun(known: RouteState, waits: Change) -> Step:
 
 def activated(known: RouteState, waits: Change) -> Step:
     """Return the step with which a change takes effect."""
-    active = Generation(0, waits.table, waits.epoch, NOW, waits.id, told_of(known.kept, waits.table.digests))
+    active = Generation(0, waits.table, waits.epoch, NOW, waits.id, received_of(known.kept, waits.table.digests))
     after = replace(known, pending=None, active=active, route=waits.route)
-    return Step(after, ended=(Ended(waits, Outcome.ACTIVE),), told=Announcement.TABLE)
+    return Step(after, ended=(Ended(waits, Outcome.ACTIVE),), announcement=Announcement.TABLE)
 
 
 async def incarnation_of(store: Store) -> str:

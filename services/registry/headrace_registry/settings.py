@@ -9,7 +9,7 @@ from pydantic import Field
 
 
 class RegistrySettings(S3Settings, PostgresSettings, ServiceSettings):
-    """What the registry can be told."""
+    """Settings of the registry."""
 
     model_config = settings_config("REGISTRY_")
 

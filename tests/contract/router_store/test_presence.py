@@ -63,7 +63,7 @@ async def test_a_restarted_batcher_replaces_its_predecessor(store: Store):
 
 async def test_acknowledgements_only_grow(store: Store):
     incarnation = await incarnation_of(store)
-    await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
+    await store.commit(None, Step(state(), announcement=Announcement.NOT_SERVING), NOW)
     await store.acknowledge(incarnation, "host-0", 0)
     await store.acknowledge(incarnation, "host-0", 1)
     await store.acknowledge(incarnation, "host-0", 0)

@@ -28,7 +28,7 @@ async def test_everything_of_a_state_comes_back(store: Store):
     counts = stored_answers.Precomputed(7, NOW, NOW + MINUTE)
     kept = {"d1": AnswerState(2, counts, earlier, True, 9, 9), "d0": AnswerState(1)}
     known = replace(state(), previous=Previous("v0", "d0", NOW), kept=kept)
-    first = await store.commit(None, Step(known, told=Announcement.NOT_SERVING), NOW)
+    first = await store.commit(None, Step(known, announcement=Announcement.NOT_SERVING), NOW)
     waits = change()
     second = await store.commit(first.revision, begun(known, waits), NOW)
     third = await store.commit(second.revision, activated(second.state, waits), NOW)
@@ -37,7 +37,7 @@ async def test_everything_of_a_state_comes_back(store: Store):
     assert third.state.active.kept == {"d1": kept["d1"].answers}
     news = await store.news(0, 0)
     assert news.records == (third,)
-    assert [(entry.number, entry.told) for entry in news.entries] == [
+    assert [(entry.number, entry.announcement) for entry in news.entries] == [
         (1, Announcement.NOT_SERVING),
         (2, Announcement.TABLE),
     ]
@@ -48,7 +48,7 @@ async def test_everything_of_a_state_comes_back(store: Store):
 
 
 async def test_a_change_keeps_who_why_and_how_it_ended(store: Store):
-    first = await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
+    first = await store.commit(None, Step(state(), announcement=Announcement.NOT_SERVING), NOW)
     dropped, waits = change(), change(etag="e2")
     second = await store.commit(first.revision, begun(first.state, dropped), NOW)
     ended = Step(replace(second.state, pending=waits), (waits,), (Ended(dropped, Outcome.SUPERSEDED, "newer"),))
@@ -73,7 +73,7 @@ async def test_a_change_keeps_who_why_and_how_it_ended(store: Store):
 
 
 async def test_changes_are_read_newest_first_in_pages(store: Store):
-    record = await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
+    record = await store.commit(None, Step(state(), announcement=Announcement.NOT_SERVING), NOW)
     begun_changes = []
     for number in range(5):
         waits = change(Kind.REGISTRY if number % 2 else Kind.WRITE)
@@ -91,7 +91,7 @@ async def test_changes_are_read_newest_first_in_pages(store: Store):
 
 async def test_a_renewed_incarnation_is_another_one_and_nothing_is_acknowledged_to_it(store: Store):
     incarnation = await incarnation_of(store)
-    await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
+    await store.commit(None, Step(state(), announcement=Announcement.NOT_SERVING), NOW)
     await store.acknowledge(incarnation, "host-0", 1)
     renewed = await store.renew_incarnation()
     news = await store.news(0, 0)
@@ -105,17 +105,17 @@ async def test_a_renewed_incarnation_is_another_one_and_nothing_is_acknowledged_
 
 
 async def test_news_begin_after_what_is_known(store: Store):
-    first = await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
-    await store.commit(None, Step(state("fraud"), told=Announcement.NOT_SERVING), NOW)
+    first = await store.commit(None, Step(state(), announcement=Announcement.NOT_SERVING), NOW)
+    await store.commit(None, Step(state("fraud"), announcement=Announcement.NOT_SERVING), NOW)
     news = await store.news(first.revision, 1)
     assert [record.state.model for record in news.records] == ["fraud"]
     assert [entry.number for entry in news.entries] == [2]
 
 
 async def test_of_two_writers_the_second_finds_it_done(store: Store):
-    first = await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
+    first = await store.commit(None, Step(state(), announcement=Announcement.NOT_SERVING), NOW)
     with pytest.raises(Conflict):
-        await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
+        await store.commit(None, Step(state(), announcement=Announcement.NOT_SERVING), NOW)
     waits = change()
     await store.commit(first.revision, begun(first.state, waits), NOW)
     with pytest.raises(Conflict):
@@ -128,7 +128,7 @@ async def test_of_two_writers_the_second_finds_it_done(store: Store):
 async def test_concurrent_writers_of_many_routes_get_every_number_once(store: Store):
     models = [f"model-{number}" for number in range(12)]
     await asyncio.gather(
-        *(store.commit(None, Step(state(model), told=Announcement.NOT_SERVING), NOW) for model in models)
+        *(store.commit(None, Step(state(model), announcement=Announcement.NOT_SERVING), NOW) for model in models)
     )
     news = await store.news(0, 0)
     assert [entry.number for entry in news.entries] == list(range(1, 13))
@@ -136,7 +136,7 @@ async def test_concurrent_writers_of_many_routes_get_every_number_once(store: St
 
 
 async def test_a_request_id_is_used_once(store: Store):
-    first = await store.commit(None, Step(state(), told=Announcement.NOT_SERVING), NOW)
+    first = await store.commit(None, Step(state(), announcement=Announcement.NOT_SERVING), NOW)
     waits, later = change(), change(etag="e2")
     request = Request("ana", "r1", b"f" * 32, waits.id)
     second = await store.commit(first.revision, begun(first.state, waits), NOW, request)
@@ -153,7 +153,9 @@ async def test_a_request_id_is_used_once(store: Store):
 async def test_entries_in_use_are_the_newest_of_each_model_and_all_later_ones(store: Store):
     records = {}
     for model in ("a", "b"):
-        records[model] = await store.commit(None, Step(state(model), told=Announcement.NOT_SERVING), NOW)  # 1, 2
+        records[model] = await store.commit(
+            None, Step(state(model), announcement=Announcement.NOT_SERVING), NOW
+        )  # 1, 2
     for model in ("a", "b", "a"):
         known = records[model]
         records[model] = await store.commit(known.revision, activated(known.state, change()), NOW)  # 3, 4, 5

@@ -95,7 +95,7 @@ def test_a_canary_that_grows_step_by_step_stays_in_two_ranges():
         assert len(ranges) <= 2
 
 
-def test_three_arms_with_equal_shares_keep_the_spare_bucket_where_it_is():
+def test_three_variants_with_equal_shares_keep_the_spare_bucket_where_it_is():
     thirds = allocate((), {"a": 1, "b": 1, "c": 1})
     assert counts_of(thirds) == {"a": 333_334, "b": 333_333, "c": 333_333}
     without_c = allocate(thirds, {"a": 1, "b": 1})
@@ -114,23 +114,23 @@ def test_a_renamed_variant_keeps_its_buckets():
     assert moved_buckets(ranges, allocate(ranges, {"control": 90, "treatment": 10})) == BUCKETS // 10
 
 
-def arms_of(units, ranges, salt=b"0123456789abcdef"):
+def variants_of(units, ranges, salt=b"0123456789abcdef"):
     return {unit: variant_at(ranges, bucket_of(salt, unit)) for unit in units}
 
 
 def test_100k_units_get_shares_within_half_a_percent_point():
     units = [f"user-{number}" for number in range(100_000)]
     shares = {"control": 0.5, "blue": 0.3, "green": 0.15, "red": 0.05}
-    arms = list(arms_of(units, allocate((), shares)).values())
+    variants = list(variants_of(units, allocate((), shares)).values())
     for name, share in shares.items():
-        assert abs(arms.count(name) / len(arms) - share) < 0.005
+        assert abs(variants.count(name) / len(variants) - share) < 0.005
 
 
 def test_10_to_20_percent_loses_no_treated_unit_and_switches_at_most_10_5_percent():
     units = [f"user-{number}" for number in range(100_000)]
     ten = allocate((), {"control": 90, "treatment": 10})
     twenty = allocate(ten, {"control": 80, "treatment": 20})
-    before, now = arms_of(units, ten), arms_of(units, twenty)
+    before, now = variants_of(units, ten), variants_of(units, twenty)
     assert not [unit for unit in units if before[unit] == "treatment" and now[unit] != "treatment"]
     assert sum(before[unit] != now[unit] for unit in units) <= 10_500
 
@@ -138,7 +138,7 @@ def test_10_to_20_percent_loses_no_treated_unit_and_switches_at_most_10_5_percen
 @pytest.mark.parametrize(
     ("change", "share"),
     [
-        pytest.param({"control": 70, "red": 20, "blue": 10}, 0.1, id="one arm grows"),
+        pytest.param({"control": 70, "red": 20, "blue": 10}, 0.1, id="one variant grows"),
         pytest.param({"control": 60, "red": 20, "blue": 20}, 0.2, id="both grow"),
         pytest.param({"control": 80, "red": 20, "blue": 0}, 0.1, id="one takes over the other"),
         pytest.param({"control": 90, "red": 10}, 0.1, id="one ends"),
@@ -151,7 +151,7 @@ def test_from_80_10_10_only_the_needed_share_of_users_moves(change, share):
     first = allocate((), {"control": 80, "red": 10, "blue": 10})
     now = allocate(first, change)
     assert moved_buckets(first, now) == share * BUCKETS
-    before, after = arms_of(units, first), arms_of(units, now)
+    before, after = variants_of(units, first), variants_of(units, now)
     moved = [unit for unit in units if before[unit] != after[unit]]
     assert len(moved) / len(units) == pytest.approx(share, abs=0.01)
     grown = {name for name, weight in change.items() if weight > {"control": 80, "red": 10, "blue": 10}.get(name, 0)}

@@ -31,7 +31,7 @@ from tests.kit.route_states import (
 
 def test_a_model_without_production_exists_and_serves_nothing():
     step = onward(seen(None, registered(1)), fleet())
-    assert (step.told, step.state.active, step.state.pending) == (Announcement.NOT_SERVING, None, None)
+    assert (step.announcement, step.state.active, step.state.pending) == (Announcement.NOT_SERVING, None, None)
 
 
 def test_the_first_promotion_waits_until_a_batcher_has_the_version():
@@ -39,7 +39,7 @@ def test_the_first_promotion_waits_until_a_batcher_has_the_version():
     assert waiting.state.pending is not None
     assert "no batcher" in (why_pending(waiting.state, fleet(batchers=0), now=START, limits=LIMITS) or "")
     served = onward(waiting.state, fleet("d1", seconds=3600), seconds=3600)
-    assert served.told is Announcement.TABLE
+    assert served.announcement is Announcement.TABLE
     assert served.state.active is not None
     assert served.state.active.table.ranges == (Range(BUCKETS, "production"),)
     assert served.state.active.epoch == 2
@@ -63,7 +63,7 @@ def test_old_news_are_no_news():
 
 def test_an_epoch_that_moves_nothing_is_noted_without_a_generation():
     step = onward(seen(serving(), registered(7, "v1")), fleet("d1"))
-    assert step.told is None
+    assert step.announcement is None
     assert step.state.active is not None
     assert step.state.active.epoch == 7
 
@@ -80,31 +80,31 @@ def test_a_promotion_takes_effect_when_every_replica_is_ready():
         ],
         START,
     )
-    assert onward(step.state, half).told is None
-    assert onward(step.state, fleet("d2", batchers=2)).told is Announcement.TABLE
+    assert onward(step.state, half).announcement is None
+    assert onward(step.state, fleet("d2", batchers=2)).announcement is Announcement.TABLE
 
 
 def test_after_the_grace_half_of_the_replicas_are_enough():
     pending = onward(seen(serving(), registered(2, "v2")), fleet()).state
     late = 31
     reports = [Report("default", f"p{n}", "", at(40), {"d2": Held(Phase.READY)} if n < 2 else {}) for n in range(4)]
-    assert onward(pending, Fleet(reports, at(1)), seconds=1).told is None
-    assert onward(pending, Fleet(reports, at(late)), seconds=late).told is Announcement.TABLE
-    assert onward(pending, Fleet(reports[1:3], at(late)), seconds=late).told is Announcement.TABLE
-    assert onward(pending, Fleet(reports[1:], at(late)), seconds=late).told is None
+    assert onward(pending, Fleet(reports, at(1)), seconds=1).announcement is None
+    assert onward(pending, Fleet(reports, at(late)), seconds=late).announcement is Announcement.TABLE
+    assert onward(pending, Fleet(reports[1:3], at(late)), seconds=late).announcement is Announcement.TABLE
+    assert onward(pending, Fleet(reports[1:], at(late)), seconds=late).announcement is None
 
 
 def test_an_expired_lease_no_longer_counts():
     report = Report("default", "p0", "", at(5), {"d2": Held(Phase.READY)})
     pending = onward(seen(serving(), registered(2, "v2")), fleet()).state
-    assert onward(pending, Fleet([report], at(5)), seconds=5).told is None
+    assert onward(pending, Fleet([report], at(5)), seconds=5).announcement is None
 
 
 def test_a_change_that_follows_the_registry_is_never_dropped():
     pending = onward(seen(serving(), registered(2, "v2")), fleet()).state
     later = onward(pending, fleet(), seconds=10_000)
     assert later.state.pending == pending.pending
-    assert onward(later.state, fleet("d2", seconds=10_001), seconds=10_001).told is Announcement.TABLE
+    assert onward(later.state, fleet("d2", seconds=10_001), seconds=10_001).announcement is Announcement.TABLE
 
 
 def test_a_rollback_before_the_promotion_took_effect_leaves_nothing_pending():
@@ -118,12 +118,12 @@ def test_a_rollback_before_the_promotion_took_effect_leaves_nothing_pending():
 
 def test_a_write_of_weights_takes_effect_at_once():
     step = onward(write(serving(), split(90, 10)), fleet("d1", "d2"))
-    assert step.told is Announcement.TABLE
+    assert step.announcement is Announcement.TABLE
     (ended,) = step.ended
     assert (ended.outcome, ended.change.moved_share) == (Outcome.ACTIVE, 0.1)
     after = numbered(step, 2)
     again = onward(write(after, split(80, 20, "e2"), "e1"), fleet())
-    assert again.told is Announcement.TABLE  # both versions serve already: nothing needs to be ready anew
+    assert again.announcement is Announcement.TABLE  # both versions serve already: nothing needs to be ready anew
     assert again.ended[0].change.moved_share == pytest.approx(0.1)
 
 
@@ -200,7 +200,7 @@ def test_an_alias_that_disappears_changes_nothing_that_serves():
     follows = Route("digits", (Variant("a", Serves.ALIAS, "champion", 1.0),), etag="e1")
     served = numbered(onward(write(state, follows), fleet("d2")), 2)
     step = onward(seen(served, registered(2, "v1")), fleet("d2"))
-    assert (step.told, step.state.pending, step.state.active) == (None, None, served.active)
+    assert (step.announcement, step.state.pending, step.state.active) == (None, None, served.active)
 
 
 @pytest.mark.parametrize(
@@ -238,10 +238,10 @@ def test_the_salt_of_a_route_never_changes():
 
 def test_a_removed_model_is_told_and_may_come_back_as_a_new_one():
     gone = removed(onward(write(serving(), split(90, 10)), fleet("d1")).state)
-    assert gone.told is Announcement.REMOVED
+    assert gone.announcement is Announcement.REMOVED
     assert [ended.outcome for ended in gone.ended] == [Outcome.SUPERSEDED]
     again = seen(gone.state, registered(2, "v1"))
-    assert again.told is Announcement.NOT_SERVING
+    assert again.announcement is Announcement.NOT_SERVING
     assert again.state.route is None
     assert not again.state.removed
 
@@ -281,7 +281,7 @@ def test_new_rules_alone_take_effect_at_once_and_move_no_unit():
     state = numbered(onward(write(serving(), split(90, 10)), fleet("d1", "d2")), 2)
     rule = Rule("germans", (Condition("country", Operator.EQUALS, ("DE",)),), "treatment")
     step = onward(write(state, replace(split(90, 10, "e2"), rules=(rule,)), "e1"), fleet())
-    assert step.told is Announcement.TABLE
+    assert step.announcement is Announcement.TABLE
     assert step.ended[0].change.moved_share == 0.0
     assert step.state.active is not None
     assert step.state.active.table.rules == (rule,)

@@ -52,7 +52,7 @@ def in_force(wanted: Route, production: str = "v2", **aliases: str) -> RouteStat
     if aliases:
         state = numbered(onward(seen(state, registered(2, production, **aliases)), fleet("d1", "d2", "d3")))
     after = onward(written(state, wanted), ALL)
-    assert after.told is Announcement.TABLE
+    assert after.announcement is Announcement.TABLE
     return numbered(after, 2)
 
 
@@ -88,7 +88,7 @@ def test_a_write_waits_for_its_backups_and_is_dropped_when_they_do_not_become_re
     assert still.state.pending is not None
     dropped = onward(waits.state, fleet("d2"), seconds=120)
     assert [(one.outcome, "v1" in one.reason) for one in dropped.ended] == [(Outcome.NOT_READY, True)]
-    assert onward(waits.state, fleet("d1", "d2")).told is Announcement.TABLE
+    assert onward(waits.state, fleet("d1", "d2")).announcement is Announcement.TABLE
 
 
 def test_the_version_of_the_variant_is_needed_in_the_other_pool():
@@ -100,9 +100,9 @@ def test_the_version_of_the_variant_is_needed_in_the_other_pool():
 def test_a_promotion_waits_for_a_backup_only_for_a_while():
     state = in_force(route(CHAMPION), champion="v2")
     news = seen(state, registered(3, "v3", champion="v1"))
-    assert onward(news, fleet("d2", "d3")).told is None
+    assert onward(news, fleet("d2", "d3")).announcement is None
     after = onward(news.state, fleet("d2", "d3", seconds=30), seconds=30)
-    assert after.told is Announcement.TABLE
+    assert after.announcement is Announcement.TABLE
     assert after.state.active is not None
     assert [one.version for one in after.state.active.table.backups] == ["v1"]
 
@@ -110,14 +110,14 @@ def test_a_promotion_waits_for_a_backup_only_for_a_while():
 def test_a_variant_waits_for_a_version_that_was_in_force_as_a_backup_alone():
     state = in_force(route(CHAMPION), champion="v1")
     news = seen(state, registered(3, "v1", champion="v1"))  # its batchers have lost v1 meanwhile
-    assert onward(news.state, fleet("d2", seconds=60), seconds=60).told is None
+    assert onward(news.state, fleet("d2", seconds=60), seconds=60).announcement is None
 
 
 def test_an_alias_that_is_gone_holds_up_no_promotion_and_the_backup_stays_what_it_was():
     state = in_force(route(CHAMPION), champion="v1")
     news = seen(state, registered(3, "v3"))
     after = onward(news, fleet("d1", "d2", "d3"))
-    assert after.told is Announcement.TABLE
+    assert after.announcement is Announcement.TABLE
     assert after.state.active is not None
     assert [one.version for one in after.state.active.table.variants] == ["v3"]
     assert [one.version for one in after.state.active.table.backups] == ["v1"]
@@ -127,7 +127,7 @@ def test_an_alias_that_is_gone_holds_up_no_promotion_and_the_backup_stays_what_i
 def test_a_change_of_the_lookup_alone_is_a_new_generation_that_moves_nobody():
     state = in_force(route(OLD))
     step = onward(written(state, route(OLD, lookup=Lookup(Mode.ONLINE))), fleet("d1", "d2"))
-    assert step.told is Announcement.TABLE
+    assert step.announcement is Announcement.TABLE
     assert [one.change.moved_share for one in step.ended] == [0.0]
     assert step.state.active is not None
     assert step.state.active.table.lookup == Lookup(Mode.ONLINE)

@@ -40,8 +40,8 @@ def test_a_route_that_only_follows_production_names_nothing():
 
 
 def test_the_implicit_route_names_nothing():
-    arm = ResolvedVariant("production", "v3", "d", "default")
-    active = Generation(1, Table((arm,), ()), 1, NOW, UUID(int=1))
+    variant = ResolvedVariant("production", "v3", "d", "default")
+    active = Generation(1, Table((variant,), ()), 1, NOW, UUID(int=1))
     assert named(replace(state(), route=None, active=active)) == set()
 
 

@@ -125,7 +125,7 @@ def test_a_change_that_changes_nothing_leaves_a_route_as_it_is():
 def test_a_change_of_what_is_in_force_is_a_new_generation_of_the_same_table():
     state = serving("v1")
     step = kept_changed(state, "d1", purged, now=NOW)
-    assert step.told is Announcement.TABLE
+    assert step.announcement is Announcement.TABLE
     assert step.state.active is not None
     assert state.active is not None
     assert step.state.active.table == state.active.table
@@ -135,7 +135,7 @@ def test_a_change_of_what_is_in_force_is_a_new_generation_of_the_same_table():
 
 def test_a_change_of_what_no_table_names_tells_nobody_and_a_later_table_carries_it():
     step = kept_changed(serving("v1"), "d2", purged, now=NOW)
-    assert step.told is None
+    assert step.announcement is None
     news = seen(step.state, registered(2, "v2"))
     after = numbered(onward(news, fleet("d1", "d2")), 2)
     assert after.active is not None
@@ -145,7 +145,7 @@ def test_a_change_of_what_no_table_names_tells_nobody_and_a_later_table_carries_
 def test_a_model_that_nothing_serves_keeps_what_is_changed():
     waiting = seen(None, registered(1, "v1")).state
     step = kept_changed(waiting, "d1", lambda kept: committed(kept, publish(1), expected=0), now=NOW)
-    assert step.told is None
+    assert step.announcement is None
     active = onward(step, fleet("d1")).state.active
     assert active is not None
     assert active.kept == {"d1": StoredAnswers(precomputed_generation=1)}
@@ -158,7 +158,7 @@ def test_a_pending_change_takes_what_is_kept_when_it_takes_effect():
     assert state.active is not None
     assert state.active.kept == {"d1": StoredAnswers(cache_epoch=1)}
     step = onward(numbered_state(state), fleet("d1", "d2"))
-    assert step.told is Announcement.TABLE
+    assert step.announcement is Announcement.TABLE
     assert step.state.active is not None
     assert step.state.active.kept == {"d1": StoredAnswers(cache_epoch=1), "d2": StoredAnswers(cache_epoch=1)}
 
@@ -166,7 +166,7 @@ def test_a_pending_change_takes_what_is_kept_when_it_takes_effect():
 def test_a_purge_that_lets_a_pending_change_take_effect_is_one_generation():
     step = kept_changed(pending_split(serving("v1")), "d1", purged, now=NOW)
     after = advance(step, fleet("d1", "d2"), now=START, limits=LIMITS, new_id=new_id)
-    assert after.told is Announcement.TABLE
+    assert after.announcement is Announcement.TABLE
     assert after.state.active is not None
     assert {one.name for one in after.state.active.table.variants} == {"control", "treatment"}
     assert after.state.active.kept == {"d1": StoredAnswers(cache_epoch=1)}
@@ -182,7 +182,7 @@ def test_the_expiry_is_told():
 def test_what_only_reverts_need_is_no_new_generation():
     state = replace(serving("v1"), kept={"d1": with_generations(2, 5)})
     step = kept_changed(state, "d1", lambda kept: removed_up_to(kept, 2), now=NOW)
-    assert step.told is None
+    assert step.announcement is None
     assert step.state.kept["d1"].earlier == ()
 
 

@@ -138,17 +138,17 @@ def begun_upload(message: registry_pb2.BeginUploadRequest) -> Header:
     return _header(message, "")
 
 
-def _header(told: registry_pb2.UploadArtifactRequest.Header | registry_pb2.BeginUploadRequest, prefix: str) -> Header:
-    if told.type not in TYPES:
+def _header(proto: registry_pb2.UploadArtifactRequest.Header | registry_pb2.BeginUploadRequest, prefix: str) -> Header:
+    if proto.type not in TYPES:
         known = ", ".join(f"TYPE_{member.name}" for member in ArtifactType)
         raise names.invalid(
-            f"{prefix}type", f"{told.type} is not a type that is taken: {known}", reason="ARTIFACT_TYPE_REFUSED"
+            f"{prefix}type", f"{proto.type} is not a type that is taken: {known}", reason="ARTIFACT_TYPE_REFUSED"
         )
-    if told.sha256 and not names.is_sha256(told.sha256):
+    if proto.sha256 and not names.is_sha256(proto.sha256):
         raise names.invalid(f"{prefix}sha256", "is not 64 lower-case hexadecimal digits")
-    if told.size_bytes < 0:
-        raise names.invalid(f"{prefix}size_bytes", f"{told.size_bytes} is negative")
-    return Header(TYPES[told.type], told.sha256, told.size_bytes)
+    if proto.size_bytes < 0:
+        raise names.invalid(f"{prefix}size_bytes", f"{proto.size_bytes} is negative")
+    return Header(TYPES[proto.type], proto.sha256, proto.size_bytes)
 
 
 def _refuse_long(*lists: tuple[str, Sized, int]) -> None:
@@ -167,8 +167,8 @@ def _refuse_long(*lists: tuple[str, Sized, int]) -> None:
 
 def _gate(message: registry_pb2.PromotionGate) -> Gate:
     bound = message.WhichOneof("bound")
-    told = {} if bound is None else {Bound(bound).value: getattr(message, bound)}
-    return Gate(metric=message.metric, measured_only=message.measured_only, **told)
+    limit = {} if bound is None else {Bound(bound).value: getattr(message, bound)}
+    return Gate(metric=message.metric, measured_only=message.measured_only, **limit)
 
 
 def _metric(message: registry_pb2.Metric, may_measure: bool) -> Metric:

@@ -90,7 +90,7 @@ class Uploads:
         # Without a name on disk: whatever becomes of this process, nothing stays behind.
         with self._place() as pace, _room(), tempfile.TemporaryFile(dir=self._limits.directory) as file:
             sha256, size_bytes = await self._write(chunks, file, pace)
-            _check_told(header, sha256, size_bytes)
+            _check_declared(header, sha256, size_bytes)
             path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
             async with (
                 self._keeping.setdefault(sha256, asyncio.Lock()),
@@ -212,7 +212,7 @@ class Uploads:
         )
 
 
-def _check_told(header: Header, sha256: str, size_bytes: int) -> None:
+def _check_declared(header: Header, sha256: str, size_bytes: int) -> None:
     if header.size_bytes not in (0, size_bytes):
         raise invalid(
             "header.size_bytes", f"is {header.size_bytes}; {size_bytes} bytes arrived", reason="SIZE_MISMATCH"

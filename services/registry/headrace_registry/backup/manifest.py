@@ -90,9 +90,9 @@ def read(folder: Path) -> Manifest:
         raise BackupError(f"{folder / MANIFEST} cannot be read: {error.error_count()} problems") from None
     if manifest.format != FORMAT or set(manifest.tables) != set(TABLES):
         raise BackupError(f"{folder} was made by another version of the registry: format {manifest.format}")
-    for table, told in manifest.tables.items():
+    for table, listed in manifest.tables.items():
         path = table_file(folder, table)
-        if not path.is_file() or sha256_of(path) != told.sha256:
+        if not path.is_file() or sha256_of(path) != listed.sha256:
             raise BackupError(f"{path} is not what the manifest says: the backup is damaged")
     return manifest
 

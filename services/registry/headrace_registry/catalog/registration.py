@@ -34,7 +34,9 @@ class Registrations:
             model = await writes.opened(transaction, declared.name)
             if model.epoch > 0:
                 raise AlreadyExists(f"model '{declared.name}' exists", reason="MODEL_EXISTS")
-            return Outcome(await self._save(transaction, _told(model, declared), write, Entry(Action.MODEL_CREATED)))
+            return Outcome(
+                await self._save(transaction, _as_declared(model, declared), write, Entry(Action.MODEL_CREATED))
+            )
 
         return await writes.once(self._store, write, self._clock.now(), act)
 
@@ -45,7 +47,7 @@ class Registrations:
         async def act(transaction: Transaction) -> Outcome:
             model = await writes.locked(transaction, declared.name)
             check_etag(model, etag)
-            after = _told(model, declared)
+            after = _as_declared(model, declared)
             if after == model:
                 return Outcome(model)
             return Outcome(await self._save(transaction, after, write, Entry(Action.MODEL_UPDATED)))
@@ -158,7 +160,7 @@ def _check_unheld(model: str, holds: Sequence[Hold]) -> None:
         )
 
 
-def _told(model: Model, declared: Model) -> Model:
+def _as_declared(model: Model, declared: Model) -> Model:
     """Return the model with what people declare of it."""
     return replace(model, description=declared.description, labels=declared.labels, gates=declared.gates)
 
@@ -185,24 +187,24 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
     (file,) = (blob.model_file for blob in blobs if blob.type is ArtifactType.ONNX)
     assert file is not None, "an ONNX blob is only recorded with what its file declares"
     field = f"{_FIELD}.contract"
-    if validation.contract_is_told(declared):
-        told = declared.contract
+    if validation.contract_is_declared(declared):
+        complete = declared.contract
     else:
         refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
         of_file = contract.of_file(file)
-        told = replace(declared.contract, inputs=of_file.inputs, outputs=of_file.outputs)
-    # What cannot be served at all is better told than what follows from it.
-    mismatches = contract.mismatches(told, file, field)
-    refuse(contract.violations(told, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
+        complete = replace(declared.contract, inputs=of_file.inputs, outputs=of_file.outputs)
+    # What cannot be served at all is a better answer than what follows from it.
+    mismatches = contract.mismatches(complete, file, field)
+    refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
     artifacts = tuple(
         replace(artifact, size_bytes=blob.size_bytes) for artifact, blob in zip(declared.artifacts, blobs, strict=True)
     )
     return replace(
         declared,
-        contract=told,
+        contract=complete,
         artifacts=artifacts,
-        signature_hash=contract.signature_hash(told),
-        digest=contract.digest(declared.ref, told, artifacts),
+        signature_hash=contract.signature_hash(complete),
+        digest=contract.digest(declared.ref, complete, artifacts),
         created_by=write.client,
         create_time=now,
         epoch=model.epoch + 1,

@@ -71,8 +71,8 @@ def mismatches(contract: Contract, file: ModelFile, field: str) -> list[FieldVio
         for index, spec in enumerate(specs):
             place, port = f"{field}.{side}[{index}]", by_name.get(spec.name)
             if port is None:
-                told = f"the model has no '{spec.name[:MAX_NAME_CHARS]}'; it has: {_some(by_name)}"
-                found.append(FieldViolation(f"{place}.name", told))
+                message = f"the model has no '{spec.name[:MAX_NAME_CHARS]}'; it has: {_some(by_name)}"
+                found.append(FieldViolation(f"{place}.name", message))
             else:
                 found += _port_mismatches(spec, port, place)
     declared = {spec.name for spec in contract.inputs}
@@ -186,8 +186,8 @@ def _prediction_violations(contract: Contract, field: str) -> list[FieldViolatio
     found = names_violations(contract.labels, f"{field}.labels")
     by_name = {spec.name: spec for spec in contract.outputs}
     if contract.prediction and contract.prediction not in by_name:
-        told = f"'{contract.prediction[:100]}' is not an output; there are: {_some(by_name)}"
-        return [*found, FieldViolation(f"{field}.prediction", told)]
+        message = f"'{contract.prediction[:100]}' is not an output; there are: {_some(by_name)}"
+        return [*found, FieldViolation(f"{field}.prediction", message)]
     if contract.task is Task.CLASSIFICATION and contract.labels and contract.outputs:
         output = by_name.get(contract.prediction, contract.outputs[0])
         scores = output.shape[0] if output.datatype in FLOATS and len(output.shape) == 1 else ANY
@@ -211,7 +211,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def names_violations(names: Sequence[str], field: str) -> list[FieldViolation]:
-    """Return what is wrong with a list of names that must differ; only the first is told, lists are long."""
+    """Return what is wrong with a list of names that must differ; only the first, as lists are long."""
     if len(names) > MAX_NAMES:
         return [FieldViolation(field, f"{len(names)} names; at most {MAX_NAMES}")]
     seen: set[str] = set()

@@ -174,7 +174,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a version was made from; empty text means not told."""
+    """What a version was made from; empty text means unknown."""
 
     parent_version: str = ""
     run: str = ""

@@ -86,7 +86,7 @@ def version_violations(version: Version, field: str) -> list[FieldViolation]:
     ]
 
 
-def contract_is_told(version: Version) -> bool:
+def contract_is_declared(version: Version) -> bool:
     """Return whether the version declares tensors; otherwise they come from the model file."""
     return bool(version.contract.inputs or version.contract.outputs)
 

@@ -96,12 +96,12 @@ class GarbageCollector:
             return found
 
     def _reason(self, found: Retirement) -> str:
-        told = []
+        reasons = []
         if found.archive and self._policy.archive_after is not None:
-            told.append(f"archived: not moved for {_days(self._policy.archive_after)}")
+            reasons.append(f"archived: not moved for {_days(self._policy.archive_after)}")
         if found.collect and self._policy.collect_after is not None:
-            told.append(f"files given up: archived for {_days(self._policy.collect_after)} and needed by nothing")
-        return "; ".join(told)
+            reasons.append(f"files given up: archived for {_days(self._policy.collect_after)} and needed by nothing")
+        return "; ".join(reasons)
 
     async def _remove_contents(self, report: Report, dry_run: bool) -> None:
         after = ""
@@ -122,7 +122,7 @@ class GarbageCollector:
             use = await transaction.content_use(sha256, now)
             if not retention.is_expendable(use, self._policy, now):
                 return False
-            await transaction.forget_content(sha256, now)
+            await transaction.delete_content(sha256, now)
         return True
 
     async def _remove(self, sha256: str) -> bool:

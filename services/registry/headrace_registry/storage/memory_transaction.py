@@ -96,7 +96,7 @@ class MemoryTransaction:
     async def content_use(self, sha256: str, now: datetime) -> ContentUse:
         return self._tables.content_use(sha256, now)
 
-    async def forget_content(self, sha256: str, now: datetime) -> None:
+    async def delete_content(self, sha256: str, now: datetime) -> None:
         named = {(a.sha256, a.type) for version in self._tables.versions.values() for a in version.artifacts}
         for key, stored in list(self._tables.blobs.items()):
             if key[0] == sha256 and key not in named:

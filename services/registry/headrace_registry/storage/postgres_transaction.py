@@ -124,9 +124,9 @@ class PostgresTransaction:
         await self._connection.execute(_SQL["lock_content_rows"], sha256)
         return rows.content_use(await self._connection.fetchrow(_SQL["content_use"], sha256, now))
 
-    async def forget_content(self, sha256: str, now: datetime) -> None:
-        await self._connection.execute(_SQL["forget_unnamed_content"], sha256)
-        await self._connection.execute(_SQL["forget_named_content"], sha256, now)
+    async def delete_content(self, sha256: str, now: datetime) -> None:
+        await self._connection.execute(_SQL["delete_unnamed_content"], sha256)
+        await self._connection.execute(_SQL["delete_named_content"], sha256, now)
 
     async def save(self, model: Model, events: Sequence[Event]) -> None:
         await self._connection.executemany(

@@ -117,7 +117,7 @@ class Transaction(Protocol):
         them and no version begins to name them."""
         ...
 
-    async def forget_content(self, sha256: str, now: datetime) -> None:
+    async def delete_content(self, sha256: str, now: datetime) -> None:
         """Record that locked bytes are gone: they count as not stored until they are uploaded again."""
         ...
 

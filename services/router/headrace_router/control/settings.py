@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 
 class ControlSettings(ValkeySettings, PostgresSettings, ServiceSettings):
-    """What the router's control plane can be told."""
+    """Settings of the router's control plane."""
 
     model_config = settings_config("ROUTER_CONTROL_")
 

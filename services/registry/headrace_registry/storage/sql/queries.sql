@@ -226,11 +226,11 @@ group by sha256 order by sha256 limit $3;
 -- name: stored_contents
 select distinct sha256 from blobs where sha256 = any($1::text[]) and collect_time is null;
 
--- name: forget_unnamed_content
+-- name: delete_unnamed_content
 delete from blobs where sha256 = $1 and not exists (
     select from artifacts where (artifacts.sha256, artifacts.type) = (blobs.sha256, blobs.type));
 
--- name: forget_named_content
+-- name: delete_named_content
 update blobs set collect_time = $2 where sha256 = $1 and collect_time is null;
 
 -- name: open_upload

@@ -1,6 +1,6 @@
 """Who answers a request under a table: the first rule that matches it, else the variant of its unit's bucket.
 
-Data planes decide the same from the tables that they are sent; this is what people are told when they ask.
+Data planes decide the same from the tables that they are sent; this answers people who ask.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A change begins PENDING and takes effect when every version that it adds is ready. Each function here takes the state
 of one route and an event and returns a Step: the next state, the changes that began and ended, and what data planes are
-to be told. Nothing is done here; a store makes a step durable, or finds that another control plane made it first.
+to be sent. Nothing is done here; a store makes a step durable, or finds that another control plane made it first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from headrace_router.control.decisions.states import (
     Step,
     Writer,
 )
-from headrace_router.control.decisions.stored_answers import NOTHING, AnswerState, told_of
+from headrace_router.control.decisions.stored_answers import NOTHING, AnswerState, received_of
 from headrace_router.control.decisions.tables import added_by, table_after
 
 NewId = Callable[[], UUID]
@@ -49,7 +49,7 @@ def registry_seen(
         return None  # also when the model was removed since, which another control plane has heard first
     if known is None or known.removed:
         fresh = RouteState(known.model if known else registered.model, salt, registered)
-        return _follow(Step(fresh, told=Announcement.NOT_SERVING), now, new_id)
+        return _follow(Step(fresh, announcement=Announcement.NOT_SERVING), now, new_id)
     state = replace(known, registered=registered, previous=_previous(known, registered, now + revert))
     if registered.incarnation != known.registered.incarnation and state.active is not None:
         state = replace(state, active=replace(state.active, epoch=0))  # numbers of the old incarnation say nothing now
@@ -70,7 +70,7 @@ def removed(known: RouteState) -> Step:
     if known.pending is not None:
         step = _end(step, Outcome.SUPERSEDED, "the model was removed")
     gone = replace(step.state, route=None, active=None, previous=None, removed=True, kept={})
-    return replace(step, state=gone, told=Announcement.REMOVED)
+    return replace(step, state=gone, announcement=Announcement.REMOVED)
 
 
 def route_written(
@@ -119,8 +119,8 @@ def kept_changed(
     active = state.active
     if active is None or digest not in active.table.digests or after.answers == before.answers:
         return Step(state)
-    again = replace(active, number=0, active_at=now, kept=told_of(state.kept, active.table.digests))
-    return Step(replace(state, active=again), told=Announcement.TABLE)
+    again = replace(active, number=0, active_at=now, kept=received_of(state.kept, active.table.digests))
+    return Step(replace(state, active=again), announcement=Announcement.TABLE)
 
 
 def advance(step: Step, fleet: Fleet, *, now: datetime, limits: Limits, new_id: NewId) -> Step:
@@ -205,11 +205,13 @@ def _begin(
 def _activate(step: Step, now: datetime) -> Step:
     state, change = step.state, step.state.pending
     assert change is not None
-    kept = told_of(state.kept, change.table.digests)
+    kept = received_of(state.kept, change.table.digests)
     active = Generation(0, change.table, change.epoch, now, change.id, kept)
     route = change.route if change.kind is Kind.WRITE else state.route
     after = replace(state, route=route, active=active, pending=None)
-    return replace(step, state=after, ended=(*step.ended, Ended(change, Outcome.ACTIVE)), told=Announcement.TABLE)
+    return replace(
+        step, state=after, ended=(*step.ended, Ended(change, Outcome.ACTIVE)), announcement=Announcement.TABLE
+    )
 
 
 def _end(step: Step, outcome: Outcome, reason: str) -> Step:

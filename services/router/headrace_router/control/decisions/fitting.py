@@ -87,11 +87,11 @@ def given_violations(step: FallbackStep, served: Mapping[str, Contract]) -> list
 
     served: contracts by version. A step that gives no values is always right.
     """
-    told: set[tuple[Output, ...]] = set()
+    reported: set[tuple[Output, ...]] = set()
     found: list[tuple[str, str]] = []
     for version, contract in served.items():
-        if contract.outputs not in told:  # most versions of a model have the same outputs
-            told.add(contract.outputs)
+        if contract.outputs not in reported:  # most versions of a model have the same outputs
+            reported.add(contract.outputs)
             found += _checked(step.source, version, contract.outputs)
     return found[:MAX_TOLD]
 

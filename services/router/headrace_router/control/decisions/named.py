@@ -51,7 +51,7 @@ def _named_by(state: RouteState) -> set[str]:
 
 
 def _versions(route: Route, table: Table) -> set[str]:
-    followed = {arm.name for arm in route.variants if arm.serves is Serves.PRODUCTION}
+    followed = {variant.name for variant in route.variants if variant.serves is Serves.PRODUCTION}
     following = {step.name for _, step, backup in backups(route.fallback) if backup.serves is Serves.PRODUCTION}
-    arms = {arm.version for arm in table.variants if arm.name not in followed}
-    return arms | {one.version for one in table.backups if one.digest and one.step not in following}
+    ids = {variant.version for variant in table.variants if variant.name not in followed}
+    return ids | {one.version for one in table.backups if one.digest and one.step not in following}

@@ -102,10 +102,10 @@ def _shifts(before: Table | None, ranges: Ranges, after: Table) -> tuple[Shift, 
 
 
 def _versions(before: Table | None, ranges: Ranges) -> dict[str, str]:
-    """Return the versions in force by variant; the implicit route's arm counts as its heir."""
+    """Return the versions in force by variant; the implicit route's variant counts as its heir."""
     if before is None:
         return {}
-    if before.ranges != ranges:  # renamed, which happens to the only arm of the implicit route
+    if before.ranges != ranges:  # renamed, which happens to the only variant of the implicit route
         return {ranges[0].variant: before.variants[0].version}
     return {one.name: one.version for one in before.variants}
 

@@ -33,7 +33,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedVariant:
-    """An arm and the immutable version that serves it."""
+    """A variant and the immutable version that serves it."""
 
     name: str
     version: str

@@ -22,7 +22,7 @@ MAX_VARIANTS = 64
 MAX_WAIT_US = 1_000_000
 MAX_WEIGHT = 1e9
 
-# The one arm of a route that nobody wrote.
+# The one variant of a route that nobody wrote.
 IMPLICIT_VARIANT = "production"
 
 
@@ -37,7 +37,7 @@ class Unit(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One arm. target: id of the version or the alias; empty for the one in production."""
+    """One variant. target: id of the version or the alias; empty for the one in production."""
 
     name: str
     serves: Serves

@@ -42,7 +42,7 @@ class Outcome(enum.Enum):
 
 
 class Announcement(enum.Enum):
-    """What data planes are told with one number: a table, that nothing serves the model, or that it is gone."""
+    """What is sent to data planes under one number: a table, that nothing serves the model, or that it is gone."""
 
     TABLE = "table"
     NOT_SERVING = "not_serving"
@@ -196,9 +196,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event leads to. told: what data planes are told, if anything."""
+    """What an event leads to. announcement: what is sent to data planes, if anything."""
 
     state: RouteState
     began: tuple[Change, ...] = ()
     ended: tuple[Ended, ...] = ()
-    told: Announcement | None = None
+    announcement: Announcement | None = None

@@ -1,4 +1,4 @@
-"""What people are told about a route: whether it serves what is declared, and if not, why."""
+"""What a route's status says: whether it serves what is declared, and if not, why."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def status_of(
     """Return the status of a route.
 
     watching: ids of the data planes that watch here. vanished: the registry no longer lists the model, without having
-    removed it. left_out: what of the table in force data planes are not told, and why.
+    removed it. left_out: what of the table in force data planes do not receive, and why.
     """
     reason = why_pending(state, fleet, now=now, limits=limits) or why_not_wanted(state) or ""
     vanishing = f"the registry no longer lists model '{state.model}'" if vanished else ""

@@ -28,7 +28,7 @@ class Precomputed:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswers:
-    """What data planes are told of a version. precomputed_generation: 0 for none."""
+    """What data planes receive of a version. precomputed_generation: 0 for none."""
 
     cache_epoch: int = 0
     precomputed_generation: int = 0
@@ -63,7 +63,7 @@ class AnswerState:
 
     @property
     def answers(self) -> StoredAnswers:
-        """Return what data planes are told."""
+        """Return what data planes receive."""
         return StoredAnswers(
             self.cache_epoch, self.generation, self.precomputed.expires_at if self.precomputed else None
         )
@@ -132,6 +132,6 @@ def removed_up_to(kept: AnswerState, generation: int) -> AnswerState:
     return replace(kept, earlier=left, earlier_removed=True) if left != kept.earlier else kept
 
 
-def told_of(kept: Mapping[str, AnswerState], digests: Iterable[str]) -> dict[str, StoredAnswers]:
-    """Return what data planes are told of versions, by digest; one of which nothing is kept is left out."""
+def received_of(kept: Mapping[str, AnswerState], digests: Iterable[str]) -> dict[str, StoredAnswers]:
+    """Return what data planes receive of versions, by digest; without those of which nothing is stored."""
     return {digest: kept[digest].answers for digest in sorted(set(digests) & kept.keys())}

@@ -32,7 +32,7 @@ def table_after(state: RouteState, route: Route, resolved: Resolution) -> tuple[
 
 
 def ranges_before(state: RouteState, route: Route, resolved: tuple[ResolvedVariant, ...]) -> Ranges:
-    """Return the ranges in force, empty when nothing is; the implicit route's arm has the name of its heir."""
+    """Return the ranges in force, empty when nothing is; the implicit route's variant has the name of its heir."""
     if state.active is None:
         return ()
     before = state.active.table.ranges
@@ -59,10 +59,10 @@ def in_order(needed: Iterable[Needed]) -> list[Needed]:
 
 
 def _heirs(table: Table, resolved: tuple[ResolvedVariant, ...]) -> dict[str, str]:
-    """Return who takes over the buckets of the implicit route's arm: the first variant that serves the same version.
+    """Return who takes over the buckets of the implicit route's variant: the first that serves the same version.
 
-    Nobody chose the implicit arm's name, so units that stay on their version have not moved.
+    Nobody chose the implicit variant's name, so units that stay on their version have not moved.
     """
-    (arm,) = table.variants
-    heirs = [variant.name for variant in resolved if (variant.digest, variant.pool) == (arm.digest, arm.pool)]
-    return {arm.name: heirs[0]} if heirs and arm.name not in {variant.name for variant in resolved} else {}
+    (implicit,) = table.variants
+    heirs = [variant.name for variant in resolved if (variant.digest, variant.pool) == (implicit.digest, implicit.pool)]
+    return {implicit.name: heirs[0]} if heirs and implicit.name not in {variant.name for variant in resolved} else {}

@@ -90,8 +90,8 @@ def route_from_proto(proto: route_pb2.Route) -> Route:
         hedging=lookups.hedging_of(proto),
     )
     # What is said of an item is not said of its list again: "no conditions" where one cannot be read.
-    told = {one.field for one in wrong} | {one.field.rpartition("[")[0] for one in wrong}
-    wrong += [one for one in violations(route) if one.field not in told]
+    reported = {one.field for one in wrong} | {one.field.rpartition("[")[0] for one in wrong}
+    wrong += [one for one in violations(route) if one.field not in reported]
     refuse(wrong, reason="ROUTE_INVALID")
     return route
 

@@ -175,7 +175,7 @@ def _set_source(proto: route_pb2.FallbackStep | control_pb2.ResolvedFallbackStep
             proto.entity_table.MergeFromString(table)
             proto.entity_table.SetInParent()
         case Backup():
-            raise AssertionError("a backup is told by what it names")
+            raise AssertionError("a backup is sent as what it names")
 
 
 def _duration(message: Any, name: str) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""What data planes and batchers that watch are told."""
+"""What data planes and batchers that watch receive."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class GarbageCollector:
         state = kept.get((publish.model, publish.digest))
         if state is None or all(one.generation != publish.generation for one in state.earlier):
             return True
-        left = await self._answer_writer.forget_precomputed(publish.model, publish.digest, publish.generation)
+        left = await self._answer_writer.remove_precomputed(publish.model, publish.digest, publish.generation)
         return left.generation != publish.generation
 
     async def _look_for_losses(self, kept: dict[tuple[str, str], AnswerState]) -> None:

@@ -50,8 +50,8 @@ class PrecomputedServicer(precomputed_pb2_grpc.PrecomputedServiceServicer):
                 if upload is None:
                     upload = await self._uploading.begin(*convert.publish_of(message.name))
                 elif message.name and message.name != upload.publish.name:
-                    told = f"the stream is for {upload.publish.name}"
-                    raise InvalidArgument(f"name: {told}", violations=[FieldViolation("name", told)])
+                    problem = f"the stream is for {upload.publish.name}"
+                    raise InvalidArgument(f"name: {problem}", violations=[FieldViolation("name", problem)])
                 rows = await upload.add(convert.chunk_of(message))
                 yield precomputed_pb2.UploadAnswersResponse(row_count=rows)
             if upload is not None:

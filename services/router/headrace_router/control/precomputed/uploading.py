@@ -105,8 +105,8 @@ class Upload:
         end = chunk.first_row + len(chunk.entities)
         if end > self._count:
             if 0 < self.publish.declared_rows < end:
-                told = f"row {end - 1} is more than the {self.publish.declared_rows} rows that were declared"
-                raise InvalidArgument(f"entities: {told}", violations=[FieldViolation("entities", told)])
+                message = f"row {end - 1} is more than the {self.publish.declared_rows} rows that were declared"
+                raise InvalidArgument(f"entities: {message}", violations=[FieldViolation("entities", message)])
             await self._add(chunk, check(self._outputs, chunk))
         if self._clock.monotonic() - self._noted_at >= NOTE_EVERY_S:
             await self.note()

@@ -32,7 +32,7 @@ TimeLeft = Callable[[], float | None]
 
 
 class AnswerWriter:
-    """Each method returns what is kept afterwards. All but `forget_precomputed` wait for connected data planes; the
+    """Each method returns what is kept afterwards. All but `remove_precomputed` wait for connected data planes; the
     status of the route names those that are late.
 
     Raises NotFound, reason MODEL_NOT_FOUND or VERSION_NOT_FOUND, and Unavailable.
@@ -72,7 +72,7 @@ class AnswerWriter:
         """
         return await self._change(model, digest, partial(reverted, expected=expected), time_left)
 
-    async def forget_precomputed(self, model: str, digest: str, generation: int) -> AnswerState:
+    async def remove_precomputed(self, model: str, digest: str, generation: int) -> AnswerState:
         """Let no revert go back to a generation or to one before it. Remove their answers only after this returned."""
         return await self._changed(model, digest, partial(removed_up_to, generation=generation), None)
 

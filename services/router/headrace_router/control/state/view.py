@@ -171,7 +171,7 @@ class View:
 
     def _publish(self, entry: Entry) -> None:
         message = control_pb2.WatchTablesResponse(incarnation=self.mirror.incarnation, newest_generation=entry.number)
-        match entry.told:
+        match entry.announcement:
             case Announcement.TABLE:
                 unfit = self._unfit(entry)
                 message.table.CopyFrom(watches.table_to_proto(entry, self.mirror.versions, unfit))
@@ -182,7 +182,7 @@ class View:
         self.tables.publish(entry.model, message)
 
     def _unfit(self, entry: Entry) -> Collection[str]:
-        """Return the steps that data planes are not told of, and note for the status why."""
+        """Return the steps that data planes do not receive, and note for the status why."""
         assert entry.generation is not None
         unfit = lookups.unfit(entry.generation.table, self.mirror.versions)
         self._left_out.pop(entry.model, None)

@@ -62,12 +62,12 @@ class MemoryStore:
                 raise RequestUsed(request.request_id)
             self._requests[key] = (request, self._clock.now())
         state, number = step.state, None
-        if step.told is not None:
+        if step.announcement is not None:
             number = len(self._entries) + 1
-            if step.told is Announcement.TABLE and state.active is not None:
+            if step.announcement is Announcement.TABLE and state.active is not None:
                 state = replace(state, active=replace(state.active, number=number))
-            generation = state.active if step.told is Announcement.TABLE else None
-            self._entries.append(Entry(number, model, step.told, state.salt, generation))
+            generation = state.active if step.announcement is Announcement.TABLE else None
+            self._entries.append(Entry(number, model, step.announcement, state.salt, generation))
         for change in step.began:
             self._changes[change.id] = ChangeRecord(change, model, number=len(self._changes) + 1)
         for ended in step.ended:

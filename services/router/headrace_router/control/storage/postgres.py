@@ -85,11 +85,11 @@ class PostgresStore:
             if revision is not None and await connection.fetchval(self._sql["lock_route"], model) != revision:
                 raise Conflict(model)
             number = None
-            if step.told is None:
+            if step.announcement is None:
                 next_revision = await connection.fetchval(self._sql["next_revision"])
             else:
                 next_revision, number = await connection.fetchrow(self._sql["next_revision_and_generation"])
-                if step.told is Announcement.TABLE and state.active is not None:
+                if step.announcement is Announcement.TABLE and state.active is not None:
                     state = replace(state, active=replace(state.active, number=number))
             document = _dumps(documents.state_to_document(state))
             if revision is None:
@@ -98,11 +98,11 @@ class PostgresStore:
             else:
                 await connection.execute(self._sql["update_route"], model, next_revision, document)
             await self._write_changes(connection, step, number, now)
-            if number is not None and step.told is not None:
-                table = state.active if step.told is Announcement.TABLE else None
+            if number is not None and step.announcement is not None:
+                table = state.active if step.announcement is Announcement.TABLE else None
                 generation = _dumps(documents.generation_to_document(table)) if table is not None else None
                 await connection.execute(
-                    self._sql["insert_entry"], number, model, step.told.value, state.salt, generation
+                    self._sql["insert_entry"], number, model, step.announcement.value, state.salt, generation
                 )
             if request is not None:
                 await self._write_request(connection, request)
@@ -181,7 +181,7 @@ class PostgresStore:
     async def renew_incarnation(self) -> str:
         async with self._connections.transaction() as connection:
             incarnation = await connection.fetchval(self._sql["renew_incarnation"])
-            await connection.execute(self._sql["forget_acknowledgements"])
+            await connection.execute(self._sql["expire_acknowledgements"])
             await connection.execute("select pg_notify($1, '')", _CHANNEL)
         return str(incarnation)
 
@@ -247,10 +247,10 @@ def _record(row: Any) -> Record:
 def _entry(row: Any) -> Entry:
     document = row["generation"]
     generation = documents.generation_from_document(orjson.loads(document)) if document is not None else None
-    told = Announcement(row["told"])
-    if told is Announcement.TABLE and generation is None:
+    announcement = Announcement(row["told"])
+    if announcement is Announcement.TABLE and generation is None:
         raise ValueError("an entry tells of a table and has none")
-    return Entry(row["number"], row["model"], told, row["salt"], generation)
+    return Entry(row["number"], row["model"], announcement, row["salt"], generation)
 
 
 def _change(row: Any) -> ChangeRecord:

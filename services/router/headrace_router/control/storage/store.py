@@ -32,11 +32,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that data planes are told. generation: None unless told is TABLE."""
+    """What is sent to data planes under one number. generation: None unless it announces a TABLE."""
 
     number: int
     model: str
-    told: Announcement
+    announcement: Announcement
     salt: bytes
     generation: Generation | None = None
 
@@ -104,7 +104,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, revision: int | None, step: Step, now: datetime, request: Request | None = None) -> Record:
-        """Make a step durable in one transaction; `told` takes the next generation number.
+        """Make a step durable in one transaction; its announcement takes the next generation number.
 
         revision: of the record that was decided on; None when there was none. Raises Conflict or
         RequestUsed; then nothing is done.

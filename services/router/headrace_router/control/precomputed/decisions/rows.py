@@ -91,8 +91,8 @@ def check(outputs: Sequence[Output], chunk: Chunk) -> Rows:
     shapes = _shapes(outputs, chunk, wrong)
     if len(chunk.columns) != len(outputs):
         names = ", ".join(output.name for output in outputs)
-        told = f"{len(chunk.columns)} columns; the version has {len(outputs)} outputs: {names}"
-        wrong.append(FieldViolation("columns", told))
+        message = f"{len(chunk.columns)} columns; the version has {len(outputs)} outputs: {names}"
+        wrong.append(FieldViolation("columns", message))
     if wrong or shapes is None:
         raise refusal(wrong, reason=CONTRACT_VIOLATED)
     columns = []
@@ -169,8 +169,8 @@ def _column(
     values = np.frombuffer(content, np.uint8).reshape(rows, size)
     fault = _value_fault(output, content, rows, elements)
     if fault is not None:
-        row, told = fault
-        raise ValueError(f"output '{output.name}' of {_row(chunk, row)} {told}")
+        row, fault_text = fault
+        raise ValueError(f"output '{output.name}' of {_row(chunk, row)} {fault_text}")
     return values
 
 
@@ -178,19 +178,19 @@ def _value_fault(output: Output, content: bytes, rows: int, elements: int) -> tu
     """Return the first row with a value that is not allowed, and what is wrong with it."""
     bad: NDArray[Any]
     if output.datatype == "BOOL":
-        bad, told = np.frombuffer(content, np.uint8) > 1, "is neither 0 nor 1"
+        bad, message = np.frombuffer(content, np.uint8) > 1, "is neither 0 nor 1"
     elif output.nan_allowed:
         return None
     elif output.datatype in _FLOATS:
-        bad, told = np.isnan(np.frombuffer(content, _FLOATS[output.datatype])), "is NaN, which the contract forbids"
+        bad, message = np.isnan(np.frombuffer(content, _FLOATS[output.datatype])), "is NaN, which the contract forbids"
     elif output.datatype == "BF16":
         bad = (np.frombuffer(content, "<u2") & 0x7FFF) > 0x7F80
-        told = "is NaN, which the contract forbids"
+        message = "is NaN, which the contract forbids"
     else:
         return None
     if not bad.any():
         return None
-    return int(np.flatnonzero(bad.reshape(rows, elements).any(axis=1))[0]), told
+    return int(np.flatnonzero(bad.reshape(rows, elements).any(axis=1))[0]), message
 
 
 def _split(name: str, content: bytes, elements: int, chunk: Chunk) -> list[bytes]:

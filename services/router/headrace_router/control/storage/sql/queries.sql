@@ -143,6 +143,6 @@ with former as (
 )
 update store set incarnation = gen_random_uuid() returning incarnation;
 
--- name: forget_acknowledgements
+-- name: expire_acknowledgements
 -- They were given to the store before. Seen now: each data plane is named until it has acknowledged this store's generations.
 update data_planes set acknowledged = 0, seen_at = now();

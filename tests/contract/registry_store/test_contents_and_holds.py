@@ -123,7 +123,7 @@ async def test_forgotten_bytes_count_as_not_stored_until_they_are_uploaded_again
         if named:
             await transaction.collect_versions("digits", None, NOW)
         await transaction.content_use(BLOB.sha256, NOW)
-        await transaction.forget_content(BLOB.sha256, NOW)
+        await transaction.delete_content(BLOB.sha256, NOW)
     assert await store.blob(*KEY) is None
     assert await store.touch_blob(*KEY, NOW) is None
     async with store.transaction() as transaction:
@@ -148,7 +148,7 @@ async def test_a_registration_waits_for_a_collection_and_finds_the_bytes_gone(st
             assert not (await transaction.content_use(BLOB.sha256, NOW)).needed
             locked.set()
             await release.wait()
-            await transaction.forget_content(BLOB.sha256, NOW)
+            await transaction.delete_content(BLOB.sha256, NOW)
 
     async def register() -> Blob | None:
         async with store.transaction() as transaction:
