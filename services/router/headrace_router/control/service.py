@@ -14,8 +14,7 @@ from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
-from headrace_router.control.edge.health import EdgeHealthServicer
-from headrace_router.control.edge.installation import REGISTRY_SERVICE, installation_of
+from headrace_router.control.edge.health import REGISTRY_SERVICE, EdgeHealthServicer, installation_of
 from headrace_router.control.edge.reflection import committed_descriptors, public_descriptors, with_inference
 from headrace_router.control.metrics import ControlMetrics
 from headrace_router.control.precomputed.wiring import open_precomputed

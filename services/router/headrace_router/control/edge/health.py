@@ -12,11 +12,20 @@ from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from headrace_servicekit.client import channel
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, Health, HealthServicer
 from headrace_servicekit.identity import FRONT_DOOR_HEADER
 from headrace_servicekit.loops import until
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.tls import Tls
+
+from headrace_router.control.settings import ControlSettings, parse_targets
+
+REGISTRY_SERVICE = "headrace.registry.v1.RegistryService"
+ROUTE_SERVICE = "headrace.router.v1.RouteService"
+PRECOMPUTED_SERVICE = "headrace.router.v1.PrecomputedService"
 
 CACHED_S = 1.0
 ASK_TIMEOUT_S = 0.5
@@ -116,3 +125,20 @@ class EdgeHealthServicer(health_pb2_grpc.HealthServicer):
 
 def _from_front_door(context: Any) -> bool:
     return any(key == FRONT_DOOR_HEADER for key, _ in context.invocation_metadata())
+
+
+async def installation_of(runtime: Runtime[ControlSettings], tls: Tls | None) -> Installation:
+    """Return the health of every public service: this one's own, and how to ask the others."""
+
+    async def own() -> bool:
+        return runtime.health.status("") == SERVING
+
+    asks: dict[str, Ask] = {ROUTE_SERVICE: own}
+    if runtime.settings.valkey_url:
+        asks[PRECOMPUTED_SERVICE] = own
+    targets = {REGISTRY_SERVICE: runtime.settings.registry_target, **parse_targets(runtime.settings.health_targets)}
+    for service, target in targets.items():
+        # Asked also while NOT_SERVING: that is the answer.
+        peer = await runtime.enter(channel(target, tls=tls, health_checked=False))
+        asks[service] = ask_peer(peer, service)
+    return Installation(asks, runtime.clock)
