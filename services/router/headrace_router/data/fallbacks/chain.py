@@ -16,7 +16,7 @@ from headrace_servicekit.errors import ServiceError
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.decisions.estimates import Latency
 from headrace_router.data.deadlines import in_a_task
-from headrace_router.data.fallbacks.decisions.policy import blames_the_caller, falls_back, told
+from headrace_router.data.fallbacks.decisions.policy import blames_the_caller, error_to_return, falls_back
 from headrace_router.data.fallbacks.decisions.step_choice import AT_HAND, CANNOT, HAND_OVER_S, choose
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.messages import LookupResult, ServedFrom
@@ -169,7 +169,7 @@ class FallbackChain:
         found = await self._in_time(self._lookup.stale_on_error(resolved, variant), deadline) if in_time else None
         if found is not None:
             return replace(found, degraded_reason=reason)
-        raise told(errors, in_time=in_time)
+        raise error_to_return(errors, in_time=in_time)
 
     async def _in_time(self, kept: Awaitable[LookupResult | None], until: float) -> LookupResult | None:
         """Return a stored answer, or None when there is none by then."""

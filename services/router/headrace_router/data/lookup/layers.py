@@ -23,13 +23,13 @@ Pair = tuple[StoredAnswer | None, StoredAnswer | None]
 
 
 Values = Sequence[bytes | None]
-Told = Callable[[Values | None], object]
+OnValues = Callable[[Values | None], object]
 
 
 class Store(Protocol):
     """Stored answers outside this process. Nothing here waits or raises."""
 
-    def get(self, keys: tuple[bytes, ...], told: Told, *, patient: bool = False) -> None:
+    def get(self, keys: tuple[bytes, ...], told: OnValues, *, patient: bool = False) -> None:
         """Call `told` with the value of each key, within a few milliseconds; with None when the store does not answer.
 
         It may be called before `get` returns. patient: whether to wait longer, until the store counts as gone, because

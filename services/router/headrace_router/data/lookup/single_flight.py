@@ -4,9 +4,9 @@ A shared execution belongs to no caller. It reads the store, gives each waiter w
 for the rest; it goes on while anybody waits, until the latest deadline among them. A caller that leaves takes nobody
 along; an error reaches all and is not kept. Nothing here is a task: the store and the batchers call back.
 
-Where the store will hardly have anything and no batcher has work, both are asked at once (`at_once.py`). Whichever has
-an answer first gives it; an error of the batchers waits for the store's word. If the store has anything, also if it is
-too old, all goes on as if nobody else had been asked.
+Where the store will hardly have anything and no batcher has work, a batcher computes speculatively, while the store is
+read (`decisions/speculation.py`). The first answer counts; an error of the batchers waits for the store's word. If the
+store has anything, also if it is too old, all goes on as if nobody else had been asked.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The resolved route tables in force, and how far this data plane may say that it has taken them.
 
-Nothing here does I/O: `watch.py` feeds it, `lastgood.py` keeps it on disk, the predictor reads it.
+Nothing here does I/O: `watch.py` feeds it, `last_known_good.py` keeps it on disk, the predictor reads it.
 """
 
 from __future__ import annotations

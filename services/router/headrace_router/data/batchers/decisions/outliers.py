@@ -16,7 +16,7 @@ from headrace_router.data.batchers.decisions.estimates import Latency
 IN_A_ROW = 5
 SHARE = 0.5
 WEIGHT = 0.05
-# How long: doubled each time, and begun anew after a while in good standing.
+# How long: doubled each time, and begun anew after a while without an ejection.
 FIRST_S, LONGEST_S = 1.0, 30.0
 FORGIVEN_S = 60.0
 # What was measured counts half after this long: a slow batcher is tried again now and then.
@@ -39,7 +39,7 @@ class Endpoint(Generic[R]):
     """One version at one batcher.
 
     latency: of its answers, by whatever batcher of the pool. took_s: from being sent to the answer, without the wait in
-    the queue, lately. until: ejected until then, and to be tried by one request afterwards; 0.0 in good standing.
+    the queue, lately. until: ejected until then, and to be tried by one request afterwards; 0.0 when it is not ejected.
     probing: whether one request tries it now.
     """
 
@@ -129,7 +129,7 @@ def fails(code: int, reason: str) -> bool:
 
 
 def is_late(waited_s: float, needs_s: float) -> bool:
-    """Return whether a deadline passed that a batcher in good standing would have kept."""
+    """Return whether a deadline passed that a batcher that does well would have kept."""
     return waited_s >= max(LATE_S, LATE_FACTOR * needs_s)
 
 

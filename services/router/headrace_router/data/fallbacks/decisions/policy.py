@@ -33,8 +33,8 @@ def blames_the_caller(error: ServiceError, resolved: ResolvedRequest, step: Fall
     return step.served is None or step.served.contract == resolved.variant.served.contract
 
 
-def told(errors: Sequence[ServiceError], *, in_time: bool) -> ServiceError:
-    """Return what the caller is told: the first error, but that the deadline passed only when it did."""
+def error_to_return(errors: Sequence[ServiceError], *, in_time: bool) -> ServiceError:
+    """Return the error for the caller: the first one, and DEADLINE_EXCEEDED only when the deadline has passed."""
     if not errors:
         return deadline_exceeded()
     if in_time:

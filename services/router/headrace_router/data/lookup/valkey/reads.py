@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from headrace_router.data.lookup.layers import Told
+from headrace_router.data.lookup.layers import OnValues
 
 log = structlog.get_logger()
 
@@ -18,11 +18,11 @@ class Get:
     """What one request wants."""
 
     keys: tuple[bytes, ...]
-    told: Told
+    told: OnValues
     patient: bool
 
 
-class Ask:
+class Mget:
     """One MGET under way. gets: what is wanted of it, in its order; released: whether only the patient still wait."""
 
     __slots__ = ("gets", "released", "timer")

@@ -18,10 +18,10 @@ import hiredis
 import structlog
 from headrace_servicekit.loops import delay_s
 
-from headrace_router.data.lookup.layers import Told
+from headrace_router.data.lookup.layers import OnValues
 from headrace_router.data.lookup.metrics import Counts
 from headrace_router.data.lookup.valkey.connection import Address, Command, Connection
-from headrace_router.data.lookup.valkey.reads import Ask, Get
+from headrace_router.data.lookup.valkey.reads import Get, Mget
 
 log = structlog.get_logger()
 
@@ -95,7 +95,7 @@ class Valkey:
         self._loop, self._rng, self._changed = loop, rng, changed
         self._connection: Connection | None = None
         self._wanted: list[Get] = []
-        self._asked: list[Ask] = []
+        self._asked: list[Mget] = []
         self._late = False
         self._writes: deque[Command] = deque()
         self._write_bytes = 0
@@ -109,7 +109,7 @@ class Valkey:
     def now_ms(self) -> float:
         return self._clock.now_ms()
 
-    def get(self, keys: tuple[bytes, ...], told: Told, *, patient: bool = False) -> None:
+    def get(self, keys: tuple[bytes, ...], told: OnValues, *, patient: bool = False) -> None:
         if self._connection is None or (self._late and not patient):
             told(None)
             return
@@ -187,7 +187,7 @@ class Valkey:
         self._write_bytes = 0
         asked, self._asked = self._asked, []
         wanted, self._wanted = self._wanted, []
-        for one in (*asked, Ask(wanted)):
+        for one in (*asked, Mget(wanted)):
             one.settle(None)
 
     def _turn_ended(self) -> None:
@@ -198,7 +198,7 @@ class Valkey:
         """Send what is wanted as one MGET, unless two are under way: then it waits, and gathers more."""
         while self._wanted and len(self._asked) < MAX_UNDER_WAY and self._connection is not None:
             gets, self._wanted = self._wanted[:MAX_GETS], self._wanted[MAX_GETS:]
-            ask = Ask(gets)
+            ask = Mget(gets)
             try:
                 self._connection.send([("MGET", *(key for get in gets for key in get.keys))], self._answer(ask))
             except ConnectionError:
@@ -208,7 +208,7 @@ class Valkey:
             self._asked.append(ask)
             ask.timer = self._loop.call_later(self._timeout_s, self._timed_out, ask)
 
-    def _answer(self, ask: Ask) -> Callable[[list[Any] | None], None]:
+    def _answer(self, ask: Mget) -> Callable[[list[Any] | None], None]:
         def answered(replies: list[Any] | None) -> None:
             if ask in self._asked:
                 self._asked.remove(ask)
@@ -223,14 +223,14 @@ class Valkey:
 
         return answered
 
-    def _timed_out(self, ask: Ask) -> None:
+    def _timed_out(self, ask: Mget) -> None:
         ask.timer = self._loop.call_later(LAST_LOOK_S, self._release, ask)
 
-    def _release(self, ask: Ask) -> None:
+    def _release(self, ask: Mget) -> None:
         """Let everybody go on without the store; it counts as down until it has answered what it was asked."""
         self._late = True
         self._counts.store_late += 1
-        waiting = Ask(self._wanted)
+        waiting = Mget(self._wanted)
         for one in (*self._asked, waiting):
             one.release()
         self._wanted = [get for get in waiting.gets if get.patient]
