@@ -80,14 +80,11 @@ def additions(service: NewService, template: Callable[[str], str]) -> dict[str, 
         f"`tests/integration/{service.name}/test_life.py::"
         "test_without_its_database_predictions_go_on_and_its_calls_are_unavailable` |"
     )
-    variable = f"{service.words['PREFIX']}DATABASE_URL"
-    setting = f"#{variable}=postgresql://headrace@postgres:5432/{service.name}"
     return {
         "deploy/topology.toml": lambda text: before(text, "[postgres]\n", service.filled(template("topology.toml"))),
         "docker-compose.yml": lambda text: before(
             text, "\n# Those of the stores", service.filled(template("compose.yml"))
         ),
-        ".env.example": lambda text: before(text, "#VALKEY_URL=", f"{setting}\n"),
         "docs/operations.md": lambda text: at_end_of_table(text, "## What each outage does", row),
     }
 
