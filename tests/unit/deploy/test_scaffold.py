@@ -8,7 +8,7 @@ from headrace_stack import description
 
 from deploy.scaffold.__main__ import ROOT, template, written
 from deploy.scaffold.places import NEW_FILES, Refused, additions, at_end_of_table, before, new_service
-from deploy.topology.compose import database_urls, networks_and_targets
+from deploy.topology.compose import networks_and_targets
 from deploy.topology.regions import replaced
 from tests.kit.lacking import lacking
 
@@ -30,9 +30,7 @@ def test_no_handwritten_file_lacks_the_new_service(checkout: Path):
     compose = checkout / "docker-compose.yml"
     # As `make topology` does: what is written by hand refers to it.
     compose.write_text(replaced(compose.read_text(), "networks and targets", networks_and_targets(services)))
-    (checkout / ".env.example").write_text(
-        replaced((ROOT / ".env.example").read_text(), "databases", database_urls(services))
-    )
+    (checkout / ".env.example").write_text("#SLUICE_DATABASE_URL=postgresql://headrace@postgres:5432/sluice\n")
     assert lacking(checkout, services["sluice"]) == []
 
 
