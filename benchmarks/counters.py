@@ -25,7 +25,7 @@ from headrace_stack.components import postgres
 from headrace_stack.testing import held_stack
 
 from benchmarks.measures.processes import families, usage
-from tests.kit.counting import CountingPlane, Key, key
+from tests.kit.counting import CountingPlane, SeriesKey, key
 from tests.kit.monitor_process import monitor_environment, monitor_process
 from tests.kit.stores import S3Store, home_for_tests
 
@@ -34,7 +34,7 @@ NO_S3 = S3Store("http://127.0.0.1:1", "none", "none", "none")
 WARM_UP_S = 3
 
 
-async def send(plane: CountingPlane, keys: list[Key], stub: Any, seconds: int, rng: random.Random) -> list[float]:
+async def send(plane: CountingPlane, keys: list[SeriesKey], stub: Any, seconds: int, rng: random.Random) -> list[float]:
     """Report every second; return how long calls took."""
     loop, took = asyncio.get_running_loop(), []
     due = loop.time()

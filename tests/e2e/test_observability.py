@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 import httpx
 from headrace_batcher.metrics import BatchCounters, BatcherCollector
 from headrace_monitor.alerts.metrics import AlertMetrics
-from headrace_monitor.drift.metrics import Metrics as DriftMetrics
+from headrace_monitor.drift.scheduler import DriftMetrics
 from headrace_registry.decisions.models import Stage
 from headrace_registry.metrics import Metrics as RegistryMetrics
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
@@ -67,12 +67,12 @@ def _after_trouble() -> str:
     counters.shed["full"] += 1
     counters.failed["backend"] += 1
     degraded.add("model", "step", "reason")
-    registry.register(BatcherCollector(lambda: {("model", "v1"): counters}))
+    registry.register(BatcherCollector(lambda: {("model", "v1"): counters}, lambda: 0))
     registry.register(degraded)  # type: ignore[arg-type]
     moves = RegistryMetrics(registry)
     with moves.move(Stage.PRODUCTION), moves.rollback():
         pass
     AlertMetrics(registry).show([("model", int(Severity.HIGH), 1)], lag_s=0, waiting=0, watches=0)
-    DriftMetrics(registry).looked(Severity.HIGH)
+    DriftMetrics(registry).evaluated(Severity.HIGH)
     RpcMetrics(registry).unhandled.labels("/a.Service/Method").inc()
     return generate_latest(registry).decode()
