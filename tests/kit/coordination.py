@@ -56,7 +56,8 @@ async def write(lease: LeaderLease, writer: str) -> None:
 
 def claims_of(lease: timedelta = LEASE, group: str = "") -> WorkClaims:
     """Return claims on items."""
-    return WorkClaims("items", {"id": "int"}, due="next_try <= now()", order="next_try, id", lease=lease, group=group)
+    words = {"due": "next_try <= now()", "order": "next_try, id", "queue": "next_try"}
+    return WorkClaims("items", {"id": "int"}, **words, lease=lease, group=group)
 
 
 async def writers(connections: Connections) -> list[tuple[str, int]]:

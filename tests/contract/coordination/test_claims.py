@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from headrace_servicekit.coordination.claims import WorkClaims
+from headrace_servicekit.coordination.claims import MAX_PAUSE_S, WorkClaims, pause_after
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.testing import eventually
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.kit.coordination import claims_of, coordinated, writers
 
@@ -26,6 +31,33 @@ async def put(connections: Connections, *items: int, kind: str = "") -> None:
 async def claim(connections: Connections, claims: WorkClaims, limit: int = 10) -> list[Any]:
     async with connections.transaction() as connection:
         return await claims.claim(connection, limit)
+
+
+async def fail(connections: Any, claims: WorkClaims, rows: list[Any]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with claims.attempt(connections, rows):
+            raise ZeroDivisionError
+
+
+async def rest(connections: Connections, item: int) -> timedelta:
+    """Return for how long others leave an item alone."""
+    query = "select claimed_until - clock_timestamp() from items where id = $1"
+    return await connections.repeatable(lambda connection: connection.fetchval(query, item))
+
+
+class AwayAtFirst:
+    """A database that is away when the first transactions begin."""
+
+    def __init__(self, connections: Connections, refused: int) -> None:
+        self._connections, self.refused = connections, refused
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        if self.refused:
+            self.refused -= 1
+            raise Unavailable("the database is away")
+        async with self._connections.transaction() as connection:
+            yield connection
 
 
 def ids(rows: list[Any]) -> list[int]:
@@ -93,6 +125,87 @@ async def test_one_group_is_claimed_at_a_time_and_its_turn_comes(connections):
     claims = claims_of(LONG, group="kind")
     assert ids(await claim(connections, claims)) == [1, 4]
     assert ids(await claim(connections, claims)) == [2, 3]
+
+
+async def test_what_failed_is_free_for_others_after_seconds_and_not_at_once(connections):
+    await put(connections, 1)
+    claims = claims_of(LONG)
+    await fail(connections, claims, await claim(connections, claims))
+    assert await claim(connections, claims) == []
+    (again,) = await eventually(lambda: claim(connections, claims), within=10)
+    assert again["claims"] == 2
+    assert await rest(connections, 1) > timedelta(minutes=9)
+
+
+async def test_what_fails_again_and_again_rests_longer_each_time(connections):
+    await put(connections, 1)
+    rests = []
+    for _ in range(5):
+        await fail(connections, claims_of(LONG), await claim(connections, claims_of(LONG)))
+        rests.append((await rest(connections, 1)).total_seconds())
+        async with connections.transaction() as connection:
+            await connection.execute("update items set claimed_until = null")
+    assert rests == sorted(rests)
+    assert rests[0] < 2
+    assert 10 < rests[-1] < 30
+
+
+async def test_the_failure_of_who_was_overtaken_gives_nothing_back(connections):
+    await put(connections, 1)
+    slow = await claim(connections, claims_of(OVER))
+    await claim(connections, claims_of(LONG))
+    await fail(connections, claims_of(LONG), slow)
+    assert await rest(connections, 1) > timedelta(minutes=9)
+
+
+async def test_what_ends_well_in_an_attempt_is_left_as_the_attempt_left_it(connections):
+    await put(connections, 1)
+    claims = claims_of(LONG)
+    async with claims.attempt(connections, await claim(connections, claims)):
+        pass
+    assert await rest(connections, 1) > timedelta(minutes=9)
+
+
+async def test_what_a_stopping_process_was_at_is_free_at_once(connections):
+    await put(connections, 1)
+    claims, began = claims_of(LONG), asyncio.Event()
+
+    async def work() -> None:
+        async with claims.attempt(connections, await claim(connections, claims)):
+            began.set()
+            await asyncio.Event().wait()
+
+    working = asyncio.create_task(work())
+    await began.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert ids(await claim(connections, claims)) == [1]
+
+
+async def test_what_failed_while_the_database_was_away_is_given_back_when_it_returns(connections):
+    await put(connections, 1)
+    claims, away = claims_of(LONG), AwayAtFirst(connections, 2)
+    await fail(away, claims, await claim(connections, claims))
+    assert away.refused == 0
+    assert await rest(connections, 1) < timedelta(seconds=2)
+
+
+async def test_a_group_that_fails_comes_after_the_others_that_were_due_before(connections):
+    await put(connections, 1, 4, kind="a")
+    await put(connections, 2, 3, kind="b")
+    claims = claims_of(LONG, group="kind")
+    await fail(connections, claims, await claim(connections, claims))
+    async with connections.transaction() as connection:
+        await connection.execute("update items set claimed_until = null")
+    assert ids(await claim(connections, claims)) == [2, 3]
+    assert ids(await claim(connections, claims)) == [1, 4]
+
+
+@given(st.integers(1, 2**31 - 1), st.floats(0, 1, exclude_max=True))
+def test_a_pause_is_of_seconds_however_often_something_failed(claims, draw):
+    pause = pause_after(claims, draw).total_seconds()
+    assert 0.5 < pause <= 1.2 * MAX_PAUSE_S
 
 
 @pytest.mark.faults

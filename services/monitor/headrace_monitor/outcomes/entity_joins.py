@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,7 @@ _CLAIMS = WorkClaims(
     order="next_try",
     lease=timedelta(minutes=10),  # longer than a step takes
     group="model",
+    queue="next_try",
 )
 _COLUMNS = ("prediction_id", "row", "answer_time", "entity_id")
 
@@ -52,8 +53,12 @@ class EntityJoins:
         now = self._clock.now()
         async with self._connections.transaction() as connection:
             claimed = await _CLAIMS.claim(connection, CLAIMED, now)
-        if not claimed:
-            return 0
+        if claimed:
+            async with _CLAIMS.attempt(self._connections, claimed):
+                await self._look_up(claimed, now)
+        return len(claimed)
+
+    async def _look_up(self, claimed: Sequence[Any], now: datetime) -> None:
         model = claimed[0]["model"]
         waiting = [_waiting(row) for row in claimed]
         due = [one for one in waiting if now >= one.settled_at(self._delays)]
@@ -68,7 +73,6 @@ class EntityJoins:
             later = [row for row, one in zip(claimed, waiting, strict=True) if one.key in times]
             await _CLAIMS.postpone(connection, later, [times[_waiting(row).key] for row in later])
         self._metrics.joined("entity", found=joined, given_up=len(lost))
-        return len(claimed)
 
     async def _found(self, model: str, waiting: Sequence[PendingOutcome]) -> dict[EntityKey, Candidate]:
         """Return the last prediction that fits each, reading the latest files first, and no more than are needed."""

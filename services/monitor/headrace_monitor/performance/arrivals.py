@@ -35,6 +35,7 @@ _CLAIMS = WorkClaims(
     order="next_try, id",
     lease=timedelta(minutes=10),  # longer than a step takes
     group="model",
+    queue="next_try",
 )
 # An answer comes after its id was made, and clocks of one data plane may be set meanwhile.
 ANSWER_WITHIN = timedelta(minutes=10)
@@ -102,8 +103,12 @@ class ArrivalProcessor:
         now = self._clock.now()
         async with self._connections.transaction() as connection:
             claimed = await _CLAIMS.claim(connection, CLAIMED, now)
-        if not claimed:
-            return 0
+        if claimed:
+            async with _CLAIMS.attempt(self._connections, claimed):
+                await self._process(claimed, now)
+        return len(claimed)
+
+    async def _process(self, claimed: Sequence[Any], now: datetime) -> None:
         model = claimed[0]["model"]
         arrivals = [_arrival(row) for row in claimed]
         feeding = [one for one in arrivals if one.feeds]
@@ -124,7 +129,6 @@ class ArrivalProcessor:
             await _CLAIMS.postpone(connection, waiting, [times[row["id"]] for row in waiting])
         given_up = len(late & outcomes.keys())
         self._metrics.joined("prediction", found=len(found.keys() & outcomes.keys()), given_up=given_up)
-        return len(claimed)
 
     async def _feed(
         self,

@@ -58,10 +58,10 @@ class HourEvaluator:
         now = self._clock.now()
         await self._kept.mark_new_hours(now - CATCH_UP, now - SETTLE - HOUR, now)
         for _ in range(MAX_HOURS_A_STEP):
-            stale = await self._kept.claim_hour(now)
-            if stale is None:
-                return
-            await self._evaluate(stale)
+            async with self._kept.claimed_hour(now) as stale:
+                if stale is None:
+                    return
+                await self._evaluate(stale)
 
     async def _evaluate(self, stale: StaleHour) -> None:
         """Evaluate one hour."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ _HOURS = WorkClaims(
     due="next_try <= $3",
     order="next_try",
     lease=timedelta(minutes=5),  # an hour with new outcomes meanwhile is evaluated again as soon
+    queue="next_try",
 )
 
 
@@ -58,11 +60,13 @@ class PerformanceStore:
         async with self._connections.transaction() as connection:
             await connection.execute(SQL["mark_new_hours"], after, last, now)
 
-    async def claim_hour(self, now: datetime) -> StaleHour | None:
-        """Claim an hour that is due; others leave it alone for a while."""
+    @asynccontextmanager
+    async def claimed_hour(self, now: datetime) -> AsyncIterator[StaleHour | None]:
+        """Claim an hour that is due for a block; others leave it alone for a while, or until the block fails."""
         async with self._connections.transaction() as connection:
             rows = await _HOURS.claim(connection, 1, now)
-        return StaleHour(rows[0]["model"], rows[0]["hour"], rows[0]["touches"]) if rows else None
+        async with _HOURS.attempt(self._connections, rows):
+            yield StaleHour(rows[0]["model"], rows[0]["hour"], rows[0]["touches"]) if rows else None
 
     async def calibrate_first(self, model: str, version: str, calibration: Calibration, now: datetime) -> None:
         """Store a version's first calibration. One from labels of predictions is better and stays."""

@@ -87,18 +87,23 @@ class Deriver:
         return len(due) == LOOKED_AT
 
     async def _take(self, due: Sequence[PendingFile]) -> None:
+        try:
+            async with self._windows.attempt(due):
+                windows = await self._windows_of(due)
+                await self._windows.put(due, windows)
+        except Aborted:
+            log.warning("lease lost while summarising", reference=due[0].reference, files=len(due))
+            return
+        self._metrics.taken(len(due), sum(window.rows for window in windows.values()))
+
+    async def _windows_of(self, due: Sequence[PendingFile]) -> Mapping[WindowKey, Window]:
         kept = await self._references.get(due[0].reference)
         assert kept is not None  # a claim names one that exists
         windows: dict[WindowKey, Window] = {}
         for each in due:
             for key, window in (await self._summarised(each, kept)).items():
                 windows[key] = windows.get(key, EMPTY).merge(window)
-        try:
-            await self._windows.put(due, windows)
-        except Aborted:
-            log.warning("lease lost while summarising", reference=due[0].reference, files=len(due))
-            return
-        self._metrics.taken(len(due), sum(window.rows for window in windows.values()))
+        return windows
 
     async def _summarised(self, due: PendingFile, kept: StoredReference) -> Mapping[WindowKey, Window]:
         try:

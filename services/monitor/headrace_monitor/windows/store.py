@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -79,6 +80,10 @@ class Windows:
             rows = await self._claims.claim(connection, len(files), due[0].reference, files)
         mine = {row["file"]: row for row in rows}
         return [replace(each, row=mine[each.file.id]) for each in due if each.file.id in mine]
+
+    def attempt(self, due: Sequence[PendingFile]) -> AbstractAsyncContextManager[None]:
+        """Summarise claimed files in a block; when it fails, others may claim them before the lease is over."""
+        return self._claims.attempt(self._connections, [each.row for each in due])
 
     async def put(self, due: Sequence[PendingFile], windows: Mapping[WindowKey, Window]) -> None:
         """Add windows of files, and note that these are in them: both or neither.
