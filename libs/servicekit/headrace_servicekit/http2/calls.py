@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import grpc
 import grpc.aio
 
 from headrace_servicekit.http2 import wire
 from headrace_servicekit.http2.headers import Headers, metadata_of, status_of, timeout_field
-from headrace_servicekit.http2.stream import Stream
-
-if TYPE_CHECKING:
-    from headrace_servicekit.http2.channel import Channel, ClientConnection
+from headrace_servicekit.http2.stream import Stream, StreamConnection
 
 # An error takes some microseconds to make, and almost no call needs one.
 _ENDED_WELL = grpc.aio.AioRpcError(grpc.StatusCode.OK, grpc.aio.Metadata(), grpc.aio.Metadata())
@@ -32,12 +29,42 @@ _OF_RESET = {
 }
 
 
+class CallingConnection(StreamConnection, Protocol):
+    """What a call asks of the connection that it is made on."""
+
+    def next_number(self) -> int:
+        """Return the number of the next call."""
+        ...
+
+    def begin(self, stream: ClientStream, block: bytes, only: bytes | None = None) -> None:
+        """Send the headers of a call, and its one message where there is one."""
+        ...
+
+
+class CallChannel(Protocol):
+    """What a method asks of the channel that it is called on."""
+
+    max_message_bytes: int | None
+
+    def block(self, method: str) -> bytes:
+        """Return the headers of a method."""
+        ...
+
+    def open_connection(self) -> CallingConnection | None:
+        """Return the connection that is open, if one is."""
+        ...
+
+    async def connection(self) -> CallingConnection:
+        """Return a connection that is open. Raises AioRpcError."""
+        ...
+
+
 class UnaryMethod:
     """A method of one request and one answer."""
 
     __slots__ = ("_block", "_channel", "_parse", "_serialize")
 
-    def __init__(self, channel: Channel, method: str, serialize: Serialize, parse: Parse) -> None:
+    def __init__(self, channel: CallChannel, method: str, serialize: Serialize, parse: Parse) -> None:
         self._channel, self._serialize, self._parse = channel, serialize, parse
         self._block = channel.block(method)
 
@@ -65,7 +92,7 @@ class StreamMethod:
 
     __slots__ = ("_block", "_channel", "_parse", "_serialize")
 
-    def __init__(self, channel: Channel, method: str, serialize: Serialize, parse: Parse) -> None:
+    def __init__(self, channel: CallChannel, method: str, serialize: Serialize, parse: Parse) -> None:
         self._channel, self._serialize, self._parse = channel, serialize, parse
         self._block = channel.block(method)
 
@@ -77,7 +104,7 @@ class StreamMethod:
 class StreamCall:
     """A call of two streams. Opens with the first read or write."""
 
-    def __init__(self, channel: Channel, block: bytes, serialize: Serialize, parse: Parse) -> None:
+    def __init__(self, channel: CallChannel, block: bytes, serialize: Serialize, parse: Parse) -> None:
         self._channel, self._block, self._serialize, self._parse = channel, block, serialize, parse
         self._stream: ClientStream | None = None
         self._cancelled = False
@@ -121,7 +148,7 @@ class ClientStream(Stream):
 
     __slots__ = ("_arrived", "_ended", "_waiting", "_whole")
 
-    def __init__(self, connection: ClientConnection, most_bytes: int | None) -> None:
+    def __init__(self, connection: CallingConnection, most_bytes: int | None) -> None:
         super().__init__(connection, connection.next_number(), most_bytes)
         self._arrived: deque[bytes] = deque()
         self._ended: grpc.aio.AioRpcError | None = None

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import grpc
 import grpc.aio
 
 from headrace_servicekit.http2.calls import END_OF_STREAM
 from headrace_servicekit.http2.headers import Metadata
+from headrace_servicekit.http2.stream import StreamConnection
 
-if TYPE_CHECKING:
-    from headrace_servicekit.http2.serving import ServerStream
+
+class ServedStream(Protocol):
+    """What a handler's context asks of the call that is served."""
+
+    @property
+    def connection(self) -> StreamConnection:
+        """Return the connection that the call came on."""
+        ...
+
+    async def next_message(self) -> bytes | None:
+        """Return the caller's next message, or None when it sends no more."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send a message; return when there is room for more."""
+        ...
 
 
 class Requests:
@@ -20,7 +35,7 @@ class Requests:
 
     __slots__ = ("_parse", "_stream")
 
-    def __init__(self, stream: ServerStream, parse: Callable[[bytes], Any] | None) -> None:
+    def __init__(self, stream: ServedStream, parse: Callable[[bytes], Any] | None) -> None:
         self._stream, self._parse = stream, parse
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -38,7 +53,7 @@ class Context:
 
     __slots__ = ("_code", "_deadline", "_details", "_metadata", "_stream", "_trailers", "requests", "serialize")
 
-    def __init__(self, stream: ServerStream, metadata: Metadata, deadline: float | None) -> None:
+    def __init__(self, stream: ServedStream, metadata: Metadata, deadline: float | None) -> None:
         self._stream, self._metadata, self._deadline = stream, metadata, deadline
         self._code: Any = None
         self._details = ""

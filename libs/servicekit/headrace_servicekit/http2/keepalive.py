@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sized
+from typing import Any, Protocol
 
 from headrace_servicekit.http2 import wire
 
-if TYPE_CHECKING:
-    from headrace_servicekit.http2.connection import Connection
+
+class WatchedConnection(Protocol):
+    """What is asked of a connection to know whether its peer is still there."""
+
+    heard: int
+    transport: Any
+
+    @property
+    def streams(self) -> Sized:
+        """Return the calls that go on."""
+        ...
+
+    def abort(self, reason: str) -> None:
+        """End the connection."""
+        ...
 
 
 class Keepalive:
@@ -24,7 +38,7 @@ class Keepalive:
         self._loop, self._every_s, self._timeout_s, self._pings = loop, every_s, timeout_s, pings
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, connection: Connection) -> None:
+    def watch(self, connection: WatchedConnection) -> None:
         """Begin, or go on because something was heard."""
         if self._every_s is not None:
             self._timer = self._loop.call_later(self._every_s, self._ask, connection, connection.heard)
@@ -34,7 +48,7 @@ class Keepalive:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _ask(self, connection: Connection, heard: int) -> None:
+    def _ask(self, connection: WatchedConnection, heard: int) -> None:
         if connection.heard != heard:
             self.watch(connection)
             return
@@ -46,7 +60,7 @@ class Keepalive:
         due = self._loop.time() + self._timeout_s
         self._timer = self._loop.call_later(self._timeout_s, self._judge, connection, heard, due)
 
-    def _judge(self, connection: Connection, heard: int, due: float) -> None:
+    def _judge(self, connection: WatchedConnection, heard: int, due: float) -> None:
         """Give the peer up if it did not answer; not if it was us who were held up and have not read yet."""
         now, more_s = self._loop.time(), self._timeout_s / 2
         if connection.heard != heard:

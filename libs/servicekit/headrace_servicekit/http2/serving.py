@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
@@ -13,10 +13,7 @@ import structlog
 from headrace_servicekit.http2 import wire
 from headrace_servicekit.http2.context import Context, Requests
 from headrace_servicekit.http2.headers import Headers, Metadata, answer_block, ending_block
-from headrace_servicekit.http2.stream import Stream
-
-if TYPE_CHECKING:
-    from headrace_servicekit.http2.server import ServerConnection
+from headrace_servicekit.http2.stream import Stream, StreamConnection
 
 log = structlog.get_logger()
 
@@ -24,6 +21,22 @@ Handler = Any
 """A grpc.RpcMethodHandler whose functions are coroutine functions or async generator functions."""
 
 _ANSWER = answer_block()
+
+
+class ServingConnection(StreamConnection, Protocol):
+    """What a call that is served asks of the connection that it came on."""
+
+    def answer(self, number: int, block: bytes, *, last: bool) -> None:
+        """Send headers, or trailers, of a call."""
+        ...
+
+    def given_up(self) -> None:
+        """Note that the peer gave a call up."""
+        ...
+
+    def let_end(self) -> None:
+        """Note that a call has ended by itself."""
+        ...
 
 
 class Refusal(Exception):
@@ -39,11 +52,11 @@ class ServerStream(Stream):
 
     __slots__ = ("_arrived", "_closed_by_peer", "_ends", "_waiting", "answered", "context", "task")
 
-    connection: ServerConnection
+    connection: ServingConnection
 
     def __init__(
         self,
-        connection: ServerConnection,
+        connection: ServingConnection,
         number: int,
         handler: Handler,
         metadata: Metadata,

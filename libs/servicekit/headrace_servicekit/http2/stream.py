@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from headrace_servicekit.http2 import wire
 from headrace_servicekit.http2.headers import Headers
 
-if TYPE_CHECKING:
-    from headrace_servicekit.http2.connection import Connection
-
 # What a peer may send on one stream before it hears that it was taken.
 STREAM_WINDOW = 1 << 24
+
+
+class StreamConnection(Protocol):
+    """What a call asks of the connection that it is on."""
+
+    loop: asyncio.AbstractEventLoop
+    peer_stream_window: int
+    write_paused: bool
+    transport: Any
+
+    @property
+    def streams(self) -> Mapping[int, Stream]:
+        """Return the calls that go on, by number."""
+        ...
+
+    def send(self, stream: Stream, data: bytes, flags: int) -> None:
+        """Send bytes as DATA of a call, now or as soon as the peer has room."""
+        ...
+
+    def acknowledge(self, stream: Stream) -> None:
+        """Let the peer send more on a call."""
+        ...
+
+    def forget(self, stream: Stream, *, reset: int | None = None) -> None:
+        """End a call; with a code of HTTP/2 where the peer has to hear of it."""
+        ...
 
 
 class Stream:
@@ -21,7 +45,7 @@ class Stream:
 
     __slots__ = ("connection", "deaf", "held", "messages", "number", "outgoing", "room", "unacknowledged", "window")
 
-    def __init__(self, connection: Connection, number: int, most_bytes: int | None) -> None:
+    def __init__(self, connection: StreamConnection, number: int, most_bytes: int | None) -> None:
         self.connection, self.number = connection, number
         self.messages = wire.Messages(most_bytes)
         self.window = connection.peer_stream_window
