@@ -60,6 +60,8 @@ REGIONS: dict[str, dict[str, Write]] = {
         "packages": packages.root_packages,
         "independent": packages.independent,
         "services": packages.forbidden_to_libraries,
+        "unknown to the client": packages.unknown_to_the_client,
+        "services that may call as clients": packages.sources,
     },
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headrace_stack.description import Topology, own
 
-# Beside the services; the client and the stack know the API and the processes, and nobody imports them.
+# Beside the services. The stack knows the processes, and nobody imports it; the client is imported as others import it.
 _LIBRARIES = ("headrace_client", "headrace_runtime", "headrace_servicekit", "headrace_stack", "headrace_statistics")
 # Not installed: `make lint` puts deploy/envoy on the path.
 _FRONT_DOOR = "front_door"
@@ -17,7 +17,17 @@ def root_packages(services: Topology) -> str:
 
 def independent(services: Topology) -> str:
     """Return the packages that import none of each other."""
-    return _listed("modules", {*_packages(services), "headrace_client", "headrace_stack"})
+    return _listed("modules", {*_packages(services), "headrace_stack"})
+
+
+def unknown_to_the_client(services: Topology) -> str:
+    """Return the packages that the client does not know: what it can do, others can."""
+    return _listed("forbidden_modules", {*_packages(services), "headrace_servicekit", "headrace_stack"})
+
+
+def sources(services: Topology) -> str:
+    """Return the packages of services, as those that import."""
+    return _listed("source_modules", _packages(services))
 
 
 def forbidden_to_libraries(services: Topology) -> str:
