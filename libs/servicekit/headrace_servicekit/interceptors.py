@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# Probes come every second from everywhere: they are logged only when they fail.
+# Probes come every second from everywhere: they are logged at debug unless they fail.
 _QUIET = ("/grpc.health.", "/grpc.reflection.")
 # What the front door forwards for everybody.
 _OF_ANYBODY = "/grpc.health."
@@ -108,7 +108,9 @@ class _Interception:
         self._parse = handler.request_deserializer
         self._serialize = handler.response_serializer
         self._models = ModelCheck(access.model_field) if access.model_field else None
-        self._quiet, self._of_anybody = method.startswith(_QUIET), method.startswith(_OF_ANYBODY)
+        # So are the reports that components repeat to each other, some twice a second.
+        self._quiet = access.internal or method.startswith(_QUIET)
+        self._of_anybody = method.startswith(_OF_ANYBODY)
 
     async def unary_unary(self, data: bytes, context: Any) -> bytes:
         return await self.serve(self._answer, data, context)
@@ -220,8 +222,9 @@ class _Interception:
         self._around.metrics.observe(self._method, code.name, seconds)
         if span is not None and self._around.tracing is not None:
             self._around.tracing.end(span, code.name)
-        if self._around.access_log and not (self._quiet and code is Code.OK):
-            self._around.log.info(
+        if self._around.access_log:
+            write = self._around.log.debug if self._quiet and code is Code.OK else self._around.log.info
+            write(
                 "rpc",
                 method=self._method,
                 code=code.name,

@@ -7,10 +7,13 @@ import grpc
 import grpc.aio
 import pytest
 from google.rpc import status_pb2
+from headrace.router.v1 import control_pb2
 from headrace_servicekit import error_details
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.interceptors import Interceptors
 from headrace_servicekit.metrics import RpcMetrics
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from tests.kit.toy import SERVICE, Note, handlers
 
@@ -123,3 +126,31 @@ async def test_a_call_that_the_front_door_forwards_without_an_identity_is_refuse
 async def test_what_the_front_door_may_forward_is_served(method: str, headers: tuple):
     context, counted = await _forwarded(method, headers)
     assert (context.ended, counted) == (None, 0)
+
+
+REPORT = f"/{control_pb2.DESCRIPTOR.services_by_name['ControlService'].full_name}/ReportVersions"
+
+
+@pytest.mark.parametrize(
+    ("method", "error", "level"),
+    [
+        pytest.param(REPORT, None, "debug", id="a report that a component repeats"),
+        pytest.param("/grpc.health.v1.Health/Check", None, "debug", id="a probe"),
+        pytest.param(REPORT, Unavailable("stopping", reason="STOPPING"), "info", id="a report that is refused"),
+        pytest.param(f"/{SERVICE}/Answer", None, "info", id="a call"),
+    ],
+)
+async def test_what_components_repeat_to_each_other_is_logged_at_debug_unless_it_fails(
+    method: str, error: Exception | None, level: str
+):
+    async def answer(request: Any, _context: Any) -> Any:
+        if error is not None:
+            raise error
+        return request
+
+    with capture_logs() as logs:
+        around = Interceptors(RpcMetrics(CollectorRegistry()))
+        handler: Any = around.wrap(method, handlers(Answer=answer)["Answer"])
+        with contextlib.suppress(grpc.aio.AbortError):
+            await handler.unary_unary(Note(text="x").SerializeToString(), _Context(None))
+    assert [(line["method"], line["log_level"]) for line in logs if line["event"] == "rpc"] == [(method, level)]
