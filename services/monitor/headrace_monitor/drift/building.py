@@ -60,7 +60,7 @@ def build(runtime: Runtime[MonitorSettings], connections: Connections, log: Pred
     }
     for name, (step, pause_s) in steps.items():
         runtime.loop(name, lambda n=name, s=step, p=pause_s: periodic(n, _retried(n, s), every_s=p, clock=clock))
-    return DriftRpcs(references, freezer, evaluator, evaluations, schedule, clock)
+    return DriftRpcs(references, log.contracts, freezer, evaluator, evaluations, schedule, clock)
 
 
 def _retried(name: str, step: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:

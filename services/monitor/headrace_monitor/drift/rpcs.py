@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from headrace.monitor.v1 import monitor_pb2
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import NotFound, PreconditionFailed
+from headrace_servicekit.errors import NotFound, PreconditionFailed, Unavailable
 from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
@@ -12,6 +14,7 @@ from headrace_monitor.drift import convert
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
 from headrace_monitor.drift.store import DriftEvaluations
+from headrace_monitor.log.contracts import ContractSource, version_not_found
 from headrace_monitor.references.freezer import Freezer, FreezeRequest
 from headrace_monitor.references.store import References, StoredReference
 
@@ -22,13 +25,14 @@ class DriftRpcs:
     def __init__(
         self,
         references: References,
+        contracts: ContractSource,
         freezer: Freezer,
         evaluator: DriftEvaluator,
         evaluations: DriftEvaluations,
         schedule: Schedule,
         clock: Clock,
     ) -> None:
-        self._references, self._freezer = references, freezer
+        self._references, self._contracts, self._freezer = references, contracts, freezer
         self._evaluator, self._evaluations, self._schedule, self._clock = evaluator, evaluations, schedule, clock
 
     async def freeze_reference(
@@ -42,7 +46,7 @@ class DriftRpcs:
         return monitor_pb2.FreezeReferenceResponse(reference=convert.reference(frozen))
 
     async def get_reference(self, request: monitor_pb2.GetReferenceRequest) -> monitor_pb2.GetReferenceResponse:
-        """Return the current reference. Raises NotFound, reason REFERENCE_NOT_FOUND."""
+        """Return the current reference. Raises NotFound, reason REFERENCE_NOT_FOUND or VERSION_NOT_FOUND."""
         model, version = names.version_ref(request.name, "name")
         kept = await self._references.current(model, version)
         if kept is None:
@@ -52,7 +56,7 @@ class DriftRpcs:
     async def get_drift(self, request: monitor_pb2.GetDriftRequest) -> monitor_pb2.GetDriftResponse:
         """Evaluate the whole windows that cover the requested time.
 
-        Raises PreconditionFailed, reason REFERENCE_NOT_FOUND.
+        Raises PreconditionFailed, reason REFERENCE_NOT_FOUND; NotFound, reason VERSION_NOT_FOUND.
         """
         model, version = names.version_ref(request.name, "name")
         start, end = convert.time_range(request.range, self._clock.now())
@@ -76,6 +80,10 @@ class DriftRpcs:
         )
 
     async def _none(self, model: str, version: str) -> str:
+        """Return why a version has no reference. Raises NotFound when there is no such version."""
+        with suppress(Unavailable):  # there is no reference, whatever the registry would say
+            if await self._contracts.get(model, version) is None:
+                raise version_not_found(model, version)
         problem = await self._references.problem(model, version)
         remedy = problem or "freeze one, from its artifact reference.parquet or from a time of its log"
         return f"models/{model}/versions/{version} has no reference: {remedy}"

@@ -11,7 +11,7 @@ import grpc.aio
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import Unavailable
+from headrace_servicekit.errors import NotFound, Unavailable
 
 from headrace_monitor.log.columns import Column, feature_columns, output_columns
 
@@ -98,3 +98,11 @@ def version_contract(model: str, version: str, message: registry_pb2.ModelVersio
     """Return what a version promises, with its columns worked out."""
     contract = message.contract
     return VersionContract(model, version, message, feature_columns(contract), output_columns(contract))
+
+
+def version_not_found(model: str, version: str) -> NotFound:
+    """The error for a version that the registry does not know, or whose model it does not know."""
+    return NotFound(
+        f"models/{model}/versions/{version} is not registered: there is no such model, or no such version of it",
+        reason="VERSION_NOT_FOUND",
+    )

@@ -13,13 +13,13 @@ from typing import Any
 import structlog
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import NotFound, PreconditionFailed, ResourceExhausted, ServiceError, Unavailable
+from headrace_servicekit.errors import PreconditionFailed, ResourceExhausted, ServiceError, Unavailable
 from headrace_servicekit.fair_share import FairShare, FairTurns, Pool
 from headrace_statistics import serialization
 from headrace_statistics.calibration import Calibration
 from headrace_statistics.references import Source
 
-from headrace_monitor.log.contracts import ContractSource, VersionContract
+from headrace_monitor.log.contracts import ContractSource, VersionContract, version_not_found
 from headrace_monitor.references import artifacts
 from headrace_monitor.references.artifacts import REFERENCE, Blobs
 from headrace_monitor.references.columns import MonitoredColumn, monitored_columns
@@ -88,9 +88,7 @@ class Freezer:
     async def _frozen(self, asked: FreezeRequest, *, only_first: bool) -> StoredReference:
         version = await self._contracts.get(asked.model, asked.version)
         if version is None:
-            raise NotFound(
-                f"models/{asked.model}/versions/{asked.version} is not registered", reason="VERSION_NOT_FOUND"
-            )
+            raise version_not_found(asked.model, asked.version)
         with tempfile.TemporaryDirectory(prefix="headrace-reference-") as folder:
             file = Path(folder) / REFERENCE
             name = await self._written(asked, version, file)

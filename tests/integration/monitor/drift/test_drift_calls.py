@@ -158,6 +158,7 @@ async def test_bad_questions_are_told_what_is_wrong(postgres_url, s3, tmp_path):
         refused = ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
         for call, request, expected in (
             (monitor.GetDrift, drift(name=NAME), ("FAILED_PRECONDITION", "REFERENCE_NOT_FOUND")),
+            (monitor.GetDrift, drift(name="models/nope/versions/v1"), ("NOT_FOUND", "VERSION_NOT_FOUND")),
             (monitor.GetDrift, drift(name="models/fraud"), refused),
             (monitor.GetDrift, drift(name=NAME, range=backwards), refused),
             (monitor.GetDrift, drift(name=NAME, range=endless), refused),
@@ -165,6 +166,11 @@ async def test_bad_questions_are_told_what_is_wrong(postgres_url, s3, tmp_path):
             (monitor.GetDrift, drift(name=NAME, level=math.nan), refused),
             (monitor.GetDrift, drift(name=NAME, level=1.5), refused),
             (monitor.GetReference, monitor_pb2.GetReferenceRequest(name=BARE), ("NOT_FOUND", "REFERENCE_NOT_FOUND")),
+            (
+                monitor.GetReference,
+                monitor_pb2.GetReferenceRequest(name="models/nope/versions/v1"),
+                ("NOT_FOUND", "VERSION_NOT_FOUND"),
+            ),
             (monitor.FreezeReference, freeze(name=BARE), ("FAILED_PRECONDITION", "NO_REFERENCE_ARTIFACT")),
             (monitor.FreezeReference, freeze(name=f"{NAME}0"), ("NOT_FOUND", "VERSION_NOT_FOUND")),
             (

@@ -105,7 +105,7 @@ class MonitorServiceServicer:
     def GetReference(self, request, context):
         """GetReference returns the reference that a version's windows are compared with.
 
-        Fails with NOT_FOUND, reason REFERENCE_NOT_FOUND.
+        Fails with NOT_FOUND, reason REFERENCE_NOT_FOUND, or VERSION_NOT_FOUND for a version that is not registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,7 +115,8 @@ class MonitorServiceServicer:
         """GetDrift compares a time range with the version's reference: the whole windows that cover it. It stores nothing and
         raises no alert: its level is that of one evaluation.
 
-        Fails with FAILED_PRECONDITION, reason REFERENCE_NOT_FOUND, for a version without a reference.
+        Fails with FAILED_PRECONDITION, reason REFERENCE_NOT_FOUND, for a version without a reference, and with NOT_FOUND,
+        reason VERSION_NOT_FOUND, for one that is not registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
