@@ -2,6 +2,7 @@
 
 A body is a JSON object, or as many bytes of JSON as the header `Inference-Header-Content-Length` says and then the
 tensors that give a `binary_data_size`, one after the other. A header of 0 makes the whole body the only input.
+A field that is null is not there: clients made of data classes send all fields that they know.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.contract import ELEMENT_BYTES, Contract, fits
 from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, check_count
-from headrace_router.data.messages import Answer, Request, Tensors
+from headrace_router.data.messages import MAX_TEXT_CHARS, Answer, Request, Tensors
 from headrace_router.data.protocols.json_body import document, dump, text
 from headrace_router.data.protocols.oip.flat import flat_values
 from headrace_router.data.protocols.oip.parameters import (
@@ -24,7 +25,8 @@ from headrace_router.data.protocols.oip.parameters import (
 )
 from headrace_router.data.protocols.values import decode
 
-FIELDS = ("id", "parameters", "inputs", "outputs")
+# KServe's client says the model in the body too.
+FIELDS = ("id", "model_name", "parameters", "inputs", "outputs")
 INPUT_FIELDS = ("name", "shape", "datatype", "parameters", "data")
 OUTPUT_FIELDS = ("name", "parameters")
 SIZE, BINARY = "binary_data_size", "binary_data"
@@ -61,7 +63,12 @@ def parse(model: str, version: str, data: bytes, json_length: str | None) -> tup
         request = Request(model, lambda contract, _max_rows: only_input(contract, data), version)
         return request, lambda answer: render(answer, None)
     body = document(data[:length], FIELDS)
-    parameters = request_parameters(_object(body, "parameters")) if "parameters" in body else NO_PARAMETERS
+    named = text(body, "model_name")
+    if named and named != model:
+        problem = f"'{named}' contradicts the path, which names '{model[:MAX_TEXT_CHARS]}'"
+        raise refused("model_name", problem, "MODEL_NAME_MISMATCH")
+    given = _object(body, "parameters")
+    parameters = request_parameters(given) if given else NO_PARAMETERS
     inputs = _inputs(body, memoryview(data)[length:])
     outputs, binary = _outputs(body, parameters.binary_output)
     request = Request(
@@ -172,16 +179,16 @@ def _inputs(body: dict[str, Any], behind: memoryview) -> list[Input]:
     for index, given in enumerate(_list(body, "inputs")):
         field = f"inputs[{index}]"
         _known(given, field, INPUT_FIELDS)
-        parameters = _object(given, "parameters", field) if "parameters" in given else {}
+        parameters = _object(given, "parameters", field)
         check_tensor_parameters(field, parameters)
         described = (_name(given, "name", field), _name(given, "datatype", field), *_shape(given, field))
-        size = parameters.get(SIZE)
+        size, values = parameters.get(SIZE), given.get("data")
         if size is None:
-            if "data" not in given:
+            if values is None:
                 raise refused(f"{field}.data", f"values are needed, here or behind the JSON ({SIZE})")
-            found.append(Input(described, given["data"], None))
+            found.append(Input(described, values, None))
             continue
-        if "data" in given:
+        if values is not None:
             raise refused(f"{field}.data", f"must be left out where {SIZE} says that the values are behind the JSON")
         if type(size) is not int or not 0 <= size <= len(behind) - at:
             problem = f"{size!r:.32} is not a number of bytes: {len(behind) - at} are left behind the JSON"
@@ -195,16 +202,16 @@ def _inputs(body: dict[str, Any], behind: memoryview) -> list[Input]:
 
 def _outputs(body: dict[str, Any], binary_output: bool) -> tuple[tuple[str, ...], Collection[str] | None]:
     """Return the names wanted, and those of them that come as bytes (None for all)."""
-    if not body.get("outputs"):
-        _list(body, "outputs")
+    asked = _list(body, "outputs")
+    if not asked:
         return (), None if binary_output else ()
     names: list[str] = []
     binary: set[str] = set()
-    for index, wanted in enumerate(_list(body, "outputs")):
+    for index, wanted in enumerate(asked):
         field = f"outputs[{index}]"
         _known(wanted, field, OUTPUT_FIELDS)
         name = _name(wanted, "name", field)
-        parameters = _object(wanted, "parameters", field) if "parameters" in wanted else {}
+        parameters = _object(wanted, "parameters", field)
         check_tensor_parameters(field, parameters)
         as_bytes = parameters.get(BINARY, binary_output)
         if type(as_bytes) is not bool:
@@ -223,7 +230,9 @@ def _length(header: str, size: int) -> int:
 
 
 def _list(body: dict[str, Any], field: str) -> list[Any]:
-    value = body.get(field, [])
+    value = body.get(field)
+    if value is None:
+        return []
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise refused(field, "a list of objects is needed")
     check_count(field, len(value))
@@ -231,7 +240,9 @@ def _list(body: dict[str, Any], field: str) -> list[Any]:
 
 
 def _object(body: dict[str, Any], field: str, within: str = "") -> Mapping[str, Any]:
-    value = body[field]
+    value = body.get(field)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise refused(f"{within}.{field}" if within else field, "an object is needed")
     return value
