@@ -88,7 +88,7 @@ def test_a_file_that_is_no_model_is_refused(headrace: Headrace) -> None:
 def test_a_route_follows_an_alias(headrace: Headrace) -> None:
     headrace.two_versions(production="v1")
     headrace("models", "alias", headrace.model, "champion", "v1")
-    headrace("routes", "split", headrace.model, "@champion=1")
+    headrace("routes", "split", headrace.model, "@champion=100")
     assert headrace.predict()["version"] == "v1"
     epoch = headrace("models", "alias", headrace.model, "champion", "v2")["model"]["epoch"]
     with Client(headrace.stack.address, token=headrace.stack.token()) as client:

@@ -37,7 +37,7 @@ def test_a_route_says_where_answers_come_from_and_what_answers_when_nothing_else
     serving("routes", "lookup", model, "--mode", "hybrid")
     serving("routes", "fallback", "set", model, "old=backup:v1@cpu", "stale:10m")
     serving("routes", "hedge", model, "--after", "20ms")
-    serving("routes", "split", model, "production=1")
+    serving("routes", "split", model, "production=100")
     shown = serving.run("routes", "show", model).stdout
     for text in ("hybrid, ttl 10m, stale on error 1h", "after 20ms", "old=backup:v1@cpu", "stale=stale:10m"):
         assert text in shown

@@ -89,9 +89,9 @@ def test_the_same_by_rest(serving: Headrace) -> None:
         assert typo.status_code == 400
         assert "route.rules[0].conditions[0].matches" in typo.text
 
-    refused = serving("routes", "split", serving.model, "production=1", code=4)["error"]
+    refused = serving("routes", "split", serving.model, "production=100", code=4)["error"]
     assert (refused["reason"], refused["metadata"]["managed_by"]) == ("ROUTE_MANAGED", "rollouts/7")
-    serving("routes", "split", serving.model, "production=1", "--force", "--reason", "stop it")
+    serving("routes", "split", serving.model, "production=100", "--force", "--reason", "stop it")
     (newest, *_) = serving("routes", "history", serving.model)["events"]
     assert newest["displaced_manager"] == "rollouts/7"
 

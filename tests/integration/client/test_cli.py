@@ -76,7 +76,7 @@ def test_every_command_says_something_to_people(run: Run, words: tuple[str, ...]
     [
         ("GetModel", errors.NotFound("gone", reason="MODEL_NOT_FOUND"), ("models", "show", "digits"), 3),
         ("GetModel", errors.PermissionDenied("registry.read"), ("models", "show", "digits"), 6),
-        ("UpdateRoute", errors.Aborted("changed", reason="ETAG_MISMATCH"), ("routes", "split", "digits", "v1=1"), 4),
+        ("UpdateRoute", errors.Aborted("changed", reason="ETAG_MISMATCH"), ("routes", "split", "digits", "v1=100"), 4),
         ("Predict", errors.ResourceExhausted("full"), ("predict", "digits", "--rows", "[[0, 1, 2, 3]]"), 5),
         ("Predict", errors.Internal("bug"), ("predict", "digits", "--rows", "[[0, 1, 2, 3]]"), 1),
     ],

@@ -50,7 +50,7 @@ def test_lookup_fallback_and_hedging_are_sent_one_by_one_and_shown_together(
         ("lookup", "digits", "--max-precomputed-age", "26h", "--large-inputs"),
         ("fallback", "set", "digits", "old=backup:v1@cpu,left=20ms", "table:popular.json", 'constant:{"label":[0]}'),
         ("hedge", "digits", "--after", "20ms"),
-        ("split", "digits", "v1=1"),
+        ("split", "digits", "v1=100"),
         ("rules", "set", "digits", "beta -> v2"),
     ):
         result = run("routes", *words, "--reason", "why not")
@@ -127,13 +127,25 @@ def test_a_rule_that_cannot_be_read_is_a_usage_error_that_says_why(run: Run, doo
     assert door.calls == []
 
 
+def test_shares_that_do_not_sum_to_100_are_refused_before_anything_is_asked(
+    run: Run, door: FrontDoor, routes: FakeRoutes
+) -> None:
+    for command in ("split", "dry-run"):
+        result = run("routes", command, "digits", "production=50", "v2=60")
+        assert result.exit_code == 2
+        assert "the shares sum to 110, not 100" in " ".join(result.stderr.split())
+    assert door.calls == []
+    assert run("routes", "split", "digits", "production=1", "v2=3", "--normalise").exit_code == 0
+    assert [one.weight for one in routes.updates[-1].route.variants] == [25, 75]
+
+
 def test_a_managed_route_names_its_holder_and_the_way_to_take_it(run: Run, routes: FakeRoutes) -> None:
     routes.managed["digits"] = "rollouts/7"
-    result = run("routes", "split", "digits", "v1=1")
+    result = run("routes", "split", "digits", "v1=100")
     assert result.exit_code == 4
     assert "managed by rollouts/7" in result.stderr
     assert "--force" in result.stderr
-    assert run("routes", "split", "digits", "v1=1", "--force").exit_code == 0
+    assert run("routes", "split", "digits", "v1=100", "--force").exit_code == 0
     assert routes.updates[-1].force
 
 

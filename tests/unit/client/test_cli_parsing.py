@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
-from headrace_client.cli.parsing import Duration, Gate, Moment, NumberPair, Pair, VariantShare
+from headrace_client.cli.parsing import Duration, Gate, Moment, NumberPair, Pair, VariantShare, shares
 from headrace_client.cli.views import gate as gate_text
 from headrace_client.operations.routes import Alias, Production, Variant, Version
 
@@ -28,6 +28,33 @@ def test_durations_have_a_unit(text: str, seconds: float) -> None:
 )
 def test_variants_name_a_version_or_follow_production_or_an_alias(text: str, variant: Variant) -> None:
     assert VariantShare().convert(text, None, None) == variant
+
+
+def variants(*weights: float) -> list[Variant]:
+    return [Variant(f"v{number}", Version(f"v{number}"), weight) for number, weight in enumerate(weights, 1)]
+
+
+@pytest.mark.parametrize("weights", [(100,), (90, 10), (33.3, 33.3, 33.4), (100, 0), (0.1,) * 1000, ()])
+def test_shares_that_sum_to_100_stay_as_they_are(weights: tuple[float, ...]) -> None:
+    for normalise in (False, True):
+        assert shares(variants(*weights), normalise=normalise) == tuple(variants(*weights))
+
+
+@pytest.mark.parametrize(("weights", "total"), [((50, 60), "110"), ((1,), "1"), ((33.3, 33.3, 33.3), "99.9")])
+def test_shares_that_do_not_sum_to_100_are_refused_with_their_sum_or_scaled(
+    weights: tuple[float, ...], total: str
+) -> None:
+    with pytest.raises(click.UsageError, match=f"sum to {total}, not 100.*--normalise"):
+        shares(variants(*weights), normalise=False)
+    scaled = shares(variants(*weights), normalise=True)
+    assert sum(one.weight for one in scaled) == pytest.approx(100)
+    assert [one.weight / scaled[0].weight for one in scaled] == pytest.approx([one / weights[0] for one in weights])
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_shares_of_nothing_are_refused(normalise: bool) -> None:
+    with pytest.raises(click.UsageError, match="sum to 0"):
+        shares(variants(0, 0), normalise=normalise)
 
 
 def test_a_variant_says_on_the_wire_what_it_serves() -> None:

@@ -8,9 +8,9 @@ import click
 from headrace.router.v1 import route_pb2
 
 from headrace_client.cli.lookup_views import show_fallback
-from headrace_client.cli.options import connected, model_argument
+from headrace_client.cli.options import connected, model_argument, normalise_option
 from headrace_client.cli.output import Output, message_json, shown
-from headrace_client.cli.parsing import Duration, ExampleText, FallbackStepText, RuleText, VariantShare
+from headrace_client.cli.parsing import Duration, ExampleText, FallbackStepText, RuleText, VariantShare, shares
 from headrace_client.cli.views import show_rules
 from headrace_client.client import Client
 from headrace_client.fallbacks import FallbackStep
@@ -28,6 +28,7 @@ UNITS = {
 @click.command(name="dry-run")
 @model_argument
 @click.argument("variants", nargs=-1, type=VariantShare())
+@normalise_option
 @click.option("--rule", "rules", multiple=True, type=RuleText(), help="Rule in place of the present ones; repeat.")
 @click.option("--no-rules", is_flag=True, help="Without rules.")
 @click.option(
@@ -48,6 +49,7 @@ def dry_run(
     output: Output,
     model: str,
     variants: tuple[Variant, ...],
+    normalise: bool,
     rules: tuple[Rule, ...],
     no_rules: bool,
     steps: tuple[FallbackStep, ...],
@@ -69,7 +71,7 @@ def dry_run(
         raise click.UsageError("give --rule or --no-rules")
     found = client.dry_run(
         model,
-        variants=variants or None,
+        variants=shares(variants, normalise=normalise) or None,
         rules=rules if rules or no_rules else None,
         fallback=steps or None,
         unit=None if unit is None else UNITS[unit],

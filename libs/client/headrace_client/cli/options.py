@@ -93,6 +93,10 @@ def force_option(function: Command) -> Command:
     )
 
 
+normalise_option = click.option(
+    "--normalise", is_flag=True, help="Scale the shares to 100; without, shares that do not sum to 100 are refused."
+)
+
 timeout_option = click.option(
     "--timeout",
     type=Duration(),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -81,27 +83,42 @@ class FilePair(Pair):
 class VariantShare(click.ParamType):
     """`v1=90`, `production=90`, `@champion=5`, or with a name of its own in front: `challenger:v2=10`."""
 
-    name = "variant=weight"
+    name = "variant=share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Variant:
         if isinstance(value, Variant):
             return value
         declared, equals, weight = str(value).partition("=")
         if not declared or not equals:
-            self.fail(f"'{value}' is not VARIANT=WEIGHT, such as v1=90, production=90 or challenger:v2=10", param, ctx)
-        share = _finite(self, weight, f"'{value}': the weight is no number", param, ctx)
+            self.fail(f"'{value}' is not VARIANT=SHARE, such as v1=90, production=90 or challenger:v2=10", param, ctx)
+        share = _finite(self, weight, f"'{value}': the share is no number", param, ctx)
         if share < 0:
-            self.fail(f"'{value}': a weight is not below zero", param, ctx)
+            self.fail(f"'{value}': a share is not below zero", param, ctx)
         name, colon, target = declared.partition(":")
         target = target if colon else declared
         if not target or not name:
-            self.fail(f"'{value}': write NAME:VERSION=WEIGHT or VERSION=WEIGHT", param, ctx)
+            self.fail(f"'{value}': write NAME:VERSION=SHARE or VERSION=SHARE", param, ctx)
         name = name if colon else target.removeprefix("@")
         if target == "production":
             return Variant(name, Production(), share)
         if target.startswith("@"):
             return Variant(name, Alias(target[1:]), share)
         return Variant(name, Version(target), share)
+
+
+def shares(variants: Sequence[Variant], *, normalise: bool) -> tuple[Variant, ...]:
+    """Return the variants with their shares in percent. Raises UsageError when they do not sum to 100.
+
+    normalise: scale them to 100 instead.
+    """
+    total = math.fsum(variant.weight for variant in variants)
+    if not variants or math.isclose(total, 100, abs_tol=1e-6):
+        return tuple(variants)
+    if not total:
+        raise click.UsageError("the shares sum to 0: no variant would get a request")
+    if not normalise:
+        raise click.UsageError(f"the shares sum to {total:g}, not 100: change them, or scale them with --normalise")
+    return tuple(replace(variant, weight=100 * variant.weight / total) for variant in variants)
 
 
 class RuleText(click.ParamType):

@@ -9,9 +9,16 @@ import click
 from headrace_client.cli.dry_run import UNITS, dry_run
 from headrace_client.cli.fallback import fallback
 from headrace_client.cli.lookups import hedge, lookup
-from headrace_client.cli.options import connected, force_option, model_argument, reason_option, request_id_option
+from headrace_client.cli.options import (
+    connected,
+    force_option,
+    model_argument,
+    normalise_option,
+    reason_option,
+    request_id_option,
+)
 from headrace_client.cli.output import Output, last, message_json, shown, when
-from headrace_client.cli.parsing import Duration, Pair, VariantShare
+from headrace_client.cli.parsing import Duration, Pair, VariantShare, shares
 from headrace_client.cli.rules import rules
 from headrace_client.cli.views import event_line, serves, show_route, show_status
 from headrace_client.client import Client
@@ -73,6 +80,7 @@ def show(client: Client, output: Output, model: str | None) -> None:
 @routes.command()
 @model_argument
 @click.argument("variants", nargs=-1, required=True, type=VariantShare())
+@normalise_option
 @click.option("--unit", type=click.Choice(list(UNITS)), help="What keeps its variant from request to request.")
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates, instead of what the versions say.")
 @click.option("--timeout", type=Duration(), default=timedelta(seconds=150), help="How long to wait until it serves.")
@@ -85,6 +93,7 @@ def split(
     output: Output,
     model: str,
     variants: tuple[Variant, ...],
+    normalise: bool,
     unit: str | None,
     max_wait: timedelta | None,
     timeout: timedelta,
@@ -94,17 +103,19 @@ def split(
 ) -> None:
     """Give each of VARIANTS its share of MODEL's traffic, and wait until that is in force.
 
-    A variant is VERSION=WEIGHT, `production=WEIGHT` to follow whatever is in production, or `@ALIAS=WEIGHT` to follow
-    an alias; a name of its own stands in front (`challenger:v2=10`). Weights are relative. A user keeps the variant;
-    a change moves only as many users as it must. Rules stay, and the variants that only they name, and so do pools,
-    lookup settings, fallbacks and hedging.
+    A variant is VERSION=SHARE, `production=SHARE` to follow whatever is in production, or `@ALIAS=SHARE` to follow
+    an alias; a name of its own stands in front (`challenger:v2=10`). Shares are in percent and sum to 100. A user keeps
+    the variant; a change moves only as many users as it must. Rules stay, and the variants that only they name, and so
+    do pools, lookup settings, fallbacks and hedging.
 
     \b
     Examples:
       headrace routes split digits v1=90 v2=10
       headrace routes split digits stable:production=90 challenger:v2=10 --reason "first look at v2"
       headrace routes split digits production=100
+      headrace routes split digits v1=1 v2=1 v3=1 --normalise
     """
+    variants = shares(variants, normalise=normalise)
     with output.waiting("waiting until every variant is loaded and in force"):
         done = client.split(
             model,
