@@ -71,6 +71,28 @@ def _as_number(datatype: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
+def is_float(datatype: str) -> bool:
+    """Return whether values of a datatype are floating-point numbers."""
+    return datatype.startswith(("FP", "BF"))
+
+
+def rounded(array: np.ndarray, datatype: str) -> np.ndarray:
+    """Return numbers as a tensor of that datatype has them, as float64; what is too large for it is infinite.
+
+    >>> rounded(np.array([0.1]), "FP32").tolist()
+    [0.10000000149011612]
+    """
+    if datatype == "FP64" or not is_float(datatype):
+        return array
+    with np.errstate(over="ignore"):
+        narrow = as_floats(array, np.float16 if datatype == "FP16" else np.float32)
+    if datatype == "BF16":  # to nearest even, as senders round; a NaN has no last place
+        bits = narrow.view(np.uint32)
+        upper = (bits + (0x7FFF + (bits >> 16 & 1))) & 0xFFFF0000
+        narrow = np.where(np.isnan(narrow), narrow, upper.astype(np.uint32).view(np.float32))
+    return narrow.astype(np.float64)
+
+
 def as_floats(array: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
     """Return numbers as floats; a signalling NaN is NaN, and no reason to warn."""
     with np.errstate(invalid="ignore"):

@@ -14,8 +14,9 @@ from headrace_statistics.inconclusive import NotEnoughData, OneClass, Unreadable
 
 from headrace_monitor.log.decisions.class_names import Classes
 from headrace_monitor.log.predicted import PredictionColumns, predicted
-from headrace_monitor.log.raw_values import Values
+from headrace_monitor.log.raw_values import Values, is_float, rounded
 from headrace_monitor.references.columns import MonitoredColumn
+from headrace_monitor.references.conversion import as_logged
 from headrace_monitor.references.reading import MAX_CELLS, Place, Table
 from headrace_monitor.references.values import UnusableColumnError, matrix, numbers
 
@@ -94,12 +95,12 @@ def _read(table: Table, column: MonitoredColumn, place: Place, most: int) -> np.
         fit, others = matrix(rows, column.width or 1)
         if others:
             raise UnusableColumnError(f"rows of {place.name} differ in length")
-        return fit[:, place.index]
-    array = table.column(place.name, 1, most=most)
+        return rounded(fit[:, place.index], column.datatype)
+    array = as_logged(table.column(place.name, 1, most=most), column.datatype)
     if column.datatype == "BYTES":
         return np.array([_text(value) for value in array.to_pylist()], dtype=object)
     read = numbers(array)
-    return read if column.datatype.startswith(("FP", "BF")) else _whole(read)
+    return read if is_float(column.datatype) else _whole(read)
 
 
 def _text(value: object) -> str | None:

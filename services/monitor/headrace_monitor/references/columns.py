@@ -8,10 +8,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_monitor.log.columns import FEATURE_PREFIX, OUTPUT_PREFIX, Column, values_per_row
 from headrace_monitor.log.contracts import VersionContract
+from headrace_monitor.log.raw_values import rounded
 
 # The log's own column: the class that was predicted.
 LABEL = "prediction_label"
@@ -31,8 +33,8 @@ class MonitoredColumn:
     """One monitored column.
 
     name: in references and reports. stored: in the log's Parquet. tensor, index: where its values are in the tensor;
-    index None for a whole row. width: values of a row, None where that varies. low, high: range of the contract, None
-    where it declares none.
+    index None for a whole row. width: values of a row, None where that varies. low, high: range of the contract in the
+    column's datatype, None where it declares none.
     """
 
     name: str
@@ -89,12 +91,20 @@ def _judged(
             datatype=column.datatype,
             read_as=_read_as(column),
             width=widths[column.tensor],
-            low=column.minimum,
-            high=column.maximum,
+            low=_bound(column.minimum, column.datatype),
+            high=_bound(column.maximum, column.datatype),
             prediction=prediction,
         )
         for column in columns
     ]
+
+
+def _bound(declared: float | None, datatype: str) -> float | None:
+    """Return an end of a range as values that reach it have it; None where the datatype has no such number."""
+    if declared is None:
+        return None
+    bound = float(rounded(np.array([declared]), datatype)[0])
+    return bound if math.isfinite(bound) else None
 
 
 def _read_as(column: Column) -> ColumnType:

@@ -23,12 +23,13 @@ from headrace_servicekit.confinement import confine, first_line
 from headrace_statistics import references, serialization
 from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
 from headrace_statistics.references import ColumnReference
-from numpy.typing import NDArray
 
+from headrace_monitor.log.raw_values import rounded
 from headrace_monitor.references.calibrating import LABEL, CalibrationResult, calibrated
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn, columns_from_json
+from headrace_monitor.references.conversion import as_logged
 from headrace_monitor.references.reading import Place, RefusedError, Table, places
-from headrace_monitor.references.values import UnusableColumnError, matrix, names, numbers
+from headrace_monitor.references.values import UnusableColumnError, elements, matrix, names, numbers
 
 MAX_COLUMNS = 2_048
 # Random features of a wider space would be larger than the log of a day.
@@ -81,6 +82,8 @@ def freeze_file(
             made = _frozen(column, array)
             (frozen if isinstance(made, ColumnReference) else unfit)[column.name] = made  # pyright: ignore[reportArgumentType]
         calibration = calibrated(table, contract, columns, found) if LABEL in there else None
+    except UnusableColumnError as error:
+        raise RefusedError(f"{_at(table)} cannot be converted to what the contract says: {error}") from None
     except MemoryError:
         raise RefusedError(f"{_at(table)} needs too much memory to be read: write fewer or shorter values") from None
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -97,7 +100,7 @@ def _at(table: Table) -> str:
 
 def _read(
     table: Table, columns: Sequence[MonitoredColumn], found: Mapping[str, Place]
-) -> Iterable[tuple[MonitoredColumn, pa.ChunkedArray | NDArray[np.float64] | Unfit]]:
+) -> Iterable[tuple[MonitoredColumn, pa.ChunkedArray | Unfit]]:
     """Yield columns with their values, one column of the file at a time; each list of a tensor is read once."""
     lists: dict[str, list[MonitoredColumn]] = {}
     for column in columns:
@@ -110,12 +113,9 @@ def _read(
             yield column, Unreadable(_TOO_WIDE)
     for name, inside in lists.items():
         width = inside[0].width or 1
-        try:
-            rows, _ = matrix(table.column(name, width), width)
-        except UnusableColumnError as error:
-            yield from ((column, Unreadable(str(error))) for column in inside)
-            continue
-        yield from ((column, rows[:, column.index]) for column in inside)
+        flat, _ = elements(table.column(name, width), width)
+        for column in inside:
+            yield column, flat.take(pa.array(np.arange(column.index or 0, len(flat), width)))
 
 
 _TOO_WIDE = f"rows vary in length, or have more than {MAX_DIMENSIONS} values"
@@ -126,30 +126,26 @@ def _too_wide(column: MonitoredColumn) -> bool:
     return column.read_as is ColumnType.EMBEDDING and wide
 
 
-def _frozen(column: MonitoredColumn, values: pa.ChunkedArray | NDArray[np.float64] | Unfit) -> ColumnReference | Unfit:
+def _frozen(column: MonitoredColumn, values: pa.ChunkedArray | Unfit) -> ColumnReference | Unfit:
+    """Freeze a column. Raises UnusableColumnError for what cannot be converted to its datatype."""
     if isinstance(values, Unfit):
         return values
-    try:
-        match column.read_as:
-            case ColumnType.NUMERIC:
-                made = numbers(values) if isinstance(values, pa.ChunkedArray) else values
-                finite = int(np.isfinite(made).sum())
-                if finite < MIN_ROWS:
-                    return NotEnoughData(have=finite, need=MIN_ROWS)
-                return references.freeze_numeric(made, declared=column.declared)
-            case ColumnType.CATEGORICAL:
-                return _frozen_names(column, values)
-            case ColumnType.EMBEDDING:
-                assert isinstance(values, pa.ChunkedArray)
-                rows, _ = matrix(values, column.width or 1)
-                return references.freeze_embedding(rows, np.random.default_rng(_SEED))
-    except UnusableColumnError as error:
-        return Unreadable(str(error))
+    match column.read_as:
+        case ColumnType.NUMERIC:
+            made = numbers(as_logged(values, column.datatype))
+            finite = int(np.isfinite(made).sum())
+            if finite < MIN_ROWS:
+                return NotEnoughData(have=finite, need=MIN_ROWS)
+            return references.freeze_numeric(made, declared=column.declared)
+        case ColumnType.CATEGORICAL:
+            return _frozen_names(column, values)
+        case ColumnType.EMBEDDING:
+            rows = rounded(matrix(values, column.width or 1)[0], column.datatype)
+            return references.freeze_embedding(rows, np.random.default_rng(_SEED))
 
 
-def _frozen_names(column: MonitoredColumn, values: pa.ChunkedArray | NDArray[np.float64]) -> ColumnReference | Unfit:
-    array = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
-    seen = names(array, column.datatype)
+def _frozen_names(column: MonitoredColumn, values: pa.ChunkedArray) -> ColumnReference | Unfit:
+    seen = names(as_logged(values, column.datatype), column.datatype)
     there = seen.total() - seen[None]
     if there < MIN_ROWS:
         return NotEnoughData(have=there, need=MIN_ROWS)

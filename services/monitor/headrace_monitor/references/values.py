@@ -13,6 +13,7 @@ from headrace_statistics.references import ColumnReference, NumericReference, Su
 from headrace_statistics.sketches import categories
 from numpy.typing import NDArray
 
+from headrace_monitor.log.raw_values import BYTES
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 
 # Its functions are made when it is imported, which type checkers do not see.
@@ -28,11 +29,17 @@ def numbers(array: pa.ChunkedArray) -> NDArray[np.float64]:
     kind = array.type
     if pa.types.is_null(kind):
         return np.full(len(array), np.nan)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or _decimal(kind)):
+    if not is_number(kind):
         raise UnusableColumnError(f"its type in the file is {kind}, which is no number")
     if pa.types.is_float64(kind) and array.null_count == 0:
         return array.to_numpy()
     return pc.fill_null(pc.cast(array, pa.float64(), safe=False), np.nan).to_numpy()
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Return whether values of a type are numbers, or count as such."""
+    types = pa.types
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
 
 
 def names(array: pa.ChunkedArray, datatype: str) -> Counter[str | None]:
@@ -66,15 +73,24 @@ def matrix(array: pa.ChunkedArray, width: int) -> tuple[NDArray[np.float64], int
 
     Raises UnusableColumnError for what are no lists of numbers.
     """
+    flat, others = elements(array, width)
+    return numbers(flat).reshape(-1, width), others
+
+
+def elements(array: pa.ChunkedArray, width: int) -> tuple[pa.ChunkedArray, int]:
+    """Return the values of lists, row by row, and how many rows have another length or are missing.
+
+    Raises UnusableColumnError for what are no lists.
+    """
     kind = array.type
     if pa.types.is_null(kind):
-        return np.zeros((0, width)), len(array)
+        return array.slice(0, 0), len(array)
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise UnusableColumnError(f"its type in the file is {kind}; lists of {width} numbers are needed")
+        raise UnusableColumnError(f"its type in the file is {kind}; lists of {width} values are needed")
     fit = pc.fill_null(pc.equal(pc.list_value_length(array), width), False)
     kept = array.filter(fit)
-    flat = numbers(pa.chunked_array([pc.list_flatten(chunk) for chunk in kept.chunks], type=kind.value_type))
-    return flat.reshape(-1, width), len(array) - len(kept)
+    flat = pa.chunked_array([pc.list_flatten(chunk) for chunk in kept.chunks], type=kind.value_type)
+    return flat, len(array) - len(kept)
 
 
 def summarised(
@@ -101,11 +117,5 @@ def summarised(
 
 
 def _plain(value: object, datatype: str) -> object:
-    """Return a category as the log has it: tables from pandas have whole numbers as floats where one is missing."""
-    if isinstance(value, float) and value.is_integer() and not datatype.startswith(("FP", "BF")):
-        value = int(value)
-    return bool(value) if datatype == "BOOL" and value in (0, 1) else value
-
-
-def _decimal(kind: pa.DataType) -> bool:
-    return pa.types.is_decimal(kind)
+    """Return a category as its text is sent: tables from pandas have whole numbers as floats where one is missing."""
+    return int(value) if datatype == BYTES and isinstance(value, float) and value.is_integer() else value
