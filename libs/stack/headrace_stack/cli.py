@@ -22,6 +22,7 @@ from headrace_stack.view import table
 _NOT_UP = 3
 # Each component has ten seconds to say how it is.
 _STATUS_S = 30.0
+_LOST = "routes, models, predictions, outcomes, counts and alerts that are newer than the backup are lost"
 
 
 def main() -> None:
@@ -143,10 +144,15 @@ def back_up(folder: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--yes", is_flag=True, help="Lose what the stack holds now, without being asked.")
 def restore(folder: Path, yes: bool) -> None:
-    """Put a backup in the place of what the running stack holds. Asks on a terminal."""
+    """Put a backup in the place of what the running stack holds. Asks on a terminal.
+
+    Whatever is newer than the backup is lost: routes and models, and the predictions, outcomes, counts and alerts that
+    the monitor recorded.
+    """
     chosen = _running()
     if not yes:
         _ask_to_lose(chosen)
+    click.echo(f"restoring {folder}: {_LOST}")
     backup.restore(chosen, folder)
     click.echo("restored: batchers load what serves; `headrace models list`, `headrace routes show` show it")
 
@@ -167,8 +173,8 @@ def run(only: Sequence[str], while_held: bool, volatile: bool, keep_unwell: bool
 def _ask_to_lose(chosen: settings.StackSettings) -> None:
     """Ask whether what the stack holds may be lost. Raises StackError unless somebody at a terminal agrees."""
     if not sys.stdin.isatty():
-        raise lifecycle.StackError("what the stack holds now would be lost: say --yes (make restore … YES=1)")
-    if not click.confirm(f"Lose the routes, models and counts that the stack in {chosen.home} holds now?"):
+        raise lifecycle.StackError(f"{_LOST}: say --yes (make restore … YES=1)")
+    if not click.confirm(f"Restore the stack in {chosen.home}? Then {_LOST}."):
         raise lifecycle.StackError("nothing was changed")
 
 

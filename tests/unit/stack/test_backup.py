@@ -104,25 +104,36 @@ def restored(folder: Path, settings: StackSettings, monkeypatch: pytest.MonkeyPa
 
 
 def test_somebody_at_a_terminal_is_asked_before_anything_is_lost(
-    commands: Commands, settings: StackSettings, taken: Path, terminal: int, monkeypatch: pytest.MonkeyPatch
+    commands: Commands,
+    settings: StackSettings,
+    taken: Path,
+    terminal: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
     os.write(terminal, b"\n")
     with pytest.raises(StackError, match="nothing was changed"):
         restored(taken, settings, monkeypatch)
     assert commands.asked == []
+    assert "predictions, outcomes, counts and alerts that are newer than the backup are lost" in capsys.readouterr().out
     os.write(terminal, b"y\n")
     restored(taken, settings, monkeypatch)
     assert commands.asked == ALL
 
 
-def test_a_script_has_to_say_that_it_may_be_lost(
-    commands: Commands, settings: StackSettings, taken: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_script_has_to_say_that_it_may_be_lost_and_is_told_what_goes(
+    commands: Commands,
+    settings: StackSettings,
+    taken: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    with pytest.raises(StackError, match=r"--yes \(make restore … YES=1\)"):
+    with pytest.raises(StackError, match=r"predictions, outcomes, .* lost: say --yes \(make restore … YES=1\)"):
         restored(taken, settings, monkeypatch)
     assert commands.asked == []
     restored(taken, settings, monkeypatch, "--yes")
+    assert "predictions, outcomes, counts and alerts that are newer than the backup are lost" in capsys.readouterr().out
     assert commands.asked == ALL
 
 
