@@ -81,8 +81,8 @@ scale: .headrace/synced ## Let SERVICE=… have N=… replicas while the stack r
 	@$(STACK) scale $(if $(filter 1,$(ZERO)),--to-zero) -- "$(SERVICE)" "$(N)"
 
 .PHONY: logs
-logs: .headrace/synced ## Follow the logs of every component
-	@$(STACK) logs --follow
+logs: .headrace/synced ## Follow the logs of every component; JSON=1 for programs
+	@$(STACK) logs --follow $(if $(filter 1,$(JSON)),--json)
 
 .PHONY: backup
 backup: .headrace/synced ## Write routes, models and their files into TO=folder, while the stack runs

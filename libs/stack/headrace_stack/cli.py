@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,18 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from headrace_stack import backup, control, daemon, identity, lifecycle, observing, replicas, settings, snapshot
+from headrace_stack import (
+    backup,
+    control,
+    daemon,
+    identity,
+    lifecycle,
+    loglines,
+    observing,
+    replicas,
+    settings,
+    snapshot,
+)
 from headrace_stack.control import ControlError
 from headrace_stack.ordering import TopologyError
 from headrace_stack.ports import Ports
@@ -22,6 +32,8 @@ from headrace_stack.view import table
 _NOT_UP = 3
 # Each component has ten seconds to say how it is.
 _STATUS_S = 30.0
+# Of each log.
+_LAST_LINES = 20
 _LOST = "routes, models, predictions, outcomes, counts and alerts that are newer than the backup are lost"
 
 
@@ -120,16 +132,20 @@ def remove(component: str) -> None:
 
 @commands.command()
 @click.option("--follow", is_flag=True, help="Go on as lines are written.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs; `log` names its file."
+)
 @click.argument("names", nargs=-1)
-def logs(follow: bool, names: Sequence[str]) -> None:
-    """Show the last lines of the logs of all components, or of those named."""
+def logs(follow: bool, as_json: bool, names: Sequence[str]) -> None:
+    """Show the last lines of the logs of all components, or of those named. Times are UTC."""
     chosen = settings.read()
     files = [chosen.logs / f"{name}.log" for name in names] or sorted(chosen.logs.glob("*.log"))
-    present = [str(file) for file in files if file.exists()]
+    present = [file for file in files if file.exists()]
     if not present:
         raise lifecycle.StackError(f"no logs in {chosen.logs}: `make up` starts the stack")
-    # tail -F goes on after a rotation.
-    os.execvp("tail", ["tail", "--lines=20", *(["-F"] if follow else []), *present])
+    shown = loglines.as_json if as_json else loglines.readable
+    for name, line in loglines.tailed(present, count=_LAST_LINES, follow=follow):
+        click.echo(shown(name, line))
 
 
 @commands.command("backup")
