@@ -70,6 +70,62 @@ def test_chi_square_is_scipys():
     assert categorical.chi_square(a, b) == pytest.approx(exact)
 
 
+def test_w_squared_is_chi_square_by_the_rows_where_both_sides_have_as_many():
+    a, b = np.array([40, 50, 60]), np.array([60, 50, 40])
+    assert categorical.w_squared(a, b) / (1 / 150 + 1 / 150) == pytest.approx(categorical.chi_square(a, b))
+
+
+@given(COUNTS, COUNTS, st.integers(1, 1000), st.lists(st.integers(0, 2), min_size=5, max_size=5))
+def test_w_squared_is_of_the_shares_alone_and_pooling_never_makes_it_larger(
+    a: np.ndarray, b: np.ndarray, times: int, into: list[int]
+):
+    size = categorical.w_squared(a, b)
+    assert 0 <= size <= 4 + 1e-9
+    assert categorical.w_squared(b, a) == pytest.approx(size)
+    assert categorical.w_squared(a * times, b) == pytest.approx(size)
+    pooled = [np.bincount(into, weights=counts, minlength=3) for counts in (a, b)]
+    assert categorical.w_squared(*pooled) <= size + 1e-9
+
+
+def _alarms(p: np.ndarray, q: np.ndarray, n: int, m: int, draws: int = 200) -> float:
+    rng = np.random.default_rng(20)
+    changes = [
+        categorical.compare(
+            categories.CategoryCounts(before, 0, 0, ""),
+            categories.CategoryCounts(now, 0, 0, ""),
+            tolerance=0.05,
+            share_tolerance=0.02,
+        )
+        for before, now in zip(rng.multinomial(n, p, draws), rng.multinomial(m, q, draws), strict=True)
+    ]
+    return float(np.mean([isinstance(change, categorical.CategoryChange) and change.p <= 0.05 for change in changes]))
+
+
+def _one_of_50_grown_to(share: float) -> np.ndarray:
+    return np.r_[share, np.full(49, (1 - share) / 49)]
+
+
+@pytest.mark.parametrize("rows", [(200, 2_000), (1_000, 1_000), (10_000, 100_000), (100_000, 10_000)], ids=str)
+def test_categories_alarm_no_oftener_than_allowed_whatever_the_two_numbers_of_rows(rows: tuple[int, int]):
+    even = _one_of_50_grown_to(0.02)
+    assert _alarms(even, even, *rows) <= 0.01
+    # w squared .0499, at the edge of what is tolerated.
+    assert _alarms(even, _one_of_50_grown_to(0.065), *rows) <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+
+
+@pytest.mark.parametrize("rows", [(2_000, 2_000), (1_010, 101_000), (101_000, 1_010)], ids=str)
+def test_the_same_change_of_categories_is_found_as_often_whichever_side_has_more_rows(rows: tuple[int, int]):
+    # 1/n + 1/m is .001 for each.
+    assert 0.65 <= _alarms(_one_of_50_grown_to(0.02), _one_of_50_grown_to(0.09), *rows) <= 0.9
+
+
+def test_a_category_that_was_rare_is_counted_alone_once_it_is_frequent_on_either_side():
+    rare = np.r_[np.full(200, 0.0025), np.full(5, 0.1)]
+    grown = np.r_[0.1, rare[1:] * 0.9 / (1 - 0.0025)]
+    assert _alarms(rare, grown, 1_000, 1_000, draws=20) == 1.0
+    assert _alarms(grown, rare, 1_000, 1_000, draws=20) == 1.0
+
+
 @pytest.mark.parametrize("lam", [0.0, 1.0, 1e3, 9e3, 2e4, 1e6, 1e9])
 def test_the_tail_of_noncentral_chi_square_is_right_at_any_size(lam: float):
     rng = np.random.default_rng(6)
@@ -173,11 +229,11 @@ def test_a_changed_mix_of_categories_is_found_and_its_size_told():
 
 
 def test_few_rows_are_tested_exactly():
-    values = _categories(a=20, b=2)
+    values = _categories(a=198, b=2)
     frozen = categories.freeze(values)
     change = categorical.compare(
         categories.count(values, frozen),
-        categories.count(_categories(a=2, b=20), frozen),
+        categories.count(_categories(a=10, b=10), frozen),
         tolerance=0.05,
         share_tolerance=0.02,
     )

@@ -13,14 +13,14 @@ from headrace_statistics.proportions import Proportion, fall, rise
 from headrace_statistics.sketches.categories import Categories, CategoryCounts
 from headrace_statistics.tails import noncentral_chi2
 
-# Rows that the reference must lead one to expect of a category on either side before chi-square's law is used for it.
+# Rows of a category to be expected on the smaller side, if nothing changed, before chi-square's law is used for it.
 MIN_EXPECTED = 5.0
 MIN_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryChange:
-    """statistic: chi-square, or the largest difference of shares where `exact`.
+    """statistic: w squared over 1/n + 1/m, chi-square by its law, or the largest difference of shares if `exact`.
 
     effect: w squared without what chance adds (near PSI for small changes), or that difference. p: of a change <=
     tolerance, in the units of the effect.
@@ -53,9 +53,10 @@ def compare(
 ) -> CategoryChange | NotEnoughData:
     """Have the shares of the reference's categories changed? New ones are tested apart, by `rise`.
 
-    tolerance: of w squared = sum (p - q)^2 / mean share, for chi-square. share_tolerance: of a share's difference, for
-    exact. Categories that are too rare for chi-square are counted together; which, is decided by the reference and the
-    numbers of rows alone, so that looking at the window's counts does not choose the test.
+    tolerance: of w squared, for chi-square. share_tolerance: of a share's difference, for exact. Categories that are
+    too rare for chi-square are counted together. Which they are is decided by the two counts added up: given their
+    sum, how a category's rows are divided among the two sides says nothing about how rare it is when nothing changed,
+    so that the choice cannot favour a difference. Pooling never makes w squared larger.
     """
     a, b = np.asarray(reference.counts, dtype=np.float64), np.asarray(window.counts, dtype=np.float64)
     n, m = int(a.sum()), int(b.sum())
@@ -63,12 +64,29 @@ def compare(
         return NotEnoughData(have=min(n, m), need=MIN_ROWS)
     pooled = _pool(a, b, min(n, m))
     if pooled is not None:
-        statistic = float(chi_square(*pooled))
-        degrees = pooled[0].size - 1
+        observed = float(w_squared(*pooled))
         s = 1 / n + 1 / m
+        effect = max(observed - (pooled[0].size - 1) * s, 0.0)
         p = float(p_value(*pooled, tolerance=tolerance))
-        return CategoryChange(statistic, max(statistic - degrees, 0.0) * s, p, tolerance, False, n, m)
+        return CategoryChange(observed / s, effect, p, tolerance, False, n, m)
     return _exact(a, b, share_tolerance)
+
+
+def w_squared(reference: ArrayLike, window: ArrayLike) -> Floats:
+    """Return sum (p - q)^2 / ((p + q) / 2) over the last axis of counts (..., categories).
+
+    The square of Cohen's w of shares p and q against their unweighted mean, so that it is the same whatever the two
+    numbers of rows are, and whichever side is the reference. Pearson's chi-square is this over 1/n + 1/m where n = m;
+    elsewhere it weights the mean share by the numbers of rows, and the same change has another size for each n : m.
+
+    >>> [round(float(w_squared([5 * n, 5 * n], [8 * m, 2 * m])), 6) for n, m in ((1, 1), (100, 1), (1, 100))]
+    [0.395604, 0.395604, 0.395604]
+    """
+    a, b = np.asarray(reference, dtype=np.float64), np.asarray(window, dtype=np.float64)
+    p, q = a / a.sum(axis=-1, keepdims=True), b / b.sum(axis=-1, keepdims=True)
+    mean = (p + q) / 2
+    terms = np.divide((p - q) ** 2, mean, out=np.zeros_like(mean), where=mean > 0)
+    return np.sum(terms, axis=-1)
 
 
 def chi_square(reference: ArrayLike, window: ArrayLike) -> Floats:
@@ -82,13 +100,18 @@ def chi_square(reference: ArrayLike, window: ArrayLike) -> Floats:
 
 
 def p_value(reference: ArrayLike, window: ArrayLike, *, tolerance: float) -> Floats:
-    """Return p of H0: w squared <= tolerance, and no less than CLEAN_FACTOR times the p of no change at all."""
+    """Return p of H0: w squared <= tolerance, for counts (..., categories). The larger of two:
+
+    * with s = 1/n + 1/m, w squared/s is about noncentral chi-square with categories - 1 degrees and noncentrality
+      tolerance/s. With d = (p - q) / (p + q), its variance is that law's but for factors of 1 - 3/4 d^2 +- 1/4 d^3,
+      which never exceed 1, so that the level is near its own for any n : m (docs/statistics.md);
+    * CLEAN_FACTOR times the p of no change at all, by Pearson's chi-square: with few rows its law is the better one.
+    """
     a, b = np.asarray(reference, dtype=np.float64), np.asarray(window, dtype=np.float64)
     s = 1 / a.sum(axis=-1) + 1 / b.sum(axis=-1)
     degrees = a.shape[-1] - 1
-    statistic = chi_square(a, b)
-    clean = np.minimum(clean_factor(tolerance) * scipy.special.chdtrc(degrees, statistic), 1.0)
-    return np.maximum(noncentral_chi2(statistic, degrees, tolerance / s), clean)
+    clean = np.minimum(clean_factor(tolerance) * scipy.special.chdtrc(degrees, chi_square(a, b)), 1.0)
+    return np.maximum(noncentral_chi2(w_squared(a, b) / s, degrees, tolerance / s), clean)
 
 
 def vanished(
@@ -111,13 +134,13 @@ def vanished(
 
 def _pool(a: Floats, b: Floats, rows: int) -> tuple[Floats, Floats] | None:
     """Return both counts with rare categories put together, or None when fewer than two remain."""
-    common = a / a.sum() * rows >= MIN_EXPECTED
-    rare_expected = a[~common].sum() / a.sum() * rows
-    if rare_expected >= MIN_EXPECTED:
+    expected = (a + b) / (a.sum() + b.sum()) * rows
+    common = expected >= MIN_EXPECTED
+    if expected[~common].sum() >= MIN_EXPECTED:
         a, b = np.append(a[common], a[~common].sum()), np.append(b[common], b[~common].sum())
     elif common.any():
         # What is rare goes to the rarest of the common ones, so that every row stays in the table.
-        at = np.flatnonzero(common)[np.argmin(a[common])]
+        at = np.flatnonzero(common)[np.argmin(expected[common])]
         a, b = _into(a, common, at), _into(b, common, at)
     return (a, b) if a.size >= 2 and common.any() else None
 
