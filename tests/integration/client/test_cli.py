@@ -147,6 +147,23 @@ def test_status_names_what_is_down_and_which_data_planes_lag(run: Run, health: F
     assert "batcher" not in lines, "this front door does not tell"
 
 
+def test_status_shows_which_service_is_the_one_that_does_not_serve(run: Run, health: FakeHealth) -> None:
+    health.serving |= {
+        "": False,
+        "headrace.router.v1.RouterService": True,
+        "headrace.monitor.v1.MonitorService": False,
+    }
+    result = run("status", "--json")
+    assert result.exit_code == 5
+    assert document(result)["health"] == {
+        "all": "not serving",
+        "registry": "serving",
+        "router control plane": "serving",
+        "router data plane": "serving",
+        "monitor": "not serving",
+    }
+
+
 def test_status_without_a_token_still_shows_health(run: Run, door: FrontDoor) -> None:
     door.fail("ListModels", errors.Unauthenticated("no token"), times=2)
     result = run("status", "--json")

@@ -16,6 +16,7 @@ SERVICES = {
     "registry": "headrace.registry.v1.RegistryService",
     "router control plane": "headrace.router.v1.RouteService",
     "router data plane": "headrace.router.v1.RouterService",
+    "monitor": "headrace.monitor.v1.MonitorService",
     "batcher": "headrace.batcher.v1.BatcherService",
 }
 
