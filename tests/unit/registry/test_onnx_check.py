@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -177,6 +178,16 @@ def test_a_model_that_the_registrys_own_runtime_cannot_load_is_taken(read, tmp_p
     content = unloadable(tmp_path).read_bytes()
     assert not trial_load.load(str(tmp_path / "unloadable.onnx"))
     assert read(content).inputs[0].name == "features"
+
+
+def test_the_budget_of_a_load_ends_with_it(tmp_path):
+    # Else a process that checks a file and goes on is ended by the kernel half a minute of its own work later.
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    path = tmp_path / "model"
+    path.write_bytes(onnx_models.linear().content)
+    assert trial_load.load(str(path))
+    assert not trial_load.load(str(unloadable(tmp_path)))
+    assert resource.getrlimit(resource.RLIMIT_CPU) == before
 
 
 async def test_a_cancelled_check_leaves_no_process(tmp_path):

@@ -22,8 +22,8 @@ def load(path: str) -> bool:
     """
     import onnxruntime  # what is refused before does not need it
 
-    _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    limit = int(time.process_time() + CPU_S) + 1
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    limit, most = int(time.process_time() + CPU_S) + 1, before[1]
     resource.setrlimit(resource.RLIMIT_CPU, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -35,4 +35,7 @@ def load(path: str) -> bool:
         if any(words in str(error) for words in _NO_MEMORY):
             raise MemoryError from None
         return False
+    finally:
+        # The budget is the load's: a process that lives on (tests check files in their own) is not to die of it later.
+        resource.setrlimit(resource.RLIMIT_CPU, before)
     return True
