@@ -167,11 +167,12 @@ async def test_holds_that_make_no_sense_are_refused(registry, holder, seconds, m
 
 async def test_what_people_hold_never_keeps_a_service_from_holding_it(registry):
     await registry.register("digits", "v1")
+    # Each of another: one alone has a share of the places.
     for number in range(100):
-        await hold(registry, f"audit/{number}", metadata=caller("ann"))
+        await hold(registry, f"audit/{number}", metadata=caller(f"person-{number}"))
     error = await refused(hold(registry, "audit/100", metadata=caller("ann")))
     assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_HOLDS")
-    await hold(registry, "audit/99", metadata=caller("ann"))
+    await hold(registry, "audit/99", metadata=caller("person-99"))
     assert (await hold(registry, "router/1")).hold.holder == "router/1"
 
 

@@ -89,7 +89,7 @@ class Watcher:
             log.warning("the last-known-good tables serve", generation=self.tables.newest_generation, reason=reason)
             self.tables.loaded = True
         loaded = self.tables.loaded
-        self._health.set(COMPONENT, loaded, f"{'the last good tables' if loaded else 'none yet'}; {reason}")
+        self._health.set(COMPONENT, loaded, f"{'the last-known-good tables' if loaded else 'none yet'}; {reason}")
 
     async def acknowledge(self) -> None:
         """Say how far this data plane is, whenever that grows, and now and then without news."""
