@@ -207,17 +207,22 @@ def test_the_page_for_who_calls_models_works_as_it_is_written(demo: Demo, tmp_pa
     page = (CHECKOUT / "docs" / "calling-models.md").read_text()
     blocks = re.findall(r"^```(console|python)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     status = json.loads((Path(demo.environment["HEADRACE_STATE_DIR"]) / "run" / "status.json").read_text())
-    here = demo.environment | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{demo.environment['PATH']}"}
+    here = demo.environment | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{demo.environment['PATH']}",
+        # A reader exports it once, in the page's first block; each block here is a shell of its own.
+        "HEADRACE_ADDRESS": f"127.0.0.1:{status['base_port']}",
+        "HEADRACE_BASE_PORT": str(status["base_port"]),
+    }
     (tmp_path / "protos").symlink_to(CHECKOUT / "protos")
     for language, text in blocks:
         # What is installed here is in the tests' environment already.
         lines = [line for line in text.splitlines() if not line.startswith("pip install")]
-        block = "\n".join(lines).replace("127.0.0.1:8080", f"127.0.0.1:{status['base_port']}")
+        block = "\n".join(lines)
         command = [sys.executable, "-c", block] if language == "python" else ["bash", "-ec", block]
         done = subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
         assert "ours to correct" not in done.stdout
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     assert (tmp_path / "headrace" / "router" / "v1" / "predict_pb2_grpc.py").is_file()
 
 
