@@ -1,0 +1,1 @@
+"""Rollouts move a model from one version to another in judged steps."""
