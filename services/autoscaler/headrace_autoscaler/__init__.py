@@ -1,0 +1,1 @@
+"""Autoscaler: enough replicas of each pool, and why."""
