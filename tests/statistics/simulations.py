@@ -5,7 +5,16 @@ from functools import partial
 
 import numpy as np
 
-from tests.statistics import category_rates, drift_rates, durations, error_sizes, estimates, run_lengths, spoilt_values
+from tests.statistics import (
+    category_rates,
+    drift_rates,
+    durations,
+    error_sizes,
+    estimates,
+    new_categories,
+    run_lengths,
+    spoilt_values,
+)
 from tests.statistics.figures import Table
 
 Simulation = Callable[[np.random.Generator], Table]
@@ -19,6 +28,7 @@ WHOLE: dict[str, Simulation] = {
     "weeks": partial(drift_rates.weeks, runs=300),
     "other kinds": partial(drift_rates.other_kinds, runs=10_000),
     "categories": partial(category_rates.category_rates, runs=5_000),
+    "new categories": partial(new_categories.new_categories, weeks=40),
     "spoilt values": spoilt_values.spoilt_values,
     "run lengths": partial(run_lengths.run_lengths, runs=1_000),
     "error sizes": partial(error_sizes.error_sizes, runs=500),
@@ -33,6 +43,7 @@ SMALL: dict[str, Simulation] = {
     "correlated columns": partial(drift_rates.correlated_columns, runs=5),
     "weeks": partial(drift_rates.weeks, runs=20),
     "categories": partial(category_rates.category_rates, runs=200),
+    "new categories": partial(new_categories.new_categories, weeks=1),
     "spoilt values": spoilt_values.spoilt_values,
     "run lengths": partial(run_lengths.run_lengths, runs=60, cap=30_000),
     "error sizes": partial(error_sizes.error_sizes, runs=60, cap=20_000),

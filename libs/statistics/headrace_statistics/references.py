@@ -5,6 +5,7 @@ reference (the same hour last week) is a window's counts put in the place of the
 """
 
 import enum
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike
 from headrace_statistics.arrays import Counts
 from headrace_statistics.drift import embedding
 from headrace_statistics.inconclusive import Constant, NotEnoughData, Unreadable
+from headrace_statistics.proportions import Proportion
 from headrace_statistics.sketches import bins, categories, embeddings
 from headrace_statistics.sketches.bins import BinCounts, Edges
 from headrace_statistics.sketches.categories import Categories, CategoryCounts
@@ -60,8 +62,28 @@ class NumericReference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoricalReference:
+    """singletons, doubletons: how many categories the frozen rows had once, and twice; 0 where that is unknown, and
+    beside counts of a season, which say themselves how many rows are of categories that the frozen rows had not.
+    """
+
     categories: Categories
     summary: CategoryCounts
+    singletons: int = 0
+    doubletons: int = 0
+
+    @property
+    def unseen(self) -> Proportion:
+        """Return what share of rows is to be expected of categories that the frozen rows did not have, as a proportion
+        that is as uncertain as that estimate.
+
+        Good (1953): the share of rows whose category they had once, N1/n. Its variance is (N1 (1 - N1/n) + 2 N2) / n^2
+        with N2 categories seen twice (Esty 1983), more than that of N1 of n rows: so many fewer rows stand for it.
+        """
+        rows = self.summary.rows
+        if self.singletons == self.doubletons == 0 or rows == 0:
+            return Proportion(self.summary.new, rows)
+        factor = 1 + 2 * self.doubletons / max(self.singletons * (1 - self.singletons / rows), 1.0)
+        return Proportion(round(self.singletons / factor), max(round(rows / factor), 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,15 +124,14 @@ def freeze_numeric(values: ArrayLike, *, declared: tuple[float, float] | None = 
 
 def freeze_categorical(values: Iterable[object]) -> CategoricalReference:
     """Freeze a categorical column."""
-    listed = list(values)
-    frozen = categories.freeze(listed)
-    return CategoricalReference(frozen, categories.count(listed, frozen))
+    return freeze_category_counts(categories.named((value, 1) for value in values))
 
 
 def freeze_category_counts(seen: Mapping[str | None, int]) -> CategoricalReference:
     """Freeze a categorical column from counts by name; None is a missing value."""
     frozen = categories.freeze_counts(seen)
-    return CategoricalReference(frozen, categories.from_counts(seen, frozen))
+    rare = Counter(times for name, times in seen.items() if name is not None and times <= 2)
+    return CategoricalReference(frozen, categories.from_counts(seen, frozen), rare[1], rare[2])
 
 
 def freeze_embedding(values: ArrayLike, rng: np.random.Generator) -> EmbeddingReference | NotEnoughData | Constant:
@@ -141,11 +162,15 @@ def summarise(column: ColumnReference, values: ArrayLike | Iterable[object]) -> 
 def seasonal(reference: Reference, season: Mapping[str, Summary], *, name: str, at: datetime) -> Reference:
     """Return the reference with counts of an earlier window in place of its own; columns without any are left out."""
     columns = {
-        column: replace(frozen, summary=season[column])
-        for column, frozen in reference.columns.items()
-        if column in season
+        column: _with_counts(frozen, season[column]) for column, frozen in reference.columns.items() if column in season
     }
     return Reference(Source.SEASON, name, at, columns, reference.unfit)
+
+
+def _with_counts(frozen: ColumnReference, season: Summary) -> ColumnReference:
+    if isinstance(frozen, CategoricalReference):
+        return replace(frozen, summary=season, singletons=0, doubletons=0)
+    return replace(frozen, summary=season)
 
 
 def _numbers(values: object) -> tuple[np.ndarray, int]:

@@ -214,3 +214,27 @@ def test_tolerances_are_what_keeps_an_evaluation_silent(reference: Reference):
     lax = evaluate(reference, window, level=LEVEL, tolerances=Tolerances(psi=0.3, ks=0.3))
     assert alarms(lax) == set()
     assert alarms(evaluate(reference, window, level=LEVEL)) != set()
+
+
+def test_names_that_a_small_reference_has_not_had_yet_are_no_alarm_but_a_frequent_new_one_is():
+    rng = np.random.default_rng(5)
+    shares = 1 / np.arange(1, 301)
+    names = [f"name {index}" for index in range(300)]
+    drawn = rng.choice(names, 1_000, p=shares / shares.sum())
+    few = Reference(Source.ARTIFACT, "", AT, {"name": references.freeze_categorical(drawn.tolist())}, unfit={})
+    clean = rng.choice(names, 1_000, p=shares / shares.sum())
+    assert alarms(evaluated(few, {"name": clean.tolist()})) == set()
+    renamed = np.where(rng.random(1_000) < 0.15, "another", clean)
+    assert ("name", Test.NEW_CATEGORIES) in alarms(evaluated(few, {"name": renamed.tolist()}))
+
+
+def test_a_season_says_itself_how_many_rows_are_of_categories_that_the_frozen_rows_had_not():
+    column = references.freeze_categorical(["a"] * 98 + ["b", "c"])
+    frozen = Reference(Source.ARTIFACT, "", AT, {"name": column}, unfit={})
+    assert (column.singletons, column.doubletons, column.unseen) == (2, 0, Proportion(2, 100))
+    season = references.seasonal(
+        frozen, {"name": references.summarise(column, ["a"] * 90 + ["d"] * 10)}, name="", at=AT
+    )
+    kept = season.columns["name"]
+    assert isinstance(kept, references.CategoricalReference)
+    assert kept.unseen == Proportion(10, 100)

@@ -105,7 +105,7 @@ def _evaluate_column(
         case CategoricalReference(), CategoryCounts():
             return [
                 *_categorical(name, kind, frozen, summary, tolerances),
-                *quality.of_categories(name, frozen.summary, summary, tolerances.share),
+                *quality.of_categories(name, frozen, summary, tolerances.share),
             ]
         case EmbeddingReference(), EmbeddingSums():
             return [

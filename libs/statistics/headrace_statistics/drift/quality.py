@@ -3,10 +3,11 @@ rows, tested exactly against how often that happened in the reference.
 """
 
 import math
+from dataclasses import replace
 
 from headrace_statistics.drift.reports import DriftReport, Kind, Test
 from headrace_statistics.proportions import Proportion, ProportionChange, rise
-from headrace_statistics.references import NumericSummary
+from headrace_statistics.references import CategoricalReference, NumericSummary
 from headrace_statistics.sketches.categories import CategoryCounts
 from headrace_statistics.sketches.embeddings import EmbeddingSums
 
@@ -26,27 +27,35 @@ def of_numeric(column: str, reference: NumericSummary, window: NumericSummary, t
 
 
 def of_categories(
-    column: str, reference: CategoryCounts, window: CategoryCounts, tolerance: float
+    column: str, frozen: CategoricalReference, window: CategoryCounts, tolerance: float
 ) -> list[DriftReport]:
-    """Judge a categorical column; new categories are named, the most frequent first."""
+    """Judge a categorical column; new categories are named, the most frequent first.
+
+    Rows of categories that the reference has not are held against how many of them it lets expect: of 300 names, a
+    thousand rows have never had all.
+    """
+    reference = frozen.summary
+    missing = (Proportion(reference.missing, reference.rows), Proportion(window.missing, window.rows))
+    return [_rise(column, Test.MISSING, *missing, tolerance), _new(column, frozen, window, tolerance)]
+
+
+def _new(column: str, frozen: CategoricalReference, window: CategoryCounts, tolerance: float) -> DriftReport:
+    """Ask both whether all new categories together have more rows than was to be expected, and whether the most
+    frequent of them has (Bonferroni over the two, and over as many categories as may be missing from the reference).
+    """
     names = sorted(window.new_names, key=lambda name: (-window.new_names[name], name))[:_EXAMPLES]
-    return [
-        _rise(
-            column,
-            Test.MISSING,
-            Proportion(reference.missing, reference.rows),
-            Proportion(window.missing, window.rows),
-            tolerance,
-        ),
-        _rise(
-            column,
-            Test.NEW_CATEGORIES,
-            Proportion(reference.new, reference.rows),
-            Proportion(window.new, window.rows),
-            tolerance,
-            examples=tuple(names),
-        ),
-    ]
+    now = Proportion(window.new, window.rows)
+    report = _rise(column, Test.NEW_CATEGORIES, frozen.unseen, now, tolerance, examples=tuple(names))
+    report = replace(report, n_reference=frozen.summary.rows)
+    if report.p is None or not names:
+        return report
+    first = rise(
+        Proportion(0, frozen.summary.rows), Proportion(window.new_names[names[0]], now.of), tolerance=tolerance
+    )
+    if not isinstance(first, ProportionChange):
+        return report
+    p = min(report.p, first.p * max(frozen.singletons + len(window.new_names), 1)) * 2
+    return replace(report, effect=max(report.effect or 0.0, first.difference), p=min(p, 1.0))
 
 
 def of_embeddings(column: str, reference: EmbeddingSums, window: EmbeddingSums, tolerance: float) -> list[DriftReport]:
