@@ -114,3 +114,21 @@ def test_a_promotion_tells_its_stages_and_how_long_each_change_took(serving: Hea
     status = serving("routes", "status", serving.model)["status"]
     assert [one["acknowledged"] for one in status["data_planes"]] == [True]
     assert status["versions"][0]["in_force"] is True
+
+
+def test_status_shows_every_batcher_with_what_it_holds(serving: Headrace) -> None:
+    found = serving("status")["batchers"]
+    assert {one["pool"] for one in found} >= {"cpu", "default"}
+    batcher = next(one for one in found if one["pool"] == "default")
+    (held,) = (one for one in batcher["versions"] if (one["model"], one["version"]) == (serving.model, "v1"))
+    assert (held["state"], held["wanted"]) == ("STATE_READY", True)
+    assert 0 < float(held["load_duration"].removesuffix("s")) < 120
+    assert not batcher["draining"]
+    assert "longest load" in serving.run("status").stdout
+    by_rest = httpx.get(
+        f"{serving.stack.url}/v1/batchers",
+        params={"pool": "default"},
+        trust_env=False,
+        headers={"authorization": f"Bearer {serving.stack.token()}"},
+    ).json()["batchers"]
+    assert [one["address"] for one in by_rest] == [one["address"] for one in found if one["pool"] == "default"]

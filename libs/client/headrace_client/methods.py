@@ -60,6 +60,7 @@ DRY_RUN_ROUTE = Method(_ROUTES + "DryRunRoute", route.DryRunRouteRequest, route.
 LIST_ROUTE_EVENTS = Method(_ROUTES + "ListRouteEvents", route.ListRouteEventsRequest, route.ListRouteEventsResponse)
 ASSIGN_UNIT = Method(_ROUTES + "AssignUnit", route.AssignUnitRequest, route.AssignUnitResponse)
 PURGE_CACHE = Method(_ROUTES + "PurgeCache", route.PurgeCacheRequest, route.PurgeCacheResponse)
+LIST_BATCHERS = Method(_ROUTES + "ListBatchers", route.ListBatchersRequest, route.ListBatchersResponse)
 AWAIT_EPOCH = Method(_ROUTES + "AwaitRegistryEpoch", route.AwaitRegistryEpochRequest, route.AwaitRegistryEpochResponse)
 
 BEGIN_PUBLISH = Method(_PRECOMPUTED + "BeginPublish", precomputed.BeginPublishRequest, precomputed.BeginPublishResponse)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 
 from headrace.registry.v1 import registry_pb2_grpc
@@ -21,7 +22,7 @@ from headrace_batcher.loading.demand import DemandWatch
 from headrace_batcher.loading.liveness import LivenessProbes
 from headrace_batcher.loading.measuring import Measuring
 from headrace_batcher.loading.memory import MemoryWatch
-from headrace_batcher.loading.reports import Reports
+from headrace_batcher.loading.reports import BatcherStatus, Reports
 from headrace_batcher.loading.versions import Versions
 from headrace_batcher.metrics import BatcherCollector
 from headrace_batcher.registry import RegistryReports
@@ -66,7 +67,12 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     control = control_pb2_grpc.ControlServiceStub(
         await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
     )
-    reports = Reports(control, settings.pool, process, lambda: settings.advertised(server.port), versions.states)
+
+    def status() -> BatcherStatus:
+        rows, wait_s = roster.load(time.monotonic())
+        return BatcherStatus(versions.statuses(), rows, wait_s, roster.draining)
+
+    reports = Reports(control, settings.pool, process, lambda: settings.advertised(server.port), status)
     demand = DemandWatch(
         control,
         settings.pool,
@@ -93,6 +99,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     async def announce_drain() -> None:
         await runtime.stopping.wait()
         roster.drain()
+        reports.changed()
         await asyncio.Event().wait()
 
     demand.restore()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from headrace_router.control.decisions.demand import Lease
-from headrace_router.control.decisions.readiness import Held, Phase
+from headrace_router.control.decisions.readiness import Held, Load, Occupancy, Phase, Report
 from headrace_router.control.decisions.states import Announcement, Step
 from headrace_router.control.storage.store import Store
 from headrace_servicekit.testing import eventually
@@ -13,12 +13,14 @@ from tests.kit.stored_routes import NOW, incarnation_of, state
 
 
 async def test_reports_count_until_their_lease_expires(store: Store):
-    held = {"d1": Held(Phase.READY), "d2": Held(Phase.FAILED, "out of memory")}
-    await store.put_report("default", "p1", "127.0.0.1:1", held, timedelta(seconds=60))
-    await store.put_report("cpu", "p2", "127.0.0.1:2", {}, timedelta(milliseconds=50))
+    held = {"d1": Held(Phase.READY, load_s=2.5), "d2": Held(Phase.FAILED, "out of memory")}
+    busy = Occupancy(Load(7, 0.25), {"d1": Load(7, 0.25)}, {"d0": Held(Phase.DRAINING, load_s=1.0)}, draining=True)
+    await store.put_report(Report("default", "p1", "127.0.0.1:1", NOW, held, busy), timedelta(seconds=60))
+    await store.put_report(Report("cpu", "p2", "127.0.0.1:2", NOW, {}), timedelta(milliseconds=50))
     now = datetime.now(UTC)
     by_process = {report.process: report for report in await store.reports(now)}
     assert by_process["p1"].versions == held
+    assert by_process["p1"].occupancy == busy
     assert (by_process["p1"].pool, by_process["p1"].address) == ("default", "127.0.0.1:1")
     assert timedelta(seconds=50) < by_process["p1"].expires_at - now <= timedelta(seconds=61)
 
@@ -26,7 +28,7 @@ async def test_reports_count_until_their_lease_expires(store: Store):
         return [report.process for report in await store.reports(datetime.now(UTC))] == ["p1"]
 
     await eventually(p2_is_gone)
-    await store.put_report("default", "p1", "127.0.0.1:1", {}, timedelta(seconds=60))
+    await store.put_report(Report("default", "p1", "127.0.0.1:1", NOW, {}), timedelta(seconds=60))
     assert [report.versions for report in await store.reports(datetime.now(UTC))] == [{}]
 
 
@@ -55,9 +57,9 @@ async def test_leases_are_kept_by_holder_until_they_end(store: Store):
 
 async def test_a_restarted_batcher_replaces_its_predecessor(store: Store):
     lease = timedelta(seconds=60)
-    await store.put_report("default", "old", "127.0.0.1:1", {"d1": Held(Phase.READY)}, lease)
-    await store.put_report("default", "elsewhere", "127.0.0.1:2", {}, lease)
-    await store.put_report("default", "new", "127.0.0.1:1", {}, lease)
+    await store.put_report(Report("default", "old", "127.0.0.1:1", NOW, {"d1": Held(Phase.READY)}), lease)
+    await store.put_report(Report("default", "elsewhere", "127.0.0.1:2", NOW, {}), lease)
+    await store.put_report(Report("default", "new", "127.0.0.1:1", NOW, {}), lease)
     assert {report.process for report in await store.reports(datetime.now(UTC))} == {"elsewhere", "new"}
 
 
@@ -80,7 +82,7 @@ async def test_acknowledgements_only_grow(store: Store):
 async def test_a_sweep_forgets_what_is_old_and_keeps_the_rest(store: Store):
     incarnation = await incarnation_of(store)
     await store.acknowledge(incarnation, "host-0", 0)
-    await store.put_report("default", "p1", "", {}, timedelta(seconds=60))
+    await store.put_report(Report("default", "p1", "", NOW, {}), timedelta(seconds=60))
     day = timedelta(days=1)
     await store.sweep(reports=day, requests=day, data_planes=day)
     assert len(await store.data_planes(NOW)) == 1

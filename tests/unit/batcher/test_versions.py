@@ -108,7 +108,7 @@ class Scene:
         )
 
     def phase(self, one: Wanted) -> Phase | None:
-        return {digest: phase for digest, phase, _ in self.versions.states()}.get(one.digest)
+        return {status.digest: status.phase for status in self.versions.statuses() if status.wanted}.get(one.digest)
 
     async def settled(self) -> bool:
         try:
@@ -118,7 +118,7 @@ class Scene:
         return True
 
     def reason(self, one: Wanted) -> str:
-        return {digest: reason for digest, _, reason in self.versions.states()}[one.digest]
+        return {status.digest: status.reason for status in self.versions.statuses()}[one.digest]
 
     def ready(self) -> set[str]:
         return {state.digest for state in self.roster.states() if state.ready}
@@ -192,7 +192,7 @@ async def test_a_version_that_fails_says_why_and_does_not_stop_the_next(scene: S
     scene.versions.backend_up()
     scene.versions.want([bad, good])
     await scene.until_ready(good)
-    assert (bad.digest, Phase.FAILED, "no such luck") in scene.versions.states()
+    assert (scene.phase(bad), scene.reason(bad)) == (Phase.FAILED, "no such luck")
     scene.backend.refuses.clear()
     await scene.until_ready(bad)
 
@@ -203,7 +203,7 @@ async def test_a_backend_that_went_takes_all_versions_with_it_and_brings_them_ba
     (before,) = scene.roster.states()
     scene.versions.backend_down("killed")
     assert scene.ready() == set()
-    assert scene.versions.states() == [(one.digest, Phase.WAITING, "killed")]
+    assert (scene.phase(one), scene.reason(one)) == (Phase.WAITING, "killed")
     scene.versions.backend_up()
     await scene.until_ready(one)
     assert list(scene.roster.states()) == [before]
@@ -406,3 +406,21 @@ async def test_an_attempt_that_takes_too_long_fails_and_in_the_end_waits_to_be_a
         scene.backend.hangs.clear()
         scene.versions.want([replace(stuck, change="another")])
         await scene.until_ready(stuck)
+
+
+async def test_a_version_is_reported_with_how_long_its_load_took_and_while_it_drains(scene: Scene):
+    one = wanted("m")
+    scene.backend.loading.clear()
+    scene.versions.backend_up()
+    scene.versions.want([one])
+    await eventually(lambda: scene.phase(one) is Phase.LOADING)
+    (status,) = scene.versions.statuses()
+    assert (status.load_s, status.rows, status.wait_s, status.wanted) == (None, 0, 0.0, True)
+    scene.backend.loading.set()
+    await scene.until_ready(one)
+    (status,) = scene.versions.statuses()
+    assert status.load_s is not None
+    assert 0.0 < status.load_s < 60.0
+    scene.versions.want([])
+    await eventually(lambda: [(s.phase, s.wanted) for s in scene.versions.statuses()] == [(Phase.DRAINING, False)])
+    await eventually(lambda: not scene.versions.statuses())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 from headrace.router.v1 import route_pb2
 
+from headrace_client.cli.batcher_views import show_batchers
 from headrace_client.cli.failures import UNAVAILABLE
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, last, message_json, shown
@@ -14,11 +13,15 @@ from headrace_client.cli.views import serves, state
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError, PermissionDenied, Unauthenticated
 
+# A model, its version in production, and its route.
+_Model = tuple[str, str, route_pb2.GetRouteResponse]
+
 
 @click.command()
 @connected
 def status(client: Client, output: Output) -> None:
-    """Show the health of each service, and for each model what serves and which data planes lag behind.
+    """Show the health of each service, what each batcher holds and how busy it is, and for each model what serves and
+    which data planes lag behind.
 
     Exit code 0 means that every service serves; 5 that one does not.
 
@@ -28,12 +31,13 @@ def status(client: Client, output: Output) -> None:
       headrace status --json
     """
     health = client.health()
-    models, problem = _models(client)
+    models, batchers, problem = _seen(client)
     if output.as_json:
         output.document(
             {
                 "address": client.address.url,
                 "health": health,
+                "batchers": [message_json(batcher) for batcher in batchers],
                 "models": [
                     {"model": model, "production_version": production, **message_json(route)}
                     for model, production, route in models
@@ -42,36 +46,40 @@ def status(client: Client, output: Output) -> None:
             }
         )
     else:
-        _show(output, client.address.url, health, models, problem)
+        _show_health(output, client.address.url, health)
+        if batchers:
+            show_batchers(output, batchers)
+        _show_models(output, models, problem)
     if any(state != "serving" for state in health.values()):
         click.get_current_context().exit(UNAVAILABLE)
 
 
-def _models(client: Client) -> tuple[list[tuple[str, str, route_pb2.GetRouteResponse]], str]:
-    """Return each model with its production version and route, and why there are fewer than there could be."""
-    found = []
+def _seen(client: Client) -> tuple[list[_Model], list[route_pb2.Batcher], str]:
+    """Return each model with its production version and route, the batchers, and why there are fewer than there could
+    be.
+    """
+    found: list[_Model] = []
+    batchers: list[route_pb2.Batcher] = []
     try:
+        batchers = client.list_batchers()
         for model in client.list_models():
             name = last(model.name)
             found.append((name, model.production_version, client.get_route(name)))
     except (Unauthenticated, PermissionDenied) as error:
-        return found, f"without a token that may read models and routes only health is shown: {error.message}"
+        return found, batchers, f"without a token that may read models and routes less is shown: {error.message}"
     except HeadraceError as error:
-        return found, f"{error.code.name}: {error.message}"
-    return found, ""
+        return found, batchers, f"{error.code.name}: {error.message}"
+    return found, batchers, ""
 
 
-def _show(
-    output: Output,
-    url: str,
-    health: dict[str, str],
-    models: list[tuple[str, str, Any]],
-    problem: str,
-) -> None:
+def _show_health(output: Output, url: str, health: dict[str, str]) -> None:
     output.table(
         ("service", url),
         [(name, f"[{'green' if text == 'serving' else 'red'}]{shown(text)}[/]") for name, text in health.items()],
     )
+
+
+def _show_models(output: Output, models: list[_Model], problem: str) -> None:
     output.table(
         ("model", "production", "state", "serves", "generation", "not acknowledged", "why"),
         [

@@ -75,6 +75,14 @@ def list_routes(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Oper
     )
 
 
+def list_batchers(
+    session: Session, pool: str = "", *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[route_pb2.Batcher]]:
+    """Return the batchers of a pool, or of every pool, with what each holds of the models that the token may see."""
+    request = route_pb2.ListBatchersRequest(pool=pool)
+    return (yield from list_all(session, methods.LIST_BATCHERS, request, "batchers", timeout_s=timeout))
+
+
 def assign(
     session: Session,
     model: str,

@@ -90,6 +90,23 @@ class VersionState:
     suspected: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """One version as the control plane is told of it.
+
+    wanted: whether it is in the demand. rows, wait_s: those that wait or execute, and the predicted wait of a new one.
+    load_s: how long it took to make it ready the last time, None before the first.
+    """
+
+    digest: str
+    phase: Phase
+    reason: str = ""
+    wanted: bool = True
+    rows: int = 0
+    wait_s: float = 0.0
+    load_s: float | None = None
+
+
 class End(enum.Enum):
     """Why an attempt to load is ended."""
 

@@ -12,7 +12,7 @@ from headrace_runtime.probing import Probe
 
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.decisions import lifecycle
-from headrace_batcher.decisions.version_state import End, Need, Phase, VersionState, Wanted
+from headrace_batcher.decisions.version_state import End, Need, Phase, VersionState, VersionStatus, Wanted
 from headrace_batcher.metrics import BatchCounters
 
 
@@ -24,7 +24,8 @@ class Held:
     not answer. failures: to load, in a row; losses: those of them that took the backend along. crashes: while it
     served, close to each other; crashed_at: the last of those. used_s: what attempts to load it took since it was
     loaded last; costly: attempts in a row that took much and failed. change: the last that waited
-    for it. loading_since, opening_since: as `VersionState` has them.
+    for it. loading_since, opening_since: as `VersionState` has them. load_s: how long it took to make it ready the last
+    time.
     """
 
     wanted: Wanted
@@ -54,6 +55,7 @@ class Held:
     ended: End | None = None
     loading_since: float = 0.0
     opening_since: float = math.inf
+    load_s: float | None = None
 
     @property
     def name(self) -> str:
@@ -125,6 +127,18 @@ class Held:
         """Count that it loaded: what failed before has nothing to do with what fails from now on."""
         self.failures = self.losses = self.costly = 0
         self.used_s, self.short = 0.0, False
+
+    def status(self, now: float) -> VersionStatus:
+        """Return what the control plane is told of it; one that does not answer is LOADING."""
+        return VersionStatus(
+            self.wanted.digest,
+            Phase.LOADING if self.stalled else self.phase,
+            self.reason,
+            self.rank is not None,
+            self.batcher.rows,
+            self.batcher.predicted_wait_s(now),
+            self.load_s,
+        )
 
     def state(self) -> VersionState:
         """Return what decisions are made from."""

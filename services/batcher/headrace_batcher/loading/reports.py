@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from headrace.router.v1 import control_pb2
+from google.protobuf.duration_pb2 import Duration
+from headrace.router.v1 import control_pb2, route_pb2
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import Peer
 
-from headrace_batcher.decisions.version_state import Phase
+from headrace_batcher.decisions.version_state import Phase, VersionStatus
 
 _TIMEOUT_S = 2.0
 _RETRY_S = 0.5
@@ -23,23 +25,31 @@ _STATES = {
     Phase.LOADING: control_pb2.VersionReport.STATE_LOADING,
     Phase.READY: control_pb2.VersionReport.STATE_READY,
     Phase.FAILED: control_pb2.VersionReport.STATE_FAILED,
-    # Wanted again while it is being unloaded: it is loaded again after that.
-    Phase.DRAINING: control_pb2.VersionReport.STATE_LOADING,
+    Phase.DRAINING: control_pb2.VersionReport.STATE_DRAINING,
 }
 
-# Digest, phase and reason of each wanted version.
-States = Callable[[], list[tuple[str, Phase, str]]]
+
+@dataclass(frozen=True, slots=True)
+class BatcherStatus:
+    """What this batcher holds, and how busy it is over all versions."""
+
+    versions: Sequence[VersionStatus]
+    rows: int
+    wait_s: float
+    draining: bool
 
 
 class Reports:
     """Repeats `ReportVersions`. `address` is where data planes reach this batcher."""
 
-    def __init__(self, stub: Any, pool: str, process: str, address: Callable[[], str], states: States) -> None:
+    def __init__(
+        self, stub: Any, pool: str, process: str, address: Callable[[], str], status: Callable[[], BatcherStatus]
+    ) -> None:
         self._stub = stub
         self._pool = pool
         self._process = process
         self._address = address
-        self._states = states
+        self._status = status
         self._control = Peer("control", every_s=_RETRY_S, max_backoff_s=_RETRY_S, call="report")
         self._wakeup = Wakeup()
 
@@ -56,12 +66,15 @@ class Reports:
 
     async def _report(self) -> float:
         """Send one report; return when the next is due, in seconds."""
-        reports = [
-            control_pb2.VersionReport(digest=digest, state=_STATES[phase], reason=reason)
-            for digest, phase, reason in self._states()
-        ]
+        status = self._status()
         request = control_pb2.ReportVersionsRequest(
-            pool=self._pool, process=self._process, address=self._address(), versions=reports
+            pool=self._pool,
+            process=self._process,
+            address=self._address(),
+            versions=[_report(one) for one in status.versions if one.wanted],
+            unwanted=[_report(one) for one in status.versions if not one.wanted],
+            draining=status.draining,
+            load=_load(status.rows, status.wait_s),
         )
         lease_s = 0.0
 
@@ -73,3 +86,27 @@ class Reports:
         if not await self._control.call(report):
             return _RETRY_S
         return min(max(lease_s / 3, _RETRY_S), _MAX_PAUSE_S)
+
+
+def _report(status: VersionStatus) -> control_pb2.VersionReport:
+    state = _STATES[status.phase]
+    if status.wanted and status.phase is Phase.DRAINING:
+        # Wanted again while it is being unloaded: it is loaded again after that.
+        state = control_pb2.VersionReport.STATE_LOADING
+    return control_pb2.VersionReport(
+        digest=status.digest,
+        state=state,
+        reason=status.reason,
+        load=_load(status.rows, status.wait_s),
+        load_duration=None if status.load_s is None else _duration(status.load_s),
+    )
+
+
+def _load(rows: int, wait_s: float) -> route_pb2.BatcherLoad:
+    return route_pb2.BatcherLoad(rows=rows, predicted_wait=_duration(wait_s))
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromMicroseconds(round(seconds * 1e6))
+    return duration

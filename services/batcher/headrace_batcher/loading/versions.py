@@ -24,7 +24,7 @@ from headrace_batcher.batching.tracing import BatchSpans
 from headrace_batcher.decisions import lifecycle, readiness
 from headrace_batcher.decisions.answers import BACKEND_LOST
 from headrace_batcher.decisions.turns import USUAL, LoadBounds
-from headrace_batcher.decisions.version_state import End, Phase, Wanted
+from headrace_batcher.decisions.version_state import End, Phase, VersionStatus, Wanted
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
 from headrace_batcher.loading.loader import Loader, NoRoom
@@ -147,15 +147,11 @@ class Versions:
             raise Unavailable(missing)
         self._settled = True
 
-    def states(self) -> list[tuple[str, Phase, str]]:
-        """Return digest, phase and reason of every version that is wanted; one that does not answer is LOADING."""
-        known = [
-            (held.wanted.digest, Phase.LOADING if held.stalled else held.phase, held.reason)
-            for held in self._holding
-            if held.rank is not None
-        ]
-        new = [(one.digest, Phase.WAITING, "") for one in self._demand if one.digest not in self._holding]
-        return known + new
+    def statuses(self) -> list[VersionStatus]:
+        """Return how far this process is with every version that is wanted or still here."""
+        now = self._now()
+        new = [VersionStatus(one.digest, Phase.WAITING) for one in self._demand if one.digest not in self._holding]
+        return [held.status(now) for held in self._holding] + new
 
     def counters(self) -> dict[tuple[str, str], BatchCounters]:
         """Return the counters of every version by model and version."""
@@ -266,6 +262,7 @@ class Versions:
 
     def _make_ready(self, held: Held, took: Mapping[str, float]) -> None:
         held.count_success()
+        held.load_s = self._now() - held.loading_since
         held.batcher.accept()
         self._holding.move(held, Phase.READY, "")
         log.info("version ready", model=held.name, digest=held.wanted.digest, **took)

@@ -203,36 +203,48 @@ class WantedVersion(_message.Message):
     def __init__(self, version: _Optional[_Union[ResolvedVersion, _Mapping]] = ..., need: _Optional[_Union[WantedVersion.Need, str]] = ..., change: _Optional[str] = ...) -> None: ...
 
 class ReportVersionsRequest(_message.Message):
-    __slots__ = ("pool", "process", "address", "versions")
+    __slots__ = ("pool", "process", "address", "versions", "unwanted", "draining", "load")
     POOL_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    UNWANTED_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
     pool: str
     process: str
     address: str
     versions: _containers.RepeatedCompositeFieldContainer[VersionReport]
-    def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., address: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ...) -> None: ...
+    unwanted: _containers.RepeatedCompositeFieldContainer[VersionReport]
+    draining: bool
+    load: _route_pb2.BatcherLoad
+    def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., address: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., unwanted: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ...) -> None: ...
 
 class VersionReport(_message.Message):
-    __slots__ = ("digest", "state", "reason")
+    __slots__ = ("digest", "state", "reason", "load", "load_duration")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[VersionReport.State]
         STATE_LOADING: _ClassVar[VersionReport.State]
         STATE_READY: _ClassVar[VersionReport.State]
         STATE_FAILED: _ClassVar[VersionReport.State]
+        STATE_DRAINING: _ClassVar[VersionReport.State]
     STATE_UNSPECIFIED: VersionReport.State
     STATE_LOADING: VersionReport.State
     STATE_READY: VersionReport.State
     STATE_FAILED: VersionReport.State
+    STATE_DRAINING: VersionReport.State
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    LOAD_DURATION_FIELD_NUMBER: _ClassVar[int]
     digest: str
     state: VersionReport.State
     reason: str
-    def __init__(self, digest: _Optional[str] = ..., state: _Optional[_Union[VersionReport.State, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    load: _route_pb2.BatcherLoad
+    load_duration: _duration_pb2.Duration
+    def __init__(self, digest: _Optional[str] = ..., state: _Optional[_Union[VersionReport.State, str]] = ..., reason: _Optional[str] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ReportVersionsResponse(_message.Message):
     __slots__ = ("lease_expire_time",)

@@ -537,3 +537,79 @@ class PurgeCacheResponse(_message.Message):
     cache_epoch: int
     status: RouteStatus
     def __init__(self, version: _Optional[str] = ..., cache_epoch: _Optional[int] = ..., status: _Optional[_Union[RouteStatus, _Mapping]] = ...) -> None: ...
+
+class ListBatchersRequest(_message.Message):
+    __slots__ = ("pool", "page_size", "page_token")
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    pool: str
+    page_size: int
+    page_token: str
+    def __init__(self, pool: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBatchersResponse(_message.Message):
+    __slots__ = ("batchers", "next_page_token")
+    BATCHERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    batchers: _containers.RepeatedCompositeFieldContainer[Batcher]
+    next_page_token: str
+    def __init__(self, batchers: _Optional[_Iterable[_Union[Batcher, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Batcher(_message.Message):
+    __slots__ = ("process", "pool", "address", "draining", "load", "report_time", "versions")
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    REPORT_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    process: str
+    pool: str
+    address: str
+    draining: bool
+    load: BatcherLoad
+    report_time: _timestamp_pb2.Timestamp
+    versions: _containers.RepeatedCompositeFieldContainer[BatcherVersion]
+    def __init__(self, process: _Optional[str] = ..., pool: _Optional[str] = ..., address: _Optional[str] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[BatcherVersion, _Mapping]]] = ...) -> None: ...
+
+class BatcherVersion(_message.Message):
+    __slots__ = ("model", "version", "digest", "state", "reason", "wanted", "load", "load_duration")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[BatcherVersion.State]
+        STATE_LOADING: _ClassVar[BatcherVersion.State]
+        STATE_READY: _ClassVar[BatcherVersion.State]
+        STATE_FAILED: _ClassVar[BatcherVersion.State]
+        STATE_DRAINING: _ClassVar[BatcherVersion.State]
+    STATE_UNSPECIFIED: BatcherVersion.State
+    STATE_LOADING: BatcherVersion.State
+    STATE_READY: BatcherVersion.State
+    STATE_FAILED: BatcherVersion.State
+    STATE_DRAINING: BatcherVersion.State
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    LOAD_DURATION_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    digest: str
+    state: BatcherVersion.State
+    reason: str
+    wanted: bool
+    load: BatcherLoad
+    load_duration: _duration_pb2.Duration
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., state: _Optional[_Union[BatcherVersion.State, str]] = ..., reason: _Optional[str] = ..., wanted: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class BatcherLoad(_message.Message):
+    __slots__ = ("rows", "predicted_wait")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_WAIT_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    predicted_wait: _duration_pb2.Duration
+    def __init__(self, rows: _Optional[int] = ..., predicted_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

@@ -78,6 +78,11 @@ class RouteServiceStub:
                 request_serializer=headrace_dot_router_dot_v1_dot_route__pb2.AwaitRegistryEpochRequest.SerializeToString,
                 response_deserializer=headrace_dot_router_dot_v1_dot_route__pb2.AwaitRegistryEpochResponse.FromString,
                 _registered_method=True)
+        self.ListBatchers = channel.unary_unary(
+                '/headrace.router.v1.RouteService/ListBatchers',
+                request_serializer=headrace_dot_router_dot_v1_dot_route__pb2.ListBatchersRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_route__pb2.ListBatchersResponse.FromString,
+                _registered_method=True)
 
 
 class RouteServiceServicer:
@@ -162,6 +167,14 @@ class RouteServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBatchers(self, request, context):
+        """ListBatchers returns the batchers that live, by pool and address: which versions each holds, how busy it is, and how
+        long its last load of each version took. Versions of models that the caller may not see are left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouteServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -204,6 +217,11 @@ def add_RouteServiceServicer_to_server(servicer, server):
                     servicer.AwaitRegistryEpoch,
                     request_deserializer=headrace_dot_router_dot_v1_dot_route__pb2.AwaitRegistryEpochRequest.FromString,
                     response_serializer=headrace_dot_router_dot_v1_dot_route__pb2.AwaitRegistryEpochResponse.SerializeToString,
+            ),
+            'ListBatchers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBatchers,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_route__pb2.ListBatchersRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_route__pb2.ListBatchersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -426,6 +444,33 @@ class RouteService:
             '/headrace.router.v1.RouteService/AwaitRegistryEpoch',
             headrace_dot_router_dot_v1_dot_route__pb2.AwaitRegistryEpochRequest.SerializeToString,
             headrace_dot_router_dot_v1_dot_route__pb2.AwaitRegistryEpochResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBatchers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.router.v1.RouteService/ListBatchers',
+            headrace_dot_router_dot_v1_dot_route__pb2.ListBatchersRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_route__pb2.ListBatchersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -15,25 +15,55 @@ class Phase(enum.IntEnum):
     LOADING = 1
     READY = 2
     FAILED = 3
+    DRAINING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a batcher is, or one version in it: rows that wait or execute, and the predicted wait of a new one."""
+
+    rows: int
+    wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One version in one batcher. reason: why it failed."""
+    """One version in one batcher. reason: why it failed. load_s: how long it took to make it ready the last time, None
+    before the first.
+    """
 
     phase: Phase
     reason: str = ""
+    load_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """What else a batcher says, which no change waits for.
+
+    load: over all versions, None when it does not say; loads: by digest. unwanted: what it still holds though nothing
+    wants it, by digest. draining: it is about to stop.
+    """
+
+    load: Load | None = None
+    loads: Mapping[str, Load] = field(default_factory=dict)
+    unwanted: Mapping[str, Held] = field(default_factory=dict)
+    draining: bool = False
+
+
+NOTHING_MORE = Occupancy()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a batcher process holds, valid until its lease expires. versions: by digest."""
+    """All that a batcher process holds, valid until its lease expires. versions: those wanted, by digest."""
 
     pool: str
     process: str
     address: str
     expires_at: datetime
     versions: Mapping[str, Held] = field(default_factory=dict)
+    occupancy: Occupancy = NOTHING_MORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +95,11 @@ class Fleet:
         for report in reports:
             if report.expires_at > now:
                 self._pools.setdefault(report.pool, []).append(report)
+
+    def batchers(self, pool: str = "") -> list[Report]:
+        """Return the reports of one pool, or of every pool, by pool and address."""
+        found = [report for name, reports in self._pools.items() if pool in ("", name) for report in reports]
+        return sorted(found, key=lambda report: (report.pool, report.address, report.process))
 
     def lacks(self, needed: Iterable[Needed], *, grace_over: bool) -> str | None:
         """Return why not everything needed is ready, as a sentence about the first that is not; None when all is.

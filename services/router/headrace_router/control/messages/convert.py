@@ -14,7 +14,6 @@ from headrace_servicekit.errors import FieldViolation, InvalidArgument, refuse
 
 from headrace_router.control.decisions.assignment import Subject
 from headrace_router.control.decisions.names import Serves, is_manager, is_name
-from headrace_router.control.decisions.readiness import Held, Phase
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.routes import DEFAULT_POOL, Route, Unit, Variant, violations
 from headrace_router.control.decisions.states import Writer
@@ -25,7 +24,6 @@ from headrace_router.rules import Rule, condition_of
 MAX_REASON_CHARS = 1000
 MAX_REQUEST_ID_CHARS = 128
 MAX_ID_CHARS = 253
-MAX_REPORTED_VERSIONS = 10_000
 MAX_EXAMPLES = 1000
 LONGEST_LEASE = timedelta(hours=1)
 
@@ -35,7 +33,6 @@ DEFAULT_MAX_WAIT_NS = 5_000_000
 DEFAULT_INSTANCES = 1
 
 _UNITS = frozenset(int(unit) for unit in Unit)
-_PHASES = frozenset(int(phase) for phase in Phase)
 
 _ROUTE_NAME = re.compile(r"routes/([^/]+)")
 
@@ -44,23 +41,23 @@ def model_of_route(name: str, field: str = "name") -> str:
     """Return the model of `routes/{model}`. Raises InvalidArgument naming the field."""
     found = _ROUTE_NAME.fullmatch(name)
     if found is None or not is_name(found.group(1)):
-        raise _invalid(field, f"'{name}' is not routes/{{model}} with a model of lower-case words joined by hyphens")
+        raise invalid(field, f"'{name}' is not routes/{{model}} with a model of lower-case words joined by hyphens")
     return found.group(1)
 
 
 def text(value: str, field: str, longest: int) -> str:
     """Return a text that can be kept and is not too long. Raises InvalidArgument naming the field."""
     if len(value) > longest:
-        raise _invalid(field, f"{len(value)} characters; at most {longest} are allowed")
+        raise invalid(field, f"{len(value)} characters; at most {longest} are allowed")
     if "\0" in value:
-        raise _invalid(field, "has a NUL character, which cannot be kept")
+        raise invalid(field, "has a NUL character, which cannot be kept")
     return value
 
 
 def identifier(value: str, field: str) -> str:
     """Return an id that a process chose for itself. Raises InvalidArgument naming the field."""
     if not value:
-        raise _invalid(field, "must not be empty")
+        raise invalid(field, "must not be empty")
     return text(value, field, MAX_ID_CHARS)
 
 
@@ -142,39 +139,25 @@ def resolved_version(model: str, version: registry_pb2.ModelVersion) -> control_
     return resolved
 
 
-def held_from_proto(request: control_pb2.ReportVersionsRequest) -> dict[str, Held]:
-    """Return what a batcher holds, by digest. Raises InvalidArgument naming the field."""
-    if len(request.versions) > MAX_REPORTED_VERSIONS:
-        raise _invalid("versions", f"{len(request.versions)} versions; at most {MAX_REPORTED_VERSIONS} are allowed")
-    held = {}
-    for position, report in enumerate(request.versions):
-        if report.state not in _PHASES:
-            raise _invalid(f"versions[{position}].state", f"{report.state} is not a state")
-        digest = text(report.digest, f"versions[{position}].digest", MAX_ID_CHARS)
-        # What a backend says of a broken model may hold anything; the database keeps no NUL.
-        held[digest] = Held(Phase(report.state), report.reason[:MAX_REASON_CHARS].replace("\0", ""))
-    return held
-
-
 def writer_from_proto(request: route_pb2.UpdateRouteRequest, client: str) -> Writer:
     """Return who declares a route, and why. Raises InvalidArgument naming the field."""
     manager = manager_of(request.manager)
     if request.release and not manager:
-        raise _invalid("release", "only a manager lets a route go: name it in `manager`")
+        raise invalid("release", "only a manager lets a route go: name it in `manager`")
     return Writer(client, text(request.reason, "reason", MAX_REASON_CHARS), manager, force=request.force)
 
 
 def manager_of(manager: str) -> str:
     """Return on whose behalf a route is written, empty for a person. Raises InvalidArgument."""
     if manager and not is_manager(manager):
-        raise _invalid("manager", f"'{manager}' is neither rollouts/{{id}} nor experiments/{{id}}")
+        raise invalid("manager", f"'{manager}' is neither rollouts/{{id}} nor experiments/{{id}}")
     return manager
 
 
 def subjects_from_proto(examples: Sequence[Any]) -> list[Subject]:
     """Return the examples of a dry run. Raises InvalidArgument when there are too many."""
     if len(examples) > MAX_EXAMPLES:
-        raise _invalid("examples", f"{len(examples)} examples; at most {MAX_EXAMPLES} are allowed")
+        raise invalid("examples", f"{len(examples)} examples; at most {MAX_EXAMPLES} are allowed")
     return [subject_from_proto(example) for example in examples]
 
 
@@ -186,7 +169,7 @@ def subject_from_proto(message: Any) -> Subject:
 def name(text_given: str, field: str) -> str:
     """Return the id of a model or version. Raises InvalidArgument naming the field."""
     if not is_name(text_given):
-        raise _invalid(field, f"'{text_given}' must be lower-case words joined by single hyphens")
+        raise invalid(field, f"'{text_given}' must be lower-case words joined by single hyphens")
     return text_given
 
 
@@ -194,14 +177,14 @@ def ttl(duration: Duration) -> timedelta:
     """Return how long a lease is to last. Raises InvalidArgument."""
     lasting_s = duration.seconds + duration.nanos / 1e9
     if not 0 <= lasting_s <= LONGEST_LEASE.total_seconds():
-        raise _invalid("ttl", f"must be between 0 s and {LONGEST_LEASE.total_seconds():g} s")
+        raise invalid("ttl", f"must be between 0 s and {LONGEST_LEASE.total_seconds():g} s")
     return timedelta(seconds=lasting_s)
 
 
 def pool_of(pool: str) -> str:
     """Return a pool's name; empty means the default one. Raises InvalidArgument."""
     if pool and not is_name(pool):
-        raise _invalid("pool", f"'{pool}' must be lower-case words joined by single hyphens")
+        raise invalid("pool", f"'{pool}' must be lower-case words joined by single hyphens")
     return pool or DEFAULT_POOL
 
 
@@ -231,5 +214,6 @@ def _last(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _invalid(field: str, description: str) -> InvalidArgument:
+def invalid(field: str, description: str) -> InvalidArgument:
+    """Return the error for a field."""
     return InvalidArgument(f"{field}: {description}", violations=[FieldViolation(field, description)])

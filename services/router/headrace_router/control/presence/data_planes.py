@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,7 +12,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.errors import PreconditionFailed, Unavailable
 
-from headrace_router.control.decisions.readiness import Held, Report
+from headrace_router.control.decisions.readiness import NOTHING_MORE, Held, Occupancy, Report
 from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Conflict, Store
 
@@ -37,10 +37,12 @@ class DataPlanes:
         self._unsaved = Wakeup()
         self._unsaved_reports: dict[str, Report] = {}
 
-    def report(self, pool: str, process: str, address: str, held: dict[str, Held]) -> datetime:
-        """Note what a batcher holds; return when that is forgotten."""
+    def report(
+        self, pool: str, process: str, address: str, held: Mapping[str, Held], occupancy: Occupancy = NOTHING_MORE
+    ) -> datetime:
+        """Note what a batcher says; return when that is forgotten."""
         expires_at = self._clock.now() + self._view.timing.lease
-        report = Report(pool, process, address, expires_at, held)
+        report = Report(pool, process, address, expires_at, held, occupancy)
         if self._view.mirror.note_report(report):
             self._wake()
         self._unsaved_reports[process] = report
@@ -96,8 +98,7 @@ class DataPlanes:
         """Save once. Raises Unavailable."""
         while self._unsaved_reports:
             _, report = self._unsaved_reports.popitem()
-            lease = self._view.timing.lease
-            await self._store.put_report(report.pool, report.process, report.address, report.versions, lease)
+            await self._store.put_report(report, self._view.timing.lease)
         await self._store.touch(self._view.tables.watching)
 
     async def keep(self) -> None:

@@ -9,7 +9,7 @@ from headrace.router.v1 import control_pb2, control_pb2_grpc
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, Unavailable
 from headrace_servicekit.loops import until
 
-from headrace_router.control.messages import answers, convert
+from headrace_router.control.messages import answers, batchers, convert
 from headrace_router.control.presence.data_planes import DataPlanes, incarnation_mismatch
 from headrace_router.control.presence.leases import Leases
 from headrace_router.control.state.feeds import not_loaded
@@ -69,8 +69,9 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         pool = convert.pool_of(request.pool)
         process = convert.identifier(request.process, "process")
         address = convert.text(request.address, "address", convert.MAX_ID_CHARS)
+        held, occupancy = batchers.reported_from_proto(request)
         self._check_loaded()
-        expires_at = self._presence.report(pool, process, address, convert.held_from_proto(request))
+        expires_at = self._presence.report(pool, process, address, held, occupancy)
         return control_pb2.ReportVersionsResponse(lease_expire_time=answers.timestamp(expires_at))
 
     def _check_incarnation(self, given: str) -> None:

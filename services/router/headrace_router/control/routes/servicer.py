@@ -12,9 +12,10 @@ from headrace_servicekit.identity import identity, model_not_found, visible
 
 from headrace_router.control.decisions.assignment import assign
 from headrace_router.control.decisions.preview import preview
+from headrace_router.control.decisions.readiness import Report
 from headrace_router.control.decisions.routes import Unit
 from headrace_router.control.decisions.states import RouteState
-from headrace_router.control.messages import answers, convert, pages
+from headrace_router.control.messages import answers, batchers, convert, pages
 from headrace_router.control.routes.contracts import Contracts
 from headrace_router.control.routes.purging import Purge, Purging
 from headrace_router.control.routes.writing import CatchUp, Declaration, Writing
@@ -158,6 +159,20 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
         await self._waits.acknowledged(status.generation, context.time_remaining())
         return route_pb2.AwaitRegistryEpochResponse(status=self._status(self._existing(model)))
 
+    async def ListBatchers(self, request, context):
+        pool = convert.pool_of(request.pool) if request.pool else ""
+        after, size = pages.last_of(request.page_token), pages.page_size(request.page_size)
+        if not self._view.mirror.loaded:
+            raise not_loaded()
+        await self._view.freshen()
+        reports = [one for one in self._view.fleet().batchers(pool) if _place(one) > after][: size + 1]
+        names = self._view.names({digest for one in reports for digest in (*one.versions, *one.occupancy.unwanted)})
+        sees, lease = identity().sees, self._view.timing.lease
+        shown = {digest: name for digest, name in names.items() if sees(name[0])}
+        page = pages.Page(size, lambda one: batchers.batcher_to_proto(one, shown, one.expires_at - lease), _place)
+        page.take(reports)
+        return route_pb2.ListBatchersResponse(batchers=page.messages, next_page_token=page.token)
+
     async def _state(self, model: str, context) -> RouteState:
         """Return the state of a model; one that is not known here may have been registered a moment ago."""
         if not self._view.mirror.loaded:
@@ -174,6 +189,11 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
 
     def _status(self, state: RouteState) -> route_pb2.RouteStatus:
         return answers.status_to_proto(self._view.status(state))
+
+
+def _place(report: Report) -> str:
+    """Return the place of a batcher in the list."""
+    return "\n".join((report.pool, report.address, report.process))
 
 
 def _fingerprint(request: UpdateRouteRequest | PurgeCacheRequest) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import structlog
@@ -92,6 +92,12 @@ class View:
     def fleet(self) -> Fleet:
         """Return the batchers whose reports are valid now."""
         return Fleet(self.mirror.reports.values(), self._clock.now())
+
+    def names(self, digests: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return model and version of those of the digests that are known here."""
+        found = {digest: encoded for digest in digests if (encoded := self.mirror.versions.get(digest)) is not None}
+        versions = {digest: control_pb2.ResolvedVersion.FromString(encoded) for digest, encoded in found.items()}
+        return {digest: (one.model, one.version) for digest, one in versions.items()}
 
     def status(self, state: RouteState) -> Status:
         """Return what is in force for a route."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from headrace_router.control.decisions.readiness import Held, Phase
+from headrace_router.control.decisions.readiness import Held, Load, Occupancy, Phase
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import Change, Generation, Kind, Previous, RouteState, Writer
 from headrace_router.control.decisions.stored_answers import AnswerState, Precomputed, StoredAnswers
@@ -160,12 +160,37 @@ def kept_from_document(document: Document) -> AnswerState:
 
 def held_to_document(held: Held) -> list[Any]:
     """Return what a batcher says of one version."""
-    return [int(held.phase), held.reason]
+    return [int(held.phase), held.reason, held.load_s]
 
 
 def held_from_document(document: list[Any]) -> Held:
     """Rebuild what held_to_document wrote."""
-    return Held(Phase(document[0]), document[1])
+    return Held(Phase(document[0]), document[1], document[2] if len(document) > 2 else None)
+
+
+def occupancy_to_document(occupancy: Occupancy) -> Document:
+    """Return what else a batcher says."""
+    return {
+        "load": _load_to_document(occupancy.load) if occupancy.load is not None else None,
+        "loads": {digest: _load_to_document(load) for digest, load in occupancy.loads.items()},
+        "unwanted": {digest: held_to_document(held) for digest, held in occupancy.unwanted.items()},
+        "draining": occupancy.draining,
+    }
+
+
+def occupancy_from_document(document: Document) -> Occupancy:
+    """Rebuild what occupancy_to_document wrote; a control plane of the release before wrote nothing."""
+    load = document.get("load")
+    return Occupancy(
+        load=Load(*load) if load is not None else None,
+        loads={digest: Load(*one) for digest, one in document.get("loads", {}).items()},
+        unwanted={digest: held_from_document(one) for digest, one in document.get("unwanted", {}).items()},
+        draining=document.get("draining", False),
+    )
+
+
+def _load_to_document(load: Load) -> list[Any]:
+    return [load.rows, load.wait_s]
 
 
 def _is_new(state: RouteState) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -12,7 +12,7 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_router.control.decisions.acks import DataPlane
 from headrace_router.control.decisions.demand import Lease
-from headrace_router.control.decisions.readiness import Held, Report
+from headrace_router.control.decisions.readiness import Report
 from headrace_router.control.decisions.states import Announcement, Outcome, Step
 from headrace_router.control.storage.store import (
     ChangeRecord,
@@ -103,13 +103,10 @@ class MemoryStore:
     async def versions(self, digests: Iterable[str]) -> tuple[StoredVersion, ...]:
         return tuple(self._versions[digest] for digest in digests if digest in self._versions)
 
-    async def put_report(
-        self, pool: str, process: str, address: str, versions: Mapping[str, Held], lease: timedelta
-    ) -> None:
-        self._reports = {
-            name: report for name, report in self._reports.items() if not address or report.address != address
-        }
-        self._reports[process] = Report(pool, process, address, self._clock.now() + lease, dict(versions))
+    async def put_report(self, report: Report, lease: timedelta) -> None:
+        address = report.address
+        self._reports = {name: one for name, one in self._reports.items() if not address or one.address != address}
+        self._reports[report.process] = replace(report, expires_at=self._clock.now() + lease)
         self._changed.wake()
 
     async def reports(self, now: datetime) -> tuple[Report, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
 from headrace_router.control.decisions.acks import DataPlane
 from headrace_router.control.decisions.demand import Lease
-from headrace_router.control.decisions.readiness import Held, Report
+from headrace_router.control.decisions.readiness import Report
 from headrace_router.control.decisions.states import Announcement, Outcome, Step
 from headrace_router.control.storage import documents
 from headrace_router.control.storage.store import (
@@ -133,11 +133,10 @@ class PostgresStore:
 
         return await self._read("versions", version, list(digests))
 
-    async def put_report(
-        self, pool: str, process: str, address: str, versions: Mapping[str, Held], lease: timedelta
-    ) -> None:
-        held = {digest: documents.held_to_document(one) for digest, one in sorted(versions.items())}
-        await self._fetch("put_report", process, pool, address, _dumps(held), lease)
+    async def put_report(self, report: Report, lease: timedelta) -> None:
+        held = {digest: documents.held_to_document(one) for digest, one in sorted(report.versions.items())}
+        occupancy = _dumps(documents.occupancy_to_document(report.occupancy))
+        await self._fetch("put_report", report.process, report.pool, report.address, _dumps(held), lease, occupancy)
 
     async def reports(self, now: datetime) -> tuple[Report, ...]:
         return await self._read("reports", lambda row: _report(row, now))
@@ -263,4 +262,5 @@ def _change(row: Any) -> ChangeRecord:
 
 def _report(row: Any, now: datetime) -> Report:
     versions = {digest: documents.held_from_document(one) for digest, one in orjson.loads(row["versions"]).items()}
-    return Report(row["pool"], row["process"], row["address"], now + row["left"], versions)
+    occupancy = documents.occupancy_from_document(orjson.loads(row["occupancy"]))
+    return Report(row["pool"], row["process"], row["address"], now + row["left"], versions, occupancy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from headrace_router.control.decisions.acks import DataPlane
 from headrace_router.control.decisions.demand import Lease
-from headrace_router.control.decisions.readiness import Held, Report
+from headrace_router.control.decisions.readiness import Report
 from headrace_router.control.decisions.states import Announcement, Change, Generation, Outcome, RouteState, Step
 
 
@@ -131,11 +131,9 @@ class Store(Protocol):
         """Return those of the digests that are kept."""
         ...
 
-    async def put_report(
-        self, pool: str, process: str, address: str, versions: Mapping[str, Held], lease: timedelta
-    ) -> None:
+    async def put_report(self, report: Report, lease: timedelta) -> None:
         """Replace the report of a batcher process, and of one that had its address before; it expires `lease` from now,
-        by the store's clock."""
+        by the store's clock, whatever it says itself."""
         ...
 
     async def reports(self, now: datetime) -> tuple[Report, ...]:

@@ -73,14 +73,16 @@ with before as (
 ), replaced as (
     delete from reports where address = $3 and address <> '' and process <> $1
 ), written as (
-    insert into reports (process, pool, address, versions, expires_at) values ($1, $2, $3, $4, now() + $5)
+    insert into reports (process, pool, address, versions, expires_at, occupancy)
+    values ($1, $2, $3, $4, now() + $5, $6)
     on conflict (process) do update
-    set pool = excluded.pool, address = excluded.address, versions = excluded.versions, expires_at = excluded.expires_at
+    set pool = excluded.pool, address = excluded.address, versions = excluded.versions,
+        expires_at = excluded.expires_at, occupancy = excluded.occupancy
 )
 select pg_notify('router_control', '') where (select versions from before) is distinct from $4;
 
 -- name: reports
-select process, pool, address, versions, expires_at - now() as left from reports where expires_at > now();
+select process, pool, address, versions, occupancy, expires_at - now() as left from reports where expires_at > now();
 
 -- name: acknowledge
 -- Nothing is noted when the generation is one of another incarnation. Others are woken when it is news.
