@@ -112,7 +112,8 @@ async def check() -> None:
         sys.executable, "-c", f"import {APP}", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
     try:
-        _, stderr = await asyncio.wait_for(process.communicate(), IMPORT_TIMEOUT_S)
+        async with asyncio.timeout(IMPORT_TIMEOUT_S):
+            _, stderr = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -56,7 +56,8 @@ async def validate(binary: Path, config: Json) -> None:
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         try:
-            output, _ = await asyncio.wait_for(checker.communicate(), _VALIDATE_TIMEOUT_S)
+            async with asyncio.timeout(_VALIDATE_TIMEOUT_S):
+                output, _ = await checker.communicate()
         finally:
             if checker.returncode is None:
                 checker.kill()
@@ -127,7 +128,8 @@ class Envoy:
         log.info("Envoy stops", unfinished_calls=left)
         self._process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), _STOP_S)
+            async with asyncio.timeout(_STOP_S):
+                await self._process.wait()
         except TimeoutError:
             self.kill()
             await self._process.wait()

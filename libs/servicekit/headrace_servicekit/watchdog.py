@@ -79,7 +79,8 @@ class WatchedEndpoint(MetricsEndpoint):
         assert self._watched is not None
         made = asyncio.run_coroutine_threadsafe(super().metrics(), self._watched)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(made), METRICS_S)
+            async with asyncio.timeout(METRICS_S):
+                return await asyncio.wrap_future(made)
         except TimeoutError:
             return 503, "text/plain", b"the event loop does not turn\n"
 

@@ -90,7 +90,8 @@ async def unwell(component: Component, timeout_s: float) -> str | None:
 
 async def _asked(check: Callable[[], Awaitable[str | None]], timeout_s: float) -> str | None:
     try:
-        return await asyncio.wait_for(check(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await check()
     except TimeoutError:
         return f"its health check did not answer within {timeout_s:.0f} s"
     except Exception as error:  # a check that is at fault ends nothing

@@ -99,9 +99,11 @@ class Child:
         """Ask it to stop; kill its group after `grace_s`. Return whether it went by itself."""
         if self._exited.done():
             return True
-        self._popen.send_signal(stop_signal)
+        # Not Popen's own, which may reap it: its group would then be killed under a number that is another's by now.
+        signal.pidfd_send_signal(self._pidfd, stop_signal)
         try:
-            await asyncio.wait_for(self.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await self.wait()
         except TimeoutError:
             _signal_group(self._popen.pid, signal.SIGKILL)
             await self.wait()
@@ -180,6 +182,7 @@ async def run_to_end(
     """Run a command that ends by itself and return its exit code; kill it when it takes longer or we are cancelled."""
     child = Child.start(command, environment=environment, cwd=cwd, log=log, death_signal=signal.SIGKILL)
     try:
-        return await asyncio.wait_for(child.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await child.wait()
     finally:
         await child.stop(signal.SIGKILL, 1.0)

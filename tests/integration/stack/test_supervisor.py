@@ -156,8 +156,10 @@ async def test_what_answers_nothing_any_more_is_ended_and_started_again_saying_w
     async def answers() -> str | None:
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_unix_connection(path)
-            spoken = await reader.read()
-            writer.close()
+            try:
+                spoken = await reader.read()
+            finally:
+                writer.close()
         return None if spoken == str(pid_of(stack.status("speaker"))).encode() else "another answers"
 
     speaker = program("speaker", SPEAKER.format(path=path), ready=answers, stop_grace_s=0.2)
@@ -243,6 +245,25 @@ async def test_a_health_check_that_fails_itself_ends_nobody(tmp_path: Path):
     async with running(tmp_path, program("a", SLEEP, ready=ready)) as stack:
         await stack.until(Phase.READY)
     assert any("not HTTP" in status.detail for report in stack.reports for status in report.components)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stop_is_obeyed_in_whatever_turn_of_the_loop_a_health_check_ends(tmp_path: Path, turns: int):
+    stopping = asyncio.Event()
+    supervisors: list[Supervisor] = []
+
+    async def ready() -> None:
+        if supervisors and supervisors[0].snapshot.phase is Phase.READY:
+            supervisors[0].stop()
+            stopping.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    async with asyncio.timeout(patience(20)):
+        async with running(tmp_path, program("one", SLEEP, ready=ready)) as stack:
+            supervisors.append(stack.supervisor)
+            await stopping.wait()
+    assert stack.reports[-1].phase is Phase.STOPPED
 
 
 async def test_stopping_does_not_wait_for_a_start(tmp_path: Path):

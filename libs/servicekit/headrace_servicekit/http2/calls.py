@@ -74,7 +74,10 @@ class UnaryMethod:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         try:
-            connection = channel.open_connection() or await asyncio.wait_for(channel.connection(), timeout)
+            connection = channel.open_connection()
+            if connection is None:
+                async with asyncio.timeout(timeout):
+                    connection = await channel.connection()
         except TimeoutError:
             fail(grpc.StatusCode.DEADLINE_EXCEEDED, "no connection within the call's time")
         stream = ClientStream(connection, channel.max_message_bytes)

@@ -80,8 +80,10 @@ class EnvoyService:
         started = asyncio.Event()
         life = asyncio.create_task(self._keep_serving(settings, edge, bridge, started), name="data plane")
         with contextlib.suppress(TimeoutError):  # Envoy's other routes do not wait any longer than that
-            await asyncio.wait_for(started.wait(), START_S)
-            await asyncio.wait_for(self._settled(), SETTLE_S)
+            async with asyncio.timeout(START_S):
+                await started.wait()
+            async with asyncio.timeout(SETTLE_S):
+                await self._settled()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._stopping = True

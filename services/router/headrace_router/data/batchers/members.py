@@ -115,7 +115,8 @@ class Members:
                     log.info("batcher left", pool=pool, address=address)
                     tasks.create_task(self._let_go(*members.pop(address)))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(retargeted.wait(), self._resolve_every_s)
+                async with asyncio.timeout(self._resolve_every_s):
+                    await retargeted.wait()
         del self._retargeted[pool]
         self._forget_if_gone(pool)
 

@@ -50,7 +50,8 @@ class HttpServer:
         """Serve until `stop`, and then wait to be cancelled. Returns only when the server ended by itself."""
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._begun(), IMPORT_DELAY_S)
+                async with asyncio.timeout(IMPORT_DELAY_S):
+                    await self._begun()
             self._server = (await asyncio.to_thread(_server_class))(self._app, tls=self._tls, grace_s=self._grace_s)
             self._server.should_exit = self._stopping
             await self._server.serve(sockets=[self._socket])
