@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -56,5 +57,11 @@ class Headrace:
 
 @pytest.fixture
 def headrace(stack: RunningStack, tmp_path: Path, request: pytest.FixtureRequest) -> Headrace:
-    name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name).strip("-")
-    return Headrace(stack, tmp_path, f"client-{name.removeprefix('test-')}"[:60].strip("-"))
+    return Headrace(stack, tmp_path, own_model(request.node.nodeid))
+
+
+def own_model(node: str) -> str:
+    """Return the name of a test's own model. Tests of two files may have one name, and share the stack."""
+    name = node.rpartition("::")[2].removeprefix("test_").lower()
+    name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)[:48].strip("-")
+    return f"{name}-{zlib.crc32(node.encode()):08x}"
