@@ -60,13 +60,14 @@ class Logged:
         self._url = postgres_url
         self._place = Place(s3.endpoint, s3.bucket, s3.region, folder / "s3.credentials")
 
-    async def put(self, table: pa.Table) -> None:
-        """Add records of one model and version, a file for each hour."""
-        times = table.column("answer_time").to_pylist()
-        hours = [time.replace(minute=0, second=0, microsecond=0) for time in times]
+    async def put(self, *tables: pa.Table) -> None:
+        """Add records, in each table those of one model and version: a file for each hour."""
         async with Objects(self._place) as objects:
-            for hour in sorted(set(hours)):
-                await self._put_hour(objects, table.filter(pa.array([one == hour for one in hours])), hour)
+            for table in tables:
+                times = table.column("answer_time").to_pylist()
+                hours = [time.replace(minute=0, second=0, microsecond=0) for time in times]
+                for hour in sorted(set(hours)):
+                    await self._put_hour(objects, table.filter(pa.array([one == hour for one in hours])), hour)
 
     async def _put_hour(self, objects: Objects, table: pa.Table, hour: datetime) -> None:
         model, version = table.column("model")[0].as_py(), table.column("version")[0].as_py()

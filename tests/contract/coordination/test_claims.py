@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from headrace_servicekit.coordination.claims import MAX_PAUSE_S, WorkClaims, pause_after
+from headrace_servicekit.coordination.claims import MAX_FAILURES, MAX_PAUSE_S, WorkClaims, pause_after
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.testing import eventually
@@ -200,6 +200,56 @@ async def test_a_group_that_fails_comes_after_the_others_that_were_due_before(co
         await connection.execute("update items set claimed_until = null")
     assert ids(await claim(connections, claims)) == [2, 3]
     assert ids(await claim(connections, claims)) == [1, 4]
+
+
+class Worker:
+    """Does what it is given, but for some kinds. `done`: the items of each turn."""
+
+    def __init__(self, connections: Connections, *failing: str) -> None:
+        self._connections, self._failing = connections, failing
+        self.claims = claims_of(LONG, group="kind")
+        self.done: list[list[int]] = []
+
+    async def work(self, rows: list[Any]) -> None:
+        if rows[0]["kind"] in self._failing:
+            raise ZeroDivisionError(rows[0]["kind"])
+        async with self._connections.transaction() as connection:
+            await self.claims.postpone(connection, rows, [LATER] * len(rows))
+        self.done.append(ids(rows))
+
+    async def work_off(self, limit: int = 10) -> None:
+        await self.claims.work_off(self._connections, self.work, limit=limit)
+
+
+async def test_every_group_that_is_due_has_its_turns_in_one_go(connections):
+    for kind in range(40):
+        await put(connections, 2 * kind, 2 * kind + 1, kind=f"{kind:02}")
+    worker = Worker(connections)
+    await worker.work_off()
+    assert worker.done == [[2 * kind, 2 * kind + 1] for kind in range(40)]
+    await put(connections, *range(100, 105), kind="large")
+    await worker.work_off(limit=2)
+    assert worker.done[40:] == [[100, 101], [102, 103], [104]]
+
+
+async def test_a_group_that_fails_does_not_end_the_turns_of_the_others(connections):
+    await put(connections, 1, kind="a")
+    await put(connections, 2, kind="b")
+    worker = Worker(connections, "a")
+    with pytest.raises(ZeroDivisionError, match="a"):
+        await worker.work_off()
+    assert worker.done == [[2]]
+    assert await claim(connections, worker.claims) == []
+
+
+async def test_work_ends_when_all_of_it_fails(connections):
+    for kind in range(20):
+        await put(connections, kind, kind=f"{kind:02}")
+    worker = Worker(connections, *(f"{kind:02}" for kind in range(20)))
+    with pytest.raises(ZeroDivisionError, match="00"):
+        await worker.work_off()
+    async with connections.transaction() as connection:
+        assert await connection.fetchval("select count(*) from items where claims > 0") == MAX_FAILURES
 
 
 @given(st.integers(1, 2**31 - 1), st.floats(0, 1, exclude_max=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,9 @@ log = structlog.get_logger()
 # always fail leave each second step to the others.
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
+# In one go: of claims, so that a loop is seen to be well, and of failures.
+MAX_TURNS = 1000
+MAX_FAILURES = 5
 RETRY_S = 0.5
 MAX_RETRY_S = 5.0
 
@@ -76,6 +79,36 @@ class WorkClaims:
         self._release = f"update {table} as work set claimed_until = null from {held}"
         self._postpone = f"update {table} as work set claimed_until = null, next_try = held.time from {until}"
         self._give_back = f"update {table} as work set claimed_until = now() + held.pause{moved} from {paused}"
+
+    async def work_off(
+        self,
+        connections: Transactions,
+        work: Callable[[list[Any]], Awaitable[object]],
+        *,
+        limit: int,
+        arguments: Callable[[], Sequence[Any]] = tuple,
+    ) -> None:
+        """Claim what is due and hand it to `work`, so many rows at a time, until nothing is due.
+
+        What fails rests while the others have their turns; the first failure is raised in the end, or as soon as too
+        many failed for it to be the rows' fault. arguments: of `due`, read for each claim.
+        """
+        failures: list[Exception] = []
+        for _ in range(MAX_TURNS):
+            async with connections.transaction() as connection:
+                rows = await self.claim(connection, limit, *arguments())
+            if not rows:
+                break
+            try:
+                async with self.attempt(connections, rows):
+                    await work(rows)
+            except Exception as error:
+                failures.append(error)
+                if len(failures) == MAX_FAILURES:
+                    break
+                log.warning("claimed work failed", table=self._table, rows=len(rows), error=repr(error))
+        if failures:
+            raise failures[0]
 
     @asynccontextmanager
     async def attempt(self, connections: Transactions, rows: Sequence[Any]) -> AsyncIterator[None]:

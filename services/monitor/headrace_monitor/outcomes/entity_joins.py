@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,6 @@ from headrace_monitor.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.outcomes.postgres import SQL, write_outcomes
 
 CLAIMED = 2000
-MAX_CLAIMS_A_STEP = 20
 _CLAIMS = WorkClaims(
     "entity_outcomes",
     {"model": "text", "entity_id": "text", "row_number": "int", "kind": "text", "observe_time": "timestamptz"},
@@ -44,22 +43,11 @@ class EntityJoins:
         self._metrics, self._clock = metrics, clock
 
     async def step(self) -> None:
-        """Look up what is due, in turns."""
-        for _ in range(MAX_CLAIMS_A_STEP):
-            if await self._turn() < CLAIMED:
-                return
+        """Look up what is due, model by model."""
+        await _CLAIMS.work_off(self._connections, self._look_up, limit=CLAIMED, arguments=lambda: (self._clock.now(),))
 
-    async def _turn(self) -> int:
-        now = self._clock.now()
-        async with self._connections.transaction() as connection:
-            claimed = await _CLAIMS.claim(connection, CLAIMED, now)
-        if claimed:
-            async with _CLAIMS.attempt(self._connections, claimed):
-                await self._look_up(claimed, now)
-        return len(claimed)
-
-    async def _look_up(self, claimed: Sequence[Any], now: datetime) -> None:
-        model = claimed[0]["model"]
+    async def _look_up(self, claimed: Sequence[Any]) -> None:
+        model, now = claimed[0]["model"], self._clock.now()
         waiting = [_waiting(row) for row in claimed]
         due = [one for one in waiting if now >= one.settled_at(self._delays)]
         found = await self._found(model, due)

@@ -27,7 +27,6 @@ from headrace_monitor.performance.decisions import error_rate
 from headrace_monitor.performance.store import SQL
 
 CLAIMED = 5000
-MAX_CLAIMS_A_STEP = 20
 _CLAIMS = WorkClaims(
     "outcome_arrivals",
     {"id": "bigint"},
@@ -94,22 +93,11 @@ class ArrivalProcessor:
         self._evaluate_after = evaluate_after
 
     async def step(self) -> None:
-        """Process what is due, in chunks."""
-        for _ in range(MAX_CLAIMS_A_STEP):
-            if await self._turn() < CLAIMED:
-                return
+        """Process what is due, model by model."""
+        await _CLAIMS.work_off(self._connections, self._process, limit=CLAIMED, arguments=lambda: (self._clock.now(),))
 
-    async def _turn(self) -> int:
-        now = self._clock.now()
-        async with self._connections.transaction() as connection:
-            claimed = await _CLAIMS.claim(connection, CLAIMED, now)
-        if claimed:
-            async with _CLAIMS.attempt(self._connections, claimed):
-                await self._process(claimed, now)
-        return len(claimed)
-
-    async def _process(self, claimed: Sequence[Any], now: datetime) -> None:
-        model = claimed[0]["model"]
+    async def _process(self, claimed: Sequence[Any]) -> None:
+        model, now = claimed[0]["model"], self._clock.now()
         arrivals = [_arrival(row) for row in claimed]
         feeding = [one for one in arrivals if one.feeds]
         found = await self._found(model, feeding)
