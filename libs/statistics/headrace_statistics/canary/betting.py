@@ -1,0 +1,142 @@
+"""Take a tick into the evidence: pure, so that whoever repeats it after a crash comes to the same state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from headrace_statistics.canary import state as states
+from headrace_statistics.canary.counts import ArmCounts, Metric, Tick
+from headrace_statistics.canary.intervals import rate_bounds
+from headrace_statistics.canary.policy import Policy
+from headrace_statistics.canary.state import NO_COUNTS, JudgementState, MetricState
+from headrace_statistics.canary.wealth import (
+    FALL_LOG_WEIGHTS,
+    RISE_LOG_WEIGHTS,
+    alone_gains,
+    fall_gains,
+    mixture,
+    rise_gains,
+)
+
+# Of the bets that a canary is worse, nine tenths of the stake are on "from the beginning"; the rest is on "since the
+# k-th ten seconds", k^-1.1 of it each, so that a version that breaks late is not protected by having been good long.
+FIRST_STAKE = 0.9
+RESTART_EVERY_S = 10.0
+_ZETA = 10.5844484649508  # of 1.1
+# Evidence that a canary is good beyond what is needed is not saved up for later.
+SPARE_NATS = 3.0
+# Recent rates of traffic are means with this time constant.
+RECENT_S = 30.0
+# A canary that fails more often than this, with nothing beside it, is worse than any version that stays in production.
+HIGHEST_TOLERATED = 0.5
+
+
+def begin(policy: Policy, now: float) -> JudgementState:
+    """Return the state before the first tick."""
+    return states.begin(policy, math.log(FIRST_STAKE), now)
+
+
+def bet(policy: Policy, state: JudgementState, tick: Tick) -> JudgementState:
+    """Return the state after a tick. One that cannot be true changes nothing but `ignored`."""
+    baseline = tick.baseline or NO_COUNTS
+    if not (tick.canary.possible and baseline.possible and math.isfinite(tick.time) and 0 < tick.duration_s < math.inf):
+        return replace(state, ignored=state.ignored + 1)
+    state = _restarted(_with_traffic(state, tick, baseline), tick.time)
+    canary, baseline = state.waiting_canary.plus(tick.canary), state.waiting_baseline.plus(baseline)
+    if not canary.requests or (tick.baseline is not None and not baseline.requests):
+        return replace(state, waiting_canary=canary, waiting_baseline=baseline)
+    metrics = {
+        metric: _gained(policy, state, metric, canary, baseline) for metric in policy.judged if metric in state.metrics
+    }
+    state = replace(
+        state,
+        metrics=metrics,
+        waiting_canary=NO_COUNTS,
+        waiting_baseline=NO_COUNTS,
+        canary_requests=state.canary_requests + (canary.requests if baseline.requests else 0),
+        baseline_requests=state.baseline_requests + baseline.requests,
+        alone_requests=state.alone_requests + (0 if baseline.requests else canary.requests),
+    )
+    wealth, metric = against(state)
+    return state if wealth <= state.peak else replace(state, peak=wealth, peak_metric=metric)
+
+
+def against(state: JudgementState) -> tuple[float, Metric]:
+    """Return the log wealth against the canary, the mean over all metrics, and the metric that has most of it."""
+    wealths = {metric: rise_wealth(one) for metric, one in state.metrics.items()}
+    most = max(wealths, key=lambda metric: wealths[metric])
+    return float(np.logaddexp.reduce(list(wealths.values()))) - math.log(len(wealths)), most
+
+
+def rise_wealth(metric: MetricState) -> float:
+    """Return the log wealth of the bets that the canary is worse."""
+    return float(mixture(metric.rise, RISE_LOG_WEIGHTS))
+
+
+def fall_wealth(metric: MetricState) -> float:
+    """Return the log wealth of the bets that the canary is within the margin."""
+    return float(mixture(metric.fall, FALL_LOG_WEIGHTS))
+
+
+def tolerated_alone(policy: Policy, baseline_bad: int, baseline_requests: int) -> float:
+    """Return the rate that is tolerated when no baseline serves any more: of what it may have had while it did."""
+    _, high = rate_bounds(baseline_bad, baseline_requests, policy.alpha / 10)
+    return min(policy.tolerated_ratio * high + policy.tolerated_rate, HIGHEST_TOLERATED)
+
+
+def _gained(
+    policy: Policy, state: JudgementState, metric: Metric, canary: ArmCounts, baseline: ArmCounts
+) -> MetricState:
+    before = state.metrics[metric]
+    n, m = canary.requests, baseline.requests
+    c, b = (arm.erring_units if policy.sticky else arm.of(metric) for arm in (canary, baseline))
+    if m:
+        rise = rise_gains(n, c, m, b, policy.tolerated_ratio, policy.tolerated_rate)
+    else:
+        rise = alone_gains(n, c, tolerated_alone(policy, before.baseline_bad, state.baseline_requests))
+    fall = np.asarray(before.fall) + fall_gains(n, c, m, b, policy.margin_ratio, policy.margin_rate)
+    excess = max(0.0, float(mixture(fall, FALL_LOG_WEIGHTS)) - (math.log(1 / policy.promotion_alpha) + SPARE_NATS))
+    return MetricState(
+        rise=tuple((np.asarray(before.rise) + rise).tolist()),
+        fall=tuple((fall - excess).tolist()),
+        canary_bad=before.canary_bad + (c if m else 0),
+        baseline_bad=before.baseline_bad + b,
+        expected=before.expected + ((c + b) * n / (n + m) if m else 0.0),
+        alone_bad=before.alone_bad + (0 if m else c),
+    )
+
+
+def _restarted(state: JudgementState, time: float) -> JudgementState:
+    if time < state.restart_time + RESTART_EVERY_S:
+        return state
+    count = state.restarts + 1
+    stake = math.log((1 - FIRST_STAKE) / _ZETA) - 1.1 * math.log(count)
+    metrics = {
+        name: replace(one, rise=tuple(np.logaddexp(one.rise, stake).tolist())) for name, one in state.metrics.items()
+    }
+    return replace(state, metrics=metrics, restart_time=time, restarts=count)
+
+
+def _with_traffic(state: JudgementState, tick: Tick, baseline: ArmCounts) -> JudgementState:
+    """Return the state with the tick's traffic, and with when there was any."""
+    kept = math.exp(-tick.duration_s / RECENT_S)
+    # At the beginning the mean is of what there was, not of nothing before.
+    weight = max(1 - kept, min(1.0, tick.duration_s / max(tick.time - state.start_time, tick.duration_s)))
+    canary_rps = state.canary_rps + weight * (tick.canary.requests / tick.duration_s - state.canary_rps)
+    baseline_rps = state.baseline_rps + weight * (baseline.requests / tick.duration_s - state.baseline_rps)
+    seen = bool(tick.canary.requests)
+    share = canary_rps / (canary_rps + baseline_rps) if seen else state.share
+    odds = share / (1 - share) if share < 1 else 0.0
+    return replace(
+        state,
+        canary_rps=canary_rps,
+        baseline_rps=baseline_rps,
+        share=share,
+        alone=tick.baseline is None,
+        missed=0.0 if seen else state.missed + baseline.requests * odds,
+        canary_time=max(state.canary_time, tick.time) if seen else state.canary_time,
+        tick_time=max(state.tick_time, tick.time) if tick.complete else state.tick_time,
+    )

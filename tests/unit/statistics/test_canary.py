@@ -1,0 +1,291 @@
+"""Label betting between two arms: by hand, by brute force, by hypothesis, and where nothing can be said."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+from headrace_statistics.canary import state as states
+from headrace_statistics.canary.betting import begin, bet, rise_wealth
+from headrace_statistics.canary.counts import ArmCounts, Metric, Tick
+from headrace_statistics.canary.detectable import detectable_rate
+from headrace_statistics.canary.intervals import rate_bounds, ratio_bounds
+from headrace_statistics.canary.policy import Policy
+from headrace_statistics.canary.state import JudgementState, from_json, restaged, to_json
+from headrace_statistics.canary.verdicts import Action, Reason, verdict
+from headrace_statistics.canary.wealth import RISES, alone_gains, fall_gains, rise_gains
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+POLICY = Policy()
+RATES = st.floats(0, 1)
+SIZES = st.integers(1, 9)
+
+
+def expectation(gains, n: int, p_canary: float, m: int, p_baseline: float) -> np.ndarray:
+    """The mean of each bet's factor over every outcome of two binomials."""
+    mean = np.zeros(1)
+    for c, b in itertools.product(range(n + 1), range(m + 1)):
+        weight = stats.binom.pmf(c, n, p_canary) * stats.binom.pmf(b, m, p_baseline)
+        mean = mean + weight * np.exp(gains(c, b))
+    return mean
+
+
+@given(SIZES, SIZES, RATES, st.floats(1, 4), st.floats(0, 0.2), st.floats(0, 1))
+def test_a_bet_on_a_rise_gains_nothing_on_average_while_the_canary_is_tolerable(n, m, base, ratio, rate, part):
+    tolerable = min(1.0, (ratio * base + rate) * part)
+    mean = expectation(lambda c, b: rise_gains(n, c, m, b, ratio, rate), n, tolerable, m, base)
+    assert (mean <= 1 + 1e-9).all()
+
+
+@given(SIZES, st.integers(0, 9), RATES, st.floats(1, 4), st.floats(0, 0.2), st.floats(0, 1))
+def test_a_bet_on_no_rise_gains_nothing_on_average_while_the_canary_is_beyond_the_margin(n, m, base, ratio, rate, part):
+    at_margin = ratio * base + rate
+    if at_margin > 1:
+        return
+    beyond = at_margin + part * (1 - at_margin)
+    mean = expectation(lambda c, b: fall_gains(n, c, m, b, ratio, rate), n, beyond, m, base)
+    assert (mean <= 1 + 1e-9).all()
+
+
+@given(SIZES, st.floats(1e-6, 0.5), st.floats(0, 1))
+def test_a_bet_without_a_baseline_gains_nothing_on_average_up_to_the_tolerated_rate(n, rate, part):
+    mean = expectation(lambda c, _: alone_gains(n, c, rate), n, rate * part, 0, 0.0)
+    assert (mean <= 1 + 1e-9).all()
+
+
+def test_a_bet_is_the_likelihood_ratio_of_the_labels():
+    # One request in four is the canary's; tolerated is a ratio of 1.5, betted on are 3, 6, 12 and 150.
+    gains = rise_gains(25, 2, 75, 3, 1.5, 0.0)
+    for gain, ratio in zip(gains, 1.5 * RISES, strict=True):
+        null, other = (0.25 * r / (0.25 * r + 0.75) for r in (1.5, ratio))
+        by_hand = 2 * math.log(other / null) + 3 * math.log((1 - other) / (1 - null))
+        assert gain == pytest.approx(by_hand)
+
+
+@given(st.integers(1, 500), st.data())
+def test_bounds_of_a_rate_hold_the_rate_and_narrow_with_the_level(requests, data):
+    bad = data.draw(st.integers(0, requests))
+    low, high = rate_bounds(bad, requests, 0.001)
+    narrow_low, narrow_high = rate_bounds(bad, requests, 0.1)
+    assert 0 <= low <= narrow_low <= bad / requests <= narrow_high <= high <= 1
+
+
+def test_bounds_of_a_ratio_are_those_of_the_share_of_labels():
+    low, high = ratio_bounds(10, 10, 0.25, 0.05)
+    share_low, share_high = rate_bounds(10, 20, 0.05)
+    assert low == pytest.approx(share_low / (1 - share_low) * 3)
+    assert high == pytest.approx(share_high / (1 - share_high) * 3)
+    assert ratio_bounds(0, 0, math.nan, 0.05) == (0.0, math.inf)
+
+
+def run(policy: Policy, ticks: list[Tick]) -> JudgementState:
+    state = begin(policy, ticks[0].time - 1)
+    for tick in ticks:
+        state = bet(policy, state, tick)
+    return state
+
+
+def steady(seconds: int, canary: ArmCounts, baseline: ArmCounts | None, first: int = 1) -> list[Tick]:
+    return [Tick(float(second), 1.0, canary, baseline) for second in range(first, first + seconds)]
+
+
+GOOD = ArmCounts(200)
+BASELINE = ArmCounts(1800, errors=2, slow=18)
+
+
+def test_outright_failure_is_rolled_back_after_one_second():
+    state = run(POLICY, steady(1, ArmCounts(10, errors=10), ArmCounts(190)))
+    found = verdict(POLICY, state, 1.0)
+    assert (found.action, found.reason, found.metric) == (Action.ROLLBACK, Reason.WORSE, Metric.ERRORS)
+    assert found.log_evidence >= found.needed
+    assert found.sentence.startswith("errors: 10 of 10 canary requests (100 %), baseline 0 of 190 (0 %)")
+    assert found.evidence[Metric.ERRORS].ratio_low > POLICY.tolerated_ratio
+
+
+@pytest.mark.parametrize(
+    ("metric", "field"), [("timeouts", "timeouts"), ("slo", "slow"), ("invalid_outputs", "invalid_outputs")]
+)
+def test_every_metric_rolls_back_by_itself_and_is_named(metric, field):
+    state = run(POLICY, steady(5, ArmCounts(200, **{field: 60}), BASELINE))
+    found = verdict(POLICY, state, 5.0)
+    assert (found.action, found.metric) == (Action.ROLLBACK, metric)
+
+
+def test_a_canary_as_good_as_its_baseline_is_promoted_on_evidence_and_after_the_dwell():
+    state = run(POLICY, steady(30, ArmCounts(200, slow=2), BASELINE))
+    early = verdict(POLICY, state, 30.0)
+    assert (early.action, early.reason) == (Action.HOLD, Reason.DWELL)
+    assert verdict(POLICY, restaged(state, 25.0), 31.0).action is Action.HOLD
+    assert verdict(POLICY, run(POLICY, steady(61, ArmCounts(200, slow=2), BASELINE)), 61.0).action is Action.PROMOTE
+
+
+def test_a_canary_with_too_little_traffic_is_held_and_told_what_could_be_seen():
+    state = run(POLICY, steady(100, ArmCounts(1), ArmCounts(19)))
+    found = verdict(POLICY, state, 100.0)
+    assert (found.action, found.reason) == (Action.HOLD, Reason.EVIDENCE)
+    assert "not proven to be within the margin after 100 requests" in found.sentence
+    assert "would be seen within 60 s" in found.sentence
+
+
+def test_a_version_that_breaks_after_an_hour_is_rolled_back_as_soon_as_its_evidence_is_enough():
+    good = steady(3600, ArmCounts(115), ArmCounts(2185, errors=2))
+    bad = steady(5, ArmCounts(115, errors=115), ArmCounts(2185, errors=2), first=3601)
+    state = run(POLICY, [*good, bad[0]])
+    assert verdict(POLICY, state, 3601.0).action is Action.ROLLBACK
+
+
+def test_evidence_that_was_enough_stays_enough_whoever_looks_how_late():
+    state = run(POLICY, [*steady(3, ArmCounts(20, errors=10), ArmCounts(180)), *steady(300, GOOD, BASELINE, first=4)])
+    assert verdict(POLICY, state, 303.0).action is Action.ROLLBACK
+
+
+def test_a_cold_cache_does_not_count_against_a_canary():
+    # At a weight of 5 % the canary has 20.8 % of the requests that are computed, and 20.8 % of the errors.
+    ticks = steady(600, ArmCounts(208, errors=4), ArmCounts(792, errors=15))
+    assert verdict(POLICY, run(POLICY, ticks), 600.0).action is not Action.ROLLBACK
+
+
+@pytest.mark.parametrize("baseline", [ArmCounts(1900), ArmCounts(1900, errors=1900), ArmCounts(1900, errors=19)])
+def test_constant_baselines_make_no_equal_canary_worse(baseline):
+    canary = ArmCounts(100, errors=baseline.errors // 19)
+    state = run(POLICY, steady(300, canary, baseline))
+    assert verdict(POLICY, state, 300.0).action is not Action.ROLLBACK
+
+
+@pytest.mark.parametrize(
+    "tick",
+    [
+        Tick(2.0, 1.0, ArmCounts(10, errors=-1), BASELINE),
+        Tick(2.0, 1.0, ArmCounts(10, errors=11), BASELINE),
+        Tick(2.0, 1.0, GOOD, ArmCounts(-5)),
+        Tick(math.nan, 1.0, GOOD, BASELINE),
+        Tick(2.0, 0.0, GOOD, BASELINE),
+    ],
+)
+def test_a_tick_that_cannot_be_true_is_counted_and_not_believed(tick):
+    before = run(POLICY, steady(1, GOOD, BASELINE))
+    after = bet(POLICY, before, tick)
+    assert after.ignored == 1
+    assert after.metrics == before.metrics
+
+
+def test_without_counts_growth_stops_at_once_and_the_canary_goes_after_the_timeout():
+    state = run(POLICY, steady(300, ArmCounts(200, slow=2), BASELINE))
+    assert verdict(POLICY, state, 304.0).action is Action.PROMOTE
+    assert (verdict(POLICY, state, 306.0).action, verdict(POLICY, state, 306.0).reason) == (
+        Action.NO_DATA,
+        Reason.NO_DATA,
+    )
+    assert verdict(POLICY, state, 360.0).action is Action.ROLLBACK
+
+
+def test_counts_that_a_data_plane_is_missing_from_are_no_data_but_are_bet_on():
+    ticks = [Tick(float(second), 1.0, ArmCounts(10, errors=10), ArmCounts(190), complete=False) for second in (7, 8)]
+    state = run(POLICY, [*steady(1, GOOD, BASELINE), *ticks])
+    assert verdict(POLICY, run(POLICY, steady(1, GOOD, BASELINE)), 8.0).action is Action.NO_DATA
+    assert verdict(POLICY, state, 8.0).action is Action.ROLLBACK
+
+
+def test_a_canary_that_answers_nothing_beside_a_busy_baseline_is_no_success():
+    ticks = [*steady(60, ArmCounts(10), ArmCounts(190)), *steady(70, ArmCounts(0), ArmCounts(200), first=61)]
+    state = run(POLICY, ticks)
+    assert verdict(POLICY, run(POLICY, ticks[:70]), 70.0).action is Action.NO_DATA
+    found = verdict(POLICY, state, 130.0)
+    assert (found.action, found.reason) == (Action.ROLLBACK, Reason.CANARY_SILENT)
+
+
+def test_a_night_without_requests_rolls_nothing_back():
+    ticks = [*steady(60, ArmCounts(10), ArmCounts(190)), *steady(3600, ArmCounts(0), ArmCounts(0), first=61)]
+    assert verdict(POLICY, run(POLICY, ticks), 3660.0).action is Action.HOLD
+
+
+def test_the_last_step_is_judged_against_what_the_baseline_had():
+    before = steady(120, ArmCounts(1000, errors=1), ArmCounts(1000, errors=1))
+    good = run(POLICY, [*before, *steady(120, ArmCounts(2000, errors=2), None, first=121)])
+    assert verdict(POLICY, good, 240.0).action is not Action.ROLLBACK
+    bad = run(POLICY, [*before, *steady(5, ArmCounts(2000, errors=100), None, first=121)])
+    found = verdict(POLICY, bad, 125.0)
+    assert (found.action, found.metric) == (Action.ROLLBACK, Metric.ERRORS)
+    assert "500 of 10,000 canary requests" in found.sentence
+
+
+def test_a_switch_without_any_baseline_is_rolled_back_only_for_outright_failure():
+    assert verdict(POLICY, run(POLICY, steady(60, ArmCounts(100, errors=40), None)), 60.0).action is Action.HOLD
+    assert verdict(POLICY, run(POLICY, steady(3, ArmCounts(100, errors=100), None)), 3.0).action is Action.ROLLBACK
+
+
+def test_requests_wait_until_both_arms_have_one():
+    waiting = run(POLICY, steady(3, ArmCounts(1, errors=1), ArmCounts(0)))
+    assert waiting.canary_requests == 0
+    state = bet(POLICY, waiting, Tick(4.0, 1.0, ArmCounts(0), ArmCounts(3)))
+    assert (state.canary_requests, state.baseline_requests) == (3, 3)
+    assert state.metrics[Metric.ERRORS].canary_bad == 3
+
+
+def test_sticky_assignment_counts_units_and_not_their_errors():
+    policy = Policy(sticky=True)
+    one_client = ArmCounts(200, errors=60, erring_units=0)
+    assert verdict(policy, run(policy, steady(60, one_client, BASELINE)), 60.0).action is not Action.ROLLBACK
+    many = ArmCounts(200, errors=60, erring_units=20)
+    assert verdict(policy, run(policy, steady(10, many, BASELINE)), 10.0).action is Action.ROLLBACK
+
+
+COUNTS = st.builds(ArmCounts, st.integers(0, 50), st.integers(0, 5), st.integers(0, 5), st.integers(0, 50))
+
+
+@given(st.lists(st.tuples(COUNTS, st.none() | COUNTS), max_size=20))
+def test_a_state_comes_back_from_json_to_the_bit(arms):
+    state = begin(POLICY, 0.0)
+    for second, (canary, baseline) in enumerate(arms, start=1):
+        state = bet(POLICY, state, Tick(second * 4.0, 4.0, canary, baseline))
+        assert from_json(to_json(state)) == state
+        verdict(POLICY, state, second * 4.0)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"metrics": {"errors": {}}}', '{"metrics": {"x": {}}}'])
+def test_a_text_that_is_no_state_is_refused(text):
+    with pytest.raises(ValueError, match=r"state of a judgement|Expecting value|is not a valid Metric"):
+        from_json(text)
+
+
+def test_a_state_is_small():
+    assert len(to_json(run(POLICY, steady(100, GOOD, BASELINE)))) < 2_500
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("metrics", ()), ("tolerated_ratio", 0.5), ("alpha", 0.0), ("alpha", 1.0), ("margin_rate", 2.0), ("dwell_s", -1)],
+)
+def test_a_policy_that_means_nothing_is_refused_with_the_remedy(field, value):
+    with pytest.raises(ValueError, match=field):
+        Policy(**{field: value})
+
+
+def test_the_detectable_rate_is_the_one_that_is_found_in_time():
+    state = run(POLICY, steady(60, ArmCounts(10), ArmCounts(190, errors=0)))
+    rate = detectable_rate(POLICY, state, Metric.ERRORS)
+    assert rate is not None
+    rng = np.random.default_rng(5)
+    in_time = 0
+    for _ in range(60):
+        fresh = begin(POLICY, 0.0)
+        for second in range(1, 61):
+            fresh = bet(
+                POLICY, fresh, Tick(second, 1.0, ArmCounts(10, errors=int(rng.binomial(10, rate))), ArmCounts(190))
+            )
+        in_time += fresh.peak >= math.log(1 / POLICY.alpha)
+    assert in_time >= 36
+    assert detectable_rate(POLICY, run(POLICY, steady(60, ArmCounts(0), ArmCounts(200))), Metric.ERRORS) is None
+
+
+def test_restarts_keep_the_evidence_against_a_canary_from_sinking_for_ever():
+    state = run(POLICY, steady(3000, ArmCounts(200, errors=0), ArmCounts(1800, errors=2)))
+    assert rise_wealth(state.metrics[Metric.ERRORS]) > -16
+
+
+def test_a_state_has_the_policys_metrics_only():
+    assert set(json.loads(to_json(begin(Policy(metrics=(Metric.SLO,)), 0.0)))["metrics"]) == {"slo"}
+    assert states.begin(POLICY, 0.0, 0.0).peak == 0.0
