@@ -31,6 +31,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --frozen --no-default-groups --package "headrace-${SERVICE}" --no-install-workspace
 COPY libs/stubs libs/stubs
 COPY libs/servicekit libs/servicekit
+COPY libs/scaling libs/scaling
 COPY libs/statistics libs/statistics
 COPY libs/runtime libs/runtime
 COPY services/${SERVICE} services/${SERVICE}

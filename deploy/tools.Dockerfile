@@ -27,6 +27,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 FROM dependencies AS tools-build
 COPY libs/stubs libs/stubs
 COPY libs/client libs/client
+COPY libs/scaling libs/scaling
 COPY libs/stack libs/stack
 # Of the stack only what makes keys: without the wheels of the stores and of Envoy.
 RUN --mount=type=cache,target=/root/.cache/uv \

@@ -5,7 +5,14 @@ from __future__ import annotations
 from headrace_stack.description import Topology, own
 
 # Beside the services. The stack knows the processes, and nobody imports it; the client is imported as others import it.
-_LIBRARIES = ("headrace_client", "headrace_runtime", "headrace_servicekit", "headrace_stack", "headrace_statistics")
+_LIBRARIES = (
+    "headrace_client",
+    "headrace_runtime",
+    "headrace_scaling",
+    "headrace_servicekit",
+    "headrace_stack",
+    "headrace_statistics",
+)
 # Not installed: `make lint` puts deploy/envoy on the path.
 _FRONT_DOOR = "front_door"
 

@@ -26,6 +26,7 @@ INDEX = HERE / "README.md"
 FOLDERS = (HERE, ROOT / "tests" / "decisions", ROOT / "benchmarks" / "decisions")
 AREAS = (
     *("front door", "data plane", "cache", "control plane", "batcher", "registry", "monitor", "statistics"),
+    "autoscaler",
     *("client", "servicekit", "stack", "deploy", "examples", "tests", "benchmarks"),
 )
 _RECORD = re.compile(

@@ -9,7 +9,14 @@ from headrace_stack import description
 
 from deploy.topology.__main__ import ROOT
 
-LIBRARIES = {"headrace_servicekit", "headrace_client", "headrace_stack", "headrace_runtime", "headrace_statistics"}
+LIBRARIES = {
+    "headrace_client",
+    "headrace_runtime",
+    "headrace_scaling",
+    "headrace_servicekit",
+    "headrace_stack",
+    "headrace_statistics",
+}
 
 
 def packages_of_services() -> set[str]:

@@ -1,0 +1,1 @@
+"""How many replicas a pool needs, and why: the autoscaler's policy as a pure function, and its simulator."""

@@ -1,0 +1,1 @@
+"""The policy: `deciding.decide(policy, memory, observation)` and the values that it takes and returns."""
