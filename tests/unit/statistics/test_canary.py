@@ -17,19 +17,21 @@ from headrace_statistics.canary.verdicts import Action, Reason, verdict
 from headrace_statistics.canary.wealth import RISES, alone_gains, fall_gains, rise_gains
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 POLICY = Policy()
 RATES = st.floats(0, 1)
 SIZES = st.integers(1, 9)
 
 
+def binomial(k: int, n: int, p: float) -> float:
+    return math.comb(n, k) * p**k * (1 - p) ** (n - k)
+
+
 def expectation(gains, n: int, p_canary: float, m: int, p_baseline: float) -> np.ndarray:
     """The mean of each bet's factor over every outcome of two binomials."""
     mean = np.zeros(1)
     for c, b in itertools.product(range(n + 1), range(m + 1)):
-        weight = stats.binom.pmf(c, n, p_canary) * stats.binom.pmf(b, m, p_baseline)
-        mean = mean + weight * np.exp(gains(c, b))
+        mean = mean + binomial(c, n, p_canary) * binomial(b, m, p_baseline) * np.exp(gains(c, b))
     return mean
 
 
