@@ -25,7 +25,7 @@ from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.testing import patience
 from onnx import TensorProto
 
-from tests.kit import hostile_models, onnx_models
+from tests.kit import exported, hostile_models, onnx_models
 from tests.kit.backends import BUDGET, Rig, oip_backend, triton_backend
 from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.mlserver import MLServer, running_mlserver
@@ -183,6 +183,24 @@ async def test_an_output_that_the_model_does_not_have_is_found_at_the_latest_by_
 
     with pytest.raises((LoadError, ModelError, WrongOutput), match="features"):
         await load_and_probe()
+
+
+@pytest.mark.parametrize("name", exported.NAMES)
+async def test_what_exporters_write_answers_as_it_does_where_it_was_made(loading_rig: Rig, name: str):
+    model = exported.exported(name)
+    files = loading_rig.files(model)
+    await loading_rig.load(files)
+    rows = 3 if name in exported.BATCHED else 1
+    given = exported.rows_for(files.contract, rows)
+    expected = model.expected({spec.name: one.reshape(spec.shape(rows, one.shape[1:])) for spec, one in given.items()})
+    answered = await loading_rig.infer(files, [exported.raw(one) for one in given.values()], rows)
+    for name, (shape, data) in answered.items():
+        want = expected[name]
+        assert shape[0] == rows
+        if want.dtype == object:
+            assert data == encoded_texts([text.encode() for text in want.ravel()])
+        else:
+            np.testing.assert_allclose(np.frombuffer(data, want.dtype), want.ravel(), rtol=1e-5)
 
 
 async def test_loading_again_replaces_and_unloading_forgets(loading_rig: Rig):

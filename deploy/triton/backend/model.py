@@ -27,7 +27,8 @@ class TritonPythonModel:
         with budget, ThreadPoolExecutor(1, initializer=headrace_turns.give_way) as loading:
             self._session = loading.submit(_open_session, path).result()
         headrace_turns.take_short_turns()
-        self._inputs = tuple(item.name for item in self._session.get_inputs())
+        # Triton has no tensors without a dimension.
+        self._single = {item.name for item in self._session.get_inputs() if item.shape == []}
         for output in self._session.get_outputs():
             if not output.type.startswith("tensor("):
                 raise pb_utils.TritonModelException(f"output '{output.name}' is a {output.type}, not a tensor")
@@ -38,7 +39,7 @@ class TritonPythonModel:
 
     def _answer(self, request):
         try:
-            given = {tensor.name(): _from_triton(tensor.as_numpy()) for tensor in request.inputs()}
+            given = {tensor.name(): self._given(tensor) for tensor in request.inputs()}
             names = list(request.requested_output_names())
             values = self._session.run(names, given)
             outputs = [pb_utils.Tensor(name, _to_triton(value)) for name, value in zip(names, values, strict=True)]
@@ -46,6 +47,10 @@ class TritonPythonModel:
         # Whatever ONNX Runtime dislikes is the answer to this request, not a reason to take the model down.
         except Exception as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
+
+    def _given(self, tensor):
+        array = _from_triton(tensor.as_numpy())
+        return array.reshape(()) if tensor.name() in self._single else array
 
 
 def _open_session(path):
@@ -64,7 +69,8 @@ def _from_triton(array):
     return np.array([value.decode() for value in array.ravel()], dtype=np.object_).reshape(array.shape)
 
 
-def _to_triton(array):
+def _to_triton(value):
+    array = np.atleast_1d(value)
     if array.dtype != np.object_ and array.dtype.kind != "U":
         return np.ascontiguousarray(array)
     return np.array([str(value).encode() for value in array.ravel()], dtype=np.object_).reshape(array.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from headrace.tensor.v1 import tensor_pb2
@@ -18,6 +19,14 @@ ELEMENT_BYTES = {
 FLOATS = frozenset(("FP16", "BF16", "FP32", "FP64"))
 
 
+class BatchDimension(enum.Enum):
+    """How the model file declares the dimension for rows of a tensor."""
+
+    ANY = 0
+    ONE = 1
+    NONE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One tensor of a version. `row_shape` is the shape of one row; -1 varies by request."""
@@ -27,6 +36,20 @@ class TensorSpec:
     row_shape: tuple[int, ...]
     optional: bool = False
     nan_allowed: bool = True
+    batch_dimension: BatchDimension = BatchDimension.ANY
+
+    def shape(self, rows: int, row_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape in which the model takes that many rows; one row where it has no dimension for them."""
+        return row_shape if self.batch_dimension is BatchDimension.NONE else (rows, *row_shape)
+
+    def rows_first(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of an answer of a server, rows first.
+
+        Some servers have no tensors without a dimension, or none of rows alone: they give one value a dimension of 1.
+        """
+        if self.batch_dimension is BatchDimension.NONE:
+            return shape if not self.row_shape and shape == (1,) else (1, *shape)
+        return shape[:1] if not self.row_shape and shape[1:] == (1,) else shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +58,14 @@ class Contract:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    @property
+    def batched(self) -> bool:
+        """Return whether every tensor of the model begins with a dimension for rows of any number."""
+        return all(spec.batch_dimension is BatchDimension.ANY for spec in (*self.inputs, *self.outputs))
+
+
+_BATCH_DIMENSIONS = frozenset(one.value for one in BatchDimension)
 
 
 class UnknownDatatype(Exception):
@@ -54,4 +85,7 @@ def _spec(spec: tensor_pb2.TensorSpec, *, is_input: bool) -> TensorSpec:
         raise UnknownDatatype(f"tensor '{spec.name}' has the unknown datatype '{spec.datatype}'")
     # Only what callers send can be refused: NaN in an answer is the model's business.
     nan_allowed = spec.nan_allowed or spec.datatype not in FLOATS or not is_input
-    return TensorSpec(spec.name, spec.datatype, tuple(spec.shape), spec.optional, nan_allowed)
+    # What a later release may add counts as the usual.
+    known = spec.batch_dimension in _BATCH_DIMENSIONS
+    batch_dimension = BatchDimension(spec.batch_dimension) if known else BatchDimension.ANY
+    return TensorSpec(spec.name, spec.datatype, tuple(spec.shape), spec.optional, nan_allowed, batch_dimension)

@@ -49,6 +49,11 @@ def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         cwd="/",
         # No secrets of ours, and one thread: each takes address space, which is limited.
-        env={"PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        env={"PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **_locale()},
         process_group=0,
     )
+
+
+def _locale() -> dict[str, str]:
+    """Return where the C library finds locales, where that was said: models that read texts need one."""
+    return {"LOCPATH": found} if (found := os.environ.get("LOCPATH")) else {}

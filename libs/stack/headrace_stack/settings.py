@@ -85,8 +85,13 @@ class StackSettings:
 
         Compiled modules are kept: to compile them at each start takes as long as all the rest of it. They are kept
         apart from their sources, so that a caller who wants none there gets none.
+
+        ONNX Runtime lower-cases texts by the locale en_US.UTF-8, which few machines have: `deploy/locale` gives its
+        name to C.UTF-8, whose letters are the same.
         """
+        locale = self.checkout / "deploy" / "locale"
         return {
+            **({"LOCPATH": str(locale)} if (locale / "en_US.utf8").exists() else {}),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(self.checkout / ".headrace" / "bytecode"),

@@ -2,11 +2,12 @@
 
 import hashlib
 
+import pytest
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace_servicekit.errors import Code
 
-from tests.kit import hostile_models, onnx_models, unservable_models
+from tests.kit import exported, hostile_models, onnx_models, unservable_models
 from tests.kit.refusals import reason_of, refused
 from tests.kit.registry import GOOD_METRICS, as_json, caller, memory_registry, upload_messages, version_message
 
@@ -112,10 +113,19 @@ async def test_a_contract_that_the_file_does_not_keep_is_refused_by_field(regist
     assert "[4]" in error.violations[0].description
 
 
-async def test_a_model_file_that_takes_a_fixed_number_of_rows_is_refused(registry):
-    error = await refused(registry.register("digits", "v1", unservable_models.fixed_rows(4, rows=1)))
+async def test_a_contract_of_rows_for_a_model_file_that_takes_eight_at_once_is_refused(registry):
+    error = await refused(registry.register("digits", "v1", unservable_models.fixed_rows(4, rows=8)))
     assert error.violations[0].field == "version.contract.inputs[0].shape"
     assert "free first dimension" in error.violations[0].description
+
+
+@pytest.mark.parametrize("name", exported.NAMES)
+async def test_what_exporters_write_is_taken_and_executed_row_by_row_where_it_must_be(registry, name):
+    version = await registry.register("m", "v1", exported.exported(name), contract=None)
+    assert as_json(version.contract) == as_json(exported.exported(name).contract)
+    assert (version.serving.max_batch_rows == 1) is (name not in exported.BATCHED)
+    again = await registry.register("m", "v1", exported.exported(name), contract=None)
+    assert again == version
 
 
 async def test_a_model_file_that_no_loader_is_ever_done_with_is_refused(registry):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from headrace_registry.decisions import contract
 from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort
-from headrace_registry.decisions.models import Contract, Task, TensorSpec, VersionRef
+from headrace_registry.decisions.models import BatchDimension, Contract, Task, TensorSpec, VersionRef
 
 FEATURES = TensorSpec("features", "FP32", (4,))
 SCORES = TensorSpec("scores", "FP32", (3,))
@@ -158,7 +158,7 @@ def file_with(side: str, **changes) -> ModelFile:
             with_input(shape=(-1,)), FILE, "version.contract.inputs[0].shape", id="any, where the file is fixed"
         ),
         pytest.param(
-            CONTRACT, file_with("inputs", shape=(1, 4)), "version.contract.inputs[0].shape", id="fixed number of rows"
+            CONTRACT, file_with("inputs", shape=(8, 4)), "version.contract.inputs[0].shape", id="fixed number of rows"
         ),
         pytest.param(CONTRACT, file_with("inputs", shape=()), "version.contract.inputs[0].shape", id="a scalar"),
         pytest.param(
@@ -207,6 +207,68 @@ def test_a_file_that_keeps_the_contract_is_taken(told, file):
 def test_the_contract_of_a_file_is_kept_by_the_file():
     assert contract.of_file(FILE) == CONTRACT
     assert contract.mismatches(contract.of_file(FILE), FILE, "version.contract") == []
+
+
+ONE, NONE, ANY = BatchDimension.ONE, BatchDimension.NONE, BatchDimension.UNSPECIFIED
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "row_by_row"),
+    [
+        pytest.param((((None, 4), (4,), ANY),), (((None, 3), (3,), ANY),), False, id="rows first, of any number"),
+        pytest.param(
+            (((None, 4), (4,), ANY),), (((1,), (), ONE), ((None, 3), (3,), ANY)), False, id="an output declared as 1"
+        ),
+        pytest.param((((1, 4), (4,), ONE),), (((1,), (), ONE), ((1, 3), (3,), ONE)), True, id="one row"),
+        pytest.param((((3,), (3,), NONE),), (((3,), (3,), NONE),), True, id="a vector"),
+        pytest.param((((8, 4), (8, 4), NONE),), (((8, 3), (8, 3), NONE),), True, id="a table of eight rows"),
+        pytest.param((((None, 3), (3,), ANY), ((), (), NONE)), (((None,), (), ANY),), True, id="a number beside rows"),
+        pytest.param((((None, 4), (4,), ANY),), (((), (), NONE),), True, id="one number for all rows"),
+    ],
+)
+def test_a_file_states_how_it_declares_rows_and_what_has_none_is_executed_row_by_row(inputs, outputs, row_by_row):
+    def ports(tensors):
+        return tuple(ModelPort(f"t{at}", "FP32", "", shape) for at, (shape, _row, _dimension) in enumerate(tensors))
+
+    def said(specs):
+        return [(spec.shape, spec.batch_dimension) for spec in specs]
+
+    file = ModelFile(ports(inputs), ports(outputs))
+    told = contract.of_file(file)
+    assert contract.mismatches(told, file, "contract") == []
+    told = contract.with_batch_dimensions(told, file)
+    assert said(told.inputs) == [(row, dimension) for _shape, row, dimension in inputs]
+    assert said(told.outputs) == [(row, dimension) for _shape, row, dimension in outputs]
+    assert told.row_by_row is row_by_row
+
+
+def test_a_contract_may_say_that_all_of_a_tensor_is_one_row():
+    told = with_input(shape=(-1, 4))
+    assert contract.mismatches(told, FILE, "contract") == []
+    assert contract.with_batch_dimensions(told, FILE).inputs[0].batch_dimension is NONE
+
+
+@pytest.mark.parametrize(
+    ("row", "shape", "words"),
+    [
+        pytest.param((), (3,), "is [] per row; the model's shape is [3], which has no dimension for rows", id="vector"),
+        pytest.param((4,), (8, 4), "state [8, 4] as the shape of a row", id="table"),
+        pytest.param((5,), (None, 4), "is [5] per row; the model has [4]", id="free"),
+        pytest.param((5,), (1, 4), "is [5] per row; the model has [4]", id="one"),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_told_as_the_file_has_it(row, shape, words):
+    (found,) = contract.mismatches(with_input(shape=row), file_with("inputs", shape=shape), "contract")
+    assert words in found.description
+
+
+def test_the_digest_tells_versions_apart_that_declare_rows_differently():
+    file = Artifact("model.onnx", ArtifactType.ONNX, "a" * 64)
+    digests = {
+        contract.digest(VersionRef("digits", "v1"), with_input(batch_dimension=dimension), [file])
+        for dimension in BatchDimension
+    }
+    assert len(digests) == len(BatchDimension)
 
 
 def test_a_file_that_does_not_tell_its_shapes_leaves_a_gap():

@@ -68,6 +68,13 @@ def tensor(spec: tensor_pb2.TensorSpec) -> str:
     return f"{spec.name} {spec.datatype}\\[{shape}]{' (optional)' if spec.optional else ''}"
 
 
+def _batches(version: registry_pb2.ModelVersion) -> str:
+    rows, contract = version.serving.max_batch_rows, version.contract
+    if rows == 1 and any(spec.batch_dimension for spec in (*contract.inputs, *contract.outputs)):
+        return "none: the model file has no free first dimension, so rows are executed one at a time"
+    return f"up to {rows} rows" if rows else ""
+
+
 def show_model(output: Output, model: registry_pb2.Model, versions: list[registry_pb2.ModelVersion]) -> None:
     """Print a model and its versions."""
     aliases = ", ".join(f"{alias} → {version}" for alias, version in sorted(model.aliases.items()))
@@ -99,7 +106,7 @@ def show_model(output: Output, model: registry_pb2.Model, versions: list[registr
 
 def show_version(output: Output, version: registry_pb2.ModelVersion) -> None:
     """Print everything of a version."""
-    lineage, serving = version.lineage, version.serving
+    lineage = version.lineage
     sources = {
         "parent": lineage.parent_version,
         "run": lineage.run,
@@ -116,7 +123,7 @@ def show_version(output: Output, version: registry_pb2.ModelVersion) -> None:
             ("metrics", ", ".join(metric(item) for item in version.metrics)),
             ("parameters", shown(", ".join(f"{key}={value}" for key, value in sorted(version.parameters.items())))),
             ("made from", shown(", ".join(f"{key} {value}" for key, value in sources.items() if value))),
-            ("batches", f"up to {serving.max_batch_rows} rows" if serving.max_batch_rows else ""),
+            ("batches", _batches(version)),
             ("digest", version.digest),
             ("registered", f"{when(version.create_time)} by {shown(version.created_by)}"),
             ("files gone", when(version.collect_time) if version.HasField("collect_time") else ""),

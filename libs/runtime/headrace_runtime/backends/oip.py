@@ -6,7 +6,7 @@ Nothing is loaded or unloaded here: a version answers when whoever runs the serv
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2
 
 from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles
 from headrace_runtime.backends.reasons import public_reason
-from headrace_runtime.contract import BYTES, Contract
+from headrace_runtime.contract import BYTES, Contract, TensorSpec
 from headrace_runtime.shapes import Layout, OutputTensor
 
 _pb: Any = service_pb2  # generated without type stubs
@@ -58,7 +58,7 @@ class _There:
     model: str
     version: str
     columns: frozenset[str]
-    scalars: frozenset[str]
+    outputs: Mapping[str, TensorSpec]
 
 
 class OipBackend:
@@ -108,7 +108,7 @@ class OipBackend:
             model,
             version,
             frozenset(spec.name for spec in files.contract.inputs if not spec.row_shape and ranks.get(spec.name) == 2),
-            frozenset(spec.name for spec in files.contract.outputs if not spec.row_shape),
+            {spec.name: spec for spec in files.contract.outputs},
         )
 
     async def unload(self, name: str) -> None:
@@ -121,7 +121,7 @@ class OipBackend:
             raise BackendLost(f"'{name}' was not found on the server yet")
         request = _pb.ModelInferRequest(model_name=there.model, model_version=there.version, raw_input_contents=inputs)
         for spec, row_shape in zip(layout.inputs, layout.row_shapes, strict=True):
-            shape = (rows, 1) if spec.name in there.columns else (rows, *row_shape)
+            shape = (rows, 1) if spec.name in there.columns else spec.shape(rows, row_shape)
             request.inputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
         try:
             answer = await self._call["ModelInfer"](request, timeout=self._execution_timeout_s)
@@ -131,7 +131,7 @@ class OipBackend:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 raise ModelCrashed("the server does not have it any more") from None
             raise ModelError(_reason(error)) from None
-        return [_output(answer, at, there.scalars) for at in range(len(answer.outputs))]
+        return [_output(answer, at, there.outputs) for at in range(len(answer.outputs))]
 
     async def ready(self) -> bool:
         try:
@@ -183,11 +183,11 @@ def _check(contract: Contract, metadata: Any, known_as: str) -> None:
                 )
 
 
-def _output(answer: Any, at: int, scalars: frozenset[str]) -> OutputTensor:
+def _output(answer: Any, at: int, specs: Mapping[str, TensorSpec]) -> OutputTensor:
     output = answer.outputs[at]
-    shape = tuple(output.shape)
-    if output.name in scalars and shape[1:] == (1,):
-        shape = shape[:1]
+    spec, shape = specs.get(output.name), tuple(output.shape)
+    if spec is not None:
+        shape = spec.rows_first(shape)
     raw = answer.raw_output_contents
     data = raw[at] if at < len(raw) else _raw(output)
     return OutputTensor(output.name, output.datatype, shape, data)

@@ -22,7 +22,7 @@ from headrace_runtime.backends.backend import (
     ModelFiles,
 )
 from headrace_runtime.backends.reasons import public_reason
-from headrace_runtime.contract import BYTES
+from headrace_runtime.contract import BYTES, BatchDimension, TensorSpec
 from headrace_runtime.scheduling import give_way
 from headrace_runtime.shapes import Layout, OutputTensor
 
@@ -39,7 +39,7 @@ _LOADING_THREADS = 4
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     session: Any
-    outputs: tuple[str, ...]
+    outputs: tuple[TensorSpec, ...]
 
 
 class OnnxBackend:
@@ -78,7 +78,7 @@ class OnnxBackend:
         for spec in files.contract.outputs:
             if spec.name not in known:
                 raise LoadError(f"output '{spec.name}' is not in the model")
-        self._loaded[files.name] = _Loaded(session, tuple(spec.name for spec in files.contract.outputs))
+        self._loaded[files.name] = _Loaded(session, files.contract.outputs)
 
     async def unload(self, name: str) -> None:
         self._loaded.pop(name, None)
@@ -110,13 +110,13 @@ def _run(loaded: _Loaded, layout: Layout, rows: int, inputs: Sequence[bytes], ho
     """Run one batch in the calling thread."""
     try:
         given = {
-            spec.name: _to_array(data, spec.datatype, (rows, *shape))
+            spec.name: _to_array(data, spec.datatype, spec.shape(rows, shape))
             for spec, shape, data in zip(layout.inputs, layout.row_shapes, inputs, strict=True)
         }
-        values = loaded.session.run(loaded.outputs, given, how)
+        values = loaded.session.run([spec.name for spec in loaded.outputs], given, how)
     except Exception as error:  # the same; UnicodeDecodeError of BYTES is one too
         raise ModelError(public_reason(str(error) or type(error).__name__)) from None
-    return [_to_output(name, value) for name, value in zip(loaded.outputs, values, strict=True)]
+    return [_to_output(spec, value) for spec, value in zip(loaded.outputs, values, strict=True)]
 
 
 def _to_array(data: bytes, datatype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -130,9 +130,12 @@ def _to_array(data: bytes, datatype: str, shape: tuple[int, ...]) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _to_output(name: str, value: Any) -> OutputTensor:
+def _to_output(spec: TensorSpec, value: Any) -> OutputTensor:
+    name = spec.name
     if not isinstance(value, np.ndarray):
         raise ModelError(f"output '{name}' is a {type(value).__name__}, not a tensor")
+    if spec.batch_dimension is BatchDimension.NONE:
+        value = value[np.newaxis]
     if value.dtype == np.object_ or value.dtype.kind == "U":
         encoded = [str(element).encode() for element in value.ravel()]
         data = b"".join(len(element).to_bytes(4, "little") + element for element in encoded)

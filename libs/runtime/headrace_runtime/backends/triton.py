@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles, Unanswered
 from headrace_runtime.backends.reasons import load_reason, public_reason
 from headrace_runtime.backends.triton_repository import Repository
+from headrace_runtime.contract import Contract, TensorSpec
 from headrace_runtime.shapes import Layout, OutputTensor
 
 _pb: Any = service_pb2  # generated without type stubs
@@ -24,6 +26,17 @@ _LOST = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.
 # request of the version after a second, and never starts another.
 _STUB_GONE = "Stub process"
 _LIVE_TIMEOUT_S = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What an execution needs of a contract. outputs: by name."""
+
+    batched: bool
+    outputs: Mapping[str, TensorSpec]
+
+
+_UNKNOWN = _Loaded(True, {})
 
 
 class TritonBackend:
@@ -49,11 +62,11 @@ class TritonBackend:
         self._execution_timeout_s = execution_timeout_s
         self._load_timeout_s = load_timeout_s
         self._in_thread = in_thread
-        # Names of the outputs of one value per row, of each version that is loaded.
-        self._scalars: dict[str, frozenset[str]] = {}
+        # Of each version that is loaded.
+        self._loaded: dict[str, _Loaded] = {}
 
     async def load(self, files: ModelFiles) -> None:
-        self._scalars.pop(files.name, None)  # nobody misses it before it is there, again or for the first time
+        self._loaded.pop(files.name, None)  # nobody misses it before it is there, again or for the first time
         await self._in_thread(self._repository.write, files)
         request = _pb.RepositoryModelLoadRequest(model_name=files.name)
         try:
@@ -66,10 +79,10 @@ class TritonBackend:
                 limit = f"used more of a processor than it may{self._repository.budget.setting('LOAD_CPU_S')}"
                 raise LoadError(f"the process that loaded it {limit}, or crashed") from None
             raise LoadError(load_reason(error.details() or error.code().name, self._repository.budget)) from None
-        self._scalars[files.name] = frozenset(spec.name for spec in files.contract.outputs if not spec.row_shape)
+        self._loaded[files.name] = _loaded(files.contract)
 
     async def unload(self, name: str) -> None:
-        self._scalars.pop(name, None)
+        self._loaded.pop(name, None)
         request = _pb.RepositoryModelUnloadRequest(model_name=name)
         try:
             await self._stub.RepositoryModelUnload(request, timeout=self._load_timeout_s)
@@ -81,21 +94,20 @@ class TritonBackend:
             await self._in_thread(self._repository.remove, name)
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+        loaded = self._loaded.get(name, _UNKNOWN)
         request = _pb.ModelInferRequest(model_name=name, raw_input_contents=inputs)
         for spec, row_shape in zip(layout.inputs, layout.row_shapes, strict=True):
             # Triton wants a dimension beside the rows: see triton_repository.
-            request.inputs.add(name=spec.name, datatype=spec.datatype, shape=(rows, *(row_shape or (1,))))
+            shape = (rows, *(row_shape or (1,))) if loaded.batched else spec.shape(rows, row_shape) or (1,)
+            request.inputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
         try:
             answer = await self._stub.ModelInfer(request, timeout=self._execution_timeout_s)
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from None
-        scalars = self._scalars.get(name, frozenset())
         outputs = []
         for output, data in zip(answer.outputs, answer.raw_output_contents, strict=False):
-            shape = tuple(output.shape)
-            if output.name in scalars and shape[1:] == (1,):
-                shape = shape[:1]
-            outputs.append(OutputTensor(output.name, output.datatype, shape, data))
+            spec, shape = loaded.outputs.get(output.name), tuple(output.shape)
+            outputs.append(OutputTensor(output.name, output.datatype, spec.rows_first(shape) if spec else shape, data))
         return outputs
 
     async def ready(self) -> bool:
@@ -115,10 +127,14 @@ class TritonBackend:
             index = await self._stub.RepositoryIndex(_pb.RepositoryIndexRequest(ready=True), timeout=_LIVE_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise BackendLost(str(error.details())) from None
-        lost = self._scalars.keys() - {model.name for model in index.models}
+        lost = self._loaded.keys() - {model.name for model in index.models}
         for name in lost:
-            del self._scalars[name]
+            del self._loaded[name]
         return not lost
+
+
+def _loaded(contract: Contract) -> _Loaded:
+    return _Loaded(contract.batched, {spec.name: spec for spec in contract.outputs})
 
 
 def _failure(error: grpc.aio.AioRpcError) -> BackendLost | ModelError:

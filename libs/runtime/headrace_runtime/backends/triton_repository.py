@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from headrace_runtime.backends.backend import USUAL_BUDGET, LoadBudget, ModelFiles
-from headrace_runtime.contract import BYTES, TensorSpec
+from headrace_runtime.contract import BYTES, BatchDimension, TensorSpec
 
 _pb: Any = model_config_pb2  # generated without type stubs
 
@@ -27,12 +27,13 @@ def model_config(files: ModelFiles, budget: LoadBudget = USUAL_BUDGET, file_byte
 
     budget: which the backend keeps to while it loads (`deploy/triton/backend`).
     """
-    config = _pb.ModelConfig(name=files.name, backend="onnxruntime", max_batch_size=files.max_rows)
+    batched = files.contract.batched
+    config = _pb.ModelConfig(name=files.name, backend="onnxruntime", max_batch_size=files.max_rows if batched else 0)
+    describe = _describe_row if batched else _describe_whole
     for spec in files.contract.inputs:
-        entry = config.input.add(name=spec.name, optional=spec.optional)
-        _describe(entry, spec)
+        describe(config.input.add(name=spec.name, optional=spec.optional), spec)
     for spec in files.contract.outputs:
-        _describe(config.output.add(name=spec.name), spec)
+        describe(config.output.add(name=spec.name), spec)
     config.instance_group.add(count=files.instances, kind=_KINDS[files.device])
     config.parameters["headrace_load_cpu_s"].string_value = str(budget.cpu_s)
     config.parameters["headrace_load_memory_bytes"].string_value = str(budget.memory_for(file_bytes))
@@ -66,12 +67,23 @@ class Repository:
         self.root.mkdir(parents=True, exist_ok=True)
 
 
-def _describe(entry: Any, spec: TensorSpec) -> None:
-    entry.data_type = _pb.DataType.Value("TYPE_STRING" if spec.datatype == BYTES else f"TYPE_{spec.datatype}")
+def _describe_whole(entry: Any, spec: TensorSpec) -> None:
+    """Describe a tensor just as the file declares it: for Triton, the model has no batch dimension."""
+    entry.data_type = _data_type(spec)
+    rows = 1 if spec.batch_dimension is BatchDimension.ONE else -1
+    entry.dims.extend(spec.shape(rows, spec.row_shape) or (1,))  # Triton has no tensors without a dimension
+
+
+def _describe_row(entry: Any, spec: TensorSpec) -> None:
+    entry.data_type = _data_type(spec)
     entry.dims.extend(spec.row_shape or (1,))
     if not spec.row_shape:
         # Triton wants a dimension beside the batch: it is there on the wire and taken away before the model.
         entry.reshape.SetInParent()
+
+
+def _data_type(spec: TensorSpec) -> Any:
+    return _pb.DataType.Value("TYPE_STRING" if spec.datatype == BYTES else f"TYPE_{spec.datatype}")
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ from headrace_servicekit.coordination.feeds import Change
 
 from headrace_registry.api.enums import (
     ACTION_NUMBERS,
+    BATCH_DIMENSION_NUMBERS,
     DEVICE_NUMBERS,
     KIND_NUMBERS,
     SOURCE_NUMBERS,
@@ -236,6 +237,7 @@ def _to_spec(spec: TensorSpec) -> tensor_pb2.TensorSpec:
         minimum=spec.minimum,
         maximum=spec.maximum,
         sensitive=spec.sensitive,
+        batch_dimension=BATCH_DIMENSION_NUMBERS[spec.batch_dimension],
     )
 
 

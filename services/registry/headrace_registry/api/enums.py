@@ -10,7 +10,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_registry.decisions.files import ArtifactType
-from headrace_registry.decisions.models import Action, Device, MetricSource, Stage, Task, TensorKind
+from headrace_registry.decisions.models import Action, BatchDimension, Device, MetricSource, Stage, Task, TensorKind
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -30,6 +30,7 @@ TYPES = _by_number(ArtifactType, registry_pb2.Artifact.Type, "TYPE_")
 ACTIONS = _by_number(Action, registry_pb2.ModelEvent.Action, "ACTION_")
 TASKS = _by_number(Task, tensor_pb2.ServingContract.Task, "TASK_")
 KINDS = _by_number(TensorKind, tensor_pb2.TensorSpec.Kind, "KIND_")
+BATCH_DIMENSIONS = _by_number(BatchDimension, tensor_pb2.TensorSpec.BatchDimension, "BATCH_DIMENSION_")
 DEVICES: dict[int, Device] = {
     registry_pb2.ServingSettings.DEVICE_UNSPECIFIED: Device.ANY,
     registry_pb2.ServingSettings.DEVICE_CPU: Device.CPU,
@@ -42,4 +43,5 @@ TYPE_NUMBERS = _numbers(TYPES)
 ACTION_NUMBERS = _numbers(ACTIONS)
 TASK_NUMBERS = _numbers(TASKS)
 KIND_NUMBERS = _numbers(KINDS)
+BATCH_DIMENSION_NUMBERS = _numbers(BATCH_DIMENSIONS)
 DEVICE_NUMBERS = _numbers(DEVICES)

@@ -113,7 +113,7 @@ def _refuse_external_data(model: onnx.ModelProto) -> None:
         place, name = found
         raise RefusedError(
             f"keeps the data of '{name[:100]}' in another file, at {place[:1000]}: save the model as one file, "
-            "onnx.save(model, path, save_as_external_data=False)"
+            "onnx.save(model, path, save_as_external_data=False), torch.onnx.export(…, external_data=False)"
         )
 
 

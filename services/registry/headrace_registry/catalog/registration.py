@@ -11,7 +11,7 @@ from headrace_servicekit.errors import AlreadyExists, FieldViolation, Preconditi
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import contract, lifecycle, validation
+from headrace_registry.decisions import contract, lifecycle, serving, validation
 from headrace_registry.decisions.files import Artifact, ArtifactType, Blob
 from headrace_registry.decisions.models import Action, Hold, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
@@ -196,12 +196,14 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
     # What cannot be served at all is a better answer than what follows from it.
     mismatches = contract.mismatches(complete, file, field)
     refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
+    complete = contract.with_batch_dimensions(complete, file)
     artifacts = tuple(
         replace(artifact, size_bytes=blob.size_bytes) for artifact, blob in zip(declared.artifacts, blobs, strict=True)
     )
     return replace(
         declared,
         contract=complete,
+        serving=serving.row_by_row(declared.serving) if complete.row_by_row else declared.serving,
         artifacts=artifacts,
         signature_hash=contract.signature_hash(complete),
         digest=contract.digest(declared.ref, complete, artifacts),

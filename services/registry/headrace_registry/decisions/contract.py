@@ -6,12 +6,12 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_registry.decisions.files import Artifact, ModelFile, ModelPort
-from headrace_registry.decisions.models import Contract, Task, TensorSpec, VersionRef
+from headrace_registry.decisions.models import BatchDimension, Contract, Task, TensorSpec, VersionRef
 
 FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
 INTEGERS = frozenset({"UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"})
@@ -35,7 +35,7 @@ def signature_hash(contract: Contract) -> str:
 def digest(ref: VersionRef, contract: Contract, artifacts: Iterable[Artifact]) -> str:
     """Return the identity of what is served: SHA-256 over name, contract and artifacts."""
     files = sorted((artifact.name, artifact.type.value, artifact.sha256) for artifact in artifacts)
-    return _sha256([ref.model, ref.version, asdict(contract), files])
+    return _sha256([ref.model, ref.version, _document(contract), files])
 
 
 def violations(contract: Contract, field: str) -> list[FieldViolation]:
@@ -101,9 +101,33 @@ def gaps(file: ModelFile, field: str) -> list[FieldViolation]:
     ]
 
 
+def with_batch_dimensions(contract: Contract, file: ModelFile) -> Contract:
+    """Return a contract that a file keeps, with how the file declares the dimension for rows of each tensor."""
+
+    def told(specs: Sequence[TensorSpec], ports: Sequence[ModelPort]) -> tuple[TensorSpec, ...]:
+        shapes = {port.name: port.shape for port in ports}
+        return tuple(
+            replace(spec, batch_dimension=_batch_dimension(len(spec.shape), shapes.get(spec.name))) for spec in specs
+        )
+
+    return replace(contract, inputs=told(contract.inputs, file.inputs), outputs=told(contract.outputs, file.outputs))
+
+
+def _batch_dimension(row_rank: int, shape: Sequence[int | None] | None) -> BatchDimension:
+    """Return what the first dimension of a file's tensor is, from whether a row has as many dimensions as all of it."""
+    if shape is None:
+        return BatchDimension.UNSPECIFIED
+    if row_rank == len(shape):
+        return BatchDimension.NONE
+    return BatchDimension.UNSPECIFIED if shape[0] is None else BatchDimension.ONE
+
+
 def _spec_of(port: ModelPort) -> TensorSpec:
-    row = () if port.shape is None else tuple(ANY if size is None else size for size in port.shape[1:])
-    return TensorSpec(port.name, port.datatype or "BYTES", row, optional=not port.required)
+    """Return what a file states of a tensor: the first dimension is that of rows where it is free or 1."""
+    whole = port.shape or ()
+    row = whole[1:] if whole and whole[0] in (None, 1) else whole
+    shape = tuple(ANY if size is None else size for size in row)
+    return TensorSpec(port.name, port.datatype or "BYTES", shape, optional=not port.required)
 
 
 def _port_mismatches(spec: TensorSpec, port: ModelPort, place: str) -> list[FieldViolation]:
@@ -122,19 +146,26 @@ def _port_mismatches(spec: TensorSpec, port: ModelPort, place: str) -> list[Fiel
 
 
 def _shape_problem(row: Sequence[int], shape: Sequence[int | None]) -> str | None:
-    """Return why a row shape does not fit a file's shape, rows first; a contract may be narrower than the file."""
-    if not shape:
-        return "the model has a single value without a dimension for rows: export it with a free first dimension"
-    if shape[0] is not None:
-        return f"the model takes exactly {shape[0]} row(s): export it with a free first dimension"
-    inner = shape[1:]
-    fits = len(row) == len(inner) and all(
-        mine == theirs if theirs is not None else True for mine, theirs in zip(row, inner, strict=True)
-    )
-    if fits:
+    """Return why a row shape does not fit a file's shape; a contract may be narrower than the file.
+
+    A row is what follows a first dimension that is free or 1, or all of the tensor.
+    """
+    batched = bool(shape) and shape[0] in (None, 1)
+    if _fits(row, shape) or (batched and _fits(row, shape[1:])):
         return None
-    shown = [ANY if size is None else size for size in inner]
-    return f"is {list(row)} per row; the model has {shown}"
+    whole = [ANY if size is None else size for size in shape]
+    if batched:
+        return f"is {list(row)} per row; the model has {whole[1:]}"
+    return (
+        f"is {list(row)} per row; the model's shape is {whole}, which has no dimension for rows: state {whole} as the "
+        "shape of a row, which serves one row at a time, or export it with a free first dimension"
+    )
+
+
+def _fits(row: Sequence[int], shape: Sequence[int | None]) -> bool:
+    return len(row) == len(shape) and all(
+        mine == theirs if theirs is not None else True for mine, theirs in zip(row, shape, strict=True)
+    )
 
 
 def _spec_violations(spec: TensorSpec, place: str) -> list[FieldViolation]:
@@ -232,6 +263,15 @@ def name_problem(name: str) -> str | None:
     if not name.isprintable():
         return "has characters that cannot be printed"
     return None
+
+
+def _document(contract: Contract) -> dict[str, object]:
+    """Return a contract as it is hashed: what is as it always was is left out, so that hashes stay."""
+    document = asdict(contract)
+    for spec in (*document["inputs"], *document["outputs"]):
+        if spec["batch_dimension"] == BatchDimension.UNSPECIFIED:
+            del spec["batch_dimension"]
+    return document
 
 
 def _signature(specs: Iterable[TensorSpec]) -> list[list[object]]:

@@ -63,6 +63,14 @@ class TensorKind(enum.StrEnum):
     EMBEDDING = "embedding"
 
 
+class BatchDimension(enum.StrEnum):
+    """How a model file declares the dimension for rows of a tensor: of any size, as 1, or not at all."""
+
+    UNSPECIFIED = "unspecified"
+    ONE = "one"
+    NONE = "none"
+
+
 class Device(enum.StrEnum):
     """Where a version runs; ANY is where the pool runs."""
 
@@ -139,6 +147,7 @@ class TensorSpec:
     minimum: float | None = None
     maximum: float | None = None
     sensitive: bool = False
+    batch_dimension: BatchDimension = BatchDimension.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,16 @@ class Contract:
     prediction: str = ""
     task: Task = Task.UNSPECIFIED
     labels: tuple[str, ...] = ()
+
+    @property
+    def row_by_row(self) -> bool:
+        """Return whether only one row can be executed at a time.
+
+        An output that is declared as 1 beside inputs of any size says nothing: some exporters write that.
+        """
+        ones = (spec.batch_dimension is BatchDimension.ONE for spec in self.inputs)
+        nones = (spec.batch_dimension is BatchDimension.NONE for spec in (*self.inputs, *self.outputs))
+        return any(ones) or any(nones)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from headrace_servicekit.errors import FieldViolation
 
@@ -38,6 +39,11 @@ def filled(
         instances=instances or DEFAULT_INSTANCES,
         device=device,
     )
+
+
+def row_by_row(settings: ServingSettings) -> ServingSettings:
+    """Return settings for a version of which one row is executed at a time."""
+    return replace(settings, max_batch_rows=1, preferred_batch_rows=(1,))
 
 
 def violations(settings: ServingSettings, field: str) -> list[FieldViolation]:

@@ -18,7 +18,7 @@ class Tensor(_message.Message):
     def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class TensorSpec(_message.Message):
-    __slots__ = ("name", "datatype", "shape", "optional", "nan_allowed", "kind", "columns", "minimum", "maximum", "sensitive")
+    __slots__ = ("name", "datatype", "shape", "optional", "nan_allowed", "kind", "columns", "minimum", "maximum", "sensitive", "batch_dimension")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[TensorSpec.Kind]
@@ -29,6 +29,14 @@ class TensorSpec(_message.Message):
     KIND_NUMERIC: TensorSpec.Kind
     KIND_CATEGORICAL: TensorSpec.Kind
     KIND_EMBEDDING: TensorSpec.Kind
+    class BatchDimension(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        BATCH_DIMENSION_UNSPECIFIED: _ClassVar[TensorSpec.BatchDimension]
+        BATCH_DIMENSION_ONE: _ClassVar[TensorSpec.BatchDimension]
+        BATCH_DIMENSION_NONE: _ClassVar[TensorSpec.BatchDimension]
+    BATCH_DIMENSION_UNSPECIFIED: TensorSpec.BatchDimension
+    BATCH_DIMENSION_ONE: TensorSpec.BatchDimension
+    BATCH_DIMENSION_NONE: TensorSpec.BatchDimension
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATATYPE_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +47,7 @@ class TensorSpec(_message.Message):
     MINIMUM_FIELD_NUMBER: _ClassVar[int]
     MAXIMUM_FIELD_NUMBER: _ClassVar[int]
     SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_DIMENSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     datatype: str
     shape: _containers.RepeatedScalarFieldContainer[int]
@@ -49,7 +58,8 @@ class TensorSpec(_message.Message):
     minimum: float
     maximum: float
     sensitive: bool
-    def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., optional: _Optional[bool] = ..., nan_allowed: _Optional[bool] = ..., kind: _Optional[_Union[TensorSpec.Kind, str]] = ..., columns: _Optional[_Iterable[str]] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., sensitive: _Optional[bool] = ...) -> None: ...
+    batch_dimension: TensorSpec.BatchDimension
+    def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., optional: _Optional[bool] = ..., nan_allowed: _Optional[bool] = ..., kind: _Optional[_Union[TensorSpec.Kind, str]] = ..., columns: _Optional[_Iterable[str]] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., sensitive: _Optional[bool] = ..., batch_dimension: _Optional[_Union[TensorSpec.BatchDimension, str]] = ...) -> None: ...
 
 class ServingContract(_message.Message):
     __slots__ = ("inputs", "outputs", "prediction", "task", "labels")
