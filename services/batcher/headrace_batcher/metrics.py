@@ -58,6 +58,7 @@ class BatchCounters:
         self.shed: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.queued_rows: Callable[[], int] = lambda: 0
+        self.predicted_wait_s: Callable[[], float] = lambda: 0.0
 
 
 class BatcherCollector(Collector):
@@ -93,6 +94,14 @@ class BatcherCollector(Collector):
         for labels, counters in held.items():
             queued.add_metric(labels, counters.queued_rows())
         yield queued
+        wait = GaugeMetricFamily(
+            "batcher_predicted_wait_seconds",
+            "Wait that a new request would have before its execution begins.",
+            labels=_LABELS,
+        )
+        for labels, counters in held.items():
+            wait.add_metric(labels, counters.predicted_wait_s())
+        yield wait
         told = "Frames from data planes that did not match their checksum."
         yield CounterMetricFamily("batcher_frames_garbled", told, value=self._garbled())
 

@@ -24,7 +24,7 @@ async def test_batchers_are_listed_at_every_control_plane(postgres_url: str, reg
         ready = _Report(
             digest=digest_of("digits", "v1"),
             state=_Report.STATE_READY,
-            load=route_pb2.BatcherLoad(rows=3, predicted_wait=Duration(nanos=250_000_000)),
+            load=route_pb2.BatcherLoad(rows=3, predicted_wait=Duration(nanos=250_000_000), answered_requests=90),
             load_duration=Duration(seconds=7),
         )
         said = control_pb2.ReportVersionsRequest(
@@ -33,12 +33,15 @@ async def test_batchers_are_listed_at_every_control_plane(postgres_url: str, reg
         await plane.control.ReportVersions(said, timeout=10)
         await plane.report("p2", pool="cpu")
         for asked in (plane, other):
-            cpu, default = (await batchers(asked)).batchers
+            answer = await batchers(asked)
+            cpu, default = answer.batchers
+            age = answer.read_time.ToDatetime() - default.report_time.ToDatetime()
+            assert 0.0 <= age.total_seconds() < 5.0
             assert (cpu.pool, cpu.process, cpu.HasField("load")) == ("cpu", "p2", False)
             assert (default.process, default.address, default.load.rows) == ("p1", "p1:1", 3)
             (held,) = default.versions
             assert (held.model, held.version, held.wanted, held.load_duration.seconds) == ("digits", "v1", True, 7)
-            assert held.load.predicted_wait.ToMilliseconds() == 250
+            assert (held.load.predicted_wait.ToMilliseconds(), held.load.answered_requests) == (250, 90)
 
 
 async def test_batchers_come_in_pages_by_pool_without_models_that_the_caller_may_not_see(

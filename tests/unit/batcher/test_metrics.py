@@ -17,7 +17,7 @@ def test_a_scrape_shows_every_version():
     counters.batch_rows.observe(16)
     counters.answered, counters.cancelled, counters.expired = 9, 1, 2
     counters.shed["QUEUE_FULL"] += 3
-    counters.queued_rows = lambda: 7
+    counters.queued_rows, counters.predicted_wait_s = (lambda: 7), (lambda: 0.25)
     registry = CollectorRegistry()
     registry.register(BatcherCollector(lambda: {("digits", "v1"): counters}, lambda: 4))
     text = generate_latest(registry).decode()
@@ -28,6 +28,7 @@ def test_a_scrape_shows_every_version():
         'batcher_requests_expired_total{model="digits",version="v1"} 2.0',
         'batcher_requests_shed_total{model="digits",reason="QUEUE_FULL",version="v1"} 3.0',
         'batcher_queued_rows{model="digits",version="v1"} 7.0',
+        'batcher_predicted_wait_seconds{model="digits",version="v1"} 0.25',
         "batcher_frames_garbled_total 4.0",
     ):
         assert line in text

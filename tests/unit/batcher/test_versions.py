@@ -408,6 +408,19 @@ async def test_an_attempt_that_takes_too_long_fails_and_in_the_end_waits_to_be_a
         await scene.until_ready(stuck)
 
 
+async def test_a_version_is_reported_with_what_it_was_asked_since_it_is_here(scene: Scene, work: WorkMaker):
+    one = wanted("m")
+    await scene.bring_up(one)
+    (held,) = scene.versions.loaded()
+    held.batcher.submit(work([1.0], batcher=held.batcher, arrived=time.monotonic()))
+    await eventually(lambda: scene.versions.statuses()[0].answered == 1)
+    held.counters.shed["QUEUE_FULL"] += 2
+    held.counters.expired += 1
+    (status,) = scene.versions.statuses()
+    assert (status.answered, status.shed, status.queued) == (1, 3, 0)
+    assert status.compute_s > 0.0
+
+
 async def test_a_version_is_reported_with_how_long_its_load_took_and_while_it_drains(scene: Scene):
     one = wanted("m")
     scene.backend.loading.clear()

@@ -46,6 +46,22 @@ def test_a_batcher_is_shown_with_what_it_holds_how_busy_it_is_and_how_long_its_l
     assert (shown.versions[2].load, shown.versions[2].load_duration.seconds) == (load(3, 2), 9)
 
 
+def test_what_a_version_was_asked_is_kept_and_shown_as_it_was_counted():
+    counted = route_pb2.BatcherLoad(
+        rows=3,
+        predicted_wait=Duration(seconds=2),
+        queued_rows=1,
+        answered_requests=900,
+        shed_requests=7,
+        compute=Duration(seconds=60, nanos=500_000_000),
+    )
+    said = control_pb2.ReportVersionsRequest(versions=[_Report(digest="d2", state=_Report.STATE_READY, load=counted)])
+    held, occupancy = reported_from_proto(said)
+    stored = documents.occupancy_from_document(documents.occupancy_to_document(occupancy))
+    shown = batcher_to_proto(Report("default", "p1", "", LATER, held, stored), {"d2": ("digits", "v2")}, NOON)
+    assert shown.versions[0].load == counted
+
+
 def test_a_batcher_of_a_release_before_says_nothing_of_its_load():
     report = Report("default", "p1", "", LATER, *reported_from_proto(control_pb2.ReportVersionsRequest()))
     assert not batcher_to_proto(report, {}, NOON).HasField("load")

@@ -69,6 +69,7 @@ class Batcher:
         self.encoder = Encoder(contract.outputs)
         self.counters = counters or BatchCounters()
         self.counters.queued_rows = lambda: self._queue.rows
+        self.counters.predicted_wait_s = lambda: self.predicted_wait_s(self._now())
         self._executor = Executor(name, contract, backend, self.counters, traces or Traces(name), now, limits.instances)
         self.service_times = self._executor.service_times
         self._gate = gate or ExecutionGate()

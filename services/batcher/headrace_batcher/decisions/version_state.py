@@ -95,7 +95,8 @@ class VersionStatus:
     """One version as the control plane is told of it.
 
     wanted: whether it is in the demand. rows, wait_s: those that wait or execute, and the predicted wait of a new one.
-    load_s: how long it took to make it ready the last time, None before the first.
+    queued: of the rows, those that wait. answered, shed, compute_s: since it is here. load_s: how long it took to make
+    it ready the last time, None before the first.
     """
 
     digest: str
@@ -105,6 +106,10 @@ class VersionStatus:
     rows: int = 0
     wait_s: float = 0.0
     load_s: float | None = None
+    queued: int = 0
+    answered: int = 0
+    shed: int = 0
+    compute_s: float = 0.0
 
 
 class End(enum.Enum):

@@ -130,14 +130,19 @@ class Held:
 
     def status(self, now: float) -> VersionStatus:
         """Return what the control plane is told of it; one that does not answer is LOADING."""
+        counters = self.counters
         return VersionStatus(
             self.wanted.digest,
             Phase.LOADING if self.stalled else self.phase,
             self.reason,
             self.rank is not None,
-            self.batcher.rows,
-            self.batcher.predicted_wait_s(now),
-            self.load_s,
+            rows=self.batcher.rows,
+            wait_s=self.batcher.predicted_wait_s(now),
+            load_s=self.load_s,
+            queued=counters.queued_rows(),
+            answered=counters.answered + counters.failed.total(),
+            shed=counters.shed.total() + counters.expired,
+            compute_s=counters.compute_s.total,
         )
 
     def state(self) -> VersionState:

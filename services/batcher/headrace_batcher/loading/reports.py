@@ -74,7 +74,7 @@ class Reports:
             versions=[_report(one) for one in status.versions if one.wanted],
             unwanted=[_report(one) for one in status.versions if not one.wanted],
             draining=status.draining,
-            load=_load(status.rows, status.wait_s),
+            load=route_pb2.BatcherLoad(rows=status.rows, predicted_wait=_duration(status.wait_s)),
         )
         lease_s = 0.0
 
@@ -97,13 +97,16 @@ def _report(status: VersionStatus) -> control_pb2.VersionReport:
         digest=status.digest,
         state=state,
         reason=status.reason,
-        load=_load(status.rows, status.wait_s),
+        load=route_pb2.BatcherLoad(
+            rows=status.rows,
+            predicted_wait=_duration(status.wait_s),
+            queued_rows=status.queued,
+            answered_requests=status.answered,
+            shed_requests=status.shed,
+            compute=_duration(status.compute_s),
+        ),
         load_duration=None if status.load_s is None else _duration(status.load_s),
     )
-
-
-def _load(rows: int, wait_s: float) -> route_pb2.BatcherLoad:
-    return route_pb2.BatcherLoad(rows=rows, predicted_wait=_duration(wait_s))
 
 
 def _duration(seconds: float) -> Duration:

@@ -549,12 +549,14 @@ class ListBatchersRequest(_message.Message):
     def __init__(self, pool: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListBatchersResponse(_message.Message):
-    __slots__ = ("batchers", "next_page_token")
+    __slots__ = ("batchers", "next_page_token", "read_time")
     BATCHERS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    READ_TIME_FIELD_NUMBER: _ClassVar[int]
     batchers: _containers.RepeatedCompositeFieldContainer[Batcher]
     next_page_token: str
-    def __init__(self, batchers: _Optional[_Iterable[_Union[Batcher, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    read_time: _timestamp_pb2.Timestamp
+    def __init__(self, batchers: _Optional[_Iterable[_Union[Batcher, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Batcher(_message.Message):
     __slots__ = ("process", "pool", "address", "draining", "load", "report_time", "versions")
@@ -607,9 +609,17 @@ class BatcherVersion(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., state: _Optional[_Union[BatcherVersion.State, str]] = ..., reason: _Optional[str] = ..., wanted: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class BatcherLoad(_message.Message):
-    __slots__ = ("rows", "predicted_wait")
+    __slots__ = ("rows", "predicted_wait", "queued_rows", "answered_requests", "shed_requests", "compute")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_WAIT_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    SHED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_FIELD_NUMBER: _ClassVar[int]
     rows: int
     predicted_wait: _duration_pb2.Duration
-    def __init__(self, rows: _Optional[int] = ..., predicted_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    queued_rows: int
+    answered_requests: int
+    shed_requests: int
+    compute: _duration_pb2.Duration
+    def __init__(self, rows: _Optional[int] = ..., predicted_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queued_rows: _Optional[int] = ..., answered_requests: _Optional[int] = ..., shed_requests: _Optional[int] = ..., compute: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

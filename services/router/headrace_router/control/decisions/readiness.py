@@ -20,10 +20,17 @@ class Phase(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy a batcher is, or one version in it: rows that wait or execute, and the predicted wait of a new one."""
+    """How busy a batcher is, or one version in it: rows that wait or execute, and the predicted wait of a new one.
+
+    queued: of the rows, those that wait. answered, shed, compute_s: of one version, since the batcher held it.
+    """
 
     rows: int
     wait_s: float
+    queued: int = 0
+    answered: int = 0
+    shed: int = 0
+    compute_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ class Fleet:
     """The batchers whose reports are valid at one time, by pool."""
 
     def __init__(self, reports: Iterable[Report], now: datetime) -> None:
+        self.now = now
         self._pools: dict[str, list[Report]] = {}
         for report in reports:
             if report.expires_at > now:

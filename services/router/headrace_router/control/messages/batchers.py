@@ -19,6 +19,8 @@ _UNWANTED_PHASES = frozenset(Phase)
 
 # No wait and no load is longer; what a report says beyond is not kept.
 _LONGEST_S = 1e6
+# Sixty years of executions at a time.
+_LONGEST_COMPUTE_S = 2e9
 
 # Model and version by digest.
 Names = Mapping[str, tuple[str, str]]
@@ -94,15 +96,32 @@ def _load_of(message: Any) -> Load | None:
     """Return the load in a report, None when there is none."""
     if not message.HasField("load"):
         return None
-    return Load(max(0, message.load.rows), _seconds(message.load.predicted_wait))
+    load = message.load
+    return Load(
+        rows=max(0, load.rows),
+        wait_s=_seconds(load.predicted_wait),
+        queued=max(0, load.queued_rows),
+        answered=max(0, load.answered_requests),
+        shed=max(0, load.shed_requests),
+        compute_s=_seconds(load.compute, _LONGEST_COMPUTE_S),
+    )
 
 
 def _load_to_proto(load: Load | None) -> route_pb2.BatcherLoad | None:
-    return None if load is None else route_pb2.BatcherLoad(rows=load.rows, predicted_wait=_duration(load.wait_s))
+    if load is None:
+        return None
+    return route_pb2.BatcherLoad(
+        rows=load.rows,
+        predicted_wait=_duration(load.wait_s),
+        queued_rows=load.queued,
+        answered_requests=load.answered,
+        shed_requests=load.shed,
+        compute=_duration(load.compute_s) if load.compute_s else None,
+    )
 
 
-def _seconds(duration: Duration) -> float:
-    return min(max(0.0, duration.seconds + duration.nanos / 1e9), _LONGEST_S)
+def _seconds(duration: Duration, longest_s: float = _LONGEST_S) -> float:
+    return min(max(0.0, duration.seconds + duration.nanos / 1e9), longest_s)
 
 
 def _duration(seconds: float) -> Duration:

@@ -165,13 +165,18 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
         if not self._view.mirror.loaded:
             raise not_loaded()
         await self._view.freshen()
-        reports = [one for one in self._view.fleet().batchers(pool) if _place(one) > after][: size + 1]
+        fleet = self._view.fleet()
+        reports = [one for one in fleet.batchers(pool) if _place(one) > after][: size + 1]
         names = self._view.names({digest for one in reports for digest in (*one.versions, *one.occupancy.unwanted)})
         sees, lease = identity().sees, self._view.timing.lease
         shown = {digest: name for digest, name in names.items() if sees(name[0])}
         page = pages.Page(size, lambda one: batchers.batcher_to_proto(one, shown, one.expires_at - lease), _place)
         page.take(reports)
-        return route_pb2.ListBatchersResponse(batchers=page.messages, next_page_token=page.token)
+        return route_pb2.ListBatchersResponse(
+            batchers=page.messages,
+            next_page_token=page.token,
+            read_time=answers.timestamp(fleet.now),
+        )
 
     async def _state(self, model: str, context) -> RouteState:
         """Return the state of a model; one that is not known here may have been registered a moment ago."""

@@ -5,6 +5,7 @@ A key that came later is read with a default: documents of earlier releases lack
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -190,7 +191,7 @@ def occupancy_from_document(document: Document) -> Occupancy:
 
 
 def _load_to_document(load: Load) -> list[Any]:
-    return [load.rows, load.wait_s]
+    return list(astuple(load))
 
 
 def _is_new(state: RouteState) -> bool:
