@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from tests.statistics import (
+    blind_spots,
     category_rates,
     drift_rates,
     durations,
@@ -13,6 +14,7 @@ from tests.statistics import (
     estimates,
     new_categories,
     run_lengths,
+    share_sizes,
     spoilt_values,
 )
 from tests.statistics.figures import Table
@@ -29,6 +31,8 @@ WHOLE: dict[str, Simulation] = {
     "other kinds": partial(drift_rates.other_kinds, runs=10_000),
     "categories": partial(category_rates.category_rates, runs=5_000),
     "new categories": partial(new_categories.new_categories, weeks=40),
+    "share sizes": share_sizes.share_sizes,
+    "blind spots": partial(blind_spots.blind_spots, runs=1_000),
     "spoilt values": spoilt_values.spoilt_values,
     "run lengths": partial(run_lengths.run_lengths, runs=1_000),
     "error sizes": partial(error_sizes.error_sizes, runs=500),
@@ -44,6 +48,8 @@ SMALL: dict[str, Simulation] = {
     "weeks": partial(drift_rates.weeks, runs=20),
     "categories": partial(category_rates.category_rates, runs=200),
     "new categories": partial(new_categories.new_categories, weeks=1),
+    "share sizes": partial(share_sizes.share_sizes, cases=share_sizes.CASES[:4]),
+    "blind spots": partial(blind_spots.blind_spots, runs=50),
     "spoilt values": spoilt_values.spoilt_values,
     "run lengths": partial(run_lengths.run_lengths, runs=60, cap=30_000),
     "error sizes": partial(error_sizes.error_sizes, runs=60, cap=20_000),

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 import scipy
 
+from headrace_statistics import unconditional
 from headrace_statistics.inconclusive import NotEnoughData
 
 # The smallest p-value that is reported.
 _LEAST = 1e-100
+# Standard errors beyond the tolerance below which p is larger than any level that anybody asks for.
+_PLAIN = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,8 @@ def rise(
 ) -> ProportionChange | NotEnoughData:
     """Has the share risen by more than `tolerance`, a difference of shares?
 
-    Both shares are uncertain: the reference may be small too. p is the smallest a at which the Clopper-Pearson bounds
-    of the two, each missing with a/2, are further apart than the tolerance; so P(p <= a) <= a for every n and every
-    true share.
+    Both shares are uncertain: the reference may be small too. P(p <= a) <= a for every n and every true share, and
+    not much less (`unconditional`). low, high: Clopper-Pearson bounds of the two, each missing with half of the level.
 
     >>> change = rise(Proportion(0, 1000), Proportion(50, 1000))
     >>> change.difference, change.p < 1e-6
@@ -96,6 +98,20 @@ def fall(
 def _p(before: Proportion, now: Proportion, tolerance: float) -> float:
     if now.value - before.value <= tolerance:
         return 1.0
+    away = unconditional.distance(before.count, before.of, now.count, now.of, tolerance)
+    certain = _apart(before, now, tolerance)
+    # Where chance explains it, or hardly anything could, the bounds say enough.
+    if away < _PLAIN or certain <= unconditional.BEYOND:
+        return certain
+    low, high = interval(before, unconditional.BEYOND)
+    p = unconditional.p_value(before.count, before.of, now.count, now.of, tolerance=tolerance, low=low, high=high)
+    return min(p, certain)
+
+
+def _apart(before: Proportion, now: Proportion, tolerance: float) -> float:
+    """Return the smallest a at which the Clopper-Pearson bounds of the two, each missing with a/2, are further apart
+    than the tolerance.
+    """
 
     def apart(level: float) -> float:
         return _lower(now, level / 2) - _upper(before, level / 2) - tolerance

@@ -8,15 +8,17 @@ from typing import Any
 import headrace_statistics
 import numpy as np
 import pytest
-from headrace_statistics import multiplicity, proportions, tails
+from headrace_statistics import multiplicity, proportions, references, tails, unconditional
 from headrace_statistics.drift import categorical, ks, psi
 from headrace_statistics.inconclusive import NotEnoughData
 from headrace_statistics.proportions import Proportion
-from headrace_statistics.sketches import categories
+from headrace_statistics.sketches import bins, categories
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from numpy.typing import ArrayLike
 from scipy import stats
+from sklearn import datasets
 
 COUNTS = st_numpy.arrays(np.int64, 5, elements=st.integers(0, 10**9)).filter(lambda c: c.sum() >= 50)
 MODULES = [name for _, name, _ in pkgutil.walk_packages(headrace_statistics.__path__, "headrace_statistics.")]
@@ -156,12 +158,19 @@ def test_a_rise_of_a_share_is_a_fall_of_the_rest(k: int, n: int, j: int, m: int,
     assert 0 < up.p <= 1
 
 
-def test_the_p_of_a_share_is_where_its_bounds_meet():
-    change = proportions.rise(Proportion(3, 500), Proportion(30, 500), tolerance=0.01)
+def test_the_p_of_a_share_is_that_of_every_pair_of_counts_as_extreme():
+    n, m, x, y, tolerance = 40, 60, 3, 14, 0.05
+    change = proportions.rise(Proportion(x, n), Proportion(y, m), tolerance=tolerance)
     assert not isinstance(change, NotEnoughData)
-    lower = stats.binomtest(30, 500).proportion_ci(1 - change.p, "exact").low
-    upper = stats.binomtest(3, 500).proportion_ci(1 - change.p, "exact").high
-    assert lower - upper == pytest.approx(0.01, abs=1e-6)
+    first, second = np.arange(n + 1.0)[:, None], np.arange(m + 1.0)[None, :]
+    distance = unconditional.distance
+    extreme = distance(first, n, second, m, tolerance) >= distance(x, n, y, m, tolerance) - 1e-9
+    shares = np.linspace(0, 1 - tolerance, 400)
+    chances = [
+        float((stats.binom.pmf(first, n, p) * stats.binom.pmf(second, m, p + tolerance) * extreme).sum())
+        for p in shares
+    ]
+    assert change.p == pytest.approx(max(chances), rel=0.02)
 
 
 @pytest.mark.parametrize("of", [10**3, 10**6, 10**9])
@@ -273,3 +282,23 @@ def test_categories_that_were_all_given_other_names_have_vanished():
     change = categorical.vanished(reference, renamed, frozen, tolerance=0.01)
     assert (change.names, change.share_before) == (("a", "b"), 0.6)
     assert change.p < 1e-6
+
+
+def test_the_largest_distance_is_exact_where_there_are_few_different_values():
+    measured, cultivar = datasets.load_wine(return_X_y=True)
+    reference, window = measured[cultivar == 0, 0], measured[cultivar == 1, 0]
+    frozen = references.freeze_numeric(reference)
+    distance = float(ks.statistic(frozen.summary.bins.counts, bins.count(window, frozen.edges).counts))
+    assert distance == pytest.approx(_largest_distance(reference, window), abs=1e-12)
+    assert distance == pytest.approx(0.8732, abs=5e-5)
+
+
+@given(st.lists(st.integers(0, 9), min_size=60, max_size=80), st.lists(st.integers(-5, 15), min_size=60, max_size=80))
+def test_the_largest_distance_is_exact_for_whole_numbers(before: list[int], now: list[int]):
+    frozen = references.freeze_numeric(np.array(before, dtype=float))
+    distance = float(ks.statistic(frozen.summary.bins.counts, bins.count(np.array(now, float), frozen.edges).counts))
+    assert distance == pytest.approx(_largest_distance(before, now), abs=1e-12)
+
+
+def _largest_distance(a: ArrayLike, b: ArrayLike) -> float:
+    return float(stats.ks_2samp(a, b, method="asymp")[0])  # pyright: ignore[reportArgumentType]

@@ -85,8 +85,9 @@ def test_many_values_are_counted_as_by_a_search(shape: str):
 def test_bins_hold_equal_shares_of_a_reference_without_ties():
     values = np.random.default_rng(3).normal(size=10_000)
     edges = bins.freeze(values)
-    assert edges.bins == bins.FINE_BINS
-    assert bins.count(values, edges).counts.tolist() == [50] * 200
+    assert edges.bins == bins.FINE_BINS + 2
+    # Beside the 200, one below the least value with nothing in it, and one above the largest.
+    assert bins.count(values, edges).counts.tolist() == [0, *[50] * 200, 0]
 
 
 def test_a_value_that_holds_much_of_the_reference_has_a_bin_of_its_own():

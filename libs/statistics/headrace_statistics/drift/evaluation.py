@@ -1,12 +1,13 @@
 """Evaluate a window: every column against the reference, with the chance of any false alarm held to one level."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from headrace_statistics.drift import categorical, embedding, ks, psi, quality
+from headrace_statistics.drift import categorical, embedding, ks, psi, quality, spikes
 from headrace_statistics.drift.reports import DriftReport, Kind, Test
+from headrace_statistics.drift.tolerances import Tolerances
 from headrace_statistics.inconclusive import Constant, NotEnoughData
 from headrace_statistics.multiplicity import benjamini_hochberg
 from headrace_statistics.references import (
@@ -26,25 +27,11 @@ from headrace_statistics.sketches.embeddings import EmbeddingSums
 _SCALES: Mapping[Test, Scale] = {
     Test.PSI: PSI_SCALE,
     Test.KS: KS_SCALE,
+    Test.REST_PSI: PSI_SCALE,
+    Test.REST_KS: KS_SCALE,
     Test.CHI_SQUARE: PSI_SCALE,
     Test.EMBEDDING: Scale(medium=0.25, high=0.5),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerances:
-    """Changes that are no alarm however many rows show them.
-
-    psi and categories (w squared): .05 is a shift of .23 standard deviations. ks: .05 is one of .125. embedding: shift
-    in spreads. share: rise of missing, new, odd or out-of-range values.
-    """
-
-    psi: float = 0.05
-    ks: float = 0.05
-    categories: float = 0.05
-    category_share: float = 0.02
-    embedding: float = 0.1
-    share: float = 0.01
 
 
 def evaluate(
@@ -100,7 +87,7 @@ def _evaluate_column(
         case NumericReference(), NumericSummary():
             return [
                 *_numeric(name, kind, frozen, summary, tolerances),
-                *quality.of_numeric(name, frozen.summary, summary, tolerances.share),
+                *quality.of_numeric(name, kind, frozen, summary, tolerances.share),
             ]
         case CategoricalReference(), CategoryCounts():
             return [
@@ -128,15 +115,19 @@ def _numeric(
         Test.KS: DriftReport(name, kind, Test.KS, n, m, tolerances.ks),
     }
     if n and frozen.summary.moments.minimum == frozen.summary.moments.maximum:
-        # Whether it still is that value is asked by the quality tests: anything else is out of range.
         constant = Constant(frozen.summary.moments.minimum)
-        return [replace(report, inconclusive=constant) for report in blank.values()]
+        blank[Test.PSI] = replace(blank[Test.PSI], inconclusive=constant)
+        if frozen.edges.bins == 1:  # frozen by an older release, without edges around the value
+            blank[Test.KS] = replace(blank[Test.KS], inconclusive=constant)
     grouped = (bins.added_up(before, frozen.groups), bins.added_up(now, frozen.groups))
     changes = {
         Test.PSI: psi.compare(*grouped, tolerance=tolerances.psi),
         Test.KS: ks.compare(before, now, tolerance=tolerances.ks),
     }
-    return [_filled(blank[test], change) for test, change in changes.items()]
+    reports = [
+        blank[test] if blank[test].inconclusive else _filled(blank[test], change) for test, change in changes.items()
+    ]
+    return [*reports, *spikes.of_numeric(name, kind, frozen, summary, tolerances)]
 
 
 def _categorical(

@@ -3,27 +3,66 @@ rows, tested exactly against how often that happened in the reference.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+
+import numpy as np
 
 from headrace_statistics.drift.reports import DriftReport, Kind, Test
 from headrace_statistics.proportions import Proportion, ProportionChange, rise
-from headrace_statistics.references import CategoricalReference, NumericSummary
+from headrace_statistics.references import CategoricalReference, NumericReference, NumericSummary
 from headrace_statistics.sketches.categories import CategoryCounts
 from headrace_statistics.sketches.embeddings import EmbeddingSums
 
 _EXAMPLES = 5
 
 
-def of_numeric(column: str, reference: NumericSummary, window: NumericSummary, tolerance: float) -> list[DriftReport]:
-    """Judge a numeric column. tolerance: rise of a share that is no alarm."""
+def of_numeric(
+    column: str, kind: Kind, frozen: NumericReference, window: NumericSummary, tolerance: float
+) -> list[DriftReport]:
+    """Judge a numeric column. kind: of a change within the declared range. tolerance: rise of a share that is no
+    alarm.
+    """
+    reference = frozen.summary
     shares = {
         Test.MISSING: lambda s: Proportion(s.bins.missing, s.rows),
         Test.NOT_FINITE: lambda s: Proportion(s.bins.infinite, s.rows),
-        Test.OUT_OF_RANGE: lambda s: Proportion(s.bins.below + s.bins.above, s.rows),
         Test.TYPE: lambda s: Proportion(s.unreadable, s.rows),
     }
     reports = [_rise(column, test, of(reference), of(window), tolerance) for test, of in shares.items()]
-    return [*reports, constant(column, reference, window)]
+    return [*reports, *_beyond(column, kind, frozen, window, tolerance), constant(column, reference, window)]
+
+
+def _beyond(
+    column: str, kind: Kind, frozen: NumericReference, window: NumericSummary, tolerance: float
+) -> Iterator[DriftReport]:
+    """Judge rows out of the declared range, and within it beyond the reference's extremes.
+
+    Of n values, the share that lies beyond both extremes of all later ones has a beta law, whatever law they have: that
+    of a share of which one of n rows was seen. So one row counts, though none can be there.
+    """
+    reference, edges = frozen.summary, frozen.edges
+    out = Proportion(reference.bins.below + reference.bins.above, reference.rows)
+    now = Proportion(window.bins.below + window.bins.above, window.rows)
+    outermost = Proportion(_outermost(reference), reference.rows)
+    declared = edges.inner.size == 0 or (edges.low, edges.high) != (
+        float(np.nextafter(edges.inner[0], np.inf)),
+        float(edges.inner[-1]),
+    )
+    yield _rise(column, Test.OUT_OF_RANGE, out if declared else _one_at_least(out), now, tolerance)
+    # References that were frozen by older releases have no edges there, and rows in their outermost bins.
+    if declared and reference.bins.finite and outermost.count == 0:
+        now = Proportion(_outermost(window), window.rows)
+        report = _rise(column, Test.BEYOND_REFERENCE, _one_at_least(outermost), now, tolerance)
+        yield replace(report, kind=kind)
+
+
+def _outermost(summary: NumericSummary) -> int:
+    return int(summary.bins.counts[0] + summary.bins.counts[-1])
+
+
+def _one_at_least(share: Proportion) -> Proportion:
+    return Proportion(max(share.count, min(share.of, 1)), share.of)
 
 
 def of_categories(

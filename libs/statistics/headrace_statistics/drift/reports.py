@@ -27,9 +27,13 @@ class Test(enum.Enum):
     NEW_CATEGORIES = "new_categories"
     VANISHED_CATEGORIES = "vanished_categories"
     EMBEDDING = "embedding"
+    SPIKE = "spike"  # the share of the rows that have another value than nearly all
+    REST_PSI = "rest_psi"  # of those rows
+    REST_KS = "rest_ks"
     MISSING = "missing"
     NOT_FINITE = "not_finite"
     OUT_OF_RANGE = "out_of_range"
+    BEYOND_REFERENCE = "beyond_reference"  # within what is declared, below or above every value of the reference
     TYPE = "type"
     CONSTANT = "constant"
 

@@ -96,9 +96,11 @@ class BinCounts:
 
 
 def freeze(values: ArrayLike, *, declared: tuple[float, float] | None = None, bins: int = FINE_BINS) -> Edges:
-    """Return edges at the quantiles of the finite values: at most 2 * bins of them.
+    """Return edges at the quantiles of the finite values: at most 4 * bins of them.
 
-    A value that holds a whole bin's share or more (zero-inflated counts, say) gets a bin of its own. declared: the
+    A value that holds a whole bin's share or more (zero-inflated counts, say) gets a bin of its own, and so does each
+    where there are no more than `bins` different ones. What one value leaves that holds most of them has quantiles of
+    its own. Below the least value and above the largest are bins in which nothing of the reference lies. declared: the
     range that the contract declares; without it, that of the values.
     """
     array = np.sort(finite(values))
@@ -106,13 +108,32 @@ def freeze(values: ArrayLike, *, declared: tuple[float, float] | None = None, bi
         low, high = declared or (-np.inf, np.inf)
         return Edges(floats([]), low, high)
     low, high = declared or (float(array[0]), float(array[-1]))
+    distinct, times = np.unique(array, return_counts=True)
+    if distinct.size <= bins:
+        at, atoms = distinct, distinct
+    else:
+        at, atoms = _quantiles(array, bins)
+        most = int(times.argmax())
+        if times[most] * 2 > array.size:
+            rest = _quantiles(array[array != distinct[most]], bins)
+            at, atoms = np.union1d(at, rest[0]), np.union1d(atoms, rest[1])
+    inner = np.concatenate([at, _next_below(atoms), _next_below(array[:1]), array[-1:]])
+    return Edges(floats(np.unique(inner[np.isfinite(inner)])), low, high)
+
+
+def _quantiles(array: Floats, bins: int) -> tuple[Floats, Floats]:
+    """Return the quantiles of sorted values, and those of them that hold a whole bin's share or more."""
     ranks = (np.arange(1, bins) * array.size + bins - 1) // bins - 1
     at, times = np.unique(array[ranks], return_counts=True)
-    just_below = _next_below(at[times > 1])
-    inner = np.union1d(at, just_below)
-    # Nothing of the reference lies above its largest value: an edge there would only make an empty bin of what is out
-    # of range.
-    return Edges(floats(inner[(inner < array[-1]) & (inner >= array[0])]), low, high)
+    return at, at[times > 1]
+
+
+def spike(reference: Counts, edges: Edges, *, share: float) -> int | None:
+    """Return the bin of a single value that holds at least such a share of the reference; None where there is none."""
+    total, place = int(reference.sum()), int(reference.argmax())
+    if total == 0 or reference[place] < share * total or not 0 < place < edges.inner.size:
+        return None
+    return place if edges.inner[place - 1] == _next_below(edges.inner[place]) else None
 
 
 def count(values: ArrayLike, edges: Edges) -> BinCounts:
@@ -139,14 +160,24 @@ def count(values: ArrayLike, edges: Edges) -> BinCounts:
 
 
 def _places(part: Floats, inner: Floats) -> NDArray[np.intp]:
-    """Return how many edges each value is greater than; 0 for NaN. Searching takes most of the time of an evaluation:
-    edges are found by a grid of even cells where no cell has more than two of them.
+    """Return how many edges each value is greater than; 0 for NaN. Searching takes most of the time of an evaluation.
+
+    The outermost edges are compared with every value: they may be far from all others.
+    """
+    if part.size < _CELLS or inner.size < 4:
+        return _searched(part, inner)
+    places = _within(part, inner[1:-1])
+    places += part > inner[0]
+    places += part > inner[-1]
+    return places
+
+
+def _within(part: Floats, inner: Floats) -> NDArray[np.intp]:
+    """Return the same: edges are found by a grid of even cells where no cell has more than two of them.
 
     Cells do not fall as values rise, whatever is rounded: edges of lower cells are smaller than a value, those of
     higher ones are not, and only those of its own are compared.
     """
-    if part.size < _CELLS or inner.size < 2:
-        return _searched(part, inner)
     low, high = inner[0], inner[-1]
     with np.errstate(over="ignore"):
         scale = _CELLS / (high - low)
