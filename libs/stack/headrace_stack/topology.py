@@ -112,7 +112,12 @@ def _plain(
     settings: StackSettings, name: str, number: int = 0, more: Mapping[str, object] = MappingProxyType({})
 ) -> Component:
     described = description.of(settings.checkout)[name]
-    return plain(settings, described, number, target=lambda callee: _target_of(settings, callee), more=more)
+    # Without a control plane nothing is known of routes.
+    asks = any(call.callee == ROUTER_CONTROL for call in described.calls)
+    needs = _all(ROUTER_CONTROL, settings.replicas.control_planes) if asks else ()
+    return plain(
+        settings, described, number, target=lambda callee: _target_of(settings, callee), needs=needs, more=more
+    )
 
 
 def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:

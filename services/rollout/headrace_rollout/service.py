@@ -1,21 +1,65 @@
-"""The rollout put together: what `__main__` runs, and tests run in their own process."""
+"""The rollout service put together: what `__main__` runs, and tests run in their own process."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from headrace.rollout.v1 import rollout_pb2_grpc
+from headrace_servicekit.client import channel
+from headrace_servicekit.coordination.feeds import ChangeFeed, heed
+from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.tls import Tls
 
+from headrace_rollout.alerts import FreezeAlerts
+from headrace_rollout.controller import Controller
+from headrace_rollout.judging import Judge
+from headrace_rollout.peers import Registry, Routes
 from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
-from headrace_rollout.store import Store
+from headrace_rollout.starting import Starting
+from headrace_rollout.store import Changed, Store
 
 
 async def start(runtime: Runtime[RolloutSettings]) -> None:
-    """Build the service on PostgreSQL, which does not have to be up: calls are UNAVAILABLE until it is."""
-    settings = runtime.settings
+    """Build the service. Nothing that it calls has to be up: calls are UNAVAILABLE, and rollouts wait, until it is."""
+    settings, clock, tls = runtime.settings, runtime.clock, Tls.of(runtime.settings)
     connections = Connections(Address.of(settings), owner="rollout", size=settings.database_connections)
     store = Store(await runtime.enter(connections))
-    runtime.migrated(store)
+    migrated = runtime.migrated(store)
     runtime.check("postgres", store.check)
-    rollout_pb2_grpc.add_RolloutServiceServicer_to_server(RolloutServicer(store), runtime.server())
+
+    routes = Routes(await runtime.enter(channel(settings.control_target, tls=tls)))
+    registry = Registry(await runtime.enter(channel(settings.registry_target, tls=tls)))
+    alerts = FreezeAlerts(await runtime.enter(channel(settings.monitor_target, tls=tls)), clock)
+    lease = LeaderLease(connections, "rollouts", clock)
+    controller = Controller(store, lease, routes, registry, Judge(alerts), clock)
+    feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
+    starting = Starting(store, routes, registry, clock)
+    servicer = RolloutServicer(store, starting, feed, clock, controller.wake, runtime.stopping)
+    rollout_pb2_grpc.add_RolloutServiceServicer_to_server(servicer, runtime.server())
+
+    async def lead() -> None:
+        await migrated.wait()
+        await controller.run()
+
+    async def listen() -> None:
+        await heed(store.wakes, controller.wake)
+
+    async def follow() -> None:
+        await migrated.wait()
+        await feed.run()
+
+    runtime.loop("rollouts", lead)
+    runtime.loop("alerts", alerts.run)
+    runtime.loop("feed", follow)
+    runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))
+    runtime.loop("hints", lambda: periodic("hints", listen, every_s=1.0, clock=clock))
+
+
+async def _nothing() -> AsyncIterator[Changed]:
+    """A watch is of one rollout, which it reads by itself: it never begins with a snapshot of all."""
+    return
+    yield

@@ -2,21 +2,155 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
-from headrace.rollout.v1 import rollout_pb2, rollout_pb2_grpc
+from headrace.rollout.v1 import rollout_pb2 as pb
+from headrace.rollout.v1 import rollout_pb2_grpc
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.feeds import ChangeFeed
+from headrace_servicekit.errors import Aborted, NotFound, Unavailable
+from headrace_servicekit.identity import identity
+from headrace_servicekit.loops import until
 
-from headrace_rollout.store import Store
+from headrace_rollout import answers, convert
+from headrace_rollout.decisions import policies, progress
+from headrace_rollout.decisions.rollouts import Rollout, Transition
+from headrace_rollout.starting import Starting
+from headrace_rollout.store import Changed, Store
+
+# How often a person's change is decided anew when the rollout went on meanwhile.
+_TRIES = 20
+# Of those a caller may not see, how many pages are read to fill one.
+_SCAN = 200
 
 
 class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
-    """Answers over a store."""
+    """RolloutService over its use cases. changed: called when a rollout was changed. stopping: ends the watches."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        starting: Starting,
+        feed: ChangeFeed[Changed],
+        clock: Clock,
+        changed: Callable[[], None],
+        stopping: asyncio.Event,
+    ) -> None:
+        self._store, self._starting, self._feed, self._clock = store, starting, feed, clock
+        self._changed, self._stopping = changed, stopping
 
-    async def DescribeRollout(self, request: Any, context: Any) -> rollout_pb2.DescribeRolloutResponse:
-        origin = await self._store.origin()
-        answer = rollout_pb2.DescribeRolloutResponse(incarnation=str(origin.incarnation))
-        answer.create_time.FromDatetime(origin.create_time)
-        return answer
+    async def PlanRollout(self, request: pb.PlanRolloutRequest, context: Any) -> pb.PlanRolloutResponse:
+        return answers.to_plan(await self._starting.draft(convert.wanted_of(request)))
+
+    async def StartRollout(self, request: pb.StartRolloutRequest, context: Any) -> pb.StartRolloutResponse:
+        rollout = await self._starting.start(convert.wanted_of(request), convert.request_of(request))
+        return pb.StartRolloutResponse(rollout=answers.to_rollout(rollout))
+
+    async def GetRollout(self, request: pb.GetRolloutRequest, context: Any) -> pb.GetRolloutResponse:
+        return pb.GetRolloutResponse(rollout=answers.to_rollout(await self._rollout(request.name)))
+
+    async def ListRollouts(self, request: pb.ListRolloutsRequest, context: Any) -> pb.ListRolloutsResponse:
+        size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
+        found: list[Rollout] = []
+        while len(found) <= size:
+            page = await self._store.rollouts(before=before, model=request.model, running=request.running, limit=_SCAN)
+            found += [rollout for rollout in page if identity().sees(rollout.model)]
+            if len(page) < _SCAN:
+                break
+            before = page[-1].id
+        token = str(found[size - 1].id) if len(found) > size else ""
+        shown = [answers.to_rollout(rollout) for rollout in found[:size]]
+        return pb.ListRolloutsResponse(rollouts=shown, next_page_token=token)
+
+    async def PauseRollout(self, request: pb.PauseRolloutRequest, context: Any) -> pb.PauseRolloutResponse:
+        client, reason = identity().client, convert.text(request.reason, "reason")
+        changed = await self._change(request.name, lambda one: progress.pause(one, client, reason))
+        return pb.PauseRolloutResponse(rollout=changed)
+
+    async def ResumeRollout(self, request: pb.ResumeRolloutRequest, context: Any) -> pb.ResumeRolloutResponse:
+        client, reason = identity().client, convert.text(request.reason, "reason")
+        changed = await self._change(request.name, lambda one: progress.resume(one, client, reason))
+        return pb.ResumeRolloutResponse(rollout=changed)
+
+    async def PromoteRollout(self, request: pb.PromoteRolloutRequest, context: Any) -> pb.PromoteRolloutResponse:
+        client, reason = identity().client, convert.text(request.reason, "reason")
+        if not reason:
+            raise convert.invalid("reason", "must not be empty: whoever skips a judgement says why")
+        step = request.step if request.HasField("step") else None
+        changed = await self._change(request.name, lambda one: progress.skip(one, client, reason, step))
+        return pb.PromoteRolloutResponse(rollout=changed)
+
+    async def AbortRollout(self, request: pb.AbortRolloutRequest, context: Any) -> pb.AbortRolloutResponse:
+        client, reason = identity().client, convert.text(request.reason, "reason")
+        changed = await self._change(request.name, lambda one: progress.abort(one, client, reason, self._clock.now()))
+        return pb.AbortRolloutResponse(rollout=changed)
+
+    async def ListRolloutEvents(
+        self, request: pb.ListRolloutEventsRequest, context: Any
+    ) -> pb.ListRolloutEventsResponse:
+        size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
+        rollout = await self._rollout(request.parent, "parent")
+        found = await self._store.events(rollout.id, before=before, limit=size + 1)
+        token = str(found[size - 1].number) if len(found) > size else ""
+        return pb.ListRolloutEventsResponse(
+            events=[answers.to_event(past) for past in found[:size]], next_page_token=token
+        )
+
+    async def WatchRollout(
+        self, request: pb.WatchRolloutRequest, context: Any
+    ) -> AsyncIterator[pb.WatchRolloutResponse]:
+        rollout = await self._rollout(request.name)
+        position = await self._store.position()
+        rollout = await self._store.rollout(rollout.id)
+        yield pb.WatchRolloutResponse(rollout=answers.to_rollout(rollout))
+        if rollout.state.over:
+            return
+        changes = self._feed.watch(position, lambda changed: changed.rollout.id == rollout.id)
+        ended_by_drain: Any = until(self._stopping, changes)
+        async with aclosing(ended_by_drain) as watched:
+            async for change in watched:
+                if change.state is None or change.state.rollout.revision <= rollout.revision:
+                    continue
+                rollout = change.state.rollout
+                yield pb.WatchRolloutResponse(rollout=answers.to_rollout(rollout))
+                if rollout.state.over:
+                    return
+        raise Unavailable("the service is stopping: watch again", reason="STOPPING", retry_after_s=0.1)
+
+    async def GetRolloutTemplate(
+        self, request: pb.GetRolloutTemplateRequest, context: Any
+    ) -> pb.GetRolloutTemplateResponse:
+        policy = await self._store.template(convert.model_of(request.parent)) or policies.DEFAULT
+        return pb.GetRolloutTemplateResponse(policy=answers.to_policy(policy))
+
+    async def PutRolloutTemplate(
+        self, request: pb.PutRolloutTemplateRequest, context: Any
+    ) -> pb.PutRolloutTemplateResponse:
+        model = convert.model_of(request.parent)
+        policy = convert.policy_of(request.policy) if request.HasField("policy") else None
+        await self._store.put_template(model, policy)
+        return pb.PutRolloutTemplateResponse(policy=answers.to_policy(policy or policies.DEFAULT))
+
+    async def _rollout(self, name: str, field: str = "name") -> Rollout:
+        model, id_ = convert.rollout_of(name, field)
+        rollout = await self._store.rollout(id_)
+        if rollout.model != model:
+            raise NotFound(f"model '{model}' has no rollout {id_}", reason="ROLLOUT_NOT_FOUND")
+        return rollout
+
+    async def _change(self, name: str, decide: Callable[[Rollout], Transition]) -> pb.Rollout:
+        """Decide as somebody asked. The rollout may go on meanwhile: then it is decided anew, of what it is then."""
+        rollout = await self._rollout(name)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                after = await self._store.change(rollout.id, decide, self._clock.now())
+            except Aborted as error:
+                if error.reason != "ROLLOUT_CHANGED" or attempt == _TRIES:
+                    raise
+            else:
+                self._changed()
+                return answers.to_rollout(after)
+        raise AssertionError("unreachable")

@@ -1,9 +1,19 @@
 """ROLLOUT_* variables."""
 
+from __future__ import annotations
+
 from headrace_servicekit.settings import PostgresSettings, ServiceSettings, settings_config
+from pydantic import Field
 
 
 class RolloutSettings(PostgresSettings, ServiceSettings):
-    """What the rollout can be told."""
+    """What the rollout service can be told."""
 
     model_config = settings_config("ROLLOUT_")
+
+    control_target: str = Field(description="Router's control plane, as `host:port` or any other gRPC target.")
+    registry_target: str = Field(description="Registry, as `host:port` or any other gRPC target.")
+    monitor_target: str = Field(description="Monitor, as `host:port` or any other gRPC target.")
+    max_watches: int = Field(
+        default=200, ge=1, le=10_000, description="Open WatchRollout of one process; more are RESOURCE_EXHAUSTED."
+    )

@@ -1,25 +1,56 @@
-"""What the rollout keeps, in PostgreSQL."""
+"""Rollouts in PostgreSQL: every change is conditional on the revision that it was decided from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
-from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.coordination.feeds import Position
+from headrace_servicekit.errors import Aborted, AlreadyExists, NotFound
+from headrace_servicekit.postgres.connections import Connections, Transactions
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
+
+from headrace_rollout.decisions import progress
+from headrace_rollout.decisions.policies import Policy
+from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
+from headrace_rollout.documents import policy_json, policy_of, rollout_json, rollout_of
 
 _SQL = "headrace_rollout.sql"
 _QUERIES = load_queries(_SQL)
 
+CHANNEL = "rollouts"
+
+Decide = Callable[[Rollout], Transition]
+
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Which store this is, and since when."""
+class Request:
+    """What makes a start repeatable. fingerprint: of the whole request."""
 
-    incarnation: UUID
-    create_time: datetime
+    client: str
+    id: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvent:
+    """A line of the history."""
+
+    number: int
+    time: datetime
+    event: Event
+    rollout: Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A rollout with the place of its last change."""
+
+    rollout: Rollout
+    sequence: int
 
 
 class Store:
@@ -35,9 +66,127 @@ class Store:
 
     async def check(self) -> None:
         """Raise Unavailable unless the database answers and has the schema."""
-        await self.origin()
+        await self.position()
 
-    async def origin(self) -> Origin:
-        """Return which store this is."""
-        row = await self._connections.repeatable(lambda connection: connection.fetchrow(_QUERIES["origin"]))
-        return Origin(row["incarnation"], row["create_time"])
+    async def start(self, wanted: Callable[[int], Transition], request: Request, now: datetime) -> Rollout:
+        """Keep a new rollout; wanted: makes it of its id. Or return the one that the request made before.
+
+        Raises PreconditionFailed, reason ROLLOUT_RUNNING, and AlreadyExists, reason REQUEST_ID_REUSED.
+        """
+        async with self._connections.transaction() as connection:
+            sequence = await connection.fetchval(_QUERIES["advance"])
+            earlier = _repeated(await connection.fetch(_QUERIES["repeated"], request.client, request.id), request)
+            if earlier is not None:
+                return earlier
+            began = wanted(await connection.fetchval(_QUERIES["next_id"]))
+            rollout = replace(began.rollout, revision=1)
+            running = await connection.fetchval(_QUERIES["running_of_model"], rollout.model)
+            if running is not None:
+                raise progress.already_running(rollout.model, running)
+            arguments = (rollout.id, rollout.model, rollout_json(rollout), sequence)
+            await connection.execute(_QUERIES["insert"], *arguments, request.client, request.id, request.fingerprint)
+            await _tell(connection, rollout, began.events, now)
+            return rollout
+
+    async def repeated(self, request: Request) -> Rollout | None:
+        """Return the rollout that a request made before. Raises AlreadyExists, reason REQUEST_ID_REUSED."""
+        return _repeated(await self._fetch("repeated", request.client, request.id), request)
+
+    async def change(self, id_: int, decide: Decide, now: datetime, *, by: Transactions | None = None) -> Rollout:
+        """Decide on a rollout as it is, and keep what comes of it; nothing when that is what there was.
+
+        by: the lease of a leader, whose changes are refused once another one leads. Raises NotFound, reason
+        ROLLOUT_NOT_FOUND, Aborted when somebody else was first, and what `decide` raises.
+        """
+        async with (by or self._connections).transaction() as connection:
+            before = _existing(await connection.fetchrow(_QUERIES["rollout"], id_), id_)
+            after = decide(before)
+            if after.rollout == before and not after.events:
+                return before
+            return await _save(connection, before, after, now)
+
+    async def rollout(self, id_: int) -> Rollout:
+        """Return a rollout. Raises NotFound, reason ROLLOUT_NOT_FOUND."""
+        found = await self._fetch("rollout", id_)
+        return _existing(found[0] if found else None, id_)
+
+    async def running(self) -> list[Rollout]:
+        """Return the rollouts that are not over."""
+        return [_rollout(row) for row in await self._fetch("running")]
+
+    async def rollouts(self, *, before: int, model: str, running: bool, limit: int) -> list[Rollout]:
+        """Return rollouts with ids below `before`, the latest first. model: empty for every one."""
+        return [_rollout(row) for row in await self._fetch("rollouts", before, model, running, limit)]
+
+    async def events(self, id_: int, *, before: int, limit: int) -> list[PastEvent]:
+        """Return the history of a rollout, from the event before that number on, the latest first."""
+        return [_past(row) for row in await self._fetch("events", id_, before, limit)]
+
+    async def template(self, model: str) -> Policy | None:
+        """Return the policy of a model's rollouts that are started without one."""
+        found = await self._fetch("template", model)
+        return policy_of(found[0]["document"]) if found else None
+
+    async def put_template(self, model: str, policy: Policy | None) -> None:
+        """Set or remove that policy."""
+        async with self._connections.transaction() as connection:
+            if policy is None:
+                await connection.execute(_QUERIES["delete_template"], model)
+            else:
+                await connection.execute(_QUERIES["put_template"], model, policy_json(policy))
+
+    async def position(self) -> Position:
+        """Return the place of the last change."""
+        return Position(*(await self._fetch("position"))[0])
+
+    async def changed_since(self, sequence: int, *, limit: int) -> Sequence[Changed]:
+        """Return what changed since, in the order of the last changes."""
+        return [Changed(_rollout(row), row["sequence"]) for row in await self._fetch("changed_since", sequence, limit)]
+
+    def wakes(self) -> AsyncIterator[None]:
+        """Yield whenever something may have changed, until the connection ends; then raise Unavailable."""
+        return self._connections.notices(CHANNEL)
+
+    async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
+        return await self._connections.repeatable(lambda connection: connection.fetch(_QUERIES[query], *arguments))
+
+
+async def _save(connection: Any, before: Rollout, after: Transition, now: datetime) -> Rollout:
+    sequence = await connection.fetchval(_QUERIES["advance"])
+    rollout = replace(after.rollout, revision=before.revision + 1)
+    arguments = (rollout.id, before.revision, not rollout.state.over, rollout_json(rollout), sequence)
+    if await connection.fetchval(_QUERIES["update"], *arguments) is None:
+        raise Aborted(f"{rollout.name} changed meanwhile: read it again", reason="ROLLOUT_CHANGED")
+    await _tell(connection, rollout, after.events, now)
+    return rollout
+
+
+async def _tell(connection: Any, rollout: Rollout, events: Sequence[Event], now: datetime) -> None:
+    document = rollout_json(rollout)
+    for event in events:
+        arguments = (rollout.id, now, event.type, event.reason, event.client, document)
+        await connection.execute(_QUERIES["insert_event"], *arguments)
+    await connection.execute(_QUERIES["wake"])
+
+
+def _existing(row: Any, id_: int) -> Rollout:
+    if row is None:
+        raise NotFound(f"there is no rollout {id_}", reason="ROLLOUT_NOT_FOUND")
+    return _rollout(row)
+
+
+def _repeated(found: Sequence[Any], request: Request) -> Rollout | None:
+    if not found:
+        return None
+    if found[0]["fingerprint"] != request.fingerprint:
+        raise AlreadyExists(f"request_id '{request.id}' was used for another rollout", reason="REQUEST_ID_REUSED")
+    return _rollout(found[0])
+
+
+def _rollout(row: Any) -> Rollout:
+    return replace(rollout_of(row["document"]), revision=row["revision"])
+
+
+def _past(row: Any) -> PastEvent:
+    event = Event(row["type"], row["reason"], row["client"])
+    return PastEvent(row["number"], row["create_time"], event, rollout_of(row["document"]))

@@ -46,11 +46,11 @@ def components(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Component]
     return {component.name: component for component in topology.components(settings)}
 
 
-def test_it_listens_where_the_description_says_and_starts_after_its_stores(components: dict[str, Component]):
+def test_it_listens_where_the_description_says_and_starts_after_what_it_needs(components: dict[str, Component]):
     example = components["example"]
     assert [port.number for port in example.ports] == [GRPC + 1000, METRICS + 1000]
     assert example.command[-1] == "headrace_example"
-    assert set(example.needs) == {"postgres", "s3", "valkey"}
+    assert set(example.needs) == {"postgres", "s3", "valkey", "router-control"}
     assert example.leans_on == ("postgres",)
 
 

@@ -1,4 +1,57 @@
--- Every query of the rollout, by name. A query ends where the next one begins.
+-- Every query of the rollouts, by name. A query ends where the next one begins.
 
--- name: origin
-select incarnation, create_time from store;
+-- name: position
+select incarnation, sequence from store;
+
+-- name: advance
+-- Whoever else changes a rollout waits here until this transaction ends.
+update store set sequence = sequence + 1 returning sequence;
+
+-- name: wake
+select pg_notify('rollouts', '');
+
+-- name: repeated
+select * from rollouts where client = $1 and request_id = $2 and request_id <> '';
+
+-- name: running_of_model
+select id from rollouts where model = $1 and running;
+
+-- name: next_id
+select nextval(pg_get_serial_sequence('rollouts', 'id'));
+
+-- name: insert
+insert into rollouts (id, model, running, document, revision, sequence, client, request_id, fingerprint)
+overriding system value values ($1, $2, true, $3, 1, $4, $5, $6, $7);
+
+-- name: update
+-- Nothing when somebody else changed it since.
+update rollouts set (running, document, revision, sequence) = ($3, $4, revision + 1, $5)
+where id = $1 and revision = $2 returning revision;
+
+-- name: insert_event
+insert into rollout_events (rollout, number, create_time, type, reason, client, document)
+select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6 from rollout_events where rollout = $1;
+
+-- name: rollout
+select * from rollouts where id = $1;
+
+-- name: running
+select * from rollouts where running order by id;
+
+-- name: rollouts
+select * from rollouts where id < $1 and ($2 = '' or model = $2) and (running or not $3) order by id desc limit $4;
+
+-- name: changed_since
+select * from rollouts where sequence > $1 order by sequence limit $2;
+
+-- name: events
+select * from rollout_events where rollout = $1 and number < $2 order by number desc limit $3;
+
+-- name: template
+select document from templates where model = $1;
+
+-- name: put_template
+insert into templates (model, document) values ($1, $2) on conflict (model) do update set document = excluded.document;
+
+-- name: delete_template
+delete from templates where model = $1;

@@ -23,23 +23,110 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headrace/rollout/v1/rollout.proto\x12\x13headrace.rollout.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\"\x18\n\x16\x44\x65scribeRolloutRequest\"_\n\x17\x44\x65scribeRolloutResponse\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xaf\x01\n\x0eRolloutService\x12\x9c\x01\n\x0f\x44\x65scribeRollout\x12+.headrace.rollout.v1.DescribeRolloutRequest\x1a,.headrace.rollout.v1.DescribeRolloutResponse\".\xca\xc1\x18\x0e\n\x0crollout.read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/rollout:describeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headrace/rollout/v1/rollout.proto\x12\x13headrace.rollout.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\"\xd0\x04\n\rRolloutPolicy\x12=\n\x08strategy\x18\x01 \x01(\x0e\x32+.headrace.rollout.v1.RolloutPolicy.Strategy\x12\x36\n\x05steps\x18\x02 \x03(\x0b\x32\'.headrace.rollout.v1.RolloutPolicy.Step\x12\x0e\n\x06sticky\x18\x03 \x01(\x08\x12\x17\n\x0ftolerated_ratio\x18\x04 \x01(\x01\x12\x1b\n\x13\x66\x61lse_rollback_rate\x18\x05 \x01(\x01\x12\x32\n\x0fno_data_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmanual_rollback\x18\x07 \x01(\x08\x12\x15\n\rignore_alerts\x18\x08 \x01(\x08\x12\x30\n\rready_timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x1ak\n\x04Step\x12\x0f\n\x07percent\x18\x01 \x01(\x01\x12(\n\x05\x64well\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05limit\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x7f\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTRATEGY_CANARY\x10\x01\x12\x17\n\x13STRATEGY_BLUE_GREEN\x10\x02\x12\x14\n\x10STRATEGY_ROLLING\x10\x03\x12\x15\n\x11STRATEGY_BIG_BANG\x10\x04\"\x87\x06\n\x07Rollout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x18\n\x10\x62\x61seline_version\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\x32\n\x06policy\x18\x05 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".headrace.rollout.v1.Rollout.State\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0c\n\x04step\x18\x08 \x01(\x05\x12\x0f\n\x07percent\x18\t \x01(\x01\x12\x0e\n\x06paused\x18\n \x01(\x08\x12\x0e\n\x06\x66rozen\x18\x0b \x01(\t\x12-\n\x07verdict\x18\x0c \x01(\x0b\x32\x1c.headrace.rollout.v1.Verdict\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tstep_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63lient\x18\x10 \x01(\t\x12\x14\n\x0cstart_reason\x18\x11 \x01(\t\x12+\n\x08\x62\x61\x64_time\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08revision\x18\x13 \x01(\x03\"\xd9\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_PREPARING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_PROMOTING\x10\x03\x12\x16\n\x12STATE_ROLLING_BACK\x10\x04\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x05\x12\x15\n\x11STATE_ROLLED_BACK\x10\x06\x12\x11\n\rSTATE_ABORTED\x10\x07\x12\x10\n\x0cSTATE_FAILED\x10\x08\x12\x13\n\x0fSTATE_DISPLACED\x10\t\"\xb5\x02\n\x07Verdict\x12\x37\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32%.headrace.rollout.v1.Verdict.Decision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x34\n\x07metrics\x18\x03 \x03(\x0b\x32#.headrace.rollout.v1.MetricEvidence\x12.\n\njudge_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"{\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_HOLD\x10\x01\x12\x14\n\x10\x44\x45\x43ISION_ADVANCE\x10\x02\x12\x16\n\x12\x44\x45\x43ISION_ROLL_BACK\x10\x03\x12\x14\n\x10\x44\x45\x43ISION_NO_DATA\x10\x04\"\x88\x03\n\x0eMetricEvidence\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x1a\n\x12log_evidence_worse\x18\x02 \x01(\x01\x12\x19\n\x11log_evidence_fine\x18\x03 \x01(\x01\x12\x15\n\rlog_threshold\x18\x04 \x01(\x01\x12\x16\n\x0e\x62\x61seline_count\x18\x05 \x01(\x03\x12\x1a\n\x12\x62\x61seline_bad_count\x18\x06 \x01(\x03\x12\x17\n\x0f\x63\x61ndidate_count\x18\x07 \x01(\x03\x12\x1b\n\x13\x63\x61ndidate_bad_count\x18\x08 \x01(\x03\x12\x12\n\x05ratio\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tratio_low\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nratio_high\x18\x0b \x01(\x01H\x02\x88\x01\x01\x12\x1d\n\x10\x64\x65tectable_ratio\x18\x0c \x01(\x01H\x03\x88\x01\x01\x12\x0e\n\x06reason\x18\r \x01(\tB\x08\n\x06_ratioB\x0c\n\n_ratio_lowB\r\n\x0b_ratio_highB\x13\n\x11_detectable_ratio\"\xac\x01\n\x0cRolloutEvent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x63lient\x18\x05 \x01(\t\x12-\n\x07rollout\x18\x06 \x01(\x0b\x32\x1c.headrace.rollout.v1.Rollout\"z\n\x12PlanRolloutRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x32\n\x06policy\x18\x04 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\"\xc6\x04\n\x13PlanRolloutResponse\x12\x18\n\x10\x62\x61seline_version\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x32\n\x06policy\x18\x03 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\x12\x43\n\x05steps\x18\x04 \x03(\x0b\x32\x34.headrace.rollout.v1.PlanRolloutResponse.PlannedStep\x12\x11\n\tobstacles\x18\x05 \x03(\t\x12\x34\n\x11shortest_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x13requests_per_second\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11online_per_second\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0eready_batchers\x18\t \x01(\x05\x12\x10\n\x08\x62\x61tchers\x18\n \x01(\x05\x1a\xa7\x01\n\x0bPlannedStep\x12\x0f\n\x07percent\x18\x01 \x01(\x01\x12\x13\n\x0bmoved_share\x18\x02 \x01(\x01\x12$\n\x17\x65xtra_online_per_second\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0f\x64\x65tectable_rate\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x1a\n\x18_extra_online_per_secondB\x12\n\x10_detectable_rateB\x16\n\x14_requests_per_secondB\x14\n\x12_online_per_second\"\x9f\x01\n\x13StartRolloutRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x32\n\x06policy\x18\x04 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"E\n\x14StartRolloutResponse\x12-\n\x07rollout\x18\x01 \x01(\x0b\x32\x1c.headrace.rollout.v1.Rollout\"!\n\x11GetRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x12GetRolloutResponse\x12-\n\x07rollout\x18\x01 \x01(\x0b\x32\x1c.headrace.rollout.v1.Rollout\"\\\n\x13ListRolloutsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x14ListRolloutsResponse\x12.\n\x08rollouts\x18\x01 \x03(\x0b\x32\x1c.headrace.rollout.v1.Rollout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x13PauseRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"E\n\x14PauseRolloutResponse\x12-\n\x07rollout\x18\x01 \x01(\x0b\x32\x1c.headrace.rollout.v1.Rollout\"4\n\x14ResumeRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"F\n\x15ResumeRolloutResponse\x12-\n\x07rollout\x18\x01 \x01(\x0b\x32\x1c.headrace.rollout.v1.Rollout\"Q\n\x15PromoteRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\x04step\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_step\"G\n\x16PromoteRolloutResponse\x12-\n\x07rollout\x18\x01 \x01(\x0b\x32\x1c.headrace.rollout.v1.Rollout\"3\n\x13\x41\x62ortRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"E\n\x14\x41\x62ortRolloutResponse\x12-\n\x07rollout\x18\x01 \x01(\x0b\x32\x1c.headrace.rollout.v1.Rollout\"Q\n\x18ListRolloutEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x19ListRolloutEventsResponse\x12\x31\n\x06\x65vents\x18\x01 \x03(\x0b\x32!.headrace.rollout.v1.RolloutEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13WatchRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"E\n\x14WatchRolloutResponse\x12-\n\x07rollout\x18\x01 \x01(\x0b\x32\x1c.headrace.rollout.v1.Rollout\"+\n\x19GetRolloutTemplateRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"P\n\x1aGetRolloutTemplateResponse\x12\x32\n\x06policy\x18\x01 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\"_\n\x19PutRolloutTemplateRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x32\n\x06policy\x18\x02 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy\"P\n\x1aPutRolloutTemplateResponse\x12\x32\n\x06policy\x18\x01 \x01(\x0b\x32\".headrace.rollout.v1.RolloutPolicy2\xb7\x10\n\x0eRolloutService\x12\xab\x01\n\x0bPlanRollout\x12\'.headrace.rollout.v1.PlanRolloutRequest\x1a(.headrace.rollout.v1.PlanRolloutResponse\"I\xca\xc1\x18\x17\n\rrollouts.read\x1a\x06parent\x82\xd3\xe4\x93\x02(\"#/v1/{parent=models/*}/rollouts:plan:\x01*\x12\xaa\x01\n\x0cStartRollout\x12(.headrace.rollout.v1.StartRolloutRequest\x1a).headrace.rollout.v1.StartRolloutResponse\"E\xca\xc1\x18\x18\n\x0erollouts.write\x1a\x06parent\x82\xd3\xe4\x93\x02#\"\x1e/v1/{parent=models/*}/rollouts:\x01*\x12\x9e\x01\n\nGetRollout\x12&.headrace.rollout.v1.GetRolloutRequest\x1a\'.headrace.rollout.v1.GetRolloutResponse\"?\xca\xc1\x18\x15\n\rrollouts.read\x1a\x04name\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=models/*/rollouts/*}\x12\x8c\x01\n\x0cListRollouts\x12(.headrace.rollout.v1.ListRolloutsRequest\x1a).headrace.rollout.v1.ListRolloutsResponse\"\'\xca\xc1\x18\x0f\n\rrollouts.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/rollouts\x12\xae\x01\n\x0cPauseRollout\x12(.headrace.rollout.v1.PauseRolloutRequest\x1a).headrace.rollout.v1.PauseRolloutResponse\"I\xca\xc1\x18\x16\n\x0erollouts.write\x1a\x04name\x82\xd3\xe4\x93\x02)\"$/v1/{name=models/*/rollouts/*}:pause:\x01*\x12\xb2\x01\n\rResumeRollout\x12).headrace.rollout.v1.ResumeRolloutRequest\x1a*.headrace.rollout.v1.ResumeRolloutResponse\"J\xca\xc1\x18\x16\n\x0erollouts.write\x1a\x04name\x82\xd3\xe4\x93\x02*\"%/v1/{name=models/*/rollouts/*}:resume:\x01*\x12\xb6\x01\n\x0ePromoteRollout\x12*.headrace.rollout.v1.PromoteRolloutRequest\x1a+.headrace.rollout.v1.PromoteRolloutResponse\"K\xca\xc1\x18\x16\n\x0erollouts.write\x1a\x04name\x82\xd3\xe4\x93\x02+\"&/v1/{name=models/*/rollouts/*}:promote:\x01*\x12\xae\x01\n\x0c\x41\x62ortRollout\x12(.headrace.rollout.v1.AbortRolloutRequest\x1a).headrace.rollout.v1.AbortRolloutResponse\"I\xca\xc1\x18\x16\n\x0erollouts.write\x1a\x04name\x82\xd3\xe4\x93\x02)\"$/v1/{name=models/*/rollouts/*}:abort:\x01*\x12\xbe\x01\n\x11ListRolloutEvents\x12-.headrace.rollout.v1.ListRolloutEventsRequest\x1a..headrace.rollout.v1.ListRolloutEventsResponse\"J\xca\xc1\x18\x17\n\rrollouts.read\x1a\x06parent\x82\xd3\xe4\x93\x02)\x12\'/v1/{parent=models/*/rollouts/*}/events\x12\x80\x01\n\x0cWatchRollout\x12(.headrace.rollout.v1.WatchRolloutRequest\x1a).headrace.rollout.v1.WatchRolloutResponse\"\x19\xca\xc1\x18\x15\n\rrollouts.read\x1a\x04name0\x01\x12\xbf\x01\n\x12GetRolloutTemplate\x12..headrace.rollout.v1.GetRolloutTemplateRequest\x1a/.headrace.rollout.v1.GetRolloutTemplateResponse\"H\xca\xc1\x18\x17\n\rrollouts.read\x1a\x06parent\x82\xd3\xe4\x93\x02\'\x12%/v1/{parent=models/*}/rolloutTemplate\x12\xc3\x01\n\x12PutRolloutTemplate\x12..headrace.rollout.v1.PutRolloutTemplateRequest\x1a/.headrace.rollout.v1.PutRolloutTemplateResponse\"L\xca\xc1\x18\x18\n\x0erollouts.write\x1a\x06parent\x82\xd3\xe4\x93\x02*\x1a%/v1/{parent=models/*}/rolloutTemplate:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.rollout.v1.rollout_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLLOUTSERVICE'].methods_by_name['DescribeRollout']._loaded_options = None
-  _globals['_ROLLOUTSERVICE'].methods_by_name['DescribeRollout']._serialized_options = b'\312\301\030\016\n\014rollout.read\202\323\344\223\002\026\022\024/v1/rollout:describe'
-  _globals['_DESCRIBEROLLOUTREQUEST']._serialized_start=154
-  _globals['_DESCRIBEROLLOUTREQUEST']._serialized_end=178
-  _globals['_DESCRIBEROLLOUTRESPONSE']._serialized_start=180
-  _globals['_DESCRIBEROLLOUTRESPONSE']._serialized_end=275
-  _globals['_ROLLOUTSERVICE']._serialized_start=278
-  _globals['_ROLLOUTSERVICE']._serialized_end=453
+  _globals['_ROLLOUTSERVICE'].methods_by_name['PlanRollout']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['PlanRollout']._serialized_options = b'\312\301\030\027\n\rrollouts.read\032\006parent\202\323\344\223\002(\"#/v1/{parent=models/*}/rollouts:plan:\001*'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['StartRollout']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['StartRollout']._serialized_options = b'\312\301\030\030\n\016rollouts.write\032\006parent\202\323\344\223\002#\"\036/v1/{parent=models/*}/rollouts:\001*'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['GetRollout']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['GetRollout']._serialized_options = b'\312\301\030\025\n\rrollouts.read\032\004name\202\323\344\223\002 \022\036/v1/{name=models/*/rollouts/*}'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['ListRollouts']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['ListRollouts']._serialized_options = b'\312\301\030\017\n\rrollouts.read\202\323\344\223\002\016\022\014/v1/rollouts'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['PauseRollout']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['PauseRollout']._serialized_options = b'\312\301\030\026\n\016rollouts.write\032\004name\202\323\344\223\002)\"$/v1/{name=models/*/rollouts/*}:pause:\001*'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['ResumeRollout']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['ResumeRollout']._serialized_options = b'\312\301\030\026\n\016rollouts.write\032\004name\202\323\344\223\002*\"%/v1/{name=models/*/rollouts/*}:resume:\001*'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['PromoteRollout']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['PromoteRollout']._serialized_options = b'\312\301\030\026\n\016rollouts.write\032\004name\202\323\344\223\002+\"&/v1/{name=models/*/rollouts/*}:promote:\001*'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['AbortRollout']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['AbortRollout']._serialized_options = b'\312\301\030\026\n\016rollouts.write\032\004name\202\323\344\223\002)\"$/v1/{name=models/*/rollouts/*}:abort:\001*'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['ListRolloutEvents']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['ListRolloutEvents']._serialized_options = b'\312\301\030\027\n\rrollouts.read\032\006parent\202\323\344\223\002)\022\'/v1/{parent=models/*/rollouts/*}/events'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['WatchRollout']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['WatchRollout']._serialized_options = b'\312\301\030\025\n\rrollouts.read\032\004name'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['GetRolloutTemplate']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['GetRolloutTemplate']._serialized_options = b'\312\301\030\027\n\rrollouts.read\032\006parent\202\323\344\223\002\'\022%/v1/{parent=models/*}/rolloutTemplate'
+  _globals['_ROLLOUTSERVICE'].methods_by_name['PutRolloutTemplate']._loaded_options = None
+  _globals['_ROLLOUTSERVICE'].methods_by_name['PutRolloutTemplate']._serialized_options = b'\312\301\030\030\n\016rollouts.write\032\006parent\202\323\344\223\002*\032%/v1/{parent=models/*}/rolloutTemplate:\001*'
+  _globals['_ROLLOUTPOLICY']._serialized_start=187
+  _globals['_ROLLOUTPOLICY']._serialized_end=779
+  _globals['_ROLLOUTPOLICY_STEP']._serialized_start=543
+  _globals['_ROLLOUTPOLICY_STEP']._serialized_end=650
+  _globals['_ROLLOUTPOLICY_STRATEGY']._serialized_start=652
+  _globals['_ROLLOUTPOLICY_STRATEGY']._serialized_end=779
+  _globals['_ROLLOUT']._serialized_start=782
+  _globals['_ROLLOUT']._serialized_end=1557
+  _globals['_ROLLOUT_STATE']._serialized_start=1340
+  _globals['_ROLLOUT_STATE']._serialized_end=1557
+  _globals['_VERDICT']._serialized_start=1560
+  _globals['_VERDICT']._serialized_end=1869
+  _globals['_VERDICT_DECISION']._serialized_start=1746
+  _globals['_VERDICT_DECISION']._serialized_end=1869
+  _globals['_METRICEVIDENCE']._serialized_start=1872
+  _globals['_METRICEVIDENCE']._serialized_end=2264
+  _globals['_ROLLOUTEVENT']._serialized_start=2267
+  _globals['_ROLLOUTEVENT']._serialized_end=2439
+  _globals['_PLANROLLOUTREQUEST']._serialized_start=2441
+  _globals['_PLANROLLOUTREQUEST']._serialized_end=2563
+  _globals['_PLANROLLOUTRESPONSE']._serialized_start=2566
+  _globals['_PLANROLLOUTRESPONSE']._serialized_end=3148
+  _globals['_PLANROLLOUTRESPONSE_PLANNEDSTEP']._serialized_start=2935
+  _globals['_PLANROLLOUTRESPONSE_PLANNEDSTEP']._serialized_end=3102
+  _globals['_STARTROLLOUTREQUEST']._serialized_start=3151
+  _globals['_STARTROLLOUTREQUEST']._serialized_end=3310
+  _globals['_STARTROLLOUTRESPONSE']._serialized_start=3312
+  _globals['_STARTROLLOUTRESPONSE']._serialized_end=3381
+  _globals['_GETROLLOUTREQUEST']._serialized_start=3383
+  _globals['_GETROLLOUTREQUEST']._serialized_end=3416
+  _globals['_GETROLLOUTRESPONSE']._serialized_start=3418
+  _globals['_GETROLLOUTRESPONSE']._serialized_end=3485
+  _globals['_LISTROLLOUTSREQUEST']._serialized_start=3487
+  _globals['_LISTROLLOUTSREQUEST']._serialized_end=3579
+  _globals['_LISTROLLOUTSRESPONSE']._serialized_start=3581
+  _globals['_LISTROLLOUTSRESPONSE']._serialized_end=3676
+  _globals['_PAUSEROLLOUTREQUEST']._serialized_start=3678
+  _globals['_PAUSEROLLOUTREQUEST']._serialized_end=3729
+  _globals['_PAUSEROLLOUTRESPONSE']._serialized_start=3731
+  _globals['_PAUSEROLLOUTRESPONSE']._serialized_end=3800
+  _globals['_RESUMEROLLOUTREQUEST']._serialized_start=3802
+  _globals['_RESUMEROLLOUTREQUEST']._serialized_end=3854
+  _globals['_RESUMEROLLOUTRESPONSE']._serialized_start=3856
+  _globals['_RESUMEROLLOUTRESPONSE']._serialized_end=3926
+  _globals['_PROMOTEROLLOUTREQUEST']._serialized_start=3928
+  _globals['_PROMOTEROLLOUTREQUEST']._serialized_end=4009
+  _globals['_PROMOTEROLLOUTRESPONSE']._serialized_start=4011
+  _globals['_PROMOTEROLLOUTRESPONSE']._serialized_end=4082
+  _globals['_ABORTROLLOUTREQUEST']._serialized_start=4084
+  _globals['_ABORTROLLOUTREQUEST']._serialized_end=4135
+  _globals['_ABORTROLLOUTRESPONSE']._serialized_start=4137
+  _globals['_ABORTROLLOUTRESPONSE']._serialized_end=4206
+  _globals['_LISTROLLOUTEVENTSREQUEST']._serialized_start=4208
+  _globals['_LISTROLLOUTEVENTSREQUEST']._serialized_end=4289
+  _globals['_LISTROLLOUTEVENTSRESPONSE']._serialized_start=4291
+  _globals['_LISTROLLOUTEVENTSRESPONSE']._serialized_end=4394
+  _globals['_WATCHROLLOUTREQUEST']._serialized_start=4396
+  _globals['_WATCHROLLOUTREQUEST']._serialized_end=4431
+  _globals['_WATCHROLLOUTRESPONSE']._serialized_start=4433
+  _globals['_WATCHROLLOUTRESPONSE']._serialized_end=4502
+  _globals['_GETROLLOUTTEMPLATEREQUEST']._serialized_start=4504
+  _globals['_GETROLLOUTTEMPLATEREQUEST']._serialized_end=4547
+  _globals['_GETROLLOUTTEMPLATERESPONSE']._serialized_start=4549
+  _globals['_GETROLLOUTTEMPLATERESPONSE']._serialized_end=4629
+  _globals['_PUTROLLOUTTEMPLATEREQUEST']._serialized_start=4631
+  _globals['_PUTROLLOUTTEMPLATEREQUEST']._serialized_end=4726
+  _globals['_PUTROLLOUTTEMPLATERESPONSE']._serialized_start=4728
+  _globals['_PUTROLLOUTTEMPLATERESPONSE']._serialized_end=4808
+  _globals['_ROLLOUTSERVICE']._serialized_start=4811
+  _globals['_ROLLOUTSERVICE']._serialized_end=6914
 # @@protoc_insertion_point(module_scope)

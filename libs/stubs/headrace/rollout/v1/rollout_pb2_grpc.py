@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class RolloutServiceStub:
-    """RolloutService is empty as yet: it says which store it has.
+    """RolloutService changes the version that serves a model, step by step, and takes it back by itself when the new version is
+    worse.
+
+    While a rollout runs it manages the route of its model (`managed_by` is `rollouts/{id}`). A model has one rollout at a time.
     """
 
     def __init__(self, channel):
@@ -35,21 +38,171 @@ class RolloutServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.DescribeRollout = channel.unary_unary(
-                '/headrace.rollout.v1.RolloutService/DescribeRollout',
-                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.DescribeRolloutRequest.SerializeToString,
-                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.DescribeRolloutResponse.FromString,
+        self.PlanRollout = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/PlanRollout',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PlanRolloutRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PlanRolloutResponse.FromString,
+                _registered_method=True)
+        self.StartRollout = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/StartRollout',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.StartRolloutRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.StartRolloutResponse.FromString,
+                _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/GetRollout',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutResponse.FromString,
+                _registered_method=True)
+        self.ListRollouts = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/ListRollouts',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutsRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutsResponse.FromString,
+                _registered_method=True)
+        self.PauseRollout = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/PauseRollout',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PauseRolloutRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PauseRolloutResponse.FromString,
+                _registered_method=True)
+        self.ResumeRollout = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/ResumeRollout',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ResumeRolloutRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ResumeRolloutResponse.FromString,
+                _registered_method=True)
+        self.PromoteRollout = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/PromoteRollout',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PromoteRolloutRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PromoteRolloutResponse.FromString,
+                _registered_method=True)
+        self.AbortRollout = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/AbortRollout',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.FromString,
+                _registered_method=True)
+        self.ListRolloutEvents = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/ListRolloutEvents',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutEventsRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutEventsResponse.FromString,
+                _registered_method=True)
+        self.WatchRollout = channel.unary_stream(
+                '/headrace.rollout.v1.RolloutService/WatchRollout',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.WatchRolloutRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.WatchRolloutResponse.FromString,
+                _registered_method=True)
+        self.GetRolloutTemplate = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/GetRolloutTemplate',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutTemplateRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutTemplateResponse.FromString,
+                _registered_method=True)
+        self.PutRolloutTemplate = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/PutRolloutTemplate',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateResponse.FromString,
                 _registered_method=True)
 
 
 class RolloutServiceServicer:
-    """RolloutService is empty as yet: it says which store it has.
+    """RolloutService changes the version that serves a model, step by step, and takes it back by itself when the new version is
+    worse.
+
+    While a rollout runs it manages the route of its model (`managed_by` is `rollouts/{id}`). A model has one rollout at a time.
     """
 
-    def DescribeRollout(self, request, context):
-        """DescribeRollout returns which store the service has.
+    def PlanRollout(self, request, context):
+        """PlanRollout says what StartRollout would do, and changes nothing.
 
-        Fails with UNAVAILABLE while its database cannot be reached.
+        Fails as StartRollout does for what is wrong with the request; what stands in the way of a start is told in the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartRollout(self, request, context):
+        """StartRollout begins to roll a version out.
+
+        The version is loaded, warmed and probed in its pool before the first request goes there. Fails with INVALID_ARGUMENT
+        naming the field; NOT_FOUND, reason MODEL_NOT_FOUND or VERSION_NOT_FOUND; FAILED_PRECONDITION, reason ROLLOUT_RUNNING
+        when the model has a rollout, ROUTE_MANAGED when somebody else manages the route, VARIANT_AMBIGUOUS when the route has
+        several variants and none is named, ALREADY_SERVING when the version serves the variant, UNIT_IN_USE when requests are to
+        be assigned one by one and the route splits units among variants, and what the registry says when it would not promote
+        the version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRollout(self, request, context):
+        """GetRollout returns a rollout. Fails with NOT_FOUND, reason ROLLOUT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRollouts(self, request, context):
+        """ListRollouts returns rollouts of the models that the caller may see, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRollout(self, request, context):
+        """PauseRollout stops growth until ResumeRollout. The version is judged all the same, and taken back when it is worse.
+
+        This and what follows fail with NOT_FOUND, reason ROLLOUT_NOT_FOUND, and FAILED_PRECONDITION, reason ROLLOUT_OVER, for a
+        rollout that has ended or is ending. Repeating them is safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRollout(self, request, context):
+        """ResumeRollout ends a pause.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteRollout(self, request, context):
+        """PromoteRollout skips the present step, whatever the evidence; the history keeps who did and why. From the last step the
+        version is promoted. Ends a pause.
+
+        Fails with FAILED_PRECONDITION, reason STEP_NOT_REACHED, while the version is being prepared or moved to a step, and
+        with ABORTED, reason STEP_CHANGED, when `step` is given and is not the present one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortRollout(self, request, context):
+        """AbortRollout takes the version back at once: the route becomes what it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRolloutEvents(self, request, context):
+        """ListRolloutEvents returns the history of a rollout, the latest first. Nothing is ever removed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRollout(self, request, context):
+        """WatchRollout sends a rollout as it is, and again whenever it changes, until it is over. States may be skipped; the last
+        one is not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRolloutTemplate(self, request, context):
+        """GetRolloutTemplate returns the policy of rollouts of a model that are started without one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutRolloutTemplate(self, request, context):
+        """PutRolloutTemplate sets that policy. Of two writers the last one counts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -58,10 +211,65 @@ class RolloutServiceServicer:
 
 def add_RolloutServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'DescribeRollout': grpc.unary_unary_rpc_method_handler(
-                    servicer.DescribeRollout,
-                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.DescribeRolloutRequest.FromString,
-                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.DescribeRolloutResponse.SerializeToString,
+            'PlanRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanRollout,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PlanRolloutRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PlanRolloutResponse.SerializeToString,
+            ),
+            'StartRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRollout,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.StartRolloutRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.StartRolloutResponse.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutResponse.SerializeToString,
+            ),
+            'ListRollouts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRollouts,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutsRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutsResponse.SerializeToString,
+            ),
+            'PauseRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRollout,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PauseRolloutRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PauseRolloutResponse.SerializeToString,
+            ),
+            'ResumeRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRollout,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ResumeRolloutRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ResumeRolloutResponse.SerializeToString,
+            ),
+            'PromoteRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteRollout,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PromoteRolloutRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PromoteRolloutResponse.SerializeToString,
+            ),
+            'AbortRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortRollout,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.SerializeToString,
+            ),
+            'ListRolloutEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRolloutEvents,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutEventsRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutEventsResponse.SerializeToString,
+            ),
+            'WatchRollout': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRollout,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.WatchRolloutRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.WatchRolloutResponse.SerializeToString,
+            ),
+            'GetRolloutTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRolloutTemplate,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutTemplateRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutTemplateResponse.SerializeToString,
+            ),
+            'PutRolloutTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutRolloutTemplate,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -72,11 +280,14 @@ def add_RolloutServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RolloutService:
-    """RolloutService is empty as yet: it says which store it has.
+    """RolloutService changes the version that serves a model, step by step, and takes it back by itself when the new version is
+    worse.
+
+    While a rollout runs it manages the route of its model (`managed_by` is `rollouts/{id}`). A model has one rollout at a time.
     """
 
     @staticmethod
-    def DescribeRollout(request,
+    def PlanRollout(request,
             target,
             options=(),
             channel_credentials=None,
@@ -89,9 +300,306 @@ class RolloutService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/headrace.rollout.v1.RolloutService/DescribeRollout',
-            headrace_dot_rollout_dot_v1_dot_rollout__pb2.DescribeRolloutRequest.SerializeToString,
-            headrace_dot_rollout_dot_v1_dot_rollout__pb2.DescribeRolloutResponse.FromString,
+            '/headrace.rollout.v1.RolloutService/PlanRollout',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PlanRolloutRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PlanRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/StartRollout',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.StartRolloutRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.StartRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/GetRollout',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRollouts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/ListRollouts',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutsRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/PauseRollout',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PauseRolloutRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PauseRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/ResumeRollout',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ResumeRolloutRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ResumeRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/PromoteRollout',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PromoteRolloutRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PromoteRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/AbortRollout',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRolloutEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/ListRolloutEvents',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutEventsRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/WatchRollout',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.WatchRolloutRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.WatchRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRolloutTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/GetRolloutTemplate',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutTemplateRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.GetRolloutTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutRolloutTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/PutRolloutTemplate',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,51 @@
+"""Open alerts that ask for a freeze, as the monitor tells them."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from headrace.monitor.v1 import alert_pb2, alert_pb2_grpc
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.peers import Peer
+
+WATCH_S = 3600.0
+PAUSE_S = 0.5
+MAX_RETRY_S = 5.0
+
+
+class FreezeAlerts:
+    """`run` for as long as the service lives. While the monitor is away what was known last counts."""
+
+    def __init__(self, channel: Any, clock: Clock) -> None:
+        self._stub = alert_pb2_grpc.AlertServiceStub(channel)
+        self._clock = clock
+        self._open: dict[str, alert_pb2.Alert] = {}
+
+    def of(self, model: str) -> tuple[str, ...]:
+        """Return what is said of a model, each in a sentence, in the order of their names."""
+        found = [alert for _, alert in sorted(self._open.items()) if alert.model in (model, "*")]
+        return tuple(f"{alert.rule.removeprefix('alertRules/')}: {alert.summary}" for alert in found)
+
+    async def run(self) -> NoReturn:
+        """Follow the alerts for ever."""
+        monitor = Peer("monitor", every_s=PAUSE_S, max_backoff_s=MAX_RETRY_S, clock=self._clock, call="alerts")
+        while True:
+            await monitor.hold(lambda: self._follow(monitor))
+            await monitor.pause()
+
+    async def _follow(self, monitor: Peer) -> None:
+        snapshot: dict[str, alert_pb2.Alert] | None = {}
+        async for answer in self._stub.WatchAlerts(alert_pb2.WatchAlertsRequest(), timeout=WATCH_S):
+            monitor.well()
+            into = self._open if snapshot is None else snapshot
+            if answer.HasField("alert"):
+                _take(into, answer.alert)
+            if snapshot is not None and answer.snapshot_end:
+                self._open, snapshot = snapshot, None
+
+
+def _take(alerts: dict[str, alert_pb2.Alert], alert: alert_pb2.Alert) -> None:
+    if alert.state == alert_pb2.Alert.STATE_OPEN and alert.freeze:
+        alerts[alert.name] = alert
+    else:
+        alerts.pop(alert.name, None)

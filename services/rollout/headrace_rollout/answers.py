@@ -1,0 +1,140 @@
+"""From values to the API's messages."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from headrace.rollout.v1 import rollout_pb2 as pb
+
+from headrace_rollout.decisions.policies import Policy, Strategy
+from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
+from headrace_rollout.starting import Draft
+from headrace_rollout.store import PastEvent
+
+_STRATEGIES = {strategy: getattr(pb.RolloutPolicy, f"STRATEGY_{strategy.name}") for strategy in Strategy}
+_STATES = {state: getattr(pb.Rollout, f"STATE_{state.name}") for state in State}
+_DECISIONS = {decision: getattr(pb.Verdict, f"DECISION_{decision.name}") for decision in Decision}
+_UNKNOWN = ("ratio", "ratio_low", "ratio_high", "detectable_ratio")
+
+
+def to_policy(policy: Policy) -> pb.RolloutPolicy:
+    """Return a policy with every default filled in."""
+    message = pb.RolloutPolicy(
+        strategy=_STRATEGIES[policy.strategy],
+        sticky=policy.sticky,
+        tolerated_ratio=policy.tolerated_ratio,
+        false_rollback_rate=policy.false_rollback_rate,
+        manual_rollback=policy.manual_rollback,
+        ignore_alerts=policy.ignore_alerts,
+    )
+    message.no_data_timeout.FromTimedelta(policy.no_data_timeout)
+    message.ready_timeout.FromTimedelta(policy.ready_timeout)
+    for step in policy.steps:
+        one = message.steps.add(percent=_percent(step.share))
+        one.dwell.FromTimedelta(step.dwell)
+        if step.limit is not None:
+            one.limit.FromTimedelta(step.limit)
+    return message
+
+
+def to_rollout(rollout: Rollout) -> pb.Rollout:
+    """Return a rollout."""
+    message = pb.Rollout(
+        name=rollout.name,
+        version=rollout.version,
+        baseline_version=rollout.baseline,
+        variant=rollout.variant,
+        policy=to_policy(rollout.policy),
+        state=_STATES[rollout.state],
+        reason=rollout.reason,
+        step=rollout.step,
+        percent=_percent(rollout.share),
+        paused=rollout.paused,
+        frozen=rollout.frozen,
+        client=rollout.client,
+        start_reason=rollout.start_reason,
+        revision=rollout.revision,
+    )
+    if rollout.verdict is not None:
+        message.verdict.CopyFrom(_to_verdict(rollout.verdict))
+    for field, time in (
+        ("create_time", rollout.create_time),
+        ("step_time", rollout.step_time),
+        ("end_time", rollout.end_time),
+    ):
+        set_time(message, field, time)
+    if rollout.bad_from is not None and rollout.bad_until is not None:
+        message.bad_time.FromTimedelta(max(rollout.bad_until - rollout.bad_from, timedelta()))
+    return message
+
+
+def to_event(past: PastEvent) -> pb.RolloutEvent:
+    """Return a line of the history."""
+    message = pb.RolloutEvent(
+        number=past.number,
+        type=past.event.type,
+        reason=past.event.reason,
+        client=past.event.client,
+        rollout=to_rollout(past.rollout),
+    )
+    set_time(message, "create_time", past.time)
+    return message
+
+
+def to_plan(draft: Draft) -> pb.PlanRolloutResponse:
+    """Return what a start would do."""
+    policy = draft.rollout.policy
+    message = pb.PlanRolloutResponse(
+        baseline_version=draft.rollout.baseline,
+        variant=draft.rollout.variant,
+        policy=to_policy(policy),
+        obstacles=[error.public_message for error in draft.obstacles],
+        ready_batchers=draft.ready_batchers,
+        batchers=draft.batchers,
+    )
+    message.shortest_duration.FromTimedelta(policy.shortest)
+    for step, moved in zip(policy.steps, draft.moved_shares, strict=False):
+        message.steps.add(percent=_percent(step.share), moved_share=moved)
+    return message
+
+
+def set_time(message: Any, field: str, value: datetime | None) -> None:
+    """Set a time that is known."""
+    if value is not None:
+        getattr(message, field).FromDatetime(value)
+
+
+def _to_verdict(verdict: Verdict) -> pb.Verdict:
+    message = pb.Verdict(
+        decision=_DECISIONS[verdict.decision],
+        reason=verdict.reason,
+        metrics=[_to_evidence(one) for one in verdict.metrics],
+    )
+    set_time(message, "judge_time", verdict.time)
+    return message
+
+
+def _to_evidence(one: MetricEvidence) -> pb.MetricEvidence:
+    message = pb.MetricEvidence(
+        metric=one.metric,
+        log_evidence_worse=one.log_evidence_worse,
+        log_evidence_fine=one.log_evidence_fine,
+        log_threshold=one.log_threshold,
+        baseline_count=one.baseline_count,
+        baseline_bad_count=one.baseline_bad_count,
+        candidate_count=one.candidate_count,
+        candidate_bad_count=one.candidate_bad_count,
+        reason=one.reason,
+    )
+    for name in _UNKNOWN:
+        value = getattr(one, name)
+        if value is not None and math.isfinite(value):
+            setattr(message, name, value)
+    return message
+
+
+def _percent(share: float) -> float:
+    """Return a share in percent, as somebody would write it: 0.07 is 7, not 7.000000000000001."""
+    return float(f"{share * 100:.12g}")

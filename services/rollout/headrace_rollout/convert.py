@@ -1,0 +1,143 @@
+"""From the API's messages to values. What a message cannot say in a value is a field violation."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from headrace.rollout.v1 import rollout_pb2 as pb
+from headrace_servicekit.errors import FieldViolation, ServiceError, refusal, refuse
+from headrace_servicekit.identity import identity
+
+from headrace_rollout.decisions import policies
+from headrace_rollout.decisions.policies import DEFAULT_STEPS, Policy, Step, Strategy
+from headrace_rollout.starting import Wanted
+from headrace_rollout.store import Request
+
+MAX_REASON_CHARS = 1000
+MAX_REQUEST_ID_CHARS = 128
+DEFAULT_PAGE, MAX_PAGE = 50, 1000
+_WORDS = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+_MODEL = re.compile(rf"models/({_WORDS})")
+_ROLLOUT = re.compile(rf"models/({_WORDS})/rollouts/([0-9]{{1,18}})")
+_NAME = re.compile(_WORDS)
+_MAX_NAME_CHARS = 63
+_MAX_DURATION_S = 315_576_000_000
+
+_STRATEGIES = {
+    pb.RolloutPolicy.STRATEGY_UNSPECIFIED: Strategy.CANARY,
+    pb.RolloutPolicy.STRATEGY_CANARY: Strategy.CANARY,
+    pb.RolloutPolicy.STRATEGY_BLUE_GREEN: Strategy.BLUE_GREEN,
+    pb.RolloutPolicy.STRATEGY_ROLLING: Strategy.ROLLING,
+    pb.RolloutPolicy.STRATEGY_BIG_BANG: Strategy.BIG_BANG,
+}
+
+
+def invalid(field: str, description: str) -> ServiceError:
+    """Return the refusal of a field."""
+    return refusal([FieldViolation(field, description)])
+
+
+def model_of(text: str, field: str = "parent") -> str:
+    """Return the model of `models/{model}`."""
+    match = _MODEL.fullmatch(text)
+    if match is None or len(match[1]) > _MAX_NAME_CHARS:
+        told = "is not models/{model} with a model of lower-case words joined by hyphens"
+        raise invalid(field, f"'{text[:80]}' {told}")
+    return match[1]
+
+
+def rollout_of(text: str, field: str = "name") -> tuple[str, int]:
+    """Return the model and the id of `models/{model}/rollouts/{id}`."""
+    match = _ROLLOUT.fullmatch(text)
+    if match is None or len(match[1]) > _MAX_NAME_CHARS:
+        raise invalid(field, f"'{text[:80]}' is not models/{{model}}/rollouts/{{id}}")
+    return match[1], int(match[2])
+
+
+def text(value: str, field: str, longest: int = MAX_REASON_CHARS) -> str:
+    """Return a text that can be kept."""
+    if len(value) > longest:
+        raise invalid(field, f"{len(value)} characters; at most {longest} are allowed")
+    if "\0" in value:
+        raise invalid(field, "has a NUL character, which cannot be kept")
+    return value
+
+
+def page_size(value: int) -> int:
+    """Return how many a page has."""
+    if value < 0:
+        raise invalid("page_size", f"{value} is negative; 0 means {DEFAULT_PAGE}")
+    return min(value or DEFAULT_PAGE, MAX_PAGE)
+
+
+def page_token(value: str) -> int:
+    """Return the number that a page begins below."""
+    if not value:
+        return 2**62
+    if not value.isascii() or not value.isdecimal() or len(value) > 18:
+        raise invalid("page_token", "is not a token of this list; begin again with an empty one")
+    return int(value)
+
+
+def wanted_of(request: Any) -> Wanted:
+    """Return what PlanRollout and StartRollout ask for."""
+    model = model_of(request.parent)
+    if not request.version:
+        raise invalid("version", "must not be empty: it is the version to roll out")
+    for field in ("version", "variant"):
+        value = getattr(request, field)
+        if value and (_NAME.fullmatch(value) is None or len(value) > _MAX_NAME_CHARS):
+            raise invalid(field, f"'{value[:80]}' is no name: lower-case words joined by single hyphens")
+    policy = policy_of(request.policy) if request.HasField("policy") else None
+    reason = text(request.reason, "reason") if isinstance(request, pb.StartRolloutRequest) else ""
+    return Wanted(model, request.version, request.variant, policy, identity().client, reason)
+
+
+def request_of(request: pb.StartRolloutRequest) -> Request:
+    """Return what makes a start repeatable."""
+    content = pb.StartRolloutRequest()
+    content.CopyFrom(request)
+    content.ClearField("request_id")
+    fingerprint = sha256(content.SerializeToString(deterministic=True)).digest()
+    return Request(identity().client, text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS), fingerprint)
+
+
+def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
+    """Return a policy with every default filled in. Raises InvalidArgument with everything that is wrong with it."""
+    strategy = _STRATEGIES.get(message.strategy)
+    if strategy is None:
+        raise invalid(f"{field}.strategy", f"{message.strategy} is not a strategy")
+    wrong: list[FieldViolation] = []
+    steps = tuple(_step(step, f"{field}.steps[{at}]", wrong) for at, step in enumerate(message.steps))
+    policy = Policy(
+        strategy,
+        steps or DEFAULT_STEPS[strategy],
+        sticky=message.sticky,
+        tolerated_ratio=message.tolerated_ratio or policies.DEFAULT.tolerated_ratio,
+        false_rollback_rate=message.false_rollback_rate or policies.DEFAULT.false_rollback_rate,
+        no_data_timeout=_time(message, "no_data_timeout", policies.DEFAULT.no_data_timeout, field, wrong),
+        manual_rollback=message.manual_rollback,
+        ignore_alerts=message.ignore_alerts,
+        ready_timeout=_time(message, "ready_timeout", policies.DEFAULT.ready_timeout, field, wrong),
+    )
+    refuse([*wrong, *policies.violations(policy, field)], reason="POLICY_INVALID")
+    return policy
+
+
+def _step(step: pb.RolloutPolicy.Step, field: str, wrong: list[FieldViolation]) -> Step:
+    limit = _time(step, "limit", timedelta(), field, wrong) if step.HasField("limit") else None
+    return Step(step.percent / 100, _time(step, "dwell", timedelta(), field, wrong), limit)
+
+
+def _time(message: Any, name: str, default: timedelta, field: str, wrong: list[FieldViolation]) -> timedelta:
+    if not message.HasField(name):
+        return default
+    duration: Duration = getattr(message, name)
+    if abs(duration.seconds) > _MAX_DURATION_S or not -1_000_000_000 < duration.nanos < 1_000_000_000:
+        wrong.append(FieldViolation(f"{field}.{name}", "is not a duration"))
+        return default
+    return timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1000)

@@ -1,0 +1,1 @@
+"""What is decided about rollouts, as functions of values and time."""

@@ -1,0 +1,115 @@
+"""How a version is rolled out: the policy, its defaults, and what is wrong with one. Pure functions."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+from headrace_servicekit.errors import FieldViolation
+
+MAX_STEPS = 50
+MAX_TIME = timedelta(days=30)
+MIN_NO_DATA = timedelta(seconds=5)
+# Of a route's million buckets.
+MIN_SHARE = 1e-6
+
+
+class Strategy(enum.StrEnum):
+    """In which way traffic moves."""
+
+    CANARY = "canary"
+    BLUE_GREEN = "blue_green"
+    ROLLING = "rolling"
+    BIG_BANG = "big_bang"
+
+    @property
+    def judged(self) -> bool:
+        """Whether evidence decides; readiness always does."""
+        return self in (Strategy.CANARY, Strategy.BLUE_GREEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """share: of the variant's traffic, above 0 and at most 1. dwell: shortest time there. limit: time after which a
+    lack of evidence is told; None for never.
+    """
+
+    share: float
+    dwell: timedelta
+    limit: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy with every default filled in; proto/rollout.proto says what each means."""
+
+    strategy: Strategy
+    steps: tuple[Step, ...]
+    sticky: bool = False
+    tolerated_ratio: float = 1.5
+    false_rollback_rate: float = 0.001
+    no_data_timeout: timedelta = timedelta(seconds=60)
+    manual_rollback: bool = False
+    ignore_alerts: bool = False
+    ready_timeout: timedelta = timedelta(minutes=10)
+
+    @property
+    def shortest(self) -> timedelta:
+        """How long all steps take when nothing keeps any of them."""
+        return sum((step.dwell for step in self.steps), timedelta())
+
+
+_MINUTE = timedelta(minutes=1)
+DEFAULT_STEPS = {
+    Strategy.CANARY: tuple(Step(share, 5 * _MINUTE) for share in (0.05, 0.25, 0.5, 1.0)),
+    Strategy.BLUE_GREEN: (Step(1.0, 5 * _MINUTE),),
+    Strategy.ROLLING: tuple(Step(share, timedelta(seconds=30)) for share in (0.25, 0.5, 0.75, 1.0)),
+    Strategy.BIG_BANG: (Step(1.0, timedelta()),),
+}
+DEFAULT = Policy(Strategy.CANARY, DEFAULT_STEPS[Strategy.CANARY])
+
+
+def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation]:
+    """Yield what is wrong with a policy, by field."""
+    yield from _step_violations(policy, f"{field}.steps")
+    if not 1 < policy.tolerated_ratio <= 1000:
+        yield FieldViolation(
+            f"{field}.tolerated_ratio", f"{policy.tolerated_ratio!r} must be above 1 and at most 1000, such as 1.5"
+        )
+    if not 1e-6 <= policy.false_rollback_rate <= 0.1:
+        told = f"{policy.false_rollback_rate!r} must be between 0.000001 and 0.1"
+        yield FieldViolation(f"{field}.false_rollback_rate", told)
+    for name, least in (("no_data_timeout", MIN_NO_DATA), ("ready_timeout", timedelta(seconds=1))):
+        yield from _time_violations(getattr(policy, name), least, f"{field}.{name}")
+
+
+def _step_violations(policy: Policy, field: str) -> Iterator[FieldViolation]:
+    steps = policy.steps
+    if len(steps) > MAX_STEPS:
+        yield FieldViolation(field, f"{len(steps)} steps; at most {MAX_STEPS} are allowed")
+        return
+    for position, step in enumerate(steps):
+        at = f"{field}[{position}]"
+        if not (math.isfinite(step.share) and MIN_SHARE <= step.share <= 1):
+            yield FieldViolation(f"{at}.percent", f"{step.share * 100:g} must be between 0.0001 and 100")
+        yield from _time_violations(step.dwell, timedelta(), f"{at}.dwell")
+        if step.limit is not None:
+            yield from _time_violations(step.limit, step.dwell, f"{at}.limit")
+    for position, (before, after) in enumerate(pairwise(steps), 1):
+        if not after.share > before.share:
+            told = f"{after.share * 100:g} must be above {before.share * 100:g}, the share of the step before"
+            yield FieldViolation(f"{field}[{position}].percent", told)
+    if steps[-1].share != 1:
+        yield FieldViolation(f"{field}[{len(steps) - 1}].percent", "the last step must have 100")
+    if policy.strategy in (Strategy.BLUE_GREEN, Strategy.BIG_BANG) and len(steps) > 1:
+        yield FieldViolation(field, f"{policy.strategy.replace('_', '-')} has one step, of 100 percent")
+
+
+def _time_violations(value: timedelta, least: timedelta, field: str) -> Iterator[FieldViolation]:
+    if not least <= value <= MAX_TIME:
+        told = f"{value.total_seconds():g} s must be between {least.total_seconds():g} s and {MAX_TIME.days} days"
+        yield FieldViolation(field, told)

@@ -1,0 +1,155 @@
+"""The state of a rollout: everything that whoever goes on with it needs to know. Plain values, kept as JSON."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from headrace_rollout.decisions.policies import Policy
+
+
+class State(enum.StrEnum):
+    """Where a rollout is; rollout.proto says what each means."""
+
+    PREPARING = "preparing"
+    RUNNING = "running"
+    PROMOTING = "promoting"
+    ROLLING_BACK = "rolling_back"
+    SUCCEEDED = "succeeded"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+    FAILED = "failed"
+    DISPLACED = "displaced"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing follows."""
+        return self in _OVER
+
+
+_OVER = frozenset({State.SUCCEEDED, State.ROLLED_BACK, State.ABORTED, State.FAILED, State.DISPLACED})
+
+
+class Decision(enum.StrEnum):
+    """What follows from the evidence."""
+
+    HOLD = "hold"
+    ADVANCE = "advance"
+    ROLL_BACK = "roll_back"
+    NO_DATA = "no_data"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricEvidence:
+    """The evidence of one metric; rollout.proto says what each means."""
+
+    metric: str
+    log_evidence_worse: float
+    log_evidence_fine: float
+    log_threshold: float
+    baseline_count: int
+    baseline_bad_count: int
+    candidate_count: int
+    candidate_bad_count: int
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    detectable_ratio: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the evidence says, and why, in a sentence."""
+
+    decision: Decision
+    reason: str
+    metrics: tuple[MetricEvidence, ...]
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One rollout.
+
+    original: the route as it was found, as JSON; what a rollback restores. etag: of the route, as the last write that
+    is known to have happened made it; a write never carries one that was not kept first, so a controller that was
+    paused and comes back writes nothing. writes: number of the next write; with the id it is the write's request id.
+    step: -1 before the first. moving: the route is to be written for `step` and was not acknowledged yet. share:
+    acknowledged. skip: a person asked to leave the present step. ends_as: what a rollback ends as. reference, alias:
+    how the variant names its version. evidence: of the judge, at the present step. bad_from, bad_until: seconds in
+    which bad answers of a version that was taken back were counted, first and last.
+    """
+
+    id: int
+    model: str
+    version: str
+    baseline: str
+    variant: str
+    pool: str
+    reference: str
+    alias: str
+    policy: Policy
+    original: str
+    etag: str
+    client: str
+    start_reason: str
+    create_time: datetime
+    state: State = State.PREPARING
+    reason: str = ""
+    writes: int = 1
+    step: int = -1
+    moving: bool = False
+    share: float = 0.0
+    paused: bool = False
+    frozen: str = ""
+    skip: bool = False
+    held: bool = False
+    registry_done: bool = False
+    ends_as: State | None = None
+    step_time: datetime | None = None
+    data_time: datetime | None = None
+    evidence: str = ""
+    verdict: Verdict | None = None
+    bad_from: datetime | None = None
+    bad_until: datetime | None = None
+    end_time: datetime | None = None
+    revision: int = 0
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return f"models/{self.model}/rollouts/{self.id}"
+
+    @property
+    def manager(self) -> str:
+        """Under which the rollout manages its route, and holds versions."""
+        return f"rollouts/{self.id}"
+
+    @property
+    def request_id(self) -> str:
+        """The request id of the next write."""
+        return f"{self.manager}/{self.writes}"
+
+    @property
+    def last_step(self) -> bool:
+        """Whether the present step is the last one."""
+        return self.step == len(self.policy.steps) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the history. type: as in rollout.proto. client: empty for what the rollout did by itself."""
+
+    type: str
+    reason: str
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What a decision makes of a rollout: its next state, and what there is to tell."""
+
+    rollout: Rollout
+    events: tuple[Event, ...] = ()

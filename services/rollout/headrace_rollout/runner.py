@@ -1,0 +1,208 @@
+"""One rollout goes on: look, decide, keep the decision, act. Every act can be repeated, so that whoever takes over
+after a crash, at whatever point it was, comes to the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import Code, ServiceError, Unavailable
+from headrace_servicekit.postgres.connections import Transactions
+
+from headrace_rollout.decisions import progress, routing
+from headrace_rollout.decisions.progress import Observation
+from headrace_rollout.decisions.rollouts import Rollout, State, Transition, Verdict
+from headrace_rollout.peers import Registry, Routes, Written, lack_of, route_of
+from headrace_rollout.store import Store
+
+log = structlog.get_logger()
+
+RENEW_EVERY = timedelta(seconds=20)
+# What the control plane answers when the write may be tried again, as another one.
+_DROPPED = frozenset({"VERSION_NOT_READY", "SUPERSEDED", "REQUEST_ID_REUSED"})
+_STALE = frozenset({"ETAG_MISMATCH", "ROUTE_MANAGED"})
+_LATER = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.CANCELLED, Code.INTERNAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the judge makes of a rollout. evidence: to keep. verdict: None for one that is not judged."""
+
+    evidence: str
+    verdict: Verdict | None
+
+
+class Judging(Protocol):
+    """The judge, as a turn needs it."""
+
+    async def judge(self, rollout: Rollout) -> Judged:
+        """Take in what was answered since. Raises nothing when the monitor is away: that is a verdict too."""
+        ...
+
+    def alerts(self, model: str) -> tuple[str, ...]:
+        """Return what asks for a freeze of a model's rollouts."""
+        ...
+
+
+class Runner:
+    """Takes turns of one rollout. leader: the lease on which it writes."""
+
+    def __init__(
+        self,
+        store: Store,
+        leader: Transactions,
+        routes: Routes,
+        registry: Registry,
+        judging: Judging,
+        clock: Clock,
+    ) -> None:
+        self._store, self._leader, self._routes, self._registry = store, leader, routes, registry
+        self._judging, self._clock = judging, clock
+        self._renewed: datetime | None = None
+
+    async def turn(self, rollout: Rollout) -> Rollout:
+        """Do what is next, once; return the rollout after it. Raises ServiceError when that has to wait."""
+        match rollout.state:
+            case State.PREPARING:
+                return await self._prepare(rollout)
+            case State.RUNNING if rollout.moving:
+                return await self._move(rollout)
+            case State.RUNNING:
+                return await self._look(rollout)
+            case State.ROLLING_BACK:
+                return await self._take_back(rollout)
+            case State.PROMOTING:
+                return await self._promote(rollout)
+        return rollout
+
+    async def tidy(self, rollout: Rollout) -> None:
+        """Let go what a rollout that is over kept. What is missed here ends by itself."""
+        for version in (rollout.version, rollout.baseline):
+            await self._routes.end_lease(rollout, version)
+        await self._registry.release(rollout)
+
+    async def _prepare(self, rollout: Rollout) -> Rollout:
+        try:
+            await self._registry.hold(rollout)
+            readiness = [await self._routes.lease(rollout, one) for one in (rollout.version, rollout.baseline)]
+        except ServiceError as error:
+            told, then = error.public_message, progress.prepared if error.code in _LATER else progress.refused
+            return await self._keep(rollout, lambda one: then(one, told, self._now()))
+        self._renewed = self._now()
+        lack = next((lack for one in readiness if (lack := lack_of(one))), "")
+        return await self._keep(rollout, lambda one: progress.prepared(one, lack, self._now()))
+
+    async def _move(self, rollout: Rollout) -> Rollout:
+        await self._renew(rollout)
+        step = rollout.policy.steps[rollout.step]
+        route = routing.shifted(
+            route_of(rollout.original),
+            rollout.variant,
+            baseline=rollout.baseline,
+            version=rollout.version,
+            share=step.share,
+            sticky=rollout.policy.sticky,
+        )
+        try:
+            written = await self._routes.write(rollout, route)
+        except ServiceError as error:
+            return await self._not_written(rollout, error)
+        return await self._acknowledged(rollout, written, lambda one: progress.moved(one, written.etag, self._now()))
+
+    async def _look(self, rollout: Rollout) -> Rollout:
+        await self._renew(rollout)
+        route, _ = await self._routes.route(rollout.model)
+        try:
+            production = (await self._registry.model(rollout.model)).production_version
+        except ServiceError as error:
+            if error.code is Code.NOT_FOUND:
+                return await self._keep(rollout, lambda one: progress.gone(one, "the model was deleted", self._now()))
+            production = None
+        judged = await self._judging.judge(rollout)
+        seen = Observation(route.managed_by, production, self._judging.alerts(rollout.model), judged.verdict)
+        return await self._keep(
+            rollout, lambda one: progress.observed(replace(one, evidence=judged.evidence), seen, self._now())
+        )
+
+    async def _take_back(self, rollout: Rollout) -> Rollout:
+        try:
+            written = await self._routes.write(rollout, route_of(rollout.original), release=True)
+        except ServiceError as error:
+            return await self._not_written(rollout, error)
+        return await self._acknowledged(rollout, written, lambda one: progress.taken_back(one, self._now()))
+
+    async def _promote(self, rollout: Rollout) -> Rollout:
+        await self._renew(rollout)
+        if not rollout.registry_done:
+            if rollout.reference != "version":
+                try:
+                    await self._registry.promote(rollout)
+                except ServiceError as error:
+                    if error.code in _LATER:
+                        raise
+                    told = error.public_message
+                    return await self._keep(rollout, lambda one: progress.promotion_refused(one, told, self._now()))
+            return await self._keep(rollout, progress.registry_promoted)
+        route = routing.promoted(route_of(rollout.original), rollout.variant, rollout.version)
+        try:
+            written = await self._routes.write(rollout, route, release=True)
+        except ServiceError as error:
+            return await self._not_written(rollout, error)
+        return await self._acknowledged(rollout, written, lambda one: progress.succeeded(one, self._now()))
+
+    async def _acknowledged(self, rollout: Rollout, written: Written, then: Callable[[Rollout], Transition]) -> Rollout:
+        """Go on once every data plane that is connected has the route."""
+        if written.waiting:
+            raise Unavailable(f"waits for data planes: {', '.join(written.waiting)}")
+        if written.cut_off:
+            log.warning("data planes are cut off", rollout=rollout.name, data_planes=written.cut_off)
+        return await self._keep(rollout, then)
+
+    async def _not_written(self, rollout: Rollout, error: ServiceError) -> Rollout:
+        """Take in why a route was not written."""
+        if error.code in _LATER:
+            raise error
+        if error.reason in _DROPPED:
+            told = error.public_message
+            return await self._keep(rollout, lambda one: progress.write_dropped(one, told))
+        if error.reason in _STALE:
+            route, _ = await self._routes.route(rollout.model)
+            if route.managed_by != rollout.manager:
+                return await self._keep(rollout, lambda one: progress.displaced(one, route.managed_by, self._now()))
+            # Nobody else writes under this name: it was this rollout, and the answer was lost.
+            return await self._keep(rollout, lambda one: progress.write_adopted(one, route.etag))
+        if error.reason == "MODEL_NOT_FOUND":
+            return await self._keep(rollout, lambda one: progress.gone(one, "the model was deleted", self._now()))
+        if rollout.state is State.ROLLING_BACK:
+            raise error
+        told = error.public_message
+        return await self._keep(rollout, lambda one: progress.refused(one, told, self._now()))
+
+    async def _renew(self, rollout: Rollout) -> None:
+        """Keep both versions loaded: a rollback needs no load."""
+        if self._renewed is not None and self._now() - self._renewed < RENEW_EVERY:
+            return
+        try:
+            for version in (rollout.version, rollout.baseline):
+                await self._routes.lease(rollout, version)
+            await self._registry.hold(rollout)
+        except ServiceError as error:
+            # The route names both, which keeps them as well.
+            log.warning("not leased", rollout=rollout.name, reason=error.public_message)
+        self._renewed = self._now()
+
+    async def _keep(self, rollout: Rollout, decide: Callable[[Rollout], Transition]) -> Rollout:
+        """Keep what is decided, unless somebody changed the rollout meanwhile: then the next turn decides anew."""
+
+        def unless_changed(one: Rollout) -> Transition:
+            return decide(one) if one.revision == rollout.revision else Transition(one)
+
+        return await self._store.change(rollout.id, unless_changed, self._now(), by=self._leader)
+
+    def _now(self) -> datetime:
+        return self._clock.now()

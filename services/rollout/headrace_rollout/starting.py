@@ -1,0 +1,152 @@
+"""Before a rollout: what a start would do, what stands in its way, and the start itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from headrace.router.v1 import route_pb2
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import PreconditionFailed, ServiceError
+
+from headrace_rollout.decisions import policies, progress, routing
+from headrace_rollout.decisions.policies import Policy
+from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
+from headrace_rollout.peers import Registry, Routes, route_of, route_text
+from headrace_rollout.store import Request, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody asks for. variant: empty for the only one with traffic. policy: None for the model's template."""
+
+    model: str
+    version: str
+    variant: str
+    policy: Policy | None
+    client: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A rollout that could begin. obstacles: why it could not, each an error that a start would raise."""
+
+    rollout: Rollout
+    route: route_pb2.Route
+    obstacles: tuple[ServiceError, ...]
+    moved_shares: tuple[float, ...]
+    ready_batchers: int
+    batchers: int
+
+
+class Starting:
+    """The use cases behind PlanRollout and StartRollout."""
+
+    def __init__(self, store: Store, routes: Routes, registry: Registry, clock: Clock) -> None:
+        self._store, self._routes, self._registry, self._clock = store, routes, registry, clock
+
+    async def start(self, wanted: Wanted, request: Request) -> Rollout:
+        """Begin a rollout, or return the one that the request began before. Raises what stands in the way."""
+        earlier = await self._store.repeated(request)
+        if earlier is not None:
+            return earlier
+        draft = await self.draft(wanted)
+        if draft.obstacles:
+            raise draft.obstacles[0]
+        told = f"{wanted.client or 'somebody'} rolls out version {wanted.version}"
+        told += f" by {draft.rollout.policy.strategy.value.replace('_', '-')}"
+        event = Event("started", f"{told}: {wanted.reason}" if wanted.reason else told, wanted.client)
+
+        def began(id_: int) -> Transition:
+            return Transition(replace(draft.rollout, id=id_), (event,))
+
+        return await self._store.start(began, request, self._clock.now())
+
+    async def draft(self, wanted: Wanted) -> Draft:
+        """Return the rollout that is asked for, with what stands in its way.
+
+        Raises NotFound, InvalidArgument naming the field, and PreconditionFailed where nothing can be said without
+        knowing better: reason ROLLOUT_RUNNING, ROUTE_MANAGED, VARIANT_AMBIGUOUS or NOT_SERVING.
+        """
+        policy = wanted.policy or await self._store.template(wanted.model) or policies.DEFAULT
+        route, status = await self._routes.route(wanted.model)
+        await self._check_free(wanted.model, route.managed_by)
+        variant = routing.variant_of(route, wanted.variant)
+        baseline = variant.serving_version
+        if not baseline or status.state == route_pb2.RouteStatus.STATE_NOT_SERVING:
+            raise PreconditionFailed(
+                f"nothing serves variant '{variant.name}' yet: promote a version first", reason="NOT_SERVING"
+            )
+        await self._registry.version(wanted.model, wanted.version)
+        reference, alias = routing.reference(route, variant.name)
+        rollout = Rollout(
+            id=0,
+            model=wanted.model,
+            version=wanted.version,
+            baseline=baseline,
+            variant=variant.name,
+            pool=variant.pool or "default",
+            reference=reference,
+            alias=alias,
+            policy=policy,
+            original=route_text(route),
+            etag=route.etag,
+            client=wanted.client,
+            start_reason=wanted.reason,
+            create_time=self._clock.now(),
+            reason="waits until the version is ready",
+        )
+        obstacles = [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]
+        moved, ready, batchers = await self._shares(rollout, route) if not obstacles else ((), 0, 0)
+        return Draft(rollout, route, tuple(obstacles), moved, ready, batchers)
+
+    async def _check_free(self, model: str, managed_by: str) -> None:
+        """Raise PreconditionFailed, reason ROLLOUT_RUNNING or ROUTE_MANAGED: the route is not as it will be."""
+        running = await self._store.rollouts(before=2**62, model=model, running=True, limit=1)
+        if running:
+            raise progress.already_running(model, running[0].id)
+        if managed_by:
+            told = f"the route of '{model}' is managed by {managed_by}: stop that first"
+            raise PreconditionFailed(told, reason="ROUTE_MANAGED", metadata={"managed_by": managed_by})
+
+    def _known_obstacles(self, rollout: Rollout, route: route_pb2.Route) -> list[ServiceError]:
+        found: list[ServiceError] = []
+        if rollout.version == rollout.baseline:
+            told = f"version {rollout.version} serves variant '{rollout.variant}' already"
+            found.append(PreconditionFailed(told, reason="ALREADY_SERVING"))
+        if rollout.policy.strategy.judged:
+            told = "nothing judges versions yet: choose rolling or big-bang"
+            found.append(PreconditionFailed(told, reason="JUDGE_MISSING"))
+        if any(one.name == routing.VARIANT for one in route.variants):
+            told = f"the route has a variant called '{routing.VARIANT}', which rollouts add: rename it"
+            found.append(PreconditionFailed(told, reason="VARIANT_TAKEN"))
+        try:
+            routing.check_unit(route, sticky=rollout.policy.sticky)
+        except PreconditionFailed as error:
+            found.append(error)
+        return found
+
+    async def _asked_obstacles(self, rollout: Rollout) -> list[ServiceError]:
+        found: list[ServiceError] = []
+        return found
+
+    async def _shares(self, rollout: Rollout, route: route_pb2.Route) -> tuple[tuple[float, ...], int, int]:
+        """Ask the control plane what the first step would do; raises what a write of it would meet."""
+        steps = rollout.policy.steps
+        first = routing.shifted(
+            route_of(rollout.original),
+            rollout.variant,
+            baseline=rollout.baseline,
+            version=rollout.version,
+            share=steps[0].share,
+            sticky=rollout.policy.sticky,
+        )
+        seen = await self._routes.dry_run(first, "rollouts/0")
+        readiness = next((one for one in seen.versions if one.version == rollout.version), None)
+        shares, before = [], 0.0
+        for step in steps:
+            shares.append(routing.moved(route, rollout.variant, step.share - before))
+            before = step.share
+        if readiness is None:
+            return tuple(shares), 0, 0
+        return tuple(shares), readiness.ready_batchers, readiness.batchers
