@@ -25,6 +25,7 @@ from tests.kit.served import LINEAR, MODELS, PAIR, ROW, WORDS, Served, serve
 PERF_ANALYZER = Path(sys.executable).with_name("perf_analyzer")
 SCORES = MODELS[LINEAR].expected({"features": ROW})["scores"]
 EVERY = "inference-every"
+WIDE = "inference-wide"
 # By the names of the model's inputs; BF16 is the protocol's only other datatype, and numpy has none.
 DTYPES: dict[str, Any] = {
     "bool": np.bool_, "int8": np.int8, "int16": np.int16, "int32": np.int32, "int64": np.int64, "uint8": np.uint8,
@@ -235,22 +236,55 @@ def test_every_datatype_comes_back_bit_by_bit(
             assert (got.dtype, got.tobytes()) == (rows.dtype, rows.tobytes()), name
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_perf_analyzer_runs_clean(served: Served, protocol: str):
+def perf_analyzer(served: Served, model: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Return what perf_analyzer says of a model, once it has ended."""
     token = served.stack.token("perf", scopes=["predict"])
-    done = subprocess.run(
+    return subprocess.run(
         [
-            str(PERF_ANALYZER), "-m", LINEAR, "-i", protocol, "-u", served.stack.address, "-b", "2",
-            "-H", f"authorization: Bearer {token}", "--request-count", "400", "--concurrency-range", "4",
+            str(PERF_ANALYZER), "-m", model, "-u", served.stack.address, "-H", f"authorization: Bearer {token}",
+            "--request-count", "400", "--concurrency-range", "4", *options,
         ],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+
+
+def counted(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Return the server's counts that perf_analyzer shows."""
+    server = done.stdout.partition("Server:")[2]
+    return {name: int(count) for name, count in re.findall(r"(\w+(?: \w+)? count): (\d+)", server)}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_perf_analyzer_runs_clean(served: Served, protocol: str):
+    done = perf_analyzer(served, LINEAR, "-i", protocol, "-b", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "Request count: 400" in done.stdout
     # What ends as the measurement begins or ends is counted outside of it (a score, whatever the number), and other
     # tests ask the same model.
-    server = dict(re.findall(r"(\w+(?: request)? count): (\d+)", done.stdout.partition("Server:")[2]))
-    assert int(server["Successful request count"]) > 300
+    server = counted(done)
+    assert server["Successful request count"] > 300
     # It sends the same rows again and again: all but the first of them come from the cache, which executes nothing.
-    assert int(server["Execution count"]) <= int(server["Inference count"]) < 800
+    assert server["Execution count"] <= server["Inference count"] < 800
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_perf_analyzer_measures_the_model_when_it_asks_for_new_answers(served: Served, protocol: str):
+    done = perf_analyzer(served, LINEAR, "-i", protocol, "-H", "x-headrace-max-age-ms: 0")
+    assert done.stderr == ""
+    assert counted(done)["Inference count"] > 300
+    assert counted(done).get("Cache hit count", 0) < 100
+
+
+def test_perf_analyzer_ends_with_the_reason_when_it_streams(served: Served):
+    done = perf_analyzer(served, LINEAR, "-i", "grpc", "--streaming")
+    assert "ModelStreamInfer is not served: every request has one response here, so use ModelInfer" in done.stderr
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_perf_analyzer_says_that_its_random_values_hold_nan(served: Served, protocol: str):
+    with Client(served.stack.address, token=served.stack.token) as client:
+        serve(client, WIDE, {"1": onnx_models.identity(4096)})
+    refused = perf_analyzer(served, WIDE, "-i", protocol)
+    assert "input 'x' holds NaN" in refused.stderr
+    assert perf_analyzer(served, WIDE, "-i", protocol, "--input-data", "zero").stderr == ""

@@ -64,6 +64,15 @@ async def test_headers_say_who_calls_and_until_when():
     assert not call.sampled
 
 
+async def test_space_around_what_a_header_says_is_no_part_of_it():
+    headers = wanted(
+        [("x-headrace-max-age-ms", " 250"), ("x-headrace-user-id", "\tann "), ("x-headrace-explain", " 1")]
+    )
+    concerns = contexts().call(headers, "Predict", None).context
+    assert concerns is not None
+    assert (concerns.user_id, concerns.max_age_s, concerns.explain) == ("ann", 0.25, True)
+
+
 async def test_a_call_without_headers_is_internal_and_gets_an_id():
     call = contexts().call({}, "Predict", None)
     assert call.caller is INTERNAL

@@ -217,6 +217,10 @@ def read_context_headers(headers: Mapping[str, str]) -> ContextHeaders | None:
     explain = headers.get(EXPLAIN_HEADER)
     if not user and not entity and age is None and explain is None:
         return None
+    # Space around a value is no part of it (RFC 9110, 5.5). HTTP/2 keeps it, and perf_analyzer's -H puts some before.
+    user, entity = user.strip(" \t"), entity.strip(" \t")
+    age = None if age is None else age.strip(" \t")
+    explain = None if explain is None else explain.strip(" \t")
     if explain not in (None, "0", "1"):
         raise malformed(EXPLAIN_HEADER, f"'{explain[:32]}' is neither 1 nor 0")
     for name, value in ((USER_HEADER, user), (ENTITY_HEADER, entity)):

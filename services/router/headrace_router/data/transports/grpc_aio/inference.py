@@ -5,12 +5,13 @@ What is not served says what to use instead.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from headrace_servicekit.errors import InvalidArgument, NotFound, ServiceError, Unimplemented
 from headrace_servicekit.identity import Identity
 from tritonclient.grpc import service_pb2
@@ -55,13 +56,13 @@ class InferenceReads:
         read = self._reads.get(method)
         if read is None:
             raise self.refusal(method)
-        request: Message = getattr(service_pb2, f"{method}Request")()
+        request = _message(f"{method}Request")
         try:
             request.ParseFromString(data)
         except DecodeError:
             problem = f"the request is not a valid message of {SERVICE}/{method}"
             raise InvalidArgument(problem, reason="MALFORMED_MESSAGE") from None
-        response: Message = getattr(service_pb2, f"{method}Response")()
+        response = _message(f"{method}Response")
         return json_format.ParseDict(read(request, caller), response).SerializeToString()
 
     def refusal(self, method: str) -> ServiceError:
@@ -69,9 +70,24 @@ class InferenceReads:
         unsupported = UNSUPPORTED[method]
         return Unimplemented(f"{method} is not served: {unsupported.remedy}", reason=unsupported.reason)
 
+    def stream_refusal(self, data: bytes) -> bytes:
+        """Return the encoded answer to a request of the stream that is not served."""
+        request = _message("ModelInferRequest")
+        with contextlib.suppress(DecodeError):  # it is refused all the same
+            request.ParseFromString(data)
+        response = _message(f"{self.STREAM}Response")
+        response.error_message = self.refusal(self.STREAM).public_message
+        response.infer_response.id = request.id
+        return response.SerializeToString()
+
     def _model_ready(self, request: Any, caller: Identity) -> Document:
         # Clients wait for a model in a loop that ends at an error: what is not there is not ready, as in Triton.
         try:
             return {"ready": self._catalog.model_ready(request.name, request.version, caller)}
         except NotFound:
             return {"ready": False}
+
+
+def _message(name: str) -> Any:
+    """Return an empty message of the protocol."""
+    return getattr(service_pb2, name)()

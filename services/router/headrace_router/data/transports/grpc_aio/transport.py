@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import grpc
@@ -37,6 +38,10 @@ METHODS = (
 )
 """Every method that is served, as `package.Service/Method`."""
 
+# A stream that is refused ends when so long nothing comes, or after so many requests.
+_QUIET_S = 5.0
+_MOST_REFUSED = 1000
+
 
 class GrpcTransport:
     """Serves `RouterService` and `GRPCInferenceService` on a kit server, without the kit's interceptors."""
@@ -61,7 +66,20 @@ class GrpcTransport:
         return {**prediction_methods(self._predictor), **reading, asking.METHOD: _explaining(self._explaining)}
 
     def _refused_stream(self) -> Any:
+        """Return the handler of the stream: each request is answered by the refusal, and then the stream ends with it.
+
+        Triton's own C++ client, and perf_analyzer with it, waits for ever for the answer to a request of a stream that
+        ends without one.
+        """
+
         async def stream(_requests: Any, context: Any) -> None:
+            with contextlib.suppress(TimeoutError):
+                for _ in range(_MOST_REFUSED):
+                    async with asyncio.timeout(_QUIET_S):
+                        data = await context.read()
+                    if not isinstance(data, bytes):  # the client has sent all
+                        break
+                    await context.write(self._reads.stream_refusal(data))
             await abort(context, self._reads.refusal(self._reads.STREAM), ())
 
         return grpc.stream_stream_rpc_method_handler(stream)
