@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2_grpc
+from headrace.monitor.v1 import evidence_pb2_grpc, ingest_pb2_grpc, monitor_pb2_grpc
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.alerts.wiring import start_alerts
+from headrace_monitor.counters.evidence_rpcs import EvidenceServicer
 from headrace_monitor.counters.wiring import open_counters
 from headrace_monitor.drift.wiring import open_drift
 from headrace_monitor.log.wiring import open_log
@@ -38,6 +39,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     performances = open_performance(runtime, database, log, outcomes)
     ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
+    evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(EvidenceServicer(counters.evidence), server)
     alerting = await start_alerts(runtime, server, database)
     sources = Sources(counters.reading, alerting, LoadedDrift(drift), WindowHistograms(database), performances)
     monitor = MonitorServicer(

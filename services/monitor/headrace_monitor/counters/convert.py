@@ -12,10 +12,12 @@ import numpy as np
 from headrace.monitor.v1 import ingest_pb2, monitor_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_servicekit.errors import Code, FieldViolation, refuse
+from headrace_statistics.sketches import distinct
+from headrace_statistics.sketches.distinct import Distinct
 from headrace_statistics.sketches.durations import BUCKETS, NONE, Durations, durations
 
 from headrace_monitor.counters.decisions.changes import MAX_DROP_REASONS, MAX_SERIES, Report
-from headrace_monitor.counters.decisions.differences import SeriesKey
+from headrace_monitor.counters.decisions.differences import SeriesKey, VariantKey
 from headrace_monitor.counters.decisions.tallies import Tally
 from headrace_monitor.counters.reading import TrafficSummary
 from headrace_monitor.names import shown
@@ -25,6 +27,11 @@ MAX_DATA_PLANE_CHARS = 253
 # A million answers a second for a century; sums over a thousand processes still fit 64 bits.
 MAX_COUNT = 2**53
 
+# As many variants as have series at most, and as many hashes as a sketch has.
+MAX_ERRING_VARIANTS = 1024
+MAX_PRIORITY = 3
+
+_SUMS = ("rows", "queue_us", "compute_us", "duration_sum_s", "executions", "invalid", "degraded")
 _LAYERS = ("", "memory", "valkey")
 _SERVED_FROM = frozenset(predict_pb2.PredictResponse.ServedFrom.values())
 _CODES = frozenset(Code)
@@ -42,10 +49,12 @@ def report_of(request: ingest_pb2.ReportCountersRequest) -> Report:
         found.append(FieldViolation("sequence", f"{request.sequence} is below 1: reports are numbered from 1"))
     made = _report_time(request, found)
     series, digests = _series(request, found)
-    dropped = _dropped(request, found)
+    dropped, units = _dropped(request, found), _erring_units(request, found)
     refuse(found)
     assert process is not None
-    return Report(request.data_plane, process, request.sequence, made, series, digests, dropped)
+    return Report(
+        request.data_plane, process, request.sequence, made, series, digests, dropped, units, final=request.final
+    )
 
 
 def _process(text: str, found: list[FieldViolation]) -> UUID | None:
@@ -78,7 +87,8 @@ def _series(
     known: dict[SeriesKey, Tally] = {}
     digests: dict[SeriesKey, bytes] = {}
     for index, one in enumerate(request.series):
-        key = SeriesKey(one.model, one.version, one.variant, one.served_from, one.code, one.layer, one.rung)
+        names = (one.model, one.version, one.variant)
+        key = SeriesKey(*names, one.served_from, one.code, one.layer, one.rung, one.priority)
         before = len(found)
         for field, wrong in (*_wrong_key(key), *_wrong_sums(one)):
             found.append(FieldViolation(f"series[{index}].{field}", wrong))
@@ -86,7 +96,8 @@ def _series(
             found.append(FieldViolation(f"series[{index}]", "has the key of an earlier one: send each series once"))
         counts = _durations(one, f"series[{index}]", found)
         if len(found) == before:
-            known[key] = Tally(counts, one.duration_sum_s, one.rows, one.executions, one.queue_us, one.compute_us)
+            sums = (one.duration_sum_s, one.rows, one.executions, one.queue_us, one.compute_us)
+            known[key] = Tally(counts, *sums, one.invalid, one.degraded)
             digests[key] = key.digest(one.generation)
     return known, digests
 
@@ -102,10 +113,12 @@ def _wrong_key(key: SeriesKey) -> Iterator[tuple[str, str]]:
         yield "code", f"{key.code} is not a gRPC status code, 0 to 16"
     if key.served_from not in _SERVED_FROM:
         yield "served_from", f"{key.served_from} is not a value of ServedFrom"
+    if not 0 <= key.priority <= MAX_PRIORITY:
+        yield "priority", f"{key.priority} is not a priority class, 0 to {MAX_PRIORITY}"
 
 
 def _wrong_sums(one: ingest_pb2.CounterSeries) -> Iterator[tuple[str, str]]:
-    for field in ("rows", "queue_us", "compute_us", "duration_sum_s", "executions", "generation"):
+    for field in (*_SUMS, "generation"):
         value = getattr(one, field)
         if not (math.isfinite(value) and 0 <= value <= MAX_COUNT):
             yield field, f"{value:g} is not between 0 and 2^53"
@@ -141,6 +154,27 @@ def _dropped(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolati
         if not 0 <= one.count <= MAX_COUNT:
             found.append(FieldViolation(f"{place}.count", f"{one.count} is not between 0 and 2^53"))
         known[one.reason] = one.count
+    return known
+
+
+def _erring_units(request: ingest_pb2.ReportCountersRequest, found: list[FieldViolation]) -> dict[VariantKey, Distinct]:
+    if len(request.erring_units) > MAX_ERRING_VARIANTS:
+        description = f"{len(request.erring_units)} variants; at most {MAX_ERRING_VARIANTS}"
+        found.append(FieldViolation("erring_units", description))
+        return {}
+    known: dict[VariantKey, Distinct] = {}
+    for index, one in enumerate(request.erring_units):
+        place = f"erring_units[{index}]"
+        key = VariantKey(one.model, one.version, one.variant)
+        for field in VariantKey._fields:
+            text = getattr(key, field)
+            if not _is_name(text, MAX_NAME_CHARS):
+                wrong = f"{shown(text)} is not printable, or longer than {MAX_NAME_CHARS} characters"
+                found.append(FieldViolation(f"{place}.{field}", wrong))
+        if len(one.hashes) > distinct.SIZE:
+            found.append(FieldViolation(f"{place}.hashes", f"{len(one.hashes)} hashes; at most {distinct.SIZE}"))
+            continue
+        known[key] = known.get(key, distinct.NOTHING).merge(distinct.of(one.hashes))
     return known
 
 

@@ -12,10 +12,11 @@ import structlog
 from headrace.monitor.v1 import ingest_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.sql import load_queries
+from headrace_statistics.sketches.distinct import NOTHING, from_bytes
 
 from headrace_monitor.counters.convert import MAX_SERIES, Report, report_of
 from headrace_monitor.counters.decisions.changes import DropState, SeriesChanges, changes_of, new_drops
-from headrace_monitor.counters.decisions.differences import SeriesKey, minute_of
+from headrace_monitor.counters.decisions.differences import SeriesKey, VariantKey, minute_of
 from headrace_monitor.counters.decisions.tallies import encode
 from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.rows import ended, series_state, transposed
@@ -85,7 +86,7 @@ class _Written(NamedTuple):
 
 async def _write(connection: Any, report: Report, minute: datetime, limits: Limits) -> _Written:
     """Write what a report brings; return it."""
-    process = await connection.fetchrow(_SQL["lock_process"], report.process, report.data_plane)
+    process = await connection.fetchrow(_SQL["lock_process"], report.process, report.data_plane, report.final)
     number, forgotten = process["number"], process["forgotten"]
     if process["new"]:
         others = await connection.fetchrow(_SQL["other_processes"], number, report.data_plane)
@@ -112,6 +113,8 @@ async def _write(connection: Any, report: Report, minute: datetime, limits: Limi
         await connection.execute(_SQL["put_minutes"], *columns.ended)
     if taken.begun:
         await connection.execute(_SQL["count_series"], number, taken.begun)
+    if report.erring_units:
+        await _write_erring_units(connection, report, number, minute)
     dropped = await _write_drops(connection, report, number, minute, forgotten=forgotten)
     return _Written(taken, dropped, forgotten)
 
@@ -128,6 +131,14 @@ async def _let_go(connection: Any, report: Report, number: int, minute: datetime
         await connection.execute(_SQL["put_minutes"], *minutes)
     await connection.execute(_SQL["count_series"], number, -len(rows))
     return len(rows)
+
+
+async def _write_erring_units(connection: Any, report: Report, number: int, minute: datetime) -> None:
+    """Merge the units of a report into those of the minute: what is repeated changes nothing."""
+    rows = await connection.fetch(_SQL["erring_units_of_process"], number, minute)
+    kept = {VariantKey(row["model"], row["version"], row["variant"]): from_bytes(row["hashes"]) for row in rows}
+    merged = [(*key, units.merge(kept.get(key, NOTHING)).to_bytes()) for key, units in report.erring_units.items()]
+    await connection.execute(_SQL["put_erring_units"], number, minute, *transposed(merged))
 
 
 async def _write_drops(

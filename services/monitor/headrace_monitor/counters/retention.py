@@ -49,8 +49,9 @@ class CounterRetention:
             pass
         while await self._roll_up():
             pass
-        for query in ("expire_hours", "expire_drops"):
-            while await self._expire(query):
+        counts, minutes = self._policy.counts, self._policy.minutes
+        for query, age in (("expire_hours", counts), ("expire_drops", counts), ("expire_erring_units", minutes)):
+            while await self._expire(query, age):
                 pass
         async with self._database.transaction() as connection:
             await connection.execute(_SQL["expire_processes"], self._policy.counts, self._policy.silent)
@@ -64,9 +65,9 @@ class CounterRetention:
         self._metrics.rolled.inc(len(rows))
         return len(rows) == STEP_ROWS
 
-    async def _expire(self, query: str) -> bool:
+    async def _expire(self, query: str, age: timedelta) -> bool:
         async with self._database.transaction() as connection:
-            status = await connection.execute(_SQL[query], self._policy.counts, STEP_ROWS)
+            status = await connection.execute(_SQL[query], age, STEP_ROWS)
         return status == f"DELETE {STEP_ROWS}"
 
     async def _expire_process(self) -> bool:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 
+from headrace_monitor.counters.evidence import EvidenceReader
 from headrace_monitor.counters.intake import Intake, Limits
 from headrace_monitor.counters.metrics import CounterMetrics
 from headrace_monitor.counters.observer import MinuteObserver
@@ -26,6 +27,7 @@ class Counters:
 
     intake: Intake
     reading: TrafficReader
+    evidence: EvidenceReader
 
 
 def open_counters(runtime: Runtime[MonitorSettings], database: Database) -> Counters:
@@ -57,4 +59,8 @@ def open_counters(runtime: Runtime[MonitorSettings], database: Database) -> Coun
     runtime.loop("observe counters", observe)
     runtime.loop("expire counters", expire)
     limits = Limits(settings.max_processes, settings.counter_max_series)
-    return Counters(Intake(database, limits, metrics, clock), TrafficReader(database, losses))
+    return Counters(
+        Intake(database, limits, metrics, clock),
+        TrafficReader(database, losses),
+        EvidenceReader(database, clock, minutes=policy.minutes),
+    )

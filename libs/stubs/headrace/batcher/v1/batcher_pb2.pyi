@@ -75,7 +75,7 @@ class ExchangeResponse(_message.Message):
     def __init__(self, responses: _Optional[_Iterable[_Union[InferResponse, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[VersionState, _Mapping]]] = ..., draining: _Optional[bool] = ..., process: _Optional[str] = ..., checksum: _Optional[bytes] = ...) -> None: ...
 
 class InferResponse(_message.Message):
-    __slots__ = ("id", "code", "message", "reason", "blamed_input", "retry_after_us", "outputs", "batch_rows", "batch_requests", "queue_us", "compute_us")
+    __slots__ = ("id", "code", "message", "reason", "blamed_input", "retry_after_us", "outputs", "batch_rows", "batch_requests", "queue_us", "compute_us", "invalid_rows")
     ID_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +87,7 @@ class InferResponse(_message.Message):
     BATCH_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_US_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_US_FIELD_NUMBER: _ClassVar[int]
+    INVALID_ROWS_FIELD_NUMBER: _ClassVar[int]
     id: int
     code: int
     message: str
@@ -98,7 +99,8 @@ class InferResponse(_message.Message):
     batch_requests: int
     queue_us: int
     compute_us: int
-    def __init__(self, id: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., blamed_input: _Optional[int] = ..., retry_after_us: _Optional[int] = ..., outputs: _Optional[bytes] = ..., batch_rows: _Optional[int] = ..., batch_requests: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ...) -> None: ...
+    invalid_rows: int
+    def __init__(self, id: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., blamed_input: _Optional[int] = ..., retry_after_us: _Optional[int] = ..., outputs: _Optional[bytes] = ..., batch_rows: _Optional[int] = ..., batch_requests: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., invalid_rows: _Optional[int] = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("rows", "predicted_wait_us")

@@ -12,27 +12,31 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReportCountersRequest(_message.Message):
-    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped")
+    __slots__ = ("data_plane", "process", "sequence", "report_time", "series", "dropped", "erring_units", "final")
     DATA_PLANE_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REPORT_TIME_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    ERRING_UNITS_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
     data_plane: str
     process: str
     sequence: int
     report_time: _timestamp_pb2.Timestamp
     series: _containers.RepeatedCompositeFieldContainer[CounterSeries]
     dropped: _containers.RepeatedCompositeFieldContainer[DroppedPredictions]
-    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ...) -> None: ...
+    erring_units: _containers.RepeatedCompositeFieldContainer[ErringUnits]
+    final: bool
+    def __init__(self, data_plane: _Optional[str] = ..., process: _Optional[str] = ..., sequence: _Optional[int] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., series: _Optional[_Iterable[_Union[CounterSeries, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedPredictions, _Mapping]]] = ..., erring_units: _Optional[_Iterable[_Union[ErringUnits, _Mapping]]] = ..., final: _Optional[bool] = ...) -> None: ...
 
 class ReportCountersResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class CounterSeries(_message.Message):
-    __slots__ = ("model", "version", "variant", "served_from", "code", "layer", "rung", "first_bucket", "duration_counts", "duration_sum_s", "rows", "executions", "queue_us", "compute_us", "generation")
+    __slots__ = ("model", "version", "variant", "served_from", "code", "layer", "rung", "first_bucket", "duration_counts", "duration_sum_s", "rows", "executions", "queue_us", "compute_us", "generation", "priority", "invalid", "degraded")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +52,9 @@ class CounterSeries(_message.Message):
     QUEUE_US_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_US_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    INVALID_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     variant: str
@@ -63,7 +70,22 @@ class CounterSeries(_message.Message):
     queue_us: int
     compute_us: int
     generation: int
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., code: _Optional[int] = ..., layer: _Optional[str] = ..., rung: _Optional[str] = ..., first_bucket: _Optional[int] = ..., duration_counts: _Optional[_Iterable[int]] = ..., duration_sum_s: _Optional[float] = ..., rows: _Optional[int] = ..., executions: _Optional[float] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+    priority: int
+    invalid: int
+    degraded: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., code: _Optional[int] = ..., layer: _Optional[str] = ..., rung: _Optional[str] = ..., first_bucket: _Optional[int] = ..., duration_counts: _Optional[_Iterable[int]] = ..., duration_sum_s: _Optional[float] = ..., rows: _Optional[int] = ..., executions: _Optional[float] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., generation: _Optional[int] = ..., priority: _Optional[int] = ..., invalid: _Optional[int] = ..., degraded: _Optional[int] = ...) -> None: ...
+
+class ErringUnits(_message.Message):
+    __slots__ = ("model", "version", "variant", "hashes")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    variant: str
+    hashes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., hashes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class DroppedPredictions(_message.Message):
     __slots__ = ("reason", "count")

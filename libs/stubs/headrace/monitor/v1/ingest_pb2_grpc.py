@@ -57,7 +57,8 @@ class IngestServiceServicer:
 
     def ReportCounters(self, request, context):
         """ReportCounters reports cumulative counters, every second: what counts is the difference to what the monitor has seen of
-        the process, so a lost, repeated or late report changes nothing.
+        the process, so a lost, repeated or late report changes nothing. While nothing is counted, a report without series says
+        every two seconds that the process is there.
 
         Fails with INVALID_ARGUMENT naming the field for what no data plane sends; UNAVAILABLE, reason STORE_UNAVAILABLE, while
         the store cannot be reached: the same series are to be sent again with the next report. RESOURCE_EXHAUSTED, reason

@@ -8,8 +8,15 @@ from datetime import datetime
 from uuid import UUID
 
 from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_statistics.sketches.distinct import Distinct
 
-from headrace_monitor.counters.decisions.differences import SeriesKey, SeriesState, advance, minute_tally
+from headrace_monitor.counters.decisions.differences import (
+    SeriesKey,
+    SeriesState,
+    VariantKey,
+    advance,
+    minute_tally,
+)
 from headrace_monitor.counters.decisions.tallies import ZERO, Tally, shrunk
 
 # Twice what a data plane has at most, which forgets what changed longest ago: a series that changed before this many
@@ -21,7 +28,8 @@ MAX_DROP_REASONS = 64
 @dataclass(frozen=True, slots=True)
 class Report:
     """series: by key, in the order of the request, so that a violation can name its index. digests: that stand for
-    them. dropped: by reason."""
+    them. dropped: by reason. erring_units: since the last report. final: the process stops.
+    """
 
     data_plane: str
     process: UUID
@@ -30,6 +38,8 @@ class Report:
     series: Mapping[SeriesKey, Tally]
     digests: Mapping[SeriesKey, bytes]
     dropped: Mapping[str, int]
+    erring_units: Mapping[VariantKey, Distinct] = field(default_factory=dict)
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,15 +25,28 @@ class SeriesKey(NamedTuple):
     code: int
     layer: str
     rung: str
+    priority: int = 0
 
     def digest(self, generation: int) -> bytes:
         """Return 16 bytes that identify the key in a generation.
 
-        Texts are printable, so the separator is unambiguous. Generation 0 is left out: the rows of data planes that
-        report none stay valid.
+        Texts are printable, so the separator is unambiguous. Generation 0 and priority 0 are left out: the rows of data
+        planes that report none stay valid.
         """
-        parts = (*self, generation) if generation else self
+        parts: tuple[object, ...] = self[:-1]
+        if generation or self.priority:
+            parts = (*parts, generation)
+        if self.priority:
+            parts = (*parts, self.priority)
         return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).digest()
+
+
+class VariantKey(NamedTuple):
+    """A variant of a model, and its version."""
+
+    model: str
+    version: str
+    variant: str
 
 
 @dataclass(frozen=True, slots=True)

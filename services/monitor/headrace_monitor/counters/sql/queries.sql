@@ -1,9 +1,9 @@
 -- Every query of counters, by name. A query ends where the next one begins.
 
 -- name: lock_process
--- The process's row, made when it is new and locked until the transaction ends.
-insert into counter_processes (process, data_plane) values ($1, $2)
-on conflict (process) do update set seen_time = now(), data_plane = excluded.data_plane
+-- The process's row, made when it is new and locked until the transaction ends. stopped: it has said so.
+insert into counter_processes (process, data_plane, stopped) values ($1, $2, $3)
+on conflict (process) do update set seen_time = now(), data_plane = excluded.data_plane, stopped = excluded.stopped
 returning number, series, forgotten, xmax = 0 as new;
 
 -- name: other_processes
@@ -17,12 +17,12 @@ select key, sequence, minute, total, base from counter_series where process = $1
 
 -- name: open_series
 -- New series, and those whose minute has changed: everything is written.
-insert into counter_series (process, key, model, version, variant, served_from, code, layer, rung,
+insert into counter_series (process, key, model, version, variant, served_from, code, layer, rung, priority,
                             sequence, minute, total, base)
-select $1, key, model, version, variant, served_from, code, layer, rung, $2, $3, total, base
+select $1, key, model, version, variant, served_from, code, layer, rung, priority, $2, $3, total, base
 from unnest($4::bytea[], $5::text[], $6::text[], $7::text[], $8::smallint[], $9::smallint[], $10::text[], $11::text[],
-            $12::bytea[], $13::bytea[])
-     as reported (key, model, version, variant, served_from, code, layer, rung, total, base)
+            $12::smallint[], $13::bytea[], $14::bytea[])
+     as reported (key, model, version, variant, served_from, code, layer, rung, priority, total, base)
 on conflict (process, key)
 do update set sequence = excluded.sequence, minute = excluded.minute, total = excluded.total, base = excluded.base;
 
@@ -36,16 +36,16 @@ where counter_series.process = $1 and counter_series.key = reported.key;
 update counter_processes set series = series + $2 where number = $1;
 
 -- name: put_minutes
-insert into counter_minutes (start, model, version, variant, served_from, code, layer, rung, tally)
+insert into counter_minutes (start, model, version, variant, served_from, code, layer, rung, priority, tally)
 select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::smallint[],
-                     $7::text[], $8::text[], $9::bytea[]);
+                     $7::text[], $8::text[], $9::smallint[], $10::bytea[]);
 
 -- name: take_silent_series
 -- Those of a process that changed longest ago, if that was before a minute, and are not in the report that is taken.
 delete from counter_series where process = $1 and key = any(array(
     select key from counter_series where process = $1 and minute < $2 and key <> all($4::bytea[])
     order by sequence limit $3))
-returning sequence, minute, model, version, variant, served_from, code, layer, rung, total, base;
+returning sequence, minute, model, version, variant, served_from, code, layer, rung, priority, total, base;
 
 -- name: kept_drops
 select reason, sequence, total from counter_drops where process = $1;
@@ -72,6 +72,40 @@ union all
 select version, variant, served_from, code, total, base
 from counter_series where model = $1 and minute >= $2 and minute < $3 and total <> base;
 
+-- name: tallies_since
+-- All that counts from a minute on, with its minute. base: of a minute that is open, to be taken off.
+select start, version, variant, served_from, code, priority, tally, null::bytea as base
+from counter_minutes where model = $1 and start >= $2
+union all
+select minute, version, variant, served_from, code, priority, total, base
+from counter_series where model = $1 and minute >= $2 and total <> base;
+
+-- name: incarnation
+select incarnation from store;
+
+-- name: reporters
+-- Data planes that are to be heard of: not those that said they stop, nor those whose place another process has taken.
+select data_plane, process, seen_time, seen_time < now() - $2::interval as missing from counter_processes as one
+where seen_time >= now() - $1::interval and not stopped and not exists (
+    select from counter_processes as later
+    where later.data_plane = one.data_plane and later.first_time > one.seen_time and later.number <> one.number)
+order by data_plane, process;
+
+-- name: erring_units_of_process
+select model, version, variant, hashes from counter_erring_units where process = $1 and minute = $2;
+
+-- name: put_erring_units
+insert into counter_erring_units (process, minute, model, version, variant, hashes)
+select $1, $2, * from unnest($3::text[], $4::text[], $5::text[], $6::bytea[])
+on conflict (process, minute, model, version, variant) do update set hashes = excluded.hashes;
+
+-- name: erring_units_since
+select version, variant, hashes from counter_erring_units where model = $1 and minute >= $2;
+
+-- name: expire_erring_units
+delete from counter_erring_units where ctid = any(array(
+    select ctid from counter_erring_units where minute < now() - $1::interval limit $2));
+
 -- name: tallies_of_minute
 -- The same of one minute, of all models.
 select model, version, code, tally, null::bytea as base from counter_minutes where start = $1
@@ -92,9 +126,9 @@ delete from counter_minutes where ctid = any(array(
 returning *;
 
 -- name: put_hours
-insert into counter_hours (start, model, version, variant, served_from, code, layer, rung, tally)
+insert into counter_hours (start, model, version, variant, served_from, code, layer, rung, priority, tally)
 select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::smallint[],
-                     $7::text[], $8::text[], $9::bytea[]);
+                     $7::text[], $8::text[], $9::smallint[], $10::bytea[]);
 
 -- name: expire_hours
 delete from counter_hours where ctid = any(array(
@@ -126,7 +160,7 @@ order by seen_time limit 1 for update skip locked;
 
 -- name: take_series
 delete from counter_series where process = $1
-returning sequence, minute, model, version, variant, served_from, code, layer, rung, total, base;
+returning sequence, minute, model, version, variant, served_from, code, layer, rung, priority, total, base;
 
 -- name: take_drops
 delete from counter_drops where process = $1;

@@ -1,0 +1,117 @@
+"""ReadCounts as the rollout service sees it: each answer once, by source, code and priority, and who is missing."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, ingest_pb2, ingest_pb2_grpc
+from headrace_monitor.storage import schema
+from headrace_monitor.storage.schema import Database
+from headrace_servicekit.errors import Code
+from headrace_servicekit.postgres.connections import Address
+from headrace_servicekit.testing import eventually
+
+from tests.kit.counting import CountingPlane, key
+from tests.kit.monitor import Monitor, real_monitor
+from tests.kit.refusals import reason_of, refused
+from tests.kit.registry import memory_registry
+from tests.kit.served_from import CACHE, ONLINE
+
+
+@pytest.fixture
+async def monitor(postgres_url, s3, tmp_path) -> AsyncIterator[Monitor]:
+    async with (
+        memory_registry() as registry,
+        real_monitor(postgres_url, s3, tmp_path, registry=registry.target) as monitor,
+    ):
+        yield monitor
+
+
+async def read(monitor: Monitor, cursor: bytes = b"", model: str = "fraud") -> evidence_pb2.ReadCountsResponse:
+    stub: Any = evidence_pb2_grpc.EvidenceServiceStub(monitor.channel)
+    return await stub.ReadCounts(evidence_pb2.ReadCountsRequest(model=model, cursor=cursor), timeout=10)
+
+
+async def report(monitor: Monitor, request: ingest_pb2.ReportCountersRequest) -> None:
+    stub: Any = ingest_pb2_grpc.IngestServiceStub(monitor.channel)
+    await stub.ReportCounters(request, timeout=10)
+
+
+def counts(response: evidence_pb2.ReadCountsResponse) -> Counter[tuple[int, int, int]]:
+    return Counter({(one.served_from, one.code, one.priority): one.count for one in response.counts})
+
+
+async def test_new_counts_are_read_once_by_source_code_and_priority(monitor):
+    plane = CountingPlane()
+    plane.answer(key(), 0.01, 5)
+    await report(monitor, plane.report())
+    begun = await read(monitor)
+    assert not begun.counts
+    assert not begun.HasField("elapsed")
+    plane.answer(key(), 0.01, 2)
+    plane.answer(key(served_from=CACHE), 0.001, 7)
+    plane.answer(key(code=14), 0.5, 3)
+    plane.answer(key()._replace(priority=3), 0.02, 4)
+    plane.answer(key("digits"), 0.02, 9)
+    await report(monitor, plane.report())
+    new = await read(monitor, begun.cursor)
+    assert counts(new) == {(ONLINE, 0, 0): 2, (CACHE, 0, 0): 7, (0, 14, 0): 3, (ONLINE, 0, 3): 4}
+    (online,) = [one for one in new.counts if (one.served_from, one.priority) == (ONLINE, 0)]
+    assert list(online.duration_counts) == [2]
+    assert new.elapsed.ToTimedelta().total_seconds() > 0
+    assert counts(await read(monitor, begun.cursor)) == counts(new)
+    assert not (await read(monitor, new.cursor)).counts
+    assert len(new.cursor) < 4096
+
+
+async def test_invalid_and_degraded_answers_and_the_units_that_erred_are_read(monitor):
+    plane = CountingPlane()
+    begun = await read(monitor)
+    plane.answer(key(), 0.01, 5)
+    request = plane.report()
+    request.series[0].invalid, request.series[0].degraded = 2, 1
+    request.erring_units.add(model="fraud", version="v1", variant="main", hashes=[5, 7])
+    await report(monitor, request)
+    later = plane.report()
+    later.series[0].invalid, later.series[0].degraded = 2, 1
+    later.erring_units.add(model="fraud", version="v1", variant="main", hashes=[7, 9])
+    await report(monitor, later)
+    new = await read(monitor, begun.cursor)
+    assert [(one.invalid, one.degraded) for one in new.counts] == [(2, 1)]
+    assert [(one.version, one.variant, one.units, one.new_units) for one in new.erring_units] == [("v1", "main", 3, 3)]
+    again = await read(monitor, new.cursor)
+    assert [(one.units, one.new_units) for one in again.erring_units] == [(3, 0)]
+
+
+async def test_a_data_plane_that_falls_silent_is_missing_until_it_is_replaced_or_says_that_it_stops(monitor):
+    silent, stopped = CountingPlane("a"), CountingPlane("b")
+    await report(monitor, silent.report())
+    last = stopped.report()
+    last.final = True
+    await report(monitor, last)
+    assert (await read(monitor)).reporters == 1
+    found = await eventually(lambda: _missing(monitor), within=20)
+    assert found == ["a"]
+    replaced = CountingPlane("a")
+    await report(monitor, replaced.report())
+    now = await read(monitor)
+    assert ([one.data_plane for one in now.missing], now.reporters) == ([], 1)
+
+
+async def _missing(monitor: Monitor) -> list[str]:
+    return [one.data_plane for one in (await read(monitor)).missing]
+
+
+async def test_a_cursor_of_a_store_that_was_replaced_has_expired(monitor, postgres_url):
+    begun = await read(monitor)
+    async with Database(Address(postgres_url), size=1) as database:
+        await database.migrate()
+        await schema.renew_incarnation(database)
+    assert await reason_of(read(monitor, begun.cursor)) == "CURSOR_EXPIRED"
+
+
+@pytest.mark.parametrize(("model", "cursor", "field"), [("", b"", "model"), ("fraud", b"nonsense", "cursor")])
+async def test_what_cannot_be_read_is_refused_with_its_field(monitor, model, cursor, field):
+    error = await refused(read(monitor, cursor, model))
+    assert (error.code, [one.field for one in error.violations]) == (Code.INVALID_ARGUMENT, [field])
