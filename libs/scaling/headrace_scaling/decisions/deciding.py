@@ -96,9 +96,7 @@ def _ahead(policy: PoolPolicy, memory: Memory, observation: Observation, wanted:
     load_s = ahead.default_s if observation.load_time_s is None else observation.load_time_s
     horizon_s = max(0.0, load_s if math.isfinite(load_s) else ahead.default_s) + policy.interval_s
     samples = memory.samples[target.metric]
-    rising = windows.extrapolated(
-        samples, observation.now, horizon_s, window_s=ahead.window_s, certainty=ahead.certainty
-    )
+    rising = windows.extrapolated(samples, observation.now, horizon_s, ahead.window_s)
     if rising is None:
         return wanted
     rising = min(rising, samples[-1][1] * ahead.most)

@@ -84,15 +84,13 @@ class StepLimit:
 
 @dataclass(frozen=True, slots=True)
 class LookAhead:
-    """Demand is extrapolated over the time that a replica takes to load, where it clearly rises.
+    """Demand that rises throughout a window is extrapolated over the time that a replica takes to load.
 
-    default_s: the load time until one was measured. window_s: what the slope is fitted to.
-    certainty: the slope's least ratio to its standard error. most: the extrapolation's greatest ratio to demand now.
+    default_s: the load time until one was measured. most: the extrapolation's greatest ratio to demand now.
     """
 
     default_s: float = 60.0
     window_s: float = 60.0
-    certainty: float = 4.0
     most: float = 2.0
 
 

@@ -24,8 +24,8 @@ def headrace(per_replica: float, *, metric: Metric = Metric.REQUESTS_PER_S, most
         targets=(Target(metric, per_replica),),
         max_replicas=most,
         tolerance=0.05,
-        scale_down_window_s=120.0,
-        panic=Panic(window_s=10.0, threshold=1.2),
+        scale_down_window_s=60.0,
+        panic=Panic(window_s=5.0, threshold=1.2),
         look_ahead=LookAhead(),
         season=Season(),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 
@@ -17,29 +16,27 @@ def mean(samples: Sequence[tuple[float, float]], now: float, window_s: float) ->
     return total / count
 
 
-def extrapolated(
-    samples: Sequence[tuple[float, float]], now: float, ahead_s: float, *, window_s: float, certainty: float
-) -> float | None:
-    """Return the value a while from now, on the line of least squares; None where it does not clearly rise.
+def extrapolated(samples: Sequence[tuple[float, float]], now: float, ahead_s: float, window_s: float) -> float | None:
+    """Return the value a while from now; None where it does not rise throughout the window.
 
-    The slope must be `certainty` times its standard error.
+    The slope is the least of the rises between the window's quarters: a step, which is flat before and after it, has
+    none, and is not mistaken for the beginning of a ramp.
     """
-    recent = [(at - now, value) for at, value in samples if at > now - window_s]
-    count = len(recent)
-    if count < 6:
+    quarter_s = window_s / 4.0
+    sums, counts, ages_s = [0.0] * 4, [0] * 4, 0.0
+    for at, value in samples:
+        quarter = 3 - int((now - at) / quarter_s)
+        if 0 <= quarter <= 3:
+            sums[quarter] += value
+            counts[quarter] += 1
+            ages_s += now - at if quarter == 3 else 0.0
+    if not all(counts):
         return None
-    mean_at = math.fsum(at for at, _ in recent) / count
-    mean_value = math.fsum(value for _, value in recent) / count
-    spread = math.fsum((at - mean_at) ** 2 for at, _ in recent)
-    if spread <= 0.0:
+    means = [total / count for total, count in zip(sums, counts, strict=True)]
+    rise = min(means[1] - means[0], means[2] - means[1], means[3] - means[2])
+    if rise <= 0.0:
         return None
-    slope = math.fsum((at - mean_at) * (value - mean_value) for at, value in recent) / spread
-    if slope <= 0.0:
-        return None
-    error = math.fsum((value - mean_value - slope * (at - mean_at)) ** 2 for at, value in recent) / (count - 2)
-    if slope < certainty * math.sqrt(error / spread):
-        return None
-    return mean_value + slope * (ahead_s - mean_at)
+    return means[3] + rise * (ahead_s + ages_s / counts[3]) / quarter_s
 
 
 def quantile(values: Sequence[float], level: float) -> float:

@@ -1,0 +1,83 @@
+"""The demand of a pool over its last days, from which the seasonal floor is taken: a peak for each half minute."""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+
+import numpy as np
+
+DAY_S = 86_400
+# A look-ahead is a cold start, rarely less than half a minute; a day is then 2,880 numbers, 11 KB.
+SLOT_S = 30
+
+
+class DemandHistory:
+    """Peaks of demand by time slots, for a number of days; older ones are overwritten. Bounded: 4 bytes a slot."""
+
+    def __init__(self, days: int = 14, slot_s: int = SLOT_S) -> None:
+        if DAY_S % slot_s:
+            raise ValueError("slot_s must divide a day")
+        self._days, self._slot_s, self._slots = days, slot_s, DAY_S // slot_s
+        # One more day than is asked for: today's slots are written while those of the first day are read.
+        self._peaks = np.full((days + 1) * self._slots, np.nan, dtype=np.float32)
+        self._newest: int | None = None
+        self._asked: tuple[int, int] | None = None
+        self._answer: tuple[float, ...] = ()
+
+    def record(self, now: float, demand: float) -> None:
+        """Take a value at a time. One that is older than the newest slot is left out: a clock was set back."""
+        if not (math.isfinite(demand) and demand >= 0.0):
+            return
+        slot, size = int(now // self._slot_s), len(self._peaks)
+        if self._newest is None or slot > self._newest:
+            passed = size if self._newest is None else min(size, slot - self._newest)
+            self._peaks[np.arange(slot - passed + 1, slot + 1) % size] = np.nan
+            self._newest = slot
+        elif slot < self._newest:
+            return
+        at = slot % size
+        if not demand <= self._peaks[at]:
+            self._peaks[at] = demand
+
+    def peaks(self, now: float, horizon_s: float) -> tuple[float, ...]:
+        """Return the peak within the next `horizon_s` at this time of each earlier day, the oldest day first.
+
+        NaN for a day without any value then. Peaks are those of whole slots.
+        """
+        first = int(now // self._slot_s)
+        last = min(int((now + max(0.0, horizon_s)) // self._slot_s), first + self._slots - 1)
+        if self._newest is None:
+            return ()
+        if self._asked == (first, last):
+            return self._answer
+        slots = np.arange(first, last + 1)[None, :] - self._slots * np.arange(self._days, 0, -1)[:, None]
+        found = self._peaks[slots % len(self._peaks)]
+        # A slot that lies ahead of the newest is one of a day before the first.
+        found = np.where((slots <= self._newest) & (slots > self._newest - len(self._peaks)), found, np.nan)
+        highest = np.where(np.isnan(found), -1.0, found).max(axis=1)
+        self._asked = (first, last)
+        self._answer = tuple(float(peak) if peak >= 0.0 else math.nan for peak in highest)
+        return self._answer
+
+    def to_text(self) -> str:
+        """Return what `from_text` reads, to be persisted."""
+        packed = base64.b64encode(zlib.compress(self._peaks.astype("<f4").tobytes())).decode()
+        return f"{self._days} {self._slot_s} {'-' if self._newest is None else self._newest} {packed}"
+
+    @classmethod
+    def from_text(cls, text: str) -> DemandHistory:
+        """Return the history that was written. Raises ValueError for any other text."""
+        try:
+            days, slot_s, newest, packed = text.split(" ")
+            history = cls(int(days), int(slot_s))
+            size = len(history._peaks) * 4
+            raw = zlib.decompressobj().decompress(base64.b64decode(packed, validate=True), size + 1)
+            if len(raw) != size:
+                raise ValueError("a history of another size")
+            history._peaks = np.frombuffer(raw, dtype="<f4").astype(np.float32)
+            history._newest = None if newest == "-" else int(newest)
+        except (ValueError, zlib.error, MemoryError) as error:
+            raise ValueError(f"not a history: {error}") from None
+        return history
