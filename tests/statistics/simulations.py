@@ -15,6 +15,7 @@ from tests.statistics import (
     new_categories,
     run_lengths,
     share_sizes,
+    slice_names,
     spoilt_values,
 )
 from tests.statistics.figures import Table
@@ -33,6 +34,7 @@ WHOLE: dict[str, Simulation] = {
     "new categories": partial(new_categories.new_categories, weeks=40),
     "share sizes": share_sizes.share_sizes,
     "blind spots": partial(blind_spots.blind_spots, runs=1_000),
+    "slice names": partial(slice_names.slice_names, runs=200),
     "spoilt values": spoilt_values.spoilt_values,
     "run lengths": partial(run_lengths.run_lengths, runs=1_000),
     "error sizes": partial(error_sizes.error_sizes, runs=500),
@@ -50,6 +52,7 @@ SMALL: dict[str, Simulation] = {
     "new categories": partial(new_categories.new_categories, weeks=1),
     "share sizes": partial(share_sizes.share_sizes, cases=share_sizes.CASES[:4]),
     "blind spots": partial(blind_spots.blind_spots, runs=50),
+    "slice names": partial(slice_names.slice_names, runs=10),
     "spoilt values": spoilt_values.spoilt_values,
     "run lengths": partial(run_lengths.run_lengths, runs=60, cap=30_000),
     "error sizes": partial(error_sizes.error_sizes, runs=60, cap=20_000),

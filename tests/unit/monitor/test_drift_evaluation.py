@@ -76,7 +76,7 @@ def test_rules_are_told_the_worst_of_drift_and_of_quality():
     )
     drift, quality = observations(found)
     assert (drift.signal, drift.value, drift.severity, drift.rows) == ("drift", 0.31, Severity.HIGH, 800)
-    assert drift.summary == "ks of score is 0.31, and 0.05 is tolerated; most of it at country=AT; 1 other column"
+    assert drift.summary == "ks of score is 0.31, and 0.05 is tolerated; 90% of it at country=AT; 1 other column"
     assert (quality.signal, quality.value, quality.severity, quality.summary) == ("quality", 0.0, Severity.NONE, "")
 
 

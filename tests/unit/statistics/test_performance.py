@@ -158,3 +158,18 @@ def test_a_slice_that_grew_explains_the_drift_it_brings():
         {new: high // 10, old: low}, {new: high, old: low}, whole_before=low + high // 10, whole_now=low + high
     )
     assert new in [each.slice for each in found]
+
+
+def test_a_change_that_is_the_same_everywhere_has_no_place():
+    rng = np.random.default_rng(12)
+    de, fr = Slice("country", "de"), Slice("country", "fr")
+    flat, tilted = np.full(10, 0.1), np.linspace(0.05, 0.15, 10)
+    before, now = (
+        {de: rng.multinomial(1_000, shares), fr: rng.multinomial(1_000, shares)} for shares in (flat, tilted)
+    )
+    assert explain_drift(before, now, whole_before=before[de] + before[fr], whole_now=now[de] + now[fr]) == ()
+    before, now = (
+        {de: Proportion(50, 1_000), fr: Proportion(48, 1_000)},
+        {de: Proportion(99, 1_000), fr: Proportion(101, 1_000)},
+    )
+    assert explain_rise(before, now, whole_before=Proportion(98, 2_000), whole_now=Proportion(200, 2_000)) == ()

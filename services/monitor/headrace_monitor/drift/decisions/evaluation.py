@@ -134,7 +134,7 @@ def summary(alarms: list[DriftReport], slices: tuple[SliceEffect, ...] = ()) -> 
     if worst.examples:
         said += f" ({', '.join(worst.examples)})"
     if slices:
-        said += f"; most of it at {slices[0].name}"
+        said += f"; {slices[0].share:.0%} of it at {slices[0].name}"
     return said + (f"; {others} other column{'s' if others > 1 else ''}" if others else "")
 
 
