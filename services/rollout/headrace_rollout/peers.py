@@ -12,6 +12,7 @@ from google.protobuf import duration_pb2, json_format
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace.router.v1 import control_pb2, control_pb2_grpc, route_pb2, route_pb2_grpc
 from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_rollout.decisions.rollouts import Rollout
 
@@ -121,23 +122,57 @@ class Registry:
         await _answer(self._stub.ReleaseHold(request, timeout=CALL_S))
 
     async def promote(self, rollout: Rollout) -> None:
-        """Have the registry name the version: in production, or behind the alias that the variant follows."""
+        """Have the registry name the version where the variant looks, unless it does.
+
+        Raises PreconditionFailed, reason MOVED_BY_HAND, when it names another one than before the rollout, and Aborted
+        when the model changed meanwhile.
+        """
+        model = await self.model(rollout.model)
+        named = _named(model, rollout)
+        if named == rollout.version:
+            return
+        if named != rollout.baseline:
+            raise PreconditionFailed(f"version {named} was put there by hand", reason="MOVED_BY_HAND")
+        reason = f"{rollout.name}: {rollout.reason}"[:1000]
         if rollout.reference == "follow_alias":
             alias = registry_pb2.SetAliasRequest(
                 name=f"models/{rollout.model}/aliases/{rollout.alias}",
                 version=rollout.version,
-                reason=f"{rollout.name}: {rollout.reason}"[:1000],
-                request_id=f"{rollout.manager}/promote",
+                reason=reason,
+                etag=model.etag,
             )
             await _answer(self._stub.SetAlias(alias, timeout=CALL_S))
             return
         request = registry_pb2.PromoteModelVersionRequest(
             name=f"models/{rollout.model}/versions/{rollout.version}",
             target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION,
-            reason=f"{rollout.name}: {rollout.reason}"[:1000],
-            request_id=f"{rollout.manager}/promote",
+            reason=reason,
+            etag=model.etag,
+            rollout=rollout.manager,
         )
         await _answer(self._stub.PromoteModelVersion(request, timeout=CALL_S))
+
+    async def check_promotion(self, rollout: Rollout) -> None:
+        """Raise what the registry would say if the version were promoted now."""
+        if rollout.reference != "follow_production":
+            return
+        request = registry_pb2.PromoteModelVersionRequest(
+            name=f"models/{rollout.model}/versions/{rollout.version}",
+            target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION,
+            rollout=rollout.manager,
+            validate_only=True,
+        )
+        await _answer(self._stub.PromoteModelVersion(request, timeout=CALL_S))
+
+    async def named(self, rollout: Rollout) -> str:
+        """Return the version that the registry has where the variant looks: in production, or behind its alias."""
+        return _named(await self.model(rollout.model), rollout)
+
+
+def _named(model: registry_pb2.Model, rollout: Rollout) -> str:
+    if rollout.reference == "follow_alias":
+        return model.aliases.get(rollout.alias, "")
+    return model.production_version
 
 
 def lack_of(readiness: route_pb2.VersionReadiness) -> str:

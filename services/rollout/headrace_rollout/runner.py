@@ -118,13 +118,13 @@ class Runner:
         await self._renew(rollout)
         route, _ = await self._routes.route(rollout.model)
         try:
-            production = (await self._registry.model(rollout.model)).production_version
+            named = await self._registry.named(rollout)
         except ServiceError as error:
             if error.code is Code.NOT_FOUND:
                 return await self._keep(rollout, lambda one: progress.gone(one, "the model was deleted", self._now()))
-            production = None
+            named = None
         judged = await self._judging.judge(rollout)
-        seen = Observation(route.managed_by, production, self._judging.alerts(rollout.model), judged.verdict)
+        seen = Observation(route.managed_by, named, self._judging.alerts(rollout.model), judged.verdict)
         return await self._keep(
             rollout, lambda one: progress.observed(replace(one, evidence=judged.evidence), seen, self._now())
         )
@@ -143,7 +143,7 @@ class Runner:
                 try:
                     await self._registry.promote(rollout)
                 except ServiceError as error:
-                    if error.code in _LATER:
+                    if error.code in _LATER or error.code is Code.ABORTED:
                         raise
                     told = error.public_message
                     return await self._keep(rollout, lambda one: progress.promotion_refused(one, told, self._now()))

@@ -127,8 +127,12 @@ class Starting:
         return found
 
     async def _asked_obstacles(self, rollout: Rollout) -> list[ServiceError]:
-        found: list[ServiceError] = []
-        return found
+        """Return what the registry would say against the version."""
+        try:
+            await self._registry.check_promotion(rollout)
+        except PreconditionFailed as error:
+            return [error]
+        return []
 
     async def _shares(self, rollout: Rollout, route: route_pb2.Route) -> tuple[tuple[float, ...], int, int]:
         """Ask the control plane what the first step would do; raises what a write of it would meet."""

@@ -6,6 +6,7 @@ import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Code
+from headrace_servicekit.identity import CLIENT_HEADER, FRONT_DOOR_HEADER, MODELS_HEADER
 
 from tests.kit import onnx_models
 from tests.kit.refusals import reason_of, refused
@@ -201,3 +202,42 @@ async def test_an_optional_input_may_be_added_and_another_stage_asks_nothing(reg
     await registry.promote("digits", "v3")
     await registry.register("digits", "v4", plain)
     assert "no longer takes NaN" in (await refused(registry.promote("digits", "v4"))).violations[0].description
+
+
+async def test_a_promotion_by_hand_of_a_model_under_rollout_is_refused_or_ends_it(registry):
+    await registry.register("digits", "v1")
+    await registry.promote("digits", "v1")
+    await registry.register("digits", "v2")
+    hold = registry_pb2.HoldVersionRequest(name="models/digits/versions/v2", holder="rollouts/7")
+    hold.ttl.seconds = 60
+    await registry.stub.HoldVersion(hold, timeout=20)
+    error = await refused(registry.promote("digits", "v2"))
+    assert (error.reason, error.metadata) == ("ROLLOUT_RUNNING", {"rollout": "rollouts/7"})
+
+    def asked(**how) -> registry_pb2.PromoteModelVersionRequest:
+        return registry_pb2.PromoteModelVersionRequest(
+            name="models/digits/versions/v2", target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION, **how
+        )
+
+    other = await refused(registry.stub.PromoteModelVersion(asked(rollout="rollouts/8"), timeout=20))
+    assert other.reason == "ROLLOUT_RUNNING"
+    checked = await registry.stub.PromoteModelVersion(asked(rollout="rollouts/7", validate_only=True), timeout=20)
+    assert checked.model.production_version == "v1"
+    own = await registry.stub.PromoteModelVersion(asked(rollout="rollouts/7"), timeout=20)
+    assert own.model.production_version == "v2"
+    back = registry_pb2.RollbackModelRequest(name="models/digits")
+    assert (await refused(registry.stub.RollbackModel(back, timeout=20))).reason == "ROLLOUT_RUNNING"
+    back.end_rollout = True
+    assert (await registry.stub.RollbackModel(back, timeout=20)).version.name == "models/digits/versions/v1"
+
+
+async def test_nobody_from_outside_promotes_on_behalf_of_a_rollout(registry):
+    await registry.register("digits", "v1")
+    asked = registry_pb2.PromoteModelVersionRequest(
+        name="models/digits/versions/v1",
+        target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION,
+        rollout="rollouts/7",
+    )
+    from_outside = ((FRONT_DOOR_HEADER, "1"), (CLIENT_HEADER, "ana"), (MODELS_HEADER, "*"))
+    error = await refused(registry.stub.PromoteModelVersion(asked, timeout=20, metadata=from_outside))
+    assert (error.code, error.reason) == (Code.PERMISSION_DENIED, "ROLLOUT_NOT_YOURS")

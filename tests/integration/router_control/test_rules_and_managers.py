@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from headrace.router.v1 import route_pb2
+from headrace_servicekit.identity import CLIENT_HEADER, FRONT_DOOR_HEADER, MODELS_HEADER
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, split
@@ -224,3 +225,11 @@ async def test_status_says_how_far_batchers_and_data_planes_are(serving: Plane, 
         message = await watch.read()
     await serving.acknowledge("plane-0", message)
     assert [one.acknowledged for one in (await status()).data_planes] == [True]
+
+
+async def test_nobody_from_outside_writes_on_behalf_of_a_rollout(serving: Plane):
+    asked = route_pb2.UpdateRouteRequest(route=split(9, 1), manager="rollouts/7")
+    from_outside = ((FRONT_DOOR_HEADER, "1"), (CLIENT_HEADER, "ana"), (MODELS_HEADER, "*"))
+    error = await refused(serving.routes.UpdateRoute(asked, timeout=10, metadata=from_outside))
+    assert (error.code.name, error.reason) == ("PERMISSION_DENIED", "MANAGER_NOT_YOURS")
+    assert (await serving.get()).route.managed_by == ""

@@ -53,7 +53,8 @@ def test_a_minted_token_has_the_claims_that_the_front_door_asks_for(
 def test_the_scopes_are_those_that_the_apis_declare() -> None:
     assert known_scopes() == (
         "alerts.write", "monitor.read", "monitor.write", "outcomes.write", "precomputed.read", "precomputed.write",
-        "predict", "registry.promote", "registry.read", "registry.write", "routes.read", "routes.write",
+        "predict", "registry.promote", "registry.read", "registry.write", "rollouts.read",
+        "rollouts.write", "routes.read", "routes.write",
     )  # fmt: skip
 
 

@@ -73,6 +73,9 @@ _REMEDIES_BY_REASON = {
     "NOTHING_TO_ROLL_BACK_TO": "promote the version that you want instead: `headrace models promote MODEL VERSION`",
     "ETAG_MISMATCH": "somebody changed it since it was read: look at it again, then repeat the command",
     "ROUTE_MANAGED": "stop what manages it, or repeat with --force, which takes the route from it",
+    "MANAGER_NOT_YOURS": "leave the manager out; `headrace routes show MODEL` says who manages the route",
+    "ROLLOUT_RUNNING": "`headrace rollouts watch MODEL` shows it: wait for it, or end it with `headrace rollouts abort "
+    "MODEL`, or by `headrace models promote` or `rollback` with --end-rollout",
     "SUPERSEDED": "a newer change took its place: `headrace routes show MODEL` shows what is in force",
     "CHANGE_PENDING": "the change stays wanted: `headrace routes show MODEL` says why it waits",
     "VERSION_NOT_READY": "`headrace status` says what is loading and why it waits; traffic stays where it was",

@@ -37,6 +37,9 @@ _wait_option = click.option(
     help="How long to wait until it serves.",
 )
 _no_wait_option = click.option("--no-wait", is_flag=True, help="Return when the registry has it.")
+_end_rollout_option = click.option(
+    "--end-rollout", is_flag=True, help="Although a rollout of the model runs, which ends with this."
+)
 _etag_option = click.option("--etag", default="", help="Fail if the model changed since this etag was read.")
 
 
@@ -49,6 +52,7 @@ _etag_option = click.option("--etag", default="", help="Fail if the model change
     is_flag=True,
     help="Promote although requests that are answered now may be refused then.",
 )
+@_end_rollout_option
 @_wait_option
 @_no_wait_option
 @_etag_option
@@ -62,6 +66,7 @@ def promote(
     version: str,
     target: str,
     allow_incompatible_signature: bool,
+    end_rollout: bool,
     wait: timedelta,
     no_wait: bool,
     etag: str,
@@ -88,6 +93,7 @@ def promote(
         version,
         stage=_STAGES[target],
         allow_incompatible_signature=allow_incompatible_signature,
+        end_rollout=end_rollout,
         etag=etag,
         reason=reason,
         request_id=request_id,
@@ -105,6 +111,7 @@ def promote(
 
 @click.command()
 @model_argument
+@_end_rollout_option
 @_wait_option
 @_no_wait_option
 @_etag_option
@@ -115,6 +122,7 @@ def rollback(
     client: Client,
     output: Output,
     model: str,
+    end_rollout: bool,
     wait: timedelta,
     no_wait: bool,
     etag: str,
@@ -129,7 +137,7 @@ def rollback(
     Examples:
       headrace models rollback digits --reason "worse on ones"
     """
-    done = client.rollback(model, etag=etag, reason=reason, request_id=request_id)
+    done = client.rollback(model, etag=etag, end_rollout=end_rollout, reason=reason, request_id=request_id)
     output.say(f"{model} is back on [bold]{last(done.version.name)}[/] (epoch {done.model.epoch})")
     document = {"version": message_json(done.version), "model": message_json(done.model)}
     _await_serving(client, output, done.model, document, "rolled back", None if no_wait else wait)

@@ -85,6 +85,7 @@ def promote(
     stage: Stage = Stage.STAGE_PRODUCTION,
     etag: str = "",
     allow_incompatible_signature: bool = False,
+    end_rollout: bool = False,
     reason: str = "",
     request_id: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
@@ -92,13 +93,15 @@ def promote(
     """Move a version to a stage; the answer's `model.epoch` is what `await_epoch` waits for.
 
     Raises PreconditionFailed listing every gate that is not met, or every way in which the version breaks callers of
-    the one in production unless `allow_incompatible_signature` is set; and Aborted when `etag` is not current.
+    the one in production unless `allow_incompatible_signature` is set, or the rollout of the model that runs unless
+    `end_rollout` is set; and Aborted when `etag` is not current.
     """
     request = registry_pb2.PromoteModelVersionRequest(
         name=f"models/{model}/versions/{version}",
         target_stage=stage,
         etag=etag,
         allow_incompatible_signature=allow_incompatible_signature,
+        end_rollout=end_rollout,
         reason=reason,
         request_id=_id(request_id),
     )
@@ -110,13 +113,14 @@ def rollback(
     model: str,
     *,
     etag: str = "",
+    end_rollout: bool = False,
     reason: str = "",
     request_id: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[registry_pb2.RollbackModelResponse]:
     """Put the version that was in production before the present one back there, without asking the gates again."""
     request = registry_pb2.RollbackModelRequest(
-        name=f"models/{model}", etag=etag, reason=reason, request_id=_id(request_id)
+        name=f"models/{model}", etag=etag, reason=reason, request_id=_id(request_id), end_rollout=end_rollout
     )
     return (yield from invoke(session, methods.ROLLBACK, request, timeout_s=timeout))
 

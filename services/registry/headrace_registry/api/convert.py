@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_servicekit.errors import FieldViolation, refuse
+from headrace_servicekit.errors import FieldViolation, PermissionDenied, refuse
 
 from headrace_registry.api.enums import DEVICES, KINDS, SOURCES, STAGES, TASKS, TYPES, E
 from headrace_registry.artifacts.uploads import Header
@@ -33,6 +33,7 @@ from headrace_registry.decisions.models import (
     Version,
 )
 from headrace_registry.decisions.validation import MAX_ARTIFACTS, MAX_GATES, MAX_METRICS, MAX_VERSION_BYTES
+from headrace_registry.promotion.promotions import RolloutRule
 
 
 def target_stage(number: int) -> Stage:
@@ -42,6 +43,15 @@ def target_stage(number: int) -> Stage:
         known = ", ".join(f"STAGE_{member.name}" for member in (Stage.STAGING, Stage.PRODUCTION, Stage.ARCHIVED))
         raise names.invalid("target_stage", f"{number} is not a stage to move to; choose one of {known}")
     return stage
+
+
+def rollout_rule(request: registry_pb2.PromoteModelVersionRequest, *, internal: bool) -> RolloutRule:
+    """Return what rollouts mean to a promotion. Raises PermissionDenied; internal: whether a service calls."""
+    if request.rollout and not internal:
+        raise PermissionDenied(
+            "only the rollout service promotes for a rollout: leave `rollout` out", reason="ROLLOUT_NOT_YOURS"
+        )
+    return RolloutRule(own=request.rollout, end=request.end_rollout)
 
 
 def stage_filter(number: int) -> Stage | None:

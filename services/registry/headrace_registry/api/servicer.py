@@ -27,7 +27,7 @@ from headrace_registry.decisions.models import ModelState, VersionRef
 from headrace_registry.metrics import Metrics
 from headrace_registry.promotion import holds
 from headrace_registry.promotion.holds import Holds
-from headrace_registry.promotion.promotions import Promotions
+from headrace_registry.promotion.promotions import Promotions, RolloutRule
 
 
 class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
@@ -115,8 +115,17 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     async def PromoteModelVersion(self, request, context):
         ref, target = names.version_ref(request.name, "name"), convert.target_stage(request.target_stage)
         write, allowed = _write("PromoteModelVersion", request), request.allow_incompatible_signature
+        rollouts = convert.rollout_rule(request, internal=identity().internal)
         with self._metrics.move(target):
-            outcome = await self._promotions.promote(ref, target, request.etag, write, allow_incompatible=allowed)
+            outcome = await self._promotions.promote(
+                ref,
+                target,
+                request.etag,
+                write,
+                allow_incompatible=allowed,
+                rollouts=rollouts,
+                validate_only=request.validate_only,
+            )
         return registry_pb2.PromoteModelVersionResponse(
             version=answers.to_version(outcome.subject), model=answers.to_model(outcome.model)
         )
@@ -124,7 +133,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     async def RollbackModel(self, request, context):
         model, write = names.model_id(request.name, "name"), _write("RollbackModel", request)
         with self._metrics.rollback():
-            outcome = await self._promotions.roll_back(model, request.etag, write)
+            outcome = await self._promotions.roll_back(model, request.etag, write, RolloutRule(end=request.end_rollout))
         return registry_pb2.RollbackModelResponse(
             version=answers.to_version(outcome.subject), model=answers.to_model(outcome.model)
         )

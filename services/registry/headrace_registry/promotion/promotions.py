@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
@@ -14,6 +15,20 @@ from headrace_registry.decisions.models import Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
+ROLLOUTS = "rollouts/"
+"""What the names of rollouts begin with, as holders of versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRule:
+    """What rollouts mean to a change of production. own: the rollout that makes it. end: others end with it."""
+
+    own: str = ""
+    end: bool = False
+
+
+NO_ROLLOUT = RolloutRule()
+
 
 class Promotions:
     """Promotions and rollbacks over a store."""
@@ -22,13 +37,22 @@ class Promotions:
         self._store, self._clock = store, clock
 
     async def promote(
-        self, ref: VersionRef, target: Stage, etag: str, write: Write, *, allow_incompatible: bool = False
+        self,
+        ref: VersionRef,
+        target: Stage,
+        etag: str,
+        write: Write,
+        *,
+        allow_incompatible: bool = False,
+        rollouts: RolloutRule = NO_ROLLOUT,
+        validate_only: bool = False,
     ) -> Outcome:
         """Move a version to a stage; return it and its model after the move.
 
         allow_incompatible: whether it may break the signature of the version in production; history tells how it does.
+        validate_only: check, and change nothing.
         Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (STAGE_MOVE_ILLEGAL, VERSION_COLLECTED,
-        SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED).
+        SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, ROLLOUT_RUNNING).
         """
 
         async def act(transaction: Transaction) -> Outcome:
@@ -45,24 +69,43 @@ class Promotions:
                 )
                 breaks = signature.breaks(version, present, allowed=allow_incompatible)
                 gates.check(model, version, present)
+                await self._check_rollouts(transaction, model.name, rollouts)
+            if validate_only:
+                return Outcome(model, version)
             return await self._apply(transaction, change, version, write, breaks)
 
-        return await writes.once(self._store, write, self._clock.now(), act)
+        # A check is no write: the id of the write that follows it is not used up.
+        once = replace(write, request_id="") if validate_only else write
+        return await writes.once(self._store, once, self._clock.now(), act)
 
-    async def roll_back(self, name: str, etag: str, write: Write) -> Outcome:
+    async def roll_back(self, name: str, etag: str, write: Write, rollouts: RolloutRule = NO_ROLLOUT) -> Outcome:
         """Put the production version before the present one back; return it and the model after it.
 
-        Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (NOTHING_TO_ROLL_BACK_TO).
+        Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (NOTHING_TO_ROLL_BACK_TO, ROLLOUT_RUNNING).
         """
 
         async def act(transaction: Transaction) -> Outcome:
             model = await writes.locked(transaction, name)
             check_etag(model, etag)
+            await self._check_rollouts(transaction, name, rollouts)
             target = VersionRef(name, lifecycle.rollback_target(model))
             version = await writes.existing(transaction, target)
             return await self._apply(transaction, lifecycle.roll_back(model, version.stage), version, write)
 
         return await writes.once(self._store, write, self._clock.now(), act)
+
+    async def _check_rollouts(self, transaction: Transaction, model: str, rule: RolloutRule) -> None:
+        """Raise PreconditionFailed, reason ROLLOUT_RUNNING, for a model that a rollout other than the writer holds."""
+        if rule.end:
+            return
+        held = {hold.holder for hold in await transaction.holds(model, self._clock.now())}
+        running = sorted(holder for holder in held if holder.startswith(ROLLOUTS) and holder != rule.own)
+        if running:
+            raise PreconditionFailed(
+                f"model '{model}' is moved by {running[0]}: wait for it, abort it, or set `end_rollout`",
+                reason="ROLLOUT_RUNNING",
+                metadata={"rollout": running[0]},
+            )
 
     async def _apply(
         self,

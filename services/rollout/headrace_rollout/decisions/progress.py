@@ -17,12 +17,13 @@ from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State,
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is known of a rollout's surroundings. managed_by: of its route. production: in the registry, None while that
-    is away. alerts: those that ask for a freeze. verdict: None while nothing is judged.
+    """What is known of a rollout's surroundings. managed_by: of its route. named: the version that the registry has
+    where the variant looks, None while it is away. alerts: those that ask for a freeze. verdict: None while nothing is
+    judged.
     """
 
     managed_by: str
-    production: str | None = None
+    named: str | None = None
     alerts: tuple[str, ...] = ()
     verdict: Verdict | None = None
 
@@ -97,8 +98,9 @@ def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
     """Decide at a step: stay, go on, or take the version back."""
     if seen.managed_by != rollout.manager:
         return displaced(rollout, seen.managed_by, now)
-    if rollout.reference == "follow_production" and seen.production not in (None, rollout.baseline):
-        told = f"version {seen.production} was put into production by hand"
+    if rollout.reference != "version" and seen.named not in (None, rollout.baseline):
+        where = f"behind {rollout.alias}" if rollout.alias else "into production"
+        told = f"version {seen.named} was put {where} by hand"
         return _roll_back(rollout, State.DISPLACED, told, now)
     if rollout.skip:
         return _onward(replace(rollout, skip=False), "somebody skipped the step")

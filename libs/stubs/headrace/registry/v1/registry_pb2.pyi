@@ -405,20 +405,26 @@ class ListModelVersionsResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class PromoteModelVersionRequest(_message.Message):
-    __slots__ = ("name", "target_stage", "etag", "reason", "request_id", "allow_incompatible_signature")
+    __slots__ = ("name", "target_stage", "etag", "reason", "request_id", "allow_incompatible_signature", "end_rollout", "rollout", "validate_only")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TARGET_STAGE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ALLOW_INCOMPATIBLE_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    END_ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     name: str
     target_stage: ModelVersion.Stage
     etag: str
     reason: str
     request_id: str
     allow_incompatible_signature: bool
-    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ...) -> None: ...
+    end_rollout: bool
+    rollout: str
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ..., end_rollout: _Optional[bool] = ..., rollout: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class PromoteModelVersionResponse(_message.Message):
     __slots__ = ("version", "model")
@@ -429,16 +435,18 @@ class PromoteModelVersionResponse(_message.Message):
     def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
 
 class RollbackModelRequest(_message.Message):
-    __slots__ = ("name", "etag", "reason", "request_id")
+    __slots__ = ("name", "etag", "reason", "request_id", "end_rollout")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    END_ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     name: str
     etag: str
     reason: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    end_rollout: bool
+    def __init__(self, name: _Optional[str] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., end_rollout: _Optional[bool] = ...) -> None: ...
 
 class RollbackModelResponse(_message.Message):
     __slots__ = ("version", "model")

@@ -306,7 +306,7 @@ class RegistryServiceServicer:
         production or archived; from archived to staging or production. A version leaves production only by being replaced,
         and none returns to registered. To the stage that it has: succeeds and changes nothing. Fails with FAILED_PRECONDITION,
         reason PROMOTION_GATE_FAILED, listing every gate that is not met; reason STAGE_MOVE_ILLEGAL for other moves; reason
-        VERSION_COLLECTED when the version's files are no longer kept; and with ABORTED, reason ETAG_MISMATCH, when `etag` was
+        ROLLOUT_RUNNING while a rollout of the model runs, unless `end_rollout` is set; reason VERSION_COLLECTED when the version's files are no longer kept; and with ABORTED, reason ETAG_MISMATCH, when `etag` was
         given and the model changed since it was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -318,7 +318,7 @@ class RegistryServiceServicer:
 
         Gates are not asked again: the version has been in production. Each rollback goes one promotion further back (the last
         64 are kept), so two in a row never return to the version that the first one took out. Fails with FAILED_PRECONDITION,
-        reason NOTHING_TO_ROLL_BACK_TO, when no earlier production version exists.
+        reason NOTHING_TO_ROLL_BACK_TO, when no earlier production version exists, and ROLLOUT_RUNNING as a promotion does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

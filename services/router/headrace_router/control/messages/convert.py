@@ -10,7 +10,8 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2, route_pb2
-from headrace_servicekit.errors import FieldViolation, InvalidArgument, refuse
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, PermissionDenied, refuse
+from headrace_servicekit.identity import Identity
 
 from headrace_router.control.decisions.assignment import Subject
 from headrace_router.control.decisions.names import Serves, is_manager, is_name
@@ -139,12 +140,17 @@ def resolved_version(model: str, version: registry_pb2.ModelVersion) -> control_
     return resolved
 
 
-def writer_from_proto(request: route_pb2.UpdateRouteRequest, client: str) -> Writer:
-    """Return who declares a route, and why. Raises InvalidArgument naming the field."""
+def writer_from_proto(request: route_pb2.UpdateRouteRequest, caller: Identity) -> Writer:
+    """Return who declares a route, and why. Raises InvalidArgument naming the field, and PermissionDenied."""
     manager = manager_of(request.manager)
+    if manager and not caller.internal:
+        raise PermissionDenied(
+            f"only a service writes for {manager}: leave `manager` out, and set `force` to take the route",
+            reason="MANAGER_NOT_YOURS",
+        )
     if request.release and not manager:
         raise invalid("release", "only a manager lets a route go: name it in `manager`")
-    return Writer(client, text(request.reason, "reason", MAX_REASON_CHARS), manager, force=request.force)
+    return Writer(caller.client, text(request.reason, "reason", MAX_REASON_CHARS), manager, force=request.force)
 
 
 def manager_of(manager: str) -> str:

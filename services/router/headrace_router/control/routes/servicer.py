@@ -96,7 +96,7 @@ class RouteServicer(route_pb2_grpc.RouteServiceServicer):
     async def UpdateRoute(self, request, context):
         if not self._view.mirror.loaded:
             raise not_loaded()
-        writer = convert.writer_from_proto(request, identity().client)
+        writer = convert.writer_from_proto(request, identity())
         route = convert.route_from_proto(request.route)
         wanted = Declaration(
             route=replace(route, managed_by="" if request.release else writer.manager),
