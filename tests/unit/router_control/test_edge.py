@@ -21,6 +21,7 @@ def test_every_committed_service_that_is_not_internal_is_shown():
     assert {"headrace.registry.v1.RegistryService", "headrace.router.v1.RouteService"} <= shown
     assert hidden == {
         "headrace.batcher.v1.BatcherService",
+        "headrace.monitor.v1.EvidenceService",
         "headrace.monitor.v1.IngestService",
         "headrace.router.v1.ControlService",
     }
