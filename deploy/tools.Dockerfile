@@ -45,9 +45,12 @@ COPY examples /opt/headrace/tools/examples
 RUN python deploy/sbom.py headrace-demo /opt/headrace/venv >/opt/headrace/sbom.cdx.json
 
 FROM ${BASE} AS person
+# topology: databases
+ARG DATABASES="registry router monitor rollout autoscaler"
+# end of databases
 # The secrets' volumes take owner and mode from here.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin headrace \
-    && for name in identity issuer postgres s3 valkey; do \
+    && for name in identity issuer postgres s3 valkey $(printf 'postgres-%s ' $DATABASES); do \
         install -d -o headrace -g headrace -m 0700 "/run/secrets/headrace/$name"; \
     done
 COPY LICENSE NOTICE /opt/headrace/

@@ -11,13 +11,16 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from headrace_stack import description
+
 HERE = Path(__file__).resolve().parent
 FOLDERS = ("postgres", "s3", "valkey", "issuer", "identity")
 
 
 def make(folder: Path) -> None:
     """Make what is missing."""
-    for name in FOLDERS:
+    services = description.own(description.read(HERE.parent / "topology.toml"))
+    for name in (*FOLDERS, *(f"postgres-{one.database}" for one in services if one.database)):
         (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     spec = importlib.util.spec_from_file_location("compose_init", HERE.parent / "tools" / "init.py")
     assert spec is not None

@@ -4,7 +4,8 @@ What exists is never overwritten, so that `docker compose up` again changes noth
 (`HEADRACE_SECRETS_DIR`) is put in the place of a generated one each time: the password of a managed store, the keys of
 an identity provider.
 
-    postgres/   password, pgpass         postgres itself, registry, router-control, monitor
+    postgres/   password, pgpass, DATABASE.pgpass   postgres itself
+    postgres-DATABASE/   pgpass          the service whose database it is
     s3/         credentials, identities.json   s3 itself, registry, batchers, monitor
     valkey/     password, valkey.conf    valkey itself, router-control, front door
     issuer/     issuer.key.pem, …        whoever mints tokens, and nobody else
@@ -13,6 +14,7 @@ an identity provider.
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +24,8 @@ from headrace_stack.secrets import read_or_create, replace_private
 
 ROOT = Path("/run/secrets/headrace")
 GIVEN = Path("/given")
-# The name that a given file has, and what it stands for.
+# The name that a given file has, and what it stands for; besides those of databases.
 GIVEN_FILES = {
-    "postgres.pgpass": "postgres/pgpass",
     "s3.credentials": "s3/credentials",
     "valkey.password": "valkey/password",
     "jwks.json": "identity/jwks.json",
@@ -36,14 +37,29 @@ def make(root: Path, given: Path) -> list[str]:
     """Make what is missing and take what is given; return what was taken. Raises OSError for what cannot be read."""
     password = read_or_create(root / "postgres" / "password")
     _once(root / "postgres" / "pgpass", lambda: f"*:*:*:headrace:{password}\n")
+    databases = [folder.name.removeprefix("postgres-") for folder in sorted(root.glob("postgres-*"))]
+    for database in databases:
+        _database(root, database)
     _s3(root / "s3")
     cached = read_or_create(root / "valkey" / "password")
     _once(root / "valkey" / "valkey.conf", lambda: f"requirepass {cached}\n")
     _identity(root / "issuer", root / "identity")
-    taken = [name for name in GIVEN_FILES if (given / name).exists()]
+    places = {name: [place] for name, place in GIVEN_FILES.items()}
+    places["postgres.pgpass"] = [f"postgres-{database}/pgpass" for database in databases]
+    places |= {f"postgres-{database}.pgpass": [f"postgres-{database}/pgpass"] for database in databases}
+    taken = [name for name in places if (given / name).exists()]
     for name in taken:
-        replace_private(root / GIVEN_FILES[name], (given / name).read_text())
+        for place in places[name]:
+            replace_private(root / place, (given / name).read_text())
     return taken
+
+
+def _database(root: Path, database: str) -> None:
+    """Make the password of a database's role, which its service and PostgreSQL have to know."""
+    pgpass = f"*:*:*:{database}:{secrets.token_urlsafe(24)}\n"
+    for_postgres = root / "postgres" / f"{database}.pgpass"
+    _once(for_postgres, lambda: pgpass)
+    _once(root / f"postgres-{database}" / "pgpass", for_postgres.read_text)
 
 
 def _s3(folder: Path) -> None:

@@ -34,7 +34,11 @@ FILES: dict[str, Write] = {
 # Parts of handwritten files, by the name that stands at the part.
 REGIONS: dict[str, dict[str, Write]] = {
     ".env.example": {"databases": compose.database_urls},
-    "docker-compose.yml": {"networks and targets": compose.networks_and_targets},
+    "docker-compose.yml": {
+        "networks and targets": compose.networks_and_targets,
+        "secrets of databases": compose.secrets_made,
+        "volumes of databases": compose.secrets_volumes,
+    },
     f"{_KUBERNETES}/base/config/front-door.env": {
         "targets": lambda services: f"FRONT_DOOR_TARGETS={targets.front_door_targets(services)}"
     },
@@ -42,12 +46,16 @@ REGIONS: dict[str, dict[str, Write]] = {
         "health": lambda services: f"ROUTER_CONTROL_HEALTH_TARGETS={targets.health_targets(services)}"
     },
     f"{_KUBERNETES}/components/outside-stores/kustomization.yaml": {"addresses": kubernetes.outside_settings},
-    f"{_KUBERNETES}/overlays/local/kustomization.yaml": {"databases": kubernetes.database_secrets},
+    f"{_KUBERNETES}/overlays/local/kustomization.yaml": {
+        "roles": kubernetes.role_secrets,
+        "databases": kubernetes.database_secrets,
+    },
     f"{_KUBERNETES}/README.md": {"secrets": documents.secrets_table},
     "deploy/observability/prometheus/prometheus.yml": {"jobs": compose.jobs},
     "deploy/observability/prometheus/rules/alerts.yml": {"away": compose.away, "down": compose.down},
     "deploy/observability/prometheus/rules.test.yml": {"up": compose.up},
     "deploy/stores/postgres": {"databases": compose.databases},
+    "deploy/tools.Dockerfile": {"databases": compose.secrets_folders},
     "deploy/containers.md": {"networks": documents.networks},
     "docs/architecture.md": {"connections": documents.connections},
     "docs/operations.md": {

@@ -78,7 +78,7 @@ def down(services: Topology) -> str:
 def database_urls(services: Topology) -> str:
     """Return the part of .env.example that says where databases are when nobody says."""
     return "\n".join(
-        f"#{variable_of(one, 'database_url')}=postgresql://headrace@{services['postgres'].address('postgres')}/{one.database}"
+        f"#{variable_of(one, 'database_url')}=postgresql://{one.database}@{services['postgres'].address('postgres')}/{one.database}"
         for one in own(services)
         if one.database
     )
@@ -92,4 +92,23 @@ def up(services: Topology) -> str:
 
 def databases(services: Topology) -> str:
     """Return the part of deploy/stores/postgres that says which databases there are."""
-    return f'databases="{" ".join(service.database for service in own(services) if service.database)}"'
+    return f'databases="{" ".join(_databases(services))}"'
+
+
+def secrets_folders(services: Topology) -> str:
+    """Return the part of deploy/tools.Dockerfile that says which databases have a password of their own."""
+    return f'ARG DATABASES="{" ".join(_databases(services))}"'
+
+
+def secrets_made(services: Topology) -> str:
+    """Return where `init` finds the volumes of the databases' passwords."""
+    return "\n".join(f"- secrets-{one}:/run/secrets/headrace/postgres-{one}" for one in _databases(services))
+
+
+def secrets_volumes(services: Topology) -> str:
+    """Return the volumes of the databases' passwords."""
+    return "\n".join(f"secrets-{one}: {{}}" for one in _databases(services))
+
+
+def _databases(services: Topology) -> list[str]:
+    return [service.database for service in own(services) if service.database]

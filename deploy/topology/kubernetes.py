@@ -79,7 +79,7 @@ def outside_settings(services: Topology) -> str:
 def _outside(services: Topology, service: Service) -> Iterator[tuple[str, str]]:
     called = {call.callee for call in service.calls if services[call.callee].store}
     if "postgres" in called:
-        url = f"postgresql://headrace@postgres.internal.example:5432/{service.database}?sslmode=require"
+        url = f"postgresql://{service.database}@postgres.internal.example:5432/{service.database}?sslmode=require"
         yield f"{variable_of(service, 'database_url')}", url
     if "s3" in called:
         yield f"{variable_of(service, 's3_endpoint')}", "https://s3.eu-central-1.amazonaws.com"
@@ -142,8 +142,13 @@ def database_secrets(services: Topology) -> str:
     lines: list[str] = []
     for service in own(services):
         if service.database:
-            lines += [f"- name: postgres-{service.database}", "  files: [secrets/postgres/pgpass]"]
+            lines += [f"- name: postgres-{service.database}", f"  files: [secrets/postgres-{service.database}/pgpass]"]
     return _text(lines)
+
+
+def role_secrets(services: Topology) -> str:
+    """Return the part of overlays/local that gives PostgreSQL the passwords of its roles."""
+    return _text(f"- secrets/postgres/{one.database}.pgpass" for one in own(services) if one.database)
 
 
 def _patch(service: Service, container: list[str], pod: Iterable[str] = (), *, replicas: int | None = None) -> str:

@@ -14,11 +14,14 @@ from headrace_servicekit.testing import free_port
 from tests.kit import onnx_models
 from tests.kit.containers import Installation, docker
 from tests.kit.operations import Operator
+from tests.kit.topology import services
 
 PASSWORD = "outside"
 KEYS = {"accessKey": "outside", "secretKey": "outside-secret"}
 # What each store reads, by the path at which it is mounted.
 IDENTITIES = {"identities": [{"name": "them", "credentials": [KEYS], "actions": ["Admin", "Read", "Write", "List"]}]}
+# The database of each service, by the variable that says where it is.
+DATABASES = {f"{one.prefix}DATABASE_URL": one.database for one in services().values() if one.database}
 PORTS = {"postgres": 5432, "valkey": 6379, "s3": 8333}
 
 
@@ -36,8 +39,10 @@ def readable(path: Path, text: str) -> Path:
 def stores(images: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
     """Stores that no compose file knows, as `host:port` that containers reach."""
     gateway = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
+    for database in DATABASES.values():
+        readable(tmp_path / "theirs" / "postgres" / f"{database}.pgpass", f"*:*:*:{database}:{PASSWORD}\n")
     files = {
-        "postgres": (readable(tmp_path / "theirs" / "password", PASSWORD), "/outside/password"),
+        "postgres": (readable(tmp_path / "theirs" / "postgres" / "password", PASSWORD).parent, "/outside"),
         "valkey": (readable(tmp_path / "theirs" / "valkey.conf", f"requirepass {PASSWORD}\n"),
                    "/run/secrets/headrace/valkey/valkey.conf"),
         "s3": (readable(tmp_path / "theirs" / "identities.json", json.dumps(IDENTITIES)), "/outside/identities.json"),
@@ -57,15 +62,13 @@ def stores(images: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def elsewhere(stores: dict[str, str], tmp_path: Path) -> Iterator[Installation]:
     given = tmp_path / "given"
-    readable(given / "postgres.pgpass", f"*:*:*:headrace:{PASSWORD}\n")
+    readable(given / "postgres.pgpass", "".join(f"*:*:*:{one}:{PASSWORD}\n" for one in DATABASES.values()))
     readable(given / "valkey.password", PASSWORD)
     credentials = f"aws_access_key_id = {KEYS['accessKey']}\naws_secret_access_key = {KEYS['secretKey']}\n"
     readable(given / "s3.credentials", f"[default]\n{credentials}")
     variables = {
         "HEADRACE_SECRETS_DIR": str(given),
-        "REGISTRY_DATABASE_URL": f"postgresql://headrace@{stores['postgres']}/registry",
-        "ROUTER_CONTROL_DATABASE_URL": f"postgresql://headrace@{stores['postgres']}/router",
-        "MONITOR_DATABASE_URL": f"postgresql://headrace@{stores['postgres']}/monitor",
+        **{name: f"postgresql://{one}@{stores['postgres']}/{one}" for name, one in DATABASES.items()},
         "VALKEY_URL": f"redis://{stores['valkey']}/0",
         "S3_ENDPOINT": f"http://{stores['s3']}",
     }

