@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from headrace_client.cli.autoscale import autoscale
 from headrace_client.cli.cache import cache
 from headrace_client.cli.completion import completion
 from headrace_client.cli.explain import explain
@@ -85,6 +86,7 @@ main.add_command(predict)
 main.add_command(explain)
 main.add_command(precompute)
 main.add_command(monitor)
+main.add_command(autoscale)
 main.add_command(status)
 main.add_command(token)
 main.add_command(completion)
