@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+from headrace_monitor.log.decisions import sampling
 from headrace_monitor.log.decisions.sampling import MOST_HALVINGS, evenly_sampled, halvings_of
 from headrace_monitor.performance.decisions import error_slices
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn
@@ -135,6 +136,19 @@ def test_rows_are_thinned_to_the_least_probability_among_them():
     assert 200 < (~rush).sum() < 300
     alike = table(np.zeros(10), [0.5] * 10)
     assert evenly_sampled(alike, rng) is alike
+
+
+def test_one_row_of_hardly_any_probability_does_not_empty_a_window():
+    assert doctest.testmod(sampling).failed == 0
+    rng = np.random.default_rng(7)
+    hour = table(rng.normal(size=10_001), [*np.ones(10_000), 2.0**-20])
+    columns = {"age": references.freeze_numeric(np.linspace(-3, 3, 1_000))}
+    window = even({key.probability: one for key, one in windows_of(hour, [AGE], columns, 3600).items()})
+    assert window.summaries["age"].rows == 10_001
+    assert evenly_sampled(hour, rng).num_rows == 10_001
+    rush = table(rng.normal(size=10_100), [*np.ones(10_000), *np.full(100, 2.0**-3)])
+    window = even({key.probability: one for key, one in windows_of(rush, [AGE], columns, 3600).items()})
+    assert window.summaries["age"].rows == 1_350
 
 
 def test_errors_of_sampled_rows_count_for_those_that_they_stand_for_and_prove_no_more_than_themselves():

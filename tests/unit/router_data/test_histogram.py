@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from headrace_router.data.telemetry.histogram import BUCKETS, RELATIVE_ERROR, Histogram
+from headrace_router.data.telemetry.histogram import BUCKETS, LONGEST_LOG2_S, RELATIVE_ERROR, Histogram
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,3 +54,11 @@ def test_nothing_seen_has_no_quantile():
     with pytest.raises(ValueError, match="nothing was observed"):
         Histogram().quantiles([0.5])
     assert Histogram().up_to((0.1, 1.0)) == [0, 0]
+
+
+def test_an_infinite_duration_counts_as_the_longest():
+    seen = Histogram()
+    seen.add(math.inf)
+    seen.add(1.0)
+    assert seen.count() == 2
+    assert seen.sum_s == 2.0**LONGEST_LOG2_S + 1.0

@@ -173,3 +173,12 @@ def test_a_change_that_is_the_same_everywhere_has_no_place():
         {de: Proportion(99, 1_000), fr: Proportion(101, 1_000)},
     )
     assert explain_rise(before, now, whole_before=Proportion(98, 2_000), whole_now=Proportion(200, 2_000)) == ()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-8.0, -0.01), (-0.9, 0.9), (1e-9, 1e-6), (-1e6, 1e6), (0.0, 40.0)], ids=str)
+def test_scores_of_any_range_are_ranked_as_scikit_learn_ranks_them(low: float, high: float):
+    rng = np.random.default_rng(13)
+    score = rng.uniform(low, high, 20_000)
+    answer = (rng.random(20_000) < (score - low) / (high - low)).astype(float)
+    found = scores.auc(counted(score, answer))
+    assert found == pytest.approx(metrics.roc_auc_score(answer, score), abs=2e-5)

@@ -143,3 +143,10 @@ def test_an_endless_name_is_kept_short_and_apart_from_its_like():
     seen = categories.count(["y" * 10_000, "y" * 10_001], frozen)
     assert len(seen.new_names) == 2
     assert all(len(name) < 200 for name in seen.new_names)
+
+
+def test_halves_of_surrogate_pairs_are_names_like_any_other():
+    frozen = categories.freeze(["\ud800", "\udfff x", "é"])
+    assert "é" in frozen.names
+    assert len(frozen.digest) == 16
+    assert categories.count(["\ud800", "\udc00"], frozen).rows == 2

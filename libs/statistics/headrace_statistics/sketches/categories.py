@@ -146,6 +146,8 @@ def _name(value: object) -> str | None:
     if value is None or (isinstance(value, float) and value != value):
         return None
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if not text.isascii():  # halves of surrogate pairs, which text from JSON may have, have no UTF-8
+        text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}…{_hash(text):016x}"
 
 

@@ -66,13 +66,16 @@ class ScoreCounts:
 
 @functools.lru_cache(maxsize=64)
 def grid(threshold: float) -> ScoreBins:
-    """Return score bins that need no reference: fine in log-odds between 0 and 1, and in magnitude beyond.
+    """Return score bins that need no reference: even in log-odds between 0 and 1, from 1e-12 to as near 1, and in
+    magnitude beyond 1 and below 0, for scores that are margins or log-odds.
 
-    Rows in one bin count as tied in the AUC. A bin is .015 wide in log-odds, so that costs about 1e-5.
+    Rows in one bin count as tied in the AUC. A bin is .015 wide in log-odds, and .5 to 1 % of magnitudes from .01 on;
+    that costs about 1e-5.
     """
-    odds = np.linspace(-15, 15, 2001)
-    beyond = np.logspace(0, 9, 1001)
-    edges = np.concatenate([-beyond, [0.0], 1 / (1 + np.exp(-odds)), beyond, [threshold]])
+    odds = np.linspace(-28, 28, 3_735)
+    above = np.concatenate([np.logspace(0, 3, 1_501), np.logspace(3, 9, 1_201)])
+    below = -np.concatenate([np.logspace(-12, -2, 501), np.logspace(-2, 3, 2_501), np.logspace(3, 9, 1_201)])
+    edges = np.concatenate([below, [0.0], 1 / (1 + np.exp(-odds)), above, [threshold]])
     return ScoreBins(floats(np.unique(edges)), threshold)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import pyarrow.compute
 from headrace_statistics.references import ColumnReference, Summary
 from headrace_statistics.sketches.moments import Moments, moments
 
-from headrace_monitor.log.decisions.sampling import PROBABILITY, halvings_of
+from headrace_monitor.log.decisions.sampling import PROBABILITY, halvings_of, most_halvings
 from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.values import numbers, summarised
 
@@ -69,13 +70,15 @@ EMPTY = Window(0, {}, Moments())
 def even(windows: Mapping[float, Window]) -> Window:
     """Merge windows of rows with different sampling probabilities into one in which all traffic counts alike.
 
-    Rows with a higher probability are thinned to the lowest one, so the result never claims more rows than the log
-    supports. Without sampling, every row counts.
+    Rows with a higher probability are thinned to the lowest one that is weighed, so the result never claims more rows
+    than the log supports. Without sampling, every row counts.
     """
-    least = min(windows, default=1.0)
+    halvings = {probability: round(-math.log2(probability)) for probability in windows}
+    most = most_halvings({halvings[probability]: window.rows for probability, window in windows.items()})
     total = EMPTY
     for probability, window in sorted(windows.items()):
-        total = total.merge(window if probability == least else window.thinned(least / probability))
+        share = 2.0 ** (halvings[probability] - most)
+        total = total.merge(window if share >= 1 else window.thinned(share))
     return total
 
 

@@ -20,6 +20,7 @@ BUCKETS = (LONGEST_LOG2_S - SHORTEST_LOG2_S) * BUCKETS_PER_DOUBLING
 RELATIVE_ERROR = (2 ** (1 / BUCKETS_PER_DOUBLING) - 1) / (2 ** (1 / BUCKETS_PER_DOUBLING) + 1)
 
 _SHORTEST_S = 2.0**SHORTEST_LOG2_S
+_LONGEST_S = 2.0**LONGEST_LOG2_S
 _FIRST = SHORTEST_LOG2_S * BUCKETS_PER_DOUBLING
 
 
@@ -34,12 +35,15 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """Add one observation: an index and an increment."""
-        index = int(log2(seconds) * BUCKETS_PER_DOUBLING - _FIRST) if seconds > _SHORTEST_S else 0
         try:
+            index = int(log2(seconds) * BUCKETS_PER_DOUBLING - _FIRST) if seconds > _SHORTEST_S else 0
             self.counts[index] += 1
         except IndexError:
             index = self._grow(index)
             self.counts[index] += 1
+        except OverflowError:  # an infinite one
+            seconds = _LONGEST_S
+            self.counts[self._grow(BUCKETS)] += 1
         self.sum_s += seconds
 
     def count(self) -> int:
