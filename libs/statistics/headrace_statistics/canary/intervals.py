@@ -17,7 +17,7 @@ def rate_bounds(bad: int, requests: int, level: float) -> tuple[float, float]:
 
     >>> low, high = rate_bounds(5, 100, 0.05)
     >>> round(low, 3), round(high, 3)
-    (0.009, 0.149)
+    (0.007, 0.156)
     """
     if requests <= 0:
         return 0.0, 1.0
