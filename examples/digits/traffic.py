@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from headrace_client import AsyncClient
+from headrace_client import AsyncClient, RetryPolicy
 
 from examples.digits.register import MODEL
 from examples.digits.train import Images
@@ -48,13 +48,19 @@ class Row:
 
 
 async def send(
-    address: str, images: Images, *, repeat: int, progress: Callable[[], None] = lambda: None
+    address: str,
+    images: Images,
+    *,
+    repeat: int,
+    progress: Callable[[], None] = lambda: None,
+    retry: RetryPolicy | None = None,
 ) -> list[Answer]:
     """Send every image `repeat` times, 16 requests in flight, and return the answers in order.
 
-    The same call sends the same requests: request i carries image i and user i, both modulo their number.
+    The same call sends the same requests: request i carries image i and user i, both modulo their number. retry: None
+    is the client's own.
     """
-    async with AsyncClient(address) as client:
+    async with AsyncClient(address, retry=retry) as client:
         limit = asyncio.Semaphore(_IN_FLIGHT)
 
         async def ask(index: int) -> Answer:

@@ -1,13 +1,20 @@
 """`kill -9` of parts of a stack in use: nobody notices while anything else can answer, and nothing written is lost."""
 
+import asyncio
+import itertools
 import time
 from pathlib import Path
 
 import pytest
+from headrace_client import Client, RetryPolicy
 
+from examples.digits.register import MODEL, register
+from examples.digits.traffic import send
+from examples.digits.train import load, train
+from examples.versions import begin_with
 from tests.kit import parts
 from tests.kit.stack import RunningStack
-from tests.kit.trouble import in_use
+from tests.kit.trouble import in_use, whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -47,3 +54,33 @@ async def test_a_killed_front_door_is_back_soon_and_only_callers_of_that_moment_
         assert scene.restarted() == set(), "its launcher starts it again, from the configuration that is there"
     assert scene.load.failures()
     assert await scene.complaints(excused=(began, answered_again)) == []
+
+
+async def test_a_batcher_that_is_killed_and_stays_away_costs_no_request_of_the_demo(
+    replicated_stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With two batchers, as `make up` starts them: of the demo's own load, of which nothing is sent again."""
+    digits = load()
+    candidate = train(digits, tmp_path)[0]
+    with Client(replicated_stack.address, token=replicated_stack.token) as client:
+        first = register(client, candidate, digits, tmp_path)
+        _, model = begin_with(client, MODEL, first.version)
+        client.await_epoch(MODEL, model.epoch, timeout=60)
+    under_way = asyncio.Event()
+    answered = itertools.count(1)
+
+    def progress() -> None:
+        if next(answered) == 100:  # of the 540 that are computed; what is asked again comes from the cache
+            under_way.set()
+
+    monkeypatch.setenv("HEADRACE_TOKEN", replicated_stack.token())
+    once = RetryPolicy(max_attempts=1)
+    sending = asyncio.create_task(
+        send(replicated_stack.url, digits.held_out, repeat=2, progress=progress, retry=once), name="the demo's load"
+    )
+    await asyncio.wait((sending, asyncio.create_task(under_way.wait())), return_when=asyncio.FIRST_COMPLETED)
+    # Its successors too: how soon one is there depends on the machine and on the models.
+    async with parts.gone(replicated_stack, "batcher-default"):
+        answers = await sending
+    assert len(answers) == 2 * len(digits.held_out.labels)
+    await whole(replicated_stack)

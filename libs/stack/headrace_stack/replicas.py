@@ -48,6 +48,14 @@ class Pool:
 
 
 POOLS = (Pool(DEFAULT_POOL, Backend.TRITON), Pool("cpu", Backend.ONNXRUNTIME))
+ENOUGH_FOR_TWO_BYTES = 4 * 1024**3
+"""Memory from which on a second batcher of the pool `default` is no question (decision 242)."""
+
+
+def usual_pools(memory_bytes: int) -> tuple[Pool, ...]:
+    """Return the pools of a stack that nobody has described. memory_bytes: what the machine, or its container, has."""
+    batchers = 2 if memory_bytes >= ENOUGH_FOR_TWO_BYTES else 1
+    return tuple(replace(pool, replicas=batchers) if pool.name == DEFAULT_POOL else pool for pool in POOLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +121,11 @@ def setting(field: str) -> str:
     return f"HEADRACE_{field.upper()}"
 
 
-def read(environment: Mapping[str, str]) -> Replicas:
-    """Read the counts and pools. Raises ValueError naming the variable."""
+def read(environment: Mapping[str, str], memory_bytes: int = 0) -> Replicas:
+    """Read the counts and pools. memory_bytes: as in `usual_pools`. Raises ValueError naming the variable."""
     counts = {name: _count(setting(name), environment.get(setting(name))) for name in COUNTS}
-    pools = _pools(environment.get(POOLS_SETTING) or ";".join(map(str, POOLS)))
+    described = environment.get(POOLS_SETTING)
+    pools = _pools(described) if described else usual_pools(memory_bytes)
     found = replace(Replicas(pools=pools), **counts)
     if raw := environment.get(BATCHERS_SETTING):
         if found.pool(DEFAULT_POOL) is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import find_libpython
+import psutil
 
 from headrace_stack import replicas
 from headrace_stack.ports import BASE_PORT_SETTING, Ports
@@ -121,7 +122,7 @@ def read(environment: Mapping[str, str] = os.environ) -> StackSettings:
         raise SettingsError(f"{BASE_PORT_SETTING}={raw!r} is not a port number")
     try:
         ports = Ports(int(raw))
-        counts = replicas.read(environment)
+        counts = replicas.read(environment, _memory_bytes())
     except ValueError as error:
         raise SettingsError(str(error)) from error
     home = Path(environment.get(STATE_DIRECTORY_SETTING, checkout / ".headrace")).absolute()
@@ -132,6 +133,16 @@ def read(environment: Mapping[str, str] = os.environ) -> StackSettings:
 
 FILTER_BRIDGE = Path("deploy", "envoy", "filter_bridge", "libheadrace_filter_bridge.so")
 _SLOWER = "so predictions are answered by a slower service on grpc.aio"
+
+
+def _memory_bytes() -> int:
+    """Return the memory that the machine has, or the container that this runs in. The same at every start."""
+    total = psutil.virtual_memory().total
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdecimal() else total
 
 
 def not_loadable() -> str:

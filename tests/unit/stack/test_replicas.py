@@ -9,7 +9,7 @@ from headrace_stack import replicas, settings, topology
 from headrace_stack.component import Component
 from headrace_stack.ordering import start_waves
 from headrace_stack.ports import BLOCK, PortBook, Ports
-from headrace_stack.replicas import MOST, ONE_OF_EACH, Backend, Pool, Replicas
+from headrace_stack.replicas import ENOUGH_FOR_TWO_BYTES, MOST, ONE_OF_EACH, Backend, Pool, Replicas
 from headrace_stack.settings import DataPlane, SettingsError, StackSettings, checkout_of_this_file, read
 
 ALL_TWICE = Replicas(registries=2, control_planes=2, data_planes=2).with_batchers(2)
@@ -46,8 +46,16 @@ def test_what_was_counted_can_be_written_and_read_again():
     assert replicas.of_json(json.loads(json.dumps(asdict(counted)))) == counted
 
 
-def test_one_of_each_is_the_default():
-    assert read({}).replicas == ONE_OF_EACH
+@pytest.mark.parametrize(("memory_bytes", "batchers"), [(0, 1), (ENOUGH_FOR_TWO_BYTES - 1, 1), (2**35, 2)])
+def test_there_is_one_of_each_and_a_second_batcher_where_memory_allows(memory_bytes: int, batchers: int):
+    assert replicas.read({}, memory_bytes) == ONE_OF_EACH.with_batchers(batchers)
+    assert replicas.read({"HEADRACE_BATCHERS": "1"}, memory_bytes) == ONE_OF_EACH
+    assert replicas.read({"HEADRACE_POOLS": "default=triton"}, memory_bytes).pools == (Pool("default"),)
+
+
+def test_a_start_without_settings_has_what_the_memory_of_the_machine_allows():
+    assert read({}).replicas in (ONE_OF_EACH, ONE_OF_EACH.with_batchers(2))
+    assert read({}) == read({})
 
 
 def test_counts_are_read_from_the_variables_that_they_are_written_to():
