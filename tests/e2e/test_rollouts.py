@@ -7,14 +7,23 @@ from collections.abc import AsyncIterator
 import grpc.aio
 import pytest
 from headrace.rollout.v1 import rollout_pb2 as pb
-from headrace_servicekit.testing import eventually
+from headrace_servicekit.testing import eventually, patience
 
-from tests.kit.onnx_models import linear
+from tests.kit.onnx_models import linear, table
 from tests.kit.refusals import refused
-from tests.kit.rollouts import Rollouts
+from tests.kit.rollouts import Rollouts, Traffic
 from tests.kit.served import ROW, Served, register, request, serve
 
 MODEL = "rollouts-unjudged"
+JUDGED = "rollouts-judged"
+RATE = 200.0
+# As short as evidence allows at this rate, for tests have no minutes.
+QUICK = {
+    "strategy": "STRATEGY_CANARY",
+    "steps": [{"percent": 5, "dwell": "2s"}, {"percent": 50, "dwell": "1s"}, {"percent": 100, "dwell": "1s"}],
+    "margin_percent": 10,
+    "no_data_timeout": "30s",
+}
 
 
 @pytest.fixture
@@ -64,6 +73,45 @@ async def test_a_watch_sees_a_rollout_to_its_end(rollouts: Rollouts, served: Ser
     started = await rollouts.start("v2", {"strategy": "STRATEGY_BIG_BANG"})
     states = [seen.state async for seen in rollouts.watch(started.name)]
     assert states[-1] == pb.Rollout.STATE_SUCCEEDED
+
+
+@pytest.fixture
+async def judged(served: Served) -> AsyncIterator[Rollouts]:
+    """A model whose v1 is in production, with a good v2 and a v3 that fails on what callers ask."""
+    serve(served.client, JUDGED, {"v1": table(8)})
+    register(served.client, JUDGED, "v2", table(9))
+    register(served.client, JUDGED, "v3", table(2))
+    async with grpc.aio.insecure_channel(served.stack.address) as channel:
+        yield Rollouts(served.stack, channel, JUDGED)
+
+
+async def test_a_version_that_returns_errors_is_rolled_back_by_itself(judged: Rollouts, served: Served):
+    async with Traffic.running(served.stack, JUDGED, rate=RATE) as traffic:
+        await eventually(lambda: len(traffic.good) > RATE, within=30)
+        started = await judged.start("v3", QUICK)
+        over = await judged.over(started.name, within=90)
+        await eventually(lambda: len(traffic.good) and traffic.good[-1] > traffic.bad[-1] + 1, within=10)
+    assert over.state == pb.Rollout.STATE_ROLLED_BACK, over
+    assert "errors" in over.reason
+    assert over.verdict.decision == pb.Verdict.DECISION_ROLL_BACK
+    assert {one.metric: one.candidate_bad_count for one in over.verdict.metrics}["errors"] > 0
+    assert await judged.events(started.name) == ["started", "step", "rolling_back", "rolled_back"]
+    # What callers saw, and what the record says of it.
+    seen_s, told_s = traffic.bad[-1] - traffic.bad[0], over.bad_time.ToTimedelta().total_seconds()
+    assert seen_s < patience(10)
+    assert seen_s - 0.5 <= told_s <= seen_s + 4, (seen_s, told_s)
+    assert served.client.get_model(JUDGED).production_version == "v1"
+
+
+async def test_a_good_version_is_promoted_on_evidence(judged: Rollouts, served: Served):
+    async with Traffic.running(served.stack, JUDGED, rate=RATE) as traffic:
+        started = await judged.start("v2", QUICK)
+        over = await judged.over(started.name, within=120)
+    assert over.state == pb.Rollout.STATE_SUCCEEDED, over
+    assert traffic.bad == []
+    types = await judged.events(started.name)
+    assert [one for one in types if one == "step"] == ["step"] * 3
+    assert served.client.get_model(JUDGED).production_version == "v2"
 
 
 def answered_by(served: Served) -> str:

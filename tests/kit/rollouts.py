@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import itertools
+import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc.aio
+import numpy as np
 from google.protobuf import json_format
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2_grpc
-from headrace.router.v1 import route_pb2
+from headrace.router.v1 import predict_pb2, route_pb2
 from headrace_rollout.decisions.policies import Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.peers import route_text
 from headrace_servicekit.testing import eventually
 
-from tests.kit.edge import metadata
+from tests.kit.edge import PREDICT, metadata
 from tests.kit.stack import RunningStack
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -97,3 +102,51 @@ class Rollouts:
         """Return the types of what happened, the first one first."""
         answer = await self.call("ListRolloutEvents", pb.ListRolloutEventsRequest(parent=name, page_size=1000))
         return [event.type for event in reversed(answer.events)]
+
+
+class Traffic:
+    """Steady requests to a model of `onnx_models.table`, each computed. bad, good: when each was answered, by
+    `time.monotonic`.
+    """
+
+    def __init__(self, stack: RunningStack, channel: grpc.aio.Channel, model: str) -> None:
+        self._call = channel.unary_unary(PREDICT)
+        self._stack, self._model = stack, model
+        self.good: list[float] = []
+        self.bad: list[float] = []
+        self._open: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, stack: RunningStack, model: str, *, rate: float) -> AsyncIterator[Traffic]:
+        """Send `rate` requests a second until the block ends, whether or not earlier ones were answered."""
+        async with grpc.aio.insecure_channel(stack.address) as channel:
+            traffic = cls(stack, channel, model)
+            sending = asyncio.create_task(traffic._send(rate), name="traffic")
+            try:
+                yield traffic
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, *traffic._open, return_exceptions=True)
+
+    async def _send(self, rate: float) -> None:
+        bearer = metadata(self._stack.token("traffic"))
+        began = time.monotonic()
+        for number in itertools.count():
+            await asyncio.sleep(began + number / rate - time.monotonic())
+            # Of the entries that a good version knows, and a bad one does not.
+            request = predict_pb2.PredictRequest(model=self._model, user_id=f"user-{number % 997}")
+            request.inputs.add(name="index", datatype="INT64", shape=[1])
+            request.raw_input_contents.append(np.array([4 + number % 4], np.int64).tobytes())
+            request.max_age.SetInParent()
+            task = asyncio.create_task(self._one(request.SerializeToString(), bearer))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+
+    async def _one(self, request: bytes, bearer: Any) -> None:
+        try:
+            await self._call(request, timeout=8, metadata=bearer)
+        except grpc.aio.AioRpcError:
+            self.bad.append(time.monotonic())
+        else:
+            self.good.append(time.monotonic())

@@ -16,7 +16,7 @@ from headrace_rollout.store import PastEvent
 _STRATEGIES = {strategy: getattr(pb.RolloutPolicy, f"STRATEGY_{strategy.name}") for strategy in Strategy}
 _STATES = {state: getattr(pb.Rollout, f"STATE_{state.name}") for state in State}
 _DECISIONS = {decision: getattr(pb.Verdict, f"DECISION_{decision.name}") for decision in Decision}
-_UNKNOWN = ("ratio", "ratio_low", "ratio_high", "detectable_ratio")
+_UNKNOWN = ("ratio", "ratio_low", "ratio_high", "detectable_rate")
 
 
 def to_policy(policy: Policy) -> pb.RolloutPolicy:
@@ -28,7 +28,10 @@ def to_policy(policy: Policy) -> pb.RolloutPolicy:
         false_rollback_rate=policy.false_rollback_rate,
         manual_rollback=policy.manual_rollback,
         ignore_alerts=policy.ignore_alerts,
+        margin_percent=_percent(policy.margin),
     )
+    if policy.slow_after is not None:
+        message.slow_after.FromTimedelta(policy.slow_after)
     message.no_data_timeout.FromTimedelta(policy.no_data_timeout)
     message.ready_timeout.FromTimedelta(policy.ready_timeout)
     for step in policy.steps:
@@ -122,11 +125,11 @@ def _to_evidence(one: MetricEvidence) -> pb.MetricEvidence:
         log_evidence_worse=one.log_evidence_worse,
         log_evidence_fine=one.log_evidence_fine,
         log_threshold=one.log_threshold,
+        log_threshold_fine=one.log_threshold_fine,
         baseline_count=one.baseline_count,
         baseline_bad_count=one.baseline_bad_count,
         candidate_count=one.candidate_count,
         candidate_bad_count=one.candidate_bad_count,
-        reason=one.reason,
     )
     for name in _UNKNOWN:
         value = getattr(one, name)

@@ -74,8 +74,8 @@ class Controller:
         failures, reason = 0, ""
         while not rollout.state.over:
             try:
-                before = await self._store.rollout(rollout.id)
-                rollout = await runner.turn(before)
+                before, now = await self._store.rollout_and_time(rollout.id)
+                rollout = await runner.turn(before, now)
                 failures = 0
                 if (rollout.state, rollout.moving, rollout.writes) == (before.state, before.moving, before.writes):
                     await self._wakeups[rollout.id].wait(TURN_EVERY_S)

@@ -123,6 +123,8 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         manual_rollback=message.manual_rollback,
         ignore_alerts=message.ignore_alerts,
         ready_timeout=_time(message, "ready_timeout", policies.DEFAULT.ready_timeout, field, wrong),
+        margin=message.margin_percent / 100 or policies.DEFAULT.margin,
+        slow_after=_time(message, "slow_after", timedelta(), field, wrong) if message.HasField("slow_after") else None,
     )
     refuse([*wrong, *policies.violations(policy, field)], reason="POLICY_INVALID")
     return policy

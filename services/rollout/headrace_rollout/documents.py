@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
+from headrace_rollout.decisions.judgement import Record
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Rollout
 
 _ROLLOUT = TypeAdapter(Rollout)
 _POLICY = TypeAdapter(Policy)
+_RECORD = TypeAdapter(Record)
 
 
 def rollout_json(rollout: Rollout) -> str:
@@ -29,3 +31,13 @@ def policy_json(policy: Policy) -> str:
 def policy_of(text: str) -> Policy:
     """Return the policy of a JSON text. Raises ValueError."""
     return _POLICY.validate_json(text)
+
+
+def record_json(record: Record) -> str:
+    """Return the evidence of a rollout as JSON."""
+    return _RECORD.dump_json(record).decode()
+
+
+def record_of(text: str) -> Record:
+    """Return the evidence of a JSON text. Raises ValueError."""
+    return _RECORD.validate_json(text)

@@ -1,22 +1,101 @@
-"""The judge: what the monitor tells of a rollout, and what follows from it."""
+"""The judge: reads from the monitor what both versions answered, and says what follows."""
 
 from __future__ import annotations
 
+import base64
+from datetime import datetime, timedelta
+from typing import Any
+
+import grpc.aio
+import structlog
+from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc
+from headrace.router.v1 import predict_pb2
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import ServiceError
+
 from headrace_rollout.alerts import FreezeAlerts
+from headrace_rollout.decisions import judgement, routing
+from headrace_rollout.decisions.judgement import Arms, Count, Counts
 from headrace_rollout.decisions.rollouts import Rollout
+from headrace_rollout.documents import record_json, record_of
 from headrace_rollout.runner import Judged
+
+log = structlog.get_logger()
+
+READ_S = 3.0
+_ONLINE = predict_pb2.PredictResponse.SERVED_FROM_ONLINE
 
 
 class Judge:
     """Judges rollouts on what the monitor tells."""
 
-    def __init__(self, alerts: FreezeAlerts) -> None:
+    def __init__(self, channel: Any, alerts: FreezeAlerts) -> None:
+        self._stub = evidence_pb2_grpc.EvidenceServiceStub(channel)
         self._alerts = alerts
 
-    async def judge(self, rollout: Rollout) -> Judged:
+    async def begin(self, rollout: Rollout, now: datetime) -> str:
+        """Return the evidence before the first request of the version. Raises what the monitor answers."""
+        if not rollout.policy.strategy.judged:
+            return ""
+        response = await self._read(rollout, b"")
+        return record_json(judgement.begin(rollout.policy, _text(response.cursor), now))
+
+    async def judge(self, rollout: Rollout, now: datetime) -> Judged:
         """Take in what was answered since."""
-        return Judged(rollout.evidence, None)
+        if not rollout.policy.strategy.judged or rollout.step_time is None:
+            return Judged(rollout.evidence, None, None)
+        record, policy, step = record_of(rollout.evidence), rollout.policy, rollout.step
+        try:
+            response = await self._read(rollout, base64.b64decode(record.cursor))
+        except ServiceError as error:
+            # The verdict says since when nothing is known.
+            log.warning("no evidence", rollout=rollout.name, reason=error.public_message)
+        else:
+            arms = Arms(
+                candidate=(rollout.version, routing.VARIANT),
+                baseline=(rollout.baseline, rollout.variant),
+                alone=rollout.share == 1,
+            )
+            counts = _counts(response, now)
+            record = judgement.taken(record, policy, arms, counts, _text(response.cursor), step, rollout.step_time)
+        verdict = judgement.verdict(record, policy, step, rollout.step_time, now)
+        return Judged(record_json(record), verdict, record.bad_from)
 
     def alerts(self, model: str) -> tuple[str, ...]:
         """Return what asks for a freeze of a model's rollouts."""
         return self._alerts.of(model)
+
+    async def _read(self, rollout: Rollout, cursor: bytes) -> evidence_pb2.ReadCountsResponse:
+        request = evidence_pb2.ReadCountsRequest(model=rollout.model, cursor=cursor)
+        try:
+            return await self._stub.ReadCounts(request, timeout=READ_S)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+
+
+def _counts(response: evidence_pb2.ReadCountsResponse, now: datetime) -> Counts:
+    return Counts(
+        time=now,
+        elapsed=response.elapsed.ToTimedelta() if response.HasField("elapsed") else timedelta(),
+        counts=tuple(_count(one) for one in response.counts if one.priority == 0),
+        missing=tuple(one.data_plane for one in response.missing),
+        erring_units={one.variant: one.new_units for one in response.erring_units},
+    )
+
+
+def _count(one: evidence_pb2.ReadCountsResponse.Counts) -> Count:
+    return Count(
+        version=one.version,
+        variant=one.variant,
+        online=one.served_from == _ONLINE,
+        code=one.code,
+        count=one.count,
+        invalid=one.invalid,
+        degraded=one.degraded,
+        first_bucket=one.first_bucket,
+        durations=tuple(one.duration_counts),
+    )
+
+
+def _text(cursor: bytes) -> str:
+    return base64.b64encode(cursor).decode()

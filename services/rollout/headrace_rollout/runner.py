@@ -4,9 +4,9 @@ after a crash, at whatever point it was, comes to the same end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -18,11 +18,11 @@ from headrace_rollout.decisions import progress, routing
 from headrace_rollout.decisions.progress import Observation
 from headrace_rollout.decisions.rollouts import Rollout, State, Transition, Verdict
 from headrace_rollout.peers import Registry, Routes, Written, lack_of, route_of
-from headrace_rollout.store import Store
+from headrace_rollout.store import Decide, Store
 
 log = structlog.get_logger()
 
-RENEW_EVERY = timedelta(seconds=20)
+RENEW_EVERY_S = 20.0
 # What the control plane answers when the write may be tried again, as another one.
 _DROPPED = frozenset({"VERSION_NOT_READY", "SUPERSEDED", "REQUEST_ID_REUSED"})
 _STALE = frozenset({"ETAG_MISMATCH", "ROUTE_MANAGED"})
@@ -31,16 +31,23 @@ _LATER = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHA
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the judge makes of a rollout. evidence: to keep. verdict: None for one that is not judged."""
+    """What the judge makes of a rollout. evidence: to keep. verdict: None for one that is not judged. bad_from: when
+    the first bad answer was counted.
+    """
 
     evidence: str
     verdict: Verdict | None
+    bad_from: datetime | None
 
 
 class Judging(Protocol):
     """The judge, as a turn needs it."""
 
-    async def judge(self, rollout: Rollout) -> Judged:
+    async def begin(self, rollout: Rollout, now: datetime) -> str:
+        """Return the evidence before the first request of the version. Raises ServiceError while the monitor is away."""
+        ...
+
+    async def judge(self, rollout: Rollout, now: datetime) -> Judged:
         """Take in what was answered since. Raises nothing when the monitor is away: that is a verdict too."""
         ...
 
@@ -63,10 +70,15 @@ class Runner:
     ) -> None:
         self._store, self._leader, self._routes, self._registry = store, leader, routes, registry
         self._judging, self._clock = judging, clock
-        self._renewed: datetime | None = None
+        self._renewed_at = -math.inf
+        self._read_at, self._now_then = 0.0, datetime.fromtimestamp(0, UTC)
 
-    async def turn(self, rollout: Rollout) -> Rollout:
-        """Do what is next, once; return the rollout after it. Raises ServiceError when that has to wait."""
+    async def turn(self, rollout: Rollout, now: datetime) -> Rollout:
+        """Do what is next, once; return the rollout after it. Raises ServiceError when that has to wait.
+
+        now: by the database's clock, when the rollout was read. The process's own clock counts only what passes since.
+        """
+        self._read_at, self._now_then = self._clock.monotonic(), now
         match rollout.state:
             case State.PREPARING:
                 return await self._prepare(rollout)
@@ -92,13 +104,17 @@ class Runner:
             readiness = [await self._routes.lease(rollout, one) for one in (rollout.version, rollout.baseline)]
         except ServiceError as error:
             told, then = error.public_message, progress.prepared if error.code in _LATER else progress.refused
-            return await self._keep(rollout, lambda one: then(one, told, self._now()))
-        self._renewed = self._now()
+            return await self._keep(rollout, lambda one, now: then(one, told, now))
+        self._renewed_at = self._clock.monotonic()
         lack = next((lack for one in readiness if (lack := lack_of(one))), "")
-        return await self._keep(rollout, lambda one: progress.prepared(one, lack, self._now()))
+        return await self._keep(rollout, lambda one, now: progress.prepared(one, lack, now))
 
     async def _move(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
+        if not rollout.evidence and rollout.policy.strategy.judged:
+            # Counted from before the first request on: what nobody counts gets no traffic.
+            evidence = await self._judging.begin(rollout, self._now())
+            return await self._keep(rollout, lambda one, _: Transition(replace(one, evidence=evidence)))
         step = rollout.policy.steps[rollout.step]
         route = routing.shifted(
             route_of(rollout.original),
@@ -112,7 +128,7 @@ class Runner:
             written = await self._routes.write(rollout, route)
         except ServiceError as error:
             return await self._not_written(rollout, error)
-        return await self._acknowledged(rollout, written, lambda one: progress.moved(one, written.etag, self._now()))
+        return await self._acknowledged(rollout, written, lambda one, now: progress.moved(one, written.etag, now))
 
     async def _look(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
@@ -121,20 +137,23 @@ class Runner:
             named = await self._registry.named(rollout)
         except ServiceError as error:
             if error.code is Code.NOT_FOUND:
-                return await self._keep(rollout, lambda one: progress.gone(one, "the model was deleted", self._now()))
+                return await self._keep(rollout, lambda one, now: progress.gone(one, "the model was deleted", now))
             named = None
-        judged = await self._judging.judge(rollout)
+        judged = await self._judging.judge(rollout, self._now())
         seen = Observation(route.managed_by, named, self._judging.alerts(rollout.model), judged.verdict)
-        return await self._keep(
-            rollout, lambda one: progress.observed(replace(one, evidence=judged.evidence), seen, self._now())
-        )
+
+        def decide(one: Rollout, now: datetime) -> Transition:
+            one = replace(one, evidence=judged.evidence, bad_from=judged.bad_from)
+            return progress.observed(one, seen, now)
+
+        return await self._keep(rollout, decide)
 
     async def _take_back(self, rollout: Rollout) -> Rollout:
         try:
             written = await self._routes.write(rollout, route_of(rollout.original), release=True)
         except ServiceError as error:
             return await self._not_written(rollout, error)
-        return await self._acknowledged(rollout, written, lambda one: progress.taken_back(one, self._now()))
+        return await self._acknowledged(rollout, written, lambda one, now: progress.taken_back(one, now))
 
     async def _promote(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
@@ -146,16 +165,16 @@ class Runner:
                     if error.code in _LATER or error.code is Code.ABORTED:
                         raise
                     told = error.public_message
-                    return await self._keep(rollout, lambda one: progress.promotion_refused(one, told, self._now()))
-            return await self._keep(rollout, progress.registry_promoted)
+                    return await self._keep(rollout, lambda one, now: progress.promotion_refused(one, told, now))
+            return await self._keep(rollout, lambda one, _: progress.registry_promoted(one))
         route = routing.promoted(route_of(rollout.original), rollout.variant, rollout.version)
         try:
             written = await self._routes.write(rollout, route, release=True)
         except ServiceError as error:
             return await self._not_written(rollout, error)
-        return await self._acknowledged(rollout, written, lambda one: progress.succeeded(one, self._now()))
+        return await self._acknowledged(rollout, written, lambda one, now: progress.succeeded(one, now))
 
-    async def _acknowledged(self, rollout: Rollout, written: Written, then: Callable[[Rollout], Transition]) -> Rollout:
+    async def _acknowledged(self, rollout: Rollout, written: Written, then: Decide) -> Rollout:
         """Go on once every data plane that is connected has the route."""
         if written.waiting:
             raise Unavailable(f"waits for data planes: {', '.join(written.waiting)}")
@@ -169,23 +188,23 @@ class Runner:
             raise error
         if error.reason in _DROPPED:
             told = error.public_message
-            return await self._keep(rollout, lambda one: progress.write_dropped(one, told))
+            return await self._keep(rollout, lambda one, _: progress.write_dropped(one, told))
         if error.reason in _STALE:
             route, _ = await self._routes.route(rollout.model)
             if route.managed_by != rollout.manager:
-                return await self._keep(rollout, lambda one: progress.displaced(one, route.managed_by, self._now()))
+                return await self._keep(rollout, lambda one, now: progress.displaced(one, route.managed_by, now))
             # Nobody else writes under this name: it was this rollout, and the answer was lost.
-            return await self._keep(rollout, lambda one: progress.write_adopted(one, route.etag))
+            return await self._keep(rollout, lambda one, _: progress.write_adopted(one, route.etag))
         if error.reason == "MODEL_NOT_FOUND":
-            return await self._keep(rollout, lambda one: progress.gone(one, "the model was deleted", self._now()))
+            return await self._keep(rollout, lambda one, now: progress.gone(one, "the model was deleted", now))
         if rollout.state is State.ROLLING_BACK:
             raise error
         told = error.public_message
-        return await self._keep(rollout, lambda one: progress.refused(one, told, self._now()))
+        return await self._keep(rollout, lambda one, now: progress.refused(one, told, now))
 
     async def _renew(self, rollout: Rollout) -> None:
         """Keep both versions loaded: a rollback needs no load."""
-        if self._renewed is not None and self._now() - self._renewed < RENEW_EVERY:
+        if self._clock.monotonic() - self._renewed_at < RENEW_EVERY_S:
             return
         try:
             for version in (rollout.version, rollout.baseline):
@@ -194,15 +213,15 @@ class Runner:
         except ServiceError as error:
             # The route names both, which keeps them as well.
             log.warning("not leased", rollout=rollout.name, reason=error.public_message)
-        self._renewed = self._now()
+        self._renewed_at = self._clock.monotonic()
 
-    async def _keep(self, rollout: Rollout, decide: Callable[[Rollout], Transition]) -> Rollout:
+    async def _keep(self, rollout: Rollout, decide: Decide) -> Rollout:
         """Keep what is decided, unless somebody changed the rollout meanwhile: then the next turn decides anew."""
 
-        def unless_changed(one: Rollout) -> Transition:
-            return decide(one) if one.revision == rollout.revision else Transition(one)
+        def unless_changed(one: Rollout, now: datetime) -> Transition:
+            return decide(one, now) if one.revision == rollout.revision else Transition(one)
 
-        return await self._store.change(rollout.id, unless_changed, self._now(), by=self._leader)
+        return await self._store.change(rollout.id, unless_changed, by=self._leader)
 
     def _now(self) -> datetime:
-        return self._clock.now()
+        return self._now_then + timedelta(seconds=self._clock.monotonic() - self._read_at)

@@ -33,12 +33,13 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
 
     routes = Routes(await runtime.enter(channel(settings.control_target, tls=tls)))
     registry = Registry(await runtime.enter(channel(settings.registry_target, tls=tls)))
-    alerts = FreezeAlerts(await runtime.enter(channel(settings.monitor_target, tls=tls)), clock)
+    monitor = await runtime.enter(channel(settings.monitor_target, tls=tls))
+    alerts = FreezeAlerts(monitor, clock)
     lease = LeaderLease(connections, "rollouts", clock)
-    controller = Controller(store, lease, routes, registry, Judge(alerts), clock)
+    controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), clock)
     feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
-    starting = Starting(store, routes, registry, clock)
-    servicer = RolloutServicer(store, starting, feed, clock, controller.wake, runtime.stopping)
+    starting = Starting(store, routes, registry)
+    servicer = RolloutServicer(store, starting, feed, controller.wake, runtime.stopping)
     rollout_pb2_grpc.add_RolloutServiceServicer_to_server(servicer, runtime.server())
 
     async def lead() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2_grpc
-from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Aborted, NotFound, Unavailable
 from headrace_servicekit.identity import identity
@@ -17,9 +16,9 @@ from headrace_servicekit.loops import until
 
 from headrace_rollout import answers, convert
 from headrace_rollout.decisions import policies, progress
-from headrace_rollout.decisions.rollouts import Rollout, Transition
+from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.starting import Starting
-from headrace_rollout.store import Changed, Store
+from headrace_rollout.store import Changed, Decide, Store
 
 # How often a person's change is decided anew when the rollout went on meanwhile.
 _TRIES = 20
@@ -35,11 +34,10 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         store: Store,
         starting: Starting,
         feed: ChangeFeed[Changed],
-        clock: Clock,
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
-        self._store, self._starting, self._feed, self._clock = store, starting, feed, clock
+        self._store, self._starting, self._feed = store, starting, feed
         self._changed, self._stopping = changed, stopping
 
     async def PlanRollout(self, request: pb.PlanRolloutRequest, context: Any) -> pb.PlanRolloutResponse:
@@ -67,12 +65,12 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
 
     async def PauseRollout(self, request: pb.PauseRolloutRequest, context: Any) -> pb.PauseRolloutResponse:
         client, reason = identity().client, convert.text(request.reason, "reason")
-        changed = await self._change(request.name, lambda one: progress.pause(one, client, reason))
+        changed = await self._change(request.name, lambda one, _: progress.pause(one, client, reason))
         return pb.PauseRolloutResponse(rollout=changed)
 
     async def ResumeRollout(self, request: pb.ResumeRolloutRequest, context: Any) -> pb.ResumeRolloutResponse:
         client, reason = identity().client, convert.text(request.reason, "reason")
-        changed = await self._change(request.name, lambda one: progress.resume(one, client, reason))
+        changed = await self._change(request.name, lambda one, _: progress.resume(one, client, reason))
         return pb.ResumeRolloutResponse(rollout=changed)
 
     async def PromoteRollout(self, request: pb.PromoteRolloutRequest, context: Any) -> pb.PromoteRolloutResponse:
@@ -80,12 +78,12 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         if not reason:
             raise convert.invalid("reason", "must not be empty: whoever skips a judgement says why")
         step = request.step if request.HasField("step") else None
-        changed = await self._change(request.name, lambda one: progress.skip(one, client, reason, step))
+        changed = await self._change(request.name, lambda one, _: progress.skip(one, client, reason, step))
         return pb.PromoteRolloutResponse(rollout=changed)
 
     async def AbortRollout(self, request: pb.AbortRolloutRequest, context: Any) -> pb.AbortRolloutResponse:
         client, reason = identity().client, convert.text(request.reason, "reason")
-        changed = await self._change(request.name, lambda one: progress.abort(one, client, reason, self._clock.now()))
+        changed = await self._change(request.name, lambda one, now: progress.abort(one, client, reason, now))
         return pb.AbortRolloutResponse(rollout=changed)
 
     async def ListRolloutEvents(
@@ -141,12 +139,12 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
             raise NotFound(f"model '{model}' has no rollout {id_}", reason="ROLLOUT_NOT_FOUND")
         return rollout
 
-    async def _change(self, name: str, decide: Callable[[Rollout], Transition]) -> pb.Rollout:
+    async def _change(self, name: str, decide: Decide) -> pb.Rollout:
         """Decide as somebody asked. The rollout may go on meanwhile: then it is decided anew, of what it is then."""
         rollout = await self._rollout(name)
         for attempt in range(1, _TRIES + 1):
             try:
-                after = await self._store.change(rollout.id, decide, self._clock.now())
+                after = await self._store.change(rollout.id, decide)
             except Aborted as error:
                 if error.reason != "ROLLOUT_CHANGED" or attempt == _TRIES:
                     raise

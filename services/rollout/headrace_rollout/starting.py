@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from headrace.router.v1 import route_pb2
-from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import PreconditionFailed, ServiceError
 
 from headrace_rollout.decisions import policies, progress, routing
@@ -13,6 +13,9 @@ from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
 from headrace_rollout.peers import Registry, Routes, route_of, route_text
 from headrace_rollout.store import Request, Store
+
+# When a draft began.
+_NOT_YET = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Draft:
 class Starting:
     """The use cases behind PlanRollout and StartRollout."""
 
-    def __init__(self, store: Store, routes: Routes, registry: Registry, clock: Clock) -> None:
-        self._store, self._routes, self._registry, self._clock = store, routes, registry, clock
+    def __init__(self, store: Store, routes: Routes, registry: Registry) -> None:
+        self._store, self._routes, self._registry = store, routes, registry
 
     async def start(self, wanted: Wanted, request: Request) -> Rollout:
         """Begin a rollout, or return the one that the request began before. Raises what stands in the way."""
@@ -57,10 +60,10 @@ class Starting:
         told += f" by {draft.rollout.policy.strategy.value.replace('_', '-')}"
         event = Event("started", f"{told}: {wanted.reason}" if wanted.reason else told, wanted.client)
 
-        def began(id_: int) -> Transition:
-            return Transition(replace(draft.rollout, id=id_), (event,))
+        def began(id_: int, now: datetime) -> Transition:
+            return Transition(replace(draft.rollout, id=id_, create_time=now), (event,))
 
-        return await self._store.start(began, request, self._clock.now())
+        return await self._store.start(began, request)
 
     async def draft(self, wanted: Wanted) -> Draft:
         """Return the rollout that is asked for, with what stands in its way.
@@ -93,7 +96,7 @@ class Starting:
             etag=route.etag,
             client=wanted.client,
             start_reason=wanted.reason,
-            create_time=self._clock.now(),
+            create_time=_NOT_YET,
             reason="waits until the version is ready",
         )
         obstacles = [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]
@@ -114,9 +117,6 @@ class Starting:
         if rollout.version == rollout.baseline:
             told = f"version {rollout.version} serves variant '{rollout.variant}' already"
             found.append(PreconditionFailed(told, reason="ALREADY_SERVING"))
-        if rollout.policy.strategy.judged:
-            told = "nothing judges versions yet: choose rolling or big-bang"
-            found.append(PreconditionFailed(told, reason="JUDGE_MISSING"))
         if any(one.name == routing.VARIANT for one in route.variants):
             told = f"the route has a variant called '{routing.VARIANT}', which rollouts add: rename it"
             found.append(PreconditionFailed(told, reason="VARIANT_TAKEN"))

@@ -23,7 +23,8 @@ _QUERIES = load_queries(_SQL)
 
 CHANNEL = "rollouts"
 
-Decide = Callable[[Rollout], Transition]
+Decide = Callable[[Rollout, datetime], Transition]
+"""What becomes of a rollout at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ class Store:
         """Raise Unavailable unless the database answers and has the schema."""
         await self.position()
 
-    async def start(self, wanted: Callable[[int], Transition], request: Request, now: datetime) -> Rollout:
-        """Keep a new rollout; wanted: makes it of its id. Or return the one that the request made before.
+    async def start(self, wanted: Callable[[int, datetime], Transition], request: Request) -> Rollout:
+        """Keep a new rollout; wanted: makes it of its id and the time. Or return the one that the request made before.
 
         Raises PreconditionFailed, reason ROLLOUT_RUNNING, and AlreadyExists, reason REQUEST_ID_REUSED.
         """
@@ -78,7 +79,8 @@ class Store:
             earlier = _repeated(await connection.fetch(_QUERIES["repeated"], request.client, request.id), request)
             if earlier is not None:
                 return earlier
-            began = wanted(await connection.fetchval(_QUERIES["next_id"]))
+            now = await connection.fetchval(_QUERIES["now"])
+            began = wanted(await connection.fetchval(_QUERIES["next_id"]), now)
             rollout = replace(began.rollout, revision=1)
             running = await connection.fetchval(_QUERIES["running_of_model"], rollout.model)
             if running is not None:
@@ -92,23 +94,31 @@ class Store:
         """Return the rollout that a request made before. Raises AlreadyExists, reason REQUEST_ID_REUSED."""
         return _repeated(await self._fetch("repeated", request.client, request.id), request)
 
-    async def change(self, id_: int, decide: Decide, now: datetime, *, by: Transactions | None = None) -> Rollout:
+    async def change(self, id_: int, decide: Decide, *, by: Transactions | None = None) -> Rollout:
         """Decide on a rollout as it is, and keep what comes of it; nothing when that is what there was.
+
+        decide: is given the time by the database's clock, as all times of a rollout are.
 
         by: the lease of a leader, whose changes are refused once another one leads. Raises NotFound, reason
         ROLLOUT_NOT_FOUND, Aborted when somebody else was first, and what `decide` raises.
         """
         async with (by or self._connections).transaction() as connection:
-            before = _existing(await connection.fetchrow(_QUERIES["rollout"], id_), id_)
-            after = decide(before)
+            row = await connection.fetchrow(_QUERIES["rollout"], id_)
+            before = _existing(row, id_)
+            now = row["read_time"]
+            after = decide(before, now)
             if after.rollout == before and not after.events:
                 return before
             return await _save(connection, before, after, now)
 
     async def rollout(self, id_: int) -> Rollout:
         """Return a rollout. Raises NotFound, reason ROLLOUT_NOT_FOUND."""
+        return (await self.rollout_and_time(id_))[0]
+
+    async def rollout_and_time(self, id_: int) -> tuple[Rollout, datetime]:
+        """Return a rollout, and the database's time. Raises as `rollout`."""
         found = await self._fetch("rollout", id_)
-        return _existing(found[0] if found else None, id_)
+        return _existing(found[0] if found else None, id_), found[0]["read_time"]
 
     async def running(self) -> list[Rollout]:
         """Return the rollouts that are not over."""

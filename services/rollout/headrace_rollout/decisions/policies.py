@@ -56,6 +56,8 @@ class Policy:
     manual_rollback: bool = False
     ignore_alerts: bool = False
     ready_timeout: timedelta = timedelta(minutes=10)
+    margin: float = 0.005
+    slow_after: timedelta | None = None
 
     @property
     def shortest(self) -> timedelta:
@@ -83,6 +85,10 @@ def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation
     if not 1e-6 <= policy.false_rollback_rate <= 0.1:
         told = f"{policy.false_rollback_rate!r} must be between 0.000001 and 0.1"
         yield FieldViolation(f"{field}.false_rollback_rate", told)
+    if not 0 < policy.margin <= 1:
+        yield FieldViolation(f"{field}.margin_percent", f"{policy.margin * 100:g} must be above 0 and at most 100")
+    if policy.slow_after is not None:
+        yield from _time_violations(policy.slow_after, timedelta(milliseconds=1), f"{field}.slow_after")
     for name, least in (("no_data_timeout", MIN_NO_DATA), ("ready_timeout", timedelta(seconds=1))):
         yield from _time_violations(getattr(policy, name), least, f"{field}.{name}")
 

@@ -61,7 +61,6 @@ def moved(rollout: Rollout, etag: str, now: datetime) -> Transition:
         etag=etag,
         writes=rollout.writes + 1,
         step_time=now,
-        data_time=now,
         reason=told,
         verdict=None,
         held=False,
@@ -107,9 +106,10 @@ def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
     if not rollout.policy.strategy.judged:
         return _unjudged(rollout, seen, now)
     verdict = seen.verdict
-    if verdict is None or verdict.decision is Decision.NO_DATA:
-        return _without_data(rollout, verdict, now)
-    rollout = replace(rollout, data_time=now, verdict=verdict)
+    assert verdict is not None, "a strategy that is judged has a verdict at each step"
+    rollout = replace(rollout, verdict=verdict)
+    if verdict.decision is Decision.NO_DATA:
+        return _frozen(rollout, f"no data: {verdict.reason}")
     if verdict.decision is Decision.ROLL_BACK:
         if rollout.policy.manual_rollback:
             return _frozen(rollout, f"{verdict.reason}; the policy leaves the rollback to you")
@@ -120,7 +120,9 @@ def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
 def taken_back(rollout: Rollout, now: datetime) -> Transition:
     """Take in that data planes acknowledged the route as it was before the rollout."""
     end = rollout.ends_as or State.ROLLED_BACK
-    return _over(replace(rollout, share=0.0), end, rollout.reason, now)
+    # No request that was admitted under an older table is unanswered: nothing of the version came later.
+    until = now if rollout.bad_from is not None else None
+    return _over(replace(rollout, share=0.0, bad_until=until), end, rollout.reason, now)
 
 
 def registry_promoted(rollout: Rollout) -> Transition:
@@ -186,7 +188,7 @@ def _judged(rollout: Rollout, seen: Observation, verdict: Verdict, now: datetime
         return replace(onward, events=(*thawed.events, *onward.events))
     events = thawed.events
     limit = rollout.policy.steps[rollout.step].limit
-    reason = verdict.reason if _dwelt(rollout, now) else f"{verdict.reason}; the step's dwell is not over"
+    reason = verdict.reason
     if limit is not None and not rollout.held and rollout.step_time is not None and now - rollout.step_time >= limit:
         events = (*events, Event("held", f"no evidence within {_span(limit)}: {verdict.reason}"))
         rollout = replace(rollout, held=True)
@@ -209,18 +211,6 @@ def _kept_back(rollout: Rollout, seen: Observation) -> str:
     if seen.alerts and not rollout.policy.ignore_alerts:
         return f"alert: {seen.alerts[0]}"
     return "paused" if rollout.paused else ""
-
-
-def _without_data(rollout: Rollout, verdict: Verdict | None, now: datetime) -> Transition:
-    told = verdict.reason if verdict is not None else "the monitor does not answer"
-    since = rollout.data_time or rollout.step_time or rollout.create_time
-    silent = now - since
-    rollout = replace(rollout, verdict=verdict or rollout.verdict)
-    if silent >= rollout.policy.no_data_timeout:
-        told = f"no data for {_span(silent)}: {told}"
-        if not rollout.policy.manual_rollback:
-            return _roll_back(rollout, State.ROLLED_BACK, told, now)
-    return _frozen(rollout, f"no data: {told}" if not told.startswith("no data") else told)
 
 
 def _frozen(rollout: Rollout, why: str) -> Transition:

@@ -48,6 +48,7 @@ class MetricEvidence:
     log_evidence_worse: float
     log_evidence_fine: float
     log_threshold: float
+    log_threshold_fine: float
     baseline_count: int
     baseline_bad_count: int
     candidate_count: int
@@ -55,8 +56,7 @@ class MetricEvidence:
     ratio: float | None
     ratio_low: float | None
     ratio_high: float | None
-    detectable_ratio: float | None
-    reason: str
+    detectable_rate: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,6 @@ class Rollout:
     registry_done: bool = False
     ends_as: State | None = None
     step_time: datetime | None = None
-    data_time: datetime | None = None
     evidence: str = ""
     verdict: Verdict | None = None
     bad_from: datetime | None = None

@@ -33,7 +33,11 @@ insert into rollout_events (rollout, number, create_time, type, reason, client, 
 select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6 from rollout_events where rollout = $1;
 
 -- name: rollout
-select * from rollouts where id = $1;
+-- One clock for all processes: that of the database.
+select *, clock_timestamp() as read_time from rollouts where id = $1;
+
+-- name: now
+select clock_timestamp();
 
 -- name: running
 select * from rollouts where running order by id;

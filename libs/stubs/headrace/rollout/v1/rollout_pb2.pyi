@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RolloutPolicy(_message.Message):
-    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout")
+    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after")
     class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STRATEGY_UNSPECIFIED: _ClassVar[RolloutPolicy.Strategy]
@@ -45,6 +45,8 @@ class RolloutPolicy(_message.Message):
     MANUAL_ROLLBACK_FIELD_NUMBER: _ClassVar[int]
     IGNORE_ALERTS_FIELD_NUMBER: _ClassVar[int]
     READY_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SLOW_AFTER_FIELD_NUMBER: _ClassVar[int]
     strategy: RolloutPolicy.Strategy
     steps: _containers.RepeatedCompositeFieldContainer[RolloutPolicy.Step]
     sticky: bool
@@ -54,7 +56,9 @@ class RolloutPolicy(_message.Message):
     manual_rollback: bool
     ignore_alerts: bool
     ready_timeout: _duration_pb2.Duration
-    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    margin_percent: float
+    slow_after: _duration_pb2.Duration
+    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("name", "version", "baseline_version", "variant", "policy", "state", "reason", "step", "percent", "paused", "frozen", "verdict", "create_time", "step_time", "end_time", "client", "start_reason", "bad_time", "revision")
@@ -145,7 +149,7 @@ class Verdict(_message.Message):
     def __init__(self, decision: _Optional[_Union[Verdict.Decision, str]] = ..., reason: _Optional[str] = ..., metrics: _Optional[_Iterable[_Union[MetricEvidence, _Mapping]]] = ..., judge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class MetricEvidence(_message.Message):
-    __slots__ = ("metric", "log_evidence_worse", "log_evidence_fine", "log_threshold", "baseline_count", "baseline_bad_count", "candidate_count", "candidate_bad_count", "ratio", "ratio_low", "ratio_high", "detectable_ratio", "reason")
+    __slots__ = ("metric", "log_evidence_worse", "log_evidence_fine", "log_threshold", "baseline_count", "baseline_bad_count", "candidate_count", "candidate_bad_count", "ratio", "ratio_low", "ratio_high", "detectable_rate", "log_threshold_fine")
     METRIC_FIELD_NUMBER: _ClassVar[int]
     LOG_EVIDENCE_WORSE_FIELD_NUMBER: _ClassVar[int]
     LOG_EVIDENCE_FINE_FIELD_NUMBER: _ClassVar[int]
@@ -157,8 +161,8 @@ class MetricEvidence(_message.Message):
     RATIO_FIELD_NUMBER: _ClassVar[int]
     RATIO_LOW_FIELD_NUMBER: _ClassVar[int]
     RATIO_HIGH_FIELD_NUMBER: _ClassVar[int]
-    DETECTABLE_RATIO_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETECTABLE_RATE_FIELD_NUMBER: _ClassVar[int]
+    LOG_THRESHOLD_FINE_FIELD_NUMBER: _ClassVar[int]
     metric: str
     log_evidence_worse: float
     log_evidence_fine: float
@@ -170,9 +174,9 @@ class MetricEvidence(_message.Message):
     ratio: float
     ratio_low: float
     ratio_high: float
-    detectable_ratio: float
-    reason: str
-    def __init__(self, metric: _Optional[str] = ..., log_evidence_worse: _Optional[float] = ..., log_evidence_fine: _Optional[float] = ..., log_threshold: _Optional[float] = ..., baseline_count: _Optional[int] = ..., baseline_bad_count: _Optional[int] = ..., candidate_count: _Optional[int] = ..., candidate_bad_count: _Optional[int] = ..., ratio: _Optional[float] = ..., ratio_low: _Optional[float] = ..., ratio_high: _Optional[float] = ..., detectable_ratio: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+    detectable_rate: float
+    log_threshold_fine: float
+    def __init__(self, metric: _Optional[str] = ..., log_evidence_worse: _Optional[float] = ..., log_evidence_fine: _Optional[float] = ..., log_threshold: _Optional[float] = ..., baseline_count: _Optional[int] = ..., baseline_bad_count: _Optional[int] = ..., candidate_count: _Optional[int] = ..., candidate_bad_count: _Optional[int] = ..., ratio: _Optional[float] = ..., ratio_low: _Optional[float] = ..., ratio_high: _Optional[float] = ..., detectable_rate: _Optional[float] = ..., log_threshold_fine: _Optional[float] = ...) -> None: ...
 
 class RolloutEvent(_message.Message):
     __slots__ = ("number", "create_time", "type", "reason", "client", "rollout")

@@ -1,0 +1,218 @@
+"""What the counts of both versions say of a rollout: pure, over `headrace_statistics.canary`.
+
+Only answers that a version was asked to compute count, and faults: what a cache gives says nothing of a version, and a
+new one has no cache yet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from headrace_servicekit.errors import Code
+from headrace_statistics.canary import betting, state, verdicts
+from headrace_statistics.canary.counts import ArmCounts, Tick
+from headrace_statistics.canary.evidence import Evidence
+from headrace_statistics.canary.policy import Policy as Judgement
+from headrace_statistics.canary.verdicts import Action
+
+from headrace_rollout.decisions.policies import Policy
+from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdict
+
+# Which codes are a version's fault, besides a deadline that passed. INVALID_ARGUMENT and its like are the caller's.
+_FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
+# Of the baseline, before its slowest hundredth counts as known.
+ENOUGH_DURATIONS = 200
+SLOW_FACTOR = 1.5
+# What is counted when it is read was answered up to so long before: data planes report each second.
+REPORT_LAG = timedelta(seconds=2)
+# Buckets of durations: the i-th begins at 2^(i/64 - 20) seconds.
+_PER_OCTAVE, _LOWEST = 64, -20
+
+_DECISIONS = {
+    Action.ROLLBACK: Decision.ROLL_BACK,
+    Action.PROMOTE: Decision.ADVANCE,
+    Action.HOLD: Decision.HOLD,
+    Action.NO_DATA: Decision.NO_DATA,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Answers of one kind. online: computed for their request by the version itself."""
+
+    version: str
+    variant: str
+    online: bool
+    code: int
+    count: int
+    invalid: int = 0
+    degraded: int = 0
+    first_bucket: int = 0
+    durations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What came since the last ones. missing: data planes that were not heard of. erring_units: new ones, by variant."""
+
+    time: datetime
+    elapsed: timedelta
+    counts: tuple[Count, ...]
+    missing: tuple[str, ...] = ()
+    erring_units: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The evidence of a rollout so far. judgement: of `headrace_statistics.canary`, as JSON. cursor: in the monitor's
+    counts, in base64. step: that the judgement is at. begin_time: before the first request of the version. durations:
+    of the baseline, by bucket, until enough are known. slow_bucket: answers from that bucket on are slow. bad_from:
+    when the first bad answer of the version was given, at the earliest.
+    """
+
+    judgement: str
+    cursor: str
+    step: int
+    begin_time: datetime
+    durations: dict[int, int] = field(default_factory=dict)
+    slow_bucket: int | None = None
+    bad_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Which variants are compared, and the versions that serve them. alone: the old one has no traffic any more."""
+
+    candidate: tuple[str, str]
+    baseline: tuple[str, str]
+    alone: bool
+
+
+def begin(policy: Policy, cursor: str, now: datetime) -> Record:
+    """Return the evidence before the first request of the version."""
+    slow = None if policy.slow_after is None else bucket_of(policy.slow_after.total_seconds())
+    first = betting.begin(judgement_of(policy, timedelta()), now.timestamp())
+    return Record(state.to_json(first), cursor, 0, now, slow_bucket=slow)
+
+
+def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: str, step: int, now: datetime) -> Record:
+    """Take counts into the evidence. step: that the rollout is at, acknowledged at `now` at the latest."""
+    record = _restaged(record, step, now)
+    record = _with_durations(record, arms, counts)
+    slow = record.slow_bucket
+    candidate = _arm(counts, arms.candidate, slow)
+    baseline = None if arms.alone else _arm(counts, arms.baseline, slow)
+    seconds = counts.elapsed.total_seconds()
+    judged = state.from_json(record.judgement)
+    if seconds > 0:
+        tick = Tick(counts.time.timestamp(), seconds, candidate, baseline, complete=not counts.missing)
+        judged = betting.bet(judgement_of(policy, policy.steps[step].dwell), judged, tick)
+    bad_from = record.bad_from
+    if bad_from is None and candidate.errors + candidate.timeouts + candidate.invalid_outputs:
+        bad_from = max(counts.time - counts.elapsed - REPORT_LAG, record.begin_time)
+    return replace(record, judgement=state.to_json(judged), cursor=cursor, bad_from=bad_from)
+
+
+def verdict(record: Record, policy: Policy, step: int, step_time: datetime, now: datetime) -> Verdict:
+    """Return what the evidence says now."""
+    record = _restaged(record, step, step_time)
+    judged = state.from_json(record.judgement)
+    found = verdicts.verdict(judgement_of(policy, policy.steps[step].dwell), judged, now.timestamp())
+    metrics = tuple(_evidence(one) for one in found.evidence.values())
+    return Verdict(_DECISIONS[found.action], found.sentence, metrics, now)
+
+
+def judgement_of(policy: Policy, dwell: timedelta) -> Judgement:
+    """Return a policy as the judgement takes it."""
+    return Judgement(
+        tolerated_ratio=policy.tolerated_ratio,
+        margin_ratio=policy.tolerated_ratio,
+        margin_rate=policy.margin,
+        alpha=policy.false_rollback_rate,
+        dwell_s=dwell.total_seconds(),
+        sticky=policy.sticky,
+        no_data_timeout_s=policy.no_data_timeout.total_seconds(),
+    )
+
+
+def bucket_of(seconds: float) -> int:
+    """Return the bucket of durations from which on answers take longer than that."""
+    return math.ceil((math.log2(seconds) - _LOWEST) * _PER_OCTAVE)
+
+
+def _restaged(record: Record, step: int, now: datetime) -> Record:
+    if record.step == step:
+        return record
+    judged = state.restaged(state.from_json(record.judgement), now.timestamp())
+    return replace(record, judgement=state.to_json(judged), step=step)
+
+
+def _with_durations(record: Record, arms: Arms, counts: Counts) -> Record:
+    """Learn from the baseline what is slow, unless that is known."""
+    if record.slow_bucket is not None:
+        return record
+    durations = dict(record.durations)
+    for one in _of(counts.counts, arms.baseline):
+        if one.online:
+            for at, count in enumerate(one.durations, one.first_bucket):
+                if count:
+                    durations[at] = durations.get(at, 0) + count
+    total = sum(durations.values())
+    if total < ENOUGH_DURATIONS:
+        return replace(record, durations=durations)
+    above = total / 100
+    for at in sorted(durations, reverse=True):
+        above -= durations[at]
+        if above < 0:
+            slow = at + 1 + round(math.log2(SLOW_FACTOR) * _PER_OCTAVE)
+            return replace(record, durations={}, slow_bucket=slow)
+    raise AssertionError("unreachable: there are durations")
+
+
+def _arm(counts: Counts, arm: tuple[str, str], slow_bucket: int | None) -> ArmCounts:
+    requests = errors = timeouts = slow = invalid = 0
+    for one in _of(counts.counts, arm):
+        if one.code == Code.OK:
+            # What something stood in for is an error of the version.
+            answered = one.count if one.online else one.degraded
+            requests += answered
+            errors += one.degraded
+            invalid += min(one.invalid, answered)
+            if one.online and slow_bucket is not None:
+                slow += sum(one.durations[max(0, slow_bucket - one.first_bucket) :])
+        elif one.code == Code.DEADLINE_EXCEEDED:
+            requests += one.count
+            timeouts += one.count
+        elif one.code in _FAULTS:
+            requests += one.count
+            errors += one.count
+    return ArmCounts(requests, errors, timeouts, min(slow, requests), invalid, counts.erring_units.get(arm[1], 0))
+
+
+def _of(counts: Iterable[Count], arm: tuple[str, str]) -> Iterable[Count]:
+    return (one for one in counts if (one.version, one.variant) == arm)
+
+
+def _evidence(one: Evidence) -> MetricEvidence:
+    return MetricEvidence(
+        metric=one.metric.value,
+        log_evidence_worse=one.against,
+        log_evidence_fine=one.in_favour,
+        log_threshold=one.needed_against,
+        log_threshold_fine=one.needed_in_favour,
+        baseline_count=one.baseline_requests,
+        baseline_bad_count=one.baseline_bad,
+        candidate_count=one.requests,
+        candidate_bad_count=one.bad,
+        ratio=_known(one.ratio),
+        ratio_low=_known(one.ratio_low),
+        ratio_high=_known(one.ratio_high),
+        detectable_rate=one.detectable,
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
