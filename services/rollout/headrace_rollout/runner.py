@@ -44,7 +44,7 @@ class Judging(Protocol):
     """The judge, as a turn needs it."""
 
     async def begin(self, rollout: Rollout, now: datetime) -> str:
-        """Return the evidence before the first request of the version. Raises ServiceError while the monitor is away."""
+        """Return the evidence before the first request of the version. Raises ServiceError while there is none."""
         ...
 
     async def judge(self, rollout: Rollout, now: datetime) -> Judged:

@@ -56,7 +56,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What came since the last ones. missing: data planes that were not heard of. erring_units: new ones, by variant."""
+    """What came since the last ones. missing: data planes not heard of. erring_units: new ones, by variant."""
 
     time: datetime
     elapsed: timedelta
