@@ -15,6 +15,7 @@ from tests.statistics import (
     new_categories,
     run_lengths,
     sampled_rows,
+    scaling,
     share_sizes,
     slice_names,
     spoilt_values,
@@ -44,6 +45,14 @@ WHOLE: dict[str, Simulation] = {
     "durations": partial(durations.quantiles, rows=1_000_000),
 }
 
+# Of docs/autoscaling.md.
+SCALING: dict[str, Simulation] = {
+    "surges": scaling.on_surges,
+    "shapes": scaling.on_shapes,
+    "cold starts": scaling.on_cold_starts,
+    "warm pools": scaling.on_warm_pools,
+}
+
 SMALL: dict[str, Simulation] = {
     "psi sizes": partial(drift_rates.psi_sizes, runs=1_000),
     "ks sizes": partial(drift_rates.ks_sizes, runs=200),
@@ -61,6 +70,9 @@ SMALL: dict[str, Simulation] = {
     "error sizes": partial(error_sizes.error_sizes, runs=60, cap=20_000),
     "estimates": partial(estimates.estimates, chunks=5),
     "durations": partial(durations.quantiles, rows=50_000, orders=2),
+    "surges": partial(scaling.on_surges, days=4),
+    "shapes": scaling.on_shapes,
+    "cold starts": scaling.on_cold_starts,
 }
 
 

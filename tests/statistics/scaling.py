@@ -1,0 +1,140 @@
+"""Replica counts on traces: what breaks the objective and what it costs, beside Knative's and a threshold rule."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from headrace_scaling.decisions import presets
+from headrace_scaling.decisions.policies import PoolPolicy
+from headrace_scaling.simulation import lineup, traces
+from headrace_scaling.simulation.deciders import Decider, PolicyDecider, ThresholdDecider
+from headrace_scaling.simulation.running import Outcome, simulate
+from headrace_scaling.simulation.setup import Setup
+from headrace_scaling.simulation.traces import Trace
+
+from tests.statistics.figures import NOTHING, Figure, Table
+
+# A replica serves 500 requests/s within 100 ms, and takes 45 s to load.
+SETUP = Setup()
+# Requests/s of a replica that Knative's rules aim at: from far too much room to hardly any.
+KNATIVE_TARGETS = (150.0, 200.0, 250.0, 300.0, 350.0, 420.0, 480.0)
+OURS = 420.0
+
+
+def on_surges(rng: np.random.Generator, days: int = 16) -> Table:
+    """Two days of surges with the days before them as history: ours against the frontier of Knative's targets."""
+    trace = traces.generated(
+        "surges", seconds=days * traces.DAY_S, low=1000.0, high=8000.0, seed=int(rng.integers(1 << 30))
+    )
+    skip_s = max(0, days - 2) * traces.DAY_S if days > 4 else (days - 1) * traces.DAY_S
+    targets = KNATIVE_TARGETS if days > 4 else (200.0, 350.0)
+
+    def run(make: Callable[[], Decider]) -> Outcome:
+        return simulate("", trace, make(), SETUP, skip_s=skip_s)
+
+    frontier = [run(lambda target=target: _decider("knative", target)) for target in targets]
+    threshold = run(lambda: ThresholdDecider(500.0))
+    figures: list[Figure] = []
+    for target in (350.0, OURS, 480.0) if days > 4 else (OURS,):
+        ours = run(lambda target=target: _decider("headrace", target))
+        best = _at(frontier, ours.replica_hours)
+        figures.append(
+            Figure(
+                f"aim of {target:.0f}/s, {days} days",
+                _shown(ours),
+                f"≤ {best:.2%}",
+                ours.violations <= best,
+                _shown(threshold),
+                f"{best:.2%} at as many",
+            )
+        )
+        bar = 700 * (days - skip_s // traces.DAY_S)
+        figures.append(Figure("… changes of the scale", f"{ours.changes:,}", f"≤ {bar:,}", ours.changes <= bar))
+        back = _turns_back(ours)
+        figures.append(Figure("… turns back down within a cooldown", f"{back}", "≤ 1", back <= 1))
+    return Table("Surges at the same minutes of every hour: late or shed; replica-hours", tuple(figures))
+
+
+def on_shapes(rng: np.random.Generator) -> Table:
+    """An hour of a step, a ramp and spikes: ours against Knative's rules with the usual 70 %."""
+    seed = int(rng.integers(1 << 30))
+    figures: list[Figure] = []
+    for shape, most_broken, most_hours in (("step", 0.065, 10.5), ("ramp", 0.0014, 11.8), ("spikes", None, 8.4)):
+        trace = traces.generated(shape, seed=seed)
+        ours, knative, threshold = (
+            simulate("", trace, decider, SETUP)
+            for decider in (_decider("headrace", OURS), _decider("knative", 350.0), ThresholdDecider(500.0))
+        )
+        broken = knative.violations if most_broken is None else min(most_broken, max(knative.violations, 1e-6))
+        figures.append(
+            Figure(
+                shape,
+                _shown(ours),
+                f"≤ {broken:.2%}; ≤ {most_hours} h",
+                ours.violations <= broken and ours.replica_hours <= most_hours,
+                _shown(threshold),
+                _shown(knative),
+            )
+        )
+        if shape == "step":
+            needed = int(np.ceil(trace.requests[-600:].mean() / OURS))
+            over = ours.most_replicas - needed
+            figures.append(Figure("… replicas beyond what is needed", f"{over}", "≤ 1", over <= 1))
+    return Table("500 to 6,000 requests/s within an hour: late or shed; replica-hours", tuple(figures))
+
+
+def on_cold_starts(rng: np.random.Generator) -> Table:
+    """A ramp to six times the load within ten minutes: looking ahead beside reacting, by how long a replica loads."""
+    seed = int(rng.integers(1 << 30))
+    trace = traces.generated("ramp", seconds=1_200, low=1_000.0, seed=seed)
+    figures: list[Figure] = []
+    for load_s in (5.0, 30.0, 60.0, 120.0):
+        setup = replace(SETUP, load_times_s=(load_s,))
+        policy = presets.headrace(OURS)
+        ahead, reacting = (_run(trace, one, setup) for one in (policy, replace(policy, look_ahead=None)))
+        figures.append(
+            Figure(
+                f"{load_s:.0f} s to load",
+                _shown(ahead),
+                f"≤ {reacting.violations:.2%}",
+                ahead.violations <= reacting.violations,
+                _shown(reacting),
+                _shown(simulate("", trace, _decider("knative", 350.0), setup)),
+            )
+        )
+    return Table(
+        "Cold starts on a ramp, beside the same policy without look-ahead: late or shed; replica-hours", tuple(figures)
+    )
+
+
+def on_warm_pools(rng: np.random.Generator) -> Table:
+    """Spikes of 90 s, shorter than what a cold start leaves of them: what replicas that are kept warm buy."""
+    trace = traces.generated("spikes", seed=int(rng.integers(1 << 30)))
+    figures: list[Figure] = []
+    for warm in (1, 4, 8, 12, 15):
+        policy = replace(presets.headrace(OURS), min_replicas=warm)
+        figures.append(Figure(f"at least {warm}", _shown(_run(trace, policy, SETUP)), NOTHING))
+    return Table("Spikes of 90 s by the size of the warm pool: late or shed; replica-hours", tuple(figures))
+
+
+def _run(trace: Trace, policy: PoolPolicy, setup: Setup) -> Outcome:
+    return simulate("", trace, PolicyDecider(policy), setup)
+
+
+def _decider(name: str, target: float) -> Decider:
+    return lineup.named(name, SETUP, target=target)
+
+
+def _at(frontier: list[Outcome], replica_hours: float) -> float:
+    """Return what Knative's rules break at as many replica-hours, between the two targets around them."""
+    points = sorted((one.replica_hours, one.violations) for one in frontier)
+    return float(np.interp(replica_hours, [hours for hours, _ in points], [broken for _, broken in points]))
+
+
+def _turns_back(outcome: Outcome) -> int:
+    """Return the most turns from scaling up to scaling down within a minute: every other turn is one."""
+    return -(-outcome.most_turns // 2)
+
+
+def _shown(outcome: Outcome) -> str:
+    return f"{outcome.violations:.2%}; {outcome.replica_hours:.1f}"
