@@ -20,6 +20,7 @@ from headrace_runtime.backends.onnx import OnnxBackend
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_repository import Repository
 from headrace_runtime.contract import Contract, from_proto
+from headrace_runtime.probing import Probe
 from headrace_runtime.shapes import ShapeKey, WrongOutput
 from headrace_servicekit.http2.channel import Channel
 from headrace_servicekit.testing import patience
@@ -191,6 +192,7 @@ async def test_what_exporters_write_answers_as_it_does_where_it_was_made(loading
     files = loading_rig.files(model)
     await loading_rig.load(files)
     rows = 3 if name in exported.BATCHED else 1
+    await Probe(loading_rig.backend, files.name, files.contract).warm_up({1, rows})
     given = exported.rows_for(files.contract, rows)
     expected = model.expected({spec.name: one.reshape(spec.shape(rows, one.shape[1:])) for spec, one in given.items()})
     answered = await loading_rig.infer(files, [exported.raw(one) for one in given.values()], rows)

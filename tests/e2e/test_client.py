@@ -151,7 +151,11 @@ async def test_a_denied_subject_is_refused_within_seconds_and_can_be_allowed_aga
 
 def test_promoted_but_not_loaded_is_said_with_its_own_code_and_traffic_stays(headrace: Headrace) -> None:
     headrace("models", "register", headrace.model, "v1", headrace.file("v1.onnx", onnx_models.linear()), *GOOD)
-    headrace("models", "register", headrace.model, "v2", str(unloadable(headrace.folder)), *GOOD)
+    broken = str(unloadable(headrace.folder))
+    refused = headrace.run("models", "register", headrace.model, "v2", broken, *GOOD)
+    assert refused.exit_code == 2
+    assert "the model does not run: it cannot be loaded" in refused.stderr
+    headrace("models", "register", headrace.model, "v2", broken, *GOOD, "--skip-trial")
     headrace("models", "promote", headrace.model, "v1")
 
     done = headrace.run("models", "promote", headrace.model, "v2", "--wait", "3s")

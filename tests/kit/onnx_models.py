@@ -157,6 +157,18 @@ def variable_dimension() -> TinyModel:
     )
 
 
+def pairs() -> TinyModel:
+    """`x` [rows, any] FP32 → `product` [rows]; `any` has to be 2, which the file does not say."""
+    weights = np.array([2.0, 3.0], dtype=np.float32)
+    return _build(
+        [helper.make_node("MatMul", ["x", "weights"], ["product"])],
+        [Port("x", TensorProto.FLOAT, (None,))],
+        [Port("product", TensorProto.FLOAT)],
+        lambda given: {"product": given["x"] @ weights},
+        constants={"weights": weights},
+    )
+
+
 def table(entries: int = 8) -> TinyModel:
     """`index` [rows] INT64 → `value` [rows] FP32; an index beyond the table makes the whole execution fail."""
     values = np.arange(entries, dtype=np.float32) * 10
@@ -166,6 +178,49 @@ def table(entries: int = 8) -> TinyModel:
         [Port("value", TensorProto.FLOAT)],
         lambda given: {"value": values[given["index"]]},
         constants={"values": values},
+    )
+
+
+def categories(values: Mapping[int, float]) -> TinyModel:
+    """`x` [rows] INT64, one of the keys → `y` [rows] FP32, its value; another key makes the whole execution fail."""
+    keys, table = list(values), np.array(list(values.values()), dtype=np.float32)
+    return _build(
+        [
+            helper.make_node("Unsqueeze", ["x", "axis"], ["column"]),
+            helper.make_node("Equal", ["column", "keys"], ["same"]),
+            helper.make_node("Cast", ["same"], ["numbers"], to=TensorProto.INT64),
+            # Where no key is the same, far beyond the table.
+            helper.make_node("ReduceMax", ["numbers"], ["known"], axes=[1], keepdims=0),
+            helper.make_node("ArgMax", ["numbers"], ["at"], axis=1, keepdims=0),
+            helper.make_node("Sub", ["one", "known"], ["unknown"]),
+            helper.make_node("Mul", ["unknown", "beyond"], ["off"]),
+            helper.make_node("Add", ["at", "off"], ["place"]),
+            helper.make_node("Gather", ["table", "place"], ["y"]),
+        ],
+        [Port("x", TensorProto.INT64)],
+        [Port("y", TensorProto.FLOAT)],
+        lambda given: {"y": np.array([values[int(x)] for x in given["x"]], dtype=np.float32)},
+        constants={
+            "keys": np.array(keys, dtype=np.int64),
+            "axis": np.array([1], dtype=np.int64),
+            "one": np.array(1, dtype=np.int64),
+            "beyond": np.array(10**6, dtype=np.int64),
+            "table": table,
+        },
+    )
+
+
+def whole_batch_mean(features: int = 4) -> TinyModel:
+    """`x` [rows, features] → `mean` [1] of all that is in it, declared as one value per row, which it is not."""
+    return _build(
+        [
+            helper.make_node("ReduceMean", ["x"], ["number"], keepdims=0),
+            helper.make_node("Unsqueeze", ["number", "axis"], ["mean"]),
+        ],
+        [Port("x", TensorProto.FLOAT, (features,))],
+        [Port("mean", TensorProto.FLOAT)],
+        lambda given: {"mean": np.full(len(given["x"]), given["x"].mean(), dtype=np.float32)},
+        constants={"axis": np.array([0], dtype=np.int64)},
     )
 
 

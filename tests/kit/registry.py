@@ -18,10 +18,11 @@ from typing import Any
 from google.protobuf import json_format
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_registry import service
-from headrace_registry.artifacts import onnx_check
+from headrace_registry.artifacts import onnx_check, trial_check
 from headrace_registry.artifacts.blobs import Blobs, MemoryBlobs
 from headrace_registry.artifacts.content import Inspection
-from headrace_registry.decisions.files import ModelFile
+from headrace_registry.artifacts.trial_check import Request
+from headrace_registry.decisions.files import ModelFile, Trial
 from headrace_registry.settings import RegistrySettings
 from headrace_registry.storage.memory import MemoryStore
 from headrace_registry.storage.store import Store
@@ -157,7 +158,7 @@ async def memory_registry(
     """Run a registry over memory, or over the given stores; settings are fields of RegistrySettings."""
 
     async def start(runtime: Runtime[RegistrySettings]) -> None:
-        service.serve(runtime, store or MemoryStore(), blobs or MemoryBlobs(), Inspection(_read_here))
+        service.serve(runtime, store or MemoryStore(), blobs or MemoryBlobs(), Inspection(_read_here), _try_here)
 
     told = {"database_url": "postgresql://nobody@127.0.0.1:1/none", "s3_endpoint": "http://127.0.0.1:1", **settings}
     async with _running(_settings(port=port, **told), start) as registry:
@@ -207,6 +208,11 @@ async def _running(settings: RegistrySettings, start: Any) -> AsyncIterator[Regi
 async def _read_here(file: Path, _size_bytes: int) -> ModelFile:
     """Read an ONNX file in this process: what tests build needs no limits, and a child takes half a second."""
     return onnx_check.read(str(file))
+
+
+async def _try_here(request: Request, _size_bytes: int) -> Trial | None:
+    """Try a model in this process, likewise."""
+    return trial_check.try_out(request)
 
 
 def as_json(message: Any) -> dict[str, Any]:

@@ -53,11 +53,23 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """One row that the model answers: the bytes of each input, empty for a row of zeros and empty texts.
+
+    dims: sizes of the variable dimensions, in the order of the inputs; empty stands for 1 each.
+    """
+
+    inputs: tuple[bytes, ...] = ()
+    dims: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """Inputs and outputs of a version, in the order of the model."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    example: Example = Example()
 
     @property
     def batched(self) -> bool:
@@ -77,6 +89,7 @@ def from_proto(contract: tensor_pb2.ServingContract) -> Contract:
     return Contract(
         tuple(_spec(spec, is_input=True) for spec in contract.inputs),
         tuple(_spec(spec, is_input=False) for spec in contract.outputs),
+        Example(tuple(contract.example.inputs), tuple(contract.example.dims)),
     )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from headrace_runtime import shapes
+from headrace_runtime import examples, shapes
 from headrace_runtime.backends.backend import Backend, LoadError, ModelError
-from headrace_runtime.contract import BYTES, Contract
-from headrace_runtime.shapes import Layout, ShapeKey
+from headrace_runtime.contract import Contract
 
 # Sizes whose first execution takes longer than this are not run a second time to be measured.
 _SLOW_S = 0.1
@@ -20,7 +18,10 @@ async def _at_once() -> None:
 
 
 class Probe:
-    """Runs rows of zeros through one version. name: of the version on the backend, as in `ModelFiles`."""
+    """Runs rows of the contract's example, or of zeros, through one version.
+
+    name: of the version on the backend, as in `ModelFiles`.
+    """
 
     def __init__(
         self, backend: Backend, name: str, contract: Contract, now: Callable[[], float] = time.monotonic
@@ -29,9 +30,7 @@ class Probe:
         self._name = name
         self._contract = contract
         self._now = now
-        # A request with every input, whose variable dimensions are 1.
-        variable = sum(spec.row_shape.count(-1) for spec in contract.inputs)
-        self._layout = shapes.layout_of(contract, ShapeKey((), (1,) * variable))
+        self._layout = examples.layout_of(contract, contract.example)
 
     async def warm_up(
         self,
@@ -54,7 +53,8 @@ class Probe:
                     await pause()
                     seconds = await self.run(rows)
             except ModelError as error:
-                raise LoadError(f"the model fails on {rows} rows of zeros: {error}") from None
+                what = "its example" if self._contract.example.inputs else "zeros"
+                raise LoadError(f"the model fails on {rows} rows of {what}: {error}") from None
             measured(rows, seconds)
 
     async def run(self, rows: int) -> float:
@@ -62,19 +62,10 @@ class Probe:
 
         Raises ModelError, WrongOutput, BackendLost.
         """
-        inputs = _zeros(self._layout, rows)
+        inputs = examples.rows_of(self._layout, self._contract.example, rows)
         started = self._now()
         outputs = await self._backend.infer(self._name, self._layout, rows, inputs)
         seconds = self._now() - started
         for output in shapes.outputs_in_order(self._contract, rows, outputs):
             shapes.slice_output(output, [rows])
         return seconds
-
-
-def _zeros(layout: Layout, rows: int) -> list[bytes]:
-    """Return that many rows of zeros, of empty texts for BYTES."""
-    sizes = []
-    for spec, shape, row_bytes in zip(layout.inputs, layout.row_shapes, layout.row_bytes, strict=True):
-        # An empty text is its length: four bytes of zero.
-        sizes.append(4 * math.prod(shape) if spec.datatype == BYTES else row_bytes or 0)
-    return [bytes(rows * size) for size in sizes]

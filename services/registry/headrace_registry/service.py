@@ -16,6 +16,7 @@ from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import Inspection, OnnxProcess
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.staging import StagedUploads
+from headrace_registry.artifacts.trials import Trials, TryOut
 from headrace_registry.artifacts.uploads import UploadLimits, Uploads
 from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.reads import Catalog, feed_of
@@ -42,7 +43,8 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     runtime.check("postgres", store.check)
     # Promotions and reads go on without it: only uploads need it.
     runtime.check("s3", blobs.check, required=False)
-    metrics = serve(runtime, store, blobs, Inspection(OnnxProcess(timeout_s=settings.onnx_check_timeout_s)))
+    onnx = OnnxProcess(timeout_s=settings.onnx_check_timeout_s)
+    metrics = serve(runtime, store, blobs, Inspection(onnx), onnx.try_out)
     expiry = partial(expire, store, blobs, runtime.clock, remember=timedelta(hours=settings.request_id_memory_h))
     runtime.loop("sweep", lambda: periodic("sweep", expiry, every_s=EXPIRE_EVERY_S))
     collector = GarbageCollector(store, blobs, policy_of(settings), runtime.clock)
@@ -54,7 +56,9 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     runtime.loop("collect", collect_often)
 
 
-def serve(runtime: Runtime[RegistrySettings], store: Store, blobs: Blobs, inspection: Inspection) -> Metrics:
+def serve(
+    runtime: Runtime[RegistrySettings], store: Store, blobs: Blobs, inspection: Inspection, try_out: TryOut
+) -> Metrics:
     """Offer RegistryService over these stores; return its instruments."""
     settings, clock = runtime.settings, runtime.clock
     metrics = Metrics(runtime.metrics)
@@ -73,6 +77,7 @@ def serve(runtime: Runtime[RegistrySettings], store: Store, blobs: Blobs, inspec
     servicer = RegistryServicer(
         catalog=Catalog(store, clock),
         registrations=Registrations(store, clock),
+        trials=Trials(store, blobs, try_out, clock, directory=settings.upload_dir),
         promotions=Promotions(store, clock),
         holds=Holds(store, clock),
         measuring=Measurements(store, clock),

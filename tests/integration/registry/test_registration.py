@@ -1,6 +1,7 @@
 """What a version keeps of what was declared, and what is refused when it is registered."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from google.protobuf import duration_pb2
@@ -10,6 +11,7 @@ from headrace_servicekit.errors import Code
 from tests.kit import exported, hostile_models, onnx_models, unservable_models
 from tests.kit.refusals import reason_of, refused
 from tests.kit.registry import GOOD_METRICS, as_json, caller, memory_registry, upload_messages, version_message
+from tests.kit.unloadable import unloadable
 
 
 async def test_a_version_keeps_all_that_was_declared(registry):
@@ -156,3 +158,36 @@ async def test_an_upload_that_never_says_what_it_is_is_given_up():
     async with memory_registry(upload_idle_s=0.1) as registry:
         call = registry.stub.UploadArtifact(timeout=20)  # it is open, and nothing is written
         assert await reason_of(call) == "UPLOAD_IDLE"
+
+
+async def test_a_model_that_no_runtime_loads_is_refused_with_the_reason_and_taken_untried(registry, tmp_path):
+    model = replace(onnx_models.linear(), content=unloadable(tmp_path).read_bytes())
+    error = await refused(registry.register("m", "v1", model))
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "MODEL_DOES_NOT_RUN")
+    assert error.violations[0].field == "version.artifacts[0]"
+    assert "it cannot be loaded" in error.violations[0].description
+    draft = version_message("m", "v1", await registry.upload(model.content), model)
+    request = registry_pb2.CreateModelVersionRequest(version=draft, skip_trial=True)
+    answer = await registry.stub.CreateModelVersion(request)
+    assert not answer.version.contract.HasField("example")
+
+
+async def test_a_model_that_fails_on_zeros_is_taken_with_a_row_that_it_answers(registry):
+    model = onnx_models.categories({7: 1.5})
+    error = await refused(registry.register("m", "v1", model))
+    assert "it fails on a row of zeros" in error.violations[0].description
+    sha256 = await registry.upload(b'{"inputs": {"x": [8, 7]}}', registry_pb2.Artifact.TYPE_JSON)
+    given = registry_pb2.Artifact(name="validation.json", type=registry_pb2.Artifact.TYPE_JSON, sha256=sha256)
+    version = await registry.register("m", "v1", model, files=[given])
+    assert list(version.contract.example.inputs) == [(7).to_bytes(8, "little")]
+    assert await registry.register("m", "v1", model, files=[given]) == version
+
+
+async def test_a_contract_of_its_own_is_tried_when_the_version_is_registered(registry):
+    model = onnx_models.pairs()
+    # By itself the file says that rows have any length, of which one is tried.
+    error = await refused(registry.register("m", "v1", model))
+    assert "it fails on a row of zeros" in error.violations[0].description
+    contract = model.contract
+    contract.inputs[0].shape[0] = 2
+    assert (await registry.register("m", "v1", model, contract=contract)).contract.inputs[0].shape == [2]

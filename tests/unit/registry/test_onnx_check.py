@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 import uvloop
-from headrace_registry.artifacts import onnx_check, trial_load
+from headrace_registry.artifacts import onnx_check, trial
 from headrace_registry.artifacts.content import OnnxProcess
 from headrace_registry.artifacts.onnx_check import RefusedError
 from headrace_registry.decisions.files import ModelPort
@@ -160,7 +160,10 @@ async def test_a_file_that_is_valid_and_never_loaded_is_refused_before_it_reache
 def test_what_no_graph_check_sees_ends_at_the_limit_of_its_processor_time(tmp_path):
     path = tmp_path / "model"
     path.write_bytes(hostile_models.billion_laughs().content)
-    body = f"from headrace_registry.artifacts import trial_load; trial_load.CPU_S = 0.5; trial_load.load({str(path)!r})"
+    body = (
+        "from headrace_registry.artifacts import trial; from headrace_registry.decisions.models import Contract; "
+        f"trial.CPU_S = 0.5; trial.load({str(path)!r}, Contract())"
+    )
     assert subprocess.run([sys.executable, "-c", body], timeout=60, check=False).returncode == -signal.SIGXCPU
 
 
@@ -174,10 +177,12 @@ async def ended_at_its_limit(*_arguments, **_bounds) -> tuple[int, bytes]:
     return -signal.SIGXCPU, b""
 
 
-def test_a_model_that_the_registrys_own_runtime_cannot_load_is_taken(read, tmp_path):
-    content = unloadable(tmp_path).read_bytes()
-    assert not trial_load.load(str(tmp_path / "unloadable.onnx"))
-    assert read(content).inputs[0].name == "features"
+def test_a_model_that_the_registrys_own_runtime_cannot_load_is_taken_and_its_reason_kept(read, tmp_path):
+    file = read(unloadable(tmp_path).read_bytes())
+    assert file.inputs[0].name == "features"
+    assert file.trial is not None
+    assert file.trial.problem.startswith("it cannot be loaded: ")
+    assert "com.example" in file.trial.problem
 
 
 def test_the_budget_of_a_load_ends_with_it(tmp_path):
@@ -185,8 +190,10 @@ def test_the_budget_of_a_load_ends_with_it(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_CPU)
     path = tmp_path / "model"
     path.write_bytes(onnx_models.linear().content)
-    assert trial_load.load(str(path))
-    assert not trial_load.load(str(unloadable(tmp_path)))
+    with trial.budget():
+        assert resource.getrlimit(resource.RLIMIT_CPU) != before
+    for content in (path, unloadable(tmp_path)):
+        onnx_check.read(str(content))
     assert resource.getrlimit(resource.RLIMIT_CPU) == before
 
 

@@ -47,6 +47,8 @@ _REMEDIES_BY_REASON = {
     "ARTIFACT_TOO_LARGE": "make the file smaller, or ask the operator for a higher limit",
     "ARTIFACT_NOT_UPLOADED": "run the command again: it uploads what is missing",
     "CONTRACT_MISMATCH": "correct what the field names: the model file, or --contract where you gave one",
+    "MODEL_DOES_NOT_RUN": "correct the model; where it fails on zeros alone, give a row that it answers: --artifact "
+    """validation.json=FILE with {"inputs": {"INPUT": [ROW]}}; for a pool with another runtime: --skip-trial""",
     "PARENT_VERSION_NOT_FOUND": "name a version of the same model with --parent, or leave it out",
     "PROMOTION_GATE_FAILED": "register a version that passes, or change the gates: `headrace models gates "
     "MODEL --set GATE`",

@@ -51,6 +51,9 @@ _TASKS = {
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates while busy; default 5ms.")
 @click.option("--instances", type=click.IntRange(1), help="Copies of the model in one backend; default 1.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where it runs; default where the pool runs.")
+@click.option(
+    "--skip-trial", is_flag=True, help="Register a model that the registry cannot run: the pool has another runtime."
+)
 @request_id_option
 @connected
 def register(
@@ -76,11 +79,13 @@ def register(
     max_wait: timedelta | None,
     instances: int | None,
     device: str | None,
+    skip_trial: bool,
     request_id: str,
 ) -> None:
     """Register VERSION of MODEL from an ONNX file; the model is created when it does not exist.
 
-    Versions never change. Registering the same content again succeeds and changes nothing.
+    Versions never change. Registering the same content again succeeds and changes nothing. The registry loads the model
+    and runs a row through it: of zeros, or of the artifact validation.json where the model fails on zeros.
 
     \b
     Examples:
@@ -100,6 +105,7 @@ def register(
             lineage=Lineage(parent_version=parent, run=run, dataset=dataset, code_revision=code_revision),
             serving=Serving(max_batch_rows, preferred_batch_rows, max_wait, instances, device),
             description=description,
+            skip_trial=skip_trial,
             progress=progress,
             request_id=request_id,
         )

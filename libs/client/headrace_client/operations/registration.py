@@ -16,10 +16,10 @@ from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 from headrace_client.local_files import read_as
-from headrace_client.operations.models import DEFAULT_TIMEOUT_S
 
 MODEL_FILE = "model.onnx"
 UPLOAD_TIMEOUT_S = 600.0
+TRIAL_TIMEOUT_S = 90.0
 CHUNK_BYTES = 256 * 1024
 
 # Called with the artifact's name, the bytes sent so far and all there are; a retry begins again at 0.
@@ -71,6 +71,7 @@ def register_version(
     lineage: Lineage | None = None,
     serving: Serving | None = None,
     description: str = "",
+    skip_trial: bool = False,
     progress: Progress | None = None,
     request_id: str = "",
     timeout: float = UPLOAD_TIMEOUT_S,
@@ -78,8 +79,9 @@ def register_version(
     """Upload the files and register the version; registering the same content again returns what exists.
 
     contract: None takes names, datatypes and shapes from the model file. artifacts: further files (*.parquet, *.json)
-    by their name in the version. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other
-    content.
+    by their name in the version. skip_trial: register a model also where the registry's ONNX Runtime cannot run it.
+    timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content, InvalidArgument,
+    reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of the artifact `validation.json`.
     """
     if artifacts and MODEL_FILE in artifacts:
         raise invalid(f"artifacts.{MODEL_FILE}", "is the model itself; give further files other names")
@@ -107,9 +109,11 @@ def register_version(
                 code_revision=lineage.code_revision,
             )
         )
-    request = registry_pb2.CreateModelVersionRequest(version=declared, request_id=request_id or str(uuid.uuid4()))
-    # Checking the model file takes the registry longer than a read does.
-    answer = yield from invoke(session, methods.CREATE_VERSION, request, timeout_s=2 * DEFAULT_TIMEOUT_S)
+    request = registry_pb2.CreateModelVersionRequest(
+        version=declared, request_id=request_id or str(uuid.uuid4()), skip_trial=skip_trial
+    )
+    # The registry may run the model first, with a minute for it.
+    answer = yield from invoke(session, methods.CREATE_VERSION, request, timeout_s=TRIAL_TIMEOUT_S)
     return answer.version
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -23,6 +24,7 @@ from headrace_registry.api.enums import (
 )
 from headrace_registry.artifacts.staging import Staged
 from headrace_registry.decisions import names, tokens
+from headrace_registry.decisions.files import Example
 from headrace_registry.decisions.models import (
     Contract,
     Event,
@@ -218,6 +220,15 @@ def to_contract(contract: Contract) -> tensor_pb2.ServingContract:
         prediction=contract.prediction,
         task=TASK_NUMBERS[contract.task],
         labels=contract.labels,
+        example=_to_example(contract.example),
+    )
+
+
+def _to_example(example: Example) -> tensor_pb2.ServingContract.Example | None:
+    if not example.inputs:
+        return None
+    return tensor_pb2.ServingContract.Example(
+        inputs=[base64.b64decode(data) for data in example.inputs], dims=example.dims
     )
 
 

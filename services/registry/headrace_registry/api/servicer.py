@@ -15,6 +15,7 @@ from headrace_servicekit.loops import until
 
 from headrace_registry.api import answers, convert
 from headrace_registry.artifacts.staging import StagedUploads
+from headrace_registry.artifacts.trials import Trials
 from headrace_registry.artifacts.uploads import Uploads
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.measurements import Measurements
@@ -37,6 +38,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self,
         catalog: Catalog,
         registrations: Registrations,
+        trials: Trials,
         promotions: Promotions,
         holds: Holds,
         measuring: Measurements,
@@ -46,7 +48,8 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         metrics: Metrics,
         stopping: asyncio.Event,
     ) -> None:
-        self._catalog, self._registrations, self._promotions = catalog, registrations, promotions
+        self._catalog, self._registrations, self._trials = catalog, registrations, trials
+        self._promotions = promotions
         self._holds, self._measuring = holds, measuring
         self._uploads, self._staged, self._feed = uploads, staged, feed
         self._metrics, self._stopping = metrics, stopping
@@ -99,7 +102,8 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def CreateModelVersion(self, request, context):
         declared = convert.declared_version(request.version, may_measure=identity().internal)
-        outcome = await self._registrations.create_version(declared, _write("CreateModelVersion", request))
+        trial = None if request.skip_trial else await self._trials.of(declared)
+        outcome = await self._registrations.create_version(declared, _write("CreateModelVersion", request), trial)
         return registry_pb2.CreateModelVersionResponse(version=answers.to_version(outcome.subject))
 
     async def GetModelVersion(self, request, context):

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -15,9 +16,10 @@ from headrace_servicekit.errors import InvalidArgument, Unavailable
 from headrace_servicekit.fair_share import FairTurns
 from pydantic import TypeAdapter
 
-from headrace_registry.artifacts import onnx_check, trial_load
+from headrace_registry.artifacts import onnx_check, trial, trial_check
 from headrace_registry.artifacts.onnx_check import RefusedError
-from headrace_registry.decisions.files import ArtifactType, ModelFile
+from headrace_registry.artifacts.trial_check import REQUEST, Request
+from headrace_registry.decisions.files import ArtifactType, ModelFile, Trial
 from headrace_registry.decisions.names import invalid
 
 log = structlog.get_logger()
@@ -46,7 +48,7 @@ OnnxReader = Callable[[Path, int], Awaitable[ModelFile]]
 
 
 class Inspection:
-    """Looks into files. read_onnx: by default in a process of its own, `OnnxProcess`."""
+    """Looks into files. read_onnx: in a process of its own, `OnnxProcess`."""
 
     def __init__(self, read_onnx: OnnxReader) -> None:
         self._read_onnx = read_onnx
@@ -92,21 +94,36 @@ class OnnxProcess:
         arguments = ("-m", onnx_check.__name__, str(file), str(memory), str(int(self._timeout_s) + 1))
         async with self._turns.turn():
             code, output = await self._run(*arguments)
-        if code == -signal.SIGXCPU:
-            raise RefusedError(f"takes more than {trial_load.CPU_S:g} s of a processor to load")
-        if code != 0 or not output:
+        lines = output.splitlines()
+        if not lines:
+            if code == -signal.SIGXCPU:
+                raise RefusedError(f"takes more than {trial.CPU_S:g} s of a processor to load")
             log.warning("model check died", code=code)
             raise RefusedError("could not be read as an ONNX model: the parser stopped")
-        answer = json.loads(output)
+        answer = json.loads(lines[-1])
         if "refused" in answer:
             raise RefusedError(answer["refused"])
-        return _MODEL_FILE.validate_python(answer["file"])
+        declared = _MODEL_FILE.validate_python(answer["file"])
+        return declared if len(lines) > 1 else replace(declared, trial=_died(code))
+
+    async def try_out(self, request: Request, size_bytes: int) -> Trial | None:
+        """Return what became of running a model; None where this runtime cannot say."""
+        memory = CHECK_MEMORY_BYTES + CHECK_MEMORY_PER_BYTE * size_bytes
+        asked = request.model.with_suffix(".request")
+        asked.write_bytes(REQUEST.dump_json(request))
+        arguments = ("-m", trial_check.__name__, str(asked), str(memory), str(int(self._timeout_s) + 1))
+        try:
+            async with self._turns.turn():
+                code, output = await self._run(*arguments)
+        except RefusedError as error:
+            return Trial(f"it {error}")
+        return _TRIAL.validate_json(output) if code == 0 and output else _died(code)
 
     async def _run(self, *arguments: str) -> tuple[int, bytes]:
         try:
             return await run_confined(arguments, timeout_s=self._timeout_s, max_answer_bytes=MAX_ANSWER_BYTES)
         except TimeoutError:
-            raise RefusedError(f"could not be read as an ONNX model within {self._timeout_s:g} s") from None
+            raise RefusedError(f"could not be read and run as an ONNX model within {self._timeout_s:g} s") from None
         except AnswerTooLargeError:
             raise RefusedError("declares too much") from None
         except OSError as error:
@@ -116,6 +133,14 @@ class OnnxProcess:
 
 
 _MODEL_FILE = TypeAdapter(ModelFile)
+_TRIAL: TypeAdapter[Trial | None] = TypeAdapter(Trial | None)
+
+
+def _died(code: int) -> Trial:
+    """Return what became of a model whose process did not live to say it."""
+    if code == -signal.SIGXCPU:
+        return Trial(f"it takes more than {trial.CPU_S:g} s of a processor for one row")
+    return Trial(f"the process that runs a row dies (exit code {code})")
 
 
 def _refuse_familiar(file: Path) -> None:

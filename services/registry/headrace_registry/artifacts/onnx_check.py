@@ -2,8 +2,8 @@
 
 python -m headrace_registry.artifacts.onnx_check FILE MAX_MEMORY_BYTES MAX_CPU_S
 
-It prints one JSON object: {"file": …} with inputs and outputs, or {"refused": "why"}. Parsing what strangers upload may
-use up memory, hang or crash; here it takes nobody with it. The model is loaded once, and not executed.
+It prints a line of JSON when the model is loaded, and another when it was run: {"file": …} with inputs and outputs, or
+{"refused": "why"}. What strangers upload may use up memory, hang or crash; here it takes nobody with it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from headrace_servicekit.confinement import confine, first_line
 
-from headrace_registry.artifacts import external_data, graph_limits, trial_load
-from headrace_registry.decisions.files import ModelFile, ModelPort
+from headrace_registry.artifacts import external_data, graph_limits, trial, trial_rows
+from headrace_registry.artifacts.trial_rows import Categories
+from headrace_registry.decisions import contract
+from headrace_registry.decisions.files import ModelFile, ModelPort, Trial
 
 if TYPE_CHECKING:
     import onnx
@@ -52,27 +54,46 @@ class RefusedError(Exception):
 
 
 def read(path: str) -> ModelFile:
-    """Return what an ONNX file declares. Raises RefusedError."""
-    # Here, not above: the service itself never loads the parser.
-    import onnx.checker
-
-    if os.stat(path).st_size > MAX_BYTES:
-        raise RefusedError("is larger than one ONNX file can be, 2 GiB")
-    with open(path, "rb") as opened:
-        content = opened.read()
-    file = _declared(content)
-    try:
-        # From the same bytes, and with the model that was read above gone: large weights are in memory twice, no more.
-        onnx.checker.check_model(content)
-    except onnx.checker.ValidationError as error:
-        raise RefusedError(f"is not a valid ONNX model: {first_line(error)}") from None
-    del content
-    trial_load.load(path)
-    return file
+    """Return what an ONNX file declares, and whether it runs. Raises RefusedError."""
+    return Check(path).tried()
 
 
-def _declared(content: bytes) -> ModelFile:
-    """Return inputs and outputs of a file, which need not be valid otherwise."""
+class Check:
+    """One file in two steps, so that what it declares is known whatever becomes of running it. Raises RefusedError."""
+
+    def __init__(self, path: str) -> None:
+        # Here, not above: the service itself never loads the parser.
+        import onnx.checker
+
+        if os.stat(path).st_size > MAX_BYTES:
+            raise RefusedError("is larger than one ONNX file can be, 2 GiB")
+        with open(path, "rb") as opened:
+            content = opened.read()
+        self.file, self._categories = _declared(content)
+        try:
+            # From the same bytes, and with the model that was read above gone: large weights are in memory twice, no
+            # more.
+            onnx.checker.check_model(content)
+        except onnx.checker.ValidationError as error:
+            raise RefusedError(f"is not a valid ONNX model: {first_line(error)}") from None
+        del content
+        self._contract = contract.stated(self.file)
+        self._loaded = None if self._contract is None else trial.load(path, self._contract)
+
+    def tried(self) -> ModelFile:
+        """Return what the file declares, and what became of running a row by the contract that it states itself."""
+        return replace(self.file, trial=self._tried())
+
+    def _tried(self) -> Trial | None:
+        if self._contract is None or self._loaded is None:
+            return None
+        if isinstance(self._loaded, Trial):
+            return self._loaded
+        return trial.run(self._loaded, self._contract, trial_rows.made_by_itself(self._contract, self._categories))
+
+
+def _declared(content: bytes) -> tuple[ModelFile, Categories]:
+    """Return inputs and outputs of a file, which need not be valid otherwise, and the categories that it knows."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -93,7 +114,8 @@ def _declared(content: bytes) -> ModelFile:
     inputs = tuple(_port(value, required=value.name not in defaults) for value in model.graph.input)
     if model.ir_version < 4:
         inputs = tuple(port for port in inputs if port.required)
-    return ModelFile(inputs, tuple(_port(value, required=True) for value in model.graph.output))
+    outputs = tuple(_port(value, required=True) for value in model.graph.output)
+    return ModelFile(inputs, outputs), trial_rows.categories_of(model)
 
 
 def _refuse_many(model: onnx.ModelProto) -> None:
@@ -142,14 +164,20 @@ def main() -> None:
     path, max_memory_bytes, max_cpu_s = sys.argv[1:]
     confine(int(max_memory_bytes), int(max_cpu_s))
     try:
-        answer: dict[str, object] = {"file": asdict(read(path))}
+        check = Check(path)
+        _say({"file": asdict(check.file)})
+        _say({"file": asdict(check.tried())})
     except RefusedError as error:
-        answer = {"refused": str(error)}
+        _say({"refused": str(error)})
     except MemoryError:
-        answer = {"refused": "needs too much memory to be looked into"}
+        _say({"refused": "needs too much memory to be looked into"})
     except RecursionError:
-        answer = {"refused": "is nested too deeply"}
-    sys.stdout.write(json.dumps(answer))
+        _say({"refused": "is nested too deeply"})
+
+
+def _say(answer: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

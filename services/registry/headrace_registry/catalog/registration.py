@@ -12,8 +12,8 @@ from headrace_servicekit.errors import AlreadyExists, FieldViolation, Preconditi
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
 from headrace_registry.decisions import contract, lifecycle, serving, validation
-from headrace_registry.decisions.files import Artifact, ArtifactType, Blob
-from headrace_registry.decisions.models import Action, Hold, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.files import ZEROS, Artifact, ArtifactType, Blob, Trial
+from headrace_registry.decisions.models import Action, Contract, Hold, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
@@ -54,11 +54,12 @@ class Registrations:
 
         return await writes.once(self._store, write, self._clock.now(), act)
 
-    async def create_version(self, declared: Version, write: Write) -> Outcome:
+    async def create_version(self, declared: Version, write: Write, trial: Trial | None = None) -> Outcome:
         """Register a version, and its model when it does not exist; the same content again is no change.
 
-        Raises InvalidArgument that names the field, PreconditionFailed (ARTIFACT_NOT_UPLOADED,
-        PARENT_VERSION_NOT_FOUND), AlreadyExists (VERSION_EXISTS).
+        trial: of its model; None takes one that was not tried.
+        Raises InvalidArgument that names the field, reason MODEL_DOES_NOT_RUN among others, PreconditionFailed
+        (ARTIFACT_NOT_UPLOADED, PARENT_VERSION_NOT_FOUND), AlreadyExists (VERSION_EXISTS).
         """
         refuse(validation.version_violations(declared, _FIELD))
 
@@ -73,6 +74,9 @@ class Registrations:
                 _check_same(earlier, version)
                 return Outcome(model, earlier)
             await _check_parent(transaction, version)
+            if trial is not None:
+                _check_trial(version, trial)
+                version = replace(version, contract=replace(version.contract, example=trial.example))
             entries = [Entry(Action.MODEL_CREATED)] if model.epoch == 0 else []
             entries.append(Entry(Action.VERSION_CREATED, version.ref.version, to_stage=version.stage))
             await transaction.insert_version(version)
@@ -187,12 +191,9 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
     (file,) = (blob.model_file for blob in blobs if blob.type is ArtifactType.ONNX)
     assert file is not None, "an ONNX blob is only recorded with what its file declares"
     field = f"{_FIELD}.contract"
-    if validation.contract_is_declared(declared):
-        complete = declared.contract
-    else:
+    if not validation.contract_is_declared(declared):
         refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
-        of_file = contract.of_file(file)
-        complete = replace(declared.contract, inputs=of_file.inputs, outputs=of_file.outputs)
+    complete = contract.of_version(declared.contract, file)
     # What cannot be served at all is a better answer than what follows from it.
     mismatches = contract.mismatches(complete, file, field)
     refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
@@ -213,6 +214,14 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
     )
 
 
+def _check_trial(version: Version, trial: Trial) -> None:
+    """Raise InvalidArgument, reason MODEL_DOES_NOT_RUN, unless the model of the version ran."""
+    if trial.problem:
+        at = next(at for at, artifact in enumerate(version.artifacts) if artifact.type is ArtifactType.ONNX)
+        violation = FieldViolation(f"{_FIELD}.artifacts[{at}]", f"the model does not run: {trial.problem}")
+        refuse([violation], reason="MODEL_DOES_NOT_RUN")
+
+
 _CONTENT = ("description", "metrics", "parameters", "lineage", "contract", "serving", "artifacts")
 _UNORDERED = ("metrics", "artifacts")
 
@@ -231,6 +240,8 @@ def _check_same(earlier: Version, version: Version) -> None:
 
 def _content(version: Version, name: str) -> object:
     value = getattr(version, name)
+    if isinstance(value, Contract):  # the example is found, not declared
+        return replace(value, example=ZEROS)
     return sorted(value, key=lambda item: (item.name, repr(item))) if name in _UNORDERED else value
 
 

@@ -91,6 +91,31 @@ def of_file(file: ModelFile) -> Contract:
     )
 
 
+def stated(file: ModelFile) -> Contract | None:
+    """Return the contract that a model file states by itself, None where it states none that can be served."""
+    told = of_file(file)
+    if gaps(file, "") or mismatches(told, file, "") or violations(told, ""):
+        return None
+    return with_batch_dimensions(told, file)
+
+
+def of_version(declared: Contract, file: ModelFile) -> Contract:
+    """Return what is declared of a version, with the tensors of its file where it declares none."""
+    if declared.inputs or declared.outputs:
+        return declared
+    own = of_file(file)
+    return replace(declared, inputs=own.inputs, outputs=own.outputs)
+
+
+def tensors_differ(contract: Contract, whole: Contract) -> bool:
+    """Return whether a contract has other inputs than another one, or outputs that this does not have."""
+
+    def tensors(specs: Iterable[TensorSpec]) -> set[tuple[str, str, tuple[int, ...]]]:
+        return {(spec.name, spec.datatype, spec.shape) for spec in specs}
+
+    return tensors(contract.inputs) != tensors(whole.inputs) or not tensors(contract.outputs) <= tensors(whole.outputs)
+
+
 def gaps(file: ModelFile, field: str) -> list[FieldViolation]:
     """Return what a model file does not say of itself, so that only a person can state the contract."""
     return [
@@ -268,6 +293,7 @@ def name_problem(name: str) -> str | None:
 def _document(contract: Contract) -> dict[str, object]:
     """Return a contract as it is hashed: what is as it always was is left out, so that hashes stay."""
     document = asdict(contract)
+    del document["example"]  # says nothing of what is served
     for spec in (*document["inputs"], *document["outputs"]):
         if spec["batch_dimension"] == BatchDimension.UNSPECIFIED:
             del spec["batch_dimension"]

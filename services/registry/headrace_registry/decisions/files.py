@@ -43,11 +43,40 @@ class ModelPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """One row that a model answers: raw bytes of each input in Base64; none for a row of zeros and empty texts.
+
+    dims: sizes of the variable dimensions, in the order of the inputs; none stand for 1 each.
+    """
+
+    inputs: tuple[str, ...] = ()
+    dims: tuple[int, ...] = ()
+
+
+ZEROS = Example()
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of loading and running a model once. problem: why it does not run, empty when it does.
+
+    example: the row that it answered.
+    """
+
+    problem: str = ""
+    example: Example = ZEROS
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What a model file says of itself."""
+    """What a model file says of itself.
+
+    trial: of the contract that the file states by itself; None where it states none, or was not tried.
+    """
 
     inputs: tuple[ModelPort, ...]
     outputs: tuple[ModelPort, ...]
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from headrace_registry.decisions.files import Artifact
+from headrace_registry.decisions.files import ZEROS, Artifact, Example
 
 # Stand for "not stored yet" in values that are made before the write.
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -159,6 +159,7 @@ class Contract:
     prediction: str = ""
     task: Task = Task.UNSPECIFIED
     labels: tuple[str, ...] = ()
+    example: Example = ZEROS
 
     @property
     def row_by_row(self) -> bool:

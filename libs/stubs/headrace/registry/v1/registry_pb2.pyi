@@ -359,12 +359,14 @@ class UploadArtifactResponse(_message.Message):
     def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class CreateModelVersionRequest(_message.Message):
-    __slots__ = ("version", "request_id")
+    __slots__ = ("version", "request_id", "skip_trial")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SKIP_TRIAL_FIELD_NUMBER: _ClassVar[int]
     version: ModelVersion
     request_id: str
-    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    skip_trial: bool
+    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ..., request_id: _Optional[str] = ..., skip_trial: _Optional[bool] = ...) -> None: ...
 
 class CreateModelVersionResponse(_message.Message):
     __slots__ = ("version",)

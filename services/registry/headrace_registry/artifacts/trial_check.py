@@ -1,0 +1,61 @@
+"""Trying a model by a contract that a person stated, and with rows that were given. Run as a program:
+
+python -m headrace_registry.artifacts.trial_check REQUEST MAX_MEMORY_BYTES MAX_CPU_S
+
+REQUEST is a JSON file of a `Request`. It prints one line, `{"problem": …, "example": …}`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from headrace_servicekit.confinement import confine
+from pydantic import TypeAdapter
+
+from headrace_registry.artifacts import trial, trial_rows
+from headrace_registry.decisions.files import Trial
+from headrace_registry.decisions.models import Contract
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """model: an ONNX file that was read before. given: a file of rows, as `validation.json` is."""
+
+    model: Path
+    contract: Contract
+    given: Path | None = None
+
+
+REQUEST = TypeAdapter(Request)
+
+
+def try_out(request: Request) -> Trial | None:
+    """Return what became of running the model, None where this runtime cannot say."""
+    import onnx  # the service itself never loads the parser
+
+    told = request.contract
+    try:
+        loaded = trial.load(str(request.model), told)
+        if loaded is None or isinstance(loaded, Trial):
+            return loaded
+        categories = trial_rows.categories_of(onnx.load(request.model))
+    except MemoryError:
+        return Trial(trial.NO_MEMORY)
+    given = () if request.given is None else trial_rows.given(request.given, trial.as_runtime(told))
+    return trial.run(loaded, told, itertools.chain(trial_rows.made_by_itself(told, categories), given))
+
+
+def main() -> None:
+    """Print the answer; nothing else goes to stdout."""
+    path, max_memory_bytes, max_cpu_s = sys.argv[1:]
+    confine(int(max_memory_bytes), int(max_cpu_s))
+    answer = try_out(REQUEST.validate_json(Path(path).read_bytes()))
+    sys.stdout.write(json.dumps(None if answer is None else asdict(answer)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

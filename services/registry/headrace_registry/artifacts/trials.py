@@ -1,0 +1,76 @@
+"""Whether a version that is about to be registered runs: what was found at its upload, or a trial of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from headrace_servicekit.clock import Clock
+
+from headrace_registry.artifacts.blobs import Blobs
+from headrace_registry.artifacts.trial_check import Request
+from headrace_registry.decisions import contract, validation
+from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, Trial
+from headrace_registry.decisions.models import Contract, Version
+from headrace_registry.storage.store import Store
+
+# Rows that a version brings along; the batcher compares its answers with them.
+GIVEN_FILE = "validation.json"
+
+TryOut = Callable[[Request, int], Awaitable[Trial | None]]
+"""From a request and the size of its model file to what became of it."""
+
+
+class Trials:
+    """Trials over the stored files. directory: for at most one copy of a model file at a time each; None is the
+    system's."""
+
+    def __init__(
+        self, store: Store, blobs: Blobs, try_out: TryOut, clock: Clock, *, directory: Path | None = None
+    ) -> None:
+        self._store, self._blobs, self._try_out, self._clock = store, blobs, try_out, clock
+        self._directory = directory
+
+    async def of(self, version: Version) -> Trial | None:
+        """Return what became of running the model of a version; None where nothing can be said. Raises Unavailable.
+
+        What is wrong with the version otherwise is not told here.
+        """
+        if validation.version_violations(version, ""):
+            return None
+        model = await self._blob(version, lambda artifact: artifact.type is ArtifactType.ONNX)
+        if model is None or model.model_file is None:
+            return None
+        told, file = contract.of_version(version.contract, model.model_file), model.model_file
+        if contract.gaps(file, "") and not validation.contract_is_declared(version):
+            return None
+        if contract.violations(told, "") or contract.mismatches(told, file, ""):
+            return None
+        told = contract.with_batch_dimensions(told, file)
+        given = await self._blob(version, lambda artifact: artifact.name == GIVEN_FILE)
+        found = None if contract.tensors_differ(told, contract.of_file(file)) else file.trial
+        if found is not None and (not found.problem or given is None):
+            return found
+        return await self._run(told, model, given)
+
+    async def _blob(self, version: Version, wanted: Callable[[Artifact], bool]) -> Blob | None:
+        artifact = next((one for one in version.artifacts if wanted(one)), None)
+        if artifact is None:
+            return None
+        return await self._store.touch_blob(artifact.sha256, artifact.type, self._clock.now())
+
+    async def _run(self, told: Contract, model: Blob, given: Blob | None) -> Trial | None:
+        with tempfile.TemporaryDirectory(dir=self._directory) as folder:
+            try:
+                file = await self._fetch(model, Path(folder, "model.onnx"))
+                rows = None if given is None else await self._fetch(given, Path(folder, GIVEN_FILE))
+            except LookupError:  # registering it says what is missing
+                return None
+            return await self._try_out(Request(file, told, rows), model.size_bytes)
+
+    async def _fetch(self, blob: Blob, path: Path) -> Path:
+        with path.open("wb") as file:
+            async for piece in self._blobs.read(blob.sha256):
+                file.write(piece)
+        return path
