@@ -29,7 +29,10 @@ class BatchDimension(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One tensor of a version. `row_shape` is the shape of one row; -1 varies by request."""
+    """One tensor of a version. `row_shape` is the shape of one row; -1 varies by request.
+
+    minimum, maximum: of legal values, None where there is none.
+    """
 
     name: str
     datatype: str
@@ -37,6 +40,8 @@ class TensorSpec:
     optional: bool = False
     nan_allowed: bool = True
     batch_dimension: BatchDimension = BatchDimension.ANY
+    minimum: float | None = None
+    maximum: float | None = None
 
     def shape(self, rows: int, row_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape in which the model takes that many rows; one row where it has no dimension for them."""
@@ -87,18 +92,26 @@ class UnknownDatatype(Exception):
 def from_proto(contract: tensor_pb2.ServingContract) -> Contract:
     """Return the contract as data. Raises UnknownDatatype."""
     return Contract(
-        tuple(_spec(spec, is_input=True) for spec in contract.inputs),
-        tuple(_spec(spec, is_input=False) for spec in contract.outputs),
+        tuple(map(_spec, contract.inputs)),
+        tuple(map(_spec, contract.outputs)),
         Example(tuple(contract.example.inputs), tuple(contract.example.dims)),
     )
 
 
-def _spec(spec: tensor_pb2.TensorSpec, *, is_input: bool) -> TensorSpec:
+def _spec(spec: tensor_pb2.TensorSpec) -> TensorSpec:
     if spec.datatype != BYTES and spec.datatype not in ELEMENT_BYTES:
         raise UnknownDatatype(f"tensor '{spec.name}' has the unknown datatype '{spec.datatype}'")
-    # Only what callers send can be refused: NaN in an answer is the model's business.
-    nan_allowed = spec.nan_allowed or spec.datatype not in FLOATS or not is_input
+    nan_allowed = spec.nan_allowed or spec.datatype not in FLOATS
     # What a later release may add counts as the usual.
     known = spec.batch_dimension in _BATCH_DIMENSIONS
     batch_dimension = BatchDimension(spec.batch_dimension) if known else BatchDimension.ANY
-    return TensorSpec(spec.name, spec.datatype, tuple(spec.shape), spec.optional, nan_allowed, batch_dimension)
+    return TensorSpec(
+        spec.name,
+        spec.datatype,
+        tuple(spec.shape),
+        spec.optional,
+        nan_allowed,
+        batch_dimension,
+        spec.minimum if spec.HasField("minimum") else None,
+        spec.maximum if spec.HasField("maximum") else None,
+    )

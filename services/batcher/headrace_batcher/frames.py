@@ -160,6 +160,8 @@ class Exchange:
         response.id, response.outputs = work.id, outputs
         response.batch_rows, response.batch_requests = outcome.batch_rows, outcome.batch_requests
         response.queue_us, response.compute_us = int(outcome.queue_s * 1e6), int(outcome.compute_s * 1e6)
+        if outcome.invalid_rows:
+            response.invalid_rows = outcome.invalid_rows
 
     @property
     def open_requests(self) -> int:

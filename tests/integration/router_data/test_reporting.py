@@ -9,10 +9,13 @@ import time
 import grpc
 import grpc.aio
 import pytest
+from headrace.batcher.v1 import batcher_pb2
+from headrace.monitor.v1 import ingest_pb2
 from headrace.tensor.v1 import tensor_pb2
+from headrace_router.data.reporting.decisions.sampling import point_of
 from headrace_servicekit.testing import eventually
 
-from tests.kit.batcher import COMPUTE_US, FakeBatcher
+from tests.kit.batcher import COMPUTE_US, FakeBatcher, echoing, refusing
 from tests.kit.bytes_tensors import encoded_texts
 from tests.kit.control import FakeControl, resolved_version, table
 from tests.kit.data_plane import DataPlane, data_plane
@@ -261,3 +264,36 @@ async def test_a_buffer_that_is_full_drops_the_oldest_and_says_so(control, batch
     assert asked[-1] in stored
     assert monitor.dropped() == {"BUFFER_FULL": len(asked) - len(stored)}
     assert monitor.numbers() == list(range(1, len(monitor.stored) + 1))
+
+
+async def test_invalid_answers_and_the_units_that_erred_are_counted(plane: DataPlane, batcher, monitor: FakeIngest):
+    async def garbage(fake: FakeBatcher, request: batcher_pb2.InferRequest) -> batcher_pb2.InferResponse:
+        response = await echoing(fake, request)
+        response.invalid_rows = 1
+        return response
+
+    batcher.behave = garbage
+    for user in ("ann", "bob", "ann"):
+        await plane.stub.Predict(predict_request("digits", ("x", "FP32", [1, 4], ROW), user_id=user), timeout=5)
+    batcher.behave = refusing(13, "INTERNAL")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await plane.stub.Predict(predict_request("digits", ("x", "FP32", [1, 4], ROW), user_id="cid"), timeout=5)
+
+    def last(code: int) -> ingest_pb2.CounterSeries:
+        found = [one for report in monitor.reports for one in report.series if one.code == code]
+        assert found
+        return found[-1]
+
+    await eventually(lambda: last(OK).invalid == 3 and sum(last(13).duration_counts) == 1)
+    assert last(OK).degraded == 0
+    units = [one for report in monitor.reports for one in report.erring_units]
+    assert {(one.model, one.version, one.variant) for one in units} == {("digits", "v1", "v1")}
+    assert {number for one in units for number in one.hashes} == {point_of(user) for user in ("ann", "bob", "cid")}
+
+
+async def test_a_data_plane_says_that_it_is_there_and_at_last_that_it_stops(control, batcher, monitor, tmp_path):
+    how = {"monitor_target": monitor.target, "grace_s": 2.0}
+    async with data_plane(control.target, {"default": [batcher.target]}, tmp_path, **how):
+        await eventually(lambda: len(monitor.reports) > 1, within=10)
+        assert not any(report.series or report.final for report in monitor.reports)
+    assert [report.final for report in monitor.reports][-1]

@@ -8,8 +8,10 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.reporting.decisions.recording import new_drops
-from headrace_router.data.reporting.decisions.series import REPORT_BYTES, CounterReports, Source
+from headrace_router.data.reporting.decisions.sampling import point_of
+from headrace_router.data.reporting.decisions.series import QUIET_S, REPORT_BYTES, CounterReports, Source
 from headrace_router.data.telemetry.counters import LOOK_EVERY_S, MAX_SERIES, SILENT_S, Counters, Key
+from headrace_router.data.telemetry.erring_units import HASHES, ErringUnits, VariantKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +31,11 @@ class Counting:
     def _tick(self) -> float:
         self.now += 1
         return self.now
+
+    def is_quiet(self) -> bool:
+        """Return whether what there is to report, if anything, is that the process is there."""
+        reports = list(self.reports.unreported())
+        return not any(one.message.series or one.message.erring_units for one in reports)
 
     def observe(self, key: Key, seconds: float = 0.001) -> None:
         self.counters.observe(key, seconds, self._tick())
@@ -66,7 +73,7 @@ def test_only_what_changed_since_it_was_acknowledged_is_told():
     (third,) = counting.reports.unreported()
     assert [one.layer for one in third.message.series] == ["memory"]
     counting.reports.acknowledged(third)
-    assert not list(counting.reports.unreported())
+    assert counting.is_quiet()
 
 
 def test_what_is_acknowledged_may_be_forgotten_and_comes_back_in_another_generation():
@@ -91,7 +98,7 @@ def test_dropped_predictions_alone_are_worth_a_report():
     assert [(one.reason, one.count) for one in report.message.dropped] == [("BUFFER_FULL", 3)]
     assert not report.message.series
     counting.reports.acknowledged(report)
-    assert not list(counting.reports.unreported())
+    assert counting.is_quiet()
 
 
 def test_reports_are_bounded_and_together_have_everything():
@@ -129,4 +136,46 @@ def test_loss_changes_nothing(steps):
             if fate == "ok":
                 counting.reports.acknowledged(report)
     assert {variant: sum(one.duration_counts) for variant, one in seen.items()} == expected
-    assert not list(counting.reports.unreported())
+    assert counting.is_quiet()
+
+
+def test_who_has_nothing_to_report_says_that_it_is_there_every_two_seconds():
+    now = [100.0]
+    reports = CounterReports(Source("data-0", "process"), Counters(lambda: now[0]), new_drops())
+    (first,) = reports.unreported()
+    assert not first.message.series
+    for passed, expected in ((0.0, 0), (QUIET_S - 0.1, 0), (0.2, 1), (1.0, 0)):
+        now[0] += passed
+        assert len(list(reports.unreported())) == expected
+
+
+def test_the_last_report_says_that_no_other_follows():
+    counting = Counting()
+    (report,) = counting.reports.unreported()
+    final = counting.reports.final()
+    assert (report.message.final, final.message.final) == (False, True)
+    assert final.message.sequence == report.message.sequence + 1
+
+
+def test_units_that_erred_are_told_until_they_are_acknowledged_and_once_a_report():
+    counting, key = Counting(), VariantKey("digits", "v1", "a")
+    for unit in ("ann", "bob", "ann"):
+        counting.counters.erring.add(key, unit)
+    (lost,) = counting.reports.unreported()
+    assert len(lost.message.erring_units[0].hashes) == 2
+    counting.counters.erring.add(key, "cid")
+    (report,) = counting.reports.unreported()
+    assert len(report.message.erring_units[0].hashes) == 3
+    counting.counters.erring.add(key, "dan")
+    counting.reports.acknowledged(report)
+    (last,) = counting.reports.unreported()
+    assert list(last.message.erring_units[0].hashes) == [point_of("dan")]
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=6_000))
+def test_units_that_erred_are_as_many_as_a_sketch_has_and_the_smallest(units):
+    erring, key = ErringUnits(), VariantKey("digits", "v1", "a")
+    for unit in units:
+        erring.add(key, str(unit))
+    smallest = sorted({point_of(str(unit)) for unit in units})[:HASHES]
+    assert dict(erring.unreported()).get(key, []) == smallest

@@ -65,6 +65,15 @@ def test_sources_are_told_apart(key: Key, told: tuple[str, str, str]):
     )
 
 
+def test_priorities_are_told_together():
+    counters = Counters()
+    for priority, seconds in ((0, 0.1), (3, 4.0), (0, 0.1)):
+        counters.observe(OK._replace(priority=priority), seconds, 0.0)
+    assert read(counters, "prediction_duration_seconds_count", **ONLINE) == 3
+    assert read(counters, "prediction_duration_seconds_sum", **ONLINE) == pytest.approx(4.2)
+    assert read(counters, "prediction_duration_seconds_bucket", **ONLINE, le="1.0") == 2
+
+
 def test_errors_have_no_source():
     counters = Counters()
     counters.observe(Key("", "", "", 0, 5), 0.001, 0.0)

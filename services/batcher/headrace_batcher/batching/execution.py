@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -12,6 +13,7 @@ from headrace_runtime.shapes import Layout, OutputTensor, ShapeKey, WrongOutput
 from headrace_servicekit.errors import Code
 
 from headrace_batcher.batching import nans
+from headrace_batcher.batching.output_checks import OutputChecks
 from headrace_batcher.batching.tracing import Traces
 from headrace_batcher.decisions import policy
 from headrace_batcher.decisions.answers import EXPIRED, MODEL_FAILING, MODEL_REJECTED_INPUT, Answer, Failure
@@ -44,6 +46,7 @@ class Executor:
         """When an execution last ended, whatever its outcome; -1 before the first."""
         self._name = name
         self._contract = contract
+        self._output_checks = OutputChecks(contract.outputs)
         self._backend = backend
         self._counters = counters
         self._traces = traces
@@ -145,7 +148,7 @@ class Executor:
             if spec.nan_allowed:
                 continue
             bad_rows = nans.rows_with_nan(inputs[index], spec.datatype, rows)
-            for at in _members_of(bad_rows, members):
+            for at in _rows_by_member(bad_rows, members):
                 blamed.setdefault(at, layout.positions[index])
         if not blamed:
             return members, inputs
@@ -165,6 +168,8 @@ class Executor:
         counts = [work.rows for work in members]
         columns = [shapes.slice_output(output, counts) for output in ordered]
         row_shapes = tuple(output.shape[1:] for output in ordered)
+        bad_rows = self._output_checks.invalid_rows(ordered, rows)
+        invalid = _rows_by_member(bad_rows, members) if bad_rows else {}
         compute_s = ended - started
         self.last_answer = ended
         self._failures_in_a_row = 0
@@ -175,7 +180,7 @@ class Executor:
         counters.batch_rows.observe(rows)
         counters.batch_requests.observe(len(members))
         counters.compute_s.observe(compute_s)
-        for work, *values in zip(members, *columns, strict=True):
+        for at, (work, *values) in enumerate(zip(members, *columns, strict=True)):
             if work.state is DONE:
                 continue
             queue_s = started - work.arrived
@@ -183,7 +188,9 @@ class Executor:
             if not work.is_piece:
                 counters.answered += 1
             work.state = DONE
-            work.sink.settle(work, Answer(row_shapes, values, rows, len(members), queue_s, compute_s))
+            work.sink.settle(
+                work, Answer(row_shapes, values, rows, len(members), queue_s, compute_s, invalid.get(at, 0))
+            )
 
     def _blame(self, work: Work, error: Exception) -> None:
         """Fail a request that was alone in its execution."""
@@ -210,13 +217,13 @@ class Executor:
         self._unlogged, self._log_again_at = 0, now + 1.0
 
 
-def _members_of(rows: Sequence[int], members: Sequence[Work]) -> set[int]:
-    """Return which members the given rows of their batch belong to; rows are rising."""
-    found: set[int] = set()
+def _rows_by_member(rows: Sequence[int], members: Sequence[Work]) -> Counter[int]:
+    """Return how many of the given rows of their batch each member has; rows are rising."""
+    found: Counter[int] = Counter()
     at, end = 0, members[0].rows
     for row in rows:
         while row >= end:
             at += 1
             end += members[at].rows
-        found.add(at)
+        found[at] += 1
     return found

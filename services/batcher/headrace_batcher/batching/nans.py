@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from headrace_runtime.shapes import Raw
 
 _DTYPES = {"FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
 
 
-def rows_with_nan(data: bytes, datatype: str, rows: int) -> list[int]:
+def rows_with_nan(data: Raw, datatype: str, rows: int) -> list[int]:
     """Return which of the `rows` equal rows of a tensor hold a NaN, rising; datatypes without NaN have none."""
     if datatype == "BF16":
         # numpy has no bfloat16: NaN is an exponent of ones with any other fraction than zero.

@@ -76,4 +76,5 @@ class Split:
             max(part.batch_requests for part in parts),
             min(part.queue_s for part in parts),
             sum(part.compute_s for part in parts),
+            sum(part.invalid_rows for part in parts),
         )

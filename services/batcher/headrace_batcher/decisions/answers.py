@@ -15,7 +15,8 @@ from headrace_batcher.encoding import RowShapes
 class Answer:
     """The rows of one request, of every output of the contract, not yet encoded.
 
-    batch_rows, batch_requests: of the execution that it was part of.
+    batch_rows, batch_requests: of the execution that it was part of. invalid_rows: with a value that the contract
+    excludes.
     """
 
     row_shapes: RowShapes
@@ -24,6 +25,7 @@ class Answer:
     batch_requests: int
     queue_s: float
     compute_s: float
+    invalid_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class LookupResult:
     `memory` or `valkey`. fallback_step, degraded_reason: as in PredictResponse. lookup_outcome: why nothing kept could
     be given, for an answer that was computed (as in ExplainResponse). shared_execution: whether it was computed for
     another request with the same key, which this one waited for. batch_requests: requests of the execution that
-    computed it, 0 when nothing was.
+    computed it, 0 when nothing was. invalid: computed, with a value that the contract excludes.
     """
 
     outputs: bytes
@@ -156,6 +156,7 @@ class LookupResult:
     lookup_outcome: str = ""
     shared_execution: bool = False
     batch_requests: int = 0
+    invalid: bool = False
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from headrace_servicekit.errors import Code, InvalidArgument, ServiceError
 from headrace_servicekit.identity import model_not_found
 
+from headrace_router.data.batchers.work import ONLINE
 from headrace_router.data.explain.facts import Outcome
 from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.layouts import Layout, check_contents
@@ -26,10 +27,12 @@ from headrace_router.data.refusals import (
 )
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.decisions.lookup_policy import Mode
+from headrace_router.data.routes.decisions.splitting import unit_of
 from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
 from headrace_router.data.telemetry.accesslog import AccessLog
-from headrace_router.data.telemetry.counters import Counters, Key
+from headrace_router.data.telemetry.counters import Counters, Key, Series
+from headrace_router.data.telemetry.erring_units import FAULTS, VariantKey
 from headrace_router.data.trace import Trace
 from headrace_router.data.violations import in_callers_words
 
@@ -134,7 +137,10 @@ class Predictor:
                 trace.found = found
             return self._answer(resolved, found)
         except BaseException as error:
-            self._failed(call, _key(table, variant, _code_of(error)), error)
+            code = _code_of(error)
+            if variant is not None and code in FAULTS:
+                self._note_unit(table, variant, request, call)
+            self._failed(call, _key(table, variant, code, request.priority), error)
             raise
         finally:
             self._tables.release(table)
@@ -188,8 +194,14 @@ class Predictor:
         if call.marks is not None:
             call.marks.answered(ended, found.queue_us, found.compute_us)
         served, model = variant.served, resolved.table.model
-        key = Key(model, served.version, variant.name, found.served_from, 0, found.layer, found.fallback_step)
+        priority = request.priority
+        key = Key(
+            *(model, served.version, variant.name, found.served_from, 0, found.layer, found.fallback_step),
+            priority if priority > ONLINE else 0,
+        )
         series = self._counters.observe(key, took_s, ended)
+        if found.invalid or found.degraded_reason:
+            self._count_faults(resolved, found, series)
         if found.batch_requests and found.served is served and not found.shared_execution:
             series.computed(resolved.layout.rows, found.batch_requests, found.queue_us, found.compute_us)
         if call.sampled:
@@ -214,6 +226,24 @@ class Predictor:
         if self._record is not None:
             self._record(resolved, found, answer)
         return answer
+
+    def _count_faults(self, resolved: ResolvedRequest, found: LookupResult, series: Series) -> None:
+        """Count an answer that is invalid, or that something stood in for."""
+        if found.degraded_reason:
+            series.degraded += 1
+        elif found.served is resolved.variant.served:
+            series.invalid += 1
+        self._note_unit(resolved.table, resolved.variant, resolved.request, resolved.call)
+
+    def _note_unit(self, table: Table, variant: Variant, request: Request, call: Call) -> None:
+        """Note that a unit erred."""
+        unit = unit_of(
+            table.unit,
+            user_id=request.user_id,
+            entity_id=request.entity_id,
+            request_id=request.request_id or call.request_id,
+        )
+        self._counters.erring.add(VariantKey(table.model, variant.served.version, variant.name), unit)
 
     def _failed(self, call: Call, key: Key, error: BaseException) -> None:
         """Count an error."""
@@ -240,11 +270,12 @@ def _variant(table: Table, request: Request, call: Call) -> Variant:
     return variant
 
 
-def _key(table: Table, variant: Variant | None, code: int) -> Key:
+def _key(table: Table, variant: Variant | None, code: int, priority: int) -> Key:
     """Return what an error is counted under."""
+    counted = priority if priority > ONLINE else 0
     if variant is None:
-        return Key(table.model, "", "", 0, code)
-    return Key(table.model, variant.served.version, variant.name, 0, code)
+        return Key(table.model, "", "", 0, code, priority=counted)
+    return Key(table.model, variant.served.version, variant.name, 0, code, priority=counted)
 
 
 def _code_of(error: BaseException) -> int:

@@ -40,13 +40,19 @@ def computed(variant: Variant, response: batcher_pb2.InferResponse, outcome: str
         compute_us=response.compute_us,
         lookup_outcome=outcome,
         batch_requests=response.batch_requests or 1,
+        invalid=response.invalid_rows > 0,
     )
 
 
 def shared(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> LookupResult:
     """Return an answer as found by a request that waited for the execution of another."""
     return LookupResult(
-        response.outputs, ServedFrom.ONLINE, variant.served, lookup_outcome=outcome, shared_execution=True
+        response.outputs,
+        ServedFrom.ONLINE,
+        variant.served,
+        lookup_outcome=outcome,
+        shared_execution=True,
+        invalid=response.invalid_rows > 0,
     )
 
 

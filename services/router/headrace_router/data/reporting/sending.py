@@ -157,11 +157,12 @@ class CounterSender:
         return None
 
     async def send_all(self) -> None:
-        """Report what changed, as often as it takes."""
+        """Report what changed, as often as it takes, and that it is the last report."""
         failures = 0
         while (error := await self.send_once()) is not None:
             failures += 1
             await self._clock.sleep(_pause_s(failures, error))
+        await _error_of(self._ingest.counters(self._reports.final().message, REPORT_TIMEOUT_S))
 
 
 async def _error_of(call: Awaitable[object]) -> ServiceError | None:

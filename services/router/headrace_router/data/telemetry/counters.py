@@ -17,7 +17,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.messages import ServedFrom
-from headrace_router.data.telemetry.histogram import Histogram
+from headrace_router.data.telemetry.erring_units import ErringUnits
+from headrace_router.data.telemetry.histogram import Histogram, merged
 
 # Fewer than the histogram has, for Prometheus: a series of its own for each.
 BOUNDS_S = (
@@ -37,7 +38,7 @@ class Key(NamedTuple):
     """What is counted apart. Names come from tables, never from callers, so their number is bounded.
 
     served_from: 0 for errors. code: a gRPC status code. layer: that had a stored answer, `memory` or `valkey`.
-    fallback_step: the fallback that answered.
+    fallback_step: the fallback that answered. priority: class as in `InferRequest`, 0 for ONLINE.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Key(NamedTuple):
     code: int
     layer: str = ""
     fallback_step: str = ""
+    priority: int = 0
 
 
 class Series:
@@ -55,19 +57,19 @@ class Series:
     generation: how often others had been forgotten when it began. latest: when the last one ended, on the counters'
     clock; reported: the same of the last one that the monitor knows of. requests, rows, executions, queue_us,
     compute_us, shares_us: of answers computed for their requests; an execution that n requests shared counts as 1/n for
-    each, and so does its time in shares_us.
+    each, and so does its time in shares_us. invalid, degraded: answers, as in CounterSeries.
     """
 
     __slots__ = (
-        "compute_us", "durations", "executions", "generation", "latest", "queue_us", "reported", "requests", "rows",
-        "shares_us",
+        "compute_us", "degraded", "durations", "executions", "generation", "invalid", "latest", "queue_us", "reported",
+        "requests", "rows", "shares_us",
     )  # fmt: skip
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
         self.reported: float | None = None
         self.durations = Histogram()
-        self.requests = self.rows = self.queue_us = self.compute_us = 0
+        self.requests = self.rows = self.queue_us = self.compute_us = self.invalid = self.degraded = 0
         self.executions = self.shares_us = self.latest = 0.0
 
     def computed(self, rows: int, batch_requests: int, queue_us: int, compute_us: int) -> None:
@@ -95,6 +97,7 @@ class Counters:
         reporting: bool = False,
     ) -> None:
         self.series: dict[Key, Series] = {}
+        self.erring = ErringUnits()
         self.clock, self._wall, self._reporting = clock, wall, reporting
         self._generation = 0
         self._look_at = -math.inf
@@ -125,8 +128,8 @@ class Counters:
             "Quantiles since the process started, within 0.6 %.",
             labels=(*LABELS, "quantile"),
         )
-        for key, series in self.series.items():
-            names, seen = _labels(key), series.durations
+        for key, seen in self._of_every_priority():
+            names = _labels(key)
             count = seen.count()
             requests.add_metric(names, count)
             bounds = zip(map(str, BOUNDS_S), map(float, seen.up_to(BOUNDS_S)), strict=True)
@@ -135,9 +138,17 @@ class Counters:
                 quantiles.add_metric([*names, str(share)], duration_s)
         yield from (requests, durations, quantiles)
 
+    def _of_every_priority(self) -> Iterator[tuple[Key, Histogram]]:
+        """Yield what was seen of each key, whatever the priority."""
+        found: dict[Key, list[Histogram]] = {}
+        for key, series in self.series.items():
+            found.setdefault(key._replace(priority=0), []).append(series.durations)
+        for key, parts in found.items():
+            yield key, parts[0] if len(parts) == 1 else merged(parts)
+
     def _begin(self, key: Key) -> Series:
         if len(self.series) >= MAX_SERIES and not self._made_room():
-            key = Key("other", "", "", key.served_from, key.code)
+            key = Key("other", "", "", key.served_from, key.code, priority=key.priority)
         return self.series.setdefault(key, Series(self._generation))
 
     def _made_room(self) -> bool:

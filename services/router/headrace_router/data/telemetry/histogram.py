@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from math import log2
 
 BUCKETS_PER_DOUBLING = 64
@@ -70,6 +70,15 @@ class Histogram:
         index = min(index, BUCKETS - 1)
         self.counts += [0] * (index + 1 - len(self.counts))
         return index
+
+
+def merged(parts: Iterable[Histogram]) -> Histogram:
+    """Return a histogram of all that several have seen."""
+    total = Histogram()
+    for part in parts:
+        total.counts = [sum(pair) for pair in zip_longest(total.counts, part.counts, fillvalue=0)]
+        total.sum_s += part.sum_s
+    return total
 
 
 def middle_s(index: int) -> float:

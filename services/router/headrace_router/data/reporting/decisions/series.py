@@ -6,6 +6,7 @@ acknowledged is in the next one.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -16,9 +17,12 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.telemetry.counters import Counters, Key, Series
+from headrace_router.data.telemetry.erring_units import VariantKey
 
 # Of one report, and what its last series has more: some 10 KiB at most, for 2,048 buckets.
 REPORT_BYTES = 256 * 1024
+# Who has nothing to report says so: the monitor takes one that is silent for missing.
+QUIET_S = 2.0
 
 
 class Source(NamedTuple):
@@ -29,10 +33,12 @@ class Source(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A message, and what is to be noted when it is acknowledged: when each series in it was counted up last."""
+    """A message, and what is to be noted when it is acknowledged: when each series in it was counted up last, and the
+    units in it."""
 
     message: ingest_pb2.ReportCountersRequest
     latest: list[tuple[Series, float]]
+    units: dict[VariantKey, list[int]]
 
 
 class CounterReports:
@@ -41,18 +47,23 @@ class CounterReports:
     def __init__(self, source: Source, counters: Counters, dropped: Counter[str]) -> None:
         self._source, self._counters, self._dropped = source, counters, dropped
         self._known_dropped: dict[str, int] = {}
-        self._sequence = 0
+        self._sequence, self._reported = 0, -math.inf
 
     def unreported(self) -> Iterator[Report]:
-        """Yield reports of what changed, of bounded size each; none when nothing did.
+        """Yield reports of what changed, of bounded size each; an empty one when nothing did for a while.
 
         Each is made when it is asked for, so that nobody is held up by all of them together.
         """
         changed = [(key, one) for key, one in self._counters.series.items() if one.reported != one.latest]
-        if not changed and self._dropped_so_far() == self._known_dropped:
+        units = dict(self._counters.erring.unreported())
+        now = self._counters.clock()
+        quiet = not changed and not units and self._dropped_so_far() == self._known_dropped
+        if quiet and now < self._reported + QUIET_S:
             return
+        self._reported = now
         while True:
-            report, size_bytes = self._report(), 0
+            report, size_bytes = self._report(units), 0
+            units = {}
             while changed and size_bytes < REPORT_BYTES:
                 key, one = changed.pop()
                 message = series_of(key, one)
@@ -67,9 +78,16 @@ class CounterReports:
         """Note that the monitor knows what a report says."""
         for series, latest in report.latest:
             series.reported = latest
+        self._counters.erring.acknowledged(report.units)
         self._known_dropped = {one.reason: one.count for one in report.message.dropped}
 
-    def _report(self) -> Report:
+    def final(self) -> Report:
+        """Return the last report, which says that no other follows."""
+        report = self._report({})
+        report.message.final = True
+        return report
+
+    def _report(self, units: dict[VariantKey, list[int]]) -> Report:
         self._sequence += 1
         made = timestamp_pb2.Timestamp()
         made.FromNanoseconds(int(self._counters.unix_s(self._counters.clock()) * 1e9))
@@ -78,7 +96,9 @@ class CounterReports:
         )
         for reason, count in self._dropped_so_far().items():
             message.dropped.add(reason=reason, count=count)
-        return Report(message, [])
+        for key, hashes in units.items():
+            message.erring_units.add(model=key.model, version=key.version, variant=key.variant, hashes=hashes)
+        return Report(message, [], units)
 
     def _dropped_so_far(self) -> dict[str, int]:
         return {reason: count for reason, count in self._dropped.items() if count}
@@ -104,4 +124,7 @@ def series_of(key: Key, series: Series) -> ingest_pb2.CounterSeries:
         queue_us=series.queue_us,
         compute_us=series.compute_us,
         generation=series.generation,
+        priority=key.priority,
+        invalid=series.invalid,
+        degraded=series.degraded,
     )

@@ -1,0 +1,46 @@
+"""Rows of answers with values that the contract excludes are found, whatever the datatype, and no others."""
+
+import numpy as np
+import pytest
+from headrace_batcher.batching.output_checks import OutputChecks
+from headrace_runtime.contract import TensorSpec
+from headrace_runtime.shapes import OutputTensor
+
+DTYPES = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "INT64": "<i8", "UINT8": "u1", "INT32": "<i4"}
+
+
+def invalid(spec: TensorSpec, rows: list) -> list[int]:
+    values = np.array(rows, dtype=DTYPES[spec.datatype])
+    return OutputChecks([spec]).invalid_rows(
+        [OutputTensor(spec.name, spec.datatype, values.shape, values.tobytes())], len(rows)
+    )
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_rows_with_nan_or_beyond_the_range_are_found(datatype):
+    spec = TensorSpec("y", datatype, (2,), nan_allowed=False, minimum=0.0, maximum=0.1)
+    rows = [[0, 0.1], [np.nan, 0], [0, 0.2], [-1, 0], [0.05, np.inf]]
+    assert invalid(spec, rows) == [1, 2, 3, 4]
+
+
+def test_nan_that_the_contract_allows_is_valid_and_does_not_hide_what_is_beyond_the_range():
+    spec = TensorSpec("y", "FP32", (), nan_allowed=True, minimum=0.0)
+    assert invalid(spec, [np.nan, 1, -1]) == [2]
+
+
+@pytest.mark.parametrize("datatype", ["INT64", "UINT8", "INT32"])
+def test_whole_numbers_have_a_range_too(datatype):
+    assert invalid(TensorSpec("y", datatype, (), maximum=9), [0, 9, 10]) == [2]
+
+
+def test_without_a_range_only_nan_is_looked_for():
+    assert invalid(TensorSpec("y", "FP32", (), nan_allowed=False), [np.inf, np.nan, 1e30]) == [1]
+    assert invalid(TensorSpec("y", "FP32", ()), [np.nan]) == []
+    assert invalid(TensorSpec("y", "FP32", (0,), nan_allowed=False), [[], []]) == []
+
+
+def test_an_output_of_text_or_of_bf16_is_no_trouble():
+    text = OutputTensor("t", "BYTES", (1,), b"\x01\x00\x00\x00a")
+    half = OutputTensor("h", "BF16", (2,), np.array([0x3F80, 0x7FC0], "<u2").tobytes())
+    specs = [TensorSpec("t", "BYTES", ()), TensorSpec("h", "BF16", (), nan_allowed=False)]
+    assert OutputChecks(specs).invalid_rows([text, half], 2) == [1]
