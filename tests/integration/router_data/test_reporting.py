@@ -12,7 +12,7 @@ import pytest
 from headrace.batcher.v1 import batcher_pb2
 from headrace.monitor.v1 import ingest_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_router.data.reporting.decisions.sampling import point_of
+from headrace_router.data.routes.decisions.splitting import point_of
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batcher import COMPUTE_US, FakeBatcher, echoing, refusing

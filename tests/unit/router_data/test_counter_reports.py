@@ -8,8 +8,8 @@ from headrace.monitor.v1 import ingest_pb2
 from headrace.router.v1 import predict_pb2
 from headrace_router.data.messages import ServedFrom
 from headrace_router.data.reporting.decisions.recording import new_drops
-from headrace_router.data.reporting.decisions.sampling import point_of
 from headrace_router.data.reporting.decisions.series import QUIET_S, REPORT_BYTES, CounterReports, Source
+from headrace_router.data.routes.decisions.splitting import point_of
 from headrace_router.data.telemetry.counters import LOOK_EVERY_S, MAX_SERIES, SILENT_S, Counters, Key
 from headrace_router.data.telemetry.erring_units import HASHES, ErringUnits, VariantKey
 from hypothesis import given, settings

@@ -10,7 +10,8 @@ import pytest
 from headrace_router.buckets import BUCKETS, bucket_of
 from headrace_router.data.reporting.decisions.buffer import Buffer, SealedBatch
 from headrace_router.data.reporting.decisions.recording import RECORD_BYTES, WAKE_BYTES, Record, Recorder, new_drops
-from headrace_router.data.reporting.decisions.sampling import CALM_S, POINTS, SAVED_S, Sampling, point_of
+from headrace_router.data.reporting.decisions.sampling import CALM_S, SAVED_S, Sampling
+from headrace_router.data.routes.decisions.splitting import POINTS, point_of
 
 from tests.kit.control import resolved_version
 from tests.kit.digits import ROW

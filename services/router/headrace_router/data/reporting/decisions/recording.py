@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from headrace_router.data.layouts import Layout
 from headrace_router.data.messages import NO_ATTRIBUTES, Answer, LookupResult
-from headrace_router.data.reporting.decisions.sampling import POINTS, bound_of, point_of
+from headrace_router.data.reporting.decisions.sampling import bound_of
 from headrace_router.data.resolved_request import ResolvedRequest
-from headrace_router.data.routes.decisions.splitting import unit_of
+from headrace_router.data.routes.decisions.splitting import POINTS, point_of, unit_of
 from headrace_router.data.routes.table import Table, Variant
 
 # What a record takes beside its values, about; so that the number of records is bounded too.

@@ -7,10 +7,8 @@ over the log can be weighted.
 
 from __future__ import annotations
 
-from zlib import crc32
+from headrace_router.data.routes.decisions.splitting import POINTS
 
-POINTS = 2**32
-_MIXER = 0x9E3779B1  # the prime nearest to the golden section of POINTS
 LEAST = 2.0**-20
 # A peak is recorded whole when nothing was for so long before.
 SAVED_S = 10.0
@@ -52,13 +50,3 @@ class Sampling:
 def bound_of(probability: float) -> int:
     """Return what the points of the units that are recorded lie below."""
     return int(probability * POINTS)
-
-
-def point_of(unit: str) -> int:
-    """Return a unit's place among POINTS, the same on every data plane.
-
-    For a quarter of what a cryptographic hash takes: a checksum, whose upper bits the multiplication mixes (Knuth, The
-    Art of Computer Programming, 6.4, multiplicative hashing). Routes assign by another hash, so that those who are in
-    are in all variants alike.
-    """
-    return crc32(unit.encode()) * _MIXER % POINTS
