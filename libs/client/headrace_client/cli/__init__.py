@@ -11,6 +11,7 @@ import click
 
 from headrace_client.cli.autoscale import autoscale
 from headrace_client.cli.cache import cache
+from headrace_client.cli.capacity import capacity
 from headrace_client.cli.completion import completion
 from headrace_client.cli.explain import explain
 from headrace_client.cli.failures import EXIT_CODE_HELP, FAILED, as_json
@@ -87,6 +88,7 @@ main.add_command(explain)
 main.add_command(precompute)
 main.add_command(monitor)
 main.add_command(autoscale)
+main.add_command(capacity)
 main.add_command(status)
 main.add_command(token)
 main.add_command(completion)
