@@ -12,6 +12,7 @@ from tests.statistics import (
     durations,
     error_sizes,
     estimates,
+    experiments,
     new_categories,
     run_lengths,
     sampled_rows,
@@ -43,6 +44,10 @@ WHOLE: dict[str, Simulation] = {
     "error sizes": partial(error_sizes.error_sizes, runs=500),
     "estimates": partial(estimates.estimates, chunks=40),
     "durations": partial(durations.quantiles, rows=1_000_000),
+    "experiments, peeking": partial(experiments.peeking, runs=400, looks=100_000),
+    "experiments, repeated units": partial(experiments.repeated_units, runs=1_000, users=10_000),
+    "experiments, sample ratio": partial(experiments.shares, runs=2_000),
+    "experiments, adjustment": partial(experiments.adjustment, runs=1_000),
 }
 
 # Of docs/autoscaling.md.
@@ -73,6 +78,10 @@ SMALL: dict[str, Simulation] = {
     "surges": partial(scaling.on_surges, days=4),
     "shapes": scaling.on_shapes,
     "cold starts": scaling.on_cold_starts,
+    "experiments, peeking": partial(experiments.peeking, runs=40, looks=5_000),
+    "experiments, repeated units": partial(experiments.repeated_units, runs=60, users=2_000),
+    "experiments, sample ratio": partial(experiments.shares, runs=100),
+    "experiments, adjustment": partial(experiments.adjustment, runs=40),
 }
 
 

@@ -1,0 +1,98 @@
+"""One metric of one variant against the control: effect, interval, evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace_statistics.experiments import labels, sequences
+from headrace_statistics.experiments.design import Kind, Metric
+from headrace_statistics.experiments.effects import Effect, effect
+from headrace_statistics.experiments.moments import UnitMoments
+from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
+
+# Up to this share of units with an event, their labels say nearly all; beyond it the difference of means says more.
+_RARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A time of constant shares. control, variant: moments of the units that were assigned in it. share: the variant's
+    declared share of the two.
+    """
+
+    control: UnitMoments
+    variant: UnitMoments
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """effect: what is estimated, or why nothing is. low, high: of the difference, at any look. p: of "no difference",
+    at any look. exact: whether p holds without an approximation. detectable: smallest relative effect that now would
+    be significant, infinite without data.
+    """
+
+    metric: Metric
+    effect: Effect | Inconclusive
+    low: float
+    high: float
+    p: float
+    exact: bool
+    detectable: float
+
+    @property
+    def relative_low(self) -> float:
+        return self._relative(self.low)
+
+    @property
+    def relative_high(self) -> float:
+        return self._relative(self.high)
+
+    def _relative(self, value: float) -> float:
+        """As a share of the control's value, that is taken as known here: its error is in the difference already."""
+        if not isinstance(self.effect, Effect) or self.effect.control == 0:
+            return math.copysign(math.inf, value)
+        return value / abs(self.effect.control)
+
+
+def compare(
+    metric: Metric, phases: Sequence[Phase], *, alpha: float, tuned_units: float, least_units: int
+) -> Comparison:
+    """Return what can be said of a metric at this look, and at every other one."""
+    found = effect([(phase.control, phase.variant) for phase in phases])
+    rare = metric.kind is Kind.BINARY and _rate(phases) <= _RARE
+    log_evidence = _of_labels(metric, phases) if rare else 0.0
+    smaller = min(sum(phase.control.units for phase in phases), sum(phase.variant.units for phase in phases))
+    if smaller < least_units and isinstance(found, Effect):
+        found = NotEnoughData(have=smaller, need=least_units)
+    if not isinstance(found, Effect):
+        return Comparison(metric, found, -math.inf, math.inf, _p(log_evidence), rare, math.inf)
+    mixture = sequences.precision(tuned_units, alpha)
+    reach = float(sequences.half_width(found.standard_error, found.units, mixture, alpha))
+    if not rare:
+        log_evidence = float(sequences.log_evidence(found.z, found.units, mixture))
+    detectable = math.inf if found.control == 0 else reach / abs(found.control)
+    low, high = found.difference - reach, found.difference + reach
+    return Comparison(metric, found, low, high, _p(log_evidence), rare, detectable)
+
+
+def _p(log_evidence: float) -> float:
+    return min(1.0, math.exp(-min(log_evidence, 700.0)))
+
+
+def _rate(phases: Sequence[Phase]) -> float:
+    units = sum(arm.units for phase in phases for arm in (phase.control, phase.variant))
+    return _events([arm for phase in phases for arm in (phase.control, phase.variant)]) / units if units else 0.0
+
+
+def _of_labels(metric: Metric, phases: Sequence[Phase]) -> float:
+    return sum(
+        float(labels.log_evidence(_events([p.variant]), _events([p.control]), p.share, metric.relative_effect))
+        for p in phases
+    )
+
+
+def _events(arms: Sequence[UnitMoments]) -> int:
+    return round(sum(arm.units * float(arm.means[0]) for arm in arms))

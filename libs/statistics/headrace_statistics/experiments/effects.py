@@ -1,0 +1,101 @@
+"""How much does a variant change a metric, per unit? Means and ratios, adjusted for what was known before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headrace_statistics.arrays import Floats
+from headrace_statistics.experiments.moments import UnitMoments
+from headrace_statistics.inconclusive import Constant, NotEnoughData, NotFinite
+
+_LEAST_UNITS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """control, variant: means (or ratios of sums) per unit, adjusted. difference: variant - control, with its standard
+    error. relative: difference / control, with its own (delta method); infinite where the control is 0. units: of both.
+    reduction: the share of the variance that the covariate has taken away.
+    """
+
+    control: float
+    variant: float
+    difference: float
+    standard_error: float
+    relative: float
+    relative_error: float
+    units: int
+    reduction: float
+
+    @property
+    def z(self) -> float:
+        return self.difference / self.standard_error
+
+
+def effect(phases: Sequence[tuple[UnitMoments, UnitMoments]]) -> Effect | NotEnoughData | Constant | NotFinite:
+    """Return the effect from the (control, variant) moments of each phase, that is a time of constant shares.
+
+    Phases are strata: each is compared within itself and weighted by its units, so that a ramp during a good week does
+    not make the variant look better (post-stratification). Any other strata may be given as well.
+    """
+    used = [(c, v) for c, v in phases if min(c.units, v.units) >= _LEAST_UNITS]
+    if not used:
+        have = max((min(c.units, v.units) for c, v in phases), default=0)
+        return NotEnoughData(have=have, need=_LEAST_UNITS)
+    units = sum(c.units + v.units for c, v in used)
+    values, variances, plain = np.zeros(2), np.zeros(2), np.zeros(2)
+    for control, variant in used:
+        weight = (control.units + variant.units) / units
+        value, variance, unadjusted = _adjusted(control, variant)
+        values += weight * value
+        variances += weight**2 * variance
+        plain += weight**2 * unadjusted
+    if not (np.isfinite(values).all() and np.isfinite(variances).all()):
+        return NotFinite(count=units, of=units)
+    if variances.sum() <= 0:
+        return Constant(float(values[0]))
+    (control_value, variant_value), (control_variance, variant_variance) = values.tolist(), variances.tolist()
+    difference = variant_value - control_value
+    relative, relative_error = _relative(control_value, variant_value, control_variance, variant_variance)
+    return Effect(
+        control_value,
+        variant_value,
+        difference,
+        math.sqrt(control_variance + variant_variance),
+        relative,
+        relative_error,
+        units,
+        reduction=1 - float(variances.sum() / plain.sum()),
+    )
+
+
+def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Floats, Floats]:
+    """Return both arms' values, their variances, and the variances without the covariate (CUPED: Deng, Xu, Kohavi,
+    Walker, WSDM 2013; ratios by the delta method: Deng, Knoblich, Lu, KDD 2018).
+    """
+    arms = control, variant
+    units = np.array([arm.units for arm in arms], dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        values = np.array([arm.means[0] / arm.means[1] for arm in arms])
+        # A unit's part in its arm's ratio: (y - ratio · x) / mean x, which is y - mean y where x is 1.
+        weights = np.array([[1 / arm.means[1], -value / arm.means[1]] for arm, value in zip(arms, values, strict=True)])
+        own = np.array([w @ arm.comoments[:2, :2] @ w for arm, w in zip(arms, weights, strict=True)])
+        cross = np.array([w @ arm.comoments[:2, 2] for arm, w in zip(arms, weights, strict=True)])
+        spread = np.array([arm.comoments[2, 2] for arm in arms])
+    theta = cross.sum() / spread.sum() if spread.sum() > 0 else 0.0
+    before = np.array([arm.means[2] for arm in arms])
+    values = values - theta * (before - (units * before).sum() / units.sum())
+    freedom = units * (units - 1)
+    adjusted = np.maximum(own - 2 * theta * cross + theta**2 * spread, 0.0)
+    return values, adjusted / freedom, own / freedom
+
+
+def _relative(control: float, variant: float, control_variance: float, variant_variance: float) -> tuple[float, float]:
+    if control == 0:
+        return math.copysign(math.inf, variant - control) if variant != control else 0.0, math.inf
+    ratio = variant / control
+    return ratio - 1, math.sqrt(variant_variance + ratio**2 * control_variance) / abs(control)

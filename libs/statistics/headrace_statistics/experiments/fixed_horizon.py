@@ -1,0 +1,21 @@
+"""For comparison: a test that may be looked at once, at the number of units that was planned."""
+
+from __future__ import annotations
+
+import scipy.stats
+
+from headrace_statistics.experiments.effects import Effect
+
+
+def p_value(effect: Effect) -> float:
+    """Return the two-sided p-value of "no difference" if nobody looked before.
+
+    Variance is that of units, so repeats of one unit do not count as many.
+    """
+    return float(2 * scipy.stats.norm.sf(abs(effect.z)))
+
+
+def interval(effect: Effect, alpha: float) -> tuple[float, float]:
+    """Return the interval of the difference that misses with `alpha` if nobody looked before."""
+    reach = float(scipy.stats.norm.isf(alpha / 2)) * effect.standard_error
+    return effect.difference - reach, effect.difference + reach

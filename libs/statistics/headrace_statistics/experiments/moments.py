@@ -1,0 +1,59 @@
+"""What is kept of a metric's units: their number, means and co-moments. They merge in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from headrace_statistics.arrays import Floats, floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitMoments:
+    """Of one metric in one variant, over its units.
+
+    A unit has three numbers: its value y, its denominator x (1 but for ratios), and its covariate c from before the
+    experiment (0 where there is none). means: of y, x, c; shape (3,). comoments: sums of products of the distances
+    from the means; shape (3, 3). Centred sums keep their digits where values are huge and differ little.
+    """
+
+    units: int
+    means: Floats
+    comoments: Floats
+
+    def merge(self, other: UnitMoments) -> UnitMoments:
+        """Return the moments of both together (Chan, Golub, LeVeque 1983)."""
+        units = self.units + other.units
+        if not units:
+            return self
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = other.means - self.means
+            weight = self.units * other.units / units
+            means = self.means + apart * (other.units / units)
+            comoments = self.comoments + other.comoments + np.outer(apart, apart) * weight
+        return UnitMoments(units, floats(means), floats(comoments))
+
+
+EMPTY = UnitMoments(0, floats(np.zeros(3)), floats(np.zeros((3, 3))))
+
+
+def of_units(y: ArrayLike, x: ArrayLike | None = None, c: ArrayLike | None = None) -> UnitMoments:
+    """Summarise one entry for each unit; all of one length.
+
+    >>> of_units([1, 2, 3]).means[0], of_units([1, 2, 3]).comoments[0, 0]
+    (np.float64(2.0), np.float64(2.0))
+    """
+    values = np.asarray(y, dtype=np.float64)
+    ones = np.ones_like(values) if x is None else np.asarray(x, dtype=np.float64)
+    before = np.zeros_like(values) if c is None else np.asarray(c, dtype=np.float64)
+    columns = np.stack([values, ones, before])
+    if not values.size:
+        return EMPTY
+    with np.errstate(
+        invalid="ignore", over="ignore"
+    ):  # What is not finite makes moments that are not: `effect` says so.
+        means = columns.mean(axis=1)
+        away = columns - means[:, None]
+        return UnitMoments(values.size, floats(means), floats(away @ away.T))

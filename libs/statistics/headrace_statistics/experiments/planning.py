@@ -1,0 +1,93 @@
+"""How many units does an experiment need? With one look at the end, and with a look at any time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import scipy.optimize
+import scipy.stats
+
+from headrace_statistics.experiments import sequences
+
+
+@dataclass(frozen=True, slots=True)
+class UnitVariance:
+    """Of a metric: the control's mean per unit, the variance between units, and the correlation of a unit's value with
+    its covariate, that CUPED makes use of.
+    """
+
+    mean: float
+    variance: float
+    correlation: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mean == 0 or not math.isfinite(self.mean):
+            raise ValueError(f"mean is {self.mean}: a relative effect needs a mean other than 0")
+        if not 0 < self.variance < math.inf:
+            raise ValueError(f"variance is {self.variance}: choose a number above 0")
+        if not -1 < self.correlation < 1:
+            raise ValueError(f"correlation is {self.correlation}: choose a number between -1 and 1")
+
+    @property
+    def adjusted(self) -> float:
+        """The variance that remains after CUPED."""
+        return self.variance * (1 - self.correlation**2)
+
+
+def of_rate(rate: float, relative_effect: float = 0.0) -> UnitVariance:
+    """Return the variance of a unit that has an event with this probability, the mean of both variants' variances."""
+    changed = min(max(rate * (1 + relative_effect), 0.0), 1.0)
+    return UnitVariance(rate, (rate * (1 - rate) + changed * (1 - changed)) / 2)
+
+
+def fixed_units(metric: UnitVariance, relative_effect: float, alpha: float, power: float, share: float = 0.5) -> int:
+    """Return the units of both variants together for a single look at the end. share: the variant's of the two.
+
+    >>> fixed_units(of_rate(0.05, 0.1), 0.1, 0.05, 0.8)
+    62462
+    """
+    needed = float(scipy.stats.norm.isf(alpha / 2) + scipy.stats.norm.ppf(power)) ** 2
+    return math.ceil(needed * _unit_variance(metric, share) / (relative_effect * metric.mean) ** 2)
+
+
+def sequential_units(
+    metric: UnitVariance, relative_effect: float, alpha: float, power: float, share: float = 0.5
+) -> int:
+    """Return the units of both variants together by which the always-valid interval, tuned to `fixed_units`, excludes 0
+    with the power. Half of the experiments stop sooner than a single look would be due: `make test-statistics`.
+    """
+    fixed = fixed_units(metric, relative_effect, alpha, power, share)
+
+    def lacking(log_units: float) -> float:
+        return power_at(math.exp(log_units), metric, relative_effect, alpha, tuned_units=fixed, share=share) - power
+
+    low, high = math.log(fixed / 64), math.log(fixed * 64)
+    return math.ceil(math.exp(float(scipy.optimize.brentq(lacking, low, high))))  # pyright: ignore[reportArgumentType]
+
+
+def power_at(
+    units: float, metric: UnitVariance, relative_effect: float, alpha: float, *, tuned_units: float, share: float = 0.5
+) -> float:
+    """Return the chance that the always-valid interval excludes 0 at that look, on the effect's side.
+
+    Looks before it add to the chance, so that it is a lower bound of what an experiment finds by then.
+    """
+    error = math.sqrt(_unit_variance(metric, share) / units)
+    reach = float(sequences.half_width(1.0, units, sequences.precision(tuned_units, alpha), alpha))
+    return float(scipy.stats.norm.sf(reach - abs(relative_effect * metric.mean) / error))
+
+
+def fixed_power_at(
+    units: float, metric: UnitVariance, relative_effect: float, alpha: float, share: float = 0.5
+) -> float:
+    """Return the chance that a single look at that number of units finds the effect."""
+    error = math.sqrt(_unit_variance(metric, share) / units)
+    return float(scipy.stats.norm.sf(scipy.stats.norm.isf(alpha / 2) - abs(relative_effect * metric.mean) / error))
+
+
+def _unit_variance(metric: UnitVariance, share: float) -> float:
+    """Return the variance of the difference, times the number of units of both variants."""
+    if not 0 < share < 1:
+        raise ValueError(f"share is {share}: choose the variant's share of the two, between 0 and 1")
+    return metric.adjusted * (1 / share + 1 / (1 - share))

@@ -1,0 +1,283 @@
+"""Experiments: effects and evidence by hand, as others publish them, and where nothing can be said."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from headrace_statistics.experiments import fixed_horizon, labels, sample_ratio, sequences
+from headrace_statistics.experiments.analysis import Counts, Finding, State, analyse
+from headrace_statistics.experiments.comparisons import Phase, compare
+from headrace_statistics.experiments.design import Design, Kind, Metric, Role
+from headrace_statistics.experiments.effects import Effect, effect
+from headrace_statistics.experiments.moments import EMPTY, UnitMoments, of_units
+from headrace_statistics.experiments.planning import UnitVariance, fixed_units, of_rate, power_at, sequential_units
+from headrace_statistics.experiments.quantiles import quantile_bounds
+from headrace_statistics.inconclusive import Constant, NotEnoughData, NotFinite
+from hypothesis import given
+from hypothesis import strategies as st
+
+VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
+CLICK = Metric("click", Kind.BINARY)
+HARM = Metric("error", Kind.BINARY, Role.GUARDRAIL, margin=0.1, higher_is_better=False)
+
+
+def summed(units: int, y: float, yy: float, c: float = 0.0, cc: float = 0.0, yc: float = 0.0) -> UnitMoments:
+    """Moments from the sums that other packages take."""
+    sums, products = np.array([y, units, c]), np.array([[yy, y, yc], [y, units, c], [yc, c, cc]])
+    return UnitMoments(units, sums / units, products - np.outer(sums, sums) / units)
+
+
+def rate(units: int, events: int) -> UnitMoments:
+    return summed(units, events, events)
+
+
+def found(*phases: tuple[UnitMoments, UnitMoments]) -> Effect:
+    one = effect(phases)
+    assert isinstance(one, Effect)
+    return one
+
+
+@given(VALUES, VALUES)
+def test_moments_of_two_groups_are_those_of_all_their_units(one, other):
+    merged, whole = of_units(one).merge(of_units(other)), of_units([*one, *other])
+    assert merged.units == whole.units
+    assert merged.means == pytest.approx(whole.means, rel=1e-9, abs=1e-6)
+    assert merged.comoments == pytest.approx(whole.comoments, rel=1e-6, abs=1e-3)
+    assert of_units(one).merge(EMPTY).units == len(one) == EMPTY.merge(of_units(one)).units
+
+
+def test_huge_values_that_differ_little_keep_their_variance():
+    values = 1e12 + np.array([0.0, 1.0, 2.0, 3.0])
+    moments = of_units(values[:2]).merge(of_units(values[2:]))
+    assert moments.comoments[0, 0] == pytest.approx(5.0)
+
+
+def test_a_relative_effect_is_that_of_gbstats():
+    """GrowthBook's gbstats 0.8.0, TwoSidedTTest with difference_type relative."""
+    one = found((summed(3000, 9000, 90_000), summed(3200, 10_400, 110_000)))
+    assert one.relative == pytest.approx(0.08333333333333333)
+    assert one.relative_error == pytest.approx(0.04171563726682629, rel=1e-9)
+
+
+def test_an_effect_adjusted_for_the_time_before_is_that_of_gbstats():
+    """GrowthBook's gbstats 0.8.0, RegressionAdjustedStatistic."""
+    one = found((summed(3000, 9000, 90_000, 6000, 30_000, 36_000), summed(3200, 10_400, 110_000, 6500, 33_000, 42_000)))
+    assert one.difference == pytest.approx(0.2178499039897588, rel=1e-4)
+    assert one.standard_error == pytest.approx(0.10147939096916289, rel=1e-3)
+
+
+@pytest.mark.parametrize(("alpha", "tuned", "low", "high"), [
+    (0.05, 5_000, -0.0017502154926171097, 0.015596369338770951),
+    (0.01, 20_000, -0.002885533944496435, 0.016731687790650276),
+])  # fmt: skip
+def test_an_interval_at_every_look_is_that_of_gbstats(alpha: float, tuned: int, low: float, high: float):
+    """GrowthBook's gbstats 0.8.0, SequentialTwoSidedTTest; it divides variances of shares by n, not n - 1."""
+    one = found((rate(14_000, 700), rate(13_000, 740)))
+    reach = float(sequences.half_width(one.standard_error, one.units, sequences.precision(tuned, alpha), alpha))
+    assert (one.difference - reach, one.difference + reach) == pytest.approx((low, high), rel=1e-3)
+
+
+def tea(units: int, means: list[float], comoments: list[float]) -> UnitMoments:
+    """Of orders, sessions and orders before."""
+    yy, yx, yc, xx, xc, cc = comoments
+    return UnitMoments(units, np.array(means), np.array([[yy, yx, yc], [yx, xx, xc], [yc, xc, cc]]))
+
+
+TEA = (
+    tea(
+        2023,
+        [0.5304003954522986, 1.9960454770143352, 0.5388037567968363],
+        [
+            1503.880375679687,
+            506.2432031636195,
+            1112.863568956996,
+            2037.9683638161196,
+            539.3104300543745,
+            2132.703905091444,
+        ],
+    ),
+    tea(
+        1977,
+        [0.5730905412240769, 1.982802225594335, 0.5088517956499747],
+        [
+            1471.6884167931244,
+            483.4850784016186,
+            974.470915528577,
+            1925.4152756702058,
+            412.3009610520984,
+            1868.0950935761173,
+        ],
+    ),
+)
+
+
+def without(moments: UnitMoments, *columns: int) -> UnitMoments:
+    means, comoments = moments.means.copy(), moments.comoments.copy()
+    for column in columns:
+        means[column], comoments[column, :], comoments[:, column] = float(column == 1), 0, 0
+    return UnitMoments(moments.units, means, comoments)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "difference", "p"),
+    [
+        pytest.param((2,), 0.02330500550889003, 0.07616141131815028, id="orders per session"),
+        pytest.param((1,), 0.058303892608663865, 0.007300270688805599, id="orders, adjusted"),
+        pytest.param((), 0.03016024102280257, 0.005933139176404312, id="orders per session, adjusted"),
+    ],
+)
+def test_ratios_and_adjusted_means_are_those_of_tea_tasting(dropped: tuple[int, ...], difference: float, p: float):
+    """tea-tasting 1.14.0 on make_users_data(rng=42, covariates=True), with use_t=False."""
+    one = found((without(TEA[0], *dropped), without(TEA[1], *dropped)))
+    assert one.difference == pytest.approx(difference, rel=1e-3)
+    assert fixed_horizon.p_value(one) == pytest.approx(p, rel=5e-3)
+
+
+def test_the_planned_size_is_that_of_the_textbook():
+    """(1.96 + .84)^2 (p1 q1 + p2 q2) / d^2 (Fleiss, Levin, Paik 2003): 31,231 of each arm for 5 % and 5.5 %."""
+    assert math.ceil(fixed_units(of_rate(0.05, 0.1), 0.1, 0.05, 0.8) / 2) == 31_231
+
+
+def test_looking_at_any_time_costs_units_at_the_end_and_saves_them_on_average():
+    metric = of_rate(0.05, 0.1)
+    fixed, always = fixed_units(metric, 0.1, 0.05, 0.8), sequential_units(metric, 0.1, 0.05, 0.8)
+    assert fixed < always < 2 * fixed
+    assert power_at(fixed, metric, 0.1, 0.05, tuned_units=fixed) > 0.4
+    cuped = UnitVariance(metric.mean, metric.variance, correlation=0.7)
+    assert fixed_units(cuped, 0.1, 0.05, 0.8) == pytest.approx(fixed * 0.51, rel=1e-4)
+
+
+@given(st.integers(1, 10), st.floats(0.05, 0.95), st.floats(0.05, 1))
+def test_labels_gain_nothing_on_average_while_the_variants_do_not_differ(events: int, share: float, size: float):
+    gains = [
+        math.comb(events, k) * share**k * (1 - share) ** (events - k)
+        * math.exp(float(labels.log_evidence(k, events - k, share, size)))
+        for k in range(events + 1)
+    ]  # fmt: skip
+    assert sum(gains) == pytest.approx(1.0)
+
+
+def test_shares_gain_nothing_on_average_while_they_are_right():
+    shares, units = [0.2, 0.3, 0.5], 5
+    mean = 0.0
+    for counts in itertools.product(range(units + 1), repeat=3):
+        if sum(counts) == units:
+            ways = math.factorial(units) / math.prod(map(math.factorial, counts))
+            chance = ways * math.prod(s**n for s, n in zip(shares, counts, strict=True))
+            mean += chance * math.exp(float(sample_ratio.log_evidence(counts, shares)))
+    assert mean == pytest.approx(1.0)
+
+
+def test_a_variant_without_a_share_does_not_blur_the_others_and_must_have_no_units():
+    """Chi-square that counts it among the degrees of freedom finds p = .092 for the first (GrowthBook, gbstats)."""
+    assert sample_ratio.log_evidence([1000, 1100, 0], [1, 1, 0]) == sample_ratio.log_evidence([1000, 1100], [1, 1])
+    assert float(sample_ratio.log_evidence([1000, 1000, 1], [1, 1, 0])) == math.inf
+
+
+def test_a_ramp_in_a_good_week_does_not_make_a_variant_better():
+    """Simpson: 5 % in the first week at 10 % of traffic, 10 % in the second at 50 %, in both variants alike."""
+    one = found((rate(9000, 450), rate(1000, 50)), (rate(5000, 500), rate(5000, 500)))
+    assert one.difference == pytest.approx(0.0)
+    assert abs(found((rate(14_000, 950), rate(6000, 550))).z) > 5
+
+
+@pytest.mark.parametrize(
+    ("control", "variant", "kind"),
+    [
+        (EMPTY, EMPTY, NotEnoughData),
+        (of_units([1.0]), of_units([1.0, 2.0]), NotEnoughData),
+        (of_units([3.0] * 9), of_units([3.0] * 9), Constant),
+        (of_units([1.0, math.inf]), of_units([1.0, 2.0]), NotFinite),
+        (of_units([1.0, 2.0], [0.0, 0.0]), of_units([1.0, 2.0], [1.0, 1.0]), NotFinite),
+    ],
+)
+def test_what_cannot_be_said_is_a_value(control: UnitMoments, variant: UnitMoments, kind: type):
+    one = effect([(control, variant)])
+    assert isinstance(one, kind)
+    comparison = compare(
+        Metric("revenue", Kind.MEAN), [Phase(control, variant, 0.5)], alpha=0.05, tuned_units=1000, least_units=2
+    )
+    assert (comparison.low, comparison.high, comparison.p) == (-math.inf, math.inf, 1.0)
+
+
+def test_one_unit_with_a_million_events_is_one_unit():
+    calm = of_units(np.r_[np.ones(999), 1e6])
+    one = found((of_units(np.ones(1000) + np.arange(1000) % 2), calm))
+    assert abs(one.z) < 1.1
+
+
+@given(st.floats(0.01, 0.99), st.integers(1, 60))
+def test_bounds_of_a_quantile_hold_it_and_widen_to_infinity_without_data(quantile: float, units: int):
+    bounds = quantile_bounds(np.arange(units), quantile, 0.05)
+    assert not isinstance(bounds, NotEnoughData)
+    low, middle, high = bounds
+    assert low <= middle <= high
+    assert quantile_bounds([], quantile, 0.05) == NotEnoughData(0, 1)
+    assert quantile_bounds(np.arange(units), quantile, 0.05, counts=np.ones(units)) == bounds
+
+
+def counts(**units: tuple[int, int]) -> Counts:
+    """Clicks and errors of three variants: units by name, each with its rate of clicks and of errors in percent."""
+    shares = {"control": 0.5, "a": 0.25, "b": 0.25}
+    moments = {
+        metric: {name: rate(shares_of, shares_of * percent[index] // 100) for name, (shares_of, percent) in _all(units)}
+        for index, metric in enumerate(("click", "error"))
+    }
+    return Counts(shares, {name: n for name, (n, _) in _all(units)}, moments)
+
+
+def _all(units):
+    sizes = {"control": 40_000, "a": 20_000, "b": 20_000}
+    return [(name, (sizes[name], units[name])) for name in sizes]
+
+
+DESIGN = Design("control", ("a", "b"), (CLICK, HARM))
+
+
+@pytest.mark.parametrize(
+    ("rates", "state", "variant"),
+    [
+        ({"control": (5, 2), "a": (5, 2), "b": (5, 2)}, State.UNDECIDED, None),
+        ({"control": (5, 2), "a": (7, 2), "b": (6, 2)}, State.BETTER, "a"),
+        ({"control": (5, 2), "a": (7, 4), "b": (5, 2)}, State.GUARDRAIL_HARMED, "a"),
+        ({"control": (6, 2), "a": (4, 2), "b": (4, 2)}, State.WORSE, None),
+    ],
+)
+def test_an_experiment_says_what_its_counts_say(rates, state: State, variant: str | None):
+    analysis = analyse(DESIGN, [counts(**rates)])
+    assert (analysis.state, analysis.variant) == (state, variant)
+    assert analysis.sample_ratio_p > 0.001
+
+
+def test_nothing_is_believed_where_shares_are_wrong():
+    good = counts(control=(5, 2), a=(7, 2), b=(5, 2))
+    lost = Counts(good.shares, {**good.units, "a": 18_000}, good.moments)
+    analysis = analyse(DESIGN, [lost])
+    assert analysis.state is State.SHARES_WRONG
+    assert analysis.sample_ratio_p < 1e-6
+
+
+def test_an_effect_that_is_proven_small_is_futile_and_a_guardrail_within_its_margin_safe():
+    arms = {"control": rate(2_000_000, 100_000), "a": rate(2_000_000, 100_500)}
+    shares, units = {"control": 0.5, "a": 0.5}, {"control": 2_000_000, "a": 2_000_000}
+    design = Design("control", ("a",), (CLICK, HARM))
+    analysis = analyse(design, [Counts(shares, units, {"click": arms, "error": arms})])
+    assert analysis.state is State.FUTILE
+    assert [result.finding for result in analysis.results] == [Finding.FUTILE, Finding.SAFE]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"variants": ()}, "variants"),
+        ({"variants": ("control",)}, "only once"),
+        ({"metrics": (HARM,)}, "role success"),
+        ({"metrics": (CLICK, CLICK)}, "only once"),
+        ({"alpha": 0.0}, "alpha"),
+        ({"tuned_units": math.nan}, "tuned_units"),
+    ],
+)
+def test_a_design_that_cannot_be_is_refused_by_its_field(change, named: str):
+    with pytest.raises(ValueError, match=named):
+        Design(**({"control": "control", "variants": ("a",), "metrics": (CLICK,)} | change))
