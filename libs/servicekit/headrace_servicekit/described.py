@@ -38,6 +38,7 @@ _UNITS = {
     "_publishes": "publishes",
     "_queries": "queries",
     "_batches": "batches",
+    "_pools": "pools",
 }
 
 

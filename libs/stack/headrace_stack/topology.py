@@ -17,6 +17,7 @@ from headrace_stack.settings import DataPlane, StackSettings
 REGISTRY, ROUTER_CONTROL, ROUTER_DATA = "registry", "router-control", "router-data"
 BATCHER = "batcher"
 MONITOR = "monitor"
+AUTOSCALER = "autoscaler"
 # Those that are told more than what all services are told.
 _OF_THEIR_OWN = ("front-door", REGISTRY, ROUTER_CONTROL, BATCHER, "batcher-cpu", MONITOR)
 # On one machine people look at once, not every hour: a few seconds after a prediction all is known of it.
@@ -41,7 +42,7 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
         *batchers,
         *(monitor(settings, number) for number in range(replicas.monitors)),
         *(
-            _plain(settings, one.name, number)
+            _plain(settings, one.name, number, _scaling(settings) if one.name == AUTOSCALER else MappingProxyType({}))
             for one in described
             if one.name not in _OF_THEIR_OWN
             for number in range(replicas_of(replicas, one.name))
@@ -107,6 +108,11 @@ def router_control(settings: StackSettings, number: int = 0) -> Component:
 def monitor(settings: StackSettings, number: int = 0) -> Component:
     """It starts beside what answers predictions: nobody waits for it."""
     return _plain(settings, MONITOR, number, _SOON)
+
+
+def _scaling(settings: StackSettings) -> Mapping[str, object]:
+    """What scales: us, on our control socket."""
+    return {"ACTUATOR": "local", "CONTROL_SOCKET": settings.control_socket}
 
 
 def _plain(

@@ -8,15 +8,15 @@ from __future__ import annotations
 import argparse
 
 from headrace_servicekit.commands import Command, Document
-from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.connections import Address
 
 from headrace_autoscaler.settings import AutoscalerSettings
-from headrace_autoscaler.store import Store
+from headrace_autoscaler.storage.database import Database
 
 
 async def _migrate(settings: AutoscalerSettings, options: argparse.Namespace) -> Document:
-    async with Connections(Address.of(settings), owner="autoscaler", size=2) as connections:
-        await Store(connections).migrate()
+    async with Database(Address.of(settings), size=2) as database:
+        await database.migrate()
     return {"database": "has the schema of this version"}
 
 

@@ -2,20 +2,68 @@
 
 from __future__ import annotations
 
-from headrace.autoscaler.v1 import autoscaler_pb2_grpc
-from headrace_servicekit.postgres.connections import Address, Connections
-from headrace_servicekit.runtime import Runtime
+from datetime import timedelta
 
-from headrace_autoscaler.servicer import AutoscalerServicer
+from headrace.autoscaler.v1 import autoscaler_pb2_grpc
+from headrace.router.v1 import route_pb2_grpc
+from headrace_servicekit.client import channel
+from headrace_servicekit.coordination.feeds import ChangeFeed
+from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.postgres.connections import Address
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.tls import Tls
+
+from headrace_autoscaler.acting.leader import Leader
+from headrace_autoscaler.acting.watched import shown
+from headrace_autoscaler.actuators.choosing import actuator_of
+from headrace_autoscaler.api.dry_run import DryRuns
+from headrace_autoscaler.api.servicer import AutoscalerServicer
+from headrace_autoscaler.metrics import AutoscalerMetrics, PoolCollector
 from headrace_autoscaler.settings import AutoscalerSettings
-from headrace_autoscaler.store import Store
+from headrace_autoscaler.signals.fleet import ControlPlane
+from headrace_autoscaler.signals.observer import LOOK_EVERY_S, Observer
+from headrace_autoscaler.storage.database import Database
+from headrace_autoscaler.storage.decisions import Decisions
+from headrace_autoscaler.storage.expiry import EXPIRE_EVERY_S, Expiry
+from headrace_autoscaler.storage.pools import Pools
+
+WORK = "scale pools"
 
 
 async def start(runtime: Runtime[AutoscalerSettings]) -> None:
-    """Build the service on PostgreSQL, which does not have to be up: calls are UNAVAILABLE until it is."""
-    settings = runtime.settings
-    connections = Connections(Address.of(settings), owner="autoscaler", size=settings.database_connections)
-    store = Store(await runtime.enter(connections))
-    runtime.migrated(store)
-    runtime.check("postgres", store.check)
-    autoscaler_pb2_grpc.add_AutoscalerServiceServicer_to_server(AutoscalerServicer(store), runtime.server())
+    """Build the service on PostgreSQL and the control plane. Neither has to be up: calls are UNAVAILABLE until then."""
+    settings, clock = runtime.settings, runtime.clock
+    database = await runtime.enter(Database(Address.of(settings), size=settings.database_connections))
+    runtime.migrated(database)
+    runtime.check("postgres", database.check)
+    control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
+    observer = Observer(ControlPlane(route_pb2_grpc.RouteServiceStub(control)), clock)
+    actuator = await actuator_of(settings, runtime)
+    pools, decisions = Pools(database, most=settings.max_pools), Decisions(database)
+    lease = LeaderLease(database, WORK, clock)
+    metrics = AutoscalerMetrics(runtime.metrics)
+    leader = Leader(lease, pools, observer, actuator, clock, metrics, actuator_timeout_s=settings.actuator_timeout_s)
+    runtime.metrics.register(PoolCollector(lambda: shown(leader.pools), lambda: observer.age_s))
+    expiry = Expiry(
+        lease,
+        whole=timedelta(days=settings.decisions_keep_d),
+        changes=timedelta(days=settings.changes_keep_d),
+        history=timedelta(days=settings.history_keep_d),
+    )
+    feed = ChangeFeed(pools, pools.snapshot, clock, owner="autoscaler", max_watches=settings.max_watches)
+    servicer = AutoscalerServicer(
+        pools,
+        decisions,
+        DryRuns(pools, decisions, observer, clock),
+        feed,
+        clock,
+        actuator.name,
+        runtime.stopping,
+    )
+    autoscaler_pb2_grpc.add_AutoscalerServiceServicer_to_server(servicer, runtime.server())
+    runtime.loop("look", lambda: periodic("look", observer.look, every_s=LOOK_EVERY_S, clock=clock))
+    runtime.loop("lead", leader.run)
+    runtime.loop("expire", lambda: periodic("expire", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))
+    runtime.loop("pool feed", feed.run)
+    runtime.loop("pool hints", lambda: periodic("pool hints", feed.listen, every_s=1.0, clock=clock))

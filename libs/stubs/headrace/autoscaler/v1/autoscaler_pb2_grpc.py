@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class AutoscalerServiceStub:
-    """AutoscalerService is empty as yet: it says which store it has.
+    """AutoscalerService keeps each pool of batchers that has a policy at the replicas that its traffic needs.
+
+    Names of pools are lower-case words joined by single hyphens. While the database is away, every call answers UNAVAILABLE
+    with RetryInfo; a write that was answered so may have happened. A pool without a policy is never scaled.
     """
 
     def __init__(self, channel):
@@ -35,21 +38,160 @@ class AutoscalerServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.DescribeAutoscaler = channel.unary_unary(
-                '/headrace.autoscaler.v1.AutoscalerService/DescribeAutoscaler',
-                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DescribeAutoscalerRequest.SerializeToString,
-                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DescribeAutoscalerResponse.FromString,
+        self.PutPolicy = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/PutPolicy',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PutPolicyRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PutPolicyResponse.FromString,
+                _registered_method=True)
+        self.DryRunPolicy = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/DryRunPolicy',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DryRunPolicyRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DryRunPolicyResponse.FromString,
+                _registered_method=True)
+        self.GetPolicy = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/GetPolicy',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.GetPolicyResponse.FromString,
+                _registered_method=True)
+        self.DeletePolicy = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/DeletePolicy',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DeletePolicyRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DeletePolicyResponse.FromString,
+                _registered_method=True)
+        self.PausePool = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/PausePool',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PausePoolRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PausePoolResponse.FromString,
+                _registered_method=True)
+        self.ResumePool = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/ResumePool',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolResponse.FromString,
+                _registered_method=True)
+        self.ListPools = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/ListPools',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListPoolsRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListPoolsResponse.FromString,
+                _registered_method=True)
+        self.WatchPool = channel.unary_stream(
+                '/headrace.autoscaler.v1.AutoscalerService/WatchPool',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.WatchPoolRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.WatchPoolResponse.FromString,
+                _registered_method=True)
+        self.ListDecisions = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/ListDecisions',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsResponse.FromString,
+                _registered_method=True)
+        self.ExplainDecision = channel.unary_unary(
+                '/headrace.autoscaler.v1.AutoscalerService/ExplainDecision',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ExplainDecisionRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ExplainDecisionResponse.FromString,
+                _registered_method=True)
+        self.Replay = channel.unary_stream(
+                '/headrace.autoscaler.v1.AutoscalerService/Replay',
+                request_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ReplayResponse.FromString,
                 _registered_method=True)
 
 
 class AutoscalerServiceServicer:
-    """AutoscalerService is empty as yet: it says which store it has.
+    """AutoscalerService keeps each pool of batchers that has a policy at the replicas that its traffic needs.
+
+    Names of pools are lower-case words joined by single hyphens. While the database is away, every call answers UNAVAILABLE
+    with RetryInfo; a write that was answered so may have happened. A pool without a policy is never scaled.
     """
 
-    def DescribeAutoscaler(self, request, context):
-        """DescribeAutoscaler returns which store the service has.
+    def PutPolicy(self, request, context):
+        """PutPolicy gives a pool a policy, or replaces the one it has.
 
-        Fails with UNAVAILABLE while its database cannot be reached.
+        Fails with INVALID_ARGUMENT, reason POLICY_INVALID, naming each field; with ABORTED, reason ETAG_MISMATCH, when the
+        policy changed since it was read. Putting what is there already succeeds and changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunPolicy(self, request, context):
+        """DryRunPolicy says what a policy would decide of the pool as it is now, and changes nothing.
+
+        Fails with INVALID_ARGUMENT, reason POLICY_INVALID, naming each field.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPolicy(self, request, context):
+        """GetPolicy returns the policy of a pool. Fails with NOT_FOUND, reason POLICY_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePolicy(self, request, context):
+        """DeletePolicy ends the scaling of a pool: it keeps the replicas that it has. Deleting again succeeds.
+
+        Fails with ABORTED, reason ETAG_MISMATCH, when an etag was given and the policy changed since it was read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PausePool(self, request, context):
+        """PausePool holds a pool at the replicas that it has until ResumePool: decisions are made and kept, none is acted on.
+
+        Fails with NOT_FOUND, reason POLICY_NOT_FOUND. Pausing again replaces the reason.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumePool(self, request, context):
+        """ResumePool lets a pool be scaled again. Resuming again succeeds. Fails with NOT_FOUND, reason POLICY_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPools(self, request, context):
+        """ListPools returns the pools that have a policy, by name: what each has, wants and was decided last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchPool(self, request, context):
+        """WatchPool sends how a pool is, then again after each decision and each outcome of acting on one.
+
+        Fails with NOT_FOUND, reason POLICY_NOT_FOUND, and RESOURCE_EXHAUSTED, reason TOO_MANY_WATCHES. The stream ends with
+        UNAVAILABLE when the server stops or has lost its database: watch again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDecisions(self, request, context):
+        """ListDecisions returns decisions on a pool, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainDecision(self, request, context):
+        """ExplainDecision returns a decision with everything that it was made from, and the sentences that explain it.
+
+        Fails with NOT_FOUND, reason DECISION_NOT_FOUND, also for one that is not kept any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Replay(self, request, context):
+        """Replay decides recorded observations of a pool again, by the policy that was in force or by another one, and sends each
+        decision beside the recorded one. With the policy in force both are the same.
+
+        A policy of the request begins with nothing to remember. Fails with NOT_FOUND, reason NO_DECISIONS, when no decision is
+        kept of that time; INVALID_ARGUMENT, reason POLICY_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -58,10 +200,60 @@ class AutoscalerServiceServicer:
 
 def add_AutoscalerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'DescribeAutoscaler': grpc.unary_unary_rpc_method_handler(
-                    servicer.DescribeAutoscaler,
-                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DescribeAutoscalerRequest.FromString,
-                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DescribeAutoscalerResponse.SerializeToString,
+            'PutPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutPolicy,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PutPolicyRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PutPolicyResponse.SerializeToString,
+            ),
+            'DryRunPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunPolicy,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DryRunPolicyRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DryRunPolicyResponse.SerializeToString,
+            ),
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.GetPolicyRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'DeletePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePolicy,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DeletePolicyRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DeletePolicyResponse.SerializeToString,
+            ),
+            'PausePool': grpc.unary_unary_rpc_method_handler(
+                    servicer.PausePool,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PausePoolRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PausePoolResponse.SerializeToString,
+            ),
+            'ResumePool': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumePool,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolResponse.SerializeToString,
+            ),
+            'ListPools': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPools,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListPoolsRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListPoolsResponse.SerializeToString,
+            ),
+            'WatchPool': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPool,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.WatchPoolRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.WatchPoolResponse.SerializeToString,
+            ),
+            'ListDecisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDecisions,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsResponse.SerializeToString,
+            ),
+            'ExplainDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainDecision,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ExplainDecisionRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
+            'Replay': grpc.unary_stream_rpc_method_handler(
+                    servicer.Replay,
+                    request_deserializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ReplayRequest.FromString,
+                    response_serializer=headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ReplayResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -72,11 +264,14 @@ def add_AutoscalerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AutoscalerService:
-    """AutoscalerService is empty as yet: it says which store it has.
+    """AutoscalerService keeps each pool of batchers that has a policy at the replicas that its traffic needs.
+
+    Names of pools are lower-case words joined by single hyphens. While the database is away, every call answers UNAVAILABLE
+    with RetryInfo; a write that was answered so may have happened. A pool without a policy is never scaled.
     """
 
     @staticmethod
-    def DescribeAutoscaler(request,
+    def PutPolicy(request,
             target,
             options=(),
             channel_credentials=None,
@@ -89,9 +284,279 @@ class AutoscalerService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/headrace.autoscaler.v1.AutoscalerService/DescribeAutoscaler',
-            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DescribeAutoscalerRequest.SerializeToString,
-            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DescribeAutoscalerResponse.FromString,
+            '/headrace.autoscaler.v1.AutoscalerService/PutPolicy',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PutPolicyRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PutPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/DryRunPolicy',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DryRunPolicyRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DryRunPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/GetPolicy',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.GetPolicyRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/DeletePolicy',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DeletePolicyRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.DeletePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PausePool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/PausePool',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PausePoolRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.PausePoolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumePool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/ResumePool',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ResumePoolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/ListPools',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListPoolsRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListPoolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchPool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/WatchPool',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.WatchPoolRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.WatchPoolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDecisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/ListDecisions',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/ExplainDecision',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ExplainDecisionRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ExplainDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.autoscaler.v1.AutoscalerService/Replay',
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ReplayRequest.SerializeToString,
+            headrace_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ReplayResponse.FromString,
             options,
             channel_credentials,
             insecure,

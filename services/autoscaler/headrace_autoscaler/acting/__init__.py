@@ -1,0 +1,1 @@
+"""From decisions to replicas: the leader's rounds, and what actuators were asked."""

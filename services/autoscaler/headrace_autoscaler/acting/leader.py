@@ -1,0 +1,295 @@
+"""The leader's rounds: look at every pool that is due, decide, keep all of it, then ask the actuator.
+
+It is kept under the fence of the lease, before anybody is asked: a leader that was paused, and comes back after another
+one took over, is refused and asks for nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NoReturn, TypeVar
+
+import structlog
+from headrace_scaling.decisions.memory import Memory
+from headrace_scaling.documents import from_json
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.errors import Aborted, NotFound
+
+from headrace_autoscaler.acting.calls import Calls
+from headrace_autoscaler.acting.watched import Result, Situation, Watched, adopt, decide_on, minute_start
+from headrace_autoscaler.actuators.actuator import Actuator, ActuatorError
+from headrace_autoscaler.decisions import acting as steps
+from headrace_autoscaler.decisions import counting
+from headrace_autoscaler.decisions.acting import Acting
+from headrace_autoscaler.metrics import AutoscalerMetrics
+from headrace_autoscaler.policies.declared import declared
+from headrace_autoscaler.signals.observer import Observer, PoolView
+from headrace_autoscaler.storage.pools import Pools
+from headrace_autoscaler.storage.rounds import STARTS_KEPT, InForce, Rounds, Start
+from headrace_autoscaler.storage.values import DemandMinute, Outcome, OutcomeUpdate, PoolRow
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+TICK_S = 1.0
+# The floor that earlier days set is looked up so often.
+PEAKS_EVERY_S = 30.0
+DEFAULT_LOOK_AHEAD_S = 60.0
+
+
+class Leader:
+    """Does the rounds while this process leads."""
+
+    def __init__(
+        self,
+        lease: LeaderLease,
+        pools: Pools,
+        observer: Observer,
+        actuator: Actuator,
+        clock: Clock,
+        metrics: AutoscalerMetrics,
+        *,
+        actuator_timeout_s: float,
+    ) -> None:
+        self._lease, self._rounds, self._pools = lease, Rounds(lease), pools
+        self._observer, self._actuator, self._clock, self._metrics = observer, actuator, clock, metrics
+        self._calls = Calls(actuator, self._settle, within_s=actuator_timeout_s)
+        self._watched: dict[str, Watched] = {}
+        self._fence: int | None = None
+        self._settled: dict[str, str | None] = {}
+
+    async def run(self) -> NoReturn:
+        """Lead for ever, whenever nobody else does."""
+        await self._lease.lead(self.step, every_s=TICK_S)
+
+    async def step(self) -> bool:
+        """Do one round; return whether there is more to do at once."""
+        try:
+            await self._round()
+        except Aborted as error:
+            log.warning("the round was refused", reason=error.public_message)
+            self._metrics.refused.inc()
+        return False
+
+    @property
+    def pools(self) -> Iterable[Watched]:
+        """Return the pools that this process scales; none while another one leads."""
+        return () if self._lease.fence is None else self._watched.values()
+
+    async def _round(self) -> None:
+        if self._fence != self._lease.fence:  # another one may have led meanwhile
+            await self._calls.end()
+            self._watched, self._settled, self._fence = {}, {}, self._lease.fence
+        now, in_force = await self._rounds.in_force()
+        await self._follow(in_force)
+        await self._keep_settled(now)
+        due = [pool for pool in self._watched.values() if pool.is_due(self._clock.monotonic())]
+        if not due:
+            return
+        targets, problem = await self._targets([pool.pool for pool in due])
+        results: dict[str, Result] = {}
+        started: list[Start] = []
+        for pool in due:
+            pool.decided_s = self._clock.monotonic()
+            situation = await self._situation(pool, now, in_force[pool.pool], targets.get(pool.pool), problem)
+            if situation is not None:
+                started += self._starts(pool)
+                results[pool.pool] = decide_on(pool, situation)
+        if results:
+            await self._save(results, started, now)
+
+    async def _save(self, results: Mapping[str, Result], started: Sequence[Start], now: datetime) -> None:
+        numbers = await self._rounds.save(
+            [result.kept for result in results.values()],
+            [outcome for result in results.values() for outcome in result.outcomes],
+            started,
+            [
+                DemandMinute(
+                    pool,
+                    minute_start(minute),
+                    minute.metric,
+                    minute.peak,
+                    minute.total / minute.samples,
+                    minute.ready_total / minute.samples,
+                    minute.samples,
+                )
+                for pool, result in results.items()
+                for minute in result.over
+            ],
+            now,
+        )
+        for pool, result in results.items():
+            adopt(self._watched[pool], result, numbers[pool])
+            self._metrics.decisions.labels(pool, result.decision.rule).inc()
+            if result.ask is not None:
+                self._watched[pool].asked_s = self._clock.monotonic()
+                self._calls.begin(pool, result.ask, self._observer.cheapest_first(pool))
+        self._overflow(results)
+
+    def _overflow(self, results: Mapping[str, Result]) -> None:
+        """Take note of what pools need of others, for their next decisions."""
+        for pool, result in results.items():
+            there = result.decision.overflow
+            policy = self._watched[pool].declared.policy.overflow
+            if policy is not None and policy.pool in self._watched:
+                most = self._watched[policy.pool].declared.policy.max_replicas
+                self._watched[policy.pool].floors[pool] = min(most, there.replicas) if there is not None else 0
+
+    async def _follow(self, in_force: Mapping[str, InForce]) -> None:
+        """Watch what has a policy, under the policy that is in force."""
+        for gone in self._watched.keys() - in_force.keys():
+            del self._watched[gone]
+        fresh = [name for name, one in in_force.items() if self._revision(name) != one.revision]
+        starts = await self._rounds.starts() if fresh else {}
+        for name in fresh:
+            try:
+                row = await self._pools.pool(name)
+            except NotFound:
+                continue  # it went just now
+            try:
+                self._watched[name] = self._watch(row, self._watched.get(name), starts.get(name, []))
+            except ValueError as error:  # of a release that says it otherwise: the other pools go on
+                log.error("the pool is not scaled: its policy cannot be read", pool=name, problem=str(error))
+
+    def _revision(self, pool: str) -> int | None:
+        return self._watched[pool].revision if pool in self._watched else None
+
+    def _watch(self, row: PoolRow, known: Watched | None, starts: list[float]) -> Watched:
+        policy = declared(row.policy.document)
+        memory, acting = _readable(Memory, row.memory), _readable(Acting, row.acting) or Acting()
+        watched = Watched(row.pool, row.policy.revision, policy, memory, acting, starts=starts)
+        if known is not None:
+            watched.asked_s, watched.measured, watched.minutes = known.asked_s, known.measured, known.minutes
+            watched.short_since_s, watched.desired = known.short_since_s, known.desired
+        else:
+            watched.measured = set(self._observer.processes(row.pool))
+        return watched
+
+    async def _targets(self, pools: Sequence[str]) -> tuple[Mapping[str, int], str]:
+        """Return what the actuator keeps the pools at, and why it cannot say."""
+        if not self._actuator.acts:
+            return {}, ""
+        try:
+            return await self._actuator.targets(pools), ""
+        except ActuatorError as error:
+            return {}, f"{error}."
+
+    async def _situation(
+        self, pool: Watched, now: datetime, in_force: InForce, target: int | None, problem: str
+    ) -> Situation | None:
+        """Return what to decide from; None while nobody has seen the pool."""
+        view, acting = self._observer.view(pool.pool), pool.acting
+        if view is None:
+            return None
+        # What is settled and not kept yet is not over either.
+        in_flight = self._calls.in_flight(pool.pool) or pool.pool in self._settled
+        if in_flight:
+            target = acting.target
+        start_s = counting.start_s(pool.starts)
+        deadline_s = counting.ready_deadline_s(pool.declared.ready_deadline_s, start_s)
+        age_s = self._shortage_age_s(pool, now, target, deadline_s)
+        counts = self._observer.count(pool.pool, target=target, target_age_s=age_s, deadline_s=deadline_s)
+        assert counts is not None, "what can be viewed can be counted"
+        await self._look_up_peaks(pool, now, start_s)
+        held = ""
+        if in_force.paused:
+            held = "The pool is paused."
+        elif not self._actuator.acts:
+            held = "This installation only recommends."
+        elif target is None:
+            held = problem or f"The actuator '{self._actuator.name}' does not know the pool."
+        if target is None and not problem and self._actuator.acts:
+            problem = held
+        return Situation(
+            now=now,
+            view=view,
+            counts=counts,
+            target=target,
+            load_time_s=start_s if start_s is not None else _load_time_s(view),
+            deadline_s=deadline_s,
+            held=held,
+            in_flight=in_flight,
+            actuator_problem=problem,
+        )
+
+    def _shortage_age_s(self, pool: Watched, now: datetime, target: int | None, deadline_s: float) -> float:
+        """Return for how long replicas that should be there are not: since they were asked for, or out of sight."""
+        bare = self._observer.count(pool.pool, target=None, target_age_s=0.0, deadline_s=deadline_s)
+        if bare is None or target is None or bare.ready + bare.coming + bare.missing >= target:
+            pool.short_since_s = None
+            return 0.0
+        if pool.short_since_s is None:
+            pool.short_since_s = self._clock.monotonic()
+        out_of_sight_s = self._clock.monotonic() - pool.short_since_s
+        return min(out_of_sight_s, max(0.0, now.timestamp() - pool.acting.since_s))
+
+    async def _look_up_peaks(self, pool: Watched, now: datetime, start_s: float | None) -> None:
+        season, now_s = pool.declared.policy.season, self._clock.monotonic()
+        if season is None or now_s < pool.peaks_until_s:
+            return
+        ahead = pool.declared.policy.look_ahead
+        default_s = ahead.default_s if ahead is not None else DEFAULT_LOOK_AHEAD_S
+        ahead_s = (default_s if start_s is None else start_s) + PEAKS_EVERY_S
+        metric = pool.declared.policy.demand.metric.value
+        pool.peaks = await self._rounds.seasonal_peaks(pool.pool, metric, now, season.days, timedelta(seconds=ahead_s))
+        pool.peaks_until_s = now_s + PEAKS_EVERY_S
+
+    def _starts(self, pool: Watched) -> list[Start]:
+        """Return the starts that are over since the last look."""
+        found = []
+        for process, ready_s in self._observer.ready_since(pool.pool).items():
+            if process not in pool.measured:
+                pool.measured.add(process)
+                if pool.asked_s is not None and ready_s > pool.asked_s:
+                    found.append(Start(pool.pool, process, ready_s - pool.asked_s))
+        pool.starts = [*(start.duration_s for start in found), *pool.starts][:STARTS_KEPT]
+        return found
+
+    def _settle(self, pool: str, problem: str | None) -> None:
+        """Take what came of asking; the next round keeps it."""
+        self._settled[pool] = problem
+        self._metrics.asked.labels(pool, "acknowledged" if problem is None else "failed").inc()
+
+    async def _keep_settled(self, now: datetime) -> None:
+        for pool, problem in list(self._settled.items()):
+            watched = self._watched.get(pool)
+            if watched is not None:
+                await self._keep(watched, problem, now)
+            self._settled.pop(pool, None)
+
+    async def _keep(self, pool: Watched, problem: str | None, now: datetime) -> None:
+        number, now_s = pool.acting.decision, now.timestamp()
+        if problem is None:
+            acting = steps.acknowledged(pool.acting, now_s)
+            outcome, detail = Outcome.ACKNOWLEDGED, f"The actuator has acknowledged {acting.target}."
+        else:
+            acting = steps.failed(pool.acting, problem, now_s)
+            outcome, detail = Outcome.FAILED, f"{problem}."
+        outcomes = [] if number is None else [OutcomeUpdate(number, outcome, detail)]
+        await self._rounds.settle(pool.pool, acting, outcomes, now)
+        pool.acting = acting
+
+
+def _readable(kind: type[T], document: str | None) -> T | None:
+    """Return what is remembered; None for nothing, and for what another release wrote otherwise: it begins anew."""
+    if document is None:
+        return None
+    try:
+        return from_json(kind, document)
+    except ValueError as error:
+        log.warning("what was remembered cannot be read", kind=kind.__name__, problem=str(error))
+        return None
+
+
+def _load_time_s(view: PoolView) -> float | None:
+    loads = [
+        held.load_s
+        for member in view.members
+        for held in member.versions.values()
+        if held.load_s is not None and math.isfinite(held.load_s)
+    ]
+    return max(loads, default=None)

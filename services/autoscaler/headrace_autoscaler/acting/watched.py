@@ -1,0 +1,224 @@
+"""One pool as its leader knows it, and one decision on it: everything between what was seen and what is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from headrace_scaling.decisions.deciding import decide
+from headrace_scaling.decisions.decision import Decision
+from headrace_scaling.decisions.memory import Memory
+from headrace_scaling.decisions.observations import Observation, Replicas
+from headrace_scaling.documents import to_json
+
+from headrace_autoscaler.decisions import acting as steps
+from headrace_autoscaler.decisions import demand
+from headrace_autoscaler.decisions.acting import Acting, Ask, Stage
+from headrace_autoscaler.decisions.counting import Counts
+from headrace_autoscaler.decisions.demand import MinuteOfDemand
+from headrace_autoscaler.decisions.problems import Problem, problems, sentences
+from headrace_autoscaler.decisions.shown import ShownPool
+from headrace_autoscaler.policies.declared import DeclaredPolicy
+from headrace_autoscaler.signals.observer import PoolView
+from headrace_autoscaler.storage.values import DecisionRow, Outcome, OutcomeUpdate, Round
+
+
+@dataclass(slots=True)
+class Watched:
+    """A pool that is scaled. decided: what was observed for the last decision, which wanted `desired`; decided_s: when
+    that was, by the monotonic clock.
+
+
+    floors: replicas that the overflow of each other pool needs here. peaks: of earlier days, until peaks_until_s.
+    starts: how long the last ones took; measured: processes whose start is over. asked_s: when the actuator was asked
+    last, and short_since_s: since when fewer are in sight than it keeps, both by the monotonic clock.
+    """
+
+    pool: str
+    revision: int
+    declared: DeclaredPolicy
+    memory: Memory | None
+    acting: Acting
+    desired: int | None = None
+    decided: Observation | None = None
+    decided_s: float = -math.inf
+    floors: dict[str, int] = field(default_factory=dict)
+    peaks: tuple[float, ...] = ()
+    peaks_until_s: float = -math.inf
+    starts: list[float] = field(default_factory=list)
+    minutes: Mapping[str, MinuteOfDemand] = field(default_factory=dict)
+    measured: set[str] = field(default_factory=set)
+    asked_s: float | None = None
+    short_since_s: float | None = None
+    problems: Sequence[tuple[Problem, str]] = ()
+
+    @property
+    def floor(self) -> int:
+        """Return the replicas that the overflow of other pools needs here."""
+        return max(self.floors.values(), default=0)
+
+    def is_due(self, now_s: float) -> bool:
+        """Return whether it is time for the next decision."""
+        return now_s - self.decided_s >= self.declared.policy.interval_s
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What one decision is made from, besides what the pool remembers.
+
+    now: by the database's clock. target: what the actuator keeps the pool at; None where it cannot say. held: why no
+    decision is acted on; empty when they are. in_flight: whether the actuator is being asked just now.
+    """
+
+    now: datetime
+    view: PoolView
+    counts: Counts
+    target: int | None
+    load_time_s: float | None
+    deadline_s: float
+    held: str = ""
+    in_flight: bool = False
+    actuator_problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out of one decision. ask: what to ask the actuator for, once this is kept."""
+
+    observation: Observation
+    decision: Decision
+    memory: Memory
+    ask: Ask | None
+    kept: Round
+    outcomes: tuple[OutcomeUpdate, ...]
+    minutes: demand.Minutes
+    over: tuple[MinuteOfDemand, ...]
+    problems: tuple[tuple[Problem, str], ...]
+
+
+def decide_on(pool: Watched, situation: Situation) -> Result:
+    """Decide, and say what is to be asked of the actuator. Changes nothing: `adopt` does, once the result is kept."""
+    now_s, seen = situation.now.timestamp(), situation.counts.seen(situation.target)
+    observation = observed(pool, situation)
+    decision, memory = decide(pool.declared.policy, pool.memory, observation)
+    acting = pool.acting if situation.in_flight else steps.resumed(pool.acting, situation.target, now_s)
+    acting = steps.judged(acting, seen, now_s, situation.deadline_s)
+    outcomes = [_became(acting)] if acting.stage is not pool.acting.stage and acting.decision is not None else []
+    wanted = max(decision.desired, pool.floor)
+    # What nobody has measured takes no replica away, not even where replicas are out of sight.
+    blind = any(one.problem is not None for one in decision.recommendations)
+    ask = None
+    if not situation.held and not situation.in_flight and not (blind and wanted < (situation.target or 0)):
+        ask = steps.next_step(acting, wanted, seen, now_s)
+    outcome, detail = _outcome(decision, wanted, situation, acting, ask)
+    if ask is not None:
+        if acting.decision is not None and acting.stage in (Stage.ASKED, Stage.ACKNOWLEDGED):
+            detail_of_old = "Another decision took its place."
+            outcomes = [OutcomeUpdate(acting.decision, Outcome.SUPERSEDED, detail_of_old)]
+        acting = steps.asked(acting, None, ask, now_s)
+    found = tuple(problems(decision, acting, situation.counts.missing, situation.actuator_problem))
+    row = DecisionRow(
+        pool=pool.pool,
+        create_time=situation.now,
+        revision=pool.revision,
+        desired=decision.desired,
+        changed=pool.desired != decision.desired or ask is not None,
+        memory=None if pool.memory is None else to_json(pool.memory),
+        observation=to_json(observation),
+        decision=to_json(decision),
+        outcome=outcome,
+        detail=detail,
+        outcome_time=situation.now,
+    )
+    minutes, over = demand.add(pool.minutes, _usable(pool, observation), situation.counts.ready, now_s)
+    kept = Round(row, to_json(memory), acting, ask is not None, sentences(found))
+    return Result(observation, decision, memory, ask, kept, tuple(outcomes), minutes, tuple(over), found)
+
+
+def adopt(pool: Watched, result: Result, number: int) -> None:
+    """Remember a result that was kept as this decision."""
+    pool.memory, pool.desired, pool.decided = result.memory, result.decision.desired, result.observation
+    pool.acting = result.kept.acting_as(number)
+    pool.minutes, pool.problems = result.minutes, result.problems
+
+
+def observed(pool: Watched, situation: Situation) -> Observation:
+    """Return the observation. What the actuator keeps counts only as far as replicas are there, or still to come."""
+    counts = situation.counts
+    there = counts.ready + counts.coming
+    requested = None if situation.target is None else min(situation.target, there)
+    return Observation(
+        pool=pool.pool,
+        now=situation.now.timestamp(),
+        replicas=Replicas(counts.ready, counts.coming, counts.missing, counts.draining, requested),
+        signals=situation.view.signals,
+        models=situation.view.models,
+        load_time_s=situation.load_time_s,
+        seasonal_peaks=pool.peaks,
+    )
+
+
+def _outcome(
+    decision: Decision, wanted: int, situation: Situation, acting: Acting, ask: Ask | None
+) -> tuple[Outcome, str]:
+    if ask is not None:
+        if ask.late is not None:
+            return Outcome.ASKED, f"The replica at {ask.late} was not ready in time: it is replaced."
+        more = f", {wanted - decision.desired} of them for other pools" if wanted != decision.desired else ""
+        return Outcome.ASKED, f"The actuator is asked for {ask.target}{more}."
+    if situation.held and wanted != decision.before:
+        return Outcome.NOT_ACTED, situation.held
+    if situation.in_flight:
+        return Outcome.NOTHING_TO_DO, f"The actuator is being asked for {acting.target}."
+    if acting.stage is Stage.FAILED and wanted != situation.counts.ready:
+        return Outcome.NOTHING_TO_DO, f"{acting.problem}; it is asked again later."
+    if situation.counts.coming:
+        return Outcome.NOTHING_TO_DO, f"{situation.counts.coming} still load."
+    return Outcome.NOTHING_TO_DO, ""
+
+
+def _became(acting: Acting) -> OutcomeUpdate:
+    assert acting.decision is not None
+    if acting.stage is Stage.DONE:
+        return OutcomeUpdate(acting.decision, Outcome.DONE, f"{acting.target} were seen ready.")
+    if acting.stage is Stage.ACKNOWLEDGED:
+        return OutcomeUpdate(acting.decision, Outcome.ACKNOWLEDGED, f"The actuator keeps the pool at {acting.target}.")
+    return OutcomeUpdate(acting.decision, Outcome.FAILED, f"{acting.problem}.")
+
+
+def _usable(pool: Watched, observation: Observation) -> dict[str, float]:
+    """Return the values of the policy's targets that history keeps: totals, the first one for the seasonal floor."""
+    policy, values = pool.declared.policy, {}
+    for target in policy.targets:
+        signal = observation.signal(target.metric)
+        if target.is_total and signal.value is not None and signal.problem(policy.max_age_s) is None:
+            values[target.metric.value] = signal.value
+    return values
+
+
+def minute_start(minute: MinuteOfDemand) -> datetime:
+    """Return when a minute began."""
+    return datetime.fromtimestamp(minute.start_s, UTC)
+
+
+def shown(pools: Iterable[Watched]) -> Iterator[ShownPool]:
+    """Yield pools that were decided as metrics show them."""
+    for pool in pools:
+        if (decided := pool.decided) is not None:
+            replicas = decided.replicas
+            yield ShownPool(
+                pool=pool.pool,
+                desired=pool.desired or 0,
+                replicas={
+                    "ready": replicas.ready,
+                    "loading": replicas.loading,
+                    "failed": replicas.failed,
+                    "draining": replicas.draining,
+                },
+                problems=frozenset(kind for kind, _ in pool.problems),
+                signals={
+                    metric.value: signal.value for metric, signal in decided.signals.items() if signal.value is not None
+                },
+            )

@@ -1,0 +1,1 @@
+"""What changes the number of replicas: nothing, the wheel stack's supervisor, Kubernetes, Docker."""

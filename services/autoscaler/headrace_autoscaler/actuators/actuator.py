@@ -1,0 +1,35 @@
+"""What an actuator is: it keeps each pool at a number of replicas, and says at which."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+
+class ActuatorError(Exception):
+    """The actuator refused, or could not be asked; the message says why, for people."""
+
+
+class Actuator(Protocol):
+    """Changes the number of replicas. Asking again for the same is safe: what counts is the number, not the request.
+
+    name: as settings have it. acts: False for one that only recommends.
+    """
+
+    name: str
+    acts: bool
+
+    async def targets(self, pools: Collection[str]) -> Mapping[str, int]:
+        """Return at how many replicas it keeps each of the pools; one that it does not know is left out.
+
+        Raises ActuatorError.
+        """
+        ...
+
+    async def scale(self, pool: str, replicas: int, first: Sequence[str]) -> None:
+        """Keep a pool at so many replicas; return when that is acknowledged, which may be before they are ready.
+
+        first: addresses of batchers in the order in which they should go, where the actuator can choose. A replica is
+        drained before it ends. Raises ActuatorError, and then nothing is said of what was changed.
+        """
+        ...

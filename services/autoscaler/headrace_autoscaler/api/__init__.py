@@ -1,0 +1,1 @@
+"""AutoscalerService: messages, names, pages, and the calls themselves."""

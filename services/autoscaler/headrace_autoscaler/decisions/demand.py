@@ -1,0 +1,48 @@
+"""Demand by the minute, as history keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteOfDemand:
+    """What was seen of one metric in one minute. start_s: when it begins. total, ready_total: sums over the samples."""
+
+    metric: str
+    start_s: float
+    peak: float
+    total: float
+    ready_total: float
+    samples: int
+
+    def with_sample(self, value: float, ready: int) -> MinuteOfDemand:
+        """Return it with one more sample."""
+        return MinuteOfDemand(
+            self.metric,
+            self.start_s,
+            max(self.peak, value),
+            self.total + value,
+            self.ready_total + ready,
+            self.samples + 1,
+        )
+
+
+Minutes = Mapping[str, MinuteOfDemand]
+"""The minute that goes on, by metric."""
+
+
+def add(
+    minutes: Minutes, values: Mapping[str, float], ready: int, now_s: float
+) -> tuple[Minutes, list[MinuteOfDemand]]:
+    """Return the minutes with samples of now, and those that are over."""
+    start_s = now_s // MINUTE_S * MINUTE_S
+    going = {metric: minute for metric, minute in minutes.items() if minute.start_s == start_s}
+    over = [minute for minute in minutes.values() if minute.start_s != start_s]
+    for metric, value in values.items():
+        minute = going.get(metric, MinuteOfDemand(metric, start_s, 0.0, 0.0, 0.0, 0))
+        going[metric] = minute.with_sample(value, ready)
+    return going, over

@@ -1,0 +1,144 @@
+"""Signals of a pool from two looks at its batchers: what came between them, and what is at hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from headrace_scaling.decisions.observations import Metric, ModelLoad, Signal
+
+from headrace_autoscaler.decisions.members import Condition, Member, Work
+
+# Rates of less time than this are noise.
+SHORTEST_S = 0.5
+# What happened before is forgotten: policies average by themselves, and a burst should be seen at once.
+LONGEST_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a batcher had done of each model, by when."""
+
+    time_s: float
+    done: Mapping[str, Work]
+
+
+Reports = Mapping[str, tuple[Report, ...]]
+"""The latest reports of each process, the oldest first."""
+
+
+def keep(before: Reports, members: Iterable[Member]) -> dict[str, tuple[Report, ...]]:
+    """Return the reports that rates are made of, with those of these batchers."""
+    after: dict[str, tuple[Report, ...]] = {}
+    for member in members:
+        known = before.get(member.process, ())
+        if not known or member.reported_s > known[-1].time_s:
+            known = (*known, Report(member.reported_s, by_model(member)))
+        # One report from before the span stays, so that rates reach over all of it.
+        while len(known) > 2 and known[1].time_s <= member.reported_s - LONGEST_S:
+            known = known[1:]
+        after[member.process] = known
+    return after
+
+
+def by_model(member: Member) -> dict[str, Work]:
+    """Return what a batcher has done of each model, over its versions."""
+    found: dict[str, Work] = {}
+    for held in member.versions.values():
+        if held.work is not None:
+            found[held.model] = _sum(found.get(held.model, Work()), held.work)
+    return found
+
+
+def _sum(one: Work, other: Work) -> Work:
+    return Work(
+        rows=one.rows + other.rows,
+        queued=one.queued + other.queued,
+        predicted_wait_s=max(one.predicted_wait_s, other.predicted_wait_s),
+        answered=one.answered + other.answered,
+        shed=one.shed + other.shed,
+        compute_s=one.compute_s + other.compute_s,
+    )
+
+
+def signals(members: Sequence[Member], reports: Reports, read_age_s: float, read_s: float) -> dict[Metric, Signal]:
+    """Return the signals of a pool. read_s: when it was looked at, by the control plane's clock; read_age_s: how long
+    ago that is.
+
+    There are none while a batcher serves versions and does not say what it was asked, and in a pool without batchers:
+    what is asked of it there nobody sees.
+    """
+    serving = [one for one in members if one.condition in (Condition.READY, Condition.DRAINING)]
+    ready = sum(one.condition is Condition.READY for one in serving)
+    loads = {one.process: by_model(one) for one in serving}
+    if not serving or any(one.versions and not loads[one.process] for one in serving):
+        return {}
+    age_s = read_age_s + max(0.0, read_s - min(one.reported_s for one in serving))
+    total = _Totals([reports.get(one.process, ()) for one in serving], loads.values())
+    found = {metric: Signal(value, age_s) for metric, value in total.values().items()}
+    for metric, of in (
+        (Metric.GPU_UTILISATION, lambda one: one.gpu_utilisation),
+        (Metric.GPU_MEMORY, lambda one: one.gpu_memory),
+    ):
+        told = [share for one in serving if one.condition is Condition.READY and (share := of(one)) is not None]
+        if told:
+            found[metric] = Signal(math.fsum(told), age_s, min(len(told), ready))
+    return found
+
+
+def model_loads(members: Sequence[Member], reports: Reports, age_s: float) -> tuple[ModelLoad, ...]:
+    """Return what each model asks of a pool, by name."""
+    loads = {one.process: by_model(one) for one in members}
+    names = sorted({model for load in loads.values() for model in load})
+    found = []
+    for name in names:
+        own = [{name: load[name]} if name in load else {} for load in loads.values()]
+        total = _Totals([reports.get(one.process, ()) for one in members], own, only=name)
+        found.append(ModelLoad(name, {metric: Signal(value, age_s) for metric, value in total.values().items()}))
+    return tuple(found)
+
+
+class _Totals:
+    """Sums over the batchers of a pool. only: of one model."""
+
+    def __init__(
+        self, histories: Sequence[tuple[Report, ...]], loads: Iterable[Mapping[str, Work]], only: str | None = None
+    ) -> None:
+        self._histories, self._only = histories, only
+        self._work = [work for load in loads for work in load.values()]
+
+    def values(self) -> dict[Metric, float | None]:
+        return {
+            Metric.REQUESTS_PER_S: self._rate(lambda work: work.answered + work.shed),
+            Metric.SHED_PER_S: self._rate(lambda work: work.shed),
+            Metric.BUSY_REPLICAS: self._busy(),
+            Metric.CONCURRENCY: float(sum(work.rows for work in self._work)),
+            Metric.QUEUED_ROWS: float(sum(work.queued for work in self._work)),
+            Metric.PREDICTED_WAIT_S: max((work.predicted_wait_s for work in self._work), default=0.0),
+        }
+
+    def _busy(self) -> float | None:
+        """Return the seconds of execution asked for in a second: what was shed would have taken as long."""
+        executed_s, answered = self._rate(lambda work: work.compute_s), self._rate(lambda work: work.answered)
+        arrived = self._rate(lambda work: work.answered + work.shed)
+        if not executed_s or not answered or arrived is None:
+            return executed_s
+        return executed_s * arrived / answered
+
+    def _rate(self, of: Callable[[Work], float]) -> float | None:
+        """Return the sum of the rates of those that have reported for long enough; None while none has."""
+        rates = [rate for history in self._histories if (rate := self._rate_of(history, of)) is not None]
+        return math.fsum(rates) if rates else None
+
+    def _rate_of(self, history: tuple[Report, ...], of: Callable[[Work], float]) -> float | None:
+        if len(history) < 2 or history[-1].time_s - history[0].time_s < SHORTEST_S:
+            return None
+        first, last = history[0], history[-1]
+        # A version that was unloaded takes what it has done with it: less than before is nothing new.
+        done = sum(
+            max(0.0, of(work) - of(first.done.get(model, Work())))
+            for model, work in last.done.items()
+            if self._only in (None, model)
+        )
+        return done / (last.time_s - first.time_s)

@@ -1,0 +1,1 @@
+"""What there is of each pool, and what is asked of it."""

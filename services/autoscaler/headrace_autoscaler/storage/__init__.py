@@ -1,0 +1,1 @@
+"""What the autoscaler keeps, in PostgreSQL."""

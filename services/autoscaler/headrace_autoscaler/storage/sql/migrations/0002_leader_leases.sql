@@ -1,0 +1,1 @@
+-- include: headrace_servicekit.coordination.sql leader_leases.sql
