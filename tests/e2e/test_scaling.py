@@ -92,6 +92,32 @@ async def test_batchers_come_and_go_under_load_and_no_prediction_fails(scaled_st
     assert await scene.complaints() == []
 
 
+async def test_callers_inside_use_a_registry_that_comes_and_miss_none_that_goes(
+    scaled_stack: RunningStack, tmp_path: Path
+):
+    holds = r'^rpc_server_call_duration_seconds_count\{.*grpc_status_code="OK".*/HoldVersion".*\} (\S+)$'
+    async with in_use(scaled_stack, tmp_path) as scene:
+        split = scene.operator.split
+        assert (await scale(scaled_stack, "registry", 2))["started"] == ["registry-1"]
+
+        async def asked_by_the_control_plane() -> bool:
+            await split((("v1", 1.0), ("v2", 1.0)))  # each time another version is named, and held while it is
+            await split((("v1", 1.0), ("v3", 1.0)))
+            return await metric(scaled_stack, "registry-1", 1, holds) > 0
+
+        await eventually(asked_by_the_control_plane, within=60)
+        assert (await scale(scaled_stack, "registry", 1))["stopped"] == ["registry-1"]
+        for _ in range(5):
+            await split((("v1", 1.0), ("v2", 1.0)))
+            await split((("v1", 1.0), ("v3", 1.0)))
+        await scene.load.steady()
+        assert scene.restarted() == set()
+        load = scene.load
+    assert load.failures() == []
+    assert scene.writers.refused() == []
+    assert await scene.complaints() == []
+
+
 @pytest.mark.long
 async def test_services_and_front_doors_are_scaled_while_people_predict_and_write(
     scaled_stack: RunningStack, tmp_path: Path

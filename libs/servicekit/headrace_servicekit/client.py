@@ -11,6 +11,7 @@ import grpc.aio
 
 from headrace_servicekit.calls import outgoing_metadata
 from headrace_servicekit.errors import DeadlineExceeded
+from headrace_servicekit.links import Links
 from headrace_servicekit.tls import Tls, channel_credentials
 
 # Kept back from the caller's deadline, so that our answer about a slow child still arrives in time.
@@ -44,7 +45,8 @@ def channel(
 ) -> Channel:
     """Return a channel that generated stubs take. Close it, or enter it: `await runtime.enter(channel(…))`.
 
-    target: `host:port`, `dns:///name:port` (all addresses are used in turn), or `unix:path`.
+    target: `host:port`, `dns:///name:port` (all addresses are used in turn), `file:path#name` (see `endpoints`), or
+        `unix:path`. Replicas that come are called within seconds. Raises OSError, ValueError for a file without them.
     idempotent: methods that may be repeated when the peer is UNAVAILABLE, as `package.Service/Method`, or a whole
         service as `package.Service`. Name only what is safe to do twice.
     default_timeout_s: deadline of unary calls made without `timeout=`. Streams have the one that they are given.
@@ -57,11 +59,14 @@ def channel(
         "grpc.service_config": json.dumps(service_config(idempotent, health_checked)),
         **dict(options),
     }
-    if tls is None:
-        inner = grpc.aio.insecure_channel(target, options=list(arguments.items()))
-    else:
-        inner = grpc.aio.secure_channel(target, channel_credentials(tls), options=list(arguments.items()))
-    return Channel(inner, default_timeout_s)
+    given = list(arguments.items())
+
+    def connect(to: str) -> grpc.aio.Channel:
+        if tls is None:
+            return grpc.aio.insecure_channel(to, options=given)
+        return grpc.aio.secure_channel(to, channel_credentials(tls), options=given)
+
+    return Channel(target, connect, default_timeout_s)
 
 
 def client_options(max_message_bytes: int) -> list[tuple[str, Any]]:
@@ -110,10 +115,11 @@ class Channel:
     deadline.
 
     The headers are added by the multicallables rather than by client interceptors, which cost tens of microseconds.
+    connect: opens a channel to a target of gRPC.
     """
 
-    def __init__(self, inner: grpc.aio.Channel, default_timeout_s: float) -> None:
-        self._inner = inner
+    def __init__(self, target: str, connect: Callable[[str], grpc.aio.Channel], default_timeout_s: float) -> None:
+        self._links = Links(target, connect)
         self._default_timeout_s = default_timeout_s
 
     async def __aenter__(self) -> Channel:
@@ -122,25 +128,25 @@ class Channel:
     async def __aexit__(self, *_exception: object) -> None:
         await self.close()
 
-    def unary_unary(self, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
-        kwargs["response_deserializer"] = _reader(response_deserializer)
-        return _HandingOn(self._inner.unary_unary(*args, **kwargs), self._default_timeout_s)
+    def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
+        return self._handing_on("unary_unary", args, kwargs, self._default_timeout_s)
 
-    def unary_stream(self, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
-        kwargs["response_deserializer"] = _reader(response_deserializer)
-        return _HandingOn(self._inner.unary_stream(*args, **kwargs), None)
+    def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
+        return self._handing_on("unary_stream", args, kwargs, None)
 
-    def stream_unary(self, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
-        kwargs["response_deserializer"] = _reader(response_deserializer)
-        return _HandingOn(self._inner.stream_unary(*args, **kwargs), None)
+    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
+        return self._handing_on("stream_unary", args, kwargs, None)
 
-    def stream_stream(self, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
-        kwargs["response_deserializer"] = _reader(response_deserializer)
-        return _HandingOn(self._inner.stream_stream(*args, **kwargs), None)
+    def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
+        return self._handing_on("stream_stream", args, kwargs, None)
 
     async def close(self, grace: float | None = None) -> None:
         """Close; calls in flight get `grace` seconds."""
-        await self._inner.close(grace)
+        await self._links.close(grace)
+
+    def _handing_on(self, kind: str, args: Any, kwargs: dict[str, Any], timeout_s: float | None) -> _HandingOn:
+        told = {**kwargs, "response_deserializer": _reader(kwargs.get("response_deserializer"))}
+        return _HandingOn(self._links, lambda inner: getattr(inner, kind)(*args, **told), timeout_s)
 
 
 class Unreadable:
@@ -175,12 +181,17 @@ def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | No
 
 
 class _HandingOn:
-    __slots__ = ("_call", "_default_timeout_s")
+    __slots__ = ("_call", "_default_timeout_s", "_link", "_links", "_make")
 
-    def __init__(self, call: Any, default_timeout_s: float | None) -> None:
-        self._call, self._default_timeout_s = call, default_timeout_s
+    def __init__(self, links: Links, make: Callable[[Any], Any], default_timeout_s: float | None) -> None:
+        self._links, self._make, self._default_timeout_s = links, make, default_timeout_s
+        self._link = links.current()
+        self._call = make(self._link.inner)
 
     def __call__(self, *args: Any, timeout: float | None = None, metadata: Any = None, **kwargs: Any) -> Any:
+        link = self._links.current()
+        if link is not self._link:
+            self._link, self._call = link, self._make(link.inner)
         handed_on = outgoing_metadata()
         if metadata:
             given = tuple(metadata)
@@ -188,4 +199,6 @@ class _HandingOn:
             handed_on = (*(pair for pair in handed_on if pair[0] not in names), *given)
         if timeout is None:
             timeout = self._default_timeout_s
-        return self._call(*args, timeout=timeout, metadata=handed_on or None, **kwargs)
+        call = self._call(*args, timeout=timeout, metadata=handed_on or None, **kwargs)
+        link.begun(call)
+        return call

@@ -1,7 +1,7 @@
 """What runs in a stack, at a glance: names, ports, settings, and who needs whom."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from headrace_stack import description, identity
@@ -99,7 +99,7 @@ def router_control(settings: StackSettings, number: int = 0) -> Component:
             "DATABASE_PASSFILE": passfile,
             "DENY_FILE": settings.identity / identity.DENY,
             "VALKEY_URL": valkey.url(settings),
-            "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, replicas.registries),
+            "REGISTRY_TARGET": _target(settings, REGISTRY),
             "HEALTH_TARGETS": _health_targets(settings),
         },
     )
@@ -122,9 +122,7 @@ def _plain(
     # Without a control plane nothing is known of routes.
     asks = any(call.callee == ROUTER_CONTROL for call in described.calls)
     needs = _all(ROUTER_CONTROL, settings.replicas.control_planes) if asks else ()
-    return plain(
-        settings, described, number, target=lambda callee: _target_of(settings, callee), needs=needs, more=more
-    )
+    return plain(settings, described, number, target=lambda callee: _target(settings, callee), needs=needs, more=more)
 
 
 def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:
@@ -148,8 +146,8 @@ def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:
         more_ports=(triton, triton_metrics) if pool.backend is Backend.TRITON else (),
         needs=(s3.NAME, *_all(ROUTER_CONTROL, settings.replicas.control_planes)),
         variables={
-            "CONTROL_TARGET": _control_planes(settings),
-            "REGISTRY_TARGET": _target(settings, lambda ports: ports.registry, settings.replicas.registries),
+            "CONTROL_TARGET": _target(settings, ROUTER_CONTROL),
+            "REGISTRY_TARGET": _target(settings, REGISTRY),
             "STATE_DIR": settings.state(name),
             **_s3(settings),
             **variables,
@@ -190,8 +188,8 @@ def router_data(settings: StackSettings, number: int = 0) -> Component:
         variables={
             "REST_PORT": ports.router_data_rest.number,
             "ID": f"data-{number}",
-            "CONTROL_TARGET": _control_planes(settings),
-            "MONITOR_TARGET": _monitors(settings),
+            "CONTROL_TARGET": _target(settings, ROUTER_CONTROL),
+            "MONITOR_TARGET": _target(settings, MONITOR),
             # As they are at its start; from then on as the file says.
             "POOLS": ";".join(
                 f"{pool}={','.join(addresses)}" for pool, addresses in pools(settings).items() if addresses
@@ -213,34 +211,20 @@ def pools(settings: StackSettings) -> dict[str, tuple[str, ...]]:
     }
 
 
+def _target(settings: StackSettings, name: str) -> str:
+    """The replicas of a service as the file lists them that says which there are: callers follow it."""
+    return f"file:{settings.endpoints}#{name}"
+
+
 def _health_targets(settings: StackSettings) -> str:
     """What the front door answers health for besides the registry and the control plane."""
     return ";".join(
-        f"{api}={_target_of(settings, one.name, 'data' if one.published else 'grpc')}"
+        f"{api}={_target(settings, 'router-data' if one.published else one.name)}"
         for one in description.own(description.of(settings.checkout))
         if one.name not in (REGISTRY, ROUTER_CONTROL)
         for api in one.offers
         if api.startswith("headrace.")
     )
-
-
-def _target_of(settings: StackSettings, name: str, port: str = "grpc") -> str:
-    offset = description.of(settings.checkout)[name].offset(port)
-    return _target(settings, lambda ports: ports.at(offset, name), replicas_of(settings.replicas, name))
-
-
-def _monitors(settings: StackSettings) -> str:
-    return _target(settings, lambda ports: ports.monitor, settings.replicas.monitors)
-
-
-def _control_planes(settings: StackSettings) -> str:
-    return _target(settings, lambda ports: ports.router_control, settings.replicas.control_planes)
-
-
-def _target(settings: StackSettings, of: Callable[[Ports], Port], count: int) -> str:
-    """The replicas of a service as one target of gRPC, which uses all of them in turn."""
-    addresses = settings.ports.addresses(of, count)
-    return f"ipv4:{addresses}" if count > 1 else addresses
 
 
 def _all(component: str, count: int) -> tuple[str, ...]:

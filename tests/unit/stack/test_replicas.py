@@ -5,8 +5,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from headrace_servicekit.endpoints import present_target
 from headrace_stack import replicas, settings, topology
 from headrace_stack.component import Component
+from headrace_stack.endpoints import publish
 from headrace_stack.ordering import start_waves
 from headrace_stack.ports import BLOCK, PortBook, Ports
 from headrace_stack.replicas import ENOUGH_FOR_TWO_BYTES, MOST, ONE_OF_EACH, Backend, Pool, Replicas
@@ -143,7 +145,7 @@ def test_replicas_share_no_directory_and_no_id(twice: dict[str, Component]):
             assert len(told) == 2
 
 
-def test_everybody_is_told_of_every_replica(twice: dict[str, Component]):
+def test_everybody_is_told_of_every_replica(twice: dict[str, Component], tmp_path: Path):
     front_door, data, batcher = twice["front-door"], twice["router-data-1"], twice["batcher-default-1"]
 
     def both(service: str, first: int, place: int = 0) -> str:
@@ -156,16 +158,32 @@ def test_everybody_is_told_of_every_replica(twice: dict[str, Component]):
     assert front_door.environment["FRONT_DOOR_ROUTER_EDGE"] == both("router-data", 8089)
     pools = f"default={both('batcher-default', 8090)};cpu=127.0.0.1:8092"
     assert data.environment["ROUTER_DATA_POOLS"] == pools
-    assert data.environment["ROUTER_DATA_CONTROL_TARGET"] == f"ipv4:{both('router-control', 8084)}"
-    assert batcher.environment["BATCHER_CONTROL_TARGET"] == f"ipv4:{both('router-control', 8084)}"
+    for component, prefix in ((data, "ROUTER_DATA"), (batcher, "BATCHER")):
+        target = component.environment[f"{prefix}_CONTROL_TARGET"]
+        assert target == f"file:{tmp_path / 'run' / 'endpoints'}#router-control"
     for name in ("router-control", "router-control-1"):
-        assert twice[name].environment["ROUTER_CONTROL_REGISTRY_TARGET"] == f"ipv4:{both('registry', 8082)}"
+        target = twice[name].environment["ROUTER_CONTROL_REGISTRY_TARGET"]
+        assert target == f"file:{tmp_path / 'run' / 'endpoints'}#registry"
 
 
-def test_a_stack_of_one_each_has_plain_names_and_targets(tmp_path: Path):
+def test_a_stack_of_one_each_has_plain_names(tmp_path: Path):
     components = _components(tmp_path, ONE_OF_EACH)
     assert not [name for name in components if name.endswith("-1")]
-    assert components["router-data"].environment["ROUTER_DATA_CONTROL_TARGET"] == "127.0.0.1:8084"
+
+
+def test_callers_find_whom_they_call_in_the_file_of_endpoints(tmp_path: Path):
+    settings = StackSettings(checkout_of_this_file(), tmp_path, Ports(8080), data_plane=DataPlane.FRONT_DOOR)
+    settings.create_directories()
+    publish(settings)
+    targets = [
+        target.rpartition("=")[2]
+        for component in topology.components(settings)
+        for name, value in component.environment.items()
+        if name.endswith(("_TARGET", "_HEALTH_TARGETS"))
+        for target in value.split(";")
+    ]
+    assert len(targets) > 10
+    assert {present_target(target).rpartition(":")[0] for target in targets} == {"127.0.0.1"}
 
 
 def test_data_planes_run_in_front_doors_that_share_their_port(tmp_path: Path):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from headrace_servicekit.endpoints import present_target
 from headrace_servicekit.outbox.allowing import Allowed
 from headrace_servicekit.outbox.authorities import Authorities
 from headrace_servicekit.outbox.delivering import Deliveries, Patience
@@ -33,7 +34,7 @@ async def start_deliveries(
     inside: URLs and targets of this installation. count: of attempts, by outcome: delivered, failed, dead.
     """
     setting = variable(type(settings), "webhook_allow")
-    rules = Rules(Allowed.parse(settings.webhook_allow), hosts(inside), setting)
+    rules = Rules(Allowed.parse(settings.webhook_allow), hosts(map(present_target, inside)), setting)
     # Two, each with threads: names that callers give us to look up keep no delivery waiting.
     asked, connecting = (
         await runtime.enter(Guard(rules, runtime.clock)),
