@@ -9,6 +9,7 @@ import pytest
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_servicekit.testing import eventually, patience
 
+from tests.kit.headrace_cli import Headrace
 from tests.kit.onnx_models import linear, table
 from tests.kit.refusals import refused
 from tests.kit.rollouts import Rollouts, Traffic
@@ -73,6 +74,25 @@ async def test_a_watch_sees_a_rollout_to_its_end(rollouts: Rollouts, served: Ser
     started = await rollouts.start("v2", {"strategy": "STRATEGY_BIG_BANG"})
     states = [seen.state async for seen in rollouts.watch(started.name)]
     assert states[-1] == pb.Rollout.STATE_SUCCEEDED
+
+
+async def test_the_command_line_plans_starts_follows_and_tells(headrace: Headrace):
+    headrace.two_versions("v1")
+    policy = headrace.folder / "rollout.yaml"
+    policy.write_text("strategy: rolling\nsteps:\n  - percent: 50\n    dwell: 100ms\n  - percent: 100\n")
+    plan = headrace("rollouts", "plan", headrace.model, "v2", "--policy", str(policy))
+    assert [step["moved_share"] for step in plan["steps"]] == [0.5, 0.5]
+    assert (plan["baseline_version"], plan["variant"], plan["obstacles"]) == ("v1", "production", [])
+    followed = headrace.run("rollouts", "start", headrace.model, "v2", "--policy", str(policy), "--watch")
+    assert followed.exit_code == 0, followed.output
+    assert "version v2 serves" in followed.output
+    events = headrace("rollouts", "history", headrace.model)["events"]
+    assert [one["type"] for one in reversed(events)] == ["started", "step", "step", "promoting", "succeeded"]
+    again = headrace("rollouts", "plan", headrace.model, "v2", code=1)
+    assert "serves variant 'production' already" in again["obstacles"][0]
+    policy.write_text("steps:\n  - percent: 50\n  - percent: 40\n")
+    refused = headrace.run("rollouts", "start", headrace.model, "v1", "--policy", str(policy))
+    assert "rollout.yaml:3" in refused.output
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from headrace_client.operations import (
     precomputing,
     prediction,
     registration,
+    rollouts,
     routes,
 )
 from headrace_client.retries import RetryPolicy
@@ -139,6 +140,18 @@ class Client(_Connection):
     list_drifts = _blocking(monitoring.list_drifts)
     performance = _blocking(monitoring.performance)
     render_report = _blocking(monitoring.render_report)
+    plan_rollout = _blocking(rollouts.plan_rollout)
+    start_rollout = _blocking(rollouts.start_rollout)
+    get_rollout = _blocking(rollouts.get_rollout)
+    list_rollouts = _blocking(rollouts.list_rollouts)
+    pause_rollout = _blocking(rollouts.pause_rollout)
+    resume_rollout = _blocking(rollouts.resume_rollout)
+    promote_rollout = _blocking(rollouts.promote_rollout)
+    abort_rollout = _blocking(rollouts.abort_rollout)
+    rollout_history = _blocking(rollouts.rollout_history)
+    watch_rollout = _blocking(rollouts.watch_rollout)
+    get_rollout_template = _blocking(rollouts.get_rollout_template)
+    put_rollout_template = _blocking(rollouts.put_rollout_template)
     list_alerts = _blocking(alerting.list_alerts)
     resolve_alert = _blocking(alerting.resolve_alert)
     watch_alerts = _blocking(alerting.watch_alerts)
@@ -229,6 +242,18 @@ class AsyncClient(_Connection):
     list_drifts = _awaited(monitoring.list_drifts)
     performance = _awaited(monitoring.performance)
     render_report = _awaited(monitoring.render_report)
+    plan_rollout = _awaited(rollouts.plan_rollout)
+    start_rollout = _awaited(rollouts.start_rollout)
+    get_rollout = _awaited(rollouts.get_rollout)
+    list_rollouts = _awaited(rollouts.list_rollouts)
+    pause_rollout = _awaited(rollouts.pause_rollout)
+    resume_rollout = _awaited(rollouts.resume_rollout)
+    promote_rollout = _awaited(rollouts.promote_rollout)
+    abort_rollout = _awaited(rollouts.abort_rollout)
+    rollout_history = _awaited(rollouts.rollout_history)
+    watch_rollout = _awaited(rollouts.watch_rollout)
+    get_rollout_template = _awaited(rollouts.get_rollout_template)
+    put_rollout_template = _awaited(rollouts.put_rollout_template)
     list_alerts = _awaited(alerting.list_alerts)
     resolve_alert = _awaited(alerting.resolve_alert)
     watch_alerts = _awaited(alerting.watch_alerts)

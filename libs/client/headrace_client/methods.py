@@ -7,6 +7,7 @@ from headrace.monitor.v1 import alert_pb2 as alert
 from headrace.monitor.v1 import monitor_pb2 as monitor
 from headrace.monitor.v1 import outcome_pb2 as outcome
 from headrace.registry.v1 import registry_pb2 as registry
+from headrace.rollout.v1 import rollout_pb2 as rollout
 from headrace.router.v1 import precomputed_pb2 as precomputed
 from headrace.router.v1 import predict_pb2 as predict
 from headrace.router.v1 import route_pb2 as route
@@ -18,6 +19,7 @@ _MONITOR = "/headrace.monitor.v1.MonitorService/"
 _OUTCOMES = "/headrace.monitor.v1.OutcomeService/"
 _REGISTRY = "/headrace.registry.v1.RegistryService/"
 _PRECOMPUTED = "/headrace.router.v1.PrecomputedService/"
+_ROLLOUTS = "/headrace.rollout.v1.RolloutService/"
 _ROUTES = "/headrace.router.v1.RouteService/"
 
 PREDICT = Method("/headrace.router.v1.RouterService/Predict", predict.PredictRequest, predict.PredictResponse)
@@ -108,5 +110,26 @@ PUT_WEBHOOK = Method(_ALERTS + "PutWebhook", alert.PutWebhookRequest, alert.PutW
 LIST_WEBHOOKS = Method(_ALERTS + "ListWebhooks", alert.ListWebhooksRequest, alert.ListWebhooksResponse)
 DELETE_WEBHOOK = Method(_ALERTS + "DeleteWebhook", alert.DeleteWebhookRequest, alert.DeleteWebhookResponse)
 WATCH_ALERTS = Method(_ALERTS + "WatchAlerts", alert.WatchAlertsRequest, alert.WatchAlertsResponse, server_stream=True)
+
+PLAN_ROLLOUT = Method(_ROLLOUTS + "PlanRollout", rollout.PlanRolloutRequest, rollout.PlanRolloutResponse)
+START_ROLLOUT = Method(_ROLLOUTS + "StartRollout", rollout.StartRolloutRequest, rollout.StartRolloutResponse)
+GET_ROLLOUT = Method(_ROLLOUTS + "GetRollout", rollout.GetRolloutRequest, rollout.GetRolloutResponse)
+LIST_ROLLOUTS = Method(_ROLLOUTS + "ListRollouts", rollout.ListRolloutsRequest, rollout.ListRolloutsResponse)
+PAUSE_ROLLOUT = Method(_ROLLOUTS + "PauseRollout", rollout.PauseRolloutRequest, rollout.PauseRolloutResponse)
+RESUME_ROLLOUT = Method(_ROLLOUTS + "ResumeRollout", rollout.ResumeRolloutRequest, rollout.ResumeRolloutResponse)
+PROMOTE_ROLLOUT = Method(_ROLLOUTS + "PromoteRollout", rollout.PromoteRolloutRequest, rollout.PromoteRolloutResponse)
+ABORT_ROLLOUT = Method(_ROLLOUTS + "AbortRollout", rollout.AbortRolloutRequest, rollout.AbortRolloutResponse)
+LIST_ROLLOUT_EVENTS = Method(
+    _ROLLOUTS + "ListRolloutEvents", rollout.ListRolloutEventsRequest, rollout.ListRolloutEventsResponse
+)
+WATCH_ROLLOUT = Method(
+    _ROLLOUTS + "WatchRollout", rollout.WatchRolloutRequest, rollout.WatchRolloutResponse, server_stream=True
+)
+GET_ROLLOUT_TEMPLATE = Method(
+    _ROLLOUTS + "GetRolloutTemplate", rollout.GetRolloutTemplateRequest, rollout.GetRolloutTemplateResponse
+)
+PUT_ROLLOUT_TEMPLATE = Method(
+    _ROLLOUTS + "PutRolloutTemplate", rollout.PutRolloutTemplateRequest, rollout.PutRolloutTemplateResponse
+)
 
 CHECK_HEALTH = Method("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)

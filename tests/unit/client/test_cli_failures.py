@@ -130,7 +130,10 @@ NO_ERRORS = {"MODE_ONLINE", "NOT_AWAITED", "NO_ENTITY", "TIME_SHORT", "TOO_LARGE
 
 @pytest.mark.parametrize(
     "file",
-    ["registry/v1/registry.proto", "router/v1/route.proto", "router/v1/predict.proto", "router/v1/precomputed.proto"],
+    [
+        *("registry/v1/registry.proto", "router/v1/route.proto", "router/v1/predict.proto"),
+        *("router/v1/precomputed.proto", "rollout/v1/rollout.proto"),
+    ],
 )
 def test_every_reason_that_an_api_promises_has_a_remedy(file: str) -> None:
     comments = "\n".join(re.findall(r"//.*", (PROTOS / file).read_text()))

@@ -20,6 +20,7 @@ from headrace_client.cli.monitor import monitor
 from headrace_client.cli.output import Output
 from headrace_client.cli.precompute import precompute
 from headrace_client.cli.predict import predict
+from headrace_client.cli.rollouts import rollouts
 from headrace_client.cli.routes import routes
 from headrace_client.cli.status import status
 from headrace_client.cli.token import token
@@ -75,6 +76,7 @@ def main() -> None:
       headrace routes split digits production=90 v2=10
       headrace predict digits --rows "[[0, 1, 2]]" --user ada --explain
       headrace models promote digits v2 --reason "better on sevens"
+      headrace rollouts start digits v2 --watch
       headrace monitor drift digits v2
       headrace status
     """
@@ -82,6 +84,7 @@ def main() -> None:
 
 main.add_command(models)
 main.add_command(routes)
+main.add_command(rollouts)
 main.add_command(cache)
 main.add_command(predict)
 main.add_command(explain)

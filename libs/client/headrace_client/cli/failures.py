@@ -78,6 +78,13 @@ _REMEDIES_BY_REASON = {
     "MANAGER_NOT_YOURS": "leave the manager out; `headrace routes show MODEL` says who manages the route",
     "ROLLOUT_RUNNING": "`headrace rollouts watch MODEL` shows it: wait for it, or end it with `headrace rollouts abort "
     "MODEL`, or by `headrace models promote` or `rollback` with --end-rollout",
+    "ROLLOUT_NOT_FOUND": "`headrace rollouts list` shows the rollouts that your token may see",
+    "ROLLOUT_OVER": "`headrace rollouts history MODEL` says how it ended; start another one",
+    "STEP_NOT_REACHED": "`headrace rollouts watch MODEL` shows when it is there; then repeat the command",
+    "STEP_CHANGED": "`headrace rollouts watch MODEL` shows the present step",
+    "VARIANT_AMBIGUOUS": "name one with --variant; `headrace routes show MODEL` lists them",
+    "ALREADY_SERVING": "nothing is to do: the version serves; `headrace routes show MODEL` shows it",
+    "UNIT_IN_USE": "write `sticky: true` into the policy, so that users keep their variants",
     "SUPERSEDED": "a newer change took its place: `headrace routes show MODEL` shows what is in force",
     "CHANGE_PENDING": "the change stays wanted: `headrace routes show MODEL` says why it waits",
     "VERSION_NOT_READY": "`headrace status` says what is loading and why it waits; traffic stays where it was",
