@@ -288,7 +288,7 @@ def template(client: Client, output: Output, model: str, policy_file: Path | Non
 
 @contextlib.contextmanager
 def _policy(path: Path | None, strategy: str | None) -> Iterator[pb.RolloutPolicy | None]:
-    """Lend the policy of a file, or of a strategy, or none. What the block is refused is told with lines of the file."""
+    """Lend the policy of a file, of a strategy, or none. What the block is refused is told with the file's lines."""
     if path is None:
         yield None if strategy is None else pb.RolloutPolicy(strategy=STRATEGIES[strategy])
         return
