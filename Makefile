@@ -55,7 +55,12 @@ deploy/envoy/filter_bridge/libheadrace_filter_bridge.so: .headrace/uv/bin/uv $(w
 
 .headrace/mlserver-venv/headrace-ready: .headrace/synced deploy/mlserver/requirements.txt
 	@echo "installing MLServer, which the tests start, into .headrace/mlserver-venv (0.3 GB)"
-	@$(PYTHON) -P -m headrace_stack.mlserver_environment
+	@$(PYTHON) -P -m headrace_stack.foreign_environments mlserver
+	@touch $@
+
+.headrace/kserve-venv/headrace-ready: .headrace/synced tests/clients/kserve-requirements.txt
+	@echo "installing KServe, whose clients the tests run, into .headrace/kserve-venv (0.3 GB)"
+	@$(PYTHON) -P -m headrace_stack.foreign_environments kserve
 	@touch $@
 
 # Does not fail where apt cannot fetch them: the tests that need them say that they are skipped.
@@ -137,7 +142,7 @@ types: .headrace/synced ## Types of everything, by basedpyright
 	NODE_OPTIONS="--max-semi-space-size=64 $$NODE_OPTIONS" .venv/bin/basedpyright
 
 .PHONY: test
-test: setup .headrace/mlserver-venv/headrace-ready .headrace/debian/headrace-ready lint types ## Everything that must pass: lint, types and all tests, on the real components
+test: setup .headrace/mlserver-venv/headrace-ready .headrace/kserve-venv/headrace-ready .headrace/debian/headrace-ready lint types ## Everything that must pass: lint, types and all tests, on the real components
 	@.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS) || { failed=$$?; [ $$failed -eq 1 ] || exit $$failed; \
 		echo "What failed is asked once more, with nothing beside it (decision 186):"; \
 		.venv/bin/pytest -n 0 --last-failed --last-failed-no-failures none --maxfail 3 $(TESTS); }

@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 import pytest
 from headrace_servicekit.testing import free_port
-from headrace_stack.mlserver_environment import build
+from headrace_stack.foreign_environments import build
 from headrace_stack.settings import checkout_of_this_file
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
@@ -52,7 +52,7 @@ class MLServer:
             "MLSERVER_PARALLEL_WORKERS": "0",
             "MLSERVER_DEBUG": "false",
         }
-        program = build(checkout_of_this_file()) / "bin" / "mlserver"
+        program = build(checkout_of_this_file(), "mlserver") / "bin" / "mlserver"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [program, "start", self.repository], env=environment, cwd=self.repository, stdout=log, stderr=log

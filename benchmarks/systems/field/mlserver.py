@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from headrace_servicekit.testing import free_port
-from headrace_stack import mlserver_environment
+from headrace_stack import foreign_environments
 
 from benchmarks.checkout import ROOT
 from benchmarks.load import calls
@@ -55,7 +55,7 @@ def running(folder: Path, model: Model, batching: Mapping[str, float]) -> Iterat
         "MLSERVER_METRICS_DIR": str(folder),
         "MLSERVER_DEBUG": "false",
     }
-    program = mlserver_environment.build(ROOT) / "bin" / "mlserver"
+    program = foreign_environments.build(ROOT, "mlserver") / "bin" / "mlserver"
     with process(log, [program, "start", models], environment) as pid:
         call = calls.model_infer(_MODEL, model.rows, by_entity=False)
         yield answering(port, call, {"mlserver": pid}, log)

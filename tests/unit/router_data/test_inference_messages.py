@@ -80,6 +80,13 @@ def test_halves_are_given_raw(datatype: str):
     assert list(read(message((datatype, [1, 2], {}), raw=[b"1234"])).contents) == [b"1234"]
 
 
+def test_contents_that_are_there_and_empty_stand_beside_raw_values():
+    """As the converter of MLServer 1.7.1 makes them."""
+    made = message(("FP32", [1, 1], {}), raw=[b"1234"])
+    made.inputs[0].contents.SetInParent()
+    assert list(read(made).contents) == [b"1234"]
+
+
 def typed(datatype: str, shape: list[int], *, raw: list[bytes] | None = None, **contents: list[Any]) -> Any:
     return message((datatype, shape, contents), raw=raw)
 

@@ -97,7 +97,7 @@ def _described(inputs: tuple[bytes, ...]) -> Described:
     """Return what encoded tensors say whose values are raw, beside them. Raises as `_read` does."""
     tensors = _read(inputs)
     for index, tensor in enumerate(tensors):
-        if tensor.HasField("contents"):
+        if tensor.HasField("contents") and tensor.contents.ByteSize():  # MLServer's converter leaves them there, empty
             problem = "must be left out where there are raw_input_contents: values are raw for all inputs or for none"
             raise refused(f"inputs[{index}].contents", problem)
     return _descriptions(tensors)
