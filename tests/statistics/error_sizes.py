@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from headrace_monitor.performance.decisions.error_rate import BASE_LABELS, BASE_LEVEL, tolerance_of
+from headrace_monitor.performance.decisions.error_rate import BASE_LABELS, allowed_by, tolerance_of
 from headrace_statistics.e_detector import Detector
-from headrace_statistics.proportions import Proportion, interval
+from headrace_statistics.proportions import Proportion
 from scipy import stats
 
 from tests.statistics import naive
@@ -84,7 +84,7 @@ def learnt(rng: np.random.Generator, law: Law, runs: int) -> tuple[list[Detector
 
 def learn(sizes: np.ndarray, tolerance: float) -> Detector:
     """Return the detector of a version with these first errors."""
-    return Detector(interval(Proportion(int((sizes > tolerance).sum()), sizes.size), BASE_LEVEL)[1], RUN_LENGTH)
+    return Detector(allowed_by(Proportion(int((sizes > tolerance).sum()), sizes.size)), RUN_LENGTH)
 
 
 def _naive(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from headrace_monitor.performance.decisions.error_rate import RUN_LENGTH
 
 from tests.statistics import (
     blind_spots,
@@ -11,6 +12,7 @@ from tests.statistics import (
     drift_rates,
     durations,
     error_sizes,
+    error_watch,
     estimates,
     experiments,
     new_categories,
@@ -42,6 +44,7 @@ WHOLE: dict[str, Simulation] = {
     "sampled rows": sampled_rows.sampled_rows,
     "run lengths": partial(run_lengths.run_lengths, runs=1_000),
     "error sizes": partial(error_sizes.error_sizes, runs=500),
+    "error watch": partial(error_watch.error_watch, runs=400),
     "estimates": partial(estimates.estimates, chunks=40),
     "durations": partial(durations.quantiles, rows=1_000_000),
     "experiments, peeking": partial(experiments.peeking, runs=400, looks=100_000),
@@ -73,6 +76,7 @@ SMALL: dict[str, Simulation] = {
     "sampled rows": partial(sampled_rows.sampled_rows, rows=100_000),
     "run lengths": partial(run_lengths.run_lengths, runs=60, cap=30_000),
     "error sizes": partial(error_sizes.error_sizes, runs=60, cap=20_000),
+    "error watch": partial(error_watch.error_watch, runs=40, cap=12_000, run_lengths=(RUN_LENGTH,)),
     "estimates": partial(estimates.estimates, chunks=5),
     "durations": partial(durations.quantiles, rows=50_000, orders=2),
     "surges": partial(scaling.on_surges, days=4),

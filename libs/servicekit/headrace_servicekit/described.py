@@ -20,6 +20,7 @@ _UNITS = {
     "_d": "d",
     "_bytes": "bytes",
     "_rows": "rows",
+    "_labels": "labels",
     "_per_second": "requests/s",
     "_per_week": "alarms/week",
     "_share": "share",

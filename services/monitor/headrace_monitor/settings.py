@@ -125,6 +125,13 @@ class MonitorSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSett
         description="False alarms of drift that a version may raise in a week in which nothing drifts, on average.",
     )
 
+    error_run_length_labels: float = Field(
+        default=100_000,
+        ge=1_000,
+        le=1e9,
+        description="Labels of a version between two false alarms of its error rate, on average at least. What more of "
+        "them cost in delay: docs/statistics.md.",
+    )
     outcomes_every_s: float = Field(
         default=5.0, gt=0, description="Seconds between two searches for the predictions of new outcomes in the log."
     )

@@ -90,6 +90,7 @@ async def test_labels_that_failed_on_a_slow_registry_are_counted_seconds_after_i
     arrivals = ArrivalProcessor(
         *(log.database, log.reader, registry, DELAYS, OutcomeMetrics(CollectorRegistry()), clock),
         evaluate_after=timedelta(0),
+        run_length=1e5,
     )
     await fails(arrivals.step)
     registry.slow = False

@@ -69,6 +69,7 @@ async def test_one_step_counts_the_labels_of_every_model(log: FeatureLog):
     arrivals = ArrivalProcessor(
         *(log.database, log.reader, Contracts(), DELAYS, OutcomeMetrics(CollectorRegistry()), SystemClock()),
         evaluate_after=timedelta(0),
+        run_length=1e5,
     )
     await arrivals.step()
     assert await count(log, "observations where signal = 'error_rate_change'") == len(MODELS)

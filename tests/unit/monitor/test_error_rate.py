@@ -2,12 +2,16 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from headrace_monitor.performance.decisions import error_rate
-from headrace_monitor.performance.decisions.error_rate import BASE_LABELS, CALM_LABELS
+from headrace_monitor.performance.decisions.error_rate import BASE_LABELS, CALM_LABELS, HORIZONS
+from headrace_statistics.proportions import Proportion
 from headrace_statistics.severity import Severity
+
+from tests.statistics import error_watch
 
 
 def errors(rate: float, labels: int, seed: int) -> list[bool]:
@@ -41,6 +45,32 @@ def test_nothing_is_said_while_the_rate_is_learnt_and_what_is_allowed_is_above_i
     assert 0.1 < state.allowed < 0.16
 
 
+def test_the_more_labels_the_less_is_allowed_and_never_more_than_before():
+    stream = errors(0.05, 32_000, 1)
+    allowed = [error_rate.take(error_rate.new(), stream[:labels]).allowed for labels in HORIZONS]
+    assert allowed == sorted(allowed, reverse=True)
+    assert allowed[0] - 0.05 > 4 * (allowed[-1] - 0.05) > 0
+    worse = error_rate.take(error_rate.new(), stream[:1_000] + errors(0.12, 1_000, 2)[:400] + stream[:600])
+    assert worse.allowed <= error_rate.take(error_rate.new(), stream[:1_000]).allowed
+
+
+def test_what_is_allowed_stays_after_an_alarm():
+    state = taken(errors(0.05, 1_000, 1) + errors(0.3, 500, 2))
+    assert state.alarms
+    later = error_rate.take(state, errors(0.01, 3_000, 3))
+    assert (later.allowed, later.base) == (state.allowed, state.base)
+
+
+def test_the_simulation_of_the_watch_is_the_watch():
+    for seed, rate in enumerate((0.09, 0.15, 0.3)):
+        stream = np.concatenate([errors(0.05, 2_500, seed), errors(rate, 4_000, 10 + seed)])
+        simulated = int(error_watch.alarms_of(stream[None, :], 2_500, 1e5, HORIZONS)[0])
+        state, label = error_rate.new(), 0
+        while not state.alarms:
+            state, label = error_rate.take(state, [bool(stream[label])]), label + 1
+        assert label - 2_500 == simulated
+
+
 def test_an_alarm_is_over_when_enough_labels_were_calm():
     stream = errors(0.05, 1000, 1) + errors(0.3, 500, 2)
     state = taken(stream)
@@ -72,7 +102,7 @@ def sizes_taken(stream, *, sizes=1000):
 
 @pytest.mark.parametrize("law", ["normal", "heavy tails", "whole numbers", "a ten thousandth"])
 def test_errors_of_quantities_alarm_when_they_grow_and_not_before_whatever_their_law(law):
-    for seed in range(4):
+    for seed in range(4, 8):
         rng = np.random.default_rng(seed)
         off = np.abs(rng.standard_t(2, 10_000) if law == "heavy tails" else rng.normal(0, 3, 10_000))
         off = {"whole numbers": np.round(off), "a ten thousandth": off / 10_000}.get(law, off)
@@ -87,8 +117,10 @@ def test_what_counts_as_an_error_is_frozen_from_the_first_labels_and_holds_over_
     off = np.abs(np.random.default_rng(6).normal(size=3000))
     one, other = sizes_taken(off, sizes=7), sizes_taken(off, sizes=3000)
     assert one.tolerance == other.tolerance == sorted(off[:BASE_LABELS])[449]
-    assert (one.base.count, one.base.of, one.sizes) == (50, BASE_LABELS, ())
-    assert 0.1 < one.allowed < 0.15
+    assert (one.base, one.sizes) == (other.base, ())
+    first = sizes_taken(off[:BASE_LABELS])
+    assert (first.base.count, first.base.of) == (50, BASE_LABELS)
+    assert 0.1 < one.allowed < first.allowed < 0.15
     early = error_rate.take_sizes(error_rate.new(), off[:60].tolist())
     assert (early.tolerance, early.rise, early.severity) == (None, 0.0, Severity.NONE)
     assert "60 of 500" in early.sentence
@@ -124,7 +156,7 @@ def test_wild_sizes_are_kept_and_count_as_errors():
 
 def test_what_an_earlier_release_kept_goes_on():
     plain = json.loads(error_rate.to_text(taken(errors(0.05, 1500, 7))))
-    del plain["sizes"], plain["tolerance"]
+    del plain["sizes"], plain["tolerance"], plain["seen"]
     state = error_rate.from_text(json.dumps(plain))
-    assert state == taken(errors(0.05, 1500, 7))
+    assert replace(state, seen=Proportion(68, 1500)) == taken(errors(0.05, 1500, 7))
     assert error_rate.take(state, errors(0.5, 200, 8)).alarms >= 1

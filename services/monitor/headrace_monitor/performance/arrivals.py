@@ -24,6 +24,7 @@ from headrace_monitor.outcomes.decisions.entities import Delays
 from headrace_monitor.outcomes.metrics import OutcomeMetrics
 from headrace_monitor.outcomes.postgres import SQL as OUTCOME_SQL
 from headrace_monitor.performance.decisions import error_rate
+from headrace_monitor.performance.decisions.error_rate import ErrorRateDetector
 from headrace_monitor.performance.store import SQL
 
 CLAIMED = 5000
@@ -75,6 +76,7 @@ class ArrivalProcessor:
     """Processes arrivals. Several replicas may do it at once: each arrival is processed once, in one transaction.
 
     evaluate_after: delay from the first label of an hour to its evaluation, so that not every label causes one.
+    run_length: labels between false alarms of an error rate, on average at least.
     """
 
     def __init__(
@@ -87,10 +89,11 @@ class ArrivalProcessor:
         clock: Clock,
         *,
         evaluate_after: timedelta,
+        run_length: float,
     ) -> None:
         self._connections, self._log, self._contracts = connections, log, contracts
         self._delays, self._metrics, self._clock = delays, metrics, clock
-        self._evaluate_after = evaluate_after
+        self._evaluate_after, self._run_length = evaluate_after, run_length
 
     async def step(self) -> None:
         """Process what is due, model by model."""
@@ -135,8 +138,7 @@ class ArrivalProcessor:
             fresh = error_rate.to_text(error_rate.new())
             row = await connection.fetchrow(SQL["open_watch"], model, version, fresh, now)
             state = error_rate.from_text(row["state"])
-            state = await asyncio.to_thread(error_rate.take, state, errors[version])
-            state = await asyncio.to_thread(error_rate.take_sizes, state, sizes[version])
+            state = await asyncio.to_thread(self._taken, state, errors[version], sizes[version])
             await connection.execute(SQL["save_watch"], model, version, error_rate.to_text(state), now)
             observed.append(
                 Observation(
@@ -145,6 +147,10 @@ class ArrivalProcessor:
                 )
             )
         await Observations.put(connection, observed)
+
+    def _taken(self, state: ErrorRateDetector, errors: Sequence[bool], sizes: Sequence[float]) -> ErrorRateDetector:
+        state = error_rate.take(state, errors, run_length=self._run_length)
+        return error_rate.take_sizes(state, sizes, run_length=self._run_length)
 
     async def _found(self, model: str, arrivals: Sequence[Arrival]) -> dict[int, Prediction]:
         """Return the rows of the log that labels are about, by arrival."""

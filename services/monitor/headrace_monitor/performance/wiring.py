@@ -32,6 +32,7 @@ def open_performance(
     arrivals = ArrivalProcessor(
         *(database, log.reader, log.contracts, outcomes.delays, outcomes.metrics, clock),
         evaluate_after=timedelta(seconds=settings.performance_every_s),
+        run_length=settings.error_run_length_labels,
     )
     evaluator = HourEvaluator(database, joins, calculator, kept, log.contracts, clock)
 

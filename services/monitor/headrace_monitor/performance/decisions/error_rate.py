@@ -1,4 +1,4 @@
-"""The error-rate detector of one version: it learns the version's own rate, then detects a higher one. Pure.
+"""The error-rate detector of one version: it learns the version's own rate and detects a higher one. Pure.
 
 A predicted class is an error where it is not the true one; a predicted quantity where it is further off than nine in
 ten of the version's first ones were.
@@ -10,7 +10,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from headrace_statistics import serialization
 from headrace_statistics.e_detector import (
@@ -26,10 +26,14 @@ from headrace_statistics.severity import PROPORTION_SCALE, Severity
 
 from headrace_monitor.log.decisions.class_names import quantity
 
-# Labels from which a version's own error rate is learnt.
+# Labels from which a version's own error rate is learnt first.
 BASE_LABELS = 500
-# The rate that is allowed is the upper end of an interval for the version's own: it is higher once in 200 versions.
+# Numbers of labels at which it is learnt again from all of them, unless there was an alarm: the more there are, the
+# less has to be allowed.
+HORIZONS = (BASE_LABELS, 2_000, 8_000, 32_000)
+# The rate that is allowed is an upper bound of the version's own: it is higher once in 100 versions, at each horizon.
 BASE_LEVEL = 0.01
+RUN_LENGTH = 1e5
 # Proportion of the first quantities that were off by more than what counts as an error from then on.
 BEYOND = 0.1
 # An alarm is over when so many labels came without another.
@@ -40,8 +44,9 @@ HOPELESS = 0.95
 
 @dataclass(frozen=True, slots=True)
 class ErrorRateDetector:
-    """State of a detector. base: the labels that the version's own rate is learnt from. watch: None until they suffice,
-    and where the rate cannot rise. since_alarm: labels since the last alarm; None without one. rate: at the alarm.
+    """State of a detector. base: the labels that the version's own rate was learnt from. seen: all of them up to the
+    last horizon. watch: None until they suffice, and where the rate cannot rise. since_alarm: labels since the last
+    alarm; None without one. rate: at the alarm.
 
     sizes: how far the first quantities were off, until they are enough. tolerance: what counts as an error beyond it,
     frozen then, in the unit of the labels; None for classes.
@@ -55,6 +60,7 @@ class ErrorRateDetector:
     alarms: int = 0
     sizes: tuple[float, ...] = ()
     tolerance: float | None = None
+    seen: Proportion = field(default_factory=lambda: Proportion(0, 0))
 
     @property
     def rise(self) -> float:
@@ -72,7 +78,7 @@ class ErrorRateDetector:
         if self.watch is None and self.base.of >= BASE_LABELS:
             return f"{self.base.value:.1%} of the first labels contradict the predictions: nothing to watch"
         if self.watch is None:
-            return f"learning the error rate: {self.base.of + len(self.sizes)} of {BASE_LABELS} labels"
+            return f"learning the error rate: {self.seen.of + len(self.sizes)} of {BASE_LABELS} labels"
         what = "the error rate" if self.tolerance is None else f"the share of errors beyond {self.tolerance:.4g}"
         if self.since_alarm is None:
             return f"no sign that {what} is above {self.allowed:.1%}"
@@ -87,23 +93,44 @@ def new() -> ErrorRateDetector:
     return ErrorRateDetector(Proportion(0, 0))
 
 
-def take(state: ErrorRateDetector, errors: Sequence[bool]) -> ErrorRateDetector:
-    """Take in labels in the order in which they came: each, whether the prediction was wrong."""
-    if state.watch is None:
-        first, errors = errors[: BASE_LABELS - state.base.of], errors[BASE_LABELS - state.base.of :]
-        state = replace(state, base=state.base.merge(Proportion(sum(first), len(first))))
-        if state.base.of < BASE_LABELS:
-            return state
-        allowed = interval(state.base, BASE_LEVEL)[1]
-        if allowed > HOPELESS:
-            return state
-        state = replace(state, allowed=allowed, watch=start(Detector(allowed)))
-    for begin in range(0, len(errors), 100):
-        state = _watched(state, errors[begin : begin + 100])
-    return state
+def take(state: ErrorRateDetector, errors: Sequence[bool], *, run_length: float = RUN_LENGTH) -> ErrorRateDetector:
+    """Take in labels in the order in which they came: each, whether the prediction was wrong. run_length: labels
+    between false alarms, on average at least.
+    """
+    while len(errors) and (horizon := _next_horizon(state)) is not None:
+        part, errors = errors[: horizon - state.seen.of], errors[horizon - state.seen.of :]
+        state = replace(_watched(state, part, run_length), seen=state.seen.merge(Proportion(sum(part), len(part))))
+        if state.seen.of == horizon:
+            state = _learnt(state, run_length)
+    return _watched(state, errors, run_length)
 
 
-def take_sizes(state: ErrorRateDetector, sizes: Sequence[float]) -> ErrorRateDetector:
+def allowed_by(base: Proportion) -> float:
+    """Return the error rate that is allowed of a version with these first labels."""
+    return interval(base, 2 * BASE_LEVEL)[1]
+
+
+def _next_horizon(state: ErrorRateDetector) -> int | None:
+    return next((horizon for horizon in HORIZONS if horizon > state.seen.of), None)
+
+
+def _learnt(state: ErrorRateDetector, run_length: float) -> ErrorRateDetector:
+    """Learn the rate from all labels up to a horizon. What is allowed never rises, and stays after an alarm: the rate
+    since then is not the version's own.
+    """
+    if state.base.of < BASE_LABELS:
+        state = replace(state, base=state.seen)
+    elif state.watch is None:
+        return state
+    allowed = allowed_by(state.seen)
+    if state.alarms or (state.watch is None and allowed > HOPELESS) or (state.watch and allowed >= state.allowed):
+        return state
+    return replace(state, base=state.seen, allowed=allowed, watch=start(Detector(allowed, run_length)))
+
+
+def take_sizes(
+    state: ErrorRateDetector, sizes: Sequence[float], *, run_length: float = RUN_LENGTH
+) -> ErrorRateDetector:
     """Take in how far predicted quantities were off, in the order in which their labels came."""
     if state.tolerance is None:
         missing = BASE_LABELS - len(state.sizes)
@@ -112,7 +139,7 @@ def take_sizes(state: ErrorRateDetector, sizes: Sequence[float]) -> ErrorRateDet
             return replace(state, sizes=first)
         state = replace(state, sizes=(), tolerance=tolerance_of(first))
         sizes = (*first, *sizes)
-    return take(state, [size > (state.tolerance or 0.0) for size in sizes])
+    return take(state, [size > (state.tolerance or 0.0) for size in sizes], run_length=run_length)
 
 
 def tolerance_of(sizes: Sequence[float]) -> float:
@@ -132,9 +159,14 @@ def size_of(predicted: float, label: float | str) -> float | None:
     return None if math.isnan(size) else min(size, sys.float_info.max)
 
 
-def _watched(state: ErrorRateDetector, errors: Sequence[bool]) -> ErrorRateDetector:
+def _watched(state: ErrorRateDetector, errors: Sequence[bool], run_length: float) -> ErrorRateDetector:
+    for begin in range(0, len(errors) if state.watch is not None else 0, 100):
+        state = _observed(state, errors[begin : begin + 100], Detector(state.allowed, run_length))
+    return state
+
+
+def _observed(state: ErrorRateDetector, errors: Sequence[bool], detector: Detector) -> ErrorRateDetector:
     assert state.watch is not None
-    detector = Detector(state.allowed)
     watch = observe_each(state.watch, errors, detector)
     if watch.alarm:
         rate = probable_rate(watch, detector)
@@ -155,6 +187,7 @@ def to_text(state: ErrorRateDetector) -> str:
             "alarms": state.alarms,
             "sizes": state.sizes,
             "tolerance": state.tolerance,
+            "seen": [state.seen.count, state.seen.of],
         }
     )
 
@@ -165,7 +198,8 @@ def from_text(text: str) -> ErrorRateDetector:
     watch = None if plain["watch"] is None else serialization.from_json(plain["watch"])
     return ErrorRateDetector(
         *(Proportion(*plain["base"]), plain["allowed"], watch, plain["since_alarm"], plain["rate"], plain["alarms"]),
-        # Releases that watched classes only kept neither.
+        # Releases that watched classes only kept neither; those that learnt the rate once kept no labels since.
         sizes=tuple(plain.get("sizes", ())),
         tolerance=plain.get("tolerance"),
+        seen=Proportion(*plain.get("seen", plain["base"])),
     )
