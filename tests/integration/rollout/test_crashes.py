@@ -1,0 +1,173 @@
+"""A rollout that is stopped at every call that it makes: killed there, or paused beside another leader."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from headrace_rollout.decisions import progress
+from headrace_rollout.decisions.policies import Policy, Step, Strategy
+from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition
+from headrace_rollout.runner import Runner
+from headrace_rollout.store import Request, Store
+from headrace_servicekit.clock import SystemClock
+from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.errors import ServiceError
+from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.testing import eventually
+
+from tests.kit.rollout_world import Checkpoints, KilledError, Through, World, kill
+from tests.kit.rollouts import IMPLICIT, rollout
+
+NOW = timedelta()
+POLICY = Policy(Strategy.CANARY, (Step(0.05, NOW), Step(0.5, NOW), Step(1.0, NOW)))
+# Which decision at which step, how it ends, and the version that serves then.
+SCENARIOS = {
+    "promoted": ({}, State.SUCCEEDED, "v2"),
+    "taken back at the first step": ({0: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
+    "taken back at the last step": ({2: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
+}
+# More than any scenario has.
+MOST = 400
+
+
+@pytest.fixture
+async def connections(postgres_url: str) -> AsyncIterator[Connections]:
+    async with Connections(Address(postgres_url), owner="test", size=6) as opened:
+        await Store(opened).migrate()
+        yield opened
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_killed_at_every_call_a_rollout_ends_in_the_same_way(connections: Connections, scenario: str):
+    verdicts, state, version = SCENARIOS[scenario]
+    undisturbed = await ended(connections, World(IMPLICIT, etag="e0", verdicts=verdicts), None)
+    assert undisturbed[0].state is state
+    for at in range(MOST):
+        world = World(IMPLICIT, etag="e0", verdicts=verdicts)
+        over, events, killed = await ended(connections, world, at)
+        if not killed:
+            return
+        told = f"killed at call {at}"
+        assert (over.state, events) == (state, undisturbed[1]), told
+        assert_consistent(world, told)
+        assert served(world) == version, told
+        assert world.managed_by == "", told
+        assert world.promotions <= 1, told
+    raise AssertionError("there is no end of calls")
+
+
+async def test_a_leader_that_was_paused_at_any_call_moves_nothing_when_it_comes_back(connections: Connections):
+    for at in range(MOST):
+        world = World(IMPLICIT, etag="e0")
+        store = Store(connections)
+        began = await started(store)
+        lease = LeaderLease(connections, "rollouts", SystemClock(), lease=timedelta(milliseconds=1))
+        assert await lease.acquire()
+        paused, go_on = asyncio.Event(), asyncio.Event()
+
+        async def pause(paused: asyncio.Event = paused, go_on: asyncio.Event = go_on) -> None:
+            paused.set()
+            await go_on.wait()
+
+        points = Checkpoints(at, pause)
+        first = asyncio.create_task(driven(store, lease, world, began.id, points))
+        waiting = asyncio.create_task(paused.wait())
+        await asyncio.wait({first, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if first.done():
+            return
+        # Another one leads, and somebody aborts.
+        second = await leading(connections, timedelta(minutes=1))
+        before = await store.rollout(began.id)
+        if before.state in (State.PREPARING, State.RUNNING):
+            await store.change(began.id, lambda one, now: progress.abort(one, "ana", "", now))
+        over = await driven(store, second, world, began.id, Checkpoints())
+        left = (world.in_force, world.production, world.managed_by)
+        go_on.set()
+        with contextlib.suppress(ServiceError):  # a stale etag, or a lease that is over; after its last call, nothing
+            await first
+        assert (world.in_force, world.production, world.managed_by) == left, f"paused at call {at}"
+        assert (await store.rollout(began.id)).state is over.state
+        assert served(world) == ("v2" if over.state is State.SUCCEEDED else "v1"), f"paused at call {at}"
+        await second.release()
+    raise AssertionError("there is no end of calls")
+
+
+async def test_a_route_that_a_person_takes_is_left_alone(connections: Connections):
+    world = World(IMPLICIT, etag="e0", verdicts={0: Decision.HOLD})
+    store = Store(connections)
+    began = await started(store)
+    lease = await leading(connections)
+    outside: Any = world
+    runner = Runner(store, lease, outside, outside, outside, SystemClock())
+    while (one := await store.rollout_and_time(began.id))[0].verdict is None:
+        await runner.turn(*one)
+    world.take()
+    over = await driven(store, lease, world, began.id, Checkpoints())
+    assert (over.state, world.managed_by) == (State.DISPLACED, "")
+    assert len(world.written) == 2  # as it was, and the first step: nobody wrote after the person
+
+
+async def ended(connections: Connections, world: World, killed_at: int | None) -> tuple[Rollout, list[str], bool]:
+    """Run a rollout, killed once; return it, the types of its events, and whether it was killed at all."""
+    store = Store(connections)
+    began = await started(store)
+    points = Checkpoints(killed_at, kill)
+    killed = False
+    try:
+        lease = await leading(connections)
+        over = await driven(store, lease, world, began.id, points)
+    except KilledError:
+        killed = True
+        over = await driven(store, await leading(connections), world, began.id, Checkpoints())
+    events = await store.events(began.id, before=2**62, limit=100)
+    return over, [one.event.type for one in reversed(events)], killed
+
+
+async def started(store: Store) -> Rollout:
+    """Keep a rollout that was just started; any one before it is over."""
+
+    def began(id_, now):
+        return Transition(replace(rollout(POLICY), id=id_, create_time=now), (Event("started", "", "ana"),))
+
+    return await store.start(began, Request("ana", "", b""))
+
+
+async def leading(connections: Connections, length: timedelta = timedelta(milliseconds=1)) -> LeaderLease:
+    """Lead, whoever led before."""
+    lease = LeaderLease(connections, "rollouts", SystemClock(), lease=length)
+    await eventually(lease.acquire)
+    return lease
+
+
+async def driven(store: Store, lease: LeaderLease, world: World, id_: int, points: Checkpoints) -> Rollout:
+    """Take turns until the rollout is over. Raises what a turn raises."""
+    outside: Any = Through(world, points)
+    through: Any = Through(store, points)
+    runner = Runner(through, lease, outside, outside, outside, SystemClock())
+    while True:
+        one, now = await store.rollout_and_time(id_)
+        if one.state.over:
+            return one
+        await runner.turn(one, now)
+
+
+def assert_consistent(world: World, told: str) -> None:
+    """Assert that in every route that was ever in force the weights are shares of one whole."""
+    for route in world.written:
+        weights = [variant.weight for variant in route.variants]
+        assert math.isclose(sum(weights), 1), (told, weights)
+        assert min(weights) >= 0, (told, weights)
+
+
+def served(world: World) -> str:
+    """Return the version that all of the route in force serves."""
+    (variant,) = world.in_force.variants
+    return world.production if variant.follow_production else variant.version

@@ -1,0 +1,151 @@
+"""What a rollout is made with, in memory, so that a test can stop it at every call: the control plane and the registry
+as they promise to be (etags, request ids, managers), and a judge that says what the test says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from headrace.router.v1 import route_pb2
+from headrace_rollout.decisions.rollouts import Decision, Rollout, Verdict
+from headrace_rollout.peers import Written
+from headrace_rollout.runner import Judged
+from headrace_servicekit.errors import Aborted, AlreadyExists, PreconditionFailed
+
+
+class KilledError(BaseException):
+    """The process is gone; whatever catches exceptions does not catch this."""
+
+
+class Checkpoints:
+    """Every call to the outside passes here twice: before it is made, and after it was, before the answer is there.
+
+    at: of which of these (from 0) `act` is done; None for none. count: how many there were.
+    """
+
+    def __init__(self, at: int | None = None, act: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._at, self._act = at, act
+        self.count = 0
+
+    async def passed(self) -> None:
+        """Do what is to be done here."""
+        number, self.count = self.count, self.count + 1
+        if number == self._at and self._act is not None:
+            await self._act()
+
+
+async def kill() -> None:
+    """End the process here."""
+    raise KilledError
+
+
+class Through:
+    """An object whose async methods pass the checkpoints."""
+
+    def __init__(self, inner: Any, checkpoints: Checkpoints) -> None:
+        self._inner, self._checkpoints = inner, checkpoints
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not asyncio.iscoroutinefunction(found):
+            return found
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            await self._checkpoints.passed()
+            answer = await found(*args, **kwargs)
+            await self._checkpoints.passed()
+            return answer
+
+        return call
+
+
+class World:
+    """A control plane, a registry and a judge. verdicts: of the judge, by step; ADVANCE where none is said.
+
+    written: every route that was in force, the first one too. production: in the registry.
+    """
+
+    def __init__(self, route: route_pb2.Route, *, etag: str, verdicts: dict[int, Decision] | None = None) -> None:
+        self.written = [route]
+        self.managed_by, self.production = "", "v1"
+        self.promotions = 0
+        self._etag, self._numbers = etag, itertools.count(1)
+        self._requests: dict[str, tuple[bytes, Written]] = {}
+        self._verdicts = verdicts or {}
+
+    @property
+    def in_force(self) -> route_pb2.Route:
+        """The route that serves."""
+        return self.written[-1]
+
+    def take(self) -> None:
+        """Have a person take the route by force."""
+        self.managed_by, self._etag = "", f"e{next(self._numbers)}"
+
+    # The control plane.
+
+    async def route(self, model: str) -> tuple[route_pb2.Route, route_pb2.RouteStatus]:
+        route = route_pb2.Route()
+        route.CopyFrom(self.in_force)
+        route.etag, route.managed_by = self._etag, self.managed_by
+        return route, route_pb2.RouteStatus(state=route_pb2.RouteStatus.STATE_ACTIVE)
+
+    async def write(self, rollout: Rollout, route: route_pb2.Route, *, release: bool = False) -> Written:
+        content = route.SerializeToString(deterministic=True) + f"{release} {rollout.etag}".encode()
+        if rollout.request_id in self._requests:
+            before, answer = self._requests[rollout.request_id]
+            if before != content:
+                raise AlreadyExists("used for another write", reason="REQUEST_ID_REUSED")
+            return answer
+        if self.managed_by not in ("", rollout.manager):
+            raise PreconditionFailed("managed", reason="ROUTE_MANAGED")
+        if rollout.etag != self._etag:
+            raise Aborted("stale", reason="ETAG_MISMATCH")
+        kept = route_pb2.Route()
+        kept.CopyFrom(route)
+        self.written.append(kept)
+        self.managed_by, self._etag = "" if release else rollout.manager, f"e{next(self._numbers)}"
+        answer = Written(self._etag, (), ())
+        self._requests[rollout.request_id] = (content, answer)
+        return answer
+
+    async def lease(self, rollout: Rollout, version: str) -> route_pb2.VersionReadiness:
+        return route_pb2.VersionReadiness(version=version, pool="default", batchers=1, ready_batchers=1)
+
+    async def end_lease(self, rollout: Rollout, version: str) -> None:
+        """Forget nothing: nobody asks."""
+
+    # The registry.
+
+    async def named(self, rollout: Rollout) -> str:
+        return self.production
+
+    async def hold(self, rollout: Rollout) -> None:
+        """Keep everything."""
+
+    async def release(self, rollout: Rollout) -> None:
+        """Keep everything."""
+
+    async def promote(self, rollout: Rollout) -> None:
+        if self.production == rollout.version:
+            return
+        if self.production != rollout.baseline:
+            raise PreconditionFailed("put there by hand", reason="MOVED_BY_HAND")
+        self.production = rollout.version
+        self.promotions += 1
+
+    # The judge.
+
+    async def begin(self, rollout: Rollout, now: datetime) -> str:
+        return "0"
+
+    async def judge(self, rollout: Rollout, now: datetime) -> Judged:
+        decision = self._verdicts.get(rollout.step, Decision.ADVANCE)
+        return Judged(rollout.evidence, Verdict(decision, f"the judge says {decision}", (), now), None)
+
+    def alerts(self, model: str) -> tuple[str, ...]:
+        return ()

@@ -1,0 +1,130 @@
+"""What counts of both versions say of a rollout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from headrace_rollout.decisions import judgement
+from headrace_rollout.decisions.judgement import Arms, Count, Counts, Record
+from headrace_rollout.decisions.policies import Policy
+from headrace_rollout.decisions.rollouts import Decision, Verdict
+from headrace_rollout.documents import record_json, record_of
+from headrace_servicekit.errors import Code
+
+from tests.kit.rollouts import CANARY, NOW
+
+SECOND = timedelta(seconds=1)
+NEW, OLD = ("v2", "rollout"), ("v1", "production")
+ARMS = Arms(candidate=NEW, baseline=OLD, alone=False)
+FAST, SLOW = judgement.bucket_of(0.010), judgement.bucket_of(0.100)
+
+
+def answers(arm: tuple[str, str], count: int, *, bucket: int = FAST, **how) -> Count:
+    """Return so many answers that the version computed."""
+    told = {"online": True, "code": 0, "count": count, "first_bucket": bucket, "durations": (count,)}
+    return Count(*arm, **{**told, **how})
+
+
+def errors(arm: tuple[str, str], count: int, code: Code = Code.INTERNAL) -> Count:
+    return Count(*arm, online=False, code=code, count=count)
+
+
+def judged(
+    *ticks: tuple[Count, ...], policy: Policy = CANARY, arms: Arms = ARMS, step: int = 0, silent_s: int = 0
+) -> tuple[Verdict, Record]:
+    """Return what a tick each second leads to, and what is kept. silent_s: without any counts after them."""
+    record = judgement.begin(policy, "", NOW)
+    now = NOW
+    for counts in ticks:
+        now += SECOND
+        kept = record_of(record_json(record))
+        record = judgement.taken(kept, policy, arms, Counts(now, SECOND, counts), "c", step, NOW)
+    now += timedelta(seconds=silent_s)
+    return judgement.verdict(record, policy, step, NOW, now), record
+
+
+GOOD = (answers(NEW, 10), answers(OLD, 190))
+
+
+def test_an_outright_failure_at_200_requests_a_second_is_seen_within_seconds():
+    failing = (errors(NEW, 10), answers(OLD, 190))
+    decisions = [judged(*[failing] * seconds)[0].decision for seconds in range(1, 6)]
+    assert Decision.ROLL_BACK in decisions[:3], decisions
+    verdict, record = judged(*[failing] * 3)
+    assert "errors" in verdict.reason
+    assert record.bad_from == NOW  # not before the first request of the version
+
+
+def test_an_equal_version_is_proven_and_goes_on_after_its_dwell():
+    early, _ = judged(*[GOOD] * 20)
+    late, _ = judged(*[GOOD] * 120)
+    assert (early.decision, late.decision) == (Decision.HOLD, Decision.ADVANCE)
+
+
+def test_what_a_cache_gave_says_nothing_of_a_version():
+    cached = Count(*OLD, online=False, code=0, count=800)
+    verdict, _ = judged(*[(answers(NEW, 10), answers(OLD, 38), cached)] * 200)
+    assert verdict.decision is Decision.ADVANCE
+    assert {one.metric: one.baseline_count for one in verdict.metrics}["errors"] == 38 * 200
+
+
+@pytest.mark.parametrize(
+    ("bad", "metric"),
+    [
+        pytest.param(errors(NEW, 5, Code.DEADLINE_EXCEEDED), "timeouts", id="timeouts"),
+        pytest.param(answers(NEW, 5, invalid=5), "invalid_outputs", id="NaN"),
+        pytest.param(answers(NEW, 5, bucket=SLOW), "slo", id="slow"),
+        pytest.param(Count(*NEW, online=False, code=0, count=5, degraded=5), "errors", id="what stood in for it"),
+    ],
+)
+def test_each_way_to_be_worse_leads_to_a_rollback_that_names_it(bad: Count, metric: str):
+    learning = [GOOD] * 3  # of what is slow
+    verdict, _ = judged(*learning, *[(answers(NEW, 5), bad, answers(OLD, 190))] * 60)
+    assert verdict.decision is Decision.ROLL_BACK
+    assert verdict.reason.startswith(metric)
+
+
+def test_the_callers_own_mistakes_count_for_nothing():
+    theirs = errors(NEW, 5, Code.INVALID_ARGUMENT)
+    verdict, _ = judged(*[(answers(NEW, 10), theirs, answers(OLD, 190))] * 120)
+    assert verdict.decision is Decision.ADVANCE
+    assert all(one.candidate_count == 10 * 120 for one in verdict.metrics)
+
+
+def test_slow_is_half_as_long_again_as_the_slowest_hundredth_before_unless_the_policy_says():
+    _, record = judged(*[GOOD] * 2)
+    assert record.slow_bucket == FAST + 1 + round(64 * 0.585)
+    _, told = judged(GOOD, policy=replace(CANARY, slow_after=timedelta(milliseconds=50)))
+    assert told.slow_bucket == judgement.bucket_of(0.05)
+    _, few = judged((answers(NEW, 1), answers(OLD, 20)))
+    assert few.slow_bucket is None
+
+
+def test_without_data_growth_stops_and_after_the_timeout_the_version_is_taken_back():
+    assert judged(*[GOOD] * 120, silent_s=6)[0].decision is Decision.NO_DATA
+    assert judged(*[GOOD] * 120, silent_s=61)[0].decision is Decision.ROLL_BACK
+
+
+def test_a_data_plane_that_is_missing_is_no_data_either():
+    record = judgement.begin(CANARY, "", NOW)
+    for second in range(1, 10):
+        now = NOW + second * SECOND
+        counts = Counts(now, SECOND, GOOD, missing=("data-1",))
+        record = judgement.taken(record, CANARY, ARMS, counts, "", 0, NOW)
+    assert judgement.verdict(record, CANARY, 0, NOW, NOW + 9 * SECOND).decision is Decision.NO_DATA
+
+
+def test_alone_at_the_end_a_version_is_compared_with_what_the_one_before_had():
+    record = judgement.begin(CANARY, "", NOW)
+    now = NOW
+    for _ in range(60):
+        now += SECOND
+        record = judgement.taken(record, CANARY, ARMS, Counts(now, SECOND, GOOD), "", 1, NOW)
+    alone = replace(ARMS, alone=True)
+    for _ in range(5):
+        now += SECOND
+        counts = Counts(now, SECOND, (answers(NEW, 100), errors(NEW, 100)))
+        record = judgement.taken(record, CANARY, alone, counts, "", 2, now)
+    assert judgement.verdict(record, CANARY, 2, NOW, now).decision is Decision.ROLL_BACK

@@ -1,0 +1,74 @@
+"""Policies: what is wrong with one is named by its field, and none leads to a fault of ours."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf import json_format
+from headrace.rollout.v1 import rollout_pb2 as pb
+from headrace_rollout import answers, convert
+from headrace_rollout.decisions.policies import DEFAULT, DEFAULT_STEPS, Strategy
+from headrace_rollout.documents import policy_json, policy_of
+from headrace_servicekit.errors import InvalidArgument
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def policy(text: dict) -> pb.RolloutPolicy:
+    return json_format.ParseDict(text, pb.RolloutPolicy())
+
+
+def test_an_empty_policy_is_the_default_canary():
+    assert convert.policy_of(pb.RolloutPolicy()) == DEFAULT
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_every_strategy_has_steps_of_its_own_and_comes_back_as_it_is(strategy: Strategy):
+    found = convert.policy_of(policy({"strategy": f"STRATEGY_{strategy.name}"}))
+    assert found.steps == DEFAULT_STEPS[strategy]
+    assert convert.policy_of(answers.to_policy(found)) == found
+    assert policy_of(policy_json(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        pytest.param({"steps": [{"percent": 5}]}, "policy.steps[0].percent", id="no last step"),
+        pytest.param({"steps": [{"percent": 50}] * 2 + [{"percent": 100}]}, "policy.steps[1].percent", id="no growth"),
+        pytest.param({"steps": [{"percent": 0}, {"percent": 100}]}, "policy.steps[0].percent", id="nothing"),
+        pytest.param({"steps": [{"percent": 101}]}, "policy.steps[0].percent", id="more than all"),
+        pytest.param({"steps": [{"percent": "NaN"}, {"percent": 100}]}, "policy.steps[0].percent", id="no number"),
+        pytest.param({"steps": [{"percent": 100, "dwell": "-1s"}]}, "policy.steps[0].dwell", id="back in time"),
+        pytest.param({"steps": [{"percent": 100, "dwell": "9s", "limit": "3s"}]}, "policy.steps[0].limit", id="limit"),
+        pytest.param({"steps": [{"percent": 1 + at} for at in range(60)]}, "policy.steps", id="too many"),
+        pytest.param({"tolerated_ratio": 0.5}, "policy.tolerated_ratio", id="ratio"),
+        pytest.param({"false_rollback_rate": 0.5}, "policy.false_rollback_rate", id="rate"),
+        pytest.param({"margin_percent": -1}, "policy.margin_percent", id="margin"),
+        pytest.param({"no_data_timeout": "1s"}, "policy.no_data_timeout", id="impatient"),
+        pytest.param({"strategy": 2, "steps": [{"percent": 5}, {"percent": 100}]}, "policy.steps", id="two steps"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_field(text: dict, field: str):
+    with pytest.raises(InvalidArgument) as refused:
+        convert.policy_of(policy(text))
+    assert field in {one.field for one in refused.value.violations}
+    assert refused.value.reason == "POLICY_INVALID"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_lead_to_anything_but_a_policy_or_a_refusal(data: bytes):
+    try:
+        message = pb.RolloutPolicy.FromString(data)
+    except Exception:
+        return
+    try:
+        found = convert.policy_of(message)
+    except InvalidArgument:
+        return
+    assert policy_of(policy_json(found)) == found
+
+
+@pytest.mark.parametrize("name", ["", "models/", "models/A", "models/a/rollouts/x", "models/a/rollouts/" + "9" * 30])
+def test_names_that_are_none_are_refused(name: str):
+    with pytest.raises(InvalidArgument):
+        convert.rollout_of(name)
