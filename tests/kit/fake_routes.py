@@ -31,6 +31,7 @@ class FakeRoutes(route_pb2_grpc.RouteServiceServicer):
         self.dry_runs: list[route_pb2.DryRunRouteRequest] = []
         self.purges: list[route_pb2.PurgeCacheRequest] = []
         self.managed: dict[str, str] = {}
+        self.batchers: list[route_pb2.Batcher] = []
         self._changed = threading.Condition()
 
     def add_to(self, server: grpc.Server) -> None:
@@ -57,6 +58,9 @@ class FakeRoutes(route_pb2_grpc.RouteServiceServicer):
 
     def ListRoutes(self, request: route_pb2.ListRoutesRequest, context: Any) -> route_pb2.ListRoutesResponse:
         return route_pb2.ListRoutesResponse(routes=[self.routes[model] for model in sorted(self.routes)])
+
+    def ListBatchers(self, request: route_pb2.ListBatchersRequest, context: Any) -> route_pb2.ListBatchersResponse:
+        return route_pb2.ListBatchersResponse(batchers=self.batchers)
 
     def UpdateRoute(self, request: route_pb2.UpdateRouteRequest, context: Any) -> route_pb2.UpdateRouteResponse:
         model = self._known(request.route.name)

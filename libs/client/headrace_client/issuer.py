@@ -14,15 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import headrace
 import jwt
-from google.protobuf import descriptor_pb2
-from headrace.access.v1 import access_pb2
 
+from headrace_client.api_description import public_services
 from headrace_client.errors import invalid
 from headrace_client.local_files import is_file, object_of, read_as, text_of
 from headrace_client.local_stack import KEY_FILE, LocalStack
@@ -36,17 +33,8 @@ _DENY_REMEDY = 'write {"subjects": [...]} with all who are to be refused'
 
 @functools.cache
 def known_scopes() -> tuple[str, ...]:
-    """Return every scope that an RPC of Headrace asks for, sorted: read from the API's own descriptors."""
-    api = resources.files(headrace).joinpath("descriptors.binpb").read_bytes()
-    # An option is read as what it is only where the file that declares it was imported.
-    access: Any = access_pb2.access
-    options = (
-        method.options.Extensions[access]
-        for file in descriptor_pb2.FileDescriptorSet.FromString(api).file
-        for service in file.service
-        for method in service.method
-    )
-    return tuple(sorted({option.scope for option in options if option.scope}))
+    """Return every scope that an RPC of Headrace asks for, sorted."""
+    return tuple(sorted(frozenset().union(*public_services().values())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import pytest
 from click.testing import CliRunner
+from headrace.router.v1 import route_pb2
 from headrace_client.cli import main
 from headrace_servicekit import errors
 
@@ -145,6 +146,21 @@ def test_status_names_what_is_down_and_which_data_planes_lag(run: Run, health: F
     assert "not serving" in lines["registry"]
     assert "host-a/0" in lines["digits"]
     assert "batcher" not in lines, "this front door does not tell"
+
+
+def test_status_shows_batchers_with_what_they_hold(run: Run, routes: FakeRoutes) -> None:
+    batcher = route_pb2.Batcher(pool="default", address="10.0.0.7:8090", load=route_pb2.BatcherLoad(rows=12))
+    batcher.load.predicted_wait.FromMilliseconds(40)
+    held = batcher.versions.add(model="digits", version="v1", wanted=True, state=route_pb2.BatcherVersion.STATE_READY)
+    held.load_duration.FromMilliseconds(2300)
+    batcher.versions.add(
+        model="digits", version="v2", wanted=True, state=route_pb2.BatcherVersion.STATE_FAILED, reason="[no] room"
+    )
+    routes.batchers.append(batcher)
+    shown = " ".join(run("status").stdout.split())
+    assert "default 10.0.0.7:8090 failed 1 of 2 12 40 ms 2.3 s digits/v2 failed ([no] room)" in shown
+    (told,) = document(run("status", "--json"))["batchers"]
+    assert (told["load"]["rows"], told["versions"][0]["load_duration"]) == ("12", "2.300s")
 
 
 def test_status_shows_which_service_is_the_one_that_does_not_serve(run: Run, health: FakeHealth) -> None:

@@ -5,26 +5,32 @@ from __future__ import annotations
 from grpc_health.v1 import health_pb2
 
 from headrace_client import methods
+from headrace_client.api_description import public_services
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import HeadraceError, NotFound
 
 DEFAULT_TIMEOUT_S = 5.0
 
-# By what people call them; the empty name is the whole.
-SERVICES = {
-    "all": "",
-    "registry": "headrace.registry.v1.RegistryService",
-    "router control plane": "headrace.router.v1.RouteService",
-    "router data plane": "headrace.router.v1.RouterService",
-    "monitor": "headrace.monitor.v1.MonitorService",
-    "batcher": "headrace.batcher.v1.BatcherService",
+_CALLED = {
+    "headrace.router.v1.RouteService": "router control plane",
+    "headrace.router.v1.RouterService": "router data plane",
 }
+
+
+def services() -> dict[str, str]:
+    """Return the full name of the first service of each process, by what people call that; the whole is empty."""
+    found = {"all": ""}
+    for service in public_services():
+        _, package, _, name = service.split(".")
+        if service in _CALLED or name.lower() == f"{package}service":
+            found[_CALLED.get(service, package)] = service
+    return found
 
 
 def health(session: Session, *, timeout: float = DEFAULT_TIMEOUT_S) -> Operation[dict[str, str]]:
     """Return `serving`, `not serving` or what went wrong for each service that the front door knows, and for `all`."""
     found = {}
-    for service, name in SERVICES.items():
+    for service, name in services().items():
         request = health_pb2.HealthCheckRequest(service=name)
         try:
             answer = yield from invoke(session, methods.CHECK_HEALTH, request, timeout_s=timeout)
