@@ -13,6 +13,7 @@ from headrace_client.cli.autoscale.trace_files import log_query, of_log, read_tr
 from headrace_client.errors import InvalidArgument
 from headrace_scaling import documents
 from headrace_scaling.decisions import presets
+from headrace_scaling.decisions.policies import PoolPolicy
 
 
 def run(*words: str) -> Result:
@@ -105,3 +106,19 @@ def test_the_log_is_asked_for_online_predictions_by_second():
 def test_a_name_that_no_model_has_is_never_put_into_sql():
     with pytest.raises(InvalidArgument, match="no name of a model"):
         log_query(("digits' OR 'a' = 'a",))
+
+
+def test_advice_names_a_policy_that_can_be_simulated(tmp_path: Path):
+    course, policy = tmp_path / "pool.csv", tmp_path / "gpu.json"
+    course.write_text("\n".join(["300"] * 7200 + ["1500"] * 3600 + ["300"] * 3600))
+    advised = CliRunner().invoke(main, ["autoscale", "advise", str(course), "--replicas", "6", "--write", str(policy)])
+    assert advised.exit_code == 0, advised.output
+    said = " ".join(advised.stdout.split())
+    assert "6 replicas had 12 replica-hours" in said
+    assert "would have been enough without scaling" in said
+    assert run(str(course), "--policy", str(policy)).exit_code == 0
+    told = json.loads(
+        CliRunner().invoke(main, ["autoscale", "advise", str(course), "--replicas", "6", "--json"]).stdout
+    )
+    assert told["idle"]["idle_share"] > 0.5
+    assert documents.to_json(documents.from_plain(PoolPolicy, told["policy"])) == policy.read_text().strip()

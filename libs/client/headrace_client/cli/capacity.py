@@ -12,7 +12,7 @@ from headrace.router.v1 import predict_pb2
 from headrace_scaling.capacity import Needs, example, plan
 from headrace_scaling.simulation.service_curves import ServiceCurve
 
-from headrace_client.cli.autoscale.simulating import curve_of
+from headrace_client.cli.autoscale.pool_options import curve_of
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, number
 from headrace_client.cli.parsing import Duration

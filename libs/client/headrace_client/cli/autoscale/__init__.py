@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from headrace_client.cli.autoscale.advising import advise_command
 from headrace_client.cli.autoscale.simulating import simulate
 
 
@@ -15,7 +16,9 @@ def autoscale() -> None:
     Examples:
       headrace autoscale simulate surges
       headrace autoscale simulate trace.csv --policy mine.json --policy kubernetes --picture trace.svg
+      headrace autoscale advise --log digits --since 14d --replicas 8
     """
 
 
 autoscale.add_command(simulate)
+autoscale.add_command(advise_command)
