@@ -98,7 +98,10 @@ def test_register_sends_all_that_was_typed(run: Run, registry: FakeRegistry, tmp
 def test_register_says_which_metrics_the_gates_will_miss(run: Run) -> None:
     told = run("models", "register", "digits", "v3", "model.onnx", "--metric", "accuracy=0.97")
     assert told.exit_code == 0
-    assert told.stderr.startswith("no latency_p99_ms: the gates of digits ask for it")
+    assert told.stderr.startswith("promotion will be refused: the gates of digits ask for latency_p99_ms")
+    typed = [line.strip() for line in told.stderr.splitlines()]
+    assert "headrace models register digits NEW_VERSION MODEL.onnx --metric latency_p99_ms=VALUE" in typed
+    assert typed[-2:] == ["headrace models gates digits --none", "headrace models promote digits v3"]
     complete = ("--metric", "accuracy=0.97", "--metric", "latency_p99_ms=2")
     assert run("models", "register", "digits", "v4", "model.onnx", *complete).stderr.startswith("next: ")
 

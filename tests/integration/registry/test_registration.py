@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
+from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Code
 
 from tests.kit import exported, hostile_models, onnx_models, unservable_models
@@ -34,6 +35,7 @@ async def test_a_version_keeps_all_that_was_declared(registry):
         description="an MLP",
         metadata=caller("trainer"),
     )
+    file.contract.task = tensor_pb2.ServingContract.TASK_CLASSIFICATION  # labels and scores say so
     assert version.contract == file.contract
     assert as_json(version.serving) == {
         "max_batch_rows": 16,
@@ -191,3 +193,13 @@ async def test_a_contract_of_its_own_is_tried_when_the_version_is_registered(reg
     contract = model.contract
     contract.inputs[0].shape[0] = 2
     assert (await registry.register("m", "v1", model, contract=contract)).contract.inputs[0].shape == [2]
+
+
+async def test_an_input_may_be_named_alone_to_allow_nan_and_the_task_is_inferred(registry):
+    contract = tensor_pb2.ServingContract(inputs=[tensor_pb2.TensorSpec(name="features", nan_allowed=True)])
+    version = await registry.register("m", "v1", onnx_models.classifier(), contract=contract)
+    assert version.contract.inputs[0].nan_allowed
+    assert version.contract.task == tensor_pb2.ServingContract.TASK_CLASSIFICATION
+    contract.inputs[0].name = "income"
+    error = await refused(registry.register("m", "v2", onnx_models.classifier(), contract=contract))
+    assert error.violations[0].description == "the model has no 'income'; it has: features"

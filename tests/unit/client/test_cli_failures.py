@@ -50,6 +50,18 @@ def test_a_block_says_what_why_which_field_and_the_remedy() -> None:
     ]
 
 
+def test_a_version_without_metrics_is_answered_with_what_to_type() -> None:
+    error = PreconditionFailed(
+        "version 'v1' of 'fraud' misses 2 promotion gate(s)",
+        reason="PROMOTION_GATE_FAILED",
+        metadata={"version": "v1", "missing": "accuracy,latency_p99_ms"},
+    )
+    lines = [line.strip() for line in plain(as_block(error, "headrace models promote", "fraud")).splitlines()]
+    given = "--metric accuracy=VALUE --metric latency_p99_ms=VALUE"
+    assert f"headrace models register fraud NEW_VERSION MODEL.onnx {given}" in lines
+    assert lines[-2:] == ["headrace models gates fraud --none", "headrace models promote fraud v1"]
+
+
 def test_what_the_message_says_is_not_said_again() -> None:
     error = PreconditionFailed(
         "version v2 misses 2 gates: accuracy is 0.71; auc is 0.5",

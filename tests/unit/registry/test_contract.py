@@ -271,6 +271,20 @@ def test_the_digest_tells_versions_apart_that_declare_rows_differently():
     assert len(digests) == len(BatchDimension)
 
 
+def test_a_tensor_without_a_datatype_is_that_of_the_file_with_what_is_said_beside_its_name():
+    told = Contract((TensorSpec("features", "", nan_allowed=True, columns=("a", "b", "c", "d")),))
+    assert not contract.is_stated(told)
+    found = contract.of_version(told, FILE)
+    assert found == with_input(nan_allowed=True, columns=("a", "b", "c", "d"))
+    assert contract.violations(found, "contract") == contract.mismatches(found, FILE, "contract") == []
+
+
+def test_a_name_without_a_datatype_that_the_file_does_not_have_is_told_as_such():
+    found = contract.of_version(Contract((TensorSpec("income", "", nan_allowed=True),)), FILE)
+    (mismatch,) = contract.mismatches(found, FILE, "contract")
+    assert mismatch.description == "the model has no 'income'; it has: features"
+
+
 def test_a_file_that_does_not_tell_its_shapes_leaves_a_gap():
     assert fields(contract.gaps(file_with("outputs", shape=None), "version.contract")) == ["version.contract.outputs"]
     assert contract.gaps(FILE, "version.contract") == []

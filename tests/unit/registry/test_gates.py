@@ -66,6 +66,7 @@ def test_a_model_without_gates_of_its_own_has_the_default_ones_and_an_empty_list
         gates.check(Model("digits"), version(), None)
     assert caught.value.reason == "PROMOTION_GATE_FAILED"
     assert len(caught.value.violations) == 2
+    assert caught.value.metadata["missing"] == "accuracy,latency_p99_ms"
     gates.check(Model("digits", gates=()), version(), None)
 
 

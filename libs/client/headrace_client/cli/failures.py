@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -155,6 +157,8 @@ def remedy(error: HeadraceError, model: str = "") -> str:
 
     model: that the command was about, for errors that name none.
     """
+    if error.reason == "PROMOTION_GATE_FAILED" and (missing := error.metadata.get("missing")):
+        return without_metrics(model or "MODEL", error.metadata.get("version", "VERSION"), missing.split(","))
     if error.reason in _REMEDIES_BY_REASON:
         text = _REMEDIES_BY_REASON[error.reason]
         named = error.metadata.get("model") or model
@@ -162,6 +166,19 @@ def remedy(error: HeadraceError, model: str = "") -> str:
     if error.code is grpc.StatusCode.UNAVAILABLE and error.reason:
         return _UNAVAILABLE_BEHIND
     return _REMEDIES_BY_CODE.get(error.code, "")
+
+
+def without_metrics(model: str, version: str, missing: Sequence[str]) -> str:
+    """Return what to type for a version that lacks metrics which the gates of its model ask for."""
+    given = " ".join(f"--metric {shlex.quote(name)}=VALUE" for name in missing)
+    return (
+        f"the gates of {model} ask for {' and '.join(missing)}, which {version} does not have. With what you measured, "
+        f"under another name, for versions never change:\n"
+        f"            headrace models register {model} NEW_VERSION MODEL.onnx {given}\n"
+        f"          or without gates:\n"
+        f"            headrace models gates {model} --none\n"
+        f"            headrace models promote {model} {version}"
+    )
 
 
 def as_json(error: HeadraceError, model: str = "") -> dict[str, Any]:
@@ -186,20 +203,21 @@ def as_block(error: HeadraceError, doing: str, model: str = "") -> str:
     name = (
         f"{error.reason} ({error.code.name})" if error.reason and error.reason != error.code.name else error.code.name
     )
-    lines = [f"[bold red]error[/] {_lines(doing)}: {_lines(error.message)}", f"  [dim]reason[/]  {name}"]
+    lines = [f"[bold red]error[/] {as_markup(doing)}: {as_markup(error.message)}", f"  [dim]reason[/]  {name}"]
     for violation in error.violations:
         if error.message == f"{violation.field}: {violation.description}":
             continue  # said already
-        field = f"[bold]{_lines(violation.field)}[/]" if violation.field else ""
+        field = f"[bold]{as_markup(violation.field)}[/]" if violation.field else ""
         # What the message says is not said again; which field it is about, is.
-        description = "" if field and violation.description in error.message else _lines(violation.description)
+        description = "" if field and violation.description in error.message else as_markup(violation.description)
         lines.append("  [dim]field [/]  " + ": ".join(part for part in (field, description) if part))
     if error.request_id:
-        lines.append(f"  [dim]request[/] {_lines(error.request_id)}")
+        lines.append(f"  [dim]request[/] {as_markup(error.request_id)}")
     if text := remedy(error, model):
-        lines.append(f"  [dim]remedy[/]  {_lines(text)}")
+        lines.append(f"  [dim]remedy[/]  {as_markup(text)}")
     return "\n".join(lines)
 
 
-def _lines(text: str) -> str:
+def as_markup(text: str) -> str:
+    """Return text of several lines as rich markup."""
     return "\n".join(map(shown, text.split("\n")))

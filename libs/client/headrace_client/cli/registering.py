@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
+from headrace_client.cli.failures import as_markup, without_metrics
 from headrace_client.cli.options import connected, model_argument, request_id_option, version_argument
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration, FilePair, NumberPair, Pair
@@ -38,8 +39,14 @@ _TASKS = {
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Serving contract as JSON; without it names, datatypes and shapes come from the model file.",
 )
+@click.option(
+    "--allow-nan",
+    metavar="INPUT",
+    multiple=True,
+    help="An input that may hold NaN; repeat. Those with null in the artifact validation.json may, too.",
+)
 @click.option("--prediction", default="", help="Output that is the prediction; default the first.")
-@click.option("--task", type=click.Choice(list(_TASKS)), help="What the prediction means.")
+@click.option("--task", type=click.Choice(list(_TASKS)), help="What the prediction means; default what outputs say.")
 @click.option("--label", "labels", multiple=True, help="Name of a class, in the order of the scores; repeat.")
 @click.option("--description", default="", help="What is special about this version, in a sentence.")
 @click.option("--parent", default="", help="Lineage: version that it was trained from.")
@@ -66,6 +73,7 @@ def register(
     parameters: tuple[tuple[str, str], ...],
     artifacts: tuple[tuple[str, Path], ...],
     contract: Path | None,
+    allow_nan: tuple[str, ...],
     prediction: str,
     task: str | None,
     labels: tuple[str, ...],
@@ -91,7 +99,8 @@ def register(
     Examples:
       headrace models register digits v1 model.onnx --metric accuracy=0.95 --metric latency_p99_ms=1.5
       headrace models register digits v2 model.onnx --parent v1 --task classification \\
-          --prediction label --artifact validation.json=model.onnx --max-batch-rows 64 --max-wait 2ms
+          --prediction label --artifact validation.json=rows.json --max-batch-rows 64 --max-wait 2ms
+      headrace models register churn v1 model.onnx --allow-nan income --artifact validation.json=rows.json
     """
     with output.uploading() as progress:
         registered = client.register_version(
@@ -99,6 +108,7 @@ def register(
             version,
             onnx_file,
             contract=_contract(contract, prediction, task, labels),
+            allow_nan=allow_nan,
             metrics=dict(metrics),
             parameters=dict(parameters),
             artifacts=dict(artifacts),
@@ -113,11 +123,13 @@ def register(
         output.document({"version": message_json(registered)})
         return
     show_version(output, registered)
-    if missing := ", ".join(_missing(client, model, registered)):
+    if registered.contract.task == tensor_pb2.ServingContract.TASK_UNSPECIFIED:
         output.note(
-            f"[yellow]no {missing}[/]: the gates of {model} ask for it, and versions never change. Register "
-            f"another with --metric, or see headrace models gates {model}"
+            "[yellow]no task[/]: the outputs do not tell. Monitoring reads the prediction as a quantity and measures "
+            "MAE and RMSE; for a score or a class register another version with --task classification"
         )
+    if missing := _missing(client, model, registered):
+        output.note(f"[yellow]promotion will be refused[/]: {as_markup(without_metrics(model, version, missing))}")
     else:
         output.note(f"[dim]next: headrace models promote {model} {version}[/]")
 

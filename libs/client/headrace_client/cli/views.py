@@ -65,7 +65,13 @@ def without_value(model: registry_pb2.Model, version: registry_pb2.ModelVersion)
 def tensor(spec: tensor_pb2.TensorSpec) -> str:
     """Return `image FP32[rows, 64]`."""
     shape = ", ".join(["rows", *("any" if size < 0 else str(size) for size in spec.shape)])
-    return f"{spec.name} {spec.datatype}\\[{shape}]{' (optional)' if spec.optional else ''}"
+    notes = [note for note, applies in (("optional", spec.optional), ("may be NaN", spec.nan_allowed)) if applies]
+    return f"{spec.name} {spec.datatype}\\[{shape}]" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _task(task: tensor_pb2.ServingContract.Task) -> str:
+    known = task != tensor_pb2.ServingContract.TASK_UNSPECIFIED
+    return tensor_pb2.ServingContract.Task.Name(task).removeprefix("TASK_").lower() if known else "not known"
 
 
 def _batches(version: registry_pb2.ModelVersion) -> str:
@@ -120,6 +126,7 @@ def show_version(output: Output, version: registry_pb2.ModelVersion) -> None:
             ("stage", stage(version.stage)),
             ("inputs", ", ".join(tensor(spec) for spec in version.contract.inputs)),
             ("outputs", ", ".join(tensor(spec) for spec in version.contract.outputs)),
+            ("task", _task(version.contract.task)),
             ("metrics", ", ".join(metric(item) for item in version.metrics)),
             ("parameters", shown(", ".join(f"{key}={value}" for key, value in sorted(version.parameters.items())))),
             ("made from", shown(", ".join(f"{key} {value}" for key, value in sources.items() if value))),

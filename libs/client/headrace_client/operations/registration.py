@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 from headrace_client.local_files import read_as
+from headrace_client.operations.missing_values import with_nan_allowed
 
 MODEL_FILE = "model.onnx"
 UPLOAD_TIMEOUT_S = 600.0
@@ -65,6 +66,7 @@ def register_version(
     onnx_file: Path | str,
     *,
     contract: tensor_pb2.ServingContract | None = None,
+    allow_nan: Collection[str] = (),
     metrics: Mapping[str, float] | None = None,
     parameters: Mapping[str, str] | None = None,
     artifacts: Mapping[str, Path | str] | None = None,
@@ -78,10 +80,12 @@ def register_version(
 ) -> Operation[registry_pb2.ModelVersion]:
     """Upload the files and register the version; registering the same content again returns what exists.
 
-    contract: None takes names, datatypes and shapes from the model file. artifacts: further files (*.parquet, *.json)
-    by their name in the version. skip_trial: register a model also where the registry's ONNX Runtime cannot run it.
-    timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content, InvalidArgument,
-    reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of the artifact `validation.json`.
+    contract: None takes names, datatypes and shapes from the model file, and so do inputs and outputs without a
+    datatype. allow_nan: inputs that may hold NaN, beside those that have null in `validation.json`. artifacts: further
+    files (*.parquet, *.json) by their name in the version. skip_trial: register a model also where the registry's ONNX
+    Runtime cannot run it. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content,
+    InvalidArgument, reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of the artifact
+    `validation.json`.
     """
     if artifacts and MODEL_FILE in artifacts:
         raise invalid(f"artifacts.{MODEL_FILE}", "is the model itself; give further files other names")
@@ -95,7 +99,7 @@ def register_version(
         name=f"models/{model}/versions/{version}",
         metrics=[registry_pb2.Metric(name=name, value=value) for name, value in (metrics or {}).items()],
         parameters=dict(parameters or {}),
-        contract=contract,
+        contract=with_nan_allowed(contract, allow_nan, artifacts or {}),
         artifacts=uploaded,
         serving=_serving(serving or Serving()),
         description=description,

@@ -170,7 +170,7 @@ def _check_json(file: Path, size_bytes: int) -> None:
         raise RefusedError(f"is {size_bytes} bytes of JSON; at most {MAX_JSON_BYTES}")
 
     def refuse_constant(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
+        raise ValueError(f"{name} is not JSON, write null")
 
     try:
         json.loads(file.read_bytes().decode("utf-8"), parse_constant=refuse_constant)

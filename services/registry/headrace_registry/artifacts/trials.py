@@ -43,7 +43,7 @@ class Trials:
         if model is None or model.model_file is None:
             return None
         told, file = contract.of_version(version.contract, model.model_file), model.model_file
-        if contract.gaps(file, "") and not validation.contract_is_declared(version):
+        if contract.gaps(file, "") and not contract.is_stated(version.contract):
             return None
         if contract.violations(told, "") or contract.mismatches(told, file, ""):
             return None

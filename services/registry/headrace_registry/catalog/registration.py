@@ -11,7 +11,7 @@ from headrace_servicekit.errors import AlreadyExists, FieldViolation, Preconditi
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import contract, lifecycle, serving, validation
+from headrace_registry.decisions import contract, lifecycle, serving, task, validation
 from headrace_registry.decisions.files import ZEROS, Artifact, ArtifactType, Blob, Trial
 from headrace_registry.decisions.models import Action, Contract, Hold, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
@@ -191,9 +191,9 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
     (file,) = (blob.model_file for blob in blobs if blob.type is ArtifactType.ONNX)
     assert file is not None, "an ONNX blob is only recorded with what its file declares"
     field = f"{_FIELD}.contract"
-    if not validation.contract_is_declared(declared):
+    if not contract.is_stated(declared.contract):
         refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
-    complete = contract.of_version(declared.contract, file)
+    complete = task.completed(contract.of_version(declared.contract, file))
     # What cannot be served at all is a better answer than what follows from it.
     mismatches = contract.mismatches(complete, file, field)
     refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
@@ -240,8 +240,8 @@ def _check_same(earlier: Version, version: Version) -> None:
 
 def _content(version: Version, name: str) -> object:
     value = getattr(version, name)
-    if isinstance(value, Contract):  # the example is found, not declared
-        return replace(value, example=ZEROS)
+    if isinstance(value, Contract):  # an example is found, not declared, and a task may have been
+        return replace(task.completed(value), example=ZEROS)
     return sorted(value, key=lambda item: (item.name, repr(item))) if name in _UNORDERED else value
 
 

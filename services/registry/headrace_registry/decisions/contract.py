@@ -100,11 +100,39 @@ def stated(file: ModelFile) -> Contract | None:
 
 
 def of_version(declared: Contract, file: ModelFile) -> Contract:
-    """Return what is declared of a version, with the tensors of its file where it declares none."""
-    if declared.inputs or declared.outputs:
+    """Return what is declared of a version, with the tensors of its file unless it states them.
+
+    A tensor without a datatype is that of the file by its name, with what is declared beside the name.
+    """
+    if is_stated(declared):
         return declared
     own = of_file(file)
-    return replace(declared, inputs=own.inputs, outputs=own.outputs)
+    return replace(
+        declared,
+        inputs=_with_details(own.inputs, declared.inputs),
+        outputs=_with_details(own.outputs, declared.outputs),
+    )
+
+
+def is_stated(contract: Contract) -> bool:
+    """Return whether a contract states its tensors by itself."""
+    specs = (*contract.inputs, *contract.outputs)
+    return bool(specs) and all(spec.datatype for spec in specs)
+
+
+def _with_details(own: Sequence[TensorSpec], declared: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Return the tensors of a file with what is declared of them; a name that the file does not have stays."""
+    by_name, known = {spec.name: spec for spec in declared}, {spec.name for spec in own}
+    merged = [_merged(spec, by_name[spec.name]) if spec.name in by_name else spec for spec in own]
+    # That the file does not have it is all there is to say of it.
+    return (*merged, *(TensorSpec(spec.name, spec.datatype or "BYTES") for spec in declared if spec.name not in known))
+
+
+def _merged(own: TensorSpec, declared: TensorSpec) -> TensorSpec:
+    if declared.datatype:
+        return declared
+    shape = declared.shape or own.shape
+    return replace(declared, datatype=own.datatype, shape=shape, optional=declared.optional or own.optional)
 
 
 def tensors_differ(contract: Contract, whole: Contract) -> bool:

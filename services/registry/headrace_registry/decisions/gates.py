@@ -73,7 +73,15 @@ def check(model: Model, version: Version, production: Version | None) -> None:
             + "; ".join(violation.description for violation in found),
             reason="PROMOTION_GATE_FAILED",
             violations=found,
+            # For whoever says what to type.
+            metadata={"version": version.ref.version, "missing": ",".join(_missing(gates_of(model), version))},
         )
+
+
+def _missing(gates: Iterable[Gate], version: Version) -> list[str]:
+    """Return the metrics that gates ask of whoever registers a version, and that it does not have at all."""
+    known = {metric.name for metric in version.all_metrics}
+    return list(dict.fromkeys(one.metric for one in gates if one.metric not in known and not one.measured_only))
 
 
 def _values(version: Version) -> Values:

@@ -86,11 +86,6 @@ def version_violations(version: Version, field: str) -> list[FieldViolation]:
     ]
 
 
-def contract_is_declared(version: Version) -> bool:
-    """Return whether the version declares tensors; otherwise they come from the model file."""
-    return bool(version.contract.inputs or version.contract.outputs)
-
-
 def metric_violations(metrics: Sequence[Metric], field: str) -> list[FieldViolation]:
     """Return what is wrong with metrics: names, values, and more than one value of a name for each source."""
     found = []

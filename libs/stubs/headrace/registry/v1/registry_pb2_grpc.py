@@ -269,8 +269,15 @@ class RegistryServiceServicer:
     def CreateModelVersion(self, request, context):
         """CreateModelVersion registers an immutable version from uploaded artifacts. Creates the model when it does not exist.
 
-        A contract without inputs and outputs takes them from the model file. Fails with ALREADY_EXISTS, reason VERSION_EXISTS,
-        when the name is taken by other content, and MODEL_DELETED when the model was deleted; the same content again returns the version that exists. Fails with
+        A contract without inputs and outputs takes them from the model file; so it does where a tensor has no datatype, with
+        what is said beside that tensor's name, such as nan_allowed. A task that is not declared is inferred from labels and
+        outputs, where they tell.
+
+        The model must answer a row: of zeros and empty texts, or one that its own categories or the artifact `validation.json`
+        make. Fails with INVALID_ARGUMENT otherwise, reason MODEL_DOES_NOT_RUN, unless `skip_trial` is set.
+
+        Fails with ALREADY_EXISTS, reason VERSION_EXISTS, when the name is taken by other content, and MODEL_DELETED when the
+        model was deleted; the same content again returns the version that exists. Fails with
         INVALID_ARGUMENT naming the field when the contract does not match the model file (names, datatypes, shapes), reason
         CONTRACT_MISMATCH; and with FAILED_PRECONDITION, reason ARTIFACT_NOT_UPLOADED, when an artifact is not there, or
         PARENT_VERSION_NOT_FOUND when the version in `lineage.parent_version` is not.
