@@ -115,7 +115,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
         latest: dict[tuple[object, ...], ingest_pb2.CounterSeries] = {}
         for report in sorted(self.reports, key=lambda one: one.sequence):
             for one in report.series:
-                key = (one.model, one.version, one.variant, one.served_from, one.code, one.layer, one.rung)
+                key = (one.model, one.version, one.variant, one.served_from, one.code, one.layer, one.fallback_step)
                 latest[report.process, *key] = one
         counts: dict[tuple[str, str, int, int], int] = {}
         for one in latest.values():

@@ -167,7 +167,11 @@ async def test_an_object_without_a_row_is_taken_and_one_too_many_is_removed(stor
 
 
 async def test_a_version_that_is_not_known_yet_waits_and_the_others_do_not(monitor, stores, registry):
-    known, unknown, route = some(), some(version="v7"), some(version="", group={"served_from": 5, "rung": "default"})
+    known, unknown, route = (
+        some(),
+        some(version="v7"),
+        some(version="", group={"served_from": 5, "fallback_step": "default"}),
+    )
     await send(monitor, report(joined(known, unknown, route), uuid.uuid4(), 1))
     await eventually(lambda: ids(stores.reader), within=10)
     assert await ids(stores.reader) == ids_of(known, route)

@@ -59,7 +59,7 @@ def test_a_prediction_comes_out_as_it_was_answered():
     assert list(seen.outputs.raw_output_contents) == [OUTPUTS["y"][2]]
     group = seen.group
     assert (group.model, group.version, group.digest, group.variant) == ("digits", "v1", V1.digest, "v1")
-    assert (group.served_from, group.rung) == (PRECOMPUTED, "yesterday")
+    assert (group.served_from, group.fallback_step) == (PRECOMPUTED, "yesterday")
 
 
 def test_predictions_that_have_much_in_common_share_a_group():

@@ -88,7 +88,7 @@ def _series(
     digests: dict[SeriesKey, bytes] = {}
     for index, one in enumerate(request.series):
         names = (one.model, one.version, one.variant)
-        key = SeriesKey(*names, one.served_from, one.code, one.layer, one.rung, one.priority)
+        key = SeriesKey(*names, one.served_from, one.code, one.layer, one.fallback_step, one.priority)
         before = len(found)
         for field, wrong in (*_wrong_key(key), *_wrong_sums(one)):
             found.append(FieldViolation(f"series[{index}].{field}", wrong))
@@ -103,7 +103,7 @@ def _series(
 
 
 def _wrong_key(key: SeriesKey) -> Iterator[tuple[str, str]]:
-    for field in ("model", "version", "variant", "rung"):
+    for field in ("model", "version", "variant", "fallback_step"):
         text = getattr(key, field)
         if text and not _is_name(text, MAX_NAME_CHARS):
             yield field, f"{shown(text)} is not printable, or longer than {MAX_NAME_CHARS} characters"

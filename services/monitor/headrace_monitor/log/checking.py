@@ -103,7 +103,7 @@ def _groups(groups: Sequence[ingest_pb2.PredictionGroup]) -> Iterator[FieldViola
         for name, text in (("model", group.model), ("version", group.version)):
             if not names.is_id(text) and not (name == "version" and not text):
                 yield FieldViolation(f"{place}.{name}", f"{names.shown(text)} is not the id of a {name}")
-        for name in ("digest", "variant", "rule", "rung"):
+        for name in ("digest", "variant", "rule", "fallback_step"):
             if len(getattr(group, name)) > MAX_TEXT_CHARS:
                 yield FieldViolation(f"{place}.{name}", f"more than {MAX_TEXT_CHARS} characters")
         if len(group.inputs) > MAX_INPUTS:

@@ -10,6 +10,9 @@ from typing import Any
 # A partition of answers that no version gave: values of the route. No version can be called so.
 NO_VERSION = "_"
 
+# What a column was called in files that an earlier code wrote, and what it is called.
+FORMER_COLUMNS = {"rung": "fallback_step"}
+
 PREFIX = "log/"
 _KEY = re.compile(rf"{PREFIX}model=[^/]+/version=[^/]+/hour=(\d{{4}}-\d\d-\d\dT\d\d)/[^/]+\.parquet")
 

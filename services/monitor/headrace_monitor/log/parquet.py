@@ -10,14 +10,25 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace_monitor.log.files import LogFile
+from headrace_monitor.log.files import FORMER_COLUMNS, LogFile
 from headrace_monitor.log.writing import NewFile
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ROW_GROUP_ROWS = 128 * 1024
 # Ids and values are different in every record: a dictionary of them only costs.
-_ALIKE = ("model", "version", "digest", "variant", "rule", "served_from", "rung", "data_plane", "process", "entity_id")
+_ALIKE = (
+    "model",
+    "version",
+    "digest",
+    "variant",
+    "rule",
+    "served_from",
+    "fallback_step",
+    "data_plane",
+    "process",
+    "entity_id",
+)
 
 
 def new_file(model: str, version: str, hour: datetime, table: pa.Table) -> NewFile:
@@ -32,14 +43,19 @@ def new_file(model: str, version: str, hour: datetime, table: pa.Table) -> NewFi
 def merged_file(files: Sequence[LogFile], contents: Sequence[bytes]) -> NewFile:
     """Return files of one partition as one, reading one after the other."""
     opened = [pq.ParquetFile(pa.BufferReader(content)) for content in contents]
-    schema = pa.unify_schemas([one.schema_arrow for one in opened], promote_options="permissive")
-    content = _written(schema, (_with_all(one.read(use_threads=False), schema) for one in opened))
+    schemas = [_renamed(one.schema_arrow.empty_table()).schema for one in opened]
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    content = _written(schema, (_with_all(_renamed(one.read(use_threads=False)), schema) for one in opened))
     first = files[0]
     return NewFile(
         *(first.model, first.version, first.hour, content),
         *(sum(one.rows for one in files), sum(one.predictions for one in files)),
         *(min(one.min_answer_time for one in files), max(one.max_answer_time for one in files)),
     )
+
+
+def _renamed(table: pa.Table) -> pa.Table:
+    return table.rename_columns([FORMER_COLUMNS.get(name, name) for name in table.column_names])
 
 
 def _with_all(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -70,7 +70,7 @@ def common_columns(
         "generation": same(group.generation, pa.int64()),
         "rule": same(group.rule, pa.string()),
         "served_from": same(served_from(group.served_from), pa.string()),
-        "rung": same(group.rung, pa.string()),
+        "fallback_step": same(group.fallback_step, pa.string()),
         **{name: pa.array(list(getattr(sent, name)), pa.string()).take(gather) for name in _TEXTS},
         "attributes": _attributes(list(sent.attributes)).take(gather),
         "probability": pa.array(np.fromiter(sent.probability, np.float64, len(sent.probability))[take]),

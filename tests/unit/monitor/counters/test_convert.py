@@ -78,7 +78,11 @@ def test_a_report_is_taken_whole():
         pytest.param(change("series.model", "x" * 129), "series[0].model", id="a long model"),
         pytest.param(change("series.version", "v\x001"), "series[0].version", id="a nul"),
         pytest.param(change("series.variant", "a\x1fb"), "series[0].variant", id="a control character"),
-        pytest.param(change("series.rung", "\u202e"), "series[0].rung", id="a rung that cannot be shown"),
+        pytest.param(
+            change("series.fallback_step", "\u202e"),
+            "series[0].fallback_step",
+            id="a fallback_step that cannot be shown",
+        ),
         pytest.param(change("series.layer", "disk"), "series[0].layer", id="an unknown layer"),
         pytest.param(change("series.code", 17), "series[0].code", id="an unknown code"),
         pytest.param(change("series.code", -1), "series[0].code", id="a negative code"),

@@ -36,14 +36,14 @@ class ReportCountersResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class CounterSeries(_message.Message):
-    __slots__ = ("model", "version", "variant", "served_from", "code", "layer", "rung", "first_bucket", "duration_counts", "duration_sum_s", "rows", "executions", "queue_us", "compute_us", "generation", "priority", "invalid", "degraded")
+    __slots__ = ("model", "version", "variant", "served_from", "code", "layer", "fallback_step", "first_bucket", "duration_counts", "duration_sum_s", "rows", "executions", "queue_us", "compute_us", "generation", "priority", "invalid", "degraded")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     SERVED_FROM_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     LAYER_FIELD_NUMBER: _ClassVar[int]
-    RUNG_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_STEP_FIELD_NUMBER: _ClassVar[int]
     FIRST_BUCKET_FIELD_NUMBER: _ClassVar[int]
     DURATION_COUNTS_FIELD_NUMBER: _ClassVar[int]
     DURATION_SUM_S_FIELD_NUMBER: _ClassVar[int]
@@ -61,7 +61,7 @@ class CounterSeries(_message.Message):
     served_from: _predict_pb2.PredictResponse.ServedFrom
     code: int
     layer: str
-    rung: str
+    fallback_step: str
     first_bucket: int
     duration_counts: _containers.RepeatedScalarFieldContainer[int]
     duration_sum_s: float
@@ -73,7 +73,7 @@ class CounterSeries(_message.Message):
     priority: int
     invalid: int
     degraded: int
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., code: _Optional[int] = ..., layer: _Optional[str] = ..., rung: _Optional[str] = ..., first_bucket: _Optional[int] = ..., duration_counts: _Optional[_Iterable[int]] = ..., duration_sum_s: _Optional[float] = ..., rows: _Optional[int] = ..., executions: _Optional[float] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., generation: _Optional[int] = ..., priority: _Optional[int] = ..., invalid: _Optional[int] = ..., degraded: _Optional[int] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., variant: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., code: _Optional[int] = ..., layer: _Optional[str] = ..., fallback_step: _Optional[str] = ..., first_bucket: _Optional[int] = ..., duration_counts: _Optional[_Iterable[int]] = ..., duration_sum_s: _Optional[float] = ..., rows: _Optional[int] = ..., executions: _Optional[float] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., generation: _Optional[int] = ..., priority: _Optional[int] = ..., invalid: _Optional[int] = ..., degraded: _Optional[int] = ...) -> None: ...
 
 class ErringUnits(_message.Message):
     __slots__ = ("model", "version", "variant", "hashes")
@@ -148,7 +148,7 @@ class PredictionBatch(_message.Message):
     def __init__(self, groups: _Optional[_Iterable[_Union[PredictionGroup, _Mapping]]] = ..., group: _Optional[_Iterable[int]] = ..., prediction_ids: _Optional[bytes] = ..., answer_time_us: _Optional[_Iterable[int]] = ..., request_id: _Optional[_Iterable[str]] = ..., unit: _Optional[_Iterable[str]] = ..., entity_id: _Optional[_Iterable[str]] = ..., total_us: _Optional[_Iterable[int]] = ..., queue_us: _Optional[_Iterable[int]] = ..., compute_us: _Optional[_Iterable[int]] = ..., age_ms: _Optional[_Iterable[int]] = ..., probability: _Optional[_Iterable[float]] = ..., rows: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[bytes]] = ..., outputs: _Optional[_Iterable[bytes]] = ..., attributes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PredictionGroup(_message.Message):
-    __slots__ = ("model", "version", "digest", "variant", "generation", "rule", "served_from", "rung", "inputs")
+    __slots__ = ("model", "version", "digest", "variant", "generation", "rule", "served_from", "fallback_step", "inputs")
     class InputLayout(_message.Message):
         __slots__ = ("name", "datatype", "shape")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -165,7 +165,7 @@ class PredictionGroup(_message.Message):
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     SERVED_FROM_FIELD_NUMBER: _ClassVar[int]
-    RUNG_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_STEP_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
@@ -174,6 +174,6 @@ class PredictionGroup(_message.Message):
     generation: int
     rule: str
     served_from: _predict_pb2.PredictResponse.ServedFrom
-    rung: str
+    fallback_step: str
     inputs: _containers.RepeatedCompositeFieldContainer[PredictionGroup.InputLayout]
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., rung: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[PredictionGroup.InputLayout, _Mapping]]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., served_from: _Optional[_Union[_predict_pb2.PredictResponse.ServedFrom, str]] = ..., fallback_step: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[PredictionGroup.InputLayout, _Mapping]]] = ...) -> None: ...

@@ -24,7 +24,7 @@ class SeriesKey(NamedTuple):
     served_from: int
     code: int
     layer: str
-    rung: str
+    fallback_step: str
     priority: int = 0
 
     def digest(self, generation: int) -> bytes:

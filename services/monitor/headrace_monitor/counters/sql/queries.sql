@@ -17,12 +17,12 @@ select key, sequence, minute, total, base from counter_series where process = $1
 
 -- name: open_series
 -- New series, and those whose minute has changed: everything is written.
-insert into counter_series (process, key, model, version, variant, served_from, code, layer, rung, priority,
+insert into counter_series (process, key, model, version, variant, served_from, code, layer, fallback_step, priority,
                             sequence, minute, total, base)
-select $1, key, model, version, variant, served_from, code, layer, rung, priority, $2, $3, total, base
+select $1, key, model, version, variant, served_from, code, layer, fallback_step, priority, $2, $3, total, base
 from unnest($4::bytea[], $5::text[], $6::text[], $7::text[], $8::smallint[], $9::smallint[], $10::text[], $11::text[],
             $12::smallint[], $13::bytea[], $14::bytea[])
-     as reported (key, model, version, variant, served_from, code, layer, rung, priority, total, base)
+     as reported (key, model, version, variant, served_from, code, layer, fallback_step, priority, total, base)
 on conflict (process, key)
 do update set sequence = excluded.sequence, minute = excluded.minute, total = excluded.total, base = excluded.base;
 
@@ -36,7 +36,7 @@ where counter_series.process = $1 and counter_series.key = reported.key;
 update counter_processes set series = series + $2 where number = $1;
 
 -- name: put_minutes
-insert into counter_minutes (start, model, version, variant, served_from, code, layer, rung, priority, tally)
+insert into counter_minutes (start, model, version, variant, served_from, code, layer, fallback_step, priority, tally)
 select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::smallint[],
                      $7::text[], $8::text[], $9::smallint[], $10::bytea[]);
 
@@ -45,7 +45,7 @@ select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::
 delete from counter_series where process = $1 and key = any(array(
     select key from counter_series where process = $1 and minute < $2 and key <> all($4::bytea[])
     order by sequence limit $3))
-returning sequence, minute, model, version, variant, served_from, code, layer, rung, priority, total, base;
+returning sequence, minute, model, version, variant, served_from, code, layer, fallback_step, priority, total, base;
 
 -- name: kept_drops
 select reason, sequence, total from counter_drops where process = $1;
@@ -126,7 +126,7 @@ delete from counter_minutes where ctid = any(array(
 returning *;
 
 -- name: put_hours
-insert into counter_hours (start, model, version, variant, served_from, code, layer, rung, priority, tally)
+insert into counter_hours (start, model, version, variant, served_from, code, layer, fallback_step, priority, tally)
 select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::smallint[],
                      $7::text[], $8::text[], $9::smallint[], $10::bytea[]);
 
@@ -160,7 +160,7 @@ order by seen_time limit 1 for update skip locked;
 
 -- name: take_series
 delete from counter_series where process = $1
-returning sequence, minute, model, version, variant, served_from, code, layer, rung, priority, total, base;
+returning sequence, minute, model, version, variant, served_from, code, layer, fallback_step, priority, total, base;
 
 -- name: take_drops
 delete from counter_drops where process = $1;

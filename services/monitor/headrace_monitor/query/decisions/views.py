@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from headrace_monitor.log.files import FORMER_COLUMNS
+
 # What every row of the log has, also while there is none.
 BASE = {
     "prediction_id": "VARCHAR",
@@ -22,7 +24,7 @@ BASE = {
     "generation": "BIGINT",
     "rule": "VARCHAR",
     "served_from": "VARCHAR",
-    "rung": "VARCHAR",
+    "fallback_step": "VARCHAR",
     "request_id": "VARCHAR",
     "unit": "VARCHAR",
     "entity_id": "VARCHAR",
@@ -67,7 +69,10 @@ def predictions(files: Mapping[Schema, Sequence[str]], start: datetime | None, e
     for schema, paths in files.items():
         replaced = ", ".join(f"cast({name(one)} as varchar) as {name(one)}" for one, _ in schema if one in odd)
         replace = f" replace ({replaced})" if replaced else ""
-        parts.append(f"select *{replace} from read_parquet([{', '.join(map(text, paths))}])")
+        former = [one for one, _ in schema if one in FORMER_COLUMNS]
+        exclude = f" exclude ({', '.join(map(name, former))})" if former else ""
+        renamed = "".join(f", {name(one)} as {name(FORMER_COLUMNS[one])}" for one in former)
+        parts.append(f"select *{exclude}{replace}{renamed} from read_parquet([{', '.join(map(text, paths))}])")
     union = " union all by name ".join(parts)
     conditions = [
         f"answer_time {sign} timestamptz {text(bound.isoformat())}"

@@ -156,7 +156,7 @@ def group_of(record: Record) -> ingest_pb2.PredictionGroup:
         generation=record.table.generation,
         rule=variant.rule,
         served_from=predict_pb2.PredictResponse.ServedFrom.Name(found.served_from),  # type: ignore[arg-type]
-        rung=found.fallback_step,
+        fallback_step=found.fallback_step,
     )
     layouts = list(_layouts(variant.served, record.layout))
     group.inputs.extend(layouts[position] for position in shown_inputs(record))

@@ -115,7 +115,7 @@ def series_of(key: Key, series: Series) -> ingest_pb2.CounterSeries:
         served_from=predict_pb2.PredictResponse.ServedFrom.Name(key.served_from),  # type: ignore[arg-type]
         code=key.code,
         layer=key.layer,
-        rung=key.fallback_step,
+        fallback_step=key.fallback_step,
         first_bucket=first,
         duration_counts=islice(counts, first, None),
         duration_sum_s=series.durations.sum_s,
