@@ -148,7 +148,7 @@ test: setup .headrace/mlserver-venv/headrace-ready .headrace/kserve-venv/headrac
 		.venv/bin/pytest -n 0 --last-failed --last-failed-no-failures none --maxfail 3 $(TESTS); }
 
 .PHONY: test-statistics
-test-statistics: .headrace/synced ## Simulate the error rates that docs/statistics.md states, and print them (5 min)
+test-statistics: .headrace/synced ## Simulate the error rates that docs/statistics.md, canaries.md and autoscaling.md state (10 min)
 	@$(PYTHON) -m tests.statistics
 
 .PHONY: test-statistics-packages

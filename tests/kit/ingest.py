@@ -44,7 +44,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
 
     refuse: the status of every answer; None takes what comes. lose: so many answers are lost: what comes is stored, and
     the caller is told UNAVAILABLE. going: while it is cleared, calls hang. received: batches as they came, repeated
-    ones too. stored: by process and number. reports: of counters, those that were taken.
+    ones too. stored: by process and number. reports: of counters, those that were taken. pairs: of shadows, likewise.
     """
 
     def __init__(self) -> None:
@@ -56,6 +56,7 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
         self.received: list[ingest_pb2.ReportPredictionsRequest] = []
         self.stored: dict[tuple[str, int], ingest_pb2.ReportPredictionsRequest] = {}
         self.reports: list[ingest_pb2.ReportCountersRequest] = []
+        self.pairs: list[ingest_pb2.ShadowPair] = []
         self._server: grpc.aio.Server | None = None
 
     @classmethod
@@ -101,6 +102,11 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
         self.reports.append(request)
         await self._answer(context)
         return ingest_pb2.ReportCountersResponse()
+
+    async def ReportShadowPairs(self, request, context):
+        await self._agree(context)
+        self.pairs.extend(request.pairs)
+        return ingest_pb2.ReportShadowPairsResponse()
 
     def predictions(self) -> list[Recorded]:
         """Return all predictions that are stored, in the order of their batches."""

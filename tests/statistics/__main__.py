@@ -1,5 +1,5 @@
 """Run every simulation whole, print its table, and say whether every bar is held. `--write` puts them into the
-documents. `statistics` or `scaling`: only those of one document.
+documents. `statistics`, `canaries` or `scaling`: only those of one document.
 """
 
 import sys
@@ -15,16 +15,22 @@ from tests.statistics.simulations import Simulation
 
 _PLOT = Path("docs/statistics-alarms.svg")
 _COMMAND = "make test-statistics"
+_DOCUMENTS = {"statistics", "canaries", "scaling"}
 
 
 def main() -> int:
-    asked = {"statistics", "scaling"} & set(sys.argv) or {"statistics", "scaling"}
+    asked = _DOCUMENTS & set(sys.argv) or _DOCUMENTS
     tables: list[Table] = []
     if "statistics" in asked:
         tables += printed(simulations.WHOLE)
         if "--write" in sys.argv:
             document.write(_COMMAND, tables)
             _PLOT.write_text(plots.alarms_by_rows(np.random.default_rng(11)))
+    if "canaries" in asked:
+        canaries = printed(simulations.CANARIES)
+        tables += canaries
+        if "--write" in sys.argv:
+            document.write(_COMMAND, canaries, Path("docs/canaries.md"))
     if "scaling" in asked:
         scaling = printed(simulations.SCALING)
         tables += scaling

@@ -8,6 +8,7 @@ from headrace_monitor.performance.decisions.error_rate import RUN_LENGTH
 
 from tests.statistics import (
     blind_spots,
+    canaries,
     category_rates,
     drift_rates,
     durations,
@@ -53,6 +54,15 @@ WHOLE: dict[str, Simulation] = {
     "experiments, adjustment": partial(experiments.adjustment, runs=1_000),
 }
 
+# Of docs/canaries.md.
+CANARIES: dict[str, Simulation] = {
+    "false rollbacks": partial(canaries.false_rollbacks, runs=300, looks=100_000),
+    "sticky canaries": partial(canaries.sticky, runs=1_000, seconds=3_600),
+    "worse canaries": partial(canaries.detection, runs=300),
+    "late breakage": partial(canaries.late_breakage, runs=200),
+    "odd baselines": canaries.degenerate,
+}
+
 # Of docs/autoscaling.md.
 SCALING: dict[str, Simulation] = {
     "surges": scaling.on_surges,
@@ -79,6 +89,9 @@ SMALL: dict[str, Simulation] = {
     "error watch": partial(error_watch.error_watch, runs=40, cap=12_000, run_lengths=(RUN_LENGTH,)),
     "estimates": partial(estimates.estimates, chunks=5),
     "durations": partial(durations.quantiles, rows=50_000, orders=2),
+    "false rollbacks": partial(canaries.false_rollbacks, runs=40, looks=600),
+    "sticky canaries": partial(canaries.sticky, runs=40, seconds=300),
+    "late breakage": partial(canaries.late_breakage, runs=20),
     "surges": partial(scaling.on_surges, days=4),
     "shapes": scaling.on_shapes,
     "cold starts": scaling.on_cold_starts,

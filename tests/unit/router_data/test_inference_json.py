@@ -81,10 +81,10 @@ def test_a_body_without_json_is_the_only_input_with_as_many_rows_as_it_has():
 
 def test_the_request_has_what_the_body_says():
     outputs = [{"name": "y", "parameters": {"binary_data": True}}, {"name": "z"}]
-    parameters = {"headrace_user_id": "ada", "priority": 2, "timeout": 1000, "headrace_attribute_country": "DE"}
+    parameters = {"headrace_user_id": "ada", "priority": 3, "timeout": 1000, "headrace_attribute_country": "DE"}
     request, _ = infer_json.parse("m", "v2", body(x(data=[1, 2]), id="r", outputs=outputs, parameters=parameters), None)
     assert (request.model, request.version, request.request_id, request.outputs) == ("m", "v2", "r", ("y", "z"))
-    assert (request.user_id, request.priority, request.timeout_s) == ("ada", 2, 0.001)
+    assert (request.user_id, request.priority, request.timeout_s) == ("ada", 3, 0.001)
     assert request.attributes == {"country": "DE"}
 
 

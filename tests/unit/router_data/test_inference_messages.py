@@ -144,10 +144,10 @@ def test_the_request_has_what_the_message_says():
     made.outputs.add(name="y")
     made.parameters["headrace_user_id"].string_param = "ada"
     made.parameters["headrace_attribute_country"].string_param = "DE"
-    made.parameters["priority"].uint64_param = 2
+    made.parameters["priority"].uint64_param = 3
     request = infer_message.parse(made.SerializeToString())
     assert (request.model, request.version, request.request_id) == ("m", "v2", "r-1")
-    assert (request.user_id, request.attributes, request.priority) == ("ada", {"country": "DE"}, 2)
+    assert (request.user_id, request.attributes, request.priority) == ("ada", {"country": "DE"}, 3)
     assert request.outputs == ("y",)
 
 

@@ -18,6 +18,8 @@ from headrace_statistics.canary.wealth import RISES, alone_gains, fall_gains, ri
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.statistics.canaries import Bets, Streams
+
 POLICY = Policy()
 RATES = st.floats(0, 1)
 SIZES = st.integers(1, 9)
@@ -291,3 +293,14 @@ def test_restarts_keep_the_evidence_against_a_canary_from_sinking_for_ever():
 def test_a_state_has_the_policys_metrics_only():
     assert set(json.loads(to_json(begin(Policy(metrics=(Metric.SLO,)), 0.0)))["metrics"]) == {"slo"}
     assert states.begin(POLICY, 0.0, 0.0).peak == 0.0
+
+
+def test_the_simulated_recursion_is_that_of_the_judgement():
+    policy = Policy(metrics=(Metric.ERRORS,))
+    rng = np.random.default_rng(3)
+    streams, bets, state = Streams(1, 20, 0.05, 2.0), Bets(1), begin(policy, 0.0)
+    for second in range(1, 120):
+        counts = streams.second(rng, second)
+        n, c, m, b = (int(part[0]) for part in counts)
+        state = bet(policy, state, Tick(float(second), 1.0, ArmCounts(n, errors=c), ArmCounts(m, errors=b)))
+        assert bets.take(second, counts)[0] == pytest.approx(rise_wealth(state.metrics[Metric.ERRORS]))

@@ -81,6 +81,11 @@ def fall_wealth(metric: MetricState) -> float:
     return float(mixture(metric.fall, FALL_LOG_WEIGHTS))
 
 
+def restart_stake(count: int) -> float:
+    """Return the log stake on "since now", at the count-th restart."""
+    return math.log((1 - FIRST_STAKE) / _ZETA) - 1.1 * math.log(count)
+
+
 def tolerated_alone(policy: Policy, baseline_bad: int, baseline_requests: int) -> float:
     """Return the rate that is tolerated when no baseline serves any more: of what it may have had while it did."""
     _, high = rate_bounds(baseline_bad, baseline_requests, policy.alpha / 10)
@@ -113,7 +118,7 @@ def _restarted(state: JudgementState, time: float) -> JudgementState:
     if time < state.restart_time + RESTART_EVERY_S:
         return state
     count = state.restarts + 1
-    stake = math.log((1 - FIRST_STAKE) / _ZETA) - 1.1 * math.log(count)
+    stake = restart_stake(count)
     metrics = {
         name: replace(one, rise=tuple(np.logaddexp(one.rise, stake).tolist())) for name, one in state.metrics.items()
     }

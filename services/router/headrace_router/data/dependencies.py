@@ -30,6 +30,7 @@ from headrace_router.data.predictor import Predictor
 from headrace_router.data.reporting.decisions.series import Source
 from headrace_router.data.reporting.reporting import Allowance, Reporting
 from headrace_router.data.reporting.sending import GrpcIngest
+from headrace_router.data.reporting.shadowing import Shadowing
 from headrace_router.data.routes.last_known_good import LastKnownGood
 from headrace_router.data.routes.watch import COMPONENT, Watcher
 from headrace_router.data.settings import DataSettings, parse_pools_file
@@ -120,15 +121,43 @@ def call_spans(runtime: Runtime[DataSettings]) -> Spans | None:
     return CallSpans(runtime.tracing, one_in=runtime.settings.trace_one_in)
 
 
-async def begin_reporting(runtime: Runtime[DataSettings], counters: Counters) -> Reporting | None:
-    """Return what tells the monitor, None without one. Readiness does not depend on it."""
+async def monitor_ingest(runtime: Runtime[DataSettings]) -> GrpcIngest | None:
+    """Return the monitor, None without one. Readiness does not depend on it."""
     settings = runtime.settings
     if not settings.monitor_target:
         return None
-    monitor = await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings)))
+    return GrpcIngest(await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings))))
+
+
+def begin_shadowing(runtime: Runtime[DataSettings], pools: Pools, monitor: GrpcIngest | None) -> Shadowing | None:
+    """Return what sends copies to shadows, None where nobody would compare them."""
+    if monitor is None:
+        return None
+    settings = runtime.settings
+    shadowing = Shadowing(
+        pools,
+        monitor,
+        runtime.clock,
+        max_in_flight=settings.shadow_max_in_flight,
+        max_bytes=settings.shadow_max_bytes,
+        max_rows=settings.max_rows,
+        loop=asyncio.get_running_loop(),
+    )
+    runtime.metrics.register(shadowing)
+    runtime.loop("send shadow pairs", shadowing.send)
+    return shadowing
+
+
+async def begin_reporting(
+    runtime: Runtime[DataSettings], counters: Counters, monitor: GrpcIngest | None
+) -> Reporting | None:
+    """Return what tells the monitor, None without one."""
+    settings = runtime.settings
+    if monitor is None:
+        return None
     allowed = Allowance(settings.record_bytes_per_s, settings.record_buffer_bytes, settings.record_flush_s)
     source = Source(settings.id, str(uuid_utils.uuid7()))
-    reporting = Reporting(source, counters, GrpcIngest(monitor), allowed, runtime.clock)
+    reporting = Reporting(source, counters, monitor, allowed, runtime.clock)
     await runtime.enter(reporting.flushed(min(settings.grace_s, FLUSH_S)))
     runtime.metrics.register(reporting)
     runtime.loop("encode predictions", reporting.encode)

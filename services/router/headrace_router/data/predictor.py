@@ -56,7 +56,8 @@ class Explanations(Protocol):
 class Predictor:
     """Answers predictions from the tables in force.
 
-    record: is told of every answer, and must be quick; None where nobody records. new_id: makes prediction ids
+    record: is told of every answer, and must be quick; None where nobody records. copy: the same of answers whose route
+    has a shadow. new_id: makes prediction ids
     (UUIDv7). max_rows: most rows of one request.
     """
 
@@ -69,12 +70,13 @@ class Predictor:
         explanations: Explanations,
         *,
         record: Record | None = None,
+        copy: Record | None = None,
         new_id: Callable[[], str],
         max_rows: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._tables, self._chain, self._counters, self._access_log = tables, chain, counters, access_log
-        self._explanations, self._record = explanations, record
+        self._explanations, self._record, self._copy = explanations, record, copy
         self._new_id, self._max_rows, self._loop = new_id, max_rows, loop
         self._now, self._clock = loop.time, counters.clock
 
@@ -225,6 +227,8 @@ class Predictor:
         )
         if self._record is not None:
             self._record(resolved, found, answer)
+        if resolved.table.shadow is not None and self._copy is not None:
+            self._copy(resolved, found, answer)
         return answer
 
     def _count_faults(self, resolved: ResolvedRequest, found: LookupResult, series: Series) -> None:

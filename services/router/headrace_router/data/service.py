@@ -47,7 +47,9 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     counters = Counters(reporting=bool(settings.monitor_target))
     degraded, counts = DegradedAnswers(), Counts()
     explanations = await dependencies.kept_explanations(runtime, watcher)
-    reporting = await dependencies.begin_reporting(runtime, counters)
+    monitor = await dependencies.monitor_ingest(runtime)
+    reporting = await dependencies.begin_reporting(runtime, counters, monitor)
+    shadowing = dependencies.begin_shadowing(runtime, pools, monitor)
     access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
     for one in (counters, SavedCompute(counters), degraded, Gauges(pools, watcher), explanations):
         runtime.metrics.register(one)
@@ -61,6 +63,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
         access_log,
         explanations,
         record=reporting.record if reporting is not None else None,
+        copy=shadowing.consider if shadowing is not None else None,
         new_id=lambda: str(uuid_utils.uuid7()),
         max_rows=settings.max_rows,
         loop=loop,

@@ -128,6 +128,14 @@ class DataSettings(ValkeySettings, ServiceSettings):
     record_flush_s: float = Field(
         default=1.0, ge=0, le=60, description="Seconds until a prediction is on its way to the monitor."
     )
+    shadow_max_in_flight: int = Field(
+        default=64,
+        ge=0,
+        description="Copies for shadows in flight, of all `processes`; beyond, they are dropped.",
+    )
+    shadow_max_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=0, description="Bytes of such copies and their answers, bounded likewise."
+    )
 
     @field_validator("valkey_url")
     @classmethod
@@ -146,7 +154,7 @@ class DataSettings(ValkeySettings, ServiceSettings):
         """Return what holds for one of `processes`: its share of what all may have together, at least one of each."""
         shared = (
             "max_concurrent_rpcs", "max_in_flight", "max_in_flight_bytes", "cache_memory_bytes", "record_bytes_per_s",
-            "record_buffer_bytes",
+            "record_buffer_bytes", "shadow_max_in_flight", "shadow_max_bytes",
         )  # fmt: skip
         return self.model_copy(update={name: math.ceil(getattr(self, name) / self.processes) for name in shared})
 

@@ -111,6 +111,42 @@ class ReportPredictionsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ReportShadowPairsRequest(_message.Message):
+    __slots__ = ("pairs",)
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    pairs: _containers.RepeatedCompositeFieldContainer[ShadowPair]
+    def __init__(self, pairs: _Optional[_Iterable[_Union[ShadowPair, _Mapping]]] = ...) -> None: ...
+
+class ReportShadowPairsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ShadowPair(_message.Message):
+    __slots__ = ("model", "version", "shadow_version", "prediction_id", "rows", "outputs", "shadow_outputs", "shadow_code", "took_us", "shadow_took_us", "attributes")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_CODE_FIELD_NUMBER: _ClassVar[int]
+    TOOK_US_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_TOOK_US_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    shadow_version: str
+    prediction_id: str
+    rows: int
+    outputs: bytes
+    shadow_outputs: bytes
+    shadow_code: int
+    took_us: int
+    shadow_took_us: int
+    attributes: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., shadow_version: _Optional[str] = ..., prediction_id: _Optional[str] = ..., rows: _Optional[int] = ..., outputs: _Optional[bytes] = ..., shadow_outputs: _Optional[bytes] = ..., shadow_code: _Optional[int] = ..., took_us: _Optional[int] = ..., shadow_took_us: _Optional[int] = ..., attributes: _Optional[str] = ...) -> None: ...
+
 class PredictionBatch(_message.Message):
     __slots__ = ("groups", "group", "prediction_ids", "answer_time_us", "request_id", "unit", "entity_id", "total_us", "queue_us", "compute_us", "age_ms", "probability", "rows", "inputs", "outputs", "attributes")
     GROUPS_FIELD_NUMBER: _ClassVar[int]

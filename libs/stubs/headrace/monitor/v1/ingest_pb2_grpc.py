@@ -47,6 +47,11 @@ class IngestServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsResponse.FromString,
                 _registered_method=True)
+        self.ReportShadowPairs = channel.unary_unary(
+                '/headrace.monitor.v1.IngestService/ReportShadowPairs',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
@@ -81,6 +86,16 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportShadowPairs(self, request, context):
+        """ReportShadowPairs compares answers with those that a shadow gave to the same requests. What is not taken is not sent
+        again: a comparison of a sample needs no pair in particular.
+
+        Fails with INVALID_ARGUMENT naming the field; UNAVAILABLE, reason STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -93,6 +108,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.ReportPredictions,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsResponse.SerializeToString,
+            ),
+            'ReportShadowPairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportShadowPairs,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -152,6 +172,33 @@ class IngestService:
             '/headrace.monitor.v1.IngestService/ReportPredictions',
             headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportPredictionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportShadowPairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.IngestService/ReportShadowPairs',
+            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_ingest__pb2.ReportShadowPairsResponse.FromString,
             options,
             channel_credentials,
             insecure,

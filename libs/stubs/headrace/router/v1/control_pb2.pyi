@@ -34,7 +34,7 @@ class ResolvedVersion(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., signature_hash: _Optional[str] = ..., serving: _Optional[_Union[_registry_pb2.ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_registry_pb2.Artifact, _Mapping]]] = ...) -> None: ...
 
 class RouteTable(_message.Message):
-    __slots__ = ("model", "generation", "variants", "ranges", "salt", "unit", "versions", "max_wait", "registry_epoch", "rules", "lookup", "fallback", "hedging", "stored_answers")
+    __slots__ = ("model", "generation", "variants", "ranges", "salt", "unit", "versions", "max_wait", "registry_epoch", "rules", "lookup", "fallback", "hedging", "stored_answers", "shadowing")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class RouteTable(_message.Message):
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     HEDGING_FIELD_NUMBER: _ClassVar[int]
     STORED_ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    SHADOWING_FIELD_NUMBER: _ClassVar[int]
     model: str
     generation: int
     variants: _containers.RepeatedCompositeFieldContainer[ResolvedVariant]
@@ -63,7 +64,16 @@ class RouteTable(_message.Message):
     fallback: _containers.RepeatedCompositeFieldContainer[ResolvedFallbackStep]
     hedging: _route_pb2.Hedging
     stored_answers: _containers.RepeatedCompositeFieldContainer[StoredAnswers]
-    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[ResolvedVariant, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[BucketRange, _Mapping]]] = ..., salt: _Optional[bytes] = ..., unit: _Optional[_Union[_route_pb2.Route.Unit, str]] = ..., versions: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., registry_epoch: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[ResolvedRule, _Mapping]]] = ..., lookup: _Optional[_Union[_route_pb2.Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[ResolvedFallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[_route_pb2.Hedging, _Mapping]] = ..., stored_answers: _Optional[_Iterable[_Union[StoredAnswers, _Mapping]]] = ...) -> None: ...
+    shadowing: ResolvedShadowing
+    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[ResolvedVariant, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[BucketRange, _Mapping]]] = ..., salt: _Optional[bytes] = ..., unit: _Optional[_Union[_route_pb2.Route.Unit, str]] = ..., versions: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., registry_epoch: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[ResolvedRule, _Mapping]]] = ..., lookup: _Optional[_Union[_route_pb2.Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[ResolvedFallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[_route_pb2.Hedging, _Mapping]] = ..., stored_answers: _Optional[_Iterable[_Union[StoredAnswers, _Mapping]]] = ..., shadowing: _Optional[_Union[ResolvedShadowing, _Mapping]] = ...) -> None: ...
+
+class ResolvedShadowing(_message.Message):
+    __slots__ = ("variant", "share")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    variant: int
+    share: float
+    def __init__(self, variant: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
 
 class ResolvedFallbackStep(_message.Message):
     __slots__ = ("name", "backup", "precomputed", "stale", "constant", "entity_table", "min_time_left")

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Route(_message.Message):
-    __slots__ = ("name", "variants", "unit", "etag", "update_time", "updated_by", "max_wait", "rules", "managed_by", "lookup", "fallback", "hedging")
+    __slots__ = ("name", "variants", "unit", "etag", "update_time", "updated_by", "max_wait", "rules", "managed_by", "lookup", "fallback", "hedging", "shadowing")
     class Unit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNIT_UNSPECIFIED: _ClassVar[Route.Unit]
@@ -37,6 +37,7 @@ class Route(_message.Message):
     LOOKUP_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     HEDGING_FIELD_NUMBER: _ClassVar[int]
+    SHADOWING_FIELD_NUMBER: _ClassVar[int]
     name: str
     variants: _containers.RepeatedCompositeFieldContainer[Variant]
     unit: Route.Unit
@@ -49,7 +50,8 @@ class Route(_message.Message):
     lookup: Lookup
     fallback: _containers.RepeatedCompositeFieldContainer[FallbackStep]
     hedging: Hedging
-    def __init__(self, name: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., unit: _Optional[_Union[Route.Unit, str]] = ..., etag: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_by: _Optional[str] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., managed_by: _Optional[str] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[FallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[Hedging, _Mapping]] = ...) -> None: ...
+    shadowing: Shadowing
+    def __init__(self, name: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., unit: _Optional[_Union[Route.Unit, str]] = ..., etag: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_by: _Optional[str] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., managed_by: _Optional[str] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[FallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[Hedging, _Mapping]] = ..., shadowing: _Optional[_Union[Shadowing, _Mapping]] = ...) -> None: ...
 
 class Variant(_message.Message):
     __slots__ = ("name", "version", "follow_production", "follow_alias", "weight", "serving_version", "pool")
@@ -203,6 +205,14 @@ class Hedging(_message.Message):
     DELAY_FIELD_NUMBER: _ClassVar[int]
     delay: _duration_pb2.Duration
     def __init__(self, delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Shadowing(_message.Message):
+    __slots__ = ("variant", "share")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    variant: str
+    share: float
+    def __init__(self, variant: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
 
 class RouteStatus(_message.Message):
     __slots__ = ("state", "generation", "registry_epoch", "reason", "active_time", "unacknowledged_data_planes", "versions", "wanted_registry_epoch", "data_planes")

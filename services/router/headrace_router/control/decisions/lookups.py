@@ -1,9 +1,9 @@
-"""Where a route looks for answers before they are computed, and when it asks twice, as people declare it."""
+"""Where a route looks for answers before they are computed, when it asks twice, and who gets copies, as declared."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -52,6 +52,14 @@ class Hedging:
     delay: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shadowing:
+    """Which variant gets copies of what others computed. share: of their answers."""
+
+    variant: str
+    share: float
+
+
 def lookup_violations(lookup: Lookup) -> Iterator[FieldViolation]:
     """Yield everything that is wrong with a route's lookup settings."""
     for name, given in (
@@ -72,3 +80,13 @@ def hedging_violations(hedging: Hedging) -> Iterator[FieldViolation]:
     """Yield what is wrong with a route's hedging."""
     if hedging.delay is not None and not NEVER < hedging.delay <= LONGEST_DELAY:
         yield FieldViolation("route.hedging.delay", "must be above 0 s and at most 60 s")
+
+
+def shadowing_violations(shadowing: Shadowing, variants: Collection[str]) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a route's shadowing. variants: names of the route's."""
+    if shadowing.variant not in variants:
+        yield FieldViolation("route.shadowing.variant", f"'{shadowing.variant}' is no variant of the route")
+    elif len(variants) < 2:
+        yield FieldViolation("route.shadowing.variant", "no other variant answers whose requests could be copied")
+    if not 0 < shadowing.share <= 1:
+        yield FieldViolation("route.shadowing.share", f"{shadowing.share!r} must be above 0 and at most 1")

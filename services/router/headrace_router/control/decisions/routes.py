@@ -12,7 +12,14 @@ from headrace_servicekit.errors import FieldViolation
 
 from headrace_router.buckets import BUCKETS
 from headrace_router.control.decisions.fallback_steps import FallbackStep, step_violations
-from headrace_router.control.decisions.lookups import Hedging, Lookup, hedging_violations, lookup_violations
+from headrace_router.control.decisions.lookups import (
+    Hedging,
+    Lookup,
+    Shadowing,
+    hedging_violations,
+    lookup_violations,
+    shadowing_violations,
+)
 from headrace_router.control.decisions.names import NAME_RULE, Serves, is_name, twice
 from headrace_router.control.decisions.rules import rule_violations
 from headrace_router.rules import Rule
@@ -51,7 +58,7 @@ class Route:
     """What is declared for a model.
 
     etag: empty for the implicit route, otherwise new with each accepted write. managed_by: who alone may write it, such
-    as `rollouts/7`; empty when anybody may. lookup: None for every default. hedging: None for never.
+    as `rollouts/7`; empty when anybody may. lookup: None for every default. hedging, shadowing: None for never.
     """
 
     model: str
@@ -66,6 +73,7 @@ class Route:
     lookup: Lookup | None = None
     fallback: tuple[FallbackStep, ...] = ()
     hedging: Hedging | None = None
+    shadowing: Shadowing | None = None
 
     @property
     def weights(self) -> dict[str, float]:
@@ -93,6 +101,8 @@ def violations(route: Route) -> list[FieldViolation]:
     found += step_violations(route.fallback, {variant.pool for variant in route.variants})
     if route.hedging is not None:
         found += hedging_violations(route.hedging)
+    if route.shadowing is not None:
+        found += shadowing_violations(route.shadowing, {variant.name for variant in route.variants})
     return found
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from headrace_router.control.decisions.allocation import Ranges
 from headrace_router.control.decisions.fallback_steps import FallbackStep
-from headrace_router.control.decisions.lookups import Hedging, Lookup
+from headrace_router.control.decisions.lookups import Hedging, Lookup, Shadowing
 from headrace_router.control.decisions.readiness import Needed
 from headrace_router.control.decisions.resolve import Registered, Resolution, ResolvedBackup, ResolvedVariant
 from headrace_router.control.decisions.routes import Route, Unit, implicit
@@ -66,6 +66,7 @@ class Table:
     fallback: tuple[FallbackStep, ...] = ()
     backups: tuple[ResolvedBackup, ...] = ()
     hedging: Hedging | None = None
+    shadowing: Shadowing | None = None
 
     @property
     def resolution(self) -> Resolution:

@@ -27,6 +27,7 @@ def table_after(state: RouteState, route: Route, resolved: Resolution) -> tuple[
         route.fallback,
         resolved.backups,
         route.hedging,
+        route.shadowing,
     )
     return table, moved_share
 

@@ -50,6 +50,7 @@ def route_to_proto(route: Route, serving: Serving) -> route_pb2.Route:
         lookup=lookups.lookup_to_proto(route.lookup) if route.lookup is not None else None,
         fallback=[lookups.step_to_proto(step, serving.backups) for step in route.fallback],
         hedging=lookups.hedging_to_proto(route.hedging) if route.hedging is not None else None,
+        shadowing=lookups.shadowing_to_proto(route.shadowing) if route.shadowing is not None else None,
     )
     if route.updated_at is not None:
         proto.update_time.FromDatetime(route.updated_at)

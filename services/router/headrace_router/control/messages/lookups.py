@@ -1,4 +1,4 @@
-"""Lookup settings, fallbacks and hedging between messages and the control plane's own types."""
+"""Lookup settings, fallbacks, hedging and shadowing between messages and the control plane's own types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from headrace_router.control.decisions.fallback_steps import (
     Stale,
 )
 from headrace_router.control.decisions.fitting import Contract, Output, given_violations
-from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
+from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode, Shadowing
 from headrace_router.control.decisions.names import Serves
 from headrace_router.control.decisions.resolve import ResolvedBackup
 from headrace_router.control.decisions.routes import DEFAULT_POOL
@@ -57,6 +57,12 @@ def hedging_of(proto: route_pb2.Route) -> Hedging | None:
     return Hedging(_duration(proto.hedging, "delay")) if proto.HasField("hedging") else None
 
 
+def shadowing_of(proto: route_pb2.Route) -> Shadowing | None:
+    """Return a route's shadowing, None when it is not given."""
+    given = proto.shadowing
+    return Shadowing(given.variant, given.share) if proto.HasField("shadowing") else None
+
+
 def fallback_of(proto: route_pb2.Route, wrong: list[FieldViolation]) -> Iterable[FallbackStep]:
     """Yield a route's fallbacks, without those that cannot be read: they are added to `wrong`."""
     for position, step in enumerate(proto.fallback):
@@ -80,6 +86,11 @@ def lookup_to_proto(lookup: Lookup) -> route_pb2.Lookup:
 def hedging_to_proto(hedging: Hedging) -> route_pb2.Hedging:
     """Return hedging as it was declared."""
     return route_pb2.Hedging(delay=_to_proto(hedging.delay))
+
+
+def shadowing_to_proto(shadowing: Shadowing) -> route_pb2.Shadowing:
+    """Return shadowing as it was declared."""
+    return route_pb2.Shadowing(variant=shadowing.variant, share=shadowing.share)
 
 
 def step_to_proto(step: FallbackStep, serving: Mapping[str, str]) -> route_pb2.FallbackStep:

@@ -51,6 +51,9 @@ def table_to_proto(
         proto.lookup.CopyFrom(lookups.lookup_to_proto(table.lookup))
     if table.hedging is not None:
         proto.hedging.CopyFrom(lookups.hedging_to_proto(table.hedging))
+    if table.shadowing is not None:
+        proto.shadowing.variant = positions[table.shadowing.variant]
+        proto.shadowing.share = table.shadowing.share
     backups = {backup.step: backup for backup in table.backups}
     proto.fallback.extend(
         lookups.resolved_step_to_proto(step, backups.get(step.name))

@@ -1,4 +1,4 @@
-"""Lookup settings, fallbacks and hedging as parts of JSON documents; times in microseconds.
+"""Lookup settings, fallbacks, hedging and shadowing as parts of JSON documents; times in microseconds.
 
 Only what is declared is written: documents of routes without it, and those of earlier releases, say nothing.
 """
@@ -18,7 +18,7 @@ from headrace_router.control.decisions.fallback_steps import (
     Source,
     Stale,
 )
-from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode
+from headrace_router.control.decisions.lookups import Hedging, Key, Lookup, Mode, Shadowing
 from headrace_router.control.decisions.names import Serves
 
 Document = dict[str, Any]
@@ -26,8 +26,13 @@ Document = dict[str, Any]
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def to_document(lookup: Lookup | None, fallback: tuple[FallbackStep, ...], hedging: Hedging | None) -> Document:
-    """Return what a route or a table declares of the three."""
+def to_document(
+    lookup: Lookup | None,
+    fallback: tuple[FallbackStep, ...],
+    hedging: Hedging | None,
+    shadowing: Shadowing | None,
+) -> Document:
+    """Return what a route or a table declares of these."""
     document: Document = {}
     if lookup is not None:
         document["lookup"] = {
@@ -46,6 +51,8 @@ def to_document(lookup: Lookup | None, fallback: tuple[FallbackStep, ...], hedgi
         ]
     if hedging is not None:
         document["hedging"] = {"delay_us": _us(hedging.delay)}
+    if shadowing is not None:
+        document["shadowing"] = {"variant": shadowing.variant, "share": shadowing.share}
     return document
 
 
@@ -77,6 +84,12 @@ def hedging_from_document(document: Document) -> Hedging | None:
     """Return the hedging of a route or a table."""
     found = document.get("hedging")
     return Hedging(_time(found["delay_us"])) if found is not None else None
+
+
+def shadowing_from_document(document: Document) -> Shadowing | None:
+    """Return the shadowing of a route or a table."""
+    found = document.get("shadowing")
+    return Shadowing(found["variant"], found["share"]) if found is not None else None
 
 
 def _source_to_document(source: Source) -> Document:

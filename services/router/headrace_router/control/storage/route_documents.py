@@ -31,7 +31,7 @@ def route_to_document(route: Route) -> Document:
         "updated_by": route.updated_by,
         "rules": rules_to_document(route.rules),
         "managed_by": route.managed_by,
-        **lookups.to_document(route.lookup, route.fallback, route.hedging),
+        **lookups.to_document(route.lookup, route.fallback, route.hedging, route.shadowing),
     }
 
 
@@ -54,6 +54,7 @@ def route_from_document(document: Document) -> Route:
         lookup=lookups.lookup_from_document(document),
         fallback=lookups.fallback_from_document(document),
         hedging=lookups.hedging_from_document(document),
+        shadowing=lookups.shadowing_from_document(document),
     )
 
 
@@ -66,7 +67,7 @@ def table_to_document(table: Table) -> Document:
         "max_wait_us": table.max_wait_us,
         "rules": rules_to_document(table.rules),
         "backups": [[one.step, one.version, one.digest, one.pool] for one in table.backups],
-        **lookups.to_document(table.lookup, table.fallback, table.hedging),
+        **lookups.to_document(table.lookup, table.fallback, table.hedging, table.shadowing),
     }
 
 
@@ -82,6 +83,7 @@ def table_from_document(document: Document) -> Table:
         fallback=lookups.fallback_from_document(document),
         backups=tuple(ResolvedBackup(*one) for one in document.get("backups", [])),
         hedging=lookups.hedging_from_document(document),
+        shadowing=lookups.shadowing_from_document(document),
     )
 
 

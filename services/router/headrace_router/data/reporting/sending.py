@@ -43,6 +43,10 @@ class Ingest(Protocol):
         """Send a report of counters."""
         ...
 
+    def shadow_pairs(self, message: ingest_pb2.ReportShadowPairsRequest, timeout_s: float) -> Awaitable[object]:
+        """Send pairs of answers."""
+        ...
+
 
 class GrpcIngest:
     """IngestService over a channel. Batches are encoded when they come, once, however often they are sent."""
@@ -59,11 +63,20 @@ class GrpcIngest:
             response_deserializer=ingest_pb2.ReportCountersResponse.FromString,
         )
 
+        self._pairs = channel.unary_unary(
+            f"{service}/ReportShadowPairs",
+            request_serializer=ingest_pb2.ReportShadowPairsRequest.SerializeToString,
+            response_deserializer=ingest_pb2.ReportShadowPairsResponse.FromString,
+        )
+
     def batch(self, message: bytes, timeout_s: float) -> Awaitable[object]:
         return self._batch(message, timeout=timeout_s)
 
     def counters(self, message: ingest_pb2.ReportCountersRequest, timeout_s: float) -> Awaitable[object]:
         return self._counters(message, timeout=timeout_s)
+
+    def shadow_pairs(self, message: ingest_pb2.ReportShadowPairsRequest, timeout_s: float) -> Awaitable[object]:
+        return self._pairs(message, timeout=timeout_s)
 
 
 class BatchSender:
@@ -113,7 +126,7 @@ class BatchSender:
         )
         message = head.SerializeToString() + batch.data  # fields of a message may come in pieces
         failures = 0
-        while (error := await _error_of(self._ingest.batch(message, BATCH_TIMEOUT_S))) is not None:
+        while (error := await error_of(self._ingest.batch(message, BATCH_TIMEOUT_S))) is not None:
             if error.code is Code.INVALID_ARGUMENT:
                 log.error("batch refused", number=batch.number, predictions=batch.predictions, reason=str(error))
                 self._buffer.refused(batch)
@@ -148,7 +161,7 @@ class CounterSender:
     async def send_once(self) -> ServiceError | None:
         """Report what changed; return why that failed. What was not taken is in the next report."""
         for report in self._reports.unreported():
-            error = await _error_of(self._ingest.counters(report.message, REPORT_TIMEOUT_S))
+            error = await error_of(self._ingest.counters(report.message, REPORT_TIMEOUT_S))
             if error is not None:
                 self.failed += 1
                 return error
@@ -162,10 +175,11 @@ class CounterSender:
         while (error := await self.send_once()) is not None:
             failures += 1
             await self._clock.sleep(_pause_s(failures, error))
-        await _error_of(self._ingest.counters(self._reports.final().message, REPORT_TIMEOUT_S))
+        await error_of(self._ingest.counters(self._reports.final().message, REPORT_TIMEOUT_S))
 
 
-async def _error_of(call: Awaitable[object]) -> ServiceError | None:
+async def error_of(call: Awaitable[object]) -> ServiceError | None:
+    """Return why a call failed, None when it did not."""
     try:
         await call
     except grpc.aio.AioRpcError as error:

@@ -21,7 +21,7 @@ from headrace_router.data.routes.decisions.fallback_steps import (
     steps_of,
 )
 from headrace_router.data.routes.decisions.lookup_policy import Policy, StoredVersion, policy_of, stored_of
-from headrace_router.data.routes.decisions.splitting import Unit, check_ends, position_of, unit_of
+from headrace_router.data.routes.decisions.splitting import POINTS, Unit, check_ends, position_of, unit_of
 from headrace_router.data.served import ServedVersion
 from headrace_router.rules import Attributes, Decide, compile_rules, condition_of
 
@@ -38,6 +38,15 @@ class Variant:
     rule: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """The variant that gets copies of what others computed. below: the points of the predictions that are copied lie
+    below it."""
+
+    variant: Variant
+    below: int
+
+
 class Table:
     """One generation of a route, ready for look-ups.
 
@@ -46,7 +55,7 @@ class Table:
     in `ruled` of the variant that a rule sends a request to; None when there are no rules. fallback: what answers when
     a variant cannot, in order; pinned_fallback: for requests that pin their version. hedge: None means that nobody is
     hedged. unit: what is assigned. policy: how answers are looked up. kept: which stored answers of each version count,
-    by digest.
+    by digest. shadow: None means that nobody gets copies.
     """
 
     __slots__ = (
@@ -66,6 +75,7 @@ class Table:
         "pinned_fallback",
         "policy",
         "retired",
+        "shadow",
         "unit",
     )  # fmt: skip
 
@@ -86,13 +96,14 @@ class Table:
         hedge: Hedge | None = None,
         policy: Policy = Policy(),  # noqa: B008 - it cannot be changed
         kept: Mapping[str, StoredVersion] = NOTHING_STORED,
+        shadow: Shadow | None = None,
     ) -> None:
         self.model, self.generation, self.max_wait_us = model, generation, max_wait_us
         self._variants, self._ends = tuple(variants), tuple(ends)
         self._pinned, self._salt, self.unit = pinned, salt, unit
         self._decide, self._ruled = decide, tuple(ruled)
         self.fallback, self.pinned_fallback, self.hedge = fallback, same_version(fallback), hedge
-        self.policy, self.kept = policy, kept
+        self.policy, self.kept, self.shadow = policy, kept, shadow
         self.open = 0
         self.retired = False
 
@@ -173,7 +184,17 @@ def table_of(proto: control_pb2.RouteTable, known: dict[str, ServedVersion], inc
         hedge=hedge_of(proto),
         policy=policy_of(proto.lookup, proto.fallback),
         kept=stored_of(incarnation, versions, proto.stored_answers),
+        shadow=_shadow_of(proto, variants),
     )
+
+
+def _shadow_of(proto: control_pb2.RouteTable, variants: Sequence[Variant]) -> Shadow | None:
+    if not proto.HasField("shadowing"):
+        return None
+    position, share = proto.shadowing.variant, proto.shadowing.share
+    if not (0 <= position < len(variants) and 0 < share <= 1):
+        raise ValueError(f"shadowing names variant {position} and a share of {share}")
+    return Shadow(variants[position], int(share * POINTS))
 
 
 def _variant_of(rule: control_pb2.ResolvedRule, variants: Sequence[Variant]) -> Variant:

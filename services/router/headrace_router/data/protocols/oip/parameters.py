@@ -18,6 +18,7 @@ OURS, RESERVED, ATTRIBUTE = "headrace_", "triton_", "headrace_attribute_"
 # A client that streams asks for it; here every request has exactly one response, which is the final one.
 _HARMLESS = ("triton_enable_empty_final_response",)
 # The classes of `InferRequest`: 1 online, 2 shadow, 3 batch. A larger number is as little urgent as the last.
+SHADOW = 2
 LEAST_URGENT = 3
 
 Parameters = Mapping[str, Any]
@@ -113,6 +114,8 @@ def _flag(field: str, value: Any) -> bool:
 def _priority(field: str, value: Any) -> int:
     if type(value) is not int or value < 0:
         raise refused(field, f"0 to {LEAST_URGENT} is needed: 1 is the most urgent, 0 leaves it to the server")
+    if value == SHADOW:
+        raise refused(field, f"{SHADOW} is for copies that the platform makes: say 1, or {LEAST_URGENT} for bulk work")
     return min(value, LEAST_URGENT)
 
 

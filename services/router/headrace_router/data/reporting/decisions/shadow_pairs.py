@@ -1,0 +1,83 @@
+"""Pairs of an answer and its shadow's, as `ReportShadowPairs` carries them, until they are sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.batcher.v1 import batcher_pb2
+from headrace.monitor.v1 import ingest_pb2
+
+from headrace_router.data.messages import Answer, LookupResult
+from headrace_router.data.reporting.decisions.batches import attributes_text
+from headrace_router.data.reporting.decisions.redaction import without
+from headrace_router.data.resolved_request import ResolvedRequest
+from headrace_router.data.routes.table import Variant
+from headrace_router.data.served import ServedVersion
+
+# Of one message: half of what the monitor takes.
+MESSAGE_PAIRS, MESSAGE_BYTES = 1024, 1024 * 1024
+# Of all that are not sent; the oldest go then.
+MAX_BYTES = 16 * 1024 * 1024
+
+
+class PairBuffer:
+    """Pairs that are not sent yet. dropped: for want of room, so far."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes, self._pairs, self._size_bytes = max_bytes, list[ingest_pb2.ShadowPair](), 0
+        self.dropped = 0
+
+    def add(self, pair: ingest_pb2.ShadowPair) -> None:
+        """Keep a pair; where there is no room, it and all others go."""
+        self._size_bytes += pair.ByteSize()
+        self._pairs.append(pair)
+        if self._size_bytes > self._max_bytes:
+            self.dropped += len(self._pairs)
+            self._pairs, self._size_bytes = [], 0
+
+    def take(self) -> Sequence[ingest_pb2.ShadowPair]:
+        """Return what one message may have, the oldest first."""
+        size_bytes = taken = 0
+        for pair in self._pairs[:MESSAGE_PAIRS]:
+            size_bytes += pair.ByteSize()
+            if taken and size_bytes > MESSAGE_BYTES:
+                size_bytes -= pair.ByteSize()
+                break
+            taken += 1
+        pairs, self._pairs = self._pairs[:taken], self._pairs[taken:]
+        self._size_bytes -= size_bytes
+        return pairs
+
+
+def pair_of(
+    resolved: ResolvedRequest,
+    found: LookupResult,
+    answer: Answer,
+    shadow: Variant,
+    response: batcher_pb2.InferResponse,
+) -> ingest_pb2.ShadowPair:
+    """Return a pair, without what either version's contract calls sensitive."""
+    served, other = resolved.variant.served, shadow.served
+    hidden = served.sensitive_outputs | other.sensitive_outputs
+    unsaid = _sensitive_names(served) | _sensitive_names(other)
+    attributes = resolved.request.attributes
+    return ingest_pb2.ShadowPair(
+        model=resolved.table.model,
+        version=served.version,
+        shadow_version=other.version,
+        prediction_id=answer.prediction_id,
+        rows=resolved.layout.rows,
+        outputs=without(found.outputs, hidden),
+        shadow_outputs=b"" if response.code else without(response.outputs, hidden),
+        shadow_code=response.code,
+        took_us=found.queue_us + found.compute_us,
+        shadow_took_us=response.queue_us + response.compute_us,
+        attributes=attributes_text({name: value for name, value in attributes.items() if name.casefold() not in unsaid})
+        if attributes
+        else "",
+    )
+
+
+def _sensitive_names(served: ServedVersion) -> frozenset[str]:
+    specs = [spec for spec in (*served.contract.inputs, *served.contract.outputs) if spec.sensitive]
+    return frozenset(name.casefold() for spec in specs for name in (spec.name, *spec.columns))
