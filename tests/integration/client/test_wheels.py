@@ -36,9 +36,9 @@ with Client() as client:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the two wheels and what they ask for, from the packages that `make setup` has fetched."""
+    """An environment with our wheels and what they ask for, from the packages that `make setup` has fetched."""
     folder = tmp_path_factory.mktemp("wheels")
-    for package in ("headrace-client", "headrace-stubs"):
+    for package in ("headrace-client", "headrace-scaling", "headrace-stubs"):
         _uv("build", "--wheel", "--package", package, "--out-dir", str(folder))
     home, python = folder / "venv", folder / "venv" / "bin" / "python"
     # What others wrote comes by the lock file: an index, which `uv pip install` would ask, is not there offline.
