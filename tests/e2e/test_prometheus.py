@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from headrace_client import HeadraceError
 from headrace_servicekit.testing import eventually
+from headrace_stack import debian_programs
 
-from tests.kit import observability, parts, prometheus
+from tests.kit import observability, parts, prometheus, topology
 from tests.kit.served import LINEAR, ROW, Served
 from tests.kit.stack import RunningStack
+from tests.kit.topology import CHECKOUT
 
 pytestmark = [prometheus.needs_prometheus, pytest.mark.timeout(240)]
 
@@ -58,6 +62,18 @@ async def test_panels_show_what_happens_and_no_rule_fails(served: Served, tmp_pa
         for _, asked in observability.panels():
             await asking.query(asked)
         assert await asking.rules() == dict.fromkeys(observability.rules(), "ok")
+
+
+@pytest.mark.parametrize("service", list(topology.own()))
+def test_promtool_finds_nothing_in_the_metrics_of_a_service(served: Served, service: str):
+    """Those of Envoy and Triton are theirs."""
+    some_of_everything(served)
+    at = prometheus.targets(served.stack.settings.ports)[service].address
+    told = httpx.get(f"http://{at}/metrics", trust_env=False, timeout=30).text
+    assert "# HELP " in told
+    command = [str(debian_programs.find(CHECKOUT, "promtool")), "check", "metrics"]
+    done = subprocess.run(command, input=told, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
 @pytest.mark.faults

@@ -62,7 +62,7 @@ async def test_traffic_is_summed_over_processes_layers_and_rungs_and_told_by_wha
     assert (told.dropped_predictions, told.lost_batches) == (6, 0)
     before = Timestamp(seconds=1_000_000_000)
     assert not (await traffic(monitor, end_time=before)).traffic
-    assert monitor.runtime.metrics.get_sample_value("monitor_counter_series_total", {"outcome": "new"}) == 15
+    assert monitor.runtime.metrics.get_sample_value("monitor_traffic_series_total", {"outcome": "new"}) == 15
 
 
 async def test_what_callers_may_not_ask_or_say_is_refused(monitor):

@@ -12,26 +12,26 @@ class CounterMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.series = Counter(
-            "monitor_counter_series",
+            "monitor_traffic_series",
             "Series of reports: new, changed, late (overtaken by a later report), or returned after they expired.",
             ("outcome",),
             registry=registry,
         )
         for outcome in ("new", "changed", "late", "returned"):
             self.series.labels(outcome)
-        self.minutes = Counter("monitor_counter_minutes", "Minutes of a series that ended.", registry=registry)
+        self.minutes = Counter("monitor_traffic_windows", "Minutes of a series that ended.", registry=registry)
         self.dropped = Counter(
             "monitor_predictions_dropped", "Predictions that data planes dropped from the log.", registry=registry
         )
         self.lag = Histogram(
-            "monitor_counter_report_lag_seconds",
+            "monitor_traffic_report_lag_seconds",
             "From when a report was made, by the data plane's clock, until it was taken.",
             buckets=_LAG_BUCKETS_S,
             registry=registry,
         )
-        self.rolled = Counter("monitor_counter_minutes_rolled", "Minutes rolled up into hours.", registry=registry)
+        self.rolled = Counter("monitor_traffic_windows_rolled", "Minutes rolled up into hours.", registry=registry)
         self.observed = Gauge(
-            "monitor_counter_observed_timestamp_seconds",
+            "monitor_traffic_observed_timestamp_seconds",
             "End of the last minute whose observations were written for alert rules.",
             registry=registry,
         )

@@ -88,8 +88,8 @@ class Reporting:
             "reported_predictions": ("Predictions that the monitor acknowledged.", batches.predictions),
             "reported_batches": ("Batches that the monitor acknowledged.", batches.acknowledged),
             "report_retries": ("Times that a batch was not taken, and sent again.", batches.retried),
-            "counter_reports": ("Reports of counters that the monitor acknowledged.", counters.acknowledged),
-            "counter_reports_failed": ("Reports of counters that it did not take.", counters.failed),
+            "traffic_reports": ("Reports of counters that the monitor acknowledged.", counters.acknowledged),
+            "traffic_reports_failed": ("Reports of counters that it did not take.", counters.failed),
         }
         for name, (meaning, count) in counts.items():
             yield CounterMetricFamily(f"headrace_router_{name}", meaning, value=count)

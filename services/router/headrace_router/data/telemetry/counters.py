@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from headrace_servicekit.errors import Code
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, SummaryMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.messages import ServedFrom
@@ -123,10 +123,10 @@ class Counters:
             "From the headers to the answer. A bound is kept within 0.6 %.",
             labels=LABELS,
         )
-        quantiles = GaugeMetricFamily(
+        quantiles = SummaryMetricFamily(
             "headrace_router_prediction_duration_quantile_seconds",
             "Quantiles since the process started, within 0.6 %.",
-            labels=(*LABELS, "quantile"),
+            labels=LABELS,
         )
         for key, seen in self._of_every_priority():
             names = _labels(key)
@@ -135,7 +135,9 @@ class Counters:
             bounds = zip(map(str, BOUNDS_S), map(float, seen.up_to(BOUNDS_S)), strict=True)
             durations.add_metric(names, [*bounds, ("+Inf", float(count))], seen.sum_s)
             for share, duration_s in zip(QUANTILES, seen.quantiles(QUANTILES), strict=True):
-                quantiles.add_metric([*names, str(share)], duration_s)
+                told = {**dict(zip(LABELS, names, strict=True)), "quantile": str(share)}
+                quantiles.add_sample(quantiles.name, told, duration_s)
+            quantiles.add_metric(names, count, seen.sum_s)
         yield from (requests, durations, quantiles)
 
     def _of_every_priority(self) -> Iterator[tuple[Key, Histogram]]:
