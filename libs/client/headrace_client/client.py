@@ -32,6 +32,7 @@ from headrace_client.operations import (
     registration,
     rollouts,
     routes,
+    scaling,
 )
 from headrace_client.retries import RetryPolicy
 from headrace_client.tokens import TokenCache, TokenProvider, provider_of
@@ -164,6 +165,16 @@ class Client(_Connection):
     list_webhooks = _blocking(alerting.list_webhooks)
     put_webhook = _blocking(alerting.put_webhook)
     delete_webhook = _blocking(alerting.delete_webhook)
+    list_pools = _blocking(scaling.list_pools)
+    get_policy = _blocking(scaling.get_policy)
+    put_policy = _blocking(scaling.put_policy)
+    dry_run_policy = _blocking(scaling.dry_run_policy)
+    delete_policy = _blocking(scaling.delete_policy)
+    pause_pool = _blocking(scaling.pause_pool)
+    resume_pool = _blocking(scaling.resume_pool)
+    watch_pool = _blocking(scaling.watch_pool)
+    list_decisions = _blocking(scaling.list_decisions)
+    explain_decision = _blocking(scaling.explain_decision)
     health = _blocking(health.health)
 
     @functools.cached_property
@@ -266,6 +277,16 @@ class AsyncClient(_Connection):
     list_webhooks = _awaited(alerting.list_webhooks)
     put_webhook = _awaited(alerting.put_webhook)
     delete_webhook = _awaited(alerting.delete_webhook)
+    list_pools = _awaited(scaling.list_pools)
+    get_policy = _awaited(scaling.get_policy)
+    put_policy = _awaited(scaling.put_policy)
+    dry_run_policy = _awaited(scaling.dry_run_policy)
+    delete_policy = _awaited(scaling.delete_policy)
+    pause_pool = _awaited(scaling.pause_pool)
+    resume_pool = _awaited(scaling.resume_pool)
+    watch_pool = _awaited(scaling.watch_pool)
+    list_decisions = _awaited(scaling.list_decisions)
+    explain_decision = _awaited(scaling.explain_decision)
     health = _awaited(health.health)
 
     @functools.cached_property

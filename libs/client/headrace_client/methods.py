@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grpc_health.v1 import health_pb2
+from headrace.autoscaler.v1 import autoscaler_pb2 as autoscaler
 from headrace.monitor.v1 import alert_pb2 as alert
 from headrace.monitor.v1 import monitor_pb2 as monitor
 from headrace.monitor.v1 import outcome_pb2 as outcome
@@ -14,6 +15,7 @@ from headrace.router.v1 import route_pb2 as route
 
 from headrace_client.calls import Method
 
+_AUTOSCALER = "/headrace.autoscaler.v1.AutoscalerService/"
 _ALERTS = "/headrace.monitor.v1.AlertService/"
 _MONITOR = "/headrace.monitor.v1.MonitorService/"
 _OUTCOMES = "/headrace.monitor.v1.OutcomeService/"
@@ -130,6 +132,23 @@ GET_ROLLOUT_TEMPLATE = Method(
 )
 PUT_ROLLOUT_TEMPLATE = Method(
     _ROLLOUTS + "PutRolloutTemplate", rollout.PutRolloutTemplateRequest, rollout.PutRolloutTemplateResponse
+)
+
+LIST_POOLS = Method(_AUTOSCALER + "ListPools", autoscaler.ListPoolsRequest, autoscaler.ListPoolsResponse)
+GET_POLICY = Method(_AUTOSCALER + "GetPolicy", autoscaler.GetPolicyRequest, autoscaler.GetPolicyResponse)
+PUT_POLICY = Method(_AUTOSCALER + "PutPolicy", autoscaler.PutPolicyRequest, autoscaler.PutPolicyResponse)
+DRY_RUN_POLICY = Method(_AUTOSCALER + "DryRunPolicy", autoscaler.DryRunPolicyRequest, autoscaler.DryRunPolicyResponse)
+DELETE_POLICY = Method(_AUTOSCALER + "DeletePolicy", autoscaler.DeletePolicyRequest, autoscaler.DeletePolicyResponse)
+PAUSE_POOL = Method(_AUTOSCALER + "PausePool", autoscaler.PausePoolRequest, autoscaler.PausePoolResponse)
+RESUME_POOL = Method(_AUTOSCALER + "ResumePool", autoscaler.ResumePoolRequest, autoscaler.ResumePoolResponse)
+LIST_DECISIONS = Method(
+    _AUTOSCALER + "ListDecisions", autoscaler.ListDecisionsRequest, autoscaler.ListDecisionsResponse
+)
+EXPLAIN_DECISION = Method(
+    _AUTOSCALER + "ExplainDecision", autoscaler.ExplainDecisionRequest, autoscaler.ExplainDecisionResponse
+)
+WATCH_POOL = Method(
+    _AUTOSCALER + "WatchPool", autoscaler.WatchPoolRequest, autoscaler.WatchPoolResponse, server_stream=True
 )
 
 CHECK_HEALTH = Method("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)

@@ -40,6 +40,13 @@ def test_a_rate_is_unknown_until_a_batcher_has_reported_twice():
     assert (found[Metric.REQUESTS_PER_S].value, found[Metric.CONCURRENCY].value) == (None, 0.0)
 
 
+def test_the_rate_of_a_pool_does_not_drop_when_a_new_batcher_takes_its_share():
+    one = [batcher("a", READY, at_s=100.0, answered=60)]
+    both = [batcher("a", READY, at_s=102.0, answered=100), batcher("b", READY, at_s=102.0, answered=20)]
+    found = signals(both, keep(keep({}, one), both, since_s=100.0), 0.0, 102.0)
+    assert found[Metric.REQUESTS_PER_S].value == 30.0
+
+
 def test_a_rate_reaches_over_a_few_seconds_and_no_further():
     looks = [[batcher("a", READY, at_s=100.0 + at, answered=at * at)] for at in range(0, 31, 2)]
     found = signals(looks[-1], reports(*looks), 0.0, 130.0)

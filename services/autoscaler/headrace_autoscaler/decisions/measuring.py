@@ -28,11 +28,17 @@ Reports = Mapping[str, tuple[Report, ...]]
 """The latest reports of each process, the oldest first."""
 
 
-def keep(before: Reports, members: Iterable[Member]) -> dict[str, tuple[Report, ...]]:
-    """Return the reports that rates are made of, with those of these batchers."""
+def keep(before: Reports, members: Iterable[Member], since_s: float | None = None) -> dict[str, tuple[Report, ...]]:
+    """Return the reports that rates are made of, with those of these batchers.
+
+    since_s: when the control plane was asked before this, by its clock: who was not there then had done nothing by
+    then, so that the rate of a pool does not drop when a replica takes its share.
+    """
     after: dict[str, tuple[Report, ...]] = {}
     for member in members:
         known = before.get(member.process, ())
+        if not known and since_s is not None and since_s < member.reported_s:
+            known = (Report(since_s, {}),)
         if not known or member.reported_s > known[-1].time_s:
             known = (*known, Report(member.reported_s, by_model(member)))
         # One report from before the span stays, so that rates reach over all of it.

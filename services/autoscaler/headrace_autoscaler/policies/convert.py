@@ -107,7 +107,9 @@ def _targets(message: policy_pb2.ScalingPolicy, field: str, found: list[FieldVio
         if told.kind not in _KINDS:
             found.append(FieldViolation(f"{field}.targets[{at}].kind", f"{told.kind} is no kind"))
             continue
-        targets.append(Target(Metric(told.metric), told.value, _KINDS[told.kind], told.up_only))
+        targets.append(
+            Target(Metric(told.metric), told.value, _KINDS[told.kind], told.up_only, _optional(told, "missing_as"))
+        )
     return tuple(targets)
 
 
@@ -254,7 +256,11 @@ def to_message(pool: str, declared: DeclaredPolicy) -> policy_pb2.ScalingPolicy:
         preset=declared.preset,
         targets=[
             policy_pb2.Target(
-                metric=one.metric.value, value=one.value, kind=_KIND_NUMBERS[one.how], up_only=one.up_only
+                metric=one.metric.value,
+                value=one.value,
+                kind=_KIND_NUMBERS[one.how],
+                up_only=one.up_only,
+                missing_as=one.missing_as,
             )
             for one in policy.targets
         ],

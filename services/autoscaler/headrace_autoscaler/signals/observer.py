@@ -56,7 +56,9 @@ class Observer:
             self._look = Snapshot(
                 now_s,
                 fleet,
-                measuring.keep(before.reports if before else {}, everybody),
+                measuring.keep(before.reports, everybody, before.fleet.read_s)
+                if before
+                else measuring.keep({}, everybody),
                 counting.appearances(before.known if before else {}, everybody, now_s),
             )
 

@@ -76,7 +76,7 @@ class ScalingPolicy(_message.Message):
     def __init__(self, name: _Optional[str] = ..., preset: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., min_replicas: _Optional[int] = ..., max_replicas: _Optional[int] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_signal_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stable_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tolerance: _Optional[float] = ..., scale_down_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scale_up_cooldown: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scale_down_cooldown: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., panic: _Optional[_Union[Panic, _Mapping]] = ..., growth: _Optional[_Union[Growth, _Mapping]] = ..., scale_up_limit: _Optional[_Union[StepLimit, _Mapping]] = ..., scale_down_limit: _Optional[_Union[StepLimit, _Mapping]] = ..., look_ahead: _Optional[_Union[LookAhead, _Mapping]] = ..., season: _Optional[_Union[Season, _Mapping]] = ..., scale_to_zero: _Optional[_Union[ScaleToZero, _Mapping]] = ..., overflow: _Optional[_Union[Overflow, _Mapping]] = ..., schedules: _Optional[_Iterable[_Union[Schedule, _Mapping]]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., activation_replicas: _Optional[int] = ..., burst_reserve: _Optional[float] = ..., capacity: _Optional[float] = ..., ready_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., etag: _Optional[str] = ..., revision: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_by: _Optional[str] = ...) -> None: ...
 
 class Target(_message.Message):
-    __slots__ = ("metric", "value", "kind", "up_only")
+    __slots__ = ("metric", "value", "kind", "up_only", "missing_as")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Target.Kind]
@@ -91,11 +91,13 @@ class Target(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     UP_ONLY_FIELD_NUMBER: _ClassVar[int]
+    MISSING_AS_FIELD_NUMBER: _ClassVar[int]
     metric: str
     value: float
     kind: Target.Kind
     up_only: bool
-    def __init__(self, metric: _Optional[str] = ..., value: _Optional[float] = ..., kind: _Optional[_Union[Target.Kind, str]] = ..., up_only: _Optional[bool] = ...) -> None: ...
+    missing_as: float
+    def __init__(self, metric: _Optional[str] = ..., value: _Optional[float] = ..., kind: _Optional[_Union[Target.Kind, str]] = ..., up_only: _Optional[bool] = ..., missing_as: _Optional[float] = ...) -> None: ...
 
 class Panic(_message.Message):
     __slots__ = ("window", "threshold")
