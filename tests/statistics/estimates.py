@@ -1,11 +1,13 @@
 """How far an estimate of performance without labels is from what the labels say later."""
 
+from collections.abc import Sequence
+
 import numpy as np
-from headrace_monitor.performance.decisions.measures import measures
+from headrace_monitor.performance.decisions.measures import Measure, measures
 from headrace_monitor.performance.decisions.summaries import DEFAULT_THRESHOLD, Rows, summarise
 from headrace_statistics.calibration import Calibration, calibrate
 
-from tests.statistics.figures import Figure, Table
+from tests.statistics.figures import NOTHING, Figure, Table
 
 CHUNK = 5_000
 
@@ -48,20 +50,94 @@ def estimates(rng: np.random.Generator, chunks: int) -> Table:
     )
 
 
+def coverage(rng: np.random.Generator, runs: int, sizes: Sequence[int] = (300, 1_000, 20_000)) -> Table:
+    """How often the 95 % interval of an estimate holds what labels say later; naive: the sampling of the rows alone.
+
+    Delayed: a no has its label in time in 9 of 10 rows, a yes in 3 of 10, as with defaults that come late.
+    """
+    figures = []
+    for size in sizes:
+        held, plain = {"accuracy": [], "auc": []}, []
+        for _ in range(runs):
+            calibration = calibrate(*_drawn(rng, size))
+            assert isinstance(calibration, Calibration)
+            score, answer = _drawn(rng, CHUNK)
+            said, truth = intervals(score, calibration), measured(score, answer)
+            for metric, each in held.items():
+                lower, upper = said[metric]
+                each.append(lower <= truth[metric] <= upper)
+            half = 1.96 * (truth["accuracy"] * (1 - truth["accuracy"]) / CHUNK) ** 0.5
+            middle = expected(score, calibration)["accuracy"]
+            plain.append(abs(middle - truth["accuracy"]) <= half)
+        for metric, each in held.items():
+            # Of AUC the shape of the fit counts, which few labels leave open.
+            rate = float(np.mean(each))
+            bar = 0.93 if metric == "accuracy" else {300: 0.85, 1_000: 0.89}.get(size, 0.93)
+            figures.append(
+                Figure(
+                    f"{metric}, calibrated on {size:,} rows",
+                    f"{rate:.1%}",
+                    f"≥ {bar:.0%}",
+                    rate >= bar - 3 * (bar * (1 - bar) / runs) ** 0.5,
+                    f"{np.mean(plain):.1%}" if metric == "accuracy" else NOTHING,
+                )
+            )
+    figures.append(_delayed(rng, max(runs // 10, 5)))
+    return Table(f"95 % intervals of estimates for {CHUNK:,} rows: how often they hold what labels say", tuple(figures))
+
+
+def _delayed(rng: np.random.Generator, runs: int) -> Figure:
+    early, late = [], []
+    for _ in range(runs):
+        score, answer = _drawn(rng, 20_000)
+        in_time = rng.random(score.size) < np.where(answer == 1, 0.3, 0.9)
+        window, truth = _drawn(rng, CHUNK)
+        real = measured(window, truth)["accuracy"]
+        for into, calibration in (
+            (early, calibrate(score[in_time], answer[in_time])),
+            (late, calibrate(score, answer)),
+        ):
+            assert isinstance(calibration, Calibration)
+            into.append(expected(window, calibration)["accuracy"] - real)
+    return Figure(
+        "accuracy, calibrated on labels of hours that are complete (naive: on those that came in time)",
+        f"off by {np.mean(late):+.3f} on average",
+        "± .005",
+        abs(float(np.mean(late))) <= 0.005 + 0.01 / runs**0.5,
+        f"off by {np.mean(early):+.3f}",
+    )
+
+
+def _drawn(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of a model that is too sure of itself, and answers."""
+    logits = rng.normal(0.3, 1.5, rows)
+    return 1 / (1 + np.exp(-1.7 * logits)), (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(float)
+
+
+def intervals(score: np.ndarray, calibration: Calibration) -> dict[str, tuple[float, float]]:
+    """Return the intervals of what the monitor estimates without labels."""
+    said = _measures(score, np.full(score.size, np.nan), calibration, DEFAULT_THRESHOLD)
+    found = {name: said[f"estimated_{name}"] for name in ("accuracy", "auc")}
+    return {name: (one.lower or 0.0, one.upper or 0.0) for name, one in found.items()}
+
+
 def measured(score: np.ndarray, answer: np.ndarray, threshold: float = DEFAULT_THRESHOLD) -> dict[str, float]:
     """Return what the monitor measures of a binary question with labels."""
-    said = _measures(score, answer, np.full(score.size, np.nan), threshold)
-    return {name: said[name] for name in ("accuracy", "auc", "f1")}
+    said = _measures(score, answer, None, threshold)
+    return {name: said[name].value or 0.0 for name in ("accuracy", "auc", "f1")}
 
 
 def expected(score: np.ndarray, calibration: Calibration, threshold: float = DEFAULT_THRESHOLD) -> dict[str, float]:
     """Return what the monitor estimates of a binary question without labels."""
-    said = _measures(score, np.full(score.size, np.nan), calibration.chances(score), threshold)
-    return {name: said[f"estimated_{name}"] for name in ("accuracy", "auc", "f1")}
+    said = _measures(score, np.full(score.size, np.nan), calibration, threshold)
+    return {name: said[f"estimated_{name}"].value or 0.0 for name in ("accuracy", "auc", "f1")}
 
 
-def _measures(score: np.ndarray, answer: np.ndarray, likely: np.ndarray, threshold: float) -> dict[str, float]:
+def _measures(
+    score: np.ndarray, answer: np.ndarray, calibration: Calibration | None, threshold: float
+) -> dict[str, Measure]:
     unknown, yes = np.full(score.size, np.nan), score >= threshold
+    likely = unknown if calibration is None else calibration.chances(score)
     rows = Rows(
         weight=np.ones(score.size),
         predicted=unknown,
@@ -72,9 +148,10 @@ def _measures(score: np.ndarray, answer: np.ndarray, likely: np.ndarray, thresho
         shown=score,
         likely=likely,
         chance=np.where(yes, likely, 1 - likely),
+        toward=np.where(yes, 1.0, -1.0),
         reward=unknown,
         conversion=unknown,
     )
-    summary = summarise(rows, binary=True, threshold=threshold)
-    said = measures(summary, threshold=threshold, calibrated=True)
-    return {one.name: one.value for one in said if one.value is not None}
+    summary = summarise(rows, binary=True, threshold=threshold, calibration=calibration)
+    said = measures(summary, threshold=threshold, calibration=calibration)
+    return {one.name: one for one in said if one.value is not None}

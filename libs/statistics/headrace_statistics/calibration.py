@@ -1,11 +1,14 @@
 """Performance before labels come, from the scores alone (confidence-based performance estimation, CBPE).
 
 Scores are calibrated on rows with labels: then a score says how likely the answer is yes, and the expected counts of
-right and wrong answers follow . It sees changes in what comes in. It cannot see a change of
+right and wrong answers follow. It sees changes in what comes in. It cannot see a change of
 what follows from it (concept drift): for that, labels are needed (`e_detector`).
+
+A calibration is as uncertain as the labels that it is made of: it is fitted again to rows drawn from them, and an
+estimate is as far off as it varies over these.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy
@@ -13,22 +16,103 @@ from numpy.typing import ArrayLike
 
 from headrace_statistics.arrays import Floats, floats
 from headrace_statistics.inconclusive import NotEnoughData, OneClass
+from headrace_statistics.sketches.scores import grid
 
 MIN_REFERENCE = 300
+# Fits to rows drawn anew, and the scores at which these are kept.
+REFITS = 100
+KNOTS = 48
+_GRID = grid(0.5)
+
+
+def _none() -> Floats:
+    return floats([])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """at: scores, ascending. chance: how likely yes is there, linear in between. rows: of the reference."""
+    """at: scores, ascending. chance: how likely yes is there, linear in between. rows: of the reference, as many as
+    their weights are worth. knots, refits: chances by fits to rows drawn anew, shape (REFITS, knots); empty in those
+    that older releases have kept.
+    """
 
     at: Floats
     chance: Floats
     rows: int
+    knots: Floats = field(default_factory=_none)
+    refits: Floats = field(default_factory=_none)
 
     def chances(self, values: ArrayLike) -> Floats:
         """Return the chance of yes for scores; NaN for those that are not finite."""
         array = np.asarray(values, dtype=np.float64)
         return np.where(np.isfinite(array), np.interp(array, self.at, self.chance), np.nan)
+
+    def leverage(self, values: Floats, weights: Floats) -> Floats:
+        """Return by how much the weighted sum of the chances of scores rises with the chance at each knot, shape
+        (knots,). Values and weights that are not finite are left out. Sums of several parts add up.
+        """
+        if not self.knots.size:
+            return self.knots
+        usable = np.isfinite(values) & np.isfinite(weights)
+        score, weight = np.clip(values[usable], self.knots[0], self.knots[-1]), weights[usable]
+        above = np.clip(np.searchsorted(self.knots, score, side="right"), 1, max(self.knots.size - 1, 1))
+        if self.knots.size == 1:
+            return floats([weight.sum()])
+        low, high = self.knots[above - 1], self.knots[above]
+        part = (score - low) / (high - low)
+        into = np.bincount(above - 1, weights=weight * (1 - part), minlength=self.knots.size)
+        return floats(into + np.bincount(above, weights=weight * part, minlength=self.knots.size))
+
+    def refitted(self, values: Floats) -> Floats:
+        """Return the chance of yes for scores by each refit, shape (refits, values)."""
+        return np.stack([np.interp(values, self.knots, refit) for refit in self.refits])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledScores:
+    """Rows with labels by their scores, few enough to keep: places on fine bins, ascending, with the mean score of
+    each, and weights of rows whose answer is yes and no; shape (places,). squares: sum of the squares of rows' weights.
+    """
+
+    places: Floats
+    scores: Floats
+    yes: Floats
+    no: Floats
+    squares: float
+
+    @property
+    def rows(self) -> float:
+        """How many rows of equal weight would say as much (Kish 1965)."""
+        total = float(self.yes.sum() + self.no.sum())
+        return total**2 / self.squares if self.squares else 0.0
+
+    def merge(self, other: "LabelledScores") -> "LabelledScores":
+        """Add up, in any order up to rounding."""
+        together = [np.concatenate(pair) for pair in ((self.places, other.places), (self.yes, other.yes))]
+        scores, no = np.r_[self.scores, other.scores], np.r_[self.no, other.no]
+        return _by_place(together[0], scores, together[1], no, self.squares + other.squares)
+
+    def weighted(self, weight: float) -> "LabelledScores":
+        """Return the same rows, each of which counts for as much."""
+        return replace(
+            self, yes=floats(self.yes * weight), no=floats(self.no * weight), squares=self.squares * weight**2
+        )
+
+
+def labelled(values: ArrayLike, answers: ArrayLike) -> LabelledScores:
+    """Summarise scores with their answers, 1 or 0; others are left out."""
+    score, answer = np.asarray(values, dtype=np.float64).ravel(), np.asarray(answers, dtype=np.float64).ravel()
+    usable = np.isfinite(score) & np.isin(answer, (0.0, 1.0))
+    score, answer = score[usable], answer[usable]
+    places = np.searchsorted(_GRID.inner, score, side="right").astype(np.float64)
+    return _by_place(places, score, answer, 1 - answer, float(score.size))
+
+
+def _by_place(places: Floats, scores: Floats, yes: Floats, no: Floats, squares: float) -> LabelledScores:
+    unique, at = np.unique(places, return_inverse=True)
+    sums = [np.bincount(at, weights=of, minlength=unique.size) for of in (scores * (yes + no), yes, no)]
+    means = np.divide(sums[0], sums[1] + sums[2], out=np.zeros(unique.size), where=sums[1] + sums[2] > 0)
+    return LabelledScores(floats(unique), floats(means), floats(sums[1]), floats(sums[2]), squares)
 
 
 def calibrate(values: ArrayLike, answers: ArrayLike) -> Calibration | NotEnoughData | OneClass:
@@ -36,15 +120,42 @@ def calibrate(values: ArrayLike, answers: ArrayLike) -> Calibration | NotEnoughD
     score, answer = np.asarray(values, dtype=np.float64).ravel(), np.asarray(answers, dtype=np.float64).ravel()
     usable = np.isfinite(score) & np.isin(answer, (0.0, 1.0))
     score, answer = score[usable], answer[usable]
-    if score.size < MIN_REFERENCE:
-        return NotEnoughData(have=score.size, need=MIN_REFERENCE)
-    positives = int(answer.sum())
-    if positives in (0, answer.size):
-        return OneClass(positives, answer.size - positives)
-    at, place, times = np.unique(score, return_inverse=True, return_counts=True)
-    means = np.bincount(place, weights=answer) / times
-    fitted = np.asarray(scipy.optimize.isotonic_regression(means, weights=times).x)
+    at, place = np.unique(score, return_inverse=True)
+    yes, times = floats(np.bincount(place, weights=answer, minlength=at.size)), np.bincount(place, minlength=at.size)
+    return _calibrated(at, yes, floats(times - yes), labelled(score, answer))
+
+
+def calibrate_labelled(scores: LabelledScores) -> Calibration | NotEnoughData | OneClass:
+    """Fit the same to rows that were summarised, and weighted."""
+    return _calibrated(scores.scores, scores.yes, scores.no, scores)
+
+
+def _calibrated(at: Floats, yes: Floats, no: Floats, rows: LabelledScores) -> Calibration | NotEnoughData | OneClass:
+    """Fit at these scores. rows: the same, summarised, from which others are drawn."""
+    if rows.rows < MIN_REFERENCE:
+        return NotEnoughData(have=int(rows.rows), need=MIN_REFERENCE)
+    if min(yes.sum(), no.sum()) == 0:
+        return OneClass(round(float(yes.sum())), round(float(no.sum())))
+    fitted = _isotonic(yes, yes + no)
     # A run of equal chances is a line: its ends say it all, so as many points remain as there are levels, twice.
     inner = (fitted[1:-1] == fitted[:-2]) & (fitted[1:-1] == fitted[2:])
     keep = np.concatenate([[True], ~inner, [True]])[: at.size]
-    return Calibration(floats(at[keep]), floats(fitted[keep]), int(score.size))
+    places = np.unique(np.linspace(0, rows.scores.size - 1, KNOTS).round().astype(int))
+    knots = np.unique(rows.scores[places])
+    return Calibration(floats(at[keep]), floats(fitted[keep]), int(rows.rows), floats(knots), _refits(rows, knots))
+
+
+def _isotonic(yes: Floats, times: Floats) -> Floats:
+    return np.asarray(scipy.optimize.isotonic_regression(yes / times, weights=times).x)
+
+
+def _refits(rows: LabelledScores, knots: Floats) -> Floats:
+    """Fit to rows drawn anew (bootstrap): as many as these are worth, by a seed of their own."""
+    rng = np.random.default_rng(0)
+    worth = rows.rows / float(rows.yes.sum() + rows.no.sum())
+    refits = np.empty((REFITS, knots.size))
+    for refit in refits:
+        yes, no = (rng.poisson(of * worth).astype(np.float64) for of in (rows.yes, rows.no))
+        there = yes + no > 0
+        refit[:] = np.interp(knots, rows.scores[there], _isotonic(yes[there], (yes + no)[there]))
+    return floats(refits)

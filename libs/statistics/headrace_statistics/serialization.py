@@ -35,6 +35,7 @@ _TYPES: Mapping[str, type] = {
     "EmbeddingReference": references.EmbeddingReference,
     "EmbeddingSpace": embeddings.EmbeddingSpace,
     "EmbeddingSums": embeddings.EmbeddingSums,
+    "LabelledScores": calibration.LabelledScores,
     "Law": embedding.Law,
     "Moments": moments.Moments,
     "NotEnoughData": NotEnoughData,

@@ -171,7 +171,7 @@ def said(chances, told, at=COLUMNS, *, guesses=None, merged_from=1):
         batch = table.slice(part * rows // merged_from, rows // merged_from).combine_chunks().to_batches()[0]
         found = summaries_of(batch, outcomes, about, slice_by="", threshold=None, known_slices=set())
         summary = summary.merge(found[Group("v1", "main", "")])
-    return {one.name: one for one in measures(summary, threshold=None, calibrated=False)}
+    return {one.name: one for one in measures(summary, threshold=None, calibration=None)}
 
 
 def test_rows_of_the_log_with_their_labels_become_auc_and_log_loss():

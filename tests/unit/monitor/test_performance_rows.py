@@ -57,7 +57,9 @@ def table(count, **columns):
 
 def said(batch, outcomes, about, *, threshold=None):
     found = summaries_of(batch, outcomes, about, slice_by="", threshold=threshold, known_slices=set())
-    told = measures(found[Group("v1", "main", "")], threshold=threshold, calibrated=False)
+    known = about.get("v1")
+    calibration = None if known is None else known.calibration
+    told = measures(found[Group("v1", "main", "")], threshold=threshold, calibration=calibration)
     return {one.name: one for one in told}
 
 

@@ -33,6 +33,11 @@ class ScoreBins:
         return int(np.searchsorted(self.inner, self.threshold, side="left")) + 1
 
     @property
+    def middles(self) -> Floats:
+        """A score in each bin."""
+        return floats(np.r_[self.inner[0], (self.inner[1:] + self.inner[:-1]) / 2, self.inner[-1]])
+
+    @property
     def digest(self) -> str:
         return hashlib.blake2b(self.inner.tobytes() + repr(self.threshold).encode(), digest_size=8).hexdigest()
 

@@ -14,12 +14,12 @@ import numpy as np
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.postgres.connections import Connections
-from headrace_statistics.calibration import Calibration, calibrate
+from headrace_statistics.calibration import Calibration, LabelledScores, labelled
 
 from headrace_monitor.alerts.observations import Observation, Observations
 from headrace_monitor.log.contracts import ContractSource
 from headrace_monitor.performance.calculator import OutcomeJoiner, PerformanceCalculator, PerformanceQuery
-from headrace_monitor.performance.decisions import error_slices
+from headrace_monitor.performance.decisions import calibrating, error_slices
 from headrace_monitor.performance.decisions.error_slices import Evidence, evidence_of
 from headrace_monitor.performance.decisions.hours import HourlyPerformance, StaleHour, observations_of
 from headrace_monitor.performance.decisions.measures import Measure, measures
@@ -31,9 +31,9 @@ HOUR = timedelta(hours=1)
 SETTLE = timedelta(minutes=5)
 # Older hours, after a long stop of all monitors, are not evaluated any more.
 CATCH_UP = timedelta(days=1)
-# How far back an hour is compared, and how far back labelled scores for a calibration are searched.
+# How far back an hour is compared, and how far back its labels calibrate scores.
 PAST = timedelta(days=7)
-CALIBRATION_PAST = timedelta(hours=24)
+# Labelled rows of one hour that are read for that.
 CALIBRATION_ROWS = 20_000
 MAX_HOURS_A_STEP = 24
 
@@ -77,16 +77,18 @@ class HourEvaluator:
             evidence = await self._evidence(stale, version) if version else []
             about = answer.about[version]
             counts = error_slices.added(one.counts for one in evidence)
+            scores = await asyncio.to_thread(_scores, evidence)
             for variant, summary in groups.items():
-                said = measures(summary, threshold=None, calibrated=about.calibration is not None)
-                hours.append(_hour(stale.hour, version, variant, summary, said, counts))
-                counts = {}  # of the version as a whole: kept once
+                said = measures(summary, threshold=None, calibration=about.calibration)
+                hours.append(_hour(stale.hour, version, variant, summary, said, counts, scores))
+                counts, scores = {}, None  # of the version as a whole: kept once
             whole = _merged(groups.values())
-            said = measures(whole, threshold=None, calibrated=about.calibration is not None)
+            said = measures(whole, threshold=None, calibration=about.calibration)
             before = [hour for hour in past if hour.version == version]
             observed += observations_of(stale, version, whole, said, before, hours, now) if over else []
-            fitted = await self._calibrated(stale, version, evidence)
-            if fitted is not None:
+            ours = [hour for hour in hours if hour.version == version]
+            fitted = await asyncio.to_thread(calibrating.fitted, [*before, *ours], stale.hour, now)
+            if isinstance(fitted, Calibration):
                 calibrations[version] = fitted
         async with self._connections.transaction() as connection:
             await write_hours(connection, stale, hours, now, over=over)
@@ -96,17 +98,6 @@ class HourEvaluator:
 
     async def _evidence(self, stale: StaleHour, version: str) -> list[Evidence]:
         return await self._gathered(stale.model, version, stale.hour, stale.hour + HOUR)
-
-    async def _calibrated(self, stale: StaleHour, version: str, evidence: Sequence[Evidence]) -> Calibration | None:
-        """Return a calibration on the labelled rows of the hour, and of the day before where these are too few."""
-        if not any(one.score.size for one in evidence):
-            return None
-        fitted = await asyncio.to_thread(_fit, evidence)
-        if isinstance(fitted, Calibration):
-            return fitted
-        start, end = stale.hour - CALIBRATION_PAST, stale.hour + HOUR
-        fitted = await asyncio.to_thread(_fit, await self._gathered(stale.model, version, start, end))
-        return fitted if isinstance(fitted, Calibration) else None
 
     async def _gathered(self, model: str, version: str, start: datetime, end: datetime) -> list[Evidence]:
         categorical, about = await self._categorical(model, version), await self._calculator.about(model, version)
@@ -130,13 +121,11 @@ class HourEvaluator:
         return [column.name for column in known.features if column.kind == tensor_pb2.TensorSpec.KIND_CATEGORICAL]
 
 
-def _fit(evidence: Iterable[Evidence]) -> object:
-    pairs = list(evidence)
+def _scores(evidence: Iterable[Evidence]) -> LabelledScores | None:
+    pairs = [one for one in evidence if one.score.size]
     if not pairs:
         return None
-    score = np.concatenate([one.score for one in pairs])[-CALIBRATION_ROWS:]
-    answer = np.concatenate([one.answer for one in pairs])[-CALIBRATION_ROWS:]
-    return calibrate(score, answer)
+    return labelled(np.concatenate([one.score for one in pairs]), np.concatenate([one.answer for one in pairs]))
 
 
 def _merged(summaries: Iterable[Summary]) -> Summary:
@@ -147,9 +136,15 @@ def _merged(summaries: Iterable[Summary]) -> Summary:
 
 
 def _hour(
-    hour: datetime, version: str, variant: str, summary: Summary, said: Sequence[Measure], counts: error_slices.Counts
+    hour: datetime,
+    version: str,
+    variant: str,
+    summary: Summary,
+    said: Sequence[Measure],
+    counts: error_slices.Counts,
+    scores: LabelledScores | None,
 ) -> HourlyPerformance:
     slices = {column: {value: tuple(count) for value, count in values.items()} for column, values in counts.items()}
-    labelled = summary.labelled
-    sums = (labelled.weight, labelled.weight * labelled.mean)
-    return HourlyPerformance(hour, version, variant, *sums, tuple(said), slices, labelled.rows)
+    known = summary.labelled
+    sums = (known.weight, known.weight * known.mean)
+    return HourlyPerformance(hour, version, variant, *sums, tuple(said), slices, known.rows, scores)

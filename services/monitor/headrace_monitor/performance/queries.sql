@@ -27,9 +27,9 @@ on conflict do nothing;
 delete from performance_hours where model = $1 and hour = $2;
 
 -- name: put_hour
-insert into performance_hours values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+insert into performance_hours values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 on conflict (model, hour, version, variant) do update
-set predictions = $5, labelled = $6, measures = $7, slices = $8, update_time = $9, rows = $10;
+set predictions = $5, labelled = $6, measures = $7, slices = $8, update_time = $9, rows = $10, scores = $11;
 
 -- name: finish_hour
 with looked as (insert into looked_hours select $1, $2::timestamptz where $4 on conflict do nothing)

@@ -46,9 +46,9 @@ class PerformanceRpcs:
         watches = {} if query.slice_by else await self._kept.watches(query.model)
         response = monitor_pb2.GetPerformanceResponse()
         for group in sorted(answer.groups):
-            calibrated = answer.about[group.version].calibration is not None
+            calibration = answer.about[group.version].calibration
             summary = answer.groups[group]
-            said = measures(summary, threshold=query.threshold, calibrated=calibrated)
+            said = measures(summary, threshold=query.threshold, calibration=calibration)
             message = _performance(group, summary, said, blamed.get(group.version, ()))
             if group.version in watches:
                 message.concept_drift.CopyFrom(_error_watch(*watches[group.version]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -95,6 +96,7 @@ async def write_hours(
             SQL["put_hour"],
             *(stale.model, one.hour, one.version, one.variant, one.predictions, one.labelled),
             *(measures, json.dumps(one.slices), now, one.rows),
+            None if one.scores is None else zlib.compress(serialization.to_json(one.scores).encode(), 1),
         )
     await connection.execute(SQL["finish_hour"], stale.model, stale.hour, stale.touches, over)
 
@@ -114,7 +116,8 @@ def _hour(row: Any) -> HourlyPerformance:
         for column, values in json.loads(row["slices"]).items()
     }
     sums = (row["predictions"], row["labelled"])
-    return HourlyPerformance(row["hour"], row["version"], row["variant"], *sums, measures, slices, row["rows"])
+    scores = None if row["scores"] is None else serialization.from_json(zlib.decompress(row["scores"]).decode())
+    return HourlyPerformance(row["hour"], row["version"], row["variant"], *sums, measures, slices, row["rows"], scores)
 
 
 def measure_of(stored: dict[str, Any]) -> Measure:

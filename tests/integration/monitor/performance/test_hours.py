@@ -122,7 +122,8 @@ async def test_labels_that_come_late_for_an_old_hour_leave_the_calibration_by_a_
     await looked.files.put(newest.table("v1"))
     await looked.label(newest, 300)
     await looked.evaluator.step()
-    assert await calibrated_on() == 300
+    # Of all hours together, the older ones a little less.
+    assert 1_190 <= await calibrated_on() < 1_200
 
 
 async def test_measures_of_a_sampled_log_are_told_when_the_labels_of_what_was_sampled_are_there(looked):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+from headrace_statistics.calibration import LabelledScores
 from headrace_statistics.maturity import Maturity, is_mature
 from headrace_statistics.severity import Severity
 
@@ -32,7 +33,7 @@ _OLD = timedelta(hours=24)
 class HourlyPerformance:
     """Performance of one version and variant in one hour. predictions, labelled: rows, weighted by sampling.
 
-    rows: of the log.
+    rows: of the log. scores: of the version's labelled rows, with one of its variants; None where there are none.
     """
 
     hour: datetime
@@ -43,6 +44,7 @@ class HourlyPerformance:
     measures: tuple[Measure, ...]
     slices: error_slices.Counts
     rows: int
+    scores: LabelledScores | None = None
 
 
 @dataclass(frozen=True, slots=True)

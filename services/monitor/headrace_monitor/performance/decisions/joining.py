@@ -73,7 +73,7 @@ def summaries_of(
         known = about.get(group.version, VersionInfo(Classes()))
         places = np.asarray(indices)
         rows, binary = joined.rows(places, known, threshold)
-        summary = summarise(rows, binary=binary, threshold=threshold)
+        summary = summarise(rows, binary=binary, threshold=threshold, calibration=known.calibration)
         if known.scores is not None:
             truth = joined.truth(places, known.classes, known.scores.classes)
             summary = replace(summary, classes=summary_of(batch, places, known.scores, truth, rows.weight))
@@ -155,10 +155,11 @@ class JoinedRows:
             right = np.where(np.isfinite(answer) & np.isfinite(second), decided, np.nan)
         score = second if binary else (value if classes else unknown)
         likely = unknown if about.calibration is None else about.calibration.chances(score)
-        chance = likely
+        chance, toward = likely, np.ones(indices.size)
         if binary:
             decided = np.array([guess == about.classes.yes for guess in guesses])
-            chance = np.where(decided if threshold is None else second >= threshold, likely, 1 - likely)
+            toward = np.where(decided if threshold is None else second >= threshold, 1.0, -1.0)
+            chance = np.where(toward > 0, likely, 1 - likely)
         rows = Rows(
             weight=self.weight[indices],
             predicted=unknown if classes else value,
@@ -169,6 +170,7 @@ class JoinedRows:
             shown=second if binary else value,
             likely=likely,
             chance=chance,
+            toward=toward,
             reward=_values_of(known, "reward"),
             conversion=_values_of(known, "conversion"),
         )

@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from headrace_statistics.arrays import floats
+import numpy as np
+from headrace_statistics.arrays import Floats, floats
+from headrace_statistics.calibration import Calibration
 from headrace_statistics.classification import Classification, classification
 from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
 from headrace_statistics.sketches.class_scores import MAX_CLASSES, ClassScores, MacroAuc, macro_auc
-from headrace_statistics.sketches.scores import ScoreCounts, auc_error, grid
+from headrace_statistics.sketches.scores import ScoreBins, ScoreCounts, area, auc_error, grid
 
 from headrace_monitor.performance.decisions.means import Mean
 from headrace_monitor.performance.decisions.probabilities import ClassSummary
@@ -38,8 +40,8 @@ class Measure:
     note: str = ""
 
 
-def measures(summary: Summary, *, threshold: float | None, calibrated: bool) -> list[Measure]:
-    """Return what a summary says. threshold: as asked for. calibrated: whether accuracy could be calibration."""
+def measures(summary: Summary, *, threshold: float | None, calibration: Calibration | None) -> list[Measure]:
+    """Return what a summary says. threshold: as asked for. calibration: of the scores, by which it was made."""
     found: list[Measure] = []
     if summary.right.rows or (summary.scores is None and not summary.error.rows):
         found.append(_share("accuracy", summary.right))
@@ -50,7 +52,7 @@ def measures(summary: Summary, *, threshold: float | None, calibrated: bool) -> 
     if summary.error.rows:
         found.extend(_of_errors(summary))
     if summary.labelled.mean < 1:
-        found.extend(_estimated(summary, threshold, calibrated=calibrated))
+        found.extend(_estimated(summary, threshold, calibration))
     if summary.conversion.rows:
         found.append(_share("conversion_rate", summary.conversion))
     if summary.reward.rows:
@@ -92,15 +94,21 @@ def _decided(summary: Summary, threshold: float | None) -> bool:
     return threshold is not None or _are_probabilities(summary)
 
 
-def _auc(name: str, counts: ScoreCounts, result: Classification, of: Mean) -> Measure:
-    """of: any mean of the rows that were counted."""
+def _auc(name: str, counts: ScoreCounts, result: Classification, of: Mean, refits: Floats | None = None) -> Measure:
+    """of: any mean of the rows that were counted. refits: what it is by refits of a calibration."""
     if not isinstance(result.auc, float):
         return Measure(name, None, rows=of.rows, note=str(result.auc))
     # Rows of unequal weights say less than as many of equal ones: the error is that of the effective number.
     error = auc_error(scaled(counts, of.weight / of.squares))
     if not isinstance(error, float):
         return Measure(name, result.auc, rows=of.rows)
-    return Measure(name, result.auc, max(result.auc - _Z * error, 0.0), min(result.auc + _Z * error, 1.0), of.rows)
+    middle = result.auc
+    if refits is not None and refits.size:
+        # A fit to few labels finds steps in what is chance. Refits find as many again, which shows how far it is off.
+        middle -= float(refits.mean()) - result.auc
+        error = math.hypot(error, float(refits.std()))
+    lower, upper = min(middle - _Z * error, result.auc), max(middle + _Z * error, result.auc)
+    return Measure(name, result.auc, max(lower, 0.0), min(upper, 1.0), of.rows)
 
 
 def _of_classes(classes: ClassSummary) -> Iterator[Measure]:
@@ -154,21 +162,53 @@ _UNCALIBRATED = (
 )
 
 
-def _estimated(summary: Summary, threshold: float | None, *, calibrated: bool) -> Iterator[Measure]:
+def _estimated(summary: Summary, threshold: float | None, calibration: Calibration | None) -> Iterator[Measure]:
     """Measures to be expected of all rows, were the world as it was when scores were calibrated."""
     chance = summary.chance
     if not chance.rows:
-        reason = "rows have no scores" if calibrated else _UNCALIBRATED
+        reason = "rows have no scores" if calibration is not None else _UNCALIBRATED
         names = ("estimated_accuracy", *(("estimated_f1", "estimated_auc") if summary.binary else ()))
         yield from (Measure(name, None, note=reason) for name in names)
         return
-    half = _Z * math.sqrt(summary.doubt.mean / chance.effective_rows)
-    lower, upper = max(chance.mean - half, 0.0), min(chance.mean + half, 1.0)
-    yield Measure("estimated_accuracy", chance.mean, lower, upper, chance.rows)
+    # Chance in the rows, and in the labels that the calibration was made of.
+    variance = summary.doubt.mean / chance.effective_rows + _of_calibration(summary, calibration)
+    yield Measure("estimated_accuracy", chance.mean, *_wilson(chance.mean, variance), chance.rows)
     if summary.expected is not None:
-        result = classification(summary.expected, grid(DEFAULT_THRESHOLD if threshold is None else threshold))
+        bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
+        result = classification(summary.expected, bins)
         yield _result("estimated_f1", result.f1, chance.rows, "" if _decided(summary, threshold) else _NO_THRESHOLD)
-        yield _auc("estimated_auc", summary.expected, result, chance)
+        refits = _aucs_by_refits(summary.expected, bins, calibration)
+        yield _auc("estimated_auc", summary.expected, result, chance, refits)
+
+
+def _of_calibration(summary: Summary, calibration: Calibration | None) -> float:
+    """Return the variance of the mean chance that the calibration's own labels bring."""
+    if calibration is None or summary.leverage is None or not calibration.refits.size:
+        return 0.0
+    away = (calibration.refits - calibration.chances(calibration.knots)) @ summary.leverage / summary.chance.weight
+    return float(np.mean(away**2))
+
+
+def _aucs_by_refits(expected: ScoreCounts, bins: ScoreBins, calibration: Calibration | None) -> Floats:
+    """Return the AUC of the same rows by each refit of the calibration; none where it has none."""
+    if calibration is None or not calibration.refits.size:
+        return np.zeros(0)
+    rows = expected.yes + expected.no
+    there = np.flatnonzero(rows)
+    areas = [
+        area(rows[there] * chance, rows[there] * (1 - chance)) for chance in calibration.refitted(bins.middles[there])
+    ]
+    return np.array([one for one in areas if isinstance(one, float)])
+
+
+def _wilson(share: float, variance: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share with this variance (Wilson 1927): it is never empty, nor beyond 0 and 1."""
+    if variance <= 0:
+        return share, share
+    rows = max(share * (1 - share), 1e-12) / variance
+    middle = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
+    half = _Z / (1 + _Z**2 / rows) * math.sqrt(variance + (_Z / (2 * rows)) ** 2)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def _share(name: str, mean: Mean) -> Measure:

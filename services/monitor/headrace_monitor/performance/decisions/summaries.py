@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 from headrace_statistics.arrays import floats
+from headrace_statistics.calibration import Calibration
 from headrace_statistics.sketches import scores
 from headrace_statistics.sketches.scores import ScoreCounts
 
@@ -28,7 +29,8 @@ class Rows:
     weight: rows that each stands for. predicted, label: of a quantity. right: 1 where the predicted class was the true
     one. score: of the second of two classes, else of the predicted one. answer: what the score is about: 1 where it was
     the second class, or right. shown: what `prediction_mean` is about. likely: the chance that the answer is 1,
-    estimated from the score. chance: of being right, likewise. reward, conversion: as reported.
+    estimated from the score. chance: of being right, likewise. toward: 1 where that rises with `likely`, -1 where it
+    falls. reward, conversion: as reported.
     """
 
     weight: Floats
@@ -40,6 +42,7 @@ class Rows:
     shown: Floats
     likely: Floats
     chance: Floats
+    toward: Floats
     reward: Floats
     conversion: Floats
 
@@ -62,6 +65,7 @@ class Summary:
     shown: Mean = field(default_factory=Mean)
     chance: Mean = field(default_factory=Mean)
     doubt: Mean = field(default_factory=Mean)
+    leverage: Floats | None = None
     reward: Mean = field(default_factory=Mean)
     conversion: Mean = field(default_factory=Mean)
     scores: ScoreCounts | None = None
@@ -74,6 +78,7 @@ class Summary:
         means = {name: getattr(self, name).merge(getattr(other, name)) for name in _MEANS}
         return Summary(
             **means,
+            leverage=_both(self.leverage, other.leverage, _added),
             scores=_both(self.scores, other.scores, ScoreCounts.merge),
             expected=_both(self.expected, other.expected, ScoreCounts.merge),
             binary=self.binary or other.binary,
@@ -93,7 +98,12 @@ def _both(one: T | None, other: T | None, merge: Callable[[T, T], T]) -> T | Non
     return merge(one, other)
 
 
-def summarise(rows: Rows, *, binary: bool, threshold: float | None) -> Summary:
+def _added(one: Floats, other: Floats) -> Floats:
+    """Raises ValueError for those of calibrations with other knots."""
+    return one + other
+
+
+def summarise(rows: Rows, *, binary: bool, threshold: float | None, calibration: Calibration | None = None) -> Summary:
     """Summarise rows. binary: whether the scores are those of the second of two classes."""
     weight = rows.weight
     with np.errstate(over="ignore", invalid="ignore"):
@@ -113,6 +123,7 @@ def summarise(rows: Rows, *, binary: bool, threshold: float | None) -> Summary:
         shown=mean_of(rows.shown, weight),
         chance=mean_of(rows.chance, weight),
         doubt=mean_of(rows.chance * (1 - rows.chance), weight),
+        leverage=None if calibration is None else calibration.leverage(rows.score, rows.toward * weight),
         reward=mean_of(rows.reward, weight),
         conversion=mean_of(rows.conversion, weight),
         scores=_counted(rows.score, rows.answer, weight, threshold),
