@@ -10,6 +10,7 @@ from headrace_monitor.alerts.wiring import start_alerts
 from headrace_monitor.counters.evidence_rpcs import EvidenceServicer
 from headrace_monitor.counters.wiring import open_counters
 from headrace_monitor.drift.wiring import open_drift
+from headrace_monitor.experiments.wiring import open_experiments
 from headrace_monitor.log.wiring import open_log
 from headrace_monitor.outcomes.wiring import open_outcomes
 from headrace_monitor.performance.wiring import open_performance
@@ -40,6 +41,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(EvidenceServicer(counters.evidence), server)
+    open_experiments(runtime, server, database, queries)
     alerting = await start_alerts(runtime, server, database)
     sources = Sources(counters.reading, alerting, LoadedDrift(drift), WindowHistograms(database), performances)
     monitor = MonitorServicer(

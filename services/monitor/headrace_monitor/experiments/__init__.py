@@ -1,0 +1,1 @@
+"""Experiments: which variant is better for people."""

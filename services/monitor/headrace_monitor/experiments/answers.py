@@ -1,0 +1,105 @@
+"""Verdicts and plans as messages."""
+
+from __future__ import annotations
+
+from headrace.monitor.v1 import experiment_pb2
+from headrace_statistics.experiments.analysis import Finding, State, VariantResult
+from headrace_statistics.experiments.effects import Effect
+from headrace_statistics.experiments.planning import (
+    UnitVariance,
+    fixed_power_at,
+    fixed_units,
+    of_rate,
+    power_at,
+    sequential_units,
+)
+
+from headrace_monitor.experiments.convert import INVALID, TO_ROLES, finite
+from headrace_monitor.experiments.decisions.verdicts import Verdict, sentence, single_look_p
+from headrace_monitor.names import invalid
+
+_VERDICTS = {state: number for number, state in enumerate(State, 1)}
+_FINDINGS = {
+    finding: getattr(experiment_pb2.AnalyseExperimentResponse, f"FINDING_{finding.name}") for finding in Finding
+}
+_CURVE = tuple(step / 10 for step in range(1, 21))
+
+
+def to_analysis(verdict: Verdict) -> experiment_pb2.AnalyseExperimentResponse:
+    """Return the message of a verdict."""
+    analysis = verdict.analysis
+    message = experiment_pb2.AnalyseExperimentResponse(
+        verdict=_VERDICTS[analysis.state],  # pyright: ignore[reportArgumentType] - a number of an enum
+        variant=analysis.variant or "",
+        summary=verdict.summary,
+        sample_ratio_p=analysis.sample_ratio_p,
+        crossed_units=verdict.crossed,
+        results=map(_result, analysis.results),
+    )
+    for name, units in verdict.assigned.items():
+        message.assigned.add(variant=name, units=units, expected=verdict.expected[name])
+    message.time.FromDatetime(verdict.time)
+    return message
+
+
+def plan(request: experiment_pb2.PlanExperimentRequest) -> experiment_pb2.PlanExperimentResponse:
+    """Return how many units are needed. Raises InvalidArgument."""
+    effect, alpha, power = request.relative_effect or 0.1, request.alpha or 0.05, request.power or 0.8
+    share = request.share or 0.5
+    for name, value in (("alpha", alpha), ("power", power), ("share", share)):
+        if not 0 < value < 1:
+            raise invalid(name, f"{value} is not between 0 and 1", reason=INVALID)
+    if not (alpha < power and 1e-6 <= abs(effect) <= 1e6):
+        raise invalid("relative_effect", f"{effect} is not a share from .000001 on", reason=INVALID)
+    if not 0 <= request.units_per_day < 1e15:
+        raise invalid("units_per_day", f"{request.units_per_day} is not a number from 0 on", reason=INVALID)
+    metric = _variance(request, effect)
+    single = fixed_units(metric, effect, alpha, power, share)
+    answer = experiment_pb2.PlanExperimentResponse(
+        single_look_units=single, any_look_units=sequential_units(metric, effect, alpha, power, share)
+    )
+    if request.units_per_day:
+        answer.single_look_days = answer.single_look_units / request.units_per_day
+        answer.any_look_days = answer.any_look_units / request.units_per_day
+    for part in _CURVE:
+        units = max(round(single * part), 1)
+        once = fixed_power_at(units, metric, effect, alpha, share)
+        any_look = power_at(units, metric, effect, alpha, tuned_units=single, share=share)
+        answer.curve.add(units=units, single_look=once, any_look=any_look)
+    return answer
+
+
+def _variance(request: experiment_pb2.PlanExperimentRequest, effect: float) -> UnitVariance:
+    try:
+        if request.variance:
+            return UnitVariance(request.mean, request.variance, request.correlation)
+        if not 0 < request.mean < 1:
+            raise invalid("mean", f"{request.mean} is not a rate between 0 and 1; or say `variance`", reason=INVALID)
+        rate = of_rate(request.mean, effect)
+        return UnitVariance(rate.mean, rate.variance, request.correlation)
+    except ValueError as error:
+        raise invalid(str(error).split(maxsplit=1)[0], str(error), reason=INVALID) from None
+
+
+def _result(result: VariantResult) -> experiment_pb2.AnalyseExperimentResponse.Result:
+    one, found = result.comparison, result.comparison.effect
+    message = experiment_pb2.AnalyseExperimentResponse.Result(
+        variant=result.variant,
+        metric=one.metric.name,
+        role=TO_ROLES[one.metric.role],  # pyright: ignore[reportArgumentType] - a number of an enum
+        finding=_FINDINGS[result.finding],
+        summary=sentence(result),
+        p=one.p,
+        adjusted_p=result.adjusted_p,
+        single_look_p=single_look_p(result),
+        exact=one.exact,
+        detectable=finite(one.detectable),
+    )
+    if isinstance(found, Effect):
+        message.control_value, message.variant_value = found.control, found.variant
+        message.variance_reduction = found.reduction
+        relative = {"relative": found.relative, "relative_low": one.relative_low, "relative_high": one.relative_high}
+        for name, value in relative.items():
+            if finite(value) is not None:
+                setattr(message, name, value)
+    return message

@@ -1,0 +1,202 @@
+"""What an experiment is, and which ones can be."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from headrace_servicekit.errors import FieldViolation, PreconditionFailed
+from headrace_statistics.experiments.design import Design, Kind, Role
+from headrace_statistics.experiments.design import Metric as MetricDesign
+
+from headrace_monitor.names import is_id, shown
+
+MAX_VARIANTS, MAX_METRICS, MAX_PHASES = 8, 20, 100
+MAX_TEXT = 2_000
+MAX_WINDOW = timedelta(days=90)
+PREDICTIONS = "predictions"
+
+_OUTCOME = re.compile(r"[a-z0-9_]{1,63}")
+
+
+class State(StrEnum):
+    DRAFT = "draft"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """outcome: kind of outcome that is summed for each unit. denominator: of a ratio, likewise, or `predictions`. cap:
+    a unit's value counts up to this; 0 means any.
+    """
+
+    name: str
+    kind: Kind
+    role: Role
+    outcome: str
+    denominator: str = ""
+    relative_effect: float = 0.1
+    margin: float = 0.02
+    higher_is_better: bool = True
+    cap: float = 0.0
+
+    @property
+    def design(self) -> MetricDesign:
+        return MetricDesign(
+            self.name, self.kind, self.role, self.relative_effect, self.margin, higher_is_better=self.higher_is_better
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """From start_time on, variants have these weights."""
+
+    start_time: datetime
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What is decided before the start. weights: of the variants; the first one is the control."""
+
+    hypothesis: str
+    weights: Mapping[str, float]
+    metrics: tuple[Metric, ...]
+    alpha: float = 0.05
+    power: float = 0.8
+    attribution_window: timedelta = timedelta(days=7)
+    covariate_window: timedelta = timedelta(0)
+    planned_units: int = 20_000
+
+    @property
+    def design(self) -> Design:
+        """Return the design of its statistics. Raises ValueError that names the field."""
+        control, *variants = self.weights
+        metrics = tuple(metric.design for metric in self.metrics)
+        return Design(
+            control,
+            tuple(variants),
+            metrics,
+            alpha=self.alpha,
+            guardrail_alpha=self.alpha,
+            power=self.power,
+            tuned_units=self.planned_units,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment of a model."""
+
+    model: str
+    id: str
+    definition: Definition
+    owner: str
+    create_time: datetime
+    state: State = State.DRAFT
+    phases: tuple[Phase, ...] = field(default_factory=tuple)
+    end_time: datetime | None = None
+    end_reason: str = ""
+
+    @property
+    def start_time(self) -> datetime | None:
+        return self.phases[0].start_time if self.phases else None
+
+
+def violations(definition: Definition) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a definition, by field of the API."""
+    if len(definition.hypothesis) > MAX_TEXT:
+        yield FieldViolation("experiment.hypothesis", f"has more than {MAX_TEXT} characters")
+    if not 2 <= len(definition.weights) <= MAX_VARIANTS:
+        count = len(definition.weights)
+        yield FieldViolation("experiment.variants", f"{count} names; two to {MAX_VARIANTS}, the control first")
+    yield from weight_violations(definition.weights, "experiment.variants")
+    if len(definition.metrics) > MAX_METRICS:
+        yield FieldViolation("experiment.metrics", f"{len(definition.metrics)} metrics; at most {MAX_METRICS}")
+    for index, metric in enumerate(definition.metrics):
+        yield from _of_metric(metric, f"experiment.metrics[{index}]")
+    for name in ("attribution_window", "covariate_window"):
+        window = getattr(definition, name)
+        least = timedelta(0) if name == "covariate_window" else timedelta(microseconds=1)
+        if not least <= window <= MAX_WINDOW:
+            yield FieldViolation(f"experiment.{name}", f"{window} is not a time of up to {MAX_WINDOW.days} days")
+
+
+def weight_violations(weights: Mapping[str, float], name: str) -> Iterator[FieldViolation]:
+    """Yield what is wrong with weights by variant."""
+    for index, (variant, weight) in enumerate(weights.items()):
+        if not is_id(variant):
+            yield FieldViolation(f"{name}[{index}].name", f"{shown(variant)} is not the name of a variant")
+        if not 0 < weight < math.inf:
+            yield FieldViolation(f"{name}[{index}].weight", f"{weight} is not a number above 0")
+
+
+def _of_metric(metric: Metric, name: str) -> Iterator[FieldViolation]:
+    for part, outcome in (("name", metric.name), ("outcome", metric.outcome)):
+        if not _OUTCOME.fullmatch(outcome):
+            wanted = "is not 1 to 63 lower-case letters, digits and underscores"
+            yield FieldViolation(f"{name}.{part}", f"{shown(outcome)} {wanted}")
+    if (metric.kind is Kind.RATIO) != bool(metric.denominator):
+        wanted = "a ratio needs one" if metric.kind is Kind.RATIO else "only a ratio has one"
+        yield FieldViolation(f"{name}.denominator", f"{shown(metric.denominator)}: {wanted}")
+    elif metric.denominator and not _OUTCOME.fullmatch(metric.denominator):
+        yield FieldViolation(f"{name}.denominator", f"{shown(metric.denominator)} is not a kind of outcome")
+    if not 0 <= metric.cap < math.inf:
+        yield FieldViolation(f"{name}.cap", f"{metric.cap} is not a number from 0 on")
+
+
+def started(experiment: Experiment, now: datetime) -> Experiment:
+    """Return it running. Raises PreconditionFailed."""
+    if experiment.state is State.RUNNING:
+        return experiment
+    if experiment.state is State.ENDED:
+        raise PreconditionFailed(
+            f"experiment '{experiment.id}' has ended: what was seen must not go on; create another one",
+            reason="EXPERIMENT_ENDED",
+        )
+    return replace(experiment, state=State.RUNNING, phases=(Phase(now, experiment.definition.weights),))
+
+
+def reweighted(experiment: Experiment, weights: Mapping[str, float], now: datetime) -> Experiment:
+    """Return it with other shares from now on. Raises PreconditionFailed."""
+    if experiment.state is not State.RUNNING:
+        raise _not_running(experiment)
+    if dict(experiment.phases[-1].weights) == dict(weights):
+        return experiment
+    if len(experiment.phases) >= MAX_PHASES:
+        raise PreconditionFailed(
+            f"experiment '{experiment.id}' has had {MAX_PHASES} changes of shares, the most that are taken",
+            reason="TOO_MANY_PHASES",
+        )
+    return replace(experiment, phases=(*experiment.phases, Phase(now, weights)))
+
+
+def ended(experiment: Experiment, reason: str, now: datetime) -> Experiment:
+    """Return it ended. Raises PreconditionFailed."""
+    if experiment.state is State.ENDED:
+        return experiment
+    if experiment.state is State.DRAFT:
+        raise _not_running(experiment)
+    return replace(experiment, state=State.ENDED, end_time=now, end_reason=reason)
+
+
+def check_ran(experiment: Experiment) -> None:
+    """Raise PreconditionFailed for one that never ran."""
+    if experiment.state is State.DRAFT:
+        raise _not_running(experiment)
+
+
+def _not_running(experiment: Experiment) -> PreconditionFailed:
+    what = "has not been started: `headrace experiments start`" if experiment.state is State.DRAFT else "has ended"
+    return PreconditionFailed(f"experiment '{experiment.id}' {what}", reason="EXPERIMENT_NOT_RUNNING")
+
+
+def names(metrics: Sequence[Metric]) -> list[str]:
+    """Return the kinds of outcomes that metrics are made of."""
+    kinds = {kind for metric in metrics for kind in (metric.outcome, metric.denominator)}
+    return sorted(kinds - {"", PREDICTIONS})

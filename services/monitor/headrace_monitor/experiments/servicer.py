@@ -1,0 +1,69 @@
+"""The RPCs of ExperimentService: convert, call, convert."""
+
+from __future__ import annotations
+
+from headrace.monitor.v1 import experiment_pb2, experiment_pb2_grpc
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.identity import identity
+
+from headrace_monitor import names
+from headrace_monitor.experiments import answers, convert
+from headrace_monitor.experiments.analysing import Analyst
+from headrace_monitor.experiments.decisions import definitions
+from headrace_monitor.experiments.decisions.definitions import Experiment
+from headrace_monitor.experiments.store import ExperimentStore
+
+MAX_REASON = 500
+
+
+class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
+    """ExperimentService over its store and what analyses."""
+
+    def __init__(self, store: ExperimentStore, analyst: Analyst, clock: Clock) -> None:
+        self._store, self._analyst, self._clock = store, analyst, clock
+
+    async def CreateExperiment(self, request, context):
+        model = names.model_id(request.parent, "parent")
+        draft = convert.draft(model, request.experiment, identity().client, self._clock.now())
+        made = await self._store.create(draft)
+        return experiment_pb2.CreateExperimentResponse(experiment=convert.to_experiment(made))
+
+    async def GetExperiment(self, request, context):
+        one = await self._store.get(*convert.experiment_ids(request.name, "name"))
+        return experiment_pb2.GetExperimentResponse(experiment=convert.to_experiment(one))
+
+    async def ListExperiments(self, request, context):
+        listed = await self._store.of_model(names.model_id(request.parent, "parent"))
+        return experiment_pb2.ListExperimentsResponse(experiments=map(convert.to_experiment, listed))
+
+    async def StartExperiment(self, request, context):
+        now = self._clock.now()
+        one = await self._change(request, lambda experiment: definitions.started(experiment, now))
+        return experiment_pb2.StartExperimentResponse(experiment=convert.to_experiment(one))
+
+    async def ChangeShares(self, request, context):
+        now = self._clock.now()
+
+        def change(experiment: Experiment) -> Experiment:
+            return definitions.reweighted(experiment, convert.new_weights(request, experiment), now)
+
+        one = await self._change(request, change)
+        return experiment_pb2.ChangeSharesResponse(experiment=convert.to_experiment(one))
+
+    async def EndExperiment(self, request, context):
+        now = self._clock.now()
+        if len(request.reason) > MAX_REASON:
+            raise names.invalid("reason", f"has more than {MAX_REASON} characters")
+        one = await self._change(request, lambda experiment: definitions.ended(experiment, request.reason, now))
+        return experiment_pb2.EndExperimentResponse(experiment=convert.to_experiment(one))
+
+    async def AnalyseExperiment(self, request, context):
+        verdict = await self._analyst.analyse(*convert.experiment_ids(request.name, "name"))
+        return answers.to_analysis(verdict)
+
+    async def PlanExperiment(self, request, context):
+        names.model_id(request.parent, "parent")
+        return answers.plan(request)
+
+    async def _change(self, request, change):
+        return await self._store.change(*convert.experiment_ids(request.name, "name"), change)
