@@ -68,6 +68,7 @@ _DURATIONS = {
     "scale_down_window": "scale_down_window_s",
     "scale_up_cooldown": "cooldown_up_s",
     "scale_down_cooldown": "cooldown_down_s",
+    "max_gap": "max_gap_s",
 }
 _NUMBERS = ("min_replicas", "max_replicas", "tolerance", "activation_replicas", "burst_reserve", "capacity")
 
@@ -238,6 +239,7 @@ def _bounds(policy: PoolPolicy) -> list[tuple[str, float, float, float]]:
         bounds += [("overflow.max_replicas", policy.overflow.max_replicas, 1, MOST_REPLICAS)]
     if policy.budget is not None:
         bounds += [("budget.warn_at", policy.budget.warn_at, 0.0, 1.0)]
+    bounds += [("max_gap", policy.max_gap_s, 1.0, 86_400.0)]
     bounds += [("activation_replicas", policy.activation_replicas, 0, policy.max_replicas)]
     return bounds
 

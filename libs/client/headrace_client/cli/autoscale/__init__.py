@@ -5,6 +5,9 @@ from __future__ import annotations
 import click
 
 from headrace_client.cli.autoscale.advising import advise_command
+from headrace_client.cli.autoscale.deciding import decisions, explain
+from headrace_client.cli.autoscale.policies import policy
+from headrace_client.cli.autoscale.pools import pause, resume, status, watch
 from headrace_client.cli.autoscale.simulating import simulate
 
 
@@ -14,6 +17,8 @@ def autoscale() -> None:
 
     \b
     Examples:
+      headrace autoscale status
+      headrace autoscale explain default
       headrace autoscale simulate surges
       headrace autoscale simulate trace.csv --policy mine.json --policy kubernetes --picture trace.svg
       headrace autoscale advise --log digits --since 14d --replicas 8
@@ -22,3 +27,5 @@ def autoscale() -> None:
 
 autoscale.add_command(simulate)
 autoscale.add_command(advise_command)
+for command in (status, policy, decisions, explain, pause, resume, watch):
+    autoscale.add_command(command)
