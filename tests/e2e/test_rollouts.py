@@ -10,7 +10,7 @@ from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_servicekit.testing import eventually, patience
 
 from tests.kit.headrace_cli import Headrace
-from tests.kit.onnx_models import linear, table
+from tests.kit.onnx_models import TinyModel, linear, slow_table, table
 from tests.kit.refusals import refused
 from tests.kit.rollouts import Rollouts, Traffic
 from tests.kit.served import ROW, Served, register, request, serve
@@ -121,6 +121,29 @@ async def test_a_version_that_returns_errors_is_rolled_back_by_itself(judged: Ro
     assert seen_s < patience(10)
     assert seen_s - 0.5 <= told_s <= seen_s + 4, (seen_s, told_s)
     assert served.client.get_model(JUDGED).production_version == "v1"
+
+
+@pytest.mark.faults
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("version", "file", "metric"),
+    [
+        pytest.param("nan", table(8, spoilt_from=4), "invalid_outputs", id="garbage"),
+        pytest.param("slow", slow_table(300), "slo", id="slow"),
+    ],
+)
+async def test_a_version_that_predicts_garbage_or_is_slow_is_rolled_back_by_itself(
+    judged: Rollouts, served: Served, version: str, file: TinyModel, metric: str
+):
+    register(served.client, JUDGED, version, file)
+    async with Traffic.running(served.stack, JUDGED, rate=RATE) as traffic:
+        await eventually(lambda: len(traffic.good) > RATE, within=30)
+        started = await judged.start(version, QUICK)
+        over = await judged.over(started.name, within=120)
+    assert over.state == pb.Rollout.STATE_ROLLED_BACK, over
+    assert over.reason.startswith(metric), over.reason
+    assert over.bad_time.ToTimedelta().total_seconds() < patience(60)
 
 
 async def test_a_good_version_is_promoted_on_evidence(judged: Rollouts, served: Served):

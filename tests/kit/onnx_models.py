@@ -169,9 +169,14 @@ def pairs() -> TinyModel:
     )
 
 
-def table(entries: int = 8) -> TinyModel:
-    """`index` [rows] INT64 → `value` [rows] FP32; an index beyond the table makes the whole execution fail."""
+def table(entries: int = 8, *, spoilt_from: int | None = None) -> TinyModel:
+    """`index` [rows] INT64 → `value` [rows] FP32; an index beyond the table makes the whole execution fail.
+
+    spoilt_from: entries from that one on are NaN.
+    """
     values = np.arange(entries, dtype=np.float32) * 10
+    if spoilt_from is not None:
+        values[spoilt_from:] = np.nan
     return _build(
         [helper.make_node("Gather", ["values", "index"], ["value"])],
         [Port("index", TensorProto.INT64)],
@@ -224,6 +229,34 @@ def whole_batch_mean(features: int = 4) -> TinyModel:
     )
 
 
+def slow_table(rounds: int, entries: int = 8) -> TinyModel:
+    """`table`, after so many products of 256 x 256 matrices for each execution (each about 0.2 ms on one core)."""
+    size = 256
+    return _build(
+        [
+            # The start depends on the input and the answer on the end: nothing can be folded away beforehand.
+            helper.make_node("Cast", ["index"], ["as_float"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceSum", ["as_float"], ["total"], keepdims=0),
+            helper.make_node("Mul", ["total", "zero"], ["nothing"]),
+            helper.make_node("Add", ["unit", "nothing"], ["start"]),
+            helper.make_node("Loop", ["rounds", "yes", "start"], ["end"], body=_round(size)),
+            helper.make_node("ReduceMax", ["end"], ["one"], keepdims=0),
+            helper.make_node("Gather", ["values", "index"], ["found"]),
+            helper.make_node("Mul", ["found", "one"], ["value"]),
+        ],
+        [Port("index", TensorProto.INT64)],
+        [Port("value", TensorProto.FLOAT)],
+        lambda given: {"value": np.arange(entries, dtype=np.float32)[given["index"]] * 10},
+        constants={
+            "values": np.arange(entries, dtype=np.float32) * 10,
+            "rounds": np.array(rounds, dtype=np.int64),
+            "yes": np.array(True),
+            "zero": np.array(0, dtype=np.float32),
+            "unit": np.eye(size, dtype=np.float32),
+        },
+    )
+
+
 def fatal() -> TinyModel:
     """`x` [rows] INT64, from 0 → `y` [rows] INT64: the lowest number / (x + 1).
 
@@ -258,7 +291,32 @@ def _in_rounds(
 ) -> TinyModel:
     """Return a model that computes as many rounds as the tensor of that name says."""
     size = 256
-    body = helper.make_graph(
+    return _build(
+        [
+            *before,
+            # The start depends on the input and the answer on the end: nothing can be folded away beforehand.
+            helper.make_node("ReduceSum", ["x"], ["total"], keepdims=0),
+            helper.make_node("Mul", ["total", "zero"], ["nothing"]),
+            helper.make_node("Add", ["unit", "nothing"], ["start"]),
+            helper.make_node("Loop", [rounds, "yes", "start"], ["end"], body=_round(size)),
+            helper.make_node("ReduceMax", ["end"], ["one"], keepdims=0),
+            helper.make_node("Mul", ["x", "one"], ["y"]),
+        ],
+        [Port("x", TensorProto.FLOAT, (features,))],
+        [Port("y", TensorProto.FLOAT, (features,))],
+        lambda given: {"y": given["x"]},
+        constants={
+            **constants,
+            "yes": np.array(True),
+            "zero": np.array(0, dtype=np.float32),
+            "unit": np.eye(size, dtype=np.float32),
+        },
+    )
+
+
+def _round(size: int) -> onnx.GraphProto:
+    """Return the body of a loop that multiplies its state by `unit`."""
+    return helper.make_graph(
         [
             helper.make_node("Identity", ["keep_on"], ["keep_on_out"]),
             helper.make_node("MatMul", ["state", "unit"], ["state_out"]),
@@ -273,27 +331,6 @@ def _in_rounds(
             helper.make_tensor_value_info("keep_on_out", TensorProto.BOOL, []),
             helper.make_tensor_value_info("state_out", TensorProto.FLOAT, [size, size]),
         ],
-    )
-    return _build(
-        [
-            *before,
-            # The start depends on the input and the answer on the end: nothing can be folded away beforehand.
-            helper.make_node("ReduceSum", ["x"], ["total"], keepdims=0),
-            helper.make_node("Mul", ["total", "zero"], ["nothing"]),
-            helper.make_node("Add", ["unit", "nothing"], ["start"]),
-            helper.make_node("Loop", [rounds, "yes", "start"], ["end"], body=body),
-            helper.make_node("ReduceMax", ["end"], ["one"], keepdims=0),
-            helper.make_node("Mul", ["x", "one"], ["y"]),
-        ],
-        [Port("x", TensorProto.FLOAT, (features,))],
-        [Port("y", TensorProto.FLOAT, (features,))],
-        lambda given: {"y": given["x"]},
-        constants={
-            **constants,
-            "yes": np.array(True),
-            "zero": np.array(0, dtype=np.float32),
-            "unit": np.eye(size, dtype=np.float32),
-        },
     )
 
 
