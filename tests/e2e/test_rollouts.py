@@ -9,11 +9,13 @@ import pytest
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_servicekit.testing import eventually, patience
 
+from tests.kit.alerting import SECRET, Receiver
 from tests.kit.headrace_cli import Headrace
 from tests.kit.onnx_models import TinyModel, linear, slow_table, table
 from tests.kit.refusals import refused
 from tests.kit.rollouts import Rollouts, Traffic
 from tests.kit.served import ROW, Served, register, request, serve
+from tests.kit.stack import RECEIVERS
 
 MODEL = "rollouts-unjudged"
 JUDGED = "rollouts-judged"
@@ -36,9 +38,23 @@ async def rollouts(served: Served) -> AsyncIterator[Rollouts]:
         yield Rollouts(served.stack, channel, MODEL)
 
 
-async def test_a_big_bang_moves_all_traffic_and_promotes_the_version(rollouts: Rollouts, served: Served):
-    started = await rollouts.start("v2", {"strategy": "STRATEGY_BIG_BANG"}, reason="first")
-    over = await rollouts.over(started.name)
+async def test_a_big_bang_moves_all_traffic_promotes_the_version_and_tells_webhooks(rollouts: Rollouts, served: Served):
+    async with Receiver.started(host=RECEIVERS) as receiver:
+        name = "rolloutWebhooks/big-bang"
+        hook = pb.RolloutWebhook(name=name, url=receiver.url(), secret=SECRET, model=MODEL)
+        await rollouts.call("PutRolloutWebhook", pb.PutRolloutWebhookRequest(webhook=hook))
+        started = await rollouts.start("v2", {"strategy": "STRATEGY_BIG_BANG"}, reason="first")
+        over = await rollouts.over(started.name)
+        told = ["started", "step", "promoting", "succeeded"]
+        await eventually(
+            lambda: [one.json["type"] for one in receiver.received] == [f"headrace.rollout.{one}" for one in told],
+            within=30,
+        )
+        assert {one.json["data"]["version"] for one in receiver.received} == {"v2"}
+        assert receiver.received[0].json["subject"] == started.name
+        listed = (await rollouts.call("ListRolloutWebhooks", pb.ListRolloutWebhooksRequest())).webhooks
+        assert [(one.name, one.secret, one.last_error) for one in listed if one.model == MODEL] == [(name, "", "")]
+        await rollouts.call("DeleteRolloutWebhook", pb.DeleteRolloutWebhookRequest(name=name))
     assert (over.state, over.percent) == (pb.Rollout.STATE_SUCCEEDED, 100), over
     assert await rollouts.events(started.name) == ["started", "step", "promoting", "succeeded"]
     assert served.client.get_model(MODEL).production_version == "v2"

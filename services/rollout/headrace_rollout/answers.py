@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from headrace.rollout.v1 import rollout_pb2 as pb
+from headrace_servicekit.outbox.destinations import shown
+from headrace_servicekit.outbox.events import Format
 
 from headrace_rollout.decisions.policies import Policy, Strategy
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
 from headrace_rollout.starting import Draft
 from headrace_rollout.store import PastEvent
+from headrace_rollout.webhooks import Webhook
 
 _STRATEGIES = {strategy: getattr(pb.RolloutPolicy, f"STRATEGY_{strategy.name}") for strategy in Strategy}
 _STATES = {state: getattr(pb.Rollout, f"STATE_{state.name}") for state in State}
@@ -100,6 +103,20 @@ def to_plan(draft: Draft) -> pb.PlanRolloutResponse:
     message.shortest_duration.FromTimedelta(policy.shortest)
     for step, moved in zip(policy.steps, draft.moved_shares, strict=False):
         message.steps.add(percent=_percent(step.share), moved_share=moved)
+    return message
+
+
+def to_webhook(webhook: Webhook) -> pb.RolloutWebhook:
+    """Return a webhook without its secret; the path of a Slack URL is one."""
+    message = pb.RolloutWebhook(
+        name=f"rolloutWebhooks/{webhook.name}",
+        url=shown(webhook.url) if webhook.format is Format.SLACK else webhook.url,
+        format=getattr(pb.RolloutWebhook, f"FORMAT_{webhook.format.name}"),
+        model=webhook.model,
+        waiting=webhook.waiting,
+        last_error=webhook.last_error,
+    )
+    set_time(message, "last_success_time", webhook.last_success_time)
     return message
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import argparse
 
 from headrace_servicekit.commands import Command, Document
-from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.postgres.connections import Address
 
 from headrace_rollout.settings import RolloutSettings
-from headrace_rollout.store import Store
+from headrace_rollout.store import database
 
 
 async def _migrate(settings: RolloutSettings, options: argparse.Namespace) -> Document:
-    async with Connections(Address.of(settings), owner="rollout", size=2) as connections:
-        await Store(connections).migrate()
+    async with database(Address.of(settings), 2) as opened:
+        await opened.migrate()
     return {"database": "has the schema of this version"}
 
 

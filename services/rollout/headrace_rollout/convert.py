@@ -11,11 +11,13 @@ from google.protobuf.duration_pb2 import Duration
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_servicekit.errors import FieldViolation, ServiceError, refusal, refuse
 from headrace_servicekit.identity import identity
+from headrace_servicekit.outbox.events import Format
 
 from headrace_rollout.decisions import policies
 from headrace_rollout.decisions.policies import DEFAULT_STEPS, Policy, Step, Strategy
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
+from headrace_rollout.webhooks import Webhook
 
 MAX_REASON_CHARS = 1000
 MAX_REQUEST_ID_CHARS = 128
@@ -23,6 +25,7 @@ DEFAULT_PAGE, MAX_PAGE = 50, 1000
 _WORDS = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 _MODEL = re.compile(rf"models/({_WORDS})")
 _ROLLOUT = re.compile(rf"models/({_WORDS})/rollouts/([0-9]{{1,18}})")
+_WEBHOOK = re.compile(rf"rolloutWebhooks/({_WORDS})")
 _NAME = re.compile(_WORDS)
 _MAX_NAME_CHARS = 63
 _MAX_DURATION_S = 315_576_000_000
@@ -33,6 +36,13 @@ _STRATEGIES = {
     pb.RolloutPolicy.STRATEGY_BLUE_GREEN: Strategy.BLUE_GREEN,
     pb.RolloutPolicy.STRATEGY_ROLLING: Strategy.ROLLING,
     pb.RolloutPolicy.STRATEGY_BIG_BANG: Strategy.BIG_BANG,
+}
+
+_FORMATS = {
+    pb.RolloutWebhook.FORMAT_UNSPECIFIED: Format.CLOUD_EVENT,
+    pb.RolloutWebhook.FORMAT_CLOUD_EVENT: Format.CLOUD_EVENT,
+    pb.RolloutWebhook.FORMAT_SLACK: Format.SLACK,
+    pb.RolloutWebhook.FORMAT_PAGERDUTY: Format.PAGERDUTY,
 }
 
 
@@ -95,6 +105,25 @@ def wanted_of(request: Any) -> Wanted:
     policy = policy_of(request.policy) if request.HasField("policy") else None
     reason = text(request.reason, "reason") if isinstance(request, pb.StartRolloutRequest) else ""
     return Wanted(model, request.version, request.variant, policy, identity().client, reason)
+
+
+def webhook_name(text_given: str, field: str) -> str:
+    """Return the webhook of `rolloutWebhooks/{webhook}`."""
+    match = _WEBHOOK.fullmatch(text_given)
+    if match is None or len(match[1]) > _MAX_NAME_CHARS:
+        told = "is not rolloutWebhooks/{webhook} with lower-case words joined by hyphens"
+        raise invalid(field, f"'{text_given[:80]}' {told}")
+    return match[1]
+
+
+def webhook_of(message: pb.RolloutWebhook) -> Webhook:
+    """Return the webhook of a message."""
+    if message.format not in _FORMATS:
+        raise invalid("webhook.format", f"{message.format} is not a format")
+    if message.model and _NAME.fullmatch(message.model) is None:
+        raise invalid("webhook.model", f"'{message.model[:80]}' is no name: lower-case words joined by single hyphens")
+    name = webhook_name(message.name, "webhook.name")
+    return Webhook(name, message.url, message.secret, _FORMATS[message.format], message.model)
 
 
 def request_of(request: pb.StartRolloutRequest) -> Request:

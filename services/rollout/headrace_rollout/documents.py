@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import TypeAdapter
 
 from headrace_rollout.decisions.judgement import Record
 from headrace_rollout.decisions.policies import Policy
-from headrace_rollout.decisions.rollouts import Rollout
+from headrace_rollout.decisions.rollouts import Event, Rollout
 
 _ROLLOUT = TypeAdapter(Rollout)
 _POLICY = TypeAdapter(Policy)
 _RECORD = TypeAdapter(Record)
+_NOTICE = TypeAdapter(tuple[Event, Rollout])
 
 
 def rollout_json(rollout: Rollout) -> str:
@@ -41,3 +44,14 @@ def record_json(record: Record) -> str:
 def record_of(text: str) -> Record:
     """Return the evidence of a JSON text. Raises ValueError."""
     return _RECORD.validate_json(text)
+
+
+def notice_json(event: Event, rollout: Rollout) -> str:
+    """Return what a webhook is told, as JSON: an event with the rollout after it."""
+    # Evidence is large, and says nothing to people that the verdict does not.
+    return _NOTICE.dump_json((event, replace(rollout, evidence=""))).decode()
+
+
+def notice_of(text: str) -> tuple[Event, Rollout]:
+    """Return the event and the rollout of a JSON text. Raises ValueError."""
+    return _NOTICE.validate_json(text)

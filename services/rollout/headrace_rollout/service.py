@@ -9,26 +9,30 @@ from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.loops import periodic
-from headrace_servicekit.postgres.connections import Address, Connections
+from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.wiring import start_deliveries
+from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.controller import Controller
 from headrace_rollout.judging import Judge
+from headrace_rollout.metrics import RolloutMetrics
 from headrace_rollout.peers import Registry, Routes
 from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
 from headrace_rollout.starting import Starting
-from headrace_rollout.store import Changed, Store
+from headrace_rollout.store import Changed, Store, database
+from headrace_rollout.webhooks import Webhooks, event_in
 
 
 async def start(runtime: Runtime[RolloutSettings]) -> None:
     """Build the service. Nothing that it calls has to be up: calls are UNAVAILABLE, and rollouts wait, until it is."""
     settings, clock, tls = runtime.settings, runtime.clock, Tls.of(runtime.settings)
-    connections = Connections(Address.of(settings), owner="rollout", size=settings.database_connections)
+    connections = database(Address.of(settings), settings.database_connections)
     store = Store(await runtime.enter(connections))
-    migrated = runtime.migrated(store)
+    runtime.migrated(connections)
     runtime.check("postgres", store.check)
 
     routes = Routes(await runtime.enter(channel(settings.control_target, tls=tls)))
@@ -39,23 +43,18 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), clock)
     feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
     starting = Starting(store, routes, registry)
-    servicer = RolloutServicer(store, starting, feed, controller.wake, runtime.stopping)
+    metrics = RolloutMetrics(runtime.metrics, lambda: controller.running)
+    outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
+    guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
+    servicer = RolloutServicer(store, starting, Webhooks(connections, guard), feed, controller.wake, runtime.stopping)
     rollout_pb2_grpc.add_RolloutServiceServicer_to_server(servicer, runtime.server())
-
-    async def lead() -> None:
-        await migrated.wait()
-        await controller.run()
 
     async def listen() -> None:
         await heed(store.wakes, controller.wake)
 
-    async def follow() -> None:
-        await migrated.wait()
-        await feed.run()
-
-    runtime.loop("rollouts", lead)
+    runtime.loop("rollouts", controller.run)
     runtime.loop("alerts", alerts.run)
-    runtime.loop("feed", follow)
+    runtime.loop("feed", feed.run)
     runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))
     runtime.loop("hints", lambda: periodic("hints", listen, every_s=1.0, clock=clock))
 

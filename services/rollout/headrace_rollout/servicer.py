@@ -19,6 +19,7 @@ from headrace_rollout.decisions import policies, progress
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.starting import Starting
 from headrace_rollout.store import Changed, Decide, Store
+from headrace_rollout.webhooks import Webhooks
 
 # How often a person's change is decided anew when the rollout went on meanwhile.
 _TRIES = 20
@@ -33,11 +34,12 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         self,
         store: Store,
         starting: Starting,
+        webhooks: Webhooks,
         feed: ChangeFeed[Changed],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
-        self._store, self._starting, self._feed = store, starting, feed
+        self._store, self._starting, self._webhooks, self._feed = store, starting, webhooks, feed
         self._changed, self._stopping = changed, stopping
 
     async def PlanRollout(self, request: pb.PlanRolloutRequest, context: Any) -> pb.PlanRolloutResponse:
@@ -131,6 +133,24 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         policy = convert.policy_of(request.policy) if request.HasField("policy") else None
         await self._store.put_template(model, policy)
         return pb.PutRolloutTemplateResponse(policy=answers.to_policy(policy or policies.DEFAULT))
+
+    async def PutRolloutWebhook(
+        self, request: pb.PutRolloutWebhookRequest, context: Any
+    ) -> pb.PutRolloutWebhookResponse:
+        kept = await self._webhooks.put(convert.webhook_of(request.webhook), identity())
+        return pb.PutRolloutWebhookResponse(webhook=answers.to_webhook(kept))
+
+    async def ListRolloutWebhooks(
+        self, request: pb.ListRolloutWebhooksRequest, context: Any
+    ) -> pb.ListRolloutWebhooksResponse:
+        found = await self._webhooks.list(identity())
+        return pb.ListRolloutWebhooksResponse(webhooks=[answers.to_webhook(one) for one in found])
+
+    async def DeleteRolloutWebhook(
+        self, request: pb.DeleteRolloutWebhookRequest, context: Any
+    ) -> pb.DeleteRolloutWebhookResponse:
+        await self._webhooks.delete(convert.webhook_name(request.name, "name"), identity())
+        return pb.DeleteRolloutWebhookResponse()
 
     async def _rollout(self, name: str, field: str = "name") -> Rollout:
         model, id_ = convert.rollout_of(name, field)

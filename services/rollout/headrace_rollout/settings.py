@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from headrace_servicekit.outbox.settings import WebhookSettings
 from headrace_servicekit.settings import PostgresSettings, ServiceSettings, settings_config
 from pydantic import Field
 
 
-class RolloutSettings(PostgresSettings, ServiceSettings):
+class RolloutSettings(WebhookSettings, PostgresSettings, ServiceSettings):
     """What the rollout service can be told."""
 
     model_config = settings_config("ROLLOUT_")
@@ -17,3 +18,9 @@ class RolloutSettings(PostgresSettings, ServiceSettings):
     max_watches: int = Field(
         default=200, ge=1, le=10_000, description="Open WatchRollout of one process; more are RESOURCE_EXHAUSTED."
     )
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What the service calls: parts of this installation, where no webhook may be."""
+        targets = (self.control_target, self.registry_target, self.monitor_target)
+        return self.database_url, *targets, self.otlp_endpoint or ""

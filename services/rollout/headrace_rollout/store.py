@@ -9,17 +9,18 @@ from typing import Any
 
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.errors import Aborted, AlreadyExists, NotFound
-from headrace_servicekit.postgres.connections import Connections, Transactions
-from headrace_servicekit.postgres.migrations import migrate
-from headrace_servicekit.postgres.sql import load_migrations, load_queries
+from headrace_servicekit.outbox.outbox import Notice, enqueue
+from headrace_servicekit.postgres.connections import Address, Connections, Transactions
+from headrace_servicekit.postgres.migrated import MigratedDatabase
+from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_rollout.decisions import progress
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
-from headrace_rollout.documents import policy_json, policy_of, rollout_json, rollout_of
+from headrace_rollout.documents import notice_json, policy_json, policy_of, rollout_json, rollout_of
 
-_SQL = "headrace_rollout.sql"
-_QUERIES = load_queries(_SQL)
+SQL = "headrace_rollout.sql"
+_QUERIES = load_queries(SQL)
 
 CHANNEL = "rollouts"
 
@@ -54,16 +55,16 @@ class Changed:
     sequence: int
 
 
+def database(address: Address, size: int) -> MigratedDatabase:
+    """Return the service's database."""
+    return MigratedDatabase(address, owner="rollout service", size=size, sql=SQL)
+
+
 class Store:
     """Every method raises Unavailable while the database cannot be reached."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-
-    async def migrate(self) -> None:
-        """Bring the database to the schema of this code. Raises StartError when it belongs to other code."""
-        async with self._connections.alone() as connection:
-            await migrate(connection, load_migrations(_SQL))
 
     async def check(self) -> None:
         """Raise Unavailable unless the database answers and has the schema."""
@@ -172,10 +173,14 @@ async def _save(connection: Any, before: Rollout, after: Transition, now: dateti
 
 
 async def _tell(connection: Any, rollout: Rollout, events: Sequence[Event], now: datetime) -> None:
+    """Keep what happened, and what webhooks are to be told of it; wake whoever watches."""
     document = rollout_json(rollout)
+    told = await connection.fetch(_QUERIES["webhooks_of_model"], rollout.model) if events else []
     for event in events:
         arguments = (rollout.id, now, event.type, event.reason, event.client, document)
-        await connection.execute(_QUERIES["insert_event"], *arguments)
+        number = await connection.fetchval(_QUERIES["insert_event"], *arguments)
+        notices = [Notice(row["name"], str(rollout.id), str(number), notice_json(event, rollout)) for row in told]
+        await enqueue(connection, notices)
     await connection.execute(_QUERIES["wake"])
 
 

@@ -15,7 +15,7 @@ from headrace_rollout.decisions import progress
 from headrace_rollout.decisions.policies import Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition
 from headrace_rollout.runner import Runner
-from headrace_rollout.store import Request, Store
+from headrace_rollout.store import Request, Store, database
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.errors import ServiceError
@@ -39,8 +39,8 @@ MOST = 400
 
 @pytest.fixture
 async def connections(postgres_url: str) -> AsyncIterator[Connections]:
-    async with Connections(Address(postgres_url), owner="test", size=6) as opened:
-        await Store(opened).migrate()
+    async with database(Address(postgres_url), 6) as opened:
+        await opened.migrate()
         yield opened
 
 

@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar
 
-from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.postgres.connections import BEGIN, RETRY_AFTER_S, Address, Connections, Transactions
-from headrace_servicekit.postgres.migrations import migrate
-from headrace_servicekit.postgres.sql import load_migrations
-
-T = TypeVar("T")
+from headrace_servicekit.postgres.connections import Address, Transactions
+from headrace_servicekit.postgres.migrated import MigratedDatabase
 
 REASON = "STORE_UNAVAILABLE"
 
-_SQL = "headrace_monitor.storage.sql"
 
-
-class Database(Connections):
-    """Connections to a database of this schema. Until it is there, and while it is down, using them is Unavailable.
-
-    there: set once the schema is.
-    """
+class Database(MigratedDatabase):
+    """Connections to a database of this schema. Until it is there, and while it is down, using them is Unavailable."""
 
     def __init__(self, address: Address, *, size: int) -> None:
-        super().__init__(address, owner="monitor", size=size, reason=REASON)
-        self.there = asyncio.Event()
-
-    async def migrate(self) -> None:
-        """Bring the database to the schema of this code. Raises Unavailable and StartError."""
-        async with self.alone() as connection:
-            await migrate(connection, load_migrations(_SQL))
-        self.there.set()
-
-    @asynccontextmanager
-    async def transaction(self, *, begin: str = BEGIN) -> AsyncIterator[Any]:
-        self._check_there()
-        async with super().transaction(begin=begin) as connection:
-            yield connection
-
-    async def repeatable(self, act: Callable[[Any], Awaitable[T]]) -> T:
-        self._check_there()
-        return await super().repeatable(act)
-
-    def _check_there(self) -> None:
-        if not self.there.is_set():
-            message = "the monitor has not reached its database yet"
-            raise Unavailable(message, reason=REASON, retry_after_s=RETRY_AFTER_S)
+        super().__init__(address, owner="monitor", size=size, sql="headrace_monitor.storage.sql", reason=REASON)
 
 
 async def passed(database: Transactions, now: datetime) -> datetime:

@@ -408,3 +408,65 @@ class PutRolloutTemplateResponse(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     policy: RolloutPolicy
     def __init__(self, policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ...) -> None: ...
+
+class RolloutWebhook(_message.Message):
+    __slots__ = ("name", "url", "secret", "format", "model", "waiting", "last_error", "last_success_time")
+    class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        FORMAT_UNSPECIFIED: _ClassVar[RolloutWebhook.Format]
+        FORMAT_CLOUD_EVENT: _ClassVar[RolloutWebhook.Format]
+        FORMAT_SLACK: _ClassVar[RolloutWebhook.Format]
+        FORMAT_PAGERDUTY: _ClassVar[RolloutWebhook.Format]
+    FORMAT_UNSPECIFIED: RolloutWebhook.Format
+    FORMAT_CLOUD_EVENT: RolloutWebhook.Format
+    FORMAT_SLACK: RolloutWebhook.Format
+    FORMAT_PAGERDUTY: RolloutWebhook.Format
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    LAST_SUCCESS_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    url: str
+    secret: str
+    format: RolloutWebhook.Format
+    model: str
+    waiting: int
+    last_error: str
+    last_success_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., secret: _Optional[str] = ..., format: _Optional[_Union[RolloutWebhook.Format, str]] = ..., model: _Optional[str] = ..., waiting: _Optional[int] = ..., last_error: _Optional[str] = ..., last_success_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PutRolloutWebhookRequest(_message.Message):
+    __slots__ = ("webhook",)
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    webhook: RolloutWebhook
+    def __init__(self, webhook: _Optional[_Union[RolloutWebhook, _Mapping]] = ...) -> None: ...
+
+class PutRolloutWebhookResponse(_message.Message):
+    __slots__ = ("webhook",)
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    webhook: RolloutWebhook
+    def __init__(self, webhook: _Optional[_Union[RolloutWebhook, _Mapping]] = ...) -> None: ...
+
+class ListRolloutWebhooksRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListRolloutWebhooksResponse(_message.Message):
+    __slots__ = ("webhooks",)
+    WEBHOOKS_FIELD_NUMBER: _ClassVar[int]
+    webhooks: _containers.RepeatedCompositeFieldContainer[RolloutWebhook]
+    def __init__(self, webhooks: _Optional[_Iterable[_Union[RolloutWebhook, _Mapping]]] = ...) -> None: ...
+
+class DeleteRolloutWebhookRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteRolloutWebhookResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -98,6 +98,21 @@ class RolloutServiceStub:
                 request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateRequest.SerializeToString,
                 response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateResponse.FromString,
                 _registered_method=True)
+        self.PutRolloutWebhook = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/PutRolloutWebhook',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutWebhookRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutWebhookResponse.FromString,
+                _registered_method=True)
+        self.ListRolloutWebhooks = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/ListRolloutWebhooks',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutWebhooksRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutWebhooksResponse.FromString,
+                _registered_method=True)
+        self.DeleteRolloutWebhook = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/DeleteRolloutWebhook',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.DeleteRolloutWebhookRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.DeleteRolloutWebhookResponse.FromString,
+                _registered_method=True)
 
 
 class RolloutServiceServicer:
@@ -208,6 +223,30 @@ class RolloutServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutRolloutWebhook(self, request, context):
+        """PutRolloutWebhook makes a webhook that is told of rollouts, or replaces the one of its name. Its secret is write-only.
+
+        Fails with INVALID_ARGUMENT, reason WEBHOOK_INVALID; ALREADY_EXISTS, reason NAME_TAKEN; RESOURCE_EXHAUSTED, reason
+        TOO_MANY_WEBHOOKS, or TOO_MANY_WEBHOOKS_OF_CLIENT when the client has its share.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRolloutWebhooks(self, request, context):
+        """ListRolloutWebhooks lists the webhooks that the caller may see, and how their deliveries go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRolloutWebhook(self, request, context):
+        """DeleteRolloutWebhook removes a webhook, with what it was not told yet. Repeating it is safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RolloutServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -270,6 +309,21 @@ def add_RolloutServiceServicer_to_server(servicer, server):
                     servicer.PutRolloutTemplate,
                     request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateRequest.FromString,
                     response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateResponse.SerializeToString,
+            ),
+            'PutRolloutWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutRolloutWebhook,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutWebhookRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutWebhookResponse.SerializeToString,
+            ),
+            'ListRolloutWebhooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRolloutWebhooks,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutWebhooksRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutWebhooksResponse.SerializeToString,
+            ),
+            'DeleteRolloutWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRolloutWebhook,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.DeleteRolloutWebhookRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.DeleteRolloutWebhookResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -600,6 +654,87 @@ class RolloutService:
             '/headrace.rollout.v1.RolloutService/PutRolloutTemplate',
             headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateRequest.SerializeToString,
             headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutRolloutWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/PutRolloutWebhook',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutWebhookRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.PutRolloutWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRolloutWebhooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/ListRolloutWebhooks',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutWebhooksRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutWebhooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRolloutWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/DeleteRolloutWebhook',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.DeleteRolloutWebhookRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.DeleteRolloutWebhookResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import FieldViolation
 from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.outbox.secrets import secret_violations
 from headrace_statistics.severity import Severity
 
 from headrace_monitor.alerts.decisions.signals import GRADED, SIGNALS
@@ -23,7 +24,6 @@ MAX_HOLD = timedelta(days=7)
 MIN_WINDOW, MAX_WINDOW = timedelta(minutes=1), timedelta(days=1)
 MAX_SILENCE = timedelta(days=366)
 MAX_COMMENT_CHARS = 1_000
-MIN_SECRET_CHARS, MAX_SECRET_CHARS = 16, 256
 MAX_ROWS = 2**62
 
 _HOOK_NAME_RULE = "lower-case letters and digits in words joined by single hyphens, at most 63 characters"
@@ -97,24 +97,11 @@ def webhook_violations(webhook: Webhook) -> list[FieldViolation]:
     found = []
     if webhook.model:
         found += _model(webhook.model, "webhook.model", star=False)
-    found += _secret(webhook)
+    found += secret_violations(webhook.secret, webhook.format, "webhook.secret")
     if webhook.retrain_only and webhook.format is not Format.CLOUD_EVENT:
         problem = "requests to train again are CloudEvents: use FORMAT_CLOUD_EVENT"
         found.append(FieldViolation("webhook.retrain_only", problem))
     return found
-
-
-def _secret(webhook: Webhook) -> Iterator[FieldViolation]:
-    secret = webhook.secret
-    if not secret:
-        if webhook.format is Format.CLOUD_EVENT:
-            yield FieldViolation("webhook.secret", "is missing: receivers know by its signature who sends")
-        elif webhook.format is Format.PAGERDUTY:
-            yield FieldViolation("webhook.secret", "is missing: give the routing key of the PagerDuty service")
-    elif not (secret.isascii() and secret.isprintable()) or len(secret) > MAX_SECRET_CHARS:
-        yield FieldViolation("webhook.secret", f"must be at most {MAX_SECRET_CHARS} printable ASCII characters")
-    elif len(secret) < MIN_SECRET_CHARS:
-        yield FieldViolation("webhook.secret", f"must have at least {MIN_SECRET_CHARS} characters: it is a key")
 
 
 def _model(model: str, field: str, *, star: bool = True) -> Iterator[FieldViolation]:

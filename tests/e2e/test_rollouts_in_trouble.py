@@ -1,0 +1,91 @@
+"""Rollouts whose surroundings die: they end as they would have, and no caller notices."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc.aio
+import pytest
+from headrace.rollout.v1 import rollout_pb2 as pb
+from headrace_client import Client
+from headrace_servicekit.testing import eventually
+
+from tests.kit.onnx_models import table
+from tests.kit.rollouts import Rollouts, Traffic
+from tests.kit.served import register, serve
+from tests.kit.stack import RunningStack
+
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
+
+MODEL = "rollouts-in-trouble"
+RATE = 50.0
+STEPS = [{"percent": 20, "dwell": "4s"}, {"percent": 100, "dwell": "2s"}]
+POLICY = {"strategy": "STRATEGY_CANARY", "steps": STEPS, "margin_percent": 20, "no_data_timeout": "120s"}
+
+
+@pytest.fixture
+async def rollouts(own_stack: RunningStack) -> AsyncIterator[Rollouts]:
+    """A model on a stack of its own whose v1 is in production, with an equal v2 and a v3 that fails."""
+    with Client(own_stack.address, token=own_stack.token) as client:
+        serve(client, MODEL, {"v1": table(8)})
+        register(client, MODEL, "v2", table(9))
+        register(client, MODEL, "v3", table(2))
+    async with grpc.aio.insecure_channel(own_stack.address) as channel:
+        yield Rollouts(own_stack, channel, MODEL)
+
+
+async def test_whatever_is_killed_a_rollout_goes_on_where_it_was(rollouts: Rollouts, own_stack: RunningStack):
+    versions = {"v1": "v2", "v2": "v1"}
+    serving = "v1"
+    async with Traffic.running(own_stack, MODEL, rate=RATE) as traffic:
+        for component in ("rollout", "monitor", "router-control", "registry", "postgres"):
+            started = await rollouts.start(versions[serving], POLICY)
+            await eventually(lambda name=started.name: at_first_step(rollouts, name), within=60, every=0.1)
+            own_stack.kill(component)
+            over = await ended(rollouts, started.name)
+            assert over.state == pb.Rollout.STATE_SUCCEEDED, (component, over)
+            types = await rollouts.events(started.name)
+            assert [one for one in types if one in ("started", "step", "promoting", "succeeded")] == [
+                "started", "step", "step", "promoting", "succeeded",
+            ], (component, types)  # fmt: skip
+            serving = versions[serving]
+    assert traffic.bad == []
+
+
+async def test_a_bad_version_is_taken_back_though_the_service_is_killed_again_and_again(
+    rollouts: Rollouts, own_stack: RunningStack
+):
+    async with Traffic.running(own_stack, MODEL, rate=RATE) as traffic:
+        started = await rollouts.start("v3", POLICY)
+        await eventually(lambda: at_first_step(rollouts, started.name), within=60, every=0.1)
+        for _ in range(3):
+            own_stack.kill("rollout")
+            await eventually(lambda: own_stack.status("rollout").process is not None, within=20)
+        over = await ended(rollouts, started.name)
+        assert over.state == pb.Rollout.STATE_ROLLED_BACK, over
+        bad = len(traffic.bad)
+        await eventually(lambda: traffic.good[-1] > traffic.bad[-1] + 2, within=20)
+        assert len(traffic.bad) <= bad + 5
+
+
+async def at_first_step(rollouts: Rollouts, name: str) -> bool:
+    """Return whether some traffic has moved, once the service answers."""
+    try:
+        return (await rollouts.get(name)).percent > 0
+    except grpc.aio.AioRpcError:
+        return False
+
+
+async def ended(rollouts: Rollouts, name: str) -> pb.Rollout:
+    """Wait until a rollout is over, whoever is away meanwhile."""
+
+    async def over() -> pb.Rollout | None:
+        try:
+            found = await rollouts.get(name)
+        except grpc.aio.AioRpcError:
+            return None
+        return found if found.HasField("end_time") else None
+
+    found = await eventually(over, within=150, every=0.2)
+    assert found is not None
+    return found
