@@ -89,6 +89,18 @@ class FakeMonitor(
         self.requests.append(request)
         return monitor_pb2.RenderReportResponse(html="<!doctype html><title>é</title>")
 
+    def GetShadowReport(self, request: Any, context: Any) -> monitor_pb2.GetShadowReportResponse:
+        self.requests.append(request)
+        answer = monitor_pb2.GetShadowReportResponse(page="<!doctype html>" if request.with_page else "")
+        found = answer.comparisons.add(
+            version="v1", shadow_version=HOSTILE, pairs=10, rows=10, labelled_rows=10, flips=1, nan_rows=1, unlike=1,
+            errors={13: 2}, rank_correlation=0.5,
+        )  # fmt: skip
+        found.difference.p99 = found.relative_difference.p99 = found.took_us.p99 = 2.5
+        found.slices.add(name=f"country={HOSTILE}", rows=5, flips=1)
+        found.worst.add(prediction_id="p-1", answer=HOSTILE, shadow_answer="no: 0.4")
+        return answer
+
     def QueryPredictions(self, request: Any, context: Any) -> Iterator[monitor_pb2.QueryPredictionsResponse]:
         self.requests.append(request)
         first = monitor_pb2.QueryPredictionsResponse()

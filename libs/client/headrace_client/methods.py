@@ -97,6 +97,9 @@ QUERY_PREDICTIONS = Method(
     _MONITOR + "QueryPredictions", monitor.QueryPredictionsRequest, monitor.QueryPredictionsResponse, server_stream=True
 )
 RENDER_REPORT = Method(_MONITOR + "RenderReport", monitor.RenderReportRequest, monitor.RenderReportResponse)
+GET_SHADOW_REPORT = Method(
+    _MONITOR + "GetShadowReport", monitor.GetShadowReportRequest, monitor.GetShadowReportResponse
+)
 
 RECORD_OUTCOMES = Method(_OUTCOMES + "RecordOutcomes", outcome.RecordOutcomesRequest, outcome.RecordOutcomesResponse)
 

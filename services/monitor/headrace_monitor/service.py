@@ -20,6 +20,7 @@ from headrace_monitor.report.gathering import Sources
 from headrace_monitor.report.rpcs import ReportRpcs
 from headrace_monitor.servicers import IngestServicer, MonitorServicer
 from headrace_monitor.settings import MonitorSettings
+from headrace_monitor.shadow.wiring import open_shadows
 from headrace_monitor.storage import schema
 from headrace_monitor.storage.schema import Database
 
@@ -38,7 +39,8 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     server = runtime.server()
     outcomes = open_outcomes(runtime, server, database, log.reader)
     performances = open_performance(runtime, database, log, outcomes)
-    ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion)
+    shadows = open_shadows(runtime, database, log.contracts)
+    ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion, pairs=shadows.intake)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(EvidenceServicer(counters.evidence), server)
     open_experiments(runtime, server, database, queries)
@@ -51,5 +53,6 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
         drift=drift,
         performances=performances,
         reports=ReportRpcs(sources, runtime.clock),
+        shadows=shadows.rpcs,
     )
     monitor_pb2_grpc.add_MonitorServiceServicer_to_server(monitor, server)

@@ -16,6 +16,8 @@ from headrace_monitor.performance.rpcs import PerformanceRpcs
 from headrace_monitor.query import convert as query_convert
 from headrace_monitor.query.answering import Queries
 from headrace_monitor.report.rpcs import ReportRpcs
+from headrace_monitor.shadow.rpcs import ShadowRpcs
+from headrace_monitor.shadow.taking import PairIntake
 from headrace_monitor.times import span_of, whole_minutes
 
 
@@ -31,6 +33,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         drift: Drift,
         reports: ReportRpcs,
         performances: PerformanceRpcs,
+        shadows: ShadowRpcs,
     ) -> None:
         self._clock = clock
         self._counters = counters
@@ -38,6 +41,7 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
         self._drift = drift
         self._reports = reports
         self._performances = performances
+        self._shadows = shadows
 
     async def GetTraffic(self, request, context):
         model, span = names.model_id(request.parent, "parent"), span_of(request.range, "range", self._clock.now())
@@ -67,12 +71,18 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
     async def GetPerformance(self, request, context):
         return await self._performances.get(request, context.time_remaining())
 
+    async def GetShadowReport(self, request, context):
+        return await self._shadows.report(request)
+
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
-    """IngestService over what takes counters and what takes predictions. A method that is not here is UNIMPLEMENTED."""
+    """IngestService over what takes counters, predictions and pairs of answers.
 
-    def __init__(self, *, counters: Intake, predictions: Ingestion) -> None:
-        self._counters, self._predictions = counters, predictions
+    A method that is not here is UNIMPLEMENTED.
+    """
+
+    def __init__(self, *, counters: Intake, predictions: Ingestion, pairs: PairIntake) -> None:
+        self._counters, self._predictions, self._pairs = counters, predictions, pairs
 
     async def ReportCounters(self, request, context):
         await self._counters.take(request)
@@ -81,3 +91,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def ReportPredictions(self, request, context):
         await self._predictions.take(request)
         return ingest_pb2.ReportPredictionsResponse()
+
+    async def ReportShadowPairs(self, request, context):
+        await self._pairs.take(request)
+        return ingest_pb2.ReportShadowPairsResponse()

@@ -58,6 +58,8 @@ EVERY_COMMAND = [
     ("performance", "digits", "--slice-by", "country"),
     ("query", "SELECT 1"),
     ("report", "digits", "--html", "page.html"),
+    ("shadow", "digits"),
+    ("shadow", "digits", "v3", "--since", "2h", "--html", "page.html"),
     ("outcomes", "record", "digits", "labels.csv"),
     ("outcomes", "record", "digits", "--prediction-id", f"{ID}1", "--label", "3"),
     ("alerts", "list"),
@@ -89,6 +91,7 @@ def test_hostile_names_are_shown_as_they_are(run: Run) -> None:
     shown = HOSTILE.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
     for words in (("drift", "digits", "v1"), ("query", "SELECT 1"), ("alerts", "list"), ("traffic", "digits")):
         assert shown in run(*words).output
+    assert shown in run("shadow", "digits").output
 
 
 def test_rows_of_a_query_come_as_a_table_as_csv_as_json_and_as_a_file(

@@ -161,6 +161,26 @@ def render_report(
     return (yield from invoke(session, methods.RENDER_REPORT, request, timeout_s=timeout)).html
 
 
+def shadow_report(
+    session: Session,
+    model: str,
+    shadow_version: str = "",
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    with_page: bool = False,
+    timeout: float = 60.0,
+) -> Operation[monitor_pb2.GetShadowReportResponse]:
+    """Return how answers differ from those of shadows; without a begin, of the day before its end.
+
+    shadow_version: empty for every shadow. with_page: whether to return one HTML page too.
+    """
+    request = monitor_pb2.GetShadowReportRequest(
+        parent=f"models/{model}", shadow_version=shadow_version, range=span(start, end), with_page=with_page
+    )
+    return (yield from invoke(session, methods.GET_SHADOW_REPORT, request, timeout_s=timeout))
+
+
 def span(start: datetime | None, end: datetime | None) -> monitor_pb2.TimeRange:
     """Return a time as the API takes it. Raises InvalidArgument for times without a zone."""
     made = monitor_pb2.TimeRange()

@@ -10,6 +10,7 @@ from headrace_client.cli.monitor.outcomes import outcomes
 from headrace_client.cli.monitor.performance import performance
 from headrace_client.cli.monitor.query import query
 from headrace_client.cli.monitor.report import report
+from headrace_client.cli.monitor.shadow import shadow
 from headrace_client.cli.monitor.traffic import traffic
 
 
@@ -26,6 +27,7 @@ def monitor() -> None:
       headrace monitor alerts list
       headrace monitor query "SELECT version, count(*) FROM predictions GROUP BY version"
       headrace monitor report digits --html digits.html
+      headrace monitor shadow digits v3
     """
 
 
@@ -38,3 +40,4 @@ monitor.add_command(reference)
 monitor.add_command(alerts)
 monitor.add_command(query)
 monitor.add_command(report)
+monitor.add_command(shadow)

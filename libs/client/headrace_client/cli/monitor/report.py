@@ -42,11 +42,16 @@ def report(
     if str(file) == "-":
         click.echo(html)
         return
-    try:
-        file.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise invalid("--html", f"cannot write {file}: {error.strerror}") from error
+    write_page(file, html)
     if output.as_json:
         output.document({"file": str(file), "bytes": len(html.encode())})
     else:
         output.say(f"wrote {shown(str(file))}; open it in a browser")
+
+
+def write_page(file: Path, html: str) -> None:
+    """Write a page. Raises InvalidArgument for a file that cannot be written."""
+    try:
+        file.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise invalid("--html", f"cannot write {file}: {error.strerror}") from error

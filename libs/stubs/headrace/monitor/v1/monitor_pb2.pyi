@@ -26,6 +26,104 @@ SEVERITY_LOW: Severity
 SEVERITY_MEDIUM: Severity
 SEVERITY_HIGH: Severity
 
+class GetShadowReportRequest(_message.Message):
+    __slots__ = ("parent", "shadow_version", "range", "with_page")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    WITH_PAGE_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    shadow_version: str
+    range: TimeRange
+    with_page: bool
+    def __init__(self, parent: _Optional[str] = ..., shadow_version: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., with_page: _Optional[bool] = ...) -> None: ...
+
+class GetShadowReportResponse(_message.Message):
+    __slots__ = ("comparisons", "page")
+    COMPARISONS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    comparisons: _containers.RepeatedCompositeFieldContainer[ShadowComparison]
+    page: str
+    def __init__(self, comparisons: _Optional[_Iterable[_Union[ShadowComparison, _Mapping]]] = ..., page: _Optional[str] = ...) -> None: ...
+
+class ShadowComparison(_message.Message):
+    __slots__ = ("version", "shadow_version", "pairs", "rows", "errors", "unlike", "labelled_rows", "flips", "flip_rate_low", "flip_rate_high", "nan_rows", "difference", "relative_difference", "largest_difference", "rank_correlation", "took_us", "shadow_took_us", "slices", "worst")
+    class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    class Quantiles(_message.Message):
+        __slots__ = ("p50", "p95", "p99")
+        P50_FIELD_NUMBER: _ClassVar[int]
+        P95_FIELD_NUMBER: _ClassVar[int]
+        P99_FIELD_NUMBER: _ClassVar[int]
+        p50: float
+        p95: float
+        p99: float
+        def __init__(self, p50: _Optional[float] = ..., p95: _Optional[float] = ..., p99: _Optional[float] = ...) -> None: ...
+    class Slice(_message.Message):
+        __slots__ = ("name", "rows", "flips")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        ROWS_FIELD_NUMBER: _ClassVar[int]
+        FLIPS_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        rows: int
+        flips: int
+        def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., flips: _Optional[int] = ...) -> None: ...
+    class Row(_message.Message):
+        __slots__ = ("prediction_id", "row", "answer", "shadow_answer")
+        PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+        ROW_FIELD_NUMBER: _ClassVar[int]
+        ANSWER_FIELD_NUMBER: _ClassVar[int]
+        SHADOW_ANSWER_FIELD_NUMBER: _ClassVar[int]
+        prediction_id: str
+        row: int
+        answer: str
+        shadow_answer: str
+        def __init__(self, prediction_id: _Optional[str] = ..., row: _Optional[int] = ..., answer: _Optional[str] = ..., shadow_answer: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    UNLIKE_FIELD_NUMBER: _ClassVar[int]
+    LABELLED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    FLIPS_FIELD_NUMBER: _ClassVar[int]
+    FLIP_RATE_LOW_FIELD_NUMBER: _ClassVar[int]
+    FLIP_RATE_HIGH_FIELD_NUMBER: _ClassVar[int]
+    NAN_ROWS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RELATIVE_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RANK_CORRELATION_FIELD_NUMBER: _ClassVar[int]
+    TOOK_US_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_TOOK_US_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    WORST_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    shadow_version: str
+    pairs: int
+    rows: int
+    errors: _containers.ScalarMap[int, int]
+    unlike: int
+    labelled_rows: int
+    flips: int
+    flip_rate_low: float
+    flip_rate_high: float
+    nan_rows: int
+    difference: ShadowComparison.Quantiles
+    relative_difference: ShadowComparison.Quantiles
+    largest_difference: float
+    rank_correlation: float
+    took_us: ShadowComparison.Quantiles
+    shadow_took_us: ShadowComparison.Quantiles
+    slices: _containers.RepeatedCompositeFieldContainer[ShadowComparison.Slice]
+    worst: _containers.RepeatedCompositeFieldContainer[ShadowComparison.Row]
+    def __init__(self, version: _Optional[str] = ..., shadow_version: _Optional[str] = ..., pairs: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[_Mapping[int, int]] = ..., unlike: _Optional[int] = ..., labelled_rows: _Optional[int] = ..., flips: _Optional[int] = ..., flip_rate_low: _Optional[float] = ..., flip_rate_high: _Optional[float] = ..., nan_rows: _Optional[int] = ..., difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., relative_difference: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., largest_difference: _Optional[float] = ..., rank_correlation: _Optional[float] = ..., took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., shadow_took_us: _Optional[_Union[ShadowComparison.Quantiles, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[ShadowComparison.Slice, _Mapping]]] = ..., worst: _Optional[_Iterable[_Union[ShadowComparison.Row, _Mapping]]] = ...) -> None: ...
+
 class TimeRange(_message.Message):
     __slots__ = ("start_time", "end_time")
     START_TIME_FIELD_NUMBER: _ClassVar[int]

@@ -75,6 +75,11 @@ class MonitorServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.FromString,
                 _registered_method=True)
+        self.GetShadowReport = channel.unary_unary(
+                '/headrace.monitor.v1.MonitorService/GetShadowReport',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportResponse.FromString,
+                _registered_method=True)
 
 
 class MonitorServiceServicer:
@@ -156,6 +161,13 @@ class MonitorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetShadowReport(self, request, context):
+        """GetShadowReport says how answers differ from those that a shadow gave to the same requests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MonitorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -198,6 +210,11 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     servicer.RenderReport,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.SerializeToString,
+            ),
+            'GetShadowReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShadowReport,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -417,6 +434,33 @@ class MonitorService:
             '/headrace.monitor.v1.MonitorService/RenderReport',
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.RenderReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShadowReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/GetShadowReport',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetShadowReportResponse.FromString,
             options,
             channel_credentials,
             insecure,
