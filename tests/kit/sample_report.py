@@ -45,8 +45,9 @@ def traffic(odd: str) -> Traffic:
     online = TrafficRow("v2", odd, "online", "OK", 48_210, 1_840, 4_120, 7_900)
     cache = TrafficRow("v2", odd, "cache", "OK", 12_004, 210, 480, 920)
     failed = TrafficRow("v2", odd, "", "UNAVAILABLE", 131, 20_000, 45_000, 50_000)
+    refused = TrafficRow("v2", odd, "", "INVALID_ARGUMENT", 2_004, 90, 200, 400)
     old = TrafficRow("v1", "production", "online", "OK", 20_444, 2_010, 4_700, 9_100)
-    return Traffic(buckets, (online, old, cache, failed), "v2", 12, 0)
+    return Traffic(buckets, (online, old, cache, refused, failed), "v2", 12, 0)
 
 
 def bucket(at: int, odd: str) -> Bucket:
@@ -59,13 +60,15 @@ def bucket(at: int, odd: str) -> Bucket:
         ("v1", odd): int(40 * wave),
     }
     quantiles = None if at == 7 else (1800 + 60 * wave, 3900 + 200 * wave, 7000 + 900 * wave * (3 if at == 30 else 1))
-    return Bucket(NOON - DAY + at * HALF_HOUR, counts, 90 if at == 30 else 1, quantiles)
+    return Bucket(NOON - DAY + at * HALF_HOUR, counts, 90 if at == 30 else 1, quantiles, int(40 * wave))
 
 
 def drift(version: str, odd: str) -> VersionDrift:
     columns = (
         ColumnDrift(odd, "data", "new_categories", 0.21, 0.02, 1e-12, True, Severity.HIGH, "", (odd, "XK")),
         ColumnDrift("age", "data", "psi", 0.31, 0.1, 3e-9, True, Severity.HIGH, "", ()),
+        ColumnDrift("age", "data", "ks", 0.2, 0.1, 3e-9, True, Severity.MEDIUM, "", ()),
+        ColumnDrift("income", "data", "psi", 3.1, 0.1, 0.0, True, Severity.HIGH, "", ()),
         ColumnDrift("amount", "data", "ks", 0.08, 0.05, 0.002, True, Severity.LOW, "", ()),
         ColumnDrift("prediction_label", "prediction", "chi_square", 0.04, 0.05, 0.4, False, Severity.NONE, "", ()),
         ColumnDrift("tenure", "data", "ks", 0.01, 0.05, 1.0, False, Severity.NONE, "", ()),
@@ -85,7 +88,7 @@ def drift(version: str, odd: str) -> VersionDrift:
 
 def evaluation(at: int, severity: Severity, columns: tuple[ColumnDrift, ...], odd: str) -> EvaluationRow:
     end = NOON - at * timedelta(hours=1)
-    slices = (SliceDrift(f"{odd}=XK", 412, 0.9, 0.71), SliceDrift("app=ios-9", 350, 0.4, 0.22)) if columns else ()
+    slices = (SliceDrift(f"{odd}=XK", 412, 0.9, 0.71), SliceDrift("app=ios-9", 350, 0.4, -263.293)) if columns else ()
     return EvaluationRow(
         end - timedelta(hours=1), end, 5_120, "its artifact reference.parquet", severity, columns, slices
     )
@@ -126,5 +129,6 @@ def alerts(odd: str) -> tuple[AlertRow, ...]:
     slow = "latency_p99_us 12,300 is above 10,000 for 5 minutes"
     return (
         AlertRow("drift", "v2", Severity.HIGH, new, NOON - hour, None, silenced=False),
+        AlertRow("drift", "v2", Severity.HIGH, new, NOON - 5 * hour, NOON - 4 * hour, silenced=False),
         AlertRow(odd, "v2", Severity.MEDIUM, slow, NOON - 9 * hour, NOON - 8 * hour, silenced=True),
     )

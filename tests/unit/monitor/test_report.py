@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from headrace_monitor.report import plots
 from headrace_monitor.report.content import MAX_BUCKETS, Bucket, Traffic, TrafficRow, buckets_of
+from headrace_monitor.report.drift_view import filled
 from headrace_monitor.report.histograms import histogram
 from headrace_monitor.report.rendering import render
+from headrace_monitor.report.wording import compared, explained, number
 from headrace_monitor.times import Span
 from headrace_statistics import references
+from headrace_statistics.drift.reports import Test
 
 from tests.kit import sample_report
 
@@ -65,16 +68,70 @@ def test_nothing_is_loaded_from_anywhere() -> None:
 def test_what_there_is_is_said_with_its_numbers_beside_the_plots() -> None:
     page = Page(render(sample_report.full()))
     for words in (
-        "80,789", "0.16% failed", "3 alarms in the latest evaluation", "version v2, 6% labelled",
+        "80,658", "0.16% of 82,793 requests failed", "4 of its columns changed, version v2",
+        "version v2; the outcome of 6% is known",
         "latency_p99_us 12,300 is above 10,000 for 5 minutes (silenced)",
-        "12 predictions that were dropped", "new_categories", "country=XK", "71.0%",
-        "0.921 to 0.94", "one class: 3,400 positives, 0 negatives", "too few: 12, at least 50",
+        "12 predictions are missing in the prediction log", "values that the reference does not have", "country=XK",
+        "71%", "0.921", "one class: 3,400 positives, 0 negatives", "too few: 12, at least 50",
         "3 whose label is no class", "has risen to about 14.0%",
     ):  # fmt: skip
         assert words in page.text, words
     figures = sum(tag == "figure" for tag, _ in page.elements)
-    assert figures == 5
+    assert figures == 6
     assert sum(tag == "svg" and bool(attributes.get("aria-label")) for tag, attributes in page.elements) == figures
+
+
+def test_a_finding_is_said_once_whichever_tests_and_tables_it_is_in() -> None:
+    page = Page(render(sample_report.full()))
+    cells = [" ".join(word.split()) for word in page.words]
+    assert cells.count("income") == 1
+    assert cells.count("age") == 2, "its row, and its histogram"
+    assert "also how its values are spread (KS)" in page.text
+    assert page.text.count("0.921") == 1, "what is compared between versions is not said of each again"
+    assert page.text.count("drift of country: new categories") == 1
+    assert "(1 time before in this time)" in page.text
+    assert "without rows: 3 whose label is no class" in page.text, "a remark stays with its measure"
+
+
+def test_what_was_refused_is_no_failure_and_not_among_the_answers() -> None:
+    page = Page(render(sample_report.full()))
+    assert "refused: INVALID_ARGUMENT" in page.text
+    assert "failed: UNAVAILABLE" in page.text
+    styles = {label: set() for label in ("Answers over time, by source", "Requests without an answer over time")}
+    drawn: str | None = None
+    for tag, attributes in page.elements:
+        if tag in ("svg", "details"):
+            drawn = attributes.get("aria-label")
+        elif tag == "rect" and drawn in styles:
+            styles[drawn].add(attributes.get("class"))
+    assert list(styles.values()) == [{"c0", "c1", "c2"}, {"c7", "bad"}]
+
+
+@pytest.mark.parametrize(("smaller", "larger"), [(0.3, 3.0), (3.0, 30.0), (0.1, 0.3)])
+def test_bars_tell_effects_apart_that_differ_in_size(smaller: float, larger: float) -> None:
+    tolerance = 0.1
+    assert filled(larger / tolerance) - filled(smaller / tolerance) > 15
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.71, "71%"), (1.0, "all of it"), (3.2, "all of it"), (-263.293, "–"), (float("nan"), "–"), (0.0, "0%")],
+)
+def test_a_slice_explains_a_part_or_all_or_nothing_is_said(share: float, words: str) -> None:
+    assert explained(share) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.93123, "0.9312"), (-26329.3, "-26,329"), (0.0, "0"), (1e-12, "1e-12"), (None, "–"), (float("inf"), "–")],
+)
+def test_numbers_have_no_more_digits_than_people_read(value: float | None, words: str) -> None:
+    assert number(value) == words
+
+
+def test_every_test_of_drift_is_said_in_words() -> None:
+    for test in Test:
+        assert compared(test.value) != test.value.replace("_", " "), test
 
 
 def test_where_there_is_nothing_it_says_what_to_do_and_what_could_not_be_asked() -> None:

@@ -97,7 +97,7 @@ async def test_every_part_is_as_it_was_told() -> None:
     report = await gathered(known)
     traffic = report.traffic
     assert isinstance(traffic, Traffic)
-    assert (traffic.answers, traffic.failures, traffic.quantiles_of) == (7488, 48, "v2")
+    assert (traffic.answers, traffic.failures, traffic.quantiles_of) == (7440, 48, "v2")
     assert sum(bucket.counts["v2", "cache"] for bucket in traffic.buckets) == 240
     assert traffic.buckets[0].quantiles == (1000.0, 2000.0, 3000.0)
     assert [one.version for one in report.drift] == ["v2", "v1"], "those that answered most first"
@@ -109,6 +109,35 @@ async def test_every_part_is_as_it_was_told() -> None:
     assert [row.resolve_time for row in report.alerts] == [None], "what ended before is not of this time"
     assert report.performance == MissingPart("the store is away")
     assert "Performance could not be asked for: the store is away" in render(report)
+
+
+async def test_the_axis_of_time_goes_from_the_first_to_the_last_that_was_asked() -> None:
+    """Twenty minutes of four hours: by the minute, with no place before or after them."""
+    first, last = NOON - timedelta(minutes=100), NOON - timedelta(minutes=80)
+
+    class Brief(Known):
+        async def traffic(self, model: str, span: Span) -> TrafficSummary:
+            minutes = max((min(span.end, last) - max(span.start, first)) / timedelta(minutes=1), 0)
+            group = Group("v1", "", ONLINE, 0)
+            return TrafficSummary([Counted(group, round(10 * minutes), 1000.0, 2000.0, 3000.0, 1500.0)], 0, 0)
+
+    report = await gathered(Brief())
+    assert isinstance(report.traffic, Traffic)
+    buckets = report.traffic.buckets
+    assert (buckets[0].start, len(buckets)) == (first, 20)
+    assert all(not bucket.empty for bucket in (buckets[0], buckets[-1]))
+    assert report.traffic.answers == 200
+
+
+async def test_a_time_in_which_nobody_asked_has_no_axis() -> None:
+    class Silent(Known):
+        async def traffic(self, model: str, span: Span) -> TrafficSummary:
+            return TrafficSummary([], 0, 0)
+
+    report = await gathered(Silent())
+    assert isinstance(report.traffic, Traffic)
+    assert report.traffic.buckets == ()
+    assert "Nothing was answered in this time" in render(report)
 
 
 async def test_a_part_that_is_not_there_keeps_no_other_back() -> None:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from headrace_statistics.severity import Severity
 
+from headrace_monitor.counters.decisions.traffic import FAULTS
 from headrace_monitor.times import Span, later
 
 MAX_BUCKETS = 48
 _SIZES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440))
 # Counters older than this may be there by the hour only.
 _BY_MINUTE = timedelta(days=1)
+
+
+_FAULTS = frozenset(code.name for code in FAULTS)
+
+
+class Outcome(enum.Enum):
+    """What became of a request. REFUSED: for what its caller sent; FAILED: for what the installation lacked."""
+
+    ANSWERED = enum.auto()
+    REFUSED = enum.auto()
+    FAILED = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +38,19 @@ class MissingPart:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Traffic of a part of the report's time: answers by (version, source), failures, and latency quantiles in
-    microseconds of computed answers; None without any.
+    """Traffic of a part of the report's time: answers by (version, source), requests that failed, and latency quantiles
+    in microseconds of computed answers, None without any; requests that were refused.
     """
 
     start: datetime
     counts: dict[tuple[str, str], int]
     failures: int
     quantiles: tuple[float, float, float] | None
+    refused: int = 0
+
+    @property
+    def empty(self) -> bool:
+        return not (any(self.counts.values()) or self.failures or self.refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +66,16 @@ class TrafficRow:
     p95_us: float
     p99_us: float
 
+    @property
+    def outcome(self) -> Outcome:
+        if self.code == "OK":
+            return Outcome.ANSWERED
+        return Outcome.FAILED if self.code in _FAULTS else Outcome.REFUSED
+
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """quantiles_of: the version whose quantiles the buckets have."""
+    """quantiles_of: the version whose quantiles the buckets have. buckets: from the first with traffic to the last."""
 
     buckets: tuple[Bucket, ...]
     rows: tuple[TrafficRow, ...]
@@ -60,11 +85,18 @@ class Traffic:
 
     @property
     def answers(self) -> int:
-        return sum(row.count for row in self.rows)
+        return self._count(Outcome.ANSWERED)
 
     @property
     def failures(self) -> int:
-        return sum(row.count for row in self.rows if row.code != "OK")
+        return self._count(Outcome.FAILED)
+
+    @property
+    def refused(self) -> int:
+        return self._count(Outcome.REFUSED)
+
+    def _count(self, outcome: Outcome) -> int:
+        return sum(row.count for row in self.rows if row.outcome is outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +217,12 @@ class Report:
     drift: tuple[VersionDrift, ...] | MissingPart
     performance: tuple[VersionPerformance, ...] | MissingPart
     alerts: tuple[AlertRow, ...] | MissingPart
+
+
+def occupied(buckets: Sequence[Span], filled: Sequence[bool]) -> Sequence[Span]:
+    """Return the buckets from the first that has something to the last, none where nothing has."""
+    there = [at for at, has in enumerate(filled) if has]
+    return buckets[there[0] : there[-1] + 1] if there else ()
 
 
 def buckets_of(span: Span, now: datetime) -> tuple[Span, ...]:

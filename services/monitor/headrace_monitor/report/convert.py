@@ -148,10 +148,13 @@ def _row(one: counted.Traffic) -> TrafficRow:
 
 def _bucket(span: Span, seen: TrafficSummary, busiest: str) -> Bucket:
     counts = Counter[tuple[str, str]]()
-    failures, online = 0, []
+    failures, refused, online = 0, 0, []
     for one in seen.traffic:
-        if one.group.code:
+        if one.group.code in counted.FAULTS:
             failures += one.count
+            continue
+        if one.group.code:
+            refused += one.count
             continue
         counts[one.group.version, _source(one.group.served_from)] += one.count
         if one.group.served_from == _ONLINE and one.group.version == busiest and one.count:
@@ -159,7 +162,7 @@ def _bucket(span: Span, seen: TrafficSummary, busiest: str) -> Bucket:
     # Of several variants of a version, the one with most answers.
     most = max(online, key=lambda one: one.count, default=None)
     quantiles = None if most is None else (most.p50_us, most.p95_us, most.p99_us)
-    return Bucket(span.start, dict(counts), failures, quantiles)
+    return Bucket(span.start, dict(counts), failures, quantiles, refused)
 
 
 def _source(number: int) -> str:

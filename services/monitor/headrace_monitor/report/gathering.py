@@ -22,6 +22,7 @@ from headrace_monitor.report.content import (
     VersionDrift,
     VersionPerformance,
     buckets_of,
+    occupied,
 )
 from headrace_monitor.report.sources import (
     AlertSource,
@@ -38,6 +39,8 @@ T = TypeVar("T")
 
 # Each part of the page has this long; all are asked at once.
 PART_S = 20.0
+# Times that traffic is looked at, each within what the one before found.
+_MOST_LOOKS = 3
 MOST_VERSIONS, MOST_EVALUATIONS, MOST_ALERTS, MOST_HISTOGRAMS = 6, 200, 200, 6
 
 
@@ -69,9 +72,22 @@ class ReportBuilder:
         return Report(model, span.start, span.end, self._clock.now(), traffic, drift, performance, alerts)
 
     async def _traffic(self, model: str, span: Span) -> Traffic:
-        buckets = buckets_of(span, self._clock.now())
-        seen = [await self._sources.traffic.traffic(model, bucket) for bucket in buckets]
-        return convert.traffic(buckets, seen, await self._sources.traffic.traffic(model, span))
+        whole = await self._sources.traffic.traffic(model, span)
+        buckets, seen, within = (), [], span
+        # A model that was asked for ten minutes of a day is shown by the minute, not as one bar among empty places.
+        for _ in range(_MOST_LOOKS if whole.traffic else 0):
+            buckets = buckets_of(within, self._clock.now())
+            seen = [await self._sources.traffic.traffic(model, bucket) for bucket in buckets]
+            filled = occupied(buckets, [any(one.count for one in each.traffic) for each in seen])
+            if not filled:
+                break
+            at = buckets.index(filled[0])
+            buckets, seen = filled, seen[at : at + len(filled)]
+            narrower = Span(max(filled[0].start, span.start), min(filled[-1].end, span.end))
+            if len(buckets_of(narrower, self._clock.now())) <= len(filled):
+                break
+            within = narrower
+        return convert.traffic(buckets, seen, whole)
 
     async def _performance(self, model: str, span: Span) -> tuple[VersionPerformance, ...]:
         source = _there(self._sources.performance, "performance")
