@@ -19,6 +19,7 @@ from headrace_autoscaler.acting.watched import shown
 from headrace_autoscaler.actuators.choosing import actuator_of
 from headrace_autoscaler.api.dry_run import DryRuns
 from headrace_autoscaler.api.servicer import AutoscalerServicer
+from headrace_autoscaler.keda.servicer import ExternalScaler
 from headrace_autoscaler.metrics import AutoscalerMetrics, PoolCollector
 from headrace_autoscaler.settings import AutoscalerSettings
 from headrace_autoscaler.signals.fleet import ControlPlane
@@ -61,7 +62,9 @@ async def start(runtime: Runtime[AutoscalerSettings]) -> None:
         actuator.name,
         runtime.stopping,
     )
-    autoscaler_pb2_grpc.add_AutoscalerServiceServicer_to_server(servicer, runtime.server())
+    server = runtime.server()
+    autoscaler_pb2_grpc.add_AutoscalerServiceServicer_to_server(servicer, server)
+    ExternalScaler(pools, decisions, clock, runtime.stopping).serve_on(server)
     runtime.loop("look", lambda: periodic("look", observer.look, every_s=LOOK_EVERY_S, clock=clock))
     runtime.loop("lead", leader.run)
     runtime.loop("expire", lambda: periodic("expire", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))
