@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from headrace_servicekit.settings import PostgresSettings, ServiceSettings, settings_config
-from pydantic import Field
+from pydantic import Field, field_validator
+
+from headrace_autoscaler.decisions.workloads import workloads_of
 
 
 class AutoscalerSettings(PostgresSettings, ServiceSettings):
@@ -15,9 +17,10 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
     model_config = settings_config("AUTOSCALER_")
 
     control_target: str = Field(description="`host:port` of the router's control plane, which knows every batcher.")
-    actuator: Literal["recommend", "local"] = Field(
+    actuator: Literal["recommend", "local", "kubernetes"] = Field(
         default="recommend",
-        description="What acts on decisions: `recommend`, nothing; `local`, the wheel stack's supervisor.",
+        description="What acts on decisions: `recommend`, nothing; `local`, the wheel stack's supervisor; "
+        "`kubernetes`, the `scale` subresource of the workloads in `AUTOSCALER_KUBERNETES_WORKLOADS`.",
     )
     actuator_timeout_s: float = Field(
         default=900.0,
@@ -27,6 +30,17 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
     )
     control_socket: Path | None = Field(
         default=None, description="Control socket of the wheel stack's supervisor; required with `local`."
+    )
+    kubernetes_workloads: str = Field(
+        default="default=deployment/batcher;cpu=deployment/batcher-cpu",
+        description="Workload of each pool: `pool=deployment/name` or `pool=statefulset/name`, joined by semicolons.",
+    )
+    kubernetes_url: str = Field(
+        default="https://kubernetes.default.svc", description="URL of the API server of Kubernetes."
+    )
+    kubernetes_account_dir: Path | None = Field(
+        default=Path("/var/run/secrets/kubernetes.io/serviceaccount"),
+        description="Folder with `token`, `ca.crt` and `namespace` of the service account.",
     )
     max_pools: int = Field(default=1000, ge=1, description="Pools that may have a policy; RESOURCE_EXHAUSTED for more.")
     max_watches: int = Field(
@@ -43,3 +57,9 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
         ge=15.0,
         description="Days for which the demand of each minute is kept: floors look back two weeks.",
     )
+
+    @field_validator("kubernetes_workloads")
+    @classmethod
+    def _workloads(cls, value: str) -> str:
+        workloads_of(value)
+        return value

@@ -117,7 +117,7 @@ def test_alerts_say_what_and_where_to_look_and_whom_to_wake():
 
 def test_commands_that_alerts_name_can_be_typed_as_they_stand():
     told = [rule["annotations"]["look_at"] for rule in observability.rules().values() if "alert" in rule]
-    named = [line for text in told for line in re.findall(r"headrace ((?:[a-z]+ ?)+(?:MODEL|\{\{.*?\}\})?)", text)]
+    named = [line for text in told for line in re.findall(r"headrace ((?:[a-z]+ ?)+(?:MODEL|POOL|\{\{.*?\}\})?)", text)]
     assert len(named) >= 5
     for line in named:
         words = line.replace("{{ $labels.model }}", "MODEL").split()
@@ -128,7 +128,7 @@ def test_commands_that_alerts_name_can_be_typed_as_they_stand():
             command = command.commands[words.pop(0)]
         # What follows a command that needs nothing is the rest of the sentence.
         needed = [argument for argument in command.params if isinstance(argument, click.Argument) and argument.required]
-        assert words[: len(needed)] == ["MODEL"] * len(needed), line
+        assert words[: len(needed)] == [str(argument.name).upper() for argument in needed], line
 
 
 def test_every_alert_is_tried_with_series_for_which_it_fires_and_with_others():

@@ -5,8 +5,10 @@ from __future__ import annotations
 from headrace_servicekit.runtime import Runtime, StartError
 
 from headrace_autoscaler.actuators.actuator import Actuator
+from headrace_autoscaler.actuators.kubernetes import KubernetesActuator, client_of
 from headrace_autoscaler.actuators.local import LocalActuator
 from headrace_autoscaler.actuators.recommend import RecommendActuator
+from headrace_autoscaler.decisions.workloads import workloads_of
 from headrace_autoscaler.settings import AutoscalerSettings
 
 
@@ -19,3 +21,21 @@ async def actuator_of(settings: AutoscalerSettings, runtime: Runtime[AutoscalerS
             if settings.control_socket is None:
                 raise StartError("AUTOSCALER_ACTUATOR=local needs AUTOSCALER_CONTROL_SOCKET, the supervisor's")
             return LocalActuator(settings.control_socket, scale_s=settings.actuator_timeout_s)
+        case "kubernetes":
+            return await _kubernetes(settings, runtime)
+
+
+async def _kubernetes(settings: AutoscalerSettings, runtime: Runtime[AutoscalerSettings]) -> Actuator:
+    account = settings.kubernetes_account_dir
+    if account is None:
+        raise StartError("AUTOSCALER_ACTUATOR=kubernetes needs AUTOSCALER_KUBERNETES_ACCOUNT_DIR")
+    try:
+        namespace = (account / "namespace").read_text().strip()
+        client = await runtime.enter(client_of(settings.kubernetes_url, account / "ca.crt"))
+    except OSError as error:
+        raise StartError(
+            f"the service account of Kubernetes cannot be read at {account}: {error}; in a pod it needs "
+            "automountServiceAccountToken: true"
+        ) from None
+    workloads = workloads_of(settings.kubernetes_workloads)
+    return KubernetesActuator(client, namespace, workloads, account / "token")
