@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import numpy as np
 import pytest
 from headrace_servicekit.testing import eventually
+from headrace_stack.components import postgres
 from headrace_stack.ports import BASE_PORT_SETTING
 from headrace_stack.settings import STATE_DIRECTORY_SETTING
 from headrace_stack.testing import held_stack
@@ -40,6 +42,13 @@ def command(stack: RunningStack, *arguments: str) -> subprocess.CompletedProcess
     )
 
 
+async def newer_release(stack: RunningStack) -> None:
+    """Make something that no backup knows, and that refers to what every backup has."""
+    connection = await asyncpg.connect(postgres.url(stack.settings, "monitor"), timeout=30)
+    await connection.execute("create table newer (process bigint references counter_processes)")
+    await connection.close()
+
+
 async def test_another_stack_serves_from_a_backup_what_the_first_one_served(tmp_path: Path):
     folder = tmp_path / "backup"
     with held_stack(home_for_tests(f"first-{os.getpid()}")) as settings:
@@ -63,6 +72,7 @@ async def test_another_stack_serves_from_a_backup_what_the_first_one_served(tmp_
         refused = command(second, "restore", str(folder))
         assert refused.returncode == 1
         assert "--yes" in refused.stderr
+        await newer_release(second)
         done = command(second, "restore", "--yes", str(folder))
         assert done.returncode == 0, done.stderr
         async with Operator.of(second, "kept", tmp_path) as operator:

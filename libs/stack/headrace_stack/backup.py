@@ -1,9 +1,11 @@
 """`backup` and `restore`: everything that a stack must not lose, as one folder, taken and put back while it runs.
 
 router.dump    the router's database, in pg_dump's own format
-monitor.dump   the monitor's
+monitor.dump   the monitor's; those of other services likewise
 monitor-log/   the objects of the prediction log
 registry/      the registry's content, and the model files that its versions name
+
+A backup that an earlier release made is put back as it is, and then migrated.
 
 What is not in it: secrets (`.headrace/identity`), and Valkey, whose answers are computed or published again.
 """
@@ -15,13 +17,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from headrace_stack import topology
+from headrace_stack import description, topology
 from headrace_stack.component import Component
 from headrace_stack.components import postgres
 from headrace_stack.lifecycle import StackError
 from headrace_stack.settings import StackSettings
 
-_ROUTER, _MONITOR, _LOG, _REGISTRY = "router.dump", "monitor.dump", "monitor-log", "registry"
+_LOG, _REGISTRY = "monitor-log", "registry"
 _LONG_S = 3600
 # The registry found all rows and not all files; the message of its command names them.
 _FILES_MISSING = 3
@@ -37,13 +39,15 @@ def save(settings: StackSettings, folder: Path) -> None:
         raise StackError(f"{folder} is not empty: name a folder for this backup alone")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The router first: whatever its routes name, the registry has then, which removes nothing that is named.
-    _dump(settings, "router", folder / _ROUTER)
+    _dump(settings, "router", folder)
     _module(topology.registry(settings), "backup", "--out", str(folder / _REGISTRY), "--blobs")
     # Before and after: what the database names is there, also what is removed or comes meanwhile.
     monitor, log = topology.monitor(settings), str(folder / _LOG)
     _module(monitor, "save-log", "--out", log)
-    _dump(settings, "monitor", folder / _MONITOR)
+    _dump(settings, "monitor", folder)
     _module(monitor, "save-log", "--out", log)
+    for database in _others(settings):
+        _dump(settings, database, folder)
 
 
 def restore(settings: StackSettings, folder: Path) -> None:
@@ -51,36 +55,60 @@ def restore(settings: StackSettings, folder: Path) -> None:
 
     Raises FilesMissing when everything is back but model files, which nothing else has to wait for.
     """
-    for part in (folder / _ROUTER, folder / _MONITOR, folder / _LOG, folder / _REGISTRY):
-        if not part.exists():
-            raise StackError(f"{folder} is no backup of a stack: it has no {part.name}")
+    for part in (*map(_file, ("router", "monitor")), _LOG, _REGISTRY):
+        if not (folder / part).exists():
+            raise StackError(f"{folder} is no backup of a stack: it has no {part}")
     incomplete = None
     try:
         _module(topology.registry(settings), "restore", "--from", str(folder / _REGISTRY), "--replace")
     except FilesMissing as error:
         incomplete = error
-    _put_back(settings, "router", folder / _ROUTER)
+    router_control, monitor = topology.router_control(settings), topology.monitor(settings)
+    _put_back(settings, "router", folder, router_control)
     # Whoever runs begins anew: generations are numbered again, for other tables.
-    _module(topology.router_control(settings), "renew-incarnation")
-    _put_back(settings, "monitor", folder / _MONITOR)
-    monitor = topology.monitor(settings)
+    _module(router_control, "renew-incarnation")
+    _put_back(settings, "monitor", folder, monitor)
     _module(monitor, "renew-incarnation")
     # After the database: an object that it does not name may be removed.
     _module(monitor, "restore-log", "--from", str(folder / _LOG))
+    for database, component in _others(settings).items():
+        if (folder / _file(database)).exists():  # an earlier release had no such service: then its data stay
+            _put_back(settings, database, folder, component)
     if incomplete is not None:
         raise incomplete
 
 
-def _dump(settings: StackSettings, database: str, file: Path) -> None:
-    arguments = ("--format=custom", f"--file={file}")
+def _others(settings: StackSettings) -> dict[str, Component]:
+    """Return the other databases, and the services that they belong to."""
+    components = {component.name: component for component in topology.components(settings)}
+    services = description.own(description.of(settings.checkout))
+    databases = {one.database: components[one.component] for one in services if one.database}
+    return {name: of for name, of in databases.items() if name not in ("registry", "router", "monitor")}
+
+
+def _file(database: str) -> str:
+    return f"{database}.dump"
+
+
+def _dump(settings: StackSettings, database: str, folder: Path) -> None:
+    arguments = ("--format=custom", f"--file={folder / _file(database)}")
     _finish((str(postgres.binaries() / "pg_dump"), *arguments), _of_postgres(settings, database))
 
 
-def _put_back(settings: StackSettings, database: str, file: Path) -> None:
-    # As the role of the database, which has its name: what is put back belongs to it.
-    options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner", f"--role={database}")
-    arguments = (*options, f"--dbname={database}", str(file))
-    _finish((str(postgres.binaries() / "pg_restore"), *arguments), _of_postgres(settings, database))
+def _put_back(settings: StackSettings, database: str, folder: Path, service: Component) -> None:
+    """Put a dump in the place of all that a database holds, at once, and bring it to the schema of this code."""
+    told, sql = _of_postgres(settings, database), settings.run / f"{database}.sql"
+    try:
+        written = ("--no-owner", "--no-privileges", f"--file={sql}", str(folder / _file(database)))
+        _finish((str(postgres.binaries() / "pg_restore"), *written), told)
+        # As the role of the database, which has its name: what is put back belongs to it. pg_restore's own --clean
+        # drops what the dump has, and fails where something refers to it that the dump does not know.
+        emptied = f'set role "{database}"; drop owned by "{database}" cascade'
+        options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--command={emptied}")
+        _finish((str(postgres.binaries() / "psql"), *options, f"--file={sql}"), told)
+    finally:
+        sql.unlink(missing_ok=True)
+    _module(service, "migrate")
 
 
 def _of_postgres(settings: StackSettings, database: str) -> dict[str, str]:

@@ -84,3 +84,22 @@ async def _defect(connections: Connections) -> None:
 
 async def _unreadable(connection) -> object:
     return json.loads(await connection.fetchval("select 'x'::text"))
+
+
+async def test_an_older_schema_is_unavailable_until_it_is_migrated(postgres_url: str):
+    async with Connections(Address(postgres_url), owner="test", size=1) as connections:
+
+        async def write() -> str:
+            async with connections.transaction() as connection:
+                return await connection.execute("insert into things (name, size) values ('a', 1)")
+
+        async def change(statement: str) -> None:
+            await connections.repeatable(lambda connection: connection.execute(statement))
+
+        with pytest.raises(Unavailable, match="cannot serve this now"):
+            await write()
+        await change("create table things (name text)")
+        with pytest.raises(Unavailable, match="cannot serve this now"):
+            await write()
+        await change("alter table things add column size int")
+        assert await write() == "INSERT 0 1"

@@ -22,7 +22,7 @@ async def nothing_is_missing() -> None:
 
 
 class Commands:
-    """Stands for the services' commands and pg_restore: each run writes a line; `exits` says how one ends."""
+    """Stands for the services' commands, pg_restore and psql: each run writes a line; `exits` says how one ends."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder, self._asked = folder, folder / "asked"
@@ -31,12 +31,13 @@ class Commands:
         script.write_text(
             f"#!{sys.executable}\nimport pathlib, sys\nname = pathlib.Path(sys.argv[0]).name\n"
             f"words = [word for word in sys.argv[1:] if not word.startswith(('-', '/'))]\n"
-            f"words = words or [word for word in sys.argv if word.startswith('--dbname=')]\n"
+            f"words = words or [pathlib.Path(sys.argv[-1]).stem]\n"
             f"open({str(self._asked)!r}, 'a').write(' '.join([name, *words]) + '\\n')\n"
             f"ends = pathlib.Path({str(folder)!r}, name + '.exit')\n"
             f"sys.exit(int(ends.read_text()) if ends.exists() else 0)\n"
         )
         script.chmod(0o700)
+        (folder / "psql").symlink_to(script)
         for name in ("registry", "router_control", "monitor"):
             (folder / name).symlink_to(script)
             component = Component(name, (str(folder / name),), nothing_is_missing)
@@ -53,9 +54,13 @@ class Commands:
 
 ALL = [
     "registry restore",
-    "pg_restore --dbname=router",
+    "pg_restore router",
+    "psql router",
+    "router_control migrate",
     "router_control renew-incarnation",
-    "pg_restore --dbname=monitor",
+    "pg_restore monitor",
+    "psql monitor",
+    "monitor migrate",
     "monitor renew-incarnation",
     "monitor restore-log",
 ]

@@ -59,6 +59,9 @@ _NOT_NOW = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.PostgresSystemError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    # An older backup was put back and is not migrated yet.
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
 )
 _BROKEN = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError)
 
