@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import grpc.aio
+import numpy as np
 import pytest
 from headrace.rollout.v1 import rollout_pb2 as pb
+from headrace.router.v1 import predict_pb2
+from headrace_client.errors import PreconditionFailed
 from headrace_servicekit.testing import eventually, patience
 
 from tests.kit.alerting import SECRET, Receiver
@@ -86,6 +89,25 @@ async def test_an_aborted_rollout_leaves_the_route_as_it_was(rollouts: Rollouts,
     assert answered_by(served) == "v1"
 
 
+async def test_a_promotion_by_hand_is_refused_or_ends_the_rollout(rollouts: Rollouts, served: Served):
+    steps = [{"percent": 50, "dwell": "60s"}, {"percent": 100}]
+    started = await rollouts.start("v2", {"strategy": "STRATEGY_ROLLING", "steps": steps})
+
+    async def moved() -> bool:
+        return (await rollouts.get(started.name)).percent == 50
+
+    await eventually(moved, within=60)
+    with pytest.raises(PreconditionFailed) as refused_by_hand:
+        served.client.promote(MODEL, "v2")
+    assert refused_by_hand.value.reason == "ROLLOUT_RUNNING"
+    promoted = served.client.promote(MODEL, "v2", end_rollout=True)
+    over = await rollouts.over(started.name)
+    assert over.state == pb.Rollout.STATE_DISPLACED, over
+    served.client.await_epoch(MODEL, promoted.model.epoch, timeout=60)
+    assert served.client.get_route(MODEL).route.managed_by == ""
+    assert answered_by(served) == "v2"
+
+
 async def test_a_watch_sees_a_rollout_to_its_end(rollouts: Rollouts, served: Served):
     started = await rollouts.start("v2", {"strategy": "STRATEGY_BIG_BANG"})
     states = [seen.state async for seen in rollouts.watch(started.name)]
@@ -122,6 +144,9 @@ async def judged(served: Served) -> AsyncIterator[Rollouts]:
 
 
 async def test_a_version_that_returns_errors_is_rolled_back_by_itself(judged: Rollouts, served: Served):
+    kept = request(JUDGED, index=np.array([5], np.int64))
+    kept.ClearField("max_age")
+    served.predict(kept)
     async with Traffic.running(served.stack, JUDGED, rate=RATE) as traffic:
         await eventually(lambda: len(traffic.good) > RATE, within=30)
         started = await judged.start("v3", QUICK)
@@ -137,6 +162,20 @@ async def test_a_version_that_returns_errors_is_rolled_back_by_itself(judged: Ro
     assert seen_s < patience(10)
     assert seen_s - 0.5 <= told_s <= seen_s + 4, (seen_s, told_s)
     assert served.client.get_model(JUDGED).production_version == "v1"
+    # The route is back, and with it what was cached of the version that serves.
+    again = served.predict(kept)
+    assert (again.version, again.served_from) == ("v1", predict_pb2.PredictResponse.SERVED_FROM_CACHE)
+
+
+async def test_a_blue_green_switch_to_a_broken_version_is_undone_by_itself(judged: Rollouts, served: Served):
+    policy = {"strategy": "STRATEGY_BLUE_GREEN", "steps": [{"percent": 100, "dwell": "5s"}]}
+    async with Traffic.running(served.stack, JUDGED, rate=RATE / 4) as traffic:
+        await eventually(lambda: len(traffic.good) > RATE / 4, within=30)
+        started = await judged.start("v3", policy)
+        over = await judged.over(started.name, within=90)
+    assert over.state == pb.Rollout.STATE_ROLLED_BACK, over
+    assert await judged.events(started.name) == ["started", "step", "rolling_back", "rolled_back"]
+    assert traffic.bad[-1] - traffic.bad[0] < patience(10)
 
 
 @pytest.mark.faults

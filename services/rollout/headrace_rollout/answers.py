@@ -10,6 +10,7 @@ from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_servicekit.outbox.destinations import shown
 from headrace_servicekit.outbox.events import Format
 
+from headrace_rollout.decisions import planning
 from headrace_rollout.decisions.policies import Policy, Strategy
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
 from headrace_rollout.starting import Draft
@@ -103,6 +104,14 @@ def to_plan(draft: Draft) -> pb.PlanRolloutResponse:
     message.shortest_duration.FromTimedelta(policy.shortest)
     for step, moved in zip(policy.steps, draft.moved_shares, strict=False):
         message.steps.add(percent=_percent(step.share), moved_share=moved)
+    traffic = draft.traffic
+    if traffic is not None:
+        message.requests_per_second = traffic.requests / traffic.seconds
+        message.online_per_second = (traffic.online + traffic.bad) / traffic.seconds
+        for one, planned in zip(message.steps, planning.planned(policy, traffic), strict=False):
+            one.extra_online_per_second = planned.extra_online_rps
+            if planned.detectable_rate is not None:
+                one.detectable_rate = planned.detectable_rate
     return message
 
 

@@ -24,6 +24,7 @@ from headrace_rollout.servicer import RolloutServicer
 from headrace_rollout.settings import RolloutSettings
 from headrace_rollout.starting import Starting
 from headrace_rollout.store import Changed, Store, database
+from headrace_rollout.traffic import TrafficReader
 from headrace_rollout.webhooks import Webhooks, event_in
 
 
@@ -42,7 +43,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     lease = LeaderLease(connections, "rollouts", clock)
     controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), clock)
     feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
-    starting = Starting(store, routes, registry)
+    starting = Starting(store, routes, registry, TrafficReader(monitor, clock))
     metrics = RolloutMetrics(runtime.metrics, lambda: controller.running)
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)

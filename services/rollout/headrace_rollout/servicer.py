@@ -43,7 +43,7 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         self._changed, self._stopping = changed, stopping
 
     async def PlanRollout(self, request: pb.PlanRolloutRequest, context: Any) -> pb.PlanRolloutResponse:
-        return answers.to_plan(await self._starting.draft(convert.wanted_of(request)))
+        return answers.to_plan(await self._starting.plan(convert.wanted_of(request)))
 
     async def StartRollout(self, request: pb.StartRolloutRequest, context: Any) -> pb.StartRolloutResponse:
         rollout = await self._starting.start(convert.wanted_of(request), convert.request_of(request))

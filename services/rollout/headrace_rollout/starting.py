@@ -9,10 +9,12 @@ from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import PreconditionFailed, ServiceError
 
 from headrace_rollout.decisions import policies, progress, routing
+from headrace_rollout.decisions.planning import VariantTraffic
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout, Transition
 from headrace_rollout.peers import Registry, Routes, route_of, route_text
 from headrace_rollout.store import Request, Store
+from headrace_rollout.traffic import TrafficReader
 
 # When a draft began.
 _NOT_YET = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,12 +34,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A rollout that could begin. obstacles: why it could not, each an error that a start would raise."""
+    """A rollout that could begin. obstacles: why it could not, each an error that a start would raise. traffic: of the
+    variant, None where nobody asked or knows.
+    """
 
     rollout: Rollout
     route: route_pb2.Route
     obstacles: tuple[ServiceError, ...]
     moved_shares: tuple[float, ...]
+    traffic: VariantTraffic | None
     ready_batchers: int
     batchers: int
 
@@ -45,8 +50,8 @@ class Draft:
 class Starting:
     """The use cases behind PlanRollout and StartRollout."""
 
-    def __init__(self, store: Store, routes: Routes, registry: Registry) -> None:
-        self._store, self._routes, self._registry = store, routes, registry
+    def __init__(self, store: Store, routes: Routes, registry: Registry, traffic: TrafficReader) -> None:
+        self._store, self._routes, self._registry, self._traffic = store, routes, registry, traffic
 
     async def start(self, wanted: Wanted, request: Request) -> Rollout:
         """Begin a rollout, or return the one that the request began before. Raises what stands in the way."""
@@ -64,6 +69,11 @@ class Starting:
             return Transition(replace(draft.rollout, id=id_, create_time=now), (event,))
 
         return await self._store.start(began, request)
+
+    async def plan(self, wanted: Wanted) -> Draft:
+        """Return the rollout that is asked for, with the traffic of late. Raises as `draft`."""
+        draft = await self.draft(wanted)
+        return replace(draft, traffic=await self._traffic.of(wanted.model, draft.rollout.variant))
 
     async def draft(self, wanted: Wanted) -> Draft:
         """Return the rollout that is asked for, with what stands in its way.
@@ -101,7 +111,7 @@ class Starting:
         )
         obstacles = [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]
         moved, ready, batchers = await self._shares(rollout, route) if not obstacles else ((), 0, 0)
-        return Draft(rollout, route, tuple(obstacles), moved, ready, batchers)
+        return Draft(rollout, route, tuple(obstacles), moved, None, ready, batchers)
 
     async def _check_free(self, model: str, managed_by: str) -> None:
         """Raise PreconditionFailed, reason ROLLOUT_RUNNING or ROUTE_MANAGED: the route is not as it will be."""

@@ -91,6 +91,11 @@ class Arms:
     alone: bool
 
 
+def is_fault(code: int) -> bool:
+    """Return whether a gRPC code is a version's fault, not its caller's."""
+    return code in _FAULTS or code == Code.DEADLINE_EXCEEDED
+
+
 def begin(policy: Policy, cursor: str, now: datetime) -> Record:
     """Return the evidence before the first request of the version."""
     slow = None if policy.slow_after is None else bucket_of(policy.slow_after.total_seconds())

@@ -1,0 +1,42 @@
+"""What a plan says of each step, from the traffic of late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from headrace_rollout.decisions.planning import VariantTraffic, planned
+from headrace_rollout.decisions.policies import Strategy
+
+from tests.kit.rollouts import CANARY
+
+MINUTE_S = 60.0
+
+
+def traffic(rps: float, *, cached: float = 0.0, errors: float = 0.001) -> VariantTraffic:
+    """Return a minute of so many requests a second."""
+    requests = round(rps * MINUTE_S)
+    online = round(requests * (1 - cached))
+    return VariantTraffic(MINUTE_S, requests, online - round(online * errors), round(online * errors))
+
+
+def test_a_cold_cache_costs_what_the_old_version_had_from_it():
+    first, *_, last = planned(CANARY, traffic(1000, cached=0.8))
+    assert first.extra_online_rps == pytest.approx(1000 * 0.05 * 0.8, rel=0.01)
+    assert last.extra_online_rps == pytest.approx(800, rel=0.01)
+    assert planned(CANARY, traffic(1000))[0].extra_online_rps == pytest.approx(0)
+
+
+def test_the_more_traffic_the_smaller_the_effect_that_is_found():
+    found = [planned(CANARY, traffic(rps))[0].detectable_rate or 1.0 for rps in (20, 200, 2300, 7000)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.05 > found[2]
+
+
+def test_without_traffic_nothing_would_be_found():
+    assert planned(CANARY, VariantTraffic(MINUTE_S, 0, 0, 0))[0].detectable_rate is None
+
+
+def test_what_is_not_judged_finds_nothing():
+    steps = planned(replace(CANARY, strategy=Strategy.ROLLING), traffic(1000))
+    assert {step.detectable_rate for step in steps} == {None}
