@@ -82,8 +82,8 @@ def _others(settings: StackSettings) -> dict[str, Component]:
     """Return the other databases, and the services that they belong to."""
     components = {component.name: component for component in topology.components(settings)}
     services = description.own(description.of(settings.checkout))
-    databases = {one.database: components[one.component] for one in services if one.database}
-    return {name: of for name, of in databases.items() if name not in ("registry", "router", "monitor")}
+    named = ("registry", "router", "monitor")
+    return {one.database: components[one.component] for one in services if one.database and one.database not in named}
 
 
 def _file(database: str) -> str:

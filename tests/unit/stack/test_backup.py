@@ -41,7 +41,7 @@ class Commands:
         for name in ("registry", "router_control", "monitor"):
             (folder / name).symlink_to(script)
             component = Component(name, (str(folder / name),), nothing_is_missing)
-            monkeypatch.setattr(topology, name, lambda settings, component=component: component)
+            monkeypatch.setattr(topology, name, lambda settings, number=0, component=component: component)
         monkeypatch.setattr(postgres, "binaries", lambda: folder)
 
     def exits(self, name: str, code: int) -> None:
