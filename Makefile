@@ -166,6 +166,10 @@ test-compose: setup .headrace/debian/headrace-ready ## Build the images, start d
 	@test -z "$(OFFLINE)" || deploy/offline/base-image --check
 	HEADRACE_OFFLINE=$(OFFLINE) .venv/bin/pytest -n 0 -m compose $(or $(TESTS),tests/compose)
 
+.PHONY: test-recipes
+test-recipes: setup ## Run docs/recipes with the real frameworks, in environments of theirs (6 GB)
+	.venv/bin/pytest -n 0 --durations 12 --durations-min 0 -m recipes $(or $(TESTS),tests/recipes)
+
 .PHONY: soak
 soak: setup ## Ten minutes of predictions without PostgreSQL and registry, and a million answers that say whose they are
 	.venv/bin/pytest -m soak $(TESTS)

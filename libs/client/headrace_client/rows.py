@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from headrace_client.errors import invalid
 from headrace_client.tensors import NUMPY_TYPES, BFloat16, Input
 
+_FLOATS = frozenset(("FP16", "BF16", "FP32", "FP64"))
+
 
 def inputs_from_rows(rows: Any, contract: tensor_pb2.ServingContract) -> dict[str, Input]:
     """Return the input tensors for rows, each an object `{"input": value}`, or the bare value where there is one input.
@@ -80,6 +82,7 @@ def _array(spec: tensor_pb2.TensorSpec, values: list[Any], field: str) -> Input:
         array = np.array(values, dtype=object) if spec.datatype == "BYTES" else np.asarray(values)
     except ValueError as error:
         raise invalid(field, "rows have different shapes") from error
+    array = _with_nan(spec, array, field)
     wanted = 1 + len(spec.shape)
     if array.ndim == 1 and list(spec.shape) == [1]:
         array = array[:, np.newaxis]  # one value per row, as the front door's JSON takes it
@@ -88,6 +91,24 @@ def _array(spec: tensor_pb2.TensorSpec, values: list[Any], field: str) -> Input:
     if array.ndim != wanted:
         raise invalid(field, f"input '{spec.name}' has {wanted} dimensions, rows first; these have {array.ndim}")
     return _typed(spec, array, field)
+
+
+def _with_nan(spec: tensor_pb2.TensorSpec, array: NDArray[Any], field: str) -> NDArray[Any]:
+    """Return an array with NaN for null, as the front door's JSON takes it. Raises InvalidArgument for one too many."""
+    if array.dtype != object or spec.datatype not in _FLOATS:
+        return array
+    missing = np.array([value is None for value in array.ravel()]).reshape(array.shape)
+    if not missing.any():
+        return array
+    if not spec.nan_allowed:
+        remedy = f"models register --allow-nan {spec.name}"
+        raise invalid(field, f"has null, and input '{spec.name}' allows no NaN: {remedy}")
+    numbers = array[~missing]
+    if any(type(value) not in (int, float) for value in numbers):
+        return array
+    filled = np.full(array.shape, np.nan)
+    filled[~missing] = numbers.astype(np.float64)
+    return filled
 
 
 def _typed(spec: tensor_pb2.TensorSpec, array: NDArray[Any], field: str) -> Input:

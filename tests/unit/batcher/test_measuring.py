@@ -54,6 +54,22 @@ def test_rows_come_in_batches_and_are_compared_with_what_is_expected(read_file):
         last.difference([OutputTensor("y", "FP32", (1,), b"odd")])
 
 
+def test_texts_are_given_to_the_model_and_not_compared(tmp_path):
+    contract = Contract(
+        (TensorSpec("text", "BYTES", (1,)), TensorSpec("hint", "BYTES", ())), (TensorSpec("y", "FP32", ()),)
+    )
+    path = tmp_path / "validation.json"
+    path.write_text('{"inputs": {"text": [["é"], [""]], "hint": ["a", "bc"]}, "outputs": {"y": [1, 2]}}')
+    examples = read(path, contract)
+    assert examples is not None
+    (batch,) = examples.batches(8)
+    assert batch.inputs == [b"\x02\0\0\0\xc3\xa9\0\0\0\0", b"\x01\0\0\0a\x02\0\0\0bc"]
+    for content in ('{"inputs": {"text": [[1], [""]]', '{"inputs": {"text": [["a"], ["b", "c"]]'):
+        path.write_text(content + ', "hint": ["a", "bc"]}, "outputs": {"y": [1, 2]}}')
+        with pytest.raises(UnreadableValidation, match="not texts in rows of one shape"):
+            read(path, contract)
+
+
 def test_values_that_are_no_numbers_on_both_sides_are_the_same(read_file):
     (batch,) = read_file('{"inputs": {"x": [[1, 2]]}, "outputs": {"y": [NaN]}}').batches(8)
     assert batch.difference(answer([float("nan")])) == 0.0

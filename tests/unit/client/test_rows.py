@@ -87,3 +87,15 @@ def test_outputs_become_json_that_any_parser_reads() -> None:
     values = to_json_value(np.array([[1.5, np.nan], [np.inf, -np.inf]]))
     assert values == [[1.5, "NaN"], ["Infinity", "-Infinity"]]
     assert to_json_value(np.array([b"text", b"\xff\xfe"], object)) == ["text", "//4="]
+
+
+def test_null_is_nan_where_the_contract_allows_it() -> None:
+    table = tensor_pb2.ServingContract(inputs=[Spec(name="income", datatype="FP32", shape=[2], nan_allowed=True)])
+    array = np.asarray(inputs_from_rows([[None, 1], [2.5, None]], table)["income"])
+    np.testing.assert_array_equal(array, np.array([[np.nan, 1], [2.5, np.nan]], np.float32))
+    column = tensor_pb2.ServingContract(inputs=[Spec(name="income", datatype="FP64", shape=[1], nan_allowed=True)])
+    assert np.isnan(np.asarray(inputs_from_rows([{"income": None}], column)["income"])).all()
+    with pytest.raises(InvalidArgument, match="allows no NaN: models register --allow-nan image"):
+        inputs_from_rows([[None, 1]], IMAGE)
+    with pytest.raises(InvalidArgument, match="takes FP32 numbers"):
+        inputs_from_rows([[None, "1"]], table)

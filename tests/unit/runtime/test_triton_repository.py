@@ -1,8 +1,12 @@
 """Folders that Triton loads: what is declared, and never half of one."""
 
+from google.protobuf import text_format
 from headrace_runtime.backends.backend import ModelFiles
 from headrace_runtime.backends.triton_repository import Repository, model_config
-from headrace_runtime.contract import Contract, TensorSpec
+from headrace_runtime.contract import BatchDimension, Contract, TensorSpec
+from tritonclient.grpc import model_config_pb2
+
+ModelConfig = model_config_pb2.ModelConfig  # pyright: ignore[reportAttributeAccessIssue]
 
 CONTRACT = Contract(
     (TensorSpec("x", "FP32", (-1, 3)), TensorSpec("hint", "BYTES", (), optional=True)),
@@ -50,3 +54,17 @@ def test_a_cleared_repository_is_there_and_empty(tmp_path):
     (repository.root / "old--v1").mkdir(parents=True)
     repository.clear()
     assert list(repository.root.iterdir()) == []
+
+
+def test_a_model_without_rows_of_any_number_is_declared_as_its_file_is(tmp_path):
+    one, none = BatchDimension.ONE, BatchDimension.NONE
+    contract = Contract(
+        (TensorSpec("x", "FP32", (4,)), TensorSpec("limit", "FP32", (), batch_dimension=none)),
+        (TensorSpec("label", "INT64", (), batch_dimension=one), TensorSpec("scores", "FP32", (3,))),
+    )
+    config = text_format.Parse(model_config(files(tmp_path / "model.onnx", contract=contract)), ModelConfig())
+    assert config.max_batch_size == 0
+    tensors = {entry.name: list(entry.dims) for entry in (*config.input, *config.output)}
+    # As the file has them, but for the number: Triton has no tensors without a dimension.
+    assert tensors == {"x": [-1, 4], "limit": [1], "label": [1], "scores": [-1, 3]}
+    assert not any(entry.HasField("reshape") for entry in (*config.input, *config.output))

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from headrace_runtime import shapes
-from headrace_runtime.contract import Contract, TensorSpec
+from headrace_runtime.contract import BYTES, Contract, TensorSpec
 from headrace_runtime.shapes import FIXED, Layout, OutputTensor, WrongInput, WrongOutput
 
 ARTIFACT = "validation.json"
@@ -83,7 +83,7 @@ class Examples:
             yield Batch(
                 self.layout,
                 end - start,
-                [array[start:end].tobytes() for array in self.inputs],
+                [_raw(array[start:end]) for array in self.inputs],
                 {name: array[start:end] for name, array in self.expected.items()},
             )
 
@@ -109,7 +109,7 @@ def read(path: Path, contract: Contract) -> Examples | None:
 
 def _examples(inputs: Mapping[str, Any], outputs: Mapping[str, Any], contract: Contract) -> Examples:
     layout = shapes.layout_of(contract, FIXED)
-    arrays = [_array(inputs[spec.name], spec)[:MAX_ROWS] for spec in layout.inputs]
+    arrays = [_array(inputs[spec.name], spec, texts=True)[:MAX_ROWS] for spec in layout.inputs]
     by_name = {spec.name: spec for spec in contract.outputs}
     expected = {}
     for name, values in outputs.items():
@@ -123,11 +123,22 @@ def _examples(inputs: Mapping[str, Any], outputs: Mapping[str, Any], contract: C
     return Examples(layout, arrays, expected)
 
 
-def _array(values: Any, spec: TensorSpec) -> np.ndarray:
-    dtype = _DTYPES.get(spec.datatype)
+def _raw(array: np.ndarray) -> bytes:
+    """Return the bytes of a tensor; before each text stands its length."""
+    if array.dtype != object:
+        return array.tobytes()
+    texts = [text.encode() for text in array.ravel()]
+    return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+
+
+def _array(values: Any, spec: TensorSpec, *, texts: bool = False) -> np.ndarray:
+    """Return the rows of a tensor. texts: whether they may be texts, which outputs are not compared by."""
+    dtype = object if texts and spec.datatype == BYTES else _DTYPES.get(spec.datatype)
     if dtype is None:
         raise UnreadableValidation(f"'{spec.name}' is {spec.datatype}, which is not compared")
     array = np.asarray(values, dtype=dtype)
+    if dtype is object and not all(isinstance(text, str) for text in array.ravel()):
+        raise UnreadableValidation(f"'{spec.name}' is not texts in rows of one shape in {ARTIFACT}")
     if not array.ndim:
         raise UnreadableValidation(f"'{spec.name}' is one value in {ARTIFACT}, not a list of rows")
     row_values = math.prod(array.shape[1:])
