@@ -42,8 +42,9 @@ def test_the_examples_of_a_command_are_commands_that_parse(
     (tmp_path / "default.json").write_text('{"scores": [0]}')
     (tmp_path / "popular.json").write_text('{"ada": {"scores": [1]}}')
     outcomes = ("labels.csv", "bought.jsonl", "churned.parquet")
-    given = ("model.onnx", "rows.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml")
-    for name in (*given, *outcomes):
+    models = ("model.onnx", "model.ubj", "model.pkl", "rows.json")
+    given = ("answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml")
+    for name in (*models, *given, *outcomes):
         (tmp_path / name).write_bytes(b"something")
     for example in examples_of(CliRunner().invoke(main, [*path, "--help"]).output):
         words = shlex.split(example.split(" >")[0])

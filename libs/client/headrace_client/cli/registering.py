@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
+from headrace_client.cli.converting import conversion_options, source_of, with_columns
 from headrace_client.cli.failures import as_markup, without_metrics
 from headrace_client.cli.options import connected, model_argument, request_id_option, version_argument
 from headrace_client.cli.output import Output, message_json
@@ -30,7 +31,7 @@ _TASKS = {
 @click.command()
 @model_argument
 @version_argument
-@click.argument("onnx_file", metavar="MODEL.onnx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
 @click.option("--parameter", "parameters", type=Pair(), multiple=True, help="A hyperparameter or other fact.")
 @click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
@@ -61,6 +62,7 @@ _TASKS = {
 @click.option(
     "--skip-trial", is_flag=True, help="Register a model that the registry cannot run: the pool has another runtime."
 )
+@conversion_options
 @request_id_option
 @connected
 def register(
@@ -68,7 +70,7 @@ def register(
     output: Output,
     model: str,
     version: str,
-    onnx_file: Path,
+    file: Path,
     metrics: tuple[tuple[str, float], ...],
     parameters: tuple[tuple[str, str], ...],
     artifacts: tuple[tuple[str, Path], ...],
@@ -88,9 +90,16 @@ def register(
     instances: int | None,
     device: str | None,
     skip_trial: bool,
+    trust: bool,
+    python: str | None,
+    max_difference: float,
     request_id: str,
 ) -> None:
-    """Register VERSION of MODEL from an ONNX file; the model is created when it does not exist.
+    """Register VERSION of MODEL from a FILE: ONNX, or of XGBoost (.json, .ubj), LightGBM (.txt) or a pickle of
+    scikit-learn or these, which are converted first. The model is created when it does not exist.
+
+    A conversion runs in a process of its own, with the packages of the active virtual environment. Its answers are
+    compared with the framework's on the artifact validation.json, or on random rows.
 
     Versions never change. Registering the same content again succeeds and changes nothing. The registry loads the model
     and runs a row through it: of zeros, or of the artifact validation.json where the model fails on zeros.
@@ -101,17 +110,22 @@ def register(
       headrace models register digits v2 model.onnx --parent v1 --task classification \\
           --prediction label --artifact validation.json=rows.json --max-batch-rows 64 --max-wait 2ms
       headrace models register churn v1 model.onnx --allow-nan income --artifact validation.json=rows.json
+      headrace models register tumour v1 model.ubj --metric accuracy=0.95
+      headrace models register churn v2 model.pkl --trust --artifact validation.json=rows.json
     """
-    with output.uploading() as progress:
+    with (
+        source_of(output, file, dict(artifacts), trust=trust, python=python, max_difference=max_difference) as source,
+        output.uploading() as progress,
+    ):
         registered = client.register_version(
             model,
             version,
-            onnx_file,
-            contract=_contract(contract, prediction, task, labels),
+            source.onnx,
+            contract=with_columns(_contract(contract, prediction, task, labels), source.columns),
             allow_nan=allow_nan,
             metrics=dict(metrics),
-            parameters=dict(parameters),
-            artifacts=dict(artifacts),
+            parameters={**source.parameters, **dict(parameters)},
+            artifacts=source.artifacts,
             lineage=Lineage(parent_version=parent, run=run, dataset=dataset, code_revision=code_revision),
             serving=Serving(max_batch_rows, preferred_batch_rows, max_wait, instances, device),
             description=description,

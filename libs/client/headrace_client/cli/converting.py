@@ -1,0 +1,91 @@
+"""Model files of other formats on the command line: options, the conversion, and what is said of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from headrace.tensor.v1 import tensor_pb2
+
+from headrace_client.cli.output import Output, shown
+from headrace_client.conversion import process
+from headrace_client.conversion.process import MAX_DIFFERENCE, Converted
+from headrace_client.conversion.recognition import Kind, recognise
+from headrace_client.operations.missing_values import VALIDATION_FILE
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is registered: an ONNX file, further files, and facts of what it was made from."""
+
+    onnx: Path
+    artifacts: Mapping[str, Path]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+
+
+def conversion_options(command: F) -> F:
+    """Add the options of what is converted first."""
+    for option in (
+        click.option("--trust", is_flag=True, help="Read a pickle, which runs the code in it."),
+        click.option(
+            "--python",
+            help="The Python whose packages convert; default that of the active virtual environment.",
+        ),
+        click.option(
+            "--max-difference",
+            type=click.FloatRange(0),
+            default=MAX_DIFFERENCE,
+            show_default=True,
+            help="Largest difference of a converted model's answers, of the largest answer or of 1.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def source_of(
+    output: Output, path: Path, artifacts: Mapping[str, Path], *, trust: bool, python: str | None, max_difference: float
+) -> Iterator[Source]:
+    """Give what to register: an ONNX file as it is, others converted. Raises InvalidArgument."""
+    kind = recognise(path)
+    if kind is Kind.ONNX:
+        yield Source(path, artifacts)
+        return
+    if kind is Kind.PICKLE and not trust:
+        raise click.UsageError(
+            f"{path} is a pickle, and reading one runs the code in it: --trust, if you know its maker"
+        )
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        given = artifacts.get(VALIDATION_FILE)
+        converted = process.convert(kind, path, Path(folder), rows=given, python=python, max_difference=max_difference)
+        output.note(_told(path, converted))
+        facts = {
+            "framework": converted.framework,
+            "converter": converted.converter,
+            "source_file": path.name,
+            "source_sha256": converted.source_sha256,
+            "conversion_max_abs_diff": f"{converted.difference:.6g}",
+        }
+        yield Source(converted.onnx, {**artifacts, VALIDATION_FILE: converted.validation}, facts, converted.columns)
+
+
+def with_columns(contract: tensor_pb2.ServingContract, columns: tuple[str, ...]) -> tensor_pb2.ServingContract:
+    """Return a contract with the names of the columns of a converted model's one input, unless it states inputs."""
+    if columns and not contract.inputs:
+        contract.inputs.add(name="features", columns=columns)
+    return contract
+
+
+def _told(path: Path, converted: Converted) -> str:
+    made = f"{shown(path.name)} of {shown(converted.framework)} by {shown(converted.converter)}"
+    rows = f"{converted.rows} {'random ' if converted.generated else ''}rows"
+    return f"[dim]converted[/]  {made}; answers to {rows} differ by at most {converted.difference:.2g}"

@@ -1,0 +1,107 @@
+"""`headrace models serve`: a newcomer's file, from registration to its first answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from headrace.tensor.v1 import tensor_pb2
+
+from headrace_client.cli.converting import Source, conversion_options, source_of, with_columns
+from headrace_client.cli.options import connected
+from headrace_client.cli.output import Output, last, shown
+from headrace_client.cli.views import show_version
+from headrace_client.client import Client
+from headrace_client.errors import NotFound
+from headrace_client.operations.missing_values import VALIDATION_FILE
+from headrace_client.rows import inputs_from_rows, to_json_value
+from headrace_client.tensors import NUMPY_TYPES
+
+_SERVE_TIMEOUT_S = 120.0
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", default="", help="Of the model; default that of the file.")
+@conversion_options
+@connected
+def serve(
+    client: Client, output: Output, file: Path, name: str, trust: bool, python: str | None, max_difference: float
+) -> None:
+    """Register FILE as the next version of a model, put it into production, and ask it for an answer.
+
+    FILE is what `headrace models register` takes. A model that has nothing in production yet gets no gates, so that its
+    first version needs no metrics: headrace models gates sets some.
+
+    \b
+    Examples:
+      headrace models serve model.onnx
+      headrace models serve model.ubj --name tumour
+    """
+    model = name or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-") or "model"
+    version, production = _next(client, model)
+    with (
+        source_of(output, file, {}, trust=trust, python=python, max_difference=max_difference) as source,
+        output.uploading() as progress,
+    ):
+        registered = client.register_version(
+            model,
+            version,
+            source.onnx,
+            contract=with_columns(tensor_pb2.ServingContract(), source.columns),
+            artifacts=source.artifacts,
+            parameters=source.parameters,
+            progress=progress,
+        )
+        row = _row(registered.contract, source)
+    if not production:
+        client.set_gates(model, (), reason="served by its file, without metrics")
+    promoted = client.promote(model, version, reason=f"headrace models serve {file.name}")
+    with output.waiting(f"waiting until {model} {version} serves"):
+        client.await_epoch(model, promoted.model.epoch, timeout=_SERVE_TIMEOUT_S)
+    answer = client.predict(model, inputs_from_rows([row], registered.contract))
+    outputs = {one: to_json_value(values) for one, values in answer.outputs.items()}
+    typed = f"headrace predict {model} --rows '{json.dumps([row])}'"
+    if output.as_json:
+        output.document({"model": model, "version": last(registered.name), "outputs": outputs, "again": typed})
+        return
+    show_version(output, registered)
+    output.say(f"[green]serving[/] {model} {version}; its first answer: {shown(json.dumps(outputs))}")
+    output.note(f"[dim]again:[/] {shown(typed)}")
+
+
+def _next(client: Client, model: str) -> tuple[str, str]:
+    """Return the next free version of a model, and the one in production, empty when there is none."""
+    try:
+        found, versions = client.get_model(model), client.list_versions(model)
+    except NotFound:
+        return "v1", ""
+    numbers = [int(said[1]) for one in versions if (said := re.fullmatch(r"v(\d+)", last(one.name)))]
+    return f"v{max(numbers, default=0) + 1}", found.production_version
+
+
+def _row(contract: tensor_pb2.ServingContract, source: Source) -> dict[str, Any]:
+    """Return a row to ask for: the first that the framework answered, or the contract's example, or zeros."""
+    if VALIDATION_FILE in source.artifacts:
+        inputs = json.loads(source.artifacts[VALIDATION_FILE].read_bytes())["inputs"]
+        return {name: rows[0] for name, rows in inputs.items()}
+    given = contract.example.inputs or [None] * len(contract.inputs)
+    return {spec.name: _value(spec, data) for spec, data in zip(contract.inputs, given, strict=True)}
+
+
+def _value(spec: tensor_pb2.TensorSpec, data: bytes | None) -> Any:
+    """Return one row of an input as JSON has it, from raw bytes, or of zeros and empty texts."""
+    shape = [max(1, size) for size in spec.shape]
+    if spec.datatype == "BYTES":
+        texts, at = [], 0
+        for _ in range(int(np.prod(shape))):
+            end = at + 4 + (0 if data is None else int.from_bytes(data[at : at + 4], "little"))
+            texts.append("" if data is None else data[at + 4 : end].decode())
+            at = end
+        return np.array(texts, dtype=object).reshape(shape).tolist()
+    dtype = NUMPY_TYPES[spec.datatype]
+    return (np.zeros(shape, dtype) if data is None else np.frombuffer(data, dtype).reshape(shape)).tolist()

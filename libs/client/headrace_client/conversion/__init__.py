@@ -1,0 +1,1 @@
+"""Model files of scikit-learn, XGBoost and LightGBM as ONNX."""

@@ -1,0 +1,64 @@
+"""What a model file is, by its content; what cannot be converted, with what to do instead."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+
+from headrace_client.errors import InvalidArgument, invalid
+from headrace_client.local_files import read_as
+
+_HEAD_BYTES = 64 * 1024
+
+
+class Kind(enum.StrEnum):
+    """How a file is read. PICKLE: by running what is in it."""
+
+    ONNX = "onnx"
+    XGBOOST = "xgboost"
+    LIGHTGBM = "lightgbm"
+    PICKLE = "pickle"
+
+
+# By the first bytes: what others save, and how ONNX comes from it.
+_ADVICE = {
+    b"PK\x03\x04": "is a ZIP archive, as PyTorch and Keras save: write it with torch.onnx.export or tf2onnx",
+    b"\x89HDF": "is an HDF5 file, as Keras saves: export a SavedModel and write it with tf2onnx",
+    b"\x1f\x8b": "is a gzip archive: unpack it",
+}
+# Protocols 2 to 5 of pickle; joblib writes the same.
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def recognise(path: Path) -> Kind:
+    """Return what a file is. Raises InvalidArgument with what to do about one that cannot be converted."""
+    with read_as("a model file", path, "model"), path.open("rb") as opened:
+        head = opened.read(_HEAD_BYTES)
+    if not head:
+        raise invalid("model", f"{path} is empty")
+    if head.startswith(_PICKLES):
+        return Kind.PICKLE
+    for magic, advice in _ADVICE.items():
+        if head.startswith(magic):
+            raise _refused(path, advice)
+    if head.startswith(b"tree\n"):
+        return Kind.LIGHTGBM
+    if head.lstrip()[:1] == b"{":
+        return _of_object(path, head)
+    return Kind.ONNX  # the registry says what is wrong with one that is none
+
+
+def _of_object(path: Path, head: bytes) -> Kind:
+    """XGBoost writes an object with the member `learner`: as JSON, or as UBJSON, whose keys begin with their length."""
+    if b'"learner"' in head or head.startswith(b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"):
+        return Kind.XGBOOST
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return Kind.ONNX
+    raise _refused(path, "is JSON, but no XGBoost model: write one with Booster.save_model")
+
+
+def _refused(path: Path, advice: str) -> InvalidArgument:
+    return invalid("model", f"{path} {advice}")

@@ -1,0 +1,244 @@
+"""Converts one model file in a process of its own. It imports nothing of Headrace: what runs it has the frameworks.
+
+    python -I worker.py KIND FILE FOLDER
+
+FOLDER may hold `rows.json`, rows to compare with. It gets `model.onnx` and `validation.json`; the answer is one JSON
+object on the last line of stdout: {"failed": "why"}, or what was made.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import importlib.metadata
+import json
+import math
+import os
+import pickle
+import resource
+import sys
+from pathlib import Path
+
+CPU_S = 600
+MEMORY_BYTES = 16 * 1024**3
+FILE_BYTES = 2 * 1024**3
+GENERATED_ROWS = 256
+KEPT_ROWS = 64
+
+_NEW_USERS, _NEW_NETWORK = 0x10000000, 0x40000000
+_INSTALL = {
+    "xgboost": "xgboost-cpu onnxmltools packaging onnxruntime scikit-learn",
+    "lightgbm": "lightgbm onnxmltools packaging onnxruntime scikit-learn",
+    "pickle": "scikit-learn skl2onnx onnxruntime pandas",
+}
+
+
+class Failed(Exception):
+    """The file is not converted; the message says why."""
+
+
+def confine():
+    """Limit this process, and cut it off the network where the kernel lets it."""
+    for limit, most in (
+        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (most, most))
+    libc = ctypes.CDLL(None)
+    if libc.unshare(_NEW_NETWORK) != 0:
+        libc.unshare(_NEW_USERS | _NEW_NETWORK)
+
+
+def load(kind, path):
+    """Return the model in a file."""
+    if kind == "xgboost":
+        import xgboost
+
+        booster = xgboost.Booster(model_file=str(path))
+        objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
+        classifies = objective.startswith(("binary:", "multi:"))
+        model = xgboost.XGBClassifier() if classifies else xgboost.XGBRegressor()
+        model.load_model(path)
+        return model
+    if kind == "lightgbm":
+        import lightgbm
+
+        return lightgbm.Booster(model_file=str(path))
+    try:
+        import joblib
+
+        return joblib.load(path)
+    except ImportError:
+        return pickle.loads(path.read_bytes())
+
+
+class Source:
+    """A model of a framework: its columns, its converter, and what it answers."""
+
+    def __init__(self, model, given):
+        self.model = model
+        self.module = type(model).__module__.split(".")[0]
+        self.names = self._names()
+        columns = len(given) > 1 or (self.module == "sklearn" and self.names is not None)
+        # One input for each column of a table, or one of all features.
+        self.columns = (list(given) or self.names) if columns else None
+
+    def _names(self):
+        if self.module == "lightgbm":
+            names = list(getattr(self.model, "booster_", self.model).feature_name())
+            # What LightGBM calls columns that have no name.
+            return None if names == [f"Column_{at}" for at in range(len(names))] else names
+        if self.module == "xgboost":
+            return self.model.get_booster().feature_names
+        names = getattr(self.model, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
+
+    @property
+    def width(self):
+        if self.module == "lightgbm":
+            return getattr(self.model, "booster_", self.model).num_feature()
+        if self.module == "xgboost":
+            return self.model.get_booster().num_features()
+        width = getattr(self.model, "n_features_in_", None)
+        if width is None:
+            raise Failed(f"{type(self.model).__name__} does not say how many features it takes: give rows")
+        return int(width)
+
+    @property
+    def classifies(self):
+        return hasattr(self.model, "predict_proba")
+
+    def convert(self, given):
+        """Return the ONNX model and the name of the converter."""
+        if self.module in ("xgboost", "lightgbm"):
+            import onnxmltools
+            from onnxmltools.convert.common.data_types import FloatTensorType
+
+            types = [("features", FloatTensorType([None, self.width]))]
+            if self.module == "lightgbm":
+                return onnxmltools.convert_lightgbm(self.model, initial_types=types, zipmap=False), "onnxmltools"
+            # The converter wants names that count; those of the columns stay in the contract.
+            self.model.get_booster().feature_names = None
+            return onnxmltools.convert_xgboost(self.model, initial_types=types), "onnxmltools"
+        import skl2onnx
+        from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+        if self.columns is None:
+            types = [("features", FloatTensorType([None, self.width]))]
+        else:
+            text = {name for name, rows in given.items() if any(isinstance(value, str) for value in flat(rows))}
+            kinds = {name: StringTensorType if name in text else FloatTensorType for name in self.columns}
+            types = [(name, kind([None, 1])) for name, kind in kinds.items()]
+        options = {"zipmap": False} if self.classifies else None
+        return skl2onnx.to_onnx(self.model, initial_types=types, options=options), "skl2onnx"
+
+    def answers(self, inputs):
+        """Return what the framework answers to the inputs of the ONNX model."""
+        import numpy as np
+
+        rows = next(iter(inputs.values()))
+        if self.columns is not None:
+            import pandas
+
+            rows = pandas.DataFrame({name: inputs[name][:, 0] for name in self.columns})
+        return np.asarray(self.model.predict_proba(rows) if self.classifies else self.model.predict(rows))
+
+
+def flat(rows):
+    """Yield the values in nested lists."""
+    for row in rows:
+        if isinstance(row, list):
+            yield from flat(row)
+        else:
+            yield row
+
+
+def compare(source, proto, given):
+    """Return what both answer to some rows: the inputs, the framework's answers by output, the largest difference."""
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
+    inputs = {}
+    for port in session.get_inputs():
+        text = "string" in port.type
+        if port.name in given:
+            rows = np.array(given[port.name], dtype=object if text else np.float32)
+            inputs[port.name] = rows.reshape(len(rows), -1)
+        elif given or text:
+            raise Failed(f"the rows have no '{port.name}': give them as --artifact validation.json=FILE")
+        else:
+            inputs[port.name] = np.random.default_rng(0).normal(size=(GENERATED_ROWS, port.shape[1])).astype(np.float32)
+    wanted = source.answers(inputs)
+    found = dict(zip([port.name for port in session.get_outputs()], session.run(None, inputs), strict=True))
+    name, got = next(
+        ((name, value) for name, value in found.items() if np.shape(value) == wanted.shape and value.dtype.kind == "f"),
+        next(iter(found.items())),
+    )
+    got = np.asarray(got).reshape(wanted.shape)
+    difference = float(np.max(np.abs(got.astype(np.float64) - wanted.astype(np.float64)), initial=0.0))
+    return inputs, {name: wanted}, difference, float(np.max(np.abs(wanted), initial=0.0))
+
+
+def listed(array):
+    """Return an array as lists, with null where JSON has no number."""
+
+    def value(one):
+        return None if isinstance(one, float) and not math.isfinite(one) else one
+
+    return [[value(one) for one in row] if isinstance(row, list) else value(row) for row in array.tolist()]
+
+
+def convert(kind, path, folder):
+    """Convert one file, and return what is said of it."""
+    rows_file = folder / "rows.json"
+    given = json.loads(rows_file.read_bytes())["inputs"] if rows_file.exists() else {}
+    model = load(kind, path)
+    source = Source(model, given)
+    if source.module not in ("sklearn", "xgboost", "lightgbm"):
+        made = f"{type(model).__module__}.{type(model).__name__}"
+        raise Failed(f"holds a {made}; known are models of scikit-learn, XGBoost and LightGBM")
+    model_onnx, converter = source.convert(given)
+    content = model_onnx.SerializeToString()
+    inputs, outputs, difference, scale = compare(source, content, given)
+    (folder / "model.onnx").write_bytes(content)
+    kept = {
+        "inputs": {name: listed(rows[:KEPT_ROWS]) for name, rows in inputs.items()},
+        "outputs": {name: listed(rows[:KEPT_ROWS]) for name, rows in outputs.items()},
+    }
+    (folder / "validation.json").write_text(json.dumps(kept))
+    packages = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
+    return {
+        "framework": f"{packages[source.module]} {importlib.import_module(source.module).__version__}",
+        "converter": f"{converter} {importlib.metadata.version(converter)}",
+        "rows": len(next(iter(inputs.values()))),
+        "generated": not given,
+        "difference": difference,
+        "scale": scale,
+        "columns": source.names if source.columns is None and source.names else [],
+    }
+
+
+def main():
+    kind, path, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
+    confine()
+    os.chdir(folder)
+    try:
+        # What frameworks print is not the answer.
+        with contextlib.redirect_stdout(sys.stderr):
+            answer = convert(kind, path, folder)
+    except Failed as error:
+        answer = {"failed": str(error)}
+    except ImportError as error:
+        lacks = f"needs packages that {sys.executable} does not have ({error})"
+        answer = {"failed": f"{lacks}: pip install {_INSTALL[kind]}"}
+    except Exception as error:
+        answer = {"failed": f"is not converted: {type(error).__name__}: {str(error).strip()[:500]}"}
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Model files of other formats: what they are, and a conversion that takes nobody with it."""
+
+import json
+import pickle
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from click import UsageError
+from headrace_client.cli.converting import source_of
+from headrace_client.cli.output import Output
+from headrace_client.conversion import process
+from headrace_client.conversion.recognition import Kind, recognise
+from headrace_client.errors import InvalidArgument
+from headrace_servicekit.testing import eventually, patience
+
+from tests.kit import onnx_models
+
+
+class Runs:
+    """A pickle that runs code when it is read."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __reduce__(self):
+        return exec, (self.code,)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path):
+    def write(code: str) -> Path:
+        path = tmp_path / "model.pkl"
+        path.write_bytes(pickle.dumps(Runs(code)))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "made"
+    made.mkdir()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        pytest.param(onnx_models.linear().content, Kind.ONNX, id="ONNX"),
+        pytest.param(b'{"learner":{"objective":{}}}', Kind.XGBOOST, id="JSON of XGBoost"),
+        pytest.param(b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{", Kind.XGBOOST, id="UBJSON of XGBoost"),
+        pytest.param(b"tree\nversion=v4\n", Kind.LIGHTGBM, id="text of LightGBM"),
+        pytest.param(pickle.dumps({}), Kind.PICKLE, id="pickle"),
+        pytest.param(b"{ is no JSON", Kind.ONNX, id="what the registry will refuse"),
+    ],
+)
+def test_a_file_is_recognised_by_its_content(tmp_path: Path, content: bytes, kind: Kind) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(content)
+    assert recognise(path) is kind
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(b"", "is empty", id="empty"),
+        pytest.param(b"PK\x03\x04rest", "torch.onnx.export", id="ZIP"),
+        pytest.param(b"\x89HDF\r\n", "tf2onnx", id="HDF5"),
+        pytest.param(b"\x1f\x8bx", "unpack it", id="gzip"),
+        pytest.param(b'{"a": 1}', "no XGBoost model", id="other JSON"),
+    ],
+)
+def test_what_is_not_converted_says_what_to_do_instead(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(content)
+    with pytest.raises(InvalidArgument, match=words):
+        recognise(path)
+
+
+def test_a_pickle_is_not_read_without_trust(hostile) -> None:
+    path = hostile("raise SystemExit")
+    source = source_of(Output(as_json=False), path, {}, trust=False, python=None, max_difference=1e-4)
+    with pytest.raises(UsageError, match="runs the code in it: --trust"), source:
+        pass
+
+
+def test_a_python_without_the_framework_says_what_to_install(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "model.txt"
+    path.write_bytes(b"tree\n")
+    with pytest.raises(InvalidArgument, match="pip install lightgbm onnxmltools"):
+        process.convert(Kind.LIGHTGBM, path, folder, python=sys.executable)
+
+
+def test_a_pickle_sees_no_secrets_and_reaches_nobody(hostile, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_TOKEN", "abracadabra")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        path = hostile(
+            "import json, os, socket\n"
+            "try:\n"
+            f"    socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2)\n"
+            "    reached = True\n"
+            "except OSError:\n"
+            "    reached = False\n"
+            "open('seen.json', 'w').write(json.dumps([dict(os.environ), reached]))"
+        )
+        with pytest.raises(InvalidArgument, match=r"holds a builtins\.NoneType"):
+            process.convert(Kind.PICKLE, path, folder, python=sys.executable)
+    variables, reached = json.loads((folder / "seen.json").read_text())
+    assert "abracadabra" not in json.dumps(variables)
+    assert reached is False
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        pytest.param("import os; os._exit(3)", "ended with code 3", id="ends"),
+        pytest.param("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "more of a processor", id="crashes"),
+        pytest.param(
+            "import os, sys; os.write(1, b'{\"columns\": 5}\\n'); os._exit(0)", "answers nonsense", id="answers itself"
+        ),
+        pytest.param("raise ValueError('broken')", "ValueError: broken", id="raises"),
+    ],
+)
+def test_a_pickle_that_misbehaves_is_an_error_of_the_file(hostile, folder: Path, code: str, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        process.convert(Kind.PICKLE, hostile(code), folder, python=sys.executable)
+
+
+async def test_a_conversion_that_hangs_is_ended_with_all_its_processes(hostile, folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(process, "TIMEOUT_S", patience(5.0))
+    path = hostile(
+        "import os, time\nchild = os.fork()\nif child: open('child', 'w').write(str(child))\ntime.sleep(600)"
+    )
+    with pytest.raises(InvalidArgument, match="is not converted within"):
+        process.convert(Kind.PICKLE, path, folder, python=sys.executable)
+    child = Path("/proc", (folder / "child").read_text(), "stat")
+
+    def gone() -> bool:
+        try:
+            return child.read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            return True
+
+    await eventually(gone)
+
+
+def test_the_python_of_the_active_environment_converts(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.symlink_to(sys.executable)
+    assert process.frameworks_python({"VIRTUAL_ENV": str(tmp_path)}) == str(python)
+    assert process.frameworks_python({}) == sys.executable
