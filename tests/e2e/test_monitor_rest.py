@@ -33,9 +33,14 @@ SOON_S = 60.0
 
 RULE = {"model": LINEAR, "signal": "error_rate", "above": 0.5}
 HOOK = {"url": "https://127.0.0.77:1/hook", "secret": "sixteen characters"}
+VARIANTS = [{"name": "control", "weight": 1}, {"name": "new", "weight": 1}]
+TRIAL = {"name": f"models/{LINEAR}/experiments/trial", "variants": VARIANTS, "metrics": [{"name": "reward"}]}
 NEVER = "9999-01-01T00:00:00Z"
 BACKWARDS = "range.start_time=2026-01-02T00:00:00Z&range.end_time=2026-01-01T00:00:00Z"
 
+REASONS = {"INVALID_ARGUMENT", "INVALID_REQUEST"} | {
+    f"{what}_INVALID" for what in ("ALERT_RULE", "WEBHOOK", "SILENCE", "EXPERIMENT")
+}
 # By method: verb, path, body, and the field that is wrong.
 WRONG = {
     "RecordOutcomes": [
@@ -105,6 +110,22 @@ WRONG = {
     ],
     "ListWebhooks": [("GET", "/v1/webhooks?model=x", None, "")],
     "DeleteWebhook": [("DELETE", "/v1/webhooks/UP", None, "name")],
+    "CreateExperiment": [
+        ("POST", f"{MODEL}/experiments", {}, "experiment.name"),
+        ("POST", f"{MODEL}/experiments", {**TRIAL, "variants": VARIANTS[:1]}, "experiment.variants"),
+        ("POST", f"{MODEL}/experiments", {**TRIAL, "metrics": []}, "experiment.metrics"),
+        ("POST", f"{MODEL}/experiments", {**TRIAL, "alpha": 2}, "experiment.alpha"),
+    ],
+    "GetExperiment": [("GET", f"{MODEL}/experiments/UP", None, "name")],
+    "ListExperiments": [("GET", "/v1/models/UP/experiments", None, "parent")],
+    "StartExperiment": [("POST", f"{MODEL}/experiments/UP:start", {}, "name")],
+    "ChangeShares": [("POST", f"{MODEL}/experiments/UP:changeShares", {}, "name")],
+    "EndExperiment": [("POST", f"{MODEL}/experiments/UP:end", {}, "name")],
+    "AnalyseExperiment": [("GET", f"{MODEL}/experiments/UP:analyse", None, "name")],
+    "PlanExperiment": [
+        ("POST", f"{MODEL}/experiments:plan", {}, "mean"),
+        ("POST", f"{MODEL}/experiments:plan", {"mean": 0.05, "alpha": 3}, "alpha"),
+    ],
 }
 CASES = [(method, *case) for method, cases in WRONG.items() for case in cases]
 OF_THE_MONITOR = [
@@ -127,7 +148,7 @@ def test_bad_input_is_400_and_names_the_field(
     assert response.status_code == 400, response.text
     refusal = served.rest_refused(verb, path, json=body)
     reason = refusal.reason
-    assert reason in ("INVALID_ARGUMENT", "INVALID_REQUEST", "ALERT_RULE_INVALID", "WEBHOOK_INVALID", "SILENCE_INVALID")
+    assert reason in REASONS
     assert_refused(refusal, "INVALID_ARGUMENT", reason, field)
 
 
@@ -149,6 +170,7 @@ def test_what_data_planes_report_is_not_taken_from_outside(served: Served):
     requests = {
         "ReportCounters": ingest_pb2.ReportCountersRequest(data_plane="x", process=str(uuid.uuid4()), sequence=1),
         "ReportPredictions": ingest_pb2.ReportPredictionsRequest(data_plane="x", process=str(uuid.uuid4()), sequence=1),
+        "ReportShadowPairs": ingest_pb2.ReportShadowPairsRequest(),
     }
     (service,) = ingest_pb2.DESCRIPTOR.services_by_name.values()
     assert set(requests) == {method.name for method in service.methods}
@@ -234,6 +256,38 @@ def test_rules_silences_and_webhooks_are_kept_listed_and_removed_by_rest(served:
     assert isinstance(said(served.rest("GET", f"/v1/alerts?model={LINEAR}&page_size=5"))["alerts"], list)
     unknown = served.rest_refused("POST", "/v1/alerts/999999999:resolve", json={})
     assert_refused(unknown, "NOT_FOUND", "ALERT_NOT_FOUND", named="999999999")
+
+
+async def test_an_experiment_is_made_run_and_read_by_rest(served: Served):
+    name = f"models/{LINEAR}/experiments/rest-{uuid.uuid4().hex[:12]}"
+    metrics = [{"name": "conversion", "relative_effect": 0.5}]
+    variants = [{"name": "production", "weight": 1}, {"name": "nobody", "weight": 1}]
+    wanted = {"name": name, "variants": variants, "metrics": metrics}
+    made = said(served.rest("POST", f"{MODEL}/experiments", json=wanted))["experiment"]
+    assert made["state"] == "STATE_DRAFT"
+    said(served.rest("POST", f"/v1/{name}:start", json={}))
+    rows = np.random.default_rng(6).normal(size=(10, 1, 4)).astype(np.float32)
+    answers = []
+    for number, row in enumerate(rows):
+        message = request(LINEAR, features=row)
+        message.user_id = f"user-{number}"
+        answers.append(served.predict(message))
+    told = [{"prediction_id": one.prediction_id, "kind": "conversion", "number": 1} for one in answers]
+    said(served.rest("POST", f"{MODEL}/outcomes:record", json={"outcomes": told}))
+    variant = answers[0].variant
+
+    async def assigned() -> bool:
+        units = said(served.rest("GET", f"/v1/{name}:analyse"))["assigned"]
+        return {one["variant"]: int(one["units"]) for one in units}.get(variant, 0) >= len(rows)
+
+    await eventually(assigned, within=SOON_S, every=1.0)
+    said(served.rest("POST", f"/v1/{name}:changeShares", json={"variants": variants[::-1]}))
+    ended = said(served.rest("POST", f"/v1/{name}:end", json={"reason": "seen"}))["experiment"]
+    assert (ended["state"], ended["end_reason"]) == ("STATE_ENDED", "seen")
+    listed = said(served.rest("GET", f"{MODEL}/experiments"))["experiments"]
+    assert said(served.rest("GET", f"/v1/{name}"))["experiment"] in listed
+    plan = said(served.rest("POST", f"{MODEL}/experiments:plan", json={"mean": 0.05}))
+    assert int(plan["single_look_units"]) == 62_462
 
 
 def test_alerts_are_watched_through_the_front_door(served: Served):

@@ -21,6 +21,7 @@ from headrace_client.operations import (
     alerting,
     awaiting,
     declaring,
+    experiments,
     explaining,
     health,
     keeping,
@@ -142,6 +143,14 @@ class Client(_Connection):
     performance = _blocking(monitoring.performance)
     render_report = _blocking(monitoring.render_report)
     shadow_report = _blocking(monitoring.shadow_report)
+    create_experiment = _blocking(experiments.create_experiment)
+    get_experiment = _blocking(experiments.get_experiment)
+    list_experiments = _blocking(experiments.list_experiments)
+    start_experiment = _blocking(experiments.start_experiment)
+    change_shares = _blocking(experiments.change_shares)
+    end_experiment = _blocking(experiments.end_experiment)
+    analyse_experiment = _blocking(experiments.analyse_experiment)
+    plan_experiment = _blocking(experiments.plan_experiment)
     plan_rollout = _blocking(rollouts.plan_rollout)
     start_rollout = _blocking(rollouts.start_rollout)
     get_rollout = _blocking(rollouts.get_rollout)
@@ -255,6 +264,14 @@ class AsyncClient(_Connection):
     performance = _awaited(monitoring.performance)
     render_report = _awaited(monitoring.render_report)
     shadow_report = _awaited(monitoring.shadow_report)
+    create_experiment = _awaited(experiments.create_experiment)
+    get_experiment = _awaited(experiments.get_experiment)
+    list_experiments = _awaited(experiments.list_experiments)
+    start_experiment = _awaited(experiments.start_experiment)
+    change_shares = _awaited(experiments.change_shares)
+    end_experiment = _awaited(experiments.end_experiment)
+    analyse_experiment = _awaited(experiments.analyse_experiment)
+    plan_experiment = _awaited(experiments.plan_experiment)
     plan_rollout = _awaited(rollouts.plan_rollout)
     start_rollout = _awaited(rollouts.start_rollout)
     get_rollout = _awaited(rollouts.get_rollout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from grpc_health.v1 import health_pb2
 from headrace.autoscaler.v1 import autoscaler_pb2 as autoscaler
 from headrace.monitor.v1 import alert_pb2 as alert
+from headrace.monitor.v1 import experiment_pb2 as experiment
 from headrace.monitor.v1 import monitor_pb2 as monitor
 from headrace.monitor.v1 import outcome_pb2 as outcome
 from headrace.registry.v1 import registry_pb2 as registry
@@ -17,6 +18,7 @@ from headrace_client.calls import Method
 
 _AUTOSCALER = "/headrace.autoscaler.v1.AutoscalerService/"
 _ALERTS = "/headrace.monitor.v1.AlertService/"
+_EXPERIMENTS = "/headrace.monitor.v1.ExperimentService/"
 _MONITOR = "/headrace.monitor.v1.MonitorService/"
 _OUTCOMES = "/headrace.monitor.v1.OutcomeService/"
 _REGISTRY = "/headrace.registry.v1.RegistryService/"
@@ -115,6 +117,29 @@ PUT_WEBHOOK = Method(_ALERTS + "PutWebhook", alert.PutWebhookRequest, alert.PutW
 LIST_WEBHOOKS = Method(_ALERTS + "ListWebhooks", alert.ListWebhooksRequest, alert.ListWebhooksResponse)
 DELETE_WEBHOOK = Method(_ALERTS + "DeleteWebhook", alert.DeleteWebhookRequest, alert.DeleteWebhookResponse)
 WATCH_ALERTS = Method(_ALERTS + "WatchAlerts", alert.WatchAlertsRequest, alert.WatchAlertsResponse, server_stream=True)
+
+CREATE_EXPERIMENT = Method(
+    _EXPERIMENTS + "CreateExperiment", experiment.CreateExperimentRequest, experiment.CreateExperimentResponse
+)
+GET_EXPERIMENT = Method(
+    _EXPERIMENTS + "GetExperiment", experiment.GetExperimentRequest, experiment.GetExperimentResponse
+)
+LIST_EXPERIMENTS = Method(
+    _EXPERIMENTS + "ListExperiments", experiment.ListExperimentsRequest, experiment.ListExperimentsResponse
+)
+START_EXPERIMENT = Method(
+    _EXPERIMENTS + "StartExperiment", experiment.StartExperimentRequest, experiment.StartExperimentResponse
+)
+CHANGE_SHARES = Method(_EXPERIMENTS + "ChangeShares", experiment.ChangeSharesRequest, experiment.ChangeSharesResponse)
+END_EXPERIMENT = Method(
+    _EXPERIMENTS + "EndExperiment", experiment.EndExperimentRequest, experiment.EndExperimentResponse
+)
+ANALYSE_EXPERIMENT = Method(
+    _EXPERIMENTS + "AnalyseExperiment", experiment.AnalyseExperimentRequest, experiment.AnalyseExperimentResponse
+)
+PLAN_EXPERIMENT = Method(
+    _EXPERIMENTS + "PlanExperiment", experiment.PlanExperimentRequest, experiment.PlanExperimentResponse
+)
 
 PLAN_ROLLOUT = Method(_ROLLOUTS + "PlanRollout", rollout.PlanRolloutRequest, rollout.PlanRolloutResponse)
 START_ROLLOUT = Method(_ROLLOUTS + "StartRollout", rollout.StartRolloutRequest, rollout.StartRolloutResponse)

@@ -13,6 +13,7 @@ from headrace_client.cli.autoscale import autoscale
 from headrace_client.cli.cache import cache
 from headrace_client.cli.capacity import capacity
 from headrace_client.cli.completion import completion
+from headrace_client.cli.experiments import experiments
 from headrace_client.cli.explain import explain
 from headrace_client.cli.failures import EXIT_CODE_HELP, FAILED, as_json
 from headrace_client.cli.models import models
@@ -85,6 +86,7 @@ def main() -> None:
 main.add_command(models)
 main.add_command(routes)
 main.add_command(rollouts)
+main.add_command(experiments)
 main.add_command(cache)
 main.add_command(predict)
 main.add_command(explain)

@@ -1,0 +1,230 @@
+"""`headrace experiments`: which variant is better for people."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import click
+from headrace.monitor.v1 import experiment_pb2 as pb
+from rich.live import Live
+
+from headrace_client.cli.experiments.metrics import MetricText
+from headrace_client.cli.experiments.planning import plan
+from headrace_client.cli.experiments.views import panel, row_of, show_analysis, units_line, verdict_line
+from headrace_client.cli.options import connected, model_argument
+from headrace_client.cli.output import Output, last, message_json, shown
+from headrace_client.cli.parsing import Duration, NumberPair
+from headrace_client.client import Client
+
+_experiment_argument = click.argument("experiment", metavar="EXPERIMENT")
+
+
+@click.group()
+def experiments() -> None:
+    """Compare the variants of a route by what became of the users that each of them answered.
+
+    An experiment may be looked at as often as you like: its intervals and p-values hold at every look together.
+
+    \b
+    Examples:
+      headrace experiments plan shop --metric conversion --effect 0.1
+      headrace experiments create shop ranking --metric conversion --guardrail=-error
+      headrace experiments start shop ranking
+      headrace experiments watch shop ranking
+      headrace experiments end shop ranking --reason "v2 is better"
+    """
+
+
+experiments.add_command(plan)
+
+
+@experiments.command()
+@model_argument
+@_experiment_argument
+@click.option("--metric", "success", type=MetricText(), multiple=True, required=True, help="Decides; repeatable.")
+@click.option("--guardrail", type=MetricText(), multiple=True, help="Must not become worse; repeatable.")
+@click.option("--quality", type=MetricText(), multiple=True, help="Is shown; repeatable.")
+@click.option(
+    "--variant", type=NumberPair(), multiple=True, help="NAME=WEIGHT, the control first; default the route's."
+)
+@click.option(
+    "--effect", type=float, default=0.0, help="Smallest worth finding, as a share of the control; default .1."
+)
+@click.option("--margin", type=float, default=0.0, help="How much worse a guardrail may get; default .02.")
+@click.option("--alpha", type=float, default=0.0, help="Chance of a difference where there is none; default .05.")
+@click.option("--units", type=click.IntRange(0), default=0, help="Planned; intervals are tightest there.")
+@click.option("--window", type=Duration(), help="Outcomes count so long after a unit's first answer; default 7d.")
+@click.option("--before", type=Duration(), help="Outcomes of so long before adjust a unit's values (CUPED).")
+@click.option("--hypothesis", default="", help="What you expect, and why.")
+@connected
+def create(
+    client: Client,
+    output: Output,
+    model: str,
+    experiment: str,
+    success: tuple[pb.Experiment.Metric, ...],
+    guardrail: tuple[pb.Experiment.Metric, ...],
+    quality: tuple[pb.Experiment.Metric, ...],
+    variant: tuple[tuple[str, float], ...],
+    effect: float,
+    margin: float,
+    alpha: float,
+    units: int,
+    window: timedelta | None,
+    before: timedelta | None,
+    hypothesis: str,
+) -> None:
+    """Write EXPERIMENT of MODEL down. It is never changed afterwards: what was seen must not choose the question.
+
+    \b
+    Examples:
+      headrace experiments create shop ranking --metric conversion --guardrail=-error --margin 0.05
+      headrace experiments create shop ranking --variant control=80 --variant new=20 --metric reward:mean --before 14d
+    """
+    wanted = pb.Experiment(
+        name=f"models/{model}/experiments/{experiment}", hypothesis=hypothesis, alpha=alpha, planned_units=units
+    )
+    weights = variant or tuple((one.name, one.weight) for one in client.get_route(model).route.variants if one.weight)
+    wanted.variants.extend(pb.Experiment.Variant(name=name, weight=weight) for name, weight in weights)
+    roles = ((success, 1), (guardrail, 2), (quality, 3))
+    for given, role in roles:
+        for metric in given:
+            wanted.metrics.add(relative_effect=effect, margin=margin, role=role).MergeFrom(metric)
+    for duration, field in ((window, wanted.attribution_window), (before, wanted.covariate_window)):
+        if duration is not None:
+            field.FromTimedelta(duration)
+    _tell(
+        output, client.create_experiment(wanted), f"is written down; `headrace experiments start {model} {experiment}`"
+    )
+
+
+@experiments.command("list")
+@model_argument
+@connected
+def list_(client: Client, output: Output, model: str) -> None:
+    """List the experiments of MODEL, the latest first.
+
+    \b
+    Examples:
+      headrace experiments list shop
+    """
+    found = client.list_experiments(model)
+    if output.as_json:
+        output.document({"experiments": [message_json(one) for one in found]})
+    elif not found:
+        output.say("no experiments; write one down: headrace experiments create --help")
+    else:
+        output.table(("experiment", "state", "variants", "started", "ended", "by"), [row_of(one) for one in found])
+
+
+@experiments.command()
+@model_argument
+@_experiment_argument
+@connected
+def start(client: Client, output: Output, model: str, experiment: str) -> None:
+    """Count units of EXPERIMENT from now on. The route must give its variants their shares.
+
+    \b
+    Examples:
+      headrace experiments start shop ranking
+    """
+    started = client.start_experiment(model, experiment)
+    _tell(output, started, f"runs; `headrace experiments watch {model} {experiment}` follows it")
+
+
+@experiments.command()
+@model_argument
+@_experiment_argument
+@click.argument("weights", metavar="NAME=WEIGHT...", type=NumberPair(), nargs=-1, required=True)
+@connected
+def shares(client: Client, output: Output, model: str, experiment: str, weights: tuple[tuple[str, float], ...]) -> None:
+    """Say that the route has other weights from now on, as in a ramp.
+
+    \b
+    Examples:
+      headrace experiments shares shop ranking control=50 new=50
+    """
+    _tell(output, client.change_shares(model, experiment, dict(weights)), "has other shares from now on")
+
+
+@experiments.command()
+@model_argument
+@_experiment_argument
+@connected
+def analyse(client: Client, output: Output, model: str, experiment: str) -> None:
+    """Say what the data of EXPERIMENT say now.
+
+    \b
+    Examples:
+      headrace experiments analyse shop ranking
+      headrace experiments analyse shop ranking --json
+    """
+    found = client.analyse_experiment(model, experiment)
+    if output.as_json:
+        output.document(message_json(found))
+    else:
+        show_analysis(output, found)
+
+
+@experiments.command()
+@model_argument
+@_experiment_argument
+@click.option("--for", "duration", type=Duration(), help="End after this time; default when there is a verdict.")
+@click.option("--every", type=Duration(), default="10s", show_default=True, help="Look so often.")
+@connected
+def watch(
+    client: Client, output: Output, model: str, experiment: str, duration: timedelta | None, every: timedelta
+) -> None:
+    """Follow EXPERIMENT until its data say something; looking costs nothing.
+
+    \b
+    Examples:
+      headrace experiments watch shop ranking
+      headrace experiments watch shop ranking --for 1h --every 1m
+    """
+    until = None if duration is None else time.monotonic() + duration.total_seconds()
+    live = Live(console=output.stdout, refresh_per_second=4) if output.stdout.is_terminal else None
+    if live is not None and not output.as_json:
+        live.start()
+    try:
+        while True:
+            found = client.analyse_experiment(model, experiment)
+            if live is not None:
+                live.update(panel(found))
+            elif not output.as_json:
+                output.say(f"{shown(units_line(found))}: {verdict_line(found)}")
+            undecided = found.verdict == pb.AnalyseExperimentResponse.VERDICT_UNDECIDED
+            if not undecided or (until is not None and time.monotonic() >= until):
+                break
+            left_s = every.total_seconds() if until is None else min(every.total_seconds(), until - time.monotonic())
+            time.sleep(max(left_s, 0.1))
+    finally:
+        if live is not None:
+            live.stop()
+    if output.as_json:
+        output.document(message_json(found))
+    elif live is None:
+        show_analysis(output, found)
+
+
+@experiments.command()
+@model_argument
+@_experiment_argument
+@click.option("--reason", default="", help="Why; it is kept.")
+@connected
+def end(client: Client, output: Output, model: str, experiment: str, reason: str) -> None:
+    """Assign no more units to EXPERIMENT. What the winner serves goes on by `headrace rollouts start`.
+
+    \b
+    Examples:
+      headrace experiments end shop ranking --reason "new is better"
+    """
+    _tell(output, client.end_experiment(model, experiment, reason=reason), "has ended; the route is as it was")
+
+
+def _tell(output: Output, experiment: pb.Experiment, what: str) -> None:
+    if output.as_json:
+        output.document(message_json(experiment))
+    else:
+        output.say(f"[bold]{shown(last(experiment.name))}[/] {what}")

@@ -1,0 +1,29 @@
+"""How metrics are written on the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from headrace.monitor.v1 import experiment_pb2 as pb
+
+KINDS = {"binary": pb.Experiment.KIND_BINARY, "mean": pb.Experiment.KIND_MEAN, "ratio": pb.Experiment.KIND_RATIO}
+
+
+class MetricText(click.ParamType):
+    """`conversion`, `reward:mean`, `reward:ratio/predictions`; with `-` in front where less is better."""
+
+    name = "metric"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> pb.Experiment.Metric:
+        if isinstance(value, pb.Experiment.Metric):
+            return value
+        text = str(value)
+        lower, text = text.startswith("-"), text.removeprefix("-")
+        name, _, kind = text.partition(":")
+        kind, _, denominator = kind.partition("/")
+        if not name or kind not in ("", *KINDS):
+            self.fail(f"'{value}' is not NAME[:binary|mean|ratio/DENOMINATOR], such as reward:mean", param, ctx)
+        return pb.Experiment.Metric(
+            name=name, kind=KINDS.get(kind or "binary"), denominator=denominator, lower_is_better=lower
+        )

@@ -1,0 +1,94 @@
+"""`headrace experiments plan`: how many units, and how long it takes."""
+
+from __future__ import annotations
+
+import click
+from headrace.monitor.v1 import experiment_pb2 as pb
+
+from headrace_client.cli.experiments.metrics import MetricText
+from headrace_client.cli.experiments.views import show_plan
+from headrace_client.cli.options import connected, model_argument
+from headrace_client.cli.output import Output, message_json, shown
+from headrace_client.client import Client
+from headrace_client.errors import InvalidArgument
+
+
+@click.command()
+@model_argument
+@click.option("--metric", type=MetricText(), help="Measured on the last 14 days of the model's own traffic.")
+@click.option("--mean", type=float, help="Instead: the control's mean of a unit; a rate, where no variance is given.")
+@click.option("--variance", type=float, default=0.0, help="Between units; default that of a rate.")
+@click.option("--correlation", type=float, default=0.0, help="Of a unit's value with the time before (CUPED).")
+@click.option("--effect", type=float, default=0.1, show_default=True, help="Smallest worth finding, as a share.")
+@click.option(
+    "--alpha", type=float, default=0.05, show_default=True, help="Chance of a difference where there is none."
+)
+@click.option("--power", type=float, default=0.8, show_default=True, help="Chance to find the effect.")
+@click.option("--share", type=float, default=0.5, show_default=True, help="Of the variant, among it and the control.")
+@click.option("--per-day", type=float, default=0.0, help="New units a day, for how long it takes; default measured.")
+@connected
+def plan(
+    client: Client,
+    output: Output,
+    model: str,
+    metric: pb.Experiment.Metric | None,
+    mean: float | None,
+    variance: float,
+    correlation: float,
+    effect: float,
+    alpha: float,
+    power: float,
+    share: float,
+    per_day: float,
+) -> None:
+    """Say how many units an experiment needs: with one look at the end, and with looks at any time.
+
+    \b
+    Examples:
+      headrace experiments plan shop --metric conversion --effect 0.05
+      headrace experiments plan shop --mean 0.05 --per-day 10000
+      headrace experiments plan shop --mean 31.5 --variance 900 --correlation 0.6
+    """
+    if (metric is None) == (mean is None):
+        raise InvalidArgument("give either --metric, which is measured, or --mean")
+    if metric is not None:
+        mean, variance, measured = _measured(client, model, metric)
+        per_day = per_day or measured
+        output.note(f"{shown(metric.name)}: {mean:.4g} of a unit, variance {variance:.4g}, {measured:,.0f} units a day")
+    found = client.plan_experiment(
+        pb.PlanExperimentRequest(
+            parent=f"models/{model}",
+            mean=mean,
+            variance=variance,
+            correlation=correlation,
+            relative_effect=effect,
+            alpha=alpha,
+            power=power,
+            share=share,
+            units_per_day=per_day,
+        )
+    )
+    if output.as_json:
+        output.document(message_json(found))
+    else:
+        show_plan(output, found)
+
+
+def _measured(client: Client, model: str, metric: pb.Experiment.Metric) -> tuple[float, float, float]:
+    """Return mean and variance of a unit, and the units of a day, of the last 14 days."""
+    kind, outcome = pb.Experiment.Kind.Name(metric.kind), metric.outcome or metric.name
+    if metric.kind == pb.Experiment.KIND_RATIO or not outcome.replace("_", "").isalnum():
+        raise InvalidArgument(f"{outcome}: a ratio is not measured for a plan; give --mean and --variance")
+    value = "coalesce(number > 0, false)::int" if kind == "KIND_BINARY" else "coalesce(number, 0)"
+    about, times = f"model = '{model}'", "answer_time > now() - interval 14 days"
+    sql = f"""with facts as (select unit, sum(outcome_number) as number from labelled
+        where {about} and {times} and outcome_kind = '{outcome}' group by unit),
+    units as (select unit, min(answer_time) as first from predictions
+        where {about} and {times} and unit <> '' group by unit)
+    select avg(value), var_samp(value), count(*) / greatest(date_diff('hour', min(first), now()) / 24.0, 1.0)
+    from (select first, {value} as value from units left join facts using (unit))"""
+    (row,) = client.query(sql).table().to_pylist()
+    mean, variance, per_day = row.values()
+    if not mean or not variance:
+        raise InvalidArgument(f"the last 14 days of '{model}' have no {outcome} to measure: give --mean and --variance")
+    return mean, variance, per_day

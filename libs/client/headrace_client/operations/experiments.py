@@ -1,0 +1,86 @@
+"""Experiments: which variant is better for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from headrace.monitor.v1 import experiment_pb2
+
+from headrace_client import methods
+from headrace_client.calls import Operation, Session, invoke
+
+DEFAULT_TIMEOUT_S = 30.0
+# Longer than a monitor lets a query run by default.
+ANALYSIS_TIMEOUT_S = 90.0
+
+
+def create_experiment(
+    session: Session, experiment: experiment_pb2.Experiment, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[experiment_pb2.Experiment]:
+    """Write an experiment down; one that says the same is returned.
+
+    Raises InvalidArgument naming the field, AlreadyExists for another one of the name.
+    """
+    parent = experiment.name.partition("/experiments/")[0]
+    request = experiment_pb2.CreateExperimentRequest(parent=parent, experiment=experiment)
+    return (yield from invoke(session, methods.CREATE_EXPERIMENT, request, timeout_s=timeout)).experiment
+
+
+def get_experiment(
+    session: Session, model: str, experiment: str, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[experiment_pb2.Experiment]:
+    """Return one. Raises NotFound."""
+    request = experiment_pb2.GetExperimentRequest(name=_named(model, experiment))
+    return (yield from invoke(session, methods.GET_EXPERIMENT, request, timeout_s=timeout)).experiment
+
+
+def list_experiments(
+    session: Session, model: str, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[list[experiment_pb2.Experiment]]:
+    """Return a model's, the latest first."""
+    request = experiment_pb2.ListExperimentsRequest(parent=f"models/{model}")
+    return list((yield from invoke(session, methods.LIST_EXPERIMENTS, request, timeout_s=timeout)).experiments)
+
+
+def start_experiment(
+    session: Session, model: str, experiment: str, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[experiment_pb2.Experiment]:
+    """Count units from now on. Raises PreconditionFailed while another one of the model runs, and for an ended one."""
+    request = experiment_pb2.StartExperimentRequest(name=_named(model, experiment))
+    return (yield from invoke(session, methods.START_EXPERIMENT, request, timeout_s=timeout)).experiment
+
+
+def change_shares(
+    session: Session, model: str, experiment: str, weights: Mapping[str, float], *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[experiment_pb2.Experiment]:
+    """Say that the route has other weights from now on."""
+    variants = [experiment_pb2.Experiment.Variant(name=name, weight=weight) for name, weight in weights.items()]
+    request = experiment_pb2.ChangeSharesRequest(name=_named(model, experiment), variants=variants)
+    return (yield from invoke(session, methods.CHANGE_SHARES, request, timeout_s=timeout)).experiment
+
+
+def end_experiment(
+    session: Session, model: str, experiment: str, *, reason: str = "", timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[experiment_pb2.Experiment]:
+    """Assign no more units."""
+    request = experiment_pb2.EndExperimentRequest(name=_named(model, experiment), reason=reason)
+    return (yield from invoke(session, methods.END_EXPERIMENT, request, timeout_s=timeout)).experiment
+
+
+def analyse_experiment(
+    session: Session, model: str, experiment: str, *, timeout: float = ANALYSIS_TIMEOUT_S
+) -> Operation[experiment_pb2.AnalyseExperimentResponse]:
+    """Return what the data say now; it may be asked as often as one likes."""
+    request = experiment_pb2.AnalyseExperimentRequest(name=_named(model, experiment))
+    return (yield from invoke(session, methods.ANALYSE_EXPERIMENT, request, timeout_s=timeout))
+
+
+def plan_experiment(
+    session: Session, request: experiment_pb2.PlanExperimentRequest, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[experiment_pb2.PlanExperimentResponse]:
+    """Return how many units an experiment needs, with one look and with any."""
+    return (yield from invoke(session, methods.PLAN_EXPERIMENT, request, timeout_s=timeout))
+
+
+def _named(model: str, experiment: str) -> str:
+    return f"models/{model}/experiments/{experiment}"

@@ -1,0 +1,53 @@
+"""An experiment from the command line, over a whole stack: two versions, users, conversions."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from headrace_client import Client, Outcome
+from headrace_servicekit.testing import eventually
+
+from tests.kit.headrace_cli import Headrace
+
+pytestmark = pytest.mark.timeout(240)
+
+# Of each variant 200 at least, before anything is said of means.
+USERS = 600
+ROW = np.array([[0, 1, 2, 3]], np.float32)
+
+
+async def test_the_version_that_converts_is_found_from_the_command_line(headrace: Headrace) -> None:
+    headrace.two_versions("v1")
+    headrace("routes", "split", headrace.model, "control:v1=50", "new:v2=50")
+    made = headrace("experiments", "create", headrace.model, "ranking", "--metric", "conversion", "--effect", "0.5")
+    assert [one["name"] for one in made["variants"]] == ["control", "new"]
+    assert headrace("experiments", "start", headrace.model, "ranking")["state"] == "STATE_RUNNING"
+    with Client(headrace.stack.address, token=headrace.stack.token("shop")) as client:
+        answers = [client.predict(headrace.model, {"features": ROW}, user_id=f"u{n}") for n in range(USERS)]
+        # Every user of the new version converts, and one in ten of the other's.
+        converts = [one.variant == "new" or number % 10 == 0 for number, one in enumerate(answers)]
+        told = [
+            Outcome(float(does), kind="conversion", prediction_id=one.prediction_id)
+            for does, one in zip(converts, answers, strict=True)
+        ]
+        assert client.record_outcomes(headrace.model, told).counts == {"recorded": USERS}
+
+    async def counted() -> bool:
+        found = headrace("experiments", "analyse", headrace.model, "ranking")
+        return sum(int(one["units"]) for one in found["assigned"]) == USERS
+
+    await eventually(counted, within=60, every=1.0)
+    found = headrace("experiments", "watch", headrace.model, "ranking", "--for", "1s")
+    assert (found["verdict"], found["variant"]) == ("VERDICT_BETTER", "new")
+    shown = headrace.run("experiments", "analyse", headrace.model, "ranking").output
+    assert "new is better, and harms no guardrail" in shown
+    assert "compatible with the data" in shown
+    plan = headrace.run("experiments", "plan", headrace.model, "--metric", "conversion", "--json")
+    assert int(json.loads(plan.stdout)["single_look_units"]) > 100
+    ended = headrace("experiments", "end", headrace.model, "ranking", "--reason", "new is better")
+    assert ended["end_reason"] == "new is better"
+    listed = headrace.run("experiments", "list", headrace.model).output
+    assert "ranking" in listed
+    assert "ended" in listed
