@@ -39,7 +39,7 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     server = runtime.server()
     outcomes = open_outcomes(runtime, server, database, log.reader)
     performances = open_performance(runtime, database, log, outcomes)
-    shadows = open_shadows(runtime, database, log.contracts)
+    shadows = await open_shadows(runtime, database, log.contracts)
     ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion, pairs=shadows.intake)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(EvidenceServicer(counters.evidence), server)

@@ -3,11 +3,23 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
+import grpc.aio
 import numpy as np
 import pytest
 from headrace.monitor.v1 import ingest_pb2, ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc
+from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import predict_pb2
+from headrace_monitor.log.contracts import Contracts
+from headrace_monitor.shadow.decisions.comparisons import Comparison, SliceCounts
+from headrace_monitor.shadow.measuring import ShadowMeasurements
+from headrace_monitor.shadow.store import Comparisons, VersionPair
+from headrace_monitor.storage.schema import Database
+from headrace_servicekit import client
+from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Code
+from headrace_servicekit.postgres.connections import Address
+from headrace_statistics.proportions import Proportion
 
 from tests.kit.monitor import Monitor, real_monitor
 from tests.kit.refusals import refused
@@ -66,3 +78,45 @@ async def test_what_no_data_plane_sends_is_refused_with_its_field(monitor):
     error = await refused(send(monitor, pair(1, 1, 0), pair(1, 1, 1, model="", rows=0)))
     assert error.code == Code.INVALID_ARGUMENT
     assert [one.field for one in error.violations] == ["pairs[1].model", "pairs[1].rows"]
+
+
+async def test_a_gate_on_flips_holds_a_shadows_version_back_until_enough_pairs_agree(postgres_url):
+    clock = SystemClock()
+    async with (
+        memory_registry() as registry,
+        Database(Address(postgres_url), size=2) as database,
+        client.channel(registry.target) as channel,
+    ):
+        await database.migrate()
+        comparisons = Comparisons(database)
+        measuring = ShadowMeasurements(comparisons, Contracts(channel, clock), channel, clock)
+        gates = [
+            registry_pb2.PromotionGate(metric="shadow_flip_rate", maximum=0.005, measured_only=True),
+            registry_pb2.PromotionGate(metric="shadow_pairs", minimum=10_000, measured_only=True),
+            registry_pb2.PromotionGate(metric="shadow_flip_rate_country_at", maximum=0.02, measured_only=True),
+        ]
+        await registry.register("fraud", "v2")
+        policy = registry_pb2.Model(name="models/fraud", promotion_policy=registry_pb2.PromotionPolicy(gates=gates))
+        update = registry_pb2.UpdateModelRequest(model=policy)
+        await registry.stub.UpdateModel(update, timeout=10)
+
+        async def compared(pairs: int, flips: int) -> str:
+            """Compare so many pairs, a tenth of them in Austria; return why the version is not promoted."""
+            slices = {"country=AT": SliceCounts(pairs // 10, flips)}
+            found = Comparison(pairs=pairs, rows=pairs, flips=Proportion(flips, pairs), slices=slices)
+            hour = clock.now().replace(minute=0, second=0, microsecond=0)
+            await comparisons.add({VersionPair("fraud", "v1", "v2"): found}, hour)
+            await measuring.step()
+            await measuring.step()  # again says nothing new
+            try:
+                await registry.promote("fraud", "v2")
+            except grpc.aio.AioRpcError as error:
+                return str(error.details())
+            return ""
+
+        assert "no measured shadow_flip_rate" in (await refused(registry.promote("fraud", "v2"))).public_message
+        few = await compared(2_000, 20)
+        assert "shadow_pairs is 2000 (measured) and must be >= 10000" in few
+        assert "shadow_flip_rate is 0.01 (measured) and must be <= 0.005" in few
+        assert "shadow_flip_rate_country_at is 0.1 (measured) and must be <= 0.02" in few
+        assert await compared(20_000, 0) == ""

@@ -15,5 +15,8 @@ update shadow_comparisons set comparison = $5 where model = $1 and version = $2 
 select version, shadow_version, comparison from shadow_comparisons
 where model = $1 and hour >= $2 and hour < $3 and comparison <> '' order by version, shadow_version, hour;
 
+-- name: models_since
+select distinct model from shadow_comparisons where hour >= $1 and comparison <> '';
+
 -- name: expire
 delete from shadow_comparisons where hour < now() - $1::interval;

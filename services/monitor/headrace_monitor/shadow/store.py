@@ -48,6 +48,14 @@ class Comparisons:
         rows = await self._database.repeatable(read)
         return await asyncio.to_thread(_merged, model, rows)
 
+    async def models_since(self, hour: datetime) -> frozenset[str]:
+        """Return the models of which something was compared in the hours since then."""
+
+        async def read(connection: Any) -> Any:
+            return await connection.fetch(_SQL["models_since"], hour)
+
+        return frozenset(row["model"] for row in await self._database.repeatable(read))
+
     async def expire(self, age: timedelta) -> None:
         """Remove what is older."""
         async with self._database.transaction() as connection:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from headrace_servicekit.client import channel
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.tls import Tls
 
 from headrace_monitor.log.contracts import ContractSource
 from headrace_monitor.settings import MonitorSettings
+from headrace_monitor.shadow.measuring import MEASURE_EVERY_S, ShadowMeasurements
 from headrace_monitor.shadow.rpcs import ShadowRpcs
 from headrace_monitor.shadow.store import Comparisons
 from headrace_monitor.shadow.taking import PairIntake
@@ -26,14 +29,24 @@ class Shadows:
     rpcs: ShadowRpcs
 
 
-def open_shadows(runtime: Runtime[MonitorSettings], database: Database, contracts: ContractSource) -> Shadows:
-    """Return comparisons over the database, and start expiring them: they are kept as long as counters are."""
-    comparisons, clock = Comparisons(database), runtime.clock
-    age = timedelta(days=runtime.settings.counter_retention_d)
+async def open_shadows(runtime: Runtime[MonitorSettings], database: Database, contracts: ContractSource) -> Shadows:
+    """Return comparisons over the database, and start expiring them, and telling the registry of them.
+
+    They are kept as long as counters are.
+    """
+    settings, comparisons, clock = runtime.settings, Comparisons(database), runtime.clock
+    age = timedelta(days=settings.counter_retention_d)
+    registry = await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings)))
+    measurements = ShadowMeasurements(comparisons, contracts, registry, clock)
+
+    async def measure() -> None:
+        await database.there.wait()
+        await periodic("measure shadows", measurements.step, every_s=MEASURE_EVERY_S, clock=clock)
 
     async def expire() -> None:
         await database.there.wait()
         await periodic("expire shadow comparisons", lambda: comparisons.expire(age), every_s=EXPIRE_S, clock=clock)
 
+    runtime.loop("measure shadows", measure)
     runtime.loop("expire shadow comparisons", expire)
     return Shadows(PairIntake(contracts, comparisons, clock), ShadowRpcs(comparisons, clock))

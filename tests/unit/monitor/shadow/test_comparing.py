@@ -19,6 +19,7 @@ from headrace_monitor.shadow.decisions.comparisons import (
     to_json,
 )
 from headrace_monitor.shadow.decisions.correlation import rank_correlation
+from headrace_monitor.shadow.decisions.measures import measures, rounded
 from headrace_monitor.shadow.page import render
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +166,25 @@ def test_a_page_escapes_what_it_shows():
 
 def test_nothing_merged_is_nothing():
     assert merged([]) == Comparison()
+
+
+def test_what_is_measured_is_rounded_to_the_worse_side():
+    pairs = [scores(0.9, 0.4 if number % 40 == 0 else 0.9, number, attributes="country=AT") for number in range(1_019)]
+    failed = [scores(0.9, 0.9, 2_000, shadow_code=13)]
+    found = measures(compare([*pairs, *failed], SCORES, SCORES))
+    assert found == {
+        "shadow_pairs": 1000.0,
+        "shadow_error_rate": 0.000981,
+        "shadow_nan_rate": 0.0,
+        "shadow_flip_rate": 0.0256,
+        "shadow_flip_rate_worst_slice": 0.0256,
+        "shadow_flip_rate_country_at": 0.0256,
+    }
+    assert measures(Comparison()) == {}
+
+
+@given(st.floats(1e-9, 1e9), st.integers(1, 5), st.booleans())
+def test_rounding_goes_one_way_and_not_far(value, digits, up):
+    found = rounded(value, digits, up=up)
+    assert (found >= value * (1 - 1e-9)) if up else (found <= value * (1 + 1e-9))
+    assert found == pytest.approx(value, rel=10.0 ** (1 - digits))
