@@ -19,7 +19,7 @@ from headrace_statistics.arrays import counts, floats
 from headrace_statistics.drift import embedding
 from headrace_statistics.inconclusive import Constant, NotEnoughData, NotFinite, OneClass, Unreadable
 from headrace_statistics.proportions import Proportion
-from headrace_statistics.sketches import bins, categories, embeddings, moments
+from headrace_statistics.sketches import bins, categories, embeddings, moments, units
 
 # Only the types that are named here are ever made from text. Stored values have these names for ever, whatever the
 # classes are called.
@@ -43,9 +43,11 @@ _TYPES: Mapping[str, type] = {
     "NumericReference": references.NumericReference,
     "NumericSummary": references.NumericSummary,
     "OneClass": OneClass,
+    "PairSums": units.PairSums,
     "Reference": references.Reference,
     "Share": Proportion,
     "Source": references.Source,
+    "UnitCounts": units.UnitCounts,
     "Unreadable": Unreadable,
     "Watch": e_detector.DetectorState,
 }

@@ -13,9 +13,10 @@ from headrace_monitor.references.reading import Place, places
 from headrace_monitor.references.values import UnusableColumnError, coded_names, matrix, names, numbers
 from headrace_monitor.windows.decisions.summarising import EMPTY, window_of, windows_of
 from headrace_monitor.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
-from headrace_monitor.windows.store import PendingFile
+from headrace_monitor.windows.store import PendingFile, merged
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
+from headrace_statistics.drift.reports import Test
 from headrace_statistics.multiplicity import AlarmBudget
 from headrace_statistics.references import Reference, Source
 
@@ -154,3 +155,49 @@ def due(reference: int, rows: int) -> PendingFile:
 )
 def test_files_are_summarised_in_bounded_batches(files, sizes):
     assert [len(batch) for batch in batches_of(files)] == sizes
+
+
+def test_rows_of_one_user_count_as_one_however_they_came_together():
+    rng = np.random.default_rng(3)
+    columns = {"age": references.freeze_numeric(rng.normal(size=5_000))}
+    ages = np.repeat(rng.normal(size=200), 5)
+    users = np.repeat([f"user {index}" for index in range(200)], 5)
+    order = rng.permutation(1_000)
+    parts = [pa.table({"unit": users[at], "feature.age": ages[at]}) for at in np.array_split(order, 3)]
+    windows = [window_of(part, [NUMBER], columns) for part in parts]
+    together = EMPTY
+    for window in windows:
+        together = together.merge(window)
+    other = windows[2].merge(windows[0]).merge(windows[1])
+    assert together.design_effects == other.design_effects == {"age": 5.0}
+    (report,) = [
+        one
+        for one in evaluate(
+            Reference(Source.ARTIFACT, "", START, columns, {}),
+            together.summaries,
+            level=0.01,
+            design_effects=together.design_effects,
+        )
+        if one.test is Test.PSI
+    ]
+    assert (report.n_window, report.design_effect) == (200, 5.0)
+
+
+def test_independent_rows_of_one_user_or_of_one_request_count_each():
+    rng = np.random.default_rng(4)
+    columns = {"age": references.freeze_numeric(rng.normal(size=5_000))}
+    requests = np.repeat([f"0190-{index}" for index in range(50)], 20)
+    rows = pa.table({"unit": [""] * 1_000, "prediction_id": requests, "feature.age": rng.normal(size=1_000)})
+    window = window_of(rows, [NUMBER], columns)
+    assert window.units.companions == 19
+    assert window.design_effects["age"] < 1.5
+    alone = window_of(rows.set_column(0, "unit", pa.array(["batch"] * 1_000)), [NUMBER], columns)
+    assert alone.design_effects == {"age": 1.0}
+
+
+def test_windows_of_an_older_release_have_independent_rows():
+    columns = {"age": references.freeze_numeric(np.arange(300.0))}
+    window = window_of(pa.table({"unit": ["a"] * 100, "feature.age": np.arange(100.0)}), [NUMBER], columns)
+    row = merged(None, window)
+    assert merged(row, window).rows == 200
+    assert merged((*row[:3], None), window).rows == 200

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
-from headrace_statistics.drift import categorical, embedding, ks, psi, quality, spikes
+from headrace_statistics.drift import categorical, effect_sizes, embedding, ks, psi, quality, spikes
 from headrace_statistics.drift.reports import DriftReport, Kind, Test
 from headrace_statistics.drift.tolerances import Tolerances
 from headrace_statistics.inconclusive import Constant, NotEnoughData
@@ -41,10 +42,12 @@ def evaluate(
     level: float,
     tolerances: Tolerances | None = None,
     predictions: Iterable[str] = (),
+    design_effects: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[DriftReport, ...]:
     """Return every test of every column of the reference, by column.
 
     level: chance of any false alarm in this evaluation, `AlarmBudget.level`. predictions: the model's output columns.
+    design_effects: of columns whose rows belong together (`sketches.units`): so many rows count as one.
     A column that the window lacks, or that could not be frozen, is reported as inconclusive, with the reason.
     """
     tolerances = tolerances or Tolerances()
@@ -56,7 +59,10 @@ def evaluate(
         if summary is None:
             reports.append(_absent(name, kind, frozen, tolerances))
         else:
-            reports.extend(_evaluate_column(name, kind, frozen, summary, tolerances))
+            effect = max(design_effects.get(name, 1.0), 1.0)
+            worth = summary if effect == 1 else summary.thinned(1 / effect)
+            found = _evaluate_column(name, kind, frozen, worth, tolerances)
+            reports.extend(found if effect == 1 else (replace(one, design_effect=effect) for one in found))
     for name, why in reference.unfit.items():
         kind = Kind.PREDICTION if name in out else Kind.DATA
         reports.append(DriftReport(name, kind, Test.PSI, 0, 0, tolerances.psi, inconclusive=why))
@@ -127,6 +133,7 @@ def _numeric(
     reports = [
         blank[test] if blank[test].inconclusive else _filled(blank[test], change) for test, change in changes.items()
     ]
+    reports[0] = replace(reports[0], effect_sizes=effect_sizes.of_numbers(frozen, summary))
     return [*reports, *spikes.of_numeric(name, kind, frozen, summary, tolerances)]
 
 
@@ -141,8 +148,9 @@ def _categorical(
     tolerance = tolerances.category_share if test is Test.EXACT_SHARES else tolerances.categories
     gone = categorical.vanished(frozen.summary, summary, frozen.categories, tolerance=tolerances.category_share)
     lost = DriftReport(name, kind, Test.VANISHED_CATEGORIES, n, m, tolerances.category_share)
+    sizes = effect_sizes.of_counts(frozen.summary.counts, summary.counts)
     return [
-        _filled(DriftReport(name, kind, test, n, m, tolerance), change),
+        replace(_filled(DriftReport(name, kind, test, n, m, tolerance), change), effect_sizes=sizes),
         replace(lost, inconclusive=NotEnoughData(have=0, need=1))
         if m == summary.missing
         else replace(

@@ -1,7 +1,8 @@
 """The result of one test of one column: it drifted, it did not, or the test is inconclusive."""
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from headrace_statistics.inconclusive import Inconclusive
 from headrace_statistics.severity import Severity
@@ -62,3 +63,7 @@ class DriftReport:
     severity: Severity = Severity.NONE
     inconclusive: Inconclusive | None = None
     examples: tuple[str, ...] = ()
+    # How many rows of the window say as much as one: n_window is what they are worth.
+    design_effect: float = 1.0
+    # Other measures of the same change, for those who know these: no test.
+    effect_sizes: Mapping[str, float] = field(default_factory=dict)

@@ -85,6 +85,7 @@ def drift(evaluation: DriftEvaluation) -> monitor_pb2.Drift:
             for each in evaluation.slices
         ],
         rows=evaluation.rows,
+        advice=evaluation.advice,
     )
 
 
@@ -122,6 +123,8 @@ def _report(report: DriftReport) -> monitor_pb2.DriftReport:
         severity=to_severity(report.severity),
         inconclusive="" if report.inconclusive is None else str(report.inconclusive),
         examples=report.examples,
+        design_effect=report.design_effect,
+        effect_sizes=report.effect_sizes,
     )
 
 

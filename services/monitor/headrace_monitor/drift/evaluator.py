@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from headrace_servicekit.fair_share import FairTurns
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.drift.reports import DriftReport
-from headrace_statistics.references import Reference, Summary
+from headrace_statistics.references import Reference
 
 from headrace_monitor.drift.decisions import explanation
 from headrace_monitor.drift.decisions.evaluation import WEEK, DriftEvaluation, SliceEffect
@@ -25,6 +24,7 @@ from headrace_monitor.log.decisions.sampling import evenly_sampled
 from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.log_rows import LogRows
 from headrace_monitor.references.store import StoredReference
+from headrace_monitor.windows.decisions.summarising import Window
 from headrace_monitor.windows.store import Windows
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class DriftEvaluator:
         async with self._turns.turn():
             window = await self._windows.total(kept.number, start, end)
             reference = await self._reference(kept, start, end)
-            reports = await asyncio.to_thread(_reports, reference, window.summaries, level, kept.monitored)
+            reports = await asyncio.to_thread(_reports, reference, window, level, kept.monitored)
             found = DriftEvaluation(
                 *(kept.model, kept.version, kept.number, reference.source, start, end, window.rows, reports)
             )
@@ -64,7 +64,10 @@ class DriftEvaluator:
         if season.rows < MIN_SEASON_ROWS:
             return kept.reference
         name = f"{(start - WEEK).isoformat()}/{(end - WEEK).isoformat()}"
-        made = references.seasonal(kept.reference, season.summaries, name=name, at=self._clock.now())
+        summaries = {
+            column: summary.thinned(1 / season.design_effects[column]) for column, summary in season.summaries.items()
+        }
+        made = references.seasonal(kept.reference, summaries, name=name, at=self._clock.now())
         # A column without data a week before is compared with the frozen reference.
         columns = {**kept.reference.columns, **made.columns}
         return Reference(made.source, made.name, made.frozen_at, columns, made.unfit)
@@ -111,7 +114,8 @@ def _one_table(tables: list[pa.Table]) -> pa.Table:
 
 
 def _reports(
-    reference: Reference, summaries: Mapping[str, Summary], level: float, judged: tuple[MonitoredColumn, ...]
+    reference: Reference, window: Window, level: float, judged: tuple[MonitoredColumn, ...]
 ) -> tuple[DriftReport, ...]:
     predictions = [column.name for column in judged if column.prediction]
-    return evaluate(reference, summaries, level=level, predictions=predictions)
+    effects = window.design_effects
+    return evaluate(reference, window.summaries, level=level, predictions=predictions, design_effects=effects)

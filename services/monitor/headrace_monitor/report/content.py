@@ -101,7 +101,9 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """One test of one column. inconclusive: why it has no result; empty when it has."""
+    """One test of one column. inconclusive: why it has no result; empty when it has. design_effect: how many rows count
+    as one.
+    """
 
     column: str
     kind: str
@@ -113,6 +115,7 @@ class ColumnDrift:
     severity: Severity
     inconclusive: str
     examples: tuple[str, ...]
+    design_effect: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,7 @@ def _column(report: monitor_pb2.DriftReport) -> ColumnDrift:
         severity=_SEVERITIES.get(report.severity, Severity.NONE),
         inconclusive=report.inconclusive,
         examples=tuple(report.examples),
+        design_effect=max(report.design_effect, 1.0),  # 0 in evaluations of older releases
     )
 
 

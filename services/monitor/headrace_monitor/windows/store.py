@@ -44,6 +44,7 @@ class WindowRow(NamedTuple):
     rows: int
     predictions: str
     summaries: bytes
+    units: bytes
 
 
 class Windows:
@@ -135,18 +136,22 @@ def merged(kept: Any, window: Window) -> WindowRow:
     if kept is not None:
         window = _content(kept).merge(window)
     summaries = zlib.compress(serialization.to_json(window.summaries).encode(), 1)
-    return WindowRow(window.rows, serialization.to_json(window.predictions), summaries)
+    units = zlib.compress(serialization.to_json({"units": window.units, "pairs": window.pairs}).encode(), 1)
+    return WindowRow(window.rows, serialization.to_json(window.predictions), summaries, units)
 
 
 def _add(found: dict[float, Window], rows: Sequence[Any]) -> None:
     """Add windows to those of the same probability."""
     for row in rows:
-        window = _content((row["rows"], row["predictions"], row["summaries"]))
+        window = _content((row["rows"], row["predictions"], row["summaries"], row["units"]))
         found[row["probability"]] = found.get(row["probability"], EMPTY).merge(window)
 
 
 def _content(row: Any) -> Window:
-    rows, predictions, summaries = row
-    return Window(
+    rows, predictions, summaries, units = row
+    window = Window(
         rows, serialization.from_json(zlib.decompress(summaries).decode()), serialization.from_json(predictions)
     )
+    if units is None:  # written by an older release
+        return window
+    return replace(window, **serialization.from_json(zlib.decompress(units).decode()))

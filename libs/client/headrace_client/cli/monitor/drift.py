@@ -67,6 +67,8 @@ def drift(
     inconclusive = [one for one in reports if one.inconclusive]
     if not picked and reports:
         output.say(f"nothing beyond its tolerance; --all shows every test ({len(inconclusive):,} were inconclusive)")
+    if told.advice:
+        output.say(f"\n{shown(told.advice)}")
     if told.slices:
         output.say("\nwhere it is:")
         output.table(
@@ -170,6 +172,7 @@ def _show(output: Output, told: monitor_pb2.Reference) -> None:
 
 def _line(one: monitor_pb2.DriftReport) -> tuple[str, ...]:
     said = shown(one.inconclusive) or ", ".join(map(shown, one.examples[:5]))
+    said = "; ".join(filter(None, (said, _sizes(one), _worth(one))))
     effect = one.effect if one.HasField("effect") else None
     return (
         shown(one.column),
@@ -181,6 +184,15 @@ def _line(one: monitor_pb2.DriftReport) -> tuple[str, ...]:
         SEVERITIES[one.severity] + (" [bold red]alarm[/]" if one.alarm else ""),
         said,
     )
+
+
+def _sizes(one: monitor_pb2.DriftReport) -> str:
+    """Return other measures of the change, for those who know them."""
+    return ", ".join(f"{shown(name)} {value_text(size)}" for name, size in sorted(one.effect_sizes.items()))
+
+
+def _worth(one: monitor_pb2.DriftReport) -> str:
+    return f"{one.design_effect:.1f} rows count as one" if one.design_effect > 1.05 else ""
 
 
 def _evaluation(one: monitor_pb2.Drift) -> tuple[str, ...]:

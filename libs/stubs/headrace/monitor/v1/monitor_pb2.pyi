@@ -242,7 +242,14 @@ class GetReferenceResponse(_message.Message):
     def __init__(self, reference: _Optional[_Union[Reference, _Mapping]] = ...) -> None: ...
 
 class DriftReport(_message.Message):
-    __slots__ = ("column", "kind", "test", "reference_rows", "window_rows", "tolerance", "statistic", "effect", "p", "adjusted_p", "alarm", "severity", "inconclusive", "examples")
+    __slots__ = ("column", "kind", "test", "reference_rows", "window_rows", "tolerance", "statistic", "effect", "p", "adjusted_p", "alarm", "severity", "inconclusive", "examples", "design_effect", "effect_sizes")
+    class EffectSizesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +264,8 @@ class DriftReport(_message.Message):
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     INCONCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    DESIGN_EFFECT_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_SIZES_FIELD_NUMBER: _ClassVar[int]
     column: str
     kind: str
     test: str
@@ -271,10 +280,12 @@ class DriftReport(_message.Message):
     severity: Severity
     inconclusive: str
     examples: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, column: _Optional[str] = ..., kind: _Optional[str] = ..., test: _Optional[str] = ..., reference_rows: _Optional[int] = ..., window_rows: _Optional[int] = ..., tolerance: _Optional[float] = ..., statistic: _Optional[float] = ..., effect: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., alarm: _Optional[bool] = ..., severity: _Optional[_Union[Severity, str]] = ..., inconclusive: _Optional[str] = ..., examples: _Optional[_Iterable[str]] = ...) -> None: ...
+    design_effect: float
+    effect_sizes: _containers.ScalarMap[str, float]
+    def __init__(self, column: _Optional[str] = ..., kind: _Optional[str] = ..., test: _Optional[str] = ..., reference_rows: _Optional[int] = ..., window_rows: _Optional[int] = ..., tolerance: _Optional[float] = ..., statistic: _Optional[float] = ..., effect: _Optional[float] = ..., p: _Optional[float] = ..., adjusted_p: _Optional[float] = ..., alarm: _Optional[bool] = ..., severity: _Optional[_Union[Severity, str]] = ..., inconclusive: _Optional[str] = ..., examples: _Optional[_Iterable[str]] = ..., design_effect: _Optional[float] = ..., effect_sizes: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Drift(_message.Message):
-    __slots__ = ("name", "range", "reference", "severity", "reports", "slices", "rows")
+    __slots__ = ("name", "range", "reference", "severity", "reports", "slices", "rows", "advice")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
@@ -282,6 +293,7 @@ class Drift(_message.Message):
     REPORTS_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
     name: str
     range: TimeRange
     reference: Reference.Source
@@ -289,7 +301,8 @@ class Drift(_message.Message):
     reports: _containers.RepeatedCompositeFieldContainer[DriftReport]
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
     rows: int
-    def __init__(self, name: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., reference: _Optional[_Union[Reference.Source, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., reports: _Optional[_Iterable[_Union[DriftReport, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., rows: _Optional[int] = ...) -> None: ...
+    advice: str
+    def __init__(self, name: _Optional[str] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., reference: _Optional[_Union[Reference.Source, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., reports: _Optional[_Iterable[_Union[DriftReport, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., rows: _Optional[int] = ..., advice: _Optional[str] = ...) -> None: ...
 
 class Slice(_message.Message):
     __slots__ = ("name", "rows", "effect", "share")

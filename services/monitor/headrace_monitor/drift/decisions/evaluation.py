@@ -33,7 +33,9 @@ class SliceEffect:
 
 @dataclass(frozen=True, slots=True)
 class DriftEvaluation:
-    """Result of comparing a time range of a version with a reference. source: of the counts compared with."""
+    """Result of comparing a time range of a version with a reference. source: of the counts compared with. advice: what
+    to do about it; empty where nothing is known.
+    """
 
     model: str
     version: str
@@ -44,6 +46,7 @@ class DriftEvaluation:
     rows: int
     reports: tuple[DriftReport, ...]
     slices: tuple[SliceEffect, ...] = ()
+    advice: str = ""
 
     @property
     def severity(self) -> Severity:

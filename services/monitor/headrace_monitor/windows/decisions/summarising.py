@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-from headrace_statistics.references import ColumnReference, Summary
+from headrace_statistics.arrays import floats
+from headrace_statistics.references import CategoricalReference, ColumnReference, NumericReference, Summary
+from headrace_statistics.sketches import units
+from headrace_statistics.sketches.embeddings import EmbeddingSums
 from headrace_statistics.sketches.moments import Moments, moments
+from headrace_statistics.sketches.units import NO_UNITS, PairSums, UnitCounts
+from numpy.typing import NDArray
 
 from headrace_monitor.log.decisions.sampling import PROBABILITY, halvings_of, most_halvings
 from headrace_monitor.references.columns import MonitoredColumn
-from headrace_monitor.references.values import numbers, summarised
+from headrace_monitor.references.values import UnusableColumnError, coded_names, numbers, summarised
 
 # Its functions are made when it is imported, which type checkers do not see.
 pc: Any = pyarrow.compute
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Columns of the log that say what a row is.
-ROW_COLUMNS = ("answer_time", "variant", "served_from", PROBABILITY)
+ROW_COLUMNS = ("answer_time", "variant", "served_from", "unit", "prediction_id", PROBABILITY)
 VALUE = "prediction_value"
 
 
@@ -44,11 +50,15 @@ class WindowKey:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Summaries of the rows of a key, by column. predictions: moments of the predicted value."""
+    """Summaries of the rows of a key, by column. predictions: moments of the predicted value. units: rows by the user,
+    or the request, that they belong to. pairs: by column, how much alike those of one unit are.
+    """
 
     rows: int
     summaries: Mapping[str, Summary]
     predictions: Moments
+    units: UnitCounts = NO_UNITS
+    pairs: Mapping[str, PairSums] = field(default_factory=dict)
 
     def merge(self, other: Window) -> Window:
         """Add up, in any order. Raises ValueError for windows on other edges."""
@@ -56,14 +66,30 @@ class Window:
         for name, summary in other.summaries.items():
             mine = summaries.get(name)
             summaries[name] = summary if mine is None else mine.merge(summary)  # pyright: ignore[reportArgumentType]
-        return Window(self.rows + other.rows, summaries, self.predictions.merge(other.predictions))
+        pairs = dict(self.pairs)
+        for name, sums in other.pairs.items():
+            pairs[name] = pairs[name].merge(sums) if name in pairs else sums
+        predictions, unit_rows = self.predictions.merge(other.predictions), self.units.merge(other.units)
+        return Window(self.rows + other.rows, summaries, predictions, unit_rows, pairs)
 
     def thinned(self, share: float) -> Window:
         """Return what is expected of such a share of the rows, drawn by chance."""
         summaries = {name: summary.thinned(share) for name, summary in self.summaries.items()}
-        return Window(self.rows, summaries, self.predictions.thinned(share))
+        return replace(self, summaries=summaries, predictions=self.predictions.thinned(share))
+
+    @property
+    def design_effects(self) -> Mapping[str, float]:
+        """How many rows of each column say as much as one that is independent; of embeddings all rows of a unit do not
+        say more than one.
+        """
+        found = {}
+        for name, summary in self.summaries.items():
+            alike = _SAME if isinstance(summary, EmbeddingSums) else self.pairs.get(name)
+            found[name] = units.design_effect(self.units, alike)
+        return found
 
 
+_SAME = PairSums(2, floats([2.0, 0.0]))
 EMPTY = Window(0, {}, Moments())
 
 
@@ -102,6 +128,9 @@ def window_of(table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mappi
     """
     asked = _asked(table, columns)
     summaries: dict[str, Summary] = {}
+    pairs: dict[str, PairSums] = {}
+    hashes = {id(part): unit_hashes(part) for part in (table, asked)}
+    places = {part: units.neighbours(found) for part, found in hashes.items()}
     for column in columns:
         reference = frozen.get(column.name)
         if reference is None:
@@ -111,8 +140,54 @@ def window_of(table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mappi
         summary = summarised(column, reference, array, part.num_rows)
         if summary is not None:
             summaries[column.name] = summary
+            alike = None if array is None else likeness(column, reference, array, *places[id(part)])
+            if alike is not None:
+                pairs[column.name] = alike
     values = table.column(VALUE) if VALUE in table.schema.names else None
-    return Window(table.num_rows, summaries, Moments() if values is None else moments(numbers(values.drop_null())))
+    predicted = Moments() if values is None else moments(numbers(values.drop_null()))
+    return Window(table.num_rows, summaries, predicted, units.count(hashes[id(table)]), pairs)
+
+
+def unit_hashes(table: pa.Table) -> NDArray[np.int64]:
+    """Return a hash of what each row belongs to: the unit that its request named, else the request itself."""
+    there = frozenset(table.schema.names)
+    found = np.arange(table.num_rows, dtype=np.uint64)
+    if "prediction_id" in there:
+        found = _hashes(table.column("prediction_id"))
+    if "unit" in there:
+        column = pc.fill_null(table.column("unit").cast(pa.string()), "")
+        found = np.where(pc.equal(column, "").to_numpy(), found, _hashes(column))
+    # Multiplied, so that similar names are not neighbours among the smallest.
+    return ((found * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(1)).astype(np.int64)
+
+
+def _hashes(column: pa.ChunkedArray) -> NDArray[np.uint64]:
+    encoded = pc.fill_null(column.cast(pa.string()), "").combine_chunks().dictionary_encode()
+    names = encoded.dictionary.cast(pa.binary())
+    found = np.fromiter((zlib.crc32(name) for name in names.to_pylist()), np.uint64, len(names))
+    return found[encoded.indices.to_numpy()]
+
+
+def likeness(
+    column: MonitoredColumn,
+    reference: ColumnReference,
+    array: pa.ChunkedArray,
+    first: NDArray[np.intp],
+    second: NDArray[np.intp],
+) -> PairSums | None:
+    """Return how much alike pairs of rows are; None where there are none, and of embeddings."""
+    if not first.size:
+        return None
+    try:
+        if isinstance(reference, NumericReference):
+            values = numbers(array)
+            ranks = np.searchsorted(reference.edges.inner, values) / reference.edges.bins
+            return units.of_numbers(np.where(np.isfinite(values), ranks, np.nan), first, second)
+        if isinstance(reference, CategoricalReference):
+            return units.of_names(coded_names(array, column.datatype)[0], first, second)
+    except UnusableColumnError:
+        pass
+    return None
 
 
 def _parts(table: pa.Table, seconds: int) -> Iterator[tuple[WindowKey, pa.Table]]:
