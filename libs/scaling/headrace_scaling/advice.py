@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from headrace_scaling.decisions import presets
 from headrace_scaling.decisions.policies import PoolPolicy, Season
 from headrace_scaling.simulation.deciders import FixedDecider, PolicyDecider
@@ -69,20 +67,20 @@ def advise(
     setup: Setup,
     *,
     replicas: int,
+    ready_hours: float | None = None,
     allowed: float = 0.001,
     most: int = 20,
     progress: Callable[[int, int], None] | None = None,
 ) -> Advice:
     """Return the cheapest policy that keeps the allowed share of broken requests, on the newer half of a trace.
 
+    replicas: that there are. ready_hours: replica-hours that there were in the newer half, where they were recorded.
     The older half, three days at least where there are more, is the history that seasonal floors learn from. Raises
     ValueError for a trace of less than two hours.
     """
     if trace.seconds < 7_200:
         raise ValueError("advice needs at least two hours of traffic; two weeks are better")
-    skip_s = trace.seconds // 2
-    if trace.seconds >= (Season().min_days + 1) * DAY_S:
-        skip_s = max(skip_s, Season().min_days * DAY_S)
+    skip_s = learning_s(trace.seconds)
     _, capacity = setup.curve.best(setup.slo_s)
     policies = _policies(capacity, most, skip_s)
     candidates: list[Candidate] = []
@@ -97,8 +95,15 @@ def advise(
     candidates.sort(key=lambda one: (one.outcome.replica_hours, one.outcome.violations))
     enough = [one for one in candidates if one.outcome.violations <= allowed]
     chosen = enough[0] if enough else min(candidates, key=lambda one: one.outcome.violations)
-    idle = _idle(trace, setup, skip_s, replicas, allowed, chosen)
+    hours = (trace.seconds - skip_s) / 3600.0 * replicas if ready_hours is None else ready_hours
+    idle = _idle(trace, setup, skip_s, hours, allowed, chosen)
     return Advice(tuple(candidates), chosen, bool(enough), today, idle)
+
+
+def learning_s(seconds: int) -> int:
+    """Return how much of a trace is history only: half of it, three days at least where there are more."""
+    fewest = Season().min_days * DAY_S
+    return max(seconds // 2, fewest) if seconds >= fewest + DAY_S else seconds // 2
 
 
 def _policies(capacity: float, most: int, history_s: int) -> list[PoolPolicy]:
@@ -119,15 +124,16 @@ def _named(policy: PoolPolicy, capacity: float) -> str:
     return f"{policy.demand.value / capacity:.0%} of a replica, {floor}"
 
 
-def _idle(trace: Trace, setup: Setup, skip_s: int, replicas: int, allowed: float, chosen: Candidate) -> IdleReport:
+def _idle(trace: Trace, setup: Setup, skip_s: int, hours: float, allowed: float, chosen: Candidate) -> IdleReport:
     demand = trace.requests[skip_s:]
     _, capacity = setup.curve.best(setup.slo_s)
-    hours = len(demand) / 3600.0 * replicas
-    busy = float(np.minimum(demand / capacity, replicas).sum()) / 3600.0
+    span_h = len(demand) / 3600.0
+    replicas = hours / span_h
+    busy = min(hours, float(demand.sum()) / capacity / 3600.0)
     fixed = _fixed(trace, setup, skip_s, allowed)
-    price, a_month = setup.price_per_replica_hour, _MONTH_H / (len(demand) / 3600.0)
+    price, a_month = setup.price_per_replica_hour, _MONTH_H / span_h
     return IdleReport(
-        replicas=float(replicas),
+        replicas=replicas,
         hours=hours,
         busy_hours=busy,
         idle_hours=hours - busy,

@@ -34,6 +34,7 @@ _UNITS = {
     "_rpcs": "calls",
     "_in_flight": "requests",
     "_uploads": "uploads",
+    "_simulations": "simulations",
     "_watches": "streams",
     "_series": "series",
     "_publishes": "publishes",

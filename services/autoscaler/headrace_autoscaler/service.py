@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from headrace.autoscaler.v1 import autoscaler_pb2_grpc
+from headrace.autoscaler.v1 import autoscaler_pb2_grpc, planning_pb2_grpc
 from headrace.router.v1 import route_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed
@@ -18,9 +18,11 @@ from headrace_autoscaler.acting.leader import Leader
 from headrace_autoscaler.acting.watched import shown
 from headrace_autoscaler.actuators.choosing import actuator_of
 from headrace_autoscaler.api.dry_run import DryRuns
+from headrace_autoscaler.api.planning import PlanningServicer
 from headrace_autoscaler.api.servicer import AutoscalerServicer
 from headrace_autoscaler.keda.servicer import ExternalScaler
 from headrace_autoscaler.metrics import AutoscalerMetrics, PoolCollector
+from headrace_autoscaler.planning.running import Planner
 from headrace_autoscaler.settings import AutoscalerSettings
 from headrace_autoscaler.signals.fleet import ControlPlane
 from headrace_autoscaler.signals.observer import LOOK_EVERY_S, Observer
@@ -62,8 +64,10 @@ async def start(runtime: Runtime[AutoscalerSettings]) -> None:
         actuator.name,
         runtime.stopping,
     )
+    planning = PlanningServicer(decisions, Planner(settings.max_simulations), clock, runtime.stopping)
     server = runtime.server()
     autoscaler_pb2_grpc.add_AutoscalerServiceServicer_to_server(servicer, server)
+    planning_pb2_grpc.add_PlanningServiceServicer_to_server(planning, server)
     ExternalScaler(pools, decisions, clock, runtime.stopping).serve_on(server)
     runtime.loop("look", lambda: periodic("look", observer.look, every_s=LOOK_EVERY_S, clock=clock))
     runtime.loop("lead", leader.run)

@@ -46,6 +46,9 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
     max_watches: int = Field(
         default=100, ge=1, le=10_000, description="Open WatchPool of one process; more are RESOURCE_EXHAUSTED."
     )
+    max_simulations: int = Field(
+        default=2, ge=1, le=32, description="Simulations that run at a time; more are RESOURCE_EXHAUSTED."
+    )
     decisions_keep_d: float = Field(
         default=2.0, ge=0.01, description="Days for which every decision is kept with what it was made from."
     )

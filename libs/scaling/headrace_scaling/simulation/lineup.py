@@ -51,6 +51,7 @@ def compare(
     deciders: Mapping[str, Callable[[], Decider]],
     *,
     skip_s: int = 0,
+    step_s: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Outcome, ...]:
     """Return what each policy makes of a trace, in their order. Each has the same starts, failures and arrivals."""
@@ -61,5 +62,5 @@ def compare(
             if progress is not None:
                 progress(index * total + done, len(deciders) * total)
 
-        outcomes.append(simulate(name, trace, make(), setup, skip_s=skip_s, progress=report))
+        outcomes.append(simulate(name, trace, make(), setup, skip_s=skip_s, step_s=step_s, progress=report))
     return tuple(outcomes)

@@ -49,19 +49,28 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The course of a simulation, a value for each span of `step_s`."""
+    """The course of a simulation in spans of `step_s`: means, and the requests that broke the objective."""
 
     step_s: float
     demand: NDArray[np.float64]
     ready: NDArray[np.float64]
+    asked_for: NDArray[np.float64]
     broken: NDArray[np.float64]
 
 
 def simulate(
-    name: str, trace: Trace, decider: Decider, setup: Setup, *, skip_s: int = 0, progress: Progress | None = None
+    name: str,
+    trace: Trace,
+    decider: Decider,
+    setup: Setup,
+    *,
+    skip_s: int = 0,
+    step_s: int | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Run a trace. skip_s: of its beginning only the demand is given to the decider, as its history.
 
+    step_s: the span of a value of the course; None for as many as a picture shows.
     The queue is a fluid: what is ready serves at its curve's best rate, first come, first served, and a request that
     would wait beyond its deadline is shed.
     """
@@ -70,7 +79,7 @@ def simulate(
         run.tick(second)
         if progress is not None and (second - skip_s) % (run.tick_s * 1024) == 0:
             progress(second - skip_s, trace.seconds - skip_s)
-    return run.outcome(name)
+    return run.outcome(name, step_s)
 
 
 class _Run:
@@ -90,6 +99,7 @@ class _Run:
         self._shed_before = 0.0
         self._waits = np.zeros(trace.seconds - skip_s, dtype=np.float32)
         self._ready = np.zeros(trace.seconds - skip_s, dtype=np.int32)
+        self._asked_for = np.zeros(trace.seconds - skip_s, dtype=np.int32)
         self._broken = np.zeros(trace.seconds - skip_s, dtype=np.float32)
         self._changes: list[tuple[int, int]] = []
         self._most = setup.initial_replicas
@@ -115,6 +125,7 @@ class _Run:
             if desired != before:
                 fleet.scale(second, desired)
                 self._changes.append((second, desired - before))
+        self._asked_for[second - self._skip_s : second - self._skip_s + self.tick_s] = fleet.asked_for
         self._serve(second, min(second + self.tick_s, self._trace.seconds))
         self._most = max(self._most, fleet.asked_for)
 
@@ -168,7 +179,7 @@ class _Run:
         self._queue = queue
         self._last = (served_all / (end - first), shed_all / (end - first))
 
-    def outcome(self, name: str) -> Outcome:
+    def outcome(self, name: str, step_s: int | None) -> Outcome:
         """Return what became of the trace."""
         requests = self._trace.requests[self._skip_s :]
         hours = self._replica_s / 3600.0
@@ -192,17 +203,18 @@ class _Run:
             starts=self._fleet.starts,
             most_replicas=self._most,
             wait_p99_s=float(p99),
-            series=self._series(requests),
+            series=self._series(requests, step_s),
         )
 
-    def _series(self, requests: NDArray[np.float64]) -> Series:
-        step = max(1, -(-len(requests) // _POINTS))
+    def _series(self, requests: NDArray[np.float64], step_s: int | None) -> Series:
+        step = max(1, -(-len(requests) // _POINTS) if step_s is None else step_s)
         cuts = np.arange(0, len(requests), step)
         lengths = np.diff(np.append(cuts, len(requests)))
         return Series(
             float(step),
             np.add.reduceat(requests, cuts) / lengths,
             np.add.reduceat(self._ready, cuts) / lengths,
+            np.add.reduceat(self._asked_for, cuts) / lengths,
             np.add.reduceat(self._broken, cuts).astype(np.float64),
         )
 

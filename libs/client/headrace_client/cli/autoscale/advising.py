@@ -97,7 +97,7 @@ def _say(output: Output, found: Advice, allowed: float) -> None:
         )
     output.say(f"it would have missed {chosen.violations:.3%} with {chosen.replica_hours:,.1f} replica-hours")
     output.say(
-        f"[bold]idle[/]: {idle.replicas:g} replicas had {idle.hours:,.0f} replica-hours, "
+        f"[bold]idle[/]: {idle.replicas:.3g} replicas had {idle.hours:,.0f} replica-hours, "
         f"of which {idle.idle_hours:,.0f} ({idle.idle_share:.0%}) without work"
     )
     output.say(

@@ -45,12 +45,14 @@ class SimulateRequest(_message.Message):
             SHAPE_RAMP: _ClassVar[SimulateRequest.GeneratedRequests.Shape]
             SHAPE_SPIKE: _ClassVar[SimulateRequest.GeneratedRequests.Shape]
             SHAPE_FLASH_CROWD: _ClassVar[SimulateRequest.GeneratedRequests.Shape]
+            SHAPE_SURGES: _ClassVar[SimulateRequest.GeneratedRequests.Shape]
         SHAPE_UNSPECIFIED: SimulateRequest.GeneratedRequests.Shape
         SHAPE_DIURNAL: SimulateRequest.GeneratedRequests.Shape
         SHAPE_STEP: SimulateRequest.GeneratedRequests.Shape
         SHAPE_RAMP: SimulateRequest.GeneratedRequests.Shape
         SHAPE_SPIKE: SimulateRequest.GeneratedRequests.Shape
         SHAPE_FLASH_CROWD: SimulateRequest.GeneratedRequests.Shape
+        SHAPE_SURGES: SimulateRequest.GeneratedRequests.Shape
         SHAPE_FIELD_NUMBER: _ClassVar[int]
         BASE_FIELD_NUMBER: _ClassVar[int]
         PEAK_FIELD_NUMBER: _ClassVar[int]

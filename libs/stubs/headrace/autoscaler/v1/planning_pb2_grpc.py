@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class PlanningServiceStub:
-    """PlanningService tries policies on traffic before anybody trusts them. Nobody serves it yet, so it has no scope either.
+    """PlanningService tries policies on traffic before anybody trusts them. Each call runs in a process of its own, at the lowest
+    priority; a client that leaves ends it.
     """
 
     def __init__(self, channel):
@@ -48,7 +49,8 @@ class PlanningServiceStub:
 
 
 class PlanningServiceServicer:
-    """PlanningService tries policies on traffic before anybody trusts them. Nobody serves it yet, so it has no scope either.
+    """PlanningService tries policies on traffic before anybody trusts them. Each call runs in a process of its own, at the lowest
+    priority; a client that leaves ends it.
     """
 
     def Simulate(self, request, context):
@@ -56,7 +58,8 @@ class PlanningServiceServicer:
         result for each policy.
 
         Fails with INVALID_ARGUMENT naming the field; NOT_FOUND, reason NO_HISTORY, when nothing is known of the pool in that
-        time; RESOURCE_EXHAUSTED, reason TOO_MANY_SIMULATIONS.
+        time; RESOURCE_EXHAUSTED, reason TOO_MANY_SIMULATIONS. The stream ends with UNAVAILABLE, reason SIMULATION_ENDED, when
+        it took more time or memory than it may.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,7 +97,8 @@ def add_PlanningServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PlanningService:
-    """PlanningService tries policies on traffic before anybody trusts them. Nobody serves it yet, so it has no scope either.
+    """PlanningService tries policies on traffic before anybody trusts them. Each call runs in a process of its own, at the lowest
+    priority; a client that leaves ends it.
     """
 
     @staticmethod

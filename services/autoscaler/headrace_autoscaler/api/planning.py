@@ -1,0 +1,114 @@
+"""PlanningService: convert, run, convert."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import Any
+
+from headrace.autoscaler.v1 import planning_pb2, planning_pb2_grpc
+from headrace_scaling.advice import learning_s
+from headrace_scaling.decisions.observations import Metric, Observation
+from headrace_scaling.documents import from_json
+from headrace_scaling.simulation.traces import Trace
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import NotFound, Unavailable
+from headrace_servicekit.loops import until
+
+from headrace_autoscaler.api import convert
+from headrace_autoscaler.names import invalid, pool_of
+from headrace_autoscaler.planning import answers, requests
+from headrace_autoscaler.planning.jobs import Answer, Job, PackedTrace, Result
+from headrace_autoscaler.planning.running import Planner
+from headrace_autoscaler.storage.decisions import Decisions
+from headrace_autoscaler.storage.values import DemandMinute
+
+_SPAN = timedelta(days=14)
+_DEMAND = Metric.REQUESTS_PER_S
+
+
+class PlanningServicer(planning_pb2_grpc.PlanningServiceServicer):
+    """PlanningService over the store and the planner. stopping: ends the streams."""
+
+    def __init__(self, decisions: Decisions, planner: Planner, clock: Clock, stopping: asyncio.Event) -> None:
+        self._decisions, self._planner, self._clock, self._stopping = decisions, planner, clock, stopping
+
+    async def Simulate(self, request, context):
+        trace, skip_s, load_times_s, rps = await self._trace(request)
+        setup = requests.setup_of(request.service, request.seed, replica_rps=rps, load_times_s=load_times_s)
+        policies = requests.named_policies(request.policies)
+        step_s = requests.step_s(request, trace.seconds - skip_s)
+        job = Job(PackedTrace.of(trace), setup, policies, skip_s, step_s)
+        answered: Any = self._answers(job)
+        async with aclosing(answered) as said:
+            async for answer in said:
+                if answer.result is not None:
+                    yield planning_pb2.SimulateResponse(result=answers.result(answer.result))
+                else:
+                    yield planning_pb2.SimulateResponse(progress=answers.progress(answer))
+
+    async def Advise(self, request, context):
+        pool = pool_of(request.name, "name")
+        minutes = await self._history(pool, request)
+        allowed = requests.finite(request.allowed_share, "allowed_share") or 0.01
+        load_times_s, rps = await self._measured(pool, minutes[0].minute, minutes[-1].minute)
+        setup = requests.setup_of(request.service, 1, replica_rps=rps, load_times_s=load_times_s)
+        trace = requests.recorded(pool, minutes)
+        judged = [one for one in minutes if one.minute.timestamp() >= trace.start + learning_s(trace.seconds)]
+        ready = [one.ready for one in judged]
+        replicas = max(1, round(max(ready, default=1.0)))
+        hours = sum(ready) / 60.0 if ready else None
+        job = Job(PackedTrace.of(trace), setup, (), replicas=replicas, ready_hours=hours, allowed=allowed)
+        proposals: list[Result] = []
+        answered: Any = self._answers(job)
+        async with aclosing(answered) as said:
+            async for answer in said:
+                if answer.result is not None:
+                    proposals.append(answer.result)
+                elif answer.idle is not None:
+                    yield planning_pb2.AdviseResponse(advice=answers.advice(pool, proposals, answer, allowed))
+                else:
+                    yield planning_pb2.AdviseResponse(progress=answers.progress(answer))
+
+    async def _answers(self, job: Job) -> AsyncIterator[Answer]:
+        running: Any = until(self._stopping, self._planner.answers(job))
+        async with aclosing(running) as said:
+            async for answer in said:
+                yield answer
+        if self._stopping.is_set():
+            raise Unavailable("the autoscaler is stopping: ask again", reason="STOPPING", retry_after_s=0.5)
+
+    async def _trace(self, request: Any) -> tuple[Trace, int, tuple[float, ...], float | None]:
+        """Return the requests, how much of them is history only, and what was measured of the pool."""
+        match request.WhichOneof("trace"):
+            case "counted":
+                return *requests.counted(request.counted), (), None
+            case "generated":
+                return requests.generated(request.generated, abs(request.seed)), 0, (), None
+            case "history":
+                pool = pool_of(request.history.name, "history.name")
+                minutes = await self._history(pool, request.history)
+                trace = requests.recorded(pool, minutes)
+                measured = await self._measured(pool, minutes[0].minute, minutes[-1].minute)
+                return trace, trace.seconds // 2, *measured
+        raise invalid("trace", "is needed: history, counted or generated")
+
+    async def _history(self, pool: str, span: Any) -> list[DemandMinute]:
+        end = convert.time_of(span, "end_time") or self._clock.now()
+        start = convert.time_of(span, "start_time") or end - _SPAN
+        minutes = await self._decisions.history(pool, _DEMAND, start, end)
+        if not minutes:
+            raise NotFound(f"nothing is known of what pool '{pool}' was asked in that time", reason="NO_HISTORY")
+        return minutes
+
+    async def _measured(self, pool: str, start: datetime, end: datetime) -> tuple[tuple[float, ...], float | None]:
+        """Return how long the last start took, and the requests/s that keep one replica busy, as far as is known."""
+        latest = await self._decisions.find(pool, None)
+        observation = None if latest is None else from_json(Observation, latest.observation)
+        load_s = None if observation is None else observation.load_time_s
+        busy = await self._decisions.history(pool, Metric.BUSY_REPLICAS, start, end)
+        asked = await self._decisions.history(pool, _DEMAND, start, end)
+        replicas, rate = sum(one.mean for one in busy), sum(one.mean for one in asked)
+        return (() if load_s is None else (load_s,)), (rate / replicas if replicas else None)

@@ -1,0 +1,1 @@
+"""Policies tried on traffic before anybody trusts them: simulations and advice, in processes of their own."""
