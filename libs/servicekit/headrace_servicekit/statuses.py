@@ -1,4 +1,4 @@
-"""Exceptions to statuses: what a caller is told, and how a call is ended with it."""
+"""Exceptions to statuses: what a caller gets, and how a call is ended with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How kept answers lie in Valkey: their keys, and the entry around the encoded outputs.
+"""How stored answers lie in Valkey: their keys, and the entry around the encoded outputs.
 
 The control plane writes precomputed answers, data planes write the cache, and data planes read both. Every key begins
 with the incarnation of the control plane's store: what another store numbered is never read.
@@ -17,7 +17,7 @@ HEADER_BYTES = _HEADER.size
 
 
 class Entry(NamedTuple):
-    """One kept answer. computed_at_ms: Unix time. outputs: fields 5 and 6 of PredictResponse, encoded."""
+    """One stored answer. computed_at_ms: Unix time. outputs: fields 5 and 6 of PredictResponse, encoded."""
 
     computed_at_ms: int
     outputs: bytes

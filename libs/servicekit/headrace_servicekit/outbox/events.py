@@ -1,4 +1,4 @@
-"""What is told, and to whom. Pure values."""
+"""Events, and who receives them. Pure values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 
 
 class Format(enum.StrEnum):
-    """How a webhook is told."""
+    """The format of a webhook."""
 
     CLOUD_EVENT = "cloud_event"
     SLACK = "slack"
@@ -20,7 +20,7 @@ class Format(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who is told. secret: in no log and no answer."""
+    """Who receives events. secret: in no log and no answer."""
 
     name: str
     url: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""What waits to be told, in the database: written in the transaction of what it tells of."""
+"""Events that wait for delivery, in the database: written in the transaction of what they are about."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DUE = """state = 'waiting' and number in (
 
 
 class Notice(NamedTuple):
-    """Something that a webhook is to be told: `once` of a topic, in the order of its topic. body: of the service."""
+    """An event for webhooks: `once` of a topic, in the order of its topic. body: of the service."""
 
     webhook: str
     topic: str
@@ -44,7 +44,7 @@ class Notice(NamedTuple):
 
 
 async def enqueue(connection: Any, notices: Sequence[Notice]) -> int:
-    """Write what is to be told, in the caller's transaction; safe to repeat. Return what found no room."""
+    """Write events, in the caller's transaction; safe to repeat. Return what found no room."""
     if not notices:
         return 0
     waiting = {row["webhook"]: row["count"] for row in await connection.fetch(_SQL["waiting"])}

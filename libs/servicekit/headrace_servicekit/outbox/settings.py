@@ -12,7 +12,7 @@ from headrace_servicekit.settings import StrictSettings
 
 
 class WebhookSettings(StrictSettings):
-    """What can be told about webhooks."""
+    """Settings of webhooks."""
 
     webhook_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest wait for a webhook's answer.")
     webhook_retry_s: float = Field(

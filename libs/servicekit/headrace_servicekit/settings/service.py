@@ -11,7 +11,7 @@ from headrace_servicekit.settings.tls import TlsSettings
 
 
 class ServiceSettings(TlsSettings):
-    """What every gRPC service can be told. Subclass it with `model_config = settings_config("REGISTRY_")`."""
+    """Settings of every gRPC service. Subclass it with `model_config = settings_config("REGISTRY_")`."""
 
     host: str = Field(default="127.0.0.1", description="Address that the gRPC port and the metrics port listen on.")
     port: int = Field(default=0, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")

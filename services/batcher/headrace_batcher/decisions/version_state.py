@@ -92,7 +92,7 @@ class VersionState:
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """One version as the control plane is told of it.
+    """One version as the control plane hears of it.
 
     wanted: whether it is in the demand. rows, wait_s: those that wait or execute, and the predicted wait of a new one.
     queued: of the rows, those that wait. answered, shed, compute_s: since it is here. load_s: how long it took to make

@@ -42,7 +42,7 @@ _DRAIN_POLL_S = 0.02
 class Versions:
     """All versions of this process.
 
-    changed: called when a state changed that the control plane should know. became_ready: told each time a version is
+    changed: called when a state changed that the control plane should know. became_ready: called each time a version is
     loaded. unload_after_s: how long a version must have been unwanted before it goes. end_model: as the loader has it.
     """
 

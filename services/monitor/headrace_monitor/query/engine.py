@@ -216,7 +216,7 @@ class _Sink:
         return view.nbytes
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Nothing is buffered."""
 
     def close(self) -> None:
         self.closed = True

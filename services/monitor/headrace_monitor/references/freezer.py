@@ -117,7 +117,7 @@ class Freezer:
         frozen = await (
             self._references.current(asked.model, asked.version) if number is None else self._references.get(number)
         )
-        assert frozen is not None  # what was kept is never removed
+        assert frozen is not None  # a reference is never removed
         log.info("reference frozen", model=asked.model, version=asked.version, source=draft.source.value, rows=rows)
         return frozen
 

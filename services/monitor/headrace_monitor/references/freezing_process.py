@@ -65,7 +65,7 @@ class FreezingProcess:
             assert process.stdout is not None
             process.stdout.close()
         if len(output) > MAX_ANSWER_BYTES:
-            return "the reference is too large to be kept: judge fewer columns, or narrower embeddings"
+            return "the reference is too large to be stored: judge fewer columns, or narrower embeddings"
         answer = bytes(output[output.rfind(b"\n") + 1 :])
         if code != 0 or not answer:
             log.warning("freezing died", code=code)

@@ -74,7 +74,7 @@ class StoredReference:
 
 
 class References:
-    """References by version, with their history. The last few that were read are kept in memory: they never change."""
+    """References by version, with their history. The last few that were read stay in memory: they never change."""
 
     def __init__(self, connections: Connections, *, remembered: int = 16) -> None:
         self._connections = connections
@@ -100,10 +100,10 @@ class References:
         return self._remembered[number]
 
     async def add(self, draft: Draft, *, only_first: bool = False) -> int | None:
-        """Keep a reference and note which files of the log are due for it; return its number.
+        """Store a reference and note which files of the log are due for it; return its number.
 
-        One that is the same as the present one is not kept again. only_first: nothing is kept, and None returned, when
-        the version has a reference.
+        One that is the same as the present one is not stored again. only_first: nothing is stored, and None returned,
+        when the version has a reference.
         """
         content = await asyncio.to_thread(draft.content.to_bytes)
         start, end = draft.range or (None, None)

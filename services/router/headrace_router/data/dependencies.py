@@ -62,7 +62,7 @@ async def follow_tables(runtime: Runtime[DataSettings]) -> Watcher:
 
 
 def batcher_pools(runtime: Runtime[DataSettings]) -> Pools:
-    """Return the pools. Readiness does not depend on them: what is kept is answered without."""
+    """Return the pools. Readiness does not depend on them: stored answers need none."""
     settings, tls = runtime.settings, Tls.of(runtime.settings)
     tls_to_batchers = None if tls is None else client_context(tls)
     pools = Pools(
@@ -99,7 +99,7 @@ async def kept_explanations(runtime: Runtime[DataSettings], watcher: Watcher) ->
 
 
 def cache_layers(runtime: Runtime[DataSettings], counts: Counts) -> Layers:
-    """Return the layers that answers are kept in: this process's memory, and Valkey."""
+    """Return the layers of the cache: this process's memory, and Valkey."""
     settings = runtime.settings
     memory = Memory(settings.cache_memory_bytes, settings.cache_max_entry_bytes)
     runtime.metrics.register(LookupMetrics(counts, memory))

@@ -56,9 +56,8 @@ class Explanations(Protocol):
 class Predictor:
     """Answers predictions from the tables in force.
 
-    record: is told of every answer, and must be quick; None where nobody records. copy: the same of answers whose route
-    has a shadow. new_id: makes prediction ids
-    (UUIDv7). max_rows: most rows of one request.
+    record: hears of every answer, and must be quick; None where nobody records. copy: the same of answers whose route
+    has a shadow. new_id: makes prediction ids (UUIDv7). max_rows: most rows of one request.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class Predictor:
         self._now, self._clock = loop.time, counters.clock
 
     def predict(self, request: Request, call: Call) -> Coroutine[Any, Any, Answer]:
-        """Return the answer. Raises ServiceError for everything that a caller can be told.
+        """Return the answer. Raises ServiceError for every refusal.
 
         Cancelling the task withdraws the request from the batcher; its batch-mates are not delayed.
         """

@@ -19,7 +19,7 @@ _POOL = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class DataSettings(ValkeySettings, ServiceSettings):
-    """What the data plane can be told."""
+    """Settings of the data plane."""
 
     model_config = settings_config("ROUTER_DATA_")
 

@@ -107,7 +107,7 @@ def route_written(
 def kept_changed(
     state: RouteState, digest: str, change: Callable[[AnswerState], AnswerState], *, now: datetime
 ) -> Step:
-    """Change what is kept of a version: a new generation of the table in force when data planes are to read otherwise.
+    """Change a version's stored answers: a new generation of the table in force when data planes are to read otherwise.
 
     A pending change takes the present values when it takes effect. Raises what `change` raises.
     """

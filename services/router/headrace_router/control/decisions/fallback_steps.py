@@ -15,7 +15,7 @@ MAX_ENTITIES = 10_000
 MAX_ENTITY_CHARS = 1024
 # Of all constants and tables of a route together: a table travels whole, and the history keeps each of them.
 MAX_GIVEN_BYTES = 1024 * 1024
-# An answer is kept for its time and then at most as long again past it.
+# An answer is stored for its time and then at most as long again past it.
 LONGEST_STALE = timedelta(days=14)
 LONGEST_LEFT = timedelta(seconds=60)
 _NONE = timedelta(0)

@@ -132,10 +132,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A table in force, and what may be read of its versions' kept answers.
+    """A table in force, and which stored answers of its versions may be read.
 
-    number: 0 until the store gives one. epoch: the newest that resolves to this table. kept: by digest; nothing is kept
-    of a version that is missing.
+    number: 0 until the store gives one. epoch: the newest that resolves to this table. kept: by digest; a version that
+    is missing has no stored answers.
     """
 
     number: int
@@ -159,8 +159,8 @@ class Previous:
 class RouteState:
     """Everything the control plane knows of one model.
 
-    route: as declared and in force; None for the implicit one. kept: what is kept of its versions, by digest, whether a
-    table names them or not.
+    route: as declared and in force; None for the implicit one. kept: the stored answers of its versions, by digest,
+    whether a table names them or not.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""Which kept answers of a version may be read: its cache epoch, and the generation of precomputed answers that counts.
+"""Which stored answers of a version may be read: its cache epoch, and which generation of precomputed answers counts.
 
 Both belong to the version, not to a route: a table takes the present values of its versions when it takes effect, and
 a change of them is a new generation of the table in force. A generation of precomputed answers has a number above those
@@ -37,7 +37,7 @@ class StoredAnswers:
 
 @dataclass(frozen=True, slots=True)
 class AnswerState:
-    """What is kept of a version.
+    """The stored answers of a version.
 
     precomputed: the generation that counts. earlier: those before it that a revert can go back to, the oldest first.
     earlier_removed: there was an older one, and its answers are gone. newest: highest number ever committed. reverted:
@@ -73,12 +73,12 @@ NOTHING = AnswerState()
 
 
 def purged(kept: AnswerState) -> AnswerState:
-    """Return what is kept once every cached answer is void."""
+    """Return the state once every cached answer is void."""
     return replace(kept, cache_epoch=kept.cache_epoch + 1)
 
 
 def committed(kept: AnswerState, new: Precomputed, *, expected: int) -> AnswerState:
-    """Return what is kept once a publish counts; unchanged when it counts already.
+    """Return the state once a publish counts; unchanged when it counts already.
 
     expected: the generation that counted when the publish began. Raises Aborted, reason PUBLISH_OVERTAKEN.
     """
@@ -103,7 +103,7 @@ def committed(kept: AnswerState, new: Precomputed, *, expected: int) -> AnswerSt
 
 
 def reverted(kept: AnswerState, *, expected: int) -> AnswerState:
-    """Return what is kept once the generation before the present one counts again; unchanged when that was done.
+    """Return the state once the generation before the present one counts again; unchanged when that was done.
 
     expected: the generation that is to be given up, 0 for the one that counts. Raises PreconditionFailed, reason
     NOTHING_TO_REVERT, and Aborted, reason PUBLISH_OVERTAKEN, when another one counts.
@@ -127,7 +127,7 @@ def reverted(kept: AnswerState, *, expected: int) -> AnswerState:
 
 
 def removed_up_to(kept: AnswerState, generation: int) -> AnswerState:
-    """Return what is kept once no revert may go back to a generation or to one before it: their answers are removed."""
+    """Return the state once no revert may go back to a generation or to one before it: their answers are removed."""
     left = tuple(one for one in kept.earlier if one.generation > generation)
     return replace(kept, earlier=left, earlier_removed=True) if left != kept.earlier else kept
 

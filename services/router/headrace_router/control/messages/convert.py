@@ -47,7 +47,7 @@ def model_of_route(name: str, field: str = "name") -> str:
 
 
 def text(value: str, field: str, longest: int) -> str:
-    """Return a text that can be kept and is not too long. Raises InvalidArgument naming the field."""
+    """Return a text that can be stored and is not too long. Raises InvalidArgument naming the field."""
     if len(value) > longest:
         raise invalid(field, f"{len(value)} characters; at most {longest} are allowed")
     if "\0" in value:
@@ -105,7 +105,7 @@ def registered_from_proto(message: registry_pb2.WatchModelsResponse) -> Register
         epoch=model.epoch,
         production=model.production_version,
         aliases=dict(model.aliases),
-        # What was collected has no files any more: nothing can serve it, and what is kept of it is removed.
+        # What was collected has no files any more: nothing can serve it, and its stored answers are removed.
         versions={_last(one.name): one.digest for one in message.versions if not one.HasField("collect_time")},
     )
 

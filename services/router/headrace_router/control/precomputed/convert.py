@@ -96,7 +96,7 @@ def publish_to_proto(publish: Publish) -> precomputed_pb2.Publish:
 
 
 def answers_to_proto(answers: Answers) -> precomputed_pb2.PrecomputedAnswers:
-    """Return what is kept for a version."""
+    """Return the generations of a version."""
     return precomputed_pb2.PrecomputedAnswers(
         version=answers.version,
         condition=_CONDITIONS[answers.condition],

@@ -151,7 +151,7 @@ class Publishing:
         return publish
 
     async def _kept(self, model: str, digest: str) -> AnswerState:
-        """Return what is kept of a version, also what another control plane changed a moment ago."""
+        """Return the stored answers of a version, also as another control plane changed them a moment ago."""
         await self._view.read()
         return self._answer_writer.kept(model, digest)
 

@@ -1,4 +1,4 @@
-"""What is kept of a model's versions, and whether it can be given."""
+"""The precomputed answers of a model's versions, and whether they can be served."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PublishReader:
         self._clock, self._catch_up = clock, catch_up
 
     async def of_model(self, model: str, left_s: float | None = None) -> list[Answers]:
-        """Return what is kept for each version that has, or had, precomputed answers."""
+        """Return the generations of each version that has, or had, precomputed answers."""
         await self._view.read()
         state = await self.known(model, left_s)
         publishes = await self._rows.kept(model)

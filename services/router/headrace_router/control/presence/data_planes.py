@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 # A store that answers does so in milliseconds.
 _WELCOME_WITHIN_S = 1.0
-# How long what nobody asks for is kept beyond its use.
+# How long a lease is remembered that nobody renews.
 _KEEP_REPORTS = timedelta(minutes=1)
 _KEEP_REQUESTS = timedelta(hours=48)
 _KEEP_DATA_PLANES = timedelta(days=1)

@@ -35,7 +35,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         data_plane = convert.identifier(request.data_plane, "data_plane")
         self._check_loaded()
         self._check_incarnation(request.incarnation)
-        if request.generation > self._view.mirror.newest_generation:  # another control plane may have told it just now
+        if request.generation > self._view.mirror.newest_generation:  # another control plane may have sent it just now
             await self._view.read()
             self._check_incarnation(request.incarnation)  # or another store has taken over
         newest = self._view.mirror.newest_generation

@@ -1,4 +1,4 @@
-"""What the registry has said and is not yet taken in: the newest word on each model, kept while the store is away."""
+"""What the registry has said and is not yet taken in: the newest word on each model, while the store is away too."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RegistryNews:
             self._models.pop(model, None)
 
     def versions_taken(self, versions: Sequence[StoredVersion]) -> None:
-        """Forget versions that are kept elsewhere."""
+        """Forget versions that are stored."""
         for version in versions:
             self._versions.pop(version.digest, None)
 

@@ -101,7 +101,7 @@ class Controller:
         self._news.listing_taken(listing)
 
     async def _take_news(self) -> None:
-        # Both at one moment: a word on a model that comes while versions are being kept names later versions.
+        # Both at one moment: a word on a model that comes while versions are being stored names later versions.
         news, versions = self._news.models(), self._news.versions()
         fresh = [version for version in versions if version.digest not in self._view.mirror.versions]
         if fresh:

@@ -1,4 +1,4 @@
-"""Changing what is kept of a version: the change made durable, and the wait until data planes read by it."""
+"""Changing a version's stored answers: the change made durable, and the wait until data planes read by it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TimeLeft = Callable[[], float | None]
 
 
 class AnswerWriter:
-    """Each method returns what is kept afterwards. All but `remove_precomputed` wait for connected data planes; the
+    """Each method returns the state afterwards. All but `remove_precomputed` wait for connected data planes; the
     status of the route names those that are late.
 
     Raises NotFound, reason MODEL_NOT_FOUND or VERSION_NOT_FOUND, and Unavailable.
@@ -42,7 +42,7 @@ class AnswerWriter:
         self._view, self._controller, self._waits, self._clock = view, controller, waits, clock
 
     def kept(self, model: str, digest: str) -> AnswerState:
-        """Return what is kept of a version of a model."""
+        """Return the stored answers of a version of a model."""
         state = self._view.mirror.state(model)
         if state is None:
             raise model_not_found(model)

@@ -102,7 +102,7 @@ class Mirror:
         return known is None or known.versions != report.versions or known.pool != report.pool
 
     def take_reports(self, reports: Iterable[Report], now: datetime) -> None:
-        """Take in the reports of the store; those made here and not yet in the store are kept while they are valid."""
+        """Take in the reports of the store; those made here and not yet in the store count while they are valid."""
         merged = {process: report for process, report in self.reports.items() if report.expires_at > now}
         for report in reports:
             known = merged.get(report.process)

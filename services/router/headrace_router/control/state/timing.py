@@ -13,7 +13,7 @@ from headrace_router.control.settings import ControlSettings
 class Timing:
     """How long things count.
 
-    limits: of changes. lease: of a batcher's report. revert: how long the version that left production is kept loaded.
+    limits: of changes. lease: of a batcher's report. revert: how long the version that left production stays loaded.
     forget_after: how long an unseen data plane counts. acknowledge_wait: how long a write waits for connected ones.
     """
 

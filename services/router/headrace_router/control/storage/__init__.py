@@ -1,1 +1,1 @@
-"""Where the control plane's state outlives it: one contract, kept in memory for tests and in PostgreSQL."""
+"""Where the control plane's state outlives it: one contract, in memory for tests and in PostgreSQL."""

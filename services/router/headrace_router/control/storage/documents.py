@@ -136,7 +136,7 @@ def generation_from_document(document: Document) -> Generation:
 
 
 def kept_to_document(kept: AnswerState) -> Document:
-    """Return what is kept of a version."""
+    """Return the state of a version's stored answers."""
     return {
         "cache_epoch": kept.cache_epoch,
         "precomputed": _precomputed_to_document(kept.precomputed) if kept.precomputed else None,

@@ -44,7 +44,7 @@ class Limits:
 
 
 class Owner(Protocol):
-    """Who is told what happens on a stream."""
+    """Who is called with what happens on a stream."""
 
     def answered(self, replica: Replica, attempt: Attempt, response: batcher_pb2.InferResponse) -> None:
         """Take the answer of an attempt that is no longer in flight on the replica."""

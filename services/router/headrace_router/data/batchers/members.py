@@ -1,4 +1,4 @@
-"""Which batchers there are: what the names of a pool resolve to, and a stream to each that is kept up."""
+"""Which batchers there are: what the names of a pool resolve to, and a stream to each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Target:
 class Members:
     """The batchers of all pools.
 
-    owner: told what happens on their streams. connect: opens a channel to an address. resolve: all addresses of a
+    owner: hears what happens on their streams. connect: opens a channel to an address. resolve: all addresses of a
     target. replicas: by pool. One that has left stands there until it has answered all, and so twice if it is back by
     then: what is in flight on its old stream is still its own.
     """

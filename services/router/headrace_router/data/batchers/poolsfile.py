@@ -22,7 +22,7 @@ Targets = dict[str, tuple[Target, ...]]
 class PoolsFile:
     """A file that others replace by rename.
 
-    parse: makes targets of its text, raises ValueError. changed: told the targets whenever the text differs.
+    parse: makes targets of its text, raises ValueError. changed: called with the targets whenever the text differs.
     """
 
     def __init__(self, path: Path, parse: Callable[[str], Targets], changed: Callable[[Targets], None]) -> None:

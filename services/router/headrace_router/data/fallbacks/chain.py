@@ -36,11 +36,11 @@ class AnswerLookup(Protocol):
     """Where answers are found."""
 
     def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> Awaitable[LookupResult]:
-        """Return the answer of a variant, kept or computed, by a deadline on the loop's clock. Raises ServiceError."""
+        """Return the stored or computed answer of a variant, by a deadline on the loop's clock. Raises ServiceError."""
         ...
 
     def kept(self, resolved: ResolvedRequest, variant: Variant) -> Awaitable[LookupResult | None]:
-        """Return the answer that is kept and as good as a computed one, or None; nothing is computed."""
+        """Return the stored answer that is as good as a computed one, or None; nothing is computed."""
         ...
 
     def kept_stale(

@@ -174,7 +174,7 @@ class Callers:
 
 
 def _remember(memory: dict[K, V], key: K, value: V, most: int) -> None:
-    """Keep a value; the one that was kept first makes room."""
+    """Keep a value; the oldest one makes room."""
     while len(memory) >= most:
         del memory[next(iter(memory))]
     memory[key] = value

@@ -18,7 +18,7 @@ STALE_SHARE, STALE_S = 0.2, 0.01
 
 
 class Waiter:
-    """One request that waits. due: when it is given what there is. outcome: why nothing kept could be given."""
+    """One request that waits. due: when it is given what there is. outcome: why no stored answer was served."""
 
     __slots__ = ("answer", "cache_lookup", "deadline", "due", "execution", "outcome", "tick")
 
@@ -71,7 +71,7 @@ class SharedExecution:
     """key: under which others find it; None for one that nobody may share. cache_lookup: of who began it.
 
     leader: whose request is executed. work: the execution. renews: whether it goes on when nobody waits. reading:
-    whether the store has not told yet. failed: an execution that came to an error before it did.
+    whether the store has not answered yet. failed: an execution that came to an error before it did.
     """
 
     __slots__ = (

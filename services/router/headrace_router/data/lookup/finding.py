@@ -36,7 +36,7 @@ class Lookup:
         self.single_flight = SingleFlight(online, layers, counts, loop)
 
     async def find(self, resolved: ResolvedRequest, variant: Variant, deadline: float) -> LookupResult:
-        """Return the answer of a variant, kept or computed, by a deadline on the loop's clock. Raises ServiceError.
+        """Return the stored or computed answer of a variant, by a deadline on the loop's clock. Raises ServiceError.
 
         An answer past its time is given in place of an error where the route allows it (`stale_on_error`). A variant
         that is not the request's own computes, whatever the mode of the route.
@@ -63,7 +63,7 @@ class Lookup:
         return given(variant, choice.kept, stale=choice.stale)
 
     async def kept(self, resolved: ResolvedRequest, variant: Variant) -> LookupResult | None:
-        """Return the answer that is kept and as good as a computed one, or None. Never raises, computes nothing.
+        """Return the stored answer that is as good as a computed one, or None. Never raises, computes nothing.
 
         Takes a few milliseconds at most, like `kept_stale` and `precomputed`.
         """

@@ -42,7 +42,7 @@ class Store(Protocol):
         ...
 
     def now_ms(self) -> float:
-        """Return the Unix time of the clock by which ages are told, in milliseconds."""
+        """Return the Unix time of the clock by which ages are measured, in milliseconds."""
         ...
 
 
@@ -56,7 +56,7 @@ class Layers:
         self._max_entry_bytes, self.now = max_entry_bytes, now
 
     def now_ms(self) -> float:
-        """Return the Unix time by which ages are told; 0 without a store, where nothing is precomputed."""
+        """Return the Unix time by which ages are measured; 0 without a store, where nothing is precomputed."""
         return 0.0 if self._store is None else self._store.now_ms()
 
     def remembered(self, cache_lookup: CacheLookup) -> Pair:

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.lookup.memory import Memory
 
-# Why nothing kept could be given, as `ExplainResponse.lookup_outcome` says it.
+# Why no stored answer could be served, as `ExplainResponse.lookup_outcome` says it.
 MISS = "MISS"
 NOT_AWAITED = "NOT_AWAITED"
 TOO_OLD = "TOO_OLD"

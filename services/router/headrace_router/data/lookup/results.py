@@ -31,7 +31,7 @@ def work_of(resolved: ResolvedRequest, variant: Variant, deadline: float, loop: 
 
 
 def computed(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> LookupResult:
-    """Return an answer as found by the request that it was computed for. outcome: why nothing kept could be given."""
+    """Return an answer as found by the request that it was computed for. outcome: why no stored answer was served."""
     return LookupResult(
         response.outputs,
         ServedFrom.ONLINE,

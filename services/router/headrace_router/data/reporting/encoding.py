@@ -29,7 +29,7 @@ TICK_S = 0.1
 BATCH_BYTES = 1024 * 1024
 # Of one prediction: with a batch that is not full yet before it, half of what the monitor takes as one message.
 MAX_RECORD_BYTES = 6 * 1024 * 1024
-# Half of what the monitor takes: it makes a record of each, also where nothing of a row may be told.
+# Half of what the monitor takes: it makes a record of each, also where nothing of a row may be reported.
 BATCH_ROWS = 128 * 1024
 
 
@@ -37,7 +37,7 @@ class Encoder:
     """Encodes what a recorder has, and hands batches on.
 
     full: woken by the recorder when it does not want to wait for the next tick. put: takes a batch. unix_s: gives the
-    Unix time at 0 of the clock that arrivals are told by. recorded: predictions so far.
+    Unix time at 0 of the clock that arrivals are measured by. recorded: predictions so far.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Sends what is to be told: batches until they are acknowledged, counters every second.
+"""Sends reports: batches until they are acknowledged, counters every second.
 
 The monitor may be away, slow or hang: every call has a deadline, and nobody but these loops waits.
 """

@@ -1,1 +1,1 @@
-"""The resolved route tables: kept in step with the control plane, on disk, and which variant a unit gets."""
+"""The resolved route tables: in step with the control plane, on disk, and which variant a unit gets."""

@@ -36,7 +36,7 @@ class SavedCompute:
     def collect(self) -> Iterator[Metric]:
         """Yield the metric family. Called by prometheus_client."""
         series = self._counters.series
-        # Computed answers may be forgotten while kept ones go on.
+        # Computed answers may be forgotten while stored ones go on.
         means = self._means_s | means_s(series)
         seconds: dict[_Saver, float] = {}
         answers: dict[tuple[Key, int], int] = {}

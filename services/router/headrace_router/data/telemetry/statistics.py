@@ -49,7 +49,7 @@ class _Version:
             self.fail.add(count, seconds)
             return
         self.success.add(count, seconds)
-        # As in Triton, an answer that was kept has been through the queue without waiting: perf_analyzer looks there.
+        # As in Triton, a stored answer has been through the queue without waiting: perf_analyzer looks there.
         self.queue.add(count, series.queue_us / 1e6)
         if key.served_from in (ServedFrom.CACHE, ServedFrom.STALE):
             self.cache_hit.add(count, seconds)
@@ -59,7 +59,7 @@ class _Version:
             self.compute.add(count, series.compute_us / 1e6)
 
     def document(self, model: str, version: str) -> dict[str, Any]:
-        nothing = {"count": self.compute.count, "ns": 0}  # not told apart: within compute_infer
+        nothing = {"count": self.compute.count, "ns": 0}  # not distinguished: within compute_infer
         return {
             "name": model,
             "version": version,

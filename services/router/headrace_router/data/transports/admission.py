@@ -13,7 +13,7 @@ SHARE = 8
 class AdmissionControl:
     """The bound on requests in progress, and each client's share of it.
 
-    Clients are told apart only while more than half of the bound is in use: before, a request pays for a comparison.
+    Clients are distinguished only while more than half of the bound is in use: before, a request pays for a comparison.
     What came earlier is not counted, so a client that fills the bound may have its share and that half.
     """
 

@@ -69,7 +69,7 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What is kept for a version. active: that counts. previous: that a revert returns to. opened: open publishes."""
+    """The generations of a version. active: that counts. previous: that a revert returns to. opened: open publishes."""
 
     version: str
     condition: Condition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-# Guess for a replica that has not yet told how long its rows take.
+# Guess for a replica that has not yet reported how long its rows take.
 ROW_GUESS_S = 0.0002
 
 
@@ -80,7 +80,7 @@ class RetryBudget:
     """Keeps repeated requests to a share of all: each request earns `share`, each retry spends one.
 
     burst: the most that can be saved up, so that the requests of a lost replica can all be repeated at once. saved:
-    what a quiet process begins with; the burst unless told.
+    what a quiet process begins with; by default the burst.
     """
 
     __slots__ = ("_burst", "_saved", "_share", "refused", "spent")

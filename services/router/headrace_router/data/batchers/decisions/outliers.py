@@ -55,7 +55,7 @@ class Endpoint(Generic[R]):
         self.probing = False
         self._streak, self._share, self._ejections = 0, 0.0, 0
         self._changed_at = 0.0
-        # What `answered_since` is told by. Answers leave only `measured_at`: they are many, and those given up are few.
+        # For `answered_since`. Answers leave only `measured_at`: they are many, and those given up are few.
         self._outrun_at = self._answered_before = 0.0
 
     def answered(self, queue_s: float, sent: float, now: float) -> bool:

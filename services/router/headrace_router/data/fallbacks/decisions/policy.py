@@ -1,4 +1,4 @@
-"""Which errors a fallback may answer in place of, and which one the caller is told when none does. Pure."""
+"""Which errors a fallback may answer in place of, and which one the caller gets when none does. Pure."""
 
 from __future__ import annotations
 

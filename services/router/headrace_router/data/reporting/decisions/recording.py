@@ -28,7 +28,7 @@ def new_drops() -> Counter[str]:
 
 
 class Record(NamedTuple):
-    """What is kept of one answered prediction: not the request, whose message is free to go.
+    """What is recorded of one answered prediction: not the request, whose message is free to go.
 
     arrived: on the counters' clock.
     """

@@ -76,7 +76,7 @@ def policy_of(proto: route_pb2.Lookup, fallback: Iterable[control_pb2.ResolvedFa
 def stored_of(
     incarnation: str, digests: Iterable[str], protos: Iterable[control_pb2.StoredAnswers]
 ) -> dict[str, StoredVersion]:
-    """Return what is kept of each version, by digest."""
+    """Return the stored answers of each version, by digest."""
     told = {proto.digest: proto for proto in protos}
     nothing = control_pb2.StoredAnswers()
     return {digest: _kept(incarnation, digest, told.get(digest, nothing)) for digest in digests}
