@@ -32,6 +32,10 @@ help: ## Show this help
 demo: up ## Set up, start everything and run the main job on real images
 	@$(PYTHON) -m examples.demo
 
+.PHONY: demo-scale
+demo-scale: up ## Raise the load until the autoscaler starts a second batcher, and lower it again: about a minute
+	@$(PYTHON) -m examples.scaling
+
 .PHONY: setup
 setup: .headrace/synced .headrace/triton-venv/headrace-ready deploy/envoy/filter_bridge/libheadrace_filter_bridge.so ## Prepare the environments, nothing else
 
