@@ -64,6 +64,8 @@ def test_a_model_that_fails_on_zeros_is_tried_with_rows_that_are_given(write, tm
     given.write_text(json.dumps({"inputs": {"x": [8, 7]}}))
     trial = trial_check.try_out(Request(path, told, given))
     assert trial == Trial(example=Example(("BwAAAAAAAAA=",)))
+    secret = replace(told, inputs=tuple(replace(spec, sensitive=True) for spec in told.inputs))
+    assert trial_check.try_out(Request(path, secret, given)) == file.trial
     unreadable = ("{", "[]", '{"inputs": {}}', '{"inputs": {"x": [[[1]]]}}', '{"inputs": {"x": ["a"]}}', "[" * 10**5)
     for content in unreadable:
         given.write_text(content)

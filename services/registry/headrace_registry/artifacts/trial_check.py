@@ -45,7 +45,9 @@ def try_out(request: Request) -> Trial | None:
         categories = trial_rows.categories_of(onnx.load(request.model))
     except MemoryError:
         return Trial(trial.NO_MEMORY)
-    given = () if request.given is None else trial_rows.given(request.given, trial.as_runtime(told))
+    # The row that is answered is kept with the version: none of values that must never be stored.
+    rows = None if any(spec.sensitive for spec in told.inputs) else request.given
+    given = () if rows is None else trial_rows.given(rows, trial.as_runtime(told))
     return trial.run(loaded, told, itertools.chain(trial_rows.made_by_itself(told, categories), given))
 
 
