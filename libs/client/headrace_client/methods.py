@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grpc_health.v1 import health_pb2
 from headrace.autoscaler.v1 import autoscaler_pb2 as autoscaler
+from headrace.autoscaler.v1 import planning_pb2 as planning
 from headrace.monitor.v1 import alert_pb2 as alert
 from headrace.monitor.v1 import experiment_pb2 as experiment
 from headrace.monitor.v1 import monitor_pb2 as monitor
@@ -22,6 +23,7 @@ _EXPERIMENTS = "/headrace.monitor.v1.ExperimentService/"
 _MONITOR = "/headrace.monitor.v1.MonitorService/"
 _OUTCOMES = "/headrace.monitor.v1.OutcomeService/"
 _REGISTRY = "/headrace.registry.v1.RegistryService/"
+_PLANNING = "/headrace.autoscaler.v1.PlanningService/"
 _PRECOMPUTED = "/headrace.router.v1.PrecomputedService/"
 _ROLLOUTS = "/headrace.rollout.v1.RolloutService/"
 _ROUTES = "/headrace.router.v1.RouteService/"
@@ -178,5 +180,7 @@ EXPLAIN_DECISION = Method(
 WATCH_POOL = Method(
     _AUTOSCALER + "WatchPool", autoscaler.WatchPoolRequest, autoscaler.WatchPoolResponse, server_stream=True
 )
+
+ADVISE_POOL = Method(_PLANNING + "Advise", planning.AdviseRequest, planning.AdviseResponse, server_stream=True)
 
 CHECK_HEALTH = Method("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)

@@ -11,9 +11,11 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
+from click.testing import CliRunner
 from google.protobuf.duration_pb2 import Duration
 from grpc.aio import AioRpcError
 from headrace.autoscaler.v1 import planning_pb2, planning_pb2_grpc
+from headrace_client.cli import main
 from headrace_servicekit.testing import eventually, free_port
 
 from tests.integration.autoscaler.test_life import environment
@@ -28,12 +30,12 @@ STEP = SHAPES(shape=SHAPES.SHAPE_STEP, base=500.0, peak=6000.0, duration=Duratio
 
 
 @asynccontextmanager
-async def planning(postgres_url: str, **settings: str) -> AsyncIterator[tuple[Any, asyncio.subprocess.Process]]:
+async def planning(postgres_url: str, **settings: str) -> AsyncIterator[tuple[Any, asyncio.subprocess.Process, str]]:
     port = free_port()
     async with fake_fleet() as (_, control):
         told = environment(postgres_url, port, control) | {f"AUTOSCALER_{k}": v for k, v in settings.items()}
         async with service_process("headrace_autoscaler", told, port, parts=("", "postgres")) as (process, channel):
-            yield planning_pb2_grpc.PlanningServiceStub(channel), process
+            yield planning_pb2_grpc.PlanningServiceStub(channel), process, f"127.0.0.1:{port}"
 
 
 async def test_policies_are_simulated_side_by_side_with_their_course(postgres_url: str):
@@ -42,7 +44,7 @@ async def test_policies_are_simulated_side_by_side_with_their_course(postgres_ur
         planning_pb2.NamedPolicy(name="theirs", known="knative"),
     ]
     request = Request(generated=STEP, policies=policies, service=SERVICE, series_interval=Duration(seconds=60))
-    async with planning(postgres_url) as (stub, _):
+    async with planning(postgres_url) as (stub, _, _):
         said = [one async for one in stub.Simulate(request, timeout=120)]
     results = [one.result for one in said if one.HasField("result")]
     done = [one.progress.done for one in said if one.HasField("progress")]
@@ -57,7 +59,7 @@ async def test_policies_are_simulated_side_by_side_with_their_course(postgres_ur
 
 
 async def test_advice_is_made_from_the_history_of_a_pool(postgres_url: str):
-    async with planning(postgres_url) as (stub, _):
+    async with planning(postgres_url) as (stub, _, address):
         with pytest.raises(AioRpcError) as unknown:
             await anext(aiter(stub.Advise(planning_pb2.AdviseRequest(name="pools/gpu", service=SERVICE), timeout=30)))
         assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
@@ -72,6 +74,15 @@ async def test_advice_is_made_from_the_history_of_a_pool(postgres_url: str):
         assert 30 < advice.idle.idle_replica_hours < 43
         assert advice.idle.suggested_replicas == 4
         assert any("without work" in sentence for sentence in advice.sentences)
+        known = ("--capacity", "500", "--load-time", "45s")
+        shown = await asyncio.to_thread(
+            CliRunner().invoke,
+            main,
+            ["autoscale", "advise", "--pool", "gpu", "--allowed", "0.02", *known, "--address", address],
+            env={"HEADRACE_TOKEN": "of-nobody"},
+        )
+        assert shown.exit_code == 0, shown.output
+        assert advice.sentences[0] in " ".join(shown.stdout.split())
         simulated = Request(history=Request.PoolHistory(name="pools/gpu"), service=SERVICE)
         named = [one.result.policy async for one in stub.Simulate(simulated, timeout=240) if one.HasField("result")]
         assert named == ["headrace", "kubernetes", "knative", "threshold"]
@@ -79,7 +90,7 @@ async def test_advice_is_made_from_the_history_of_a_pool(postgres_url: str):
 
 async def test_no_more_run_than_may_and_one_that_nobody_hears_is_ended(postgres_url: str):
     long = SHAPES(shape=SHAPES.SHAPE_SURGES, base=500.0, peak=6000.0, duration=Duration(seconds=1_200_000))
-    async with planning(postgres_url, MAX_SIMULATIONS="1") as (stub, process):
+    async with planning(postgres_url, MAX_SIMULATIONS="1") as (stub, process, _):
         first = stub.Simulate(Request(generated=long, service=SERVICE), timeout=120)
         await anext(aiter(first))
         with pytest.raises(AioRpcError) as refused:

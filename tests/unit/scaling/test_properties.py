@@ -104,3 +104,12 @@ def test_more_load_never_needs_fewer_replicas(policy: PoolPolicy, one: float, ot
         return decide(policy, None, Observation("gpu", 0.0, Replicas(ready, loading), {RPS: Signal(load)}))[0].desired
 
     assert wanted(less) <= wanted(more)
+
+
+@given(LOADS, st.integers(0, 79))
+@settings(deadline=None, max_examples=60)
+def test_a_restart_at_any_tick_without_memory_keeps_the_scale(loads: list[float], tick: int):
+    for policy in (presets.headrace(500.0), presets.kubernetes(500.0)):
+        seen, _ = list(ran(policy, [*loads]))[min(tick, len(loads) - 1)]
+        again, _ = decide(policy, None, seen)
+        assert again.desired >= min(seen.replicas.asked_for, policy.max_replicas)

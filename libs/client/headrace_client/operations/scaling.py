@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.autoscaler.v1 import autoscaler_pb2, policy_pb2
+from headrace.autoscaler.v1 import autoscaler_pb2, planning_pb2, policy_pb2
 
 from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
+from headrace_client.errors import Unavailable
 from headrace_client.operations.paging import list_all
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -66,6 +67,41 @@ def resume_pool(session: Session, pool: str, *, timeout: float = DEFAULT_TIMEOUT
     """Let a pool be scaled again."""
     request = autoscaler_pb2.ResumePoolRequest(name=_pool(pool))
     return (yield from invoke(session, methods.RESUME_POOL, request, timeout_s=timeout)).pool
+
+
+def advise_pool(
+    session: Session,
+    pool: str,
+    *,
+    service: planning_pb2.ServiceModel | None = None,
+    allowed: float = 0.0,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    progress: Callable[[float, str], None] | None = None,
+    timeout: float = 900.0,
+) -> Operation[planning_pb2.Advice]:
+    """Return what a pool's own history suggests: targets and floors with what they would have cost and missed.
+
+    service: what serves; unset fields are as measured. allowed: share of requests that may break the objective; 0 means
+    0.01. start, end: of the history; two weeks until now by default.
+    """
+    request = planning_pb2.AdviseRequest(name=_pool(pool), service=service, allowed_share=allowed)
+    if start is not None:
+        request.start_time.FromDatetime(start)
+    if end is not None:
+        request.end_time.FromDatetime(end)
+    found: list[planning_pb2.Advice] = []
+
+    def received(answer: planning_pb2.AdviseResponse) -> None:
+        if answer.HasField("advice"):
+            found.append(answer.advice)
+        elif progress is not None:
+            progress(answer.progress.done, answer.progress.step)
+
+    yield from invoke(session, methods.ADVISE_POOL, request, timeout_s=timeout, listen=lambda: received)
+    if not found:
+        raise Unavailable("the advice ended before it was whole: ask again", reason="STREAM_BROKEN")
+    return found[-1]
 
 
 def watch_pool(

@@ -72,7 +72,7 @@ def simulate(
 
     step_s: the span of a value of the course; None for as many as a picture shows.
     The queue is a fluid: what is ready serves at its curve's best rate, first come, first served, and a request that
-    would wait beyond its deadline is shed.
+    would be answered beyond its deadline is shed, as batchers do.
     """
     run = _Run(trace, decider, setup, skip_s)
     for second in range(skip_s, trace.seconds, run.tick_s):
@@ -91,7 +91,9 @@ class _Run:
         self.tick_s = max(1, round(decider.interval_s))
         self._fleet = Fleet(setup)
         rows, self._per_replica = setup.curve.best(setup.slo_s)
-        self._slack_s = max(0.0, setup.slo_s - 2.0 * setup.curve.seconds(rows))
+        # A request waits for the batch before its own, then for its own.
+        self._execution_s = 2.0 * setup.curve.seconds(rows)
+        self._slack_s = max(0.0, setup.slo_s - self._execution_s) + 1e-9
         self._arrivals: list[float] = trace.requests.tolist()
         self._queue = 0.0
         self._late = self._shed = self._served = 0.0
@@ -137,7 +139,7 @@ class _Run:
         busy = min(1.0, served / capacity) if capacity else 0.0
         signals = {
             Metric.REQUESTS_PER_S: Signal(demand),
-            Metric.CONCURRENCY: Signal(self._queue + demand * (self._setup.slo_s - self._slack_s)),
+            Metric.CONCURRENCY: Signal(self._queue + demand * self._execution_s),
             Metric.QUEUED_ROWS: Signal(self._queue),
             Metric.SHED_PER_S: Signal(shed),
             Metric.BUSY_REPLICAS: Signal(demand / self._per_replica),
@@ -151,6 +153,7 @@ class _Run:
     def _serve(self, first: int, end: int) -> None:
         fleet, setup, arrivals, skip_s = self._fleet, self._setup, self._arrivals, self._skip_s
         per_replica, deadline_s, slack_s = self._per_replica, setup.deadline_s, self._slack_s
+        room_s = max(0.0, deadline_s - self._execution_s)
         queue, served_all, shed_all = self._queue, 0.0, 0.0
         for second in range(first, end):
             if fleet.next_event <= second:
@@ -167,7 +170,7 @@ class _Run:
                 continue
             served_all += min(capacity, before + came)
             queue = max(0.0, queue)
-            room = deadline_s * (capacity or came)
+            room = room_s * capacity if capacity else deadline_s * came
             shed = max(0.0, queue - room)
             queue -= shed
             late = _share_late(before, queue, capacity, slack_s) * max(0.0, came - shed)

@@ -9,17 +9,17 @@ import click
 from headrace_scaling import documents
 from headrace_scaling.advice import Advice, advise
 
-from headrace_client.cli.autoscale.pool_options import pool_options, setup_of, trace_of
+from headrace_client.cli.autoscale.pool_options import pool_options, service_of, setup_of, trace_of
 from headrace_client.cli.autoscale.simulating import OUTCOME_COLUMNS, outcome_json, outcome_row
 from headrace_client.cli.options import connected
-from headrace_client.cli.output import Output, shown
+from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.client import Client
 from headrace_client.errors import invalid
 
 
 @click.command("advise")
 @pool_options
-@click.option("--pool", default="", help="Count the replicas of this pool, for the idle report; default every pool.")
+@click.option("--pool", default="", help="Read this pool's own history; with a TRACE or --log, count its replicas.")
 @click.option("--replicas", type=click.IntRange(1), help="That there are today; default those that are counted.")
 @click.option(
     "--allowed",
@@ -43,13 +43,20 @@ def advise_command(
     """Propose targets and a floor for a pool, with what they would have cost and missed; and report what stood idle.
 
     The older half of the time is what floors learn from, the newer half what is judged: two weeks are a week of each.
-    TRACE is a file or a shape, as of `headrace autoscale simulate`; --log reads the prediction log.
+    --pool alone has the autoscaler advise from what it recorded of the pool, and measured in the place of options that
+    are not given. TRACE is a file or a shape, as of `headrace autoscale simulate`; --log reads the prediction log.
 
     \b
     Examples:
+      headrace autoscale advise --pool gpu --price 2.5
       headrace autoscale advise --log digits --log fraud --since 14d --pool gpu --curve 1=4ms,8=9ms,32=30ms
       headrace autoscale advise trace.csv --replicas 8 --allowed 0.0005 --write gpu.json
     """
+    if pool and trace is None and not given["models"]:
+        if write is not None or replicas is not None:
+            raise click.UsageError("--write and --replicas go with a TRACE or --log")
+        _of_history(client, output, pool, allowed, given)
+        return
     course = trace_of(client, output, trace, given)
     setup = setup_of(given, replicas=2)
     counted = replicas
@@ -81,6 +88,39 @@ def advise_command(
     _say(output, found, allowed)
     if write is not None:
         output.say(f"wrote {shown(str(write))}")
+
+
+def _of_history(client: Client, output: Output, pool: str, allowed: float, given: dict[str, Any]) -> None:
+    with output.waiting("simulating") as say:
+        found = client.advise_pool(
+            pool,
+            service=service_of(given, click.get_current_context()),
+            allowed=allowed,
+            start=given["since"],
+            end=given["until"],
+            progress=lambda done, step: say(f"{step}: {done:.0%}"),
+        )
+    if output.as_json:
+        output.document(message_json(found))
+        return
+    results = [*(one.result for one in found.proposals), found.present]
+    header = ("policy", "late or shed", "replica-hours", "cost", "changes", "most")
+    output.rows(
+        header,
+        [
+            (
+                shown(one.policy),
+                f"{one.violating_share:.3%}",
+                f"{one.replica_hours:,.1f}",
+                f"{one.cost:,.0f}",
+                f"{one.scale_events:,}",
+                f"{one.peak_replicas}",
+            )
+            for one in results
+        ],
+    )
+    for sentence in found.sentences:
+        output.say(shown(sentence))
 
 
 def _say(output: Output, found: Advice, allowed: float) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from headrace.autoscaler.v1 import planning_pb2
 from headrace_scaling import documents
 from headrace_scaling.decisions.policies import PoolPolicy, violations
 from headrace_scaling.simulation import traces
@@ -101,6 +103,24 @@ def setup_of(given: dict[str, Any], *, replicas: int) -> Setup:
         )
     except ValueError as error:
         raise invalid("--slo", str(error)) from error
+
+
+def service_of(given: dict[str, Any], context: click.Context) -> planning_pb2.ServiceModel:
+    """Return what the options say of replicas, for a service that measured the rest."""
+    model = planning_pb2.ServiceModel(
+        start_failure_share=given["start_failures"], price_per_replica_hour=given["price"]
+    )
+    model.objective.FromTimedelta(given["slo"])
+    for time in given["load_times"]:
+        model.starts.add().FromTimedelta(time)
+    if given["mtbf"] is not None:
+        model.failures_per_hour = timedelta(hours=1) / given["mtbf"]
+    if given["curve"] is not None:
+        for rows, seconds in curve_of(given["curve"]).points:
+            model.batch_times.add(rows=rows).compute.FromTimedelta(timedelta(seconds=seconds))
+    elif context.get_parameter_source("capacity") is not ParameterSource.DEFAULT:
+        model.replica_rps = given["capacity"]
+    return model
 
 
 def curve_of(text: str) -> ServiceCurve:
