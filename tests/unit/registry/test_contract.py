@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from headrace_registry.decisions import contract
-from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort
+from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort, Trial
 from headrace_registry.decisions.models import BatchDimension, Contract, Task, TensorSpec, VersionRef
 
 FEATURES = TensorSpec("features", "FP32", (4,))
@@ -269,6 +269,21 @@ def test_the_digest_tells_versions_apart_that_declare_rows_differently():
         for dimension in BatchDimension
     }
     assert len(digests) == len(BatchDimension)
+
+
+@pytest.mark.parametrize(
+    ("told", "of_success", "of_failure"),
+    [
+        pytest.param(CONTRACT, True, True, id="the same"),
+        pytest.param(with_input(nan_allowed=True, sensitive=True), True, True, id="other details"),
+        pytest.param(replace(CONTRACT, outputs=()), True, False, id="an output left out, perhaps the one that failed"),
+        pytest.param(with_input(shape=(-1,)), False, False, id="another shape"),
+        pytest.param(replace(CONTRACT, outputs=(replace(SCORES, shape=(-1,)),)), False, False, id="another output"),
+    ],
+)
+def test_what_was_tried_at_the_upload_says_of_a_contract_what_it_has_in_common(told, of_success, of_failure):
+    assert contract.trial_applies(Trial(), told, CONTRACT) is of_success
+    assert contract.trial_applies(Trial("it fails"), told, CONTRACT) is of_failure
 
 
 def test_a_tensor_without_a_datatype_is_that_of_the_file_with_what_is_said_beside_its_name():

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_registry.decisions.files import Artifact, ModelFile, ModelPort
+from headrace_registry.decisions.files import Artifact, ModelFile, ModelPort, Trial
 from headrace_registry.decisions.models import BatchDimension, Contract, Task, TensorSpec, VersionRef
 
 FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
@@ -135,13 +135,16 @@ def _merged(own: TensorSpec, declared: TensorSpec) -> TensorSpec:
     return replace(declared, datatype=own.datatype, shape=shape, optional=declared.optional or own.optional)
 
 
-def tensors_differ(contract: Contract, whole: Contract) -> bool:
-    """Return whether a contract has other inputs than another one, or outputs that this does not have."""
+def trial_applies(trial: Trial, contract: Contract, tried: Contract) -> bool:
+    """Return whether what became of one contract says what becomes of another: the inputs are the same, and so are the
+    outputs; of those that were answered some may be left out."""
 
     def tensors(specs: Iterable[TensorSpec]) -> set[tuple[str, str, tuple[int, ...]]]:
         return {(spec.name, spec.datatype, spec.shape) for spec in specs}
 
-    return tensors(contract.inputs) != tensors(whole.inputs) or not tensors(contract.outputs) <= tensors(whole.outputs)
+    outputs, answered = tensors(contract.outputs), tensors(tried.outputs)
+    same = outputs == answered if trial.problem else outputs <= answered
+    return same and tensors(contract.inputs) == tensors(tried.inputs)
 
 
 def gaps(file: ModelFile, field: str) -> list[FieldViolation]:
