@@ -13,13 +13,14 @@ from headrace_client import AsyncClient
 from headrace_servicekit.testing import eventually
 from headrace_stack.testing import held_stack
 
+from tests.kit import parts
 from tests.kit.scaling import message
 from tests.kit.stack import RunningStack
 from tests.kit.stores import home_for_tests, worker_name
 from tests.kit.trouble import RATE, in_use
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
-POOL = "pools/default"
+Outcome = autoscaler_pb2.Outcome
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,49 @@ async def test_a_load_scales_batchers_from_one_to_three_and_its_end_to_one_and_n
         decisions = await client.list_decisions("default", only_changes=True)
         load = scene.load
     acted = [(one.desired_replicas, one.outcome.state) for one in reversed(decisions) if one.desired_replicas]
-    done = [replicas for replicas, state in acted if state == autoscaler_pb2.Outcome.STATE_DONE]
+    done = [replicas for replicas, state in acted if state == Outcome.STATE_DONE]
     assert (max(done), done[-1]) == (3, 1), acted
     why = " ".join(sentence for one in decisions for sentence in one.sentences)
     assert "requests_per_s of" in why
     assert load.failures() == []
     assert await scene.complaints() == []
+
+
+async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_that_is_cost_nobody_anything(
+    scaled_stack: RunningStack, tmp_path: Path
+):
+    async with (
+        in_use(scaled_stack, tmp_path) as scene,
+        AsyncClient(scaled_stack.address, token=lambda: scaled_stack.token("operator")) as client,
+    ):
+        await client.put_policy(prompt(max_replicas=2, targets=per_replica(RATE / 8)))
+
+        async def asked() -> bool:
+            return any(one.outcome.state == Outcome.STATE_ASKED for one in await client.list_decisions("default"))
+
+        await eventually(asked, within=60, every=0.05)
+        was = parts.kill(scaled_stack, "autoscaler")
+        await parts.back(scaled_stack, "autoscaler", was)
+
+        async def has(ready: int) -> bool:
+            pool = await pool_of(client)
+            return pool.replicas.ready == ready and not pool.replicas.loading and not pool.replicas.draining
+
+        await eventually(lambda: has(2), within=150, every=0.5)
+        # While nobody can say what there is, nothing is taken away.
+        was = parts.kill(scaled_stack, "router-control")
+        await parts.back(scaled_stack, "router-control", was)
+        await eventually(lambda: has(2), within=60, every=0.5)
+        await client.pause_pool("default", reason="a test")
+        await client.put_policy(prompt(max_replicas=2, targets=per_replica(RATE * 2)))
+
+        async def held() -> bool:
+            pool = await pool_of(client)
+            return pool.desired_replicas == 1 and pool.decision.outcome.state == Outcome.STATE_NOT_ACTED
+
+        await eventually(held, within=60, every=0.5)
+        assert (await pool_of(client)).replicas.ready == 2
+        await client.resume_pool("default")
+        await eventually(lambda: has(1), within=60, every=0.5)
+        load = scene.load
+    assert load.failures() == []
