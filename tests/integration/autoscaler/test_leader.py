@@ -15,6 +15,7 @@ from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.documents import from_json
 from headrace_servicekit.testing import eventually
 
+from tests.kit.coordination import ShiftedClock
 from tests.kit.scaling import FakeActuator, FixedFleet, ScaledPools, batcher, policy, scaled_pools
 
 READY, LOADING = Condition.READY, Condition.LOADING
@@ -255,3 +256,42 @@ async def test_a_thousand_pools_are_decided_and_kept_in_one_round(postgres_url: 
         await scene.round()
         async with scene.database.transaction() as connection:
             assert await connection.fetchval("select count(*) from decisions") == 1000
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_process_whose_clock_is_wrong_by_an_hour_decides_as_one_whose_clock_is_right(
+    postgres_url: str, hours: int
+):
+    fleet, actuator = FixedFleet(), FakeActuator(default=1)
+    async with scaled_pools(postgres_url, fleet, actuator) as right:
+        await right.pools.put_policy("default", policy(**QUICK).document(), "ada", "")
+        await settle(right, 280, READY)
+        await settle(right, 280, READY, READY, READY)
+        await right.lease.release()
+    async with scaled_pools(postgres_url, fleet, actuator, clock=ShiftedClock(timedelta(hours=hours))) as wrong:
+        await settle(wrong, 280, READY, READY, READY)
+        assert actuator.kept == {"default": 3}
+        decision = from_json(Decision, (await wrong.latest()).decision)
+        assert all(one.problem is None for one in decision.recommendations)
+        await settle(wrong, 20, READY, READY, READY)
+        assert actuator.kept == {"default": 1}
+
+
+async def test_a_leader_that_died_after_the_answer_and_before_it_was_kept_is_followed_without_asking_again(
+    postgres_url: str,
+):
+    fleet, actuator = FixedFleet(), FakeActuator(default=1)
+    async with scaled_pools(postgres_url, fleet, actuator) as before:
+        await before.pools.put_policy("default", policy(**QUICK).document(), "ada", "")
+        await settle(before, 90, READY)
+        while not actuator.asked:
+            load(before, 280, READY)
+            await before.round()
+        assert (await before.acting()).stage is Stage.ASKED
+        await before.lease.release()
+    asked = len(actuator.asked)
+    async with scaled_pools(postgres_url, fleet, actuator) as after:
+        await settle(after, 280, READY, READY, READY)
+        assert len(actuator.asked) == asked or actuator.kept == {"default": 3}
+        await settle(after, 280, READY, READY, READY)
+        assert (await after.acting()).stage is Stage.DONE
