@@ -71,6 +71,12 @@ WRONG = {
         ("GET", f"{VERSION}/drifts?page_size=-1", None, "page_size"),
         ("GET", f"{VERSION}/drifts?page_token=x", None, "page_token"),
     ],
+    "SetDriftTolerance": [
+        ("POST", "/v1/models/UP/driftTolerances", {"test": "psi"}, "parent"),
+        ("POST", f"{MODEL}/driftTolerances", {"test": "t"}, "test"),
+        ("POST", f"{MODEL}/driftTolerances", {"test": "ks", "tolerance": 2}, "tolerance"),
+    ],
+    "ListDriftTolerances": [("GET", f"{MODEL}/versions/UP/driftTolerances", None, "parent")],
     "GetPerformance": [
         ("GET", "/v1/models/UP/performance", None, "parent"),
         ("GET", f"{MODEL}/performance?threshold=NaN", None, "threshold"),

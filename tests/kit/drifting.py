@@ -20,6 +20,7 @@ from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
 from headrace_monitor.drift.scheduler import DriftMetrics, Scheduler
 from headrace_monitor.drift.store import DriftEvaluations
+from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.contracts import VersionContract, version_contract
 from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references import freezing
@@ -144,7 +145,8 @@ class Replica:
         )
         metrics = WindowMetrics(CollectorRegistry())
         self.deriver = Deriver(self.windows, self.references, log.reader, seconds, clock, metrics)
-        self.evaluator = DriftEvaluator(self.windows, self.evaluations, rows, clock)
+        self.tolerances = DriftTolerances(log.database)
+        self.evaluator = DriftEvaluator(self.windows, self.evaluations, self.tolerances, rows, clock)
         self.scheduler = Scheduler(
             *(self.evaluator, self.evaluations, self.windows, self.references, self.schedule, clock),
             DriftMetrics(CollectorRegistry()),

@@ -74,6 +74,21 @@ class FakeMonitor(
         self.requests.append(request)
         return monitor_pb2.ListDriftResponse(drifts=[drift()])
 
+    def SetDriftTolerance(self, request: Any, context: Any) -> monitor_pb2.SetDriftToleranceResponse:
+        self.requests.append(request)
+        return monitor_pb2.SetDriftToleranceResponse()
+
+    def ListDriftTolerances(self, request: Any, context: Any) -> monitor_pb2.ListDriftTolerancesResponse:
+        self.requests.append(request)
+        answer = monitor_pb2.ListDriftTolerancesResponse(window_rows=1_000)
+        answer.tolerances.add(
+            column=HOSTILE, test="psi", tolerance=0.05, set=True, detectable=0.16, detectable_shift=0.4
+        )
+        answer.tolerances.add(
+            column="age", test="ks", tolerance=0.05, inconclusive="too few: 3, at least 50 are needed"
+        )
+        return answer
+
     def GetPerformance(self, request: Any, context: Any) -> monitor_pb2.GetPerformanceResponse:
         self.requests.append(request)
         answer = monitor_pb2.GetPerformanceResponse()

@@ -96,6 +96,12 @@ FREEZE_REFERENCE = Method(_MONITOR + "FreezeReference", monitor.FreezeReferenceR
 GET_REFERENCE = Method(_MONITOR + "GetReference", monitor.GetReferenceRequest, monitor.GetReferenceResponse)
 GET_DRIFT = Method(_MONITOR + "GetDrift", monitor.GetDriftRequest, monitor.GetDriftResponse)
 LIST_DRIFT = Method(_MONITOR + "ListDrift", monitor.ListDriftRequest, monitor.ListDriftResponse)
+SET_DRIFT_TOLERANCE = Method(
+    _MONITOR + "SetDriftTolerance", monitor.SetDriftToleranceRequest, monitor.SetDriftToleranceResponse
+)
+LIST_DRIFT_TOLERANCES = Method(
+    _MONITOR + "ListDriftTolerances", monitor.ListDriftTolerancesRequest, monitor.ListDriftTolerancesResponse
+)
 GET_PERFORMANCE = Method(_MONITOR + "GetPerformance", monitor.GetPerformanceRequest, monitor.GetPerformanceResponse)
 QUERY_PREDICTIONS = Method(
     _MONITOR + "QueryPredictions", monitor.QueryPredictionsRequest, monitor.QueryPredictionsResponse, server_stream=True

@@ -65,6 +65,12 @@ class MonitorServicer(monitor_pb2_grpc.MonitorServiceServicer):
     async def ListDrift(self, request, context):
         return await self._drift.rpcs.list_drift(request)
 
+    async def SetDriftTolerance(self, request, context):
+        return await self._drift.rpcs.set_tolerance(request)
+
+    async def ListDriftTolerances(self, request, context):
+        return await self._drift.rpcs.list_tolerances(request)
+
     async def RenderReport(self, request, context):
         return await self._reports.render(request, identity())
 

@@ -130,6 +130,30 @@ def list_drifts(
     return (yield from list_all(session, methods.LIST_DRIFT, request, "drifts", timeout_s=timeout, limit=limit))
 
 
+def set_drift_tolerance(
+    session: Session,
+    model: str,
+    test: str,
+    tolerance: float | None,
+    *,
+    column: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[None]:
+    """Set what change is tolerated, of one column or of all that have none of their own; None for the default."""
+    request = monitor_pb2.SetDriftToleranceRequest(
+        parent=f"models/{model}", column=column, test=test, tolerance=tolerance
+    )
+    yield from invoke(session, methods.SET_DRIFT_TOLERANCE, request, timeout_s=timeout)
+
+
+def drift_tolerances(
+    session: Session, model: str, version: str, *, timeout: float = DEFAULT_TIMEOUT_S
+) -> Operation[monitor_pb2.ListDriftTolerancesResponse]:
+    """Return what is tolerated of each column, and what can be found beyond it at the version's traffic."""
+    request = monitor_pb2.ListDriftTolerancesRequest(parent=f"models/{model}/versions/{version}")
+    return (yield from invoke(session, methods.LIST_DRIFT_TOLERANCES, request, timeout_s=timeout))
+
+
 def performance(
     session: Session,
     model: str,

@@ -43,11 +43,13 @@ def evaluate(
     tolerances: Tolerances | None = None,
     predictions: Iterable[str] = (),
     design_effects: Mapping[str, float] = MappingProxyType({}),
+    column_tolerances: Mapping[str, Tolerances] = MappingProxyType({}),
 ) -> tuple[DriftReport, ...]:
     """Return every test of every column of the reference, by column.
 
     level: chance of any false alarm in this evaluation, `AlarmBudget.level`. predictions: the model's output columns.
     design_effects: of columns whose rows belong together (`sketches.units`): so many rows count as one.
+    column_tolerances: of columns that have their own.
     A column that the window lacks, or that could not be frozen, is reported as inconclusive, with the reason.
     """
     tolerances = tolerances or Tolerances()
@@ -55,13 +57,13 @@ def evaluate(
     reports: list[DriftReport] = []
     for name, frozen in reference.columns.items():
         kind = Kind.PREDICTION if name in out else Kind.DATA
-        summary = window.get(name)
+        summary, tolerated = window.get(name), column_tolerances.get(name, tolerances)
         if summary is None:
-            reports.append(_absent(name, kind, frozen, tolerances))
+            reports.append(_absent(name, kind, frozen, tolerated))
         else:
             effect = max(design_effects.get(name, 1.0), 1.0)
             worth = summary if effect == 1 else summary.thinned(1 / effect)
-            found = _evaluate_column(name, kind, frozen, worth, tolerances)
+            found = _evaluate_column(name, kind, frozen, worth, tolerated)
             reports.extend(found if effect == 1 else (replace(one, design_effect=effect) for one in found))
     for name, why in reference.unfit.items():
         kind = Kind.PREDICTION if name in out else Kind.DATA

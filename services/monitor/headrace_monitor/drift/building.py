@@ -17,6 +17,7 @@ from headrace_monitor.drift.evaluator import DriftEvaluator
 from headrace_monitor.drift.rpcs import DriftRpcs
 from headrace_monitor.drift.scheduler import DriftMetrics, Scheduler
 from headrace_monitor.drift.store import DriftEvaluations
+from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.wiring import PredictionLog
 from headrace_monitor.performance.store import PerformanceStore
 from headrace_monitor.references.artifacts import Blobs
@@ -47,7 +48,8 @@ def build(runtime: Runtime[MonitorSettings], connections: Connections, log: Pred
     freezer = Freezer(references, log.contracts, blobs, freeze, RowsWriter(rows), calibrate, clock)
     deriver = Deriver(windows, references, log.reader, settings.window_s, clock, WindowMetrics(runtime.metrics))
     schedule = Schedule(settings.window_s, timedelta(seconds=settings.drift_settle_s), settings.drift_alarms_per_week)
-    evaluator = DriftEvaluator(windows, evaluations, rows, clock)
+    tolerances = DriftTolerances(connections)
+    evaluator = DriftEvaluator(windows, evaluations, tolerances, rows, clock)
     scheduler = Scheduler(evaluator, evaluations, windows, references, schedule, clock, DriftMetrics(runtime.metrics))
     keep = timedelta(days=settings.windows_keep_d)
     every_s = settings.derive_every_s
@@ -60,7 +62,7 @@ def build(runtime: Runtime[MonitorSettings], connections: Connections, log: Pred
     }
     for name, (step, pause_s) in steps.items():
         runtime.loop(name, lambda n=name, s=step, p=pause_s: periodic(n, _retried(n, s), every_s=p, clock=clock))
-    return DriftRpcs(references, log.contracts, freezer, evaluator, evaluations, schedule, clock)
+    return DriftRpcs(references, log.contracts, freezer, evaluator, evaluations, tolerances, schedule, clock)
 
 
 def _retried(name: str, step: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:

@@ -14,6 +14,7 @@ from headrace_statistics.references import Source
 
 from headrace_monitor.alerts.convert import to_severity
 from headrace_monitor.drift.decisions.evaluation import DriftEvaluation
+from headrace_monitor.drift.decisions.tolerances import Detectable
 from headrace_monitor.names import invalid
 from headrace_monitor.references.store import StoredReference
 from headrace_monitor.times import span_of
@@ -104,6 +105,19 @@ def reference(kept: StoredReference) -> monitor_pb2.Reference:
         unfit=[
             monitor_pb2.Reference.UnfitColumn(name=name, reason=str(why)) for name, why in kept.reference.unfit.items()
         ],
+    )
+
+
+def tolerance(found: Detectable) -> monitor_pb2.DriftTolerance:
+    """Return what is tolerated of a column as a message."""
+    return monitor_pb2.DriftTolerance(
+        column=found.column,
+        test=found.test,
+        tolerance=found.tolerance,
+        set=found.set,
+        detectable=found.effect,
+        detectable_shift=found.shift,
+        inconclusive="" if found.inconclusive is None else str(found.inconclusive),
     )
 
 

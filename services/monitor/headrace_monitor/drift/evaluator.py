@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,16 @@ from headrace_statistics.drift.reports import DriftReport
 from headrace_statistics.references import Reference
 
 from headrace_monitor.drift.decisions import explanation
-from headrace_monitor.drift.decisions.evaluation import WEEK, DriftEvaluation, SliceEffect
+from headrace_monitor.drift.decisions.evaluation import (
+    DAY,
+    WEEK,
+    DriftEvaluation,
+    SliceEffect,
+    seasonal_advice,
+)
+from headrace_monitor.drift.decisions.tolerances import ToleranceRule, tolerances_of
 from headrace_monitor.drift.store import DriftEvaluations
+from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.decisions.sampling import evenly_sampled
 from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.log_rows import LogRows
@@ -41,8 +50,16 @@ EXPLAIN_S = 20.0
 class DriftEvaluator:
     """Evaluates windows, at most two at a time: each takes a core."""
 
-    def __init__(self, windows: Windows, evaluations: DriftEvaluations, rows: LogRows, clock: Clock) -> None:
-        self._windows, self._evaluations, self._rows, self._clock = windows, evaluations, rows, clock
+    def __init__(
+        self,
+        windows: Windows,
+        evaluations: DriftEvaluations,
+        tolerances: DriftTolerances,
+        rows: LogRows,
+        clock: Clock,
+    ) -> None:
+        self._windows, self._evaluations, self._tolerances = windows, evaluations, tolerances
+        self._rows, self._clock = rows, clock
         self._turns = FairTurns(2)
 
     async def evaluate(self, kept: StoredReference, start: datetime, end: datetime, level: float) -> DriftEvaluation:
@@ -50,25 +67,52 @@ class DriftEvaluator:
         async with self._turns.turn():
             window = await self._windows.total(kept.number, start, end)
             reference = await self._reference(kept, start, end)
-            reports = await asyncio.to_thread(_reports, reference, window, level, kept.monitored)
+            rules = await self._tolerances.of(kept.model)
+            reports = await asyncio.to_thread(_reports, reference, window, level, kept.monitored, rules)
             found = DriftEvaluation(
                 *(kept.model, kept.version, kept.number, reference.source, start, end, window.rows, reports)
             )
-            return replace(found, slices=await self._explained(kept, found)) if found.alarms else found
+            if not found.alarms:
+                return found
+            advice = await self._advice(kept, window, found, level, rules)
+            return replace(found, slices=await self._explained(kept, found), advice=advice)
+
+    async def _advice(
+        self,
+        kept: StoredReference,
+        window: Window,
+        found: DriftEvaluation,
+        level: float,
+        rules: Sequence[ToleranceRule],
+    ) -> str:
+        """Return what to do where the same time of an earlier day or week was as it is now; empty elsewhere."""
+        if kept.seasonal:
+            return ""
+        for ago in (WEEK, DAY):
+            season = await self._season(kept, found.start, found.end, ago)
+            if season is None:
+                continue
+            reports = await asyncio.to_thread(_reports, season, window, level, kept.monitored, rules)
+            if not any(report.alarm for report in reports):
+                return seasonal_advice(kept.model, kept.version, ago)
+        return ""
 
     async def _reference(self, kept: StoredReference, start: datetime, end: datetime) -> Reference:
         """Return the reference. A seasonal one has the counts of a week before, where they are known."""
-        if not kept.seasonal:
-            return kept.reference
-        season = await self._windows.total(kept.number, start - WEEK, end - WEEK)
+        season = await self._season(kept, start, end, WEEK) if kept.seasonal else None
+        return kept.reference if season is None else season
+
+    async def _season(self, kept: StoredReference, start: datetime, end: datetime, ago: timedelta) -> Reference | None:
+        """Return the reference with the counts of an earlier time; None where there are few."""
+        season = await self._windows.total(kept.number, start - ago, end - ago)
         if season.rows < MIN_SEASON_ROWS:
-            return kept.reference
-        name = f"{(start - WEEK).isoformat()}/{(end - WEEK).isoformat()}"
+            return None
         summaries = {
             column: summary.thinned(1 / season.design_effects[column]) for column, summary in season.summaries.items()
         }
+        name = f"{(start - ago).isoformat()}/{(end - ago).isoformat()}"
         made = references.seasonal(kept.reference, summaries, name=name, at=self._clock.now())
-        # A column without data a week before is compared with the frozen reference.
+        # A column without data at that time is compared with the frozen reference.
         columns = {**kept.reference.columns, **made.columns}
         return Reference(made.source, made.name, made.frozen_at, columns, made.unfit)
 
@@ -114,8 +158,19 @@ def _one_table(tables: list[pa.Table]) -> pa.Table:
 
 
 def _reports(
-    reference: Reference, window: Window, level: float, judged: tuple[MonitoredColumn, ...]
+    reference: Reference,
+    window: Window,
+    level: float,
+    judged: tuple[MonitoredColumn, ...],
+    rules: Sequence[ToleranceRule],
 ) -> tuple[DriftReport, ...]:
     predictions = [column.name for column in judged if column.prediction]
-    effects = window.design_effects
-    return evaluate(reference, window.summaries, level=level, predictions=predictions, design_effects=effects)
+    return evaluate(
+        reference,
+        window.summaries,
+        level=level,
+        tolerances=tolerances_of(rules, ""),
+        predictions=predictions,
+        design_effects=window.design_effects,
+        column_tolerances={name: tolerances_of(rules, name) for name in reference.columns} if rules else {},
+    )

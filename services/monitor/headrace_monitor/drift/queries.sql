@@ -51,3 +51,17 @@ order by end_time desc limit 1;
 
 -- name: expire
 delete from drift_looks where end_time < $1;
+
+-- name: tolerances
+select column_name, test, tolerance from drift_tolerances where model = $1 order by column_name, test;
+
+-- name: put_tolerance
+-- Nothing where the model has $5 others already.
+insert into drift_tolerances as kept (model, column_name, test, tolerance)
+select $1, $2, $3, $4
+where (select count(*) from drift_tolerances where model = $1 and (column_name, test) <> ($2, $3)) < $5::int
+on conflict (model, column_name, test) do update set tolerance = excluded.tolerance
+returning true;
+
+-- name: remove_tolerance
+delete from drift_tolerances where model = $1 and column_name = $2 and test = $3;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 from headrace.monitor.v1 import monitor_pb2
@@ -11,16 +12,22 @@ from headrace_servicekit.identity import identity
 
 from headrace_monitor import names
 from headrace_monitor.drift import convert
+from headrace_monitor.drift.decisions import tolerances
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
 from headrace_monitor.drift.store import DriftEvaluations
+from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.contracts import ContractSource, version_not_found
 from headrace_monitor.references.freezer import Freezer, FreezeRequest
 from headrace_monitor.references.store import References, StoredReference
 
+MAX_COLUMN_CHARS = 256
+# Evaluations whose rows show the traffic.
+TRAFFIC_OF = 24
+
 
 class DriftRpcs:
-    """Implements FreezeReference, GetReference, GetDrift and ListDrift."""
+    """Implements FreezeReference, GetReference, GetDrift, ListDrift, SetDriftTolerance and ListDriftTolerances."""
 
     def __init__(
         self,
@@ -29,11 +36,13 @@ class DriftRpcs:
         freezer: Freezer,
         evaluator: DriftEvaluator,
         evaluations: DriftEvaluations,
+        kept_tolerances: DriftTolerances,
         schedule: Schedule,
         clock: Clock,
     ) -> None:
         self._references, self._contracts, self._freezer = references, contracts, freezer
-        self._evaluator, self._evaluations, self._schedule, self._clock = evaluator, evaluations, schedule, clock
+        self._evaluator, self._evaluations, self._tolerances = evaluator, evaluations, kept_tolerances
+        self._schedule, self._clock = schedule, clock
 
     async def freeze_reference(
         self, request: monitor_pb2.FreezeReferenceRequest
@@ -78,6 +87,36 @@ class DriftRpcs:
             drifts=[message for _, message in evaluations],
             next_page_token=convert.page_token(evaluations[-1][0]) if more else "",
         )
+
+    async def set_tolerance(
+        self, request: monitor_pb2.SetDriftToleranceRequest
+    ) -> monitor_pb2.SetDriftToleranceResponse:
+        """Set what is tolerated. Raises InvalidArgument, and whatever DriftTolerances.put raises."""
+        model = names.model_id(request.parent, "parent")
+        if len(request.column) > MAX_COLUMN_CHARS or "\0" in request.column:
+            raise names.invalid("column", f"is no name of at most {MAX_COLUMN_CHARS} characters")
+        tolerance = request.tolerance if request.HasField("tolerance") else None
+        wrong = tolerances.problem(request.test, tolerance)
+        if wrong:
+            raise names.invalid("tolerance" if request.test in tolerances.TESTS else "test", wrong)
+        await self._tolerances.put(model, request.column, request.test, tolerance)
+        return monitor_pb2.SetDriftToleranceResponse()
+
+    async def list_tolerances(
+        self, request: monitor_pb2.ListDriftTolerancesRequest
+    ) -> monitor_pb2.ListDriftTolerancesResponse:
+        """Return what is tolerated and what can be found. Raises like get_drift."""
+        model, version = names.version_ref(request.parent, "parent")
+        kept = await self._references.current(model, version)
+        if kept is None:
+            raise PreconditionFailed(await self._none(model, version), reason="REFERENCE_NOT_FOUND")
+        last, _ = await self._evaluations.page(model, version, None, TRAFFIC_OF)
+        rows = round(sum(message.rows for _, message in last) / len(last)) if last else 0
+        rules = await self._tolerances.of(model)
+        listed = await asyncio.to_thread(
+            lambda: list(tolerances.detectables(kept.reference, rules, rows, self._schedule.level))
+        )
+        return monitor_pb2.ListDriftTolerancesResponse(tolerances=map(convert.tolerance, listed), window_rows=rows)
 
     async def _none(self, model: str, version: str) -> str:
         """Return why a version has no reference. Raises NotFound when there is no such version."""

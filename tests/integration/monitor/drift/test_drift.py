@@ -151,6 +151,24 @@ async def test_a_rush_of_which_an_eighth_was_recorded_is_no_drift(log, registere
     assert age.summary.moments.mean == pytest.approx(40 + 10 * 2 / 3, abs=2)
 
 
+async def test_traffic_with_a_daily_shape_is_told_to_have_a_seasonal_reference(log, registered, clock):
+    replica, rng = Replica(log, registered, clock), np.random.default_rng(15)
+    for day in range(2):
+        night = features(rng, ROWS)
+        night["feature.person.age"] += np.float32(10)
+        await log.add("fraud", "v1", START + day * 24 * HOUR, night)
+    await replica.freezer.freeze_missing()
+    await replica.deriver.catch_up()
+    for seconds in (3_900, 24 * 3_600):
+        await clock.advance(seconds)
+        await replica.scheduler.step()
+    first, second = [one for _, one in reversed((await replica.evaluations.page("fraud", "v1", None, 10))[0])]
+    assert {column for column, _ in alarms(first)} == {column for column, _ in alarms(second)} == {"person.age"}
+    assert first.advice == ""
+    assert "the same time a day before" in second.advice
+    assert "freeze fraud v1 --seasonal" in second.advice
+
+
 async def test_windows_are_the_same_whoever_made_them_and_whatever_died(log, registered, clock):
     first, second = Replica(log, registered, clock), Replica(log, registered, clock)
     rng = np.random.default_rng(4)

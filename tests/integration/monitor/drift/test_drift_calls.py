@@ -120,6 +120,22 @@ async def test_a_reference_freezes_by_itself_and_its_windows_are_looked_at(postg
         asked_of = {each.column for each in answer.drift.reports if not each.inconclusive}
         assert asked_of == {f"features.{index}" for index in range(4)}
 
+        # What is tolerated can be set, and what can be found is said.
+        tolerated = monitor_pb2.SetDriftToleranceRequest(
+            parent=NAME.partition("/versions")[0], column="features.0", test="ks", tolerance=0.02
+        )
+        await monitor.SetDriftTolerance(tolerated, timeout=5)
+        listed = await monitor.ListDriftTolerances(monitor_pb2.ListDriftTolerancesRequest(parent=NAME), timeout=5)
+        of = {(each.column, each.test): each for each in listed.tolerances}
+        assert (of["features.0", "ks"].tolerance, of["features.0", "ks"].set) == (0.02, True)
+        assert (of["features.1", "ks"].tolerance, of["features.1", "ks"].set) == (0.05, False)
+        assert 0.02 < of["features.0", "ks"].detectable < of["features.1", "ks"].detectable
+        answer = await monitor.GetDrift(request, timeout=5)
+        used = {each.column: each.tolerance for each in answer.drift.reports if each.test == "ks"}
+        assert (used["features.0"], used["features.1"]) == (0.02, 0.05)
+        tolerated.ClearField("tolerance")
+        await monitor.SetDriftTolerance(tolerated, timeout=5)
+
         # A report shows the bins of what was looked at.
         seen = answer.drift.range
         start, end = (told.ToDatetime(UTC) for told in (seen.start_time, seen.end_time))

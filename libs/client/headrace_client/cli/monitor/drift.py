@@ -19,14 +19,37 @@ _SOURCES = {
 }
 
 
-@click.command()
+class _DriftCommands(click.Group):
+    """`drift MODEL VERSION` evaluates; `drift set` and `drift tolerances` are about what is tolerated."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            args = ["evaluate", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_DriftCommands)
+def drift() -> None:
+    """Whether requests and answers have drifted, and what of that is tolerated.
+
+    \b
+    Examples:
+      headrace monitor drift digits v2
+      headrace monitor drift tolerances digits v2
+      headrace monitor drift set digits v2 --test ks --column age --tolerance 0.02
+    """
+
+
+@drift.command()
 @model_argument
 @version_argument
 @span_options("an hour before the end")
 @click.option("--level", type=float, default=0.0, show_default="0.05", help="Probability of a false alarm.")
 @click.option("--all", "everything", is_flag=True, help="Show every test, also those that found nothing.")
 @connected
-def drift(
+def evaluate(
     client: Client,
     output: Output,
     model: str,
@@ -75,6 +98,70 @@ def drift(
             ("slice", "rows", "effect", "explains"),
             [(shown(one.name), f"{one.rows:,}", value_text(one.effect), f"{one.share:.0%}") for one in told.slices],
         )
+
+
+@drift.command("set")
+@model_argument
+@version_argument
+@click.option(
+    "--test",
+    required=True,
+    type=click.Choice(("psi", "ks", "chi_square", "exact_shares", "embedding", "share")),
+    help="What is tolerated; share: of missing, new and odd values.",
+)
+@click.option("--column", default="", help="Column; all that have none of their own without it.")
+@click.option("--tolerance", type=float, help="Largest change that is no alarm; the default without it.")
+@connected
+def set_tolerance(
+    client: Client, output: Output, model: str, version: str, test: str, column: str, tolerance: float | None
+) -> None:
+    """Set what change is tolerated of every version of MODEL, and show what can be found then at VERSION's traffic.
+
+    \b
+    Examples:
+      headrace monitor drift set digits v2 --test psi --tolerance 0.1
+      headrace monitor drift set digits v2 --test ks --column age --tolerance 0.02
+      headrace monitor drift set digits v2 --test ks --column age
+    """
+    client.set_drift_tolerance(model, test, tolerance, column=column)
+    told = client.drift_tolerances(model, version)
+    _show_tolerances(output, told, [one for one in told.tolerances if one.test == test and column in ("", one.column)])
+
+
+@drift.command()
+@model_argument
+@version_argument
+@connected
+def tolerances(client: Client, output: Output, model: str, version: str) -> None:
+    """Show what is tolerated of each column of VERSION of MODEL, and what can be found beyond it at its traffic.
+
+    \b
+    Examples:
+      headrace monitor drift tolerances digits v2
+      headrace monitor drift tolerances digits v2 --json
+    """
+    told = client.drift_tolerances(model, version)
+    _show_tolerances(output, told, list(told.tolerances))
+
+
+def _show_tolerances(
+    output: Output, told: monitor_pb2.ListDriftTolerancesResponse, picked: list[monitor_pb2.DriftTolerance]
+) -> None:
+    if output.as_json:
+        output.document({"window_rows": str(told.window_rows), "tolerances": [message_json(one) for one in picked]})
+        return
+    traffic = f"{told.window_rows:,} rows a window" if told.window_rows else "no evaluation yet"
+    output.say(f"found by nine of ten scheduled evaluations, at {traffic}:\n")
+    output.table(
+        ("column", "test", "tolerance", "set", "found from", "as a shift", ""), [_tolerance(one) for one in picked]
+    )
+
+
+def _tolerance(one: monitor_pb2.DriftTolerance) -> tuple[str, ...]:
+    shift = f"{one.detectable_shift:.2f} sd" if one.HasField("detectable_shift") else "-"
+    found = value_text(one.detectable if one.HasField("detectable") else None)
+    said = "yes" if one.set else "default"
+    return (shown(one.column), shown(one.test), value_text(one.tolerance), said, found, shift, shown(one.inconclusive))
 
 
 @click.command()

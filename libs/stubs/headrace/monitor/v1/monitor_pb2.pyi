@@ -332,6 +332,54 @@ class GetDriftResponse(_message.Message):
     drift: Drift
     def __init__(self, drift: _Optional[_Union[Drift, _Mapping]] = ...) -> None: ...
 
+class SetDriftToleranceRequest(_message.Message):
+    __slots__ = ("parent", "column", "test", "tolerance")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    column: str
+    test: str
+    tolerance: float
+    def __init__(self, parent: _Optional[str] = ..., column: _Optional[str] = ..., test: _Optional[str] = ..., tolerance: _Optional[float] = ...) -> None: ...
+
+class SetDriftToleranceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListDriftTolerancesRequest(_message.Message):
+    __slots__ = ("parent",)
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    def __init__(self, parent: _Optional[str] = ...) -> None: ...
+
+class ListDriftTolerancesResponse(_message.Message):
+    __slots__ = ("tolerances", "window_rows")
+    TOLERANCES_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_ROWS_FIELD_NUMBER: _ClassVar[int]
+    tolerances: _containers.RepeatedCompositeFieldContainer[DriftTolerance]
+    window_rows: int
+    def __init__(self, tolerances: _Optional[_Iterable[_Union[DriftTolerance, _Mapping]]] = ..., window_rows: _Optional[int] = ...) -> None: ...
+
+class DriftTolerance(_message.Message):
+    __slots__ = ("column", "test", "tolerance", "set", "detectable", "detectable_shift", "inconclusive")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    SET_FIELD_NUMBER: _ClassVar[int]
+    DETECTABLE_FIELD_NUMBER: _ClassVar[int]
+    DETECTABLE_SHIFT_FIELD_NUMBER: _ClassVar[int]
+    INCONCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    test: str
+    tolerance: float
+    set: bool
+    detectable: float
+    detectable_shift: float
+    inconclusive: str
+    def __init__(self, column: _Optional[str] = ..., test: _Optional[str] = ..., tolerance: _Optional[float] = ..., set: _Optional[bool] = ..., detectable: _Optional[float] = ..., detectable_shift: _Optional[float] = ..., inconclusive: _Optional[str] = ...) -> None: ...
+
 class ListDriftRequest(_message.Message):
     __slots__ = ("parent", "page_size", "page_token")
     PARENT_FIELD_NUMBER: _ClassVar[int]

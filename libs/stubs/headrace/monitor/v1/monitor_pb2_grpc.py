@@ -60,6 +60,16 @@ class MonitorServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftResponse.FromString,
                 _registered_method=True)
+        self.SetDriftTolerance = channel.unary_unary(
+                '/headrace.monitor.v1.MonitorService/SetDriftTolerance',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.SetDriftToleranceRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.SetDriftToleranceResponse.FromString,
+                _registered_method=True)
+        self.ListDriftTolerances = channel.unary_unary(
+                '/headrace.monitor.v1.MonitorService/ListDriftTolerances',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftTolerancesRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftTolerancesResponse.FromString,
+                _registered_method=True)
         self.GetPerformance = channel.unary_unary(
                 '/headrace.monitor.v1.MonitorService/GetPerformance',
                 request_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.GetPerformanceRequest.SerializeToString,
@@ -134,6 +144,26 @@ class MonitorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetDriftTolerance(self, request, context):
+        """SetDriftTolerance sets what change of a column, or of all columns, is tolerated in evaluations of every version of a
+        model from now on. Repeating it changes nothing.
+
+        Fails with RESOURCE_EXHAUSTED, reason TOO_MANY_TOLERANCES, for more than 1,000 of a model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDriftTolerances(self, request, context):
+        """ListDriftTolerances lists what is tolerated of each column of a version, and what can be found beyond it at its traffic.
+
+        Fails with FAILED_PRECONDITION, reason REFERENCE_NOT_FOUND, for a version without a reference, and with NOT_FOUND,
+        reason VERSION_NOT_FOUND, for one that is not registered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPerformance(self, request, context):
         """GetPerformance says how good predictions of a time were, as far as their outcomes are known, and how good they probably
         were before that.
@@ -195,6 +225,16 @@ def add_MonitorServiceServicer_to_server(servicer, server):
                     servicer.ListDrift,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftResponse.SerializeToString,
+            ),
+            'SetDriftTolerance': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDriftTolerance,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.SetDriftToleranceRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.SetDriftToleranceResponse.SerializeToString,
+            ),
+            'ListDriftTolerances': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDriftTolerances,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftTolerancesRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftTolerancesResponse.SerializeToString,
             ),
             'GetPerformance': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPerformance,
@@ -353,6 +393,60 @@ class MonitorService:
             '/headrace.monitor.v1.MonitorService/ListDrift',
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDriftTolerance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/SetDriftTolerance',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.SetDriftToleranceRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.SetDriftToleranceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDriftTolerances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.MonitorService/ListDriftTolerances',
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftTolerancesRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_monitor__pb2.ListDriftTolerancesResponse.FromString,
             options,
             channel_credentials,
             insecure,

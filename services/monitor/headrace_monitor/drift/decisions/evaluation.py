@@ -17,6 +17,7 @@ from headrace_monitor.alerts.observations import Observation
 CATCH_UP = timedelta(days=1)
 # Rows that come later than this still enter their window, but it is not evaluated again.
 PATIENCE = timedelta(hours=1)
+DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -86,6 +87,15 @@ class Schedule:
         return _EPOCH + (start - _EPOCH) // length * length, _EPOCH - (_EPOCH - end) // length * length
 
 
+def seasonal_advice(model: str, version: str, ago: timedelta) -> str:
+    """Return what to do about alarms of a time that was the same a day or a week earlier."""
+    when = "the same time a week before" if ago >= WEEK else "the same time a day before"
+    return (
+        f"nothing has changed against {when}: the traffic has a daily or weekly shape that the reference has not; hold "
+        f"it against the same hour a week before: headrace monitor reference freeze {model} {version} --seasonal"
+    )
+
+
 def is_due(end: datetime, now: datetime, *, waiting: bool, schedule: Schedule) -> bool:
     """Return whether a window that ended at `end` is to be evaluated. waiting: whether more rows are known to come."""
     settled = end + schedule.settle
@@ -116,7 +126,12 @@ def _observation(evaluation: DriftEvaluation, signal: str, reports: Iterable[Dri
         window_end=evaluation.end,
         value=abs(worst.effect or 0.0) if worst else 0.0,
         severity=worst.severity if worst else Severity.NONE,
-        summary=summary(alarms, evaluation.slices if signal == "drift" else ()),
+        summary="; ".join(
+            filter(
+                None,
+                (summary(alarms, evaluation.slices if signal == "drift" else ()), evaluation.advice if alarms else ""),
+            )
+        ),
         rows=evaluation.rows,
     )
 

@@ -149,14 +149,17 @@ def window_of(table: pa.Table, columns: Sequence[MonitoredColumn], frozen: Mappi
 
 
 def unit_hashes(table: pa.Table) -> NDArray[np.int64]:
-    """Return a hash of what each row belongs to: the unit that its request named, else the request itself."""
+    """Return a hash of what each row belongs to: the unit that its request named, else the request itself; of no row
+    where neither is known.
+    """
     there = frozenset(table.schema.names)
-    found = np.arange(table.num_rows, dtype=np.uint64)
+    found = np.zeros(0, dtype=np.uint64)
     if "prediction_id" in there:
         found = _hashes(table.column("prediction_id"))
     if "unit" in there:
         column = pc.fill_null(table.column("unit").cast(pa.string()), "")
-        found = np.where(pc.equal(column, "").to_numpy(), found, _hashes(column))
+        hashes = _hashes(column)
+        found = np.where(pc.equal(column, "").to_numpy(), found, hashes) if found.size else hashes
     # Multiplied, so that similar names are not neighbours among the smallest.
     return ((found * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(1)).astype(np.int64)
 
