@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from headrace_scaling.decisions.observations import Metric
 
@@ -249,7 +251,20 @@ def _violations(policy: PoolPolicy) -> Iterator[Violation]:
             yield Violation(name, "must be between 0 and 86400 seconds")
     if not 0 <= policy.tolerance < 1:
         yield Violation("tolerance", "must be at least 0 and below 1")
+    yield from _odd_numbers(policy, "")
     yield from _violations_of_parts(policy)
+
+
+def _odd_numbers(value: object, path: str) -> Iterator[Violation]:
+    """Yield a violation for each number, wherever it stands, that is below 0 or not finite."""
+    if isinstance(value, float) and not 0 <= value < math.inf:
+        yield Violation(path, "must be a number from 0 up")
+    elif isinstance(value, tuple):
+        for index, each in enumerate(value):
+            yield from _odd_numbers(each, f"{path}[{index}]")
+    elif is_dataclass(value):
+        for one in fields(value):
+            yield from _odd_numbers(getattr(value, one.name), f"{path}.{one.name}".lstrip("."))
 
 
 def _violations_of_parts(policy: PoolPolicy) -> Iterator[Violation]:
@@ -261,6 +276,10 @@ def _violations_of_parts(policy: PoolPolicy) -> Iterator[Violation]:
         step: StepLimit | None = getattr(policy, name)
         if step and (step.replicas < 0 or step.share < 0 or step.replicas + step.share == 0 or step.period_s <= 0):
             yield Violation(name, "must allow some replicas or a share of them within a positive period")
+    if policy.look_ahead and not (policy.look_ahead.window_s >= 1 and policy.look_ahead.most >= 1):
+        yield Violation("look_ahead", "needs a window_s of at least 1 s and a `most` of at least 1")
+    if policy.season and policy.season.value == 0:
+        yield Violation("season.value", "must be positive")
     if policy.season and not (0 < policy.season.quantile <= 1 and 1 <= policy.season.min_days <= policy.season.days):
         yield Violation("season", "needs a quantile in (0, 1] and min_days between 1 and days")
     if policy.overflow and not (policy.overflow.per_replica > 0 and policy.overflow.max_replicas > 0):
@@ -272,3 +291,13 @@ def _violations_of_parts(policy: PoolPolicy) -> Iterator[Violation]:
             yield Violation(f"schedules[{index}].days", "must be days from 0, Monday, to 6, Sunday")
         if not (0 <= schedule.start_minute < 1440 and 0 < schedule.end_minute <= 1440):
             yield Violation(f"schedules[{index}]", "must start and end at minutes of a day")
+        if not _is_zone(schedule.time_zone):
+            yield Violation(f"schedules[{index}].time_zone", "must be a zone of the IANA database")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
