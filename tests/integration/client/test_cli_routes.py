@@ -180,3 +180,17 @@ def test_status_of_a_route_names_batchers_and_data_planes(run: Run, routes: Fake
     shown = run("routes", "status", "digits").stdout
     for told in ("1/3", "too large", "host-a/0", "1, 5 is wanted"):
         assert told in shown
+
+
+def test_a_shadow_is_declared_shown_and_taken_away(run: Run, routes: FakeRoutes) -> None:
+    assert "off" in run("routes", "shadow", "digits").stdout
+    done = run("routes", "shadow", "digits", "v2", "--share", "0.1")
+    assert done.exit_code == 0, done.output
+    sent = routes.updates[-1].route
+    assert (sent.shadowing.variant, sent.shadowing.share) == ("shadow", 0.1)
+    assert "shadow, 10.000% of what others compute" in run("routes", "shadow", "digits").stdout
+    assert "10.000%" in run("routes", "show", "digits").stdout
+    assert run("routes", "shadow", "digits", "v2", "--off").exit_code == 2
+    assert run("routes", "shadow", "digits", "v2", "--share", "0").exit_code == 2
+    assert run("routes", "shadow", "digits", "--off").exit_code == 0
+    assert not routes.updates[-1].route.HasField("shadowing")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from headrace.router.v1 import route_pb2
 from headrace_client.fallbacks import FallbackStep, Stale
 from headrace_client.lookups import Hedging, Lookup
-from headrace_client.operations.declaring import declared
+from headrace_client.operations.declaring import declared, with_shadow
 from headrace_client.operations.routes import Production, Variant, Version
 
 PRODUCTION = route_pb2.Variant(name="production", follow_production=True, weight=1)
@@ -114,3 +114,22 @@ def test_a_split_leaves_variants_in_their_pool_unless_it_names_one():
         ("v2", 50, "default"),
         ("v3", 1, ""),
     ]
+
+
+def test_a_shadow_is_a_variant_without_weight_and_takes_the_place_of_the_one_before():
+    first = with_shadow(everything(), "v7", 0.25)
+    assert (first.shadowing.variant, first.shadowing.share) == ("shadow", 0.25)
+    assert [(one.name, one.version, one.weight) for one in first.variants][-1] == ("shadow", "v7", 0.0)
+    second = with_shadow(first, "v8", 1.0)
+    assert [one.version for one in second.variants if one.name == "shadow"] == ["v8"]
+    assert declared(second, variants=[Variant("v1", Version("v1"), 1)]).variants[-1].name == "shadow"
+    off = with_shadow(second, None, 1.0)
+    assert not off.HasField("shadowing")
+    assert off == everything()
+
+
+def test_a_variant_that_only_a_rule_leads_to_may_be_the_shadow_and_stays():
+    present = declared(route(PRODUCTION), rules=["beta -> v2"])
+    shadowed = with_shadow(present, "v2", 0.5)
+    assert (shadowed.shadowing.variant, len(shadowed.variants)) == ("v2", len(present.variants))
+    assert with_shadow(shadowed, None, 1.0) == present

@@ -46,11 +46,18 @@ def hedging_text(route: route_pb2.Route) -> str:
     return "after the 95th percentile of what is measured"
 
 
+def shadowing_text(route: route_pb2.Route) -> str:
+    """Return who gets copies of what a route's other variants compute; empty for nobody."""
+    if not route.HasField("shadowing"):
+        return ""
+    return f"{route.shadowing.variant}, {route.shadowing.share:.3%} of what others compute"
+
+
 def parts(route: route_pb2.Route) -> list[str]:
     """Return what a route declares besides its variants, in a word or two each."""
     rules, steps = len(route.rules), len(route.fallback)
     declared = [f"{rules} rules" if rules else "", f"{steps} fallbacks" if steps else ""]
-    declared += [name for name in ("lookup", "hedging") if route.HasField(name)]
+    declared += [name for name in ("lookup", "hedging", "shadowing") if route.HasField(name)]
     return [part for part in declared if part]
 
 

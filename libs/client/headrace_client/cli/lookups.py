@@ -8,7 +8,7 @@ from typing import Any
 import click
 from headrace.router.v1 import route_pb2
 
-from headrace_client.cli.lookup_views import hedging_text, lookup_text
+from headrace_client.cli.lookup_views import hedging_text, lookup_text, shadowing_text
 from headrace_client.cli.options import (
     connected,
     force_option,
@@ -17,7 +17,7 @@ from headrace_client.cli.options import (
     request_id_option,
     timeout_option,
 )
-from headrace_client.cli.output import Output, message_json
+from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration
 from headrace_client.cli.views import show_route
 from headrace_client.client import Client
@@ -150,6 +150,57 @@ def hedge(
         done = client.set_hedging(
             model,
             None if state == "off" else Hedging(after),
+            force=force,
+            reason=reason,
+            request_id=request_id,
+            timeout=timeout.total_seconds(),
+        )
+    show_done(output, done)
+
+
+@click.command()
+@model_argument
+@click.argument("version", required=False)
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of what is computed.")
+@click.option("--off", is_flag=True, help="Send no copies any more.")
+@timeout_option
+@force_option
+@reason_option
+@request_id_option
+@connected
+def shadow(
+    client: Client,
+    output: Output,
+    model: str,
+    version: str | None,
+    share: float,
+    off: bool,
+    timeout: timedelta,
+    force: bool,
+    reason: str,
+    request_id: str,
+) -> None:
+    """Send copies of what is computed for MODEL to VERSION, whose answers reach nobody; without more, show it.
+
+    `headrace monitor shadow` compares the answers.
+
+    \b
+    Examples:
+      headrace routes shadow digits
+      headrace routes shadow digits v3 --share 0.1
+      headrace routes shadow digits --off
+    """
+    if off and version is not None:
+        raise click.UsageError("give VERSION or --off")
+    if version is None and not off:
+        route = client.get_route(model).route
+        show_part(output, route, "shadowing", shown(shadowing_text(route)) or "off")
+        return
+    with output.waiting("waiting until it is in force"):
+        done = client.set_shadow(
+            model,
+            version,
+            share,
             force=force,
             reason=reason,
             request_id=request_id,

@@ -8,7 +8,7 @@ import click
 
 from headrace_client.cli.dry_run import UNITS, dry_run
 from headrace_client.cli.fallback import fallback
-from headrace_client.cli.lookups import hedge, lookup
+from headrace_client.cli.lookups import hedge, lookup, shadow
 from headrace_client.cli.options import (
     connected,
     force_option,
@@ -205,3 +205,4 @@ routes.add_command(dry_run)
 routes.add_command(lookup)
 routes.add_command(fallback)
 routes.add_command(hedge)
+routes.add_command(shadow)

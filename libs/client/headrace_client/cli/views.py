@@ -6,7 +6,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
 from headrace.tensor.v1 import tensor_pb2
 
-from headrace_client.cli.lookup_views import hedging_text, lookup_text, parts, show_fallback
+from headrace_client.cli.lookup_views import hedging_text, lookup_text, parts, shadowing_text, show_fallback
 from headrace_client.cli.output import Output, last, number, shown, when
 from headrace_client.rules import Rule
 
@@ -175,6 +175,7 @@ def show_route(output: Output, route: route_pb2.Route, status: route_pb2.RouteSt
             ("managed by", route.managed_by),
             ("lookup", lookup_text(route)),
             ("hedging", hedging_text(route)),
+            ("shadow", shown(shadowing_text(route))),
             ("not acknowledged", ", ".join(status.unacknowledged_data_planes)),
         ]
     )

@@ -140,6 +140,49 @@ def set_hedging(
     return (yield from _update(session, route, force, reason, request_id, timeout))
 
 
+def set_shadow(
+    session: Session,
+    model: str,
+    version: str | None,
+    share: float = 1.0,
+    *,
+    pool: str = "",
+    force: bool = False,
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = READY_TIMEOUT_S,
+) -> Operation[route_pb2.UpdateRouteResponse]:
+    """Send copies of a share of what is computed for a model to a version, or to none (None).
+
+    Its answers reach nobody: see `shadow_report`. pool: that it runs in; empty means `default`. It waits for the
+    version to be loaded, and fails as `split` does.
+    """
+    present = yield from get_route(session, model)
+    route = with_shadow(present.route, version, share, pool)
+    return (yield from _update(session, route, force, reason, request_id, timeout))
+
+
+def with_shadow(present: route_pb2.Route, version: str | None, share: float, pool: str = "") -> route_pb2.Route:
+    """Return the route with this shadow in the place of the one before, if any."""
+    route = route_pb2.Route()
+    route.CopyFrom(present)
+    before = route.shadowing.variant
+    route.ClearField("shadowing")
+    ruled = {rule.variant for rule in route.rules}
+    kept = [one for one in route.variants if one.name != before or one.weight or one.name in ruled]
+    if version is not None:
+        name = next((one.name for one in kept if one.version == version and not one.weight), "")
+        if not name:
+            taken = {one.name for one in kept}
+            name = "shadow" if "shadow" not in taken else f"shadow-{version}"
+            kept.append(route_pb2.Variant(name=name, version=version, pool=pool))
+        route.shadowing.variant, route.shadowing.share = name, share
+    variants = [route_pb2.Variant.FromString(one.SerializeToString()) for one in kept]
+    del route.variants[:]
+    route.variants.extend(variants)
+    return route
+
+
 def dry_run(
     session: Session,
     model: str,
@@ -190,6 +233,8 @@ def declared(
         read = named([Rule.parse(rule) if isinstance(rule, str) else rule for rule in rules])
         route.rules.extend(rule.to_proto() for rule in read)
     wanted = {rule.variant for rule in route.rules}
+    if route.HasField("shadowing"):
+        wanted.add(route.shadowing.variant)
     arms = [one.to_proto() for one in variants] if variants is not None else list(_without_idle(present, wanted))
     known = {one.name: one for one in present.variants}
     for arm in arms:

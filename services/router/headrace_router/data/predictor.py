@@ -197,7 +197,13 @@ class Predictor:
         served, model = variant.served, resolved.table.model
         priority = request.priority
         key = Key(
-            *(model, served.version, variant.name, found.served_from, 0, found.layer, found.fallback_step),
+            model,
+            served.version,
+            variant.name,
+            found.served_from,
+            0,
+            found.layer,
+            found.fallback_step,
             priority if priority > ONLINE else 0,
         )
         series = self._counters.observe(key, took_s, ended)

@@ -1,0 +1,62 @@
+"""A shadow as a user meets it: declared, compared, reported, measured for gates, and seen by no caller."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from headrace.router.v1 import predict_pb2
+from headrace_servicekit.testing import eventually
+
+from tests.kit.headrace_cli import Headrace
+from tests.kit.onnx_models import linear
+from tests.kit.served import Served, register, request, serve
+
+MODEL = "shadowed"
+ASKED = 40
+
+
+@pytest.fixture
+def shadowed(served: Served) -> Served:
+    """A model whose v1 is in production, with v2 as its shadow."""
+    serve(served.client, MODEL, {"v1": linear(seed=1)})
+    register(served.client, MODEL, "v2", linear(seed=2))
+    served.client.set_shadow(MODEL, "v2", 1.0, timeout=120.0)
+    return served
+
+
+def rows(count: int) -> list[np.ndarray]:
+    return [np.array([[number, 1, 2, 3]], np.float32) for number in range(count)]
+
+
+async def test_a_shadow_is_compared_and_measured_and_reaches_no_caller(shadowed: Served, headrace: Headrace, tmp_path):
+    answers = [shadowed.predict(request(MODEL, row)) for row in rows(ASKED)]
+    again = [shadowed.predict(request(MODEL, row)) for row in rows(ASKED)]
+    assert {one.version for one in (*answers, *again)} == {"v1"}
+    assert {one.served_from for one in again} == {predict_pb2.PredictResponse.SERVED_FROM_CACHE}
+
+    def compared() -> int:
+        return sum(one.pairs for one in shadowed.client.shadow_report(MODEL, "v2").comparisons)
+
+    await eventually(lambda: compared() >= ASKED, within=30)
+    (told,) = shadowed.client.shadow_report(MODEL, "v2").comparisons
+    assert (told.version, told.shadow_version, told.pairs, told.nan_rows) == ("v1", "v2", ASKED, 0)
+    assert not told.errors
+    assert told.largest_difference > 0 or told.flips > 0
+    assert {row.prediction_id for row in told.worst} <= {one.prediction_id for one in answers}
+    # Counted are answers to callers alone: none of the version that nobody was given.
+    assert {one.version for one in shadowed.client.traffic(MODEL).traffic} == {"v1"}
+
+    def measured() -> dict[str, float]:
+        metrics = shadowed.client.get_version(MODEL, "v2").metrics
+        return {one.name: one.value for one in metrics if one.name.startswith("shadow_")}
+
+    await eventually(lambda: measured().get("shadow_pairs") == ASKED, within=60)
+    page = tmp_path / "shadow.html"
+    shown = headrace("monitor", "shadow", MODEL, "v2", "--html", str(page))
+    assert "v1 beside its shadow v2" in shown.stdout
+    assert "<svg" in page.read_text()
+
+
+def test_a_shadow_that_has_no_version_by_that_name_is_refused(shadowed: Served, headrace: Headrace):
+    refused = headrace.fails("routes", "shadow", MODEL, "v9")
+    assert "v9" in refused.stderr
