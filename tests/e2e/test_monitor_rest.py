@@ -87,6 +87,10 @@ WRONG = {
         ("GET", "/v1/models/UP/report", None, "parent"),
         ("GET", f"{MODEL}/report?{BACKWARDS}", None, "range"),
     ],
+    "GetShadowReport": [
+        ("GET", "/v1/models/UP/shadowReport", None, "parent"),
+        ("GET", f"{MODEL}/shadowReport?{BACKWARDS}", None, "range"),
+    ],
     "PutAlertRule": [
         ("PUT", "/v1/alertRules/UP", RULE, "rule.name"),
         ("PUT", "/v1/alertRules/served", {**RULE, "signal": "mood"}, "rule.signal"),
