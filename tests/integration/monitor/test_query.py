@@ -17,6 +17,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 from headrace.monitor.v1 import ingest_pb2_grpc, monitor_pb2, monitor_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from headrace_client.cli.autoscale.trace_files import log_query, of_log
 from headrace_monitor.log.files import object_key
 from headrace_monitor.names import first_prediction_id
 from headrace_monitor.query.decisions.views import BASE
@@ -127,6 +128,16 @@ async def test_a_caller_sees_the_predictions_and_outcomes_of_its_models_and_no_o
         rows, read, _ = await ask(monitor, labelled, models="*")
         assert rows == [{"version": "v1", "feature.x": 1.5, "prediction_label": "7", "outcome_text": odd}]
         assert read.files == 2
+
+
+async def test_the_log_of_a_model_is_a_trace_that_policies_are_simulated_on(postgres_url, s3, tmp_path):
+    async with monitor_with_log(postgres_url, s3, tmp_path) as (monitor, stores, _):
+        columns = {"served_from": ["online", "cache", "online"], "probability": [1.0, 1.0, 0.25]}
+        await add_file(stores, "digits", "v1", **columns)
+        rows, _, _ = await ask(monitor, log_query(("digits",)))
+        trace = of_log("digits", pa.Table.from_pylist(rows))
+    assert (trace.start, trace.seconds) == (NOON.timestamp(), 121)
+    assert {at: count for at, count in enumerate(trace.requests) if count} == {0: 1.0, 120: 4.0}
 
 
 async def test_what_data_planes_reported_is_there_by_the_names_of_the_contract_and_meets_its_labels(
