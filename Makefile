@@ -36,6 +36,10 @@ demo: up ## Set up, start everything and run the main job on real images
 demo-scale: up ## Raise the load until the autoscaler starts a second batcher, and lower it again: about a minute
 	@$(PYTHON) -m examples.scaling
 
+.PHONY: demo-rollout
+demo-rollout: up ## Roll out four versions under load: three are taken back by themselves, one is promoted
+	@$(PYTHON) -m examples.rollouts.run
+
 .PHONY: setup
 setup: .headrace/synced .headrace/triton-venv/headrace-ready deploy/envoy/filter_bridge/libheadrace_filter_bridge.so ## Prepare the environments, nothing else
 

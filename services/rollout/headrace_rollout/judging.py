@@ -59,7 +59,7 @@ class Judge:
             counts = _counts(response, now)
             record = judgement.taken(record, policy, arms, counts, _text(response.cursor), step, rollout.step_time)
         verdict = judgement.verdict(record, policy, step, rollout.step_time, now)
-        return Judged(record_json(record), verdict, record.bad_from)
+        return Judged(record_json(record), verdict, record.bad_from.get(verdict.metric))
 
     def alerts(self, model: str) -> tuple[str, ...]:
         """Return what asks for a freeze of a model's rollouts."""

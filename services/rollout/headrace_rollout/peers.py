@@ -22,7 +22,8 @@ CALL_S = 5.0
 # A write waits until data planes acknowledge it; its versions are ready before.
 WRITE_S = 15.0
 LEASE = timedelta(seconds=90)
-HOLD = timedelta(days=1)
+# Renewed long before; it keeps promotions by hand away, so it must not outlive a rollout for long.
+HOLD = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)

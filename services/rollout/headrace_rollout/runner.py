@@ -4,6 +4,7 @@ after a crash, at whatever point it was, comes to the same end.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -94,9 +95,9 @@ class Runner:
 
     async def tidy(self, rollout: Rollout) -> None:
         """Let go what a rollout that is over kept. What is missed here ends by itself."""
+        await self._let_go(rollout)
         for version in (rollout.version, rollout.baseline):
             await self._routes.end_lease(rollout, version)
-        await self._registry.release(rollout)
 
     async def _prepare(self, rollout: Rollout) -> Rollout:
         try:
@@ -153,6 +154,7 @@ class Runner:
             written = await self._routes.write(rollout, route_of(rollout.original), release=True)
         except ServiceError as error:
             return await self._not_written(rollout, error)
+        await self._let_go(rollout)
         return await self._acknowledged(rollout, written, lambda one, now: progress.taken_back(one, now))
 
     async def _promote(self, rollout: Rollout) -> Rollout:
@@ -172,6 +174,7 @@ class Runner:
             written = await self._routes.write(rollout, route, release=True)
         except ServiceError as error:
             return await self._not_written(rollout, error)
+        await self._let_go(rollout)
         return await self._acknowledged(rollout, written, lambda one, now: progress.succeeded(one, now))
 
     async def _acknowledged(self, rollout: Rollout, written: Written, then: Decide) -> Rollout:
@@ -181,6 +184,11 @@ class Runner:
         if written.cut_off:
             log.warning("data planes are cut off", rollout=rollout.name, data_planes=written.cut_off)
         return await self._keep(rollout, then)
+
+    async def _let_go(self, rollout: Rollout) -> None:
+        """Let others promote: before the rollout is over, so that who sees that it is can begin the next one."""
+        with contextlib.suppress(ServiceError):
+            await self._registry.release(rollout)
 
     async def _not_written(self, rollout: Rollout, error: ServiceError) -> Rollout:
         """Take in why a route was not written."""

@@ -54,7 +54,7 @@ def test_an_outright_failure_at_200_requests_a_second_is_seen_within_seconds():
     assert Decision.ROLL_BACK in decisions[:3], decisions
     verdict, record = judged(*[failing] * 3)
     assert "errors" in verdict.reason
-    assert record.bad_from == NOW  # not before the first request of the version
+    assert record.bad_from["errors"] == NOW  # not before the first request of the version
 
 
 def test_an_equal_version_is_proven_and_goes_on_after_its_dwell():
@@ -86,11 +86,19 @@ def test_each_way_to_be_worse_leads_to_a_rollback_that_names_it(bad: Count, metr
     assert verdict.reason.startswith(metric)
 
 
-def test_the_callers_own_mistakes_count_for_nothing():
-    theirs = errors(NEW, 5, Code.INVALID_ARGUMENT)
-    verdict, _ = judged(*[(answers(NEW, 10), theirs, answers(OLD, 190))] * 120)
-    assert verdict.decision is Decision.ADVANCE
-    assert all(one.candidate_count == 10 * 120 for one in verdict.metrics)
+def test_callers_mistakes_meet_both_versions_alike_and_take_none_back():
+    mistakes = (errors(NEW, 2, Code.INVALID_ARGUMENT), errors(OLD, 38, Code.INVALID_ARGUMENT))
+    verdict, _ = judged(*[(*GOOD, *mistakes)] * 120)
+    assert verdict.decision in (Decision.ADVANCE, Decision.HOLD)
+    # Alone at the end nobody tells them from the version's.
+    refusing = (answers(NEW, 100), errors(NEW, 100, Code.INVALID_ARGUMENT))
+    alone, _ = judged(*[refusing] * 60, arms=replace(ARMS, alone=True))
+    assert alone.decision is not Decision.ROLL_BACK
+
+
+def test_a_version_that_refuses_what_the_one_before_took_is_taken_back():
+    refusing = (errors(NEW, 10, Code.INVALID_ARGUMENT), answers(OLD, 190))
+    assert judged(*[refusing] * 5)[0].decision is Decision.ROLL_BACK
 
 
 def test_slow_is_half_as_long_again_as_the_slowest_hundredth_before_unless_the_policy_says():

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import Code
 from headrace_statistics.canary import betting, state, verdicts
-from headrace_statistics.canary.counts import ArmCounts, Tick
+from headrace_statistics.canary.counts import ArmCounts, Metric, Tick
 from headrace_statistics.canary.evidence import Evidence
 from headrace_statistics.canary.policy import Policy as Judgement
 from headrace_statistics.canary.verdicts import Action
@@ -21,8 +21,11 @@ from headrace_statistics.canary.verdicts import Action
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdict
 
-# Which codes are a version's fault, besides a deadline that passed. INVALID_ARGUMENT and its like are the caller's.
+# Which codes are a version's fault for certain, besides a deadline that passed.
 _FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
+# Which are the caller's, or a version's that takes less than the one before, or of whose inputs some are in quarantine.
+# Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does.
+_REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
 # Of the baseline, before its slowest hundredth counts as known.
 ENOUGH_DURATIONS = 200
 SLOW_FACTOR = 1.5
@@ -70,7 +73,7 @@ class Record:
     """The evidence of a rollout so far. judgement: of `headrace_statistics.canary`, as JSON. cursor: in the monitor's
     counts, in base64. step: that the judgement is at. begin_time: before the first request of the version. durations:
     of the baseline, by bucket, until enough are known. slow_bucket: answers from that bucket on are slow. bad_from:
-    when the first bad answer of the version was given, at the earliest.
+    by metric, when the first bad answer of the version was given, at the earliest.
     """
 
     judgement: str
@@ -79,7 +82,7 @@ class Record:
     begin_time: datetime
     durations: dict[int, int] = field(default_factory=dict)
     slow_bucket: int | None = None
-    bad_from: datetime | None = None
+    bad_from: dict[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +111,16 @@ def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: st
     record = _restaged(record, step, now)
     record = _with_durations(record, arms, counts)
     slow = record.slow_bucket
-    candidate = _arm(counts, arms.candidate, slow)
-    baseline = None if arms.alone else _arm(counts, arms.baseline, slow)
+    codes = _FAULTS if arms.alone else _FAULTS | _REFUSALS
+    candidate = _arm(counts, arms.candidate, slow, codes)
+    baseline = None if arms.alone else _arm(counts, arms.baseline, slow, codes)
     seconds = counts.elapsed.total_seconds()
     judged = state.from_json(record.judgement)
     if seconds > 0:
         tick = Tick(counts.time.timestamp(), seconds, candidate, baseline, complete=not counts.missing)
         judged = betting.bet(judgement_of(policy, policy.steps[step].dwell), judged, tick)
-    bad_from = record.bad_from
-    if bad_from is None and candidate.errors + candidate.timeouts + candidate.invalid_outputs:
-        bad_from = max(counts.time - counts.elapsed - REPORT_LAG, record.begin_time)
+    first = max(counts.time - counts.elapsed - REPORT_LAG, record.begin_time)
+    bad_from = {metric.value: first for metric in Metric if candidate.of(metric)} | record.bad_from
     return replace(record, judgement=state.to_json(judged), cursor=cursor, bad_from=bad_from)
 
 
@@ -127,7 +130,8 @@ def verdict(record: Record, policy: Policy, step: int, step_time: datetime, now:
     judged = state.from_json(record.judgement)
     found = verdicts.verdict(judgement_of(policy, policy.steps[step].dwell), judged, now.timestamp())
     metrics = tuple(_evidence(one) for one in found.evidence.values())
-    return Verdict(_DECISIONS[found.action], found.sentence, metrics, now)
+    metric = found.metric.value if found.metric is not None else ""
+    return Verdict(_DECISIONS[found.action], found.sentence, metrics, now, metric)
 
 
 def judgement_of(policy: Policy, dwell: timedelta) -> Judgement:
@@ -177,7 +181,7 @@ def _with_durations(record: Record, arms: Arms, counts: Counts) -> Record:
     raise AssertionError("unreachable: there are durations")
 
 
-def _arm(counts: Counts, arm: tuple[str, str], slow_bucket: int | None) -> ArmCounts:
+def _arm(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, codes: frozenset[Code]) -> ArmCounts:
     requests = errors = timeouts = slow = invalid = 0
     for one in _of(counts.counts, arm):
         if one.code == Code.OK:
@@ -191,7 +195,7 @@ def _arm(counts: Counts, arm: tuple[str, str], slow_bucket: int | None) -> ArmCo
         elif one.code == Code.DEADLINE_EXCEEDED:
             requests += one.count
             timeouts += one.count
-        elif one.code in _FAULTS:
+        elif one.code in codes:
             requests += one.count
             errors += one.count
     return ArmCounts(requests, errors, timeouts, min(slow, requests), invalid, counts.erring_units.get(arm[1], 0))

@@ -61,12 +61,13 @@ class MetricEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the evidence says, and why, in a sentence."""
+    """What the evidence says, and why, in a sentence. metric: that decided, if one did."""
 
     decision: Decision
     reason: str
     metrics: tuple[MetricEvidence, ...]
     time: datetime
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True)

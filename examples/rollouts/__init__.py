@@ -1,0 +1,1 @@
+"""Five versions of a small model, and what rollouts make of them."""
