@@ -93,15 +93,20 @@ def page_token(value: str) -> int:
     return int(value)
 
 
+def name(value: str, field: str) -> str:
+    """Return the id of a model, version or variant; empty for none."""
+    if value and (_NAME.fullmatch(value) is None or len(value) > _MAX_NAME_CHARS):
+        raise invalid(field, f"'{value[:80]}' is no name: lower-case words joined by single hyphens")
+    return value
+
+
 def wanted_of(request: Any) -> Wanted:
     """Return what PlanRollout and StartRollout ask for."""
     model = model_of(request.parent)
     if not request.version:
         raise invalid("version", "must not be empty: it is the version to roll out")
     for field in ("version", "variant"):
-        value = getattr(request, field)
-        if value and (_NAME.fullmatch(value) is None or len(value) > _MAX_NAME_CHARS):
-            raise invalid(field, f"'{value[:80]}' is no name: lower-case words joined by single hyphens")
+        name(getattr(request, field), field)
     policy = policy_of(request.policy) if request.HasField("policy") else None
     reason = text(request.reason, "reason") if isinstance(request, pb.StartRolloutRequest) else ""
     return Wanted(model, request.version, request.variant, policy, identity().client, reason)
@@ -120,10 +125,13 @@ def webhook_of(message: pb.RolloutWebhook) -> Webhook:
     """Return the webhook of a message."""
     if message.format not in _FORMATS:
         raise invalid("webhook.format", f"{message.format} is not a format")
-    if message.model and _NAME.fullmatch(message.model) is None:
-        raise invalid("webhook.model", f"'{message.model[:80]}' is no name: lower-case words joined by single hyphens")
-    name = webhook_name(message.name, "webhook.name")
-    return Webhook(name, message.url, message.secret, _FORMATS[message.format], message.model)
+    return Webhook(
+        name=webhook_name(message.name, "webhook.name"),
+        url=message.url,
+        secret=message.secret,
+        format=_FORMATS[message.format],
+        model=name(message.model, "webhook.model"),
+    )
 
 
 def request_of(request: pb.StartRolloutRequest) -> Request:

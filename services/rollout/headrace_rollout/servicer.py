@@ -54,9 +54,10 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
 
     async def ListRollouts(self, request: pb.ListRolloutsRequest, context: Any) -> pb.ListRolloutsResponse:
         size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
+        model = convert.name(request.model, "model")
         found: list[Rollout] = []
         while len(found) <= size:
-            page = await self._store.rollouts(before=before, model=request.model, running=request.running, limit=_SCAN)
+            page = await self._store.rollouts(before=before, model=model, running=request.running, limit=_SCAN)
             found += [rollout for rollout in page if identity().sees(rollout.model)]
             if len(page) < _SCAN:
                 break
