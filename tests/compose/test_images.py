@@ -14,9 +14,15 @@ OURS = (*topology.services(), "init", "demo")
 HOLDS = {name: topology.packages(topology.services()[name]) for name in topology.own()}
 PACKAGES = {"headrace_client", "headrace_stack"}.union(*HOLDS.values())
 WITH_DATABASE = set[str]().union(*(HOLDS[name] for name in HOLDS if topology.services()[name].database))
-# What only one of them needs.
-HEAVY = {"onnxruntime": {"batcher", "batcher-cpu"}, "onnx": {"registry"}, "pyvoy": {"front-door"}, "asyncpg": {
-    name for name in HOLDS if HOLDS[name] & WITH_DATABASE}, "scipy": {"monitor"}, "duckdb": {"monitor"}}  # fmt: skip
+# What only some of them need: the registry tries what is uploaded, a rollout judges by the monitor's statistics.
+HEAVY = {
+    "onnxruntime": {"batcher", "batcher-cpu", "registry"},
+    "onnx": {"registry"},
+    "pyvoy": {"front-door"},
+    "asyncpg": {name for name in HOLDS if HOLDS[name] & WITH_DATABASE},
+    "scipy": {"monitor", "rollout"},
+    "duckdb": {"monitor"},
+}
 
 
 @cache
