@@ -220,3 +220,19 @@ async def test_the_class_of_a_request_reaches_the_batcher(batcher):
         batcher_pb2.InferRequest.PRIORITY_ONLINE,
         batcher_pb2.InferRequest.PRIORITY_BATCH,
     ]
+
+
+async def test_copies_that_a_shadow_does_not_answer_hold_no_request_up(batcher):
+    batcher.behave = silent
+    async with pools_of(batcher) as pools:
+        (replica,) = pools.replicas["default"]
+        copies = submitted(pools, 50, priority=batcher_pb2.InferRequest.PRIORITY_SHADOW)
+        await eventually(lambda: len(batcher.requests) == 50)
+        assert (replica.in_flight, replica.gathers, replica.rows_in_flight) == (50, False, 0)
+        requests = submitted(pools, 10)
+        await eventually(lambda: len(batcher.requests) == 60)
+        assert (replica.gathers, replica.rows_in_flight) == (True, 10)
+        for one in (*copies, *requests):
+            one.answer.cancel()
+            pools.withdraw(one)
+        assert (replica.in_flight, replica.gathers, replica.rows_in_flight) == (0, False, 0)

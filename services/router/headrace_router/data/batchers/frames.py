@@ -15,7 +15,7 @@ from headrace_servicekit.checksums import FrameReader, Garbled, encode
 from headrace_router.data.batchers.decisions.estimates import Latency
 from headrace_router.data.batchers.decisions.outliers import Endpoint
 from headrace_router.data.batchers.decisions.window import Window
-from headrace_router.data.batchers.work import ONLINE, Attempt, Work
+from headrace_router.data.batchers.work import ONLINE, SHADOW, Attempt, Work
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ class Replica:
         self.rows = 0
         self.predicted_wait_s = 0.0
         self.load_seen = 0.0
-        self.rows_in_flight = 0
+        self.rows_in_flight = self._shadows = 0
         self.sessions = 0
         """Streams that came to stand so far."""
         self.frames_garbled = 0
@@ -92,6 +92,11 @@ class Replica:
     def in_flight(self) -> int:
         """Return how many requests await their answer."""
         return len(self._in_flight)
+
+    @property
+    def gathers(self) -> bool:
+        """Return whether a frame gains by waiting for others: copies for a slow shadow hold no request up."""
+        return len(self._in_flight) - self._shadows - len(self._outbox) >= GATHER_FROM
 
     def attempts(self) -> Sequence[Attempt]:
         """Return the requests that await their answer, the oldest first."""
@@ -135,7 +140,10 @@ class Replica:
         attempt.id, self._next_id = self._next_id, self._next_id + 1
         attempt.replica = self
         self._in_flight[attempt.id] = attempt
-        self.rows_in_flight += work.rows
+        if work.priority == SHADOW:
+            self._shadows += 1
+        else:
+            self.rows_in_flight += work.rows
         self._window.add(work.client, work.size_bytes, online=work.priority <= ONLINE)
         self._outbox.append(attempt)
         if work.trace is not None:
@@ -206,7 +214,7 @@ class Replica:
                 self._wake = self._loop.create_future()
                 await self._wake
                 self._wake = None
-            if len(self._in_flight) - len(self._outbox) >= GATHER_FROM:
+            if self.gathers:
                 await asyncio.sleep(GATHER_S)
             frame = self._frame()
             if frame is not None:
@@ -264,7 +272,10 @@ class Replica:
         attempt = self._in_flight.pop(number, None)
         if attempt is not None:
             work = attempt.work
-            self.rows_in_flight -= work.rows
+            if work.priority == SHADOW:
+                self._shadows -= 1
+            else:
+                self.rows_in_flight -= work.rows
             self._window.remove(work.client, work.size_bytes, online=work.priority <= ONLINE)
         return attempt
 
@@ -277,7 +288,7 @@ class Replica:
         self.versions.clear()
         self.endpoints.clear()
         self._window.clear()
-        self.rows = self.rows_in_flight = 0
+        self.rows = self.rows_in_flight = self._shadows = 0
         self.predicted_wait_s = 0.0
         self.connected, self.draining = False, self.leaving
         for attempt in attempts:

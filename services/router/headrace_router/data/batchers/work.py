@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Classes are numbers as in `InferRequest`; 0 is what did not say, and is read as this.
 ONLINE = batcher_pb2.InferRequest.PRIORITY_ONLINE
+# Copies of what has been answered: nobody waits for them, and nobody is to wait behind them.
+SHADOW = batcher_pb2.InferRequest.PRIORITY_SHADOW
 
 
 class Online(Protocol):

@@ -22,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.batchers.pools import MAX_ATTEMPTS
-from headrace_router.data.batchers.work import Online, Work
+from headrace_router.data.batchers.work import SHADOW, Online, Work
 from headrace_router.data.messages import Answer, LookupResult, ServedFrom
 from headrace_router.data.reporting.decisions.shadow_pairs import PairBuffer, pair_of
 from headrace_router.data.reporting.sending import Ingest, error_of
@@ -32,7 +32,6 @@ from headrace_router.data.routes.table import Variant
 
 log = structlog.get_logger()
 
-SHADOW = batcher_pb2.InferRequest.PRIORITY_SHADOW
 # All copies have one client, so that those of a caller who asks much do not stand in for the caller.
 CLIENT = "shadow"
 DEADLINE_S = 5.0
