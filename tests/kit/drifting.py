@@ -18,8 +18,8 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
+from headrace_monitor.drift.postgres import PostgresEvaluations
 from headrace_monitor.drift.scheduler import DriftMetrics, Scheduler
-from headrace_monitor.drift.store import DriftEvaluations
 from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.contracts import VersionContract, version_contract
 from headrace_monitor.performance.store import PerformanceStore
@@ -135,7 +135,7 @@ class Replica:
     ) -> None:
         self.references = References(log.database)
         self.windows = Windows(log.database, lease=HOUR)
-        self.evaluations = DriftEvaluations(log.database)
+        self.evaluations = PostgresEvaluations(log.database)
         self.schedule = Schedule(seconds, timedelta(minutes=5), 0.05)
         rows = LogRows(log.reader)
         self.performance = PerformanceStore(log.database)

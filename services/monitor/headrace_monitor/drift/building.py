@@ -14,9 +14,10 @@ from headrace_servicekit.runtime import Runtime
 
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
+from headrace_monitor.drift.postgres import PostgresEvaluations
 from headrace_monitor.drift.rpcs import DriftRpcs
 from headrace_monitor.drift.scheduler import DriftMetrics, Scheduler
-from headrace_monitor.drift.store import DriftEvaluations
+from headrace_monitor.drift.store import EvaluationStore
 from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.wiring import PredictionLog
 from headrace_monitor.performance.store import PerformanceStore
@@ -41,7 +42,7 @@ KEEP_EVALUATIONS = timedelta(days=400)
 def build(runtime: Runtime[MonitorSettings], connections: Connections, log: PredictionLog, blobs: Blobs) -> DriftRpcs:
     """Start the loops and return the implementation of the RPCs. blobs: the registry's files."""
     settings, clock = runtime.settings, runtime.clock
-    references, windows, evaluations = References(connections), Windows(connections), DriftEvaluations(connections)
+    references, windows, evaluations = References(connections), Windows(connections), PostgresEvaluations(connections)
     rows = LogRows(log.reader)
     freeze = FreezingProcess(timeout_s=FREEZE_S)
     calibrate = PerformanceStore(connections).calibrate_first
@@ -77,6 +78,6 @@ def _retried(name: str, step: Callable[[], Awaitable[object]]) -> Callable[[], A
     return retried
 
 
-async def _expire(windows: Windows, evaluations: DriftEvaluations, clock: Clock, keep: timedelta) -> None:
+async def _expire(windows: Windows, evaluations: EvaluationStore, clock: Clock, keep: timedelta) -> None:
     await windows.expire(clock.now() - keep, files=SWEEP_FILES)
     await evaluations.expire(clock.now() - KEEP_EVALUATIONS)

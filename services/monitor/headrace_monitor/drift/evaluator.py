@@ -27,7 +27,7 @@ from headrace_monitor.drift.decisions.evaluation import (
     seasonal_advice,
 )
 from headrace_monitor.drift.decisions.tolerances import ToleranceRule, tolerances_of
-from headrace_monitor.drift.store import DriftEvaluations
+from headrace_monitor.drift.store import EvaluationStore
 from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.decisions.sampling import evenly_sampled
 from headrace_monitor.references.columns import MonitoredColumn
@@ -53,7 +53,7 @@ class DriftEvaluator:
     def __init__(
         self,
         windows: Windows,
-        evaluations: DriftEvaluations,
+        evaluations: EvaluationStore,
         tolerances: DriftTolerances,
         rows: LogRows,
         clock: Clock,

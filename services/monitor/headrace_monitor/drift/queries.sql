@@ -46,7 +46,7 @@ select exists (select from drift_looks where model = $1 and version = $2 and num
 -- name: last_without_alarm
 -- The last evaluation against the reference before a time that had no alarm and enough rows to say so.
 select start_time, end_time from drift_looks
-where model = $1 and version = $2 and reference = $3 and severity = 0 and rows >= 200 and end_time <= $4
+where model = $1 and version = $2 and reference = $3 and severity = 0 and rows >= $5 and end_time <= $4
 order by end_time desc limit 1;
 
 -- name: expire

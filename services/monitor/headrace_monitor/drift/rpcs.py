@@ -15,7 +15,7 @@ from headrace_monitor.drift import convert
 from headrace_monitor.drift.decisions import tolerances
 from headrace_monitor.drift.decisions.evaluation import Schedule
 from headrace_monitor.drift.evaluator import DriftEvaluator
-from headrace_monitor.drift.store import DriftEvaluations
+from headrace_monitor.drift.store import EvaluationStore
 from headrace_monitor.drift.tolerances import DriftTolerances
 from headrace_monitor.log.contracts import ContractSource, version_not_found
 from headrace_monitor.references.freezer import Freezer, FreezeRequest
@@ -35,7 +35,7 @@ class DriftRpcs:
         contracts: ContractSource,
         freezer: Freezer,
         evaluator: DriftEvaluator,
-        evaluations: DriftEvaluations,
+        evaluations: EvaluationStore,
         kept_tolerances: DriftTolerances,
         schedule: Schedule,
         clock: Clock,

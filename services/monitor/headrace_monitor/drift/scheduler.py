@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from headrace_monitor.drift.decisions.evaluation import CATCH_UP, Schedule, is_due
 from headrace_monitor.drift.evaluator import DriftEvaluator
-from headrace_monitor.drift.store import DriftEvaluations, DueWindow
+from headrace_monitor.drift.store import DueWindow, EvaluationStore
 from headrace_monitor.references.store import References
 from headrace_monitor.windows.store import Windows
 
@@ -37,7 +37,7 @@ class Scheduler:
     def __init__(
         self,
         evaluator: DriftEvaluator,
-        evaluations: DriftEvaluations,
+        evaluations: EvaluationStore,
         windows: Windows,
         references: References,
         schedule: Schedule,

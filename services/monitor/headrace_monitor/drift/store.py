@@ -1,22 +1,25 @@
-"""Scheduled drift evaluations in PostgreSQL. Every method raises Unavailable while it cannot be reached."""
+"""What a store of drift evaluations does.
+
+`postgres` and `memory` keep the same promises: tests/contract/evaluation_store.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Protocol
 
 from headrace.monitor.v1 import monitor_pb2
-from headrace_servicekit.postgres.connections import Connections
-from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_monitor.alerts.observations import Observations
-from headrace_monitor.drift import convert
-from headrace_monitor.drift.decisions.evaluation import DriftEvaluation, observations
+from headrace_monitor.drift.decisions.evaluation import DriftEvaluation
 
-_SQL = load_queries("headrace_monitor.drift")
 # Well below what clients and the front door's transcoder take.
 MAX_PAGE_BYTES = 3 * 1024 * 1024
+# Of an evaluation that says that nothing drifts.
+MIN_CALM_ROWS = 200
+
+# Evaluations with their numbers, the latest first, and whether there are more.
+Page = tuple[list[tuple[int, monitor_pb2.Drift]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,48 +33,33 @@ class DueWindow:
     end: datetime
 
 
-class DriftEvaluations:
-    """Stores drift evaluations by version."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+class EvaluationStore(Protocol):
+    """Stores drift evaluations by version. Every method raises Unavailable while the store is away."""
 
     async def due(self, seconds: int, ended_by: datetime, ended_after: datetime, *, limit: int) -> list[DueWindow]:
-        """Return windows of a length that were not evaluated yet, in the order of their ends."""
-        rows = await self._fetch("due", seconds, ended_by, ended_after, limit)
-        return [DueWindow(*row) for row in rows]
+        """Return windows of a length that were not evaluated yet, in the order of their ends.
+
+        Of the current reference of each version. ended_by, ended_after: bounds of their ends, the first inclusive.
+        """
+        ...
 
     async def add(self, evaluation: DriftEvaluation) -> bool:
         """Store an evaluation and its observations, unless its window has one already; return whether it was stored."""
-        report = convert.drift(evaluation).SerializeToString()
-        place = (evaluation.model, evaluation.version, evaluation.reference, evaluation.start, evaluation.end)
-        found = (int(evaluation.severity), len(evaluation.alarms), evaluation.rows, report)
-        async with self._connections.transaction() as connection:
-            if await connection.fetchval(_SQL["add"], *place, *found) is None:
-                return False
-            await Observations.put(connection, observations(evaluation))
-        return True
+        ...
 
-    async def page(
-        self, model: str, version: str, below: int | None, size: int
-    ) -> tuple[list[tuple[int, monitor_pb2.Drift]], bool]:
-        """Return evaluations with numbers below `below`, the latest first, and whether there are more."""
-        rows = await self._fetch("page", model, version, below, MAX_PAGE_BYTES, size)
-        if not rows:
-            return [], False
-        ((more,),) = await self._fetch("any_before", model, version, rows[-1]["number"])
-        return [(row["number"], monitor_pb2.Drift.FromString(row["report"])) for row in rows], more
+    async def page(self, model: str, version: str, below: int | None, size: int) -> Page:
+        """Return evaluations with numbers below `below`, the latest first, and whether there are more.
+
+        At least one, then as many as fit into MAX_PAGE_BYTES.
+        """
+        ...
 
     async def last_without_alarm(
         self, model: str, version: str, reference: int, before: datetime
     ) -> tuple[datetime, datetime] | None:
-        """Return the time of the last evaluation against a reference that raised no alarm."""
-        rows = await self._fetch("last_without_alarm", model, version, reference, before)
-        return (rows[0]["start_time"], rows[0]["end_time"]) if rows else None
+        """Return the time of the last evaluation against a reference that found no drift in at least MIN_CALM_ROWS."""
+        ...
 
     async def expire(self, before: datetime) -> None:
         """Delete evaluations of windows that ended earlier."""
-        await self._fetch("expire", before)
-
-    async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
-        return await self._connections.repeatable(lambda connection: connection.fetch(_SQL[query], *arguments))
+        ...
