@@ -249,8 +249,14 @@ async def test_a_thousand_pools_are_decided_and_kept_in_one_round(postgres_url: 
     fleet, actuator = FixedFleet(), FakeActuator()
     names = [f"pool-{at}" for at in range(1000)]
     async with scaled_pools(postgres_url, fleet, actuator) as scene:
-        for name in names:
-            await scene.pools.put_policy(name, policy(**QUICK).document(), "ada", "")
+        async with scene.database.transaction() as connection:
+            await connection.execute(
+                "with made as (insert into policies (pool, policy, client) select *, $2::json, 'ada'"
+                " from unnest($1::text[]) returning pool, revision)"
+                " insert into pools (pool, revision, sequence) select pool, revision, 1 from made",
+                names,
+                policy(**QUICK).document(),
+            )
         members = {name: (batcher(name, READY, at_s=2.0, answered=500),) for name in names}
         fleet.fleet = Fleet(2.0, members)
         await scene.round()
