@@ -11,6 +11,7 @@ from headrace.router.v1 import control_pb2_grpc
 from headrace_runtime.artifacts.process import Fetcher
 from headrace_runtime.scheduling import Background, go_first
 from headrace_servicekit.client import channel
+from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
@@ -19,6 +20,7 @@ from headrace_batcher.batching.tracing import spans_for
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.turns import LoadBounds
 from headrace_batcher.loading.demand import DemandWatch
+from headrace_batcher.loading.gpu import LOOK_EVERY_S, GpuWatch
 from headrace_batcher.loading.liveness import LivenessProbes
 from headrace_batcher.loading.measuring import Measuring
 from headrace_batcher.loading.memory import MemoryWatch
@@ -68,9 +70,11 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
     )
 
+    gpus = GpuWatch(f"http://127.0.0.1:{settings.triton_metrics_port}/metrics")
+
     def status() -> BatcherStatus:
         rows, wait_s = roster.load(time.monotonic())
-        return BatcherStatus(versions.statuses(), rows, wait_s, roster.draining)
+        return BatcherStatus(versions.statuses(), rows, wait_s, roster.draining, gpus.load)
 
     reports = Reports(control, settings.pool, process, lambda: settings.advertised(server.port), status)
     demand = DemandWatch(
@@ -105,6 +109,8 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     demand.restore()
     runtime.loop("demand", demand.run)
     runtime.loop("reports", reports.run)
+    if settings.backend == "triton":
+        runtime.loop("gpus", lambda: periodic("gpus", gpus.look, every_s=LOOK_EVERY_S))
     if memory is not None:
         runtime.loop("memory", lambda: memory.run(versions.reconsider))
     runtime.loop("versions", versions.run)

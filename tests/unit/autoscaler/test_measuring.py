@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from headrace_autoscaler.decisions.measuring import keep, model_loads, signals
 from headrace_autoscaler.decisions.members import Condition, Held, Member
@@ -81,3 +83,14 @@ def test_each_model_has_its_own_part():
         "digits": 30.0,
         "faces": 10.0,
     }
+
+
+def test_of_gpus_the_shares_of_those_that_tell_are_added_up_and_counted():
+    def with_gpu(process: str, share: float | None) -> Member:
+        return replace(batcher(process, READY, at_s=100.0), gpu_utilisation=share)
+
+    members = [with_gpu("a", 0.9), with_gpu("b", 0.5), with_gpu("c", None)]
+    signal = signals(members, reports(members), 0.0, 100.0)[Metric.GPU_UTILISATION]
+    assert (signal.value, signal.replicas) == (pytest.approx(1.4), 2)
+    none = [with_gpu("a", None)]
+    assert Metric.GPU_UTILISATION not in signals(none, reports(none), 0.0, 100.0)

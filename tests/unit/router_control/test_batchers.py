@@ -62,6 +62,17 @@ def test_what_a_version_was_asked_is_kept_and_shown_as_it_was_counted():
     assert shown.versions[0].load == counted
 
 
+@pytest.mark.parametrize(("utilisation", "shown"), [(0.75, True), (float("nan"), False), (75.0, False)])
+def test_the_load_of_gpus_is_kept_and_shown_when_it_can_be(utilisation: float, shown: bool):
+    gpu = route_pb2.GpuLoad(utilisation=utilisation, memory=0.5)
+    held, occupancy = reported_from_proto(control_pb2.ReportVersionsRequest(gpu=gpu))
+    stored = documents.occupancy_from_document(documents.occupancy_to_document(occupancy))
+    told = batcher_to_proto(Report("default", "p1", "", LATER, held, stored), {}, NOON)
+    assert told.HasField("gpu") == shown
+    if shown:
+        assert told.gpu == gpu
+
+
 def test_a_batcher_of_a_release_before_says_nothing_of_its_load():
     report = Report("default", "p1", "", LATER, *reported_from_proto(control_pb2.ReportVersionsRequest()))
     assert not batcher_to_proto(report, {}, NOON).HasField("load")

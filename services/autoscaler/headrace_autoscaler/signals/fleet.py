@@ -64,6 +64,8 @@ def member_of(batcher: route_pb2.Batcher) -> Member:
             )
             for one in batcher.versions
         },
+        gpu_utilisation=batcher.gpu.utilisation if batcher.HasField("gpu") else None,
+        gpu_memory=batcher.gpu.memory if batcher.HasField("gpu") else None,
     )
 
 

@@ -13,6 +13,7 @@ from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import Peer
 
 from headrace_batcher.decisions.version_state import Phase, VersionStatus
+from headrace_batcher.loading.gpu import GpuLoad
 
 _TIMEOUT_S = 2.0
 _RETRY_S = 0.5
@@ -37,6 +38,7 @@ class BatcherStatus:
     rows: int
     wait_s: float
     draining: bool
+    gpu: GpuLoad | None = None
 
 
 class Reports:
@@ -76,6 +78,8 @@ class Reports:
             draining=status.draining,
             load=route_pb2.BatcherLoad(rows=status.rows, predicted_wait=_duration(status.wait_s)),
         )
+        if (gpu := status.gpu) is not None:
+            request.gpu.CopyFrom(route_pb2.GpuLoad(utilisation=gpu.utilisation, memory=gpu.memory))
         lease_s = 0.0
 
         async def report() -> None:

@@ -213,7 +213,7 @@ class WantedVersion(_message.Message):
     def __init__(self, version: _Optional[_Union[ResolvedVersion, _Mapping]] = ..., need: _Optional[_Union[WantedVersion.Need, str]] = ..., change: _Optional[str] = ...) -> None: ...
 
 class ReportVersionsRequest(_message.Message):
-    __slots__ = ("pool", "process", "address", "versions", "unwanted", "draining", "load")
+    __slots__ = ("pool", "process", "address", "versions", "unwanted", "draining", "load", "gpu")
     POOL_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -221,6 +221,7 @@ class ReportVersionsRequest(_message.Message):
     UNWANTED_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
+    GPU_FIELD_NUMBER: _ClassVar[int]
     pool: str
     process: str
     address: str
@@ -228,7 +229,8 @@ class ReportVersionsRequest(_message.Message):
     unwanted: _containers.RepeatedCompositeFieldContainer[VersionReport]
     draining: bool
     load: _route_pb2.BatcherLoad
-    def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., address: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., unwanted: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ...) -> None: ...
+    gpu: _route_pb2.GpuLoad
+    def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., address: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., unwanted: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., gpu: _Optional[_Union[_route_pb2.GpuLoad, _Mapping]] = ...) -> None: ...
 
 class VersionReport(_message.Message):
     __slots__ = ("digest", "state", "reason", "load", "load_duration")

@@ -569,7 +569,7 @@ class ListBatchersResponse(_message.Message):
     def __init__(self, batchers: _Optional[_Iterable[_Union[Batcher, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Batcher(_message.Message):
-    __slots__ = ("process", "pool", "address", "draining", "load", "report_time", "versions")
+    __slots__ = ("process", "pool", "address", "draining", "load", "report_time", "versions", "gpu")
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -577,6 +577,7 @@ class Batcher(_message.Message):
     LOAD_FIELD_NUMBER: _ClassVar[int]
     REPORT_TIME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    GPU_FIELD_NUMBER: _ClassVar[int]
     process: str
     pool: str
     address: str
@@ -584,7 +585,16 @@ class Batcher(_message.Message):
     load: BatcherLoad
     report_time: _timestamp_pb2.Timestamp
     versions: _containers.RepeatedCompositeFieldContainer[BatcherVersion]
-    def __init__(self, process: _Optional[str] = ..., pool: _Optional[str] = ..., address: _Optional[str] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[BatcherVersion, _Mapping]]] = ...) -> None: ...
+    gpu: GpuLoad
+    def __init__(self, process: _Optional[str] = ..., pool: _Optional[str] = ..., address: _Optional[str] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[BatcherVersion, _Mapping]]] = ..., gpu: _Optional[_Union[GpuLoad, _Mapping]] = ...) -> None: ...
+
+class GpuLoad(_message.Message):
+    __slots__ = ("utilisation", "memory")
+    UTILISATION_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    utilisation: float
+    memory: float
+    def __init__(self, utilisation: _Optional[float] = ..., memory: _Optional[float] = ...) -> None: ...
 
 class BatcherVersion(_message.Message):
     __slots__ = ("model", "version", "digest", "state", "reason", "wanted", "load", "load_duration")

@@ -49,13 +49,15 @@ class Occupancy:
     """What else a batcher says, which no change waits for.
 
     load: over all versions, None when it does not say; loads: by digest. unwanted: what it still holds though nothing
-    wants it, by digest. draining: it is about to stop.
+    wants it, by digest. draining: it is about to stop. gpu: shares of its GPUs' time and memory that are used; None
+    where nobody can see any.
     """
 
     load: Load | None = None
     loads: Mapping[str, Load] = field(default_factory=dict)
     unwanted: Mapping[str, Held] = field(default_factory=dict)
     draining: bool = False
+    gpu: tuple[float, float] | None = None
 
 
 NOTHING_MORE = Occupancy()

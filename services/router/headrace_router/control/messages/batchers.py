@@ -39,6 +39,7 @@ def reported_from_proto(request: control_pb2.ReportVersionsRequest) -> tuple[Map
         loads={one.digest: load for one in reported if (load := _load_of(one)) is not None},
         unwanted=_held("unwanted", request.unwanted, _UNWANTED_PHASES),
         draining=request.draining,
+        gpu=_gpu_of(request),
     )
     return _held("versions", request.versions, _WANTED_PHASES), occupancy
 
@@ -55,6 +56,7 @@ def batcher_to_proto(report: Report, names: Names, reported_at: datetime) -> rou
         address=report.address,
         draining=occupancy.draining,
         load=_load_to_proto(occupancy.load),
+        gpu=route_pb2.GpuLoad(utilisation=gpu[0], memory=gpu[1]) if (gpu := occupancy.gpu) is not None else None,
         report_time=answers.timestamp(reported_at),
         versions=[
             _version_to_proto(digest, one, names[digest], wanted, occupancy.loads.get(digest))
@@ -105,6 +107,14 @@ def _load_of(message: Any) -> Load | None:
         shed=max(0, load.shed_requests),
         compute_s=_seconds(load.compute, _LONGEST_COMPUTE_S),
     )
+
+
+def _gpu_of(request: control_pb2.ReportVersionsRequest) -> tuple[float, float] | None:
+    """Return the shares in a report, None when there are none, or they are none: NaN and all."""
+    if not request.HasField("gpu"):
+        return None
+    shares = request.gpu.utilisation, request.gpu.memory
+    return shares if all(0.0 <= share <= 1.0 for share in shares) else None
 
 
 def _load_to_proto(load: Load | None) -> route_pb2.BatcherLoad | None:

@@ -176,6 +176,7 @@ def occupancy_to_document(occupancy: Occupancy) -> Document:
         "loads": {digest: _load_to_document(load) for digest, load in occupancy.loads.items()},
         "unwanted": {digest: held_to_document(held) for digest, held in occupancy.unwanted.items()},
         "draining": occupancy.draining,
+        "gpu": occupancy.gpu,
     }
 
 
@@ -187,6 +188,7 @@ def occupancy_from_document(document: Document) -> Occupancy:
         loads={digest: Load(*one) for digest, one in document.get("loads", {}).items()},
         unwanted={digest: held_from_document(one) for digest, one in document.get("unwanted", {}).items()},
         draining=document.get("draining", False),
+        gpu=tuple(gpu) if (gpu := document.get("gpu")) is not None else None,
     )
 
 
