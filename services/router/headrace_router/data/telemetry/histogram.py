@@ -37,13 +37,13 @@ class Histogram:
         """Add one observation: an index and an increment."""
         try:
             index = int(log2(seconds) * BUCKETS_PER_DOUBLING - _FIRST) if seconds > _SHORTEST_S else 0
+        except OverflowError:  # an infinite one
+            index, seconds = BUCKETS, _LONGEST_S
+        try:
             self.counts[index] += 1
         except IndexError:
             index = self._grow(index)
             self.counts[index] += 1
-        except OverflowError:  # an infinite one
-            seconds = _LONGEST_S
-            self.counts[self._grow(BUCKETS)] += 1
         self.sum_s += seconds
 
     def count(self) -> int:
