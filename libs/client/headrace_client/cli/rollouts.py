@@ -21,6 +21,7 @@ from headrace_client.cli.options import (
 )
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration
+from headrace_client.cli.precompute import missing_answers
 from headrace_client.cli.rollout_views import (
     line_of,
     panel,
@@ -90,6 +91,7 @@ def plan(
     """
     with _policy(policy_file, strategy) as policy:
         found = client.plan_rollout(model, version, variant=variant, policy=policy)
+    _warn(client, output, model, version)
     if output.as_json:
         output.document(message_json(found))
     else:
@@ -128,6 +130,7 @@ def start(
       headrace rollouts start digits v2 --policy rollout.yaml --watch
       headrace rollouts start digits v2 --strategy blue-green
     """
+    _warn(client, output, model, version)
     with _policy(policy_file, strategy) as policy:
         started = client.start_rollout(
             model, version, variant=variant, policy=policy, reason=reason, request_id=request_id
@@ -299,6 +302,13 @@ def _policy(path: Path | None, strategy: str | None) -> Iterator[pb.RolloutPolic
         yield found.policy
     except HeadraceError as error:
         raise found.located(error) from None
+
+
+def _warn(client: Client, output: Output, model: str, version: str) -> None:
+    """Say when the version would have to compute what is precomputed for the one before."""
+    warning = missing_answers(client, model, version)
+    if warning:
+        output.note(f"[yellow]warning[/]: {shown(warning)}")
 
 
 def _read(path: Path) -> PolicyFile:
