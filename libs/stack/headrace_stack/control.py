@@ -81,8 +81,8 @@ class ControlSocket:
 
     async def _do(self, request: Request) -> bytes:
         match request:
-            case Status():
-                components = self._supervisor.components
+            case Status(checks=checks):
+                components = self._supervisor.components if checks else ()
                 answers = await asyncio.gather(*(missing(component, _CHECK_S) for component in components))
                 lacking = {component.name: said for component, said in zip(components, answers, strict=True)}
                 return done(**asdict(self._supervisor.snapshot), missing=lacking, scalable=self._scaler.scalable())

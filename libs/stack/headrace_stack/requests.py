@@ -20,7 +20,9 @@ class RequestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Ask every component how it is."""
+    """Say what runs. checks: ask every component how it is, just now."""
+
+    checks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ _TYPES: dict[str, tuple[type, str]] = {
     "component": (str, "text"),
     "replicas": (int, "a whole number"),
     "to_zero": (bool, "true or false"),
+    "checks": (bool, "true or false"),
     "backend": (str, "text"),
 }
 

@@ -65,7 +65,9 @@ async def test_only_the_owner_may_ask(controlled: Controlled):
 
 
 async def test_status_tells_what_each_component_says_of_itself(controlled: Controlled):
+    bare = await ask(controlled.path, {"do": "status", "checks": False}, 10)
     answer = await ask(controlled.path, {"do": "status"}, 10)
+    assert (bare["missing"], bare["scalable"]) == ({}, answer["scalable"])
     assert answer["missing"] == {"one": None}
     assert [one["name"] for one in answer["components"]] == ["one"]
     assert answer["scalable"]["batcher-default"] == 1

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
     ("line", "expected"),
     [
         ('{"do": "status"}', Status()),
+        ('{"do": "status", "checks": false}', Status(checks=False)),
         ('{"do": "scale", "component": "batcher-default", "replicas": 3}', Scale("batcher-default", 3)),
         ('{"do": "scale", "component": "batcher-cpu", "replicas": 0, "to_zero": true}', Scale("batcher-cpu", 0, True)),
         ('{"do": "add", "component": "batcher-big"}', Add("batcher-big", "triton", 1)),
