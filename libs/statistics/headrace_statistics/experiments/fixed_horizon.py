@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import scipy.stats
+import scipy
 
 from headrace_statistics.experiments.effects import Effect
 

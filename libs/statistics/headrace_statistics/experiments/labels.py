@@ -8,7 +8,7 @@ bets on any other (Robbins 1970). No approximation is made at any number of even
 from __future__ import annotations
 
 import numpy as np
-import scipy.special
+import scipy
 from numpy.typing import ArrayLike
 
 from headrace_statistics.arrays import Floats

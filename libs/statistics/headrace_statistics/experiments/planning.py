@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import scipy.optimize
-import scipy.stats
+import scipy
 
 from headrace_statistics.experiments import sequences
 

@@ -5,7 +5,7 @@ can be believed.
 from __future__ import annotations
 
 import numpy as np
-import scipy.special
+import scipy
 from numpy.typing import ArrayLike
 
 from headrace_statistics.arrays import Floats
