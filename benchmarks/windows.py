@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 from headrace_monitor.windows.decisions import summarising
-from headrace_monitor.windows.store import merged
+from headrace_monitor.windows.store import WindowRow, merged
 from headrace_statistics import references
 
 NUMBERS, CATEGORIES = 27, 3
@@ -37,7 +37,7 @@ def main() -> None:
             references.freeze_numeric(values) if numeric else references.freeze_categorical(values.tolist())
         )
     content = _file(rng, columns)
-    kept: dict[summarising.WindowKey, tuple[int, str, bytes]] = {}
+    kept: dict[summarising.WindowKey, WindowRow] = {}
     began = time.process_time()
     for _ in range(FILES):
         names = summarising.wanted_columns(columns)
@@ -46,7 +46,7 @@ def main() -> None:
         for key, window in summarising.windows_of(table, columns, frozen, 3600).items():
             kept[key] = merged(kept.get(key), window)
     cpu_s = time.process_time() - began
-    size = sum(len(summaries) for _, _, summaries in kept.values())
+    size = sum(len(row.summaries) + len(row.units) for row in kept.values())
     print(f"{FILES} files of {ROWS:,} rows and {NUMBERS + CATEGORIES} columns in {len(kept)} windows of {size:,} bytes")
     print(f"{FILES * ROWS / cpu_s:,.0f} rows in a second of one core; {cpu_s / FILES * 1e3:.0f} ms for a file")
 
