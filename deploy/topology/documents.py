@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from headrace_stack import description
 from headrace_stack.description import Outage, Scaled, Service, Topology, in_order, own
 
 from deploy.topology.classes import variable_of
@@ -16,7 +17,7 @@ def connections(services: Topology) -> str:
     """Return the picture of who connects to whom."""
     lines = ["```mermaid", "flowchart LR"]
     for service in services.values():
-        for call in service.calls:
+        for call in description.connections(services, service):
             callee = f'{call.callee}[("{call.callee}")]' if services[call.callee].store else call.callee
             lines.append(f"    {service.name} -- {services[call.callee].ports[call.port]} --> {callee}")
     return "\n".join([*lines, "```"])

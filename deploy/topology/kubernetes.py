@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from headrace_stack.description import Service, Topology, callers, own
+from headrace_stack.description import Service, Topology, callers, connections, own
 
 from deploy.topology.classes import tls_variables, variable_of
 
@@ -211,7 +211,7 @@ def _ingress(services: Topology, service: Service) -> list[str]:
 
 def _egress(services: Topology, service: Service, *, outside: bool = False) -> list[str]:
     lines: list[str] = []
-    for call in service.calls:
+    for call in connections(services, service):
         number, peer = services[call.callee].ports[call.port], _pods(call.callee)
         if outside and services[call.callee].store:
             number, addresses = _OUTSIDE[call.callee]

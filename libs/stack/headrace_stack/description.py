@@ -64,6 +64,7 @@ class Service:
     published: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
+    asks_health: bool = False
     database: str | None = None
     buckets: Mapping[str, str] = field(default_factory=dict)
     network: str | None = None
@@ -125,7 +126,17 @@ def parsed(text: str) -> Topology:
 
 def calls(services: Topology) -> frozenset[Call]:
     """Return every connection that is allowed."""
-    return frozenset(call for service in services.values() for call in service.calls)
+    return frozenset(call for service in services.values() for call in connections(services, service))
+
+
+def connections(services: Topology, service: Service) -> list[Call]:
+    """Return whom a service connects to: whom it calls, and whoever else offers an API, where it forwards calls from
+    outside or asks how they are.
+    """
+    called = {call.callee for call in service.calls}
+    others = [one.name for one in services.values() if one.offers and one.name not in {service.name, *called}]
+    reaches_all = service.published or service.asks_health
+    return [*service.calls, *(Call(service.name, name, "grpc") for name in others if reaches_all)]
 
 
 def own(services: Topology) -> list[Service]:
@@ -156,7 +167,8 @@ def in_order(services: Topology) -> list[str]:
 
 def callers(services: Topology, callee: str, port: str) -> list[str]:
     """Return who connects to a port of a service, in the order of the file."""
-    return [name for name, service in services.items() if Call(name, callee, port) in service.calls]
+    wanted = [(name, Call(name, callee, port)) for name in services]
+    return [name for name, call in wanted if call in connections(services, services[name])]
 
 
 def _service(name: str, entry: Any) -> Service:

@@ -50,6 +50,13 @@ def test_who_is_called_exists_and_has_that_port():
         assert call.port in SERVICES[call.callee].ports, call
 
 
+def test_the_front_door_and_who_asks_for_health_may_reach_whoever_offers_an_api():
+    offering = {service.name for service in OWN if service.offers}
+    for asker in ("front-door", "router-control"):
+        reached = {call.callee for call in topology.calls() if call.caller == asker}
+        assert offering - reached <= {asker}
+
+
 @pytest.mark.parametrize("service", OWN, ids=lambda service: service.name)
 def test_the_wheel_stack_starts_a_service_after_whom_it_calls(components, service):
     # The front door stands last; who asks it for health does without until it is there.
