@@ -75,7 +75,7 @@ def test_a_further_service_gets_ports_that_nobody_has_and_that_stand_beside_each
     ("was", "instead", "named"),
     [
         pytest.param("state = true", "[", "not TOML", id="not TOML"),
-        pytest.param('database = "foo"', "colour = 1", "foo: colour is no field; there are asks_health, buckets", id="unknown"),
+        pytest.param('database = "foo"', "colour = 1", "foo: colour is no field; there are asks_health", id="unknown"),
         pytest.param('component = "foo"', "", "foo: component is missing", id="without a name in the wheel stack"),
         pytest.param('"postgres:postgres"', '"postgres"', "'postgres' is not service:port", id="a call to no port"),
         pytest.param('"postgres:postgres"', '"redis:redis"', "calls redis:redis, which is not there", id="to nobody"),
