@@ -187,15 +187,15 @@ def test_errors_are_counted_by_variant_feature_and_attribute_and_columns_are_bou
     ids, batch = table(400, prediction_label=["a"] * 400, attributes=given, **{"feature.land": land.tolist()})
     told = ["b" if index % 4 == 0 else "a" for index in range(400)]
     found = evidence_of(batch, labels(ids, told), VersionInfo(Classes()), ["land"]).counts
-    assert found["variant"] == {"main": [100, 400, 1]}
-    assert found["device"] == {"phone": [100, 100, 1], "desk": [0, 300, 1]}
+    assert found["variant"] == {"main": {0: [100, 400]}}
+    assert found["device"] == {"phone": {0: [100, 100]}, "desk": {0: [0, 300]}}
     # Of the feature, not of the attribute that is called like it.
-    assert sum(labelled for _, labelled, _ in found["land"].values()) == 400
+    assert sum(rows for count in found["land"].values() for _, rows in count.values()) == 400
     assert set(found["land"]) == {"AT", "DE"}
     assert len(added([found] * 3)) <= MAX_KEPT
-    many = [{"variant": {"": [1.0, 2.0, 1.0]}, f"n{number}": {"1": [1.0, 3.0, 1.0]}} for number in range(100)]
+    many = [{"variant": {"": {0: [1, 2]}}, f"n{number}": {"1": {0: [1, 3]}}} for number in range(100)]
     assert len(added(many)) == MAX_KEPT
-    assert added(many)["variant"] == {"": [100.0, 200.0, 1.0]}
+    assert added(many)["variant"] == {"": {0: [100, 200]}}
 
 
 @pytest.mark.parametrize("name", ["note", "unsaid"])

@@ -153,18 +153,43 @@ def test_one_row_of_hardly_any_probability_does_not_empty_a_window():
 
 def test_errors_of_sampled_rows_count_for_those_that_they_stand_for_and_prove_no_more_than_themselves():
     quiet = {
-        "variant": {"main": [100.0, 2_000.0, 1.0]},
-        "land": {"AT": [50.0, 1_000.0, 1.0], "DE": [50.0, 1_000.0, 1.0]},
+        "variant": {"main": {0: [100, 2_000]}},
+        "land": {"AT": {0: [50, 1_000]}, "DE": {0: [50, 1_000]}},
     }
     # 500 rows that stand for eight each: a tenth of them wrong.
-    rush = {"variant": {"main": [400.0, 4_000.0, 8.0]}, "land": {"AT": [400.0, 4_000.0, 8.0]}}
+    rush = {"variant": {"main": {3: [50, 500]}}, "land": {"AT": {3: [50, 500]}}}
     before, now = error_slices.added([quiet, rush]), error_slices.added([quiet])
-    assert before["land"]["AT"] == [450.0, 5_000.0, 8.0]
+    assert error_slices.stored(before["land"]["AT"])[:3] == [450, 5_000, 8]
     assert error_slices.worse(before, now) == ()
     now = {
-        "variant": {"main": [800.0, 2_000.0, 1.0]},
-        "land": {"AT": [750.0, 1_000.0, 1.0], "DE": [50.0, 1_000.0, 1.0]},
+        "variant": {"main": {0: [800, 2_000]}},
+        "land": {"AT": {0: [750, 1_000]}, "DE": {0: [50, 1_000]}},
     }
     (found,) = error_slices.worse(before, now)
     assert (found.slice, found.rows) == (Slice("land", "AT"), 1_000)
     assert found.before == pytest.approx(0.09, abs=0.002)
+
+
+def test_one_row_of_hardly_any_probability_hides_no_slice_whose_errors_have_risen():
+    count = 1_000_000
+    before = {
+        "variant": {"main": {0: [0.05 * count, count]}},
+        "land": {"AT": {0: [0.025 * count, count / 2]}, "DE": {0: [0.025 * count, count / 2]}},
+    }
+    now = {
+        "variant": {"main": {0: [0.10 * count, count], 20: [1, 1]}},
+        "land": {"AT": {0: [0.075 * count, count / 2], 20: [1, 1]}, "DE": {0: [0.025 * count, count / 2]}},
+    }
+    (found,) = error_slices.worse(before, now)
+    assert (found.slice, found.rows) == (Slice("land", "AT"), count / 2 + 1)
+    assert found.now == pytest.approx(0.15, abs=1e-4)
+
+
+@pytest.mark.parametrize("stands_for", [1, 8, 2.0**20])
+def test_counts_of_errors_are_stored_so_that_earlier_releases_read_them_and_theirs_are_read(stands_for):
+    assert doctest.testmod(error_slices).failed == 0
+    even = [5.0 * stands_for, 100.0 * stands_for, stands_for]
+    assert error_slices.stored(error_slices.read(even)) == even
+    uneven = error_slices.stored({0: [2, 10], 2: [1, 3]})
+    assert uneven[:3] == [6, 22, 4]
+    assert error_slices.read(uneven) == {0: (2, 10), 2: (1, 3)}

@@ -144,7 +144,6 @@ def _hour(
     counts: error_slices.Counts,
     scores: LabelledScores | None,
 ) -> HourlyPerformance:
-    slices = {column: {value: tuple(count) for value, count in values.items()} for column, values in counts.items()}
     known = summary.labelled
     sums = (known.weight, known.weight * known.mean)
-    return HourlyPerformance(hour, version, variant, *sums, tuple(said), slices, known.rows, scores)
+    return HourlyPerformance(hour, version, variant, *sums, tuple(said), counts, known.rows, scores)

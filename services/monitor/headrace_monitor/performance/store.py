@@ -16,7 +16,7 @@ from headrace_servicekit.postgres.sql import load_queries
 from headrace_statistics import serialization
 from headrace_statistics.calibration import Calibration
 
-from headrace_monitor.performance.decisions import error_rate
+from headrace_monitor.performance.decisions import error_rate, error_slices
 from headrace_monitor.performance.decisions.error_rate import ErrorRateDetector
 from headrace_monitor.performance.decisions.hours import HourlyPerformance, StaleHour
 from headrace_monitor.performance.decisions.measures import Measure
@@ -91,11 +91,15 @@ async def write_hours(
     """
     await connection.execute(SQL["clear_hour"], stale.model, stale.hour)
     for one in hours:
+        slices = {
+            column: {value: error_slices.stored(count) for value, count in values.items()}
+            for column, values in one.slices.items()
+        }
         measures = json.dumps([asdict(measure) for measure in one.measures], allow_nan=False)
         await connection.execute(
             SQL["put_hour"],
             *(stale.model, one.hour, one.version, one.variant, one.predictions, one.labelled),
-            *(measures, json.dumps(one.slices), now, one.rows),
+            *(measures, json.dumps(slices), now, one.rows),
             None if one.scores is None else zlib.compress(serialization.to_json(one.scores).encode(), 1),
         )
     await connection.execute(SQL["finish_hour"], stale.model, stale.hour, stale.touches, over)
@@ -112,7 +116,7 @@ async def write_calibration(
 def _hour(row: Any) -> HourlyPerformance:
     measures = tuple(measure_of(measure) for measure in json.loads(row["measures"]))
     slices = {
-        column: {value: (*count, 1.0)[:3] for value, count in values.items()}  # earlier releases had no weights
+        column: {value: error_slices.read(count) for value, count in values.items()}
         for column, values in json.loads(row["slices"]).items()
     }
     sums = (row["predictions"], row["labelled"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from headrace_statistics import slices
 from headrace_statistics.proportions import Proportion
 
+from headrace_monitor.log.decisions.sampling import most_halvings
 from headrace_monitor.outcomes.store import ValuesByRow
 from headrace_monitor.performance.decisions.joining import FEATURE, JoinedRows, VersionInfo, slices_of
 from headrace_monitor.performance.decisions.means import Floats
@@ -23,15 +25,17 @@ MAX_COLUMNS = 20
 MAX_KEPT = 1 + 2 * MAX_COLUMNS
 MAX_VALUES = 50
 
-# Errors and labels, as many as the log's rows stand for, and the most that one row stands for, by column and value.
-Counts = Mapping[str, Mapping[str, Sequence[float]]]
+# Errors and labelled rows of the log by column, value, and how often the rows' probability was halved: each of them
+# stands for 2^halvings rows.
+ByHalvings = Mapping[int, Sequence[float]]
+Counts = Mapping[str, Mapping[str, ByHalvings]]
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Error counts of labelled rows of one version. score, answer: pairs to calibrate on."""
 
-    counts: dict[str, dict[str, list[float]]]
+    counts: dict[str, dict[str, dict[int, list[float]]]]
     score: Floats
     answer: Floats
 
@@ -41,15 +45,15 @@ def evidence_of(batch: pa.RecordBatch, outcomes: ValuesByRow, about: VersionInfo
     joined = JoinedRows.of(batch, outcomes)
     rows, _ = joined.rows(np.arange(batch.num_rows), about, None)
     known = np.flatnonzero(np.isfinite(rows.right))
-    counts: dict[str, dict[str, list[float]]] = {}
+    halvings = np.rint(np.log2(rows.weight)).astype(np.int64)
+    counts: dict[str, dict[str, dict[int, list[float]]]] = {}
     for column, values in _sliced(batch, columns).items():
-        by_value: dict[str, list[float]] = defaultdict(lambda: [0, 0, 1])
+        by_value: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
         for index in known:
-            count, weight = by_value[values[index]], float(rows.weight[index])
-            count[0] += weight * (1 - float(rows.right[index]))
-            count[1] += weight
-            count[2] = max(count[2], weight)
-        counts[column] = dict(by_value)
+            count = by_value[values[index]][int(halvings[index])]
+            count[0] += 1 - float(rows.right[index])
+            count[1] += 1
+        counts[column] = {value: dict(count) for value, count in by_value.items()}
     usable = np.isfinite(rows.score) & np.isfinite(rows.answer)
     return Evidence(counts, rows.score[usable], rows.answer[usable])
 
@@ -72,21 +76,57 @@ def _keepable(text: str) -> str:
     return text.replace("\0", "")
 
 
-def added(counts: Iterable[Counts]) -> dict[str, dict[str, list[float]]]:
-    """Add up counts; the columns with most labels are kept (callers name attributes), of each the values with most."""
-    total: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0, 0, 1]))
+def added(counts: Iterable[Counts]) -> dict[str, dict[str, dict[int, list[float]]]]:
+    """Add up counts; the columns with most labelled rows are kept (callers name attributes), of each the values with
+    most.
+    """
+    total: dict[str, dict[str, dict[int, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    )
     for one in counts:
         for column, values in one.items():
-            for value, (errors, labels, most) in values.items():
-                sums = total[column][value]
-                sums[0] += errors
-                sums[1] += labels
-                sums[2] = max(sums[2], most)
-    labelled = {column: sum(labels for _, labels, _ in values.values()) for column, values in total.items()}
+            for value, by_halvings in values.items():
+                for halvings, (errors, rows) in by_halvings.items():
+                    sums = total[column][value][halvings]
+                    sums[0] += errors
+                    sums[1] += rows
+    labelled = {column: sum(_rows(count) for count in values.values()) for column, values in total.items()}
     kept = sorted(total, key=lambda column: (column != VARIANT, -labelled[column], column))[:MAX_KEPT]
     return {
-        column: dict(sorted(total[column].items(), key=lambda item: (-item[1][1], item[0]))[:MAX_VALUES])
+        column: {
+            value: dict(count)
+            for value, count in sorted(total[column].items(), key=lambda item: (-_rows(item[1]), item[0]))[:MAX_VALUES]
+        }
         for column in kept
+    }
+
+
+def _rows(count: ByHalvings) -> float:
+    return sum(rows for _, rows in count.values())
+
+
+def stored(count: ByHalvings) -> list[float]:
+    """Return a count as it is stored: errors and labels, as many as the rows stand for, and the most that one row
+    stands for; then, where rows stand for more or less, the same three of those that stand for equally many. Earlier
+    releases wrote, and read, the first three.
+    """
+    weighed = [(2.0**halvings, errors, rows) for halvings, (errors, rows) in count.items()]
+    parts = [(errors * weight, rows * weight, weight) for weight, errors, rows in weighed]
+    whole = [sum(errors for errors, *_ in parts), sum(labels for _, labels, _ in parts), max(one[2] for one in parts)]
+    return whole if len(parts) == 1 else [*whole, *(number for part in parts for number in part)]
+
+
+def read(numbers: Sequence[float]) -> dict[int, tuple[float, float]]:
+    """Return a count that was stored.
+
+    >>> read(stored({0: (5, 100), 3: (1, 2)})), read([8.0, 80.0, 4.0]), read([5, 100])
+    ({0: (5.0, 100.0), 3: (1.0, 2.0)}, {2: (2.0, 20.0)}, {0: (5.0, 100.0)})
+    """
+    first = (*numbers, 1.0)[:3]  # the earliest release had no weights
+    parts = iter(numbers[3:] or first)
+    return {
+        round(math.log2(most)): (errors / most, labels / most)
+        for errors, labels, most in zip(parts, parts, parts, strict=True)
     }
 
 
@@ -112,23 +152,37 @@ def sentence(found: Sequence[slices.Explanation]) -> str:
 def _shares(counts: Counts) -> dict[slices.Slice, Proportion]:
     most = _most(counts)
     return {
-        slices.Slice(column, value): _share(errors / most, labels / most)
+        slices.Slice(column, value): _share([count], most)
         for column, values in counts.items()
-        for value, (errors, labels, _) in values.items()
+        for value, count in values.items()
         if value
     }
 
 
 def _whole(counts: Counts) -> Proportion:
     """Return all errors and labels: every row has a variant, if an empty one."""
-    of_variants, most = counts.get(VARIANT, {}).values(), _most(counts)
-    return _share(sum(errors for errors, *_ in of_variants) / most, sum(labels for _, labels, _ in of_variants) / most)
+    return _share(counts.get(VARIANT, {}).values(), _most(counts))
 
 
-def _most(counts: Counts) -> float:
-    """Return the most that one row stands for: by it all are divided, so that no row counts for more than one."""
-    return max((most for values in counts.values() for *_, most in values.values()), default=1.0)
+def _most(counts: Counts) -> int:
+    """Return the halvings up to which rows are weighed, as drift's windows weigh them: a few rows that stand for most
+    do not thin all others.
+    """
+    rows: dict[int, float] = defaultdict(float)
+    for count in counts.get(VARIANT, {}).values():
+        for halvings, (_, labelled) in count.items():
+            rows[halvings] += labelled
+    return most_halvings({halvings: round(labelled) for halvings, labelled in rows.items()})
 
 
-def _share(errors: float, labels: float) -> Proportion:
+def _share(counts: Iterable[ByHalvings], most: int) -> Proportion:
+    """Count rows as if all had been sampled as rarely as those halved `most` times. So no row counts for more than
+    one, and together they are never more than Kish's effective number.
+    """
+    errors, labels = 0.0, 0.0
+    for count in counts:
+        for halvings, (wrong, rows) in count.items():
+            weight = 2.0 ** min(halvings - most, 0)
+            errors += weight * wrong
+            labels += weight * rows
     return Proportion(min(round(errors), round(labels)), round(labels))
