@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 from headrace_monitor.windows.decisions import summarising
-from headrace_monitor.windows.store import WindowRow, merged
+from headrace_monitor.windows.postgres import WindowRow, merged
 from headrace_statistics import references
 
 NUMBERS, CATEGORIES = 27, 3

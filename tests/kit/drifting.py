@@ -30,7 +30,7 @@ from headrace_monitor.references.log_rows import LogRows
 from headrace_monitor.references.store import References
 from headrace_monitor.references.writing_rows import RowsWriter
 from headrace_monitor.windows.deriver import Deriver, WindowMetrics
-from headrace_monitor.windows.store import Windows
+from headrace_monitor.windows.postgres import PostgresWindows
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.testing import FakeClock
 from prometheus_client import CollectorRegistry
@@ -134,7 +134,7 @@ class Replica:
         seconds: int = 3600,
     ) -> None:
         self.references = References(log.database)
-        self.windows = Windows(log.database, lease=HOUR)
+        self.windows = PostgresWindows(log.database, lease=HOUR)
         self.evaluations = PostgresEvaluations(log.database)
         self.schedule = Schedule(seconds, timedelta(minutes=5), 0.05)
         rows = LogRows(log.reader)

@@ -13,7 +13,8 @@ from headrace_monitor.references.reading import Place, places
 from headrace_monitor.references.values import UnusableColumnError, coded_names, matrix, names, numbers
 from headrace_monitor.windows.decisions.summarising import EMPTY, window_of, windows_of
 from headrace_monitor.windows.deriver import BATCH_FILES, BATCH_ROWS, batches_of
-from headrace_monitor.windows.store import PendingFile, merged
+from headrace_monitor.windows.postgres import merged
+from headrace_monitor.windows.store import PendingFile
 from headrace_statistics import references
 from headrace_statistics.drift.evaluation import evaluate
 from headrace_statistics.drift.reports import Test

@@ -29,7 +29,8 @@ from headrace_monitor.references.store import References
 from headrace_monitor.references.writing_rows import RowsWriter
 from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.windows.deriver import Deriver, WindowMetrics
-from headrace_monitor.windows.store import Windows
+from headrace_monitor.windows.postgres import PostgresWindows
+from headrace_monitor.windows.store import WindowStore
 
 logger = structlog.get_logger()
 
@@ -42,7 +43,11 @@ KEEP_EVALUATIONS = timedelta(days=400)
 def build(runtime: Runtime[MonitorSettings], connections: Connections, log: PredictionLog, blobs: Blobs) -> DriftRpcs:
     """Start the loops and return the implementation of the RPCs. blobs: the registry's files."""
     settings, clock = runtime.settings, runtime.clock
-    references, windows, evaluations = References(connections), Windows(connections), PostgresEvaluations(connections)
+    references, windows, evaluations = (
+        References(connections),
+        PostgresWindows(connections),
+        PostgresEvaluations(connections),
+    )
     rows = LogRows(log.reader)
     freeze = FreezingProcess(timeout_s=FREEZE_S)
     calibrate = PerformanceStore(connections).calibrate_first
@@ -78,6 +83,6 @@ def _retried(name: str, step: Callable[[], Awaitable[object]]) -> Callable[[], A
     return retried
 
 
-async def _expire(windows: Windows, evaluations: EvaluationStore, clock: Clock, keep: timedelta) -> None:
+async def _expire(windows: WindowStore, evaluations: EvaluationStore, clock: Clock, keep: timedelta) -> None:
     await windows.expire(clock.now() - keep, files=SWEEP_FILES)
     await evaluations.expire(clock.now() - KEEP_EVALUATIONS)

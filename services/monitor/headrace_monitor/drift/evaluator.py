@@ -34,7 +34,7 @@ from headrace_monitor.references.columns import MonitoredColumn
 from headrace_monitor.references.log_rows import LogRows
 from headrace_monitor.references.store import StoredReference
 from headrace_monitor.windows.decisions.summarising import Window
-from headrace_monitor.windows.store import Windows
+from headrace_monitor.windows.store import WindowStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,7 @@ class DriftEvaluator:
 
     def __init__(
         self,
-        windows: Windows,
+        windows: WindowStore,
         evaluations: EvaluationStore,
         tolerances: DriftTolerances,
         rows: LogRows,

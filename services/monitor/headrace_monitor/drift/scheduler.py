@@ -11,7 +11,7 @@ from headrace_monitor.drift.decisions.evaluation import CATCH_UP, Schedule, is_d
 from headrace_monitor.drift.evaluator import DriftEvaluator
 from headrace_monitor.drift.store import DueWindow, EvaluationStore
 from headrace_monitor.references.store import References
-from headrace_monitor.windows.store import Windows
+from headrace_monitor.windows.store import WindowStore
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Scheduler:
         self,
         evaluator: DriftEvaluator,
         evaluations: EvaluationStore,
-        windows: Windows,
+        windows: WindowStore,
         references: References,
         schedule: Schedule,
         clock: Clock,

@@ -16,7 +16,7 @@ from headrace_monitor.report.content import Histogram
 
 if TYPE_CHECKING:
     from headrace_monitor.references.store import References
-    from headrace_monitor.windows.store import Windows
+    from headrace_monitor.windows.postgres import PostgresWindows
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class _Loaded:
     """What needs scipy and Arrow, imported late (decision 204)."""
 
     references: type[References]
-    windows: type[Windows]
+    windows: type[PostgresWindows]
     histogram: Callable[..., Histogram | None]
 
 
@@ -68,6 +68,6 @@ class WindowHistograms:
 def _load() -> _Loaded:
     from headrace_monitor.references.store import References
     from headrace_monitor.report.histograms import histogram
-    from headrace_monitor.windows.store import Windows
+    from headrace_monitor.windows.postgres import PostgresWindows
 
-    return _Loaded(References, Windows, histogram)
+    return _Loaded(References, PostgresWindows, histogram)

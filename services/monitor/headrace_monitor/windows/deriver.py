@@ -15,7 +15,7 @@ from headrace_monitor.references.log_rows import LogReader
 from headrace_monitor.references.store import References, StoredReference
 from headrace_monitor.windows.decisions import summarising
 from headrace_monitor.windows.decisions.summarising import EMPTY, Window, WindowKey
-from headrace_monitor.windows.store import PendingFile, Windows
+from headrace_monitor.windows.store import PendingFile, WindowStore
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class Deriver:
 
     def __init__(
         self,
-        windows: Windows,
+        windows: WindowStore,
         references: References,
         reader: LogReader,
         seconds: int,
