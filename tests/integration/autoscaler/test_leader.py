@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -231,11 +232,13 @@ async def test_the_demand_of_each_minute_is_kept_and_sets_the_floor_of_later_day
     now, _ = await scene.leader._rounds.in_force()
     minute = now.replace(second=0, microsecond=0)
     async with scene.lease.transaction() as connection:
-        for day in range(1, 6):
+        for day in (1, 2, 4, 5, 6):
             await connection.execute(
                 "insert into demand_minutes values ('default', $1, 'requests_per_s', 780, 500, 5, 12)",
                 minute - timedelta(days=day),
             )
+    found = await scene.leader._rounds.seasonal_peaks("default", "requests_per_s", now, 7, timedelta(seconds=60))
+    assert [None if math.isnan(peak) else peak for peak in found] == [None, 780, 780, 780, None, 780, 780]
     # As another look-up would find it.
     for pool in scene.leader.pools:
         pool.declared = replace(pool.declared, policy=replace(policy(preset="headrace").policy))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from headrace_scaling.decisions import limits, windows
+from headrace_scaling.decisions import limits, seasons, windows
 from headrace_scaling.decisions.decision import (
     Clamp,
     Concern,
@@ -108,16 +108,14 @@ def _ahead(policy: PoolPolicy, memory: Memory, observation: Observation, wanted:
 
 
 def _seasonal(policy: PoolPolicy, observation: Observation, wanted: _Wanted) -> _Wanted:
-    """Raise the count to what the pool needed at this time of earlier days."""
+    """Raise the count to what the pool needed at this time of earlier days, or of this day of earlier weeks."""
     season, target = policy.season, policy.demand
-    if season is None:
+    peak = None if season is None else seasons.expected_peak(season, observation.seasonal_peaks)
+    if season is None or peak is None:
         return wanted
-    peaks = [peak for peak in observation.seasonal_peaks[-season.days :] if 0.0 <= peak < math.inf]
-    if len(peaks) < season.min_days:
-        return wanted
-    peak = windows.quantile(peaks, season.quantile)
-    count = ceiling(peak / (target.value if season.value is None else season.value))
-    return _Wanted(count, Rule.SEASON, target.metric, peak) if count > wanted.replicas else wanted
+    count = ceiling(peak.demand / (target.value if season.value is None else season.value))
+    rule = Rule.WEEK if peak.of_weeks else Rule.SEASON
+    return _Wanted(count, rule, target.metric, peak.demand) if count > wanted.replicas else wanted
 
 
 def _with_growth_and_panic(

@@ -18,6 +18,7 @@ class Rule(StrEnum):
     PANIC = "panic"
     LOOK_AHEAD = "look_ahead"
     SEASON = "season"
+    WEEK = "week"
     ACTIVATION = "activation"
 
 
@@ -82,7 +83,7 @@ class Decision:
     """How many replicas a pool is to have, and everything that led to it.
 
     before: what the actuator was last asked for. wanted: what the rule asked for, before the clamps.
-    demand: demand that the rule counted with where it is not a target's average (look-ahead, season).
+    demand: demand that the rule counted with where it is not a target's average (look-ahead, season, week).
     excess_burst_capacity: free capacity beyond the policy's reserve, as Knative counts it; None without a reserve.
     """
 
@@ -149,6 +150,8 @@ def _reason(decision: Decision) -> str:
             return "Every target is met within its tolerance."
         case Rule.SEASON:
             return f"At this time earlier days peaked at {decision.demand:,.6g}, for which {wanted} are needed."
+        case Rule.WEEK:
+            return f"At this time earlier weeks peaked at {decision.demand:,.6g}, for which {wanted} are needed."
         case Rule.LOOK_AHEAD:
             return f"Demand rises to {decision.demand:,.6g} while a replica loads, for which {wanted} are needed."
         case Rule.ACTIVATION:

@@ -100,8 +100,8 @@ class Observation:
     """All that a decision is made from. Recorded as it is, so that a replay decides the same.
 
     now: seconds since the epoch. load_time_s: how long the last replicas took from their start to READY.
-    seasonal_peaks: of each earlier day in the pool's history, the highest demand between this time of day and one
-    look-ahead later, in the unit of the policy's first target.
+    seasonal_peaks: of each earlier day, the highest demand between this time of day and one look-ahead later, in the
+    unit of the policy's first target; the oldest day first, yesterday last, NaN for a day of which nothing is known.
     """
 
     pool: str

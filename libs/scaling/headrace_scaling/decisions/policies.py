@@ -100,6 +100,7 @@ class LookAhead:
 class Season:
     """The floor that a pool's own history sets: a quantile of earlier days' peaks at this time.
 
+    Where days of the week clearly differ, only the same day of earlier weeks counts.
     value: demand per replica at those peaks; None means the first target's.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -65,11 +66,14 @@ class Rounds:
     async def seasonal_peaks(
         self, pool: str, metric: str, now: datetime, days: int, ahead: timedelta
     ) -> tuple[float, ...]:
-        """Return the peak of each earlier day between this time of the day and a look-ahead later."""
+        """Return the peak of each earlier day between this time of the day and a look-ahead later, yesterday's last.
+
+        NaN for a day of which nothing is known.
+        """
         rows = await self._lease.repeatable(
             lambda connection: connection.fetch(QUERIES["seasonal_peaks"], pool, metric, now, days, ahead)
         )
-        return tuple(row["peak"] for row in rows)
+        return tuple(math.nan if row["peak"] is None else row["peak"] for row in rows)
 
     async def save(
         self,

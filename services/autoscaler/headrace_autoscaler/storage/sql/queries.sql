@@ -132,11 +132,12 @@ on conflict (pool, minute, metric) do update set
     samples = kept.samples + excluded.samples;
 
 -- name: seasonal_peaks
--- Of each earlier day on which anything is known of this time, the oldest first.
-select max(peak) as peak from demand_minutes, generate_series(1, $4::int) as day
-where pool = $1 and metric = $2
-    and minute >= date_trunc('minute', $3::timestamptz) - day * interval '24 hours'
-    and minute < $3::timestamptz - day * interval '24 hours' + $5::interval
+-- Of each earlier day, the oldest first; null for a day on which nothing is known of this time.
+select max(kept.peak) as peak
+from generate_series(1, $4::int) as day
+left join demand_minutes kept on kept.pool = $1 and kept.metric = $2
+    and kept.minute >= date_trunc('minute', $3::timestamptz) - day * interval '24 hours'
+    and kept.minute < $3::timestamptz - day * interval '24 hours' + $5::interval
 group by day order by day desc;
 
 -- name: history

@@ -1,0 +1,66 @@
+"""What a pool needed at this time of earlier days, or of earlier weeks where its days of the week differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from headrace_scaling.decisions import windows
+from headrace_scaling.decisions.policies import Season
+
+WEEK = 7
+# Days of the week of which two weeks must be known: from fewer a week cannot be told from chance.
+_FEWEST_PAIRS = 5
+# Days a week apart differ by less than this share of what days within a week differ by. Days that are drawn at random
+# come out at 1 on average, and below a half about once in fifty times.
+_MOST_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonalPeak:
+    """The demand to be ready for. of_weeks: it is that of this day of the week, and not of all days."""
+
+    demand: float
+    of_weeks: bool
+
+
+def expected_peak(season: Season, peaks: Sequence[float]) -> SeasonalPeak | None:
+    """Return the policy's quantile of earlier peaks; None while too few are known.
+
+    peaks: of each earlier day, yesterday's last. What is not a demand is a day of which nothing is known.
+    """
+    return _expected(season.quantile, season.min_days, tuple(peaks[-season.days :]))
+
+
+# The same peaks are asked about in each decision within half a minute.
+@lru_cache(maxsize=4096)
+def _expected(level: float, min_days: int, peaks: tuple[float, ...]) -> SeasonalPeak | None:
+    known = [peak for peak in peaks if _is_known(peak)]
+    if len(known) < min_days:
+        return None
+    same_day = [peak for peak in peaks[-WEEK::-WEEK] if _is_known(peak)]
+    if len(same_day) >= 2 and _is_weekly(peaks):
+        return SeasonalPeak(windows.quantile(same_day, level), of_weeks=True)
+    return SeasonalPeak(windows.quantile(known, level), of_weeks=False)
+
+
+def _is_weekly(peaks: Sequence[float]) -> bool:
+    """Return whether days a week apart are clearly more alike than days within a week."""
+    a_week = _differences(peaks, WEEK)
+    if len(a_week) < _FEWEST_PAIRS:
+        return False
+    within = [difference for lag in range(1, WEEK) for difference in _differences(peaks, lag)]
+    if not within:
+        return False
+    return sum(a_week) / len(a_week) < _MOST_SHARE * (sum(within) / len(within))
+
+
+def _differences(peaks: Sequence[float], lag: int) -> list[float]:
+    pairs = zip(peaks, peaks[lag:], strict=False)
+    return [abs(later - earlier) for earlier, later in pairs if _is_known(earlier) and _is_known(later)]
+
+
+def _is_known(peak: float) -> bool:
+    return 0.0 <= peak < math.inf
