@@ -19,6 +19,7 @@ from headrace_scaling.decisions.policies import (
     StepLimit,
     Target,
 )
+from headrace_scaling.documents import from_json
 
 RPS = Metric.REQUESTS_PER_S
 NOW = 1_790_000_000.0
@@ -256,3 +257,19 @@ def test_a_decision_is_told_in_sentences():
         "The policy's maximum: 10 became 8.",
         "The pool needs more replicas than it may have.",
     )
+
+
+def test_overflow_stays_while_nobody_can_tell_the_demand_and_ends_with_the_policy():
+    policy = replace(POLICY, max_replicas=4, stable_window_s=0.0, overflow=Overflow("cpu", 10.0, 30, hold_s=60.0))
+    decision, memory = decide(policy, None, seen(500.0, 4))
+    for at in (30.0, 300.0, 10_000.0):
+        decision, memory = decide(policy, memory, seen(None, 4, at))
+        assert decision.overflow is not None
+        assert decision.overflow.replicas == memory.overflow_replicas == 10
+    _, memory = decide(replace(policy, overflow=None), memory, seen(500.0, 4, 10_001.0))
+    assert (memory.overflow, memory.overflow_replicas) == ((), 0)
+
+
+def test_a_memory_of_a_release_that_did_not_count_overflow_is_read():
+    memory = from_json(Memory, '{"now":1.0,"asked_for":3,"overflow":[[1.0,0.2]]}')
+    assert memory == Memory(1.0, 3, overflow=((1.0, 0.2),))

@@ -177,11 +177,14 @@ def _overflow(
     wanted: int,
     desired: int,
 ) -> tuple[OverflowDecision | None, Memory]:
-    """Return which share of the demand the pool cannot serve at its target. It rises at once and falls slowly."""
+    """Return which share of the demand the pool cannot serve at its target. It rises at once and falls slowly.
+
+    While nobody can tell the demand, share and replicas stay.
+    """
     over, first = policy.overflow, recommendations[0]
     if over is None:
-        return None, memory
-    demand = first.burst if first.burst is not None else None
+        return None, replace(memory, overflow=(), overflow_replicas=0)
+    demand = first.burst
     share = 0.0
     if demand and (wanted > desired or over.while_loading):
         served = observation.replicas.ready if over.while_loading else desired
@@ -194,8 +197,9 @@ def _overflow(
     share = max(one for _, one in memory.overflow)
     if demand:
         share = min(share, over.max_replicas * over.per_replica / demand)
-    count = min(over.max_replicas, ceiling(share * (demand or 0.0) / over.per_replica))
-    return OverflowDecision(over.pool, share, count), memory
+    count = memory.overflow_replicas if demand is None else ceiling(share * demand / over.per_replica)
+    count = min(over.max_replicas, count)
+    return OverflowDecision(over.pool, share, count), replace(memory, overflow_replicas=count)
 
 
 def _concerns(

@@ -19,6 +19,7 @@ class Memory:
     samples: usable values of each metric. wanted: what was asked for, for the scale-down window.
     changes: by how much the acknowledged count changed, and when it was seen. asked_for: that count when last seen.
     idle_since: since when nothing was asked of the pool. overflow: shares that went to another pool.
+    overflow_replicas: how many that needs there, as last counted.
     """
 
     now: float
@@ -30,6 +31,7 @@ class Memory:
     panic_peak: int = 0
     idle_since: float | None = None
     overflow: tuple[Stamped, ...] = ()
+    overflow_replicas: int = 0
     budget_day: int = 0
     used_replica_s: float = 0.0
 
@@ -65,6 +67,7 @@ def recall(policy: PoolPolicy, memory: Memory | None, observation: Observation) 
             fresh,
             asked_for=memory.asked_for,
             changes=memory.changes,
+            overflow_replicas=memory.overflow_replicas,
             budget_day=memory.budget_day,
             used_replica_s=memory.used_replica_s,
         )

@@ -14,8 +14,8 @@ WEEK = 7
 # Days of the week of which two weeks must be known: from fewer a week cannot be told from chance.
 _FEWEST_PAIRS = 5
 # Days a week apart differ by less than this share of what days within a week differ by. Days that are drawn at random
-# come out at 1 on average, and below a half about once in fifty times.
-_MOST_SHARE = 0.5
+# come out at 1 on average, and below it in fewer than one of a hundred times.
+_MOST_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)

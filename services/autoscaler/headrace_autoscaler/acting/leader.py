@@ -128,16 +128,11 @@ class Leader:
             if result.ask is not None:
                 self._watched[pool].asked_s = self._clock.monotonic()
                 self._calls.begin(pool, result.ask, self._observer.cheapest_first(pool))
-        self._overflow(results)
 
-    def _overflow(self, results: Mapping[str, Result]) -> None:
-        """Take note of what pools need of others, for their next decisions."""
-        for pool, result in results.items():
-            there = result.decision.overflow
-            policy = self._watched[pool].declared.policy.overflow
-            if policy is not None and policy.pool in self._watched:
-                most = self._watched[policy.pool].declared.policy.max_replicas
-                self._watched[policy.pool].floors[pool] = min(most, there.replicas) if there is not None else 0
+    def _floor(self, pool: Watched) -> int:
+        """Return the replicas that the overflow of other pools needs in a pool, as far as it may have them."""
+        needed = sum(other.overflows_by(pool.pool) for other in self._watched.values())
+        return min(needed, pool.declared.policy.max_replicas)
 
     async def _follow(self, in_force: Mapping[str, InForce]) -> None:
         """Watch what has a policy, under the policy that is in force."""
@@ -211,6 +206,7 @@ class Leader:
             target=target,
             load_time_s=start_s if start_s is not None else _load_time_s(view),
             deadline_s=deadline_s,
+            floor=self._floor(pool),
             held=held,
             in_flight=in_flight,
             actuator_problem=problem,

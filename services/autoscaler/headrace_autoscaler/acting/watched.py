@@ -30,10 +30,9 @@ class Watched:
     """A pool that is scaled. decided: what was observed for the last decision, which wanted `desired`; decided_s: when
     that was, by the monotonic clock.
 
-
-    floors: replicas that the overflow of each other pool needs here. peaks: of earlier days, until peaks_until_s.
-    starts: how long the last ones took; measured: processes whose start is over. asked_s: when the actuator was asked
-    last, and short_since_s: since when fewer are in sight than it keeps, both by the monotonic clock.
+    peaks: of earlier days, until peaks_until_s. starts: how long the last ones took; measured: processes whose start is
+    over. asked_s: when the actuator was asked last, and short_since_s: since when fewer are in sight than it keeps,
+    both by the monotonic clock.
     """
 
     pool: str
@@ -44,7 +43,6 @@ class Watched:
     desired: int | None = None
     decided: Observation | None = None
     decided_s: float = -math.inf
-    floors: dict[str, int] = field(default_factory=dict)
     peaks: tuple[float, ...] = ()
     peaks_until_s: float = -math.inf
     starts: list[float] = field(default_factory=list)
@@ -54,10 +52,10 @@ class Watched:
     short_since_s: float | None = None
     problems: Sequence[tuple[Problem, str]] = ()
 
-    @property
-    def floor(self) -> int:
-        """Return the replicas that the overflow of other pools needs here."""
-        return max(self.floors.values(), default=0)
+    def overflows_by(self, pool: str) -> int:
+        """Return the replicas that this pool's overflow needs in another one, by its latest decision."""
+        there = self.declared.policy.overflow
+        return self.memory.overflow_replicas if self.memory and there is not None and there.pool == pool else 0
 
     def is_due(self, now_s: float) -> bool:
         """Return whether it is time for the next decision."""
@@ -69,7 +67,8 @@ class Situation:
     """What one decision is made from, besides what the pool remembers.
 
     now: by the database's clock. target: what the actuator keeps the pool at; None where it cannot say. held: why no
-    decision is acted on; empty when they are. in_flight: whether the actuator is being asked just now.
+    decision is acted on; empty when they are. in_flight: whether the actuator is being asked just now. floor: replicas
+    that the overflow of other pools needs here.
     """
 
     now: datetime
@@ -78,6 +77,7 @@ class Situation:
     target: int | None
     load_time_s: float | None
     deadline_s: float
+    floor: int = 0
     held: str = ""
     in_flight: bool = False
     actuator_problem: str = ""
@@ -106,7 +106,7 @@ def decide_on(pool: Watched, situation: Situation) -> Result:
     acting = pool.acting if situation.in_flight else steps.resumed(pool.acting, situation.target, now_s)
     acting = steps.judged(acting, seen, now_s, situation.deadline_s)
     outcomes = [_became(acting)] if acting.stage is not pool.acting.stage and acting.decision is not None else []
-    wanted = max(decision.desired, pool.floor)
+    wanted = max(decision.desired, situation.floor)
     # What nobody has measured takes no replica away, not even where replicas are out of sight.
     blind = any(one.problem is not None for one in decision.recommendations)
     ask = None
