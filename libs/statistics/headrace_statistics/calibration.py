@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from headrace_statistics.arrays import Floats, floats
 from headrace_statistics.inconclusive import NotEnoughData, OneClass
-from headrace_statistics.sketches.scores import grid
+from headrace_statistics.sketches.scores import area, grid
 
 MIN_REFERENCE = 300
 # Fits to rows drawn anew, and the scores at which these are kept.
@@ -32,8 +32,9 @@ def _none() -> Floats:
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """at: scores, ascending. chance: how likely yes is there, linear in between. rows: of the reference, as many as
-    their weights are worth. knots, refits: chances by fits to rows drawn anew, shape (REFITS, knots); empty in those
-    that older releases have kept.
+    their weights are worth. knots, refits: chances by fits to rows drawn anew, shape (REFITS, knots). optimism: by how
+    much the AUC that a fit expects of its own rows is more than what it is: of this fit and of each refit, shape
+    (1 + REFITS,). These three are empty in calibrations that older releases have kept.
     """
 
     at: Floats
@@ -41,6 +42,7 @@ class Calibration:
     rows: int
     knots: Floats = field(default_factory=_none)
     refits: Floats = field(default_factory=_none)
+    optimism: Floats = field(default_factory=_none)
 
     def chances(self, values: ArrayLike) -> Floats:
         """Return the chance of yes for scores; NaN for those that are not finite."""
@@ -142,20 +144,38 @@ def _calibrated(at: Floats, yes: Floats, no: Floats, rows: LabelledScores) -> Ca
     keep = np.concatenate([[True], ~inner, [True]])[: at.size]
     places = np.unique(np.linspace(0, rows.scores.size - 1, KNOTS).round().astype(int))
     knots = np.unique(rows.scores[places])
-    return Calibration(floats(at[keep]), floats(fitted[keep]), int(rows.rows), floats(knots), _refits(rows, knots))
+    own = _optimism(np.interp(rows.scores, at, fitted), rows.yes, rows.no)
+    refits, optimism = _refits(rows, knots)
+    return Calibration(
+        *(floats(at[keep]), floats(fitted[keep]), int(rows.rows), floats(knots), refits), floats([own, *optimism])
+    )
 
 
 def _isotonic(yes: Floats, times: Floats) -> Floats:
     return np.asarray(scipy.optimize.isotonic_regression(yes / times, weights=times).x)
 
 
-def _refits(rows: LabelledScores, knots: Floats) -> Floats:
-    """Fit to rows drawn anew (bootstrap): as many as these are worth, by a seed of their own."""
+def _optimism(chances: Floats, yes: Floats, no: Floats) -> float:
+    """Return how much higher an AUC these chances lead to expect of rows than the rows have. A fit to few labels finds
+    steps in what is chance, and expects to find them again.
+    """
+    rows = yes + no
+    expected, real = area(rows * chances, rows * (1 - chances)), area(yes, no)
+    return expected - real if isinstance(expected, float) and isinstance(real, float) else 0.0
+
+
+def _refits(rows: LabelledScores, knots: Floats) -> tuple[Floats, list[float]]:
+    """Fit to rows drawn anew (bootstrap): as many as these are worth, by a seed of their own. Return the chances at the
+    knots, and the optimism of each fit.
+    """
     rng = np.random.default_rng(0)
     worth = rows.rows / float(rows.yes.sum() + rows.no.sum())
-    refits = np.empty((REFITS, knots.size))
+    refits, optimism = np.empty((REFITS, knots.size)), []
     for refit in refits:
         yes, no = (rng.poisson(of * worth).astype(np.float64) for of in (rows.yes, rows.no))
         there = yes + no > 0
-        refit[:] = np.interp(knots, rows.scores[there], _isotonic(yes[there], (yes + no)[there]))
-    return floats(refits)
+        yes, no, scores = yes[there], no[there], rows.scores[there]
+        chances = _isotonic(yes, yes + no)
+        refit[:] = np.interp(knots, scores, chances)
+        optimism.append(_optimism(chances, yes, no))
+    return floats(refits), optimism

@@ -141,6 +141,20 @@ def test_estimates_without_labels_are_near_what_labels_say_later_also_where_traf
         assert 0 < lower < value < upper
 
 
+def test_intervals_of_what_few_labels_let_expect_are_not_too_high_on_average():
+    middles = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        calibration = calibrate(rng.random(300), rng.random(300) < 0.5)
+        assert isinstance(calibration, Calibration)
+        score = rng.random(2_000)  # says nothing: its AUC is .5
+        guesses = ["yes" if one >= 0.5 else "no" for one in score]
+        _, batch = table(score.size, prediction_label=guesses, prediction_score=score)
+        estimate = said(batch, {}, {"v1": VersionInfo(Classes(("no", "yes")), calibration)})["estimated_auc"]
+        middles.append(((estimate.lower or 0.0) + (estimate.upper or 0.0)) / 2)
+    assert np.mean(middles) == pytest.approx(0.5, abs=0.02)
+
+
 def test_rows_that_stand_for_more_weigh_more_in_what_is_estimated():
     calibration = Calibration(floats([0.0, 1.0]), floats([0.0, 1.0]), 400)
     score = [0.9, 0.8, 0.3, 0.1] * 10

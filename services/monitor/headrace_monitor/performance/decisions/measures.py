@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from headrace_statistics.arrays import Floats, floats
+from headrace_statistics.arrays import floats
 from headrace_statistics.calibration import Calibration
 from headrace_statistics.classification import Classification, classification
 from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
@@ -94,19 +94,19 @@ def _decided(summary: Summary, threshold: float | None) -> bool:
     return threshold is not None or _are_probabilities(summary)
 
 
-def _auc(name: str, counts: ScoreCounts, result: Classification, of: Mean, refits: Floats | None = None) -> Measure:
-    """of: any mean of the rows that were counted. refits: what it is by refits of a calibration."""
+def _auc(
+    name: str, counts: ScoreCounts, result: Classification, of: Mean, *, optimism: float = 0.0, spread: float = 0.0
+) -> Measure:
+    """of: any mean of the rows that were counted. optimism: by how much a calibration on few labels is expected to
+    overstate it. spread: standard error that the calibration brings.
+    """
     if not isinstance(result.auc, float):
         return Measure(name, None, rows=of.rows, note=str(result.auc))
     # Rows of unequal weights say less than as many of equal ones: the error is that of the effective number.
     error = auc_error(scaled(counts, of.weight / of.squares))
     if not isinstance(error, float):
         return Measure(name, result.auc, rows=of.rows)
-    middle = result.auc
-    if refits is not None and refits.size:
-        # A fit to few labels finds steps in what is chance. Refits find as many again, which shows how far it is off.
-        middle -= float(refits.mean()) - result.auc
-        error = math.hypot(error, float(refits.std()))
+    middle, error = result.auc - optimism, math.hypot(error, spread)
     lower, upper = min(middle - _Z * error, result.auc), max(middle + _Z * error, result.auc)
     return Measure(name, result.auc, max(lower, 0.0), min(upper, 1.0), of.rows)
 
@@ -177,8 +177,8 @@ def _estimated(summary: Summary, threshold: float | None, calibration: Calibrati
         bins = grid(DEFAULT_THRESHOLD if threshold is None else threshold)
         result = classification(summary.expected, bins)
         yield _result("estimated_f1", result.f1, chance.rows, "" if _decided(summary, threshold) else _NO_THRESHOLD)
-        refits = _aucs_by_refits(summary.expected, bins, calibration)
-        yield _auc("estimated_auc", summary.expected, result, chance, refits)
+        optimism, spread = _auc_by_calibration(summary.expected, bins, calibration)
+        yield _auc("estimated_auc", summary.expected, result, chance, optimism=optimism, spread=spread)
 
 
 def _of_calibration(summary: Summary, calibration: Calibration | None) -> float:
@@ -189,16 +189,21 @@ def _of_calibration(summary: Summary, calibration: Calibration | None) -> float:
     return float(np.mean(away**2))
 
 
-def _aucs_by_refits(expected: ScoreCounts, bins: ScoreBins, calibration: Calibration | None) -> Floats:
-    """Return the AUC of the same rows by each refit of the calibration; none where it has none."""
-    if calibration is None or not calibration.refits.size:
-        return np.zeros(0)
+def _auc_by_calibration(expected: ScoreCounts, bins: ScoreBins, calibration: Calibration | None) -> tuple[float, float]:
+    """Return by how much the calibration overstates the AUC of these rows, and the standard error that it brings: how
+    far its refits, less what each overstates, are apart.
+    """
+    if calibration is None or not calibration.optimism.size:
+        return 0.0, 0.0
     rows = expected.yes + expected.no
     there = np.flatnonzero(rows)
-    areas = [
-        area(rows[there] * chance, rows[there] * (1 - chance)) for chance in calibration.refitted(bins.middles[there])
-    ]
-    return np.array([one for one in areas if isinstance(one, float)])
+    areas = []
+    chances = calibration.refitted(bins.middles[there])
+    for chance, optimism in zip(chances, calibration.optimism[1:], strict=True):
+        found = area(rows[there] * chance, rows[there] * (1 - chance))
+        if isinstance(found, float):
+            areas.append(found - float(optimism))
+    return float(calibration.optimism[0]), float(np.std(areas)) if areas else 0.0
 
 
 def _wilson(share: float, variance: float) -> tuple[float, float]:
