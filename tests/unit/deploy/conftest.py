@@ -17,6 +17,7 @@ VARIANTS = {
     "mutual-tls": ("mutual-tls",),
     "outside-stores": ("outside-stores",),
     "tls": ("tls",),
+    "hpa": ("hpa",),
     "tls everywhere": ("stores", "mutual-tls", "tls"),
     "everything": ("gpu", "outside-stores", "mutual-tls", "tls"),
 }

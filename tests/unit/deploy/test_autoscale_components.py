@@ -1,15 +1,19 @@
-"""The autoscaler acts on Kubernetes with one right, or answers KEDA where that acts."""
+"""The autoscaler acts on Kubernetes with one right, or answers KEDA or a Prometheus adapter where HPAs act."""
 
 from __future__ import annotations
 
 import pytest
+import yaml
+from headrace_autoscaler.decisions.shown import ShownPool
 from headrace_autoscaler.decisions.workloads import workloads_of
 from headrace_autoscaler.keda.servicer import POOL_KEY
+from headrace_autoscaler.metrics import PoolCollector
 from headrace_autoscaler.settings import AutoscalerSettings
 
 from tests.kit import topology
 from tests.kit.kubernetes import write_variant
 from tests.kit.kustomize import Id, Resources, build
+from tests.kit.topology import CHECKOUT
 
 # The pools that the base has, and the Deployment of each.
 POOLS = {"default": "batcher", "cpu": "batcher-cpu"}
@@ -48,7 +52,12 @@ def test_the_workloads_that_it_scales_by_default_are_those_of_the_base(acting: R
         assert Id("Deployment", name) in acting
 
 
-@pytest.mark.parametrize("variant", ["acting", "keda"])
+@pytest.fixture(scope="module")
+def hpa(tmp_path_factory: pytest.TempPathFactory) -> Resources:
+    return build(write_variant(tmp_path_factory.mktemp("hpa"), ("hpa",)))
+
+
+@pytest.mark.parametrize("variant", ["acting", "keda", "hpa"])
 def test_no_manifest_puts_back_what_was_scaled(variant: str, request: pytest.FixtureRequest):
     rendered: Resources = request.getfixturevalue(variant)
     for name in POOLS.values():
@@ -66,3 +75,24 @@ def test_keda_asks_the_autoscaler_for_each_pool_and_is_let_through(keda: Resourc
         assert trigger["metadata"] == {"scalerAddress": f"autoscaler.headrace.svc:{port}", POOL_KEY: pool}
     policy = keda[Id("NetworkPolicy", "keda-to-autoscaler")]["spec"]
     assert policy["ingress"][0]["ports"] == [{"port": port}]
+
+
+def test_each_hpa_wants_as_many_replicas_as_the_metric_of_its_pool_says_through_the_adapters_rule(hpa: Resources):
+    shown = ShownPool("default", 7, {}, frozenset(), {})
+    (metric,) = [one for one in PoolCollector(lambda: [shown], lambda: None).collect() if "desired" in one.name]
+    (sample,) = metric.samples
+    assert (sample.labels, sample.value) == ({"pool": "default"}, 7)
+    scalers = {id_.name: resource["spec"] for id_, resource in hpa.items() if id_.kind == "HorizontalPodAutoscaler"}
+    assert set(scalers) == set(POOLS.values())
+    for pool, name in POOLS.items():
+        assert scalers[name]["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+        (asked,) = scalers[name]["metrics"]
+        assert asked["external"] == {
+            "metric": {"name": sample.name, "selector": {"matchLabels": {"pool": pool}}},
+            "target": {"type": "AverageValue", "averageValue": "1"},
+        }
+    adapter = CHECKOUT / "deploy" / "observability" / "prometheus" / "adapter.yml"
+    (rule,) = yaml.safe_load(adapter.read_text(encoding="utf-8"))["externalRules"]
+    assert rule["seriesQuery"] == f'{sample.name}{{pool!=""}}'
+    assert rule["resources"] == {"namespaced": False}
+    assert rule["metricsQuery"] == "max(<<.Series>>{<<.LabelMatchers>>}) by (pool)"

@@ -49,3 +49,12 @@ def test_every_expression_of_a_dashboard_is_one(tmp_path: Path):
     file = tmp_path / "panels.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}), encoding="utf-8")
     promtool("check", "rules", file)
+
+
+def test_the_query_that_an_adapter_makes_of_its_rule_is_one(tmp_path: Path):
+    (rule,) = yaml.safe_load((PROMETHEUS / "adapter.yml").read_text(encoding="utf-8"))["externalRules"]
+    query = rule["metricsQuery"].replace("<<.Series>>", "autoscaler_desired_replicas")
+    query = query.replace("<<.LabelMatchers>>", 'pool="default"')
+    file = tmp_path / "adapter.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "adapter", "rules": [{"record": "wanted", "expr": query}]}]}))
+    promtool("check", "rules", file)
