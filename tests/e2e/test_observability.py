@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 import httpx
+from headrace_autoscaler.decisions.shown import ShownPool
+from headrace_autoscaler.metrics import PoolCollector
 from headrace_batcher.metrics import BatchCounters, BatcherCollector
 from headrace_monitor.alerts.metrics import AlertMetrics
 from headrace_monitor.drift.scheduler import DriftMetrics
@@ -19,6 +21,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.kit import observability
 from tests.kit.observability import LABELS_OF_TARGETS, MADE_BY_PROMETHEUS, family
 from tests.kit.served import LINEAR, ROW, Served
+
+POOL = ShownPool("default", 2, {"ready": 1}, frozenset(), {"requests_per_s": 1.0})
 
 
 def test_every_metric_that_is_asked_for_exists_with_every_label(served: Served):
@@ -68,6 +72,7 @@ def _after_trouble() -> str:
     counters.failed["backend"] += 1
     degraded.add("model", "step", "reason")
     registry.register(BatcherCollector(lambda: {("model", "v1"): counters}, lambda: 0))
+    registry.register(PoolCollector(lambda: [POOL], lambda: 1.0))
     registry.register(degraded)  # type: ignore[arg-type]
     moves = RegistryMetrics(registry)
     with moves.move(Stage.PRODUCTION), moves.rollback():

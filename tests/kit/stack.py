@@ -88,7 +88,7 @@ def stack() -> Iterator[RunningStack]:
 @pytest.fixture
 def own_stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """A stack of this test alone, for tests that kill and restart things. Starting it takes some seconds."""
-    name = "".join(character if character.isalnum() else "-" for character in request.node.name)[:40]
+    name = "".join(character if character.isalnum() else "-" for character in request.node.name)[:24]
     with held_stack(home_for_tests(f"own-{name}-{os.getpid()}"), ends_unwell=False) as settings:
         yield RunningStack(settings)
 

@@ -1,8 +1,11 @@
 """ListBatchers over gRPC, on a real database: at every control plane, in pages, and only what the caller may see."""
 
+import functools
+
 from google.protobuf.duration_pb2 import Duration
 from headrace.router.v1 import control_pb2, route_pb2
 from headrace_servicekit.identity import CLIENT_HEADER, MODELS_HEADER
+from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
 from tests.kit.registry_feed import RegistryFeed, digest_of
@@ -13,6 +16,13 @@ _Report = control_pb2.VersionReport
 async def batchers(plane: Plane, *, models: str = "*", **fields) -> route_pb2.ListBatchersResponse:
     caller = ((CLIENT_HEADER, "somebody"), (MODELS_HEADER, models))
     return await plane.routes.ListBatchers(route_pb2.ListBatchersRequest(**fields), timeout=10, metadata=caller)
+
+
+async def _both(plane: Plane) -> route_pb2.ListBatchersResponse:
+    """Return the list once it has both: other control planes hear of a report a moment later."""
+    answer = await batchers(plane)
+    assert len(answer.batchers) == 2
+    return answer
 
 
 async def test_batchers_are_listed_at_every_control_plane(postgres_url: str, registry: RegistryFeed):
@@ -33,7 +43,7 @@ async def test_batchers_are_listed_at_every_control_plane(postgres_url: str, reg
         await plane.control.ReportVersions(said, timeout=10)
         await plane.report("p2", pool="cpu")
         for asked in (plane, other):
-            answer = await batchers(asked)
+            answer = await eventually(functools.partial(_both, asked), within=10)
             cpu, default = answer.batchers
             age = answer.read_time.ToDatetime() - default.report_time.ToDatetime()
             assert 0.0 <= age.total_seconds() < 5.0

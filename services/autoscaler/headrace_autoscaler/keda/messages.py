@@ -62,12 +62,14 @@ def _add_field(message: descriptor_pb2.DescriptorProto, name: str, number: int, 
     field.type, field.type_name = _Field.TYPE_MESSAGE, f".externalscaler.{within}{inner}"
 
 
-descriptor_pool.Default().AddSerializedFile(_described().SerializeToString())
+# A pool of its own: whoever has KEDA's own stubs in the same process has other definitions of the same names.
+_POOL = descriptor_pool.DescriptorPool()
+_POOL.AddSerializedFile(_described().SerializeToString())
 
 
 def message(name: str) -> Any:
     """Return the class of a message."""
-    return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(f"externalscaler.{name}"))
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"externalscaler.{name}"))
 
 
 IsActiveResponse, MetricSpec, MetricValue = message("IsActiveResponse"), message("MetricSpec"), message("MetricValue")
