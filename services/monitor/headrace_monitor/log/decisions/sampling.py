@@ -2,17 +2,19 @@
 
 Data planes halve the probability of a unit's being recorded while their budget is used up (decision 0136), each by
 itself and for a while. As long as it is the same for all rows of a time, these are like the traffic; where it differs,
-they are not: what came while there was much is rarer among them than it was. Imported where Arrow is at hand.
+they are not: what came while there was much is rarer among them than it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PROBABILITY = "probability"
 # 2^-32 is further than any budget needs.
@@ -23,6 +25,8 @@ FEW_ROWS = 50
 
 def halvings_of(table: pa.Table) -> NDArray[np.int64]:
     """Return how often each row's probability was halved; 0 where it is unknown."""
+    import pyarrow as pa  # the service starts without it
+
     if PROBABILITY not in table.schema.names:
         return np.zeros(table.num_rows, dtype=np.int64)
     probability = table.column(PROBABILITY).cast(pa.float64()).to_numpy()
@@ -63,5 +67,7 @@ def kept_evenly(halvings: NDArray[np.integer], rng: np.random.Generator) -> NDAr
 
 def evenly_sampled(table: pa.Table, rng: np.random.Generator) -> pa.Table:
     """Return rows of a table that are there with one probability."""
+    import pyarrow as pa
+
     kept = kept_evenly(halvings_of(table), rng)
     return table if kept.all() else table.filter(pa.array(kept))
