@@ -40,7 +40,7 @@ async def fail(connections: Any, claims: WorkClaims, rows: list[Any]) -> None:
 
 
 async def rest(connections: Connections, item: int) -> timedelta:
-    """Return for how long others leave an item alone."""
+    """Return for how long others leave an item alone; None when it is nobody's."""
     query = "select claimed_until - clock_timestamp() from items where id = $1"
     return await connections.repeatable(lambda connection: connection.fetchval(query, item))
 
@@ -58,6 +58,19 @@ class AwayAtFirst:
             raise Unavailable("the database is away")
         async with self._connections.transaction() as connection:
             yield connection
+
+
+class AnswerLost:
+    """A database whose connection breaks after it committed, before it says so."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        async with self._connections.transaction() as connection:
+            yield connection
+        raise Unavailable("the connection broke")
 
 
 def ids(rows: list[Any]) -> list[int]:
@@ -117,6 +130,36 @@ async def test_what_is_released_is_free_at_once_and_what_is_postponed_is_not(con
         await claims.release(connection, [rows[1]])
         await claims.postpone(connection, [rows[2]], [LATER])
     assert ids(await claim(connections, claims)) == [1]
+
+
+async def test_what_was_let_go_is_nobodys_claim_even_before_another_claims_it(connections):
+    await put(connections, 1, 2)
+    claims = claims_of(LONG)
+    rows = await claim(connections, claims)
+    async with connections.transaction() as connection:
+        await claims.release(connection, rows[:1])
+        await claims.postpone(connection, rows[1:], [LATER])
+        assert await claims.mine(connection, rows) == []
+
+
+async def test_what_was_written_is_not_written_again_when_the_answer_of_the_commit_was_lost(connections):
+    await put(connections, 1)
+    claims = claims_of(LONG)
+    rows = await claim(connections, claims)
+
+    async def write(database: Any) -> None:
+        async with database.transaction() as connection:
+            mine = await claims.mine(connection, rows)
+            for row in mine:
+                await connection.execute("insert into writes (writer, fence) values ('one', $1)", row["id"])
+            await claims.postpone(connection, mine, [LATER] * len(mine))
+
+    with pytest.raises(Unavailable):
+        async with claims.attempt(connections, rows):
+            await write(AnswerLost(connections))
+    assert await rest(connections, 1) is None  # it has been let go, and does not rest as if it had failed
+    await write(connections)
+    assert await writers(connections) == [("one", 1)]
 
 
 async def test_one_group_is_claimed_at_a_time_and_its_turn_comes(connections):

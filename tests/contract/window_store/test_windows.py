@@ -11,6 +11,8 @@ import pytest
 from headrace_monitor.log.files import LogFile
 from headrace_monitor.references.columns import ColumnType, MonitoredColumn
 from headrace_monitor.windows.decisions.summarising import EMPTY, Window, WindowKey, even, window_of
+from headrace_monitor.windows.store import PendingFile
+from headrace_servicekit.errors import Aborted
 from headrace_statistics import references
 from headrace_statistics.references import NumericReference
 
@@ -63,6 +65,23 @@ async def test_windows_of_files_add_up(rig):
     await put(rig, {key(0): window(20), key(0, variant="canary"): window(30)})
     assert_same(await total(rig), window(10).merge(window(20)).merge(window(30)))
     assert (await rig.store.total(2, NOON, NOON + HOUR)).rows == 0
+
+
+async def _put_unheard(rig, due: list[PendingFile]) -> None:
+    async with rig.store.attempt(due):
+        await rig.store.put(due, {key(0): window(10)})
+        raise ConnectionError("the answer of the commit was lost")
+
+
+async def test_windows_of_one_claim_are_added_once_also_by_who_did_not_hear_that_they_were(rig):
+    await rig.add_reference(1, "m", "v1", NOON)
+    await add_file(rig, 1)
+    due = await rig.store.claim(await rig.store.candidates(0, limit=10))
+    with pytest.raises(ConnectionError, match="the answer of the commit was lost"):
+        await _put_unheard(rig, due)
+    with pytest.raises(Aborted):
+        await rig.store.put(due, {key(0): window(10)})
+    assert_same(await total(rig), window(10))
 
 
 async def test_only_windows_that_lie_within_a_time_are_returned(rig):

@@ -71,6 +71,7 @@ class WorkClaims:
         arrays = ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(columns.values(), 1))
         time, pause = f"${len(columns) + 1}::timestamptz[]", f"${len(columns) + 1}::interval[]"
         same = " and ".join(f"work.{column} = held.{column}" for column in columns)
+        same += " and work.claimed_until is not null"
         held = f"unnest({arrays}) as held ({', '.join(columns)}) where {same}"
         until = f"unnest({arrays}, {time}) as held ({', '.join(columns)}, time) where {same}"
         paused = f"unnest({arrays}, {pause}) as held ({', '.join(columns)}, pause) where {same}"
@@ -138,7 +139,11 @@ class WorkClaims:
         return await connection.fetch(self._claim, limit, self._lease, *arguments)
 
     async def mine(self, connection: Any, rows: Sequence[Any]) -> list[Any]:
-        """Lock the rows that nobody has claimed since and return them: what is written of them is written once."""
+        """Lock the rows whose claims have not ended and return them.
+
+        What is written of them is written once, also by who repeats it without having heard of the commit, if the same
+        transaction ends the claims: it deletes the rows, or sets `claimed_until` null, as `release` and `postpone` do.
+        """
         return await connection.fetch(self._mine, *self._columns(rows))
 
     async def release(self, connection: Any, rows: Sequence[Any]) -> None:

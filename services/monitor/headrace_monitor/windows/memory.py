@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.coordination.claims import pause_after
@@ -17,8 +17,6 @@ from headrace_monitor.log.files import LogFile
 from headrace_monitor.windows.decisions.summarising import EMPTY, Window, WindowKey, even
 from headrace_monitor.windows.store import LEASE, PendingFile
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
 
 @dataclass(slots=True)
 class _Noted:
@@ -26,7 +24,10 @@ class _Noted:
 
     waiting: bool = True
     claims: int = 0
-    claimed_until: datetime = _LONG_AGO
+    claimed_until: datetime | None = None
+
+    def is_due(self, now: datetime) -> bool:
+        return self.waiting and (self.claimed_until is None or self.claimed_until <= now)
 
 
 class MemoryWindows:
@@ -62,7 +63,7 @@ class MemoryWindows:
         now = self._clock.now()
         for each in due:
             noted = self._noted.setdefault((each.reference, each.file.id), _Noted())
-            if noted.waiting and noted.claimed_until <= now:
+            if noted.is_due(now):
                 noted.claims += 1
                 noted.claimed_until = now + self._lease
                 mine.append(replace(each, row=noted.claims))
@@ -74,7 +75,7 @@ class MemoryWindows:
             yield
         except asyncio.CancelledError:
             for noted in self._mine(due):
-                noted.claimed_until = _LONG_AGO
+                noted.claimed_until = None
             raise
         except Exception:
             for noted in self._mine(due):
@@ -87,7 +88,7 @@ class MemoryWindows:
         kept = self._windows[due[0].reference]
         kept |= {key: kept.get(key, EMPTY).merge(window) for key, window in windows.items()}
         for noted in self._mine(due):
-            noted.waiting, noted.claimed_until = False, _LONG_AGO
+            noted.waiting, noted.claimed_until = False, None
 
     async def total(self, reference: int, start: datetime, end: datetime) -> Window:
         found: dict[float, Window] = {}
@@ -116,11 +117,13 @@ class MemoryWindows:
         noted = self._noted.get((reference, file.id))
         model, version, since = self._references[reference]
         if noted is not None:
-            return noted.waiting and noted.claimed_until <= self._clock.now()
+            return noted.is_due(self._clock.now())
         of_version = (file.model, file.version) == (model, version)
         return of_version and file.id > behind and file.hour >= since and not file.merged
 
     def _mine(self, due: Sequence[PendingFile]) -> list[_Noted]:
-        """Return what is known of the files that nobody has claimed since."""
+        """Return what is known of the files whose claims have not ended."""
         noted = [(self._noted.get((each.reference, each.file.id)), each.row) for each in due]
-        return [one for one, claims in noted if one is not None and one.claims == claims]
+        return [
+            one for one, claims in noted if one is not None and one.claimed_until is not None and one.claims == claims
+        ]

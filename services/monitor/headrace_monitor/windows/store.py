@@ -51,7 +51,7 @@ class WindowStore(Protocol):
     async def put(self, due: Sequence[PendingFile], windows: Mapping[WindowKey, Window]) -> None:
         """Add windows of files, and note that these are in them: both or neither.
 
-        Raises Aborted when somebody else has taken one of them since.
+        Raises Aborted when somebody else has taken one of them since, or when they were put already.
         """
         ...
 
