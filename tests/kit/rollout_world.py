@@ -14,7 +14,8 @@ from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions.rollouts import Decision, Rollout, Verdict
 from headrace_rollout.peers import Written
 from headrace_rollout.runner import Judged
-from headrace_servicekit.errors import Aborted, AlreadyExists, PreconditionFailed
+from headrace_servicekit.errors import Aborted, AlreadyExists, PreconditionFailed, Unavailable
+from headrace_servicekit.identity import model_not_found
 
 
 class KilledError(BaseException):
@@ -66,13 +67,16 @@ class Through:
 class World:
     """A control plane, a registry and a judge. verdicts: of the judge, by step; ADVANCE where none is said.
 
-    written: every route that was in force, the first one too. production: in the registry.
+    written: every route that was in force, the first one too. production: in the registry. away: whether the control
+    plane is. registered, routed: whether the registry and the control plane know the model. kept: whether the registry
+    has the files of the version that is rolled out.
     """
 
     def __init__(self, route: route_pb2.Route, *, etag: str, verdicts: dict[int, Decision] | None = None) -> None:
         self.written = [route]
         self.managed_by, self.production = "", "v1"
         self.promotions = 0
+        self.away, self.registered, self.routed, self.kept = False, True, True, True
         self._etag, self._numbers = etag, itertools.count(1)
         self._requests: dict[str, tuple[bytes, Written]] = {}
         self._verdicts = verdicts or {}
@@ -86,15 +90,31 @@ class World:
         """Have a person take the route by force."""
         self.managed_by, self._etag = "", f"e{next(self._numbers)}"
 
+    def _check_control(self, model: str) -> None:
+        if self.away:
+            raise Unavailable("nobody listens there")
+        if not self.routed:
+            raise model_not_found(model)
+
+    def _check_registry(self, model: str) -> None:
+        if not self.registered:
+            raise model_not_found(model)
+
+    def _check_kept(self, version: str) -> None:
+        if not self.kept and version == "v2":
+            raise PreconditionFailed("the files of version 'v2' are no longer kept", reason="VERSION_COLLECTED")
+
     # The control plane.
 
     async def route(self, model: str) -> tuple[route_pb2.Route, route_pb2.RouteStatus]:
+        self._check_control(model)
         route = route_pb2.Route()
         route.CopyFrom(self.in_force)
         route.etag, route.managed_by = self._etag, self.managed_by
         return route, route_pb2.RouteStatus(state=route_pb2.RouteStatus.STATE_ACTIVE)
 
     async def write(self, rollout: Rollout, route: route_pb2.Route, *, release: bool = False) -> Written:
+        self._check_control(rollout.model)
         content = route.SerializeToString(deterministic=True) + f"{release} {rollout.etag}".encode()
         if rollout.request_id in self._requests:
             before, answer = self._requests[rollout.request_id]
@@ -114,6 +134,8 @@ class World:
         return answer
 
     async def lease(self, rollout: Rollout, version: str) -> route_pb2.VersionReadiness:
+        self._check_control(rollout.model)
+        self._check_kept(version)
         return route_pb2.VersionReadiness(version=version, pool="default", batchers=1, ready_batchers=1)
 
     async def end_lease(self, rollout: Rollout, version: str) -> None:
@@ -122,15 +144,19 @@ class World:
     # The registry.
 
     async def named(self, rollout: Rollout) -> str:
+        self._check_registry(rollout.model)
         return self.production
 
     async def hold(self, rollout: Rollout) -> None:
-        """Keep everything."""
+        self._check_registry(rollout.model)
+        self._check_kept(rollout.version)
 
     async def release(self, rollout: Rollout) -> None:
         """Keep everything."""
 
     async def promote(self, rollout: Rollout) -> None:
+        self._check_registry(rollout.model)
+        self._check_kept(rollout.version)
         if self.production == rollout.version:
             return
         if self.production != rollout.baseline:

@@ -133,12 +133,17 @@ class Runner:
 
     async def _look(self, rollout: Rollout) -> Rollout:
         await self._renew(rollout)
-        route, _ = await self._routes.route(rollout.model)
+        try:
+            route, _ = await self._routes.route(rollout.model)
+        except ServiceError as error:
+            if error.reason != "MODEL_NOT_FOUND":
+                raise
+            return await self._keep(rollout, progress.gone)
         try:
             named = await self._registry.named(rollout)
         except ServiceError as error:
             if error.code is Code.NOT_FOUND:
-                return await self._keep(rollout, lambda one, now: progress.gone(one, "the model was deleted", now))
+                return await self._keep(rollout, progress.model_deleted)
             named = None
         judged = await self._judging.judge(rollout, self._now())
         seen = Observation(route.managed_by, named, self._judging.alerts(rollout.model), judged.verdict)
@@ -204,7 +209,7 @@ class Runner:
             # Nobody else writes under this name: it was this rollout, and the answer was lost.
             return await self._keep(rollout, lambda one, _: progress.write_adopted(one, route.etag))
         if error.reason == "MODEL_NOT_FOUND":
-            return await self._keep(rollout, lambda one, now: progress.gone(one, "the model was deleted", now))
+            return await self._keep(rollout, progress.gone)
         if rollout.state is State.ROLLING_BACK:
             raise error
         told = error.public_message

@@ -14,6 +14,8 @@ from headrace_servicekit.errors import Aborted, PreconditionFailed
 
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition, Verdict
 
+_DELETED = "the model was deleted"
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -88,9 +90,14 @@ def displaced(rollout: Rollout, by: str, now: datetime) -> Transition:
     return _over(rollout, State.DISPLACED, f"the route was taken by {by or 'a person'}", now)
 
 
-def gone(rollout: Rollout, reason: str, now: datetime) -> Transition:
+def gone(rollout: Rollout, now: datetime) -> Transition:
     """Take in that there is no route any more."""
-    return _over(rollout, State.DISPLACED, reason, now)
+    return _over(rollout, State.DISPLACED, _DELETED, now)
+
+
+def model_deleted(rollout: Rollout, now: datetime) -> Transition:
+    """Take in that the registry knows the model no more. Its route may go on serving, and is given back."""
+    return _roll_back(rollout, State.DISPLACED, _DELETED, now)
 
 
 def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
