@@ -100,11 +100,15 @@ class Runner:
             await self._routes.end_lease(rollout, version)
 
     async def _prepare(self, rollout: Rollout) -> Rollout:
+        asked = "registry"
         try:
             await self._registry.hold(rollout)
+            asked = "control plane"
             readiness = [await self._routes.lease(rollout, one) for one in (rollout.version, rollout.baseline)]
         except ServiceError as error:
-            told, then = error.public_message, progress.prepared if error.code in _LATER else progress.refused
+            # What gRPC says of a peer that is away does not name it.
+            told = f"{asked}: {error.public_message}"
+            then = progress.prepared if error.code in _LATER else progress.refused
             return await self._keep(rollout, lambda one, now: then(one, told, now))
         self._renewed_at = self._clock.monotonic()
         lack = next((lack for one in readiness if (lack := lack_of(one))), "")

@@ -131,11 +131,11 @@ async def ended(connections: Connections, world: World, killed_at: int | None) -
     return over, [one.event.type for one in reversed(events)], killed
 
 
-async def started(store: Store) -> Rollout:
+async def started(store: Store, policy: Policy = POLICY) -> Rollout:
     """Keep a rollout that was just started; any one before it is over."""
 
     def began(id_, now):
-        return Transition(replace(rollout(POLICY), id=id_, create_time=now), (Event("started", "", "ana"),))
+        return Transition(replace(rollout(policy), id=id_, create_time=now), (Event("started", "", "ana"),))
 
     return await store.start(began, Request("ana", "", b""))
 

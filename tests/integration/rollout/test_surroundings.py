@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.postgres.connections import Address, Connections
 
-from tests.integration.rollout.test_crashes import MOST, assert_consistent, leading, served, started
+from tests.integration.rollout.test_crashes import MOST, POLICY, assert_consistent, leading, served, started
 from tests.kit.rollout_world import Checkpoints, Through, World
 from tests.kit.rollouts import IMPLICIT
 
@@ -79,6 +81,19 @@ async def test_a_rollout_that_is_aborted_while_the_control_plane_is_away_is_take
         assert_consistent(world, told)
         serves = "v1" if over.state is State.ABORTED else "v2"
         assert (served(world), world.managed_by) == (serves, ""), told
+
+
+async def test_a_control_plane_that_stays_away_before_anything_moved_fails_the_rollout_by_name(
+    connections: Connections,
+):
+    world, store = World(IMPLICIT, etag="e0"), Store(connections)
+    gone(world)
+    began = await started(store, replace(POLICY, ready_timeout=timedelta()))
+    outside: Any = world
+    runner = Runner(store, await leading(connections), outside, outside, outside, SystemClock())
+    over = await runner.turn(*await store.rollout_and_time(began.id))
+    assert (over.state, world.managed_by, len(world.written)) == (State.FAILED, "", 1)
+    assert over.reason.endswith("control plane: nobody listens there")
 
 
 def gone(world: World) -> None:
