@@ -241,3 +241,24 @@ async def test_nobody_from_outside_promotes_on_behalf_of_a_rollout(registry):
     from_outside = ((FRONT_DOOR_HEADER, "1"), (CLIENT_HEADER, "ana"), (MODELS_HEADER, "*"))
     error = await refused(registry.stub.PromoteModelVersion(asked, timeout=20, metadata=from_outside))
     assert (error.code, error.reason) == (Code.PERMISSION_DENIED, "ROLLOUT_NOT_YOURS")
+
+
+async def test_a_version_that_a_rollout_moves_is_not_archived_under_it(registry):
+    for version in ("v1", "v2", "v3"):
+        await registry.register("digits", version)
+    await registry.promote("digits", "v1")
+    hold = registry_pb2.HoldVersionRequest(name="models/digits/versions/v2", holder="rollouts/7")
+    hold.ttl.seconds = 60
+    await registry.stub.HoldVersion(hold, timeout=20)
+    # The rollout would promote it in the end, whatever its stage: what was asked would be undone.
+    archived = registry_pb2.ModelVersion.STAGE_ARCHIVED
+    error = await refused(registry.promote("digits", "v2", archived))
+    assert (error.reason, error.metadata) == ("ROLLOUT_RUNNING", {"rollout": "rollouts/7"})
+    assert error.public_message.endswith("wait for it, or abort it")
+    ending = registry_pb2.PromoteModelVersionRequest(
+        name="models/digits/versions/v2", target_stage=archived, end_rollout=True
+    )
+    assert (await refused(registry.stub.PromoteModelVersion(ending, timeout=20))).reason == "ROLLOUT_RUNNING"
+    await registry.promote("digits", "v3", archived)
+    await registry.stub.ReleaseHold(registry_pb2.ReleaseHoldRequest(name=hold.name, holder=hold.holder), timeout=20)
+    await registry.promote("digits", "v2", archived)

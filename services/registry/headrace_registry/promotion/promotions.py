@@ -11,7 +11,7 @@ from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
 from headrace_registry.decisions import gates, lifecycle, signature
 from headrace_registry.decisions.lifecycle import Change
-from headrace_registry.decisions.models import Stage, Version, VersionRef
+from headrace_registry.decisions.models import Hold, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
@@ -70,6 +70,8 @@ class Promotions:
                 breaks = signature.breaks(version, present, allowed=allow_incompatible)
                 gates.check(model, version, present)
                 await self._check_rollouts(transaction, model.name, rollouts)
+            if change.moves and target is Stage.ARCHIVED:
+                await self._check_not_moved(transaction, ref)
             if validate_only:
                 return Outcome(model, version)
             return await self._apply(transaction, change, version, write, breaks)
@@ -98,14 +100,17 @@ class Promotions:
         """Raise PreconditionFailed, reason ROLLOUT_RUNNING, for a model that a rollout other than the writer holds."""
         if rule.end:
             return
-        held = {hold.holder for hold in await transaction.holds(model, self._clock.now())}
-        running = sorted(holder for holder in held if holder.startswith(ROLLOUTS) and holder != rule.own)
-        if running:
-            raise PreconditionFailed(
-                f"model '{model}' is moved by {running[0]}: wait for it, abort it, or set `end_rollout`",
-                reason="ROLLOUT_RUNNING",
-                metadata={"rollout": running[0]},
-            )
+        for hold in await transaction.holds(model, self._clock.now()):
+            if hold.holder.startswith(ROLLOUTS) and hold.holder != rule.own:
+                told = f"model '{model}' is moved by {hold.holder}: wait for it, abort it, or set `end_rollout`"
+                raise _rollout_running(told, hold)
+
+    async def _check_not_moved(self, transaction: Transaction, ref: VersionRef) -> None:
+        """Raise PreconditionFailed, reason ROLLOUT_RUNNING, for a version that a rollout would promote in the end."""
+        for hold in await transaction.holds(ref.model, self._clock.now()):
+            if hold.holder.startswith(ROLLOUTS) and hold.ref == ref:
+                told = f"version '{ref.version}' is moved by {hold.holder}: wait for it, or abort it"
+                raise _rollout_running(told, hold)
 
     async def _apply(
         self,
@@ -125,3 +130,7 @@ class Promotions:
         entries[-1] = replace(entries[-1], signature_breaks=breaks)
         model = await writes.save(transaction, change.model, write, entries)
         return Outcome(model, replace(version, stage=change.moves[-1].to_stage))
+
+
+def _rollout_running(told: str, hold: Hold) -> PreconditionFailed:
+    return PreconditionFailed(told, reason="ROLLOUT_RUNNING", metadata={"rollout": hold.holder})

@@ -313,8 +313,9 @@ class RegistryServiceServicer:
         production or archived; from archived to staging or production. A version leaves production only by being replaced,
         and none returns to registered. To the stage that it has: succeeds and changes nothing. Fails with FAILED_PRECONDITION,
         reason PROMOTION_GATE_FAILED, listing every gate that is not met; reason STAGE_MOVE_ILLEGAL for other moves; reason
-        ROLLOUT_RUNNING while a rollout of the model runs, unless `end_rollout` is set; reason VERSION_COLLECTED when the version's files are no longer kept; and with ABORTED, reason ETAG_MISMATCH, when `etag` was
-        given and the model changed since it was read.
+        ROLLOUT_RUNNING to production while a rollout of the model runs, unless `end_rollout` is set, and to archived while a
+        rollout moves the version; reason VERSION_COLLECTED when the version's files are no longer kept; and with ABORTED,
+        reason ETAG_MISMATCH, when `etag` was given and the model changed since it was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
