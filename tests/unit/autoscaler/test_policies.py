@@ -55,6 +55,10 @@ HUGE = Duration(seconds=315_576_000_000)
             {"schedules": [policy_pb2.Schedule(name="a", start="22:00", end="06:00", time_zone="../etc/passwd")]},
             "policy.schedules[0].time_zone",
         ),
+        (
+            {"schedules": [policy_pb2.Schedule(name="a", start="22:00", end="06:00", time_zone="Mars/Olympus")]},
+            "policy.schedules[0].time_zone",
+        ),
         ({"ready_deadline": HUGE}, "policy.ready_deadline"),
         ({"capacity": NAN}, "policy.capacity"),
     ],
