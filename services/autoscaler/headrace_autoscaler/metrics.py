@@ -39,7 +39,9 @@ class PoolCollector(Collector):
             "autoscaler_replicas", "Replicas of a pool as they were seen, by state.", labels=("pool", "state")
         )
         desired = GaugeMetricFamily(
-            "autoscaler_desired_replicas", "Replicas that the latest decision wants.", labels=("pool",)
+            "autoscaler_desired_replicas",
+            "Replicas that the latest decision wants, or overflow needs.",
+            labels=("pool",),
         )
         problems = GaugeMetricFamily(
             "autoscaler_problems", "1 for each kind of problem that a pool has.", labels=("pool", "kind")

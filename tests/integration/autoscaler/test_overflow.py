@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from headrace.autoscaler.v1 import policy_pb2
+from headrace_autoscaler.acting.watched import shown
 from headrace_autoscaler.decisions.members import Condition, Fleet, Member
 from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.documents import from_json
@@ -67,6 +68,21 @@ async def test_what_a_full_pool_cannot_serve_is_ready_in_the_other_and_goes_when
     assert scene.actuator.kept["gpu"] == 2
     await settle(scene, gpu=150)
     assert scene.actuator.kept["cpu"] == 1
+
+
+async def test_whoever_acts_by_what_is_wanted_sees_what_overflow_needs(scene: ScaledPools):
+    await settle(scene, gpu=260)
+    latest = await scene.latest("cpu")
+    assert from_json(Decision, latest.decision).desired == 1
+    assert latest.desired == 3
+    assert {one.pool: one.desired for one in shown(scene.leader.pools)} == {"gpu": 2, "tpu": 1, "cpu": 3}
+
+
+async def test_a_schedule_bounds_what_overflow_may_have(scene: ScaledPools):
+    always = policy_pb2.Schedule(name="always", start="00:00", end="24:00", max_replicas=2)
+    await put(scene, "cpu", max_replicas=20, schedules=[always])
+    await settle(scene, gpu=260)
+    assert scene.actuator.kept["cpu"] == 2
 
 
 async def test_the_overflows_of_two_pools_add_up_to_what_the_other_may_have(scene: ScaledPools):

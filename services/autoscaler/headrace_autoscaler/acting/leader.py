@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import NoReturn, TypeVar
 
 import structlog
+from headrace_scaling.decisions import limits
 from headrace_scaling.decisions.memory import Memory
 from headrace_scaling.documents import from_json
 from headrace_servicekit.clock import Clock
@@ -129,10 +130,11 @@ class Leader:
                 self._watched[pool].asked_s = self._clock.monotonic()
                 self._calls.begin(pool, result.ask, self._observer.cheapest_first(pool))
 
-    def _floor(self, pool: Watched) -> int:
+    def _floor(self, pool: Watched, now: datetime) -> int:
         """Return the replicas that the overflow of other pools needs in a pool, as far as it may have them."""
         needed = sum(other.overflows_by(pool.pool) for other in self._watched.values())
-        return min(needed, pool.declared.policy.max_replicas)
+        _, greatest, _ = limits.bounds(pool.declared.policy, now.timestamp())
+        return min(needed, greatest)
 
     async def _follow(self, in_force: Mapping[str, InForce]) -> None:
         """Watch what has a policy, under the policy that is in force."""
@@ -206,7 +208,7 @@ class Leader:
             target=target,
             load_time_s=start_s if start_s is not None else _load_time_s(view),
             deadline_s=deadline_s,
-            floor=self._floor(pool),
+            floor=self._floor(pool, now),
             held=held,
             in_flight=in_flight,
             actuator_problem=problem,

@@ -27,8 +27,8 @@ from headrace_autoscaler.storage.values import DecisionRow, Outcome, OutcomeUpda
 
 @dataclass(slots=True)
 class Watched:
-    """A pool that is scaled. decided: what was observed for the last decision, which wanted `desired`; decided_s: when
-    that was, by the monotonic clock.
+    """A pool that is scaled. decided: what was observed for the last decision; decided_s: when that was, by the
+    monotonic clock. desired: what it wanted, or the overflow of other pools, whichever is more.
 
     peaks: of earlier days, until peaks_until_s. starts: how long the last ones took; measured: processes whose start is
     over. asked_s: when the actuator was asked last, and short_since_s: since when fewer are in sight than it keeps,
@@ -123,8 +123,8 @@ def decide_on(pool: Watched, situation: Situation) -> Result:
         pool=pool.pool,
         create_time=situation.now,
         revision=pool.revision,
-        desired=decision.desired,
-        changed=pool.desired != decision.desired or ask is not None,
+        desired=wanted,
+        changed=pool.desired != wanted or ask is not None,
         memory=None if pool.memory is None else to_json(pool.memory),
         observation=to_json(observation),
         decision=to_json(decision),
@@ -139,7 +139,7 @@ def decide_on(pool: Watched, situation: Situation) -> Result:
 
 def adopt(pool: Watched, result: Result, number: int) -> None:
     """Remember a result that was kept as this decision."""
-    pool.memory, pool.desired, pool.decided = result.memory, result.decision.desired, result.observation
+    pool.memory, pool.desired, pool.decided = result.memory, result.kept.decision.desired, result.observation
     pool.acting = result.kept.acting_as(number)
     pool.minutes, pool.problems = result.minutes, result.problems
 

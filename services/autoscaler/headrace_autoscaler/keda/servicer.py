@@ -1,7 +1,8 @@
 """What KEDA asks: whether a pool is to have replicas at all, and how many.
 
-The metric is the number of replicas that the latest decision wants, with a target of 1: the HPA that KEDA makes wants
-as many. While nobody can say, KEDA is told so, and holds; a pool is never said to be inactive then.
+The metric is the number of replicas that the latest decision wants, or the overflow of other pools needs, with a target
+of 1: the HPA that KEDA makes wants as many. While nobody can say, KEDA is told so, and holds; a pool is never said to
+be inactive then.
 """
 
 from __future__ import annotations

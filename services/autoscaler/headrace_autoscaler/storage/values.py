@@ -62,7 +62,9 @@ class PoolRow:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """One decision. number: None before it is kept. memory: before it; None for a pool's first one."""
+    """One decision. desired: what it wants, or the overflow of other pools, whichever is more. number: None before it
+    is kept. memory: before it; None for a pool's first one.
+    """
 
     pool: str
     create_time: datetime
