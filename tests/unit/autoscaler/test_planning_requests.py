@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.autoscaler.v1 import planning_pb2
 from headrace_autoscaler.planning import requests
 from headrace_autoscaler.planning.jobs import Job, NamedPolicy, PackedTrace
 from headrace_autoscaler.storage.values import DemandMinute
+from headrace_autoscaler.times import span_of
 from headrace_scaling import documents
 from headrace_scaling.simulation import traces
 from headrace_scaling.simulation.setup import Setup
@@ -84,9 +86,13 @@ def counts(**fields: Any) -> Callable[[], Any]:
         (counts(counts=[1.0], learning=1), "counted.learning"),
         (counts(counts=[1.0, 2.0], interval=Duration(nanos=1)), "counted.interval"),
         (counts(counts=[1.0, 2.0], interval=Duration(seconds=10**9)), "counted.interval"),
+        (counts(counts=[1.0], start_time=Timestamp(seconds=10**17)), "counted.start_time"),
+        (counts(counts=[1.0] * 60, start_time=Timestamp(seconds=253_402_300_799)), "counted.start_time"),
         (shape(base=1.0, peak=2.0), "generated.shape"),
         (shape(shape=Request.GeneratedRequests.SHAPE_STEP, base=3.0, peak=2.0), "generated.peak"),
         (shape(shape=Request.GeneratedRequests.SHAPE_STEP, base=-1.0), "generated.base"),
+        (shape(shape=Request.GeneratedRequests.SHAPE_STEP, peak=1e300), "generated.peak"),
+        (shape(shape=Request.GeneratedRequests.SHAPE_DIURNAL, base=1e19, peak=1e19), "generated.peak"),
         (
             shape(shape=Request.GeneratedRequests.SHAPE_STEP, peak=1.0, duration=Duration(seconds=1)),
             "generated.duration",
@@ -107,6 +113,14 @@ def test_what_cannot_be_simulated_is_refused_by_field(call: Callable[[], Any], f
     with pytest.raises(InvalidArgument) as refused:
         call()
     assert refused.value.violations[0].field == field
+
+
+def test_a_span_ends_now_unless_it_says_otherwise_and_is_refused_where_it_cannot_begin():
+    now, hour = datetime(2026, 9, 21, tzinfo=UTC), timedelta(hours=1)
+    assert span_of(planning_pb2.AdviseRequest(), now, hour) == (now - hour, now)
+    with pytest.raises(InvalidArgument) as refused:
+        span_of(planning_pb2.AdviseRequest(end_time=Timestamp(seconds=-62_135_596_800)), now, hour, "history.")
+    assert refused.value.violations[0].field == "history.end_time"
 
 
 def test_a_policy_of_ones_own_is_refused_by_its_own_fields():

@@ -15,6 +15,7 @@ DAY_S = 86_400
 MONDAY = 1_789_948_800.0
 # Half a year of seconds.
 MOST_SECONDS = 16_000_000
+MOST_PER_S = 1_000_000_000
 
 Counts = NDArray[np.float64]
 
@@ -40,7 +41,12 @@ class Trace:
 
 
 def generated(shape: str, *, seconds: int = 3_600, low: float = 500.0, high: float = 6_000.0, seed: int = 1) -> Trace:
-    """Return a trace of one of `SHAPES`: rates between low and high, and requests that come at random at that rate."""
+    """Return a trace of one of `SHAPES`: rates between low and high, and requests that come at random at that rate.
+
+    Raises ValueError for rates that are none.
+    """
+    if not 0.0 <= low <= high <= MOST_PER_S:
+        raise ValueError(f"requests/s must be between 0 and {MOST_PER_S:,}, the peak not below the base")
     rates = SHAPES[shape](seconds, low, high, np.random.default_rng([seed, 1]))
     return Trace(shape, np.random.default_rng([seed, 2]).poisson(rates).astype(np.float64))
 

@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.autoscaler.v1 import autoscaler_pb2, policy_pb2
 from headrace_scaling.decisions.decision import Decision
 from headrace_scaling.decisions.observations import Metric, Observation, Replicas
 from headrace_scaling.documents import from_json
 
+from headrace_autoscaler import times
 from headrace_autoscaler.decisions.acting import Acting
-from headrace_autoscaler.names import invalid
 from headrace_autoscaler.policies import convert
 from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.storage.values import DecisionRow, PolicyRow, PoolRow
@@ -29,7 +28,7 @@ def to_policy(row: PolicyRow) -> policy_pb2.ScalingPolicy:
     """Return the message of a policy that is kept."""
     message = convert.to_message(row.pool, declared(row.document))
     message.etag, message.revision, message.updated_by = row.etag, row.revision, row.client
-    message.update_time.CopyFrom(timestamp(row.create_time))
+    message.update_time.CopyFrom(times.timestamp(row.create_time))
     return message
 
 
@@ -38,7 +37,7 @@ def to_pool(row: PoolRow, latest: DecisionRow | None, actuator: str, sees: Sees)
     message = autoscaler_pb2.Pool(name=f"pools/{row.pool}", actuator=actuator, problems=row.problems)
     if row.pause is not None:
         message.paused, message.pause_reason = True, f"{row.pause.reason} ({row.pause.client})".strip()
-        message.pause_time.CopyFrom(timestamp(row.pause.time))
+        message.pause_time.CopyFrom(times.timestamp(row.pause.time))
     if row.acting is not None:
         message.acknowledged_replicas = from_json(Acting, row.acting).acknowledged or 0
     if latest is not None:
@@ -60,10 +59,10 @@ def to_decision(row: DecisionRow, sees: Sees, *, inputs: bool) -> autoscaler_pb2
         autoscaler_pb2.Outcome(
             state=autoscaler_pb2.Outcome.State.Name(row.outcome.value),
             detail=row.detail,
-            update_time=timestamp(row.outcome_time),
+            update_time=times.timestamp(row.outcome_time),
         )
     )
-    message.create_time.CopyFrom(timestamp(row.create_time))
+    message.create_time.CopyFrom(times.timestamp(row.create_time))
     if row.number is not None:
         message.name = f"pools/{row.pool}/decisions/{row.number}"
     return message
@@ -74,7 +73,7 @@ def decided(decision: Decision, observation: Observation, sees: Sees, *, inputs:
     if decision.driver is not None and not sees(decision.driver):
         decision = replace(decision, driver=None, driver_share=None)
     message = autoscaler_pb2.Decision(
-        create_time=timestamp(datetime.fromtimestamp(decision.time, UTC)),
+        create_time=times.timestamp(datetime.fromtimestamp(decision.time, UTC)),
         desired_replicas=decision.desired,
         previous_replicas=decision.before,
         rule=decision.rule.value,
@@ -125,23 +124,6 @@ def _replicas(replicas: Replicas) -> autoscaler_pb2.ReplicaCounts:
     )
 
 
-def time_of(message: Any, field: str) -> datetime | None:
-    """Return a time of a message, None when it is unset. Raises InvalidArgument."""
-    if not message.HasField(field):
-        return None
-    try:
-        return getattr(message, field).ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise invalid(field, "is not a time between the years 1 and 9999") from None
-
-
-def timestamp(time: datetime) -> Timestamp:
-    """Return a time as the API has it."""
-    made = Timestamp()
-    made.FromDatetime(time)
-    return made
-
-
 def duration(seconds: float) -> Duration:
     """Return a duration as the API has it; none is longer than a century."""
-    return convert.duration(min(max(0.0, seconds), 3e9))
+    return times.duration(min(max(0.0, seconds), 3e9))

@@ -17,7 +17,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.loops import until
 
-from headrace_autoscaler.api import convert
+from headrace_autoscaler import times
 from headrace_autoscaler.names import invalid, pool_of
 from headrace_autoscaler.planning import answers, requests
 from headrace_autoscaler.planning.jobs import Answer, Job, PackedTrace, Result
@@ -89,15 +89,14 @@ class PlanningServicer(planning_pb2_grpc.PlanningServiceServicer):
                 return requests.generated(request.generated, abs(request.seed)), 0, (), None
             case "history":
                 pool = pool_of(request.history.name, "history.name")
-                minutes = await self._history(pool, request.history)
+                minutes = await self._history(pool, request.history, "history.")
                 trace = requests.recorded(pool, minutes)
                 measured = await self._measured(pool, minutes[0].minute, minutes[-1].minute)
                 return trace, trace.seconds // 2, *measured
         raise invalid("trace", "is needed: history, counted or generated")
 
-    async def _history(self, pool: str, span: Any) -> list[DemandMinute]:
-        end = convert.time_of(span, "end_time") or self._clock.now()
-        start = convert.time_of(span, "start_time") or end - _SPAN
+    async def _history(self, pool: str, span: Any, within: str = "") -> list[DemandMinute]:
+        start, end = times.span_of(span, self._clock.now(), _SPAN, within)
         minutes = await self._decisions.history(pool, _DEMAND, start, end)
         if not minutes:
             raise NotFound(f"nothing is known of what pool '{pool}' was asked in that time", reason="NO_HISTORY")

@@ -14,6 +14,7 @@ from headrace_servicekit.errors import NotFound, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
 
+from headrace_autoscaler import times
 from headrace_autoscaler.api import convert, paging
 from headrace_autoscaler.api.dry_run import DryRuns
 from headrace_autoscaler.names import decision_of, invalid, pool_of
@@ -96,7 +97,7 @@ class AutoscalerServicer(autoscaler_pb2_grpc.AutoscalerServiceServicer):
 
     async def ListDecisions(self, request, context):
         pool, size = pool_of(request.parent, "parent"), paging.size_of(request.page_size)
-        start, end = convert.time_of(request, "start_time"), convert.time_of(request, "end_time")
+        start, end = times.time_of(request, "start_time"), times.time_of(request, "end_time")
         query = (pool, request.only_changes)
         before: Any = paging.last_of(request.page_token, query, int)
         rows = await self._decisions.decisions(
@@ -118,8 +119,7 @@ class AutoscalerServicer(autoscaler_pb2_grpc.AutoscalerServiceServicer):
     async def Replay(self, request, context):
         pool = pool_of(request.name, "name")
         policy = policy_of(request.policy).policy if request.HasField("policy") else None
-        end = convert.time_of(request, "end_time") or self._clock.now()
-        start = convert.time_of(request, "start_time") or end - _REPLAYED_BY_DEFAULT
+        start, end = times.span_of(request, self._clock.now(), _REPLAYED_BY_DEFAULT)
         sees = identity().sees
         replayed: Any = until(self._stopping, self._dry_runs.replay(pool, start, end, policy))
         async with aclosing(replayed) as decisions:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from headrace.autoscaler.v1 import planning_pb2
 
 from headrace_autoscaler.planning.jobs import Answer, Idle, Point, Result
 from headrace_autoscaler.policies.convert import to_message
 from headrace_autoscaler.policies.declared import DeclaredPolicy
+from headrace_autoscaler.times import duration
 
 
 def progress(answer: Answer) -> planning_pb2.Progress:
@@ -29,7 +29,7 @@ def result(found: Result) -> planning_pb2.SimulationResult:
         peak_replicas=found.most_replicas,
         series=[_point(point) for point in found.points],
     )
-    message.wait_p99.CopyFrom(_duration(found.wait_p99_s))
+    message.wait_p99.CopyFrom(duration(found.wait_p99_s))
     return message
 
 
@@ -86,9 +86,3 @@ def _point(point: Point) -> planning_pb2.SimulationPoint:
     stamp.FromNanoseconds(round(point.time * 1e9))
     message.time.CopyFrom(stamp)
     return message
-
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
-    return duration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from headrace_autoscaler.names import invalid
 from headrace_autoscaler.planning.jobs import NamedPolicy
 from headrace_autoscaler.policies.convert import policy_of
 from headrace_autoscaler.storage.values import DemandMinute
+from headrace_autoscaler.times import time_of
 
 MOST_POLICIES = 16
 MOST_COUNTS = 2_000_000
@@ -44,7 +46,7 @@ def counted(message: planning_pb2.SimulateRequest.CountedRequests) -> tuple[Trac
         raise invalid("counted.learning", "must be fewer than the counts")
     if interval_s < 1.0 or len(counts) * interval_s > MOST_SECONDS:
         raise invalid("counted.interval", f"must be at least 1 s, and all of them at most {MOST_SECONDS:,} s")
-    start = message.start_time.ToNanoseconds() / 1e9 if message.HasField("start_time") else traces.MONDAY
+    start = _start(message, timedelta(seconds=len(counts) * interval_s))
     try:
         trace = Trace("counted", counts, start)
         if interval_s > 1.0:
@@ -53,6 +55,15 @@ def counted(message: planning_pb2.SimulateRequest.CountedRequests) -> tuple[Trac
     except ValueError as error:
         raise invalid("counted.counts", str(error)) from error
     return trace, int(message.learning * interval_s)
+
+
+def _start(message: planning_pb2.SimulateRequest.CountedRequests, lasts: timedelta) -> float:
+    start = time_of(message, "start_time", "counted.")
+    if start is None:
+        return traces.MONDAY
+    if start > datetime.max.replace(tzinfo=UTC) - lasts:
+        raise invalid("counted.start_time", "must be so early that the last count is of the year 9999 or before")
+    return start.timestamp()
 
 
 def generated(message: planning_pb2.SimulateRequest.GeneratedRequests, seed: int) -> Trace:
@@ -67,7 +78,10 @@ def generated(message: planning_pb2.SimulateRequest.GeneratedRequests, seed: int
     seconds = duration_s(message, "duration", "generated.duration", default=float(usual_s))
     if not 60 <= seconds <= MOST_COUNTS:
         raise invalid("generated.duration", f"must be between 60 and {MOST_COUNTS:,} s")
-    return traces.generated(shape, seconds=int(seconds), low=base, high=peak, seed=seed)
+    try:
+        return traces.generated(shape, seconds=int(seconds), low=base, high=peak, seed=seed)
+    except ValueError as error:
+        raise invalid("generated.peak", str(error)) from error
 
 
 def recorded(pool: str, minutes: Sequence[DemandMinute]) -> Trace:

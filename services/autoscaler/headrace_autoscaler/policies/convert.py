@@ -30,6 +30,7 @@ from headrace_servicekit.errors import FieldViolation, refuse
 
 from headrace_autoscaler.names import is_id, pool_of
 from headrace_autoscaler.policies.declared import DeclaredPolicy
+from headrace_autoscaler.times import duration
 
 PRESETS: Mapping[str, Callable[[float], PoolPolicy]] = {
     "headrace": presets.headrace,
@@ -329,13 +330,6 @@ def _to_schedule(schedule: Schedule) -> policy_pb2.Schedule:
         max_replicas=schedule.max_replicas,
         time_zone=schedule.time_zone,
     )
-
-
-def duration(seconds: float) -> Duration:
-    """Return a time as the API has it."""
-    made = Duration()
-    made.FromNanoseconds(round(seconds * 1e9))
-    return made
 
 
 def _seconds(told: Duration) -> float:
