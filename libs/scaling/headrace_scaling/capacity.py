@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from headrace_scaling.simulation.service_curves import ServiceCurve
 
@@ -51,8 +51,13 @@ class Needs:
             raise ValueError("cache_share must be at least 0 and below 1")
         if not 0 <= self.headroom < math.inf:
             raise ValueError("headroom must not be negative")
-        if self.bulk_window_h <= 0:
-            raise ValueError("bulk_window_h must be positive")
+        for name in ("slo_s", "bulk_window_h", "record_s"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise ValueError(f"{name} must be positive")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, int | float) and not 0 <= value < math.inf:
+                raise ValueError(f"{one.name} must be a number from 0 up")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,12 @@ def test_options_come_before_the_example():
         (("--daily", "0"), "must be a positive number"),
         (("--daily", "1M", "--curve", "8=fast"), "is no duration"),
         (("--daily", "1M", "--cache-share", "1"), "cache-share"),
+        (("--daily", "1M", "--qps", "0"), "daily_requests must be a positive number"),
+        (("--daily", "1M", "--capacity", "0"), "--capacity: requests/s must be a positive number"),
+        (("--daily", "1M", "--slo", "0s"), "slo_s must be positive"),
+        (("--daily", "1M", "--bulk", "1k", "--record-time", "0s"), "record_s must be positive"),
+        (("--daily", "1M", "--price", "nan"), "price_per_replica_hour must be a number from 0 up"),
+        (("--daily", "1M", "--log-days", "inf"), "log_days must be a number from 0 up"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(words: tuple[str, ...], message: str):

@@ -12,7 +12,7 @@ from headrace.router.v1 import predict_pb2
 from headrace_scaling.capacity import Needs, example, plan
 from headrace_scaling.simulation.service_curves import ServiceCurve
 
-from headrace_client.cli.autoscale.pool_options import curve_of
+from headrace_client.cli.autoscale.pool_options import curve_of, throughput_of
 from headrace_client.cli.options import connected
 from headrace_client.cli.output import Output, number
 from headrace_client.cli.parsing import Duration
@@ -111,9 +111,9 @@ def _with(needs: Needs | None, given: dict[str, Any]) -> Needs:
     }
     if given["curve"] is not None:
         changes["curve"] = curve_of(given["curve"])
-    elif given["capacity"]:
-        changes["curve"] = ServiceCurve.of_throughput(given["capacity"])
-    if given["qps"]:
+    elif given["capacity"] is not None:
+        changes["curve"] = throughput_of(given["capacity"])
+    if given["qps"] is not None:
         factor = given["peak_factor"] or (needs.peak_factor if needs else 3.0)
         changes["daily_requests"] = given["qps"] / factor * 86_400
     changes = {name: value for name, value in changes.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ class ServiceCurve:
 
     @classmethod
     def of_throughput(cls, requests_per_s: float, batch_s: float = 0.02) -> ServiceCurve:
-        """Return a curve of which only the throughput is known."""
+        """Return a curve of which only the throughput is known. Raises ValueError for one that is none."""
+        if not 0.0 < requests_per_s < math.inf:
+            raise ValueError("requests/s must be a positive number")
         rows = max(1, round(requests_per_s * batch_s))
         return cls(((rows, rows / requests_per_s),))
 

@@ -54,6 +54,14 @@ _OPTIONS = (
     click.option("--high", type=click.FloatRange(0), help="Requests/s of a generated trace at its peaks."),
     click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of everything random."),
 )
+# The options that the fields of a setup come from.
+_SETUP_OPTIONS = {
+    "slo_s": "--slo",
+    "load_times_s": "--load-time",
+    "start_failure": "--start-failures",
+    "hours_between_failures": "--mtbf",
+    "initial_replicas": "--replicas",
+}
 # Lengths of generated traces, where an hour shows too little.
 _DAYS = {"surges": 5, "diurnal": 2}
 
@@ -77,18 +85,22 @@ def trace_of(client: Client, output: Output, trace: str | None, given: dict[str,
         return read_trace(Path(trace))
     days = _DAYS.get(trace)
     seconds: int = given["seconds"] or (3_600 if days is None else days * traces.DAY_S)
-    low: float = given["low"] or (1000.0 if trace == "surges" else 500.0)
-    high: float = given["high"] or (8000.0 if trace == "surges" else 6000.0)
+    low, high = (1000.0, 8000.0) if trace == "surges" else (500.0, 6000.0)
+    low = low if given["low"] is None else given["low"]
+    high = high if given["high"] is None else given["high"]
     if high < low:
         raise invalid("--high", "must not be below --low")
-    return traces.generated(trace, seconds=seconds, low=low, high=high, seed=given["seed"])
+    try:
+        return traces.generated(trace, seconds=seconds, low=low, high=high, seed=given["seed"])
+    except ValueError as error:
+        raise invalid("--high", str(error)) from error
 
 
 def setup_of(given: dict[str, Any], *, replicas: int) -> Setup:
     """Return the pool that the options describe. Raises InvalidArgument."""
     load_times: tuple[timedelta, ...] = given["load_times"]
     mtbf: timedelta | None = given["mtbf"]
-    curve = ServiceCurve.of_throughput(given["capacity"]) if given["curve"] is None else curve_of(given["curve"])
+    curve = throughput_of(given["capacity"]) if given["curve"] is None else curve_of(given["curve"])
     try:
         return Setup(
             curve=curve,
@@ -101,8 +113,8 @@ def setup_of(given: dict[str, Any], *, replicas: int) -> Setup:
             initial_replicas=replicas,
             seed=given["seed"],
         )
-    except ValueError as error:
-        raise invalid("--slo", str(error)) from error
+    except ValueError as error:  # it begins with the field
+        raise invalid(_SETUP_OPTIONS[str(error).partition(" ")[0]], str(error)) from error
 
 
 def service_of(given: dict[str, Any], context: click.Context) -> planning_pb2.ServiceModel:
@@ -121,6 +133,14 @@ def service_of(given: dict[str, Any], context: click.Context) -> planning_pb2.Se
     elif context.get_parameter_source("capacity") is not ParameterSource.DEFAULT:
         model.replica_rps = given["capacity"]
     return model
+
+
+def throughput_of(requests_per_s: float) -> ServiceCurve:
+    """Return the curve of a replica of which only the throughput is given. Raises InvalidArgument."""
+    try:
+        return ServiceCurve.of_throughput(requests_per_s)
+    except ValueError as error:
+        raise invalid("--capacity", str(error)) from error
 
 
 def curve_of(text: str) -> ServiceCurve:
