@@ -1,10 +1,11 @@
-"""The demand of a pool over its last days, from which the seasonal floor is taken: a peak for each half minute."""
+"""The demand of a simulated pool over its last days, a peak for each half minute: the seasonal floor is taken from it.
+
+The autoscaler asks its database for the same.
+"""
 
 from __future__ import annotations
 
-import base64
 import math
-import zlib
 
 import numpy as np
 
@@ -60,24 +61,3 @@ class DemandHistory:
         self._asked = (first, last)
         self._answer = tuple(float(peak) if peak >= 0.0 else math.nan for peak in highest)
         return self._answer
-
-    def to_text(self) -> str:
-        """Return what `from_text` reads, to be persisted."""
-        packed = base64.b64encode(zlib.compress(self._peaks.astype("<f4").tobytes())).decode()
-        return f"{self._days} {self._slot_s} {'-' if self._newest is None else self._newest} {packed}"
-
-    @classmethod
-    def from_text(cls, text: str) -> DemandHistory:
-        """Return the history that was written. Raises ValueError for any other text."""
-        try:
-            days, slot_s, newest, packed = text.split(" ")
-            history = cls(int(days), int(slot_s))
-            size = len(history._peaks) * 4
-            raw = zlib.decompressobj().decompress(base64.b64decode(packed, validate=True), size + 1)
-            if len(raw) != size:
-                raise ValueError("a history of another size")
-            history._peaks = np.frombuffer(raw, dtype="<f4").astype(np.float32)
-            history._newest = None if newest == "-" else int(newest)
-        except (ValueError, zlib.error, MemoryError) as error:
-            raise ValueError(f"not a history: {error}") from None
-        return history

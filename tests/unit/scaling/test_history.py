@@ -2,7 +2,6 @@
 
 import math
 
-import pytest
 from headrace_scaling.history import DAY_S, DemandHistory
 
 NOW = 1_789_948_800.0 + 10 * DAY_S
@@ -44,15 +43,3 @@ def test_a_long_horizon_sees_less_than_a_day():
         history.record(NOW - 2 * DAY_S + second, float(second))
     peaks = history.peaks(NOW, 10 * DAY_S)
     assert peaks[0] < peaks[1] < 2 * DAY_S
-
-
-def test_a_history_comes_back_and_other_text_does_not():
-    history = DemandHistory(days=2)
-    for second in range(0, 2 * DAY_S, 60):
-        history.record(NOW + second, second / 7)
-    again = DemandHistory.from_text(history.to_text())
-    assert again.peaks(NOW + 2 * DAY_S, 300.0) == history.peaks(NOW + 2 * DAY_S, 300.0)
-    assert len(history.to_text()) < 60_000
-    for text in ("", "1 2 3", history.to_text()[:-40], "2 30 - AAAA", "x 30 - AAAA", "2 7 - AAAA"):
-        with pytest.raises(ValueError, match="not a history"):
-            DemandHistory.from_text(text)
