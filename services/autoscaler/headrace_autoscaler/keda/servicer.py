@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import NotFound, Unavailable
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.server import Server
 
 from headrace_autoscaler.keda import messages
@@ -98,7 +98,7 @@ class ExternalScaler:
         """Return whether the pool is to have replicas. Unknown means yes: KEDA would take all of them away."""
         try:
             latest = await self._latest(pool)
-        except (NotFound, Unavailable):
+        except Unavailable:
             return True
         return latest is None or latest.desired > 0
 
