@@ -83,7 +83,7 @@ class FakeActuator:
         self.kept, self.asked = dict(kept), list[tuple[str, int]]()
         self.refuses, self.lies = "", False
 
-    async def targets(self, pools: Collection[str]) -> Mapping[str, int]:
+    async def targets(self, pools: Collection[str]) -> Mapping[str, int | ActuatorError]:
         return {pool: self.kept[pool] for pool in pools if pool in self.kept}
 
     async def scale(self, pool: str, replicas: int, first: Sequence[str]) -> None:

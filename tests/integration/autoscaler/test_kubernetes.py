@@ -58,11 +58,20 @@ async def test_of_two_writers_one_looks_again(actuator: KubernetesActuator, clus
 
 
 async def test_what_the_server_refuses_is_said(actuator: KubernetesActuator, cluster: FakeKubernetes):
+    found = await actuator.targets(["gone", "default"])
+    assert found["default"] == 1, "one workload that is gone says nothing of another"
     with pytest.raises(ActuatorError, match="not found"):
-        await actuator.targets(["gone"])
+        raise_if_unknown(found["gone"])
     cluster.forbidden = True
     with pytest.raises(ActuatorError, match=r"403.*may not GET"):
-        await actuator.targets(["default"])
+        raise_if_unknown((await actuator.targets(["default"]))["default"])
+    with pytest.raises(ActuatorError, match=r"403.*may not GET"):
+        await actuator.scale("default", 2, [])
+
+
+def raise_if_unknown(target: int | ActuatorError) -> None:
+    if isinstance(target, ActuatorError):
+        raise target
 
 
 async def test_a_token_is_read_again_for_each_request_and_a_server_that_is_away_is_said(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from headrace_autoscaler.actuators.actuator import ActuatorError
 from headrace_autoscaler.decisions.acting import Stage
 from headrace_autoscaler.decisions.members import Condition, Fleet
 from headrace_autoscaler.storage.values import Outcome
@@ -118,6 +119,19 @@ async def test_an_actuator_that_refuses_is_a_problem_of_the_pool_until_it_obeys(
     assert any("no quota" in problem for problem in row.problems)
     assert row.acting is not None
     assert (await scene.acting()).stage is Stage.FAILED
+
+
+async def test_a_pool_that_the_actuator_cannot_tell_of_holds_no_other_pool(postgres_url: str):
+    class HalfBlind(FakeActuator):
+        async def targets(self, pools: Collection[str]) -> Mapping[str, int | ActuatorError]:
+            return {**await super().targets(pools), "cpu": ActuatorError("it may not GET cpu")}
+
+    async with scaled_pools(postgres_url, FixedFleet(), HalfBlind(default=1)) as scene:
+        for pool in ("cpu", "default"):
+            await scene.pools.put_policy(pool, policy(pool=pool, **QUICK).document(), "ada", "")
+        await settle(scene, 280, READY)
+        assert scene.actuator.asked == [("default", 3)]
+        assert (await scene.pools.pool("cpu")).problems[-1] == "it may not GET cpu."
 
 
 async def test_a_replica_that_never_becomes_ready_is_replaced_and_not_counted(scene: ScaledPools):

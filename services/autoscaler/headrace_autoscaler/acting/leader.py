@@ -91,12 +91,13 @@ class Leader:
         due = [pool for pool in self._watched.values() if pool.is_due(self._clock.monotonic())]
         if not due:
             return
-        targets, problem = await self._targets([pool.pool for pool in due])
+        targets, problems = await self._targets([pool.pool for pool in due])
         results: dict[str, Result] = {}
         started: list[Start] = []
         for pool in due:
             pool.decided_s = self._clock.monotonic()
-            situation = await self._situation(pool, now, in_force[pool.pool], targets.get(pool.pool), problem)
+            target, problem = targets.get(pool.pool), problems.get(pool.pool, "")
+            situation = await self._situation(pool, now, in_force[pool.pool], target, problem)
             if situation is not None:
                 started += self._starts(pool)
                 results[pool.pool] = decide_on(pool, situation)
@@ -166,14 +167,16 @@ class Leader:
             watched.measured = set(self._observer.processes(row.pool))
         return watched
 
-    async def _targets(self, pools: Sequence[str]) -> tuple[Mapping[str, int], str]:
-        """Return what the actuator keeps the pools at, and why it cannot say."""
+    async def _targets(self, pools: Sequence[str]) -> tuple[Mapping[str, int], Mapping[str, str]]:
+        """Return what the actuator keeps the pools at, and of which it cannot say that, and why."""
         if not self._actuator.acts:
-            return {}, ""
+            return {}, {}
         try:
-            return await self._actuator.targets(pools), ""
+            found = await self._actuator.targets(pools)
         except ActuatorError as error:
-            return {}, f"{error}."
+            return {}, dict.fromkeys(pools, f"{error}.")
+        targets = {pool: one for pool, one in found.items() if isinstance(one, int)}
+        return targets, {pool: f"{one}." for pool, one in found.items() if isinstance(one, ActuatorError)}
 
     async def _situation(
         self, pool: Watched, now: datetime, in_force: InForce, target: int | None, problem: str

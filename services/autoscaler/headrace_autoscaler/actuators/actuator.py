@@ -19,10 +19,10 @@ class Actuator(Protocol):
     name: str
     acts: bool
 
-    async def targets(self, pools: Collection[str]) -> Mapping[str, int]:
-        """Return at how many replicas it keeps each of the pools; one that it does not know is left out.
+    async def targets(self, pools: Collection[str]) -> Mapping[str, int | ActuatorError]:
+        """Return at how many replicas it keeps each of the pools, or why it cannot say that of one.
 
-        Raises ActuatorError.
+        A pool that it does not know is left out. Raises ActuatorError when it cannot say it of any.
         """
         ...
 

@@ -17,6 +17,7 @@ from headrace_autoscaler.decisions.workloads import WorkloadName
 
 _TIMEOUT_S = 5.0
 _TRIES = 3
+_OF_ONE_WORKLOAD = (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND)
 
 
 class KubernetesActuator:
@@ -37,11 +38,14 @@ class KubernetesActuator:
     ) -> None:
         self._client, self._namespace, self._workloads, self._token = client, namespace, workloads, token
 
-    async def targets(self, pools: Collection[str]) -> Mapping[str, int]:
-        found = {}
+    async def targets(self, pools: Collection[str]) -> Mapping[str, int | ActuatorError]:
+        found: dict[str, int | ActuatorError] = {}
         for pool in pools:
             if (workload := self._workloads.get(pool)) is not None:
-                found[pool] = _replicas(await self._ask("GET", workload))
+                try:
+                    found[pool] = _replicas(await self._ask("GET", workload))
+                except _WorkloadError as error:
+                    found[pool] = error
         return found
 
     async def scale(self, pool: str, replicas: int, first: Sequence[str]) -> None:
@@ -54,9 +58,9 @@ class KubernetesActuator:
             scale["spec"] = {**(scale.get("spec") or {}), "replicas": replicas}
             try:
                 answer = await self._ask("PUT", workload, scale)
-            except _ConflictError as error:
+            except _ConflictError:
                 if attempt == _TRIES:
-                    raise ActuatorError(str(error)) from None
+                    raise
                 continue
             if _replicas(answer) != replicas:
                 raise ActuatorError(f"Kubernetes answered {_replicas(answer)} replicas instead of {replicas}")
@@ -75,12 +79,17 @@ class KubernetesActuator:
         if answer.status_code == httpx.codes.CONFLICT:
             raise _ConflictError(f"Kubernetes refused: {said}")
         if answer.status_code != httpx.codes.OK or not isinstance(document, dict) or document.get("kind") != "Scale":
-            raise ActuatorError(f"Kubernetes answered {answer.status_code} for {path}: {said or 'no Scale'}")
+            kind = _WorkloadError if answer.status_code in _OF_ONE_WORKLOAD else ActuatorError
+            raise kind(f"Kubernetes answered {answer.status_code} for {path}: {said or 'no Scale'}")
         return document
 
 
-class _ConflictError(Exception):
+class _ConflictError(ActuatorError):
     """Somebody else has changed the workload since it was read."""
+
+
+class _WorkloadError(ActuatorError):
+    """The workload is not there, or the service account may not touch it: others may be well."""
 
 
 def _replicas(scale: Mapping[str, Any]) -> int:
