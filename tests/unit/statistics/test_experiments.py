@@ -267,6 +267,27 @@ def test_an_effect_that_is_proven_small_is_futile_and_a_guardrail_within_its_mar
     assert [result.finding for result in analysis.results] == [Finding.FUTILE, Finding.SAFE]
 
 
+def test_what_the_control_never_has_is_better_or_harmed_once_the_variant_has_it_beyond_chance():
+    arms = {"control": rate(40_000, 0), "a": rate(40_000, 400)}
+    shares, units = {"control": 0.5, "a": 0.5}, {"control": 40_000, "a": 40_000}
+    design = Design("control", ("a",), (CLICK, HARM))
+    analysis = analyse(design, [Counts(shares, units, {"click": arms, "error": arms})])
+    assert [result.finding for result in analysis.results] == [Finding.BETTER, Finding.HARMED]
+    assert (analysis.state, analysis.variant) == (State.GUARDRAIL_HARMED, "a")
+    few = {"control": rate(40_000, 0), "a": rate(40_000, 2)}
+    analysis = analyse(design, [Counts(shares, units, {"click": few, "error": few})])
+    assert [result.finding for result in analysis.results] == [Finding.UNDECIDED, Finding.UNDECIDED]
+
+
+def test_a_relative_effect_on_a_negative_value_lies_in_its_interval():
+    draw = np.random.default_rng(1)
+    arms = Phase(of_units(draw.normal(-10, 1, 5000)), of_units(draw.normal(-5, 1, 5000)), 0.5)
+    one = compare(Metric("profit", Kind.MEAN), [arms], alpha=0.05, tuned_units=10_000, least_units=200)
+    assert isinstance(one.effect, Effect)
+    assert one.relative_low < one.effect.relative < one.relative_high
+    assert one.effect.relative == pytest.approx(0.5, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

@@ -141,12 +141,11 @@ def _quality(design: Design, phases: Sequence[Counts]) -> list[VariantResult]:
 
 def _gain(one: Comparison) -> tuple[float, float, float] | None:
     """Return the relative effect and its bounds, so that more is better; None where there is no estimate."""
-    if not isinstance(one.effect, Effect) or one.effect.control == 0:
+    if not isinstance(one.effect, Effect):
         return None
-    middle = one.effect.difference / abs(one.effect.control)
     if one.metric.higher_is_better:
-        return middle, one.relative_low, one.relative_high
-    return -middle, -one.relative_high, -one.relative_low
+        return one.effect.relative, one.relative_low, one.relative_high
+    return -one.effect.relative, -one.relative_high, -one.relative_low
 
 
 def _compare(design: Design, phases: Sequence[Counts], variant: str, metric: Metric, alpha: float) -> Comparison:

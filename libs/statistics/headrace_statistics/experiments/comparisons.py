@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from headrace_statistics.experiments import labels, sequences
 from headrace_statistics.experiments.design import Kind, Metric
-from headrace_statistics.experiments.effects import Effect, effect
+from headrace_statistics.experiments.effects import Effect, effect, relative_to
 from headrace_statistics.experiments.moments import UnitMoments
 from headrace_statistics.inconclusive import Inconclusive, NotEnoughData
 
@@ -52,9 +52,7 @@ class Comparison:
 
     def _relative(self, value: float) -> float:
         """As a share of the control's value, that is taken as known here: its error is in the difference already."""
-        if not isinstance(self.effect, Effect) or self.effect.control == 0:
-            return math.copysign(math.inf, value)
-        return value / abs(self.effect.control)
+        return relative_to(self.effect.control, value) if isinstance(self.effect, Effect) else value
 
 
 def compare(

@@ -18,8 +18,8 @@ _LEAST_UNITS = 2
 @dataclass(frozen=True, slots=True)
 class Effect:
     """control, variant: means (or ratios of sums) per unit, adjusted. difference: variant - control, with its standard
-    error. relative: difference / control, with its own (delta method); infinite where the control is 0. units: of both.
-    reduction: the share of the variance that the covariate has taken away.
+    error. relative: difference / |control|, with its own (delta method). units: of both. reduction: the share of the
+    variance that the covariate has taken away.
     """
 
     control: float
@@ -60,17 +60,27 @@ def effect(phases: Sequence[tuple[UnitMoments, UnitMoments]]) -> Effect | NotEno
         return Constant(float(values[0]))
     (control_value, variant_value), (control_variance, variant_variance) = values.tolist(), variances.tolist()
     difference = variant_value - control_value
-    relative, relative_error = _relative(control_value, variant_value, control_variance, variant_variance)
     return Effect(
         control_value,
         variant_value,
         difference,
         math.sqrt(control_variance + variant_variance),
-        relative,
-        relative_error,
+        relative_to(control_value, difference),
+        _relative_error(control_value, variant_value, control_variance, variant_variance),
         units,
         reduction=1 - float(variances.sum() / plain.sum()),
     )
+
+
+def relative_to(control: float, difference: float) -> float:
+    """Return a difference as a share of the size of the control's value; infinite where that is 0.
+
+    >>> relative_to(-10.0, 5.0), relative_to(0.0, -1.0), relative_to(0.0, 0.0)
+    (0.5, -inf, 0.0)
+    """
+    if control == 0:
+        return math.copysign(math.inf, difference) if difference else 0.0
+    return difference / abs(control)
 
 
 def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Floats, Floats]:
@@ -94,8 +104,7 @@ def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Float
     return values, adjusted / freedom, own / freedom
 
 
-def _relative(control: float, variant: float, control_variance: float, variant_variance: float) -> tuple[float, float]:
+def _relative_error(control: float, variant: float, control_variance: float, variant_variance: float) -> float:
     if control == 0:
-        return math.copysign(math.inf, variant - control) if variant != control else 0.0, math.inf
-    ratio = variant / control
-    return ratio - 1, math.sqrt(variant_variance + ratio**2 * control_variance) / abs(control)
+        return math.inf
+    return math.sqrt(variant_variance + (variant / control) ** 2 * control_variance) / abs(control)

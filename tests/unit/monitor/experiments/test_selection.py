@@ -11,7 +11,7 @@ import pytest
 from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
 from headrace_monitor.experiments.decisions.selection import moments_sql, read_range
-from headrace_monitor.experiments.decisions.verdicts import MomentRow, verdict
+from headrace_monitor.experiments.decisions.verdicts import MomentRow, sentence, verdict
 from headrace_statistics.experiments.design import Kind, Role
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -107,6 +107,17 @@ def test_units_belong_to_the_phase_of_their_first_answer():
     said = verdict(ramped, found, NOW)
     assert said.assigned == {"control": 0, "new": 2}
     assert said.expected == {"control": 0.75, "new": 1.25}
+
+
+def test_a_metric_of_which_the_control_has_nothing_is_told_without_shares_of_nothing():
+    sizes = {"control": [0.0] * 300, "new": [1.0] * 3 + [0.0] * 297}
+    found = rows(
+        [(f"{variant}{at}", variant, 1) for variant, values in sizes.items() for at, _ in enumerate(values)],
+        [(f"new{at}", 1, "click", 1, 2) for at in range(3)],
+    )
+    (click, *_) = verdict(RUNNING, found, NOW).analysis.results
+    assert sentence(click).startswith("click of new: +0.01 (between -0.0")
+    assert "inf" not in sentence(click)
 
 
 def test_names_with_quotes_stay_names():

@@ -69,17 +69,21 @@ def sentence(result: VariantResult) -> str:
     name = f"{one.metric.name} of {result.variant}"
     if not isinstance(found, Effect):
         return f"{name}: nothing to say yet ({found})"
-    change = f"{found.difference / abs(found.control):+.1%}" if found.control else f"{found.difference:+.4g}"
-    between = f"between {one.relative_low:+.1%} and {one.relative_high:+.1%} is compatible with the data"
-    if not found.control:
+    if found.control:
+        change = f"{found.relative:+.1%}"
+        between = f"between {one.relative_low:+.1%} and {one.relative_high:+.1%} is compatible with the data"
+        significant = f"{one.detectable:.1%}"
+    else:  # there are no shares of 0
+        change = f"{found.difference:+.4g}"
         between = f"between {one.low:+.4g} and {one.high:+.4g} is compatible with the data"
+        significant = f"{(one.high - one.low) / 2:.4g}"
     ends = {
         Finding.BETTER: "better than the control",
         Finding.WORSE: "worse than the control",
         Finding.HARMED: f"worse by more than the margin of {one.metric.margin:.1%}",
         Finding.SAFE: f"not worse by more than the margin of {one.metric.margin:.1%}",
         Finding.FUTILE: f"less than the {one.metric.relative_effect:.1%} that is worth finding",
-        Finding.UNDECIDED: f"undecided; an effect of {one.detectable:.1%} would be significant now",
+        Finding.UNDECIDED: f"undecided; an effect of {significant} would be significant now",
     }
     return f"{name}: {change} ({between}): {ends[result.finding]}"
 
