@@ -23,8 +23,9 @@ class UnitVariance:
     def __post_init__(self) -> None:
         if self.mean == 0 or not math.isfinite(self.mean):
             raise ValueError(f"mean is {self.mean}: a relative effect needs a mean other than 0")
-        if not 0 < self.variance < math.inf:
-            raise ValueError(f"variance is {self.variance}: choose a number above 0")
+        # Beyond 1e-300 a float loses digits, and becomes 0.
+        if not 1e-300 <= self.variance < math.inf:
+            raise ValueError(f"variance is {self.variance}: choose a number from 1e-300 on")
         if not -1 < self.correlation < 1:
             raise ValueError(f"correlation is {self.correlation}: choose a number between -1 and 1")
 
@@ -32,6 +33,14 @@ class UnitVariance:
     def adjusted(self) -> float:
         """The variance that remains after CUPED."""
         return self.variance * (1 - self.correlation**2)
+
+    def size(self, relative_effect: float) -> float:
+        """Return an effect in standard deviations of a unit, after CUPED.
+
+        >>> of_rate(0.5).size(0.1)
+        0.1
+        """
+        return abs(relative_effect * self.mean) / math.sqrt(self.adjusted)
 
 
 def of_rate(rate: float, relative_effect: float = 0.0) -> UnitVariance:
@@ -47,7 +56,7 @@ def fixed_units(metric: UnitVariance, relative_effect: float, alpha: float, powe
     62462
     """
     needed = float(scipy.stats.norm.isf(alpha / 2) + scipy.stats.norm.ppf(power)) ** 2
-    return math.ceil(needed * _unit_variance(metric, share) / (relative_effect * metric.mean) ** 2)
+    return math.ceil(needed * _spread(share) / metric.size(relative_effect) ** 2)
 
 
 def sequential_units(
@@ -61,8 +70,9 @@ def sequential_units(
     def lacking(log_units: float) -> float:
         return power_at(math.exp(log_units), metric, relative_effect, alpha, tuned_units=fixed, share=share) - power
 
-    low, high = math.log(fixed / 64), math.log(fixed * 64)
-    return math.ceil(math.exp(float(scipy.optimize.brentq(lacking, low, high))))  # pyright: ignore[reportArgumentType]
+    if lacking(0.0) >= 0:
+        return 1
+    return math.ceil(math.exp(float(scipy.optimize.brentq(lacking, 0.0, math.log(fixed * 64)))))  # pyright: ignore[reportArgumentType]
 
 
 def power_at(
@@ -72,21 +82,20 @@ def power_at(
 
     Looks before it add to the chance, so that it is a lower bound of what an experiment finds by then.
     """
-    error = math.sqrt(_unit_variance(metric, share) / units)
     reach = float(sequences.half_width(1.0, units, sequences.precision(tuned_units, alpha), alpha))
-    return float(scipy.stats.norm.sf(reach - abs(relative_effect * metric.mean) / error))
+    return float(scipy.stats.norm.sf(reach - metric.size(relative_effect) * math.sqrt(units / _spread(share))))
 
 
 def fixed_power_at(
     units: float, metric: UnitVariance, relative_effect: float, alpha: float, share: float = 0.5
 ) -> float:
     """Return the chance that a single look at that number of units finds the effect."""
-    error = math.sqrt(_unit_variance(metric, share) / units)
-    return float(scipy.stats.norm.sf(scipy.stats.norm.isf(alpha / 2) - abs(relative_effect * metric.mean) / error))
+    expected = metric.size(relative_effect) * math.sqrt(units / _spread(share))
+    return float(scipy.stats.norm.sf(scipy.stats.norm.isf(alpha / 2) - expected))
 
 
-def _unit_variance(metric: UnitVariance, share: float) -> float:
-    """Return the variance of the difference, times the number of units of both variants."""
+def _spread(share: float) -> float:
+    """Return the variance of the difference for units of variance 1, times the number of units of both variants."""
     if not 0 < share < 1:
         raise ValueError(f"share is {share}: choose the variant's share of the two, between 0 and 1")
-    return metric.adjusted * (1 / share + 1 / (1 - share))
+    return 1 / share + 1 / (1 - share)

@@ -22,6 +22,8 @@ _VERDICTS = {state: number for number, state in enumerate(State, 1)}
 _FINDINGS = {
     finding: getattr(experiment_pb2.AnalyseExperimentResponse, f"FINDING_{finding.name}") for finding in Finding
 }
+# Also in standard deviations of a unit. Smaller ones need more units than can be written down.
+_LEAST_EFFECT = 1e-6
 _CURVE = tuple(step / 10 for step in range(1, 21))
 
 
@@ -46,14 +48,18 @@ def plan(request: experiment_pb2.PlanExperimentRequest) -> experiment_pb2.PlanEx
     """Return how many units are needed. Raises InvalidArgument."""
     effect, alpha, power = request.relative_effect or 0.1, request.alpha or 0.05, request.power or 0.8
     share = request.share or 0.5
-    for name, value in (("alpha", alpha), ("power", power), ("share", share)):
-        if not 0 < value < 1:
-            raise invalid(name, f"{value} is not between 0 and 1", reason=INVALID)
-    if not (alpha < power and 1e-6 <= abs(effect) <= 1e6):
+    bounds = {"alpha": (alpha, 1e-6, 0.5), "power": (power, 0.5, 1 - 1e-6), "share": (share, 1e-3, 1 - 1e-3)}
+    for name, (value, least, most) in bounds.items():
+        if not least <= value <= most:
+            raise invalid(name, f"{value} is not between {least:g} and {most:g}", reason=INVALID)
+    if not _LEAST_EFFECT <= abs(effect) <= 1 / _LEAST_EFFECT:
         raise invalid("relative_effect", f"{effect} is not a share from .000001 on", reason=INVALID)
     if not 0 <= request.units_per_day < 1e15:
         raise invalid("units_per_day", f"{request.units_per_day} is not a number from 0 on", reason=INVALID)
     metric = _variance(request, effect)
+    if not _LEAST_EFFECT <= metric.size(effect) <= 1 / _LEAST_EFFECT:
+        described = f"{effect} is {metric.size(effect):.3g} standard deviations of a unit, not .000001 to 1,000,000"
+        raise invalid("relative_effect", described, reason=INVALID)
     single = fixed_units(metric, effect, alpha, power, share)
     answer = experiment_pb2.PlanExperimentResponse(
         single_look_units=single, any_look_units=sequential_units(metric, effect, alpha, power, share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,8 @@ from headrace_monitor.experiments import answers, convert
 from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Experiment, State
 from headrace_servicekit.errors import InvalidArgument, PreconditionFailed
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -115,3 +118,23 @@ def test_a_plan_says_units_and_days_for_one_look_and_for_any():
 def test_a_plan_that_cannot_be_is_refused(wrong):
     with pytest.raises(InvalidArgument):
         answers.plan(experiment_pb2.PlanExperimentRequest(**wrong))
+
+
+ANY = st.floats() | st.floats(0, 1) | st.sampled_from([1e-300, 1e-12, 1e-6, 1e-3, 0.05, 1 - 1e-16, 1e300])
+
+
+@given(st.fixed_dictionaries({"mean": ANY | st.floats(0.01, 0.99)}, optional=dict.fromkeys(
+    ("variance", "correlation", "relative_effect", "alpha", "power", "share", "units_per_day"), ANY
+)))  # fmt: skip
+@example({"mean": 1e-200})
+@example({"mean": 1e-12, "variance": 1.0})
+@example({"mean": 0.05, "alpha": 5e-324})
+@example({"mean": 0.5, "share": 1e-300})
+@example({"mean": 1e300, "variance": 1.0, "relative_effect": 1e6})
+@example({"mean": 1.0, "variance": 1e-11, "relative_effect": 1.0})
+def test_a_plan_is_numbers_or_a_refusal_whatever_is_asked(asked):
+    with contextlib.suppress(InvalidArgument):
+        plan = answers.plan(experiment_pb2.PlanExperimentRequest(**asked))
+        assert 1 <= plan.single_look_units <= 1e17
+        assert 1 <= plan.any_look_units <= 64e17
+        assert all(0 <= point.any_look <= 1 for point in plan.curve)
