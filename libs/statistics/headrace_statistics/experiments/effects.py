@@ -96,11 +96,11 @@ def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Float
         own = np.array([w @ arm.comoments[:2, :2] @ w for arm, w in zip(arms, weights, strict=True)])
         cross = np.array([w @ arm.comoments[:2, 2] for arm, w in zip(arms, weights, strict=True)])
         spread = np.array([arm.comoments[2, 2] for arm in arms])
-    theta = cross.sum() / spread.sum() if spread.sum() > 0 else 0.0
-    before = np.array([arm.means[2] for arm in arms])
-    values = values - theta * (before - (units * before).sum() / units.sum())
-    freedom = units * (units - 1)
-    adjusted = np.maximum(own - 2 * theta * cross + theta**2 * spread, 0.0)
+        theta = cross.sum() / spread.sum() if spread.sum() > 0 else 0.0
+        before = np.array([arm.means[2] for arm in arms])
+        values = values - theta * (before - (units * before).sum() / units.sum())
+        freedom = units * (units - 1)
+        adjusted = np.maximum(own - 2 * theta * cross + theta**2 * spread, 0.0)
     return values, adjusted / freedom, own / freedom
 
 

@@ -12,7 +12,10 @@ from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
 from headrace_monitor.experiments.decisions.selection import moments_sql, read_range
 from headrace_monitor.experiments.decisions.verdicts import MomentRow, sentence, verdict
+from headrace_statistics.experiments.analysis import Finding
 from headrace_statistics.experiments.design import Kind, Role
+from headrace_statistics.experiments.effects import Effect
+from headrace_statistics.inconclusive import NotFinite
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 NOW = START + timedelta(days=10)
@@ -118,6 +121,30 @@ def test_a_metric_of_which_the_control_has_nothing_is_told_without_shares_of_not
     (click, *_) = verdict(RUNNING, found, NOW).analysis.results
     assert sentence(click).startswith("click of new: +0.01 (between -0.0")
     assert "inf" not in sentence(click)
+
+
+@pytest.mark.parametrize("kind", ["unit", "variant", "variants", "phase", "first_time", "answered", "answered_before"])
+def test_a_kind_of_outcome_may_be_called_like_a_column(kind: str):
+    metrics = (Metric("m", Kind.BINARY, Role.SUCCESS, kind), Metric("r", Kind.RATIO, Role.QUALITY, "reward", kind))
+    experiment = replace(RUNNING, definition=replace(DEFINITION, metrics=metrics))
+    found = rows([("u", "new", 1), ("v", "new", 1)], [("u", 1, kind, 4.0, 2), ("u", 1, "reward", 3.0, 2)], experiment)
+    assert (mean(found, 0), mean(found, 1, column=0), mean(found, 1, column=1)) == (0.5, 1.5, 2.0)
+
+
+@pytest.mark.parametrize("number", [1e200, 1e308, -1e308])
+def test_numbers_beyond_all_bounds_take_away_their_own_metric_only(number: float):
+    answers = [(f"{variant}{at}", variant, 1) for variant in DEFINITION.weights for at in range(300)]
+    facts = [("new1", 1, "click", 1, 2)]
+    facts += [
+        (f"{variant}{at}", day, "reward", number, day)
+        for variant in DEFINITION.weights
+        for at, day in ((0, 0.5), (1, 0.5), (1, 2), (2, 2))
+    ]
+    click, revenue, basket = verdict(RUNNING, rows(answers, facts), NOW).analysis.results
+    assert isinstance(click.comparison.effect, Effect)
+    assert {type(one.comparison.effect) for one in (revenue, basket)} <= {Effect, NotFinite}
+    assert isinstance(basket.comparison.effect, NotFinite)
+    assert (basket.comparison.p, basket.finding) == (1.0, Finding.UNDECIDED)
 
 
 def test_names_with_quotes_stay_names():

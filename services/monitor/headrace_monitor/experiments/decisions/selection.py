@@ -86,9 +86,9 @@ def _sums(experiment: Experiment) -> list[str]:
         if kind not in ("", PREDICTIONS):
             for suffix, condition in (("", after), (" before", before)):
                 total = f"sum(number) filter (where kind = {text(kind)} and {condition})"
-                columns.append(f"{total} as {name(kind + suffix)}")
+                columns.append(f"{total} as {_column('sum', kind, suffix)}")
                 most = f"max(number) filter (where kind = {text(kind)} and {condition})"
-                columns.append(f"{most} as {name('most ' + kind + suffix)}")
+                columns.append(f"{most} as {_column('most', kind, suffix)}")
     return columns
 
 
@@ -103,8 +103,8 @@ def _values(metrics: Sequence[Metric]) -> list[str]:
 
 def _numerator(metric: Metric, suffix: str) -> str:
     if metric.kind is Kind.BINARY:
-        return f"case when {name('most ' + metric.outcome + suffix)} > 0 then 1.0 else 0.0 end"
-    total = f"coalesce({name(metric.outcome + suffix)}, 0.0)"
+        return f"case when {_column('most', metric.outcome, suffix)} > 0 then 1.0 else 0.0 end"
+    total = f"coalesce({_column('sum', metric.outcome, suffix)}, 0.0)"
     return f"least({total}, {metric.cap!r}::double)" if metric.cap else total
 
 
@@ -113,7 +113,12 @@ def _denominator(metric: Metric) -> str:
         return "1.0"
     if metric.denominator == PREDICTIONS:
         return "coalesce(answered, 0)::double"
-    return f"coalesce({name(metric.denominator)}, 0.0)"
+    return f"coalesce({_column('sum', metric.denominator)}, 0.0)"
+
+
+def _column(what: str, kind: str, suffix: str = "") -> str:
+    """Return the name of a column. A kind is any word, also `unit`: with a space it is like no column of the views."""
+    return name(f"{what} {kind}{suffix}")
 
 
 def _counts() -> str:
