@@ -13,8 +13,6 @@ from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Experiment
 from headrace_monitor.experiments.store import ExperimentStore
 
-MAX_REASON = 500
-
 
 class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
     """ExperimentService over its store and what analyses."""
@@ -52,8 +50,6 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
 
     async def EndExperiment(self, request, context):
         now = self._clock.now()
-        if len(request.reason) > MAX_REASON:
-            raise names.invalid("reason", f"has more than {MAX_REASON} characters")
         one = await self._change(request, lambda experiment: definitions.ended(experiment, request.reason, now))
         return experiment_pb2.EndExperimentResponse(experiment=convert.to_experiment(one))
 

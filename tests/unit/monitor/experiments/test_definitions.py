@@ -63,6 +63,7 @@ def test_what_is_not_said_has_a_default_and_the_first_variant_is_the_control():
         ({"attribution_window": {"seconds": 86400 * 91}}, "experiment.attribution_window"),
         ({"covariate_window": {"seconds": -1}}, "experiment.covariate_window"),
         ({"hypothesis": "x" * 2001}, "experiment.hypothesis"),
+        ({"hypothesis": "x\0"}, "experiment.hypothesis"),
     ],
 )  # fmt: skip
 def test_a_wrong_experiment_is_refused_by_its_field(changes, field: str):
@@ -83,6 +84,13 @@ def test_an_experiment_runs_once():
     for act in (lambda: definitions.ended(draft(), "", NOW), lambda: definitions.check_ran(draft())):
         with pytest.raises(PreconditionFailed):
             act()
+
+
+@pytest.mark.parametrize("reason", ["x" * 501, "x\0"])
+def test_a_reason_that_cannot_be_kept_is_refused(reason: str):
+    with pytest.raises(InvalidArgument) as refused:
+        definitions.ended(definitions.started(draft(), NOW), reason, NOW)
+    assert [violation.field for violation in refused.value.violations] == ["reason"]
 
 
 def test_new_shares_begin_a_phase_and_the_same_shares_do_not():

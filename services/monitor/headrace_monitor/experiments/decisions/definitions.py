@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from headrace_servicekit.errors import FieldViolation, PreconditionFailed
+from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refuse
 from headrace_statistics.experiments.design import Design, Kind, Role
 from headrace_statistics.experiments.design import Metric as MetricDesign
 
 from headrace_monitor.names import is_id, shown
 
 MAX_VARIANTS, MAX_METRICS, MAX_PHASES = 8, 20, 100
-MAX_TEXT = 2_000
+MAX_TEXT, MAX_REASON = 2_000, 500
 MAX_WINDOW = timedelta(days=90)
 PREDICTIONS = "predictions"
 
@@ -110,8 +110,7 @@ class Experiment:
 
 def violations(definition: Definition) -> Iterator[FieldViolation]:
     """Yield what is wrong with a definition, by field of the API."""
-    if len(definition.hypothesis) > MAX_TEXT:
-        yield FieldViolation("experiment.hypothesis", f"has more than {MAX_TEXT} characters")
+    yield from text_violations(definition.hypothesis, MAX_TEXT, "experiment.hypothesis")
     if not 2 <= len(definition.weights) <= MAX_VARIANTS:
         count = len(definition.weights)
         yield FieldViolation("experiment.variants", f"{count} names; two to {MAX_VARIANTS}, the control first")
@@ -125,6 +124,14 @@ def violations(definition: Definition) -> Iterator[FieldViolation]:
         least = timedelta(0) if name == "covariate_window" else timedelta(microseconds=1)
         if not least <= window <= MAX_WINDOW:
             yield FieldViolation(f"experiment.{name}", f"{window} is not a time of up to {MAX_WINDOW.days} days")
+
+
+def text_violations(text: str, most: int, name: str) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a text for people, which PostgreSQL keeps."""
+    if len(text) > most:
+        yield FieldViolation(name, f"has more than {most} characters")
+    if "\0" in text:
+        yield FieldViolation(name, "has a NUL character")
 
 
 def weight_violations(weights: Mapping[str, float], name: str) -> Iterator[FieldViolation]:
@@ -177,7 +184,8 @@ def reweighted(experiment: Experiment, weights: Mapping[str, float], now: dateti
 
 
 def ended(experiment: Experiment, reason: str, now: datetime) -> Experiment:
-    """Return it ended. Raises PreconditionFailed."""
+    """Return it ended. Raises InvalidArgument, PreconditionFailed."""
+    refuse([*text_violations(reason, MAX_REASON, "reason")], reason="EXPERIMENT_INVALID")
     if experiment.state is State.ENDED:
         return experiment
     if experiment.state is State.DRAFT:
@@ -194,9 +202,3 @@ def check_ran(experiment: Experiment) -> None:
 def _not_running(experiment: Experiment) -> PreconditionFailed:
     what = "has not been started: `headrace experiments start`" if experiment.state is State.DRAFT else "has ended"
     return PreconditionFailed(f"experiment '{experiment.id}' {what}", reason="EXPERIMENT_NOT_RUNNING")
-
-
-def names(metrics: Sequence[Metric]) -> list[str]:
-    """Return the kinds of outcomes that metrics are made of."""
-    kinds = {kind for metric in metrics for kind in (metric.outcome, metric.denominator)}
-    return sorted(kinds - {"", PREDICTIONS})
