@@ -52,6 +52,9 @@ _TYPES: Mapping[str, type] = {
     "Watch": e_detector.DetectorState,
 }
 _NAMES: Mapping[type, str] = {kind: name for name, kind in _TYPES.items()}
+_FIELDS: Mapping[type, frozenset[str]] = {
+    kind: frozenset(field.name for field in fields(kind)) for kind in _NAMES if is_dataclass(kind)
+}
 
 
 def to_json(value: object) -> str:
@@ -60,7 +63,10 @@ def to_json(value: object) -> str:
 
 
 def from_json(text: str) -> Any:
-    """Return what `to_json` was given. Raises ValueError for text that it did not make."""
+    """Return what `to_json` was given. Raises ValueError for text that it did not make.
+
+    Fields that only a later release knows are left out: its replicas run beside ours during an upgrade.
+    """
     try:
         return _built(json.loads(text))
     except (KeyError, TypeError) as error:
@@ -123,4 +129,7 @@ def _built(plain: Any) -> Any:
     made = _TYPES[kind]
     if issubclass(made, enum.Enum):
         return made(inside)
-    return made(**{name: _built(each) for name, each in inside.items()})
+    known = {name: _built(each) for name, each in inside.items() if name in _FIELDS[made]}
+    if inside and not known:  # where every field has a default, it would be an empty one
+        raise TypeError(f"{kind} has none of the fields {', '.join(inside)}")
+    return made(**known)

@@ -199,6 +199,11 @@ def test_values_that_were_stored_under_earlier_class_names_are_read():
     assert serialization.to_json(values) == stored
 
 
+def test_what_a_later_release_has_added_is_left_out():
+    stored = '{"is":{"count":1,"of":2,"later":{"is":{"a":[1]},"kind":"Later"}},"kind":"Share"}'
+    assert serialization.from_json(stored) == Proportion(1, 2)
+
+
 @pytest.mark.parametrize(
     "text", ["{}", "[{}]", '{"kind":"Popen","is":{}}', "nonsense", '{"kind":"Moments","is":{"a":1}}']
 )
