@@ -50,7 +50,7 @@ class Design:
     none is, however often anybody looks. guardrail_alpha: likewise that a guardrail is called harmed.
     sample_ratio_alpha: that the shares are called wrong. power: of the planned size. tuned_units: number of units of
     the control and a variant together at which intervals are tightest, from the plan. least_units: of each variant
-    before its means are taken for normal; rare events do not wait for it.
+    before its means are taken for normal, and a finding is made; p of rare events does not wait for it.
     """
 
     control: str

@@ -1,8 +1,10 @@
 """Exact evidence for rare events: given that a unit has one, in which variant is it?
 
 Units are assigned by chance, so while the variants do not differ each unit with an event is the variant's with the
-probability of its share, whatever the base rate, and however late the event comes. A Beta mixture around that share
-bets on any other (Robbins 1970). No approximation is made at any number of events.
+probability of its share, whatever the base rate. Late events change nothing: which of the units have theirs already
+does not depend on the variant either. A variant that only brings them sooner differs, and is found, until the other's
+have come. A Beta mixture around that share bets on any other (Robbins 1970). No approximation is made at any number of
+events. Where events are corrected away, looks are not at one growing set: p is exact at each, not at all together.
 """
 
 from __future__ import annotations
