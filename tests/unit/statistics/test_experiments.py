@@ -10,14 +10,12 @@ from headrace_statistics.experiments.analysis import Counts, Finding, State, ana
 from headrace_statistics.experiments.comparisons import Phase, compare
 from headrace_statistics.experiments.design import Design, Kind, Metric, Role
 from headrace_statistics.experiments.effects import Effect, effect
-from headrace_statistics.experiments.moments import EMPTY, UnitMoments, of_units
+from headrace_statistics.experiments.moments import UnitMoments, of_units
 from headrace_statistics.experiments.planning import UnitVariance, fixed_units, of_rate, power_at, sequential_units
-from headrace_statistics.experiments.quantiles import quantile_bounds
 from headrace_statistics.inconclusive import Constant, NotEnoughData, NotFinite
 from hypothesis import given
 from hypothesis import strategies as st
 
-VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
 CLICK = Metric("click", Kind.BINARY)
 HARM = Metric("error", Kind.BINARY, Role.GUARDRAIL, margin=0.1, higher_is_better=False)
 
@@ -38,26 +36,15 @@ def found(*phases: tuple[UnitMoments, UnitMoments]) -> Effect:
     return one
 
 
-@given(VALUES, VALUES)
-def test_moments_of_two_groups_are_those_of_all_their_units(one, other):
-    merged, whole = of_units(one).merge(of_units(other)), of_units([*one, *other])
-    assert merged.units == whole.units
-    assert merged.means == pytest.approx(whole.means, rel=1e-9, abs=1e-6)
-    assert merged.comoments == pytest.approx(whole.comoments, rel=1e-6, abs=1e-3)
-    assert of_units(one).merge(EMPTY).units == len(one) == EMPTY.merge(of_units(one)).units
-
-
 def test_huge_values_that_differ_little_keep_their_variance():
     values = 1e12 + np.array([0.0, 1.0, 2.0, 3.0])
-    moments = of_units(values[:2]).merge(of_units(values[2:]))
-    assert moments.comoments[0, 0] == pytest.approx(5.0)
+    assert of_units(values).comoments[0, 0] == pytest.approx(5.0)
 
 
 def test_a_relative_effect_is_that_of_gbstats():
     """GrowthBook's gbstats 0.8.0, TwoSidedTTest with difference_type relative."""
     one = found((summed(3000, 9000, 90_000), summed(3200, 10_400, 110_000)))
     assert one.relative == pytest.approx(0.08333333333333333)
-    assert one.relative_error == pytest.approx(0.04171563726682629, rel=1e-9)
 
 
 def test_an_effect_adjusted_for_the_time_before_is_that_of_gbstats():
@@ -185,7 +172,7 @@ def test_a_ramp_in_a_good_week_does_not_make_a_variant_better():
 @pytest.mark.parametrize(
     ("control", "variant", "kind"),
     [
-        (EMPTY, EMPTY, NotEnoughData),
+        (of_units([]), of_units([]), NotEnoughData),
         (of_units([1.0]), of_units([1.0, 2.0]), NotEnoughData),
         (of_units([3.0] * 9), of_units([3.0] * 9), Constant),
         (of_units([1.0, math.inf]), of_units([1.0, 2.0]), NotFinite),
@@ -205,16 +192,6 @@ def test_one_unit_with_a_million_events_is_one_unit():
     calm = of_units(np.r_[np.ones(999), 1e6])
     one = found((of_units(np.ones(1000) + np.arange(1000) % 2), calm))
     assert abs(one.z) < 1.1
-
-
-@given(st.floats(0.01, 0.99), st.integers(1, 60))
-def test_bounds_of_a_quantile_hold_it_and_widen_to_infinity_without_data(quantile: float, units: int):
-    bounds = quantile_bounds(np.arange(units), quantile, 0.05)
-    assert not isinstance(bounds, NotEnoughData)
-    low, middle, high = bounds
-    assert low <= middle <= high
-    assert quantile_bounds([], quantile, 0.05) == NotEnoughData(0, 1)
-    assert quantile_bounds(np.arange(units), quantile, 0.05, counts=np.ones(units)) == bounds
 
 
 def counts(**units: tuple[int, int]) -> Counts:

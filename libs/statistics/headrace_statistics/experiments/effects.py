@@ -18,8 +18,8 @@ _LEAST_UNITS = 2
 @dataclass(frozen=True, slots=True)
 class Effect:
     """control, variant: means (or ratios of sums) per unit, adjusted. difference: variant - control, with its standard
-    error. relative: difference / |control|, with its own (delta method). units: of both. reduction: the share of the
-    variance that the covariate has taken away.
+    error. relative: difference / |control|. units: of both. reduction: the share of the variance that the covariate has
+    taken away.
     """
 
     control: float
@@ -27,7 +27,6 @@ class Effect:
     difference: float
     standard_error: float
     relative: float
-    relative_error: float
     units: int
     reduction: float
 
@@ -66,7 +65,6 @@ def effect(phases: Sequence[tuple[UnitMoments, UnitMoments]]) -> Effect | NotEno
         difference,
         math.sqrt(control_variance + variant_variance),
         relative_to(control_value, difference),
-        _relative_error(control_value, variant_value, control_variance, variant_variance),
         units,
         reduction=1 - float(variances.sum() / plain.sum()),
     )
@@ -102,9 +100,3 @@ def _adjusted(control: UnitMoments, variant: UnitMoments) -> tuple[Floats, Float
         freedom = units * (units - 1)
         adjusted = np.maximum(own - 2 * theta * cross + theta**2 * spread, 0.0)
     return values, adjusted / freedom, own / freedom
-
-
-def _relative_error(control: float, variant: float, control_variance: float, variant_variance: float) -> float:
-    if control == 0:
-        return math.inf
-    return math.sqrt(variant_variance + (variant / control) ** 2 * control_variance) / abs(control)

@@ -13,9 +13,3 @@ def p_value(effect: Effect) -> float:
     Variance is that of units, so repeats of one unit do not count as many.
     """
     return float(2 * scipy.stats.norm.sf(abs(effect.z)))
-
-
-def interval(effect: Effect, alpha: float) -> tuple[float, float]:
-    """Return the interval of the difference that misses with `alpha` if nobody looked before."""
-    reach = float(scipy.stats.norm.isf(alpha / 2)) * effect.standard_error
-    return effect.difference - reach, effect.difference + reach

@@ -1,4 +1,4 @@
-"""What is kept of a metric's units: their number, means and co-moments. They merge in any order."""
+"""What is kept of a metric's units: their number, means and co-moments."""
 
 from __future__ import annotations
 
@@ -23,21 +23,6 @@ class UnitMoments:
     means: Floats
     comoments: Floats
 
-    def merge(self, other: UnitMoments) -> UnitMoments:
-        """Return the moments of both together (Chan, Golub, LeVeque 1983)."""
-        units = self.units + other.units
-        if not units:
-            return self
-        with np.errstate(invalid="ignore", over="ignore"):
-            apart = other.means - self.means
-            weight = self.units * other.units / units
-            means = self.means + apart * (other.units / units)
-            comoments = self.comoments + other.comoments + np.outer(apart, apart) * weight
-        return UnitMoments(units, floats(means), floats(comoments))
-
-
-EMPTY = UnitMoments(0, floats(np.zeros(3)), floats(np.zeros((3, 3))))
-
 
 def of_units(y: ArrayLike, x: ArrayLike | None = None, c: ArrayLike | None = None) -> UnitMoments:
     """Summarise one entry for each unit; all of one length.
@@ -50,10 +35,9 @@ def of_units(y: ArrayLike, x: ArrayLike | None = None, c: ArrayLike | None = Non
     before = np.zeros_like(values) if c is None else np.asarray(c, dtype=np.float64)
     columns = np.stack([values, ones, before])
     if not values.size:
-        return EMPTY
-    with np.errstate(
-        invalid="ignore", over="ignore"
-    ):  # What is not finite makes moments that are not: `effect` says so.
+        return UnitMoments(0, floats(np.zeros(3)), floats(np.zeros((3, 3))))
+    # What is not finite makes moments that are not: `effect` says so.
+    with np.errstate(invalid="ignore", over="ignore"):
         means = columns.mean(axis=1)
         away = columns - means[:, None]
         return UnitMoments(values.size, floats(means), floats(away @ away.T))
