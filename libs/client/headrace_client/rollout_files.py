@@ -13,6 +13,7 @@ from headrace.rollout.v1 import rollout_pb2
 
 from headrace_client.durations import parse_duration
 from headrace_client.errors import FieldViolation, HeadraceError, InvalidArgument
+from headrace_client.local_files import read_as
 
 MAX_CHARS = 65_536
 _STRATEGIES = {
@@ -49,17 +50,12 @@ class PolicyFile:
 
 
 def read_policy(path: Path) -> PolicyFile:
-    """Read a policy file. Raises InvalidArgument, naming the line, for what is none; OSError, UnicodeDecodeError."""
-    text = path.read_text(encoding="utf-8")
-    if len(text) > MAX_CHARS:
-        raise InvalidArgument(f"{path.name}: {len(text)} characters; a policy has at most {MAX_CHARS}")
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidArgument(f"{path.name}:{line}: {error.problem}", reason="POLICY_INVALID") from None
-    except yaml.YAMLError as error:
-        raise InvalidArgument(f"{path.name}: {error}", reason="POLICY_INVALID") from None
+    """Read a policy file. Raises InvalidArgument, naming the line, for what is none."""
+    with read_as("a policy of rollouts", path, "policy"):
+        text = path.read_text(encoding="utf-8")
+        if len(text) > MAX_CHARS:
+            raise InvalidArgument(f"{path.name}: {len(text)} characters; a policy has at most {MAX_CHARS}")
+        root = _composed(text, path)
     reader = _Reader(path.name)
     policy = rollout_pb2.RolloutPolicy()
     if root is not None:
@@ -68,6 +64,17 @@ def read_policy(path: Path) -> PolicyFile:
         first = reader.wrong[0]
         raise InvalidArgument(f"{first.field}: {first.description}", reason="POLICY_INVALID", violations=reader.wrong)
     return PolicyFile(policy, path, {"": 1, "policy": 1, **reader.lines})
+
+
+def _composed(text: str, path: Path) -> yaml.Node | None:
+    """Return the nodes of a text. Raises InvalidArgument, naming the line; RecursionError."""
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InvalidArgument(f"{path.name}:{line}: {error.problem}", reason="POLICY_INVALID") from None
+    except yaml.YAMLError as error:
+        raise InvalidArgument(f"{path.name}: {error}", reason="POLICY_INVALID") from None
 
 
 class _Reader:

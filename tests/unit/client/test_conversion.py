@@ -70,6 +70,7 @@ def test_a_file_is_recognised_by_its_content(tmp_path: Path, content: bytes, kin
         pytest.param(b"\x89HDF\r\n", "tf2onnx", id="HDF5"),
         pytest.param(b"\x1f\x8bx", "unpack it", id="gzip"),
         pytest.param(b'{"a": 1}', "no XGBoost model", id="other JSON"),
+        pytest.param(b'{"a": ' + b"[" * 200_000, "no XGBoost model", id="nested JSON"),
     ],
 )
 def test_what_is_not_converted_says_what_to_do_instead(tmp_path: Path, content: bytes, words: str) -> None:

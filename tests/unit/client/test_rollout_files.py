@@ -61,6 +61,22 @@ def test_what_no_field_can_say_is_named_with_its_line(tmp_path: Path, text: str,
     assert refused.value.message.startswith(told), refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param(b"[" * 5000, "rollout.yaml is not a policy of rollouts: it is nested too deeply", id="nested"),
+        pytest.param(b"\xff", "it is not UTF-8 at byte 0", id="no text"),
+        pytest.param(None, "rollout.yaml: No such file", id="no file"),
+    ],
+)
+def test_a_file_that_is_no_policy_at_all_is_refused(tmp_path: Path, content: bytes | None, told: str):
+    path = tmp_path / "rollout.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidArgument, match=told):
+        read_policy(path)
+
+
 def test_what_the_server_refuses_is_told_with_the_line_of_the_field(tmp_path: Path):
     found = read_policy(written(tmp_path, GOOD))
     refused = InvalidArgument(

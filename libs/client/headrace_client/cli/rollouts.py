@@ -32,8 +32,8 @@ from headrace_client.cli.rollout_views import (
     show_rollout,
 )
 from headrace_client.client import Client
-from headrace_client.errors import DeadlineExceeded, HeadraceError, InvalidArgument
-from headrace_client.rollout_files import PolicyFile, read_policy
+from headrace_client.errors import DeadlineExceeded, HeadraceError
+from headrace_client.rollout_files import read_policy
 
 STRATEGIES = {
     "canary": pb.RolloutPolicy.STRATEGY_CANARY,
@@ -297,7 +297,7 @@ def _policy(path: Path | None, strategy: str | None) -> Iterator[pb.RolloutPolic
         return
     if strategy is not None:
         raise click.UsageError("give --policy or --strategy: a file names its strategy")
-    found = _read(path)
+    found = read_policy(path)
     try:
         yield found.policy
     except HeadraceError as error:
@@ -309,13 +309,6 @@ def _warn(client: Client, output: Output, model: str, version: str) -> None:
     warning = missing_answers(client, model, version)
     if warning:
         output.note(f"[yellow]warning[/]: {shown(warning)}")
-
-
-def _read(path: Path) -> PolicyFile:
-    try:
-        return read_policy(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{path} cannot be read: {error}", reason="FILE_UNREADABLE") from None
 
 
 def _follow(client: Client, output: Output, rollout: str, duration: timedelta | None) -> None:

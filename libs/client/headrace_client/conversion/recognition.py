@@ -57,6 +57,8 @@ def _of_object(path: Path, head: bytes) -> Kind:
         json.loads(path.read_bytes())
     except ValueError:
         return Kind.ONNX
+    except RecursionError:  # no model of ours is nested as deeply
+        pass
     raise _refused(path, "is JSON, but no XGBoost model: write one with Booster.save_model")
 
 
