@@ -45,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy with every default filled in; proto/rollout.proto says what each means."""
+    """A policy with every default filled in; rollout.proto says what each means."""
 
     strategy: Strategy
     steps: tuple[Step, ...]

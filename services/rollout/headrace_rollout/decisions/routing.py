@@ -78,11 +78,6 @@ def promoted(original: Route, variant: str, version: str) -> Route:
     return route
 
 
-def serving(route: Route, variant: str) -> str:
-    """Return the version that serves a variant now; empty when none does."""
-    return next((one.serving_version for one in route.variants if one.name == variant), "")
-
-
 def reference(route: Route, variant: str) -> tuple[str, str]:
     """Return what a variant names its version by: `version`, `follow_production` or `follow_alias`, and the alias."""
     one = next(one for one in route.variants if one.name == variant)
