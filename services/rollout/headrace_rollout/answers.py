@@ -11,7 +11,7 @@ from headrace_servicekit.outbox.destinations import shown
 from headrace_servicekit.outbox.events import Format
 
 from headrace_rollout.decisions import planning
-from headrace_rollout.decisions.policies import Policy, Strategy
+from headrace_rollout.decisions.policies import Policy, Strategy, percent
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
 from headrace_rollout.starting import Draft
 from headrace_rollout.store import PastEvent
@@ -32,14 +32,14 @@ def to_policy(policy: Policy) -> pb.RolloutPolicy:
         false_rollback_rate=policy.false_rollback_rate,
         manual_rollback=policy.manual_rollback,
         ignore_alerts=policy.ignore_alerts,
-        margin_percent=_percent(policy.margin),
+        margin_percent=percent(policy.margin),
     )
     if policy.slow_after is not None:
         message.slow_after.FromTimedelta(policy.slow_after)
     message.no_data_timeout.FromTimedelta(policy.no_data_timeout)
     message.ready_timeout.FromTimedelta(policy.ready_timeout)
     for step in policy.steps:
-        one = message.steps.add(percent=_percent(step.share))
+        one = message.steps.add(percent=percent(step.share))
         one.dwell.FromTimedelta(step.dwell)
         if step.limit is not None:
             one.limit.FromTimedelta(step.limit)
@@ -57,7 +57,7 @@ def to_rollout(rollout: Rollout) -> pb.Rollout:
         state=_STATES[rollout.state],
         reason=rollout.reason,
         step=rollout.step,
-        percent=_percent(rollout.share),
+        percent=percent(rollout.share),
         paused=rollout.paused,
         frozen=rollout.frozen,
         client=rollout.client,
@@ -103,7 +103,7 @@ def to_plan(draft: Draft) -> pb.PlanRolloutResponse:
     )
     message.shortest_duration.FromTimedelta(policy.shortest)
     for step, moved in zip(policy.steps, draft.moved_shares, strict=False):
-        message.steps.add(percent=_percent(step.share), moved_share=moved)
+        message.steps.add(percent=percent(step.share), moved_share=moved)
     traffic = draft.traffic
     if traffic is not None:
         message.requests_per_second = traffic.requests / traffic.seconds
@@ -162,8 +162,3 @@ def _to_evidence(one: MetricEvidence) -> pb.MetricEvidence:
         if value is not None and math.isfinite(value):
             setattr(message, name, value)
     return message
-
-
-def _percent(share: float) -> float:
-    """Return a share in percent, as somebody would write it: 0.07 is 7, not 7.000000000000001."""
-    return float(f"{share * 100:.12g}")

@@ -29,3 +29,8 @@ def test_an_event_tells_what_happened_to_which_version_and_why():
 def test_what_ends_well_resolves_the_incident_that_the_rollout_opened(type_: str):
     assert event_of(DELIVERY, Event(type_, ""), rollout(), NOW).ends
     assert event_of(DELIVERY, Event(type_, ""), rollout(), NOW).incident == "headrace/rollouts/7"
+
+
+def test_a_webhook_is_told_the_percent_that_the_api_shows():
+    event = event_of(UUID(int=1), Event("step", ""), rollout(share=0.07), NOW)
+    assert event.data["percent"] == 7

@@ -75,6 +75,11 @@ DEFAULT_STEPS = {
 DEFAULT = Policy(Strategy.CANARY, DEFAULT_STEPS[Strategy.CANARY])
 
 
+def percent(share: float) -> float:
+    """Return a share in percent, as somebody would write it: 0.07 is 7, not 7.000000000000001."""
+    return float(f"{share * 100:.12g}")
+
+
 def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation]:
     """Yield what is wrong with a policy, by field."""
     yield from _step_violations(policy, f"{field}.steps")
