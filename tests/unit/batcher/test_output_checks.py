@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from headrace_batcher.batching.output_checks import OutputChecks
+from headrace_client.tensors import round_to_bf16
 from headrace_runtime.contract import TensorSpec
 from headrace_runtime.shapes import OutputTensor
 
@@ -10,13 +11,16 @@ DTYPES = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "INT64": "<i8", "UINT8": 
 
 
 def invalid(spec: TensorSpec, rows: list) -> list[int]:
-    values = np.array(rows, dtype=DTYPES[spec.datatype])
+    if spec.datatype == "BF16":
+        values = round_to_bf16(np.array(rows, "<f4"))
+    else:
+        values = np.array(rows, dtype=DTYPES[spec.datatype])
     return OutputChecks([spec]).invalid_rows(
         [OutputTensor(spec.name, spec.datatype, values.shape, values.tobytes())], len(rows)
     )
 
 
-@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+@pytest.mark.parametrize("datatype", ["BF16", "FP16", "FP32", "FP64"])
 def test_rows_with_nan_or_beyond_the_range_are_found(datatype):
     spec = TensorSpec("y", datatype, (2,), nan_allowed=False, minimum=0.0, maximum=0.1)
     rows = [[0, 0.1], [np.nan, 0], [0, 0.2], [-1, 0], [0.05, np.inf]]
@@ -26,6 +30,22 @@ def test_rows_with_nan_or_beyond_the_range_are_found(datatype):
 def test_nan_that_the_contract_allows_is_valid_and_does_not_hide_what_is_beyond_the_range():
     spec = TensorSpec("y", "FP32", (), nan_allowed=True, minimum=0.0)
     assert invalid(spec, [np.nan, 1, -1]) == [2]
+
+
+@pytest.mark.parametrize("datatype", ["BF16", "FP16", "FP32", "FP64"])
+@pytest.mark.parametrize("ends", [{"minimum": 0.0}, {"maximum": 9.0}, {"minimum": 0.0, "maximum": 9.0}, {}])
+def test_one_end_of_a_range_is_enough_to_find_nan(datatype, ends):
+    assert invalid(TensorSpec("y", datatype, (), nan_allowed=False, **ends), [1, np.nan, 2]) == [1]
+    assert invalid(TensorSpec("y", datatype, (), nan_allowed=True, **ends), [1, np.nan, 2]) == []
+    assert invalid(TensorSpec("y", datatype, (), **ends), [1, -1, 10]) == sorted(
+        {"minimum": 1, "maximum": 2}[end] for end in ends
+    )
+
+
+@pytest.mark.parametrize("datatype", ["BF16", "FP16", "FP32"])
+def test_the_end_of_a_range_that_is_too_large_for_the_datatype_excludes_nothing(datatype):
+    spec = TensorSpec("y", datatype, (), minimum=-1e300, maximum=1e300)
+    assert invalid(spec, [1, np.inf, -np.inf]) == []
 
 
 @pytest.mark.parametrize("datatype", ["INT64", "UINT8", "INT32"])
