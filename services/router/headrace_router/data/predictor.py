@@ -195,7 +195,6 @@ class Predictor:
         if call.marks is not None:
             call.marks.answered(ended, found.queue_us, found.compute_us)
         served, model = variant.served, resolved.table.model
-        priority = request.priority
         key = Key(
             model,
             served.version,
@@ -204,7 +203,7 @@ class Predictor:
             0,
             found.layer,
             found.fallback_step,
-            priority if priority > ONLINE else 0,
+            request.priority and _counted(request.priority),  # most say none
         )
         series = self._counters.observe(key, took_s, ended)
         if found.invalid or found.degraded_reason:
@@ -281,10 +280,15 @@ def _variant(table: Table, request: Request, call: Call) -> Variant:
 
 def _key(table: Table, variant: Variant | None, code: int, priority: int) -> Key:
     """Return what an error is counted under."""
-    counted = priority if priority > ONLINE else 0
+    counted = _counted(priority)
     if variant is None:
         return Key(table.model, "", "", 0, code, priority=counted)
     return Key(table.model, variant.served.version, variant.name, 0, code, priority=counted)
+
+
+def _counted(priority: int) -> int:
+    """Return the class that a request is counted under: what does not say is ONLINE, and both are 0."""
+    return priority if priority > ONLINE else 0
 
 
 def _code_of(error: BaseException) -> int:
