@@ -9,6 +9,7 @@ from uuid import UUID
 from headrace_servicekit.outbox import events
 from headrace_servicekit.outbox.formats import time_text
 
+from headrace_rollout.decisions.policies import percent
 from headrace_rollout.decisions.rollouts import Event, Rollout
 
 SOURCE = "/headrace/rollout"
@@ -51,7 +52,7 @@ def _data(event: Event, rollout: Rollout) -> dict[str, Any]:
         "variant": rollout.variant,
         "state": f"STATE_{rollout.state.name}",
         "step": rollout.step,
-        "percent": rollout.share * 100,
+        "percent": percent(rollout.share),
         "reason": event.reason,
         "client": event.client,
     }
