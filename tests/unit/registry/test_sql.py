@@ -6,7 +6,7 @@ from pathlib import Path
 import headrace_registry.storage.postgres as postgres_module
 import pytest
 from headrace_registry.decisions.files import ArtifactType
-from headrace_registry.decisions.models import Action, Stage
+from headrace_registry.decisions.models import Action, Format, Stage
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
 RESOURCES = "headrace_registry.storage.sql"
@@ -27,9 +27,9 @@ def test_migrations_are_numbered_without_gaps():
     )
 
 
-@pytest.mark.parametrize("kind", [Stage, ArtifactType])
+@pytest.mark.parametrize("kind", [Stage, ArtifactType, Format])
 def test_the_schema_allows_exactly_the_values_of_an_enum(kind):
-    text = load_migrations(RESOURCES)[0].text
-    listed = [set(re.findall(r"'(\w+)'", found)) for found in re.findall(r"in \(('[^)]*)\)", text)]
+    text = "".join(migration.text for migration in load_migrations(RESOURCES))
+    listed = [set(re.findall(r"'(\w+)'", found)) for found in re.findall(r"in \(\s*('[^)]*)\)", text)]
     assert {member.value for member in kind} in listed
     assert len(Action) == 9  # actions are free text: a new one needs no migration

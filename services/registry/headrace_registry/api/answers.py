@@ -16,6 +16,7 @@ from headrace_registry.api.enums import (
     ACTION_NUMBERS,
     BATCH_DIMENSION_NUMBERS,
     DEVICE_NUMBERS,
+    FORMAT_NUMBERS,
     KIND_NUMBERS,
     SOURCE_NUMBERS,
     STAGE_NUMBERS,
@@ -99,6 +100,7 @@ def to_version(version: Version) -> registry_pb2.ModelVersion:
         created_by=version.created_by,
         description=version.description,
         collect_time=None if version.collect_time is None else _timestamp(version.collect_time),
+        format=FORMAT_NUMBERS[version.format],
     )
 
 

@@ -11,7 +11,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, PermissionDenied, refuse
 
-from headrace_registry.api.enums import DEVICES, KINDS, SOURCES, STAGES, TASKS, TYPES, E
+from headrace_registry.api.enums import DEVICES, FORMATS, KINDS, SOURCES, STAGES, TASKS, TYPES, E
 from headrace_registry.artifacts.uploads import Header
 from headrace_registry.decisions import names, serving
 from headrace_registry.decisions.contract import MAX_TENSORS
@@ -20,6 +20,7 @@ from headrace_registry.decisions.models import (
     Bound,
     Contract,
     Device,
+    Format,
     Gate,
     Lineage,
     Metric,
@@ -108,6 +109,7 @@ def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -
             )
             for index, artifact in enumerate(message.artifacts)
         ),
+        format=_known(FORMATS, message.format, Format.ONNX, "version.format", found),
     )
     refuse(found)
     return version
@@ -232,6 +234,6 @@ def _known(by_number: Mapping[int, E], number: int, otherwise: E, field: str, fo
     """Return the member of a number; of an unknown number, note the violation."""
     member = by_number.get(number)
     if member is None:
-        found.append(FieldViolation(field, f"{number} is not one of {', '.join(sorted(by_number.values()))}"))
+        found.append(FieldViolation(field, f"{number} is not one of {', '.join(sorted(set(by_number.values())))}"))
         return otherwise
     return member

@@ -10,7 +10,16 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 
 from headrace_registry.decisions.files import ArtifactType
-from headrace_registry.decisions.models import Action, BatchDimension, Device, MetricSource, Stage, Task, TensorKind
+from headrace_registry.decisions.models import (
+    Action,
+    BatchDimension,
+    Device,
+    Format,
+    MetricSource,
+    Stage,
+    Task,
+    TensorKind,
+)
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -31,6 +40,10 @@ ACTIONS = _by_number(Action, registry_pb2.ModelEvent.Action, "ACTION_")
 TASKS = _by_number(Task, tensor_pb2.ServingContract.Task, "TASK_")
 KINDS = _by_number(TensorKind, tensor_pb2.TensorSpec.Kind, "KIND_")
 BATCH_DIMENSIONS = _by_number(BatchDimension, tensor_pb2.TensorSpec.BatchDimension, "BATCH_DIMENSION_")
+FORMATS: dict[int, Format] = {
+    registry_pb2.FORMAT_UNSPECIFIED: Format.ONNX,
+    **_by_number(Format, registry_pb2.Format, "FORMAT_"),
+}
 DEVICES: dict[int, Device] = {
     registry_pb2.ServingSettings.DEVICE_UNSPECIFIED: Device.ANY,
     registry_pb2.ServingSettings.DEVICE_CPU: Device.CPU,
@@ -44,4 +57,5 @@ ACTION_NUMBERS = _numbers(ACTIONS)
 TASK_NUMBERS = _numbers(TASKS)
 KIND_NUMBERS = _numbers(KINDS)
 BATCH_DIMENSION_NUMBERS = _numbers(BATCH_DIMENSIONS)
+FORMAT_NUMBERS = _numbers(FORMATS)
 DEVICE_NUMBERS = _numbers(DEVICES)

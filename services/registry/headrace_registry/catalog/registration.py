@@ -188,16 +188,7 @@ async def _stored(transaction: Transaction, artifacts: Sequence[Artifact]) -> li
 def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Write, now: datetime) -> Version:
     """Return the version as it is stored: with what only the registry knows. Raises InvalidArgument, reason
     CONTRACT_MISMATCH, when its contract is not what the model file keeps."""
-    (file,) = (blob.model_file for blob in blobs if blob.type is ArtifactType.ONNX)
-    assert file is not None, "an ONNX blob is only recorded with what its file declares"
-    field = f"{_FIELD}.contract"
-    if not contract.is_stated(declared.contract):
-        refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
-    complete = task.completed(contract.of_version(declared.contract, file))
-    # What cannot be served at all is a better answer than what follows from it.
-    mismatches = contract.mismatches(complete, file, field)
-    refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
-    complete = contract.with_batch_dimensions(complete, file)
+    complete = _contract_of(declared, blobs, f"{_FIELD}.contract")
     artifacts = tuple(
         replace(artifact, size_bytes=blob.size_bytes) for artifact, blob in zip(declared.artifacts, blobs, strict=True)
     )
@@ -207,11 +198,36 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
         serving=serving.row_by_row(declared.serving) if complete.row_by_row else declared.serving,
         artifacts=artifacts,
         signature_hash=contract.signature_hash(complete),
-        digest=contract.digest(declared.ref, complete, artifacts),
+        digest=contract.digest(declared.ref, complete, artifacts, declared.format),
         created_by=write.client,
         create_time=now,
         epoch=model.epoch + 1,
     )
+
+
+def _contract_of(declared: Version, blobs: Sequence[Blob], field: str) -> Contract:
+    """Return the contract of a version, taken from its ONNX file where it has one and does not state all of it."""
+    file = next((blob.model_file for blob in blobs if blob.model_file is not None), None)
+    if file is None:
+        refuse(_unstated(declared, field))
+        complete = task.completed(declared.contract)
+        refuse(contract.violations(complete, field))
+        return complete
+    if not contract.is_stated(declared.contract):
+        refuse(contract.gaps(file, field), reason="CONTRACT_MISMATCH")
+    complete = task.completed(contract.of_version(declared.contract, file))
+    # What cannot be served at all is a better answer than what follows from it.
+    mismatches = contract.mismatches(complete, file, field)
+    refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
+    return contract.with_batch_dimensions(complete, file)
+
+
+def _unstated(declared: Version, field: str) -> list[FieldViolation]:
+    """Return that somebody must state the contract of a version whose files do not say it."""
+    if contract.is_stated(declared.contract):
+        return []
+    told = f"a {declared.format} version does not say its inputs and outputs: state name, datatype and shape of each"
+    return [FieldViolation(field, told)]
 
 
 def _check_trial(version: Version, trial: Trial) -> None:
@@ -222,7 +238,7 @@ def _check_trial(version: Version, trial: Trial) -> None:
         refuse([violation], reason="MODEL_DOES_NOT_RUN")
 
 
-_CONTENT = ("description", "metrics", "parameters", "lineage", "contract", "serving", "artifacts")
+_CONTENT = ("description", "metrics", "parameters", "lineage", "contract", "serving", "format", "artifacts")
 _UNORDERED = ("metrics", "artifacts")
 
 

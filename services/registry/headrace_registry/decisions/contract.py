@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_registry.decisions.files import Artifact, ModelFile, ModelPort, Trial
-from headrace_registry.decisions.models import BatchDimension, Contract, Task, TensorSpec, VersionRef
+from headrace_registry.decisions.models import BatchDimension, Contract, Format, Task, TensorSpec, VersionRef
 
 FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
 INTEGERS = frozenset({"UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"})
@@ -32,10 +32,12 @@ def signature_hash(contract: Contract) -> str:
     return _sha256([_signature(contract.inputs), _signature(contract.outputs)])
 
 
-def digest(ref: VersionRef, contract: Contract, artifacts: Iterable[Artifact]) -> str:
-    """Return the identity of what is served: SHA-256 over name, contract and artifacts."""
+def digest(ref: VersionRef, contract: Contract, artifacts: Iterable[Artifact], kept_as: Format = Format.ONNX) -> str:
+    """Return the identity of what is served: SHA-256 over name, contract, artifacts, and a format other than ONNX."""
     files = sorted((artifact.name, artifact.type.value, artifact.sha256) for artifact in artifacts)
-    return _sha256([ref.model, ref.version, _document(contract), files])
+    # Versions of releases before formats keep their digest.
+    formats = [] if kept_as is Format.ONNX else [kept_as.value]
+    return _sha256([ref.model, ref.version, _document(contract), files, *formats])
 
 
 def violations(contract: Contract, field: str) -> list[FieldViolation]:

@@ -14,6 +14,13 @@ class ArtifactType(enum.StrEnum):
     ONNX = "onnx"
     PARQUET = "parquet"
     JSON = "json"
+    TORCHSCRIPT = "torchscript"
+    PT2 = "pt2"
+    SAVEDMODEL = "savedmodel"
+    TENSORRT = "tensorrt"
+    PYTHON = "python"
+    REQUIREMENTS = "requirements"
+    TREES = "trees"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,19 @@ class BatchDimension(enum.StrEnum):
     NONE = "none"
 
 
+class Format(enum.StrEnum):
+    """How a version keeps its model."""
+
+    ONNX = "onnx"
+    TORCHSCRIPT = "torchscript"
+    PT2 = "pt2"
+    SAVEDMODEL = "savedmodel"
+    TENSORRT = "tensorrt"
+    PYTHON = "python"
+    FIL = "fil"
+    OIP = "oip"
+
+
 class Device(enum.StrEnum):
     """Where a version runs; ANY is where the pool runs."""
 
@@ -245,6 +258,7 @@ class Version:
     epoch: int = 0
     measured: tuple[Metric, ...] = ()
     collect_time: datetime | None = None
+    format: Format = Format.ONNX
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:

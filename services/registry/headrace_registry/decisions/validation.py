@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_registry.decisions import serving
-from headrace_registry.decisions.files import Artifact, ArtifactType
+from headrace_registry.decisions import formats, serving
+from headrace_registry.decisions.files import Artifact
 from headrace_registry.decisions.gates import RATIOS
 from headrace_registry.decisions.models import Bound, Gate, Lineage, Metric, Model, Version
 from headrace_registry.decisions.names import is_file_name, is_id, is_sha256
-
-MODEL_FILE = "model.onnx"
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -83,6 +81,7 @@ def version_violations(version: Version, field: str) -> list[FieldViolation]:
         *_lineage_violations(version.lineage, version.ref.version, f"{field}.lineage"),
         *serving.violations(version.serving, f"{field}.serving"),
         *_artifact_violations(version.artifacts, f"{field}.artifacts"),
+        *formats.violations(version.format, version.artifacts, f"{field}.artifacts"),
     ]
 
 
@@ -143,12 +142,6 @@ def _artifact_violations(artifacts: Sequence[Artifact], field: str) -> list[Fiel
             )
         elif artifact.name in {earlier.name for earlier in artifacts[:index]}:
             found.append(FieldViolation(f"{place}.name", f"'{artifact.name}' appears twice"))
-        elif (artifact.name == MODEL_FILE) != (artifact.type is ArtifactType.ONNX):
-            found.append(
-                FieldViolation(f"{place}.type", f"the ONNX model is named '{MODEL_FILE}', and nothing else is")
-            )
         if not is_sha256(artifact.sha256):
             found.append(FieldViolation(f"{place}.sha256", "is not 64 lower-case hexadecimal digits"))
-    if not any(artifact.type is ArtifactType.ONNX for artifact in artifacts):
-        found.append(FieldViolation(field, f"no artifact of type ONNX named '{MODEL_FILE}'"))
     return found

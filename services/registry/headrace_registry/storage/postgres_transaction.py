@@ -74,7 +74,7 @@ class PostgresTransaction:
             *(METRICS.write(version.metrics), TEXTS.write(version.parameters)),
             *(lineage.parent_version, lineage.run, lineage.dataset, lineage.code_revision),
             *(CONTRACT.write(version.contract), SERVING.write(version.serving)),
-            *(version.signature_hash, version.digest, version.created_by, version.create_time),
+            *(version.signature_hash, version.digest, version.created_by, version.create_time, version.format),
         )
         await self._connection.executemany(
             _SQL["insert_artifact"],

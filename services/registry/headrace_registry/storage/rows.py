@@ -10,6 +10,7 @@ from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, Cont
 from headrace_registry.decisions.models import (
     Action,
     Event,
+    Format,
     Hold,
     Lineage,
     Measurement,
@@ -68,6 +69,7 @@ def versions(found: Sequence[Any]) -> list[Version]:
                 Metric(name, float(value), MetricSource.MEASURED) for name, value in json.loads(row["measured"])
             ),
             collect_time=row["collect_time"],
+            format=Format(row["format"]),
         )
         for row in found
     ]

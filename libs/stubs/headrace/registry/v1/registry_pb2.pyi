@@ -14,6 +14,27 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FORMAT_UNSPECIFIED: _ClassVar[Format]
+    FORMAT_ONNX: _ClassVar[Format]
+    FORMAT_TORCHSCRIPT: _ClassVar[Format]
+    FORMAT_PT2: _ClassVar[Format]
+    FORMAT_SAVEDMODEL: _ClassVar[Format]
+    FORMAT_TENSORRT: _ClassVar[Format]
+    FORMAT_PYTHON: _ClassVar[Format]
+    FORMAT_FIL: _ClassVar[Format]
+    FORMAT_OIP: _ClassVar[Format]
+FORMAT_UNSPECIFIED: Format
+FORMAT_ONNX: Format
+FORMAT_TORCHSCRIPT: Format
+FORMAT_PT2: Format
+FORMAT_SAVEDMODEL: Format
+FORMAT_TENSORRT: Format
+FORMAT_PYTHON: Format
+FORMAT_FIL: Format
+FORMAT_OIP: Format
+
 class Model(_message.Message):
     __slots__ = ("name", "description", "labels", "promotion_policy", "aliases", "production_version", "epoch", "etag", "create_time", "update_time")
     class LabelsEntry(_message.Message):
@@ -79,7 +100,7 @@ class PromotionGate(_message.Message):
     def __init__(self, metric: _Optional[str] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., minimum_delta: _Optional[float] = ..., maximum_delta: _Optional[float] = ..., minimum_ratio: _Optional[float] = ..., maximum_ratio: _Optional[float] = ..., measured_only: _Optional[bool] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("name", "stage", "metrics", "parameters", "lineage", "contract", "serving", "artifacts", "signature_hash", "digest", "create_time", "created_by", "description", "collect_time")
+    __slots__ = ("name", "stage", "metrics", "parameters", "lineage", "contract", "serving", "artifacts", "signature_hash", "digest", "create_time", "created_by", "description", "collect_time", "format")
     class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STAGE_UNSPECIFIED: _ClassVar[ModelVersion.Stage]
@@ -113,6 +134,7 @@ class ModelVersion(_message.Message):
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     COLLECT_TIME_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
     name: str
     stage: ModelVersion.Stage
     metrics: _containers.RepeatedCompositeFieldContainer[Metric]
@@ -127,7 +149,8 @@ class ModelVersion(_message.Message):
     created_by: str
     description: str
     collect_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., serving: _Optional[_Union[ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., signature_hash: _Optional[str] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., description: _Optional[str] = ..., collect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    format: Format
+    def __init__(self, name: _Optional[str] = ..., stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., serving: _Optional[_Union[ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., signature_hash: _Optional[str] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., description: _Optional[str] = ..., collect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., format: _Optional[_Union[Format, str]] = ...) -> None: ...
 
 class Metric(_message.Message):
     __slots__ = ("name", "value", "source")
@@ -189,10 +212,24 @@ class Artifact(_message.Message):
         TYPE_ONNX: _ClassVar[Artifact.Type]
         TYPE_PARQUET: _ClassVar[Artifact.Type]
         TYPE_JSON: _ClassVar[Artifact.Type]
+        TYPE_TORCHSCRIPT: _ClassVar[Artifact.Type]
+        TYPE_PT2: _ClassVar[Artifact.Type]
+        TYPE_SAVEDMODEL: _ClassVar[Artifact.Type]
+        TYPE_TENSORRT: _ClassVar[Artifact.Type]
+        TYPE_PYTHON: _ClassVar[Artifact.Type]
+        TYPE_REQUIREMENTS: _ClassVar[Artifact.Type]
+        TYPE_TREES: _ClassVar[Artifact.Type]
     TYPE_UNSPECIFIED: Artifact.Type
     TYPE_ONNX: Artifact.Type
     TYPE_PARQUET: Artifact.Type
     TYPE_JSON: Artifact.Type
+    TYPE_TORCHSCRIPT: Artifact.Type
+    TYPE_PT2: Artifact.Type
+    TYPE_SAVEDMODEL: Artifact.Type
+    TYPE_TENSORRT: Artifact.Type
+    TYPE_PYTHON: Artifact.Type
+    TYPE_REQUIREMENTS: Artifact.Type
+    TYPE_TREES: Artifact.Type
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]

@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResolvedVersion(_message.Message):
-    __slots__ = ("model", "version", "digest", "contract", "signature_hash", "serving", "artifacts")
+    __slots__ = ("model", "version", "digest", "contract", "signature_hash", "serving", "artifacts", "format")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class ResolvedVersion(_message.Message):
     SIGNATURE_HASH_FIELD_NUMBER: _ClassVar[int]
     SERVING_FIELD_NUMBER: _ClassVar[int]
     ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     digest: str
@@ -31,7 +32,8 @@ class ResolvedVersion(_message.Message):
     signature_hash: str
     serving: _registry_pb2.ServingSettings
     artifacts: _containers.RepeatedCompositeFieldContainer[_registry_pb2.Artifact]
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., signature_hash: _Optional[str] = ..., serving: _Optional[_Union[_registry_pb2.ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_registry_pb2.Artifact, _Mapping]]] = ...) -> None: ...
+    format: _registry_pb2.Format
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., signature_hash: _Optional[str] = ..., serving: _Optional[_Union[_registry_pb2.ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_registry_pb2.Artifact, _Mapping]]] = ..., format: _Optional[_Union[_registry_pb2.Format, str]] = ...) -> None: ...
 
 class RouteTable(_message.Message):
     __slots__ = ("model", "generation", "variants", "ranges", "salt", "unit", "versions", "max_wait", "registry_epoch", "rules", "lookup", "fallback", "hedging", "stored_answers", "shadowing")

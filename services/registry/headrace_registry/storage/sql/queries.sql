@@ -88,8 +88,8 @@ order by model, epoch desc;
 
 -- name: insert_version
 insert into versions (model, version, stage, epoch, description, metrics, parameters, parent_version, run, dataset,
-                      code_revision, contract, serving, signature_hash, digest, created_by, create_time)
-values ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), $9, $10, $11, $12, $13, $14, $15, $16, $17);
+                      code_revision, contract, serving, signature_hash, digest, created_by, create_time, format)
+values ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
 
 -- name: insert_artifact
 insert into artifacts (model, version, ordinal, name, type, sha256) values ($1, $2, $3, $4, $5, $6);

@@ -129,6 +129,7 @@ def resolved_version(model: str, version: registry_pb2.ModelVersion) -> control_
         signature_hash=version.signature_hash,
         serving=version.serving,
         artifacts=version.artifacts,
+        format=version.format,
     )
     serving = resolved.serving
     serving.max_batch_rows = serving.max_batch_rows or DEFAULT_MAX_BATCH_ROWS

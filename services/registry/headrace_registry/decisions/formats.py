@@ -1,0 +1,89 @@
+"""Formats of versions: which files each has. A version may have any files of data beside those of its format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from headrace_servicekit.errors import FieldViolation
+
+from headrace_registry.decisions.files import Artifact, ArtifactType
+from headrace_registry.decisions.models import Format
+
+ONNX_FILE = "model.onnx"
+REQUIREMENTS_FILE = "requirements.txt"
+SERVER_FILE = "server.json"
+_DATA = frozenset({ArtifactType.JSON, ArtifactType.PARQUET})
+
+
+@dataclass(frozen=True, slots=True)
+class FormatFiles:
+    """The files of one format.
+
+    model: names that its model may have, with their type; a version has exactly one of them. beside: other files by
+    name, which it may have. suffixes: types of which it may have any number, with the end of their names.
+    """
+
+    model: Mapping[str, ArtifactType]
+    beside: Mapping[str, ArtifactType] = field(default_factory=dict)
+    suffixes: Mapping[ArtifactType, str] = field(default_factory=dict)
+
+    def named(self) -> str:
+        """Return the names that the model may have, for a sentence."""
+        return " or ".join(f"'{name}'" for name in self.model)
+
+
+FILES: Mapping[Format, FormatFiles] = {
+    Format.ONNX: FormatFiles({ONNX_FILE: ArtifactType.ONNX}),
+    Format.TORCHSCRIPT: FormatFiles({"model.pt": ArtifactType.TORCHSCRIPT}),
+    Format.PT2: FormatFiles({"model.pt2": ArtifactType.PT2}),
+    Format.SAVEDMODEL: FormatFiles({"model.savedmodel.zip": ArtifactType.SAVEDMODEL}),
+    Format.TENSORRT: FormatFiles({"model.plan": ArtifactType.TENSORRT}),
+    Format.PYTHON: FormatFiles(
+        {"model.py": ArtifactType.PYTHON},
+        {REQUIREMENTS_FILE: ArtifactType.REQUIREMENTS},
+        {ArtifactType.PYTHON: ".py"},
+    ),
+    Format.FIL: FormatFiles(
+        dict.fromkeys(("xgboost.json", "xgboost.ubj", "lightgbm.txt"), ArtifactType.TREES),
+        {ONNX_FILE: ArtifactType.ONNX},
+    ),
+    Format.OIP: FormatFiles({SERVER_FILE: ArtifactType.JSON}),
+}
+
+
+def violations(kept_as: Format, artifacts: Sequence[Artifact], field: str) -> list[FieldViolation]:
+    """Return where files are not those of a format, beside names that are no file names."""
+    files, found = FILES[kept_as], []
+    for index, artifact in enumerate(artifacts):
+        problem = _problem(files, kept_as, artifact)
+        if problem:
+            found.append(FieldViolation(f"{field}[{index}].type", problem))
+    models = [artifact for artifact in artifacts if files.model.get(artifact.name) is artifact.type]
+    if not models:
+        (kind,) = set(files.model.values())
+        found.append(FieldViolation(field, f"no artifact of type {kind.name} named {files.named()}"))
+    elif len({artifact.name for artifact in models}) > 1:
+        found.append(FieldViolation(field, f"more than one of {files.named()}"))
+    return found
+
+
+def _problem(files: FormatFiles, kept_as: Format, artifact: Artifact) -> str:
+    """Return why a file has no place in a version of a format, empty where it has one."""
+    wanted = files.model.get(artifact.name) or files.beside.get(artifact.name)
+    if wanted is not None:
+        if artifact.type is wanted:
+            return ""
+        if wanted is ArtifactType.ONNX:
+            return f"the ONNX model is named '{ONNX_FILE}', and nothing else is"
+        return f"'{artifact.name}' is of type {wanted.name}"
+    if artifact.type is ArtifactType.ONNX:
+        if ONNX_FILE in files.model or ONNX_FILE in files.beside:
+            return f"the ONNX model is named '{ONNX_FILE}', and nothing else is"
+        return f"a version of format {kept_as} has no ONNX model: leave it out, or choose format onnx"
+    if artifact.type in _DATA:
+        return ""
+    end = files.suffixes.get(artifact.type)
+    if end is None:
+        return f"a version of format {kept_as} has no file of type {artifact.type.name}"
+    return "" if artifact.name.endswith(end) else f"the name of a file of type {artifact.type.name} ends with {end}"

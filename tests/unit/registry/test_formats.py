@@ -1,0 +1,74 @@
+"""Which files a version of each format has."""
+
+import pytest
+from headrace_registry.decisions import contract, formats
+from headrace_registry.decisions.files import Artifact, ArtifactType
+from headrace_registry.decisions.models import Contract, Format, VersionRef
+
+SHA = "a" * 64
+
+
+def files(*pairs: tuple[str, ArtifactType]) -> list[Artifact]:
+    return [Artifact(name, kind, SHA) for name, kind in pairs]
+
+
+WHOLE = {
+    Format.ONNX: files(("model.onnx", ArtifactType.ONNX)),
+    Format.TORCHSCRIPT: files(("model.pt", ArtifactType.TORCHSCRIPT)),
+    Format.PT2: files(("model.pt2", ArtifactType.PT2)),
+    Format.SAVEDMODEL: files(("model.savedmodel.zip", ArtifactType.SAVEDMODEL)),
+    Format.TENSORRT: files(("model.plan", ArtifactType.TENSORRT)),
+    Format.PYTHON: files(
+        ("model.py", ArtifactType.PYTHON),
+        ("scaling.py", ArtifactType.PYTHON),
+        ("requirements.txt", ArtifactType.REQUIREMENTS),
+    ),
+    Format.FIL: files(("xgboost.json", ArtifactType.TREES), ("model.onnx", ArtifactType.ONNX)),
+    Format.OIP: files(("server.json", ArtifactType.JSON)),
+}
+
+
+@pytest.mark.parametrize("kept_as", Format)
+def test_every_format_takes_its_own_files_and_any_data_beside_them(kept_as):
+    data = files(("labels.json", ArtifactType.JSON), ("rows.parquet", ArtifactType.PARQUET))
+    assert formats.violations(kept_as, [*WHOLE[kept_as], *data], "artifacts") == []
+
+
+@pytest.mark.parametrize("kept_as", Format)
+def test_a_version_without_the_model_of_its_format_is_refused_by_the_name_that_is_missing(kept_as):
+    data = files(("labels.json", ArtifactType.JSON))
+    (violation,) = formats.violations(kept_as, data, "artifacts")
+    assert violation.field == "artifacts"
+    assert next(iter(formats.FILES[kept_as].model)) in violation.description
+
+
+@pytest.mark.parametrize(
+    ("kept_as", "extra", "why"),
+    [
+        (Format.ONNX, ("model.py", ArtifactType.PYTHON), "a version of format onnx has no file of type PYTHON"),
+        (Format.ONNX, ("other.onnx", ArtifactType.ONNX), "the ONNX model is named 'model.onnx', and nothing else is"),
+        (Format.PYTHON, ("model.onnx", ArtifactType.ONNX), "a version of format python has no ONNX model"),
+        (Format.PYTHON, ("scaling.txt", ArtifactType.PYTHON), "ends with .py"),
+        (Format.PYTHON, ("more.txt", ArtifactType.REQUIREMENTS), "has no file of type REQUIREMENTS"),
+        (Format.FIL, ("lightgbm.txt", ArtifactType.TREES), "more than one of 'xgboost.json' or"),
+        (Format.OIP, ("server.txt", ArtifactType.PYTHON), "has no file of type PYTHON"),
+    ],
+)
+def test_a_file_of_another_format_is_refused(kept_as, extra, why):
+    found = formats.violations(kept_as, [*WHOLE[kept_as], *files(extra)], "artifacts")
+    assert why in found[0].description
+
+
+def test_a_model_under_the_name_of_another_type_is_refused():
+    found = formats.violations(Format.TORCHSCRIPT, files(("model.pt", ArtifactType.PT2)), "artifacts")
+    assert [one.description for one in found] == [
+        "'model.pt' is of type TORCHSCRIPT",
+        "no artifact of type TORCHSCRIPT named 'model.pt'",
+    ]
+
+
+def test_the_format_is_part_of_what_is_served_and_onnx_versions_keep_the_digest_they_had():
+    ref, told, artifacts = VersionRef("m", "v1"), Contract(), WHOLE[Format.FIL]
+    digests = {contract.digest(ref, told, artifacts, kept_as) for kept_as in Format}
+    assert len(digests) == len(Format)
+    assert contract.digest(ref, told, artifacts) in digests
