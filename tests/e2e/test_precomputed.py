@@ -47,8 +47,12 @@ def test_published_answers_are_given_until_they_are_taken_back_or_lost(headrace:
     assert (done["publish"]["entity_count"], done["status"]["unacknowledged_data_planes"]) == ("2", [])
     assert predict(headrace, "ada") == ("precomputed", "v1", [[1, 2, 3]])
     assert predict(headrace, "nobody")[2] == computed[2]
-    publish(headrace, {"ada": [7, 8, 9]})
+    again = publish(headrace, {"ada": [7, 8, 9]}, "--run", "nightly/7", "--manifest-digest", "abc")
     assert predict(headrace, "ada") == ("precomputed", "v1", [[7, 8, 9]])
+    kept = headrace("precompute", "status", model)["answers"][0]
+    assert (kept["active"]["origin"]["run"], kept["active"]["origin"]["manifest_digest"]) == ("nightly/7", "abc")
+    why = headrace("explain", headrace.predict("--entity", "ada", "--explain")["prediction_id"])
+    assert (why["publish"], why["origin"]) == (again["publish"]["name"], kept["active"]["origin"])
     assert predict(headrace, "bob")[0] != "precomputed"
 
     # Answers belong to a version: promoting leaves them, with a warning, and rolling back returns to them.

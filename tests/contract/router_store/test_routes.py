@@ -24,8 +24,10 @@ async def test_an_empty_store_has_an_incarnation_and_no_news(store: Store):
 
 
 async def test_everything_of_a_state_comes_back(store: Store):
-    earlier = (stored_answers.Precomputed(4, NOW), stored_answers.Precomputed(6, NOW, NOW))
-    counts = stored_answers.Precomputed(7, NOW, NOW + MINUTE)
+    before = stored_answers.Origin("", "m4")
+    earlier = (stored_answers.Precomputed(4, NOW, origin=before), stored_answers.Precomputed(6, NOW, NOW))
+    origin = stored_answers.Origin("jobs/nightly/runs/7", "m7")
+    counts = stored_answers.Precomputed(7, NOW, NOW + MINUTE, origin)
     kept = {"d1": AnswerState(2, counts, earlier, True, 9, 9), "d0": AnswerState(1)}
     known = replace(state(), previous=Previous("v0", "d0", NOW), kept=kept)
     first = await store.commit(None, Step(known, announcement=Announcement.NOT_SERVING), NOW)

@@ -48,6 +48,13 @@ def test_every_attempt_is_seen_and_no_bar_leaves_its_place(begin_us: int, took_u
     assert bar.strip()
 
 
+def test_a_published_answer_says_what_computed_it() -> None:
+    origin = {"run": "jobs/nightly/runs/7", "manifest_digest": "abc"}
+    said = dict(facts(told(publish="models/digits/versions/v2/publishes/7", origin=origin)))
+    assert said["published"] == "models/digits/versions/v2/publishes/7 by jobs/nightly/runs/7, manifest abc"
+    assert dict(facts(told()))["published"] == ""
+
+
 def test_an_explanation_without_any_time_is_drawn_too() -> None:
     assert len(bars(told(total_us=0, route_us=0))[0].bar) == WIDTH
 

@@ -14,7 +14,9 @@ from headrace_router.data.explain.facts import Outcome, explanation
 from headrace_router.data.explain.keeping import MAX_QUEUED, Explanations
 from headrace_router.data.explain.store import MOST_CONNECTIONS, Store
 from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom, Tensors
-from headrace_router.data.routes.table import Variant
+from headrace_router.data.routes.decisions.lookup_policy import StoredVersion
+from headrace_router.data.routes.decisions.splitting import Unit
+from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.served import ServedVersion
 from headrace_router.data.trace import MAX_ATTEMPTS, Trace
 from headrace_servicekit.errors import Code
@@ -52,6 +54,15 @@ def trace(time) -> Trace:
     return trace
 
 
+def stored_table(stored: StoredVersion) -> Table:
+    """Return a table of v1 whose stored answers are these."""
+    only = Variant("stable", V1, "default")
+    return Table(
+        "digits", 3, variants=[only], ends=[10**6], pinned={}, salt=b"", unit=Unit.UNIT_USER, max_wait_us=None,
+        kept={"d1": stored},
+    )  # fmt: skip
+
+
 def told(trace: Trace, time: Time, **outcome) -> predict_pb2.ExplainResponse:
     made = Outcome("p-1", time.now, **outcome)
     return explanation(trace, REQUEST, CALL, made, data_plane="data-0", ended_at=ENDED_AT)
@@ -78,6 +89,27 @@ def test_a_kept_answer_is_one_attempt_without_a_batcher(trace, time):
     assert (said.served_from, said.age_ms) == (predict_pb2.PredictResponse.SERVED_FROM_CACHE, 1500)
     (attempt,) = said.attempts
     assert (attempt.step, attempt.version, attempt.pool, attempt.batcher) == ("primary", "v1", "", "")
+
+
+def test_a_precomputed_answer_says_which_publish_it_is_from_and_what_computed_that(trace, time):
+    trace.table = stored_table(StoredVersion(b"c", b"p", 7, 0, "jobs/nightly/runs/7", "m7"))
+    trace.found = LookupResult(b"", ServedFrom.PRECOMPUTED, V1, age_ms=1500)
+    said = told(trace, time)
+    assert said.publish == "models/digits/versions/v1/publishes/7"
+    assert (said.origin.run, said.origin.manifest_digest, said.origin.version_digest) == (
+        "jobs/nightly/runs/7",
+        "m7",
+        "d1",
+    )
+    trace.found = LookupResult(b"", ServedFrom.CACHE, V1, age_ms=1500)
+    said = told(trace, time)
+    assert (said.publish, said.HasField("origin")) == ("", False)
+
+
+def test_a_publish_of_which_nobody_said_what_computed_it_has_no_origin(trace, time):
+    trace.table = stored_table(StoredVersion(b"c", b"p", 7))
+    trace.found = LookupResult(b"", ServedFrom.PRECOMPUTED, V1, age_ms=1500)
+    assert not told(trace, time).HasField("origin")
 
 
 def test_what_was_tried_in_vain_stands_before_the_fallback_that_answered(trace, time):

@@ -99,6 +99,7 @@ _REMEDIES_BY_REASON = {
     "STORE_FULL": "publish fewer or smaller answers, give up open publishes (`headrace precompute status MODEL`), wait "
     "until what reverts could return to is removed, or ask the operator for more memory",
     "TOO_MANY_PUBLISHES": "wait, or give open ones up: `headrace precompute status MODEL` lists them",
+    "VERSION_MISMATCH": "publish the answers for the version that computed them (--version)",
     "STORE_EVICTS": "ask the operator to set maxmemory-policy to volatile-lru",
     "STORE_NOT_DURABLE": "ask the operator to turn the store's append-only file on, or to allow answers that a crash "
     "loses (ROUTER_CONTROL_PRECOMPUTED_DURABLE)",

@@ -59,6 +59,8 @@ def precompute() -> None:
 @click.option("--entity", default="entity", show_default=True, help="Name of the entity's column.")
 @click.option("--computed-at", type=Moment(), help="As of when the answers hold, for their age; default now.")
 @click.option("--ttl", type=Duration(), help="How long they count; default for ever.")
+@click.option("--run", default="", help="What computed the answers: shown with them, and by `headrace explain`.")
+@click.option("--manifest-digest", default="", help="Digest of the manifest of that run.")
 @click.option("--resume", default="", metavar="PUBLISH", help="Go on with an open publish, with the same file.")
 @click.option("--timeout", type=Duration(), default=timedelta(hours=1), show_default="1h", help="For the upload.")
 @request_id_option
@@ -72,6 +74,8 @@ def publish(
     entity: str,
     computed_at: datetime | None,
     ttl: timedelta | None,
+    run: str,
+    manifest_digest: str,
     resume: str,
     timeout: timedelta,
     request_id: str,
@@ -89,15 +93,23 @@ def publish(
       headrace precompute publish digits answers.parquet --resume models/digits/versions/v1/publishes/3
     """
     answers = open_answers(file, entity)
-    if resume and (version or ttl or computed_at):
-        raise click.UsageError("--resume goes on with what was begun: leave out --version, --ttl and --computed-at")
+    if resume and (version or ttl or computed_at or run or manifest_digest):
+        raise click.UsageError(
+            "--resume goes on with what was begun: leave out --version, --ttl, --computed-at, --run, --manifest-digest"
+        )
     if resume:
         if not resume.startswith(f"models/{model}/versions/"):
             raise invalid("--resume", f"{resume} is no publish of {model}")
         opened = client.open_publish(resume)
     else:
         opened = client.begin_publish(
-            model, version=version, row_count=answers.rows, computed_at=computed_at, ttl=ttl, request_id=request_id
+            model,
+            version=version,
+            row_count=answers.rows,
+            computed_at=computed_at,
+            ttl=ttl,
+            request_id=request_id,
+            origin=_origin(run, manifest_digest),
         )
     names = [spec.name for spec in opened.outputs]
     begun = time.monotonic()
@@ -171,7 +183,7 @@ def status(client: Client, output: Output, model: str) -> None:
         output.document({"answers": [message_json(one) for one in answers]})
         return
     output.table(
-        ("version", "condition", "generation", "entities", "computed", "committed", "expires", "revert to"),
+        ("version", "condition", "generation", "entities", "computed", "by", "committed", "expires", "revert to"),
         [_line(one) for one in answers],
     )
     for one in answers:
@@ -263,10 +275,23 @@ def _line(answers: precomputed_pb2.PrecomputedAnswers) -> tuple[str, ...]:
         str(active.generation) if active else "-",
         f"{active.entity_count:,}" if active else "-",
         when(active.computed_time) if active else "-",
+        _by(active) if active else "-",
         when(active.commit_time) if active else "-",
         (when(active.expire_time) or "never") if active else "-",
         str(answers.previous.generation) if answers.HasField("previous") else "-",
     )
+
+
+def _origin(run: str, manifest_digest: str) -> precomputed_pb2.PublishOrigin | None:
+    if not (run or manifest_digest):
+        return None
+    return precomputed_pb2.PublishOrigin(run=run, manifest_digest=manifest_digest)
+
+
+def _by(publish: precomputed_pb2.Publish) -> str:
+    """Return what computed the answers, and the beginning of its manifest's digest."""
+    manifest = publish.origin.manifest_digest[:12]
+    return shown(" ".join(part for part in (publish.origin.run, f"({manifest})" if manifest else "") if part)) or "-"
 
 
 def _version(publish: precomputed_pb2.Publish) -> str:

@@ -50,6 +50,7 @@ def facts(told: Explanation) -> list[tuple[str, str]]:
         ("data plane", shown(told.data_plane)),
         ("decided", shown(_decided(told))),
         ("answered", shown(_answered(told))),
+        ("published", shown(_published(told))),
         ("look-up", shown(_looked_up(told))),
         (
             "degraded",
@@ -100,6 +101,13 @@ def _answered(told: Explanation) -> str:
     if not told.version:
         return f"values that the route gives{age}"
     return f"version {told.version}{age}, digest {told.digest[:16]}"
+
+
+def _published(told: Explanation) -> str:
+    origin = told.message.origin
+    by = f" by {origin.run}" if origin.run else ""
+    manifest = f", manifest {origin.manifest_digest[:16]}" if origin.manifest_digest else ""
+    return f"{told.message.publish}{by}{manifest}" if told.message.publish else ""
 
 
 def _looked_up(told: Explanation) -> str:

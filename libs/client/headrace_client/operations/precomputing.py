@@ -46,6 +46,7 @@ def precompute(
     ttl: timedelta | None = None,
     progress: Progress | None = None,
     request_id: str = "",
+    origin: precomputed_pb2.PublishOrigin | None = None,
     timeout: float = 3600.0,
 ) -> Operation[precomputed_pb2.CommitPublishResponse]:
     """Publish answers by entity for a version (default: the one in production) and return what is in force.
@@ -53,8 +54,8 @@ def precompute(
     batches: of Answers; a list or a function that begins them anew can also be sent again after the store lost rows.
     row_count: how many there will be, 0 for unknown: the publish fails early when there is no room, and late when some
     are missing. computed_at: as of when, for the age of answers; None is now. ttl: how long they count; None is for
-    ever. timeout: seconds for the upload. Cut uploads go on where they were. Raises a HeadraceError; the publish then
-    stays open and can be continued: `open_publish`, `continue_publish`.
+    ever. origin: what computed them. timeout: seconds for the upload. Cut uploads go on where they were. Raises a
+    HeadraceError; the publish then stays open and can be continued: `open_publish`, `continue_publish`.
     """
     opened = yield from begin_publish(
         session,
@@ -64,6 +65,7 @@ def precompute(
         computed_at=computed_at,
         ttl=ttl,
         request_id=request_id,
+        origin=origin,
     )
     return (yield from continue_publish(session, opened, batches, total=row_count, progress=progress, timeout=timeout))
 
@@ -77,6 +79,7 @@ def begin_publish(
     computed_at: datetime | None = None,
     ttl: timedelta | None = None,
     request_id: str = "",
+    origin: precomputed_pb2.PublishOrigin | None = None,
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[Opened]:
     """Begin a publish for a version; empty means the one in production. Arguments as for `precompute`."""
@@ -88,7 +91,10 @@ def begin_publish(
                 f"'{model}' has no version in production: name one", reason="NO_PRODUCTION_VERSION"
             )
     request = precomputed_pb2.BeginPublishRequest(
-        parent=f"models/{model}/versions/{version}", row_count=row_count, request_id=request_id or str(uuid.uuid4())
+        parent=f"models/{model}/versions/{version}",
+        row_count=row_count,
+        request_id=request_id or str(uuid.uuid4()),
+        origin=origin,
     )
     if computed_at is not None:
         request.computed_time.FromDatetime(computed_at)

@@ -34,6 +34,30 @@ async def test_published_answers_are_told_to_data_planes_and_lie_where_they_look
     assert (kept.condition, kept.active, list(kept.open)) == (Answers.CONDITION_PRESENT, publish, [])
 
 
+async def test_what_computed_the_answers_travels_with_their_generation(plane: Plane):
+    digest = digest_of("digits", "v1")
+    origin = precomputed_pb2.PublishOrigin(run="jobs/nightly/runs/7", manifest_digest="m7", version_digest=digest)
+    first = await published(plane, {"a": 1.0}, origin=origin)
+    assert first.origin == origin
+    (answers,) = (await plane.told()).table.stored_answers
+    assert answers.precomputed_origin == origin
+    await published(plane, {"a": 2.0})
+    kept = await status(plane)
+    assert kept is not None
+    assert (kept.active.HasField("origin"), kept.previous.origin) == (False, origin)
+    reverted = await revert(plane)
+    assert reverted.answers.active.origin == origin
+
+
+async def test_answers_of_another_version_are_not_published(plane: Plane):
+    origin = precomputed_pb2.PublishOrigin(version_digest=digest_of("digits", "v2"))
+    assert await reason_of(begin(plane, "v1", origin=origin)) == "VERSION_MISMATCH"
+    assert (await begin(plane, "v2", origin=origin)).origin.version_digest == ""
+    longest = precomputed_pb2.PublishOrigin(run="r" * 257)
+    error = await refused(begin(plane, "v1", origin=longest))
+    assert [one.field for one in error.violations] == ["origin.run"]
+
+
 async def test_answers_belong_to_one_version_serving_or_not(plane: Plane):
     second = await published(plane, {"a": 2.0}, "v2")
     assert (await counts(plane), await condition(plane, "v1"), await condition(plane, "v2")) == (0, "NONE", "PRESENT")

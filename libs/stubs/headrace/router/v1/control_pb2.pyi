@@ -5,6 +5,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
 from headrace.registry.v1 import registry_pb2 as _registry_pb2
 from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
+from headrace.router.v1 import precomputed_pb2 as _precomputed_pb2
 from headrace.router.v1 import route_pb2 as _route_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -103,16 +104,18 @@ class ResolvedFallbackStep(_message.Message):
     def __init__(self, name: _Optional[str] = ..., backup: _Optional[_Union[ResolvedFallbackStep.ResolvedBackup, _Mapping]] = ..., precomputed: _Optional[bool] = ..., stale: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., constant: _Optional[_Union[_route_pb2.FallbackStep.Row, _Mapping]] = ..., entity_table: _Optional[_Union[_route_pb2.FallbackStep.EntityTable, _Mapping]] = ..., min_time_left: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class StoredAnswers(_message.Message):
-    __slots__ = ("digest", "cache_epoch", "precomputed_generation", "precomputed_expire_time")
+    __slots__ = ("digest", "cache_epoch", "precomputed_generation", "precomputed_expire_time", "precomputed_origin")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     CACHE_EPOCH_FIELD_NUMBER: _ClassVar[int]
     PRECOMPUTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
     PRECOMPUTED_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PRECOMPUTED_ORIGIN_FIELD_NUMBER: _ClassVar[int]
     digest: str
     cache_epoch: int
     precomputed_generation: int
     precomputed_expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, digest: _Optional[str] = ..., cache_epoch: _Optional[int] = ..., precomputed_generation: _Optional[int] = ..., precomputed_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    precomputed_origin: _precomputed_pb2.PublishOrigin
+    def __init__(self, digest: _Optional[str] = ..., cache_epoch: _Optional[int] = ..., precomputed_generation: _Optional[int] = ..., precomputed_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., precomputed_origin: _Optional[_Union[_precomputed_pb2.PublishOrigin, _Mapping]] = ...) -> None: ...
 
 class ResolvedRule(_message.Message):
     __slots__ = ("name", "conditions", "variant")

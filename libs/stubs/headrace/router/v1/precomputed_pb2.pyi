@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Publish(_message.Message):
-    __slots__ = ("name", "state", "generation", "row_count", "declared_row_count", "create_time", "commit_time", "expire_time", "client", "computed_time", "entity_count")
+    __slots__ = ("name", "state", "generation", "row_count", "declared_row_count", "create_time", "commit_time", "expire_time", "client", "computed_time", "entity_count", "origin")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Publish.State]
@@ -38,6 +38,7 @@ class Publish(_message.Message):
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     COMPUTED_TIME_FIELD_NUMBER: _ClassVar[int]
     ENTITY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: Publish.State
     generation: int
@@ -49,21 +50,34 @@ class Publish(_message.Message):
     client: str
     computed_time: _timestamp_pb2.Timestamp
     entity_count: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Publish.State, str]] = ..., generation: _Optional[int] = ..., row_count: _Optional[int] = ..., declared_row_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., computed_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_count: _Optional[int] = ...) -> None: ...
+    origin: PublishOrigin
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Publish.State, str]] = ..., generation: _Optional[int] = ..., row_count: _Optional[int] = ..., declared_row_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., computed_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_count: _Optional[int] = ..., origin: _Optional[_Union[PublishOrigin, _Mapping]] = ...) -> None: ...
+
+class PublishOrigin(_message.Message):
+    __slots__ = ("run", "manifest_digest", "version_digest")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VERSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    manifest_digest: str
+    version_digest: str
+    def __init__(self, run: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., version_digest: _Optional[str] = ...) -> None: ...
 
 class BeginPublishRequest(_message.Message):
-    __slots__ = ("parent", "row_count", "computed_time", "ttl", "request_id")
+    __slots__ = ("parent", "row_count", "computed_time", "ttl", "request_id", "origin")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
     COMPUTED_TIME_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     parent: str
     row_count: int
     computed_time: _timestamp_pb2.Timestamp
     ttl: _duration_pb2.Duration
     request_id: str
-    def __init__(self, parent: _Optional[str] = ..., row_count: _Optional[int] = ..., computed_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    origin: PublishOrigin
+    def __init__(self, parent: _Optional[str] = ..., row_count: _Optional[int] = ..., computed_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., origin: _Optional[_Union[PublishOrigin, _Mapping]] = ...) -> None: ...
 
 class BeginPublishResponse(_message.Message):
     __slots__ = ("publish", "outputs", "max_chunk_rows", "max_chunk_bytes")

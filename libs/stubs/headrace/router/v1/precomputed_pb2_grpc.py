@@ -89,7 +89,9 @@ class PrecomputedServiceServicer:
 
         Fails with NOT_FOUND, reason MODEL_NOT_FOUND or VERSION_NOT_FOUND; RESOURCE_EXHAUSTED, reason STORE_FULL, when the
         declared rows would take more than the declared share of the store's memory, or TOO_MANY_PUBLISHES, when too many are
-        open, or TOO_MANY_PUBLISHES_OF_CLIENT, when the client has its share of them; FAILED_PRECONDITION, reason STORE_EVICTS, when the store is set up to evict answers that have no time to live;
+        open, or TOO_MANY_PUBLISHES_OF_CLIENT, when the client has its share of them; FAILED_PRECONDITION, reason STORE_EVICTS,
+        when the store is set up to evict answers that have no time to live, or VERSION_MISMATCH, when another version computed
+        the answers than the one that they are published for;
         UNAVAILABLE, reason STORE_UNAVAILABLE, while the store cannot be reached, as all of the following do.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

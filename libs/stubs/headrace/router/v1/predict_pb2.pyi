@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.router.v1 import precomputed_pb2 as _precomputed_pb2
 from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -100,7 +101,7 @@ class ExplainRequest(_message.Message):
     def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "bucket", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_execution", "fallback_step", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us")
+    __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "bucket", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_execution", "fallback_step", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us", "publish", "origin")
     class Attempt(_message.Message):
         __slots__ = ("step", "version", "pool", "batcher", "begin_us", "took_us", "queue_us", "compute_us", "batch_rows", "batch_mates", "reason", "hedge")
         STEP_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +153,8 @@ class ExplainResponse(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     ROUTE_US_FIELD_NUMBER: _ClassVar[int]
     TOTAL_US_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     request_id: str
     receive_time: _timestamp_pb2.Timestamp
@@ -176,4 +179,6 @@ class ExplainResponse(_message.Message):
     reason: str
     route_us: int
     total_us: int
-    def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., data_plane: _Optional[str] = ..., model: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., bucket: _Optional[int] = ..., variant: _Optional[str] = ..., variant_version: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., lookup_outcome: _Optional[str] = ..., shared_execution: _Optional[bool] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[ExplainResponse.Attempt, _Mapping]]] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., route_us: _Optional[int] = ..., total_us: _Optional[int] = ...) -> None: ...
+    publish: str
+    origin: _precomputed_pb2.PublishOrigin
+    def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., data_plane: _Optional[str] = ..., model: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., bucket: _Optional[int] = ..., variant: _Optional[str] = ..., variant_version: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., lookup_outcome: _Optional[str] = ..., shared_execution: _Optional[bool] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[ExplainResponse.Attempt, _Mapping]]] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., route_us: _Optional[int] = ..., total_us: _Optional[int] = ..., publish: _Optional[str] = ..., origin: _Optional[_Union[_precomputed_pb2.PublishOrigin, _Mapping]] = ...) -> None: ...

@@ -18,12 +18,24 @@ MAX_EARLIER = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What computed a generation of answers. run: its name. manifest: digest of its manifest. Empty where unknown."""
+
+    run: str = ""
+    manifest: str = ""
+
+
+UNKNOWN_ORIGIN = Origin()
+
+
+@dataclass(frozen=True, slots=True)
 class Precomputed:
     """A committed generation of precomputed answers. expires_at: when they stop counting; None for never."""
 
     generation: int
     committed_at: datetime
     expires_at: datetime | None = None
+    origin: Origin = UNKNOWN_ORIGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,7 @@ class StoredAnswers:
     cache_epoch: int = 0
     precomputed_generation: int = 0
     expires_at: datetime | None = None
+    origin: Origin = UNKNOWN_ORIGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +77,9 @@ class AnswerState:
     @property
     def answers(self) -> StoredAnswers:
         """Return what data planes receive."""
-        return StoredAnswers(
-            self.cache_epoch, self.generation, self.precomputed.expires_at if self.precomputed else None
-        )
+        if self.precomputed is None:
+            return StoredAnswers(self.cache_epoch)
+        return StoredAnswers(self.cache_epoch, self.generation, self.precomputed.expires_at, self.precomputed.origin)
 
 
 NOTHING = AnswerState()

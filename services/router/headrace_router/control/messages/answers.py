@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from headrace.router.v1 import route_pb2
+from headrace.router.v1 import precomputed_pb2, route_pb2
 
 from headrace_router.control.decisions.assignment import Assignment
 from headrace_router.control.decisions.names import Serves
@@ -17,6 +17,7 @@ from headrace_router.control.decisions.readiness import Readiness
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import Kind, Outcome, Table, Writer
 from headrace_router.control.decisions.status import Status
+from headrace_router.control.decisions.stored_answers import UNKNOWN_ORIGIN, Origin
 from headrace_router.control.messages import lookups
 from headrace_router.control.storage.store import ChangeRecord
 from headrace_router.rules import Condition, Operator, Rule
@@ -195,3 +196,10 @@ def condition_to_proto(condition: Condition) -> route_pb2.Condition:
 
 def _assignment(found: Assignment) -> route_pb2.DryRunRouteResponse.Assignment:
     return route_pb2.DryRunRouteResponse.Assignment(variant=found.variant, version=found.version, rule=found.rule)
+
+
+def origin_to_proto(origin: Origin, digest: str) -> precomputed_pb2.PublishOrigin | None:
+    """Return what computed answers, None when nobody said. digest: of their version."""
+    if origin == UNKNOWN_ORIGIN:
+        return None
+    return precomputed_pb2.PublishOrigin(run=origin.run, manifest_digest=origin.manifest, version_digest=digest)

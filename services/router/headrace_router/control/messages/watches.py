@@ -10,7 +10,7 @@ from headrace_router.control.decisions.demand import Wanted
 from headrace_router.control.decisions.fallback_steps import Backup
 from headrace_router.control.decisions.stored_answers import StoredAnswers
 from headrace_router.control.messages import lookups
-from headrace_router.control.messages.answers import condition_to_proto, timestamp
+from headrace_router.control.messages.answers import condition_to_proto, origin_to_proto, timestamp
 from headrace_router.control.storage.store import Entry
 
 
@@ -83,4 +83,5 @@ def _kept_to_proto(digest: str, kept: StoredAnswers) -> control_pb2.StoredAnswer
         cache_epoch=kept.cache_epoch,
         precomputed_generation=kept.precomputed_generation,
         precomputed_expire_time=timestamp(kept.expires_at) if kept.expires_at is not None else None,
+        precomputed_origin=origin_to_proto(kept.origin, digest),
     )

@@ -12,7 +12,8 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
 from headrace_router.control.decisions.names import is_name
-from headrace_router.control.messages.answers import timestamp
+from headrace_router.control.decisions.stored_answers import Origin
+from headrace_router.control.messages.answers import origin_to_proto, timestamp
 from headrace_router.control.messages.convert import MAX_REQUEST_ID_CHARS, text
 from headrace_router.control.precomputed.decisions.publishes import Answers, Condition, Declared, Publish, State
 from headrace_router.control.precomputed.decisions.rows import Chunk, Output
@@ -21,6 +22,7 @@ from headrace_router.control.precomputed.decisions.rows import Chunk, Output
 CLOCK_TOLERANCE = timedelta(minutes=5)
 LONGEST_TTL = timedelta(days=3650)
 _MOST_ROWS = 10**12
+MAX_RUN_CHARS, MAX_DIGEST_CHARS = 256, 128
 
 _VERSION_NAME = re.compile(r"models/([^/]+)/versions/([^/]+)")
 _PUBLISH_NAME = re.compile(r"models/([^/]+)/versions/([^/]+)/publishes/([0-9]{1,18})")
@@ -63,6 +65,11 @@ def declared(request: precomputed_pb2.BeginPublishRequest, client: str, now: dat
         client=client,
         request_id=text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS),
         fingerprint=sha256(content.SerializeToString(deterministic=True)).digest(),
+        origin=Origin(
+            text(request.origin.run, "origin.run", MAX_RUN_CHARS),
+            text(request.origin.manifest_digest, "origin.manifest_digest", MAX_DIGEST_CHARS),
+        ),
+        computed_by=text(request.origin.version_digest, "origin.version_digest", MAX_DIGEST_CHARS),
     )
 
 
@@ -92,6 +99,7 @@ def publish_to_proto(publish: Publish) -> precomputed_pb2.Publish:
         expire_time=timestamp(publish.expires_at) if publish.expires_at is not None else None,
         client=publish.client,
         computed_time=timestamp(publish.computed_at),
+        origin=origin_to_proto(publish.origin, publish.digest),
     )
 
 

@@ -15,6 +15,7 @@ from headrace_servicekit.identity import identity
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
+from headrace_router.control.decisions.stored_answers import Origin
 from headrace_router.control.precomputed.decisions.places import Place
 from headrace_router.control.precomputed.decisions.publishes import Declared, Publish, State
 
@@ -53,7 +54,7 @@ class PublishRows:
                 "begin",
                 place.incarnation, model, version, place.digest, place.generation, declared.declared_rows, size,
                 declared.client, declared.request_id, declared.fingerprint, declared.computed_at, declared.ttl, now,
-                pool.places,
+                pool.places, declared.origin.run, declared.origin.manifest,
             )  # fmt: skip
         if rows:
             return _publish(rows[0])
@@ -164,4 +165,5 @@ def _publish(row: Any) -> Publish:
         expires_at=row["expires_at"],
         closed_at=row["closed_at"],
         closed_after=row["closed_after"],
+        origin=Origin(row["origin_run"], row["origin_manifest"]),
     )

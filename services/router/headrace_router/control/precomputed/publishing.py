@@ -18,6 +18,7 @@ from headrace_router.control.precomputed.decisions.publishes import (
     State,
     check_complete,
     check_room,
+    check_version,
     closed,
     place_of,
 )
@@ -64,6 +65,7 @@ class Publishing:
     async def begin(self, model: str, version: str, declared: Declared, left_s: float | None) -> Publish:
         """Begin a publish, or return the one that the same request began."""
         digest = await self._digest(model, version, left_s)
+        check_version(declared, digest, version)
         # Looked up before there is asked for room, which the publish that was begun has taken already.
         publish = await self._rows.repeated(declared) or await self._begun(model, version, digest, declared)
         if publish.state is State.OPEN:
@@ -194,7 +196,8 @@ class Publishing:
 
     async def _put_in_force(self, publish: Publish, time_left: TimeLeft) -> AnswerState:
         now = self._clock.now()
-        new = Precomputed(publish.generation, now, now + publish.ttl if publish.ttl is not None else None)
+        expires_at = now + publish.ttl if publish.ttl is not None else None
+        new = Precomputed(publish.generation, now, expires_at, publish.origin)
         try:
             kept = await self._answer_writer.commit_precomputed(
                 publish.model, publish.digest, new, expected=publish.expected, time_left=time_left

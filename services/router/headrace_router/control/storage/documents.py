@@ -5,6 +5,7 @@ A key that came later is read with a default: documents of earlier releases lack
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import astuple
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,13 @@ from uuid import UUID
 from headrace_router.control.decisions.readiness import Held, Load, Occupancy, Phase
 from headrace_router.control.decisions.resolve import Registered
 from headrace_router.control.decisions.states import Change, Generation, Kind, Previous, RouteState, Writer
-from headrace_router.control.decisions.stored_answers import AnswerState, Precomputed, StoredAnswers
+from headrace_router.control.decisions.stored_answers import (
+    UNKNOWN_ORIGIN,
+    AnswerState,
+    Origin,
+    Precomputed,
+    StoredAnswers,
+)
 from headrace_router.control.storage.route_documents import (
     Document,
     route_from_document,
@@ -117,11 +124,14 @@ def generation_to_document(generation: Generation) -> Document:
             digest: [kept.cache_epoch, kept.precomputed_generation, _time_to_document(kept.expires_at)]
             for digest, kept in generation.kept.items()
         },
+        # Beside what the release before unpacks.
+        "origins": _origins((digest, kept.origin) for digest, kept in generation.kept.items()),
     }
 
 
 def generation_from_document(document: Document) -> Generation:
     """Rebuild what generation_to_document wrote."""
+    origins = document.get("origins", {})
     return Generation(
         number=document["number"],
         table=table_from_document(document["table"]),
@@ -129,7 +139,7 @@ def generation_from_document(document: Document) -> Generation:
         active_at=datetime.fromisoformat(document["active_at"]),
         change=UUID(document["change"]),
         kept={
-            digest: StoredAnswers(epoch, number, _time_from_document(expires_at))
+            digest: StoredAnswers(epoch, number, _time_from_document(expires_at), Origin(*origins.get(digest, ())))
             for digest, (epoch, number, expires_at) in document.get("kept", {}).items()
         },
     )
@@ -144,15 +154,17 @@ def kept_to_document(kept: AnswerState) -> Document:
         "earlier_removed": kept.earlier_removed,
         "newest": kept.newest,
         "reverted": kept.reverted,
+        "origins": _origins((str(one.generation), one.origin) for one in (*kept.earlier, kept.precomputed) if one),
     }
 
 
 def kept_from_document(document: Document) -> AnswerState:
     """Rebuild what kept_to_document wrote."""
+    origins, counts = document.get("origins", {}), document["precomputed"]
     return AnswerState(
         cache_epoch=document["cache_epoch"],
-        precomputed=_precomputed_from_document(document["precomputed"]) if document["precomputed"] else None,
-        earlier=tuple(_precomputed_from_document(one) for one in document["earlier"]),
+        precomputed=_precomputed_from_document(counts, origins) if counts else None,
+        earlier=tuple(_precomputed_from_document(one, origins) for one in document["earlier"]),
         earlier_removed=document["earlier_removed"],
         newest=document["newest"],
         reverted=document["reverted"],
@@ -220,9 +232,14 @@ def _precomputed_to_document(precomputed: Precomputed) -> list[Any]:
     return [precomputed.generation, *map(_time_to_document, times)]
 
 
-def _precomputed_from_document(document: list[Any]) -> Precomputed:
+def _precomputed_from_document(document: list[Any], origins: Document) -> Precomputed:
     generation, committed_at, expires_at = document
-    return Precomputed(generation, datetime.fromisoformat(committed_at), _time_from_document(expires_at))
+    origin = Origin(*origins.get(str(generation), ()))
+    return Precomputed(generation, datetime.fromisoformat(committed_at), _time_from_document(expires_at), origin)
+
+
+def _origins(known: Iterable[tuple[str, Origin]]) -> Document:
+    return {key: [origin.run, origin.manifest] for key, origin in known if origin != UNKNOWN_ORIGIN}
 
 
 def _time_to_document(time: datetime | None) -> str | None:

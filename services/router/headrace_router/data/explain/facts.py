@@ -9,6 +9,8 @@ from typing import NamedTuple
 from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom
+from headrace_router.data.routes.decisions.lookup_policy import StoredVersion
+from headrace_router.data.served import ServedVersion
 from headrace_router.data.trace import PRIMARY, Attempt, Trace
 
 # Of an attempt whose answer nobody waited for: another one was quicker, or the caller left.
@@ -54,6 +56,8 @@ def explanation(
             _set_bucket(told, trace, request, call)
     if found is not None:
         _tell_found(told, found)
+        if found.served_from is ServedFrom.PRECOMPUTED and found.served is not None and trace.table is not None:
+            _tell_publish(told, trace.table.kept.get(found.served.digest), found.served)
     told.attempts.extend(_attempts(trace, found, outcome))
     return told
 
@@ -80,6 +84,16 @@ def _tell_found(told: predict_pb2.ExplainResponse, found: LookupResult) -> None:
     )
     if found.served is not None:
         told.version, told.digest = found.served.version, found.served.digest
+
+
+def _tell_publish(told: predict_pb2.ExplainResponse, stored: StoredVersion | None, served: ServedVersion) -> None:
+    """Say which generation of answers a precomputed one is from, and what computed it."""
+    if stored is None:
+        return
+    told.publish = f"models/{told.model}/versions/{served.version}/publishes/{stored.generation}"
+    if stored.run or stored.manifest:
+        told.origin.run, told.origin.manifest_digest = stored.run, stored.manifest
+        told.origin.version_digest = served.digest
 
 
 def _attempts(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import Aborted, DataLoss, PreconditionFailed, ResourceExhausted, ServiceError
 
-from headrace_router.control.decisions.stored_answers import AnswerState
+from headrace_router.control.decisions.stored_answers import UNKNOWN_ORIGIN, AnswerState, Origin
 from headrace_router.control.precomputed.decisions.places import Place
 
 
@@ -60,6 +60,7 @@ class Publish:
     expires_at: datetime | None = None
     closed_at: datetime | None = None
     closed_after: int | None = None
+    origin: Origin = UNKNOWN_ORIGIN
 
     @property
     def name(self) -> str:
@@ -80,7 +81,10 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a publish says of itself when it begins. fingerprint: of the whole request."""
+    """What a publish says of itself when it begins. fingerprint: of the whole request.
+
+    computed_by: digest of the version that computed the answers; empty when that is not said.
+    """
 
     declared_rows: int
     computed_at: datetime
@@ -88,6 +92,19 @@ class Declared:
     client: str
     request_id: str
     fingerprint: bytes
+    origin: Origin = UNKNOWN_ORIGIN
+    computed_by: str = ""
+
+
+def check_version(declared: Declared, digest: str, version: str) -> None:
+    """Raise PreconditionFailed, reason VERSION_MISMATCH, when another version computed the answers. digest: its own."""
+    if declared.computed_by not in ("", digest):
+        raise PreconditionFailed(
+            f"origin.version_digest: the answers were computed by a version with digest '{declared.computed_by}', and "
+            f"{version} is '{digest}': publish them for the version that computed them",
+            reason="VERSION_MISMATCH",
+            metadata={"version_digest": digest},
+        )
 
 
 def check_room(wanted_bytes: int, others_bytes: int, limit_bytes: int, share: float) -> None:

@@ -4,9 +4,9 @@
 -- No row when too many are open, or when the request id was used.
 insert into publishes (
     incarnation, model, version, digest, expected, declared_rows, bytes, client, request_id, fingerprint, computed_at, ttl,
-    begun_at
+    begun_at, origin_run, origin_manifest
 )
-select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16
 where (select count(*) from publishes where state = 'open') < $14
 on conflict do nothing
 returning *;

@@ -44,12 +44,15 @@ class StoredVersion:
     """Which stored answers of a version may be read. Prefixes are of keys; precomputed: empty when nothing is.
 
     generation: of the precomputed answers, 0 for none. expire_ms: Unix time at which those stop counting, 0 for never.
+    run, manifest: what computed those, and the digest of its manifest; empty for unknown.
     """
 
     cache: bytes
     precomputed: bytes = b""
     generation: int = 0
     expire_ms: int = 0
+    run: str = ""
+    manifest: str = ""
 
 
 def policy_of(proto: route_pb2.Lookup, fallback: Iterable[control_pb2.ResolvedFallbackStep] = ()) -> Policy:
@@ -90,6 +93,8 @@ def _kept(incarnation: str, digest: str, proto: control_pb2.StoredAnswers) -> St
         precomputed_prefix(incarnation, digest, generation) if generation else b"",
         generation,
         expire.ToMilliseconds() if generation and proto.HasField("precomputed_expire_time") else 0,
+        proto.precomputed_origin.run,
+        proto.precomputed_origin.manifest_digest,
     )
 
 
