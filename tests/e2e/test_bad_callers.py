@@ -36,6 +36,7 @@ STREAMS = (
     "/headrace.monitor.v1.AlertService/WatchAlerts",
     "/headrace.router.v1.PrecomputedService/UploadAnswers",
     UPLOAD,
+    "/inference.GRPCInferenceService/ModelStreamInfer",
 )
 PREDICTIONS = (("POST", f"/v1/models/{LINEAR}:predict"), ("POST", "/v1/predict"))
 

@@ -111,6 +111,23 @@ class TestGrpc:
         for _ in range(20):
             np.testing.assert_allclose(answers.get(timeout=20).as_numpy("scores"), SCORES, rtol=1e-5)
 
+    def test_a_stream_answers_each_request_by_its_id_and_an_error_ends_only_its_own(
+        self, by_grpc: Any, token: dict[str, str]
+    ):
+        answers: queue.Queue[Any] = queue.Queue()
+        by_grpc.start_stream(lambda result, error: answers.put((result, error)), headers=token)
+        for number in range(20):
+            by_grpc.async_stream_infer(LINEAR, [of_grpc("features", ROW)], request_id=f"r-{number}")
+        by_grpc.async_stream_infer("inference-none", [of_grpc("features", ROW)], request_id="r-20")
+        got = [answers.get(timeout=20) for _ in range(21)]
+        by_grpc.stop_stream()
+        (failed,) = [error for _, error in got if error is not None]
+        assert "'inference-none' not found" in str(failed)
+        results = [result for result, error in got if error is None]
+        assert {result.get_response().id for result in results} == {f"r-{number}" for number in range(20)}
+        for result in results:
+            np.testing.assert_allclose(result.as_numpy("scores"), SCORES, rtol=1e-5)
+
     @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
     def test_messages_may_be_compressed(self, by_grpc: Any, token: dict[str, str], algorithm: str):
         result = by_grpc.infer(LINEAR, [of_grpc("features", ROW)], headers=token, compression_algorithm=algorithm)
@@ -276,9 +293,13 @@ def test_perf_analyzer_measures_the_model_when_it_asks_for_new_answers(served: S
     assert counted(done).get("Cache hit count", 0) < 100
 
 
-def test_perf_analyzer_ends_with_the_reason_when_it_streams(served: Served):
-    done = perf_analyzer(served, LINEAR, "-i", "grpc", "--streaming")
-    assert "ModelStreamInfer is not served: every request has one response here, so use ModelInfer" in done.stderr
+@pytest.mark.parametrize("how", [(), ("--async",)])
+def test_perf_analyzer_streams_clean(served: Served, how: tuple[str, ...]):
+    done = perf_analyzer(served, LINEAR, "-i", "grpc", "--streaming", *how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "Request count: 400" in done.stdout
+    assert counted(done)["Successful request count"] > 300
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])

@@ -88,16 +88,19 @@ def environment(settings: EnvoySettings, *, behind_a_front_door: bool) -> dict[s
         "FILTER_BRIDGE": _filter_bridge(),
         "BEHIND_A_FRONT_DOOR": str(behind_a_front_door).lower(),
     }
-    bounds = {
+    bounds: dict[str, object] = {
         "DEFAULT_DEADLINE_S": settings.predict_timeout_max_s,
         "MAX_DEADLINE_S": settings.predict_timeout_max_s,
         "MAX_MESSAGE_BYTES": settings.max_request_bytes,
         "PROCESSES": settings.processes,
+        # Our filters see a stream once, when it begins: what comes later is its own to judge.
+        "STREAM_REQUESTS_PER_SECOND": settings.client_requests_per_second,
+        "DENY_FILE": settings.deny_file,
     }
     return {
         **os.environ,
         # On its routes these are its own to keep: no filter of ours does.
-        **{f"{DATA_PREFIX}{name}": str(value) for name, value in bounds.items()},
+        **{f"{DATA_PREFIX}{name}": str(value) for name, value in bounds.items() if value is not None},
         **{f"{EDGE_PREFIX}{name}": str(value) for name, value in told.items() if value is not None},
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONHOME": f"{sys.prefix}{os.pathsep}{sys.exec_prefix}",

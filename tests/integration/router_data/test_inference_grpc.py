@@ -182,15 +182,3 @@ async def test_what_is_not_served_says_what_to_use_instead(stub, method, instead
         await getattr(stub, method)(getattr(pb2, f"{method}Request")(), timeout=5)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert instead in (caught.value.details() or "")
-
-
-async def test_each_request_of_a_stream_is_refused_and_then_the_stream(stub):
-    requests = [pb2.ModelInferRequest(id=id_) for id_ in ("a", "b")]
-    call = stub.ModelStreamInfer(iter(requests), timeout=5)
-    answers = [await call.read() for _ in requests]
-    assert [answer.infer_response.id for answer in answers] == ["a", "b"]
-    assert all("use ModelInfer" in answer.error_message for answer in answers)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call.read()
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "use ModelInfer" in (caught.value.details() or "")

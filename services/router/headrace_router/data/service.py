@@ -25,6 +25,7 @@ from headrace_router.data.telemetry.gauges import Gauges
 from headrace_router.data.telemetry.saved import SavedCompute
 from headrace_router.data.transports.call_context import CallContextFactory, DeadlineLimits
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
+from headrace_router.data.transports.grpc_aio.streams import PredictionStreams
 from headrace_router.data.transports.grpc_aio.transport import METHODS, GrpcTransport
 from headrace_router.data.transports.rest.app import METHOD as REST_PREDICT
 from headrace_router.data.transports.rest.inference_paths import InferencePaths
@@ -90,7 +91,15 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     )
     plane = DataPlane(predictor, contexts, InferencePaths(catalog))
     reads, explaining = InferenceReads(catalog), Explaining(explanations)
-    GrpcTransport(predictor, contexts, reads, explaining).add_to(runtime.server())
+    streams = PredictionStreams(
+        predictor,
+        contexts,
+        max_active=settings.max_concurrent_rpcs,
+        per_second=settings.stream_requests_per_second or None,
+        now=loop.time,
+    )
+    runtime.metrics.register(streams)
+    GrpcTransport(predictor, contexts, reads, explaining, streams).add_to(runtime.server())
     dependencies.serve_rest(runtime, plane.predictor, plane.contexts, plane.paths)
     return plane
 

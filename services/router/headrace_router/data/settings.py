@@ -52,6 +52,12 @@ class DataSettings(ValkeySettings, ServiceSettings):
         gt=0,
         description="Requests in progress in all `processes`, above which RESOURCE_EXHAUSTED is answered.",
     )
+    stream_requests_per_second: int = Field(
+        default=0,
+        ge=0,
+        description="Requests of one client in its streams, in all `processes`, beyond which they are read more "
+        "slowly; 0 does not pace them.",
+    )
     default_deadline_s: float = Field(default=10.0, gt=0, description="Time that a call without deadline may take.")
     max_deadline_s: float = Field(default=60.0, gt=0, description="Time that any call may take, whatever its deadline.")
     max_rows: int = Field(default=1024, gt=0, description="Most rows in one request.")
@@ -154,7 +160,7 @@ class DataSettings(ValkeySettings, ServiceSettings):
         """Return what holds for one of `processes`: its share of what all may have together, at least one of each."""
         shared = (
             "max_concurrent_rpcs", "max_in_flight", "max_in_flight_bytes", "cache_memory_bytes", "record_bytes_per_s",
-            "record_buffer_bytes", "shadow_max_in_flight", "shadow_max_bytes",
+            "record_buffer_bytes", "shadow_max_in_flight", "shadow_max_bytes", "stream_requests_per_second",
         )  # fmt: skip
         return self.model_copy(update={name: math.ceil(getattr(self, name) / self.processes) for name in shared})
 

@@ -12,10 +12,6 @@ class Unsupported(NamedTuple):
     remedy: str
 
 
-STREAM = Unsupported(
-    "STREAM_NOT_SERVED",
-    "every request has one response here, so use ModelInfer, with as many calls in flight as you like",
-)
 LOADING = Unsupported(
     "MODEL_CONTROL_NOT_SERVED",
     "what is loaded follows the registry and the routes: use `headrace models promote` or `headrace routes split`",
@@ -33,7 +29,6 @@ LOGGING = Unsupported(
 GENERATE = Unsupported("GENERATE_NOT_SERVED", "no model here generates a stream of text: use infer")
 
 UNSUPPORTED = {
-    "ModelStreamInfer": STREAM,
     "RepositoryModelLoad": LOADING,
     "RepositoryModelUnload": LOADING,
     "SystemSharedMemoryStatus": SHARED_MEMORY,

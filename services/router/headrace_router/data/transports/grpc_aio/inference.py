@@ -5,7 +5,6 @@ What is not served says what to use instead.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from headrace_servicekit.identity import Identity
 from tritonclient.grpc import service_pb2
 
 from headrace_router.data.catalog import Catalog, Document
+from headrace_router.data.protocols.oip import infer_stream
 from headrace_router.data.protocols.oip.infer_message import SERVICE
 from headrace_router.data.protocols.oip.unsupported_methods import UNSUPPORTED
 
@@ -26,12 +26,11 @@ Read = Callable[[Any, Identity], Document]
 class InferenceReads:
     """The methods that tell of models, and those that are refused."""
 
-    STREAM: ClassVar = "ModelStreamInfer"
     OF_ANYBODY: ClassVar = frozenset((f"{SERVICE}/ServerLive", f"{SERVICE}/ServerReady"))
     METHODS: ClassVar = tuple(
         method.name
         for method in service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
-        if method.name not in ("ModelInfer", "ModelStreamInfer")
+        if method.name not in ("ModelInfer", infer_stream.NAME)
     )
 
     def __init__(self, catalog: Catalog) -> None:
@@ -69,16 +68,6 @@ class InferenceReads:
         """Return the error for a method that is not served."""
         unsupported = UNSUPPORTED[method]
         return Unimplemented(f"{method} is not served: {unsupported.remedy}", reason=unsupported.reason)
-
-    def stream_refusal(self, data: bytes) -> bytes:
-        """Return the encoded answer to a request of the stream that is not served."""
-        request = _message("ModelInferRequest")
-        with contextlib.suppress(DecodeError):  # it is refused all the same
-            request.ParseFromString(data)
-        response = _message(f"{self.STREAM}Response")
-        response.error_message = self.refusal(self.STREAM).public_message
-        response.infer_response.id = request.id
-        return response.SerializeToString()
 
     def _model_ready(self, request: Any, caller: Identity) -> Document:
         # Clients wait for a model in a loop that ends at an error: what is not there is not ready, as in Triton.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 import grpc
@@ -18,9 +17,10 @@ from headrace_router.data.explain import asking
 from headrace_router.data.explain.asking import Explaining
 from headrace_router.data.messages import Call
 from headrace_router.data.predictor import Predictor
-from headrace_router.data.protocols.oip import infer_message
+from headrace_router.data.protocols.oip import infer_message, infer_stream
 from headrace_router.data.transports.call_context import CallContextFactory, finishing, wanted
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
+from headrace_router.data.transports.grpc_aio.streams import PredictionStreams
 from headrace_router.data.transports.prediction_methods import (
     CODECS,
     Headers,
@@ -36,20 +36,23 @@ METHODS = (
     *(f"{infer_message.SERVICE}/{name}" for name in InferenceReads.METHODS),
     asking.METHOD,
 )
-"""Every method that is served, as `package.Service/Method`."""
-
-# A stream that is refused ends when so long nothing comes, or after so many requests.
-_QUIET_S = 5.0
-_MOST_REFUSED = 1000
+"""Every unary method that is served, as `package.Service/Method`."""
 
 
 class GrpcTransport:
-    """Serves `RouterService` and `GRPCInferenceService` on a kit server, without the kit's interceptors."""
+    """Serves `RouterService` and `GRPCInferenceService` on a kit server: unary methods without the kit's interceptors,
+    the stream with them."""
 
     def __init__(
-        self, predictor: Predictor, contexts: CallContextFactory, reads: InferenceReads, explaining: Explaining
+        self,
+        predictor: Predictor,
+        contexts: CallContextFactory,
+        reads: InferenceReads,
+        explaining: Explaining,
+        streams: PredictionStreams,
     ) -> None:
         self._predictor, self._contexts, self._reads, self._explaining = predictor, contexts, reads, explaining
+        self._streams = streams
 
     def add_to(self, server: Server) -> None:
         """Register the methods. None has serializers: the messages stay bytes."""
@@ -57,32 +60,14 @@ class GrpcTransport:
         for path, serve in self._methods().items():
             service, _, method = path.partition("/")
             services.setdefault(service, {})[method] = self._unary(path, serve)
-        services[infer_message.SERVICE][self._reads.STREAM] = self._refused_stream()
         for service, methods in services.items():
             server.add_bare_method_handlers(service, methods)
+        stream = grpc.stream_stream_rpc_method_handler(self._streams.serve)
+        server.add_registered_method_handlers(infer_message.SERVICE, {infer_stream.NAME: stream})
 
     def _methods(self) -> dict[str, Serve]:
         reading = {f"{infer_message.SERVICE}/{name}": _reading(self._reads, name) for name in self._reads.METHODS}
         return {**prediction_methods(self._predictor), **reading, asking.METHOD: _explaining(self._explaining)}
-
-    def _refused_stream(self) -> Any:
-        """Return the handler of the stream: each request is answered by the refusal, and then the stream ends with it.
-
-        Triton's own C++ client, and perf_analyzer with it, waits for ever for the answer to a request of a stream that
-        ends without one.
-        """
-
-        async def stream(_requests: Any, context: Any) -> None:
-            with contextlib.suppress(TimeoutError):
-                for _ in range(_MOST_REFUSED):
-                    async with asyncio.timeout(_QUIET_S):
-                        data = await context.read()
-                    if not isinstance(data, bytes):  # the client has sent all
-                        break
-                    await context.write(self._reads.stream_refusal(data))
-            await abort(context, self._reads.refusal(self._reads.STREAM), ())
-
-        return grpc.stream_stream_rpc_method_handler(stream)
 
     def _unary(self, method: str, serve: Serve) -> Any:
         """Return the handler of a method: what it serves, with the trailers and errors that all methods have."""

@@ -1,0 +1,160 @@
+"""Streams of predictions: many requests of one call, each answered as soon as its answer is there.
+
+The kit's interceptors are around a stream: identity, the end of its token, the deny list, statuses and accounting. Each
+request is predicted as one of a call of its own, with a deadline of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import structlog
+from headrace_servicekit.calls import REQUEST_ID_HEADER
+from headrace_servicekit.errors import Internal, ServiceError, Unavailable
+from headrace_servicekit.identity import Identity, identity
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from headrace_router.data.identity.callers import Bucket
+from headrace_router.data.messages import Call
+from headrace_router.data.predictor import Predictor
+from headrace_router.data.protocols.oip import infer_message, infer_stream
+from headrace_router.data.transports.admission import AdmissionControl
+from headrace_router.data.transports.call_context import CallContextFactory, wanted
+
+log = structlog.get_logger()
+
+# Of one stream: it is read no further while it has so many requests, or bytes of them, unanswered.
+MOST_IN_FLIGHT = 256
+MOST_BYTES = 64 * 1024 * 1024
+# A stream that comes faster than its client may is looked at again so often.
+PACE_S = 0.01
+MAX_CLIENTS = 10_000
+
+
+class PredictionStreams:
+    """Serves `ModelStreamInfer`; a prometheus_client collector.
+
+    max_active: requests of all streams in progress, of one client fewer; beyond, each is refused. per_second: requests
+    of one client in all its streams, beyond which they are read more slowly; None leaves them be.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        contexts: CallContextFactory,
+        *,
+        max_active: int,
+        per_second: float | None,
+        now: Callable[[], float],
+    ) -> None:
+        self._predictor, self._contexts = predictor, contexts
+        self._admission, self._active = AdmissionControl(max_active), 0
+        self._per_second, self._now = per_second, now
+        self._buckets: dict[str, Bucket] = {}
+        self._open = self._requests = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families. Called by prometheus_client."""
+        yield GaugeMetricFamily("headrace_router_streams", "Streams of predictions that are open.", value=self._open)
+        help_text = "Requests that came within streams."
+        yield CounterMetricFamily("headrace_router_stream_requests", help_text, value=self._requests)
+
+    async def serve(self, messages: AsyncIterator[bytes], context: Any) -> None:
+        """Answer the requests of one stream until its caller has sent all and has every answer."""
+        headers = wanted(context.invocation_metadata())
+        headers.pop(REQUEST_ID_HEADER, None)  # of the stream: each request has its own
+        stream = _Stream(self, context, headers, identity())
+        self._open += 1
+        try:
+            await stream.run(messages)
+        finally:
+            self._open -= 1
+            log.info("stream", client=stream.caller.client, requests=stream.requests, errors=stream.errors)
+
+    async def pace(self, client: str) -> None:
+        """Return when a client may have one more request."""
+        if self._per_second is None:
+            return
+        bucket = self._buckets.get(client)
+        if bucket is None:
+            if len(self._buckets) >= MAX_CLIENTS:
+                del self._buckets[next(iter(self._buckets))]
+            bucket = self._buckets[client] = Bucket(self._per_second, self._now())
+        while not bucket.take(self._now()):  # noqa: ASYNC110 - time fills it
+            await asyncio.sleep(PACE_S)
+
+    async def answer(self, data: bytes, headers: dict[str, str], remaining_s: float | None, caller: Identity) -> bytes:
+        """Return the message that answers a request. Raises ServiceError."""
+        call = self._contexts.call(headers, infer_stream.METHOD, remaining_s, caller)
+        self._active += 1
+        self._requests += 1
+        try:
+            request = self._parsed(data, call)
+            answer = await self._predictor.predict(request, call)
+        finally:
+            self._active -= 1
+            if self._admission.counted:
+                self._admission.release(id(call))
+        return infer_stream.render(answer)
+
+    def _parsed(self, data: bytes, call: Call) -> Any:
+        try:
+            if self._active > self._admission.threshold:
+                self._admission.admit(id(call), call.caller.client, self._active)
+            return infer_message.parse(data)
+        except ServiceError as error:
+            self._predictor.refused(call, error)
+            raise
+
+
+class _Stream:
+    """One stream. requests, errors: so far."""
+
+    def __init__(self, streams: PredictionStreams, context: Any, headers: dict[str, str], caller: Identity) -> None:
+        self._streams, self._context, self._headers, self.caller = streams, context, headers, caller
+        self.requests = self.errors = 0
+        self._in_flight = self._bytes = 0
+        self._room = asyncio.Event()
+        self._writing = asyncio.Lock()
+
+    async def run(self, messages: AsyncIterator[bytes]) -> None:
+        """Answer every request. A place is free again when the answer is written, so who does not read waits."""
+        async with asyncio.TaskGroup() as tasks:
+            async for data in messages:
+                self.requests += 1
+                self._in_flight += 1
+                self._bytes += len(data)
+                tasks.create_task(self._answer(data), name="request of a stream")
+                await self._streams.pace(self.caller.client)
+                while self._in_flight >= MOST_IN_FLIGHT or self._bytes >= MOST_BYTES:
+                    self._room.clear()
+                    await self._room.wait()
+
+    async def _answer(self, data: bytes) -> None:
+        try:
+            message = await self._message(data)
+            async with self._writing:
+                await self._context.write(message)
+        finally:
+            self._in_flight -= 1
+            self._bytes -= len(data)
+            self._room.set()
+
+    async def _message(self, data: bytes) -> bytes:
+        try:
+            return await self._streams.answer(data, self._headers, self._context.time_remaining(), self.caller)
+        except ServiceError as error:
+            failure = error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the stream is over
+                raise
+            failure = Unavailable("the request was stopped inside the service", reason="STOPPED")
+        except Exception:
+            log.exception("unhandled error", method=infer_stream.METHOD)
+            failure = Internal("internal error")
+        self.errors += 1
+        return infer_stream.render_error(infer_stream.request_id_of(data), failure)
