@@ -13,7 +13,8 @@ from headrace_servicekit.s3 import Place
 
 from headrace_registry.api.servicer import RegistryServicer
 from headrace_registry.artifacts.blobs import Blobs
-from headrace_registry.artifacts.content import Inspection, OnnxProcess
+from headrace_registry.artifacts.content import FormatProcess, Inspection, OnnxProcess
+from headrace_registry.artifacts.format_policy import FormatPolicy
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.trials import Trials, TryOut
@@ -23,6 +24,7 @@ from headrace_registry.catalog.reads import Catalog, feed_of
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.metrics import Metrics
 from headrace_registry.promotion.holds import Holds
+from headrace_registry.promotion.pools import Pools
 from headrace_registry.promotion.promotions import Promotions
 from headrace_registry.retention.expiry import EXPIRE_EVERY_S, collect, expire, expire_uploads, policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector
@@ -44,7 +46,8 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     # Promotions and reads go on without it: only uploads need it.
     runtime.check("s3", blobs.check, required=False)
     onnx = OnnxProcess(timeout_s=settings.onnx_check_timeout_s)
-    metrics = serve(runtime, store, blobs, Inspection(onnx), onnx.try_out)
+    inspection = Inspection(onnx, FormatProcess(timeout_s=settings.onnx_check_timeout_s))
+    metrics = serve(runtime, store, blobs, inspection, onnx.try_out)
     expiry = partial(expire, store, blobs, runtime.clock, remember=timedelta(hours=settings.request_id_memory_h))
     runtime.loop("sweep", lambda: periodic("sweep", expiry, every_s=EXPIRE_EVERY_S))
     collector = GarbageCollector(store, blobs, policy_of(settings), runtime.clock)
@@ -80,6 +83,8 @@ def serve(
         trials=Trials(store, blobs, try_out, clock, directory=settings.upload_dir),
         promotions=Promotions(store, clock),
         holds=Holds(store, clock),
+        pools=Pools(store),
+        policy=FormatPolicy(store, blobs, clock, allow_code=settings.allow_code, targets=settings.oip_targets),
         measuring=Measurements(store, clock),
         uploads=uploads,
         staged=staged,

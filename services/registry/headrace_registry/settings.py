@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from headrace_servicekit.settings import PostgresSettings, S3Settings, ServiceSettings, settings_config
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
 
 class RegistrySettings(S3Settings, PostgresSettings, ServiceSettings):
@@ -37,7 +39,16 @@ class RegistrySettings(S3Settings, PostgresSettings, ServiceSettings):
         description="Folder for at most `max_uploads` files in progress; unset means the system's temporary one.",
     )
     onnx_check_timeout_s: float = Field(
-        default=60.0, gt=0, description="Seconds that looking into one ONNX file may take."
+        default=60.0, gt=0, description="Seconds that looking into one model file may take."
+    )
+    allow_code: bool = Field(
+        default=False,
+        description="Whether versions of format PYTHON, which run code, may be registered. Batchers run them only with "
+        "`BATCHER_ALLOW_CODE`.",
+    )
+    oip_targets: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="`host:port[,host:port]` of servers that versions of format OIP may name; empty means none.",
     )
     max_watches: int = Field(default=1024, gt=0, description="Open watches above which RESOURCE_EXHAUSTED is answered.")
     collection_every_s: float = Field(
@@ -60,3 +71,8 @@ class RegistrySettings(S3Settings, PostgresSettings, ServiceSettings):
     request_id_memory_h: float = Field(
         default=48.0, ge=24.0, description="Hours for which the answer to a `request_id` is remembered."
     )
+
+    @field_validator("oip_targets", mode="before")
+    @classmethod
+    def _targets(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

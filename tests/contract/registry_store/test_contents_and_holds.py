@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.decisions.models import Action, Hold, VersionRef
+from headrace_registry.decisions.models import Action, Format, Hold, PoolFormats, VersionRef
 from headrace_registry.storage.store import Store
 
 from tests.kit.registry_contents import BLOB, KEY, LABELS, NOW, add_version, event, full_version, make_model
@@ -209,3 +209,15 @@ async def test_uploads_under_way_are_counted_and_expire(store):
     await store.close_upload(one.id)
     assert await store.upload(one.id) is None
     assert not (await use_of(store)).uploading
+
+
+async def test_pools_are_what_was_reported_last(store):
+    both = frozenset({Format.ONNX, Format.PYTHON})
+    for reported in (
+        [PoolFormats("old", both), PoolFormats("default", both)],
+        [PoolFormats("default", frozenset()), PoolFormats("gpu", both)],
+        [],
+    ):
+        await store.put_pools(reported)
+        async with store.transaction() as transaction:
+            assert await transaction.pools() == sorted(reported, key=lambda one: one.name)

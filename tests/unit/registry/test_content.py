@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from headrace_registry.artifacts import content
 from headrace_registry.artifacts.content import Inspection
-from headrace_registry.artifacts.onnx_check import RefusedError
+from headrace_registry.artifacts.refusals import RefusedError
 from headrace_registry.decisions.files import ArtifactType, ModelFile
 from headrace_servicekit.errors import InvalidArgument
 

@@ -5,7 +5,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 from headrace_registry.artifacts import external_data, onnx_check
-from headrace_registry.artifacts.onnx_check import RefusedError
+from headrace_registry.artifacts.refusals import RefusedError
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto

@@ -1,9 +1,10 @@
 """Which files a version of each format has."""
 
 import pytest
-from headrace_registry.decisions import contract, formats
+from headrace_registry.decisions import contract, formats, serving
 from headrace_registry.decisions.files import Artifact, ArtifactType
-from headrace_registry.decisions.models import Contract, Format, VersionRef
+from headrace_registry.decisions.models import Contract, Format, PoolFormats, Version, VersionRef
+from headrace_servicekit.errors import PreconditionFailed
 
 SHA = "a" * 64
 
@@ -72,3 +73,22 @@ def test_the_format_is_part_of_what_is_served_and_onnx_versions_keep_the_digest_
     digests = {contract.digest(ref, told, artifacts, kept_as) for kept_as in Format}
     assert len(digests) == len(Format)
     assert contract.digest(ref, told, artifacts) in digests
+
+
+def trees(*kinds: ArtifactType) -> Version:
+    artifacts = tuple(Artifact(kind.value, kind, SHA) for kind in kinds)
+    return Version(VersionRef("m", "v1"), serving.filled(), artifacts=artifacts, format=Format.FIL)
+
+
+def test_trees_with_an_onnx_model_beside_them_run_where_either_runs():
+    both, alone = trees(ArtifactType.TREES, ArtifactType.ONNX), trees(ArtifactType.TREES)
+    assert formats.runnable_as(both) == {Format.FIL, Format.ONNX}
+    pool = PoolFormats("default", frozenset({Format.ONNX}))
+    formats.check_pools(both, [pool])
+    with pytest.raises(PreconditionFailed, match="'default' runs onnx"):
+        formats.check_pools(alone, [pool])
+
+
+def test_a_pool_that_runs_nothing_says_so():
+    with pytest.raises(PreconditionFailed, match="'old' runs nothing"):
+        formats.check_pools(trees(ArtifactType.TREES), [PoolFormats("old", frozenset())])

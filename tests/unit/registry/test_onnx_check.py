@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from headrace_registry.artifacts import onnx_check, trial
 from headrace_registry.artifacts.content import OnnxProcess
-from headrace_registry.artifacts.onnx_check import RefusedError
+from headrace_registry.artifacts.refusals import RefusedError
 from headrace_registry.decisions.files import ModelPort
 from headrace_servicekit.testing import eventually
 from onnx import TensorProto, helper

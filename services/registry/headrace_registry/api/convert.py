@@ -26,6 +26,7 @@ from headrace_registry.decisions.models import (
     Metric,
     MetricSource,
     Model,
+    PoolFormats,
     ServingSettings,
     Stage,
     Task,
@@ -35,6 +36,8 @@ from headrace_registry.decisions.models import (
 )
 from headrace_registry.decisions.validation import MAX_ARTIFACTS, MAX_GATES, MAX_METRICS, MAX_VERSION_BYTES
 from headrace_registry.promotion.promotions import RolloutRule
+
+MAX_POOLS = 1000
 
 
 def target_stage(number: int) -> Stage:
@@ -145,12 +148,32 @@ def upload_header(message: registry_pb2.UploadArtifactRequest | None) -> Header:
     return _header(message.header, "header.")
 
 
+def uploaded_code(message: registry_pb2.UploadCodeRequest) -> Header:
+    """Return what is said of a file that comes whole. Raises InvalidArgument."""
+    return _header(message, "")
+
+
+def reported_pools(message: registry_pb2.ReportPoolsRequest) -> list[PoolFormats]:
+    """Return pools of batchers; formats of a later release are left out. Raises InvalidArgument."""
+    _refuse_long(("pools", message.pools, MAX_POOLS))
+    names = [pool.name for pool in message.pools]
+    if len(set(names)) < len(names):
+        refuse([FieldViolation("pools", "a name stands there twice")])
+    return [
+        PoolFormats(pool.name, frozenset(FORMATS[one] for one in pool.formats if one in FORMATS))
+        for pool in message.pools
+    ]
+
+
 def begun_upload(message: registry_pb2.BeginUploadRequest) -> Header:
     """Return what is said of a file before it is sent. Raises InvalidArgument."""
     return _header(message, "")
 
 
-def _header(proto: registry_pb2.UploadArtifactRequest.Header | registry_pb2.BeginUploadRequest, prefix: str) -> Header:
+def _header(
+    proto: registry_pb2.UploadArtifactRequest.Header | registry_pb2.BeginUploadRequest | registry_pb2.UploadCodeRequest,
+    prefix: str,
+) -> Header:
     if proto.type not in TYPES:
         known = ", ".join(f"TYPE_{member.name}" for member in ArtifactType)
         raise names.invalid(
@@ -158,6 +181,8 @@ def _header(proto: registry_pb2.UploadArtifactRequest.Header | registry_pb2.Begi
         )
     if proto.sha256 and not names.is_sha256(proto.sha256):
         raise names.invalid(f"{prefix}sha256", "is not 64 lower-case hexadecimal digits")
+    if isinstance(proto, registry_pb2.UploadCodeRequest):
+        return Header(TYPES[proto.type], proto.sha256, len(proto.content))
     if proto.size_bytes < 0:
         raise names.invalid(f"{prefix}size_bytes", f"{proto.size_bytes} is negative")
     return Header(TYPES[proto.type], proto.sha256, proto.size_bytes)

@@ -14,9 +14,10 @@ from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
 
 from headrace_registry.api import answers, convert
+from headrace_registry.artifacts.format_policy import FormatPolicy
 from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.trials import Trials
-from headrace_registry.artifacts.uploads import Uploads
+from headrace_registry.artifacts.uploads import MAX_CHUNK_BYTES, Uploads
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.pages import PageRequest, fit
@@ -28,6 +29,7 @@ from headrace_registry.decisions.models import ModelState, VersionRef
 from headrace_registry.metrics import Metrics
 from headrace_registry.promotion import holds
 from headrace_registry.promotion.holds import Holds
+from headrace_registry.promotion.pools import Pools
 from headrace_registry.promotion.promotions import Promotions, RolloutRule
 
 
@@ -41,6 +43,8 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         trials: Trials,
         promotions: Promotions,
         holds: Holds,
+        pools: Pools,
+        policy: FormatPolicy,
         measuring: Measurements,
         uploads: Uploads,
         staged: StagedUploads,
@@ -49,7 +53,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         stopping: asyncio.Event,
     ) -> None:
         self._catalog, self._registrations, self._trials = catalog, registrations, trials
-        self._promotions = promotions
+        self._promotions, self._pools, self._policy = promotions, pools, policy
         self._holds, self._measuring = holds, measuring
         self._uploads, self._staged, self._feed = uploads, staged, feed
         self._metrics, self._stopping = metrics, stopping
@@ -85,13 +89,23 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def UploadArtifact(self, request_iterator, context):
         header = convert.upload_header(await self._uploads.awaited(request_iterator))
+        self._policy.check_upload(header.type, as_code=False)
         with self._metrics.upload(header.type):
             blob = await self._uploads.receive(header, _chunks(request_iterator))
         self._metrics.stored(blob.size_bytes)
         return registry_pb2.UploadArtifactResponse(sha256=blob.sha256, size_bytes=blob.size_bytes)
 
+    async def UploadCode(self, request, context):
+        header = convert.uploaded_code(request)
+        self._policy.check_upload(header.type, as_code=True)
+        with self._metrics.upload(header.type):
+            blob = await self._uploads.receive(header, _pieces(request.content))
+        self._metrics.stored(blob.size_bytes)
+        return registry_pb2.UploadCodeResponse(sha256=blob.sha256, size_bytes=blob.size_bytes)
+
     async def BeginUpload(self, request, context):
         header = convert.begun_upload(request)
+        self._policy.check_upload(header.type, as_code=False)
         return answers.to_begun(await self._staged.begin(header, identity()))
 
     async def CompleteUpload(self, request, context):
@@ -102,6 +116,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def CreateModelVersion(self, request, context):
         declared = convert.declared_version(request.version, may_measure=identity().internal)
+        await self._policy.check(declared)
         trial = None if request.skip_trial else await self._trials.of(declared)
         outcome = await self._registrations.create_version(declared, _write("CreateModelVersion", request), trial)
         return registry_pb2.CreateModelVersionResponse(version=answers.to_version(outcome.subject))
@@ -189,6 +204,10 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         version = await self._measuring.record(ref, request.digest, metrics, request.source_process)
         return registry_pb2.RecordMeasuredMetricsResponse(version=answers.to_version(version))
 
+    async def ReportPools(self, request, context):
+        await self._pools.report(convert.reported_pools(request))
+        return registry_pb2.ReportPoolsResponse()
+
     async def WatchModels(self, request, context):
         resume, caller = tokens.watch_position(request.resume_token, "resume_token"), identity()
 
@@ -215,6 +234,11 @@ def _write(method: str, request) -> Write:
         ]
     )
     return Write(identity().client, reason, request.request_id, writes.fingerprint(method, request))
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), MAX_CHUNK_BYTES):
+        yield content[at : at + MAX_CHUNK_BYTES]
 
 
 async def _chunks(messages) -> AsyncIterator[bytes]:

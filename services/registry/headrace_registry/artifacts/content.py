@@ -16,8 +16,8 @@ from headrace_servicekit.errors import InvalidArgument, Unavailable
 from headrace_servicekit.fair_share import FairTurns
 from pydantic import TypeAdapter
 
-from headrace_registry.artifacts import onnx_check, trial, trial_check
-from headrace_registry.artifacts.onnx_check import RefusedError
+from headrace_registry.artifacts import format_check, onnx_check, trial, trial_check
+from headrace_registry.artifacts.refusals import RefusedError
 from headrace_registry.artifacts.trial_check import REQUEST, Request
 from headrace_registry.decisions.files import ArtifactType, ModelFile, Trial
 from headrace_registry.decisions.names import invalid
@@ -30,6 +30,8 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 # Address space. The parser's libraries take 160 MB of it, a file of 288 MB brought it to 725 MB.
 CHECK_MEMORY_BYTES = 1024 * 1024 * 1024
 CHECK_MEMORY_PER_BYTE = 3
+# JSON of numbers as Python's values; syntax trees take more, of files that are at most 1 MiB.
+CHECK_MEMORY_PER_TEXT_BYTE = 30
 
 _PARQUET_MAGIC = b"PAR1"
 # What people upload by mistake, or worse: formats that run code when they are read.
@@ -46,12 +48,20 @@ _FAMILIAR = {
 OnnxReader = Callable[[Path, int], Awaitable[ModelFile]]
 """From a file and its size to what it declares. Raises RefusedError."""
 
+FormatReader = Callable[[ArtifactType, Path, int], Awaitable[None]]
+"""Looks whether a file of that size is of its type. Raises RefusedError."""
+
+
+async def check_here(kind: ArtifactType, file: Path, _size_bytes: int) -> None:
+    """Look whether a file is of its type, in a thread of this process: for tests, which make the file themselves."""
+    await asyncio.to_thread(format_check.check, kind, str(file))
+
 
 class Inspection:
-    """Looks into files. read_onnx: in a process of its own, `OnnxProcess`."""
+    """Looks into files. read_onnx, check_format: in processes of their own, `OnnxProcess` and `FormatProcess`."""
 
-    def __init__(self, read_onnx: OnnxReader) -> None:
-        self._read_onnx = read_onnx
+    def __init__(self, read_onnx: OnnxReader, check_format: FormatReader = check_here) -> None:
+        self._read_onnx, self._check_format = read_onnx, check_format
         # The values of 4 MiB of JSON take 130 MB: one file at a time.
         self._parsing = FairTurns(1)
 
@@ -66,6 +76,9 @@ class Inspection:
             if kind is ArtifactType.ONNX:
                 await asyncio.to_thread(_refuse_familiar, file)
                 return await self._read_onnx(file, size_bytes)
+            if kind in format_check.CHECKED:
+                await self._check_format(kind, file, size_bytes)
+                return None
             if kind is ArtifactType.PARQUET:
                 await asyncio.to_thread(_check_parquet, file, size_bytes)
                 return None
@@ -127,9 +140,39 @@ class OnnxProcess:
         except AnswerTooLargeError:
             raise RefusedError("declares too much") from None
         except OSError as error:
-            raise Unavailable(
-                "model files cannot be looked into now", reason="CHECK_UNAVAILABLE", retry_after_s=1.0
-            ) from error
+            raise _unavailable() from error
+
+
+class FormatProcess:
+    """Looks into files of other formats than ONNX in child processes with limits, few at a time."""
+
+    def __init__(self, *, timeout_s: float, at_once: int = 2) -> None:
+        self._timeout_s = timeout_s
+        self._turns = FairTurns(at_once)
+
+    async def __call__(self, kind: ArtifactType, file: Path, size_bytes: int) -> None:
+        """Raise RefusedError unless a file is of its type, also when what reads it dies of the file."""
+        # What is parsed whole is text, whose values take many times as much; archives are only listed.
+        parsed = min(size_bytes, format_check.MAX_TREES_BYTES) * CHECK_MEMORY_PER_TEXT_BYTE
+        arguments = (kind.value, str(file), str(CHECK_MEMORY_BYTES + parsed), str(int(self._timeout_s) + 1))
+        try:
+            async with self._turns.turn():
+                code, output = await run_confined(
+                    ("-m", format_check.__name__, *arguments), timeout_s=self._timeout_s, max_answer_bytes=64 * 1024
+                )
+        except (TimeoutError, AnswerTooLargeError):
+            raise RefusedError(f"could not be read as {kind.name} within {self._timeout_s:g} s") from None
+        except OSError as error:
+            raise _unavailable() from error
+        if code != 0 or not output:
+            log.warning("format check died", code=code, type=kind.value)
+            raise RefusedError(f"could not be read as {kind.name}: what reads it stopped")
+        if refused := json.loads(output).get("refused"):
+            raise RefusedError(refused)
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("model files cannot be looked into now", reason="CHECK_UNAVAILABLE", retry_after_s=1.0)
 
 
 _MODEL_FILE = TypeAdapter(ModelFile)

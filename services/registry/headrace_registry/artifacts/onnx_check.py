@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from headrace_servicekit.confinement import confine, first_line
 
 from headrace_registry.artifacts import external_data, graph_limits, trial, trial_rows
+from headrace_registry.artifacts.refusals import RefusedError
 from headrace_registry.artifacts.trial_rows import Categories
 from headrace_registry.decisions import contract
 from headrace_registry.decisions.files import ModelFile, ModelPort, Trial
@@ -47,10 +48,6 @@ _DATATYPES = {
     13: "UINT64",
     16: "BF16",
 }
-
-
-class RefusedError(Exception):
-    """The file is not an ONNX model that can be served; the message says why."""
 
 
 def read(path: str) -> ModelFile:

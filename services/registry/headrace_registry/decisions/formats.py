@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from headrace_servicekit.errors import FieldViolation
+from headrace_servicekit.errors import FieldViolation, PreconditionFailed
 
 from headrace_registry.decisions.files import Artifact, ArtifactType
-from headrace_registry.decisions.models import Format
+from headrace_registry.decisions.models import Format, PoolFormats, Version
 
 ONNX_FILE = "model.onnx"
 REQUIREMENTS_FILE = "requirements.txt"
@@ -66,6 +66,33 @@ def violations(kept_as: Format, artifacts: Sequence[Artifact], field: str) -> li
     elif len({artifact.name for artifact in models}) > 1:
         found.append(FieldViolation(field, f"more than one of {files.named()}"))
     return found
+
+
+def check_pools(version: Version, pools: Sequence[PoolFormats]) -> None:
+    """Raise PreconditionFailed, reason NO_POOL_FOR_FORMAT, when no pool that is known runs a version.
+
+    Without any pool nothing is known: a batcher that comes later says what it cannot run.
+    """
+    wanted = runnable_as(version)
+    if not pools or any(pool.formats & wanted for pool in pools):
+        return
+    violations = [
+        FieldViolation(f"pools.{pool.name}", f"runs {', '.join(sorted(pool.formats)) or 'nothing'}") for pool in pools
+    ]
+    shown = "; ".join(f"'{pool.name}' runs {', '.join(sorted(pool.formats)) or 'nothing'}" for pool in pools[:10])
+    raise PreconditionFailed(
+        f"version '{version.ref.version}' of '{version.ref.model}' is {' or '.join(sorted(wanted))}, "
+        f"which no pool runs: {shown}",
+        reason="NO_POOL_FOR_FORMAT",
+        violations=violations,
+    )
+
+
+def runnable_as(version: Version) -> frozenset[Format]:
+    """Return the formats that a pool may have to run a version: trees with an ONNX model beside them have two."""
+    if version.format is Format.FIL and any(one.type is ArtifactType.ONNX for one in version.artifacts):
+        return frozenset({Format.FIL, Format.ONNX})
+    return frozenset({version.format})
 
 
 def _problem(files: FormatFiles, kept_as: Format, artifact: Artifact) -> str:

@@ -286,6 +286,14 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolFormats:
+    """One pool of batchers, and the formats that every one of them runs."""
+
+    name: str
+    formats: frozenset[Format]
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """A reason to keep a version, of one holder, until it expires."""
 

@@ -9,7 +9,7 @@ from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import gates, lifecycle, signature
+from headrace_registry.decisions import formats, gates, lifecycle, signature
 from headrace_registry.decisions.lifecycle import Change
 from headrace_registry.decisions.models import Hold, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
@@ -52,7 +52,7 @@ class Promotions:
         allow_incompatible: whether it may break the signature of the version in production; history tells how it does.
         validate_only: check, and change nothing.
         Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (STAGE_MOVE_ILLEGAL, VERSION_COLLECTED,
-        SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, ROLLOUT_RUNNING).
+        SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, NO_POOL_FOR_FORMAT, ROLLOUT_RUNNING).
         """
 
         async def act(transaction: Transaction) -> Outcome:
@@ -69,6 +69,7 @@ class Promotions:
                 )
                 breaks = signature.breaks(version, present, allowed=allow_incompatible)
                 gates.check(model, version, present)
+                formats.check_pools(version, await transaction.pools())
                 await self._check_rollouts(transaction, model.name, rollouts)
             if change.moves and target is Stage.ARCHIVED:
                 await self._check_not_moved(transaction, ref)

@@ -15,7 +15,17 @@ from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.coordination.wakeup import Wakeup
 
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
+from headrace_registry.decisions.models import (
+    Event,
+    Hold,
+    Measurement,
+    Model,
+    ModelState,
+    PoolFormats,
+    Stage,
+    Version,
+    VersionRef,
+)
 from headrace_registry.storage.memory_tables import Stored, Tables
 from headrace_registry.storage.memory_transaction import MemoryTransaction
 
@@ -161,6 +171,10 @@ class MemoryStore:
             for key in old:
                 del requests[key]
             return len(old)
+
+    async def put_pools(self, pools: Sequence[PoolFormats]) -> None:
+        async with self._writing:
+            self._tables.pools = {pool.name: pool for pool in pools}
 
     async def expire_holds(self, before: datetime) -> None:
         async with self._writing:

@@ -14,6 +14,7 @@ from headrace_registry.decisions.models import (
     Metric,
     MetricSource,
     Model,
+    PoolFormats,
     Stage,
     Version,
     VersionRef,
@@ -52,6 +53,7 @@ class Tables:
     measurements: dict[VersionRef, tuple[Measurement, ...]] = field(default_factory=dict)
     holds: dict[tuple[VersionRef, str], Hold] = field(default_factory=dict)
     uploads: dict[UUID, Upload] = field(default_factory=dict)
+    pools: dict[str, PoolFormats] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         copied = {spec.name: dict(getattr(self, spec.name)) for spec in fields(self) if spec.name != "sequence"}

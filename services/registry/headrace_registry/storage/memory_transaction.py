@@ -11,7 +11,17 @@ from uuid import UUID
 from headrace_servicekit.clock import Clock
 
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse
-from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
+from headrace_registry.decisions.models import (
+    Event,
+    Hold,
+    Measurement,
+    Model,
+    ModelState,
+    PoolFormats,
+    Stage,
+    Version,
+    VersionRef,
+)
 from headrace_registry.storage.memory_tables import Request, Tables
 from headrace_registry.storage.store import Answered, Outcome
 
@@ -86,6 +96,9 @@ class MemoryTransaction:
 
     async def holds(self, model: str, now: datetime) -> list[Hold]:
         return self._tables.holds_of(model, now)
+
+    async def pools(self) -> list[PoolFormats]:
+        return sorted(self._tables.pools.values(), key=lambda pool: pool.name)
 
     async def put_hold(self, hold: Hold) -> None:
         self._tables.holds[hold.ref, hold.holder] = hold

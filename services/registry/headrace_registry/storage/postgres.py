@@ -16,7 +16,17 @@ from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
+from headrace_registry.decisions.models import (
+    Event,
+    Hold,
+    Measurement,
+    Model,
+    ModelState,
+    PoolFormats,
+    Stage,
+    Version,
+    VersionRef,
+)
 from headrace_registry.storage import rows
 from headrace_registry.storage.documents import MODEL_FILE
 from headrace_registry.storage.postgres_transaction import PostgresTransaction
@@ -147,6 +157,12 @@ class PostgresStore:
         async with self._connections.transaction() as connection:
             status = await connection.execute(_SQL["expire_requests"], before, limit)
         return int(status.rpartition(" ")[2])
+
+    async def put_pools(self, pools: Sequence[PoolFormats]) -> None:
+        self._check_prepared()
+        formats = [" ".join(sorted(pool.formats)) for pool in pools]
+        async with self._connections.transaction() as connection:
+            await connection.execute(_SQL["put_pools"], [pool.name for pool in pools], formats)
 
     async def expire_holds(self, before: datetime) -> None:
         self._check_prepared()

@@ -11,7 +11,17 @@ from headrace_servicekit.postgres.connections import RETRY_AFTER_S
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse
-from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
+from headrace_registry.decisions.models import (
+    Event,
+    Hold,
+    Measurement,
+    Model,
+    ModelState,
+    PoolFormats,
+    Stage,
+    Version,
+    VersionRef,
+)
 from headrace_registry.storage import rows
 from headrace_registry.storage.documents import CONTRACT, GATES, METRICS, OUTCOME, SERVING, TEXTS
 from headrace_registry.storage.store import Answered, Outcome
@@ -108,6 +118,9 @@ class PostgresTransaction:
 
     async def holds(self, model: str, now: datetime) -> list[Hold]:
         return [rows.hold(row) for row in await self._connection.fetch(_SQL["holds"], model, now, "", "", None)]
+
+    async def pools(self) -> list[PoolFormats]:
+        return [rows.pool(row) for row in await self._connection.fetch(_SQL["pools"])]
 
     async def put_hold(self, hold: Hold) -> None:
         await self._connection.execute(

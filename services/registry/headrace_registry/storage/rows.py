@@ -17,6 +17,7 @@ from headrace_registry.decisions.models import (
     Metric,
     MetricSource,
     Model,
+    PoolFormats,
     Stage,
     Version,
     VersionRef,
@@ -104,6 +105,10 @@ def hold(row: Any) -> Hold:
         row["create_time"],
         row["expire_time"],
     )
+
+
+def pool(row: Any) -> PoolFormats:
+    return PoolFormats(row["name"], frozenset(Format(one) for one in row["formats"] if one))
 
 
 def upload(row: Any) -> Upload:

@@ -12,7 +12,17 @@ from uuid import UUID
 from headrace_servicekit.coordination.feeds import Position
 
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
-from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
+from headrace_registry.decisions.models import (
+    Event,
+    Hold,
+    Measurement,
+    Model,
+    ModelState,
+    PoolFormats,
+    Stage,
+    Version,
+    VersionRef,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,10 @@ class Transaction(Protocol):
 
     async def delete_hold(self, ref: VersionRef, holder: str) -> None:
         """Remove a hold."""
+        ...
+
+    async def pools(self) -> list[PoolFormats]:
+        """Return the pools of batchers that were reported last, by name."""
         ...
 
     async def content_use(self, sha256: str, now: datetime) -> ContentUse:
@@ -236,6 +250,10 @@ class Store(Protocol):
 
     async def expire_requests(self, before: datetime, *, limit: int) -> int:
         """Forget at most `limit` answers remembered before that time; return how many."""
+        ...
+
+    async def put_pools(self, pools: Sequence[PoolFormats]) -> None:
+        """Replace what is known of pools of batchers."""
         ...
 
     async def expire_holds(self, before: datetime) -> None:

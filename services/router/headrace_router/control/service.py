@@ -23,6 +23,7 @@ from headrace_router.control.presence.leases import Leases
 from headrace_router.control.presence.servicer import ControlServicer
 from headrace_router.control.registry.holds import RegistryHolds
 from headrace_router.control.registry.news import RegistryNews
+from headrace_router.control.registry.pools import PoolReports
 from headrace_router.control.registry.watch import COMPONENT, RegistryWatch
 from headrace_router.control.routes.contracts import Contracts
 from headrace_router.control.routes.controller import Controller
@@ -85,6 +86,7 @@ async def start(runtime: Runtime[ControlSettings]) -> None:
     runtime.loop("save", presence.save)
     runtime.loop("registry", watch.run)
     runtime.loop("holds", holds.run)
+    runtime.loop("pools", PoolReports(view, registry, clock).run)
     runtime.loop("keep", lambda: periodic("keep", presence.keep, every_s=KEEP_EVERY_S, max_backoff_s=KEEP_EVERY_S))
     runtime.loop("sweep", lambda: periodic("sweep", presence.sweep, every_s=SWEEP_EVERY_S))
 

@@ -395,6 +395,24 @@ class UploadArtifactResponse(_message.Message):
     size_bytes: int
     def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
+class UploadCodeRequest(_message.Message):
+    __slots__ = ("type", "content", "sha256")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    type: Artifact.Type
+    content: bytes
+    sha256: str
+    def __init__(self, type: _Optional[_Union[Artifact.Type, str]] = ..., content: _Optional[bytes] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class UploadCodeResponse(_message.Message):
+    __slots__ = ("sha256", "size_bytes")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    size_bytes: int
+    def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
 class CreateModelVersionRequest(_message.Message):
     __slots__ = ("version", "request_id", "skip_trial")
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -729,6 +747,23 @@ class RecordMeasuredMetricsResponse(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     version: ModelVersion
     def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+
+class ReportPoolsRequest(_message.Message):
+    __slots__ = ("pools",)
+    class Pool(_message.Message):
+        __slots__ = ("name", "formats")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        FORMATS_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        formats: _containers.RepeatedScalarFieldContainer[Format]
+        def __init__(self, name: _Optional[str] = ..., formats: _Optional[_Iterable[_Union[Format, str]]] = ...) -> None: ...
+    POOLS_FIELD_NUMBER: _ClassVar[int]
+    pools: _containers.RepeatedCompositeFieldContainer[ReportPoolsRequest.Pool]
+    def __init__(self, pools: _Optional[_Iterable[_Union[ReportPoolsRequest.Pool, _Mapping]]] = ...) -> None: ...
+
+class ReportPoolsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class WatchModelsRequest(_message.Message):
     __slots__ = ("resume_token",)

@@ -76,6 +76,11 @@ class RegistryServiceStub:
                 request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadArtifactRequest.SerializeToString,
                 response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadArtifactResponse.FromString,
                 _registered_method=True)
+        self.UploadCode = channel.unary_unary(
+                '/headrace.registry.v1.RegistryService/UploadCode',
+                request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeRequest.SerializeToString,
+                response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeResponse.FromString,
+                _registered_method=True)
         self.BeginUpload = channel.unary_unary(
                 '/headrace.registry.v1.RegistryService/BeginUpload',
                 request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.BeginUploadRequest.SerializeToString,
@@ -150,6 +155,11 @@ class RegistryServiceStub:
                 '/headrace.registry.v1.RegistryService/RecordMeasuredMetrics',
                 request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.RecordMeasuredMetricsRequest.SerializeToString,
                 response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.RecordMeasuredMetricsResponse.FromString,
+                _registered_method=True)
+        self.ReportPools = channel.unary_unary(
+                '/headrace.registry.v1.RegistryService/ReportPools',
+                request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.ReportPoolsRequest.SerializeToString,
+                response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.ReportPoolsResponse.FromString,
                 _registered_method=True)
         self.WatchModels = channel.unary_stream(
                 '/headrace.registry.v1.RegistryService/WatchModels',
@@ -243,6 +253,20 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadCode(self, request, context):
+        """UploadCode stores one file of a Python version, source or requirements, and returns its SHA-256, by which
+        CreateModelVersion names it.
+
+        Code enters by this call only, so a token without its scope cannot bring any: UploadArtifact and BeginUpload refuse
+        these types. Fails with FAILED_PRECONDITION, reason CODE_NOT_ALLOWED, unless the installation allows code
+        (`REGISTRY_ALLOW_CODE`); with INVALID_ARGUMENT, reason ARTIFACT_TYPE_REFUSED, for another type, source that does not
+        parse, and requirements with a line that has no exact version or no hash; reason DIGEST_MISMATCH when `sha256` was given
+        and differs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BeginUpload(self, request, context):
         """BeginUpload returns a URL to which one file may be sent with HTTP PUT, past the registry.
 
@@ -280,7 +304,9 @@ class RegistryServiceServicer:
         model was deleted; the same content again returns the version that exists. Fails with
         INVALID_ARGUMENT naming the field when the contract does not match the model file (names, datatypes, shapes), reason
         CONTRACT_MISMATCH; and with FAILED_PRECONDITION, reason ARTIFACT_NOT_UPLOADED, when an artifact is not there, or
-        PARENT_VERSION_NOT_FOUND when the version in `lineage.parent_version` is not.
+        PARENT_VERSION_NOT_FOUND when the version in `lineage.parent_version` is not; a version of format PYTHON with
+        CODE_NOT_ALLOWED unless the installation allows code, and one of format OIP with SERVER_NOT_ALLOWED unless its settings
+        name the server's address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -312,7 +338,8 @@ class RegistryServiceServicer:
         Legal moves: from registered to staging, production or archived; from staging to
         production or archived; from archived to staging or production. A version leaves production only by being replaced,
         and none returns to registered. To the stage that it has: succeeds and changes nothing. Fails with FAILED_PRECONDITION,
-        reason PROMOTION_GATE_FAILED, listing every gate that is not met; reason STAGE_MOVE_ILLEGAL for other moves; reason
+        reason PROMOTION_GATE_FAILED, listing every gate that is not met; reason NO_POOL_FOR_FORMAT, naming every pool and its
+        formats, to production when no pool of batchers runs the version's format; reason STAGE_MOVE_ILLEGAL for other moves; reason
         ROLLOUT_RUNNING to production while a rollout of the model runs, unless `end_rollout` is set, and to archived while a
         rollout moves the version; reason VERSION_COLLECTED when the version's files are no longer kept; and with ABORTED,
         reason ETAG_MISMATCH, when `etag` was given and the model changed since it was read.
@@ -403,6 +430,14 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportPools(self, request, context):
+        """ReportPools tells which pools of batchers there are and which formats each of them runs, all of them at once: what was
+        reported before is forgotten. Promotions go by it; before the first report they take every format to have its pool.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchModels(self, request, context):
         """WatchModels sends the state of every model that the caller may see, then each change.
 
@@ -452,6 +487,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.UploadArtifact,
                     request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadArtifactRequest.FromString,
                     response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadArtifactResponse.SerializeToString,
+            ),
+            'UploadCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadCode,
+                    request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeRequest.FromString,
+                    response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeResponse.SerializeToString,
             ),
             'BeginUpload': grpc.unary_unary_rpc_method_handler(
                     servicer.BeginUpload,
@@ -527,6 +567,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RecordMeasuredMetrics,
                     request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.RecordMeasuredMetricsRequest.FromString,
                     response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.RecordMeasuredMetricsResponse.SerializeToString,
+            ),
+            'ReportPools': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportPools,
+                    request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.ReportPoolsRequest.FromString,
+                    response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.ReportPoolsResponse.SerializeToString,
             ),
             'WatchModels': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchModels,
@@ -730,6 +775,33 @@ class RegistryService:
             '/headrace.registry.v1.RegistryService/UploadArtifact',
             headrace_dot_registry_dot_v1_dot_registry__pb2.UploadArtifactRequest.SerializeToString,
             headrace_dot_registry_dot_v1_dot_registry__pb2.UploadArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.registry.v1.RegistryService/UploadCode',
+            headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeRequest.SerializeToString,
+            headrace_dot_registry_dot_v1_dot_registry__pb2.UploadCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1135,6 +1207,33 @@ class RegistryService:
             '/headrace.registry.v1.RegistryService/RecordMeasuredMetrics',
             headrace_dot_registry_dot_v1_dot_registry__pb2.RecordMeasuredMetricsRequest.SerializeToString,
             headrace_dot_registry_dot_v1_dot_registry__pb2.RecordMeasuredMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportPools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.registry.v1.RegistryService/ReportPools',
+            headrace_dot_registry_dot_v1_dot_registry__pb2.ReportPoolsRequest.SerializeToString,
+            headrace_dot_registry_dot_v1_dot_registry__pb2.ReportPoolsResponse.FromString,
             options,
             channel_credentials,
             insecure,

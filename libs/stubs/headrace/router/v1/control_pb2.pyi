@@ -218,7 +218,7 @@ class WantedVersion(_message.Message):
     def __init__(self, version: _Optional[_Union[ResolvedVersion, _Mapping]] = ..., need: _Optional[_Union[WantedVersion.Need, str]] = ..., change: _Optional[str] = ...) -> None: ...
 
 class ReportVersionsRequest(_message.Message):
-    __slots__ = ("pool", "process", "address", "versions", "unwanted", "draining", "load", "gpu")
+    __slots__ = ("pool", "process", "address", "versions", "unwanted", "draining", "load", "gpu", "formats")
     POOL_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -227,6 +227,7 @@ class ReportVersionsRequest(_message.Message):
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     GPU_FIELD_NUMBER: _ClassVar[int]
+    FORMATS_FIELD_NUMBER: _ClassVar[int]
     pool: str
     process: str
     address: str
@@ -235,7 +236,8 @@ class ReportVersionsRequest(_message.Message):
     draining: bool
     load: _route_pb2.BatcherLoad
     gpu: _route_pb2.GpuLoad
-    def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., address: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., unwanted: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., gpu: _Optional[_Union[_route_pb2.GpuLoad, _Mapping]] = ...) -> None: ...
+    formats: _containers.RepeatedScalarFieldContainer[_registry_pb2.Format]
+    def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., address: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., unwanted: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., gpu: _Optional[_Union[_route_pb2.GpuLoad, _Mapping]] = ..., formats: _Optional[_Iterable[_Union[_registry_pb2.Format, str]]] = ...) -> None: ...
 
 class VersionReport(_message.Message):
     __slots__ = ("digest", "state", "reason", "load", "load_duration")

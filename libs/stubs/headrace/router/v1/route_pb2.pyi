@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.registry.v1 import registry_pb2 as _registry_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -569,7 +570,7 @@ class ListBatchersResponse(_message.Message):
     def __init__(self, batchers: _Optional[_Iterable[_Union[Batcher, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Batcher(_message.Message):
-    __slots__ = ("process", "pool", "address", "draining", "load", "report_time", "versions", "gpu")
+    __slots__ = ("process", "pool", "address", "draining", "load", "report_time", "versions", "gpu", "formats")
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -578,6 +579,7 @@ class Batcher(_message.Message):
     REPORT_TIME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     GPU_FIELD_NUMBER: _ClassVar[int]
+    FORMATS_FIELD_NUMBER: _ClassVar[int]
     process: str
     pool: str
     address: str
@@ -586,7 +588,8 @@ class Batcher(_message.Message):
     report_time: _timestamp_pb2.Timestamp
     versions: _containers.RepeatedCompositeFieldContainer[BatcherVersion]
     gpu: GpuLoad
-    def __init__(self, process: _Optional[str] = ..., pool: _Optional[str] = ..., address: _Optional[str] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[BatcherVersion, _Mapping]]] = ..., gpu: _Optional[_Union[GpuLoad, _Mapping]] = ...) -> None: ...
+    formats: _containers.RepeatedScalarFieldContainer[_registry_pb2.Format]
+    def __init__(self, process: _Optional[str] = ..., pool: _Optional[str] = ..., address: _Optional[str] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[BatcherVersion, _Mapping]]] = ..., gpu: _Optional[_Union[GpuLoad, _Mapping]] = ..., formats: _Optional[_Iterable[_Union[_registry_pb2.Format, str]]] = ...) -> None: ...
 
 class GpuLoad(_message.Message):
     __slots__ = ("utilisation", "memory")

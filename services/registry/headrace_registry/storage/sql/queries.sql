@@ -91,6 +91,15 @@ insert into versions (model, version, stage, epoch, description, metrics, parame
                       code_revision, contract, serving, signature_hash, digest, created_by, create_time, format)
 values ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
 
+-- name: put_pools
+with gone as (delete from pools where name <> all ($1::text[]))
+insert into pools (name, formats)
+select name, string_to_array(formats, ' ') from unnest($1::text[], $2::text[]) as reported (name, formats)
+on conflict (name) do update set formats = excluded.formats;
+
+-- name: pools
+select name, formats from pools order by name;
+
 -- name: insert_artifact
 insert into artifacts (model, version, ordinal, name, type, sha256) values ($1, $2, $3, $4, $5, $6);
 

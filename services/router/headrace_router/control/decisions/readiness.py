@@ -50,7 +50,7 @@ class Occupancy:
 
     load: over all versions, None when it does not say; loads: by digest. unwanted: what it still holds though nothing
     wants it, by digest. draining: it is about to stop. gpu: shares of its GPUs' time and memory that are used; None
-    where nobody can see any.
+    where nobody can see any. formats: of the registry's API that it runs; none, from a release before formats, is ONNX.
     """
 
     load: Load | None = None
@@ -58,6 +58,7 @@ class Occupancy:
     unwanted: Mapping[str, Held] = field(default_factory=dict)
     draining: bool = False
     gpu: tuple[float, float] | None = None
+    formats: tuple[int, ...] = ()
 
 
 NOTHING_MORE = Occupancy()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
+from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2, route_pb2
 
 from headrace_router.control.decisions.readiness import Held, Load, Occupancy, Phase, Report
@@ -40,6 +41,8 @@ def reported_from_proto(request: control_pb2.ReportVersionsRequest) -> tuple[Map
         unwanted=_held("unwanted", request.unwanted, _UNWANTED_PHASES),
         draining=request.draining,
         gpu=_gpu_of(request),
+        # What a later release adds has no name here.
+        formats=tuple(sorted(set(request.formats) & set(registry_pb2.Format.values()))),
     )
     return _held("versions", request.versions, _WANTED_PHASES), occupancy
 
@@ -57,6 +60,7 @@ def batcher_to_proto(report: Report, names: Names, reported_at: datetime) -> rou
         draining=occupancy.draining,
         load=_load_to_proto(occupancy.load),
         gpu=route_pb2.GpuLoad(utilisation=gpu[0], memory=gpu[1]) if (gpu := occupancy.gpu) is not None else None,
+        formats=[registry_pb2.Format.Name(one) for one in occupancy.formats],
         report_time=answers.timestamp(reported_at),
         versions=[
             _version_to_proto(digest, one, names[digest], wanted, occupancy.loads.get(digest))

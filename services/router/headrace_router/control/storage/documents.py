@@ -189,6 +189,7 @@ def occupancy_to_document(occupancy: Occupancy) -> Document:
         "unwanted": {digest: held_to_document(held) for digest, held in occupancy.unwanted.items()},
         "draining": occupancy.draining,
         "gpu": occupancy.gpu,
+        "formats": occupancy.formats,
     }
 
 
@@ -201,6 +202,7 @@ def occupancy_from_document(document: Document) -> Occupancy:
         unwanted={digest: held_from_document(one) for digest, one in document.get("unwanted", {}).items()},
         draining=document.get("draining", False),
         gpu=tuple(gpu) if (gpu := document.get("gpu")) is not None else None,
+        formats=tuple(document.get("formats", ())),
     )
 
 

@@ -1,0 +1,88 @@
+"""What an installation allows beyond files that only compute: code, and servers of somebody else's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refuse
+
+from headrace_registry.artifacts.blobs import Blobs
+from headrace_registry.decisions import formats
+from headrace_registry.decisions.files import ArtifactType
+from headrace_registry.decisions.models import Format, Version
+from headrace_registry.decisions.names import invalid
+from headrace_registry.storage.store import Store
+
+CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS})
+"""Types of files that are code, or say what code is installed."""
+MAX_SERVER_BYTES = 4096
+_SERVER_FIELDS = frozenset({"target", "model", "version"})
+
+
+class FormatPolicy:
+    """allow_code: whether Python versions may be registered. targets: `host:port` of servers that versions may name."""
+
+    def __init__(self, store: Store, blobs: Blobs, clock: Clock, *, allow_code: bool, targets: Collection[str]) -> None:
+        self._store, self._blobs, self._clock = store, blobs, clock
+        self._allow_code, self._targets = allow_code, targets
+
+    def check_upload(self, kind: ArtifactType, *, as_code: bool) -> None:
+        """Raise unless a file of a type may come by this way. as_code: by that for code."""
+        if as_code and kind not in CODE:
+            message = f"TYPE_{kind.name} is no code: send it by UploadArtifact"
+            raise invalid("type", message, reason="ARTIFACT_TYPE_REFUSED")
+        if as_code:
+            self._check_code()
+        elif kind in CODE:
+            message = f"TYPE_{kind.name} is code: send it by UploadCode, which needs the scope registry.code"
+            raise invalid("type", message, reason="ARTIFACT_TYPE_REFUSED")
+
+    async def check(self, version: Version) -> None:
+        """Raise PreconditionFailed for a version that the installation does not allow, InvalidArgument for a server
+        file that does not say which server."""
+        if version.format is Format.PYTHON:
+            self._check_code()
+        if version.format is Format.OIP:
+            await self._check_server(version)
+
+    def _check_code(self) -> None:
+        if not self._allow_code:
+            raise PreconditionFailed(
+                "this installation takes no code: export the model to ONNX, or set REGISTRY_ALLOW_CODE",
+                reason="CODE_NOT_ALLOWED",
+            )
+
+    async def _check_server(self, version: Version) -> None:
+        at = next((at for at, one in enumerate(version.artifacts) if one.name == formats.SERVER_FILE), None)
+        if at is None:
+            return  # registering it says so
+        artifact, field = version.artifacts[at], f"version.artifacts[{at}]"
+        blob = await self._store.touch_blob(artifact.sha256, ArtifactType.JSON, self._clock.now())
+        if blob is None:
+            return  # the same
+        if blob.size_bytes > MAX_SERVER_BYTES:
+            refuse([FieldViolation(field, f"{blob.size_bytes} bytes; at most {MAX_SERVER_BYTES}")])
+        content = b"".join([piece async for piece in self._blobs.read(artifact.sha256)])
+        target = target_of(json.loads(content), field)
+        if target not in self._targets:
+            known = ", ".join(sorted(self._targets)) or "none"
+            raise PreconditionFailed(
+                f"server '{target}' is not among those that versions may name (REGISTRY_OIP_TARGETS): {known}",
+                reason="SERVER_NOT_ALLOWED",
+                violations=[FieldViolation(field, f"'{target}' is not allowed")],
+            )
+
+
+def target_of(server: object, field: str) -> str:
+    """Return the address in a server file. Raises InvalidArgument."""
+    if not isinstance(server, dict) or not server.keys() <= _SERVER_FIELDS:
+        refuse([FieldViolation(field, 'is not {"target": "host:port", "model": "…", "version": "…"}')])
+    assert isinstance(server, dict)
+    for name in ("target", "model"):
+        if not isinstance(server.get(name), str) or not server[name]:
+            refuse([FieldViolation(f"{field}.{name}", "is missing")])
+    if not isinstance(server.get("version", ""), str):
+        refuse([FieldViolation(f"{field}.version", "is no text")])
+    return server["target"]
