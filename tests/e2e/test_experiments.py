@@ -46,8 +46,37 @@ async def test_the_version_that_converts_is_found_from_the_command_line(headrace
     assert "compatible with the data" in shown
     plan = headrace.run("experiments", "plan", headrace.model, "--metric", "conversion", "--json")
     assert int(json.loads(plan.stdout)["single_look_units"]) > 100
-    ended = headrace("experiments", "end", headrace.model, "ranking", "--reason", "new is better")
-    assert ended["end_reason"] == "new is better"
+    refused = headrace.run("experiments", "conclude", headrace.model, "ranking", "--promote", "control")
+    assert (refused.exit_code, "beside the control: new" in refused.output) == (4, True)
+    done = headrace("experiments", "conclude", headrace.model, "ranking", "--promote", "new", "--strategy", "big-bang")
+    assert (done["stopped_variants"], done["rollout"]["version"]) == (["new"], "v2")
+    followed = headrace("rollouts", "watch", headrace.model)
+    assert (followed["state"], followed["variant"]) == ("STATE_SUCCEEDED", "control")
+    variants = {one["name"]: one for one in headrace("routes", "show", headrace.model)["route"]["variants"]}
+    assert (variants["control"]["serving_version"], variants["new"].get("weight", 0)) == ("v2", 0)
     listed = headrace.run("experiments", "list", headrace.model).output
     assert "ranking" in listed
     assert "ended" in listed
+
+
+@pytest.mark.long
+async def test_an_experiment_that_harms_a_guardrail_gives_its_traffic_back_by_itself(headrace: Headrace) -> None:
+    headrace.two_versions("v1")
+    headrace("routes", "split", headrace.model, "control:v1=50", "new:v2=50")
+    metrics = ("--metric", "conversion", "--guardrail", "visit", "--stop-on-harm")
+    headrace("experiments", "create", headrace.model, "ranking", *metrics)
+    headrace("experiments", "start", headrace.model, "ranking")
+    with Client(headrace.stack.address, token=headrace.stack.token("shop")) as client:
+        answers = [client.predict(headrace.model, {"features": ROW}, user_id=f"u{n}") for n in range(USERS)]
+        # Less is worse: few of the new version do what the guardrail counts, and most of the other's.
+        visits = [(number % 10 == 0) == (one.variant == "new") for number, one in enumerate(answers)]
+        told = [Outcome(does, one.prediction_id, kind="visit") for does, one in zip(visits, answers, strict=True)]
+        client.record_outcomes(headrace.model, told)
+
+    def ended() -> bool:
+        return headrace("experiments", "list", headrace.model)["experiments"][0]["state"] == "STATE_ENDED"
+
+    await eventually(ended, within=150, every=2.0)
+    (left,) = headrace("routes", "show", headrace.model)["route"]["variants"]
+    assert left["name"] == "control"
+    assert "guardrail" in headrace("experiments", "list", headrace.model)["experiments"][0]["end_reason"]

@@ -151,6 +151,9 @@ PLAN_EXPERIMENT = Method(
 
 PLAN_ROLLOUT = Method(_ROLLOUTS + "PlanRollout", rollout.PlanRolloutRequest, rollout.PlanRolloutResponse)
 START_ROLLOUT = Method(_ROLLOUTS + "StartRollout", rollout.StartRolloutRequest, rollout.StartRolloutResponse)
+CONCLUDE_EXPERIMENT = Method(
+    _ROLLOUTS + "ConcludeExperiment", rollout.ConcludeExperimentRequest, rollout.ConcludeExperimentResponse
+)
 GET_ROLLOUT = Method(_ROLLOUTS + "GetRollout", rollout.GetRolloutRequest, rollout.GetRolloutResponse)
 LIST_ROLLOUTS = Method(_ROLLOUTS + "ListRollouts", rollout.ListRolloutsRequest, rollout.ListRolloutsResponse)
 PAUSE_ROLLOUT = Method(_ROLLOUTS + "PauseRollout", rollout.PauseRolloutRequest, rollout.PauseRolloutResponse)

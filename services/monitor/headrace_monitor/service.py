@@ -42,8 +42,9 @@ async def start(runtime: Runtime[MonitorSettings]) -> None:
     shadows = await open_shadows(runtime, database, log.contracts)
     ingest = IngestServicer(counters=counters.intake, predictions=log.ingestion, pairs=shadows.intake)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest, server)
-    evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(EvidenceServicer(counters.evidence), server)
-    open_experiments(runtime, server, database, queries)
+    experiments = open_experiments(runtime, server, database, queries)
+    evidence = EvidenceServicer(counters.evidence, experiments.guarded)
+    evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)
     alerting = await start_alerts(runtime, server, database)
     sources = Sources(counters.reading, alerting, LoadedDrift(drift), WindowHistograms(database), performances)
     monitor = MonitorServicer(

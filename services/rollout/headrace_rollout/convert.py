@@ -25,6 +25,7 @@ DEFAULT_PAGE, MAX_PAGE = 50, 1000
 _WORDS = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 _MODEL = re.compile(rf"models/({_WORDS})")
 _ROLLOUT = re.compile(rf"models/({_WORDS})/rollouts/([0-9]{{1,18}})")
+_EXPERIMENT = re.compile(rf"models/({_WORDS})/experiments/({_WORDS})")
 _WEBHOOK = re.compile(rf"rolloutWebhooks/({_WORDS})")
 _NAME = re.compile(_WORDS)
 _MAX_NAME_CHARS = 63
@@ -112,6 +113,16 @@ def wanted_of(request: Any) -> Wanted:
     return Wanted(model, request.version, request.variant, policy, identity().client, reason)
 
 
+def promotion_of(request: pb.ConcludeExperimentRequest) -> Wanted:
+    """Return the rollout that follows an experiment, without what the route says."""
+    match = _EXPERIMENT.fullmatch(request.name)
+    if match is None or max(map(len, match.groups())) > _MAX_NAME_CHARS:
+        raise invalid("name", f"'{request.name[:80]}' is not models/{{model}}/experiments/{{experiment}}")
+    name(request.promote, "promote")
+    policy = policy_of(request.policy) if request.HasField("policy") else None
+    return Wanted(match[1], "", "", policy, identity().client, text(request.reason, "reason"))
+
+
 def webhook_name(text_given: str, field: str) -> str:
     """Return the webhook of `rolloutWebhooks/{webhook}`."""
     match = _WEBHOOK.fullmatch(text_given)
@@ -141,6 +152,12 @@ def request_of(request: pb.StartRolloutRequest) -> Request:
     content.ClearField("request_id")
     fingerprint = sha256(content.SerializeToString(deterministic=True)).digest()
     return Request(identity().client, text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS), fingerprint)
+
+
+def conclusion_of(request: pb.ConcludeExperimentRequest) -> Request:
+    """Return what makes the rollout that follows an experiment repeatable: the experiment has one end."""
+    fingerprint = sha256(f"{request.name} {request.promote}".encode()).digest()
+    return Request(identity().client, f"end of {sha256(request.name.encode()).hexdigest()}", fingerprint)
 
 
 def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:

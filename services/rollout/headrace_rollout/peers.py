@@ -46,13 +46,15 @@ class Routes:
 
     async def route(self, model: str) -> tuple[route_pb2.Route, route_pb2.RouteStatus]:
         """Return the route of a model, and what is in force."""
-        answer = await _answer(self._routes.GetRoute(route_pb2.GetRouteRequest(name=f"routes/{model}"), timeout=CALL_S))
+        answer = await answered(
+            self._routes.GetRoute(route_pb2.GetRouteRequest(name=f"routes/{model}"), timeout=CALL_S)
+        )
         return answer.route, answer.status
 
     async def dry_run(self, route: route_pb2.Route, manager: str) -> route_pb2.DryRunRouteResponse:
         """Return what writing a route would do."""
         request = route_pb2.DryRunRouteRequest(route=route, manager=manager)
-        return await _answer(self._routes.DryRunRoute(request, timeout=CALL_S))
+        return await answered(self._routes.DryRunRoute(request, timeout=CALL_S))
 
     async def write(self, rollout: Rollout, route: route_pb2.Route, *, release: bool = False) -> Written:
         """Write a route for a rollout and wait for the data planes. Repeating it is safe."""
@@ -66,7 +68,7 @@ class Routes:
             manager=rollout.manager,
             release=release,
         )
-        answer = await _answer(self._routes.UpdateRoute(request, timeout=WRITE_S))
+        answer = await answered(self._routes.UpdateRoute(request, timeout=WRITE_S))
         late = [plane for plane in answer.status.data_planes if not plane.acknowledged]
         return Written(
             answer.route.etag,
@@ -74,19 +76,24 @@ class Routes:
             cut_off=tuple(plane.name for plane in late if not plane.connected),
         )
 
+    async def give_back(self, route: route_pb2.Route, reason: str) -> None:
+        """Write a route as it was read, with other weights, and wait for the data planes."""
+        request = route_pb2.UpdateRouteRequest(route=route, reason=reason[:1000])
+        await answered(self._routes.UpdateRoute(request, timeout=WRITE_S))
+
     async def lease(self, rollout: Rollout, version: str) -> route_pb2.VersionReadiness:
         """Keep a version loaded for a while, and return how far its pool is with it."""
         request = control_pb2.LeaseVersionRequest(
             model=rollout.model, version=version, pool=rollout.pool, holder=rollout.manager, ttl=_duration(LEASE)
         )
-        return (await _answer(self._control.LeaseVersion(request, timeout=CALL_S))).readiness
+        return (await answered(self._control.LeaseVersion(request, timeout=CALL_S))).readiness
 
     async def end_lease(self, rollout: Rollout, version: str) -> None:
         """Let a version go."""
         request = control_pb2.LeaseVersionRequest(
             model=rollout.model, version=version, pool=rollout.pool, holder=rollout.manager
         )
-        await _answer(self._control.LeaseVersion(request, timeout=CALL_S))
+        await answered(self._control.LeaseVersion(request, timeout=CALL_S))
 
 
 class Registry:
@@ -98,12 +105,12 @@ class Registry:
     async def model(self, model: str) -> registry_pb2.Model:
         """Return a model."""
         request = registry_pb2.GetModelRequest(name=f"models/{model}")
-        return (await _answer(self._stub.GetModel(request, timeout=CALL_S))).model
+        return (await answered(self._stub.GetModel(request, timeout=CALL_S))).model
 
     async def version(self, model: str, version: str) -> registry_pb2.ModelVersion:
         """Return a version."""
         request = registry_pb2.GetModelVersionRequest(name=f"models/{model}/versions/{version}")
-        return (await _answer(self._stub.GetModelVersion(request, timeout=CALL_S))).version
+        return (await answered(self._stub.GetModelVersion(request, timeout=CALL_S))).version
 
     async def hold(self, rollout: Rollout) -> None:
         """Keep the version of a rollout from being removed."""
@@ -113,14 +120,14 @@ class Registry:
             ttl=_duration(HOLD),
             reason=f"rolled out by {rollout.client or 'somebody'}",
         )
-        await _answer(self._stub.HoldVersion(request, timeout=CALL_S))
+        await answered(self._stub.HoldVersion(request, timeout=CALL_S))
 
     async def release(self, rollout: Rollout) -> None:
         """End that."""
         request = registry_pb2.ReleaseHoldRequest(
             name=f"models/{rollout.model}/versions/{rollout.version}", holder=rollout.manager
         )
-        await _answer(self._stub.ReleaseHold(request, timeout=CALL_S))
+        await answered(self._stub.ReleaseHold(request, timeout=CALL_S))
 
     async def promote(self, rollout: Rollout) -> None:
         """Have the registry name the version where the variant looks, unless it does.
@@ -142,7 +149,7 @@ class Registry:
                 reason=reason,
                 etag=model.etag,
             )
-            await _answer(self._stub.SetAlias(alias, timeout=CALL_S))
+            await answered(self._stub.SetAlias(alias, timeout=CALL_S))
             return
         request = registry_pb2.PromoteModelVersionRequest(
             name=f"models/{rollout.model}/versions/{rollout.version}",
@@ -151,7 +158,7 @@ class Registry:
             etag=model.etag,
             rollout=rollout.manager,
         )
-        await _answer(self._stub.PromoteModelVersion(request, timeout=CALL_S))
+        await answered(self._stub.PromoteModelVersion(request, timeout=CALL_S))
 
     async def check_promotion(self, rollout: Rollout) -> None:
         """Raise what the registry would say if the version were promoted now."""
@@ -163,7 +170,7 @@ class Registry:
             rollout=rollout.manager,
             validate_only=True,
         )
-        await _answer(self._stub.PromoteModelVersion(request, timeout=CALL_S))
+        await answered(self._stub.PromoteModelVersion(request, timeout=CALL_S))
 
     async def named(self, rollout: Rollout) -> str:
         """Return the version that the registry has where the variant looks: in production, or behind its alias."""
@@ -203,7 +210,8 @@ def route_of(text: str) -> route_pb2.Route:
     return json_format.Parse(text, route_pb2.Route())
 
 
-async def _answer(call: Awaitable[T]) -> T:
+async def answered(call: Awaitable[T]) -> T:
+    """Return what a call returns; raise the typed error that it answers."""
     try:
         return await call
     except grpc.aio.AioRpcError as error:

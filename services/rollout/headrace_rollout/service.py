@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 from headrace.rollout.v1 import rollout_pb2_grpc
 from headrace_servicekit.client import channel
@@ -16,7 +17,9 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_rollout.alerts import FreezeAlerts
+from headrace_rollout.concluding import Concluding
 from headrace_rollout.controller import Controller
+from headrace_rollout.experiments import Experiments
 from headrace_rollout.judging import Judge
 from headrace_rollout.metrics import RolloutMetrics
 from headrace_rollout.peers import Registry, Routes
@@ -44,16 +47,24 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), clock)
     feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
     starting = Starting(store, routes, registry, TrafficReader(monitor, clock))
+    concluding = Concluding(Experiments(monitor), routes, starting)
+    experiments = LeaderLease(connections, "experiments", clock)
     metrics = RolloutMetrics(runtime.metrics, lambda: controller.running)
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
     guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
-    servicer = RolloutServicer(store, starting, Webhooks(connections, guard), feed, controller.wake, runtime.stopping)
+    servicer = RolloutServicer(
+        store, starting, concluding, Webhooks(connections, guard), feed, controller.wake, runtime.stopping
+    )
     rollout_pb2_grpc.add_RolloutServiceServicer_to_server(servicer, runtime.server())
 
     async def listen() -> None:
         await heed(store.wakes, controller.wake)
 
+    async def guard_experiments() -> NoReturn:
+        await experiments.lead(concluding.guard, every_s=settings.experiments_every_s)
+
     runtime.loop("rollouts", controller.run)
+    runtime.loop("experiments", guard_experiments)
     runtime.loop("alerts", alerts.run)
     runtime.loop("feed", feed.run)
     runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))

@@ -15,6 +15,7 @@ from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
 
 from headrace_rollout import answers, convert
+from headrace_rollout.concluding import Concluding
 from headrace_rollout.decisions import policies, progress
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.starting import Starting
@@ -34,12 +35,14 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         self,
         store: Store,
         starting: Starting,
+        concluding: Concluding,
         webhooks: Webhooks,
         feed: ChangeFeed[Changed],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
-        self._store, self._starting, self._webhooks, self._feed = store, starting, webhooks, feed
+        self._store, self._starting, self._concluding = store, starting, concluding
+        self._webhooks, self._feed = webhooks, feed
         self._changed, self._stopping = changed, stopping
 
     async def PlanRollout(self, request: pb.PlanRolloutRequest, context: Any) -> pb.PlanRolloutResponse:
@@ -88,6 +91,20 @@ class RolloutServicer(rollout_pb2_grpc.RolloutServiceServicer):
         client, reason = identity().client, convert.text(request.reason, "reason")
         changed = await self._change(request.name, lambda one, now: progress.abort(one, client, reason, now))
         return pb.AbortRolloutResponse(rollout=changed)
+
+    async def ConcludeExperiment(
+        self, request: pb.ConcludeExperimentRequest, context: Any
+    ) -> pb.ConcludeExperimentResponse:
+        name, wanted = request.name, convert.promotion_of(request)
+        if not request.promote:
+            done = await self._concluding.conclude(name, reason=wanted.reason)
+        else:
+            starts = convert.conclusion_of(request)
+            done = await self._concluding.promote(name, request.promote, wanted, starts, anyway=request.anyway)
+        answer = pb.ConcludeExperimentResponse(summary=done.summary, stopped_variants=done.stopped)
+        if done.rollout is not None:
+            answer.rollout.CopyFrom(answers.to_rollout(done.rollout))
+        return answer
 
     async def ListRolloutEvents(
         self, request: pb.ListRolloutEventsRequest, context: Any

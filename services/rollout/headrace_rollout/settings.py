@@ -19,6 +19,10 @@ class RolloutSettings(WebhookSettings, PostgresSettings, ServiceSettings):
         default=200, ge=1, le=10_000, description="Open WatchRollout of one process; more are RESOURCE_EXHAUSTED."
     )
 
+    experiments_every_s: float = Field(
+        default=60.0, ge=1.0, le=86_400.0, description="How often experiments are looked at that are to stop on harm."
+    )
+
     @property
     def called(self) -> tuple[str, ...]:
         """What the service calls: parts of this installation, where no webhook may be."""

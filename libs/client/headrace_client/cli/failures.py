@@ -78,6 +78,10 @@ _REMEDIES_BY_REASON = {
     "ETAG_MISMATCH": "somebody changed it since it was read: look at it again, then repeat the command",
     "ROUTE_MANAGED": "stop what manages it, or repeat with --force, which takes the route from it",
     "MANAGER_NOT_YOURS": "leave the manager out; `headrace routes show MODEL` says who manages the route",
+    "EXPERIMENT_NOT_FOUND": "`headrace experiments list MODEL` shows what there is",
+    "EXPERIMENT_NOT_RUNNING": "`headrace experiments start MODEL EXPERIMENT` starts a draft",
+    "EXPERIMENT_UNDECIDED": "`headrace experiments watch MODEL EXPERIMENT` waits for a verdict; --anyway does not",
+    "VARIANT_GONE": "`headrace routes show MODEL` shows the variants that the route has",
     "ROLLOUT_RUNNING": "`headrace rollouts watch MODEL` shows it: wait for it, or end it with `headrace rollouts abort "
     "MODEL`, or by `headrace models promote` or `rollback` with --end-rollout",
     "ROLLOUT_NOT_FOUND": "`headrace rollouts list` shows the rollouts that your token may see",

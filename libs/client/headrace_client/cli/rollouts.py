@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from headrace_client.cli.options import (
 from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.parsing import Duration
 from headrace_client.cli.precompute import missing_answers
+from headrace_client.cli.rollout_options import policy_option, rollout_policy, strategy_option
 from headrace_client.cli.rollout_views import (
     line_of,
     panel,
@@ -32,24 +32,9 @@ from headrace_client.cli.rollout_views import (
     show_rollout,
 )
 from headrace_client.client import Client
-from headrace_client.errors import DeadlineExceeded, HeadraceError
-from headrace_client.rollout_files import read_policy
-
-STRATEGIES = {
-    "canary": pb.RolloutPolicy.STRATEGY_CANARY,
-    "blue-green": pb.RolloutPolicy.STRATEGY_BLUE_GREEN,
-    "rolling": pb.RolloutPolicy.STRATEGY_ROLLING,
-    "big-bang": pb.RolloutPolicy.STRATEGY_BIG_BANG,
-}
+from headrace_client.errors import DeadlineExceeded
 
 _rollout_argument = click.argument("rollout", metavar="MODEL[/ID]")
-_policy_option = click.option(
-    "--policy",
-    "policy_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File such as rollout.yaml; default the model's template, else a canary of 5, 25, 50 and 100 percent.",
-)
-_strategy_option = click.option("--strategy", type=click.Choice(list(STRATEGIES)), help="With its defaults; no file.")
 _variant_option = click.option("--variant", default="", help="Variant of the route, where several have traffic.")
 
 
@@ -69,8 +54,8 @@ def rollouts() -> None:
 @rollouts.command()
 @model_argument
 @version_argument
-@_policy_option
-@_strategy_option
+@policy_option
+@strategy_option
 @_variant_option
 @connected
 def plan(
@@ -89,7 +74,7 @@ def plan(
       headrace rollouts plan digits v2
       headrace rollouts plan digits v2 --policy rollout.yaml --json
     """
-    with _policy(policy_file, strategy) as policy:
+    with rollout_policy(policy_file, strategy) as policy:
         found = client.plan_rollout(model, version, variant=variant, policy=policy)
     _warn(client, output, model, version)
     if output.as_json:
@@ -103,8 +88,8 @@ def plan(
 @rollouts.command()
 @model_argument
 @version_argument
-@_policy_option
-@_strategy_option
+@policy_option
+@strategy_option
 @_variant_option
 @click.option("--watch", "follow", is_flag=True, help="Follow it to its end; exit code 1 if it was taken back.")
 @reason_option
@@ -131,7 +116,7 @@ def start(
       headrace rollouts start digits v2 --strategy blue-green
     """
     _warn(client, output, model, version)
-    with _policy(policy_file, strategy) as policy:
+    with rollout_policy(policy_file, strategy) as policy:
         started = client.start_rollout(
             model, version, variant=variant, policy=policy, reason=reason, request_id=request_id
         )
@@ -278,7 +263,7 @@ def template(client: Client, output: Output, model: str, policy_file: Path | Non
     if remove:
         policy = client.put_rollout_template(model, None)
     elif policy_file is not None:
-        with _policy(policy_file, None) as wanted:
+        with rollout_policy(policy_file, None) as wanted:
             policy = client.put_rollout_template(model, wanted)
     else:
         policy = client.get_rollout_template(model)
@@ -287,21 +272,6 @@ def template(client: Client, output: Output, model: str, policy_file: Path | Non
         return
     for name, value in message_json(policy).items():
         output.say(f"{name}: {shown(str(value))}")
-
-
-@contextlib.contextmanager
-def _policy(path: Path | None, strategy: str | None) -> Iterator[pb.RolloutPolicy | None]:
-    """Lend the policy of a file, of a strategy, or none. What the block is refused is told with the file's lines."""
-    if path is None:
-        yield None if strategy is None else pb.RolloutPolicy(strategy=STRATEGIES[strategy])
-        return
-    if strategy is not None:
-        raise click.UsageError("give --policy or --strategy: a file names its strategy")
-    found = read_policy(path)
-    try:
-        yield found.policy
-    except HeadraceError as error:
-        raise found.located(error) from None
 
 
 def _warn(client: Client, output: Output, model: str, version: str) -> None:

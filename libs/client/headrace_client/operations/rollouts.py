@@ -14,6 +14,8 @@ from headrace_client.errors import NotFound
 from headrace_client.operations.paging import list_all
 
 DEFAULT_TIMEOUT_S = 30.0
+# The data are looked at, and a route is written.
+CONCLUSION_TIMEOUT_S = 120.0
 
 
 def plan_rollout(
@@ -113,6 +115,27 @@ def abort_rollout(
     name = yield from _named(session, rollout, timeout)
     request = rollout_pb2.AbortRolloutRequest(name=name, reason=reason)
     return (yield from invoke(session, methods.ABORT_ROLLOUT, request, timeout_s=timeout)).rollout
+
+
+def conclude_experiment(
+    session: Session,
+    model: str,
+    experiment: str,
+    *,
+    promote: str = "",
+    anyway: bool = False,
+    policy: rollout_pb2.RolloutPolicy | None = None,
+    reason: str = "",
+    timeout: float = CONCLUSION_TIMEOUT_S,
+) -> Operation[rollout_pb2.ConcludeExperimentResponse]:
+    """End an experiment and give its traffic back to the control. promote: variant whose version is rolled out then.
+
+    Raises PreconditionFailed where the data do not say that it is better, unless `anyway`, and as `start_rollout`.
+    """
+    request = rollout_pb2.ConcludeExperimentRequest(
+        name=f"models/{model}/experiments/{experiment}", promote=promote, anyway=anyway, policy=policy, reason=reason
+    )
+    return (yield from invoke(session, methods.CONCLUDE_EXPERIMENT, request, timeout_s=timeout))
 
 
 def rollout_history(

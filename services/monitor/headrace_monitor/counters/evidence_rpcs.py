@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc
@@ -19,15 +20,21 @@ _NO_TIME = timedelta(0)
 
 
 class EvidenceServicer(evidence_pb2_grpc.EvidenceServiceServicer):
-    """EvidenceService over what reads counts. A method that is not here is UNIMPLEMENTED."""
+    """EvidenceService over what reads counts, and what lists guarded experiments. A method that is not here is
+    UNIMPLEMENTED.
+    """
 
-    def __init__(self, reader: EvidenceReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: EvidenceReader, guarded: Callable[[], Awaitable[list[tuple[str, str]]]]) -> None:
+        self._reader, self._guarded = reader, guarded
 
     async def ReadCounts(self, request, context):
         before = await asyncio.to_thread(_cursor_of, request)
         snapshot = await self._reader.read(request.model, before)
         return await asyncio.to_thread(_response, snapshot, before)
+
+    async def ListGuardedExperiments(self, request, context):
+        names = [f"models/{model}/experiments/{id_}" for model, id_ in await self._guarded()]
+        return evidence_pb2.ListGuardedExperimentsResponse(names=names)
 
 
 def _cursor_of(request: evidence_pb2.ReadCountsRequest) -> Cursor | None:

@@ -53,6 +53,7 @@ def draft(model: str, message: experiment_pb2.Experiment, owner: str, now: datet
         _duration(message, "attribution_window", unset.attribution_window, found),
         _duration(message, "covariate_window", unset.covariate_window, found),
         message.planned_units or unset.planned_units,
+        message.stop_on_harm,
     )
     if definition.planned_units < 0:
         found.append(FieldViolation("experiment.planned_units", f"{definition.planned_units} is not a number of units"))
@@ -99,6 +100,7 @@ def to_experiment(experiment: Experiment) -> experiment_pb2.Experiment:
         alpha=definition.alpha,
         power=definition.power,
         planned_units=definition.planned_units,
+        stop_on_harm=definition.stop_on_harm,
         state=_TO_STATES[experiment.state],  # pyright: ignore[reportArgumentType] - a number of an enum
         owner=experiment.owner,
         end_reason=experiment.end_reason,

@@ -14,8 +14,11 @@ from headrace_monitor.settings import MonitorSettings
 from headrace_monitor.storage.schema import Database
 
 
-def open_experiments(runtime: Runtime[MonitorSettings], server: Server, database: Database, queries: Queries) -> None:
-    """Serve ExperimentService."""
+def open_experiments(
+    runtime: Runtime[MonitorSettings], server: Server, database: Database, queries: Queries
+) -> ExperimentStore:
+    """Serve ExperimentService, and return what stores its experiments."""
     store = ExperimentStore(database)
     servicer = ExperimentServicer(store, Analyst(store, queries, runtime.clock), runtime.clock)
     experiment_pb2_grpc.add_ExperimentServiceServicer_to_server(servicer, server)
+    return store

@@ -9,6 +9,7 @@ import click
 from headrace.monitor.v1 import experiment_pb2 as pb
 from rich.live import Live
 
+from headrace_client.cli.experiments.concluding import conclude, experiment_argument
 from headrace_client.cli.experiments.metrics import MetricText
 from headrace_client.cli.experiments.planning import plan
 from headrace_client.cli.experiments.views import panel, row_of, show_analysis, units_line, verdict_line
@@ -16,8 +17,6 @@ from headrace_client.cli.options import connected, model_argument
 from headrace_client.cli.output import Output, last, message_json, shown
 from headrace_client.cli.parsing import Duration, NumberPair
 from headrace_client.client import Client
-
-_experiment_argument = click.argument("experiment", metavar="EXPERIMENT")
 
 
 @click.group()
@@ -32,16 +31,17 @@ def experiments() -> None:
       headrace experiments create shop ranking --metric conversion --guardrail=-error
       headrace experiments start shop ranking
       headrace experiments watch shop ranking
-      headrace experiments end shop ranking --reason "v2 is better"
+      headrace experiments conclude shop ranking --promote new
     """
 
 
 experiments.add_command(plan)
+experiments.add_command(conclude)
 
 
 @experiments.command()
 @model_argument
-@_experiment_argument
+@experiment_argument
 @click.option("--metric", "success", type=MetricText(), multiple=True, required=True, help="Decides; repeatable.")
 @click.option("--guardrail", type=MetricText(), multiple=True, help="Must not become worse; repeatable.")
 @click.option("--quality", type=MetricText(), multiple=True, help="Is shown; repeatable.")
@@ -57,6 +57,9 @@ experiments.add_command(plan)
 @click.option("--window", type=Duration(), help="Outcomes count so long after a unit's first answer; default 7d.")
 @click.option("--before", type=Duration(), help="Outcomes of so long before adjust a unit's values (CUPED).")
 @click.option("--hypothesis", default="", help="What you expect, and why.")
+@click.option(
+    "--stop-on-harm", is_flag=True, help="A harmed guardrail or wrong shares give all traffic to the control."
+)
 @connected
 def create(
     client: Client,
@@ -74,6 +77,7 @@ def create(
     window: timedelta | None,
     before: timedelta | None,
     hypothesis: str,
+    stop_on_harm: bool,
 ) -> None:
     """Write EXPERIMENT of MODEL down. It is never changed afterwards: what was seen must not choose the question.
 
@@ -83,7 +87,11 @@ def create(
       headrace experiments create shop ranking --variant control=80 --variant new=20 --metric reward:mean --before 14d
     """
     wanted = pb.Experiment(
-        name=f"models/{model}/experiments/{experiment}", hypothesis=hypothesis, alpha=alpha, planned_units=units
+        name=f"models/{model}/experiments/{experiment}",
+        hypothesis=hypothesis,
+        alpha=alpha,
+        planned_units=units,
+        stop_on_harm=stop_on_harm,
     )
     weights = variant or tuple((one.name, one.weight) for one in client.get_route(model).route.variants if one.weight)
     wanted.variants.extend(pb.Experiment.Variant(name=name, weight=weight) for name, weight in weights)
@@ -120,7 +128,7 @@ def list_(client: Client, output: Output, model: str) -> None:
 
 @experiments.command()
 @model_argument
-@_experiment_argument
+@experiment_argument
 @connected
 def start(client: Client, output: Output, model: str, experiment: str) -> None:
     """Count units of EXPERIMENT from now on. The route must give its variants their shares.
@@ -135,7 +143,7 @@ def start(client: Client, output: Output, model: str, experiment: str) -> None:
 
 @experiments.command()
 @model_argument
-@_experiment_argument
+@experiment_argument
 @click.argument("weights", metavar="NAME=WEIGHT...", type=NumberPair(), nargs=-1, required=True)
 @connected
 def shares(client: Client, output: Output, model: str, experiment: str, weights: tuple[tuple[str, float], ...]) -> None:
@@ -150,7 +158,7 @@ def shares(client: Client, output: Output, model: str, experiment: str, weights:
 
 @experiments.command()
 @model_argument
-@_experiment_argument
+@experiment_argument
 @connected
 def analyse(client: Client, output: Output, model: str, experiment: str) -> None:
     """Say what the data of EXPERIMENT say now.
@@ -169,7 +177,7 @@ def analyse(client: Client, output: Output, model: str, experiment: str) -> None
 
 @experiments.command()
 @model_argument
-@_experiment_argument
+@experiment_argument
 @click.option("--for", "duration", type=Duration(), help="End after this time; default when there is a verdict.")
 @click.option("--every", type=Duration(), default="10s", show_default=True, help="Look so often.")
 @connected
@@ -210,11 +218,11 @@ def watch(
 
 @experiments.command()
 @model_argument
-@_experiment_argument
+@experiment_argument
 @click.option("--reason", default="", help="Why; it is kept.")
 @connected
 def end(client: Client, output: Output, model: str, experiment: str, reason: str) -> None:
-    """Assign no more units to EXPERIMENT. What the winner serves goes on by `headrace rollouts start`.
+    """Assign no more units to EXPERIMENT, and leave the route as it is. `conclude` gives its traffic back as well.
 
     \b
     Examples:

@@ -40,6 +40,11 @@ class EvidenceServiceStub:
                 request_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsRequest.SerializeToString,
                 response_deserializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsResponse.FromString,
                 _registered_method=True)
+        self.ListGuardedExperiments = channel.unary_unary(
+                '/headrace.monitor.v1.EvidenceService/ListGuardedExperiments',
+                request_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ListGuardedExperimentsRequest.SerializeToString,
+                response_deserializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ListGuardedExperimentsResponse.FromString,
+                _registered_method=True)
 
 
 class EvidenceServiceServicer:
@@ -60,6 +65,13 @@ class EvidenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListGuardedExperiments(self, request, context):
+        """ListGuardedExperiments returns the names of the experiments of all models that run and are to be stopped on harm.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EvidenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -67,6 +79,11 @@ def add_EvidenceServiceServicer_to_server(servicer, server):
                     servicer.ReadCounts,
                     request_deserializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsRequest.FromString,
                     response_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsResponse.SerializeToString,
+            ),
+            'ListGuardedExperiments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGuardedExperiments,
+                    request_deserializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ListGuardedExperimentsRequest.FromString,
+                    response_serializer=headrace_dot_monitor_dot_v1_dot_evidence__pb2.ListGuardedExperimentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -97,6 +114,33 @@ class EvidenceService:
             '/headrace.monitor.v1.EvidenceService/ReadCounts',
             headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsRequest.SerializeToString,
             headrace_dot_monitor_dot_v1_dot_evidence__pb2.ReadCountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGuardedExperiments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.monitor.v1.EvidenceService/ListGuardedExperiments',
+            headrace_dot_monitor_dot_v1_dot_evidence__pb2.ListGuardedExperimentsRequest.SerializeToString,
+            headrace_dot_monitor_dot_v1_dot_evidence__pb2.ListGuardedExperimentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

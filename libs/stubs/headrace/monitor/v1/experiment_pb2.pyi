@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Experiment(_message.Message):
-    __slots__ = ("name", "hypothesis", "variants", "metrics", "alpha", "power", "attribution_window", "covariate_window", "planned_units", "state", "owner", "create_time", "start_time", "end_time", "end_reason", "phases")
+    __slots__ = ("name", "hypothesis", "variants", "metrics", "alpha", "power", "attribution_window", "covariate_window", "planned_units", "state", "owner", "create_time", "start_time", "end_time", "end_reason", "phases", "stop_on_harm")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Experiment.State]
@@ -96,6 +96,7 @@ class Experiment(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     END_REASON_FIELD_NUMBER: _ClassVar[int]
     PHASES_FIELD_NUMBER: _ClassVar[int]
+    STOP_ON_HARM_FIELD_NUMBER: _ClassVar[int]
     name: str
     hypothesis: str
     variants: _containers.RepeatedCompositeFieldContainer[Experiment.Variant]
@@ -112,7 +113,8 @@ class Experiment(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     end_reason: str
     phases: _containers.RepeatedCompositeFieldContainer[Experiment.Phase]
-    def __init__(self, name: _Optional[str] = ..., hypothesis: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Experiment.Variant, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[Experiment.Metric, _Mapping]]] = ..., alpha: _Optional[float] = ..., power: _Optional[float] = ..., attribution_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., covariate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., planned_units: _Optional[int] = ..., state: _Optional[_Union[Experiment.State, str]] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_reason: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Experiment.Phase, _Mapping]]] = ...) -> None: ...
+    stop_on_harm: bool
+    def __init__(self, name: _Optional[str] = ..., hypothesis: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Experiment.Variant, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[Experiment.Metric, _Mapping]]] = ..., alpha: _Optional[float] = ..., power: _Optional[float] = ..., attribution_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., covariate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., planned_units: _Optional[int] = ..., state: _Optional[_Union[Experiment.State, str]] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_reason: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Experiment.Phase, _Mapping]]] = ..., stop_on_harm: _Optional[bool] = ...) -> None: ...
 
 class CreateExperimentRequest(_message.Message):
     __slots__ = ("parent", "experiment")

@@ -470,3 +470,27 @@ class DeleteRolloutWebhookRequest(_message.Message):
 class DeleteRolloutWebhookResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ConcludeExperimentRequest(_message.Message):
+    __slots__ = ("name", "promote", "anyway", "policy", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROMOTE_FIELD_NUMBER: _ClassVar[int]
+    ANYWAY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    promote: str
+    anyway: bool
+    policy: RolloutPolicy
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., promote: _Optional[str] = ..., anyway: _Optional[bool] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ConcludeExperimentResponse(_message.Message):
+    __slots__ = ("summary", "stopped_variants", "rollout")
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    summary: str
+    stopped_variants: _containers.RepeatedScalarFieldContainer[str]
+    rollout: Rollout
+    def __init__(self, summary: _Optional[str] = ..., stopped_variants: _Optional[_Iterable[str]] = ..., rollout: _Optional[_Union[Rollout, _Mapping]] = ...) -> None: ...

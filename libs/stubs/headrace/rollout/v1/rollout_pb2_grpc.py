@@ -78,6 +78,11 @@ class RolloutServiceStub:
                 request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.SerializeToString,
                 response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.FromString,
                 _registered_method=True)
+        self.ConcludeExperiment = channel.unary_unary(
+                '/headrace.rollout.v1.RolloutService/ConcludeExperiment',
+                request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ConcludeExperimentRequest.SerializeToString,
+                response_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ConcludeExperimentResponse.FromString,
+                _registered_method=True)
         self.ListRolloutEvents = channel.unary_unary(
                 '/headrace.rollout.v1.RolloutService/ListRolloutEvents',
                 request_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ListRolloutEventsRequest.SerializeToString,
@@ -194,6 +199,19 @@ class RolloutServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConcludeExperiment(self, request, context):
+        """ConcludeExperiment gives the traffic of an experiment back to its control, waits for the data planes, and ends the
+        experiment. With `promote` the version of that variant is then rolled out to the control's variant. Repeating it goes on
+        where it stopped.
+
+        Fails with NOT_FOUND, reason EXPERIMENT_NOT_FOUND; FAILED_PRECONDITION, reason EXPERIMENT_NOT_RUNNING for a draft,
+        EXPERIMENT_UNDECIDED when the data do not say that the variant to promote is better, unless `anyway` is set, ROUTE_MANAGED
+        while somebody else manages the route, VARIANT_GONE when the route lacks a variant that is needed; and as StartRollout does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRolloutEvents(self, request, context):
         """ListRolloutEvents returns the history of a rollout, the latest first. Nothing is ever removed.
         """
@@ -289,6 +307,11 @@ def add_RolloutServiceServicer_to_server(servicer, server):
                     servicer.AbortRollout,
                     request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.FromString,
                     response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.SerializeToString,
+            ),
+            'ConcludeExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConcludeExperiment,
+                    request_deserializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ConcludeExperimentRequest.FromString,
+                    response_serializer=headrace_dot_rollout_dot_v1_dot_rollout__pb2.ConcludeExperimentResponse.SerializeToString,
             ),
             'ListRolloutEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRolloutEvents,
@@ -546,6 +569,33 @@ class RolloutService:
             '/headrace.rollout.v1.RolloutService/AbortRollout',
             headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutRequest.SerializeToString,
             headrace_dot_rollout_dot_v1_dot_rollout__pb2.AbortRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConcludeExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.rollout.v1.RolloutService/ConcludeExperiment',
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ConcludeExperimentRequest.SerializeToString,
+            headrace_dot_rollout_dot_v1_dot_rollout__pb2.ConcludeExperimentResponse.FromString,
             options,
             channel_credentials,
             insecure,

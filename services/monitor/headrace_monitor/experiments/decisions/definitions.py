@@ -62,7 +62,9 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What is decided before the start. weights: of the variants; the first one is the control."""
+    """What is decided before the start. weights: of the variants; the first one is the control. stop_on_harm: the
+    rollout service ends it when a guardrail is harmed, or the shares are wrong.
+    """
 
     hypothesis: str
     weights: Mapping[str, float]
@@ -72,6 +74,7 @@ class Definition:
     attribution_window: timedelta = timedelta(days=7)
     covariate_window: timedelta = timedelta(0)
     planned_units: int = 20_000
+    stop_on_harm: bool = False
 
     @property
     def design(self) -> Design:

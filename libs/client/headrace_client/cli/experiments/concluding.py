@@ -1,0 +1,55 @@
+"""`headrace experiments conclude`: what becomes of an experiment's traffic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from headrace_client.cli.options import connected, model_argument
+from headrace_client.cli.output import Output, message_json, shown
+from headrace_client.cli.rollout_options import policy_option, rollout_policy, strategy_option
+from headrace_client.client import Client
+
+experiment_argument = click.argument("experiment", metavar="EXPERIMENT")
+
+
+@click.command()
+@model_argument
+@experiment_argument
+@click.option("--promote", metavar="VARIANT", default="", help="Roll its version out to the control's traffic.")
+@click.option("--anyway", is_flag=True, help="Promote it although the data do not say that it is better.")
+@policy_option
+@strategy_option
+@click.option("--reason", default="", help="Why; default what the data say.")
+@connected
+def conclude(
+    client: Client,
+    output: Output,
+    model: str,
+    experiment: str,
+    promote: str,
+    anyway: bool,
+    policy_file: Path | None,
+    strategy: str | None,
+    reason: str,
+) -> None:
+    """End EXPERIMENT: the control gets its traffic back, and a variant that won is rolled out.
+
+    \b
+    Examples:
+      headrace experiments conclude shop ranking
+      headrace experiments conclude shop ranking --promote new --strategy blue-green
+    """
+    with rollout_policy(policy_file, strategy) as policy:
+        done = client.conclude_experiment(
+            model, experiment, promote=promote, anyway=anyway, policy=policy, reason=reason
+        )
+    if output.as_json:
+        output.document(message_json(done))
+        return
+    output.say(f"[bold]{shown(experiment)}[/] has ended: {shown(done.summary)}")
+    if done.stopped_variants:
+        output.say(f"the control has the traffic of {shown(', '.join(done.stopped_variants))}")
+    if done.HasField("rollout"):
+        output.say(f"version {shown(done.rollout.version)} is rolled out; `headrace rollouts watch {model}` follows it")

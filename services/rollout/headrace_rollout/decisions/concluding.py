@@ -1,0 +1,35 @@
+"""How an experiment gives its traffic back: pure functions on Route messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from headrace.router.v1 import route_pb2
+from headrace_servicekit.errors import PreconditionFailed
+
+Route = route_pb2.Route
+
+
+def given_back(route: Route, control: str, others: Collection[str], keep: str = "") -> tuple[Route, list[str]]:
+    """Return the route in which the control has the traffic of the other variants, and which of them had some.
+
+    A variant that no rule sends requests to is taken out of the route, but for `keep`.
+
+    Raises PreconditionFailed, reason VARIANT_GONE.
+    """
+    wanted = Route()
+    wanted.CopyFrom(route)
+    variants = {one.name: one for one in wanted.variants}
+    for name in (control, keep):
+        if name and name not in variants:
+            there = ", ".join(variants)
+            raise PreconditionFailed(f"the route has no variant '{name}', only {there}", reason="VARIANT_GONE")
+    stopped = [name for name in others if name in variants and variants[name].weight > 0]
+    for name in stopped:
+        variants[control].weight += variants[name].weight
+        variants[name].weight = 0
+    named = {rule.variant for rule in wanted.rules} | {keep}
+    left = [one for one in wanted.variants if one.name not in others or one.name in named]
+    del wanted.variants[:]
+    wanted.variants.extend(left)
+    return wanted, stopped

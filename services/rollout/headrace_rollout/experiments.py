@@ -1,0 +1,41 @@
+"""Experiments, as the monitor keeps and analyses them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.monitor.v1 import evidence_pb2, evidence_pb2_grpc, experiment_pb2, experiment_pb2_grpc
+
+from headrace_rollout.peers import CALL_S, answered
+
+# Longer than a monitor lets a query run by default.
+ANALYSIS_S = 90.0
+MAX_REASON_CHARS = 500
+
+
+class Experiments:
+    """The monitor's experiments. Every method raises the typed error that it answers."""
+
+    def __init__(self, channel: Any) -> None:
+        self._experiments = experiment_pb2_grpc.ExperimentServiceStub(channel)
+        self._evidence = evidence_pb2_grpc.EvidenceServiceStub(channel)
+
+    async def guarded(self) -> list[str]:
+        """Return the names of those that run and are to be stopped on harm."""
+        request = evidence_pb2.ListGuardedExperimentsRequest()
+        return list((await answered(self._evidence.ListGuardedExperiments(request, timeout=CALL_S))).names)
+
+    async def get(self, name: str) -> experiment_pb2.Experiment:
+        """Return one."""
+        request = experiment_pb2.GetExperimentRequest(name=name)
+        return (await answered(self._experiments.GetExperiment(request, timeout=CALL_S))).experiment
+
+    async def analyse(self, name: str) -> experiment_pb2.AnalyseExperimentResponse:
+        """Return what the data say now."""
+        request = experiment_pb2.AnalyseExperimentRequest(name=name)
+        return await answered(self._experiments.AnalyseExperiment(request, timeout=ANALYSIS_S))
+
+    async def end(self, name: str, reason: str) -> None:
+        """End one. Repeating it changes nothing."""
+        request = experiment_pb2.EndExperimentRequest(name=name, reason=reason[:MAX_REASON_CHARS])
+        await answered(self._experiments.EndExperiment(request, timeout=CALL_S))

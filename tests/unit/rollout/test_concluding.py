@@ -1,0 +1,154 @@
+"""How an experiment ends: its traffic goes back to the control, and what won is rolled out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from headrace.monitor.v1 import experiment_pb2
+from headrace.router.v1 import route_pb2
+from headrace_rollout.concluding import Concluding
+from headrace_rollout.decisions import concluding
+from headrace_rollout.starting import Wanted
+from headrace_rollout.store import Request
+from headrace_servicekit.errors import PreconditionFailed, Unavailable
+from hypothesis import given
+from hypothesis import strategies as st
+
+Route, Variant = route_pb2.Route, route_pb2.Variant
+Analysis = experiment_pb2.AnalyseExperimentResponse
+NAME = "models/shop/experiments/ranking"
+WANTED = Wanted("shop", "", "", None, "ann", "")
+REQUEST = Request("ann", "end of it", b"")
+
+
+def route(*weights: float, rules: tuple[str, ...] = ()) -> route_pb2.Route:
+    names = ("control", "new", "newer")
+    return Route(
+        name="routes/shop",
+        variants=[
+            Variant(name=name, version=f"v{at}", serving_version=f"v{at}", weight=weight)
+            for at, (name, weight) in enumerate(zip(names, weights, strict=False), 1)
+        ],
+        rules=[route_pb2.Rule(name=f"rule{at}", variant=variant) for at, variant in enumerate(rules)],
+    )
+
+
+@given(st.lists(st.floats(0, 100), min_size=3, max_size=3), st.sampled_from(["", "new", "newer"]))
+def test_the_control_gets_all_traffic_of_the_others_and_none_is_lost(weights: list[float], keep: str):
+    wanted, stopped = concluding.given_back(route(*weights), "control", ["new", "newer"], keep)
+    assert sum(one.weight for one in wanted.variants) == pytest.approx(sum(weights))
+    assert {one.name for one in wanted.variants} == {"control"} | ({keep} if keep else set())
+    assert stopped == [name for name, weight in zip(["new", "newer"], weights[1:], strict=True) if weight > 0]
+    again, nothing = concluding.given_back(wanted, "control", ["new", "newer"], keep)
+    assert (again, nothing) == (wanted, [])
+
+
+def test_a_variant_that_a_rule_names_and_one_of_nobodys_experiment_stay():
+    given_route = route(8, 1, 1, rules=("new",))
+    given_route.variants.add(name="staff", version="v9", weight=3)
+    wanted, _ = concluding.given_back(given_route, "control", ["new", "newer"])
+    assert {one.name: one.weight for one in wanted.variants} == {"control": 10, "new": 0, "staff": 3}
+    assert wanted.rules == given_route.rules
+
+
+def test_a_route_without_the_control_is_refused():
+    with pytest.raises(PreconditionFailed, match="no variant 'old', only control, new") as refused:
+        concluding.given_back(route(1, 1), "old", ["new"])
+    assert refused.value.reason == "VARIANT_GONE"
+
+
+class Surroundings:
+    """A monitor with experiments, a control plane with a route, and what starts rollouts. done: calls that change
+    something, in their order. harmed: experiments whose guardrail is harmed; away: those whose analysis fails.
+    """
+
+    def __init__(self, verdict: Any = Analysis.VERDICT_UNDECIDED, variant: str = "") -> None:
+        self.analysis = Analysis(verdict=verdict, variant=variant, summary="so it is")
+        self.names, self.away = [NAME], set[str]()
+        self.current = route(8, 1, 1)
+        self.done: list[tuple[Any, ...]] = []
+
+    async def guarded(self) -> list[str]:
+        return self.names
+
+    async def get(self, name: str) -> experiment_pb2.Experiment:
+        variants = [{"name": each, "weight": 1} for each in ("control", "new", "newer")]
+        return experiment_pb2.Experiment(name=name, variants=variants)
+
+    async def analyse(self, name: str) -> experiment_pb2.AnalyseExperimentResponse:
+        if name in self.away:
+            raise Unavailable("no monitor")
+        return self.analysis
+
+    async def end(self, name: str, reason: str) -> None:
+        self.done.append(("end", name, reason))
+
+    async def route(self, model: str) -> tuple[route_pb2.Route, route_pb2.RouteStatus]:
+        return self.current, route_pb2.RouteStatus()
+
+    async def give_back(self, wanted: route_pb2.Route, reason: str) -> None:
+        self.current = wanted
+        self.done.append(("route", {one.name: one.weight for one in wanted.variants}, reason))
+
+    async def start(self, wanted: Wanted, request: Request) -> Any:
+        self.done.append(("rollout", wanted.variant, wanted.version, request.id))
+        return "the rollout"
+
+
+def of(around: Surroundings) -> Concluding:
+    """Return the use cases in their surroundings."""
+    lent: Any = around
+    return Concluding(lent, lent, lent)
+
+
+async def test_traffic_goes_back_before_the_experiment_ends_so_that_a_crash_between_is_seen():
+    around = Surroundings()
+    done = await of(around).conclude(NAME, reason="enough")
+    assert [one[0] for one in around.done] == ["route", "end"]
+    assert around.done[0][1] == {"control": 10}
+    assert (done.stopped, done.summary, around.done[1][2]) == (["new", "newer"], "so it is", "enough")
+    await of(around).conclude(NAME, reason="")
+    assert [one[0] for one in around.done] == ["route", "end", "end"], "the route is right already"
+
+
+async def test_the_version_that_won_is_rolled_out_to_the_control():
+    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    done = await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
+    assert done.rollout == "the rollout"
+    assert around.done[-1] == ("rollout", "control", "v2", "end of it")
+    assert around.done[0][1] == {"control": 10, "new": 0}, "so that a repetition finds its version"
+    await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
+    assert around.done[-1] == ("rollout", "control", "v2", "end of it")
+
+
+@pytest.mark.parametrize("better", ["", "newer"])
+async def test_a_variant_of_which_the_data_do_not_say_that_it_is_better_is_promoted_only_anyway(better: str):
+    around = Surroundings(Analysis.VERDICT_BETTER if better else Analysis.VERDICT_UNDECIDED, better)
+    with pytest.raises(PreconditionFailed, match="so it is") as refused:
+        await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
+    assert (refused.value.reason, around.done) == ("EXPERIMENT_UNDECIDED", [])
+    assert (await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=True)).rollout
+
+
+@pytest.mark.parametrize("variant", ["control", "gone"])
+async def test_what_is_no_variant_beside_the_control_is_not_promoted(variant: str):
+    around = Surroundings(Analysis.VERDICT_BETTER, variant)
+    with pytest.raises(PreconditionFailed, match="new, newer"):
+        await of(around).promote(NAME, variant, WANTED, REQUEST, anyway=True)
+    assert not around.done
+
+
+@pytest.mark.parametrize("verdict", list(Analysis.Verdict.values()))
+async def test_an_experiment_is_stopped_by_harm_and_by_wrong_shares_alone(verdict: int):
+    around = Surroundings(verdict, "new")
+    await of(around).guard()
+    harm = verdict in (Analysis.VERDICT_GUARDRAIL_HARMED, Analysis.VERDICT_SHARES_WRONG)
+    assert [one[0] for one in around.done] == (["route", "end"] if harm else [])
+
+
+async def test_an_experiment_that_cannot_be_looked_at_keeps_no_other_from_being_stopped():
+    around = Surroundings(Analysis.VERDICT_GUARDRAIL_HARMED, "new")
+    around.names, around.away = ["models/shop/experiments/first", NAME], {"models/shop/experiments/first"}
+    await of(around).guard()
+    assert around.done[-1] == ("end", NAME, "stopped: so it is")
