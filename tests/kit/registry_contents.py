@@ -44,7 +44,7 @@ def full_version(model: str = "digits", version: str = "v1", epoch: int = 1) -> 
     )
     return Version(
         ref=VersionRef(model, version),
-        serving=serving.filled(max_batch_rows=16, max_wait_ms=2.5, instances=2),
+        serving=serving.filled(serving.Declared(max_batch_rows=16, max_wait_ms=2.5, instances=2)),
         contract=Contract((spec,), (TensorSpec("y", "INT64", columns=("ü",)),), "y", Task.CLASSIFICATION, ("a", "ß")),
         artifacts=(
             Artifact("model.onnx", ArtifactType.ONNX, BLOB.sha256, BLOB.size_bytes),

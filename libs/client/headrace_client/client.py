@@ -21,6 +21,7 @@ from headrace_client.operations import (
     alerting,
     awaiting,
     declaring,
+    downloading,
     experiments,
     explaining,
     health,
@@ -97,6 +98,8 @@ class Client(_Connection):
     create_model = _blocking(models.create_model)
     list_versions = _blocking(models.list_versions)
     get_version = _blocking(models.get_version)
+    update_serving = _blocking(models.update_serving)
+    download_artifact = _blocking(downloading.download_artifact)
     register_version = _blocking(registration.register_version)
     promote = _blocking(models.promote)
     rollback = _blocking(models.rollback)
@@ -223,6 +226,8 @@ class AsyncClient(_Connection):
     create_model = _awaited(models.create_model)
     list_versions = _awaited(models.list_versions)
     get_version = _awaited(models.get_version)
+    update_serving = _awaited(models.update_serving)
+    download_artifact = _awaited(downloading.download_artifact)
     register_version = _awaited(registration.register_version)
     promote = _awaited(models.promote)
     rollback = _awaited(models.rollback)

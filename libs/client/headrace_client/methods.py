@@ -42,6 +42,17 @@ CREATE_VERSION = Method(
     _REGISTRY + "CreateModelVersion", registry.CreateModelVersionRequest, registry.CreateModelVersionResponse
 )
 GET_VERSION = Method(_REGISTRY + "GetModelVersion", registry.GetModelVersionRequest, registry.GetModelVersionResponse)
+DOWNLOAD_ARTIFACT = Method(
+    _REGISTRY + "DownloadArtifact",
+    registry.DownloadArtifactRequest,
+    registry.DownloadArtifactResponse,
+    server_stream=True,
+)
+UPDATE_SERVING = Method(
+    _REGISTRY + "UpdateServingSettings",
+    registry.UpdateServingSettingsRequest,
+    registry.UpdateServingSettingsResponse,
+)
 LIST_VERSIONS = Method(
     _REGISTRY + "ListModelVersions", registry.ListModelVersionsRequest, registry.ListModelVersionsResponse
 )

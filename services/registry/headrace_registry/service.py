@@ -14,6 +14,7 @@ from headrace_servicekit.s3 import Place
 from headrace_registry.api.servicer import RegistryServicer
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import FormatProcess, Inspection, OnnxProcess
+from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.staging import StagedUploads
@@ -22,6 +23,7 @@ from headrace_registry.artifacts.uploads import UploadLimits, Uploads
 from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.reads import Catalog, feed_of
 from headrace_registry.catalog.registration import Registrations
+from headrace_registry.catalog.serving_settings import ServingUpdates
 from headrace_registry.metrics import Metrics
 from headrace_registry.promotion.holds import Holds
 from headrace_registry.promotion.pools import Pools
@@ -82,12 +84,14 @@ def serve(
         registrations=Registrations(store, clock),
         trials=Trials(store, blobs, try_out, clock, directory=settings.upload_dir),
         promotions=Promotions(store, clock),
+        serving=ServingUpdates(store, clock),
         holds=Holds(store, clock),
         pools=Pools(store),
         policy=FormatPolicy(store, blobs, clock, allow_code=settings.allow_code, targets=settings.oip_targets),
         measuring=Measurements(store, clock),
         uploads=uploads,
         staged=staged,
+        downloads=Downloads(blobs),
         feed=feed,
         metrics=metrics,
         stopping=runtime.stopping,

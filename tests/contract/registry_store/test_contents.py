@@ -13,6 +13,7 @@ from headrace_registry.decisions.models import (
     Metric,
     MetricSource,
     Model,
+    ServingChange,
     Stage,
     VersionRef,
 )
@@ -57,6 +58,21 @@ async def test_a_version_comes_back_as_it_was_written(store):
     await add_version(store, version)
     assert await store.version(version.ref) == version
     assert await store.versions("digits", before=None, limit=10, stage=None) == [version]
+
+
+async def test_changed_serving_settings_come_back_with_their_number_and_in_the_history(store):
+    await make_model(store)
+    version = full_version()
+    await add_version(store, version)
+    after = replace(version.serving, max_batch_rows=4, preferred_batch_rows=(4,))
+    change = event(3, action=Action.SERVING_CHANGED, serving_change=ServingChange(2, version.serving, after))
+    async with store.transaction() as transaction:
+        model = await transaction.lock_model("digits")
+        assert model is not None
+        await transaction.set_serving(version.ref, after, 2)
+        await transaction.save(replace(model, epoch=3), [change])
+    assert await store.version(version.ref) == replace(version, serving=after, serving_revision=2)
+    assert (await store.events("digits", before=None, limit=1))[0] == change
 
 
 async def test_a_blob_comes_back_as_it_was_written(store):

@@ -10,7 +10,7 @@ import pytest
 from click import UsageError
 from headrace_client.cli.converting import source_of
 from headrace_client.cli.output import Output
-from headrace_client.conversion import process
+from headrace_client.conversion import process, sandbox
 from headrace_client.conversion.recognition import Kind, recognise
 from headrace_client.errors import InvalidArgument
 from headrace_servicekit.testing import eventually, patience
@@ -151,5 +151,5 @@ def test_the_python_of_the_active_environment_converts(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin" / "python"
     python.symlink_to(sys.executable)
-    assert process.frameworks_python({"VIRTUAL_ENV": str(tmp_path)}) == str(python)
-    assert process.frameworks_python({}) == sys.executable
+    assert sandbox.frameworks_python({"VIRTUAL_ENV": str(tmp_path)}) == str(python)
+    assert sandbox.frameworks_python({}) == sys.executable

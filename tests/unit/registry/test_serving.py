@@ -12,36 +12,48 @@ def test_what_is_unset_has_its_default():
 
 
 def test_default_preferred_sizes_respect_a_smaller_maximum():
-    assert serving.filled(max_batch_rows=16).preferred_batch_rows == (8, 16)
-    assert serving.filled(max_batch_rows=4).preferred_batch_rows == ()
+    assert serving.filled(serving.Declared(max_batch_rows=16)).preferred_batch_rows == (8, 16)
+    assert serving.filled(serving.Declared(max_batch_rows=4)).preferred_batch_rows == ()
 
 
 def test_no_wait_is_not_the_default_wait():
-    assert serving.filled(max_wait_ms=0.0).max_wait_ms == 0.0
+    assert serving.filled(serving.Declared(max_wait_ms=0.0)).max_wait_ms == 0.0
 
 
 @given(st.integers(1, serving.MAX_BATCH_ROWS))
 def test_defaults_are_valid_for_every_maximum(rows):
-    assert not serving.violations(serving.filled(max_batch_rows=rows), "serving")
+    assert not serving.violations(serving.filled(serving.Declared(max_batch_rows=rows)), "serving")
 
 
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
-        pytest.param(serving.filled(max_batch_rows=-1), "serving.max_batch_rows", id="negative rows"),
-        pytest.param(serving.filled(max_batch_rows=5000), "serving.max_batch_rows", id="too many rows"),
+        pytest.param(serving.filled(serving.Declared(max_batch_rows=-1)), "serving.max_batch_rows", id="negative rows"),
         pytest.param(
-            serving.filled(preferred_batch_rows=(8, 64)), "serving.preferred_batch_rows[1]", id="above the maximum"
+            serving.filled(serving.Declared(max_batch_rows=5000)), "serving.max_batch_rows", id="too many rows"
         ),
-        pytest.param(serving.filled(preferred_batch_rows=(8, 8)), "serving.preferred_batch_rows[1]", id="not rising"),
-        pytest.param(serving.filled(preferred_batch_rows=(0, 8)), "serving.preferred_batch_rows[0]", id="zero"),
         pytest.param(
-            serving.filled(preferred_batch_rows=tuple(range(1, 30))), "serving.preferred_batch_rows", id="too many"
+            serving.filled(serving.Declared(preferred_batch_rows=(8, 64))),
+            "serving.preferred_batch_rows[1]",
+            id="above the maximum",
         ),
-        pytest.param(serving.filled(max_wait_ms=-1.0), "serving.max_wait", id="negative wait"),
-        pytest.param(serving.filled(max_wait_ms=1001.0), "serving.max_wait", id="long wait"),
-        pytest.param(serving.filled(instances=-1), "serving.instances", id="negative instances"),
-        pytest.param(serving.filled(instances=65), "serving.instances", id="many instances"),
+        pytest.param(
+            serving.filled(serving.Declared(preferred_batch_rows=(8, 8))),
+            "serving.preferred_batch_rows[1]",
+            id="not rising",
+        ),
+        pytest.param(
+            serving.filled(serving.Declared(preferred_batch_rows=(0, 8))), "serving.preferred_batch_rows[0]", id="zero"
+        ),
+        pytest.param(
+            serving.filled(serving.Declared(preferred_batch_rows=tuple(range(1, 30)))),
+            "serving.preferred_batch_rows",
+            id="too many",
+        ),
+        pytest.param(serving.filled(serving.Declared(max_wait_ms=-1.0)), "serving.max_wait", id="negative wait"),
+        pytest.param(serving.filled(serving.Declared(max_wait_ms=1001.0)), "serving.max_wait", id="long wait"),
+        pytest.param(serving.filled(serving.Declared(instances=-1)), "serving.instances", id="negative instances"),
+        pytest.param(serving.filled(serving.Declared(instances=65)), "serving.instances", id="many instances"),
     ],
 )
 def test_a_bad_setting_is_named(settings, field):

@@ -8,6 +8,7 @@ import click
 from headrace.registry.v1 import registry_pb2
 
 from headrace_client.cli.keeping import as_of, delete, hold, holds, measurements, release
+from headrace_client.cli.optimising import optimise
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option
 from headrace_client.cli.output import Output, last, message_json, shown, when
 from headrace_client.cli.parsing import Gate
@@ -33,6 +34,7 @@ def models() -> None:
 
 models.add_command(register)
 models.add_command(serve)
+models.add_command(optimise)
 models.add_command(promote)
 models.add_command(rollback)
 models.add_command(as_of)

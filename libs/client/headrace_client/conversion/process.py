@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace_client.conversion import worker
+from headrace_client.conversion import sandbox
 from headrace_client.conversion.recognition import Kind
 from headrace_client.errors import invalid
 
 TIMEOUT_S = 900.0
 # Of the largest answer, or of 1: what arithmetic in other orders does.
 MAX_DIFFERENCE = 1e-4
-_LAST_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +38,6 @@ class Converted:
     columns: tuple[str, ...]
 
 
-def frameworks_python(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the Python whose packages convert: that of the active virtual environment, else this one."""
-    active = environ.get("VIRTUAL_ENV")
-    found = None if active is None else shutil.which("python", path=str(Path(active, "bin")))
-    return found or sys.executable
-
-
 def convert(
     kind: Kind,
     path: Path,
@@ -67,7 +54,14 @@ def convert(
     """
     if rows is not None:
         shutil.copyfile(rows, folder / "rows.json")
-    answer = _run(python or frameworks_python(), kind, path, folder)
+    answer = sandbox.run(
+        python or sandbox.frameworks_python(),
+        str(Path(__file__).with_name("worker.py")),
+        (kind.value, str(path.resolve()), str(folder)),
+        folder,
+        timeout_s=TIMEOUT_S,
+        undone=f"{path} is not converted",
+    )
     if "failed" in answer:
         raise invalid("model", f"{path} {answer['failed']}")
     converted = _converted(answer, path, folder)
@@ -79,13 +73,6 @@ def convert(
             f"{converted.rows} rows; at most {allowed:.3g} is taken (--max-difference)",
         )
     return converted
-
-
-def _end_of(file: Path) -> bytes:
-    """Return the last bytes of what may be gigabytes."""
-    with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - _LAST_BYTES))
-        return opened.read()
 
 
 def _converted(answer: Mapping[str, Any], path: Path, folder: Path) -> Converted:
@@ -107,35 +94,3 @@ def _converted(answer: Mapping[str, Any], path: Path, folder: Path) -> Converted
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise invalid("model", f"is not converted: the process that reads it answers nonsense ({error})") from None
-
-
-def _run(python: str, kind: Kind, path: Path, folder: Path) -> Mapping[str, Any]:
-    """Return the worker's answer. Nothing of its process group is left afterwards."""
-    said = folder / "said"
-    # No secrets of ours; what it prints goes to a file, of which the last line is read.
-    variables = {"PATH": os.defpath, "HOME": str(folder), "OMP_NUM_THREADS": "2"}
-    with said.open("wb") as out:
-        process = subprocess.Popen(
-            (python, "-I", worker.__file__, kind.value, str(path.resolve()), str(folder)),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.DEVNULL,
-            env=variables,
-            start_new_session=True,
-        )
-        try:
-            code = process.wait(TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            raise invalid("model", f"{path} is not converted within {TIMEOUT_S:g} s") from None
-        finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:  # nothing of it is there any more
-                pass
-            process.wait()
-    try:
-        answer = json.loads(_end_of(said).splitlines()[-1])
-        return answer if isinstance(answer, dict) else {}
-    except (IndexError, ValueError, RecursionError):
-        limit = "used more of a processor or memory than it may" if code < 0 else f"ended with code {code}"
-        raise invalid("model", f"{path} is not converted: the process that reads it {limit}") from None

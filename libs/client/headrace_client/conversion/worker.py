@@ -7,24 +7,20 @@ object on the last line of stdout: {"failed": "why"}, or what was made.
 """
 
 import contextlib
-import ctypes
 import importlib
 import importlib.metadata
 import json
 import math
 import os
 import pickle
-import resource
+import runpy
 import sys
 from pathlib import Path
 
 CPU_S = 600
-MEMORY_BYTES = 16 * 1024**3
-FILE_BYTES = 2 * 1024**3
 GENERATED_ROWS = 256
 KEPT_ROWS = 64
 
-_NEW_USERS, _NEW_NETWORK = 0x10000000, 0x40000000
 _INSTALL = {
     "xgboost": "xgboost-cpu onnxmltools packaging onnxruntime scikit-learn",
     "lightgbm": "lightgbm onnxmltools packaging onnxruntime scikit-learn",
@@ -34,20 +30,6 @@ _INSTALL = {
 
 class Failed(Exception):
     """The file is not converted; the message says why."""
-
-
-def confine():
-    """Limit this process, and cut it off the network where the kernel lets it."""
-    for limit, most in (
-        (resource.RLIMIT_CPU, CPU_S),
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
-    libc = ctypes.CDLL(None)
-    if libc.unshare(_NEW_NETWORK) != 0:
-        libc.unshare(_NEW_USERS | _NEW_NETWORK)
 
 
 def load(kind, path):
@@ -224,7 +206,7 @@ def convert(kind, path, folder):
 
 def main():
     kind, path, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
-    confine()
+    runpy.run_path(str(Path(__file__).with_name("confinement.py")))["confine"](CPU_S)
     os.chdir(folder)
     try:
         # What frameworks print is not the answer.

@@ -45,6 +45,33 @@ def get_version(
     return (yield from invoke(session, methods.GET_VERSION, request, timeout_s=timeout)).version
 
 
+def update_serving(
+    session: Session,
+    model: str,
+    version: str,
+    serving: registry_pb2.ServingSettings,
+    *,
+    etag: str = "",
+    reason: str = "",
+    validate_only: bool = False,
+    request_id: str = "",
+    timeout: float = DEFAULT_TIMEOUT_S,
+) -> Operation[registry_pb2.UpdateServingSettingsResponse]:
+    """Replace what is set of a version's serving settings; batchers take them while they serve.
+
+    validate_only: check, change nothing, and return what there would be. Raises Aborted when `etag` is not current.
+    """
+    request = registry_pb2.UpdateServingSettingsRequest(
+        name=f"models/{model}/versions/{version}",
+        serving=serving,
+        etag=etag,
+        reason=reason,
+        validate_only=validate_only,
+        request_id=_id(request_id),
+    )
+    return (yield from invoke(session, methods.UPDATE_SERVING, request, timeout_s=timeout))
+
+
 def create_model(
     session: Session, model: str, *, description: str = "", request_id: str = "", timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[registry_pb2.Model]:

@@ -35,6 +35,7 @@ from headrace_registry.decisions.models import (
     MetricSource,
     Model,
     ModelState,
+    ServingChange,
     ServingSettings,
     Stage,
     TensorSpec,
@@ -101,6 +102,7 @@ def to_version(version: Version) -> registry_pb2.ModelVersion:
         description=version.description,
         collect_time=None if version.collect_time is None else _timestamp(version.collect_time),
         format=FORMAT_NUMBERS[version.format],
+        serving_revision=version.serving_revision,
     )
 
 
@@ -118,6 +120,7 @@ def to_event(event: Event) -> registry_pb2.ModelEvent:
         reason=event.reason,
         create_time=_timestamp(event.create_time),
         signature_breaks=event.signature_breaks,
+        serving_change=None if event.serving_change is None else _to_serving_change(event.serving_change),
     )
 
 
@@ -263,6 +266,12 @@ def _to_serving(settings: ServingSettings) -> registry_pb2.ServingSettings:
     )
     message.max_wait.FromNanoseconds(round(settings.max_wait_ms * 1e6))
     return message
+
+
+def _to_serving_change(change: ServingChange) -> registry_pb2.ServingChange:
+    return registry_pb2.ServingChange(
+        revision=change.revision, before=_to_serving(change.before), after=_to_serving(change.after)
+    )
 
 
 def _timestamp(time: datetime) -> timestamp_pb2.Timestamp:

@@ -27,13 +27,13 @@ from headrace_registry.decisions.models import (
     MetricSource,
     Model,
     PoolFormats,
-    ServingSettings,
     Stage,
     Task,
     TensorKind,
     TensorSpec,
     Version,
 )
+from headrace_registry.decisions.serving import Declared
 from headrace_registry.decisions.validation import MAX_ARTIFACTS, MAX_GATES, MAX_METRICS, MAX_VERSION_BYTES
 from headrace_registry.promotion.promotions import RolloutRule
 
@@ -105,7 +105,7 @@ def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -
         parameters=dict(message.parameters),
         lineage=Lineage(lineage.parent_version, lineage.run, lineage.dataset, lineage.code_revision),
         contract=_contract(message.contract, "version.contract", found),
-        serving=_serving(message.serving, "version.serving", found),
+        serving=serving.filled(_serving(message.serving, "version.serving", found)),
         artifacts=tuple(
             Artifact(
                 artifact.name, _artifact_type(artifact.type, f"version.artifacts[{index}].type", found), artifact.sha256
@@ -116,6 +116,14 @@ def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -
     )
     refuse(found)
     return version
+
+
+def declared_serving(message: registry_pb2.ServingSettings, field: str) -> Declared:
+    """Return what a caller declares of serving settings. Raises InvalidArgument."""
+    found: list[FieldViolation] = []
+    declared = _serving(message, field, found)
+    refuse(found)
+    return declared
 
 
 def measured(messages: Iterable[registry_pb2.Metric]) -> tuple[Metric, ...]:
@@ -238,13 +246,13 @@ def _spec(message: tensor_pb2.TensorSpec, field: str, found: list[FieldViolation
     )
 
 
-def _serving(message: registry_pb2.ServingSettings, field: str, found: list[FieldViolation]) -> ServingSettings:
+def _serving(message: registry_pb2.ServingSettings, field: str, found: list[FieldViolation]) -> Declared:
     max_wait_ms = None
     if message.HasField("max_wait"):
         max_wait_ms = message.max_wait.seconds * 1000 + message.max_wait.nanos / 1e6
-    return serving.filled(
+    return serving.Declared(
         max_batch_rows=message.max_batch_rows,
-        preferred_batch_rows=message.preferred_batch_rows,
+        preferred_batch_rows=tuple(message.preferred_batch_rows),
         max_wait_ms=max_wait_ms,
         instances=message.instances,
         device=_known(DEVICES, message.device, Device.ANY, f"{field}.device", found),

@@ -14,6 +14,7 @@ from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
 
 from headrace_registry.api import answers, convert
+from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
 from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.trials import Trials
@@ -23,6 +24,7 @@ from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.pages import PageRequest, fit
 from headrace_registry.catalog.reads import Catalog
 from headrace_registry.catalog.registration import Registrations
+from headrace_registry.catalog.serving_settings import ServingUpdates
 from headrace_registry.catalog.writes import Write
 from headrace_registry.decisions import names, tokens, validation
 from headrace_registry.decisions.models import ModelState, VersionRef
@@ -42,18 +44,21 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         registrations: Registrations,
         trials: Trials,
         promotions: Promotions,
+        serving: ServingUpdates,
         holds: Holds,
         pools: Pools,
         policy: FormatPolicy,
         measuring: Measurements,
         uploads: Uploads,
         staged: StagedUploads,
+        downloads: Downloads,
         feed: ChangeFeed[ModelState],
         metrics: Metrics,
         stopping: asyncio.Event,
     ) -> None:
         self._catalog, self._registrations, self._trials = catalog, registrations, trials
         self._promotions, self._pools, self._policy = promotions, pools, policy
+        self._promotions, self._serving, self._downloads = promotions, serving, downloads
         self._holds, self._measuring = holds, measuring
         self._uploads, self._staged, self._feed = uploads, staged, feed
         self._metrics, self._stopping = metrics, stopping
@@ -124,6 +129,20 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     async def GetModelVersion(self, request, context):
         version = await self._catalog.version(names.version_ref(request.name, "name"))
         return registry_pb2.GetModelVersionResponse(version=answers.to_version(version))
+
+    async def DownloadArtifact(self, request, context):
+        version = await self._catalog.version(names.version_ref(request.name, "name"))
+        async with aclosing(self._downloads.pieces(version, request.artifact)) as pieces:
+            async for piece in pieces:
+                yield registry_pb2.DownloadArtifactResponse(chunk=piece)
+
+    async def UpdateServingSettings(self, request, context):
+        ref, declared = names.version_ref(request.name, "name"), convert.declared_serving(request.serving, "serving")
+        write, check = _write("UpdateServingSettings", request), request.validate_only
+        outcome = await self._serving.update(ref, declared, request.etag, write, validate_only=check)
+        return registry_pb2.UpdateServingSettingsResponse(
+            version=answers.to_version(outcome.subject), model=answers.to_model(outcome.model)
+        )
 
     async def ListModelVersions(self, request, context):
         model, stage = names.model_id(request.parent, "parent"), convert.stage_filter(request.stage)

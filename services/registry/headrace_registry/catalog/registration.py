@@ -244,7 +244,9 @@ _UNORDERED = ("metrics", "artifacts")
 
 def _check_same(earlier: Version, version: Version) -> None:
     """Raise AlreadyExists, reason VERSION_EXISTS, when two versions of one name differ in what their makers declare."""
-    differing = [name for name in _CONTENT if _content(earlier, name) != _content(version, name)]
+    # Settings that were changed since say nothing of what was registered.
+    compared = [name for name in _CONTENT if name != "serving" or earlier.serving_revision == 1]
+    differing = [name for name in compared if _content(earlier, name) != _content(version, name)]
     if differing:
         raise AlreadyExists(
             f"version '{version.ref.version}' of '{version.ref.model}' exists with other content; "

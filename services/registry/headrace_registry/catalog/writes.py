@@ -11,7 +11,7 @@ from typing import Protocol
 from headrace_servicekit.errors import AlreadyExists, NotFound
 from headrace_servicekit.identity import model_not_found
 
-from headrace_registry.decisions.models import Action, Event, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.models import Action, Event, Model, ServingChange, Stage, Version, VersionRef
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
 
@@ -41,6 +41,7 @@ class Entry:
     to_stage: Stage | None = None
     alias: str = ""
     signature_breaks: tuple[str, ...] = ()
+    serving_change: ServingChange | None = None
 
 
 def fingerprint(method: str, request: Encoded) -> bytes:
@@ -91,6 +92,7 @@ async def save(transaction: Transaction, model: Model, write: Write, entries: It
             to_stage=entry.to_stage,
             alias=entry.alias,
             signature_breaks=entry.signature_breaks,
+            serving_change=entry.serving_change,
         )
         for ordinal, entry in enumerate(entries)
     ]

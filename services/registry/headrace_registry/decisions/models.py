@@ -43,6 +43,7 @@ class Action(enum.StrEnum):
     ROLLED_BACK = "rolled_back"
     MODEL_DELETED = "model_deleted"
     VERSION_COLLECTED = "version_collected"
+    SERVING_CHANGED = "serving_changed"
 
 
 class Task(enum.StrEnum):
@@ -227,6 +228,15 @@ class ServingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServingChange:
+    """One change of a version's serving settings. revision: the number of those after it."""
+
+    revision: int
+    before: ServingSettings
+    after: ServingSettings
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRef:
     """The ids of a model and of one of its versions."""
 
@@ -236,10 +246,12 @@ class VersionRef:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One immutable state of a model; only its stage changes, and what Headrace measures and keeps of it.
+    """One immutable state of a model; only its stage changes, how it is served, and what Headrace measures and keeps
+    of it.
 
     metrics: as registered. measured: what was measured since, the latest value of each name. collect_time: when its
     files were given up. epoch: of the model, when it was registered.
+    serving_revision: 1 as registered.
     """
 
     ref: VersionRef
@@ -259,6 +271,7 @@ class Version:
     measured: tuple[Metric, ...] = ()
     collect_time: datetime | None = None
     format: Format = Format.ONNX
+    serving_revision: int = 1
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:
@@ -283,6 +296,7 @@ class Event:
     to_stage: Stage | None = None
     alias: str = ""
     signature_breaks: tuple[str, ...] = ()
+    serving_change: ServingChange | None = None
 
 
 @dataclass(frozen=True, slots=True)

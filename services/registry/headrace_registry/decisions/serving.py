@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from headrace_servicekit.errors import FieldViolation
 
@@ -20,25 +19,38 @@ MAX_WAIT_MS = 1000.0
 MAX_INSTANCES = 64
 
 
-def filled(
-    *,
-    max_batch_rows: int = 0,
-    preferred_batch_rows: Sequence[int] = (),
-    max_wait_ms: float | None = None,
-    instances: int = 0,
-    device: Device = Device.ANY,
-) -> ServingSettings:
-    """Return settings in which what is unset (0, empty, None) has its default: a default that changes later does not
-    change versions that exist."""
-    rows = max_batch_rows or DEFAULT_MAX_BATCH_ROWS
-    preferred = tuple(preferred_batch_rows) or tuple(size for size in DEFAULT_PREFERRED_BATCH_ROWS if size <= rows)
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a caller declares of serving settings; 0, empty, None and ANY are unset."""
+
+    max_batch_rows: int = 0
+    preferred_batch_rows: tuple[int, ...] = ()
+    max_wait_ms: float | None = None
+    instances: int = 0
+    device: Device = Device.ANY
+
+
+def changed(settings: ServingSettings, declared: Declared) -> ServingSettings:
+    """Return settings with what is declared. Preferred sizes that a smaller `max_batch_rows` no longer allows go."""
+    rows = declared.max_batch_rows or settings.max_batch_rows
+    kept = tuple(size for size in settings.preferred_batch_rows if size <= rows)
     return ServingSettings(
         max_batch_rows=rows,
-        preferred_batch_rows=preferred,
-        max_wait_ms=DEFAULT_MAX_WAIT_MS if max_wait_ms is None else max_wait_ms,
-        instances=instances or DEFAULT_INSTANCES,
-        device=device,
+        preferred_batch_rows=declared.preferred_batch_rows or kept,
+        max_wait_ms=settings.max_wait_ms if declared.max_wait_ms is None else declared.max_wait_ms,
+        instances=declared.instances or settings.instances,
+        device=settings.device if declared.device is Device.ANY else declared.device,
     )
+
+
+UNSET = Declared()
+DEFAULTS = ServingSettings(DEFAULT_MAX_BATCH_ROWS, DEFAULT_PREFERRED_BATCH_ROWS, DEFAULT_MAX_WAIT_MS, DEFAULT_INSTANCES)
+
+
+def filled(declared: Declared = UNSET) -> ServingSettings:
+    """Return settings in which what is unset has its default: a default that changes later does not change versions
+    that exist."""
+    return changed(DEFAULTS, declared)
 
 
 def row_by_row(settings: ServingSettings) -> ServingSettings:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter
 
 from headrace_registry.decisions.files import ModelFile
-from headrace_registry.decisions.models import Contract, Gate, Metric, ServingSettings
+from headrace_registry.decisions.models import Contract, Gate, Metric, ServingChange, ServingSettings
 from headrace_registry.storage.store import Outcome
 
 T = TypeVar("T")
@@ -34,5 +34,6 @@ GATES: Document[tuple[Gate, ...]] = Document(tuple[Gate, ...])
 METRICS: Document[tuple[Metric, ...]] = Document(tuple[Metric, ...])
 CONTRACT = Document(Contract)
 SERVING = Document(ServingSettings)
+SERVING_CHANGE = Document(ServingChange)
 MODEL_FILE = Document(ModelFile)
 OUTCOME = Document(Outcome)

@@ -18,6 +18,7 @@ from headrace_registry.decisions.models import (
     Model,
     ModelState,
     PoolFormats,
+    ServingSettings,
     Stage,
     Version,
     VersionRef,
@@ -73,6 +74,10 @@ class MemoryTransaction:
         self._tables.versions[ref] = replace(self._tables.versions[ref], stage=stage)
         in_production = [v for v in self._tables.newest_first(ref.model) if v.stage is Stage.PRODUCTION]
         assert len(in_production) <= 1, f"two versions of '{ref.model}' in production"
+
+    async def set_serving(self, ref: VersionRef, settings: ServingSettings, revision: int) -> None:
+        version = self._tables.versions[ref]
+        self._tables.versions[ref] = replace(version, serving=settings, serving_revision=revision)
 
     async def set_alias(self, ref: VersionRef, alias: str) -> None:
         self._tables.aliases[ref.model, alias] = ref.version

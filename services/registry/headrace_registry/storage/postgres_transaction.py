@@ -18,12 +18,13 @@ from headrace_registry.decisions.models import (
     Model,
     ModelState,
     PoolFormats,
+    ServingSettings,
     Stage,
     Version,
     VersionRef,
 )
 from headrace_registry.storage import rows
-from headrace_registry.storage.documents import CONTRACT, GATES, METRICS, OUTCOME, SERVING, TEXTS
+from headrace_registry.storage.documents import CONTRACT, GATES, METRICS, OUTCOME, SERVING, SERVING_CHANGE, TEXTS
 from headrace_registry.storage.store import Answered, Outcome
 
 _SQL = load_queries("headrace_registry.storage.sql")
@@ -97,6 +98,9 @@ class PostgresTransaction:
     async def move(self, ref: VersionRef, stage: Stage) -> None:
         await self._connection.execute(_SQL["move_version"], ref.model, ref.version, stage)
 
+    async def set_serving(self, ref: VersionRef, settings: ServingSettings, revision: int) -> None:
+        await self._connection.execute(_SQL["set_serving"], ref.model, ref.version, SERVING.write(settings), revision)
+
     async def set_alias(self, ref: VersionRef, alias: str) -> None:
         await self._connection.execute(_SQL["set_alias"], ref.model, alias, ref.version)
 
@@ -149,6 +153,7 @@ class PostgresTransaction:
                     *(model.name, event.epoch, event.ordinal, event.action, event.version),
                     *(event.from_stage, event.to_stage, event.alias, event.client, event.reason, event.create_time),
                     list(event.signature_breaks),
+                    None if event.serving_change is None else SERVING_CHANGE.write(event.serving_change),
                 )
                 for event in events
             ],

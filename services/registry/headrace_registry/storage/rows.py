@@ -22,7 +22,7 @@ from headrace_registry.decisions.models import (
     Version,
     VersionRef,
 )
-from headrace_registry.storage.documents import CONTRACT, GATES, METRICS, MODEL_FILE, SERVING, TEXTS
+from headrace_registry.storage.documents import CONTRACT, GATES, METRICS, MODEL_FILE, SERVING, SERVING_CHANGE, TEXTS
 
 
 def model(row: Any) -> Model:
@@ -71,6 +71,7 @@ def versions(found: Sequence[Any]) -> list[Version]:
             ),
             collect_time=row["collect_time"],
             format=Format(row["format"]),
+            serving_revision=row["serving_revision"],
         )
         for row in found
     ]
@@ -89,6 +90,7 @@ def event(row: Any) -> Event:
         to_stage=None if row["to_stage"] is None else Stage(row["to_stage"]),
         alias=row["alias"],
         signature_breaks=tuple(row["signature_breaks"]),
+        serving_change=None if row["serving_change"] is None else SERVING_CHANGE.read(row["serving_change"]),
     )
 
 

@@ -19,6 +19,7 @@ from headrace_registry.decisions.models import (
     Model,
     ModelState,
     PoolFormats,
+    ServingSettings,
     Stage,
     Version,
     VersionRef,
@@ -88,6 +89,10 @@ class Transaction(Protocol):
 
     async def move(self, ref: VersionRef, stage: Stage) -> None:
         """Change the stage of a version. There must never be two in production, not even between two moves."""
+        ...
+
+    async def set_serving(self, ref: VersionRef, settings: ServingSettings, revision: int) -> None:
+        """Replace the serving settings of a version of a locked model."""
         ...
 
     async def set_alias(self, ref: VersionRef, alias: str) -> None:

@@ -100,7 +100,7 @@ class PromotionGate(_message.Message):
     def __init__(self, metric: _Optional[str] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., minimum_delta: _Optional[float] = ..., maximum_delta: _Optional[float] = ..., minimum_ratio: _Optional[float] = ..., maximum_ratio: _Optional[float] = ..., measured_only: _Optional[bool] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("name", "stage", "metrics", "parameters", "lineage", "contract", "serving", "artifacts", "signature_hash", "digest", "create_time", "created_by", "description", "collect_time", "format")
+    __slots__ = ("name", "stage", "metrics", "parameters", "lineage", "contract", "serving", "artifacts", "signature_hash", "digest", "create_time", "created_by", "description", "collect_time", "format", "serving_revision")
     class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STAGE_UNSPECIFIED: _ClassVar[ModelVersion.Stage]
@@ -135,6 +135,7 @@ class ModelVersion(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     COLLECT_TIME_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    SERVING_REVISION_FIELD_NUMBER: _ClassVar[int]
     name: str
     stage: ModelVersion.Stage
     metrics: _containers.RepeatedCompositeFieldContainer[Metric]
@@ -150,7 +151,8 @@ class ModelVersion(_message.Message):
     description: str
     collect_time: _timestamp_pb2.Timestamp
     format: Format
-    def __init__(self, name: _Optional[str] = ..., stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., serving: _Optional[_Union[ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., signature_hash: _Optional[str] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., description: _Optional[str] = ..., collect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., format: _Optional[_Union[Format, str]] = ...) -> None: ...
+    serving_revision: int
+    def __init__(self, name: _Optional[str] = ..., stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., serving: _Optional[_Union[ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., signature_hash: _Optional[str] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., description: _Optional[str] = ..., collect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., format: _Optional[_Union[Format, str]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
 
 class Metric(_message.Message):
     __slots__ = ("name", "value", "source")
@@ -241,7 +243,7 @@ class Artifact(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[Artifact.Type, str]] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class ModelEvent(_message.Message):
-    __slots__ = ("epoch", "action", "version", "from_stage", "to_stage", "alias", "client", "reason", "create_time", "signature_breaks")
+    __slots__ = ("epoch", "action", "version", "from_stage", "to_stage", "alias", "client", "reason", "create_time", "signature_breaks", "serving_change")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[ModelEvent.Action]
@@ -254,6 +256,7 @@ class ModelEvent(_message.Message):
         ACTION_ROLLED_BACK: _ClassVar[ModelEvent.Action]
         ACTION_MODEL_DELETED: _ClassVar[ModelEvent.Action]
         ACTION_VERSION_COLLECTED: _ClassVar[ModelEvent.Action]
+        ACTION_SERVING_CHANGED: _ClassVar[ModelEvent.Action]
     ACTION_UNSPECIFIED: ModelEvent.Action
     ACTION_MODEL_CREATED: ModelEvent.Action
     ACTION_MODEL_UPDATED: ModelEvent.Action
@@ -264,6 +267,7 @@ class ModelEvent(_message.Message):
     ACTION_ROLLED_BACK: ModelEvent.Action
     ACTION_MODEL_DELETED: ModelEvent.Action
     ACTION_VERSION_COLLECTED: ModelEvent.Action
+    ACTION_SERVING_CHANGED: ModelEvent.Action
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +278,7 @@ class ModelEvent(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_BREAKS_FIELD_NUMBER: _ClassVar[int]
+    SERVING_CHANGE_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     action: ModelEvent.Action
     version: str
@@ -284,7 +289,18 @@ class ModelEvent(_message.Message):
     reason: str
     create_time: _timestamp_pb2.Timestamp
     signature_breaks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, epoch: _Optional[int] = ..., action: _Optional[_Union[ModelEvent.Action, str]] = ..., version: _Optional[str] = ..., from_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., to_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., alias: _Optional[str] = ..., client: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signature_breaks: _Optional[_Iterable[str]] = ...) -> None: ...
+    serving_change: ServingChange
+    def __init__(self, epoch: _Optional[int] = ..., action: _Optional[_Union[ModelEvent.Action, str]] = ..., version: _Optional[str] = ..., from_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., to_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., alias: _Optional[str] = ..., client: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signature_breaks: _Optional[_Iterable[str]] = ..., serving_change: _Optional[_Union[ServingChange, _Mapping]] = ...) -> None: ...
+
+class ServingChange(_message.Message):
+    __slots__ = ("revision", "before", "after")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    before: ServingSettings
+    after: ServingSettings
+    def __init__(self, revision: _Optional[int] = ..., before: _Optional[_Union[ServingSettings, _Mapping]] = ..., after: _Optional[_Union[ServingSettings, _Mapping]] = ...) -> None: ...
 
 class Hold(_message.Message):
     __slots__ = ("name", "holder", "reason", "client", "create_time", "expire_time")
@@ -440,6 +456,44 @@ class GetModelVersionResponse(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     version: ModelVersion
     def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+
+class DownloadArtifactRequest(_message.Message):
+    __slots__ = ("name", "artifact")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    artifact: str
+    def __init__(self, name: _Optional[str] = ..., artifact: _Optional[str] = ...) -> None: ...
+
+class DownloadArtifactResponse(_message.Message):
+    __slots__ = ("chunk",)
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
+
+class UpdateServingSettingsRequest(_message.Message):
+    __slots__ = ("name", "serving", "etag", "reason", "request_id", "validate_only")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    serving: ServingSettings
+    etag: str
+    reason: str
+    request_id: str
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., serving: _Optional[_Union[ServingSettings, _Mapping]] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class UpdateServingSettingsResponse(_message.Message):
+    __slots__ = ("version", "model")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    version: ModelVersion
+    model: Model
+    def __init__(self, version: _Optional[_Union[ModelVersion, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
 
 class ListModelVersionsRequest(_message.Message):
     __slots__ = ("parent", "page_size", "page_token", "stage")

@@ -101,6 +101,16 @@ class RegistryServiceStub:
                 request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelVersionRequest.SerializeToString,
                 response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelVersionResponse.FromString,
                 _registered_method=True)
+        self.DownloadArtifact = channel.unary_stream(
+                '/headrace.registry.v1.RegistryService/DownloadArtifact',
+                request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactRequest.SerializeToString,
+                response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactResponse.FromString,
+                _registered_method=True)
+        self.UpdateServingSettings = channel.unary_unary(
+                '/headrace.registry.v1.RegistryService/UpdateServingSettings',
+                request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UpdateServingSettingsRequest.SerializeToString,
+                response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UpdateServingSettingsResponse.FromString,
+                _registered_method=True)
         self.ListModelVersions = channel.unary_unary(
                 '/headrace.registry.v1.RegistryService/ListModelVersions',
                 request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.ListModelVersionsRequest.SerializeToString,
@@ -319,6 +329,31 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DownloadArtifact(self, request, context):
+        """DownloadArtifact returns the bytes of one file of a version, in pieces of at most 1 MiB, from the first to the last.
+
+        Who may register versions of a model may read what they are made of. Fails with NOT_FOUND, reason ARTIFACT_NOT_FOUND,
+        when the version has no file of that name, and FAILED_PRECONDITION, reason VERSION_COLLECTED, when its files are no
+        longer kept. A stream that is cut is begun anew: compare what arrived with the artifact's SHA-256.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateServingSettings(self, request, context):
+        """UpdateServingSettings changes how batches of a version are formed. What is served stays the same: artifacts, contract
+        and digest of the version do not change, and predictions go on while pools take the settings.
+
+        Fields that are unset stay as they are; preferred sizes above a smaller `max_batch_rows` go. Settings as they are
+        change nothing. Each change makes the next `serving_revision`, which batchers report when they have taken it, and a line
+        of history with the settings before and after. Fails with ABORTED, reason ETAG_MISMATCH, when `etag` was given and the
+        model changed since it was read; with INVALID_ARGUMENT naming the field for settings out of bounds; with
+        FAILED_PRECONDITION, reason VERSION_COLLECTED, when the version's files are no longer kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModelVersions(self, request, context):
         """ListModelVersions returns a model's versions, newest first.
         """
@@ -512,6 +547,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.GetModelVersion,
                     request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelVersionRequest.FromString,
                     response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelVersionResponse.SerializeToString,
+            ),
+            'DownloadArtifact': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadArtifact,
+                    request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactRequest.FromString,
+                    response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactResponse.SerializeToString,
+            ),
+            'UpdateServingSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateServingSettings,
+                    request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UpdateServingSettingsRequest.FromString,
+                    response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.UpdateServingSettingsResponse.SerializeToString,
             ),
             'ListModelVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModelVersions,
@@ -910,6 +955,60 @@ class RegistryService:
             '/headrace.registry.v1.RegistryService/GetModelVersion',
             headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelVersionRequest.SerializeToString,
             headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.registry.v1.RegistryService/DownloadArtifact',
+            headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactRequest.SerializeToString,
+            headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateServingSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.registry.v1.RegistryService/UpdateServingSettings',
+            headrace_dot_registry_dot_v1_dot_registry__pb2.UpdateServingSettingsRequest.SerializeToString,
+            headrace_dot_registry_dot_v1_dot_registry__pb2.UpdateServingSettingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

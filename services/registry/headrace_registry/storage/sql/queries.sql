@@ -106,6 +106,9 @@ insert into artifacts (model, version, ordinal, name, type, sha256) values ($1, 
 -- name: move_version
 update versions set stage = $3 where model = $1 and version = $2;
 
+-- name: set_serving
+update versions set serving = $3, serving_revision = $4 where model = $1 and version = $2;
+
 -- name: set_alias
 insert into aliases (model, alias, version) values ($1, $2, $3)
 on conflict (model, alias) do update set version = excluded.version;
@@ -115,8 +118,8 @@ delete from aliases where model = $1 and alias = $2;
 
 -- name: insert_event
 insert into events (model, epoch, ordinal, action, version, from_stage, to_stage, alias, client, reason, create_time,
-                    signature_breaks)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+                    signature_breaks, serving_change)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: save_model
 -- Takes the next number of all changes: the lock on the one row of `store` is held from here to the commit.

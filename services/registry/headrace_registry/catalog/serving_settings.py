@@ -1,0 +1,55 @@
+"""Changing how a version is served; what is served stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import refuse
+
+from headrace_registry.catalog import writes
+from headrace_registry.catalog.writes import Entry, Write
+from headrace_registry.decisions import lifecycle, serving
+from headrace_registry.decisions.models import Action, ServingChange, VersionRef
+from headrace_registry.decisions.serving import Declared
+from headrace_registry.decisions.tokens import check_etag
+from headrace_registry.storage.store import Outcome, Store, Transaction
+
+
+class ServingUpdates:
+    """Changes of serving settings over a store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def update(
+        self, ref: VersionRef, declared: Declared, etag: str, write: Write, *, validate_only: bool = False
+    ) -> Outcome:
+        """Replace what is declared of the settings; return the version and its model after that.
+
+        validate_only: check, and change nothing; the version is what it would be.
+        Raises NotFound, Aborted (ETAG_MISMATCH), InvalidArgument, PreconditionFailed (VERSION_COLLECTED).
+        """
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.locked(transaction, ref.model)
+            check_etag(model, etag)
+            version = await writes.existing(transaction, ref)
+            lifecycle.check_kept(version)
+            after = serving.changed(version.serving, declared)
+            if version.contract.row_by_row:
+                after = serving.row_by_row(after)
+            refuse(serving.violations(after, "serving"))
+            if after == version.serving:
+                return Outcome(model, version)
+            change = ServingChange(version.serving_revision + 1, version.serving, after)
+            changed = replace(version, serving=after, serving_revision=change.revision)
+            if validate_only:
+                return Outcome(model, changed)
+            await transaction.set_serving(ref, after, change.revision)
+            entry = Entry(Action.SERVING_CHANGED, ref.version, serving_change=change)
+            return Outcome(await writes.save(transaction, model, write, [entry]), changed)
+
+        # A check is no write: the id of the write that follows it is not used up.
+        once = replace(write, request_id="") if validate_only else write
+        return await writes.once(self._store, once, self._clock.now(), act)
