@@ -9,6 +9,11 @@ from hashlib import blake2b
 BUCKETS = 1_000_000
 
 
+def salt_of(salt: bytes, layer: str) -> bytes:
+    """Return the salt of a route in a layer: the same for all of the layer; its own without one."""
+    return blake2b(layer.encode(), digest_size=16, person=b"headrace-layer").digest() if layer else salt
+
+
 def bucket_of(salt: bytes, unit: str) -> int:
     """Return the bucket, from 0 to BUCKETS - 1, of a unit under a route's 16-byte salt.
 

@@ -35,6 +35,7 @@ UNITS = {
     "--fallback", "steps", multiple=True, type=FallbackStepText(), help="Step in place of the present ones; repeat."
 )
 @click.option("--unit", type=click.Choice(list(UNITS)), help="What keeps its variant from request to request.")
+@click.option("--layer", help="Split users as other routes of this name do; a new name splits them anew.")
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates.")
 @click.option(
     "--example",
@@ -54,6 +55,7 @@ def dry_run(
     no_rules: bool,
     steps: tuple[FallbackStep, ...],
     unit: str | None,
+    layer: str | None,
     max_wait: timedelta | None,
     examples: tuple[Example, ...],
 ) -> None:
@@ -75,6 +77,7 @@ def dry_run(
         rules=rules if rules or no_rules else None,
         fallback=steps or None,
         unit=None if unit is None else UNITS[unit],
+        layer=layer,
         max_wait=max_wait,
         examples=examples,
     )

@@ -82,6 +82,7 @@ def show(client: Client, output: Output, model: str | None) -> None:
 @click.argument("variants", nargs=-1, required=True, type=VariantShare())
 @normalise_option
 @click.option("--unit", type=click.Choice(list(UNITS)), help="What keeps its variant from request to request.")
+@click.option("--layer", help="Split users as other routes of this name do; a new name splits them anew.")
 @click.option("--max-wait", type=Duration(), help="Longest wait for batch-mates, instead of what the versions say.")
 @click.option("--timeout", type=Duration(), default=timedelta(seconds=150), help="How long to wait until it serves.")
 @force_option
@@ -95,6 +96,7 @@ def split(
     variants: tuple[Variant, ...],
     normalise: bool,
     unit: str | None,
+    layer: str | None,
     max_wait: timedelta | None,
     timeout: timedelta,
     force: bool,
@@ -121,6 +123,7 @@ def split(
             model,
             variants,
             unit=None if unit is None else UNITS[unit],
+            layer=layer,
             max_wait=max_wait,
             force=force,
             reason=reason,

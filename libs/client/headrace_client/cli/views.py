@@ -171,6 +171,7 @@ def show_route(output: Output, route: route_pb2.Route, status: route_pb2.RouteSt
             ("why", shown(status.reason)),
             ("generation", generation),
             ("unit", "user, else entity, else request" if unit == "unspecified" else unit),
+            ("layer", route.layer),
             ("declared", declared),
             ("managed by", route.managed_by),
             ("lookup", lookup_text(route)),

@@ -45,14 +45,15 @@ def split(
     variants: Sequence[Variant],
     *,
     unit: Unit | None = None,
+    layer: str | None = None,
     max_wait: timedelta | None = None,
     force: bool = False,
     reason: str = "",
     request_id: str = "",
     timeout: float = READY_TIMEOUT_S,
 ) -> Operation[route_pb2.UpdateRouteResponse]:
-    """Declare a model's variants and wait until they serve; rules, unit and max_wait stay as they are unless given, and
-    so does the pool of a variant.
+    """Declare a model's variants and wait until they serve; rules, unit, layer and max_wait stay as they are unless
+    given, and so does the pool of a variant. layer: routes of one split units alike; a new one splits them anew.
 
     A variant that only a rule names stays, without a share. Reads the route first and sends its etag, so a change made
     in between fails with Aborted instead of being lost. Raises PreconditionFailed: reason VERSION_NOT_READY when a
@@ -60,7 +61,7 @@ def split(
     manages the route. force: take it from that.
     """
     present = yield from get_route(session, model)
-    route = declared(present.route, variants=variants, unit=unit, max_wait=max_wait)
+    route = declared(present.route, variants=variants, unit=unit, layer=layer, max_wait=max_wait)
     return (yield from _update(session, route, force, reason, request_id, timeout))
 
 
@@ -191,6 +192,7 @@ def dry_run(
     rules: Sequence[Rule | str] | None = None,
     fallback: Sequence[FallbackStep | str] | None = None,
     unit: Unit | None = None,
+    layer: str | None = None,
     max_wait: timedelta | None = None,
     examples: Sequence[Example] = (),
     timeout: float = DEFAULT_TIMEOUT_S,
@@ -202,7 +204,15 @@ def dry_run(
     """
     present = yield from get_route(session, model)
     request = route_pb2.DryRunRouteRequest(
-        route=declared(present.route, variants=variants, rules=rules, fallback=fallback, unit=unit, max_wait=max_wait),
+        route=declared(
+            present.route,
+            variants=variants,
+            rules=rules,
+            fallback=fallback,
+            unit=unit,
+            layer=layer,
+            max_wait=max_wait,
+        ),
         examples=[
             route_pb2.DryRunRouteRequest.Example(
                 user_id=one.user_id, entity_id=one.entity_id, attributes=one.attributes
@@ -219,6 +229,7 @@ def declared(
     variants: Sequence[Variant] | None = None,
     rules: Sequence[Rule | str] | None = None,
     unit: Unit | None = None,
+    layer: str | None = None,
     max_wait: timedelta | None = None,
     lookup: Lookup | None = None,
     reset_lookup: bool = False,
@@ -249,6 +260,8 @@ def declared(
     route.variants.extend(arms)
     if unit is not None:
         route.unit = unit
+    if layer is not None:
+        route.layer = layer
     if max_wait is not None:
         route.max_wait.FromTimedelta(max_wait)
     if reset_lookup:

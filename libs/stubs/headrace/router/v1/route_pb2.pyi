@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Route(_message.Message):
-    __slots__ = ("name", "variants", "unit", "etag", "update_time", "updated_by", "max_wait", "rules", "managed_by", "lookup", "fallback", "hedging", "shadowing")
+    __slots__ = ("name", "variants", "unit", "etag", "update_time", "updated_by", "max_wait", "rules", "managed_by", "lookup", "fallback", "hedging", "shadowing", "layer")
     class Unit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNIT_UNSPECIFIED: _ClassVar[Route.Unit]
@@ -39,6 +39,7 @@ class Route(_message.Message):
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     HEDGING_FIELD_NUMBER: _ClassVar[int]
     SHADOWING_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
     name: str
     variants: _containers.RepeatedCompositeFieldContainer[Variant]
     unit: Route.Unit
@@ -52,7 +53,8 @@ class Route(_message.Message):
     fallback: _containers.RepeatedCompositeFieldContainer[FallbackStep]
     hedging: Hedging
     shadowing: Shadowing
-    def __init__(self, name: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., unit: _Optional[_Union[Route.Unit, str]] = ..., etag: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_by: _Optional[str] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., managed_by: _Optional[str] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[FallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[Hedging, _Mapping]] = ..., shadowing: _Optional[_Union[Shadowing, _Mapping]] = ...) -> None: ...
+    layer: str
+    def __init__(self, name: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., unit: _Optional[_Union[Route.Unit, str]] = ..., etag: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_by: _Optional[str] = ..., max_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., managed_by: _Optional[str] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., fallback: _Optional[_Iterable[_Union[FallbackStep, _Mapping]]] = ..., hedging: _Optional[_Union[Hedging, _Mapping]] = ..., shadowing: _Optional[_Union[Shadowing, _Mapping]] = ..., layer: _Optional[str] = ...) -> None: ...
 
 class Variant(_message.Message):
     __slots__ = ("name", "version", "follow_production", "follow_alias", "weight", "serving_version", "pool")

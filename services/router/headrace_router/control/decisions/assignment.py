@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headrace_router.buckets import bucket_of
+from headrace_router.buckets import bucket_of, salt_of
 from headrace_router.control.decisions.allocation import variant_at
 from headrace_router.control.decisions.routes import Unit
 from headrace_router.control.decisions.states import Table
@@ -36,9 +36,9 @@ class Assignment:
 
 
 def assign(table: Table, salt: bytes, subject: Subject) -> Assignment:
-    """Return where a request goes under a table."""
+    """Return where a request goes under a table. salt: of the route, where it is in no layer."""
     unit = unit_of(table.unit, subject)
-    bucket = bucket_of(salt, unit) if unit else None
+    bucket = bucket_of(salt_of(salt, table.layer), unit) if unit else None
     rule = first_match(table.rules, subject.attributes)
     if rule is not None:
         return Assignment(rule.variant, version_of(table, rule.variant), rule.name, bucket)

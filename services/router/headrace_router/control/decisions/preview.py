@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from headrace_router.buckets import BUCKETS
 from headrace_router.control.decisions.admission import Fits, check_etag, displaced_by, fits_all, resolved_or_raise
-from headrace_router.control.decisions.allocation import Ranges, counts_of, moved_buckets, renamed
+from headrace_router.control.decisions.allocation import Ranges, counts_of, renamed
 from headrace_router.control.decisions.assignment import Assignment, Subject, assign, version_of
 from headrace_router.control.decisions.readiness import Fleet, Readiness
 from headrace_router.control.decisions.routes import Route
 from headrace_router.control.decisions.states import RouteState, Table
 from headrace_router.control.decisions.status import versions_of
-from headrace_router.control.decisions.tables import added_by, ranges_before, table_after
+from headrace_router.control.decisions.tables import added_by, moved_between, ranges_before, table_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +114,5 @@ def _moved_version_share(before: Table | None, ranges: Ranges, after: Table) -> 
     if before is None:
         return 0.0
     now = renamed(after.ranges, {one.name: one.version for one in after.variants})
-    return moved_buckets(renamed(ranges, _versions(before, ranges)), now) / BUCKETS
+    then = renamed(ranges, _versions(before, ranges))
+    return moved_between(then, now, reshuffled=before.layer != after.layer)

@@ -58,7 +58,8 @@ class Route:
     """What is declared for a model.
 
     etag: empty for the implicit route, otherwise new with each accepted write. managed_by: who alone may write it, such
-    as `rollouts/7`; empty when anybody may. lookup: None for every default. hedging, shadowing: None for never.
+    as `rollouts/7`; empty when anybody may. lookup: None for every default. hedging, shadowing: None for never. layer:
+    of routes that split units alike; empty for a split of its own.
     """
 
     model: str
@@ -74,6 +75,7 @@ class Route:
     fallback: tuple[FallbackStep, ...] = ()
     hedging: Hedging | None = None
     shadowing: Shadowing | None = None
+    layer: str = ""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -113,6 +115,8 @@ def _shape_violations(route: Route) -> Iterator[FieldViolation]:
         yield FieldViolation("route.variants", f"{len(route.variants)} variants; at most {MAX_VARIANTS} are allowed")
     if route.max_wait_us is not None and not 0 <= route.max_wait_us <= MAX_WAIT_US:
         yield FieldViolation("route.max_wait", f"must be between 0 s and {MAX_WAIT_US / 1e6:g} s")
+    if route.layer and not is_name(route.layer):
+        yield FieldViolation("route.layer", f"'{route.layer}' {NAME_RULE}")
 
 
 def _variant_violations(field: str, variant: Variant) -> Iterator[FieldViolation]:

@@ -67,6 +67,7 @@ class Table:
     backups: tuple[ResolvedBackup, ...] = ()
     hedging: Hedging | None = None
     shadowing: Shadowing | None = None
+    layer: str = ""
 
     @property
     def resolution(self) -> Resolution:

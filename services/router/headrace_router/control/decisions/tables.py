@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from headrace_router.buckets import BUCKETS
-from headrace_router.control.decisions.allocation import Ranges, allocate, moved_buckets, renamed
+from headrace_router.control.decisions.allocation import Ranges, allocate, counts_of, moved_buckets, renamed
 from headrace_router.control.decisions.readiness import Needed
 from headrace_router.control.decisions.resolve import Resolution, ResolvedVariant
 from headrace_router.control.decisions.routes import Route
@@ -15,8 +15,10 @@ from headrace_router.control.decisions.states import RouteState, Table
 def table_after(state: RouteState, route: Route, resolved: Resolution) -> tuple[Table, float]:
     """Return the table of a route after what serves now, and the share of units that it moves."""
     before = ranges_before(state, route, resolved.variants)
-    ranges = allocate(before, route.weights)
-    moved_share = moved_buckets(before, ranges) / BUCKETS if before else 0.0
+    reshuffled = state.active is not None and state.active.table.layer != route.layer
+    # Alike in all routes of a layer, whatever each had before.
+    ranges = allocate(() if reshuffled else before, route.weights)
+    moved_share = moved_between(before, ranges, reshuffled=reshuffled)
     table = Table(
         resolved.variants,
         ranges,
@@ -28,8 +30,22 @@ def table_after(state: RouteState, route: Route, resolved: Resolution) -> tuple[
         resolved.backups,
         route.hedging,
         route.shadowing,
+        route.layer,
     )
     return table, moved_share
+
+
+def moved_between(before: Ranges, after: Ranges, *, reshuffled: bool) -> float:
+    """Return the share of units whose variant differs; 0 when there was none.
+
+    reshuffled: units have other buckets, independent of those that they had.
+    """
+    if not before:
+        return 0.0
+    if not reshuffled:
+        return moved_buckets(before, after) / BUCKETS
+    held, has = counts_of(before), counts_of(after)
+    return 1 - sum(count * has.get(name, 0) for name, count in held.items()) / BUCKETS**2
 
 
 def ranges_before(state: RouteState, route: Route, resolved: tuple[ResolvedVariant, ...]) -> Ranges:

@@ -47,6 +47,7 @@ def route_to_proto(route: Route, serving: Serving) -> route_pb2.Route:
         etag=route.etag,
         updated_by=route.updated_by,
         managed_by=route.managed_by,
+        layer=route.layer,
         rules=[rule_to_proto(rule) for rule in route.rules],
         lookup=lookups.lookup_to_proto(route.lookup) if route.lookup is not None else None,
         fallback=[lookups.step_to_proto(step, serving.backups) for step in route.fallback],

@@ -87,6 +87,7 @@ def route_from_proto(proto: route_pb2.Route) -> Route:
         fallback=tuple(lookups.fallback_of(proto, wrong)),
         hedging=lookups.hedging_of(proto),
         shadowing=lookups.shadowing_of(proto),
+        layer=proto.layer,
     )
     # What is said of an item is not said of its list again: "no conditions" where one cannot be read.
     reported = {one.field for one in wrong} | {one.field.rpartition("[")[0] for one in wrong}

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from headrace.router.v1 import control_pb2, route_pb2
 
+from headrace_router.buckets import salt_of
 from headrace_router.control.decisions.demand import Wanted
 from headrace_router.control.decisions.fallback_steps import Backup
 from headrace_router.control.decisions.stored_answers import StoredAnswers
@@ -28,7 +29,7 @@ def table_to_proto(
     proto = control_pb2.RouteTable(
         model=entry.model,
         generation=entry.number,
-        salt=entry.salt,
+        salt=salt_of(entry.salt, table.layer),
         unit=route_pb2.Route.Unit.Name(table.unit),
         registry_epoch=generation.epoch,
         variants=[control_pb2.ResolvedVariant(name=v.name, digest=v.digest, pool=v.pool) for v in table.variants],

@@ -214,7 +214,9 @@ def _is_new(state: RouteState) -> bool:
     """Return whether writers of the release before would drop something of a state."""
     routes = [state.route] if state.route is not None else []
     routes += [state.pending.route] if state.pending is not None else []
-    return bool(state.kept) or any(one.lookup or one.fallback or one.hedging or one.shadowing for one in routes)
+    return bool(state.kept) or any(
+        one.lookup or one.fallback or one.hedging or one.shadowing or one.layer for one in routes
+    )
 
 
 def _previous_to_document(previous: Previous) -> Document:

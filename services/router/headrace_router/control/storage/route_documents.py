@@ -31,6 +31,7 @@ def route_to_document(route: Route) -> Document:
         "updated_by": route.updated_by,
         "rules": rules_to_document(route.rules),
         "managed_by": route.managed_by,
+        "layer": route.layer,
         **lookups.to_document(route.lookup, route.fallback, route.hedging, route.shadowing),
     }
 
@@ -55,6 +56,7 @@ def route_from_document(document: Document) -> Route:
         fallback=lookups.fallback_from_document(document),
         hedging=lookups.hedging_from_document(document),
         shadowing=lookups.shadowing_from_document(document),
+        layer=document.get("layer", ""),
     )
 
 
@@ -65,6 +67,7 @@ def table_to_document(table: Table) -> Document:
         "ranges": [[one.end, one.variant] for one in table.ranges],
         "unit": int(table.unit),
         "max_wait_us": table.max_wait_us,
+        "layer": table.layer,
         "rules": rules_to_document(table.rules),
         "backups": [[one.step, one.version, one.digest, one.pool] for one in table.backups],
         **lookups.to_document(table.lookup, table.fallback, table.hedging, table.shadowing),
@@ -84,6 +87,7 @@ def table_from_document(document: Document) -> Table:
         backups=tuple(ResolvedBackup(*one) for one in document.get("backups", [])),
         hedging=lookups.hedging_from_document(document),
         shadowing=lookups.shadowing_from_document(document),
+        layer=document.get("layer", ""),
     )
 
 
