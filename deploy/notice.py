@@ -51,6 +51,7 @@ READ = {
     "python-dateutil": "Apache-2.0 OR BSD-3-Clause",
     "python-rapidjson": "MIT",
     "pyvoy": "MIT",
+    "ray": "Apache-2.0",
     "s3transfer": "Apache-2.0",
     "scipy": "BSD-3-Clause",
     "shellingham": "ISC",

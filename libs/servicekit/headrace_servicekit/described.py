@@ -41,6 +41,9 @@ _UNITS = {
     "_queries": "queries",
     "_batches": "batches",
     "_pools": "pools",
+    "_jobs": "jobs",
+    "_workers": "processes",
+    "_objects": "objects",
 }
 
 

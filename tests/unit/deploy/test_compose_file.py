@@ -96,9 +96,12 @@ def test_a_container_may_do_nothing_but_its_work(name: str):
 
 
 def test_what_queries_of_the_log_read_is_on_disk_and_not_in_the_memory_of_the_monitor():
-    assert SERVICES["monitor"]["tmpfs"] == []
-    assert "monitor-scratch:/tmp" in SERVICES["monitor"]["volumes"]
-    assert all(service["tmpfs"] for name, service in SERVICES.items() if name not in {"monitor", "triton-gpu"})
+    # Nor what the scorer writes before it is uploaded.
+    for name in ("monitor", "scorer"):
+        assert SERVICES[name]["tmpfs"] == []
+        assert f"{name}-scratch:/tmp" in SERVICES[name]["volumes"]
+    on_disk = {"monitor", "scorer", "triton-gpu"}
+    assert all(service["tmpfs"] for name, service in SERVICES.items() if name not in on_disk)
 
 
 @pytest.mark.parametrize("name", sorted(LISTED))

@@ -1,0 +1,1 @@
+"""Scorer: tables of any size scored by a registered version, each row exactly once."""

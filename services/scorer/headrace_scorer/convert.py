@@ -1,0 +1,171 @@
+"""From the API's messages to values. What a message cannot say in a value is a field violation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+
+from headrace.scorer.v1 import scorer_pb2 as pb
+from headrace_servicekit.errors import FieldViolation, ServiceError, refusal, refuse
+from headrace_servicekit.identity import identity
+
+from headrace_scorer.answers import FORMATS
+from headrace_scorer.decisions import specs
+from headrace_scorer.decisions.specs import ColumnExpression, Location, Options, Spec, TensorColumns
+from headrace_scorer.store import Request
+
+MAX_REASON_CHARS = 1000
+MAX_REQUEST_ID_CHARS = 128
+MAX_COLUMN_CHARS, MAX_EXPRESSION_CHARS, MAX_COLUMNS = 255, 4000, 2000
+DEFAULT_PAGE, MAX_PAGE = 50, 1000
+_WORDS = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+_MODEL = re.compile(rf"models/({_WORDS})")
+_JOB = re.compile(rf"models/({_WORDS})/scoringJobs/([0-9]{{1,18}})")
+_NAME = re.compile(_WORDS)
+_MAX_NAME_CHARS = 63
+_FORMATS = {value: format_ for format_, value in FORMATS.items()}
+
+
+def invalid(field: str, description: str) -> ServiceError:
+    """Return the refusal of a field."""
+    return refusal([FieldViolation(field, description)])
+
+
+def model_of(text: str, field: str = "parent") -> str:
+    """Return the model of `models/{model}`."""
+    match = _MODEL.fullmatch(text)
+    if match is None or len(match[1]) > _MAX_NAME_CHARS:
+        told = "is not models/{model} with a model of lower-case words joined by hyphens"
+        raise invalid(field, f"'{text[:80]}' {told}")
+    return match[1]
+
+
+def job_of(text: str, field: str = "name") -> tuple[str, int]:
+    """Return the model and the id of `models/{model}/scoringJobs/{id}`."""
+    match = _JOB.fullmatch(text)
+    if match is None or len(match[1]) > _MAX_NAME_CHARS:
+        raise invalid(field, f"'{text[:80]}' is not models/{{model}}/scoringJobs/{{id}}")
+    return match[1], int(match[2])
+
+
+def text(value: str, field: str, longest: int = MAX_REASON_CHARS) -> str:
+    """Return a text that can be kept."""
+    if len(value) > longest:
+        raise invalid(field, f"{len(value)} characters; at most {longest} are allowed")
+    if "\0" in value:
+        raise invalid(field, "has a NUL character, which cannot be kept")
+    return value
+
+
+def name(value: str, field: str) -> str:
+    """Return the id of a model, version or alias; empty for none."""
+    if value and (_NAME.fullmatch(value) is None or len(value) > _MAX_NAME_CHARS):
+        raise invalid(field, f"'{value[:80]}' is no name: lower-case words joined by single hyphens")
+    return value
+
+
+def page_size(value: int) -> int:
+    """Return how many a page has."""
+    if value < 0:
+        raise invalid("page_size", f"{value} is negative; 0 means {DEFAULT_PAGE}")
+    return min(value or DEFAULT_PAGE, MAX_PAGE)
+
+
+def page_token(value: str) -> int:
+    """Return the number that a page begins below."""
+    if not value:
+        return 2**62
+    if not value.isascii() or not value.isdecimal() or len(value) > 18:
+        raise invalid("page_token", "is not a token of this list; begin again with an empty one")
+    return int(value)
+
+
+def request_of(request: pb.CreateScoringJobRequest) -> Request:
+    """Return what makes a creation repeatable."""
+    content = pb.CreateScoringJobRequest()
+    content.CopyFrom(request)
+    content.ClearField("request_id")
+    fingerprint = sha256(content.SerializeToString(deterministic=True)).digest()
+    return Request(identity().client, text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS), fingerprint)
+
+
+def spec_of(message: pb.ScoringSpec, allowed: frozenset[str], field: str = "spec") -> Spec:
+    """Return what a job does, with every default filled in. allowed: the buckets that it may use.
+
+    Raises InvalidArgument with everything that is wrong with it.
+    """
+    wrong: list[FieldViolation] = []
+    if message.version and message.alias:
+        wrong.append(FieldViolation(f"{field}.alias", "give a version or an alias"))
+    for each in ("version", "alias"):
+        name(getattr(message, each), f"{field}.{each}")
+    if message.input.format not in _FORMATS:
+        wrong.append(FieldViolation(f"{field}.input.format", f"{message.input.format} is not a format"))
+    spec = Spec(
+        input=_location(message.input.uri, f"{field}.input.uri", allowed, wrong),
+        format=_FORMATS.get(message.input.format, specs.Format.EXTENSION),
+        version=message.version,
+        alias=message.alias,
+        derived=_expressions(message.derived_columns, f"{field}.derived_columns", wrong),
+        tensors=tuple(TensorColumns(one.tensor, tuple(one.columns)) for one in message.tensors),
+        keep=tuple(message.keep_columns),
+        outputs=_expressions(message.output_columns, f"{field}.output_columns", wrong),
+        output=_location(message.output.uri, f"{field}.output.uri", allowed, wrong) if message.output.uri else None,
+        options=_options(message.options, f"{field}.options", wrong),
+    )
+    columns = [column for one in spec.tensors for column in one.columns] + list(spec.keep)
+    for each, values in (("tensors", columns), ("tensors", [one.tensor for one in spec.tensors])):
+        if any(not 0 < len(value) <= MAX_COLUMN_CHARS or "\0" in value for value in values):
+            wrong.append(FieldViolation(f"{field}.{each}", f"names have 1 to {MAX_COLUMN_CHARS} characters"))
+    if len(columns) > MAX_COLUMNS:
+        wrong.append(FieldViolation(f"{field}.tensors", f"names {len(columns)} columns; at most {MAX_COLUMNS}"))
+    refuse(wrong, reason="SPEC_INVALID")
+    return spec
+
+
+def _location(uri: str, field: str, allowed: frozenset[str], wrong: list[FieldViolation]) -> Location:
+    found = specs.location_of(text(uri, field))
+    if found is None:
+        wrong.append(FieldViolation(field, f"'{uri[:200]}' is not s3://{{bucket}}/{{prefix}}"))
+        return Location("", "")
+    if found.bucket not in allowed:
+        listed = ", ".join(sorted(allowed))
+        told = f"bucket '{found.bucket}' is not one that jobs may use: there are {listed} (SCORER_BUCKETS)"
+        wrong.append(FieldViolation(field, told))
+    return found
+
+
+def _expressions(
+    messages: Iterable[pb.ScoringSpec.ColumnExpression], field: str, wrong: list[FieldViolation]
+) -> tuple[ColumnExpression, ...]:
+    found = tuple(ColumnExpression(one.column, one.expression) for one in messages)
+    for at, one in enumerate(found):
+        if not 0 < len(one.column) <= MAX_COLUMN_CHARS or "\0" in one.column:
+            wrong.append(FieldViolation(f"{field}[{at}].column", f"has to have 1 to {MAX_COLUMN_CHARS} characters"))
+        if not 0 < len(one.expression) <= MAX_EXPRESSION_CHARS or "\0" in one.expression:
+            told = f"has to have 1 to {MAX_EXPRESSION_CHARS} characters"
+            wrong.append(FieldViolation(f"{field}[{at}].expression", told))
+    if len(found) > MAX_COLUMNS:
+        wrong.append(FieldViolation(field, f"has {len(found)} columns; at most {MAX_COLUMNS} are allowed"))
+    return found
+
+
+def _options(message: pb.ScoringOptions, field: str, wrong: list[FieldViolation]) -> Options:
+    options = Options(
+        batch_rows=message.batch_rows,
+        shard_rows=message.shard_rows or specs.DEFAULT_SHARD_ROWS,
+        workers=message.workers,
+        max_rejected_share=(
+            message.max_rejected_share if message.HasField("max_rejected_share") else specs.DEFAULT_REJECTED_SHARE
+        ),
+    )
+    for each, value, low, high in (
+        ("batch_rows", options.batch_rows, 0, specs.MAX_BATCH_ROWS),
+        ("shard_rows", options.shard_rows, specs.MIN_SHARD_ROWS, specs.MAX_SHARD_ROWS),
+        ("workers", options.workers, 0, specs.MAX_WORKERS),
+        ("max_rejected_share", options.max_rejected_share, 0.0, 1.0),
+    ):
+        if not low <= value <= high:
+            wrong.append(FieldViolation(f"{field}.{each}", f"{value:g} is not between {low:g} and {high:g}"))
+    return options

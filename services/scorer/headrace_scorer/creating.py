@@ -1,0 +1,66 @@
+"""Creating a job: everything that can be known to be wrong is told before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, PreconditionFailed, Unavailable, refuse
+
+from headrace_scorer.decisions.jobs import Event, Job
+from headrace_scorer.decisions.specs import Location, Spec
+from headrace_scorer.engine.messages import Checked
+from headrace_scorer.engine_calls import Engine
+from headrace_scorer.peers import Registry
+from headrace_scorer.processes import ProcessLost
+from headrace_scorer.store import Request, Store
+
+
+class Creating:
+    """Checks jobs and queues them. bucket: where results go that are to be nowhere else."""
+
+    def __init__(self, store: Store, registry: Registry, engine: Engine, bucket: str) -> None:
+        self._store, self._registry, self._engine, self._bucket = store, registry, engine, bucket
+
+    async def create(self, model: str, spec: Spec, request: Request, *, validate_only: bool) -> Job:
+        """Queue a job, or return the one that the request made before. Raises what CreateScoringJob says."""
+        earlier = None if validate_only else await self._store.repeated(request)
+        if earlier is not None:
+            return earlier
+        version = await self._registry.resolved(model, spec.version, spec.alias)
+        id_ = 0 if validate_only else await self._store.next_id()
+        below = spec.output or Location(self._bucket, "scored")
+        job = Job(
+            id=id_,
+            model=model,
+            spec=spec,
+            version=version,
+            output=below.below(model, f"job-{id_}"),
+            client=request.client,
+            create_time=await self._store.now(),
+        )
+        job = replace(job, spec=_completed(spec, await self._check(job)))
+        if validate_only:
+            return job
+        await self._registry.hold(job)
+        told = f"version {version.id} scores {spec.input.uri}"
+        return await self._store.create(job, request, Event("created", told, request.client))
+
+    async def _check(self, job: Job) -> Checked:
+        try:
+            checked = await self._engine.checked(job)
+        except ProcessLost as error:
+            raise PreconditionFailed(
+                f"the process that looks at the input was lost ({error}): it may have a damaged file",
+                reason="INPUT_UNREADABLE",
+            ) from None
+        refuse([FieldViolation(one.field, one.description) for one in checked.mismatches], reason="MAPPING_MISMATCH")
+        if checked.failure == "STORE_UNAVAILABLE":
+            raise Unavailable(checked.reason, reason=checked.failure, retry_after_s=1.0)
+        if checked.failure:
+            field = FieldViolation("spec.input", checked.reason)
+            raise InvalidArgument(f"spec.input: {checked.reason}", reason=checked.failure, violations=[field])
+        return checked
+
+
+def _completed(spec: Spec, checked: Checked) -> Spec:
+    return replace(spec, tensors=checked.tensors)

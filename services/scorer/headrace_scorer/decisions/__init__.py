@@ -1,0 +1,1 @@
+"""What the scorer decides: functions of values and time."""

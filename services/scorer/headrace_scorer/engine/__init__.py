@@ -1,0 +1,1 @@
+"""What reads, scores and writes rows: processes beside the service, which itself imports neither Ray nor Arrow."""

@@ -1,0 +1,80 @@
+"""What runs in a process of Ray: one loaded model, one shard at a time. Every failure is an answer."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+
+from headrace_runtime.artifacts.cache import ArtifactError
+from headrace_runtime.backends.backend import BackendLost, LoadError
+
+from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.engine.expressions import WrongExpression
+from headrace_scorer.engine.inputs import Unreadable
+from headrace_scorer.engine.messages import Checked, RunAnswer, Work
+from headrace_scorer.engine.objects import InputChanged, OutputTaken, StoreAway, StoreRefuses
+from headrace_scorer.engine.scoring import Columns, ShardScorer
+
+# S3 is asked again for this long before the job waits for it without processes.
+PATIENCE_S = 60.0
+_PAUSE_S, _MOST_PAUSE_S = 0.5, 10.0
+
+
+class ShardActor:
+    """Scores shards of one job."""
+
+    def __init__(self, work: Work, checked: Checked, folder: str) -> None:
+        # On another machine of a cluster there is no such folder.
+        own = Path(mkdtemp(prefix="hr-scorer-", dir=folder if Path(folder).is_dir() else None))
+        self._scorer = ShardScorer(work, Columns(checked.tensors, checked.read, dict(checked.types)), own)
+        self._loaded = False
+
+    def measured(self, shard: Shard) -> RunAnswer:
+        """Return how many rows the model takes at once the fastest."""
+        return self._answered(shard, lambda: RunAnswer(batch_rows=self._scorer.measured(shard)))
+
+    def score(self, shard: Shard, batch_rows: int) -> RunAnswer:
+        """Score a shard."""
+        return self._answered(shard, lambda: RunAnswer(result=self._scorer.score(shard, batch_rows)))
+
+    def _answered(self, shard: Shard, act: Callable[[], RunAnswer]) -> RunAnswer:
+        until, pause = time.monotonic() + PATIENCE_S, _PAUSE_S
+        while True:
+            answer = self._tried(shard, act)
+            if not answer.transient or time.monotonic() > until:
+                return answer
+            time.sleep(pause * random.uniform(0.8, 1.2))
+            pause = min(_MOST_PAUSE_S, pause * 2)
+
+    def _tried(self, shard: Shard, act: Callable[[], RunAnswer]) -> RunAnswer:
+        try:
+            if not self._loaded:
+                self._scorer.load()
+                self._loaded = True
+            return act()
+        except StoreAway as error:
+            return RunAnswer(failure="STORE_UNAVAILABLE", reason=str(error), transient=True)
+        except StoreRefuses as error:
+            return RunAnswer(failure="STORE_REFUSES", reason=f"{error}: look at the bucket, and who may write there")
+        except InputChanged as error:
+            return RunAnswer(failure="INPUT_CHANGED", reason=f"{error}: create a job anew when nobody writes there")
+        except OutputTaken as error:
+            told = f"{error}, with other results: somebody else wrote there. Move it away, and retry"
+            return RunAnswer(failure="OUTPUT_TAKEN", reason=told)
+        except Unreadable as error:
+            told = f"{shard.key} cannot be read: {error}. Write it anew, or move it away, and create a job again"
+            return RunAnswer(failure="INPUT_UNREADABLE", reason=told)
+        except WrongExpression as error:
+            return RunAnswer(failure="EXPRESSION_FAILED", reason=str(error))
+        except ArtifactError as error:
+            return RunAnswer(failure="MODEL_UNAVAILABLE", reason=f"the version's file: {error}", transient=True)
+        except LoadError as error:
+            return RunAnswer(failure="MODEL_FAILED", reason=f"the version cannot be loaded: {error}")
+        except BackendLost as error:
+            return RunAnswer(failure="MODEL_FAILED", reason=f"the model does not answer: {error}")
+        except OSError as error:
+            told = f"{error.strerror or error}: give the scorer's work folder more room, and retry"
+            return RunAnswer(failure="DISK_FULL", reason=told)

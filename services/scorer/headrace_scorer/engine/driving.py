@@ -1,0 +1,155 @@
+"""`python -m headrace_scorer.engine.driving`: shards on stdin, what became of each on stdout, scored by actors of Ray.
+
+Ray lives as long as this process: its own one, on loopback, or an existing cluster by its address.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.engine.messages import RunAnswer, RunOrder, from_json
+from headrace_scorer.engine.processes import Failed, begin, of, say
+
+# A shard whose process is lost this often is what kills it.
+MAX_LOSSES = 3
+# Set before Ray is imported: nothing is reported, everything listens on loopback.
+_OWN_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_DISABLE_MEMORY_MONITOR": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+def main() -> None:
+    """Score the shards of one order."""
+    begin()
+    # What Ray prints is not an answer.
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(answers, "w")
+    order = from_json(RunOrder, sys.stdin.buffer.readline())
+    try:
+        with _ray(order) as ray:
+            Pool(ray, order).run()
+    except Failed as error:
+        say(of(error))
+
+
+class Pool:
+    """Actors that score, each one shard at a time; one that is lost is replaced."""
+
+    def __init__(self, ray: Any, order: RunOrder) -> None:
+        from headrace_scorer.engine.actors import ShardActor
+
+        self._ray, self._order = ray, order
+        self._kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(ShardActor)
+        self._losses: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Score everything. Raises Failed."""
+        waiting = deque(self._order.shards)
+        batch_rows = self._order.batch_rows or self._measured(waiting[0])
+        say(RunAnswer(batch_rows=batch_rows))
+        running: dict[Any, tuple[Any, Shard]] = {}
+        idle = [self._actor() for _ in range(min(self._order.workers, len(waiting)))]
+        while waiting or running:
+            while waiting and idle:
+                actor, shard = idle.pop(), waiting.popleft()
+                running[actor.score.remote(shard, batch_rows)] = (actor, shard)
+            (done, *_), _ = self._ray.wait(list(running), num_returns=1)
+            actor, shard = running.pop(done)
+            try:
+                self._settle(self._ray.get(done))
+                idle.append(actor)
+            except self._ray.exceptions.RayActorError as error:
+                self._lost(shard, error)
+                waiting.append(shard)
+                idle.append(self._actor())
+
+    def _actor(self) -> Any:
+        return self._kind.remote(self._order.work, self._order.checked, self._order.folder)
+
+    def _measured(self, shard: Shard) -> int:
+        actor = self._actor()
+        try:
+            answer = self._ray.get(actor.measured.remote(shard))
+        except self._ray.exceptions.RayActorError as error:
+            raise Failed("PROCESS_LOST", f"the process that measured was lost: {error}", transient=True) from None
+        finally:
+            self._ray.kill(actor)
+        self._raise(answer)
+        return answer.batch_rows
+
+    def _settle(self, answer: RunAnswer) -> None:
+        self._raise(answer)
+        say(answer)
+
+    def _raise(self, answer: RunAnswer) -> None:
+        if answer.failure:
+            raise Failed(answer.failure, answer.reason, transient=answer.transient)
+
+    def _lost(self, shard: Shard, error: Exception) -> None:
+        self._losses[shard.number] = losses = self._losses.get(shard.number, 0) + 1
+        if losses >= MAX_LOSSES:
+            told = (
+                f"the process that scored shard {shard.number} of {shard.key} was lost {losses} times ({_said(error)})"
+            )
+            help_ = "give it more memory, or set options.batch_rows or options.shard_rows lower, and retry"
+            raise Failed("WORKER_LOST", f"{told}: {help_}")
+
+
+@contextmanager
+def _ray(order: RunOrder) -> Iterator[Any]:
+    for name, value in _OWN_RAY.items():
+        os.environ.setdefault(name, value)
+    if not order.ray_address:
+        # Whoever is on this machine without it can do nothing with this Ray.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    import ray
+
+    try:
+        if order.ray_address:
+            ray.init(order.ray_address, logging_level=logging.ERROR, log_to_driver=False, namespace=order.work.job)
+        else:
+            ray.init(
+                num_cpus=order.workers,
+                include_dashboard=False,
+                object_store_memory=order.object_store_bytes,
+                # The path of a socket has at most 107 characters, and Ray's adds 70.
+                _temp_dir=_short(order.folder),
+                _node_ip_address="127.0.0.1",
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+    except Exception as error:  # of many kinds: no cluster, no room, a version that differs
+        raise Failed("RAY_UNAVAILABLE", f"Ray does not start: {_said(error)}", transient=True) from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _short(folder: str) -> str | None:
+    path = str(Path(folder, "ray"))
+    return path if len(path) <= 35 else None
+
+
+def _said(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[0][:300]
+
+
+if __name__ == "__main__":
+    main()

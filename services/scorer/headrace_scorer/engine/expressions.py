@@ -1,0 +1,149 @@
+"""Columns that are computed by declared SQL expressions, row by row, in a DuckDB that can reach nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from headrace_scorer.decisions.specs import ColumnExpression
+from headrace_scorer.engine.tensors import Faults
+
+# Of the parsed expression: what looks at one row only. Subqueries, windows, stars and parameters are not among them.
+_CLASSES = frozenset(
+    ("BETWEEN", "CASE", "CAST", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA", "OPERATOR")
+)
+_SETTINGS = "set enable_external_access = false; set python_enable_replacements = false; set lock_configuration = true"
+
+
+class WrongExpression(Exception):
+    """An expression may not be used; the message says why."""
+
+
+class Expressions:
+    """Some expressions over the columns of a table."""
+
+    def __init__(self, expressions: Sequence[ColumnExpression]) -> None:
+        self._connection = duckdb.connect(":memory:", config={"threads": 1})
+        self._connection.execute(_SETTINGS)
+        self._expressions = tuple(expressions)
+        listed = ", ".join(f"({one.expression}) as {_quoted(one.column)}" for one in expressions)
+        self._query = f"select {listed} from given"
+
+    def columns(self, known: Collection[str]) -> set[str]:
+        """Return the columns that the expressions read. Raises WrongExpression naming the first that is not allowed."""
+        read: set[str] = set()
+        for one in self._expressions:
+            try:
+                read |= self._read(one.expression, known)
+            except WrongExpression as error:
+                raise WrongExpression(f"'{one.column}': {error}") from None
+        return read
+
+    def typed(self, schema: pa.Schema) -> pa.Schema:
+        """Return the types of the expressions' columns. Raises WrongExpression."""
+        try:
+            return self._run(schema.empty_table()).schema
+        except duckdb.Error as error:
+            raise WrongExpression(_said(error)) from None
+
+    def computed(self, table: pa.Table, faults: Faults) -> pa.Table:
+        """Return the columns. A row for which there is no answer has a fault, and nulls."""
+        if not self._expressions:
+            return pa.table({})
+        try:
+            return self._run(table)
+        except duckdb.Error as error:
+            if table.num_rows == 1:
+                faults.add(faults.good, ", ".join(one.column for one in self._expressions), _said(error))
+                return pa.Table.from_pylist([{}], self.typed(table.schema))
+        half = table.num_rows // 2
+        parts = []
+        for start, part in ((0, table.slice(0, half)), (half, table.slice(half))):
+            inner = Faults(part.num_rows)
+            parts.append(self.computed(part, inner))
+            faults.merge(inner, start)
+        return pa.concat_tables(parts)
+
+    def _run(self, table: pa.Table) -> pa.Table:
+        self._connection.register("given", table)
+        try:
+            found = self._connection.execute(self._query).fetch_arrow_table()
+        finally:
+            self._connection.unregister("given")
+        if found.num_rows != table.num_rows:
+            raise WrongExpression("does not compute a value for each row")
+        return found.combine_chunks()
+
+    def _read(self, expression: str, known: Collection[str]) -> set[str]:
+        row = self._connection.execute("select json_serialize_sql(?)", [f"select ({expression}) as x"]).fetchone()
+        assert row is not None
+        parsed = json.loads(row[0])
+        if parsed["error"]:
+            raise WrongExpression(parsed.get("error_message", "cannot be parsed"))
+        node = parsed["statements"][0]["node"]
+        if len(parsed["statements"]) != 1 or len(node.get("select_list", ())) != 1:
+            raise WrongExpression("is not one expression")
+        read: set[str] = set()
+        self._walk(node["select_list"][0], known, frozenset(), read)
+        return read
+
+    def _walk(self, part: Any, known: Collection[str], bound: frozenset[str], read: set[str]) -> None:
+        if isinstance(part, list):
+            for one in part:
+                self._walk(one, known, bound, read)
+            return
+        if not isinstance(part, dict):
+            return
+        kind = part.get("class")
+        if kind is not None and kind not in _CLASSES:
+            raise WrongExpression(f"has a {kind.lower()}, and may only be about one row")
+        if kind == "COLUMN_REF":
+            self._column(part["column_names"], known, bound, read)
+        elif kind == "FUNCTION":
+            self._function(part)
+        elif kind == "LAMBDA":
+            names = part["lhs"] if isinstance(part["lhs"], list) else [part["lhs"]]
+            bound |= {name for one in names for name in _names(one)}
+            self._walk(part["expr"], known, bound, read)
+            return
+        for name, value in part.items():
+            if name != "value":  # a constant's own
+                self._walk(value, known, bound, read)
+
+    def _column(self, names: Sequence[str], known: Collection[str], bound: frozenset[str], read: set[str]) -> None:
+        if names[0] in bound:
+            return
+        found = next((column for column in known if column.lower() == names[0].lower()), None)
+        if found is None:
+            raise WrongExpression(f"there is no column '{'.'.join(names)}'")
+        read.add(found)
+
+    def _function(self, part: Any) -> None:
+        name = part["function_name"]
+        found = self._connection.execute(
+            "select bool_and(stability = 'CONSISTENT' and function_type = 'scalar') from duckdb_functions() "
+            "where function_name = lower(?)",
+            [name],
+        ).fetchone()
+        if found is None or not found[0]:
+            raise WrongExpression(f"{name}() is no function that answers alike for the same row each time")
+
+
+def _names(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        own = part.get("column_names")
+        return [own[-1]] if own else [name for value in part.values() for name in _names(value)]
+    return [name for value in part for name in _names(value)] if isinstance(part, list) else []
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]

@@ -1,0 +1,122 @@
+"""What the processes that read and score are asked, and what they answer: a JSON document on each line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from headrace_scorer.decisions.mapping import Mismatch
+from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.decisions.specs import Location, Spec, TensorColumns
+
+T = TypeVar("T")
+
+# A plan says many shards, each in a line of its own; an order of a run has all that are left.
+LONGEST_LINE = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How S3 is reached. credentials_file: None means what the SDK finds by itself."""
+
+    endpoint: str
+    region: str
+    credentials_file: str | None
+    artifacts_bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a job is to those who do it. contract: `ServingContract` as bytes in base64."""
+
+    job: str
+    spec: Spec
+    contract: str
+    model_sha256: str
+    output: Location
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOrder:
+    """Check an input. whole: all of it, and cut it into shards; else only the first object."""
+
+    work: Work
+    whole: bool
+    max_objects: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found. read: columns of the input that are needed. types: of files that do not declare them."""
+
+    mismatches: tuple[Mismatch, ...] = ()
+    failure: str = ""
+    reason: str = ""
+    tensors: tuple[TensorColumns, ...] = ()
+    read: tuple[str, ...] = ()
+    types: tuple[tuple[str, str], ...] = ()
+    objects: int = 0
+    input_bytes: int = 0
+    input_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAnswer:
+    """One line of a plan: shards, and in the end what was found."""
+
+    shards: tuple[Shard, ...] = ()
+    checked: Checked | None = None
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """Score shards. ray_address: empty for a Ray of its own. batch_rows: 0 means by measuring. folder: for files."""
+
+    work: Work
+    checked: Checked
+    shards: tuple[Shard, ...]
+    workers: int
+    batch_rows: int
+    ray_address: str
+    folder: str
+    object_store_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """A shard that is done. key, sha256: of the file with its results; rejected_*: of its dead-letter file, if any."""
+
+    number: int
+    rows: int
+    rejected: int
+    key: str
+    sha256: str
+    size_bytes: int
+    rejected_key: str = ""
+    rejected_sha256: str = ""
+    cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunAnswer:
+    """One line of a run: the batch size, a shard that is done, or why it ends. transient: trying again may help."""
+
+    batch_rows: int = 0
+    result: ShardResult | None = None
+    failure: str = ""
+    reason: str = ""
+    transient: bool = False
+
+
+def to_json(document: object) -> bytes:
+    """Return a document as a line."""
+    return TypeAdapter(type(document)).dump_json(document) + b"\n"
+
+
+def from_json(kind: type[T], line: bytes) -> T:
+    """Return the document of a line. Raises ValueError."""
+    return TypeAdapter(kind).validate_json(line)

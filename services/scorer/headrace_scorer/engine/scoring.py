@@ -1,0 +1,250 @@
+"""Scoring one shard: rows in, a file of results and one of rejected rows out, the same bytes each time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from headrace.tensor.v1 import tensor_pb2
+from headrace_runtime import shapes
+from headrace_runtime.artifacts.cache import BlobCache
+from headrace_runtime.artifacts.s3 import s3_blobs
+from headrace_runtime.backends.backend import ModelError, ModelFiles
+from headrace_runtime.backends.onnx import OnnxBackend
+from headrace_runtime.contract import Contract, from_proto
+from headrace_runtime.shapes import OutputTensor, WrongOutput
+
+from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.decisions.specs import Location, TensorColumns, format_of
+from headrace_scorer.engine.expressions import Expressions
+from headrace_scorer.engine.inputs import Chunk, Rejected, chunks
+from headrace_scorer.engine.messages import ShardResult, Work
+from headrace_scorer.engine.objects import Objects
+from headrace_scorer.engine.tensors import Faults, Tensor, column_of, tensor_of, type_of
+
+# Rows that are held at once, and that a row group of the results has.
+CHUNK_ROWS = 65_536
+# What is tried on a sample; the first that is nearly as fast as the fastest is taken.
+CANDIDATES = (64, 256, 1024, 4096, 16_384)
+NEARLY = 0.95
+_CACHE_BYTES = 4 << 30
+_FETCH_S = 600.0
+_NAME = "scored"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What is read and written. read: columns of the input. types: of files that do not declare them."""
+
+    tensors: tuple[TensorColumns, ...]
+    read: tuple[str, ...]
+    types: dict[str, str]
+
+
+class ShardScorer:
+    """Scores shards of one job with one loaded model. Not for several threads."""
+
+    def __init__(self, work: Work, columns: Columns, folder: Path) -> None:
+        self._work, self._columns, self._folder = work, columns, folder
+        self._contract = contract_of(work.contract)
+        self._objects = Objects(work.access)
+        self._derived = Expressions(work.spec.derived)
+        self._outputs = Expressions(work.spec.outputs)
+        self._loop = asyncio.Runner()
+        self._backend = OnnxBackend(threads=1)
+        names = [one.tensor for one in columns.tensors]
+        absent = tuple(at for at, spec in enumerate(self._contract.inputs) if spec.name not in names)
+        self._layout = shapes.layout_of(self._contract, shapes.ShapeKey(absent=absent))
+
+    def load(self) -> None:
+        """Fetch the model, verify and load it. Raises ArtifactError, LoadError."""
+        self._loop.run(self._load())
+
+    async def _load(self) -> None:
+        access, sha256 = self._work.access, self._work.model_sha256
+        credentials = None if access.credentials_file is None else Path(access.credentials_file)
+        async with s3_blobs(access.endpoint, access.artifacts_bucket, access.region, credentials) as blobs:
+            cache = BlobCache(self._folder / "models", blobs, max_bytes=_CACHE_BYTES, fetch_timeout_s=_FETCH_S)
+            path = await cache.fetch(sha256)
+        await self._backend.load(ModelFiles(_NAME, path, self._contract, CHUNK_ROWS))
+
+    def measured(self, shard: Shard) -> int:
+        """Return how many rows the model takes at once the fastest, on the first rows of a shard."""
+        if not self._contract.batched:
+            return 1
+        for chunk in self._chunks(shard):
+            faults = Faults(chunk.table.num_rows)
+            tensors = self._tensors(chunk.table, faults)
+            rows = np.flatnonzero(faults.good)
+            if len(rows):
+                return self._fastest(tensors, rows)
+        return CANDIDATES[0]
+
+    def score(self, shard: Shard, batch_rows: int) -> ShardResult:
+        """Score a shard and write its results, unless they are there. Raises what its parts raise."""
+        at = self._work.output.below(f"{shard.file}.parquet")
+        if (there := self._objects.metadata(at)) is not None:
+            return _result_of(shard, at, there)
+        began = time.process_time()
+        with TemporaryDirectory(dir=self._folder) as folder:
+            file, rejected_file = Path(folder, "results"), Path(folder, "rejected")
+            rows, rejected = self._write(shard, batch_rows, file, rejected_file)
+            metadata = {"rows": str(rows), "rejected": str(rejected), "sha256": _sha256(file)}
+            if rejected:
+                # First: whoever finds results finds these too.
+                below = self._work.output.below("_rejected", f"{shard.file}.jsonl")
+                metadata |= {"rejected-key": below.prefix, "rejected-sha256": _sha256(rejected_file)}
+                self._objects.create(below, rejected_file, {"sha256": metadata["rejected-sha256"]})
+            metadata |= {"size": str(file.stat().st_size)}
+            self._objects.create(at, file, metadata)
+        return _result_of(shard, at, metadata, time.process_time() - began)
+
+    def _write(self, shard: Shard, batch_rows: int, file: Path, rejected_file: Path) -> tuple[int, int]:
+        rows, rejected = 0, 0
+        writer: Any = None
+        with rejected_file.open("w", encoding="utf-8") as lines:
+            for chunk in self._chunks(shard):
+                results, refused = self._scored(chunk, batch_rows)
+                rows, rejected = rows + results.num_rows + len(refused), rejected + len(refused)
+                for one in sorted(refused, key=lambda one: one.row):
+                    told = {"object": shard.key, "row": one.row, "column": one.column, "reason": one.reason}
+                    lines.write(json.dumps(told, ensure_ascii=False) + "\n")
+                if writer is None:
+                    writer = pyarrow.parquet.ParquetWriter(file, results.schema, compression="zstd")
+                if results.num_rows:
+                    writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
+        if writer is None:
+            pyarrow.parquet.write_table(pa.table({}), file)
+        else:
+            writer.close()
+        return rows, rejected
+
+    def _chunks(self, shard: Shard) -> Iterator[Chunk]:
+        spec = self._work.spec
+        format_ = format_of(shard.key, spec.format)
+        assert format_ is not None
+        with self._objects.opened(spec.input.bucket, shard.key, shard.etag, shard.size_bytes) as file:
+            yield from chunks(file, format_, shard, self._columns.read, self._columns.types, CHUNK_ROWS)
+
+    def _scored(self, chunk: Chunk, batch_rows: int) -> tuple[pa.Table, list[Rejected]]:
+        """Return the results of some rows, and what is rejected of them."""
+        faults = Faults(chunk.table.num_rows)
+        table = self._with_derived(chunk.table, faults)
+        tensors = self._tensors(table, faults, derived=True)
+        outputs = self._run(tensors, batch_rows, faults)
+        kept = pa.array(faults.good)
+        columns = {name: table.column(name).filter(kept) for name in self._work.spec.keep}
+        answered = {
+            spec.name: column_of(spec, [of[at] for of in outputs]) if outputs else pa.array([], type_of(spec))
+            for at, spec in enumerate(self._contract.outputs)
+        }
+        if not self._work.spec.outputs:
+            return pa.table(columns | answered), self._rejected(chunk, faults)
+        later = Faults(int(faults.good.sum()))
+        given = pa.table({name: table.column(name).filter(kept) for name in table.column_names} | answered)
+        computed = self._outputs.computed(given, later)
+        whole = pa.table(columns | {name: computed.column(name) for name in computed.column_names})
+        rows = np.flatnonzero(faults.good)
+        for at, told in later.found.items():
+            faults.found[int(rows[at])] = told
+        return whole.filter(pa.array(later.good)), self._rejected(chunk, faults)
+
+    def _with_derived(self, table: pa.Table, faults: Faults) -> pa.Table:
+        derived = self._derived.computed(table, faults)
+        for name in derived.column_names:
+            table = table.append_column(name, derived.column(name))
+        return table
+
+    def _tensors(self, table: pa.Table, faults: Faults, *, derived: bool = False) -> list[Tensor]:
+        if not derived:
+            table = self._with_derived(table, faults)
+        specs = {spec.name: spec for spec in self._contract.inputs}
+        return [tensor_of(table, one, specs[one.tensor], faults) for one in self._columns.tensors]
+
+    def _run(self, tensors: Sequence[Tensor], batch_rows: int, faults: Faults) -> list[list[OutputTensor]]:
+        """Return the outputs of all rows without a fault, batch by batch; rows that the model refuses get one."""
+        rows = np.flatnonzero(faults.good)
+        outputs: list[list[OutputTensor]] = []
+        for start in range(0, len(rows), batch_rows):
+            outputs += self._isolated(tensors, rows[start : start + batch_rows], faults)
+        return outputs
+
+    def _isolated(self, tensors: Sequence[Tensor], rows: np.ndarray, faults: Faults) -> list[list[OutputTensor]]:
+        """Run a batch; one that fails is halved until the rows that are to blame are alone."""
+        try:
+            return [self._batch(tensors, rows)]
+        except (ModelError, WrongOutput) as error:
+            if len(rows) == 1:
+                wrong = np.zeros(len(faults.good), bool)
+                wrong[rows[0]] = True
+                faults.add(wrong, "", f"the model refuses it: {error}")
+                return []
+        half = len(rows) // 2
+        return [*self._isolated(tensors, rows[:half], faults), *self._isolated(tensors, rows[half:], faults)]
+
+    def _batch(self, tensors: Sequence[Tensor], rows: np.ndarray) -> list[OutputTensor]:
+        # Rows that follow each other need not be gathered.
+        together = len(rows) == rows[-1] - rows[0] + 1
+        which = slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
+        inputs = [tensor.raw(which) for tensor in tensors]
+        answer = self._loop.run(self._backend.infer(_NAME, self._layout, len(rows), inputs))
+        return shapes.outputs_in_order(self._contract, len(rows), answer)
+
+    def _fastest(self, tensors: Sequence[Tensor], rows: np.ndarray) -> int:
+        rates: dict[int, float] = {}
+        for size in CANDIDATES:
+            some = rows[: min(len(rows), 4 * size)]
+            self._run_or_skip(tensors, some[:size])
+            began = time.perf_counter()
+            for start in range(0, len(some), size):
+                self._run_or_skip(tensors, some[start : start + size])
+            rates[size] = len(some) / (time.perf_counter() - began)
+            if len(some) < 4 * size:
+                break
+        best = max(rates.values())
+        return next(size for size, rate in rates.items() if rate >= NEARLY * best)
+
+    def _run_or_skip(self, tensors: Sequence[Tensor], rows: np.ndarray) -> None:
+        try:
+            self._batch(tensors, rows)
+        except (ModelError, WrongOutput):
+            return
+
+    def _rejected(self, chunk: Chunk, faults: Faults) -> list[Rejected]:
+        own = [Rejected(int(chunk.numbers[at]), column, reason) for at, (column, reason) in faults.found.items()]
+        return [*chunk.rejected, *own]
+
+
+def contract_of(text: str) -> Contract:
+    """Return the contract of base64."""
+    return from_proto(tensor_pb2.ServingContract.FromString(base64.b64decode(text)))
+
+
+def _result_of(shard: Shard, at: Location, metadata: dict[str, str], cpu_s: float = 0.0) -> ShardResult:
+    return ShardResult(
+        number=shard.number,
+        rows=int(metadata["rows"]),
+        rejected=int(metadata["rejected"]),
+        key=at.prefix,
+        sha256=metadata["sha256"],
+        size_bytes=int(metadata["size"]),
+        rejected_key=metadata.get("rejected-key", ""),
+        rejected_sha256=metadata.get("rejected-sha256", ""),
+        cpu_s=cpu_s,
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,174 @@
+"""Columns as tensors: the bytes that a model takes, and the rows that it must not be given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from headrace_runtime.backends.onnx_session import DTYPES
+from headrace_runtime.contract import BYTES, TensorSpec
+from headrace_runtime.shapes import OutputTensor
+
+from headrace_scorer.decisions.mapping import elements
+from headrace_scorer.decisions.specs import TensorColumns
+from headrace_scorer.engine.inputs import shown
+
+# Its functions are made when it is imported.
+pc: Any = pyarrow.compute
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Rows of a tensor: an array of numbers, or of bytes objects, with as many columns as a row has elements."""
+
+    spec: TensorSpec
+    values: np.ndarray
+
+    def raw(self, rows: np.ndarray | slice) -> bytes:
+        """Return the bytes of some rows, as a backend takes them."""
+        taken = self.values[rows]
+        if self.spec.datatype != BYTES:
+            return np.ascontiguousarray(taken).tobytes()
+        return b"".join(len(one).to_bytes(4, "little") + one for one in taken.ravel())
+
+
+class Faults:
+    """Rows that are not to be scored, each with the first thing that is wrong with it."""
+
+    def __init__(self, rows: int) -> None:
+        self.good = np.ones(rows, bool)
+        self.found: dict[int, tuple[str, str]] = {}
+
+    def add(self, wrong: np.ndarray, column: str, reason: str, values: pa.Array | None = None) -> None:
+        """Note rows. values: of the column, of which one is shown."""
+        for at in np.flatnonzero(wrong & self.good):
+            told = reason if values is None else f"{shown(values[int(at)].as_py())} {reason}"
+            self.found[int(at)] = (column, told)
+        self.good &= ~wrong
+
+    def merge(self, other: Faults, start: int) -> None:
+        """Take over the faults of a part that begins at a row."""
+        for at, told in other.found.items():
+            self.found.setdefault(start + at, told)
+        self.good[start : start + len(other.good)] &= other.good
+
+
+def tensor_of(table: pa.Table, one: TensorColumns, spec: TensorSpec, faults: Faults) -> Tensor:
+    """Return the rows of a tensor. Where a row has a fault, its values are whatever they are."""
+    parts = [_column(table, name, spec, faults) for name in one.columns]
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    return Tensor(spec, values)
+
+
+def _column(table: pa.Table, name: str, spec: TensorSpec, faults: Faults) -> np.ndarray:
+    column = table.column(name).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    faults.add(column.is_null().to_numpy(zero_copy_only=False), name, "is null")
+    count = elements(spec)
+    if pa.types.is_nested(column.type):
+        return _lists(column, name, spec, count, faults)
+    return _values(column, name, spec, faults).reshape(-1, 1)
+
+
+def _lists(column: pa.Array, name: str, spec: TensorSpec, count: int, faults: Faults) -> np.ndarray:
+    lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    faults.add(lengths != count, name, f"has not the {count} elements of input '{spec.name}'")
+    fits = faults.good
+    flat = pc.list_flatten(column.filter(pa.array(fits)))
+    inner = Faults(len(flat))
+    inner.add(flat.is_null().to_numpy(zero_copy_only=False), name, "has an element that is null")
+    values = _values(flat, name, spec, inner).reshape(-1, count)
+    whole = np.zeros((len(column), count), values.dtype)
+    whole[fits] = values
+    rows = np.flatnonzero(fits)
+    for at, (_, reason) in inner.found.items():
+        wrong = np.zeros(len(column), bool)
+        wrong[rows[at // count]] = True
+        faults.add(wrong, name, f"element {at % count}: {reason}")
+    return whole
+
+
+def _values(column: pa.Array, name: str, spec: TensorSpec, faults: Faults) -> np.ndarray:
+    if spec.datatype == BYTES:
+        values = np.empty(len(column), np.object_)
+        values[:] = [one.encode() if isinstance(one, str) else one or b"" for one in column.to_pylist()]
+        return values
+    dtype = DTYPES[spec.datatype]
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    if dtype.kind == "b":
+        return column.fill_null(False).to_numpy(zero_copy_only=False)
+    given = column.fill_null(0).to_numpy(zero_copy_only=False)
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            values = given.astype(dtype, copy=False)
+        if not spec.nan_allowed:
+            faults.add(np.isnan(values), name, f"is NaN, which input '{spec.name}' does not allow")
+        if given.dtype.kind == "f" and given.dtype.itemsize > dtype.itemsize:
+            faults.add(np.isinf(values) & np.isfinite(given), name, f"is too large for {spec.datatype}", column)
+    else:
+        values = _integers(given, dtype, name, spec.datatype, faults, column)
+    for bound, beyond in ((spec.minimum, np.less), (spec.maximum, np.greater)):
+        if bound is not None:
+            told = f"is {'below' if beyond is np.less else 'above'} {bound:g}, the bound of input '{spec.name}'"
+            faults.add(beyond(values, bound), name, told, column)
+    return values
+
+
+def _integers(
+    given: np.ndarray, dtype: np.dtype, name: str, datatype: str, faults: Faults, column: pa.Array
+) -> np.ndarray:
+    bounds = np.iinfo(dtype)
+    if given.dtype.kind == "f":
+        # The upper bound of 64 bits has no floating-point number of its own: what reaches it does not fit.
+        with np.errstate(invalid="ignore"):
+            fits = (given == np.floor(given)) & (given >= float(bounds.min)) & (given < float(bounds.max) + 1)
+    else:
+        fits = np.ones(len(given), bool)
+        if np.can_cast(given.dtype, dtype):
+            return given.astype(dtype, copy=False)
+        if given.dtype.kind == "i":
+            fits &= given >= max(bounds.min, np.iinfo(given.dtype).min)
+        fits &= given <= min(bounds.max, np.iinfo(given.dtype).max)
+    faults.add(~fits, name, f"is no {datatype}", column)
+    return np.where(fits, given, 0).astype(dtype)
+
+
+def column_of(spec: TensorSpec, outputs: Sequence[OutputTensor]) -> pa.Array:
+    """Return an output of several batches as a column: values, or lists of the elements of a row, in their order."""
+    count = elements(spec) if all(size >= 0 for size in spec.row_shape) else None
+    if spec.datatype == BYTES:
+        flat = pa.array([text for one in outputs for text in _texts(one.data)])
+    else:
+        flat = pa.array(np.concatenate([np.frombuffer(one.data, DTYPES[spec.datatype]) for one in outputs]))
+    rows = sum(one.shape[0] for one in outputs)
+    if count == 1 or (count is None and len(flat) == rows):
+        return flat
+    if count is None:
+        sizes = np.concatenate([np.full(one.shape[0], np.prod(one.shape[1:], dtype=int)) for one in outputs])
+    else:
+        sizes = np.full(rows, count)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
+
+
+def _texts(data: bytes | memoryview) -> list[str]:
+    texts, at, raw = [], 0, bytes(data)
+    while at < len(raw):
+        end = at + 4 + int.from_bytes(raw[at : at + 4], "little")
+        texts.append(raw[at + 4 : end].decode(errors="replace"))
+        at = end
+    return texts
+
+
+def type_of(spec: TensorSpec) -> pa.DataType:
+    """Return the type of an output's column."""
+    values = pa.string() if spec.datatype == BYTES else pa.from_numpy_dtype(DTYPES[spec.datatype])
+    return values if spec.row_shape in ((), (1,)) else pa.list_(values)

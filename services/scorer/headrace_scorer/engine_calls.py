@@ -1,0 +1,75 @@
+"""What the service asks of the engine's processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from tempfile import TemporaryDirectory
+
+from headrace_scorer.decisions.jobs import Job
+from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.engine.messages import Access, Checked, PlanAnswer, PlanOrder, RunAnswer, RunOrder, Work
+from headrace_scorer.processes import DRIVING, PLANNING, ProcessLost, answers
+from headrace_scorer.settings import ScorerSettings
+
+# Of ours, what such a process gets: where libraries and the keys of a cloud are.
+_PASSED = ("PATH", "HOME", "LANG", "LOCPATH", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH")
+
+
+class Engine:
+    """The engine, with the settings of this process."""
+
+    def __init__(self, settings: ScorerSettings) -> None:
+        self._settings = settings
+        keep = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        keep |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        # One thread for each process: there are as many of these as cores.
+        self._environment = {**keep, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+    async def checked(self, job: Job) -> Checked:
+        """Return how the columns of the first object of an input fit the contract."""
+        _, found = await self._planned(job, whole=False)
+        assert found.checked is not None
+        return found.checked
+
+    async def planned(self, job: Job) -> tuple[list[Shard], PlanAnswer]:
+        """Return the shards of an input, and what was found. Raises ProcessLost."""
+        return await self._planned(job, whole=True)
+
+    async def _planned(self, job: Job, *, whole: bool) -> tuple[list[Shard], PlanAnswer]:
+        order = PlanOrder(self._work(job), whole, self._settings.max_objects)
+        shards: list[Shard] = []
+        async with aclosing(answers(PLANNING, order, PlanAnswer, self._environment)) as heard:
+            async for answer in heard:
+                shards += answer.shards
+                if answer.checked is not None:
+                    return shards, answer
+        raise ProcessLost("the process that checks the input said nothing")
+
+    async def run(self, job: Job, shards: list[Shard]) -> AsyncGenerator[RunAnswer]:
+        """Yield what becomes of shards. Raises ProcessLost."""
+        settings, plan = self._settings, job.plan
+        assert plan is not None
+        with TemporaryDirectory(prefix="hr-scorer-", dir=settings.work_dir, ignore_cleanup_errors=True) as folder:
+            order = RunOrder(
+                work=self._work(job),
+                checked=Checked(tensors=plan.tensors, read=plan.read, types=plan.types),
+                shards=tuple(shards),
+                workers=min(job.spec.options.workers or settings.workers, settings.workers),
+                batch_rows=job.spec.options.batch_rows or job.batch_rows,
+                ray_address=settings.ray_address,
+                folder=folder,
+                object_store_bytes=settings.ray_object_store_bytes,
+            )
+            async with aclosing(answers(DRIVING, order, RunAnswer, self._environment)) as heard:
+                async for answer in heard:
+                    yield answer
+
+    def _work(self, job: Job) -> Work:
+        settings = self._settings
+        file = settings.s3_credentials_file
+        access = Access(
+            settings.s3_endpoint, settings.s3_region, None if file is None else str(file), settings.registry_bucket
+        )
+        return Work(job.name, job.spec, job.version.contract, job.version.sha256, job.output, access)

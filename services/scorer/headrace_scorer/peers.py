@@ -1,0 +1,88 @@
+"""The registry, as a job needs it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import grpc.aio
+from google.protobuf import duration_pb2
+from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
+from headrace_servicekit.error_details import from_rpc_error
+from headrace_servicekit.errors import NotFound, PreconditionFailed
+
+from headrace_scorer.decisions.jobs import Job, Version
+
+T = TypeVar("T")
+
+CALL_S = 5.0
+# Renewed long before.
+HOLD = timedelta(days=2)
+
+
+class Registry:
+    """The registry. Every method raises the typed error that it answers."""
+
+    def __init__(self, channel: Any) -> None:
+        self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
+
+    async def resolved(self, model: str, version: str, alias: str) -> Version:
+        """Return the version that is named, by its id, by an alias, or as the one in production.
+
+        Raises NotFound, reason ALIAS_NOT_FOUND or NO_PRODUCTION_VERSION; PreconditionFailed, reason VERSION_COLLECTED.
+        """
+        if not version:
+            version = await self._named(model, alias)
+        request = registry_pb2.GetModelVersionRequest(name=f"models/{model}/versions/{version}")
+        found = (await _answer(self._stub.GetModelVersion(request, timeout=CALL_S))).version
+        if found.HasField("collect_time"):
+            raise PreconditionFailed(
+                f"the files of version {version} of '{model}' are no longer kept: name another version",
+                reason="VERSION_COLLECTED",
+            )
+        (file,) = (one for one in found.artifacts if one.type == registry_pb2.Artifact.TYPE_ONNX)
+        contract = base64.b64encode(found.contract.SerializeToString(deterministic=True)).decode()
+        return Version(version, found.digest, file.sha256, file.size_bytes, contract)
+
+    async def hold(self, job: Job) -> None:
+        """Keep the version of a job from being removed."""
+        request = registry_pb2.HoldVersionRequest(
+            name=f"models/{job.model}/versions/{job.version.id}",
+            holder=job.holder,
+            ttl=_duration(HOLD),
+            reason=f"scores for {job.client or 'somebody'}",
+        )
+        await _answer(self._stub.HoldVersion(request, timeout=CALL_S))
+
+    async def release(self, job: Job) -> None:
+        """End that."""
+        request = registry_pb2.ReleaseHoldRequest(
+            name=f"models/{job.model}/versions/{job.version.id}", holder=job.holder
+        )
+        await _answer(self._stub.ReleaseHold(request, timeout=CALL_S))
+
+    async def _named(self, model: str, alias: str) -> str:
+        request = registry_pb2.GetModelRequest(name=f"models/{model}")
+        found = (await _answer(self._stub.GetModel(request, timeout=CALL_S))).model
+        if not alias:
+            if not found.production_version:
+                raise NotFound(f"'{model}' has no version in production: name one", reason="NO_PRODUCTION_VERSION")
+            return found.production_version
+        if alias not in found.aliases:
+            raise NotFound(f"'{model}' has no alias '{alias}'", reason="ALIAS_NOT_FOUND")
+        return found.aliases[alias]
+
+
+async def _answer(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from None
+
+
+def _duration(value: timedelta) -> duration_pb2.Duration:
+    duration = duration_pb2.Duration()
+    duration.FromTimedelta(value)
+    return duration

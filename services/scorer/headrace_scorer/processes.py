@@ -1,0 +1,79 @@
+"""Processes of the engine: started with an order, heard line by line, ended with all that they started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from headrace_scorer.engine.messages import LONGEST_LINE, from_json, to_json
+
+T = TypeVar("T")
+
+PLANNING = "headrace_scorer.engine.planning"
+DRIVING = "headrace_scorer.engine.driving"
+# What an error of a process's own may say in our log.
+_TAIL_BYTES = 4000
+
+
+class ProcessLost(Exception):
+    """A process ended before it had said how; the message is the end of what it wrote for people."""
+
+
+async def answers(module: str, order: object, kind: type[T], environment: Mapping[str, str]) -> AsyncGenerator[T]:
+    """Yield what a process answers to an order. Raises ProcessLost.
+
+    Whatever happens, also when this is closed, nothing of its process group is left afterwards.
+    """
+    async with _process(module, environment) as (process, output):
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            await asyncio.to_thread(_write, process, to_json(order))
+        while line := await output.readline():
+            yield from_json(kind, line)
+        code = await asyncio.to_thread(process.wait)
+        if code:
+            raise ProcessLost(f"exit code {code}")
+
+
+def _write(process: subprocess.Popen[bytes], order: bytes) -> None:
+    assert process.stdin is not None
+    with process.stdin:
+        process.stdin.write(order)
+
+
+def _start(module: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start it, which takes a millisecond. Not by the event loop: see `headrace_servicekit.confined`."""
+    return subprocess.Popen(
+        (sys.executable, "-P", "-m", module),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**environment, "SCORER_PID": str(os.getpid())},
+        start_new_session=True,
+    )
+
+
+@asynccontextmanager
+async def _process(
+    module: str, environment: Mapping[str, str]
+) -> AsyncIterator[tuple[subprocess.Popen[bytes], asyncio.StreamReader]]:
+    process = _start(module, environment)
+    assert process.stdout is not None
+    output = asyncio.StreamReader(limit=LONGEST_LINE)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(output), process.stdout
+    )
+    try:
+        yield process, output
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        transport.close()
+        await asyncio.shield(asyncio.to_thread(process.wait))

@@ -1,0 +1,63 @@
+"""The scorer put together: what `__main__` runs, and tests run in their own process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from headrace.scorer.v1 import scorer_pb2_grpc
+from headrace_servicekit.client import channel
+from headrace_servicekit.coordination.feeds import ChangeFeed, heed
+from headrace_servicekit.coordination.leases import LeaderLease
+from headrace_servicekit.loops import periodic
+from headrace_servicekit.postgres.connections import Address
+from headrace_servicekit.runtime import Runtime
+from headrace_servicekit.tls import Tls
+
+from headrace_scorer.creating import Creating
+from headrace_scorer.engine_calls import Engine
+from headrace_scorer.metrics import ScorerMetrics
+from headrace_scorer.outputs import Outputs
+from headrace_scorer.peers import Registry
+from headrace_scorer.runner import Runner
+from headrace_scorer.running import JobWork
+from headrace_scorer.servicer import ScorerServicer
+from headrace_scorer.settings import ScorerSettings
+from headrace_scorer.store import Changed, Store, database
+
+
+async def start(runtime: Runtime[ScorerSettings]) -> None:
+    """Build the service. Nothing that it calls has to be up: calls are UNAVAILABLE, and jobs wait, until it is."""
+    settings, clock = runtime.settings, runtime.clock
+    connections = database(Address.of(settings), settings.database_connections)
+    store = Store(await runtime.enter(connections), max_waiting=settings.max_waiting_jobs)
+    runtime.migrated(connections)
+    runtime.check("postgres", store.check)
+
+    registry = Registry(await runtime.enter(channel(settings.registry_target, tls=Tls.of(settings))))
+    engine, outputs = Engine(settings), Outputs(settings)
+
+    def work(lease: LeaderLease) -> JobWork:
+        return JobWork(store, engine, outputs, registry, lease, clock, metrics.rows)
+
+    runner = Runner(store, connections, work, clock, most=settings.max_jobs)
+    metrics = ScorerMetrics(runtime.metrics, lambda: runner.running)
+    feed = ChangeFeed(store, _nothing, clock, owner="scorer", max_watches=settings.max_watches)
+    creating = Creating(store, registry, engine, settings.s3_bucket)
+    allowed = frozenset({settings.s3_bucket, *(name.strip() for name in settings.buckets.split(",") if name.strip())})
+    servicer = ScorerServicer(store, creating, allowed, feed, runner.wake, runtime.stopping)
+    scorer_pb2_grpc.add_ScorerServiceServicer_to_server(servicer, runtime.server())
+
+    async def listen() -> None:
+        await heed(store.wakes, runner.wake)
+
+    runtime.loop("jobs", runner.run)
+    runtime.loop("feed", feed.run)
+    runtime.loop("bucket", lambda: periodic("bucket", outputs.prepare, every_s=60.0, clock=clock))
+    runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))
+    runtime.loop("hints", lambda: periodic("hints", listen, every_s=1.0, clock=clock))
+
+
+async def _nothing() -> AsyncIterator[Changed]:
+    """A watch is of one job, which it reads by itself: it never begins with a snapshot of all."""
+    return
+    yield

@@ -1,0 +1,130 @@
+"""ScorerService: convert, call, convert."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from headrace.scorer.v1 import scorer_pb2 as pb
+from headrace.scorer.v1 import scorer_pb2_grpc
+from headrace_servicekit.coordination.feeds import ChangeFeed
+from headrace_servicekit.errors import NotFound, Unavailable
+from headrace_servicekit.identity import identity
+from headrace_servicekit.loops import until
+
+from headrace_scorer import answers, convert
+from headrace_scorer.creating import Creating
+from headrace_scorer.decisions import jobs
+from headrace_scorer.decisions.jobs import Job
+from headrace_scorer.store import Changed, Decide, Store
+
+# Of those a caller may not see, how many pages are read to fill one.
+_SCAN = 200
+
+
+class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
+    """ScorerService over its use cases. allowed: buckets that jobs may use. changed: called when a job was changed.
+    stopping: ends the watches.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        creating: Creating,
+        allowed: frozenset[str],
+        feed: ChangeFeed[Changed],
+        changed: Callable[[], None],
+        stopping: asyncio.Event,
+    ) -> None:
+        self._store, self._creating, self._allowed, self._feed = store, creating, allowed, feed
+        self._changed, self._stopping = changed, stopping
+
+    async def CreateScoringJob(self, request: pb.CreateScoringJobRequest, context: Any) -> pb.CreateScoringJobResponse:
+        model, spec = convert.model_of(request.parent), convert.spec_of(request.spec, self._allowed)
+        made = convert.request_of(request)
+        job = await self._creating.create(model, spec, made, validate_only=request.validate_only)
+        self._changed()
+        return pb.CreateScoringJobResponse(job=answers.to_job(job))
+
+    async def GetScoringJob(self, request: pb.GetScoringJobRequest, context: Any) -> pb.GetScoringJobResponse:
+        return pb.GetScoringJobResponse(job=answers.to_job(await self._job(request.name)))
+
+    async def ListScoringJobs(self, request: pb.ListScoringJobsRequest, context: Any) -> pb.ListScoringJobsResponse:
+        size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
+        model = convert.name(request.model, "model")
+        found: list[Job] = []
+        while len(found) <= size:
+            page = await self._store.jobs(before=before, model=model, running=request.running, limit=_SCAN)
+            found += [job for job in page if identity().sees(job.model)]
+            if len(page) < _SCAN:
+                break
+            before = page[-1].id
+        token = str(found[size - 1].id) if len(found) > size else ""
+        return pb.ListScoringJobsResponse(jobs=[answers.to_job(job) for job in found[:size]], next_page_token=token)
+
+    async def WatchScoringJob(
+        self, request: pb.WatchScoringJobRequest, context: Any
+    ) -> AsyncIterator[pb.WatchScoringJobResponse]:
+        job = await self._job(request.name)
+        position = await self._store.position()
+        job = await self._store.job(job.id)
+        yield pb.WatchScoringJobResponse(job=answers.to_job(job))
+        if job.state.over:
+            return
+        changes = self._feed.watch(position, lambda changed: changed.job.id == job.id)
+        ended_by_drain: Any = until(self._stopping, changes)
+        async with aclosing(ended_by_drain) as watched:
+            async for change in watched:
+                if change.state is None or change.state.job.revision <= job.revision:
+                    continue
+                job = change.state.job
+                yield pb.WatchScoringJobResponse(job=answers.to_job(job))
+                if job.state.over:
+                    return
+        raise Unavailable("the service is stopping: watch again", reason="STOPPING", retry_after_s=0.1)
+
+    async def PauseScoringJob(self, request: pb.PauseScoringJobRequest, context: Any) -> pb.PauseScoringJobResponse:
+        client, reason = identity().client, convert.text(request.reason, "reason")
+        changed = await self._change(request.name, lambda one, _: jobs.pause(one, client, reason))
+        return pb.PauseScoringJobResponse(job=changed)
+
+    async def ResumeScoringJob(self, request: pb.ResumeScoringJobRequest, context: Any) -> pb.ResumeScoringJobResponse:
+        client, reason = identity().client, convert.text(request.reason, "reason")
+        changed = await self._change(request.name, lambda one, _: jobs.resume(one, client, reason))
+        return pb.ResumeScoringJobResponse(job=changed)
+
+    async def CancelScoringJob(self, request: pb.CancelScoringJobRequest, context: Any) -> pb.CancelScoringJobResponse:
+        client, reason = identity().client, convert.text(request.reason, "reason")
+        changed = await self._change(request.name, lambda one, _: jobs.cancel(one, client, reason))
+        return pb.CancelScoringJobResponse(job=changed)
+
+    async def RetryScoringJob(self, request: pb.RetryScoringJobRequest, context: Any) -> pb.RetryScoringJobResponse:
+        client, reason = identity().client, convert.text(request.reason, "reason")
+        changed = await self._change(request.name, lambda one, _: jobs.retry(one, client, reason))
+        return pb.RetryScoringJobResponse(job=changed)
+
+    async def ListScoringJobEvents(
+        self, request: pb.ListScoringJobEventsRequest, context: Any
+    ) -> pb.ListScoringJobEventsResponse:
+        size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
+        job = await self._job(request.parent, "parent")
+        found = await self._store.events(job.id, before=before, limit=size + 1)
+        token = str(found[size - 1].number) if len(found) > size else ""
+        return pb.ListScoringJobEventsResponse(
+            events=[answers.to_event(past) for past in found[:size]], next_page_token=token
+        )
+
+    async def _job(self, name: str, field: str = "name") -> Job:
+        model, id_ = convert.job_of(name, field)
+        job = await self._store.job(id_)
+        if job.model != model:
+            raise NotFound(f"model '{model}' has no scoring job {id_}", reason="SCORING_JOB_NOT_FOUND")
+        return job
+
+    async def _change(self, name: str, decide: Decide) -> pb.ScoringJob:
+        job = await self._job(name)
+        after = await self._store.change(job.id, decide)
+        self._changed()
+        return answers.to_job(after)

@@ -1,0 +1,64 @@
+"""SCORER_* variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from headrace_servicekit.settings import PostgresSettings, S3Settings, ServiceSettings, settings_config
+from pydantic import Field
+
+
+class ScorerSettings(S3Settings, PostgresSettings, ServiceSettings):
+    """What the scorer can be told."""
+
+    model_config = settings_config("SCORER_")
+
+    s3_bucket: str = Field(
+        default="headrace-scoring",
+        description="Bucket for results of jobs that name no other, and for their inputs; made when it does not exist.",
+    )
+    registry_bucket: str = Field(
+        default="headrace", description="The registry's bucket in the same store, where model files are read from."
+    )
+    buckets: str = Field(
+        default="",
+        description="Buckets besides its own that jobs may read from and write to, separated by commas; whoever may "
+        "create jobs can read all of them.",
+    )
+    registry_target: str = Field(description="Registry, as `host:port` or any other gRPC target.")
+    max_jobs: int = Field(default=1, ge=1, le=100, description="Jobs that one process runs at once; others wait.")
+    max_waiting_jobs: int = Field(
+        default=200, ge=1, le=100_000, description="Jobs that are not over; more are RESOURCE_EXHAUSTED."
+    )
+    max_workers: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Processes that score for one job at once, each on a core; 0 means as many as there are cores, at "
+        "most 8.",
+    )
+    max_objects: int = Field(default=100_000, ge=1, le=10_000_000, description="Objects that one input may have.")
+    max_watches: int = Field(
+        default=200, ge=1, le=10_000, description="Open WatchScoringJob of one process; more are RESOURCE_EXHAUSTED."
+    )
+    ray_address: str = Field(
+        default="",
+        description="Address of an existing Ray cluster, `host:6379` or `ray://host:10001`, whose machines have this "
+        "package; empty: a Ray of its own for each job, on loopback.",
+    )
+    ray_object_store_bytes: int = Field(
+        default=100 * 2**20,
+        ge=80 * 2**20,
+        description="Shared memory of a Ray of its own. Rows do not go through it: only orders and results do.",
+    )
+    work_dir: Path | None = Field(
+        default=None,
+        description="Folder for model files, and for results until they are uploaded; each worker needs room for one "
+        "shard. Unset means the system's temporary one.",
+    )
+
+    @property
+    def workers(self) -> int:
+        """Processes that score for one job at once."""
+        return self.max_workers or max(1, min(8, os.cpu_count() or 1))

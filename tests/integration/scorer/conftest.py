@@ -1,0 +1,5 @@
+"""Fixtures of tests of the scorer."""
+
+from tests.kit.scoring import scoring
+
+__all__ = ["scoring"]

@@ -1,0 +1,42 @@
+"""Jobs over real stores, scored by Ray."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+from headrace.scorer.v1 import scorer_pb2 as pb
+
+from tests.kit.scoring import FEATURES, ScorerRig, created, features, over, parquet, scorer
+
+
+async def test_every_row_is_scored_once_or_rejected_with_a_reason(scoring: ScorerRig):
+    good, poor = features(25_000), features(10_000, seed=1)
+    columns = {name: poor.column(name).to_pylist() for name in poor.column_names}
+    columns["x2"][17] = None
+    poor = type(poor).from_pydict(columns, schema=poor.schema)
+    scoring.put("in/a.parquet", parquet(good))
+    scoring.put("in/b.parquet", parquet(poor))
+    scoring.put("in/_SUCCESS", b"")
+    async with scorer(scoring) as (_, stub):
+        job = await over(stub, (await created(stub, scoring.spec())).name)
+    assert (job.state, job.reason) == (pb.ScoringJob.STATE_SUCCEEDED, "34,999 rows are scored, 1 rejected")
+    manifest = job.manifest
+    assert (manifest.rows_in, manifest.rows_out, manifest.rows_rejected, manifest.files) == (35_000, 34_999, 1, 5)
+    assert job.progress.shards_done == job.progress.shards == 4
+
+    objects = scoring.objects(job.output_uri)
+    (rejected,) = [content for name, content in objects.items() if name.startswith("_rejected/")]
+    assert json.loads(rejected) == {"object": "in/b.parquet", "row": 17, "column": "x2", "reason": "is null"}
+    told = json.loads(objects["_manifest.json"])
+    assert told["digest"] == manifest.digest
+    assert sum(file["rows"] for file in told["files"]) == 34_999
+
+    first = pq.read_table(io.BytesIO(objects[min(name for name in objects if name.startswith("part-"))]))
+    inputs = np.stack([good.column(name).to_numpy() for name in FEATURES], axis=1)[: first.num_rows]
+    expected = scoring.model.expected({"features": inputs})["scores"]
+    assert first.column("id").to_pylist() == good.column("id").to_pylist()[: first.num_rows]
+    np.testing.assert_allclose(np.array(first.column("scores").to_pylist()), expected, rtol=1e-5, atol=1e-6)
+    assert scoring.scored(job.output_uri).num_rows == 34_999
