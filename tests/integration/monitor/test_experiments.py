@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 from headrace.monitor.v1 import experiment_pb2, experiment_pb2_grpc, outcome_pb2, outcome_pb2_grpc
 from headrace_servicekit.error_details import from_rpc_error
-from headrace_servicekit.errors import AlreadyExists, NotFound, PreconditionFailed, ServiceError
+from headrace_servicekit.errors import AlreadyExists, InvalidArgument, NotFound, PreconditionFailed, ServiceError
 
 from tests.kit.logged import Logged, prediction_ids, records
 from tests.kit.monitor import Monitor, real_monitor
@@ -61,7 +61,8 @@ async def answered(monitor: Monitor, log: Logged, start: datetime, rates: dict[s
         units = [f"{variant}-{unit}" for unit in range(UNITS)]
         times = [start + timedelta(microseconds=1 + at * UNITS + unit) for unit in range(UNITS)]
         ids = prediction_ids(times, draw)
-        await log.put(records("shop", f"v{at + 1}", ids, times, variant=variant, unit=units))
+        attributes = [[("country", ("AT", "DE")[unit % 2])] for unit in range(UNITS)]
+        await log.put(records("shop", f"v{at + 1}", ids, times, variant=variant, unit=units, attributes=attributes))
         told = [
             outcome_pb2.Outcome(prediction_id=each, kind="conversion", number=1) for each in ids if draw.random() < rate
         ]
@@ -87,6 +88,12 @@ async def test_the_better_variant_is_found_in_the_log(postgres_url, s3, tmp_path
         assert result.control_value == pytest.approx(0.05, abs=0.02)
         assert result.relative_low < 1.4 < result.relative_high
         assert "better than the control" in result.summary
+        sliced = (await act(stub, "AnalyseExperiment", slice_by="country")).slices
+        assert [(one.value, one.units) for one in sliced] == [("AT", UNITS), ("DE", UNITS)]
+        assert {one.finding for part in sliced for one in part.results} == {Analysis.FINDING_BETTER}
+        with pytest.raises(InvalidArgument, match="attribute") as refused:
+            await act(stub, "AnalyseExperiment", slice_by="country'] or 1=1")
+        assert [one.field for one in refused.value.violations] == ["slice_by"]
         ended = (await act(stub, "EndExperiment", reason="new is better")).experiment
         assert (ended.state, ended.end_reason) == (experiment_pb2.Experiment.STATE_ENDED, "new is better")
         assert (await act(stub, "AnalyseExperiment")).verdict == Analysis.VERDICT_BETTER

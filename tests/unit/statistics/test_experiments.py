@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from headrace_statistics.experiments import fixed_horizon, labels, sample_ratio, sequences
-from headrace_statistics.experiments.analysis import Counts, Finding, State, analyse
+from headrace_statistics.experiments.analysis import Counts, Finding, State, analyse, explore
 from headrace_statistics.experiments.comparisons import Phase, compare
 from headrace_statistics.experiments.design import Design, Kind, Metric, Role
 from headrace_statistics.experiments.effects import Effect, effect
@@ -279,3 +279,22 @@ def test_a_relative_effect_on_a_negative_value_lies_in_its_interval():
 def test_a_design_that_cannot_be_is_refused_by_its_field(change, named: str):
     with pytest.raises(ValueError, match=named):
         Design(**({"control": "control", "variants": ("a",), "metrics": (CLICK,)} | change))
+
+
+def test_slices_are_called_better_only_beyond_what_many_of_them_explain():
+    design = Design("control", ("a",), (CLICK,))
+    draws = np.random.default_rng(3)
+
+    def slice_of(control: float, variant: float) -> list[Counts]:
+        clicks = {"control": draws.binomial(2_000, control), "a": draws.binomial(2_000, variant)}
+        arms = {name: rate(2_000, int(count)) for name, count in clicks.items()}
+        return [Counts({"control": 0.5, "a": 0.5}, dict.fromkeys(arms, 2_000), {"click": arms})]
+
+    def called(slices: dict[str, list[Counts]]) -> set[str]:
+        found = explore(design, slices)
+        return {value for value, (result,) in found.items() if result.finding is Finding.BETTER}
+
+    same = {f"s{n}": slice_of(0.05, 0.05) for n in range(400)}
+    assert not called(same)
+    assert "AT" in called({**same, "AT": slice_of(0.05, 0.15)})
+    assert explore(design, {}) == {}

@@ -68,10 +68,12 @@ def end_experiment(
 
 
 def analyse_experiment(
-    session: Session, model: str, experiment: str, *, timeout: float = ANALYSIS_TIMEOUT_S
+    session: Session, model: str, experiment: str, *, slice_by: str = "", timeout: float = ANALYSIS_TIMEOUT_S
 ) -> Operation[experiment_pb2.AnalyseExperimentResponse]:
-    """Return what the data say now; it may be asked as often as one likes."""
-    request = experiment_pb2.AnalyseExperimentRequest(name=_named(model, experiment))
+    """Return what the data say now; it may be asked as often as one likes. slice_by: attribute, of whose values
+    something is said besides.
+    """
+    request = experiment_pb2.AnalyseExperimentRequest(name=_named(model, experiment), slice_by=slice_by)
     return (yield from invoke(session, methods.ANALYSE_EXPERIMENT, request, timeout_s=timeout))
 
 

@@ -12,7 +12,7 @@ from headrace_statistics.experiments.comparisons import Comparison, Phase, compa
 from headrace_statistics.experiments.design import Design, Metric, Role
 from headrace_statistics.experiments.effects import Effect
 from headrace_statistics.experiments.moments import UnitMoments
-from headrace_statistics.multiplicity import holm
+from headrace_statistics.multiplicity import benjamini_hochberg, holm
 
 
 class State(StrEnum):
@@ -77,6 +77,28 @@ def analyse(design: Design, phases: Sequence[Counts]) -> Analysis:
     results = [*_success(design, phases), *_guardrails(design, phases), *_quality(design, phases)]
     state, variant = _state(design, ratio_p, results)
     return Analysis(state, variant, ratio_p, tuple(results))
+
+
+def explore(design: Design, slices: Mapping[str, Sequence[Counts]]) -> dict[str, tuple[VariantResult, ...]]:
+    """Return what success metrics say within each slice: for ideas, not for decisions.
+
+    adjusted_p is Benjamini and Hochberg's over all slices, variants and metrics: of what is called better or worse an
+    expected share of alpha is not. It holds at every look, as each p does.
+    """
+    pairs = [(variant, metric) for metric in design.with_role(Role.SUCCESS) for variant in design.variants]
+    compared = {
+        value: [_compare(design, phases, variant, metric, design.alpha) for variant, metric in pairs]
+        for value, phases in slices.items()
+    }
+    adjusted = iter(benjamini_hochberg([one.p for each in compared.values() for one in each]).tolist())
+    found: dict[str, tuple[VariantResult, ...]] = {}
+    for value, each in compared.items():
+        results = []
+        for (variant, _), one in zip(pairs, each, strict=True):
+            p = next(adjusted)
+            results.append(VariantResult(variant, one, p, _of_success(one, p, design.alpha)))
+        found[value] = tuple(results)
+    return found
 
 
 def _sample_ratio_p(design: Design, phases: Sequence[Counts]) -> float:

@@ -40,6 +40,8 @@ def to_analysis(verdict: Verdict) -> experiment_pb2.AnalyseExperimentResponse:
     )
     for name, units in verdict.assigned.items():
         message.assigned.add(variant=name, units=units, expected=verdict.expected[name])
+    for one in verdict.slices:
+        message.slices.add(value=one.value, units=one.units, results=map(_result, one.results))
     message.time.FromDatetime(verdict.time)
     return message
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,9 +20,11 @@ from headrace_monitor.experiments.decisions.definitions import (
     violations,
     weight_violations,
 )
-from headrace_monitor.names import ids, invalid
+from headrace_monitor.names import ids, invalid, shown
 
 INVALID = "EXPERIMENT_INVALID"
+
+_ATTRIBUTE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 _KINDS = {0: Kind.BINARY, 1: Kind.BINARY, 2: Kind.MEAN, 3: Kind.RATIO}
 _TO_KINDS = {Kind.BINARY: 1, Kind.MEAN: 2, Kind.RATIO: 3}
@@ -34,6 +37,13 @@ def experiment_ids(name: str, field: str) -> tuple[str, str]:
     """Return model and experiment in `models/{model}/experiments/{experiment}`. Raises InvalidArgument."""
     model, id_ = ids(name, field, ("models", "model"), ("experiments", "experiment"))
     return model, id_
+
+
+def attribute(name: str, field: str) -> str:
+    """Return the name of an attribute of predictions; empty for none. Raises InvalidArgument."""
+    if name and _ATTRIBUTE.fullmatch(name) is None:
+        raise invalid(field, f"{shown(name)} is not the name of an attribute: letters, digits, _, . and -, at most 64")
+    return name
 
 
 def draft(model: str, message: experiment_pb2.Experiment, owner: str, now: datetime) -> Experiment:

@@ -54,7 +54,8 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
         return experiment_pb2.EndExperimentResponse(experiment=convert.to_experiment(one))
 
     async def AnalyseExperiment(self, request, context):
-        verdict = await self._analyst.analyse(*convert.experiment_ids(request.name, "name"))
+        ids, slice_by = convert.experiment_ids(request.name, "name"), convert.attribute(request.slice_by, "slice_by")
+        verdict = await self._analyst.analyse(*ids, slice_by)
         return answers.to_analysis(verdict)
 
     async def PlanExperiment(self, request, context):

@@ -11,7 +11,7 @@ import pytest
 from headrace_monitor.experiments.decisions import definitions
 from headrace_monitor.experiments.decisions.definitions import Definition, Experiment, Metric, started
 from headrace_monitor.experiments.decisions.selection import moments_sql, read_range
-from headrace_monitor.experiments.decisions.verdicts import MomentRow, sentence, verdict
+from headrace_monitor.experiments.decisions.verdicts import MomentRow, sentence, slices, verdict
 from headrace_statistics.experiments.analysis import Finding
 from headrace_statistics.experiments.design import Kind, Role
 from headrace_statistics.experiments.effects import Effect
@@ -26,32 +26,34 @@ BASKET = Metric("basket", Kind.RATIO, Role.QUALITY, "reward", denominator="predi
 DEFINITION = Definition("", {"control": 1.0, "new": 1.0}, (CLICK, REVENUE, BASKET), covariate_window=DAY)
 RUNNING = started(Experiment("shop", "one", DEFINITION, "ada", START), START)
 
-# unit, variant, days after the start
-Answer = tuple[str, str, float]
+# unit, variant, days after the start, and the country if there is one
+Answer = tuple[str, str, float] | tuple[str, str, float, str]
 # unit, days of its prediction after the start, kind, number, days after the start when it became true
 Fact = tuple[str, float, str, float, float]
 
 
-def rows(answers: Sequence[Answer], facts: Sequence[Fact] = (), experiment: Experiment = RUNNING) -> list[MomentRow]:
+def rows(
+    answers: Sequence[Answer], facts: Sequence[Fact] = (), experiment: Experiment = RUNNING, slice_by: str = ""
+) -> list[MomentRow]:
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute(
-            "create table predictions (model varchar, unit varchar, variant varchar, answer_time timestamptz)"
+            "create table predictions (model varchar, unit varchar, variant varchar, answer_time timestamptz, "
+            "attributes map(varchar, varchar))"
         )
         connection.execute(
             "create table labelled (model varchar, unit varchar, outcome_kind varchar, outcome_number double, "
             "outcome_time timestamptz)"
         )
-        for unit, variant, days in answers:
-            values = ["shop", unit, variant, START + days * DAY]
-            connection.execute("insert into predictions values (?, ?, ?, ?)", values)
+        for unit, variant, days, *country in answers:
+            attributes = {"country": country[0]} if country else None
+            values = ["shop", unit, variant, START + days * DAY, attributes]
+            connection.execute("insert into predictions values (?, ?, ?, ?, ?)", values)
         for unit, _, kind, number, days in facts:
             values = ["shop", unit, kind, number, START + days * DAY]
             connection.execute("insert into labelled values (?, ?, ?, ?, ?)", values)
-        found = connection.execute(moments_sql(experiment, NOW)).fetchall()
-    return [
-        MomentRow(row[0], row[1], row[2], row[3], row[4], None if row[0] is None else tuple(row[5:])) for row in found
-    ]
+        found = connection.execute(moments_sql(experiment, NOW, slice_by)).fetchall()
+    return [MomentRow(*row[:6], numbers=None if row[1] is None else tuple(row[6:])) for row in found]
 
 
 def units(found: Sequence[MomentRow]) -> dict[tuple[int, str], int]:
@@ -154,3 +156,21 @@ def test_names_with_quotes_stay_names():
 
 def test_what_is_read_begins_with_the_time_before_and_ends_with_the_last_outcome():
     assert read_range(RUNNING, NOW) == (START - DAY, NOW + timedelta(days=7))
+
+
+def test_a_unit_is_in_the_slice_of_its_first_answer_and_the_largest_come_first():
+    answers = [
+        *[(f"at{n}", ("control", "new")[n % 2], 1, "AT") for n in range(6)],
+        *[(f"none{n}", ("control", "new")[n % 2], 1) for n in range(4)],
+        ("moved", "new", 1, "DE"),
+        ("moved", "new", 2, "AT"),
+    ]
+    found = slices(RUNNING, rows(answers, slice_by="country"))
+    assert [(one.value, one.units) for one in found] == [("AT", 6), ("", 4), ("DE", 1)]
+    assert {one.value for one in slices(RUNNING, rows(answers, slice_by="plan"))} == {""}
+    assert units(rows(answers)) == {(0, "control"): 5, (0, "new"): 6}, "nothing is sliced unless it is asked for"
+
+
+def test_at_most_twenty_slices_are_told():
+    answers = [(f"u{n}-{at}", "new", 1, f"c{n:02}") for n in range(25) for at in range(1 + (n < 20))]
+    assert {one.value for one in slices(RUNNING, rows(answers, slice_by="country"))} == {f"c{n:02}" for n in range(20)}

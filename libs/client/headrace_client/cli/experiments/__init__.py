@@ -159,16 +159,17 @@ def shares(client: Client, output: Output, model: str, experiment: str, weights:
 @experiments.command()
 @model_argument
 @experiment_argument
+@click.option("--by", "slice_by", metavar="ATTRIBUTE", default="", help="Besides by each of its frequent values.")
 @connected
-def analyse(client: Client, output: Output, model: str, experiment: str) -> None:
+def analyse(client: Client, output: Output, model: str, experiment: str, slice_by: str) -> None:
     """Say what the data of EXPERIMENT say now.
 
     \b
     Examples:
       headrace experiments analyse shop ranking
-      headrace experiments analyse shop ranking --json
+      headrace experiments analyse shop ranking --by country --json
     """
-    found = client.analyse_experiment(model, experiment)
+    found = client.analyse_experiment(model, experiment, slice_by=slice_by)
     if output.as_json:
         output.document(message_json(found))
     else:

@@ -84,6 +84,16 @@ def show_analysis(output: Output, found: pb.AnalyseExperimentResponse) -> None:
     )
     for one in found.results:
         output.say(shown(one.summary))
+    if found.slices:
+        output.say("for ideas, not for decisions:")
+        output.table(
+            ("slice", "units", "metric", "variant", "control", "value", "effect", "interval", "p", "finding"),
+            [
+                (shown(part.value) or "(none)", f"{part.units:,}", *_row(one))
+                for part in found.slices
+                for one in part.results
+            ],
+        )
 
 
 def show_plan(output: Output, plan: pb.PlanExperimentResponse) -> None:

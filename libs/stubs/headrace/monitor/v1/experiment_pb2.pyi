@@ -195,13 +195,15 @@ class EndExperimentResponse(_message.Message):
     def __init__(self, experiment: _Optional[_Union[Experiment, _Mapping]] = ...) -> None: ...
 
 class AnalyseExperimentRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "slice_by")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    SLICE_BY_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    slice_by: str
+    def __init__(self, name: _Optional[str] = ..., slice_by: _Optional[str] = ...) -> None: ...
 
 class AnalyseExperimentResponse(_message.Message):
-    __slots__ = ("verdict", "variant", "summary", "sample_ratio_p", "assigned", "crossed_units", "results", "time")
+    __slots__ = ("verdict", "variant", "summary", "sample_ratio_p", "assigned", "crossed_units", "results", "time", "slices")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERDICT_UNSPECIFIED: _ClassVar[AnalyseExperimentResponse.Verdict]
@@ -234,6 +236,15 @@ class AnalyseExperimentResponse(_message.Message):
     FINDING_SAFE: AnalyseExperimentResponse.Finding
     FINDING_FUTILE: AnalyseExperimentResponse.Finding
     FINDING_UNDECIDED: AnalyseExperimentResponse.Finding
+    class Slice(_message.Message):
+        __slots__ = ("value", "units", "results")
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        UNITS_FIELD_NUMBER: _ClassVar[int]
+        RESULTS_FIELD_NUMBER: _ClassVar[int]
+        value: str
+        units: int
+        results: _containers.RepeatedCompositeFieldContainer[AnalyseExperimentResponse.Result]
+        def __init__(self, value: _Optional[str] = ..., units: _Optional[int] = ..., results: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Result, _Mapping]]] = ...) -> None: ...
     class Assigned(_message.Message):
         __slots__ = ("variant", "units", "expected")
         VARIANT_FIELD_NUMBER: _ClassVar[int]
@@ -286,6 +297,7 @@ class AnalyseExperimentResponse(_message.Message):
     CROSSED_UNITS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
     verdict: AnalyseExperimentResponse.Verdict
     variant: str
     summary: str
@@ -294,7 +306,8 @@ class AnalyseExperimentResponse(_message.Message):
     crossed_units: int
     results: _containers.RepeatedCompositeFieldContainer[AnalyseExperimentResponse.Result]
     time: _timestamp_pb2.Timestamp
-    def __init__(self, verdict: _Optional[_Union[AnalyseExperimentResponse.Verdict, str]] = ..., variant: _Optional[str] = ..., summary: _Optional[str] = ..., sample_ratio_p: _Optional[float] = ..., assigned: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Assigned, _Mapping]]] = ..., crossed_units: _Optional[int] = ..., results: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Result, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    slices: _containers.RepeatedCompositeFieldContainer[AnalyseExperimentResponse.Slice]
+    def __init__(self, verdict: _Optional[_Union[AnalyseExperimentResponse.Verdict, str]] = ..., variant: _Optional[str] = ..., summary: _Optional[str] = ..., sample_ratio_p: _Optional[float] = ..., assigned: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Assigned, _Mapping]]] = ..., crossed_units: _Optional[int] = ..., results: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Result, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[AnalyseExperimentResponse.Slice, _Mapping]]] = ...) -> None: ...
 
 class PlanExperimentRequest(_message.Message):
     __slots__ = ("parent", "mean", "variance", "correlation", "relative_effect", "alpha", "power", "share", "units_per_day")

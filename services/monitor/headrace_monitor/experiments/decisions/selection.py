@@ -16,6 +16,9 @@ from headrace_monitor.experiments.decisions.definitions import PREDICTIONS, Expe
 from headrace_monitor.query.decisions.views import name, text
 from headrace_monitor.times import earlier, later
 
+# Of an attribute; smaller ones say nothing.
+MAX_SLICES = 20
+
 
 def read_range(experiment: Experiment, now: datetime) -> tuple[datetime, datetime]:
     """Return the time of the answers that are read."""
@@ -25,19 +28,21 @@ def read_range(experiment: Experiment, now: datetime) -> tuple[datetime, datetim
     return earlier(start, definition.covariate_window), later(end, definition.attribution_window)
 
 
-def moments_sql(experiment: Experiment, now: datetime) -> str:
-    """Return one SELECT. Its rows: metric (null: the units themselves), phase, variant, units, crossed, and the means
-    and co-moments of y, x and c.
+def moments_sql(experiment: Experiment, now: datetime, slice_by: str = "") -> str:
+    """Return one SELECT. Its rows: slice, metric (null: the units themselves), phase, variant, units, crossed, and the
+    means and co-moments of y, x and c.
+
+    slice_by: attribute whose value at a unit's first answer is its slice; the slices that most units have.
     """
     definition = experiment.definition
     metrics = definition.metrics
     selects = [_counts(), *(_moments(index, metric) for index, metric in enumerate(metrics))]
     return f"""with answers as (
-    select unit, variant, answer_time from predictions
+    select unit, variant, answer_time, {_slice(slice_by)} as slice_value from predictions
     where model = {text(experiment.model)} and unit is not null and unit <> ''
 ), units as (
     select unit, min_by(variant, answer_time) as variant, min(answer_time) as first_time,
-        count(distinct variant) as variants
+        min_by(slice_value, answer_time) as slice_value, count(distinct variant) as variants
     from answers
     where answer_time >= {_time(experiment.start_time or now)} and answer_time < {_time(experiment.end_time or now)}
         and variant in ({", ".join(text(each) for each in definition.weights)})
@@ -59,10 +64,18 @@ def moments_sql(experiment: Experiment, now: datetime) -> str:
             and answer_time >= first_time - {_interval(definition.covariate_window.total_seconds())}) as answered_before
     from answers join assigned on assigned.unit = answers.unit group by answers.unit
 ), per_unit as (
-    select assigned.phase, assigned.variant, assigned.variants, {", ".join(_values(metrics))}
+    select assigned.slice_value, assigned.phase, assigned.variant, assigned.variants, {", ".join(_values(metrics))}
     from assigned left join sums on sums.unit = assigned.unit left join served on served.unit = assigned.unit
+    where assigned.slice_value in (
+        select slice_value from assigned group by slice_value order by count(*) desc, slice_value limit {MAX_SLICES}
+    )
 )
 {" union all ".join(selects)}"""
+
+
+def _slice(attribute: str) -> str:
+    # No value is null, which `in` would leave out.
+    return f"coalesce(attributes[{text(attribute)}], '')" if attribute else "''"
 
 
 def _phase(experiment: Experiment) -> str:
@@ -124,8 +137,8 @@ def _column(what: str, kind: str, suffix: str = "") -> str:
 def _counts() -> str:
     empty = ", ".join(["null::double"] * 9)
     return (
-        "select null::integer as metric, phase, variant, count(*) as units, count(*) filter (where variants > 1) as "
-        f"crossed, {empty} from per_unit group by phase, variant"
+        "select slice_value, null::integer as metric, phase, variant, count(*) as units, "
+        f"count(*) filter (where variants > 1) as crossed, {empty} from per_unit group by slice_value, phase, variant"
     )
 
 
@@ -135,8 +148,8 @@ def _moments(index: int, metric: Metric) -> str:
     pairs = [(y, y), (y, x), (y, c), (x, x), (x, c), (c, c)]
     comoments = [f"covar_pop({a}, {b}) * count(*)" for a, b in pairs]
     return (
-        f"select {index} as metric, phase, variant, count(*) as units, 0 as crossed, {', '.join(means + comoments)} "
-        "from per_unit group by phase, variant"
+        f"select slice_value, {index} as metric, phase, variant, count(*) as units, 0 as crossed, "
+        f"{', '.join(means + comoments)} from per_unit group by slice_value, phase, variant"
     )
 
 

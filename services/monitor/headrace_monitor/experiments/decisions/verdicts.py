@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from headrace_statistics.arrays import floats
 from headrace_statistics.experiments import fixed_horizon
-from headrace_statistics.experiments.analysis import Analysis, Counts, Finding, State, VariantResult, analyse
+from headrace_statistics.experiments.analysis import Analysis, Counts, Finding, State, VariantResult, analyse, explore
 from headrace_statistics.experiments.effects import Effect
 from headrace_statistics.experiments.moments import UnitMoments
 
@@ -20,12 +21,22 @@ from headrace_monitor.experiments.decisions.definitions import Experiment
 class MomentRow(NamedTuple):
     """A row of `selection.moments_sql`. numbers: three means and six co-moments; None for the units themselves."""
 
+    slice_value: str
     metric: int | None
     phase: int
     variant: str
     units: int
     crossed: int
     numbers: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What an experiment says of the units with one value of an attribute. value: empty for those without it."""
+
+    value: str
+    units: int
+    results: tuple[VariantResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,7 @@ class Verdict:
     expected: dict[str, float]
     crossed: int
     time: datetime
+    slices: tuple[Slice, ...] = ()
 
 
 def verdict(experiment: Experiment, rows: Sequence[MomentRow], now: datetime) -> Verdict:
@@ -55,6 +67,18 @@ def verdict(experiment: Experiment, rows: Sequence[MomentRow], now: datetime) ->
     return Verdict(
         analysis, _summary(experiment, analysis), assigned, expected, sum(row.crossed for row in counted), now
     )
+
+
+def slices(experiment: Experiment, rows: Sequence[MomentRow]) -> list[Slice]:
+    """Return what the rows say of each slice, the largest first."""
+    units = Counter[str]()
+    for row in rows:
+        if row.metric is None:
+            units[row.slice_value] += row.units
+    ordered = sorted(units, key=lambda value: (-units[value], value))
+    counts = {value: _phases(experiment, [row for row in rows if row.slice_value == value]) for value in ordered}
+    found = explore(experiment.definition.design, counts)
+    return [Slice(value, units[value], found[value]) for value in ordered]
 
 
 def single_look_p(result: VariantResult) -> float | None:
