@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.registry.v1 import pipeline_pb2 as _pipeline_pb2
 from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -100,7 +101,7 @@ class PromotionGate(_message.Message):
     def __init__(self, metric: _Optional[str] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., minimum_delta: _Optional[float] = ..., maximum_delta: _Optional[float] = ..., minimum_ratio: _Optional[float] = ..., maximum_ratio: _Optional[float] = ..., measured_only: _Optional[bool] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("name", "stage", "metrics", "parameters", "lineage", "contract", "serving", "artifacts", "signature_hash", "digest", "create_time", "created_by", "description", "collect_time", "format", "serving_revision")
+    __slots__ = ("name", "stage", "metrics", "parameters", "lineage", "contract", "serving", "artifacts", "signature_hash", "digest", "create_time", "created_by", "description", "collect_time", "format", "pipeline", "members", "serving_revision")
     class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STAGE_UNSPECIFIED: _ClassVar[ModelVersion.Stage]
@@ -135,6 +136,8 @@ class ModelVersion(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     COLLECT_TIME_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
     SERVING_REVISION_FIELD_NUMBER: _ClassVar[int]
     name: str
     stage: ModelVersion.Stage
@@ -151,8 +154,10 @@ class ModelVersion(_message.Message):
     description: str
     collect_time: _timestamp_pb2.Timestamp
     format: Format
+    pipeline: _pipeline_pb2.Pipeline
+    members: _containers.RepeatedCompositeFieldContainer[ModelVersion]
     serving_revision: int
-    def __init__(self, name: _Optional[str] = ..., stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., serving: _Optional[_Union[ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., signature_hash: _Optional[str] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., description: _Optional[str] = ..., collect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., format: _Optional[_Union[Format, str]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., serving: _Optional[_Union[ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., signature_hash: _Optional[str] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., description: _Optional[str] = ..., collect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., format: _Optional[_Union[Format, str]] = ..., pipeline: _Optional[_Union[_pipeline_pb2.Pipeline, _Mapping]] = ..., members: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
 
 class Metric(_message.Message):
     __slots__ = ("name", "value", "source")

@@ -317,6 +317,9 @@ class RegistryServiceServicer:
         PARENT_VERSION_NOT_FOUND when the version in `lineage.parent_version` is not; a version of format PYTHON with
         CODE_NOT_ALLOWED unless the installation allows code, and one of format OIP with SERVER_NOT_ALLOWED unless its settings
         name the server's address.
+
+        Of a pipeline every step and edge is checked: INVALID_ARGUMENT, reason PIPELINE_INVALID, naming the edge, for cycles,
+        unknown tensors and datatypes or shapes that do not fit; NOT_FOUND for members that do not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

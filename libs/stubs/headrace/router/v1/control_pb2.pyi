@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.access.v1 import access_pb2 as _access_pb2
+from headrace.registry.v1 import pipeline_pb2 as _pipeline_pb2
 from headrace.registry.v1 import registry_pb2 as _registry_pb2
 from headrace.tensor.v1 import tensor_pb2 as _tensor_pb2
 from headrace.router.v1 import precomputed_pb2 as _precomputed_pb2
@@ -17,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResolvedVersion(_message.Message):
-    __slots__ = ("model", "version", "digest", "contract", "signature_hash", "serving", "artifacts", "format")
+    __slots__ = ("model", "version", "digest", "contract", "signature_hash", "serving", "artifacts", "format", "pipeline", "members")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +27,8 @@ class ResolvedVersion(_message.Message):
     SERVING_FIELD_NUMBER: _ClassVar[int]
     ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     digest: str
@@ -34,7 +37,9 @@ class ResolvedVersion(_message.Message):
     serving: _registry_pb2.ServingSettings
     artifacts: _containers.RepeatedCompositeFieldContainer[_registry_pb2.Artifact]
     format: _registry_pb2.Format
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., signature_hash: _Optional[str] = ..., serving: _Optional[_Union[_registry_pb2.ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_registry_pb2.Artifact, _Mapping]]] = ..., format: _Optional[_Union[_registry_pb2.Format, str]] = ...) -> None: ...
+    pipeline: _pipeline_pb2.Pipeline
+    members: _containers.RepeatedCompositeFieldContainer[ResolvedVersion]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., signature_hash: _Optional[str] = ..., serving: _Optional[_Union[_registry_pb2.ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_registry_pb2.Artifact, _Mapping]]] = ..., format: _Optional[_Union[_registry_pb2.Format, str]] = ..., pipeline: _Optional[_Union[_pipeline_pb2.Pipeline, _Mapping]] = ..., members: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ...) -> None: ...
 
 class RouteTable(_message.Message):
     __slots__ = ("model", "generation", "variants", "ranges", "salt", "unit", "versions", "max_wait", "registry_epoch", "rules", "lookup", "fallback", "hedging", "stored_answers", "shadowing")

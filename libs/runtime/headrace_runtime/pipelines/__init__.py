@@ -1,0 +1,1 @@
+"""Pipelines: versions that are made of others. What they are, what is wrong with one, the graphs of their combiners."""
