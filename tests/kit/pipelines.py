@@ -1,12 +1,18 @@
-"""A pipeline run step by step with ONNX Runtime: what any executor must answer, tensor by tensor."""
+"""Pipelines for tests: written down in few words, and run step by step with ONNX Runtime, as any executor must answer.
+
+composed({"a": {"model": "digits@v1", "inputs": {"features": "request.x"}}}, {"scores": "a.scores"})
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnxruntime
+from google.protobuf import json_format
+from headrace.registry.v1 import pipeline_pb2
 from headrace_runtime.pipelines.flow import Flow, Port, Signature
 from headrace_runtime.pipelines.graph import PRESENT, REQUEST, Combiner, Kind, Pipeline, Step, levels
 
@@ -20,9 +26,38 @@ NUMPY = {
 }  # fmt: skip
 
 
+def composed(steps: Mapping[str, Mapping[str, Any]], outputs: Mapping[str, str]) -> pipeline_pb2.Pipeline:
+    """Return a pipeline. A tensor is `step.tensor`, of the request `request.tensor`.
+
+    A model is `model@version`, `model@@alias`, or `model` for the version in production; other fields of a step are
+    those of its message.
+    """
+    pipeline = pipeline_pb2.Pipeline()
+    for name, told in steps.items():
+        fields = {key: value for key, value in told.items() if key not in ("model", "inputs")}
+        step = json_format.ParseDict({"name": name, **fields}, pipeline.steps.add())
+        if "model" in told:
+            model, _, version = told["model"].partition("@")
+            step.model.model = model
+            if version.startswith("@"):
+                step.model.alias = version[1:]
+            elif version:
+                step.model.version = version
+        for taken, source in told["inputs"].items():
+            step.inputs.add(input=taken, source=_source_of(source))
+    for name, source in outputs.items():
+        pipeline.outputs.add(name=name, source=_source_of(source))
+    return pipeline
+
+
+def _source_of(text: str) -> pipeline_pb2.TensorSource:
+    step, _, tensor = text.partition(".")
+    return pipeline_pb2.TensorSource(step="" if step == "request" else step, tensor=tensor)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """outputs: by name; None when one is missing. failed: steps that failed. degraded: whether the answer lacks some."""
+    """outputs: by name; None when one is missing. failed: steps that failed. degraded: whether it lacks some."""
 
     outputs: dict[str, np.ndarray] | None
     failed: frozenset[str]
@@ -37,7 +72,7 @@ def onnx_run(content: bytes) -> Run:
 
     def run(arrays: Arrays) -> dict[str, np.ndarray]:
         given = {name: array for name, array in arrays.items() if name in wanted}
-        return dict(zip(names, session.run(names, given), strict=True))
+        return {name: np.asarray(array) for name, array in zip(names, session.run(names, given), strict=True)}
 
     return run
 
@@ -84,14 +119,22 @@ def zeros(port: Port, rows: int, like: np.ndarray | None = None) -> np.ndarray:
 
 
 def _inputs(
-    step: Step, signature: Signature, given: Mapping[tuple[str, str], np.ndarray], rows: int, attributes: Mapping[str, str]
+    step: Step,
+    signature: Signature,
+    given: Mapping[tuple[str, str], np.ndarray],
+    rows: int,
+    attributes: Mapping[str, str],
 ) -> dict[str, np.ndarray] | None:
     """Return what goes into a step, None when too much of it is missing."""
     found = {edge.input: given.get((edge.source.step, edge.source.tensor)) for edge in step.inputs}
     ports = {port.name: port for port in signature.inputs}
     voters = [edge.input for edge in step.voters]
     if not isinstance(step.runs, Combiner):
-        return None if any(array is None for array in found.values()) else {k: v for k, v in found.items() if v is not None}
+        return (
+            None
+            if any(array is None for array in found.values())
+            else {k: v for k, v in found.items() if v is not None}
+        )
     if step.runs.kind is Kind.SWITCH and step.runs.attribute:
         chosen = step.runs.cases.get(attributes.get(step.runs.attribute, ""), step.runs.default_input)
         found = {name: array if name == chosen else None for name, array in found.items()}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
-from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
+from headrace.registry.v1 import pipeline_pb2, registry_pb2, registry_pb2_grpc
 from headrace_registry import service
 from headrace_registry.artifacts import onnx_check, trial_check
 from headrace_registry.artifacts.blobs import Blobs, MemoryBlobs
@@ -80,6 +80,33 @@ class Registry:
         request = registry_pb2.CreateModelVersionRequest(version=draft)
         answer = await self.stub.CreateModelVersion(request, timeout=20, metadata=metadata)
         return answer.version
+
+    async def compose(
+        self,
+        model: str,
+        version: str,
+        pipeline: pipeline_pb2.Pipeline,
+        graphs: Mapping[str, TinyModel] | None = None,
+        *,
+        metrics: Mapping[str, float] = GOOD_METRICS,
+        **fields: Any,
+    ) -> registry_pb2.ModelVersion:
+        """Register a pipeline. graphs: its ONNX artifacts, by name."""
+        artifacts = [
+            registry_pb2.Artifact(
+                name=name, type=registry_pb2.Artifact.TYPE_ONNX, sha256=await self.upload(file.content)
+            )
+            for name, file in (graphs or {}).items()
+        ]
+        draft = registry_pb2.ModelVersion(
+            name=f"models/{model}/versions/{version}",
+            pipeline=pipeline,
+            artifacts=artifacts,
+            metrics=[registry_pb2.Metric(name=name, value=value) for name, value in metrics.items()],
+            **fields,
+        )
+        request = registry_pb2.CreateModelVersionRequest(version=draft)
+        return (await self.stub.CreateModelVersion(request, timeout=20)).version
 
     async def promote(
         self,

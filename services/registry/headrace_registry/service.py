@@ -20,6 +20,7 @@ from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.trials import Trials, TryOut
 from headrace_registry.artifacts.uploads import UploadLimits, Uploads
+from headrace_registry.catalog.composing import Composing
 from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.reads import Catalog, feed_of
 from headrace_registry.catalog.registration import Registrations
@@ -89,6 +90,7 @@ def serve(
         pools=Pools(store),
         policy=FormatPolicy(store, blobs, clock, allow_code=settings.allow_code, targets=settings.oip_targets),
         measuring=Measurements(store, clock),
+        composing=Composing(store, uploads, clock),
         uploads=uploads,
         staged=staged,
         downloads=Downloads(blobs),

@@ -7,15 +7,28 @@ import pytest
 from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.decisions.models import (
     Action,
+    Composition,
     Event,
     Gate,
     Measurement,
+    Member,
     Metric,
     MetricSource,
     Model,
     ServingChange,
     Stage,
     VersionRef,
+)
+from headrace_runtime.pipelines.graph import (
+    Combiner,
+    Edge,
+    GraphStep,
+    Kind,
+    ModelStep,
+    Output,
+    Pipeline,
+    Source,
+    Step,
 )
 
 from tests.kit.registry_contents import BLOB, LABELS, NOW, add_version, event, full_version, make_model
@@ -45,6 +58,24 @@ async def test_a_model_comes_back_as_it_was_written(store):
         update_time=NOW,
         incarnation=position.incarnation,
     )
+
+
+async def test_a_pipeline_comes_back_as_it_was_written(store):
+    await make_model(store)
+    step = ModelStep("iris", alias="best")
+    switch = Combiner(Kind.SWITCH, attribute="country", cases={"de": "a"}, default_input="a")
+    steps = (
+        Step("iris", step, (Edge("x", Source("", "x")),), "cpu", 50.0, 2, soft_fail=True),
+        Step("norm", GraphStep("norm.onnx"), (Edge("x", Source("iris", "y")),)),
+        Step("pick", switch, (Edge("a", Source("norm", "y")),)),
+        Step("mean", Combiner(Kind.WEIGHTED, (0.5, 2.0), 1), (Edge("a", Source("norm", "y")),)),
+    )
+    full = full_version()
+    member = Member(VersionRef("iris", "v1"), "d1", full.contract, full.serving, full.artifacts, "hash")
+    pipeline = Pipeline(steps, (Output("y", Source("pick", "output")),))
+    version = replace(full, composition=Composition(pipeline, (member,), {"iris": "d1"}))
+    await add_version(store, version)
+    assert await store.version(version.ref) == version
 
 
 @pytest.mark.parametrize("gates", [None, ()])

@@ -10,7 +10,8 @@ from headrace_registry.storage.memory import MemoryStore
 from headrace_servicekit.testing import eventually
 
 from tests.kit.control_plane import Plane, control_plane
-from tests.kit.onnx_models import linear
+from tests.kit.onnx_models import identity, linear
+from tests.kit.pipelines import composed
 from tests.kit.registry import Registry, memory_registry
 
 
@@ -103,3 +104,28 @@ async def _known(plane: Plane) -> bool:
     except grpc.aio.AioRpcError:
         return False
     return True
+
+
+async def test_a_pipeline_reaches_data_planes_with_all_that_it_takes_to_run_it(plane: Plane, registry: Registry):
+    await registry.register("iris", "v1", linear(4, 2))
+    pipeline = composed(
+        {
+            "same": {"graph": "same.onnx", "inputs": {"x": "request.x"}},
+            "one": {"model": "iris@v1", "inputs": {"features": "same.y"}, "retries": 1},
+            "mean": {"combiner": {"kind": "KIND_MEAN"}, "inputs": {"one": "one.scores"}},
+        },
+        {"scores": "mean.output"},
+    )
+    version = await registry.compose("digits", "v1", pipeline, {"same.onnx": identity(4)})
+    promoted = await registry.promote("digits", "v1")
+    await await_epoch(plane, promoted.model.epoch)
+    table = (await plane.watch().read()).table
+    (resolved,) = table.versions
+    assert (resolved.digest, resolved.pipeline) == (version.digest, version.pipeline)
+    members = {member.digest: member for member in resolved.members}
+    assert [(members[step.digest].model, members[step.digest].version) for step in resolved.pipeline.steps] == [
+        ("digits", "v1--same"),
+        ("iris", "v1"),
+        ("digits", "v1--mean"),
+    ]
+    assert all(len(member.artifacts) == 1 and member.contract.inputs for member in resolved.members)

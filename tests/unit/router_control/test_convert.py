@@ -15,7 +15,7 @@ def version(**serving) -> registry_pb2.ModelVersion:
 
 
 def test_serving_settings_have_every_default_filled_in():
-    serving = resolved_version("digits", version()).serving
+    serving = resolved_version(version()).serving
     assert (serving.max_batch_rows, list(serving.preferred_batch_rows)) == (32, [8, 16, 32])
     assert (serving.max_wait.ToMicroseconds(), serving.instances) == (5000, 1)
 
@@ -23,7 +23,7 @@ def test_serving_settings_have_every_default_filled_in():
 def test_serving_settings_that_are_given_stay():
     given = version(max_batch_rows=16, instances=2)
     given.serving.max_wait.FromMilliseconds(0)
-    serving = resolved_version("digits", given).serving
+    serving = resolved_version(given).serving
     assert (serving.max_batch_rows, list(serving.preferred_batch_rows)) == (16, [8, 16])
     assert (serving.max_wait.ToMicroseconds(), serving.instances) == (0, 2)
 

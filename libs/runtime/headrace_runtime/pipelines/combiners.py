@@ -1,7 +1,7 @@
 """Combiners as ONNX graphs, which batchers run like any model: whoever routes tensors reads none of them.
 
-Every graph has an input for each of the step's, rows first, and `present`, which says which of them are there; zeros stand
-for the others. The same combiner gives the same bytes, so that its file is stored once.
+Every graph has an input for each of the step's, rows first, and `present`, which says which of them are there; zeros
+stand for the others. The same combiner gives the same bytes, so that its file is stored once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,19 @@ OPSET, IR_VERSION = 17, 8
 TEXT_OPSET, TEXT_IR_VERSION = 19, 9
 
 ELEMENTS = {
-    "FP32": 1, "UINT8": 2, "INT8": 3, "UINT16": 4, "INT16": 5, "INT32": 6, "INT64": 7, "BYTES": 8, "BOOL": 9, "FP16": 10,
-    "FP64": 11, "UINT32": 12, "UINT64": 13, "BF16": 16,
+    "FP32": 1, "UINT8": 2, "INT8": 3, "UINT16": 4, "INT16": 5, "INT32": 6, "INT64": 7, "BYTES": 8, "BOOL": 9,
+    "FP16": 10, "FP64": 11, "UINT32": 12, "UINT64": 13, "BF16": 16,
 }  # fmt: skip
 
 # In what each datatype is selected: ONNX Runtime has no `Where` for the others.
-_SELECTED_IN = {"FP16": "FP32", "BOOL": "UINT8", "INT8": "INT64", "INT16": "INT64", "UINT16": "INT64", "UINT32": "INT64"}
+_SELECTED_IN = {
+    "FP16": "FP32",
+    "BOOL": "UINT8",
+    "INT8": "INT64",
+    "INT16": "INT64",
+    "UINT16": "INT64",
+    "UINT32": "INT64",
+}
 
 
 def graph_of(combiner: Combiner, signature: Signature) -> bytes:
@@ -143,7 +150,9 @@ def _vote_by_scores(graph: _Graph, voters: list[Port], combiner: Combiner) -> No
     for number, port in enumerate(voters):
         scores = graph.cast(port.name, port.datatype, "FP32")
         label = graph.node("ArgMax", scores, axis=1, keepdims=0)
-        parts.append(graph.node("Mul", graph.node("OneHot", label, depth, off_on, axis=1), _column(graph, shares, number, 1)))
+        parts.append(
+            graph.node("Mul", graph.node("OneHot", label, depth, off_on, axis=1), _column(graph, shares, number, 1))
+        )
     graph.node("Sum", *parts, to_output=OUTPUT)
     graph.node("ReduceMax", OUTPUT, axes=[1], keepdims=0, to_output=AGREEMENT)
 

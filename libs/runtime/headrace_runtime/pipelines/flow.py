@@ -137,7 +137,9 @@ class _Walk:
             return
         shape = _narrower(known.shape, port.shape)
         if known.datatype != port.datatype or shape is None:
-            self._wrong(where, f"takes {port} from the request's '{name}', of which {self._asked_by[name]} takes {known}")
+            self._wrong(
+                where, f"takes {port} from the request's '{name}', of which {self._asked_by[name]} takes {known}"
+            )
         else:
             self._request[name] = replace(known, shape=shape)
 

@@ -43,8 +43,7 @@ def violations(pipeline: Pipeline, field: str) -> list[FieldViolation]:
     found = [*_names(pipeline, field), *_sources(pipeline, field)]
     for index, step in enumerate(pipeline.steps):
         found += _step(step, f"{field}.steps[{index}]")
-    # A cycle of steps that do not exist is no cycle.
-    return found or [*_cycles(pipeline, field), *_idle(pipeline, field)]
+    return found or list(_cycles(pipeline, field)) or list(_idle(pipeline, field))
 
 
 def _bounds(pipeline: Pipeline, field: str) -> Iterator[FieldViolation]:

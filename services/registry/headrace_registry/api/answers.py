@@ -12,6 +12,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.coordination.feeds import Change
 
+from headrace_registry.api import pipelines
 from headrace_registry.api.enums import (
     ACTION_NUMBERS,
     BATCH_DIMENSION_NUMBERS,
@@ -25,12 +26,13 @@ from headrace_registry.api.enums import (
 )
 from headrace_registry.artifacts.staging import Staged
 from headrace_registry.decisions import names, tokens
-from headrace_registry.decisions.files import Example
+from headrace_registry.decisions.files import Artifact, Example
 from headrace_registry.decisions.models import (
     Contract,
     Event,
     Hold,
     Measurement,
+    Member,
     Metric,
     MetricSource,
     Model,
@@ -86,15 +88,7 @@ def to_version(version: Version) -> registry_pb2.ModelVersion:
         ),
         contract=to_contract(version.contract),
         serving=_to_serving(version.serving),
-        artifacts=[
-            registry_pb2.Artifact(
-                name=artifact.name,
-                type=TYPE_NUMBERS[artifact.type],
-                sha256=artifact.sha256,
-                size_bytes=artifact.size_bytes,
-            )
-            for artifact in version.artifacts
-        ],
+        artifacts=[_to_artifact(artifact) for artifact in version.artifacts],
         signature_hash=version.signature_hash,
         digest=version.digest,
         create_time=_timestamp(version.create_time),
@@ -103,6 +97,27 @@ def to_version(version: Version) -> registry_pb2.ModelVersion:
         collect_time=None if version.collect_time is None else _timestamp(version.collect_time),
         format=FORMAT_NUMBERS[version.format],
         serving_revision=version.serving_revision,
+        pipeline=None if version.composition is None else pipelines.to_pipeline(version.composition),
+        members=[] if version.composition is None else [_to_member(one) for one in version.composition.members],
+    )
+
+
+def _to_member(member: Member) -> registry_pb2.ModelVersion:
+    """Return what a step of a pipeline runs."""
+    return registry_pb2.ModelVersion(
+        name=names.version_name(member.ref),
+        contract=to_contract(member.contract),
+        serving=_to_serving(member.serving),
+        artifacts=[_to_artifact(artifact) for artifact in member.artifacts],
+        signature_hash=member.signature_hash,
+        digest=member.digest,
+        format=FORMAT_NUMBERS[member.format],
+    )
+
+
+def _to_artifact(artifact: Artifact) -> registry_pb2.Artifact:
+    return registry_pb2.Artifact(
+        name=artifact.name, type=TYPE_NUMBERS[artifact.type], sha256=artifact.sha256, size_bytes=artifact.size_bytes
     )
 
 

@@ -11,6 +11,7 @@ from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, PermissionDenied, refuse
 
+from headrace_registry.api import pipelines
 from headrace_registry.api.enums import DEVICES, FORMATS, KINDS, SOURCES, STAGES, TASKS, TYPES, E
 from headrace_registry.artifacts.uploads import Header
 from headrace_registry.decisions import names, serving
@@ -113,6 +114,7 @@ def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -
             for index, artifact in enumerate(message.artifacts)
         ),
         format=_known(FORMATS, message.format, Format.ONNX, "version.format", found),
+        composition=pipelines.declared(message.pipeline, "version.pipeline") if message.HasField("pipeline") else None,
     )
     refuse(found)
     return version

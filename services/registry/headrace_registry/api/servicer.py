@@ -20,6 +20,7 @@ from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.trials import Trials
 from headrace_registry.artifacts.uploads import MAX_CHUNK_BYTES, Uploads
 from headrace_registry.catalog import writes
+from headrace_registry.catalog.composing import Composing
 from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.pages import PageRequest, fit
 from headrace_registry.catalog.reads import Catalog
@@ -49,6 +50,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         pools: Pools,
         policy: FormatPolicy,
         measuring: Measurements,
+        composing: Composing,
         uploads: Uploads,
         staged: StagedUploads,
         downloads: Downloads,
@@ -59,7 +61,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self._catalog, self._registrations, self._trials = catalog, registrations, trials
         self._promotions, self._pools, self._policy = promotions, pools, policy
         self._promotions, self._serving, self._downloads = promotions, serving, downloads
-        self._holds, self._measuring = holds, measuring
+        self._holds, self._measuring, self._composing = holds, measuring, composing
         self._uploads, self._staged, self._feed = uploads, staged, feed
         self._metrics, self._stopping = metrics, stopping
 
@@ -122,6 +124,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     async def CreateModelVersion(self, request, context):
         declared = convert.declared_version(request.version, may_measure=identity().internal)
         await self._policy.check(declared)
+        declared = await self._composing.complete(declared, skip_trial=request.skip_trial)
         trial = None if request.skip_trial else await self._trials.of(declared)
         outcome = await self._registrations.create_version(declared, _write("CreateModelVersion", request), trial)
         return registry_pb2.CreateModelVersionResponse(version=answers.to_version(outcome.subject))

@@ -37,8 +37,8 @@ class Trials:
 
         What is wrong with the version otherwise is not told here.
         """
-        if validation.version_violations(version, ""):
-            return None
+        if version.composition is not None or validation.version_violations(version, ""):
+            return None  # what a pipeline runs was tried before
         model = await self._blob(version, lambda artifact: artifact.type is ArtifactType.ONNX)
         if model is None or model.model_file is None:
             return None

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import IO, BinaryIO, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -24,7 +24,7 @@ from headrace_servicekit.identity import identity
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import Inspection
 from headrace_registry.artifacts.pace import Pace, make_room
-from headrace_registry.decisions.files import ArtifactType, Blob, Upload
+from headrace_registry.decisions.files import ArtifactType, Blob, ModelFile, Upload
 from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
@@ -97,6 +97,20 @@ class Uploads:
                 self._under_way(header.type, sha256, size_bytes),
             ):
                 return await self._keep(header.type, sha256, size_bytes, path)
+
+    async def keep_own(self, content: bytes, model_file: ModelFile) -> Blob:
+        """Store an ONNX file that the registry made, and knows. Raises Unavailable."""
+        sha256, kind = hashlib.sha256(content).hexdigest(), ArtifactType.ONNX
+        async with self._keeping.setdefault(sha256, asyncio.Lock()), self._under_way(kind, sha256, len(content)):
+            known = await self._known(sha256, kind)
+            if known is not None:
+                return known
+            blob = Blob(sha256, kind, len(content), model_file)
+            with _room(), tempfile.NamedTemporaryFile(dir=self._limits.directory) as file:
+                await asyncio.to_thread(_write_all, file, content)
+                await self._blobs.put(sha256, Path(file.name), len(content))
+            await self._store.put_blob(blob, self._clock.now())
+            return blob
 
     def check_size(self, size_bytes: int) -> None:
         """Raise OutOfRange, reason ARTIFACT_TOO_LARGE, for files that are not taken."""
@@ -210,6 +224,11 @@ class Uploads:
             reason="ARTIFACT_TOO_LARGE",
             metadata={"max_bytes": str(self._limits.max_bytes)},
         )
+
+
+def _write_all(file: IO[bytes], content: bytes) -> None:
+    file.write(content)
+    file.flush()
 
 
 def _check_declared(header: Header, sha256: str, size_bytes: int) -> None:

@@ -9,9 +9,9 @@ from datetime import datetime
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import AlreadyExists, FieldViolation, PreconditionFailed, ResourceExhausted, refuse
 
-from headrace_registry.catalog import writes
+from headrace_registry.catalog import composing, writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import contract, lifecycle, serving, task, validation
+from headrace_registry.decisions import compositions, contract, lifecycle, serving, task, validation
 from headrace_registry.decisions.files import ZEROS, Artifact, ArtifactType, Blob, Trial
 from headrace_registry.decisions.models import Action, Contract, Hold, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
@@ -64,6 +64,8 @@ class Registrations:
         refuse(validation.version_violations(declared, _FIELD))
 
         async def act(transaction: Transaction) -> Outcome:
+            if declared.composition is not None and await transaction.version(declared.ref) is None:
+                await composing.lock_members(transaction, declared)
             model = await writes.opened(transaction, declared.ref.model)
             earlier = await transaction.version(declared.ref)
             if earlier is not None:
@@ -80,6 +82,7 @@ class Registrations:
             entries = [Entry(Action.MODEL_CREATED)] if model.epoch == 0 else []
             entries.append(Entry(Action.VERSION_CREATED, version.ref.version, to_stage=version.stage))
             await transaction.insert_version(version)
+            await composing.hold_members(transaction, version, write.client, version.create_time)
             return Outcome(await self._save(transaction, model, write, *entries), version)
 
         return await writes.once(self._store, write, self._clock.now(), act)
@@ -136,6 +139,9 @@ class Registrations:
                 gone = VersionRef(name, model.production)
                 await transaction.move(gone, Stage.ARCHIVED)
                 entries.insert(0, Entry(Action.STAGE_CHANGED, gone.version, Stage.PRODUCTION, Stage.ARCHIVED))
+            state = await transaction.state(name)
+            for version in () if state is None else state.versions:
+                await composing.release_members(transaction, version)
             await transaction.collect_versions(name, None, now)
             after = replace(model, production="", rollback_targets=(), delete_time=now)
             return Outcome(await writes.save(transaction, after, write, entries))
@@ -198,7 +204,7 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
         serving=serving.row_by_row(declared.serving) if complete.row_by_row else declared.serving,
         artifacts=artifacts,
         signature_hash=contract.signature_hash(complete),
-        digest=contract.digest(declared.ref, complete, artifacts, declared.format),
+        digest=contract.digest(declared.ref, complete, artifacts, declared.format, declared.composition),
         created_by=write.client,
         create_time=now,
         epoch=model.epoch + 1,
@@ -207,6 +213,12 @@ def _complete(declared: Version, blobs: Sequence[Blob], model: Model, write: Wri
 
 def _contract_of(declared: Version, blobs: Sequence[Blob], field: str) -> Contract:
     """Return the contract of a version, taken from its ONNX file where it has one and does not state all of it."""
+    if declared.composition is not None:
+        complete, edges = compositions.contract_of(declared.contract, declared.composition, _FIELD)
+        complete = task.completed(complete)
+        mismatches = contract.mismatches(complete, edges, field)
+        refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
+        return complete
     file = next((blob.model_file for blob in blobs if blob.model_file is not None), None)
     if file is None:
         refuse(_unstated(declared, field))
@@ -238,7 +250,17 @@ def _check_trial(version: Version, trial: Trial) -> None:
         refuse([violation], reason="MODEL_DOES_NOT_RUN")
 
 
-_CONTENT = ("description", "metrics", "parameters", "lineage", "contract", "serving", "format", "artifacts")
+_CONTENT = (
+    "description",
+    "metrics",
+    "parameters",
+    "lineage",
+    "contract",
+    "serving",
+    "format",
+    "composition",
+    "artifacts",
+)
 _UNORDERED = ("metrics", "artifacts")
 
 

@@ -11,7 +11,15 @@ from dataclasses import asdict, replace
 from headrace_servicekit.errors import FieldViolation
 
 from headrace_registry.decisions.files import Artifact, ModelFile, ModelPort, Trial
-from headrace_registry.decisions.models import BatchDimension, Contract, Format, Task, TensorSpec, VersionRef
+from headrace_registry.decisions.models import (
+    BatchDimension,
+    Composition,
+    Contract,
+    Format,
+    Task,
+    TensorSpec,
+    VersionRef,
+)
 
 FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
 INTEGERS = frozenset({"UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"})
@@ -32,12 +40,20 @@ def signature_hash(contract: Contract) -> str:
     return _sha256([_signature(contract.inputs), _signature(contract.outputs)])
 
 
-def digest(ref: VersionRef, contract: Contract, artifacts: Iterable[Artifact], kept_as: Format = Format.ONNX) -> str:
-    """Return the identity of what is served: SHA-256 over name, contract, artifacts, and a format other than ONNX."""
+def digest(
+    ref: VersionRef,
+    contract: Contract,
+    artifacts: Iterable[Artifact],
+    kept_as: Format = Format.ONNX,
+    composition: Composition | None = None,
+) -> str:
+    """Return the identity of what is served: SHA-256 over name, contract, artifacts, a format other than ONNX, and the
+    steps and members of a pipeline."""
     files = sorted((artifact.name, artifact.type.value, artifact.sha256) for artifact in artifacts)
     # Versions of releases before formats keep their digest.
     formats = [] if kept_as is Format.ONNX else [kept_as.value]
-    return _sha256([ref.model, ref.version, _document(contract), files, *formats])
+    made_of = [] if composition is None else [asdict(composition.pipeline), dict(composition.digests)]
+    return _sha256([ref.model, ref.version, _document(contract), files, *formats, *made_of])
 
 
 def violations(contract: Contract, field: str) -> list[FieldViolation]:
@@ -108,18 +124,19 @@ def of_version(declared: Contract, file: ModelFile) -> Contract:
     """
     if is_stated(declared):
         return declared
-    own = of_file(file)
-    return replace(
-        declared,
-        inputs=_with_details(own.inputs, declared.inputs),
-        outputs=_with_details(own.outputs, declared.outputs),
-    )
+    return with_details(declared, of_file(file))
 
 
 def is_stated(contract: Contract) -> bool:
     """Return whether a contract states its tensors by itself."""
     specs = (*contract.inputs, *contract.outputs)
     return bool(specs) and all(spec.datatype for spec in specs)
+
+
+def with_details(declared: Contract, own: Contract) -> Contract:
+    """Return what is declared, with the tensors of the version itself and what is declared beside their names."""
+    inputs, outputs = _with_details(own.inputs, declared.inputs), _with_details(own.outputs, declared.outputs)
+    return replace(declared, inputs=inputs, outputs=outputs)
 
 
 def _with_details(own: Sequence[TensorSpec], declared: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

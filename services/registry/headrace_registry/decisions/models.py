@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from headrace_runtime.pipelines.graph import Pipeline
+
 from headrace_registry.decisions.files import ZEROS, Artifact, Example
 
 # Stand for "not stored yet" in values that are made before the write.
@@ -245,13 +247,41 @@ class VersionRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """What a step of a pipeline runs: a registered version, or a graph of the pipeline's own, named after its step."""
+
+    ref: VersionRef
+    digest: str
+    contract: Contract
+    serving: ServingSettings
+    artifacts: tuple[Artifact, ...] = ()
+    signature_hash: str = ""
+    format: Format = Format.ONNX
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What a version is made of. members: each once, empty until they are found; digests: of a member, by step."""
+
+    pipeline: Pipeline
+    members: tuple[Member, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def by_step(self) -> dict[str, Member]:
+        """Return what each step runs."""
+        members = {member.digest: member for member in self.members}
+        return {step: members[digest] for step, digest in self.digests.items()}
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One immutable state of a model; only its stage changes, how it is served, and what Headrace measures and keeps
     of it.
 
     metrics: as registered. measured: what was measured since, the latest value of each name. collect_time: when its
     files were given up. epoch: of the model, when it was registered.
-    serving_revision: 1 as registered.
+    serving_revision: 1 as registered. composition: of a pipeline, None of a model.
     """
 
     ref: VersionRef
@@ -272,6 +302,7 @@ class Version:
     collect_time: datetime | None = None
     format: Format = Format.ONNX
     serving_revision: int = 1
+    composition: Composition | None = None
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:

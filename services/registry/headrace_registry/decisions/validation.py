@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from headrace_servicekit.errors import FieldViolation
 
-from headrace_registry.decisions import formats, serving
+from headrace_registry.decisions import compositions, formats, serving
 from headrace_registry.decisions.files import Artifact
 from headrace_registry.decisions.gates import RATIOS
 from headrace_registry.decisions.models import Bound, Gate, Lineage, Metric, Model, Version
@@ -81,8 +81,15 @@ def version_violations(version: Version, field: str) -> list[FieldViolation]:
         *_lineage_violations(version.lineage, version.ref.version, f"{field}.lineage"),
         *serving.violations(version.serving, f"{field}.serving"),
         *_artifact_violations(version.artifacts, f"{field}.artifacts"),
-        *formats.violations(version.format, version.artifacts, f"{field}.artifacts"),
+        *_kind_violations(version, field),
     ]
+
+
+def _kind_violations(version: Version, field: str) -> list[FieldViolation]:
+    """Return where a version does not have the files of its format, or of its pipeline."""
+    if version.composition is None:
+        return formats.violations(version.format, version.artifacts, f"{field}.artifacts")
+    return compositions.violations(version, version.composition.pipeline, field)
 
 
 def metric_violations(metrics: Sequence[Metric], field: str) -> list[FieldViolation]:

@@ -9,7 +9,7 @@ from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import formats, gates, lifecycle, signature
+from headrace_registry.decisions import compositions, formats, gates, lifecycle, signature
 from headrace_registry.decisions.lifecycle import Change
 from headrace_registry.decisions.models import Hold, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
@@ -72,7 +72,7 @@ class Promotions:
                 formats.check_pools(version, await transaction.pools())
                 await self._check_rollouts(transaction, model.name, rollouts)
             if change.moves and target is Stage.ARCHIVED:
-                await self._check_not_moved(transaction, ref)
+                await self._check_not_needed(transaction, ref)
             if validate_only:
                 return Outcome(model, version)
             return await self._apply(transaction, change, version, write, breaks)
@@ -106,10 +106,18 @@ class Promotions:
                 told = f"model '{model}' is moved by {hold.holder}: wait for it, abort it, or set `end_rollout`"
                 raise _rollout_running(told, hold)
 
-    async def _check_not_moved(self, transaction: Transaction, ref: VersionRef) -> None:
-        """Raise PreconditionFailed, reason ROLLOUT_RUNNING, for a version that a rollout would promote in the end."""
+    async def _check_not_needed(self, transaction: Transaction, ref: VersionRef) -> None:
+        """Raise PreconditionFailed for a version that a rollout would promote in the end, reason ROLLOUT_RUNNING, or
+        that a pipeline needs which is not archived itself, reason VERSION_IN_USE."""
         for hold in await transaction.holds(ref.model, self._clock.now()):
-            if hold.holder.startswith(ROLLOUTS) and hold.ref == ref:
+            if hold.ref != ref:
+                continue
+            pipeline = compositions.held_by(hold.holder)
+            user = None if pipeline is None else await transaction.version(pipeline)
+            if user is not None and user.stage is not Stage.ARCHIVED:
+                told = f"version '{ref.version}' is {hold.reason}, which is in {user.stage}: archive that first"
+                raise PreconditionFailed(told, reason="VERSION_IN_USE", metadata={"holder": hold.holder})
+            if hold.holder.startswith(ROLLOUTS):
                 told = f"version '{ref.version}' is moved by {hold.holder}: wait for it, or abort it"
                 raise _rollout_running(told, hold)
 

@@ -9,7 +9,7 @@ import structlog
 from headrace_servicekit.clock import Clock
 
 from headrace_registry.artifacts.blobs import Blobs
-from headrace_registry.catalog import writes
+from headrace_registry.catalog import composing, writes
 from headrace_registry.catalog.writes import Entry, Write
 from headrace_registry.decisions import retention
 from headrace_registry.decisions.files import ContentUse
@@ -91,6 +91,9 @@ class GarbageCollector:
             for version in found.archive:
                 await transaction.move(VersionRef(name, version), Stage.ARCHIVED)
                 entries.append(Entry(Action.STAGE_CHANGED, version, stages[version], Stage.ARCHIVED))
+            for version in state.versions:
+                if version.ref.version in found.collect:
+                    await composing.release_members(transaction, version)
             await transaction.collect_versions(name, found.collect, now)
             await writes.save(transaction, state.model, Write(CLIENT, self._reason(found)), entries)
             return found

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter
 
 from headrace_registry.decisions.files import ModelFile
-from headrace_registry.decisions.models import Contract, Gate, Metric, ServingChange, ServingSettings
+from headrace_registry.decisions.models import Composition, Contract, Gate, Metric, ServingChange, ServingSettings
 from headrace_registry.storage.store import Outcome
 
 T = TypeVar("T")
@@ -35,5 +35,6 @@ METRICS: Document[tuple[Metric, ...]] = Document(tuple[Metric, ...])
 CONTRACT = Document(Contract)
 SERVING = Document(ServingSettings)
 SERVING_CHANGE = Document(ServingChange)
+COMPOSITION = Document(Composition)
 MODEL_FILE = Document(ModelFile)
 OUTCOME = Document(Outcome)

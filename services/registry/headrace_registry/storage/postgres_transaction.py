@@ -24,7 +24,7 @@ from headrace_registry.decisions.models import (
     VersionRef,
 )
 from headrace_registry.storage import rows
-from headrace_registry.storage.documents import CONTRACT, GATES, METRICS, OUTCOME, SERVING, SERVING_CHANGE, TEXTS
+from headrace_registry.storage.documents import COMPOSITION, CONTRACT, GATES, METRICS, OUTCOME, SERVING, SERVING_CHANGE, TEXTS
 from headrace_registry.storage.store import Answered, Outcome
 
 _SQL = load_queries("headrace_registry.storage.sql")
@@ -86,6 +86,7 @@ class PostgresTransaction:
             *(lineage.parent_version, lineage.run, lineage.dataset, lineage.code_revision),
             *(CONTRACT.write(version.contract), SERVING.write(version.serving)),
             *(version.signature_hash, version.digest, version.created_by, version.create_time, version.format),
+            None if version.composition is None else COMPOSITION.write(version.composition),
         )
         await self._connection.executemany(
             _SQL["insert_artifact"],

@@ -22,7 +22,7 @@ from headrace_registry.decisions.models import (
     Version,
     VersionRef,
 )
-from headrace_registry.storage.documents import CONTRACT, GATES, METRICS, MODEL_FILE, SERVING, SERVING_CHANGE, TEXTS
+from headrace_registry.storage.documents import COMPOSITION, CONTRACT, GATES, METRICS, MODEL_FILE, SERVING, SERVING_CHANGE, TEXTS
 
 
 def model(row: Any) -> Model:
@@ -72,6 +72,7 @@ def versions(found: Sequence[Any]) -> list[Version]:
             collect_time=row["collect_time"],
             format=Format(row["format"]),
             serving_revision=row["serving_revision"],
+            composition=None if row["composition"] is None else COMPOSITION.read(row["composition"]),
         )
         for row in found
     ]

@@ -88,8 +88,9 @@ order by model, epoch desc;
 
 -- name: insert_version
 insert into versions (model, version, stage, epoch, description, metrics, parameters, parent_version, run, dataset,
-                      code_revision, contract, serving, signature_hash, digest, created_by, create_time, format)
-values ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
+                      code_revision, contract, serving, signature_hash, digest, created_by, create_time, format,
+                      composition)
+values ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
 
 -- name: put_pools
 with gone as (delete from pools where name <> all ($1::text[]))

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from headrace_router.control.decisions.fallback_steps import backups
 from headrace_router.control.decisions.names import Serves
-from headrace_router.control.decisions.states import RouteState, Table
+from headrace_router.control.decisions.readiness import Needed
+from headrace_router.control.decisions.resolve import PipelineMember
+from headrace_router.control.decisions.states import Previous, RouteState, Table, members_in
 
 
 class Need(enum.IntEnum):
@@ -61,26 +63,37 @@ def demand(
     versions must not be unloaded yet. leases: also those that have ended count no more.
     """
     wanted: dict[str, Wanted] = {}
+    members: dict[str, tuple[PipelineMember, ...]] = {}
 
     def want(model: str, version: str, digest: str, need: Need, change: UUID | None = None) -> None:
         known = wanted.get(digest)
         if known is None or need < known.need:
             wanted[digest] = Wanted(model, version, digest, need, change)
 
+    def needed(version: Previous | Lease, at: str) -> list[Needed]:
+        found = members_in(members.get(version.digest, ()), at)
+        return found or [Needed(version.version, version.digest, at)]
+
     for model, table in in_use:
         for one in table.needs:
             if one.pool == pool:
-                want(model, one.version, one.digest, Need.ACTIVE)
+                want(one.model or model, one.version, one.digest, Need.ACTIVE)
     for state in states:
         for need, table, change in _tables(state):
             for one in table.needs:
                 if one.pool == pool:
-                    want(state.model, one.version, one.digest, need, change)
-        if state.previous is not None and now < state.previous.until_at and pool in _production_pools(state):
-            want(state.model, state.previous.version, state.previous.digest, Need.REVERT)
+                    want(one.model or state.model, one.version, one.digest, need, change)
+        members |= state.registered.members
+        if state.previous is not None and now < state.previous.until_at:
+            previous = state.previous
+            for one in {need for at in _production_pools(state) for need in needed(previous, at)}:
+                if one.pool == pool:
+                    want(one.model or state.model, one.version, one.digest, Need.REVERT)
     for lease in leases:
-        if lease.pool == pool and now < lease.expires_at:
-            want(lease.model, lease.version, lease.digest, Need.LEASED)
+        if now < lease.expires_at:
+            for one in needed(lease, lease.pool):
+                if one.pool == pool:
+                    want(one.model or lease.model, one.version, one.digest, Need.LEASED)
     return tuple(sorted(wanted.values(), key=lambda one: (one.need, one.model, one.version, one.digest)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 
@@ -78,11 +78,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """A version that must be ready in a pool."""
+    """A version that must be ready in a pool. model: empty for the route's own; another's is a pipeline's member."""
 
     version: str
     digest: str
     pool: str
+    model: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return what people call it beside the model of its route."""
+        return f"{self.model}@{self.version}" if self.model else self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +127,17 @@ class Fleet:
         for one in needed:
             state = self.readiness(one)
             if not state.batchers:
-                return f"version '{one.version}' needs pool '{one.pool}', which has no batcher"
+                return f"version '{one.name}' needs pool '{one.pool}', which has no batcher"
             enough = max(1, (state.batchers + 1) // 2) if grace_over else state.batchers
             if state.ready < enough:
                 return _describe(state)
         return None
+
+    def readiness_of_all(self, needed: Needed, members: Iterable[Needed]) -> Readiness:
+        """Return how far a pool is with a version: of a pipeline, with the member that is the least far."""
+        states = [self.readiness(one) for one in members] or [self.readiness(needed)]
+        least = min(states, key=lambda state: (state.ready - state.batchers, -state.failed))
+        return replace(least, needed=needed)
 
     def readiness(self, needed: Needed) -> Readiness:
         """Return how far the pool is with a version."""
@@ -145,5 +157,5 @@ class Fleet:
 
 def _describe(state: Readiness) -> str:
     needed = state.needed
-    where = f"version '{needed.version}' is ready on {state.ready} of {state.batchers} batchers of pool '{needed.pool}'"
+    where = f"version '{needed.name}' is ready on {state.ready} of {state.batchers} batchers of pool '{needed.pool}'"
     return f"{where}: {state.failure}" if state.failure else where

@@ -11,12 +11,25 @@ from headrace_router.control.decisions.routes import Route
 
 
 @dataclass(frozen=True, slots=True)
+class PipelineMember:
+    """What a step of a pipeline runs, which is loaded in the pipeline's place.
+
+    model: empty for the pipeline's own. pool: empty for that of whoever serves the pipeline.
+    """
+
+    model: str
+    version: str
+    digest: str
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
     """What the registry says of one model.
 
     incarnation: of the registry's store; epochs of different incarnations do not compare. epoch: number of the model's
     last change. production: id of the version in production, empty when there is none. aliases: version id by alias.
-    versions: digest by version id.
+    versions: digest by version id. members: of those that are pipelines, by digest.
     """
 
     model: str
@@ -25,6 +38,7 @@ class Registered:
     production: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, tuple[PipelineMember, ...]] = field(default_factory=dict)
 
     def newer_than(self, known: Registered) -> bool:
         """Return whether this replaces what was known: a later epoch, or the word of another incarnation."""
@@ -33,22 +47,25 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedVariant:
-    """A variant and the immutable version that serves it."""
+    """A variant and the immutable version that serves it. members: of a pipeline."""
 
     name: str
     version: str
     digest: str
     pool: str
+    members: tuple[PipelineMember, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedBackup:
-    """A step that is a version in a pool. version, digest: empty for those of the request's variant."""
+    """A step that is a version in a pool. version, digest: empty for those of the request's variant. members: of a
+    pipeline."""
 
     step: str
     version: str
     digest: str
     pool: str
+    members: tuple[PipelineMember, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +99,8 @@ def resolve(
         if digest is None:
             reason = _why(variant.serves, variant.target, version, registered.model)
             return Unresolved(f"variants[{position}].{_FIELDS[variant.serves]}", reason)
-        variants.append(ResolvedVariant(variant.name, version, digest, variant.pool))
+        members = registered.members.get(digest, ())
+        variants.append(ResolvedVariant(variant.name, version, digest, variant.pool, members))
     before = {one.step: one for one in present or ()}
     found = []
     for position, step, backup in backups(route.fallback):
@@ -92,7 +110,8 @@ def resolve(
         version = _version_of(backup.serves, backup.target, registered)
         digest = registered.versions.get(version)
         if digest is not None:
-            found.append(ResolvedBackup(step.name, version, digest, backup.pool))
+            members = registered.members.get(digest, ())
+            found.append(ResolvedBackup(step.name, version, digest, backup.pool, members))
         elif present is None:
             reason = _why(backup.serves, backup.target, version, registered.model)
             return Unresolved(f"fallback[{position}].backup.{_FIELDS[backup.serves]}", reason)

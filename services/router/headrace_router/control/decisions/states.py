@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,7 +12,13 @@ from headrace_router.control.decisions.allocation import Ranges
 from headrace_router.control.decisions.fallback_steps import FallbackStep
 from headrace_router.control.decisions.lookups import Hedging, Lookup, Shadowing
 from headrace_router.control.decisions.readiness import Needed
-from headrace_router.control.decisions.resolve import Registered, Resolution, ResolvedBackup, ResolvedVariant
+from headrace_router.control.decisions.resolve import (
+    PipelineMember,
+    Registered,
+    Resolution,
+    ResolvedBackup,
+    ResolvedVariant,
+)
 from headrace_router.control.decisions.routes import Route, Unit, implicit
 from headrace_router.control.decisions.stored_answers import AnswerState, StoredAnswers
 from headrace_router.rules import Rule
@@ -82,20 +88,35 @@ class Table:
     @property
     def needs_of_variants(self) -> frozenset[Needed]:
         """Return the versions that must be ready to serve, and where."""
-        return frozenset(Needed(one.version, one.digest, one.pool) for one in self.variants)
+        return frozenset(need for one in self.variants for need in needs_of(one, one.pool))
 
     @property
     def needs_of_backups(self) -> frozenset[Needed]:
         """Return the versions that fallbacks need, and where; also those that variants need."""
-        named = {Needed(one.version, one.digest, one.pool) for one in self.backups if one.digest}
+        named = {need for one in self.backups if one.digest for need in needs_of(one, one.pool)}
         pools = [one.pool for one in self.backups if not one.digest]
-        return frozenset(named | {Needed(one.version, one.digest, pool) for one in self.variants for pool in pools})
+        return frozenset(named | {need for one in self.variants for pool in pools for need in needs_of(one, pool)})
 
     @property
     def digests(self) -> tuple[str, ...]:
         """Return the versions that it names, each once: those of variants first."""
         named = (*self.variants, *(one for one in self.backups if one.digest))
         return tuple(dict.fromkeys(one.digest for one in named))
+
+    @property
+    def loaded_digests(self) -> frozenset[str]:
+        """Return what batchers load for it: the versions that it names, but members in the place of pipelines."""
+        return frozenset(one.digest for one in self.needs)
+
+
+def needs_of(one: ResolvedVariant | ResolvedBackup, pool: str) -> list[Needed]:
+    """Return what must be ready for a version to answer in a pool: itself, or its members."""
+    return members_in(one.members, pool) or [Needed(one.version, one.digest, pool)]
+
+
+def members_in(members: Iterable[PipelineMember], pool: str) -> list[Needed]:
+    """Return what must be ready for a pipeline to answer, which is served in a pool."""
+    return [Needed(one.version, one.digest, one.pool or pool, one.model) for one in members]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def status_to_proto(status: Status) -> route_pb2.RouteStatus:
 def readiness_to_proto(state: Readiness, in_force: bool) -> route_pb2.VersionReadiness:
     """Return how far a pool is with a version."""
     return route_pb2.VersionReadiness(
-        version=state.needed.version,
+        version=state.needed.name,
         pool=state.needed.pool,
         batchers=state.batchers,
         ready_batchers=state.ready,

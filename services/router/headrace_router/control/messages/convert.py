@@ -15,7 +15,7 @@ from headrace_servicekit.identity import Identity
 
 from headrace_router.control.decisions.assignment import Subject
 from headrace_router.control.decisions.names import Serves, is_manager, is_name
-from headrace_router.control.decisions.resolve import Registered
+from headrace_router.control.decisions.resolve import PipelineMember, Registered
 from headrace_router.control.decisions.routes import DEFAULT_POOL, Route, Unit, Variant, violations
 from headrace_router.control.decisions.states import Writer
 from headrace_router.control.messages import lookups
@@ -108,22 +108,36 @@ def registered_from_proto(message: registry_pb2.WatchModelsResponse) -> Register
         aliases=dict(model.aliases),
         # What was collected has no files any more: nothing can serve it, and its stored answers are removed.
         versions={_last(one.name): one.digest for one in message.versions if not one.HasField("collect_time")},
+        members={
+            one.digest: _members(name, one)
+            for one in message.versions
+            if one.HasField("pipeline") and not one.HasField("collect_time")
+        },
     )
+
+
+def _members(model: str, version: registry_pb2.ModelVersion) -> tuple[PipelineMember, ...]:
+    """Return what the steps of a pipeline run, and in which pools; each once."""
+    refs = {one.digest: (_model_of(one), _last(one.name)) for one in version.members}
+    pools = dict.fromkeys((step.digest, step.pool) for step in version.pipeline.steps)
+    named = [(digest, pool, *refs[digest]) for digest, pool in pools if digest in refs]
+    return tuple(PipelineMember("" if of == model else of, id_, digest, pool) for digest, pool, of, id_ in named)
 
 
 def stored_versions(message: registry_pb2.WatchModelsResponse) -> list[StoredVersion]:
     """Return the versions of a model as data planes and batchers get them."""
-    model = _last(message.model.name)
+    # Members come with their pipeline: its own graphs are no versions of a model, and word of other models may be late.
+    versions = [one for version in message.versions for one in (version, *version.members)]
     return [
-        StoredVersion(one.digest, model, _last(one.name), resolved_version(model, one).SerializeToString())
-        for one in message.versions
+        StoredVersion(one.digest, _model_of(one), _last(one.name), resolved_version(one).SerializeToString())
+        for one in versions
     ]
 
 
-def resolved_version(model: str, version: registry_pb2.ModelVersion) -> control_pb2.ResolvedVersion:
+def resolved_version(version: registry_pb2.ModelVersion) -> control_pb2.ResolvedVersion:
     """Return one version with every default of its serving settings filled in."""
     resolved = control_pb2.ResolvedVersion(
-        model=model,
+        model=_model_of(version),
         version=_last(version.name),
         digest=version.digest,
         contract=version.contract,
@@ -131,6 +145,8 @@ def resolved_version(model: str, version: registry_pb2.ModelVersion) -> control_
         serving=version.serving,
         artifacts=version.artifacts,
         format=version.format,
+        pipeline=version.pipeline if version.HasField("pipeline") else None,
+        members=[resolved_version(one) for one in version.members],
     )
     serving = resolved.serving
     serving.max_batch_rows = serving.max_batch_rows or DEFAULT_MAX_BATCH_ROWS
@@ -216,6 +232,11 @@ def _rules_from_proto(protos: Sequence[route_pb2.Rule], wrong: list[FieldViolati
                 needs = "needs one of equals, any_of, none_of, prefix and present"
                 wrong.append(FieldViolation(f"route.rules[{position}].conditions[{number}]", needs))
         yield Rule(rule.name, tuple(conditions), rule.variant)
+
+
+def _model_of(version: registry_pb2.ModelVersion) -> str:
+    """Return the model in `models/{model}/versions/{version}`."""
+    return version.name.split("/")[1]
 
 
 def _last(name: str) -> str:

@@ -10,6 +10,7 @@ from headrace_servicekit.identity import model_not_found
 
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.readiness import Needed, Readiness
+from headrace_router.control.decisions.states import members_in
 from headrace_router.control.routes.writing import CatchUp, Keep
 from headrace_router.control.state.view import View
 from headrace_router.control.storage.store import Store
@@ -42,7 +43,9 @@ class Leases:
             await self._store.put_lease(Lease(model, version, digest, pool, holder, expires_at), ttl)
             await self._view.read()
         self._view.demand.refresh()
-        readiness = self._view.fleet().readiness(Needed(version, digest, pool))
+        state = self._view.mirror.state(model)
+        members = () if state is None else state.registered.members.get(digest, ())
+        readiness = self._view.fleet().readiness_of_all(Needed(version, digest, pool), members_in(members, pool))
         return (expires_at if ttl > timedelta(0) else None), readiness
 
     def _digest(self, model: str, version: str) -> str | None:

@@ -166,8 +166,14 @@ class View:
         states = [record.state for record in news.records]
         tables = [entry.generation.table for entry in news.entries if entry.generation is not None]
         tables += [state.pending.table for state in states if state.pending is not None]
-        digests = {digest for table in tables for digest in table.digests}
+        digests = {digest for table in tables for digest in (*table.digests, *table.loaded_digests)}
         digests |= {state.previous.digest for state in states if state.previous is not None}
+        digests |= {
+            one.digest
+            for state in states
+            if state.previous is not None
+            for one in state.registered.members.get(state.previous.digest, ())
+        }
         missing = (digests | {lease.digest for lease in leases}) - mirror.versions.keys()
         if missing:
             mirror.add_versions(await self._store.versions(sorted(missing)))

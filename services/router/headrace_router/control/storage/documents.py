@@ -23,6 +23,8 @@ from headrace_router.control.decisions.stored_answers import (
 )
 from headrace_router.control.storage.route_documents import (
     Document,
+    members_from_document,
+    members_to_document,
     route_from_document,
     route_to_document,
     table_from_document,
@@ -49,6 +51,7 @@ def state_to_document(state: RouteState) -> Document:
             "aliases": dict(registered.aliases),
             "versions": dict(registered.versions),
         },
+        "members": {digest: members_to_document(members) for digest, members in registered.members.items()},
         "route": route_to_document(state.route) if state.route else None,
         "pending": change_to_document(state.pending) if state.pending else None,
         "active": generation_to_document(state.active) if state.active else None,
@@ -64,7 +67,11 @@ def state_from_document(document: Document) -> RouteState:
     return RouteState(
         model=model,
         salt=bytes.fromhex(document["salt"]),
-        registered=Registered(model, **registered),
+        registered=Registered(
+            model,
+            **registered,
+            members={digest: members_from_document(one) for digest, one in document.get("members", {}).items()},
+        ),
         route=route_from_document(document["route"]) if document["route"] else None,
         pending=change_from_document(document["pending"]) if document["pending"] else None,
         active=generation_from_document(document["active"]) if document["active"] else None,

@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace_router.control.decisions.allocation import Range
 from headrace_router.control.decisions.names import Serves
-from headrace_router.control.decisions.resolve import ResolvedBackup, ResolvedVariant
+from headrace_router.control.decisions.resolve import PipelineMember, ResolvedBackup, ResolvedVariant
 from headrace_router.control.decisions.routes import Route, Unit, Variant
 from headrace_router.control.decisions.states import Table
 from headrace_router.control.storage import lookups
@@ -63,13 +63,13 @@ def route_from_document(document: Document) -> Route:
 def table_to_document(table: Table) -> Document:
     """Return a resolved table; ranges are pairs of end and variant."""
     return {
-        "variants": [[v.name, v.version, v.digest, v.pool] for v in table.variants],
+        "variants": [[v.name, v.version, v.digest, v.pool, *_members(v.members)] for v in table.variants],
         "ranges": [[one.end, one.variant] for one in table.ranges],
         "unit": int(table.unit),
         "max_wait_us": table.max_wait_us,
         "layer": table.layer,
         "rules": rules_to_document(table.rules),
-        "backups": [[one.step, one.version, one.digest, one.pool] for one in table.backups],
+        "backups": [[one.step, one.version, one.digest, one.pool, *_members(one.members)] for one in table.backups],
         **lookups.to_document(table.lookup, table.fallback, table.hedging, table.shadowing),
     }
 
@@ -77,18 +77,35 @@ def table_to_document(table: Table) -> Document:
 def table_from_document(document: Document) -> Table:
     """Rebuild what table_to_document wrote."""
     return Table(
-        variants=tuple(ResolvedVariant(*one) for one in document["variants"]),
+        variants=tuple(ResolvedVariant(*one[:4], *map(members_from_document, one[4:])) for one in document["variants"]),
         ranges=tuple(Range(*one) for one in document["ranges"]),
         unit=Unit(document["unit"]),
         max_wait_us=document["max_wait_us"],
         rules=rules_from_document(document.get("rules", [])),
         lookup=lookups.lookup_from_document(document),
         fallback=lookups.fallback_from_document(document),
-        backups=tuple(ResolvedBackup(*one) for one in document.get("backups", [])),
+        backups=tuple(
+            ResolvedBackup(*one[:4], *map(members_from_document, one[4:])) for one in document.get("backups", [])
+        ),
         hedging=lookups.hedging_from_document(document),
         shadowing=lookups.shadowing_from_document(document),
         layer=document.get("layer", ""),
     )
+
+
+def members_to_document(members: tuple[PipelineMember, ...]) -> list[list[str]]:
+    """Return the members of a pipeline."""
+    return [[one.model, one.version, one.digest, one.pool] for one in members]
+
+
+def _members(members: tuple[PipelineMember, ...]) -> list[list[list[str]]]:
+    """Return what stands behind a version in its list: nothing where it is no pipeline, as it always was."""
+    return [members_to_document(members)] if members else []
+
+
+def members_from_document(document: list[list[str]]) -> tuple[PipelineMember, ...]:
+    """Rebuild what members_to_document wrote."""
+    return tuple(PipelineMember(*one) for one in document)
 
 
 def rules_to_document(rules: tuple[Rule, ...]) -> list[Document]:

@@ -1,0 +1,225 @@
+"""Versions that are pipelines: what is wrong with one, its members, and the contract that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from headrace_runtime.pipelines import structure
+from headrace_runtime.pipelines.flow import Flow, Port, Signature, Unfit, flow
+from headrace_runtime.pipelines.graph import OUTPUT, REQUEST, Combiner, GraphStep, Kind, ModelStep, Pipeline, Source
+from headrace_servicekit.errors import FieldViolation, InvalidArgument, refusal, refuse
+
+from headrace_registry.decisions import contract, serving
+from headrace_registry.decisions.files import Artifact, ArtifactType, ModelFile, ModelPort, Trial
+from headrace_registry.decisions.models import (
+    BatchDimension,
+    Composition,
+    Contract,
+    Device,
+    Format,
+    Member,
+    ServingSettings,
+    Task,
+    TensorSpec,
+    Version,
+    VersionRef,
+)
+from headrace_registry.decisions.names import is_id
+
+REASON = "PIPELINE_INVALID"
+GENERATED = ".combiner.onnx"
+"""What the names of the files end with that the registry writes."""
+HOLDER = "pipelines/"
+"""What the names of pipelines begin with, as holders of their members."""
+
+
+def holder(ref: VersionRef) -> str:
+    """Return the name under which a pipeline holds its members."""
+    return f"{HOLDER}{ref.model}/{ref.version}"
+
+
+def held_by(name: str) -> VersionRef | None:
+    """Return the pipeline that a holder's name stands for."""
+    model, _, version = name.removeprefix(HOLDER).partition("/")
+    return VersionRef(model, version) if name.startswith(HOLDER) else None
+
+
+def violations(version: Version, pipeline: Pipeline, field: str) -> list[FieldViolation]:
+    """Return what is wrong with a version that is a pipeline, as far as its members do not matter."""
+    place = f"{field}.pipeline"
+    found = structure.violations(pipeline, place)
+    if version.format is not Format.ONNX:
+        found.append(FieldViolation(f"{field}.format", "a pipeline has none: leave it out"))
+    graphs = {a.name for a in version.artifacts if a.type is ArtifactType.ONNX and not a.name.endswith(GENERATED)}
+    run = set()
+    for index, step in enumerate(pipeline.steps[: structure.MAX_STEPS]):
+        if isinstance(step.runs, GraphStep):
+            run.add(step.runs.artifact)
+            if step.runs.artifact not in graphs:
+                told = f"the version has no ONNX artifact '{step.runs.artifact[:100]}'"
+                found.append(FieldViolation(f"{place}.steps[{index}].graph", told))
+        elif isinstance(step.runs, ModelStep):
+            found += _model_violations(version.ref, step.runs, f"{place}.steps[{index}].model")
+    for index, artifact in enumerate(version.artifacts):
+        where = f"{field}.artifacts[{index}]"
+        if artifact.type not in (ArtifactType.ONNX, ArtifactType.JSON, ArtifactType.PARQUET):
+            found.append(FieldViolation(f"{where}.type", "the graphs of a pipeline are ONNX"))
+        elif artifact.name in graphs - run:
+            found.append(FieldViolation(f"{where}.name", f"no step runs '{artifact.name}'"))
+    return found
+
+
+def _model_violations(ref: VersionRef, step: ModelStep, place: str) -> list[FieldViolation]:
+    for name, text in (("model", step.model), ("version", step.version), ("alias", step.alias)):
+        if (text or name == "model") and not is_id(text):
+            return [FieldViolation(f"{place}.{name}", f"{text[:100]!r} is not an id")]
+    if (step.model, step.version) == (ref.model, ref.version):
+        return [FieldViolation(f"{place}.version", "the pipeline names itself")]
+    return []
+
+
+def member_of(version: Version, place: str) -> Member:
+    """Return a registered version as a member. Raises InvalidArgument, reason PIPELINE_INVALID, for a pipeline."""
+    if version.composition is not None:
+        name = f"'{version.ref.model}@{version.ref.version}'"
+        told = f"{name} is a pipeline itself: name its steps in its place, each by version or alias"
+        raise refusal([FieldViolation(place, told)], reason=REASON)
+    return Member(
+        version.ref,
+        version.digest,
+        version.contract,
+        version.serving,
+        version.artifacts,
+        version.signature_hash,
+        version.format,
+    )
+
+
+def graph_member(version: Version, step: str, file: ModelFile, artifact: Artifact, place: str) -> Member:
+    """Return an ONNX artifact of a pipeline as a member. Raises InvalidArgument where it cannot be served."""
+    stated = contract.of_file(file)
+    refuse([*contract.gaps(file, place), *contract.mismatches(stated, file, place)], reason=REASON)
+    refuse(contract.violations(stated, place), reason=REASON)
+    stated = contract.with_batch_dimensions(stated, file)
+    settings = serving.row_by_row(version.serving) if stated.row_by_row else version.serving
+    # Whether NaN may come is said by the pipeline's contract, not by the file.
+    stated = replace(stated, inputs=_with_nan(stated.inputs), outputs=_with_nan(stated.outputs))
+    if file.trial is not None:
+        stated = replace(stated, example=file.trial.example)
+    return _own(version, step, stated, settings, artifact)
+
+
+def combiner_member(version: Version, step: str, signature: Signature, artifact: Artifact) -> Member:
+    """Return a combiner as a member; it runs on a CPU: moving tensors would take longer than combining them."""
+    stated = Contract(_with_nan(_specs(signature.inputs)), _with_nan(_specs(signature.outputs)))
+    return _own(version, step, stated, replace(version.serving, device=Device.CPU), artifact)
+
+
+def file_of(signature: Signature) -> ModelFile:
+    """Return what the file of a combiner declares."""
+
+    def ports(side: Iterable[Port]) -> tuple[ModelPort, ...]:
+        return tuple(
+            ModelPort(p.name, p.datatype, p.datatype, (None, *(None if s < 0 else s for s in p.shape))) for p in side
+        )
+
+    return ModelFile(ports(signature.inputs), ports(signature.outputs), Trial())
+
+
+def _own(version: Version, step: str, stated: Contract, settings: ServingSettings, artifact: Artifact) -> Member:
+    # Batchers look for the one file of a version by its name as such.
+    artifact = replace(artifact, name="model.onnx")
+    ref = VersionRef(version.ref.model, f"{version.ref.version}--{step}")
+    digest = contract.digest(ref, stated, (artifact,))
+    return Member(ref, digest, stated, settings, (artifact,), contract.signature_hash(stated))
+
+
+def _specs(ports: Iterable[Port]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(port.name, port.datatype, port.shape) for port in ports)
+
+
+def _with_nan(specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
+    return tuple(replace(spec, nan_allowed=spec.datatype in contract.FLOATS) for spec in specs)
+
+
+def signature_of(member: Member) -> Signature:
+    """Return what a member takes and gives."""
+
+    def ports(specs: Iterable[TensorSpec]) -> tuple[Port, ...]:
+        return tuple(Port(spec.name, spec.datatype, spec.shape, spec.optional) for spec in specs)
+
+    return Signature(ports(member.contract.inputs), ports(member.contract.outputs))
+
+
+def flow_of(pipeline: Pipeline, members: Mapping[str, Member], field: str) -> Flow:
+    """Return what flows through a pipeline. Raises InvalidArgument, reason PIPELINE_INVALID, naming each edge."""
+    try:
+        return flow(pipeline, {step: signature_of(member) for step, member in members.items()}, field)
+    except Unfit as error:
+        raise _refused(error) from None
+
+
+def _refused(error: Unfit) -> InvalidArgument:
+    return refusal(error.violations, reason=REASON)
+
+
+def contract_of(declared: Contract, composition: Composition, field: str) -> tuple[Contract, ModelFile]:
+    """Return the contract of a pipeline, that of its edges with what is declared beside names, and what the edges say.
+
+    Raises InvalidArgument, reason PIPELINE_INVALID.
+    """
+    pipeline, members = composition.pipeline, composition.by_step
+    found = flow_of(pipeline, members, f"{field}.pipeline")
+    own = Contract(
+        tuple(_input(port, pipeline, members) for port in found.inputs),
+        tuple(_output(port, out.source, members) for port, out in zip(found.outputs, pipeline.outputs, strict=True)),
+    )
+    merged = _inherited(contract.with_details(declared, own), pipeline, members)
+    return merged, file_of(Signature(found.inputs, found.outputs))
+
+
+def _input(port: Port, pipeline: Pipeline, members: Mapping[str, Member]) -> TensorSpec:
+    """Return an input as the models that take it describe it."""
+    described: list[TensorSpec] = []
+    for step in pipeline.steps:
+        for edge in step.inputs:
+            if edge.source == Source(REQUEST, port.name) and isinstance(step.runs, ModelStep):
+                described += [spec for spec in members[step.name].contract.inputs if spec.name == edge.input]
+    spec = TensorSpec(port.name, port.datatype, port.shape)
+    if not described:
+        return spec
+    return replace(
+        spec,
+        nan_allowed=all(one.nan_allowed for one in described),
+        kind=described[0].kind,
+        columns=described[0].columns,
+        minimum=described[0].minimum,
+        maximum=described[0].maximum,
+        sensitive=any(one.sensitive for one in described),
+    )
+
+
+def _output(port: Port, source: Source, members: Mapping[str, Member]) -> TensorSpec:
+    spec = next(spec for spec in members[source.step].contract.outputs if spec.name == source.tensor)
+    # Callers and members exchange rows first, however a member's file declares them.
+    plain = BatchDimension.UNSPECIFIED
+    return replace(spec, name=port.name, datatype=port.datatype, shape=port.shape, batch_dimension=plain)
+
+
+def _inherited(merged: Contract, pipeline: Pipeline, members: Mapping[str, Member]) -> Contract:
+    """Return a contract with task and labels of the model that the prediction comes from, unless it has its own."""
+    if merged.labels or merged.task is not Task.UNSPECIFIED:
+        return merged
+    prediction = merged.prediction or merged.outputs[0].name
+    source = next((output.source for output in pipeline.outputs if output.name == prediction), None)
+    steps = pipeline.by_name
+    while source is not None and isinstance(combiner := steps[source.step].runs, Combiner):
+        alike = source.tensor == OUTPUT and combiner.kind is not Kind.STACK
+        source = steps[source.step].voters[0].source if alike else None
+    if source is None or not isinstance(steps[source.step].runs, ModelStep):
+        return merged
+    own = members[source.step].contract
+    if source.tensor != (own.prediction or own.outputs[0].name):
+        return merged
+    return replace(merged, task=own.task, labels=own.labels)
