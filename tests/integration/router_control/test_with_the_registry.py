@@ -119,7 +119,9 @@ async def test_a_pipeline_reaches_data_planes_with_all_that_it_takes_to_run_it(p
     version = await registry.compose("digits", "v1", pipeline, {"same.onnx": identity(4)})
     promoted = await registry.promote("digits", "v1")
     await await_epoch(plane, promoted.model.epoch)
-    table = (await plane.watch().read()).table
+    watch = plane.watch()
+    told = [await watch.read() for _ in ("digits", "iris")]
+    (table,) = (message.table for message in told if message.HasField("table"))
     (resolved,) = table.versions
     assert (resolved.digest, resolved.pipeline) == (version.digest, version.pipeline)
     members = {member.digest: member for member in resolved.members}
