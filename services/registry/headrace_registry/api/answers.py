@@ -112,6 +112,7 @@ def _to_member(member: Member) -> registry_pb2.ModelVersion:
         signature_hash=member.signature_hash,
         digest=member.digest,
         format=FORMAT_NUMBERS[member.format],
+        serving_revision=member.serving_revision,
     )
 
 

@@ -93,6 +93,7 @@ def member_of(version: Version, place: str) -> Member:
         version.artifacts,
         version.signature_hash,
         version.format,
+        version.serving_revision,
     )
 
 

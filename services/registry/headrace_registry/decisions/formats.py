@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed
 
 from headrace_registry.decisions.files import Artifact, ArtifactType
-from headrace_registry.decisions.models import Format, PoolFormats, Version
+from headrace_registry.decisions.models import Format, Member, PoolFormats, Version
 
 ONNX_FILE = "model.onnx"
 REQUIREMENTS_FILE = "requirements.txt"
@@ -68,7 +68,7 @@ def violations(kept_as: Format, artifacts: Sequence[Artifact], field: str) -> li
     return found
 
 
-def check_pools(version: Version, pools: Sequence[PoolFormats]) -> None:
+def check_pools(version: Version | Member, pools: Sequence[PoolFormats]) -> None:
     """Raise PreconditionFailed, reason NO_POOL_FOR_FORMAT, when no pool that is known runs a version.
 
     Without any pool nothing is known: a batcher that comes later says what it cannot run.
@@ -88,7 +88,7 @@ def check_pools(version: Version, pools: Sequence[PoolFormats]) -> None:
     )
 
 
-def runnable_as(version: Version) -> frozenset[Format]:
+def runnable_as(version: Version | Member) -> frozenset[Format]:
     """Return the formats that a pool may have to run a version: trees with an ONNX model beside them have two."""
     if version.format is Format.FIL and any(one.type is ArtifactType.ONNX for one in version.artifacts):
         return frozenset({Format.FIL, Format.ONNX})

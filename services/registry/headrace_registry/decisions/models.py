@@ -257,6 +257,7 @@ class Member:
     artifacts: tuple[Artifact, ...] = ()
     signature_hash: str = ""
     format: Format = Format.ONNX
+    serving_revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,9 @@ class Promotions:
                 )
                 breaks = signature.breaks(version, present, allowed=allow_incompatible)
                 gates.check(model, version, present)
-                formats.check_pools(version, await transaction.pools())
+                pools = await transaction.pools()
+                for member in (version,) if version.composition is None else version.composition.members:
+                    formats.check_pools(member, pools)
                 await self._check_rollouts(transaction, model.name, rollouts)
             if change.moves and target is Stage.ARCHIVED:
                 await self._check_not_needed(transaction, ref)

@@ -24,7 +24,16 @@ from headrace_registry.decisions.models import (
     VersionRef,
 )
 from headrace_registry.storage import rows
-from headrace_registry.storage.documents import COMPOSITION, CONTRACT, GATES, METRICS, OUTCOME, SERVING, SERVING_CHANGE, TEXTS
+from headrace_registry.storage.documents import (
+    COMPOSITION,
+    CONTRACT,
+    GATES,
+    METRICS,
+    OUTCOME,
+    SERVING,
+    SERVING_CHANGE,
+    TEXTS,
+)
 from headrace_registry.storage.store import Answered, Outcome
 
 _SQL = load_queries("headrace_registry.storage.sql")

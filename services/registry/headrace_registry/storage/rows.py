@@ -22,7 +22,16 @@ from headrace_registry.decisions.models import (
     Version,
     VersionRef,
 )
-from headrace_registry.storage.documents import COMPOSITION, CONTRACT, GATES, METRICS, MODEL_FILE, SERVING, SERVING_CHANGE, TEXTS
+from headrace_registry.storage.documents import (
+    COMPOSITION,
+    CONTRACT,
+    GATES,
+    METRICS,
+    MODEL_FILE,
+    SERVING,
+    SERVING_CHANGE,
+    TEXTS,
+)
 
 
 def model(row: Any) -> Model:
