@@ -35,6 +35,7 @@ from headrace_client.operations import (
     rollouts,
     routes,
     scaling,
+    scoring,
 )
 from headrace_client.retries import RetryPolicy
 from headrace_client.tokens import TokenCache, TokenProvider, provider_of
@@ -170,6 +171,15 @@ class Client(_Connection):
     watch_rollout = _blocking(rollouts.watch_rollout)
     get_rollout_template = _blocking(rollouts.get_rollout_template)
     put_rollout_template = _blocking(rollouts.put_rollout_template)
+    create_scoring_job = _blocking(scoring.create_scoring_job)
+    get_scoring_job = _blocking(scoring.get_scoring_job)
+    list_scoring_jobs = _blocking(scoring.list_scoring_jobs)
+    watch_scoring_job = _blocking(scoring.watch_scoring_job)
+    pause_scoring_job = _blocking(scoring.pause_scoring_job)
+    resume_scoring_job = _blocking(scoring.resume_scoring_job)
+    cancel_scoring_job = _blocking(scoring.cancel_scoring_job)
+    retry_scoring_job = _blocking(scoring.retry_scoring_job)
+    scoring_job_history = _blocking(scoring.scoring_job_history)
     list_alerts = _blocking(alerting.list_alerts)
     resolve_alert = _blocking(alerting.resolve_alert)
     watch_alerts = _blocking(alerting.watch_alerts)
@@ -298,6 +308,15 @@ class AsyncClient(_Connection):
     watch_rollout = _awaited(rollouts.watch_rollout)
     get_rollout_template = _awaited(rollouts.get_rollout_template)
     put_rollout_template = _awaited(rollouts.put_rollout_template)
+    create_scoring_job = _awaited(scoring.create_scoring_job)
+    get_scoring_job = _awaited(scoring.get_scoring_job)
+    list_scoring_jobs = _awaited(scoring.list_scoring_jobs)
+    watch_scoring_job = _awaited(scoring.watch_scoring_job)
+    pause_scoring_job = _awaited(scoring.pause_scoring_job)
+    resume_scoring_job = _awaited(scoring.resume_scoring_job)
+    cancel_scoring_job = _awaited(scoring.cancel_scoring_job)
+    retry_scoring_job = _awaited(scoring.retry_scoring_job)
+    scoring_job_history = _awaited(scoring.scoring_job_history)
     list_alerts = _awaited(alerting.list_alerts)
     resolve_alert = _awaited(alerting.resolve_alert)
     watch_alerts = _awaited(alerting.watch_alerts)

@@ -14,6 +14,7 @@ from headrace.rollout.v1 import rollout_pb2 as rollout
 from headrace.router.v1 import precomputed_pb2 as precomputed
 from headrace.router.v1 import predict_pb2 as predict
 from headrace.router.v1 import route_pb2 as route
+from headrace.scorer.v1 import scorer_pb2 as scorer
 
 from headrace_client.calls import Method
 
@@ -26,6 +27,7 @@ _REGISTRY = "/headrace.registry.v1.RegistryService/"
 _PLANNING = "/headrace.autoscaler.v1.PlanningService/"
 _PRECOMPUTED = "/headrace.router.v1.PrecomputedService/"
 _ROLLOUTS = "/headrace.rollout.v1.RolloutService/"
+_SCORING = "/headrace.scorer.v1.ScorerService/"
 _ROUTES = "/headrace.router.v1.RouteService/"
 
 PREDICT = Method("/headrace.router.v1.RouterService/Predict", predict.PredictRequest, predict.PredictResponse)
@@ -204,3 +206,23 @@ WATCH_POOL = Method(
 ADVISE_POOL = Method(_PLANNING + "Advise", planning.AdviseRequest, planning.AdviseResponse, server_stream=True)
 
 CHECK_HEALTH = Method("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)
+
+CREATE_SCORING_JOB = Method(
+    _SCORING + "CreateScoringJob", scorer.CreateScoringJobRequest, scorer.CreateScoringJobResponse
+)
+GET_SCORING_JOB = Method(_SCORING + "GetScoringJob", scorer.GetScoringJobRequest, scorer.GetScoringJobResponse)
+LIST_SCORING_JOBS = Method(_SCORING + "ListScoringJobs", scorer.ListScoringJobsRequest, scorer.ListScoringJobsResponse)
+PAUSE_SCORING_JOB = Method(_SCORING + "PauseScoringJob", scorer.PauseScoringJobRequest, scorer.PauseScoringJobResponse)
+RESUME_SCORING_JOB = Method(
+    _SCORING + "ResumeScoringJob", scorer.ResumeScoringJobRequest, scorer.ResumeScoringJobResponse
+)
+CANCEL_SCORING_JOB = Method(
+    _SCORING + "CancelScoringJob", scorer.CancelScoringJobRequest, scorer.CancelScoringJobResponse
+)
+RETRY_SCORING_JOB = Method(_SCORING + "RetryScoringJob", scorer.RetryScoringJobRequest, scorer.RetryScoringJobResponse)
+LIST_SCORING_JOB_EVENTS = Method(
+    _SCORING + "ListScoringJobEvents", scorer.ListScoringJobEventsRequest, scorer.ListScoringJobEventsResponse
+)
+WATCH_SCORING_JOB = Method(
+    _SCORING + "WatchScoringJob", scorer.WatchScoringJobRequest, scorer.WatchScoringJobResponse, server_stream=True
+)

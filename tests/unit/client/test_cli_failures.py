@@ -146,7 +146,7 @@ NO_ERRORS |= {"FORMAT_CLOUD_EVENT", "FORMAT_PAGERDUTY", "FORMAT_SLACK", "ROLLOUT
     "file",
     [
         *("registry/v1/registry.proto", "router/v1/route.proto", "router/v1/predict.proto"),
-        *("router/v1/precomputed.proto", "rollout/v1/rollout.proto"),
+        *("router/v1/precomputed.proto", "rollout/v1/rollout.proto", "scorer/v1/scorer.proto"),
     ],
 )
 def test_every_reason_that_an_api_promises_has_a_remedy(file: str) -> None:

@@ -16,6 +16,7 @@ from headrace_client.cli.completion import completion
 from headrace_client.cli.experiments import experiments
 from headrace_client.cli.explain import explain
 from headrace_client.cli.failures import EXIT_CODE_HELP, FAILED, as_json
+from headrace_client.cli.jobs import jobs
 from headrace_client.cli.models import models
 from headrace_client.cli.monitor import monitor
 from headrace_client.cli.output import Output
@@ -78,6 +79,7 @@ def main() -> None:
       headrace predict digits --rows "[[0, 1, 2]]" --user ada --explain
       headrace models promote digits v2 --reason "better on sevens"
       headrace rollouts start digits v2 --watch
+      headrace jobs submit fraud --input s3://headrace-scoring/in --keep id --watch
       headrace monitor drift digits v2
       headrace status
     """
@@ -91,6 +93,7 @@ main.add_command(cache)
 main.add_command(predict)
 main.add_command(explain)
 main.add_command(precompute)
+main.add_command(jobs)
 main.add_command(monitor)
 main.add_command(autoscale)
 main.add_command(capacity)
