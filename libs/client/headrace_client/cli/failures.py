@@ -79,6 +79,7 @@ _REMEDIES_BY_REASON = {
     "ETAG_MISMATCH": "somebody changed it since it was read: look at it again, then repeat the command",
     "ROUTE_MANAGED": "stop what manages it, or repeat with --force, which takes the route from it",
     "MANAGER_NOT_YOURS": "leave the manager out; `headrace routes show MODEL` says who manages the route",
+    "PIPELINE_INVALID": "correct the step or edge that the field names: `headrace models graph` draws a pipeline",
     "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true, or register the model as ONNX",
     "SERVER_NOT_ALLOWED": "ask the operator to allow the server's address, or register the model's files",
     "NO_POOL_FOR_FORMAT": "`headrace status` shows what runs: start a batcher that runs the format, or register ONNX",
