@@ -19,6 +19,7 @@ from headrace_client.local_files import read_as, text_of
 from headrace_client.local_stack import default_address
 from headrace_client.operations import (
     alerting,
+    approving,
     awaiting,
     declaring,
     downloading,
@@ -110,6 +111,15 @@ class Client(_Connection):
     history = _blocking(models.history)
     model_as_of = _blocking(keeping.model_as_of)
     list_measurements = _blocking(keeping.list_measurements)
+    get_approval_policy = _blocking(approving.get_approval_policy)
+    put_approval_policy = _blocking(approving.put_approval_policy)
+    request_promotion = _blocking(approving.request_promotion)
+    get_promotion_request = _blocking(approving.get_promotion_request)
+    list_promotion_requests = _blocking(approving.list_promotion_requests)
+    approve_promotion = _blocking(approving.approve_promotion)
+    reject_promotion = _blocking(approving.reject_promotion)
+    withdraw_promotion = _blocking(approving.withdraw_promotion)
+    break_glass = _blocking(approving.break_glass)
     hold_version = _blocking(keeping.hold_version)
     release_hold = _blocking(keeping.release_hold)
     list_holds = _blocking(keeping.list_holds)
@@ -247,6 +257,15 @@ class AsyncClient(_Connection):
     history = _awaited(models.history)
     model_as_of = _awaited(keeping.model_as_of)
     list_measurements = _awaited(keeping.list_measurements)
+    get_approval_policy = _awaited(approving.get_approval_policy)
+    put_approval_policy = _awaited(approving.put_approval_policy)
+    request_promotion = _awaited(approving.request_promotion)
+    get_promotion_request = _awaited(approving.get_promotion_request)
+    list_promotion_requests = _awaited(approving.list_promotion_requests)
+    approve_promotion = _awaited(approving.approve_promotion)
+    reject_promotion = _awaited(approving.reject_promotion)
+    withdraw_promotion = _awaited(approving.withdraw_promotion)
+    break_glass = _awaited(approving.break_glass)
     hold_version = _awaited(keeping.hold_version)
     release_hold = _awaited(keeping.release_hold)
     list_holds = _awaited(keeping.list_holds)

@@ -9,6 +9,7 @@ from headrace.monitor.v1 import alert_pb2 as alert
 from headrace.monitor.v1 import experiment_pb2 as experiment
 from headrace.monitor.v1 import monitor_pb2 as monitor
 from headrace.monitor.v1 import outcome_pb2 as outcome
+from headrace.registry.v1 import approval_pb2 as approval
 from headrace.registry.v1 import registry_pb2 as registry
 from headrace.rollout.v1 import rollout_pb2 as rollout
 from headrace.router.v1 import precomputed_pb2 as precomputed
@@ -18,6 +19,7 @@ from headrace.scorer.v1 import scorer_pb2 as scorer
 
 from headrace_client.calls import Method
 
+_APPROVALS = "/headrace.registry.v1.ApprovalService/"
 _AUTOSCALER = "/headrace.autoscaler.v1.AutoscalerService/"
 _ALERTS = "/headrace.monitor.v1.AlertService/"
 _EXPERIMENTS = "/headrace.monitor.v1.ExperimentService/"
@@ -161,6 +163,32 @@ ANALYSE_EXPERIMENT = Method(
 PLAN_EXPERIMENT = Method(
     _EXPERIMENTS + "PlanExperiment", experiment.PlanExperimentRequest, experiment.PlanExperimentResponse
 )
+
+GET_APPROVAL_POLICY = Method(
+    _APPROVALS + "GetApprovalPolicy", approval.GetApprovalPolicyRequest, approval.GetApprovalPolicyResponse
+)
+PUT_APPROVAL_POLICY = Method(
+    _APPROVALS + "PutApprovalPolicy", approval.PutApprovalPolicyRequest, approval.PutApprovalPolicyResponse
+)
+REQUEST_PROMOTION = Method(
+    _APPROVALS + "RequestPromotion", approval.RequestPromotionRequest, approval.RequestPromotionResponse
+)
+GET_PROMOTION_REQUEST = Method(
+    _APPROVALS + "GetPromotionRequest", approval.GetPromotionRequestRequest, approval.GetPromotionRequestResponse
+)
+LIST_PROMOTION_REQUESTS = Method(
+    _APPROVALS + "ListPromotionRequests", approval.ListPromotionRequestsRequest, approval.ListPromotionRequestsResponse
+)
+APPROVE_PROMOTION = Method(
+    _APPROVALS + "ApprovePromotion", approval.ApprovePromotionRequest, approval.ApprovePromotionResponse
+)
+REJECT_PROMOTION = Method(
+    _APPROVALS + "RejectPromotion", approval.RejectPromotionRequest, approval.RejectPromotionResponse
+)
+WITHDRAW_PROMOTION = Method(
+    _APPROVALS + "WithdrawPromotion", approval.WithdrawPromotionRequest, approval.WithdrawPromotionResponse
+)
+BREAK_GLASS = Method(_APPROVALS + "BreakGlass", approval.BreakGlassRequest, approval.BreakGlassResponse)
 
 PLAN_ROLLOUT = Method(_ROLLOUTS + "PlanRollout", rollout.PlanRolloutRequest, rollout.PlanRolloutResponse)
 START_ROLLOUT = Method(_ROLLOUTS + "StartRollout", rollout.StartRolloutRequest, rollout.StartRolloutResponse)

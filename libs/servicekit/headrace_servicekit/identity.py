@@ -112,6 +112,11 @@ def model_of(name: str) -> str:
     return parts[1] if len(parts) > 1 and parts[0] in ("models", "routes") else name
 
 
+def matches(patterns: tuple[str, ...], text: str) -> bool:
+    """Return whether a text is one of some patterns, where `*` stands for any characters."""
+    return any(_fits(parts, text) for parts in _parts(patterns))
+
+
 def visible(names: Iterable[str]) -> list[str]:
     """Return those of `names` that the present caller may know of, in their order; for list and watch methods."""
     caller = identity()

@@ -19,6 +19,9 @@ class Metrics:
         self._moves = Counter(
             "registry_stage_moves", "Asked moves of versions, by target.", ("to_stage", "code"), registry=registry
         )
+        self._overrides = Counter(
+            "registry_approvals_overridden", "Promotions in an emergency.", ("code",), registry=registry
+        )
         self._rollbacks = Counter("registry_rollbacks", "Asked rollbacks.", ("code",), registry=registry)
         self._uploads = Counter("registry_uploads", "Uploads that ended.", ("type", "code"), registry=registry)
         self._upload_bytes = Counter("registry_upload_bytes", "Bytes of stored uploads.", registry=registry)
@@ -41,6 +44,12 @@ class Metrics:
     def move(self, target: Stage) -> Iterator[None]:
         """Count one move to a stage, however it ends."""
         with _counted(lambda code: self._moves.labels(target.value, code).inc()):
+            yield
+
+    @contextmanager
+    def overriding(self) -> Iterator[None]:
+        """Count one promotion without the approvals that are asked for, however it ends."""
+        with _counted(lambda code: self._overrides.labels(code).inc()):
             yield
 
     @contextmanager

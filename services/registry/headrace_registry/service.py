@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from headrace.registry.v1 import registry_pb2_grpc
+from headrace.registry.v1 import approval_pb2_grpc, registry_pb2_grpc
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.s3 import Place
 
+from headrace_registry.api.approving import ApprovalServicer
 from headrace_registry.api.servicer import RegistryServicer
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import FormatProcess, Inspection, OnnxProcess
@@ -26,6 +27,7 @@ from headrace_registry.catalog.reads import Catalog, feed_of
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.catalog.serving_settings import ServingUpdates
 from headrace_registry.metrics import Metrics
+from headrace_registry.promotion.approvals import SWEEP_EVERY_S, Approvals
 from headrace_registry.promotion.holds import Holds
 from headrace_registry.promotion.pools import Pools
 from headrace_registry.promotion.promotions import Promotions
@@ -80,11 +82,15 @@ def serve(
     runtime.loop("staged", lambda: periodic("staged", partial(expire_uploads, staged), every_s=EXPIRE_EVERY_S))
     feed = feed_of(store, clock, max_watches=settings.max_watches)
     metrics.follow(watches=lambda: feed.watches, uploads=lambda: uploads.active)
+    catalog, promotions = Catalog(store, clock), Promotions(store, clock)
+    approvals = Approvals(store, promotions, clock)
+    runtime.loop("requests", lambda: periodic("requests", approvals.sweep, every_s=SWEEP_EVERY_S))
+    server = runtime.server()
     servicer = RegistryServicer(
-        catalog=Catalog(store, clock),
+        catalog=catalog,
         registrations=Registrations(store, clock),
         trials=Trials(store, blobs, try_out, clock, directory=settings.upload_dir),
-        promotions=Promotions(store, clock),
+        promotions=promotions,
         serving=ServingUpdates(store, clock),
         holds=Holds(store, clock),
         pools=Pools(store),
@@ -98,7 +104,8 @@ def serve(
         metrics=metrics,
         stopping=runtime.stopping,
     )
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(servicer, runtime.server())
+    registry_pb2_grpc.add_RegistryServiceServicer_to_server(servicer, server)
+    approval_pb2_grpc.add_ApprovalServiceServicer_to_server(ApprovalServicer(catalog, approvals, metrics), server)
     runtime.loop("feed", feed.run)
     runtime.loop("listen", lambda: periodic("listen", feed.listen, every_s=1.0))
     return metrics

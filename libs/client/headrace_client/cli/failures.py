@@ -89,6 +89,18 @@ _REMEDIES_BY_REASON = {
     "VARIANT_GONE": "`headrace routes show MODEL` shows the variants that the route has",
     "ROLLOUT_RUNNING": "`headrace rollouts watch MODEL` shows it: wait for it, or end it with `headrace rollouts abort "
     "MODEL`, or by `headrace models promote` or `rollback` with --end-rollout",
+    "APPROVAL_REQUIRED": "`headrace models request MODEL VERSION --reason …` asks for it; in an emergency `headrace "
+    "models break-glass`, and `headrace models rollback` needs nobody",
+    "APPROVAL_NOT_REQUIRED": "`headrace models promote MODEL VERSION`: nobody has to agree",
+    "APPROVER_IS_AUTHOR": "have somebody else approve: whoever asked, or registered the version, does not count",
+    "NOT_AN_APPROVER": "`headrace models approval-policy MODEL` says who may",
+    "NOT_THE_AUTHOR": "`headrace models reject MODEL NUMBER --reason …` ends somebody else's request",
+    "PROMOTION_REQUESTED": "`headrace models approvals MODEL` shows the request; withdraw it to make another",
+    "PROMOTION_REQUEST_NOT_FOUND": "`headrace models approvals MODEL --all` lists them",
+    "PROMOTION_REQUEST_CLOSED": "`headrace models approvals MODEL NUMBER` says how it ended",
+    "PROMOTION_REQUEST_EXPIRED": "ask again: `headrace models request MODEL VERSION --reason …`",
+    "BREAK_GLASS_FORBIDDEN": "`headrace models rollback MODEL` goes back; the policy has no exception",
+    "TOO_MANY_REQUESTS": "`headrace models approvals MODEL` lists them: withdraw or reject some",
     "ROLLOUT_NOT_FOUND": "`headrace rollouts list` shows the rollouts that your token may see",
     "ROLLOUT_OVER": "`headrace rollouts history MODEL` says how it ended; start another one",
     "ALIAS_NOT_FOUND": "`headrace models show MODEL` shows the aliases that it has",

@@ -7,6 +7,15 @@ import shlex
 import click
 from headrace.registry.v1 import registry_pb2
 
+from headrace_client.cli.approving import (
+    approval_policy,
+    approvals,
+    approve,
+    break_glass,
+    reject,
+    request,
+    withdraw,
+)
 from headrace_client.cli.keeping import as_of, delete, hold, holds, measurements, release
 from headrace_client.cli.optimising import optimise
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option
@@ -37,6 +46,8 @@ models.add_command(serve)
 models.add_command(optimise)
 models.add_command(promote)
 models.add_command(rollback)
+for command in (approval_policy, request, approvals, approve, reject, withdraw, break_glass):
+    models.add_command(command)
 models.add_command(as_of)
 models.add_command(measurements)
 models.add_command(hold)

@@ -23,7 +23,7 @@ from headrace_client.cli.progress import ProgressLines
 from headrace_client.client import Client
 from headrace_client.errors import HeadraceError
 
-_STAGES = {
+STAGES = {
     "staging": registry_pb2.ModelVersion.STAGE_STAGING,
     "production": registry_pb2.ModelVersion.STAGE_PRODUCTION,
     "archived": registry_pb2.ModelVersion.STAGE_ARCHIVED,
@@ -46,7 +46,7 @@ _etag_option = click.option("--etag", default="", help="Fail if the model change
 @click.command()
 @model_argument
 @version_argument
-@click.option("--to", "target", type=click.Choice(list(_STAGES)), default="production", show_default=True)
+@click.option("--to", "target", type=click.Choice(list(STAGES)), default="production", show_default=True)
 @click.option(
     "--allow-incompatible-signature",
     is_flag=True,
@@ -91,7 +91,7 @@ def promote(
     done = client.promote(
         model,
         version,
-        stage=_STAGES[target],
+        stage=STAGES[target],
         allow_incompatible_signature=allow_incompatible_signature,
         end_rollout=end_rollout,
         etag=etag,

@@ -30,6 +30,7 @@ from headrace_registry.decisions.files import Artifact, Example
 from headrace_registry.decisions.models import (
     Contract,
     Event,
+    Gate,
     Hold,
     Measurement,
     Member,
@@ -61,15 +62,19 @@ def to_model(model: Model) -> registry_pb2.Model:
         production_version=model.production,
         epoch=model.epoch,
         etag=tokens.etag(model),
-        create_time=_timestamp(model.create_time),
-        update_time=_timestamp(model.update_time),
+        create_time=timestamp(model.create_time),
+        update_time=timestamp(model.update_time),
     )
     if model.gates is not None:
         message.promotion_policy.SetInParent()
-        for gate in model.gates:
-            bounds = {kind.value: bound for kind, bound in gate.bounds.items()}
-            message.promotion_policy.gates.add(metric=gate.metric, measured_only=gate.measured_only, **bounds)
+        message.promotion_policy.gates.extend(to_gate(gate) for gate in model.gates)
     return message
+
+
+def to_gate(gate: Gate) -> registry_pb2.PromotionGate:
+    """Return a gate as the API shows it."""
+    bounds = {kind.value: bound for kind, bound in gate.bounds.items()}
+    return registry_pb2.PromotionGate(metric=gate.metric, measured_only=gate.measured_only, **bounds)
 
 
 def to_version(version: Version) -> registry_pb2.ModelVersion:
@@ -91,10 +96,10 @@ def to_version(version: Version) -> registry_pb2.ModelVersion:
         artifacts=[_to_artifact(artifact) for artifact in version.artifacts],
         signature_hash=version.signature_hash,
         digest=version.digest,
-        create_time=_timestamp(version.create_time),
+        create_time=timestamp(version.create_time),
         created_by=version.created_by,
         description=version.description,
-        collect_time=None if version.collect_time is None else _timestamp(version.collect_time),
+        collect_time=None if version.collect_time is None else timestamp(version.collect_time),
         format=FORMAT_NUMBERS[version.format],
         serving_revision=version.serving_revision,
         pipeline=None if version.composition is None else pipelines.to_pipeline(version.composition),
@@ -134,9 +139,10 @@ def to_event(event: Event) -> registry_pb2.ModelEvent:
         alias=event.alias,
         client=event.client,
         reason=event.reason,
-        create_time=_timestamp(event.create_time),
+        create_time=timestamp(event.create_time),
         signature_breaks=event.signature_breaks,
         serving_change=None if event.serving_change is None else _to_serving_change(event.serving_change),
+        promotion_request=event.promotion_request,
     )
 
 
@@ -145,7 +151,7 @@ def to_measurement(measurement: Measurement) -> registry_pb2.Measurement:
     return registry_pb2.Measurement(
         metric=_to_metric(Metric(measurement.name, measurement.value, MetricSource.MEASURED)),
         source_process=measurement.source_process,
-        create_time=_timestamp(measurement.create_time),
+        create_time=timestamp(measurement.create_time),
     )
 
 
@@ -156,8 +162,8 @@ def to_hold(hold: Hold) -> registry_pb2.Hold:
         holder=hold.holder,
         reason=hold.reason,
         client=hold.client,
-        create_time=_timestamp(hold.create_time),
-        expire_time=_timestamp(hold.expire_time),
+        create_time=timestamp(hold.create_time),
+        expire_time=timestamp(hold.expire_time),
     )
 
 
@@ -169,7 +175,7 @@ def to_begun(staged: Staged | None) -> registry_pb2.BeginUploadResponse:
         name=names.upload_name(staged.id),
         url=staged.url,
         headers=staged.headers,
-        expire_time=_timestamp(staged.expire_time),
+        expire_time=timestamp(staged.expire_time),
     )
 
 
@@ -290,7 +296,8 @@ def _to_serving_change(change: ServingChange) -> registry_pb2.ServingChange:
     )
 
 
-def _timestamp(time: datetime) -> timestamp_pb2.Timestamp:
+def timestamp(time: datetime) -> timestamp_pb2.Timestamp:
+    """Return a time as the API shows it."""
     stamp = timestamp_pb2.Timestamp()
     stamp.FromDatetime(time)
     return stamp

@@ -56,7 +56,12 @@ def rollout_rule(request: registry_pb2.PromoteModelVersionRequest, *, internal: 
         raise PermissionDenied(
             "only the rollout service promotes for a rollout: leave `rollout` out", reason="ROLLOUT_NOT_YOURS"
         )
-    return RolloutRule(own=request.rollout, end=request.end_rollout)
+    number = 0
+    if request.promotion_request:
+        if not internal or not request.validate_only:
+            raise names.invalid("promotion_request", "is for checks by other services: leave it out")
+        _, number = names.promotion_request(request.promotion_request, "promotion_request")
+    return RolloutRule(own=request.rollout, end=request.end_rollout, request=number)
 
 
 def stage_filter(number: int) -> Stage | None:

@@ -9,25 +9,24 @@ from typing import Any
 
 from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
 from headrace_servicekit.coordination.feeds import ChangeFeed
-from headrace_servicekit.errors import Unavailable, refuse
+from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
 
 from headrace_registry.api import answers, convert
+from headrace_registry.api.requests import write_of
 from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
 from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.trials import Trials
 from headrace_registry.artifacts.uploads import MAX_CHUNK_BYTES, Uploads
-from headrace_registry.catalog import writes
 from headrace_registry.catalog.composing import Composing
 from headrace_registry.catalog.measurements import Measurements
 from headrace_registry.catalog.pages import PageRequest, fit
 from headrace_registry.catalog.reads import Catalog
 from headrace_registry.catalog.registration import Registrations
 from headrace_registry.catalog.serving_settings import ServingUpdates
-from headrace_registry.catalog.writes import Write
-from headrace_registry.decisions import names, tokens, validation
+from headrace_registry.decisions import names, tokens
 from headrace_registry.decisions.models import ModelState, VersionRef
 from headrace_registry.metrics import Metrics
 from headrace_registry.promotion import holds
@@ -67,7 +66,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def CreateModel(self, request, context):
         declared = convert.declared_model(request.model)
-        outcome = await self._registrations.create_model(declared, _write("CreateModel", request))
+        outcome = await self._registrations.create_model(declared, write_of("CreateModel", request))
         return registry_pb2.CreateModelResponse(model=answers.to_model(outcome.model))
 
     async def GetModel(self, request, context):
@@ -81,13 +80,13 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def UpdateModel(self, request, context):
         declared = convert.declared_model(request.model)
-        write = _write("UpdateModel", request)
+        write = write_of("UpdateModel", request)
         outcome = await self._registrations.update_model(declared, request.model.etag, write)
         return registry_pb2.UpdateModelResponse(model=answers.to_model(outcome.model))
 
     async def DeleteModel(self, request, context):
         model = names.model_id(request.name, "name")
-        await self._registrations.delete_model(model, request.etag, _write("DeleteModel", request))
+        await self._registrations.delete_model(model, request.etag, write_of("DeleteModel", request))
         return registry_pb2.DeleteModelResponse()
 
     async def GetModelAsOf(self, request, context):
@@ -126,7 +125,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         await self._policy.check(declared)
         declared = await self._composing.complete(declared, skip_trial=request.skip_trial)
         trial = None if request.skip_trial else await self._trials.of(declared)
-        outcome = await self._registrations.create_version(declared, _write("CreateModelVersion", request), trial)
+        outcome = await self._registrations.create_version(declared, write_of("CreateModelVersion", request), trial)
         return registry_pb2.CreateModelVersionResponse(version=answers.to_version(outcome.subject))
 
     async def GetModelVersion(self, request, context):
@@ -141,7 +140,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def UpdateServingSettings(self, request, context):
         ref, declared = names.version_ref(request.name, "name"), convert.declared_serving(request.serving, "serving")
-        write, check = _write("UpdateServingSettings", request), request.validate_only
+        write, check = write_of("UpdateServingSettings", request), request.validate_only
         outcome = await self._serving.update(ref, declared, request.etag, write, validate_only=check)
         return registry_pb2.UpdateServingSettingsResponse(
             version=answers.to_version(outcome.subject), model=answers.to_model(outcome.model)
@@ -155,7 +154,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def PromoteModelVersion(self, request, context):
         ref, target = names.version_ref(request.name, "name"), convert.target_stage(request.target_stage)
-        write, allowed = _write("PromoteModelVersion", request), request.allow_incompatible_signature
+        write, allowed = write_of("PromoteModelVersion", request), request.allow_incompatible_signature
         rollouts = convert.rollout_rule(request, internal=identity().internal)
         with self._metrics.move(target):
             outcome = await self._promotions.promote(
@@ -172,7 +171,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         )
 
     async def RollbackModel(self, request, context):
-        model, write = names.model_id(request.name, "name"), _write("RollbackModel", request)
+        model, write = names.model_id(request.name, "name"), write_of("RollbackModel", request)
         with self._metrics.rollback():
             outcome = await self._promotions.roll_back(model, request.etag, write, RolloutRule(end=request.end_rollout))
         return registry_pb2.RollbackModelResponse(
@@ -182,12 +181,12 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     async def SetAlias(self, request, context):
         model, alias = names.alias_ref(request.name, "name")
         ref = VersionRef(model, names.version_id(request.version, "version"))
-        outcome = await self._registrations.set_alias(ref, alias, request.etag, _write("SetAlias", request))
+        outcome = await self._registrations.set_alias(ref, alias, request.etag, write_of("SetAlias", request))
         return registry_pb2.SetAliasResponse(model=answers.to_model(outcome.model))
 
     async def DeleteAlias(self, request, context):
         model, alias = names.alias_ref(request.name, "name")
-        write = _write("DeleteAlias", request)
+        write = write_of("DeleteAlias", request)
         outcome = await self._registrations.delete_alias(model, alias, request.etag, write)
         return registry_pb2.DeleteAliasResponse(model=answers.to_model(outcome.model))
 
@@ -244,18 +243,6 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             async for message in messages:
                 yield answers.to_change(message)
         raise Unavailable("the registry is stopping: resume elsewhere", reason="STOPPING", retry_after_s=0.1)
-
-
-def _write(method: str, request) -> Write:
-    """Return who writes and why. Raises InvalidArgument for a reason or request id that cannot be kept."""
-    reason = getattr(request, "reason", "")
-    refuse(
-        [
-            *validation.text_violations(reason, "reason", validation.MAX_REASON_CHARS),
-            *validation.text_violations(request.request_id, "request_id", validation.MAX_REQUEST_ID_CHARS),
-        ]
-    )
-    return Write(identity().client, reason, request.request_id, writes.fingerprint(method, request))
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:

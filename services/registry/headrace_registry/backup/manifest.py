@@ -30,8 +30,13 @@ TABLES = {
     "events": "model, epoch, ordinal",
     "measurements": "number",
     "holds": "model, version, holder",
+    "promotion_requests": "model, number",
     "requests": "client, request_id",
 }
+
+
+# Tables that a backup from before they existed does not have.
+_YOUNGER = frozenset({"promotion_requests"})
 
 
 class BackupError(CommandError):
@@ -88,7 +93,7 @@ def read(folder: Path) -> Manifest:
         raise BackupError(f"{folder} is no backup, or one that was not finished: it has no {MANIFEST}") from None
     except ValidationError as error:
         raise BackupError(f"{folder / MANIFEST} cannot be read: {error.error_count()} problems") from None
-    if manifest.format != FORMAT or set(manifest.tables) != set(TABLES):
+    if manifest.format != FORMAT or not set(TABLES) - _YOUNGER <= set(manifest.tables) <= set(TABLES):
         raise BackupError(f"{folder} was made by another version of the registry: format {manifest.format}")
     for table, listed in manifest.tables.items():
         path = table_file(folder, table)

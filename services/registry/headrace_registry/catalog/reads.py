@@ -12,7 +12,8 @@ from headrace_servicekit.identity import model_not_found
 
 from headrace_registry.catalog.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page, PageRequest
 from headrace_registry.catalog.writes import version_not_found
-from headrace_registry.decisions import tokens
+from headrace_registry.decisions import approvals, tokens
+from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.models import Event, Hold, Measurement, Model, ModelState, Stage, Version, VersionRef
 from headrace_registry.decisions.names import invalid
 from headrace_registry.decisions.past import Past, past
@@ -85,6 +86,27 @@ class Catalog:
         if not found:
             await self.model(model)
         return _page(found, size, lambda hold: tokens.page_token(query, [hold.ref.version, hold.holder]))
+
+    async def promotion_requests(
+        self, model: str, state: RequestState | None, request: PageRequest, sees: Callable[[str], bool]
+    ) -> Page[PromotionRequest]:
+        """Return a page of the requests of one model or all that `sees` accepts, by model, the latest first."""
+        query, size = ["promotion requests", model, state or ""], page_size(request)
+        cursor = tokens.page_cursor(request.token, query, [str, int], "page_token")
+        after = ("", 0) if cursor is None else (cursor[0], cursor[1])
+        async with self._store.transaction() as transaction:
+            now = await transaction.now()
+        if model:
+            await self.model(model)
+        found: list[PromotionRequest] = []
+        while len(found) <= size:
+            requests = await self._store.promotion_requests(model, state, after=after, limit=MAX_PAGE_SIZE)
+            current = [approvals.as_of(one, now) for one in requests if sees(one.ref.model)]
+            found += [one for one in current if state is None or one.state is state]
+            if len(requests) < MAX_PAGE_SIZE:
+                break
+            after = (requests[-1].ref.model, requests[-1].number)
+        return _page(found, size, lambda one: tokens.page_token(query, [one.ref.model, one.number]))
 
     async def measurements(self, ref: VersionRef, request: PageRequest) -> Page[Measurement]:
         """Return a page of what was measured on a version, newest first. Raises NotFound."""

@@ -42,6 +42,7 @@ class Entry:
     alias: str = ""
     signature_breaks: tuple[str, ...] = ()
     serving_change: ServingChange | None = None
+    promotion_request: int = 0
 
 
 def fingerprint(method: str, request: Encoded) -> bytes:
@@ -93,6 +94,7 @@ async def save(transaction: Transaction, model: Model, write: Write, entries: It
             alias=entry.alias,
             signature_breaks=entry.signature_breaks,
             serving_change=entry.serving_change,
+            promotion_request=entry.promotion_request,
         )
         for ordinal, entry in enumerate(entries)
     ]

@@ -23,6 +23,14 @@ Values = Mapping[tuple[str, MetricSource], float]
 
 
 @dataclass(frozen=True, slots=True)
+class GateResult:
+    """One gate, and why it is not met; empty when it is."""
+
+    gate: Gate
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Demand:
     """A gate with its one bound taken apart."""
 
@@ -48,6 +56,12 @@ def violations(gates: Iterable[Gate], version: Version, production: Version | No
 
     production: the version that is to be replaced; without one, relative gates are met.
     """
+    found = results(gates, version, production)
+    return [FieldViolation(f"gates.{one.gate.metric}", one.problem) for one in found if one.problem]
+
+
+def results(gates: Iterable[Gate], version: Version, production: Version | None) -> list[GateResult]:
+    """Return of each gate whether it is met, in their order."""
     values, present = _values(version), None if production is None else _values(production)
     found = []
     for gate in gates:
@@ -59,8 +73,7 @@ def violations(gates: Iterable[Gate], version: Version, production: Version | No
             problem = None
         else:
             problem = _relative(demand, values, present, production.ref.version)
-        if problem is not None:
-            found.append(FieldViolation(f"gates.{gate.metric}", problem))
+        found.append(GateResult(gate, problem or ""))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from headrace_runtime.pipelines.graph import Pipeline
@@ -46,6 +46,14 @@ class Action(enum.StrEnum):
     MODEL_DELETED = "model_deleted"
     VERSION_COLLECTED = "version_collected"
     SERVING_CHANGED = "serving_changed"
+    PROMOTION_REQUESTED = "promotion_requested"
+    PROMOTION_APPROVED = "promotion_approved"
+    PROMOTION_REJECTED = "promotion_rejected"
+    PROMOTION_WITHDRAWN = "promotion_withdrawn"
+    PROMOTION_EXPIRED = "promotion_expired"
+    PROMOTION_FAILED = "promotion_failed"
+    APPROVAL_POLICY_SET = "approval_policy_set"
+    APPROVAL_OVERRIDDEN = "approval_overridden"
 
 
 class Task(enum.StrEnum):
@@ -126,13 +134,27 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalPolicy:
+    """Who must agree before a version reaches one of some stages. approvers: patterns of clients, none for
+    everybody.
+    """
+
+    approvals: int
+    approvers: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = (Stage.PRODUCTION,)
+    expire_after: timedelta = timedelta(days=7)
+    forbid_break_glass: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A named line of versions.
 
     gates: None means the default gates, an empty tuple means none. production: id of the version, empty before the
     first promotion. rollback_targets: versions that were in production before it, the nearest last. epoch: 0 for a
     model that the present transaction is just making. incarnation: of the store that it was read from. delete_time: of
-    a deleted model; only the order of changes and a transaction that would make it again still show it.
+    a deleted model; only the order of changes and a transaction that would make it again still show it. approvals: what
+    is asked of promotions; None for nothing.
     """
 
     name: str
@@ -147,6 +169,7 @@ class Model:
     update_time: datetime = NEVER
     incarnation: UUID = NO_STORE
     delete_time: datetime | None = None
+    approvals: ApprovalPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +338,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a model's history. Events of one change share its epoch and are numbered by ordinal."""
+    """One line of a model's history. Events of one change share its epoch and are numbered by ordinal.
+
+    promotion_request: number of the one that it is about, or that took effect; 0 for none.
+    """
 
     epoch: int
     ordinal: int
@@ -329,6 +355,7 @@ class Event:
     alias: str = ""
     signature_breaks: tuple[str, ...] = ()
     serving_change: ServingChange | None = None
+    promotion_request: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ MAX_CHARS = 63
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ID_RULE = f"lower-case letters and digits in words joined by single hyphens, at most {MAX_CHARS} characters"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,6 +42,14 @@ def model_id(name: str, field: str) -> str:
 def version_ref(name: str, field: str) -> VersionRef:
     """Return the ids in `models/{model}/versions/{version}`. Raises InvalidArgument that names `field`."""
     return VersionRef(*_ids(name, field, "models", "versions"))
+
+
+def promotion_request(name: str, field: str) -> tuple[str, int]:
+    """Return model and number in `models/{model}/promotionRequests/{number}`. Raises InvalidArgument."""
+    head, _, number = name.rpartition("/")
+    if not head.endswith("/promotionRequests") or not _NUMBER.fullmatch(number):
+        raise invalid(field, f"{_shown(name)} is not of the form models/{{model}}/promotionRequests/{{number}}")
+    return model_id(head.removesuffix("/promotionRequests"), field), int(number)
 
 
 def alias_ref(name: str, field: str) -> tuple[str, str]:

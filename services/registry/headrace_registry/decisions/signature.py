@@ -35,6 +35,17 @@ def incompatibilities(present: Contract, candidate: Contract) -> list[FieldViola
     return [*_input_breaks(present.inputs, candidate.inputs), *_output_breaks(present.outputs, candidate.outputs)]
 
 
+def additions(present: Contract, candidate: Contract) -> tuple[str, ...]:
+    """Return what `candidate` adds that callers of `present` need neither send nor read."""
+    sent, read = {spec.name for spec in present.inputs}, {spec.name for spec in present.outputs}
+    inputs = [spec.name for spec in candidate.inputs if spec.optional and spec.name not in sent]
+    outputs = [spec.name for spec in candidate.outputs if spec.name not in read]
+    return (
+        *(f"inputs.{name}: new optional input" for name in inputs),
+        *(f"outputs.{name}: new output" for name in outputs),
+    )
+
+
 def _input_breaks(present: Sequence[TensorSpec], candidate: Sequence[TensorSpec]) -> list[FieldViolation]:
     old, new = ({spec.name: spec for spec in specs} for specs in (present, candidate))
     found = []

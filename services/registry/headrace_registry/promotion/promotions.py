@@ -9,9 +9,10 @@ from headrace_servicekit.errors import PreconditionFailed
 
 from headrace_registry.catalog import writes
 from headrace_registry.catalog.writes import Entry, Write
-from headrace_registry.decisions import compositions, formats, gates, lifecycle, signature
+from headrace_registry.decisions import approvals, compositions, formats, gates, lifecycle, signature
+from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.lifecycle import Change
-from headrace_registry.decisions.models import Hold, Stage, Version, VersionRef
+from headrace_registry.decisions.models import Hold, Model, Stage, Version, VersionRef
 from headrace_registry.decisions.tokens import check_etag
 from headrace_registry.storage.store import Outcome, Store, Transaction
 
@@ -21,13 +22,46 @@ ROLLOUTS = "rollouts/"
 
 @dataclass(frozen=True, slots=True)
 class RolloutRule:
-    """What rollouts mean to a change of production. own: the rollout that makes it. end: others end with it."""
+    """What rollouts mean to a change of production. own: the rollout that makes it. end: others end with it.
+
+    request: number of the approved request that `own` would claim, for a check before it is there.
+    """
 
     own: str = ""
     end: bool = False
+    request: int = 0
 
 
 NO_ROLLOUT = RolloutRule()
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """What lets a promotion happen that others must agree to: the request that they agreed to, or an emergency.
+
+    entries: lines that the history has before those of the promotion.
+    """
+
+    request: PromotionRequest | None = None
+    emergency: bool = False
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def allows_incompatible(self) -> bool:
+        """Whether differences to the signature in production were agreed to."""
+        return self.request is not None and self.request.allow_incompatible
+
+
+NO_MANDATE = Mandate()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A change of which `version` is the subject. breaks: of the signature in production, which are allowed."""
+
+    change: Change
+    version: Version
+    breaks: tuple[str, ...] = ()
 
 
 class Promotions:
@@ -52,36 +86,77 @@ class Promotions:
         allow_incompatible: whether it may break the signature of the version in production; history tells how it does.
         validate_only: check, and change nothing.
         Raises NotFound, Aborted (ETAG_MISMATCH), PreconditionFailed (STAGE_MOVE_ILLEGAL, VERSION_COLLECTED,
-        SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, NO_POOL_FOR_FORMAT, ROLLOUT_RUNNING).
+        SIGNATURE_INCOMPATIBLE, PROMOTION_GATE_FAILED, NO_POOL_FOR_FORMAT, ROLLOUT_RUNNING, APPROVAL_REQUIRED).
         """
 
         async def act(transaction: Transaction) -> Outcome:
             model = await writes.locked(transaction, ref.model)
             check_etag(model, etag)
-            version = await writes.existing(transaction, ref)
-            change = lifecycle.promote(model, ref.version, version.stage, target)
-            breaks: tuple[str, ...] = ()
-            if change.moves and target is not Stage.ARCHIVED:
-                lifecycle.check_kept(version)
-            if change.moves and target is Stage.PRODUCTION:
-                present = (
-                    await transaction.version(VersionRef(ref.model, model.production)) if model.production else None
-                )
-                breaks = signature.breaks(version, present, allowed=allow_incompatible)
-                gates.check(model, version, present)
-                pools = await transaction.pools()
-                for member in (version,) if version.composition is None else version.composition.members:
-                    formats.check_pools(member, pools)
-                await self._check_rollouts(transaction, model.name, rollouts)
-            if change.moves and target is Stage.ARCHIVED:
-                await self._check_not_needed(transaction, ref)
             if validate_only:
-                return Outcome(model, version)
-            return await self._apply(transaction, change, version, write, breaks)
+                mandate = await self._mandate(transaction, model, ref, target, rollouts)
+                allow = allow_incompatible or mandate.allows_incompatible
+                plan = await self.planned(transaction, model, ref, target, allow, rollouts)
+                self._check_mandate(model, plan, target, mandate)
+                return Outcome(model, plan.version)
+            return await self.promote_in(transaction, model, ref, target, write, allow_incompatible, rollouts)
 
         # A check is no write: the id of the write that follows it is not used up.
         once = replace(write, request_id="") if validate_only else write
         return await writes.once(self._store, once, self._clock.now(), act)
+
+    async def promote_in(
+        self,
+        transaction: Transaction,
+        model: Model,
+        ref: VersionRef,
+        target: Stage,
+        write: Write,
+        allow_incompatible: bool,
+        rollouts: RolloutRule,
+        mandate: Mandate = NO_MANDATE,
+    ) -> Outcome:
+        """Move a version of a locked model in somebody's transaction. Raises as `promote`, but for the etag."""
+        if mandate is NO_MANDATE:
+            mandate = await self._mandate(transaction, model, ref, target, rollouts)
+        allow = allow_incompatible or mandate.allows_incompatible
+        plan = await self.planned(transaction, model, ref, target, allow, rollouts)
+        self._check_mandate(model, plan, target, mandate)
+        request = mandate.request
+        if request is not None:
+            done = approvals.ended(request, RequestState.PROMOTED, await transaction.now(), client=write.client)
+            await transaction.put_promotion_request(done)
+            request = done
+        return replace(await self._apply(transaction, plan, write, mandate), request=request)
+
+    async def planned(
+        self,
+        transaction: Transaction,
+        model: Model,
+        ref: VersionRef,
+        target: Stage,
+        allow_incompatible: bool,
+        rollouts: RolloutRule,
+    ) -> Plan:
+        """Return what a promotion of a version of a locked model would change; whether others agree is asked apart.
+
+        Raises NotFound and PreconditionFailed as `promote`.
+        """
+        version = await writes.existing(transaction, ref)
+        change = lifecycle.promote(model, ref.version, version.stage, target)
+        breaks: tuple[str, ...] = ()
+        if change.moves and target is not Stage.ARCHIVED:
+            lifecycle.check_kept(version)
+        if change.moves and target is Stage.PRODUCTION:
+            present = await production_of(transaction, model)
+            breaks = signature.breaks(version, present, allowed=allow_incompatible)
+            gates.check(model, version, present)
+            pools = await transaction.pools()
+            for member in (version,) if version.composition is None else version.composition.members:
+                formats.check_pools(member, pools)
+            await self._check_rollouts(transaction, model.name, rollouts)
+        if change.moves and target is Stage.ARCHIVED:
+            await self._check_not_needed(transaction, ref)
+        return Plan(change, version, breaks)
 
     async def roll_back(self, name: str, etag: str, write: Write, rollouts: RolloutRule = NO_ROLLOUT) -> Outcome:
         """Put the production version before the present one back; return it and the model after it.
@@ -95,9 +170,33 @@ class Promotions:
             await self._check_rollouts(transaction, name, rollouts)
             target = VersionRef(name, lifecycle.rollback_target(model))
             version = await writes.existing(transaction, target)
-            return await self._apply(transaction, lifecycle.roll_back(model, version.stage), version, write)
+            return await self._apply(transaction, Plan(lifecycle.roll_back(model, version.stage), version), write)
 
         return await writes.once(self._store, write, self._clock.now(), act)
+
+    async def _mandate(
+        self, transaction: Transaction, model: Model, ref: VersionRef, target: Stage, rollouts: RolloutRule
+    ) -> Mandate:
+        """Return what lets a promotion happen that a rollout makes."""
+        if approvals.asked(model, target) is None or not rollouts.own:
+            return NO_MANDATE
+        now = await transaction.now()
+        for request in await transaction.open_promotion_requests(model.name):
+            current = approvals.as_of(request, now)
+            if (current.ref, current.target) != (ref, target):
+                continue
+            claimed = current.state is RequestState.ROLLING_OUT and current.rollout == rollouts.own
+            if claimed or (current.state is RequestState.APPROVED and current.number == rollouts.request):
+                return Mandate(request)
+        return NO_MANDATE
+
+    def _check_mandate(self, model: Model, plan: Plan, target: Stage, mandate: Mandate) -> None:
+        """Raise PreconditionFailed, reason APPROVAL_REQUIRED, for a promotion that nothing lets happen, and
+        SIGNATURE_INCOMPATIBLE for one that breaks more than was agreed to."""
+        if mandate.request is not None:
+            approvals.check_breaks(mandate.request, plan.breaks)
+        elif plan.change.moves and not mandate.emergency and approvals.asked(model, target) is not None:
+            raise approvals.required(model, plan.version.ref.version, target)
 
     async def _check_rollouts(self, transaction: Transaction, model: str, rule: RolloutRule) -> None:
         """Raise PreconditionFailed, reason ROLLOUT_RUNNING, for a model that a rollout other than the writer holds."""
@@ -124,23 +223,26 @@ class Promotions:
                 raise _rollout_running(told, hold)
 
     async def _apply(
-        self,
-        transaction: Transaction,
-        change: Change,
-        version: Version,
-        write: Write,
-        breaks: tuple[str, ...] = (),
+        self, transaction: Transaction, plan: Plan, write: Write, mandate: Mandate = NO_MANDATE
     ) -> Outcome:
-        """Write a change of which `version` is the subject. Its moves come in an order that never has two in
-        production; breaks: of the signature, for the history."""
-        if not change.moves:
-            return Outcome(change.model, version)
+        """Write a change. Its moves come in an order that never has two in production."""
+        change, version = plan.change, plan.version
+        entries = list(mandate.entries)
         for move in change.moves:
             await transaction.move(VersionRef(version.ref.model, move.version), move.to_stage)
-        entries = [Entry(move.action, move.version, move.from_stage, move.to_stage) for move in change.moves]
-        entries[-1] = replace(entries[-1], signature_breaks=breaks)
-        model = await writes.save(transaction, change.model, write, entries)
-        return Outcome(model, replace(version, stage=change.moves[-1].to_stage))
+            entries.append(Entry(move.action, move.version, move.from_stage, move.to_stage))
+        if not change.moves and (mandate.emergency or not entries):
+            return Outcome(change.model, version)
+        if change.moves:
+            number = 0 if mandate.request is None else mandate.request.number
+            entries[-1] = replace(entries[-1], signature_breaks=plan.breaks, promotion_request=number)
+            version = replace(version, stage=change.moves[-1].to_stage)
+        return Outcome(await writes.save(transaction, change.model, write, entries), version)
+
+
+async def production_of(transaction: Transaction, model: Model) -> Version | None:
+    """Return the version of a locked model that is in production."""
+    return await transaction.version(VersionRef(model.name, model.production)) if model.production else None
 
 
 def _rollout_running(told: str, hold: Hold) -> PreconditionFailed:

@@ -7,8 +7,17 @@ from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter
 
+from headrace_registry.decisions.approvals import PromotionRequest
 from headrace_registry.decisions.files import ModelFile
-from headrace_registry.decisions.models import Composition, Contract, Gate, Metric, ServingChange, ServingSettings
+from headrace_registry.decisions.models import (
+    ApprovalPolicy,
+    Composition,
+    Contract,
+    Gate,
+    Metric,
+    ServingChange,
+    ServingSettings,
+)
 from headrace_registry.storage.store import Outcome
 
 T = TypeVar("T")
@@ -37,4 +46,6 @@ SERVING = Document(ServingSettings)
 SERVING_CHANGE = Document(ServingChange)
 COMPOSITION = Document(Composition)
 MODEL_FILE = Document(ModelFile)
+PROMOTION_REQUEST = Document(PromotionRequest)
+APPROVALS = Document(ApprovalPolicy)
 OUTCOME = Document(Outcome)

@@ -14,6 +14,7 @@ from headrace_servicekit.clock import Clock, SystemClock
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.coordination.wakeup import Wakeup
 
+from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.decisions.models import (
     Event,
@@ -130,6 +131,24 @@ class MemoryStore:
         found = self._tables.holds_of(model, now)
         return [hold for hold in found if (hold.ref.version, hold.holder) > after][:limit]
 
+    async def promotion_requests(
+        self, model: str, state: RequestState | None, *, after: tuple[str, int], limit: int
+    ) -> list[PromotionRequest]:
+        found = [
+            one
+            for (owner, number), one in sorted(
+                self._tables.promotion_requests.items(), key=lambda item: _place(*item[0])
+            )
+            if self._tables.live(owner)
+            and (not model or owner == model)
+            and (state is None or one.state is state)
+            and _place(owner, number) > _place(*after)
+        ]
+        return found[:limit]
+
+    async def promotion_request(self, model: str, number: int) -> PromotionRequest | None:
+        return self._tables.promotion_requests.get((model, number)) if self._tables.live(model) else None
+
     async def measurements(self, ref: VersionRef, *, before: int | None, limit: int) -> list[Measurement]:
         found = reversed(self._tables.measurements.get(ref, ()))
         return [measurement for measurement in found if before is None or measurement.number < before][:limit]
@@ -188,3 +207,8 @@ class MemoryStore:
         model = tables.model(name, self.incarnation)
         assert model is not None
         return ModelState(model, tuple(tables.kept(name)), tables.sequences[name])
+
+
+def _place(model: str, number: int) -> tuple[str, int]:
+    """Return the order of requests: by model, the latest first."""
+    return model, -number

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from uuid import UUID
 
+from headrace_registry.decisions.approvals import PromotionRequest
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.decisions.models import (
     Event,
@@ -54,6 +55,7 @@ class Tables:
     holds: dict[tuple[VersionRef, str], Hold] = field(default_factory=dict)
     uploads: dict[UUID, Upload] = field(default_factory=dict)
     pools: dict[str, PoolFormats] = field(default_factory=dict)
+    promotion_requests: dict[tuple[str, int], PromotionRequest] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         copied = {spec.name: dict(getattr(self, spec.name)) for spec in fields(self) if spec.name != "sequence"}

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from headrace_servicekit.clock import Clock
 
+from headrace_registry.decisions.approvals import PromotionRequest
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse
 from headrace_registry.decisions.models import (
     Event,
@@ -110,6 +111,16 @@ class MemoryTransaction:
 
     async def delete_hold(self, ref: VersionRef, holder: str) -> None:
         self._tables.holds.pop((ref, holder), None)
+
+    async def promotion_request(self, model: str, number: int) -> PromotionRequest | None:
+        return self._tables.promotion_requests.get((model, number))
+
+    async def open_promotion_requests(self, model: str) -> list[PromotionRequest]:
+        found = [one for (owner, _), one in sorted(self._tables.promotion_requests.items()) if owner == model]
+        return [one for one in found if not one.state.over]
+
+    async def put_promotion_request(self, request: PromotionRequest) -> None:
+        self._tables.promotion_requests[request.ref.model, request.number] = request
 
     async def content_use(self, sha256: str, now: datetime) -> ContentUse:
         return self._tables.content_use(sha256, now)

@@ -15,6 +15,7 @@ from headrace_servicekit.postgres.connections import RETRY_AFTER_S, Connections
 from headrace_servicekit.postgres.migrations import migrate
 from headrace_servicekit.postgres.sql import load_migrations, load_queries
 
+from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.decisions.models import (
     Event,
@@ -124,6 +125,14 @@ class PostgresStore:
 
     async def holds(self, model: str, now: datetime, *, after: tuple[str, str], limit: int) -> list[Hold]:
         return [rows.hold(row) for row in await self._rows("holds", model, now, *after, limit)]
+
+    async def promotion_requests(
+        self, model: str, state: RequestState | None, *, after: tuple[str, int], limit: int
+    ) -> list[PromotionRequest]:
+        return rows.promotion_requests(await self._rows("promotion_requests", model, state, *after, limit))
+
+    async def promotion_request(self, model: str, number: int) -> PromotionRequest | None:
+        return rows.promotion_request(await self._row("promotion_request", model, number))
 
     async def measurements(self, ref: VersionRef, *, before: int | None, limit: int) -> list[Measurement]:
         return [

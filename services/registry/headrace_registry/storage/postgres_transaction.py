@@ -10,6 +10,7 @@ from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.postgres.connections import RETRY_AFTER_S
 from headrace_servicekit.postgres.sql import load_queries
 
+from headrace_registry.decisions.approvals import PromotionRequest
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse
 from headrace_registry.decisions.models import (
     Event,
@@ -25,11 +26,13 @@ from headrace_registry.decisions.models import (
 )
 from headrace_registry.storage import rows
 from headrace_registry.storage.documents import (
+    APPROVALS,
     COMPOSITION,
     CONTRACT,
     GATES,
     METRICS,
     OUTCOME,
+    PROMOTION_REQUEST,
     SERVING,
     SERVING_CHANGE,
     TEXTS,
@@ -146,6 +149,16 @@ class PostgresTransaction:
     async def delete_hold(self, ref: VersionRef, holder: str) -> None:
         await self._connection.execute(_SQL["delete_hold"], ref.model, ref.version, holder)
 
+    async def promotion_request(self, model: str, number: int) -> PromotionRequest | None:
+        return rows.promotion_request(await self._connection.fetchrow(_SQL["promotion_request"], model, number))
+
+    async def open_promotion_requests(self, model: str) -> list[PromotionRequest]:
+        return rows.promotion_requests(await self._connection.fetch(_SQL["open_promotion_requests"], model))
+
+    async def put_promotion_request(self, request: PromotionRequest) -> None:
+        arguments = (request.ref.model, request.number, request.state, request.state.over)
+        await self._connection.execute(_SQL["put_promotion_request"], *arguments, PROMOTION_REQUEST.write(request))
+
     async def content_use(self, sha256: str, now: datetime) -> ContentUse:
         await self._connection.execute(_SQL["lock_content"], sha256)
         await self._connection.execute(_SQL["lock_content_rows"], sha256)
@@ -164,6 +177,7 @@ class PostgresTransaction:
                     *(event.from_stage, event.to_stage, event.alias, event.client, event.reason, event.create_time),
                     list(event.signature_breaks),
                     None if event.serving_change is None else SERVING_CHANGE.write(event.serving_change),
+                    event.promotion_request,
                 )
                 for event in events
             ],
@@ -173,4 +187,5 @@ class PostgresTransaction:
             *(model.name, model.description, TEXTS.write(model.labels)),
             None if model.gates is None else GATES.write(model.gates),
             *(list(model.rollback_targets), model.epoch, model.update_time, model.delete_time),
+            None if model.approvals is None else APPROVALS.write(model.approvals),
         )

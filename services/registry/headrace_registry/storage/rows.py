@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from headrace_registry.decisions.approvals import PromotionRequest
 from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.decisions.models import (
     Action,
@@ -23,11 +24,13 @@ from headrace_registry.decisions.models import (
     VersionRef,
 )
 from headrace_registry.storage.documents import (
+    APPROVALS,
     COMPOSITION,
     CONTRACT,
     GATES,
     METRICS,
     MODEL_FILE,
+    PROMOTION_REQUEST,
     SERVING,
     SERVING_CHANGE,
     TEXTS,
@@ -48,6 +51,7 @@ def model(row: Any) -> Model:
         update_time=row["update_time"],
         incarnation=row["incarnation"],
         delete_time=row["delete_time"],
+        approvals=None if row["approvals"] is None else APPROVALS.read(row["approvals"]),
     )
 
 
@@ -101,6 +105,7 @@ def event(row: Any) -> Event:
         alias=row["alias"],
         signature_breaks=tuple(row["signature_breaks"]),
         serving_change=None if row["serving_change"] is None else SERVING_CHANGE.read(row["serving_change"]),
+        promotion_request=row["promotion_request"],
     )
 
 
@@ -121,6 +126,14 @@ def hold(row: Any) -> Hold:
 
 def pool(row: Any) -> PoolFormats:
     return PoolFormats(row["name"], frozenset(Format(one) for one in row["formats"] if one))
+
+
+def promotion_request(row: Any) -> PromotionRequest | None:
+    return None if row is None else PROMOTION_REQUEST.read(row["document"])
+
+
+def promotion_requests(found: Sequence[Any]) -> list[PromotionRequest]:
+    return [PROMOTION_REQUEST.read(row["document"]) for row in found]
 
 
 def upload(row: Any) -> Upload:

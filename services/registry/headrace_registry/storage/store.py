@@ -11,6 +11,7 @@ from uuid import UUID
 
 from headrace_servicekit.coordination.feeds import Position
 
+from headrace_registry.decisions.approvals import PromotionRequest, RequestState
 from headrace_registry.decisions.files import ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.decisions.models import (
     Event,
@@ -28,16 +29,23 @@ from headrace_registry.decisions.models import (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a write answers: the model after it and, where it concerns one, the version."""
+    """What a write answers: the model after it and, where it concerns one, the version or the request for promotion."""
 
     model: Model
     version: Version | None = None
+    request: PromotionRequest | None = None
 
     @property
     def subject(self) -> Version:
         """Return the version; for writes that concern one."""
         assert self.version is not None
         return self.version
+
+    @property
+    def promotion(self) -> PromotionRequest:
+        """Return the request for promotion; for writes that concern one."""
+        assert self.request is not None
+        return self.request
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,18 @@ class Transaction(Protocol):
         """Return the pools of batchers that were reported last, by name."""
         ...
 
+    async def promotion_request(self, model: str, number: int) -> PromotionRequest | None:
+        """Return a request for promotion of a locked model."""
+        ...
+
+    async def open_promotion_requests(self, model: str) -> list[PromotionRequest]:
+        """Return the requests of a locked model that are not over, also those whose time has passed, by number."""
+        ...
+
+    async def put_promotion_request(self, request: PromotionRequest) -> None:
+        """Add a request to a locked model, or replace it."""
+        ...
+
     async def content_use(self, sha256: str, now: datetime) -> ContentUse:
         """Lock the bytes of a SHA-256 and return who needs them. Until the transaction ends nobody begins to upload
         them and no version begins to name them."""
@@ -215,6 +235,19 @@ class Store(Protocol):
 
     async def holds(self, model: str, now: datetime, *, after: tuple[str, str], limit: int) -> list[Hold]:
         """Return holds that have not expired by (version, holder), those that come after `after`."""
+        ...
+
+    async def promotion_requests(
+        self, model: str, state: RequestState | None, *, after: tuple[str, int], limit: int
+    ) -> list[PromotionRequest]:
+        """Return requests of models that exist, by model, the latest first, those that come after `after`.
+
+        model: empty for all. state: as it is written; None for all.
+        """
+        ...
+
+    async def promotion_request(self, model: str, number: int) -> PromotionRequest | None:
+        """Return a request of a model that exists."""
         ...
 
     async def measurements(self, ref: VersionRef, *, before: int | None, limit: int) -> list[Measurement]:

@@ -248,7 +248,7 @@ class Artifact(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[Artifact.Type, str]] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class ModelEvent(_message.Message):
-    __slots__ = ("epoch", "action", "version", "from_stage", "to_stage", "alias", "client", "reason", "create_time", "signature_breaks", "serving_change")
+    __slots__ = ("epoch", "action", "version", "from_stage", "to_stage", "alias", "client", "reason", "create_time", "signature_breaks", "serving_change", "promotion_request")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[ModelEvent.Action]
@@ -262,6 +262,14 @@ class ModelEvent(_message.Message):
         ACTION_MODEL_DELETED: _ClassVar[ModelEvent.Action]
         ACTION_VERSION_COLLECTED: _ClassVar[ModelEvent.Action]
         ACTION_SERVING_CHANGED: _ClassVar[ModelEvent.Action]
+        ACTION_PROMOTION_REQUESTED: _ClassVar[ModelEvent.Action]
+        ACTION_PROMOTION_APPROVED: _ClassVar[ModelEvent.Action]
+        ACTION_PROMOTION_REJECTED: _ClassVar[ModelEvent.Action]
+        ACTION_PROMOTION_WITHDRAWN: _ClassVar[ModelEvent.Action]
+        ACTION_PROMOTION_EXPIRED: _ClassVar[ModelEvent.Action]
+        ACTION_PROMOTION_FAILED: _ClassVar[ModelEvent.Action]
+        ACTION_APPROVAL_POLICY_SET: _ClassVar[ModelEvent.Action]
+        ACTION_APPROVAL_OVERRIDDEN: _ClassVar[ModelEvent.Action]
     ACTION_UNSPECIFIED: ModelEvent.Action
     ACTION_MODEL_CREATED: ModelEvent.Action
     ACTION_MODEL_UPDATED: ModelEvent.Action
@@ -273,6 +281,14 @@ class ModelEvent(_message.Message):
     ACTION_MODEL_DELETED: ModelEvent.Action
     ACTION_VERSION_COLLECTED: ModelEvent.Action
     ACTION_SERVING_CHANGED: ModelEvent.Action
+    ACTION_PROMOTION_REQUESTED: ModelEvent.Action
+    ACTION_PROMOTION_APPROVED: ModelEvent.Action
+    ACTION_PROMOTION_REJECTED: ModelEvent.Action
+    ACTION_PROMOTION_WITHDRAWN: ModelEvent.Action
+    ACTION_PROMOTION_EXPIRED: ModelEvent.Action
+    ACTION_PROMOTION_FAILED: ModelEvent.Action
+    ACTION_APPROVAL_POLICY_SET: ModelEvent.Action
+    ACTION_APPROVAL_OVERRIDDEN: ModelEvent.Action
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -284,6 +300,7 @@ class ModelEvent(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_BREAKS_FIELD_NUMBER: _ClassVar[int]
     SERVING_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_REQUEST_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     action: ModelEvent.Action
     version: str
@@ -295,7 +312,8 @@ class ModelEvent(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     signature_breaks: _containers.RepeatedScalarFieldContainer[str]
     serving_change: ServingChange
-    def __init__(self, epoch: _Optional[int] = ..., action: _Optional[_Union[ModelEvent.Action, str]] = ..., version: _Optional[str] = ..., from_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., to_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., alias: _Optional[str] = ..., client: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signature_breaks: _Optional[_Iterable[str]] = ..., serving_change: _Optional[_Union[ServingChange, _Mapping]] = ...) -> None: ...
+    promotion_request: int
+    def __init__(self, epoch: _Optional[int] = ..., action: _Optional[_Union[ModelEvent.Action, str]] = ..., version: _Optional[str] = ..., from_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., to_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., alias: _Optional[str] = ..., client: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signature_breaks: _Optional[_Iterable[str]] = ..., serving_change: _Optional[_Union[ServingChange, _Mapping]] = ..., promotion_request: _Optional[int] = ...) -> None: ...
 
 class ServingChange(_message.Message):
     __slots__ = ("revision", "before", "after")
@@ -521,7 +539,7 @@ class ListModelVersionsResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class PromoteModelVersionRequest(_message.Message):
-    __slots__ = ("name", "target_stage", "etag", "reason", "request_id", "allow_incompatible_signature", "end_rollout", "rollout", "validate_only")
+    __slots__ = ("name", "target_stage", "etag", "reason", "request_id", "allow_incompatible_signature", "end_rollout", "rollout", "validate_only", "promotion_request")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TARGET_STAGE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -531,6 +549,7 @@ class PromoteModelVersionRequest(_message.Message):
     END_ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_REQUEST_FIELD_NUMBER: _ClassVar[int]
     name: str
     target_stage: ModelVersion.Stage
     etag: str
@@ -540,7 +559,8 @@ class PromoteModelVersionRequest(_message.Message):
     end_rollout: bool
     rollout: str
     validate_only: bool
-    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ..., end_rollout: _Optional[bool] = ..., rollout: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    promotion_request: str
+    def __init__(self, name: _Optional[str] = ..., target_stage: _Optional[_Union[ModelVersion.Stage, str]] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., allow_incompatible_signature: _Optional[bool] = ..., end_rollout: _Optional[bool] = ..., rollout: _Optional[str] = ..., validate_only: _Optional[bool] = ..., promotion_request: _Optional[str] = ...) -> None: ...
 
 class PromoteModelVersionResponse(_message.Message):
     __slots__ = ("version", "model")

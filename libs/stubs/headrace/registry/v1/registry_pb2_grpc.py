@@ -379,8 +379,9 @@ class RegistryServiceServicer:
         reason PROMOTION_GATE_FAILED, listing every gate that is not met; reason NO_POOL_FOR_FORMAT, naming every pool and its
         formats, to production when no pool of batchers runs the version's format; reason STAGE_MOVE_ILLEGAL for other moves; reason
         ROLLOUT_RUNNING to production while a rollout of the model runs, unless `end_rollout` is set, and to archived while a
-        rollout moves the version; reason VERSION_COLLECTED when the version's files are no longer kept; and with ABORTED,
-        reason ETAG_MISMATCH, when `etag` was given and the model changed since it was read.
+        rollout moves the version; reason VERSION_COLLECTED when the version's files are no longer kept; reason
+        APPROVAL_REQUIRED where others must agree first (ApprovalService); and with ABORTED, reason ETAG_MISMATCH, when `etag`
+        was given and the model changed since it was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

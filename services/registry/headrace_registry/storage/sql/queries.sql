@@ -119,15 +119,15 @@ delete from aliases where model = $1 and alias = $2;
 
 -- name: insert_event
 insert into events (model, epoch, ordinal, action, version, from_stage, to_stage, alias, client, reason, create_time,
-                    signature_breaks, serving_change)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+                    signature_breaks, serving_change, promotion_request)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: save_model
 -- Takes the next number of all changes: the lock on the one row of `store` is held from here to the commit.
 with next as (update store set sequence = sequence + 1 returning sequence)
 update models
 set description = $2, labels = $3, gates = $4, rollback_targets = $5, epoch = $6, update_time = $7,
-    delete_time = $8, sequence = next.sequence
+    delete_time = $8, approvals = $9, sequence = next.sequence
 from next
 where name = $1
 returning pg_notify('headrace_registry', next.sequence::text);
@@ -190,6 +190,25 @@ delete from holds where model = $1 and version = $2 and holder = $3;
 
 -- name: expire_holds
 delete from holds where expire_time < $1;
+
+-- name: promotion_request
+select document from promotion_requests
+where model = $1 and number = $2 and exists (select from models where name = $1 and delete_time is null);
+
+-- name: open_promotion_requests
+select document from promotion_requests where model = $1 and not over order by number;
+
+-- name: put_promotion_request
+insert into promotion_requests (model, number, state, over, document) values ($1, $2, $3, $4, $5)
+on conflict (model, number) do update
+set state = excluded.state, over = excluded.over, document = excluded.document;
+
+-- name: promotion_requests
+-- A page by model, the latest first; an empty $1 takes every model, null for $2 every state.
+select document from promotion_requests join models on models.name = promotion_requests.model
+where models.delete_time is null and ($1 = '' or model = $1) and ($2::text is null or state = $2)
+  and (model > $3 or (model = $3 and number < $4))
+order by model, number desc limit $5;
 
 -- name: blob
 select * from blobs where sha256 = $1 and type = $2 and collect_time is null;

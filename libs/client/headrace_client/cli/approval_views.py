@@ -1,0 +1,124 @@
+"""Requests for promotion as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.registry.v1 import approval_pb2 as pb
+from headrace.rollout.v1 import rollout_pb2
+
+from headrace_client.cli.output import Output, last, shown, when
+from headrace_client.cli.views import gate as gate_text
+from headrace_client.cli.views import stage
+from headrace_client.client import Client
+from headrace_client.errors import HeadraceError
+from headrace_client.operations.routes import Variant, Version
+
+
+def state_of(request: pb.PromotionRequest) -> str:
+    """Return where a request is, in a word or two."""
+    return _word(pb.PromotionRequest.State.Name(request.state), "STATE_")
+
+
+def show_policy(output: Output, model: str, policy: pb.ApprovalPolicy | None) -> None:
+    """Print who must agree."""
+    if policy is None:
+        output.say(f"{model}: nobody has to agree to promotions")
+        return
+    output.facts(
+        [
+            ("approvals", str(policy.approvals)),
+            ("of", shown(", ".join(policy.approvers)) or "everybody with the scope registry.approve"),
+            ("before", ", ".join(stage(one) for one in policy.stages)),
+            ("a request is open for", f"{policy.expire_after.ToTimedelta()}"),
+            ("in an emergency", "never without" if policy.forbid_break_glass else "headrace models break-glass"),
+        ]
+    )
+
+
+def show_requests(output: Output, requests: Sequence[pb.PromotionRequest]) -> None:
+    """Print one line for each request."""
+    output.table(
+        ("model", "request", "version", "to", "state", "approved by", "asked by", "why", "open until"),
+        [
+            (
+                one.name.split("/")[1],
+                last(one.name),
+                one.version,
+                stage(one.target_stage),
+                state_of(one),
+                shown(", ".join(approval.client for approval in one.approvals)) or "-",
+                shown(one.author),
+                shown(one.reason),
+                when(one.expire_time),
+            )
+            for one in requests
+        ],
+    )
+    if not requests:
+        output.note("nothing waits for approval")
+
+
+def show_request(
+    client: Client, output: Output, model: str, request: pb.PromotionRequest, review: pb.PromotionReview
+) -> None:
+    """Print everything of a request: who agreed, what stands in its way, and what the route would do."""
+    rollout = _word(rollout_pb2.RolloutPolicy.Strategy.Name(request.rollout_policy.strategy), "STRATEGY_")
+    end = f"{shown(request.end_client)} {shown(request.end_reason)}".strip()
+    over = request.HasField("end_time")
+    output.facts(
+        [
+            ("request", f"{last(request.name)} of {model}: {request.version} to {stage(request.target_stage)}"),
+            ("by", f"rollout ({rollout})" if request.HasField("rollout_policy") else "a promotion at once"),
+            ("state", f"{state_of(request)}{f': {end}' if end else ''}"),
+            ("asked by", f"{shown(request.author)}: {shown(request.reason)}"),
+            ("open until", "" if over else when(request.expire_time)),
+            ("rollout", shown(request.rollout)),
+            ("missing", "" if over else f"{review.missing_approvals} approvals"),
+        ]
+    )
+    for one in request.approvals:
+        output.say(f"  [green]approved[/] by {shown(one.client)} {when(one.create_time)} {shown(one.comment)}")
+    if over:
+        return
+    output.say("")
+    output.table(
+        ("gate", "now"),
+        [
+            (shown(gate_text(one.gate)), f"[red]{shown(one.problem)}[/]" if one.problem else "[green]met[/]")
+            for one in review.gates
+        ],
+    )
+    for one in review.signature_breaks:
+        output.say(f"[yellow]breaks[/] {shown(one)}")
+    for one in review.signature_additions:
+        output.say(f"adds {shown(one)}")
+    _show_route(client, output, model, request)
+    for one in review.obstacles:
+        output.say(f"[red]would be refused now[/]: {shown(one)}")
+    output.note(f"others: headrace models approve {model} {last(request.name)}")
+
+
+def _show_route(client: Client, output: Output, model: str, request: pb.PromotionRequest) -> None:
+    """Print what the route would do if what follows production followed the version. Whoever asks sees it as it is
+    then: a dry run from when the request was made would say little a day later."""
+    try:
+        route = client.get_route(model).route
+        moved = [one for one in route.variants if one.WhichOneof("serves") == "follow_production" and one.weight]
+        if not moved or stage(request.target_stage) != "production":
+            return
+        variants = [
+            Variant(one.name, Version(request.version if one in moved else one.serving_version), one.weight, one.pool)
+            for one in route.variants
+        ]
+        found = client.dry_run(model, variants=variants)
+    except HeadraceError as error:
+        output.say(f"route: not known ({shown(error.message)})")
+        return
+    output.say(f"route: {100 * found.moved_version_share:.3g} % of the units would change their version")
+    if found.waits_for:
+        output.say(f"route: it would wait: {shown(found.waits_for)}")
+
+
+def _word(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix).lower().replace("_", " ")

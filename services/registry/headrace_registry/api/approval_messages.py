@@ -1,0 +1,168 @@
+"""Requests for promotion and their policies: from the API's messages to values, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import json_format
+from headrace.registry.v1 import approval_pb2 as pb
+from headrace.registry.v1 import registry_pb2
+from headrace.rollout.v1 import rollout_pb2
+from headrace_servicekit.errors import FieldViolation, refuse
+
+from headrace_registry.api import answers, convert
+from headrace_registry.api.enums import STAGE_NUMBERS, STAGES
+from headrace_registry.decisions import names
+from headrace_registry.decisions.approvals import Approval, PromotionRequest, RequestState
+from headrace_registry.decisions.models import ApprovalPolicy, Stage
+from headrace_registry.promotion.approvals import RequestedPromotion, Review
+from headrace_registry.promotion.promotions import ROLLOUTS
+
+MAX_POLICY_BYTES = 64 * 1024
+_MAX_ROLLOUT_CHARS = 128
+
+_STATES: dict[RequestState, Any] = {
+    state: pb.PromotionRequest.State.Value(f"STATE_{state.name}") for state in RequestState
+}
+_BY_NUMBER: dict[int, RequestState] = {number: state for state, number in _STATES.items()}
+
+
+def policy_of(message: pb.PutApprovalPolicyRequest) -> ApprovalPolicy | None:
+    """Return the policy to set, with every default filled in; None to remove it. Raises InvalidArgument."""
+    if not message.HasField("policy"):
+        return None
+    policy = message.policy
+    found: list[FieldViolation] = []
+    stages = []
+    for index, number in enumerate(policy.stages):
+        stage = STAGES.get(number)
+        if stage is None:
+            found.append(FieldViolation(f"policy.stages[{index}]", f"{number} is not a stage"))
+        elif stage not in stages:
+            stages.append(stage)
+    refuse(found)
+    default = ApprovalPolicy(1)
+    expires = policy.HasField("expire_after")
+    return ApprovalPolicy(
+        approvals=policy.approvals or default.approvals,
+        approvers=tuple(dict.fromkeys(policy.approvers)),
+        stages=tuple(stages) or default.stages,
+        expire_after=convert.duration(policy.expire_after, "policy.expire_after") if expires else default.expire_after,
+        forbid_break_glass=policy.forbid_break_glass,
+    )
+
+
+def wanted_of(message: pb.RequestPromotionRequest) -> RequestedPromotion:
+    """Return what is asked for. Raises InvalidArgument. Whether a policy of rollouts is a good one, rollouts say."""
+    target, policy = target_of(message), ""
+    if message.HasField("rollout_policy"):
+        if target is not Stage.PRODUCTION:
+            raise names.invalid("rollout_policy", "rollouts lead to production only")
+        if message.rollout_policy.ByteSize() > MAX_POLICY_BYTES:
+            raise names.invalid("rollout_policy", f"has more than {MAX_POLICY_BYTES} bytes")
+        policy = _policy_json(message.rollout_policy)
+    elif message.variant:
+        raise names.invalid("variant", "is of a rollout: set `rollout_policy`, or leave it out")
+    if message.variant and not names.is_id(message.variant):
+        raise names.invalid("variant", "is not the name of a variant")
+    return RequestedPromotion(
+        ref=names.version_ref(message.name, "name"),
+        target=target,
+        allow_incompatible=message.allow_incompatible_signature,
+        rollout_policy=policy,
+        variant=message.variant,
+    )
+
+
+def target_of(message: pb.RequestPromotionRequest | pb.BreakGlassRequest) -> Stage:
+    """Return the stage to move to, production where none is named. Raises InvalidArgument."""
+    if message.target_stage == registry_pb2.ModelVersion.STAGE_UNSPECIFIED:
+        return Stage.PRODUCTION
+    return convert.target_stage(message.target_stage)
+
+
+def filters_of(message: pb.ListPromotionRequestsRequest) -> tuple[str, RequestState | None]:
+    """Return of which model, and in which state, requests are listed. Raises InvalidArgument."""
+    model = names.model_id(f"models/{message.model}", "model") if message.model else ""
+    if message.state == pb.PromotionRequest.STATE_UNSPECIFIED:
+        return model, None
+    if message.state not in _BY_NUMBER:
+        raise names.invalid("state", f"{message.state} is not a state")
+    return model, _BY_NUMBER[message.state]
+
+
+def rollout_of(message: pb.ClaimPromotionRequestRequest) -> str:
+    """Return the rollout that claims a request. Raises InvalidArgument."""
+    if not message.rollout.startswith(ROLLOUTS) or len(message.rollout) > _MAX_ROLLOUT_CHARS:
+        raise names.invalid("rollout", "is not of the form rollouts/{id}")
+    return message.rollout
+
+
+def to_policy(policy: ApprovalPolicy | None) -> pb.ApprovalPolicy | None:
+    """Return a policy as the API shows it."""
+    if policy is None:
+        return None
+    message = pb.ApprovalPolicy(
+        approvals=policy.approvals,
+        approvers=policy.approvers,
+        stages=[STAGE_NUMBERS[stage] for stage in policy.stages],
+        forbid_break_glass=policy.forbid_break_glass,
+    )
+    message.expire_after.FromTimedelta(policy.expire_after)
+    return message
+
+
+def to_request(request: PromotionRequest) -> pb.PromotionRequest:
+    """Return a request as the API shows it."""
+    message = pb.PromotionRequest(
+        name=request.name,
+        version=request.ref.version,
+        target_stage=STAGE_NUMBERS[request.target],
+        state=_STATES[request.state],
+        author=request.author,
+        reason=request.reason,
+        approvals=[_to_approval(one) for one in request.approvals],
+        allow_incompatible_signature=request.allow_incompatible,
+        signature_breaks=request.signature_breaks,
+        variant=request.variant,
+        rollout=request.rollout,
+        create_time=answers.timestamp(request.create_time),
+        expire_time=answers.timestamp(request.expire_time),
+        end_client=request.end_client,
+        end_reason=request.end_reason,
+    )
+    if request.rollout_policy:
+        message.rollout_policy.CopyFrom(json_format.Parse(request.rollout_policy, rollout_pb2.RolloutPolicy()))
+    if request.end_time is not None:
+        message.end_time.CopyFrom(answers.timestamp(request.end_time))
+    return message
+
+
+def to_review(review: Review | None) -> pb.PromotionReview | None:
+    """Return what stands in the way of a request."""
+    if review is None:
+        return None
+    message = pb.PromotionReview(
+        missing_approvals=review.missing,
+        production_version=review.production,
+        signature_breaks=review.breaks,
+        signature_additions=review.additions,
+        obstacles=review.obstacles,
+    )
+    for result in review.gates:
+        message.gates.add(gate=answers.to_gate(result.gate), problem=result.problem)
+    return message
+
+
+def _to_approval(approval: Approval) -> pb.Approval:
+    return pb.Approval(
+        client=approval.client, comment=approval.comment, create_time=answers.timestamp(approval.create_time)
+    )
+
+
+def _policy_json(policy: Any) -> str:
+    """Return a policy as it is kept. Raises InvalidArgument for one that JSON cannot say."""
+    try:
+        return json_format.MessageToJson(policy, preserving_proto_field_name=True, indent=None)
+    except (json_format.Error, ValueError, OverflowError):
+        raise names.invalid("rollout_policy", "has a duration or a number that is none") from None

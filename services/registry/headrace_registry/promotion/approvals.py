@@ -1,0 +1,316 @@
+"""Promotions that others must agree to: asking, agreeing, rejecting, taking back, and what nobody answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import AlreadyExists, PreconditionFailed, ServiceError, Unavailable, refuse
+
+from headrace_registry.catalog import writes
+from headrace_registry.catalog.writes import Entry, Write
+from headrace_registry.decisions import approvals, gates, lifecycle, signature
+from headrace_registry.decisions.approvals import PromotionRequest, RequestState
+from headrace_registry.decisions.gates import GateResult
+from headrace_registry.decisions.models import Action, ApprovalPolicy, Model, Stage, Version, VersionRef
+from headrace_registry.decisions.tokens import check_etag
+from headrace_registry.promotion.promotions import Mandate, Promotions, RolloutRule, production_of
+from headrace_registry.storage.store import Outcome, Store, Transaction
+
+# Somebody waits to hear of what expires.
+SWEEP_EVERY_S = 15.0
+# Requests that a pass of expiry looks at in one read.
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedPromotion:
+    """What somebody asks for. rollout_policy: JSON; empty for a promotion at once."""
+
+    ref: VersionRef
+    target: Stage
+    allow_incompatible: bool = False
+    rollout_policy: str = ""
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What would be asked of a request if it took effect now."""
+
+    missing: int
+    gates: tuple[GateResult, ...]
+    production: str
+    breaks: tuple[str, ...]
+    additions: tuple[str, ...]
+    obstacles: tuple[str, ...]
+
+
+class Approvals:
+    """The use cases behind ApprovalService, each in one transaction under the model's lock."""
+
+    def __init__(self, store: Store, promotions: Promotions, clock: Clock) -> None:
+        self._store, self._promotions, self._clock = store, promotions, clock
+
+    async def put_policy(self, name: str, policy: ApprovalPolicy | None, etag: str, write: Write) -> Outcome:
+        """Set or remove the policy of a model. Raises NotFound, InvalidArgument, Aborted (ETAG_MISMATCH)."""
+        refuse([] if policy is None else approvals.policy_violations(policy, "policy"))
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.locked(transaction, name)
+            check_etag(model, etag)
+            if model.approvals == policy:
+                return Outcome(model)
+            entry = Entry(Action.APPROVAL_POLICY_SET)
+            return Outcome(await writes.save(transaction, replace(model, approvals=policy), write, [entry]))
+
+        return await self._once(write, act)
+
+    async def request(self, wanted: RequestedPromotion, write: Write) -> PromotionRequest:
+        """Ask for a promotion. Raises as approval.proto says of RequestPromotion."""
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.locked(transaction, wanted.ref.model)
+            policy = approvals.asked(model, wanted.target)
+            if policy is None:
+                raise approvals.not_required(model, wanted.target)
+            version = await writes.existing(transaction, wanted.ref)
+            lifecycle.check_kept(version)
+            if not lifecycle.promote(model, wanted.ref.version, version.stage, wanted.target).moves:
+                told = f"version '{wanted.ref.version}' is in {wanted.target} already"
+                raise PreconditionFailed(told, reason="STAGE_MOVE_ILLEGAL")
+            now = await transaction.now()
+            await self._check_new(transaction, wanted, now)
+            breaks: tuple[str, ...] = ()
+            if wanted.allow_incompatible and wanted.target is Stage.PRODUCTION:
+                breaks = signature.breaks(version, await production_of(transaction, model), allowed=True)
+            request = PromotionRequest(
+                ref=wanted.ref,
+                number=model.epoch + 1,
+                target=wanted.target,
+                author=write.client,
+                reason=write.reason,
+                create_time=now,
+                expire_time=now + policy.expire_after,
+                allow_incompatible=wanted.allow_incompatible,
+                signature_breaks=breaks,
+                rollout_policy=wanted.rollout_policy,
+                variant=wanted.variant,
+            )
+            entry = _entry(Action.PROMOTION_REQUESTED, request)
+            return await self._keep(transaction, model, request, write, entry)
+
+        return (await self._once(write, act)).promotion
+
+    async def approve(self, name: str, number: int, write: Write) -> Outcome:
+        """Agree to a request; the last approval has its effect. Raises as approval.proto says of ApprovePromotion."""
+
+        async def act(transaction: Transaction) -> Outcome:
+            model, request, version = await self._opened(transaction, name, number)
+            now = await transaction.now()
+            after = approvals.approved(request, write.client, write.reason, now)
+            if after.state is not RequestState.PENDING:
+                return Outcome(model, version, after)
+            policy = self._policy(model, request, now)
+            approvals.check_voter(write.client, request, policy, version.created_by)
+            entry = _entry(Action.PROMOTION_APPROVED, request)
+            missing = approvals.missing(after, policy, version.created_by)
+            if missing and after == request:
+                return Outcome(model, version, request)
+            if missing:
+                return await self._keep(transaction, model, after, write, entry)
+            if not after.rollout_policy:
+                # Who approved before, and more is not asked for since, approves no second time.
+                mandate = Mandate(after, entries=() if after == request else (entry,))
+                return await self._promotions.promote_in(
+                    transaction,
+                    model,
+                    after.ref,
+                    after.target,
+                    write,
+                    after.allow_incompatible,
+                    RolloutRule(),
+                    mandate,
+                )
+            plan = await self._promotions.planned(
+                transaction, model, after.ref, after.target, after.allow_incompatible, RolloutRule()
+            )
+            approvals.check_breaks(after, plan.breaks)
+            return await self._keep(transaction, model, replace(after, state=RequestState.APPROVED), write, entry)
+
+        return await self._once(write, act)
+
+    async def reject(self, name: str, number: int, write: Write) -> PromotionRequest:
+        """End a request without a promotion. Raises as `approve`."""
+
+        async def act(transaction: Transaction) -> Outcome:
+            model, request, version = await self._opened(transaction, name, number)
+            now = await transaction.now()
+            current = approvals.as_of(request, now)
+            if not current.state.waits:
+                raise approvals.closed(current)
+            policy = self._policy(model, request, now)
+            approvals.check_voter(write.client, request, policy, version.created_by)
+            after = approvals.ended(request, RequestState.REJECTED, now, client=write.client, reason=write.reason)
+            return await self._keep(transaction, model, after, write, _entry(Action.PROMOTION_REJECTED, request))
+
+        return (await self._once(write, act)).promotion
+
+    async def withdraw(self, name: str, number: int, write: Write) -> PromotionRequest:
+        """Take a request back. Raises PermissionDenied, reason NOT_THE_AUTHOR, PreconditionFailed as `approve`."""
+
+        async def act(transaction: Transaction) -> Outcome:
+            model, request, _ = await self._opened(transaction, name, number)
+            now = await transaction.now()
+            approvals.check_author(write.client, request)
+            current = approvals.as_of(request, now)
+            if not current.state.waits:
+                raise approvals.closed(current)
+            after = approvals.ended(request, RequestState.WITHDRAWN, now, client=write.client, reason=write.reason)
+            return await self._keep(transaction, model, after, write, _entry(Action.PROMOTION_WITHDRAWN, request))
+
+        return (await self._once(write, act)).promotion
+
+    async def break_glass(
+        self, ref: VersionRef, target: Stage, etag: str, write: Write, *, allow_incompatible: bool, end_rollout: bool
+    ) -> Outcome:
+        """Promote in an emergency. Raises as `Promotions.promote`, and PreconditionFailed (BREAK_GLASS_FORBIDDEN)."""
+
+        async def act(transaction: Transaction) -> Outcome:
+            model = await writes.locked(transaction, ref.model)
+            check_etag(model, etag)
+            policy = approvals.asked(model, target)
+            if policy is None:
+                raise approvals.not_required(model, target)
+            approvals.check_emergency(model, policy)
+            entry = Entry(Action.APPROVAL_OVERRIDDEN, ref.version)
+            mandate = Mandate(emergency=True, entries=(entry,))
+            rule = RolloutRule(end=end_rollout)
+            return await self._promotions.promote_in(
+                transaction, model, ref, target, write, allow_incompatible, rule, mandate
+            )
+
+        return await self._once(write, act)
+
+    async def claim(self, name: str, number: int, rollout: str) -> PromotionRequest:
+        """Bind an approved request to a rollout. Raises PreconditionFailed (PROMOTION_REQUEST_CLOSED or _EXPIRED)."""
+        async with self._store.transaction() as transaction:
+            _, request, _ = await self._opened(transaction, name, number)
+            after = approvals.claimed(request, rollout, await transaction.now())
+            if after != request:
+                await transaction.put_promotion_request(after)
+            return after
+
+    async def read(self, name: str, number: int) -> tuple[PromotionRequest, Review | None]:
+        """Return a request with what stands in its way; None when it is over. Raises NotFound."""
+        async with self._store.transaction() as transaction:
+            model, request, version = await self._opened(transaction, name, number)
+            current = approvals.as_of(request, await transaction.now())
+            return current, None if current.state.over else await self._review(transaction, model, current, version)
+
+    async def sweep(self) -> None:
+        """Expire, unless the store is away: then the next pass does it."""
+        with suppress(Unavailable):
+            await self.expire()
+
+    async def expire(self) -> int:
+        """Write of requests that waited for too long, or whose rollout is over, that they are; return how many."""
+        count = 0
+        async with self._store.transaction() as transaction:
+            now = await transaction.now()
+        for state in approvals.OPEN:
+            after = ("", 0)
+            while found := await self._store.promotion_requests("", state, after=after, limit=_PAGE):
+                for request in found:
+                    if state is RequestState.ROLLING_OUT or approvals.as_of(request, now).state.over:
+                        count += await self._expire_one(request)
+                after = (found[-1].ref.model, found[-1].number)
+        return count
+
+    async def _expire_one(self, request: PromotionRequest) -> bool:
+        with suppress(ServiceError):
+            async with self._store.transaction() as transaction:
+                model, current, _ = await self._opened(transaction, request.ref.model, request.number)
+                now = await transaction.now()
+                after = approvals.as_of(current, now)
+                if current.state is RequestState.ROLLING_OUT:
+                    held = await transaction.holds(request.ref.model, datetime.min.replace(tzinfo=now.tzinfo))
+                    if not any(hold.holder == current.rollout for hold in held):
+                        told = f"{current.rollout} ended without a promotion"
+                        after = approvals.ended(current, RequestState.FAILED, now, reason=told)
+                if after == current:
+                    return False
+                action = Action.PROMOTION_EXPIRED if after.state is RequestState.EXPIRED else Action.PROMOTION_FAILED
+                write = Write("registry", after.end_reason)
+                await self._keep(transaction, model, after, write, _entry(action, after))
+                return True
+        return False
+
+    async def _once(self, write: Write, act: Callable[[Transaction], Awaitable[Outcome]]) -> Outcome:
+        return await writes.once(self._store, write, self._clock.now(), act)
+
+    async def _opened(
+        self, transaction: Transaction, name: str, number: int
+    ) -> tuple[Model, PromotionRequest, Version]:
+        model = await writes.locked(transaction, name)
+        request = await transaction.promotion_request(name, number)
+        if request is None:
+            raise approvals.unknown(name, number)
+        return model, request, await writes.existing(transaction, request.ref)
+
+    def _policy(self, model: Model, request: PromotionRequest, now: datetime) -> ApprovalPolicy:
+        current = approvals.as_of(request, now)
+        if current.state.over:
+            raise approvals.closed(current)
+        policy = approvals.asked(model, request.target)
+        if policy is None:
+            raise approvals.not_required(model, request.target)
+        return policy
+
+    async def _check_new(self, transaction: Transaction, wanted: RequestedPromotion, now: datetime) -> None:
+        """Raise AlreadyExists, reason PROMOTION_REQUESTED, or ResourceExhausted, unless a request may be made."""
+        others = [approvals.as_of(one, now) for one in await transaction.open_promotion_requests(wanted.ref.model)]
+        others = [one for one in others if not one.state.over]
+        for one in others:
+            if (one.ref, one.target) == (wanted.ref, wanted.target):
+                told = f"the promotion of '{wanted.ref.version}' is asked for by request {one.number} of '{one.author}'"
+                raise AlreadyExists(told, reason="PROMOTION_REQUESTED", metadata={"promotion_request": one.name})
+        approvals.check_room(wanted.ref.model, wanted.ref.version, others)
+
+    async def _keep(
+        self, transaction: Transaction, model: Model, request: PromotionRequest, write: Write, entry: Entry
+    ) -> Outcome:
+        await transaction.put_promotion_request(request)
+        after = await writes.save(transaction, model, write, [entry])
+        return Outcome(after, await transaction.version(request.ref), request)
+
+    async def _review(
+        self, transaction: Transaction, model: Model, request: PromotionRequest, version: Version
+    ) -> Review:
+        present = await production_of(transaction, model) if request.target is Stage.PRODUCTION else None
+        asked = gates.gates_of(model) if request.target is Stage.PRODUCTION else ()
+        policy = approvals.asked(model, request.target)
+        obstacles: list[str] = []
+        try:
+            rule = RolloutRule(own=request.rollout)
+            plan = await self._promotions.planned(
+                transaction, model, request.ref, request.target, request.allow_incompatible, rule
+            )
+            approvals.check_breaks(request, plan.breaks)
+        except PreconditionFailed as error:
+            obstacles.append(error.public_message)
+        return Review(
+            missing=0 if policy is None else approvals.missing(request, policy, version.created_by),
+            gates=tuple(gates.results(asked, version, present)),
+            production=model.production,
+            breaks=signature.breaks(version, present, allowed=True),
+            additions=() if present is None else signature.additions(present.contract, version.contract),
+            obstacles=tuple(obstacles),
+        )
+
+
+def _entry(action: Action, request: PromotionRequest) -> Entry:
+    return Entry(action, request.ref.version, promotion_request=request.number)
