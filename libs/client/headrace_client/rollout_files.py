@@ -12,8 +12,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from headrace.rollout.v1 import rollout_pb2
 
 from headrace_client.durations import parse_duration
-from headrace_client.errors import FieldViolation, HeadraceError, InvalidArgument
-from headrace_client.local_files import read_as
+from headrace_client.errors import FieldViolation, InvalidArgument
+from headrace_client.yaml_files import FieldLines, composed, line_of
 
 MAX_CHARS = 65_536
 _STRATEGIES = {
@@ -24,38 +24,17 @@ _STRATEGIES = {
 _DURATION = "google.protobuf.Duration"
 
 
-class PolicyFile:
+class PolicyFile(FieldLines):
     """A policy that was read. policy: the message. A refusal of it is told by `located` with the lines of the file."""
 
     def __init__(self, policy: rollout_pb2.RolloutPolicy, path: Path, lines: Mapping[str, int]) -> None:
+        super().__init__(path, "policy", lines)
         self.policy = policy
-        self._path, self._lines = path, lines
-
-    def located(self, error: HeadraceError) -> HeadraceError:
-        """Return a refusal of the policy with the line of each field; any other error as it is."""
-        if not any(one.field.startswith("policy") for one in error.violations):
-            return error
-        violations = [
-            FieldViolation(f"{self._path.name}:{self._line(one.field)}", f"{one.field}: {one.description}")
-            for one in error.violations
-        ]
-        told = f"{violations[0].field}: {violations[0].description}"
-        return type(error)(told, reason=error.reason, violations=violations)
-
-    def _line(self, field: str) -> int:
-        """Return the line of a field, or of what it would stand in."""
-        while field not in self._lines:
-            field = field.rpartition(".")[0]
-        return self._lines[field]
 
 
 def read_policy(path: Path) -> PolicyFile:
     """Read a policy file. Raises InvalidArgument, naming the line, for what is none."""
-    with read_as("a policy of rollouts", path, "policy"):
-        text = path.read_text(encoding="utf-8")
-        if len(text) > MAX_CHARS:
-            raise InvalidArgument(f"{path.name}: {len(text)} characters; a policy has at most {MAX_CHARS}")
-        root = _composed(text, path)
+    root = composed(path, "a policy of rollouts", "policy", max_chars=MAX_CHARS, reason="POLICY_INVALID")
     reader = _Reader(path.name)
     policy = rollout_pb2.RolloutPolicy()
     if root is not None:
@@ -63,18 +42,7 @@ def read_policy(path: Path) -> PolicyFile:
     if reader.wrong:
         first = reader.wrong[0]
         raise InvalidArgument(f"{first.field}: {first.description}", reason="POLICY_INVALID", violations=reader.wrong)
-    return PolicyFile(policy, path, {"": 1, "policy": 1, **reader.lines})
-
-
-def _composed(text: str, path: Path) -> yaml.Node | None:
-    """Return the nodes of a text. Raises InvalidArgument, naming the line; RecursionError."""
-    try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidArgument(f"{path.name}:{line}: {error.problem}", reason="POLICY_INVALID") from None
-    except yaml.YAMLError as error:
-        raise InvalidArgument(f"{path.name}: {error}", reason="POLICY_INVALID") from None
+    return PolicyFile(policy, path, reader.lines)
 
 
 class _Reader:
@@ -87,7 +55,7 @@ class _Reader:
 
     def message(self, node: yaml.Node, message: Any, path: str) -> None:
         """Fill a message from a mapping."""
-        self.lines[path] = _line(node)
+        self.lines[path] = line_of(node)
         if not isinstance(node, yaml.MappingNode):
             self._refuse(node, path, "must be names with values, such as `strategy: canary`")
             return
@@ -100,7 +68,7 @@ class _Reader:
             elif at in self.lines:
                 self._refuse(key, at, f"is there twice, first in line {self.lines[at]}")
             else:
-                self.lines[at] = _line(key)
+                self.lines[at] = line_of(key)
                 self._field(value, message, known[name], at)
 
     def _field(self, node: yaml.Node, message: Any, field: FieldDescriptor, path: str) -> None:
@@ -144,8 +112,4 @@ class _Reader:
             self._refuse(node, path, f"'{value}' is no number")
 
     def _refuse(self, node: yaml.Node, path: str, told: str) -> None:
-        self.wrong.append(FieldViolation(f"{self._file}:{_line(node)}", f"{path.removeprefix('policy.')}: {told}"))
-
-
-def _line(node: yaml.Node) -> int:
-    return node.start_mark.line + 1
+        self.wrong.append(FieldViolation(f"{self._file}:{line_of(node)}", f"{path.removeprefix('policy.')}: {told}"))

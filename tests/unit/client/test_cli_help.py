@@ -42,7 +42,7 @@ def test_the_examples_of_a_command_are_commands_that_parse(
     (tmp_path / "default.json").write_text('{"scores": [0]}')
     (tmp_path / "popular.json").write_text('{"ada": {"scores": [1]}}')
     outcomes = ("labels.csv", "bought.jsonl", "churned.parquet")
-    models = ("model.onnx", "model.ubj", "model.pkl", "rows.json")
+    models = ("model.onnx", "model.ubj", "model.pkl", "pipeline.yaml", "rows.json")
     given = ("answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml")
     for name in (*models, *given, *outcomes):
         (tmp_path / name).write_bytes(b"something")

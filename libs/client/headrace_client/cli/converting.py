@@ -17,15 +17,16 @@ from headrace_client.conversion import process
 from headrace_client.conversion.process import MAX_DIFFERENCE, Converted
 from headrace_client.conversion.recognition import Kind, recognise
 from headrace_client.operations.missing_values import VALIDATION_FILE
+from headrace_client.pipeline_files import is_pipeline
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is registered: an ONNX file, further files, and facts of what it was made from."""
+    """What is registered: an ONNX file or a pipeline, further files, and facts of what it was made from."""
 
-    onnx: Path
+    file: Path
     artifacts: Mapping[str, Path]
     parameters: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
@@ -55,7 +56,10 @@ def conversion_options(command: F) -> F:
 def source_of(
     output: Output, path: Path, artifacts: Mapping[str, Path], *, trust: bool, python: str | None, max_difference: float
 ) -> Iterator[Source]:
-    """Give what to register: an ONNX file as it is, others converted. Raises InvalidArgument."""
+    """Give what to register: an ONNX file or a pipeline as it is, others converted. Raises InvalidArgument."""
+    if is_pipeline(path):
+        yield Source(path, artifacts)
+        return
     kind = recognise(path)
     if kind is Kind.ONNX:
         yield Source(path, artifacts)

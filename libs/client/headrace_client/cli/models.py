@@ -16,6 +16,7 @@ from headrace_client.cli.approving import (
     request,
     withdraw,
 )
+from headrace_client.cli.graphs import graph
 from headrace_client.cli.keeping import as_of, delete, hold, holds, measurements, release
 from headrace_client.cli.optimising import optimise
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option
@@ -43,6 +44,7 @@ def models() -> None:
 
 models.add_command(register)
 models.add_command(serve)
+models.add_command(graph)
 models.add_command(optimise)
 models.add_command(promote)
 models.add_command(rollback)

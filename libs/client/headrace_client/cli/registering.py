@@ -95,8 +95,9 @@ def register(
     max_difference: float,
     request_id: str,
 ) -> None:
-    """Register VERSION of MODEL from a FILE: ONNX, or of XGBoost (.json, .ubj), LightGBM (.txt) or a pickle of
-    scikit-learn or these, which are converted first. The model is created when it does not exist.
+    """Register VERSION of MODEL from a FILE: ONNX, a pipeline (.yaml) with its graphs beside it, or of XGBoost (.json,
+    .ubj), LightGBM (.txt) or a pickle of scikit-learn or these, which are converted first. The model is created when it
+    does not exist.
 
     A conversion runs in a process of its own, with the packages of the active virtual environment. Its answers are
     compared with the framework's on the artifact validation.json, or on random rows.
@@ -110,6 +111,7 @@ def register(
       headrace models register digits v2 model.onnx --parent v1 --task classification \\
           --prediction label --artifact validation.json=rows.json --max-batch-rows 64 --max-wait 2ms
       headrace models register churn v1 model.onnx --allow-nan income --artifact validation.json=rows.json
+      headrace models register ensemble v1 pipeline.yaml --metric accuracy=0.97 --metric latency_p99_ms=4
       headrace models register tumour v1 model.ubj --metric accuracy=0.95
       headrace models register churn v2 model.pkl --trust --artifact validation.json=rows.json
     """
@@ -120,7 +122,7 @@ def register(
         registered = client.register_version(
             model,
             version,
-            source.onnx,
+            source.file,
             contract=with_columns(_contract(contract, prediction, task, labels), source.columns),
             allow_nan=allow_nan,
             metrics=dict(metrics),

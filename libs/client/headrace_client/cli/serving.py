@@ -51,7 +51,7 @@ def serve(
         registered = client.register_version(
             model,
             version,
-            source.onnx,
+            source.file,
             contract=with_columns(tensor_pb2.ServingContract(), source.columns),
             artifacts=source.artifacts,
             parameters=source.parameters,

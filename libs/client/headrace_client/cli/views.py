@@ -74,6 +74,12 @@ def _task(task: tensor_pb2.ServingContract.Task) -> str:
     return tensor_pb2.ServingContract.Task.Name(task).removeprefix("TASK_").lower() if known else "not known"
 
 
+def _pipeline(version: registry_pb2.ModelVersion) -> str:
+    steps = len(version.pipeline.steps)
+    of = version.name.split("/")[1]
+    return f"{steps} steps: headrace models graph {of} {last(version.name)}" if steps else ""
+
+
 def _batches(version: registry_pb2.ModelVersion) -> str:
     rows, contract = version.serving.max_batch_rows, version.contract
     if rows == 1 and any(spec.batch_dimension for spec in (*contract.inputs, *contract.outputs)):
@@ -130,6 +136,7 @@ def show_version(output: Output, version: registry_pb2.ModelVersion) -> None:
             ("metrics", ", ".join(metric(item) for item in version.metrics)),
             ("parameters", shown(", ".join(f"{key}={value}" for key, value in sorted(version.parameters.items())))),
             ("made from", shown(", ".join(f"{key} {value}" for key, value in sources.items() if value))),
+            ("pipeline", _pipeline(version)),
             ("batches", _batches(version)),
             ("digest", version.digest),
             ("registered", f"{when(version.create_time)} by {shown(version.created_by)}"),

@@ -17,6 +17,7 @@ from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 from headrace_client.local_files import read_as
 from headrace_client.operations.missing_values import with_nan_allowed
+from headrace_client.pipeline_files import is_pipeline, read_pipeline
 
 MODEL_FILE = "model.onnx"
 UPLOAD_TIMEOUT_S = 600.0
@@ -63,7 +64,7 @@ def register_version(
     session: Session,
     model: str,
     version: str,
-    onnx_file: Path | str,
+    file: Path | str,
     *,
     contract: tensor_pb2.ServingContract | None = None,
     allow_nan: Collection[str] = (),
@@ -80,16 +81,20 @@ def register_version(
 ) -> Operation[registry_pb2.ModelVersion]:
     """Upload the files and register the version; registering the same content again returns what exists.
 
-    contract: None takes names, datatypes and shapes from the model file, and so do inputs and outputs without a
+    file: an ONNX model, or a pipeline (`pipeline.yaml`), whose graphs are uploaded too. contract: None takes names,
+    datatypes and shapes from the model file, and so do inputs and outputs without a
     datatype. allow_nan: inputs that may hold NaN, beside those that have null in `validation.json`. artifacts: further
     files (*.parquet, *.json) by their name in the version. skip_trial: register a model also where the registry's ONNX
     Runtime cannot run it. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content,
     InvalidArgument, reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of the artifact
     `validation.json`.
     """
-    if artifacts and MODEL_FILE in artifacts:
-        raise invalid(f"artifacts.{MODEL_FILE}", "is the model itself; give further files other names")
-    files = {MODEL_FILE: onnx_file, **(artifacts or {})}
+    pipeline = read_pipeline(Path(file)) if is_pipeline(Path(file)) else None
+    own: Mapping[str, Path | str] = {MODEL_FILE: file} if pipeline is None else pipeline.graphs
+    for name in own:
+        if artifacts and name in artifacts:
+            raise invalid(f"artifacts.{name}", "is the model itself; give further files other names")
+    files = {**own, **(artifacts or {})}
     types = {name: artifact_type(name) for name in files}  # a wrong name is found before the first byte is sent
     uploaded = []
     for name, path in files.items():
@@ -103,6 +108,7 @@ def register_version(
         artifacts=uploaded,
         serving=_serving(serving or Serving()),
         description=description,
+        pipeline=None if pipeline is None else pipeline.pipeline,
     )
     if lineage is not None:
         declared.lineage.MergeFrom(
@@ -117,7 +123,10 @@ def register_version(
         version=declared, request_id=request_id or str(uuid.uuid4()), skip_trial=skip_trial
     )
     # The registry may run the model first, with a minute for it.
-    answer = yield from invoke(session, methods.CREATE_VERSION, request, timeout_s=TRIAL_TIMEOUT_S)
+    try:
+        answer = yield from invoke(session, methods.CREATE_VERSION, request, timeout_s=TRIAL_TIMEOUT_S)
+    except InvalidArgument as error:
+        raise (error if pipeline is None else pipeline.located(error)) from None
     return answer.version
 
 

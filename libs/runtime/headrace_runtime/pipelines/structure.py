@@ -63,6 +63,8 @@ def _names(pipeline: Pipeline, field: str) -> Iterator[FieldViolation]:
         place = f"{field}.steps[{index}].name"
         if len(step.name) > MAX_NAME_CHARS or _NAME.fullmatch(step.name) is None:
             yield FieldViolation(place, f"{step.name[:100]!r} must be lower-case words joined by single hyphens")
+        elif step.name == "request":
+            yield FieldViolation(place, "'request' stands for what callers send: rename the step")
         elif step.name in seen:
             yield FieldViolation(place, f"'{step.name}' appears twice")
         seen.add(step.name)

@@ -319,7 +319,8 @@ class RegistryServiceServicer:
         name the server's address.
 
         Of a pipeline every step and edge is checked: INVALID_ARGUMENT, reason PIPELINE_INVALID, naming the edge, for cycles,
-        unknown tensors and datatypes or shapes that do not fit; NOT_FOUND for members that do not exist.
+        unknown tensors and datatypes or shapes that do not fit; NOT_FOUND, reason MODEL_NOT_FOUND, VERSION_NOT_FOUND or
+        ALIAS_NOT_FOUND, for members that do not exist; ABORTED, reason MEMBER_MOVED, when an alias was moved meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -380,6 +381,7 @@ class RegistryServiceServicer:
         formats, to production when no pool of batchers runs the version's format; reason STAGE_MOVE_ILLEGAL for other moves; reason
         ROLLOUT_RUNNING to production while a rollout of the model runs, unless `end_rollout` is set, and to archived while a
         rollout moves the version; reason VERSION_COLLECTED when the version's files are no longer kept; reason
+        VERSION_IN_USE to archived while a pipeline has it as a member that is not archived itself; reason
         APPROVAL_REQUIRED where others must agree first (ApprovalService); and with ABORTED, reason ETAG_MISMATCH, when `etag`
         was given and the model changed since it was read.
         """
