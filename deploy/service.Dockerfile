@@ -34,13 +34,14 @@ COPY libs/servicekit libs/servicekit
 COPY libs/scaling libs/scaling
 COPY libs/statistics libs/statistics
 COPY libs/runtime libs/runtime
+COPY libs/client libs/client
 COPY services/${SERVICE} services/${SERVICE}
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --frozen --no-default-groups --package "headrace-${SERVICE}" --no-editable
 # The entry points are made here: in their exec form Docker puts no arguments in.
 RUN mkdir /opt/headrace/bin \
     && printf '#!/bin/sh\nexec python -P -m %s "$@"\n' "${MODULE}" >/opt/headrace/bin/headrace-service \
-    && printf '#!/bin/sh\nexec python -P -m headrace_servicekit.probe %s\n' "${PREFIX}" >/opt/headrace/bin/headrace-probe \
+    && printf '#!/bin/sh\nexec python -P -m headrace_servicekit.probe %s "$@"\n' "${PREFIX}" >/opt/headrace/bin/headrace-probe \
     && chmod 0755 /opt/headrace/bin/*
 COPY deploy/sbom.py deploy/sbom.py
 RUN python deploy/sbom.py "headrace-${SERVICE}" /opt/headrace/venv >/opt/headrace/sbom.cdx.json

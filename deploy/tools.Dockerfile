@@ -46,7 +46,7 @@ RUN python deploy/sbom.py headrace-demo /opt/headrace/venv >/opt/headrace/sbom.c
 
 FROM ${BASE} AS person
 # topology: databases
-ARG DATABASES="registry router monitor rollout autoscaler scorer"
+ARG DATABASES="registry router monitor rollout autoscaler scorer console"
 # end of databases
 # The secrets' volumes take owner and mode from here.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin headrace \

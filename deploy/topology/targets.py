@@ -8,13 +8,13 @@ FRONT_DOOR, CONTROL = "front-door", "router-control"
 
 
 def behind_the_front_door(services: Topology) -> list[Service]:
-    """Return who offers something there; the data plane is told of by settings of its own."""
-    return [service for service in own(services) if service.offers and service.name != FRONT_DOOR]
+    """Return who answers something there; the data plane is told of by settings of its own."""
+    return [service for service in own(services) if service.behind_the_front_door]
 
 
 def front_door_targets(services: Topology) -> str:
     """Return FRONT_DOOR_TARGETS."""
-    return ";".join(f"{service.name}={service.address('grpc')}" for service in behind_the_front_door(services))
+    return ";".join(f"{service.name}={service.address(service.entry)}" for service in behind_the_front_door(services))
 
 
 def health_targets(services: Topology) -> str:

@@ -28,7 +28,9 @@ from tests.kit.stores import home_for_tests
 pytestmark = pytest.mark.timeout(300)
 
 SERVICES = [prefix.rstrip("_") for prefix in topology.prefixes() if prefix != "FRONT_DOOR_"]
-LISTENING = [(one.name, one.offset("grpc" if "grpc" in one.ports else "data")) for one in own(topology.services())]
+LISTENING = [
+    (one.name, one.offset(one.entry if one.entry in one.ports else "data")) for one in own(topology.services())
+]
 ROW = {"features": np.zeros((1, 4), np.float32)}
 
 
@@ -52,6 +54,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     told |= {f"{service}_TLS_INTERNAL": "service.inside" for service in SERVICES}
     # Its certificate makes no call internal.
     told |= {f"FRONT_DOOR_UPSTREAM_TLS_{what}": str(path) for what, path in _mutual(inside, inside.issue("forwarder"))}
+    told |= {"CONSOLE_FRONT_DOOR_CA": str(outside.ca)}
     told |= {"FRONT_DOOR_TLS_CERT": str(door.cert), "FRONT_DOOR_TLS_KEY": str(door.key)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in told.items():

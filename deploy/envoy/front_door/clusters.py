@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 
-from front_door import routes
+from front_door import offered, routes
 from front_door.settings import FrontDoorSettings, split_address
 from front_door.shapes import Json, seconds, typed
 
@@ -19,7 +19,10 @@ _DNS_REFRESH_S = 2.0
 def clusters(settings: FrontDoorSettings) -> list[Json]:
     """Return every cluster. No store, no Triton, no batcher is among them."""
     made = [
-        *(_service(settings, name, addresses) for name, addresses in settings.behind.items()),
+        *(
+            _service(settings, name, addresses, http1=name in offered.pages().values())
+            for name, addresses in settings.behind.items()
+        ),
         _service(settings, routes.ROUTER_DATA, settings.router_data),
         _service(settings, routes.ROUTER_REST, settings.router_rest, http1=True),
         _asked_for_health(settings),

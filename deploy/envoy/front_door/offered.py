@@ -21,7 +21,14 @@ def services() -> dict[str, str]:
 @cache
 def ports() -> dict[str, int]:
     """Return who has to be told of, with the port that each has where nothing else is said."""
-    return {name: _listed()[name]["ports"]["grpc"] for name in services().values() if name != FRONT_DOOR}
+    answering = {name: _listed()[name]["ports"]["grpc"] for name in services().values() if name != FRONT_DOOR}
+    return answering | {name: _listed()[name]["ports"]["http"] for name in pages().values()}
+
+
+@cache
+def pages() -> dict[str, str]:
+    """Return the name of the service that answers browsers below each path."""
+    return {entry["pages"]: name for name, entry in _listed().items() if "pages" in entry}
 
 
 def _listed() -> dict[str, dict]:

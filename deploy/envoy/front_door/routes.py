@@ -74,6 +74,7 @@ def _routes(settings: FrontDoorSettings, api: Api) -> list[Json]:
         _rest_read(settings, {"path": inference.REST_ROOT}),
         _rest_read(settings, {"prefix": f"{inference.REST_ROOT}/"}),
         _transcoded(settings),
+        *(_pages(path, service) for path, service in offered.pages().items()),
         _health(settings),
         *(_reflection(service) for service in REFLECTION_SERVICES),
         {"name": "nothing", "match": {"prefix": "/"}, "direct_response": {"status": 404}},
@@ -202,6 +203,24 @@ def _transcoded(settings: FrontDoorSettings) -> Json:
         "route": call(ROUTER_CONTROL, settings.call_timeout_max_s, not_yet_sent()),
         "typed_per_filter_config": {BUFFER: small, STRICT_JSON: _ENABLED},
         **longest(settings.call_timeout_max_s),
+    }
+
+
+# Whoever answers browsers knows people by cookies of its own, and what it does for them it does with their tokens here.
+_NOT_ON_PAGES = dict.fromkeys(
+    (access.JWT, access.IDENTITY, access.DENIED, access.CLIENT_LIMIT, TRANSCODER, access.SCOPES, GRPC_STATS), _DISABLED
+)
+# The longest form that a page has, with room; what is sent without a session is no larger.
+_FORM = {BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer={"max_request_bytes": 64 * 1024})}
+
+
+def _pages(path: str, service: str) -> Json:
+    return {
+        "name": f"pages-{service}",
+        "match": {"path_separated_prefix": path},
+        # A page may go on telling what changes; its server says something every few seconds.
+        "route": {"cluster": service, "timeout": "0s", "idle_timeout": "60s", "retry_policy": not_yet_sent()},
+        "typed_per_filter_config": {**_NOT_ON_PAGES, **_FORM},
     }
 
 

@@ -122,6 +122,7 @@ class Session:
     now_s: Callable[[], float] = time.time
     random: Callable[[], float] = random.random
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    headers: tuple[tuple[str, str], ...] = ()
     budget: RetryBudget = field(init=False)
 
     def __post_init__(self) -> None:
@@ -151,7 +152,7 @@ def invoke(
     deadline = session.monotonic() + timeout_s
     session.budget.earn()
     hedge = None if hedge_after_s is None else Hedge(hedge_after_s, session.budget.spend)
-    followed = (("x-request-id", _as_header(request_id) or session.new_id()), *headers)
+    followed = (("x-request-id", _as_header(request_id) or session.new_id()), *session.headers, *headers)
     attempt, token_refused = 1, False
     while True:
         remaining_s = deadline - session.monotonic()

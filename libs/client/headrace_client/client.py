@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import ssl
 from collections.abc import Callable, Coroutine
@@ -49,6 +50,8 @@ _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 class _Connection:
     """Where a client calls, and with which token."""
 
+    _driver: Any
+
     def __init__(
         self,
         address: str | None = None,
@@ -56,6 +59,7 @@ class _Connection:
         token: str | TokenProvider | None = None,
         ca: Path | str | None = None,
         retry: RetryPolicy | None = None,
+        server_name: str = "",
     ) -> None:
         """Open a client; nothing is sent before the first call.
 
@@ -64,10 +68,22 @@ class _Connection:
         token: a token, or a provider asked shortly before the last one expires; None means HEADRACE_TOKEN,
         HEADRACE_TOKEN_FILE, or the development issuer of a local stack.
         ca: PEM file of the authority to trust; it turns TLS on.
+        server_name: that the front door's certificate must have, where it is not that of the address.
         """
         self.address: Address = parse_address(address or default_address(), ca_given=ca is not None)
         self._session = Session(TokenCache(provider_of(token)), retry or RetryPolicy())
         self._credentials = _credentials(self.address, ca)
+        self._options = _options(self.address, server_name)
+
+    def with_token(self, token: str | TokenProvider, headers: tuple[tuple[str, str], ...] = ()) -> Self:
+        """Return a client for another caller over the same connection, which this client owns and closes.
+
+        headers: sent with each of its calls, such as a trace context.
+        """
+        other = copy.copy(self)
+        other._session = Session(TokenCache(provider_of(token)), self._session.retry, headers=headers)
+        other._driver = self._driver
+        return other
 
 
 def _blocking(
@@ -217,7 +233,7 @@ class Client(_Connection):
 
     @functools.cached_property
     def _driver(self) -> BlockingDriver:
-        options = _options(self.address)
+        options = self._options
         if self._credentials is None:
             return BlockingDriver(grpc.insecure_channel(self.address.target, options))
         return BlockingDriver(grpc.secure_channel(self.address.target, self._credentials, options))
@@ -363,7 +379,7 @@ class AsyncClient(_Connection):
 
     @functools.cached_property
     def _driver(self) -> AsyncDriver:
-        options = _options(self.address)
+        options = self._options
         if self._credentials is None:
             return AsyncDriver(grpc.aio.insecure_channel(self.address.target, options))
         return AsyncDriver(grpc.aio.secure_channel(self.address.target, self._credentials, options))
@@ -397,8 +413,10 @@ def _credentials(address: Address, ca: Path | str | None) -> grpc.ChannelCredent
     return grpc.ssl_channel_credentials(authorities.encode())
 
 
-def _options(address: Address) -> list[tuple[str, int]]:
+def _options(address: Address, server_name: str) -> list[tuple[str, int | str]]:
+    named: list[tuple[str, int | str]] = [("grpc.ssl_target_name_override", server_name)] if server_name else []
     return [
+        *named,
         ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         # Tries are ours, within the caller's deadline; two layers of retries would multiply.

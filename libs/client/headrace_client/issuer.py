@@ -27,6 +27,8 @@ from headrace_client.local_stack import KEY_FILE, LocalStack
 ISSUER = "https://issuer.headrace.local"
 AUDIENCE = "headrace"
 MAX_LIFETIME = timedelta(minutes=15)
+LINK_AUDIENCE = "headrace-console"
+LINK_LIFETIME = timedelta(minutes=1)
 _MADE_ANEW = "remove it and run `make up`, which makes what is missing"
 _DENY_REMEDY = 'write {"subjects": [...]} with all who are to be refused'
 
@@ -84,12 +86,34 @@ class DevelopmentIssuer:
         }
         if models is not None:
             claims["models"] = list(models)
+        return self._sign(claims)
+
+    def console_link(
+        self, *, subject: str, now: datetime, scopes: Iterable[str] | None = None, models: Sequence[str] | None = None
+    ) -> str:
+        """Return what signs a person in at the console, once and within a minute. No API takes it for a token.
+
+        The token that the person will call with is in it: the console needs no key for that.
+        """
+        return self._sign(
+            {
+                "iss": ISSUER,
+                "aud": LINK_AUDIENCE,
+                "sub": subject,
+                "iat": int(now.timestamp()),
+                "exp": int((now + LINK_LIFETIME).timestamp()),
+                "jti": uuid.uuid4().hex,
+                "token": self.mint(subject=subject, now=now, scopes=scopes, models=models),
+            }
+        )
+
+    def _sign(self, claims: Mapping[str, Any]) -> str:
         key_id = self._key_id()
         headers = {"kid": key_id} if key_id else None
         path = self.folder / KEY_FILE
         key = text_of(path, "issuer", "a private key", _MADE_ANEW)
         with read_as("a private key for ES256 (PEM)", path, "issuer", _MADE_ANEW):
-            return jwt.encode(claims, key, algorithm="ES256", headers=headers)
+            return jwt.encode(dict(claims), key, algorithm="ES256", headers=headers)
 
     def denied(self) -> list[str]:
         """Return the subjects whose tokens are refused."""

@@ -51,6 +51,10 @@ class Denials:
         self._open: defaultdict[str, set[asyncio.Timeout]] = defaultdict(set)
         self._problem = ""
 
+    def is_denied(self, client: str) -> bool:
+        """Return whether a client is on the list."""
+        return client in self._denied
+
     def believe(self, denied: Iterable[str]) -> None:
         """Take a new list, and end what those on it have open."""
         self._denied = frozenset(denied)

@@ -22,6 +22,7 @@ _UNITS = {
     "_rows": "rows",
     "_labels": "labels",
     "_per_second": "requests/s",
+    "_per_minute": "sign-ins/min",
     "_per_week": "alarms/week",
     "_share": "share",
     "_one_in": "requests",

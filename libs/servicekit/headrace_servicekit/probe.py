@@ -1,6 +1,7 @@
 """Asks the health of the service in this container; exits 0 when it is SERVING, 1 when not.
 
 python -m headrace_servicekit.probe REGISTRY_
+python -m headrace_servicekit.probe CONSOLE_ --http    of a service that answers no gRPC
 
 It finds the service by the service's own variables with that prefix, and asks `grpc.health.v1` as callers do. With TLS
 it asks `/readyz`, the same state in the clear: a certificate bears the service's name, not that of its own container's
@@ -21,11 +22,11 @@ TIMEOUT_S = 3.0
 _NO_PROXY = urllib.request.ProxyHandler({})
 
 
-def problem(prefix: str, environ: Mapping[str, str]) -> str | None:
+def problem(prefix: str, environ: Mapping[str, str], *, http: bool = False) -> str | None:
     """Return None when the service that the variables describe is SERVING, else what it said instead."""
     host = environ.get(f"{prefix}HOST") or "127.0.0.1"
     host = "127.0.0.1" if _is_wildcard(host) else host
-    if environ.get(f"{prefix}TLS_CERT"):
+    if http or environ.get(f"{prefix}TLS_CERT"):
         return _over_http(f"http://{host}:{environ[f'{prefix}METRICS_PORT']}/readyz")
     return _over_grpc(f"{host}:{environ[f'{prefix}PORT']}")
 
@@ -62,8 +63,8 @@ def _is_wildcard(host: str) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Say what is wrong; return the exit code."""
-    (prefix,) = arguments
-    told = problem(prefix, os.environ)
+    prefix, *how = arguments
+    told = problem(prefix, os.environ, http=how == ["--http"])
     if told is not None:
         sys.stderr.write(told + "\n")
     return 0 if told is None else 1

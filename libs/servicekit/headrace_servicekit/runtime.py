@@ -57,6 +57,20 @@ class Migrated(Protocol):
         ...
 
 
+class Serving(Protocol):
+    """A port that is taken, and answers between `start` and `stop`."""
+
+    port: int
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        ...
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse what is new, and give what is in flight `grace_s` seconds."""
+        ...
+
+
 class Runtime(Generic[S]):
     """What `start` builds a service from. Everything entered here is stopped in the right order, whatever fails."""
 
@@ -78,9 +92,11 @@ class Runtime(Generic[S]):
         self.stopping = asyncio.Event()
         """Set when the drain begins; long streams end themselves on it (`loops.until`)."""
         self.servers: list[Server] = []
+        self._others: list[Serving] = []
         self.metrics_port = 0
         self.rpc_metrics = RpcMetrics(self.metrics)
-        self._denials = Denials()
+        self.denials = Denials()
+        """Who is denied: `deny_file` is followed."""
         self._make_endpoint = endpoint
         self._resources = AsyncExitStack()
         self._loops: set[asyncio.Task[Any]] = set()
@@ -115,13 +131,17 @@ class Runtime(Generic[S]):
             max_concurrent_rpcs=settings.max_concurrent_rpcs,
             health=self.health,
             metrics=self.rpc_metrics,
-            denials=self._denials,
+            denials=self.denials,
             tracing=self.tracing,
             descriptors=descriptors,
             **options,
         )
         self.servers.append(server)
         return server
+
+    def serve_beside(self, server: Serving) -> None:
+        """Start and stop a port that is not of gRPC as those of gRPC are: HTTP, for browsers."""
+        self._others.append(server)
 
     def loop(self, name: str, body: Callable[[], Awaitable[object]]) -> None:
         """Run `body` in the background until the service stops.
@@ -216,13 +236,13 @@ class Runtime(Generic[S]):
             await self._open_metrics()
             await self._follow_denials()
             if await self._start(start):
-                for server in self.servers:
+                for server in (*self.servers, *self._others):
                     await server.start()
                 self.health.open()
                 log.info(
                     "started",
                     ready=self.health.ready,
-                    ports=[s.port for s in self.servers],
+                    ports=[s.port for s in (*self.servers, *self._others)],
                     metrics_port=self.metrics_port,
                 )
                 if started is not None:
@@ -260,8 +280,8 @@ class Runtime(Generic[S]):
         file = self.settings.deny_file
         if file is None:
             return
-        await self._denials.follow(file)
-        step = functools.partial(self._denials.follow, file)
+        await self.denials.follow(file)
+        step = functools.partial(self.denials.follow, file)
         self.loop("denied clients", lambda: periodic("denied clients", step, every_s=FOLLOW_EVERY_S, clock=self.clock))
 
     async def _open_metrics(self) -> None:
@@ -291,7 +311,9 @@ class Runtime(Generic[S]):
     async def _close(self) -> None:
         """Stop servers, then loops, then resources; each part is tried, and none may hold the exit up for ever."""
         grace_s = self.settings.grace_s
-        stops = await asyncio.gather(*(server.stop(grace_s) for server in self.servers), return_exceptions=True)
+        stops = await asyncio.gather(
+            *(server.stop(grace_s) for server in (*self.servers, *self._others)), return_exceptions=True
+        )
         for error in stops:
             if error is not None:
                 log.error("server did not stop", exc_info=error)

@@ -16,7 +16,7 @@ from typing import Any
 
 BASE = 8080
 """The port in containers that the base port of a wheel stack stands for."""
-BLOCK = 40
+BLOCK = 60
 """Ports that the first replicas of one stack use: from its base port on."""
 
 
@@ -63,6 +63,7 @@ class Service:
     hosts: Mapping[str, str] = field(default_factory=dict)
     published: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
+    pages: str | None = None
     calls: tuple[Call, ...] = ()
     asks_health: bool = False
     database: str | None = None
@@ -78,6 +79,16 @@ class Service:
     def prefix(self) -> str:
         """What the variables of the service's own settings begin with."""
         return next(iter(self.settings))
+
+    @property
+    def entry(self) -> str:
+        """The port on which it answers what it is for: gRPC, or HTTP where it has pages."""
+        return "http" if self.pages else "grpc"
+
+    @property
+    def behind_the_front_door(self) -> bool:
+        """Whether a front door forwards calls to it."""
+        return bool(self.offers or self.pages) and not self.published
 
     def address(self, port: str) -> str:
         """Return where a port is reached in containers: a name that stands for every replica, and the number."""
@@ -133,10 +144,14 @@ def connections(services: Topology, service: Service) -> list[Call]:
     """Return whom a service connects to: whom it calls, and whoever else offers an API, where it forwards calls from
     outside or asks how they are.
     """
-    called = {call.callee for call in service.calls}
-    others = [one.name for one in services.values() if one.offers and one.name not in {service.name, *called}]
-    reaches_all = service.published or service.asks_health
-    return [*service.calls, *(Call(service.name, name, "grpc") for name in others if reaches_all)]
+    beside = {service.name, *(call.callee for call in service.calls)}
+    others = [one for one in services.values() if one.name not in beside]
+    reached = [
+        one
+        for one in others
+        if (one.offers and service.asks_health) or (service.published and one.behind_the_front_door)
+    ]
+    return [*service.calls, *(Call(service.name, one.name, one.entry) for one in reached)]
 
 
 def own(services: Topology) -> list[Service]:
@@ -218,6 +233,8 @@ def _check(services: Topology) -> None:
                 raise DescriptionError(f"{service.name}: {port} must lie in {BASE}..{BASE + BLOCK - 1}")
         if not service.store and not service.settings:
             raise DescriptionError(f"{service.name}: settings is missing, and only a store has none")
+        if service.pages and not (service.pages.startswith("/") and "http" in service.ports):
+            raise DescriptionError(f"{service.name}: pages is a path, of a service that has a port http")
         if service.store and not service.network:
             raise DescriptionError(f"{service.name}: network is missing, and every store has one")
         if service.database and not any(call.callee == "postgres" for call in service.calls):
@@ -231,6 +248,7 @@ def _check(services: Topology) -> None:
     _no_two("component", ((service.name, service.component) for service in services.values()))
     _no_two("database", ((service.name, service.database) for service in services.values() if service.database))
     _no_two("offers", ((service.name, api) for service in services.values() for api in service.offers))
+    _no_two("pages", ((service.name, service.pages) for service in services.values() if service.pages))
     _no_two("port", ((service.name, port) for service in own(services) for port in service.ports.values()))
     _no_two("offset", ((s.name, offset) for s in services.values() for offset in s.wheel_ports.values()))
 

@@ -18,6 +18,7 @@ REGISTRY, ROUTER_CONTROL, ROUTER_DATA = "registry", "router-control", "router-da
 BATCHER = "batcher"
 MONITOR = "monitor"
 AUTOSCALER = "autoscaler"
+CONSOLE = "console"
 # Those that are told more than what all services are told.
 _OF_THEIR_OWN = ("front-door", REGISTRY, ROUTER_CONTROL, BATCHER, "batcher-cpu", MONITOR)
 # On one machine people look at once, not every hour: a few seconds after a prediction all is known of it.
@@ -42,7 +43,7 @@ def components(settings: StackSettings) -> tuple[Component, ...]:
         *batchers,
         *(monitor(settings, number) for number in range(replicas.monitors)),
         *(
-            _plain(settings, one.name, number, _scaling(settings) if one.name == AUTOSCALER else MappingProxyType({}))
+            _plain(settings, one.name, number, _told_besides(settings, one.name))
             for one in described
             if one.name not in _OF_THEIR_OWN
             for number in range(replicas_of(replicas, one.name))
@@ -110,9 +111,14 @@ def monitor(settings: StackSettings, number: int = 0) -> Component:
     return _plain(settings, MONITOR, number, _SOON)
 
 
-def _scaling(settings: StackSettings) -> Mapping[str, object]:
-    """What scales: us, on our control socket."""
-    return {"ACTUATOR": "local", "CONTROL_SOCKET": settings.control_socket}
+def _told_besides(settings: StackSettings, name: str) -> Mapping[str, object]:
+    """Return what a service is told that others have no word for."""
+    if name == AUTOSCALER:
+        # What scales: us, on our control socket.
+        return {"ACTUATOR": "local", "CONTROL_SOCKET": settings.control_socket}
+    if name == CONSOLE:
+        return {"URL": f"http://{settings.ports.front_door.address}", "DEVELOPMENT_ISSUER": settings.identity}
+    return {}
 
 
 def _plain(
@@ -212,7 +218,12 @@ def pools(settings: StackSettings) -> dict[str, tuple[str, ...]]:
 
 
 def _target(settings: StackSettings, name: str) -> str:
-    """The replicas of a service as the file lists them that says which there are: callers follow it."""
+    """The replicas of a service as the file lists them that says which there are: callers follow it.
+
+    Front doors share one port.
+    """
+    if name == front_door.NAME:
+        return settings.ports.front_door.address
     return f"file:{settings.endpoints}#{name}"
 
 

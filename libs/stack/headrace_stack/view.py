@@ -100,6 +100,7 @@ def addresses(ports: Ports) -> str:
     port = ports.front_door.address
     return (
         f"front door  http://{port}  gRPC, REST and gRPC-Web\n"
+        f"console     http://{port}/console/  signed in: .venv/bin/headrace console\n"
         f"token       .venv/bin/headrace token\n"
         f"stop        make down"
     )

@@ -26,6 +26,7 @@ ONLY_COMPOSE = {
     "ROUTER_DATA_RESOLVE_EVERY_S",  # `--scale` is noticed at once
     "FRONT_DOOR_CORS_ORIGINS",  # to be set from outside
     "MONITOR_WEBHOOK_ALLOW",  # likewise
+    "CONSOLE_OIDC_ISSUER",  # likewise
     "SCORER_BUCKETS",  # likewise
     "SCORER_RAY_ADDRESS",  # likewise
     *(f"{prefix}{name}" for prefix in topology.prefixes() for name in ("S3_REGION", "LOG_LEVEL")),

@@ -23,6 +23,8 @@ def _route_of(all_routes: list[Json], path: str, verb: str) -> Json:
                 return False
         if "safe_regex" in match:
             return re.fullmatch(match["safe_regex"]["regex"], path) is not None
+        if "path_separated_prefix" in match:
+            return f"{path}/".startswith(f"{match['path_separated_prefix']}/")
         return path == match["path"] if "path" in match else path.startswith(match["prefix"])
 
     return next(route for route in all_routes if matches(route["match"]))

@@ -67,8 +67,8 @@ def test_a_further_service_gets_ports_that_nobody_has_and_that_stand_beside_each
     services = description.parsed(STORES + FOO.replace("8110", "8081").replace("8111", "8083"))
     assert description.free_ports(services, 2) == [8084, 8085]
     assert description.free_ports(services, 1) == [8080]
-    with pytest.raises(DescriptionError, match="40 free ports are wanted, and of 8080 to 8119 36 are"):
-        description.free_ports(services, 40)
+    with pytest.raises(DescriptionError, match="60 free ports are wanted, and of 8080 to 8139 56 are"):
+        description.free_ports(services, 60)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_further_service_gets_ports_that_nobody_has_and_that_stand_beside_each
         pytest.param('"predictions stop"', '"bad"', "foo: 'bad' is not a valid Outage", id="an outage"),
         pytest.param('network = "database"', "", "postgres: network is missing", id="a store that nobody reaches"),
         pytest.param("metrics = 8111", "metrics = 8110", "foo: port 8110 is that of foo", id="one port twice"),
-        pytest.param("8110", "8120", "foo: grpc must lie in 8080..8119", id="a port that no wheel stack has"),
+        pytest.param("8110", "8140", "foo: grpc must lie in 8080..8139", id="a port that no wheel stack has"),
         pytest.param("8110", "8100", "postgres: offset 20 is that of foo", id="one place in the wheel stack twice"),
         pytest.param('component = "foo"', 'component = "postgres"', "component postgres is that of", id="one name"),
         pytest.param("settings = {", "package2 = {", "no field", id="misspelt"),

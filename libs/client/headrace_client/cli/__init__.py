@@ -13,6 +13,7 @@ from headrace_client.cli.autoscale import autoscale
 from headrace_client.cli.cache import cache
 from headrace_client.cli.capacity import capacity
 from headrace_client.cli.completion import completion
+from headrace_client.cli.console import console
 from headrace_client.cli.experiments import experiments
 from headrace_client.cli.explain import explain
 from headrace_client.cli.failures import EXIT_CODE_HELP, FAILED, as_json
@@ -98,5 +99,6 @@ main.add_command(monitor)
 main.add_command(autoscale)
 main.add_command(capacity)
 main.add_command(status)
+main.add_command(console)
 main.add_command(token)
 main.add_command(completion)

@@ -41,14 +41,10 @@ def token(
     """
     if context.invoked_subcommand is not None:
         return
-    unknown = sorted(set(scopes) - set(known_scopes()))
-    if unknown:
-        raise click.BadParameter(
-            f"{', '.join(unknown)}: no RPC asks for it; known: {', '.join(known_scopes())}", param_hint="--scope"
-        )
+    known(scopes)
     now = datetime.now(UTC)
     patterns = None if models is None else [part.strip() for part in models.split(",") if part.strip()]
-    minted = _issuer().mint(subject=subject, now=now, scopes=scopes or None, models=patterns, lifetime=ttl)
+    minted = development_issuer().mint(subject=subject, now=now, scopes=scopes or None, models=patterns, lifetime=ttl)
     if not output.as_json:
         click.echo(minted)
         return
@@ -73,7 +69,7 @@ def deny(output: Output, subject: str) -> None:
     Examples:
       headrace token deny mallory
     """
-    _show_denied(output, _issuer().deny(subject))
+    _show_denied(output, development_issuer().deny(subject))
 
 
 @token.command()
@@ -86,7 +82,7 @@ def allow(output: Output, subject: str) -> None:
     Examples:
       headrace token allow mallory
     """
-    _show_denied(output, _issuer().allow(subject))
+    _show_denied(output, development_issuer().allow(subject))
 
 
 @token.command()
@@ -98,7 +94,7 @@ def denied(output: Output) -> None:
     Examples:
       headrace token denied --json
     """
-    _show_denied(output, _issuer().denied())
+    _show_denied(output, development_issuer().denied())
 
 
 def _show_denied(output: Output, subjects: list[str]) -> None:
@@ -108,7 +104,17 @@ def _show_denied(output: Output, subjects: list[str]) -> None:
         output.say("denied: " + (shown(", ".join(subjects)) or "nobody"))
 
 
-def _issuer() -> DevelopmentIssuer:
+def known(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return scopes that RPCs ask for. Raises click.BadParameter naming those that none asks for."""
+    if unknown := sorted(set(scopes) - set(known_scopes())):
+        raise click.BadParameter(
+            f"{', '.join(unknown)}: no RPC asks for it; known: {', '.join(known_scopes())}", param_hint="--scope"
+        )
+    return scopes
+
+
+def development_issuer() -> DevelopmentIssuer:
+    """Return the issuer of the local stack. Raises PreconditionFailed where there is none."""
     issuer = DevelopmentIssuer.find()
     if issuer is None:
         raise PreconditionFailed(

@@ -70,11 +70,11 @@ def _behind(settings: StackSettings) -> dict[str, tuple[str, ...]]:
     return {
         one.name: _addresses(
             settings,
-            lambda ports, one=one: ports.at(one.offset("grpc"), one.name),
+            lambda ports, one=one: ports.at(one.offset(one.entry), one.name),
             replicas_of(settings.replicas, one.name),
         )
         for one in description.own(description.of(settings.checkout))
-        if one.offers and not one.published
+        if one.behind_the_front_door
     }
 
 

@@ -31,7 +31,7 @@ def plain(
     ports, package = settings.ports.of_replica(number), described.package
     assert package is not None, f"{described.name} is not started by its package"
     name = named(described.component, number)
-    grpc, metrics, *others = (ports.at(described.offset(port), f"{name} {port}") for port in _first(described))
+    entry, metrics, *others = (ports.at(described.offset(port), f"{name} {port}") for port in _first(described))
     called = [call.callee for call in described.calls]
     stores = tuple(callee for callee in called if callee in STORES)
     return service(
@@ -39,14 +39,14 @@ def plain(
         name,
         package,
         prefix=described.prefix,
-        grpc=grpc,
+        grpc=entry,
         metrics=metrics,
         more_ports=tuple(others),
         needs=(*stores, *needs),
         leans_on=(postgres.NAME,) if postgres.NAME in stores else (),
         variables={
             **_stores(settings, described, stores),
-            **({"DENY_FILE": settings.identity / identity.DENY} if described.offers else {}),
+            **({"DENY_FILE": settings.identity / identity.DENY} if described.behind_the_front_door else {}),
             **({"STATE_DIR": settings.state(name)} if described.state else {}),
             **{target_variable(callee): target(callee) for callee in called if callee not in STORES},
             **more,
@@ -56,11 +56,12 @@ def plain(
 
 def target_variable(callee: str) -> str:
     """Return which variable names the target of a service: CONTROL_TARGET for the router-control."""
-    return f"{callee.rpartition('-')[2].upper()}_TARGET"
+    return f"{callee.removeprefix('router-').replace('-', '_').upper()}_TARGET"
 
 
 def _first(described: Service) -> list[str]:
-    return ["grpc", "metrics", *(port for port in described.ports if port not in ("grpc", "metrics"))]
+    first = (described.entry, "metrics")
+    return [*first, *(port for port in described.ports if port not in first)]
 
 
 def _stores(settings: StackSettings, described: Service, stores: tuple[str, ...]) -> dict[str, object]:

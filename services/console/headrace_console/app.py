@@ -1,0 +1,131 @@
+"""The app: which path is which page, what stands around all of them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from headrace_servicekit.calls import Call, make_call
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace_console.console import ROOT, Console
+from headrace_console.pages import home, model
+from headrace_console.pages.rendering import STATIC
+from headrace_console.pages.visits import failure
+from headrace_console.security import SecurityHeaders
+from headrace_console.signing_in import pages as signing_in
+
+log = structlog.get_logger()
+
+# An address in a page changes with the file: browsers may keep it for as long as they like.
+_KEPT = "public, max-age=31536000, immutable"
+
+
+def pages() -> list[Route]:
+    """Return every page below /console."""
+    return [
+        *signing_in.ROUTES,
+        Route("/", home.home, methods=["GET"], name="home"),
+        Route("/models/{model}", model.model, methods=["GET"], name="model"),
+        Route("/models/{model}/promote", model.promote, methods=["POST"], name="promote"),
+        Route("/models/{model}/roll-back", model.roll_back, methods=["POST"], name="roll back"),
+        Route("/models/{model}/versions/{version}", model.version, methods=["GET"], name="version"),
+    ]
+
+
+def create_app(console: Console, *, ready: Any) -> Starlette:
+    """Return the app. ready: says whether the service wants requests, which the front door asks."""
+
+    async def readiness(_request: Request) -> Response:
+        return PlainTextResponse("ready\n" if ready() else "not ready\n", 200 if ready() else 503)
+
+    async def to_root(_request: Request) -> Response:
+        return RedirectResponse(ROOT, 307)
+
+    app = Starlette(
+        routes=[
+            Route("/readyz", readiness, methods=["GET"]),
+            Route("/console", to_root, methods=["GET"]),
+            Mount("/console", routes=[Mount("/static", _ImmutableFiles(directory=STATIC)), *pages()]),
+        ],
+        middleware=[Middleware(_Accounting, console=console), Middleware(SecurityHeaders, secure=console.secure)],
+        exception_handlers={HTTPException: _refused, Exception: _defect},
+    )
+    app.router.redirect_slashes = False
+    app.state.console = console
+    return app
+
+
+class _ImmutableFiles(StaticFiles):
+    def file_response(self, *args: Any, **named: Any) -> Response:
+        answer = super().file_response(*args, **named)
+        answer.headers["cache-control"] = _KEPT
+        return answer
+
+
+class _Accounting:
+    """Counts requests by page, and makes the span of each that is sampled."""
+
+    def __init__(self, app: ASGIApp, console: Console) -> None:
+        self._app, self._console = app, console
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        call = make_call(headers.get("x-request-id"), headers.get("traceparent"), headers.get("tracestate"))
+        call, span = self._begin(scope, call)
+        scope["headrace.traceparent"] = call.traceparent or ""
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                # The time of a stream is how long somebody looks at it.
+                self._count(scope, status, time.perf_counter() - began)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            if span is not None and self._console.tracing is not None:
+                self._console.tracing.end(span, "INTERNAL" if status >= 500 else "OK")
+            if not _is_quiet(scope):
+                log.info("page", path=scope["path"], method=scope["method"], status=status, request_id=call.request_id)
+
+    def _begin(self, scope: Scope, call: Call) -> tuple[Call, Any]:
+        tracing = self._console.tracing
+        if tracing is None or _is_quiet(scope):
+            return call, None
+        return tracing.start(f"/headrace.console/{scope['method']}", call)
+
+    def _count(self, scope: Scope, status: int, passed_s: float) -> None:
+        route = scope.get("route")
+        name = getattr(route, "path", "other") if "endpoint" in scope else "other"
+        self._console.metrics.requests.labels(name, scope["method"], str(status)).observe(passed_s)
+
+
+def _is_quiet(scope: Scope) -> bool:
+    return scope["path"] == "/readyz" or scope["path"].startswith("/console/static/")
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = {404: "there is no such page", 405: "this page takes no such request"}.get(error.status_code, error.detail)
+    return failure(error.status_code, told)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    log.error("a page failed", path=request.url.path, exc_info=error)
+    return failure(500, "the page could not be made: this is a defect, and is in the log", "INTERNAL")

@@ -1,0 +1,221 @@
+"""Pictures as SVG, drawn here: they need no script, print, and follow the page's colours by their classes.
+
+A chart has a few hundred points at most, which is what a page of a model shows; nobody zooms. Sizes are attributes, not
+styles, which the content policy forbids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 640, 160
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 8, 22
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Values by place on the x axis; None is a gap. low, high: bounds of a band around it."""
+
+    name: str
+    values: Sequence[float | None]
+    low: Sequence[float | None] = ()
+    high: Sequence[float | None] = ()
+    kind: str = "one"
+
+
+def bar(share: float, kind: str = "", label: str = "") -> Markup:
+    """Return a share of one as a filled bar. label: what a screen reader says."""
+    width = round(100 * min(1.0, max(0.0, share if math.isfinite(share) else 0.0)), 1)
+    return Markup(
+        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<rect class="track" width="100" height="8" rx="2"/><rect class="fill {}" width="{}" height="8" rx="2"/></svg>'
+    ).format(label or f"{width:g} %", kind, width)
+
+
+def stacked(parts: Sequence[tuple[str, float]], label: str) -> Markup:
+    """Return shares of a whole side by side."""
+    total = sum(value for _, value in parts) or 1.0
+    drawn, at = Markup(""), 0.0
+    for number, (name, value) in enumerate(parts):
+        width = 100 * value / total
+        drawn += Markup('<rect class="part p{}" x="{}" width="{}" height="8"><title>{}: {}</title></rect>').format(
+            number % 6, round(at, 2), round(width, 2), name, f"{100 * value / total:.3g} %"
+        )
+        at += width
+    return Markup(
+        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(label, drawn)
+
+
+def evidence(worse: float, worse_needed: float, fine: float, fine_needed: float) -> Markup:
+    """Return what fills towards either verdict: to the left "worse", to the right "not worse"."""
+    left, right = 50 * _part(worse, worse_needed), 50 * _part(fine, fine_needed)
+    said = f"{_part(worse, worse_needed):.0%} of what says worse, {_part(fine, fine_needed):.0%} of what says not worse"
+    return Markup(
+        '<svg class="bar evidence" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<rect class="track" width="100" height="8"/><rect class="fill bad" x="{}" width="{}" height="8"/>'
+        '<rect class="fill good" x="50" width="{}" height="8"/>'
+        '<rect class="axis" x="49.7" width="0.6" height="8"/></svg>'
+    ).format(said, round(50 - left, 2), round(left, 2), round(right, 2))
+
+
+def lines(
+    drawn: Sequence[Line],
+    places: Sequence[str],
+    *,
+    label: str,
+    rule: float | None = None,
+    zero: bool = True,
+) -> Markup:
+    """Return lines over the same places. rule: a level that is drawn across. zero: whether the axis begins there."""
+    values = [v for line in drawn for of in (line.values, line.low, line.high) for v in of if _is_number(v)]
+    values += [rule] if rule is not None else []
+    if not values:
+        return Markup('<p class="empty">Nothing to draw yet.</p>')
+    low, high = min(values), max(values)
+    low = min(0.0, low) if zero else low
+    high = high if high > low else low + 1.0
+    count = max(len(places), 1)
+
+    def x(at: int) -> float:
+        inside = WIDTH - _LEFT - _RIGHT
+        return round(_LEFT + inside * (at / (count - 1) if count > 1 else 0.5), 1)
+
+    def y(value: float) -> float:
+        return round(_TOP + (HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low), 1)
+
+    parts = [_axis(low, high, y), _places(places, x)]
+    if rule is not None:
+        parts.append(
+            Markup('<line class="rule" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+                _LEFT, WIDTH - _RIGHT, y(rule), y(rule)
+            )
+        )
+    for line in drawn:
+        band = [
+            (x(at), y(lo), y(hi))
+            for at, (lo, hi) in enumerate(zip(line.low, line.high, strict=False))
+            if _is_number(lo) and _is_number(hi)
+        ]
+        if band:
+            edge = [f"{px},{top}" for px, _, top in band] + [f"{px},{bottom}" for px, bottom, _ in reversed(band)]
+            parts.append(Markup('<polygon class="band {}" points="{}"/>').format(line.kind, " ".join(edge)))
+        for run in _runs(line.values):
+            points = " ".join(f"{x(at)},{y(value)}" for at, value in run)
+            parts.append(Markup('<polyline class="line {}" points="{}"/>').format(line.kind, points))
+        for at, value in enumerate(line.values):
+            if _is_number(value):
+                parts.append(
+                    Markup('<circle class="dot {}" cx="{}" cy="{}" r="2.5"><title>{} {}: {}</title></circle>').format(
+                        line.kind, x(at), y(value), line.name, places[at] if at < len(places) else "", f"{value:.4g}"
+                    )
+                )
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, HEIGHT, label, Markup("").join(parts)
+    )
+
+
+def columns(pairs: Sequence[tuple[str, float, float]], *, label: str) -> Markup:
+    """Return two distributions side by side: name of the bin, share in the reference, share now."""
+    if not pairs:
+        return Markup('<p class="empty">Nothing to draw yet.</p>')
+    high = max(max(before, after) for _, before, after in pairs) or 1.0
+    step = (WIDTH - _LEFT - _RIGHT) / len(pairs)
+
+    def y(value: float) -> float:
+        return round(_TOP + (HEIGHT - _TOP - _BOTTOM) * (1 - value / high), 1)
+
+    def x(at: int) -> float:
+        return round(_LEFT + step * (at + 0.5), 1)
+
+    parts = [_axis(0.0, high, y), _places([name for name, _, _ in pairs], x)]
+    width = round(max(1.0, step * 0.38), 1)
+    for at, (name, before, after) in enumerate(pairs):
+        for offset, value, kind, when in ((-width, before, "two", "reference"), (0.0, after, "one", "now")):
+            parts.append(
+                Markup(
+                    '<rect class="column {}" x="{}" y="{}" width="{}" height="{}"><title>{}, {}: {}</title></rect>'
+                ).format(
+                    kind,
+                    round(x(at) + offset, 1),
+                    y(value),
+                    width,
+                    round(y(0) - y(value), 1),
+                    name,
+                    when,
+                    f"{100 * value:.3g} %",
+                )
+            )
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, HEIGHT, label, Markup("").join(parts)
+    )
+
+
+def waterfall(spans: Sequence[tuple[str, float, float, str]], total: float, *, label: str) -> Markup:
+    """Return spans below each other over one axis: name, begin, length, kind; in the unit of total."""
+    whole, row = total if total > 0 else 1.0, 22
+    height = row * len(spans) + 4
+    inside = WIDTH - 170
+    parts = []
+    for at, (name, begin, length, kind) in enumerate(spans):
+        left = 160 + inside * min(1.0, max(0.0, begin / whole))
+        width = max(1.5, inside * min(1.0, max(0.0, length / whole)))
+        middle = row * at + 15
+        parts.append(
+            Markup(
+                '<text x="152" y="{}" text-anchor="end">{}</text><rect class="fill {}" x="{}" y="{}" width="{}"'
+                ' height="12" rx="2"><title>{}</title></rect>'
+            ).format(
+                middle,
+                name,
+                kind,
+                round(left, 1),
+                row * at + 5,
+                round(min(width, WIDTH - left), 1),
+                f"{name}: from {begin:.4g} for {length:.4g} ms",
+            )
+        )
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, height, label, Markup("").join(parts)
+    )
+
+
+def _part(value: float, needed: float) -> float:
+    return min(1.0, max(0.0, value / needed)) if needed > 0 and math.isfinite(value) else 0.0
+
+
+def _is_number(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
+    runs: list[list[tuple[int, float]]] = [[]]
+    for at, value in enumerate(values):
+        if value is not None and math.isfinite(value):
+            runs[-1].append((at, value))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if len(run) > 1]
+
+
+def _axis(low: float, high: float, y: Callable[[float], float]) -> Markup:
+    line = Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{}</text>')
+    return Markup("").join(
+        line.format(_LEFT, WIDTH - _RIGHT, y(value), y(value), _LEFT - 6, y(value) + 4, f"{value:.3g}")
+        for value in (low, (low + high) / 2, high)
+    )
+
+
+def _places(places: Sequence[str], x: Callable[[int], float]) -> Markup:
+    if not places:
+        return Markup("")
+    step = max(1, math.ceil(len(places) / 6))
+    return Markup("").join(
+        Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(x(at), HEIGHT - 6, places[at])
+        for at in range(0, len(places), step)
+    )

@@ -1,0 +1,43 @@
+"""What every page works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace_client import AsyncClient
+from headrace_servicekit.denials import Denials
+
+from headrace_console.metrics import ConsoleMetrics
+from headrace_console.sessions.sessions import Sessions
+from headrace_console.signing_in.development import DevelopmentSignIn
+from headrace_console.signing_in.limits import SignInLimit
+from headrace_console.signing_in.oidc import OpenIdSignIn
+
+if TYPE_CHECKING:
+    from headrace_servicekit.tracing import Tracing
+
+    from headrace_console.live import LiveFeeds
+
+ROOT = "/console/"
+SIGN_IN = "/console/sign-in"
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Every dependency by name.
+
+    client: of nobody; a page calls with the token of who looks at it. sign_in: None where there is no way in.
+    secure: whether people reach us by https. address: where they do.
+    """
+
+    sessions: Sessions
+    client: AsyncClient
+    sign_in: OpenIdSignIn | DevelopmentSignIn | None
+    limit: SignInLimit
+    live: LiveFeeds
+    denials: Denials
+    metrics: ConsoleMetrics
+    tracing: Tracing | None
+    secure: bool
+    address: str

@@ -1,0 +1,113 @@
+"""Pages that follow what changes, by server-sent events.
+
+People who may see the same and look at the same page share one look, made with the token of one of them: how many look
+costs the installation nothing. A follower is told only what is new; when nothing is, a comment keeps the line open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+
+import structlog
+from headrace_client.errors import HeadraceError
+from headrace_servicekit.clock import Clock
+from headrace_servicekit.errors import ResourceExhausted
+
+log = structlog.get_logger()
+
+_SILENCE_S = 15.0
+
+Look = Callable[[], Awaitable[str]]
+"""Returns a part of a page as it is now."""
+
+
+@dataclass(slots=True)
+class _Feed:
+    """One page for people with the same rights. looks: of each of them, by what identifies a follower."""
+
+    looks: dict[object, Look] = field(default_factory=dict)
+    latest: str | None = None
+    version: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class LiveFeeds:
+    """At most `most` followers at a time."""
+
+    def __init__(self, most: int, *, every_s: float, stopping: asyncio.Event, clock: Clock) -> None:
+        self._most, self._every_s, self._stopping, self._clock = most, every_s, stopping, clock
+        self._feeds: dict[Hashable, _Feed] = {}
+        self.open = 0
+
+    async def follow(self, key: Hashable, look: Look) -> AsyncIterator[str]:
+        """Yield the events of a page until the reader leaves. key: the page, and what its readers may see.
+
+        Raises ResourceExhausted at once when too many look.
+        """
+        if self.open >= self._most:
+            raise ResourceExhausted("too many pages follow what changes", reason="TOO_MANY_STREAMS", retry_after_s=10)
+        feed = self._feeds.setdefault(key, _Feed())
+        follower = object()
+        feed.looks[follower] = look
+        self.open += 1
+        if feed.task is None:
+            feed.task = asyncio.create_task(self._look(feed), name="live page")
+        try:
+            seen = -1
+            while not self._stopping.is_set() and follower in feed.looks:
+                if feed.version != seen and feed.latest is not None:
+                    seen = feed.version
+                    yield event(feed.latest)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_SILENCE_S):
+                        await feed.changed.wait()
+                        continue
+                yield ": nothing new\n\n"
+        finally:
+            self.open -= 1
+            feed.looks.pop(follower, None)
+            if not feed.looks:
+                self._feeds.pop(key, None)
+                if feed.task is not None:
+                    feed.task.cancel()
+
+    async def _look(self, feed: _Feed) -> None:
+        while feed.looks and not self._stopping.is_set():
+            follower, look = next(iter(feed.looks.items()))
+            try:
+                now = await look()
+            except HeadraceError as error:
+                if type(error).code.name in ("UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND"):
+                    # That one may not look any more, which says nothing of the others.
+                    feed.looks.pop(follower, None)
+                    _tell(feed)
+                    continue
+                log.info("a followed page could not be read", reason=error.reason or str(error))
+            except Exception:
+                log.exception("a followed page failed")
+                feed.looks.pop(follower, None)
+                _tell(feed)
+                continue
+            else:
+                if now != feed.latest:
+                    feed.latest, feed.version = now, feed.version + 1
+                    _tell(feed)
+            await self._clock.sleep(self._every_s)
+
+
+def _tell(feed: _Feed) -> None:
+    feed.changed.set()
+    feed.changed = asyncio.Event()
+
+
+def event(html: str) -> str:
+    """Return a part of a page as an event; its lines are lines of data.
+
+    >>> event("<p>one</p>\\n<p>two</p>")
+    'data: <p>one</p>\\ndata: <p>two</p>\\n\\n'
+    """
+    return "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"

@@ -1,0 +1,141 @@
+"""A model: its versions, what serves, what can be done with it; and one version with all that is known of it."""
+
+from __future__ import annotations
+
+from headrace.monitor.v1 import alert_pb2
+from headrace.registry.v1 import registry_pb2
+from headrace_client.errors import HeadraceError
+from starlette.responses import Response
+
+from headrace_console.pages.rendering import number
+from headrace_console.pages.tables import listed
+from headrace_console.pages.traffic import Traffic, summed
+from headrace_console.pages.visits import READ_S, Visit, signed_in
+
+_WRITE_S = 20.0
+_EVENTS = 8
+_COLUMNS = {
+    "version": lambda version: version.name,
+    "stage": lambda version: version.stage,
+    "registered": lambda version: version.create_time.ToDatetime(),
+}
+_STAGES = {
+    "production": registry_pb2.ModelVersion.STAGE_PRODUCTION,
+    "staging": registry_pb2.ModelVersion.STAGE_STAGING,
+    "archived": registry_pb2.ModelVersion.STAGE_ARCHIVED,
+}
+
+
+@signed_in
+async def model(visit: Visit) -> Response:
+    """Show a model."""
+    return await _model(visit)
+
+
+async def _model(visit: Visit) -> Response:
+    name, client = visit.argument("model"), visit.client
+    found = await client.get_model(name, timeout=READ_S)
+    parts = await visit.parts(
+        versions=("registry", client.list_versions(name, timeout=READ_S)),
+        route=("control plane", client.get_route(name, timeout=READ_S)),
+        traffic=("monitor", _traffic(visit, name)),
+        alerts=("monitor", client.list_alerts(model=name, state=alert_pb2.Alert.STATE_OPEN, timeout=READ_S)),
+        rollouts=("rollout service", client.list_rollouts(model=name, running=True, timeout=READ_S)),
+        events=("registry", client.history(name, limit=_EVENTS, timeout=READ_S)),
+    )
+    versions = parts["versions"].value or []
+    return visit.page(
+        "model.html",
+        name,
+        f"headrace models show {name}",
+        model=name,
+        found=found,
+        table=listed(versions, _COLUMNS, visit.query, visit.request.url.path, sort="-registered"),
+        gates=gates_of(found),
+        form=visit.form,
+        **parts,
+    )
+
+
+async def _traffic(visit: Visit, name: str) -> Traffic:
+    return summed(await visit.client.traffic(name, timeout=READ_S))
+
+
+@signed_in
+async def promote(visit: Visit) -> Response:
+    """Move a version to a stage; what the registry refuses is shown with its reasons."""
+    name, form = visit.argument("model"), visit.form
+    try:
+        await visit.client.promote(
+            name,
+            form.get("version", ""),
+            stage=_STAGES.get(form.get("stage", ""), registry_pb2.ModelVersion.STAGE_PRODUCTION),
+            etag=form.get("etag", ""),
+            allow_incompatible_signature=form.get("allow_incompatible_signature") == "yes",
+            end_rollout=form.get("end_rollout") == "yes",
+            reason=form.get("reason", ""),
+            request_id=form.get("request_id", ""),
+            timeout=_WRITE_S,
+        )
+    except HeadraceError as error:
+        visit.problem = _raised(error)
+        return await _model(visit)
+    return visit.go_to(f"/console/models/{name}", done="promoted")
+
+
+@signed_in
+async def roll_back(visit: Visit) -> Response:
+    """Put the version that was in production before back there."""
+    name, form = visit.argument("model"), visit.form
+    try:
+        await visit.client.rollback(
+            name,
+            etag=form.get("etag", ""),
+            end_rollout=form.get("end_rollout") == "yes",
+            reason=form.get("reason", ""),
+            request_id=form.get("request_id", ""),
+            timeout=_WRITE_S,
+        )
+    except HeadraceError as error:
+        visit.problem = _raised(error)
+        return await _model(visit)
+    return visit.go_to(f"/console/models/{name}", done="rolled-back")
+
+
+@signed_in
+async def version(visit: Visit) -> Response:
+    """Show a version."""
+    name, version_id = visit.argument("model"), visit.argument("version")
+    found = await visit.client.get_version(name, version_id, timeout=READ_S)
+    parts = await visit.parts(
+        measurements=("registry", visit.client.list_measurements(name, version_id, limit=20, timeout=READ_S)),
+        holds=("registry", visit.client.list_holds(name, timeout=READ_S)),
+    )
+    command = f"headrace models show {name} {version_id}"
+    return visit.page("version.html", f"{name} {version_id}", command, model=name, version=found, **parts)
+
+
+def gates_of(model: registry_pb2.Model) -> list[str]:
+    """Return the gates of a model as they are typed; those that hold by default when it has none of its own."""
+    if not model.HasField("promotion_policy"):
+        return ["accuracy>=0.85 (default)", "latency_p99_ms<=100 (default)"]
+    return [_gate(gate) for gate in model.promotion_policy.gates]
+
+
+def _gate(gate: registry_pb2.PromotionGate) -> str:
+    kind = gate.WhichOneof("bound") or "maximum"
+    side, _, relation = kind.partition("_")
+    value = getattr(gate, kind)
+    bound = number(value)
+    if relation == "ratio":
+        bound = f"{number(value)}*production"
+    elif relation == "delta":
+        bound = "production" + (f"{value:+.4g}" if value else "")
+    return f"{gate.metric}{'>=' if side == 'minimum' else '<='}{bound}{'@measured' if gate.measured_only else ''}"
+
+
+def _raised(error: HeadraceError) -> HeadraceError:
+    """Return a refusal that the page shows; whatever ends the session is raised again."""
+    if error.reason == "CLIENT_DENIED" or type(error).code.name == "UNAUTHENTICATED":
+        raise error
+    return error

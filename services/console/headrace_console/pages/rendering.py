@@ -1,0 +1,174 @@
+"""Templates and how values are written in them: times, numbers with units, words of enums. Every text is escaped."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from headrace_console import charts
+
+STATIC = Path(__file__).parents[1] / "static"
+
+
+def rendered(template: str, context: Mapping[str, Any]) -> str:
+    """Return a template with its values."""
+    return environment().get_template(template).render(context)
+
+
+@functools.cache
+def environment() -> Environment:
+    """Return the templates. A name that a page does not give is an error, and no text is markup."""
+    made = Environment(
+        loader=PackageLoader("headrace_console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "ago": ago,
+        "bytes": size,
+        "last": last,
+        "micros": micros,
+        "number": number,
+        "percent": percent,
+        "seconds": seconds,
+        "time": time,
+        "word": word,
+    }
+    made.globals |= {"asset": asset, "charts": charts, "now": lambda: datetime.now(UTC)}
+    return made
+
+
+@functools.cache
+def asset(name: str) -> str:
+    """Return the address of a file of ours; another content has another address."""
+    return f"/console/static/{name}?{hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+
+
+def moment(stamp: Timestamp | datetime | None) -> datetime | None:
+    """Return a time; None for one that is not set."""
+    if isinstance(stamp, Timestamp):
+        return stamp.ToDatetime(UTC) if stamp.ByteSize() else None
+    return stamp
+
+
+def time(stamp: Timestamp | datetime | None) -> Markup:
+    """Return a time in UTC, which a script turns into the reader's zone; a dash for none."""
+    at = moment(stamp)
+    if at is None:
+        return Markup('<span class="none">–</span>')
+    utc = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return Markup('<time datetime="{}Z" title="{} UTC">{}<span class="zone"> UTC</span></time>').format(
+        utc.replace(" ", "T"), utc, utc[:16]
+    )
+
+
+def ago(stamp: Timestamp | datetime | None, now: datetime) -> Markup:
+    """Return how long ago something was, with its time on hover."""
+    at = moment(stamp)
+    if at is None:
+        return Markup('<span class="none">–</span>')
+    utc = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return Markup('<time datetime="{}Z" title="{} UTC" data-ago>{}</time>').format(
+        utc.replace(" ", "T"), utc, age((now - at).total_seconds())
+    )
+
+
+def age(passed_s: float) -> str:
+    """Return a length of time in its largest unit.
+
+    >>> age(90), age(7200), age(-3)
+    ('1 min ago', '2 h ago', 'now')
+    """
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if passed_s >= length:
+            return f"{int(passed_s // length)} {unit} ago"
+    return "now"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number without the noise of its last digits; a dash for none.
+
+    >>> number(12345), number(0.123456), number(float("nan")), number(None)
+    ('12,345', '0.1235', '–', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.{digits}g}" if abs(value) < 1e6 else f"{value:,.0f}"
+
+
+def percent(share: float | None, digits: int = 3) -> str:
+    """Return a share of one as a percentage.
+
+    >>> percent(0.25), percent(0.00012), percent(None)
+    ('25 %', '0.012 %', '–')
+    """
+    return "–" if share is None or not math.isfinite(share) else f"{100 * share:.{digits}g} %"
+
+
+def micros(value: float | None) -> str:
+    """Return microseconds in a unit that people read.
+
+    >>> micros(250), micros(1500), micros(2_500_000)
+    ('250 µs', '1.5 ms', '2.5 s')
+    """
+    return "–" if value is None else seconds(value / 1e6)
+
+
+def seconds(value: float | Duration | None) -> str:
+    """Return seconds in a unit that people read.
+
+    >>> seconds(0.0125), seconds(90), seconds(7200)
+    ('12.5 ms', '1.5 min', '2 h')
+    """
+    if isinstance(value, Duration):
+        value = value.ToTimedelta().total_seconds()
+    if value is None or not math.isfinite(value):
+        return "–"
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
+        if abs(value) >= length:
+            return f"{value / length:.3g} {unit}"
+    return f"{value * 1e6:.3g} µs" if value else "0 s"
+
+
+def size(value: int) -> str:
+    """Return bytes in a unit that people read.
+
+    >>> size(512), size(1_500_000)
+    ('512 B', '1.5 MB')
+    """
+    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= length:
+            return f"{value / length:.3g} {unit}"
+    return f"{value} B"
+
+
+def last(name: str) -> str:
+    """Return the id at the end of a resource name."""
+    return name.rsplit("/", 1)[-1]
+
+
+def word(message: Message, field: str) -> str:
+    """Return the value of an enum field as a word; empty for an unset one."""
+    kind = message.DESCRIPTOR.fields_by_name[field].enum_type
+    assert kind is not None, f"{field} is no enum"
+    value = kind.values_by_number.get(getattr(message, field))
+    names = [one.name for one in kind.values]
+    prefix = names[0].removesuffix("UNSPECIFIED")
+    if value is None or value.number == 0:
+        return ""
+    return value.name.removeprefix(prefix).replace("_", " ").lower()

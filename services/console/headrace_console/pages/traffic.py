@@ -1,0 +1,60 @@
+"""What was answered in a time, summed over versions and sources: pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headrace.monitor.v1 import monitor_pb2
+from headrace.router.v1 import predict_pb2
+
+# A source that answers less than this share says nothing about how fast a model is.
+_SLOWEST_COUNTS_FROM = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Answers of a model. p99_us: of the slowest source that answers more than a hundredth; None without answers."""
+
+    count: int
+    errors: int
+    p99_us: float | None
+    sources: tuple[tuple[str, int], ...]
+    versions: tuple[tuple[str, int], ...]
+
+    @property
+    def error_share(self) -> float | None:
+        """Return which share of the requests failed."""
+        return self.errors / self.count if self.count else None
+
+
+def summed(told: monitor_pb2.GetTrafficResponse) -> Traffic:
+    """Return what was answered, whatever the version, the source and the code."""
+    rows = list(told.traffic)
+    count = sum(row.count for row in rows)
+    well = [row for row in rows if row.code == 0]
+    telling = [row.p99_us for row in well if row.count >= count * _SLOWEST_COUNTS_FROM]
+    return Traffic(
+        count=count,
+        errors=sum(row.count for row in rows if row.code != 0),
+        p99_us=max(telling, default=None),
+        sources=_by_size((source(row.served_from), row.count) for row in well),
+        versions=_by_size((row.version or "none", row.count) for row in rows),
+    )
+
+
+def source(value: int) -> str:
+    """Return where an answer came from, as a word."""
+    try:
+        name = predict_pb2.PredictResponse.ServedFrom.Name(value)  # pyright: ignore[reportArgumentType]
+    except ValueError:
+        return "unknown"
+    return name.removeprefix("SERVED_FROM_").replace("_", " ").lower()
+
+
+def _by_size(pairs: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    counted: Counter[str] = Counter()
+    for name, count in pairs:
+        counted[name] += count
+    return tuple(counted.most_common())

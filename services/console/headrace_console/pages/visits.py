@@ -1,0 +1,212 @@
+"""Somebody looks at a page: who that is, what they sent, and what they are answered, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import urllib.parse
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import grpc
+import structlog
+from headrace_client import AsyncClient
+from headrace_client.errors import HeadraceError, NotFound, PermissionDenied, Unauthenticated
+from headrace_servicekit.error_details import http_status
+from headrace_servicekit.errors import ServiceError
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from headrace_console.console import ROOT, SIGN_IN, Console
+from headrace_console.pages.rendering import rendered
+from headrace_console.security import NotAForm, TooLarge, body_of, comes_from_elsewhere, local_path
+from headrace_console.sessions.sealing import CookieSecret
+from headrace_console.sessions.sessions import Session
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+SESSION_COOKIE = "headrace_session"
+# A page is read at once, or not at all.
+READ_S = 10.0
+_MOST_FIELDS = 100
+_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """A part of a page, or why it is missing: the service that knows it may be away, or not installed."""
+
+    value: T | None = None
+    problem: str = ""
+
+    @property
+    def there(self) -> bool:
+        """Return whether there is something to show."""
+        return self.value is not None
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request of somebody who is signed in. problem: what became of what they asked for, if it was refused."""
+
+    request: Request
+    console: Console
+    session: Session
+    client: AsyncClient
+    form: Mapping[str, str] = field(default_factory=dict)
+    problem: HeadraceError | None = None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What stands behind the path."""
+        return self.request.query_params
+
+    def argument(self, name: str) -> str:
+        """Return a part of the path."""
+        return self.request.path_params[name]
+
+    def page(self, template: str, title: str, command: str, **context: Any) -> Response:
+        """Return a page. command: of the command line, which shows or does the same."""
+        status = 200 if self.problem is None else _STATUS.get(type(self.problem).code, 500)
+        shown = {
+            **self.frame(title),
+            "command": command,
+            "problem": self.problem,
+            "done": self.query.get("done", ""),
+            **context,
+        }
+        return HTMLResponse(rendered(template, shown), status)
+
+    def fragment(self, template: str, **context: Any) -> str:
+        """Return a part of a page that is sent by itself."""
+        return rendered(template, {**self.frame(""), **context})
+
+    def frame(self, title: str) -> dict[str, Any]:
+        """Return what every template may use."""
+        return {
+            "title": title,
+            "subject": self.session.login.subject,
+            "scopes": self.session.login.scopes,
+            "form_token": self.session.secret.form_token,
+            "request_id": str(uuid.uuid4()),
+            "now": datetime.now(UTC),
+            "path": self.request.url.path,
+            "query": self.query,
+        }
+
+    async def part(self, service: str, reading: Awaitable[T]) -> Part[T]:
+        """Return what was read, or a line that says why not; what concerns the whole page is raised."""
+        try:
+            return Part(await reading)
+        except (NotFound, Unauthenticated):
+            raise
+        except PermissionDenied as error:
+            if error.reason == "CLIENT_DENIED":
+                raise
+            return Part(problem=f"You may not see this: {error.message}.")
+        except HeadraceError as error:
+            if error.reason in ("METHOD_UNKNOWN", "SERVICE_UNAVAILABLE"):
+                return Part(problem=f"The {service} is not installed here, or is down.")
+            return Part(problem=f"The {service} does not answer: {error.message}.")
+
+    async def parts(self, **readings: tuple[str, Awaitable[Any]]) -> dict[str, Part[Any]]:
+        """Return several parts, read at the same time; each by the service that knows it."""
+        found = await asyncio.gather(*(self.part(service, reading) for service, reading in readings.values()))
+        return dict(zip(readings, found, strict=True))
+
+    def go_to(self, path: str, **query: str) -> Response:
+        """Return a redirection after something was done; going back does it no second time."""
+        return RedirectResponse(path + (f"?{urllib.parse.urlencode(query)}" if query else ""), 303)
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+
+def signed_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a page that somebody has to be signed in for."""
+
+    @functools.wraps(handler)
+    async def endpoint(request: Request) -> Response:
+        console: Console = request.app.state.console
+        session: Session | None = None
+        try:
+            secret = CookieSecret.of(request.cookies.get(SESSION_COOKIE))
+            session = await console.sessions.find(secret)
+            if session is None:
+                return _to_sign_in(request)
+            visit = Visit(
+                request, console, session, console.client.with_token(session.login.access_token, trace(request))
+            )
+            refusal = await _read_form(visit) if request.method == "POST" else None
+            return refusal or await handler(visit)
+        except HeadraceError as error:
+            if session is not None and (isinstance(error, Unauthenticated) or error.reason == "CLIENT_DENIED"):
+                await console.sessions.end(session.secret)
+            return failure(_STATUS.get(type(error).code, 502), error.message, error.reason)
+        except ServiceError as error:
+            return failure(http_status(error.code), error.public_message, error.reason or "")
+
+    return endpoint
+
+
+def trace(request: Request) -> tuple[tuple[str, str], ...]:
+    """Return the trace context of what a request makes us call."""
+    child = request.scope.get("headrace.traceparent", "")
+    return (("traceparent", child),) if child else ()
+
+
+def failure(status: int, message: str, reason: str = "", remedy: str = "") -> Response:
+    """Return a page that says what is wrong and what to do about it."""
+    known = {
+        401: "Sign in again.",
+        403: "Somebody who may has to do it, or give you the scope.",
+        404: "Look for it on the first page; it may also be hidden from you.",
+        429: "Wait a moment, then try again.",
+        503: "Try again in a moment; predictions go on meanwhile.",
+        504: "Try again in a moment; predictions go on meanwhile.",
+    }
+    context = {"title": f"{status}", "message": message, "reason": reason, "remedy": remedy or known.get(status, "")}
+    return HTMLResponse(rendered("failure.html", {**context, "subject": ""}), status)
+
+
+async def _read_form(visit: Visit) -> Response | None:
+    """Read what was sent; return the refusal of what did not come from a page of this session."""
+    request = visit.request
+    try:
+        content = await body_of(request)
+        fields = urllib.parse.parse_qsl(content.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except TooLarge:
+        return failure(413, "the form is larger than any of ours", "FORM_TOO_LARGE")
+    except NotAForm:
+        return failure(415, "this is no form of ours", "NOT_A_FORM")
+    except ValueError:
+        return failure(400, "the form cannot be read", "FORM_MALFORMED")
+    visit.form = dict(fields)
+    if comes_from_elsewhere(request) or not visit.session.secret.is_form_token(visit.form.get("form_token", "")):
+        told = "this was not sent by a page of this session: open the page again, and send it from there"
+        return failure(403, told, "FORM_TOKEN_WRONG", "Open the page again and send it from there.")
+    return None
+
+
+def _to_sign_in(request: Request) -> Response:
+    if request.method != "GET" or request.headers.get("accept", "").startswith("text/event-stream"):
+        return failure(401, "you are not signed in any more", "SIGNED_OUT")
+    then = local_path(request.url.path + (f"?{request.url.query}" if request.url.query else ""), ROOT)
+    return RedirectResponse(f"{SIGN_IN}?{urllib.parse.urlencode({'then': then})}", 303)

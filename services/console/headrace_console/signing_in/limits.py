@@ -1,0 +1,32 @@
+"""How often one address may begin a sign-in. Pure but for the clock that it is given."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+# Addresses that are remembered; who is forgotten begins anew, which the bound of all makes up for.
+_MOST_ADDRESSES = 10_000
+# All addresses together, in a minute, as a multiple of what one may.
+_ALL_TOGETHER = 20
+
+
+class SignInLimit:
+    """A bucket for each address, and one for all."""
+
+    def __init__(self, per_minute: int, now_s: Callable[[], float]) -> None:
+        self._per_minute, self._now_s = per_minute, now_s
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def admit(self, address: str) -> bool:
+        """Count a sign-in; return whether it may go on."""
+        return self._spend("", self._per_minute * _ALL_TOGETHER) and self._spend(f"of {address}", self._per_minute)
+
+    def _spend(self, name: str, per_minute: int) -> bool:
+        now = self._now_s()
+        left, since = self._buckets.pop(name, (float(per_minute), now))
+        left = min(float(per_minute), left + (now - since) * per_minute / 60)
+        self._buckets[name] = (left - 1 if left >= 1 else left, now)
+        while len(self._buckets) > _MOST_ADDRESSES:
+            self._buckets.popitem(last=False)
+        return left >= 1
