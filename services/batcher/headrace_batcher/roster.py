@@ -53,6 +53,10 @@ class Roster:
         self._states[handle] = Announcement(handle, digest, ready=False)
         return handle
 
+    def replace(self, handle: int, batcher: Batcher) -> None:
+        """Send what comes for a version to another batcher from now on; nobody hears of it."""
+        self._batchers[handle] = batcher
+
     def set_ready(self, handle: int, ready: bool) -> None:
         """Announce that a version answers, or does not any more; requests on their way are still taken."""
         state = self._states[handle]

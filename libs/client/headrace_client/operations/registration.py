@@ -106,7 +106,7 @@ def register_version(
         parameters=dict(parameters or {}),
         contract=with_nan_allowed(contract, allow_nan, artifacts or {}),
         artifacts=uploaded,
-        serving=_serving(serving or Serving()),
+        serving=serving_settings(serving or Serving()),
         description=description,
         pipeline=None if pipeline is None else pipeline.pipeline,
     )
@@ -198,7 +198,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _serving(serving: Serving) -> registry_pb2.ServingSettings:
+def serving_settings(serving: Serving) -> registry_pb2.ServingSettings:
+    """Return serving settings as the registry takes them. Raises InvalidArgument for an unknown device."""
     if serving.device not in _DEVICES:
         raise invalid("serving.device", f"'{serving.device}' is not one of cpu, gpu")
     settings = registry_pb2.ServingSettings(

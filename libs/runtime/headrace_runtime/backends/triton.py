@@ -62,11 +62,13 @@ class TritonBackend:
         self._execution_timeout_s = execution_timeout_s
         self._load_timeout_s = load_timeout_s
         self._in_thread = in_thread
-        # Of each version that is loaded.
+        # Of each version that was loaded; one that is loaded again answers as before meanwhile.
         self._loaded: dict[str, _Loaded] = {}
+        # Those that should be there when they are asked for.
+        self._missed: set[str] = set()
 
     async def load(self, files: ModelFiles) -> None:
-        self._loaded.pop(files.name, None)  # nobody misses it before it is there, again or for the first time
+        self._missed.discard(files.name)  # nobody misses it before it is there, again or for the first time
         await self._in_thread(self._repository.write, files)
         request = _pb.RepositoryModelLoadRequest(model_name=files.name)
         try:
@@ -80,9 +82,11 @@ class TritonBackend:
                 raise LoadError(f"the process that loaded it {limit}, or crashed") from None
             raise LoadError(load_reason(error.details() or error.code().name, self._repository.budget)) from None
         self._loaded[files.name] = _loaded(files.contract)
+        self._missed.add(files.name)
 
     async def unload(self, name: str) -> None:
         self._loaded.pop(name, None)
+        self._missed.discard(name)
         request = _pb.RepositoryModelUnloadRequest(model_name=name)
         try:
             await self._stub.RepositoryModelUnload(request, timeout=self._load_timeout_s)
@@ -127,9 +131,8 @@ class TritonBackend:
             index = await self._stub.RepositoryIndex(_pb.RepositoryIndexRequest(ready=True), timeout=_LIVE_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise BackendLost(str(error.details())) from None
-        lost = self._loaded.keys() - {model.name for model in index.models}
-        for name in lost:
-            del self._loaded[name]
+        lost = self._missed - {model.name for model in index.models}
+        self._missed -= lost
         return not lost
 
 

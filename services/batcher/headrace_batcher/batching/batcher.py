@@ -33,6 +33,7 @@ from headrace_batcher.decisions.answers import (
 )
 from headrace_batcher.decisions.at_backend import Sent
 from headrace_batcher.decisions.queue import WorkQueue
+from headrace_batcher.decisions.service_times import ServiceTimes
 from headrace_batcher.decisions.work import DONE, ONLINE, QUEUED, Work, settle
 from headrace_batcher.encoding import Encoder
 from headrace_batcher.metrics import BatchCounters
@@ -46,8 +47,9 @@ HOLD_S = 0.2
 class Batcher:
     """Queue and executions of one version.
 
-    name: on the backend. gate: shared by all versions of a backend. crashed: told when only this version must be
-    loaded again. `submit`, `cancel` and the rest are called from the event loop only; none of them waits.
+    name: on the backend. service_times: what is known of it already. gate: shared by all versions of a backend.
+    crashed: told when only this version must be loaded again. `submit`, `cancel` and the rest are called from the
+    event loop only; none of them waits.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Batcher:
         backend: Backend,
         *,
         counters: BatchCounters | None = None,
+        service_times: ServiceTimes | None = None,
         gate: ExecutionGate | None = None,
         traces: Traces | None = None,
         crashed: Callable[[str], None] = lambda reason: None,
@@ -70,7 +73,10 @@ class Batcher:
         self.counters = counters or BatchCounters()
         self.counters.queued_rows = lambda: self._queue.rows
         self.counters.predicted_wait_s = lambda: self.predicted_wait_s(self._now())
-        self._executor = Executor(name, contract, backend, self.counters, traces or Traces(name), now, limits.instances)
+        self._executor = Executor(
+            *(name, contract, backend, self.counters, traces or Traces(name), now, limits.instances),
+            service_times=service_times,
+        )
         self.service_times = self._executor.service_times
         self._gate = gate or ExecutionGate()
         self._now = now

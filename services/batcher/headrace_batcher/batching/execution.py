@@ -39,8 +39,9 @@ class Executor:
         traces: Traces,
         now: Callable[[], float],
         instances: int,
+        service_times: ServiceTimes | None = None,
     ) -> None:
-        self.service_times = ServiceTimes()
+        self.service_times = service_times or ServiceTimes()
         self.at_backend = AtBackend(instances)
         self.last_answer = -1.0
         """When an execution last ended, whatever its outcome; -1 before the first."""

@@ -42,7 +42,7 @@ class Wanted:
 
     sha256, size_bytes: of the ONNX file. device: CPU, GPU or empty. problem: why it can never be loaded, empty when it
     can. validation: SHA-256 of the file with expected outputs, empty without one. change: which waits for it, empty
-    where none does: another one asks for it anew.
+    where none does: another one asks for it anew. serving_revision: number of the settings that its limits are of.
     """
 
     model: str
@@ -57,11 +57,32 @@ class Wanted:
     size_bytes: int = 0
     validation: str = ""
     change: str = ""
+    serving_revision: int = 1
 
     @property
     def name(self) -> str:
         """Return the version's name on the backend."""
         return f"{self.model}--{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a backend was told of a version when it loaded it."""
+
+    max_rows: int
+    instances: int
+    device: str
+
+    @classmethod
+    def of(cls, wanted: Wanted) -> Opened:
+        """Return what it is told now."""
+        return cls(wanted.limits.max_rows, wanted.limits.instances, wanted.device)
+
+    def suits(self, wanted: Wanted) -> bool:
+        """Return whether the backend need not load the version again: it takes batches that are smaller than it was
+        told."""
+        now = Opened.of(wanted)
+        return (self.instances, self.device) == (now.instances, now.device) and self.max_rows >= now.max_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +117,7 @@ class VersionStatus:
 
     wanted: whether it is in the demand. rows, wait_s: those that wait or execute, and the predicted wait of a new one.
     queued: of the rows, those that wait. answered, shed, compute_s: since it is here. load_s: how long it took to make
-    it ready the last time, None before the first.
+    it ready the last time, None before the first. serving_revision: of the settings in force here, 0 before the first.
     """
 
     digest: str
@@ -110,6 +131,7 @@ class VersionStatus:
     answered: int = 0
     shed: int = 0
     compute_s: float = 0.0
+    serving_revision: int = 0
 
 
 class End(enum.Enum):

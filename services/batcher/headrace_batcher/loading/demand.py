@@ -55,6 +55,7 @@ def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits) -> Wanted:
         onnx[0].size_bytes if onnx else 0,
         next((one.sha256 for one in version.artifacts if _is_validation(one)), ""),
         wanted.change,
+        version.serving_revision or 1,
     )
 
 

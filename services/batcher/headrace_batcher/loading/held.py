@@ -12,7 +12,15 @@ from headrace_runtime.probing import Probe
 
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.decisions import lifecycle
-from headrace_batcher.decisions.version_state import End, Need, Phase, VersionState, VersionStatus, Wanted
+from headrace_batcher.decisions.version_state import (
+    End,
+    Need,
+    Opened,
+    Phase,
+    VersionState,
+    VersionStatus,
+    Wanted,
+)
 from headrace_batcher.metrics import BatchCounters
 
 
@@ -25,7 +33,8 @@ class Held:
     served, close to each other; crashed_at: the last of those. used_s: what attempts to load it took since it was
     loaded last; costly: attempts in a row that took much and failed. change: the last that waited
     for it. loading_since, opening_since: as `VersionState` has them. load_s: how long it took to make it ready the last
-    time.
+    time. opened: what the backend has of it, None before the first time. serving_revision: of the serving settings in
+    force; refused_revision: of those that the backend did not take, and why.
     """
 
     wanted: Wanted
@@ -56,6 +65,10 @@ class Held:
     loading_since: float = 0.0
     opening_since: float = math.inf
     load_s: float | None = None
+    opened: Opened | None = None
+    serving_revision: int = 0
+    refused_revision: int = 0
+    refusal: str = ""
 
     @property
     def name(self) -> str:
@@ -97,6 +110,8 @@ class Held:
             self.wanted_since = now
         self.rank, self.need, self.unwanted_since = rank, wanted.need, math.inf
         self.change = wanted.change or self.change
+        # Under one digest only its serving settings may differ.
+        self.wanted = wanted
 
     @property
     def given_up(self) -> bool:
@@ -134,7 +149,7 @@ class Held:
         return VersionStatus(
             self.wanted.digest,
             Phase.LOADING if self.stalled else self.phase,
-            self.reason,
+            self.reason or self.refusal,
             self.rank is not None,
             rows=self.batcher.rows,
             wait_s=self.batcher.predicted_wait_s(now),
@@ -143,6 +158,7 @@ class Held:
             answered=counters.answered + counters.failed.total(),
             shed=counters.shed.total() + counters.expired,
             compute_s=counters.compute_s.total,
+            serving_revision=self.serving_revision,
         )
 
     def state(self) -> VersionState:
@@ -166,8 +182,9 @@ class Held:
         )
 
     def files(self, path: Path) -> ModelFiles:
-        """Return it as a backend loads it, from the model file at `path`."""
+        """Return it as a backend loads it now, from the model file at `path`."""
         limits = self.wanted.limits
+        self.opened = Opened.of(self.wanted)
         return ModelFiles(
             self.wanted.name, path, self.wanted.contract, limits.max_rows, limits.instances, self.wanted.device
         )

@@ -62,16 +62,7 @@ class Holding:
         self, wanted: Wanted, tasks: asyncio.TaskGroup, *, cost_bytes: int, crashed: Callable[[Held, str], None]
     ) -> None:
         """Add a version, which refuses requests until it is loaded. crashed: told when what runs it is gone."""
-        batcher = Batcher(
-            wanted.name,
-            wanted.contract,
-            wanted.limits,
-            self._backend,
-            gate=self._gate,
-            traces=Traces(wanted.name, self._spans),
-            crashed=lambda reason: crashed(self._held[wanted.digest], reason),
-            now=self._now,
-        )
+        batcher = self._batcher(wanted, crashed)
         batcher.refuse(NOT_LOADED)
         handle = self._roster.add(wanted.digest, batcher)
         serving = tasks.create_task(batcher.serve_forever(), name=f"serve {wanted.name}")
@@ -80,6 +71,31 @@ class Holding:
         held.wanted_since = self._now()
         self._held[wanted.digest] = held
         self._changed()
+
+    def replace_batcher(
+        self, held: Held, tasks: asyncio.TaskGroup, *, crashed: Callable[[Held, str], None]
+    ) -> tuple[Batcher, asyncio.Task[None]]:
+        """Form batches of a version that serves by its present limits from now on; return what goes on with those that
+        wait already, and its loop."""
+        before = held.batcher, held.serving
+        held.batcher = self._batcher(held.wanted, crashed, held.batcher)
+        held.serving = tasks.create_task(held.batcher.serve_forever(), name=f"serve {held.name}")
+        self._roster.replace(held.handle, held.batcher)
+        return before
+
+    def _batcher(self, wanted: Wanted, crashed: Callable[[Held, str], None], before: Batcher | None = None) -> Batcher:
+        return Batcher(
+            wanted.name,
+            wanted.contract,
+            wanted.limits,
+            self._backend,
+            counters=None if before is None else before.counters,
+            service_times=None if before is None else before.service_times,
+            gate=self._gate,
+            traces=Traces(wanted.name, self._spans),
+            crashed=lambda reason: crashed(self._held[wanted.digest], reason),
+            now=self._now,
+        )
 
     async def close(self, held: Held) -> None:
         """Let nobody reach a version any more; whatever still waits there is refused. It stays held until `forget`."""

@@ -118,6 +118,17 @@ class Loader:
             "warm_up_s": round(warm - loaded, 3),
         }
 
+    async def reload(self, held: Held, others: Collection[Held]) -> None:
+        """Have the backend load a version that serves with other settings; until it has, those before count.
+
+        Raises LoadError, ArtifactError, WrongOutput, BackendLost.
+        """
+        path = await self._artifacts.fetch(held.wanted.sha256) if self._backend.load_control else Path()
+        await self._backend.load(held.files(path))
+        await self._warm_up(held, others)
+        if self._memory is not None:
+            await self._memory.read()
+
     async def _open(self, held: Held, path: Path) -> None:
         """Have the backend load a file; when this is cancelled, end that before going on."""
         opening = asyncio.ensure_future(self._backend.load(held.files(path)))

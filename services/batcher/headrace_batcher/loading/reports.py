@@ -110,6 +110,7 @@ def _report(status: VersionStatus) -> control_pb2.VersionReport:
             compute=_duration(status.compute_s),
         ),
         load_duration=None if status.load_s is None else _duration(status.load_s),
+        serving_revision=status.serving_revision,
     )
 
 

@@ -29,6 +29,7 @@ from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
 from headrace_batcher.loading.loader import Loader, NoRoom
 from headrace_batcher.loading.memory import Room
+from headrace_batcher.loading.settling import Settling
 from headrace_batcher.metrics import BatchCounters
 from headrace_batcher.roster import Roster
 
@@ -71,6 +72,7 @@ class Versions:
         self._now = now
         self._gate = ExecutionGate()
         self._holding = Holding(backend, roster, self._gate, spans=spans, changed=changed, now=now)
+        self._settling = Settling(self._holding, self._loader, self._gate, crashed=self.crashed, wake=self._wakeup.wake)
         self._began = now()
         self._demand: Sequence[Wanted] = ()
         self._settled = False
@@ -171,6 +173,7 @@ class Versions:
     def _step(self, tasks: asyncio.TaskGroup) -> float:
         """Begin what is due; return when to look again."""
         self._apply_demand(tasks)
+        self._settling.step(tasks)
         step = lifecycle.next_step(
             [held.state() for held in self._holding],
             backend_up=self._backend_up,
@@ -178,7 +181,7 @@ class Versions:
             now=self._now(),
             memory=self._loader.memory,
             freed_at=self._loader.freed_at,
-            may_load=self._gate.open,
+            may_load=self._gate.open and not self._settling.reloading,
             bounds=self._bounds,
         )
         for digest, why in step.end:

@@ -18,13 +18,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResolvedVersion(_message.Message):
-    __slots__ = ("model", "version", "digest", "contract", "signature_hash", "serving", "artifacts", "format", "pipeline", "members")
+    __slots__ = ("model", "version", "digest", "contract", "signature_hash", "serving", "serving_revision", "artifacts", "format", "pipeline", "members")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     CONTRACT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_HASH_FIELD_NUMBER: _ClassVar[int]
     SERVING_FIELD_NUMBER: _ClassVar[int]
+    SERVING_REVISION_FIELD_NUMBER: _ClassVar[int]
     ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
@@ -35,11 +36,12 @@ class ResolvedVersion(_message.Message):
     contract: _tensor_pb2.ServingContract
     signature_hash: str
     serving: _registry_pb2.ServingSettings
+    serving_revision: int
     artifacts: _containers.RepeatedCompositeFieldContainer[_registry_pb2.Artifact]
     format: _registry_pb2.Format
     pipeline: _pipeline_pb2.Pipeline
     members: _containers.RepeatedCompositeFieldContainer[ResolvedVersion]
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., signature_hash: _Optional[str] = ..., serving: _Optional[_Union[_registry_pb2.ServingSettings, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_registry_pb2.Artifact, _Mapping]]] = ..., format: _Optional[_Union[_registry_pb2.Format, str]] = ..., pipeline: _Optional[_Union[_pipeline_pb2.Pipeline, _Mapping]] = ..., members: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., contract: _Optional[_Union[_tensor_pb2.ServingContract, _Mapping]] = ..., signature_hash: _Optional[str] = ..., serving: _Optional[_Union[_registry_pb2.ServingSettings, _Mapping]] = ..., serving_revision: _Optional[int] = ..., artifacts: _Optional[_Iterable[_Union[_registry_pb2.Artifact, _Mapping]]] = ..., format: _Optional[_Union[_registry_pb2.Format, str]] = ..., pipeline: _Optional[_Union[_pipeline_pb2.Pipeline, _Mapping]] = ..., members: _Optional[_Iterable[_Union[ResolvedVersion, _Mapping]]] = ...) -> None: ...
 
 class RouteTable(_message.Message):
     __slots__ = ("model", "generation", "variants", "ranges", "salt", "unit", "versions", "max_wait", "registry_epoch", "rules", "lookup", "fallback", "hedging", "stored_answers", "shadowing")
@@ -245,7 +247,7 @@ class ReportVersionsRequest(_message.Message):
     def __init__(self, pool: _Optional[str] = ..., process: _Optional[str] = ..., address: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., unwanted: _Optional[_Iterable[_Union[VersionReport, _Mapping]]] = ..., draining: _Optional[bool] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., gpu: _Optional[_Union[_route_pb2.GpuLoad, _Mapping]] = ..., formats: _Optional[_Iterable[_Union[_registry_pb2.Format, str]]] = ...) -> None: ...
 
 class VersionReport(_message.Message):
-    __slots__ = ("digest", "state", "reason", "load", "load_duration")
+    __slots__ = ("digest", "state", "reason", "load", "load_duration", "serving_revision")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[VersionReport.State]
@@ -263,12 +265,14 @@ class VersionReport(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     LOAD_DURATION_FIELD_NUMBER: _ClassVar[int]
+    SERVING_REVISION_FIELD_NUMBER: _ClassVar[int]
     digest: str
     state: VersionReport.State
     reason: str
     load: _route_pb2.BatcherLoad
     load_duration: _duration_pb2.Duration
-    def __init__(self, digest: _Optional[str] = ..., state: _Optional[_Union[VersionReport.State, str]] = ..., reason: _Optional[str] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    serving_revision: int
+    def __init__(self, digest: _Optional[str] = ..., state: _Optional[_Union[VersionReport.State, str]] = ..., reason: _Optional[str] = ..., load: _Optional[_Union[_route_pb2.BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
 
 class ReportVersionsResponse(_message.Message):
     __slots__ = ("lease_expire_time",)

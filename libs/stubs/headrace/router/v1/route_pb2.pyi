@@ -602,7 +602,7 @@ class GpuLoad(_message.Message):
     def __init__(self, utilisation: _Optional[float] = ..., memory: _Optional[float] = ...) -> None: ...
 
 class BatcherVersion(_message.Message):
-    __slots__ = ("model", "version", "digest", "state", "reason", "wanted", "load", "load_duration")
+    __slots__ = ("model", "version", "digest", "state", "reason", "wanted", "load", "load_duration", "serving_revision")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[BatcherVersion.State]
@@ -623,6 +623,7 @@ class BatcherVersion(_message.Message):
     WANTED_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     LOAD_DURATION_FIELD_NUMBER: _ClassVar[int]
+    SERVING_REVISION_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     digest: str
@@ -631,7 +632,8 @@ class BatcherVersion(_message.Message):
     wanted: bool
     load: BatcherLoad
     load_duration: _duration_pb2.Duration
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., state: _Optional[_Union[BatcherVersion.State, str]] = ..., reason: _Optional[str] = ..., wanted: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    serving_revision: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., state: _Optional[_Union[BatcherVersion.State, str]] = ..., reason: _Optional[str] = ..., wanted: _Optional[bool] = ..., load: _Optional[_Union[BatcherLoad, _Mapping]] = ..., load_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., serving_revision: _Optional[int] = ...) -> None: ...
 
 class BatcherLoad(_message.Message):
     __slots__ = ("rows", "predicted_wait", "queued_rows", "answered_requests", "shed_requests", "compute")

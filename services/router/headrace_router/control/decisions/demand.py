@@ -28,7 +28,8 @@ class Need(enum.IntEnum):
 class Wanted:
     """A version to hold ready. change: which waits for it, None when it serves or no change does.
 
-    What serves has none, so that a write that moves weights tells batchers nothing.
+    What serves has none, so that a write that moves weights tells batchers nothing. serving_revision: of its serving
+    settings: batchers are told of a change of these.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Wanted:
     digest: str
     need: Need
     change: UUID | None = None
+    serving_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,13 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Held:
     """One version in one batcher. reason: why it failed. load_s: how long it took to make it ready the last time, None
-    before the first.
+    before the first. serving_revision: of the settings that it serves by.
     """
 
     phase: Phase
     reason: str = ""
     load_s: float | None = None
+    serving_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

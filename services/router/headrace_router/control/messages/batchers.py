@@ -82,6 +82,7 @@ def _version_to_proto(
         wanted=wanted,
         load=_load_to_proto(load),
         load_duration=None if held.load_s is None else _duration(held.load_s),
+        serving_revision=held.serving_revision,
     )
 
 
@@ -94,7 +95,7 @@ def _held(field: str, reports: Sequence[control_pb2.VersionReport], allowed: fro
         # What a backend says of a broken model may hold anything; the database keeps no NUL.
         reason = report.reason[: convert.MAX_REASON_CHARS].replace("\0", "")
         load_s = _seconds(report.load_duration) if report.HasField("load_duration") else None
-        held[digest] = Held(Phase(report.state), reason, load_s)
+        held[digest] = Held(Phase(report.state), reason, load_s, max(0, report.serving_revision))
     return held
 
 

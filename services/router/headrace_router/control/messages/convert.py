@@ -147,6 +147,7 @@ def resolved_version(version: registry_pb2.ModelVersion) -> control_pb2.Resolved
         format=version.format,
         pipeline=version.pipeline if version.HasField("pipeline") else None,
         members=[resolved_version(one) for one in version.members],
+        serving_revision=version.serving_revision or 1,
     )
     serving = resolved.serving
     serving.max_batch_rows = serving.max_batch_rows or DEFAULT_MAX_BATCH_ROWS

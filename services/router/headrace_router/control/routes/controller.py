@@ -103,7 +103,8 @@ class Controller:
     async def _take_news(self) -> None:
         # Both at one moment: a word on a model that comes while versions are being stored names later versions.
         news, versions = self._news.models(), self._news.versions()
-        fresh = [version for version in versions if version.digest not in self._view.mirror.versions]
+        # A digest that is known may have other serving settings now.
+        fresh = [one for one in versions if self._view.mirror.versions.get(one.digest) != one.resolved]
         if fresh:
             await self._store.put_versions(fresh)
             self._view.mirror.add_versions(fresh)
@@ -111,7 +112,7 @@ class Controller:
         for model, registered in news:
             await self._apply(model, self._registry_decision(registered), read_back=False)
             self._news.model_taken(model, registered)
-        if news:
+        if news or fresh:
             await self._view.read()
 
     async def _advance(self) -> None:

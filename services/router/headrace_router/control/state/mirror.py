@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from headrace.router.v1 import control_pb2
+
 from headrace_router.control.decisions.acks import DataPlane, oldest_in_use
 from headrace_router.control.decisions.demand import Lease
 from headrace_router.control.decisions.readiness import Report
@@ -26,6 +28,7 @@ class Mirror:
         self.newest_generation = 0
         self.records: dict[str, Record] = {}
         self.versions: dict[str, bytes] = {}
+        self.serving_revisions: dict[str, int] = {}
         self.reports: dict[str, Report] = {}
         self.planes: dict[str, DataPlane] = {}
         self.leases: tuple[Lease, ...] = ()
@@ -63,9 +66,11 @@ class Mirror:
         del kept[:-MAX_ENTRIES_IN_USE]
 
     def add_versions(self, versions: Iterable[StoredVersion]) -> None:
-        """Keep versions for tables and demand."""
+        """Keep versions for tables and demand, with the serving settings that they have now."""
         for version in versions:
-            self.versions.setdefault(version.digest, version.resolved)
+            self.versions[version.digest] = version.resolved
+            resolved = control_pb2.ResolvedVersion.FromString(version.resolved)
+            self.serving_revisions[version.digest] = resolved.serving_revision
 
     def tables_in_use(self, remembered_since: datetime) -> Iterator[tuple[str, Table]]:
         """Yield the tables that some data plane may still serve, and forget those that none can."""

@@ -209,7 +209,9 @@ class View:
         in_use = self.mirror.tables_in_use(remembered_since(now, self.timing.forget_after))
         models = {state.model for state in self.mirror.states()}
         leases = [one for one in self.mirror.leases if one.model in models and one.digest in self.mirror.versions]
-        return demand(pool, self.mirror.states(), in_use, leases, now)
+        wanted = demand(pool, self.mirror.states(), in_use, leases, now)
+        revisions = self.mirror.serving_revisions
+        return tuple(replace(one, serving_revision=revisions.get(one.digest, 0)) for one in wanted)
 
     def _demand_message(self, wanted: tuple[Wanted, ...]) -> control_pb2.WatchDemandResponse:
         return watches.demand_to_proto(wanted, self.mirror.versions, self.mirror.incarnation)

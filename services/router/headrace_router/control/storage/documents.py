@@ -180,12 +180,13 @@ def kept_from_document(document: Document) -> AnswerState:
 
 def held_to_document(held: Held) -> list[Any]:
     """Return what a batcher says of one version."""
-    return [int(held.phase), held.reason, held.load_s]
+    return [int(held.phase), held.reason, held.load_s, held.serving_revision]
 
 
 def held_from_document(document: list[Any]) -> Held:
     """Rebuild what held_to_document wrote."""
-    return Held(Phase(document[0]), document[1], document[2] if len(document) > 2 else None)
+    # Releases before wrote fewer.
+    return Held(Phase(document[0]), *document[1:])
 
 
 def occupancy_to_document(occupancy: Occupancy) -> Document:

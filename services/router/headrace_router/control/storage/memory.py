@@ -98,7 +98,7 @@ class MemoryStore:
 
     async def put_versions(self, versions: Sequence[StoredVersion]) -> None:
         for version in versions:
-            self._versions.setdefault(version.digest, version)
+            self._versions[version.digest] = version
 
     async def versions(self, digests: Iterable[str]) -> tuple[StoredVersion, ...]:
         return tuple(self._versions[digest] for digest in digests if digest in self._versions)

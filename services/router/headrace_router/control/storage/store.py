@@ -124,7 +124,7 @@ class Store(Protocol):
         ...
 
     async def put_versions(self, versions: Sequence[StoredVersion]) -> None:
-        """Keep versions; digests that exist stay as they are."""
+        """Keep versions; of those whose digest exists the serving settings are replaced."""
         ...
 
     async def versions(self, digests: Iterable[str]) -> tuple[StoredVersion, ...]:

@@ -60,7 +60,9 @@ order by number desc limit $2;
 select fingerprint, change, version from requests where client = $1 and request_id = $2;
 
 -- name: put_version
-insert into versions (digest, model, version, resolved) values ($1, $2, $3, $4) on conflict do nothing;
+-- Everything of a version stays but its serving settings.
+insert into versions (digest, model, version, resolved) values ($1, $2, $3, $4)
+on conflict (digest) do update set resolved = excluded.resolved where versions.resolved <> excluded.resolved;
 
 -- name: versions
 select digest, model, version, resolved from versions where digest = any($1);

@@ -1,0 +1,96 @@
+"""Serving settings that change while a version serves: its batches are formed anew at once.
+
+Where the backend has to know, it loads the version again first, and answers as before meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from headrace_runtime.artifacts.cache import ArtifactError
+from headrace_runtime.backends.backend import BackendLost, LoadError, ModelError
+from headrace_runtime.shapes import WrongInput, WrongOutput
+
+from headrace_batcher.batching.batcher import Batcher
+from headrace_batcher.batching.execution_gate import ExecutionGate
+from headrace_batcher.decisions.version_state import Phase
+from headrace_batcher.loading.held import Held
+from headrace_batcher.loading.holding import Holding
+from headrace_batcher.loading.loader import Loader
+
+log = structlog.get_logger()
+
+# What waited when settings changed is answered within a few executions. It is given up when it is not.
+RETIRE_S, _RETIRE_POLL_S = 30.0, 0.02
+
+
+class Settling:
+    """Puts serving settings into force, one version at a time where the backend loads again.
+
+    crashed: told when what runs a version is gone. wake: called when a reload has ended.
+    """
+
+    def __init__(
+        self,
+        holding: Holding,
+        loader: Loader,
+        gate: ExecutionGate,
+        *,
+        crashed: Callable[[Held, str], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._holding, self._loader, self._gate = holding, loader, gate
+        self._crashed, self._wake = crashed, wake
+        self.reloading = False
+        """Whether the backend loads a version again: nothing else is loaded meanwhile."""
+
+    def step(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin what is due for the versions that serve; the others load by the settings that they are wanted with."""
+        for held in list(self._holding):
+            wanted = held.wanted
+            if not held.serves or wanted.serving_revision in (held.serving_revision, held.refused_revision):
+                continue
+            if held.opened is None or held.opened.suits(wanted):
+                self._apply(held, tasks)
+            elif not self.reloading and self._gate.open:
+                self.reloading = True
+                self._gate.begin_loading()
+                tasks.create_task(self._reload(held, tasks), name=f"reload {held.name}")
+
+    def _apply(self, held: Held, tasks: asyncio.TaskGroup) -> None:
+        held.serving_revision, held.refusal = held.wanted.serving_revision, ""
+        if held.batcher.limits != held.wanted.limits:
+            before = self._holding.replace_batcher(held, tasks, crashed=self._crashed)
+            tasks.create_task(_retire(*before), name=f"retire {held.name}")
+        self._holding.move(held, held.phase, held.reason)  # tells the control plane
+        log.info("serving settings in force", model=held.name, revision=held.serving_revision)
+
+    async def _reload(self, held: Held, tasks: asyncio.TaskGroup) -> None:
+        """Have the backend load a version again, which answers by what was there before meanwhile."""
+        revision, before = held.wanted.serving_revision, held.opened
+        try:
+            await self._loader.reload(held, [one for one in self._holding if one is not held])
+        except (ArtifactError, LoadError, ModelError, WrongInput, WrongOutput, BackendLost) as error:
+            held.opened = before
+            if held.phase is Phase.READY and not isinstance(error, BackendLost):
+                held.refused_revision, held.refusal = revision, f"serving settings not taken: {error}"
+            log.warning("serving settings not taken", model=held.name, revision=revision, cause=str(error))
+        else:
+            if held.serves and held.wanted.serving_revision == revision:
+                self._apply(held, tasks)
+        finally:
+            self.reloading = False
+            self._gate.end_loading()
+            self._wake()
+
+
+async def _retire(batcher: Batcher, serving: asyncio.Task[None]) -> None:
+    """End a batcher that gets nothing new, once it has answered what it has."""
+    for _ in range(round(RETIRE_S / _RETIRE_POLL_S)):
+        if not batcher.rows:
+            break
+        await asyncio.sleep(_RETIRE_POLL_S)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
