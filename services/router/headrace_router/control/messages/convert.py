@@ -128,10 +128,13 @@ def stored_versions(message: registry_pb2.WatchModelsResponse) -> list[StoredVer
     """Return the versions of a model as data planes and batchers get them."""
     # Members come with their pipeline: its own graphs are no versions of a model, and word of other models may be late.
     versions = [one for version in message.versions for one in (version, *version.members)]
-    return [
-        StoredVersion(one.digest, _model_of(one), _last(one.name), resolved_version(one).SerializeToString())
-        for one in versions
-    ]
+    return [_stored(one) for one in versions]
+
+
+def _stored(version: registry_pb2.ModelVersion) -> StoredVersion:
+    resolved = resolved_version(version)
+    encoded, revision = resolved.SerializeToString(), resolved.serving_revision
+    return StoredVersion(version.digest, _model_of(version), _last(version.name), encoded, revision)
 
 
 def resolved_version(version: registry_pb2.ModelVersion) -> control_pb2.ResolvedVersion:

@@ -33,7 +33,11 @@ class RegistryNews:
     def seen(self, registered: Registered, versions: Iterable[StoredVersion]) -> None:
         """Note what the registry says of a model."""
         self._models[registered.model] = registered
-        self._versions.update((version.digest, version) for version in versions)
+        for version in versions:
+            known = self._versions.get(version.digest)
+            # Word of another model's pipeline may have older settings of a version.
+            if known is None or known.serving_revision <= version.serving_revision:
+                self._versions[version.digest] = version
         self.on_news()
 
     def removed(self, model: str) -> None:

@@ -103,8 +103,7 @@ class Controller:
     async def _take_news(self) -> None:
         # Both at one moment: a word on a model that comes while versions are being stored names later versions.
         news, versions = self._news.models(), self._news.versions()
-        # A digest that is known may have other serving settings now.
-        fresh = [one for one in versions if self._view.mirror.versions.get(one.digest) != one.resolved]
+        fresh = [one for one in versions if self._view.mirror.is_news(one)]
         if fresh:
             await self._store.put_versions(fresh)
             self._view.mirror.add_versions(fresh)

@@ -65,6 +65,11 @@ class Mirror:
         kept.append(entry)
         del kept[:-MAX_ENTRIES_IN_USE]
 
+    def is_news(self, version: StoredVersion) -> bool:
+        """Return whether a version is not known, or has later serving settings than are known under its digest."""
+        known, revision = self.versions.get(version.digest), self.serving_revisions.get(version.digest, 0)
+        return known != version.resolved and version.serving_revision >= revision
+
     def add_versions(self, versions: Iterable[StoredVersion]) -> None:
         """Keep versions for tables and demand, with the serving settings that they have now."""
         for version in versions:

@@ -43,12 +43,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """A version by digest. resolved: encoded headrace.router.v1.ResolvedVersion."""
+    """A version by digest. resolved: encoded headrace.router.v1.ResolvedVersion. serving_revision: of its serving
+    settings, for who has it from the registry; a store does not say it beside `resolved`."""
 
     digest: str
     model: str
     version: str
     resolved: bytes
+    serving_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
