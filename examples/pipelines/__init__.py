@@ -1,0 +1,1 @@
+"""Pre- and postprocessing as ONNX graphs, and a pipeline of the two classifiers of digits."""
