@@ -18,6 +18,7 @@ from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom, Tensors
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Variant, table_of
+from headrace_router.data.served import ServedVersion
 from headrace_servicekit.errors import Code, FieldViolation, InvalidArgument, ServiceError, error_for
 from headrace_servicekit.identity import Identity
 
@@ -89,11 +90,11 @@ class World:
         found = self._answered(self.precomputed_answer, LookupResult(b"", ServedFrom.PRECOMPUTED, variant.served))
         return found if found.outputs else None
 
-    def needs_s(self, pool: str, digest: str) -> float:
-        version = {one.digest: one.version for one in (V1, V2, OTHER)}[digest]
+    def needs_s(self, pool: str, served: ServedVersion, attributes: Mapping[str, str]) -> float:
+        version = {one.digest: one.version for one in (V1, V2, OTHER)}[served.digest]
         return self.needs.get((version, pool), 0.01)
 
-    def renews(self, pool: str, digest: str) -> bool:
+    def renews(self, pool: str, served: ServedVersion) -> bool:
         return self.anew
 
     def _answered(self, outcome: Outcome, found: LookupResult) -> LookupResult:

@@ -32,7 +32,7 @@ def catalog(*tables_of: control_pb2.RouteTable, loaded: bool = True, ready: tupl
     return Catalog(
         tables,
         Counters(),
-        serves=lambda _pool, digest: digest in digests,
+        serves=lambda _pool, served: served.digest in digests,
         ready=lambda: True,
         version="1.2",
         max_rows=7,

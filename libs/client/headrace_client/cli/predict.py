@@ -189,6 +189,7 @@ def _document(answer: Prediction) -> dict[str, Any]:
         "age_ms": round(answer.age.total_seconds() * 1e3),
         "fallback_step": answer.fallback_step,
         "degraded_reason": answer.degraded_reason,
+        "missing_steps": list(answer.missing_steps),
         "generation": answer.generation,
         "prediction_id": answer.prediction_id,
         "request_id": answer.request_id,
@@ -212,7 +213,9 @@ def _show(output: Output, answer: Prediction) -> None:
         f"{version}{variant}, served from {answer.served_from}, "
         f"generation {answer.generation}, prediction {answer.prediction_id}"
     )
-    if answer.degraded:
+    if answer.missing_steps:
+        output.say(f"[yellow]degraded[/]: without {shown(', '.join(answer.missing_steps))}")
+    elif answer.degraded:
         output.say(f"[yellow]degraded[/]: {shown(answer.degraded_reason)}, answered by {shown(answer.fallback_step)}")
 
 

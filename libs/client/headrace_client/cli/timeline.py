@@ -56,6 +56,7 @@ def facts(told: Explanation) -> list[tuple[str, str]]:
             "degraded",
             shown(f"by {told.fallback_step or 'itself'}: {told.degraded_reason}" if told.degraded_reason else ""),
         ),
+        ("without", shown(", ".join(told.message.missing_steps))),
     ]
 
 
@@ -70,7 +71,8 @@ def bars(told: Explanation) -> list[Bar]:
             (max(timedelta(), attempt.took - attempt.queue - attempt.compute), OTHER),
         ]
         bar = _bar(parts, attempt.begin, total)
-        name = f"{attempt.step} (hedge)" if attempt.hedge else attempt.step
+        name = attempt.pipeline_step or attempt.step
+        name = f"{name} (hedge)" if attempt.hedge else name
         lines.append(Bar(name, bar, duration(attempt.took), _what(attempt)))
     return lines
 
@@ -120,6 +122,8 @@ def _what(attempt: Attempt) -> str:
 
 
 def _of_attempt(attempt: Attempt) -> Iterator[str]:
+    if attempt.takes_from:
+        yield f"after {', '.join(attempt.takes_from)}"
     if attempt.version:
         yield attempt.version
     if attempt.batcher:

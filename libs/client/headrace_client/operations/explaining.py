@@ -22,6 +22,8 @@ class Attempt:
     step: `primary`, or a fallback of the route. pool, batcher: empty where no batcher was asked. begin: from the
     request's arrival. queue, compute: parts of `took`. batch_rows, batch_mates: rows of the execution, and the other
     requests in it. reason: why it did not answer; empty when it did. hedge: whether it went beside a late one.
+    pipeline_step: the step of the pipeline that was run, empty for a version that is none. takes_from: the steps before
+    it.
     """
 
     step: str
@@ -36,6 +38,8 @@ class Attempt:
     batch_mates: int
     reason: str
     hedge: bool
+    pipeline_step: str = ""
+    takes_from: tuple[str, ...] = ()
 
     @classmethod
     def from_proto(cls, attempt: predict_pb2.ExplainResponse.Attempt) -> Attempt:
@@ -53,6 +57,8 @@ class Attempt:
             batch_mates=attempt.batch_mates,
             reason=attempt.reason,
             hedge=attempt.hedge,
+            pipeline_step=attempt.pipeline_step,
+            takes_from=tuple(attempt.takes_from),
         )
 
 

@@ -52,6 +52,7 @@ class Prediction:
     age: zero for an answer computed for this request. generation: of the route table that decided.
     prediction_id: what outcomes are recorded under. request_id: as given, or made by the client.
     fallback_step: the fallback of the route that answered, empty when none was needed. degraded_reason: why one was.
+    missing_steps: of a pipeline, those that the answer does without.
     timing_ms: where the data plane's time went, by part, when that was asked for; `total` is the sum of the others.
     """
 
@@ -67,6 +68,7 @@ class Prediction:
     rule: str
     fallback_step: str = ""
     degraded_reason: str = ""
+    missing_steps: tuple[str, ...] = ()
     timing_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -92,6 +94,7 @@ class Prediction:
             rule=answer.rule,
             fallback_step=answer.fallback_step,
             degraded_reason=answer.degraded_reason,
+            missing_steps=tuple(answer.missing_steps),
             timing_ms=timing_of(str(trailers.get(TIMING_TRAILER, ""))),
         )
 

@@ -16,6 +16,7 @@ from headrace_router.data.refusals import model_missing, model_not_ready, no_tab
 from headrace_router.data.routes.decisions.lookup_policy import Mode
 from headrace_router.data.routes.table import Table, Variant
 from headrace_router.data.routes.tables import Tables
+from headrace_router.data.served import ServedVersion
 from headrace_router.data.telemetry.counters import Counters
 from headrace_router.data.telemetry.statistics import number_of, statistics_of
 
@@ -30,7 +31,7 @@ READY, UNAVAILABLE = "READY", "UNAVAILABLE"
 class Catalog:
     """Answers requests about models. A model that the caller may not know of is not found.
 
-    serves: whether a batcher of a pool has the version of a digest ready. max_rows: most rows of one request.
+    serves: whether batchers of a pool have a version ready. max_rows: most rows of one request.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Catalog:
         tables: Tables,
         counters: Counters,
         *,
-        serves: Callable[[str, str], bool],
+        serves: Callable[[str, ServedVersion], bool],
         ready: Callable[[], bool],
         version: str,
         max_rows: int,
@@ -108,7 +109,7 @@ class Catalog:
             raise
         except ServiceError:
             return False
-        return self.ready() and all(self._serves(variant.pool, variant.served.digest) for variant in variants)
+        return self.ready() and all(self._serves(variant.pool, variant.served) for variant in variants)
 
     def index(self, caller: Identity, *, ready_only: bool) -> list[Document]:
         """Return what `RepositoryIndex` tells: every version that a route names, with its state."""
@@ -121,7 +122,7 @@ class Catalog:
                 yield {"name": name, "version": "", "state": UNAVAILABLE, "reason": "nothing serves it yet"}
                 continue
             for variant in table.named():
-                serves = self._serves(variant.pool, variant.served.digest)
+                serves = self._serves(variant.pool, variant.served)
                 yield {
                     "name": name,
                     "version": variant.served.version,

@@ -20,12 +20,14 @@ from headrace_router.data.batchers.members import batcher_channel
 from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.poolsfile import FOLLOW_EVERY_S, PoolsFile
+from headrace_router.data.batchers.work import Online
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
 from headrace_router.data.lookup.layers import Layers
 from headrace_router.data.lookup.memory import Memory
 from headrace_router.data.lookup.metrics import Counts, LookupMetrics
 from headrace_router.data.lookup.valkey.store import StoreClock, Valkey
+from headrace_router.data.pipelines.online import PipelineOnline
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.reporting.decisions.series import Source
 from headrace_router.data.reporting.reporting import Allowance, Reporting
@@ -129,13 +131,28 @@ async def monitor_ingest(runtime: Runtime[DataSettings]) -> GrpcIngest | None:
     return GrpcIngest(await runtime.enter(channel(settings.monitor_target, tls=Tls.of(settings))))
 
 
-def begin_shadowing(runtime: Runtime[DataSettings], pools: Pools, monitor: GrpcIngest | None) -> Shadowing | None:
+def pipelines(runtime: Runtime[DataSettings], pools: Pools) -> PipelineOnline:
+    """Return what computes answers: the pools, and before them what takes pipelines apart."""
+    settings = runtime.settings
+    online = PipelineOnline(
+        pools,
+        pools.endpoints,
+        pools.budget,
+        max_rows=settings.max_rows,
+        queue_timeout_s=settings.queue_timeout_s,
+        loop=asyncio.get_running_loop(),
+    )
+    runtime.metrics.register(online)
+    return online
+
+
+def begin_shadowing(runtime: Runtime[DataSettings], online: Online, monitor: GrpcIngest | None) -> Shadowing | None:
     """Return what sends copies to shadows, None where nobody would compare them."""
     if monitor is None:
         return None
     settings = runtime.settings
     shadowing = Shadowing(
-        pools,
+        online,
         monitor,
         runtime.clock,
         max_in_flight=settings.shadow_max_in_flight,

@@ -141,7 +141,8 @@ class LookupResult:
     `memory` or `valkey`. fallback_step, degraded_reason: as in PredictResponse. lookup_outcome: why nothing kept could
     be given, for an answer that was computed (as in ExplainResponse). shared_execution: whether it was computed for
     another request with the same key, which this one waited for. batch_requests: requests of the execution that
-    computed it, 0 when nothing was. invalid: computed, with a value that the contract excludes.
+    computed it, 0 when nothing was. invalid: computed, with a value that the contract excludes. missing_steps: of a
+    pipeline, those that the answer does without.
     """
 
     outputs: bytes
@@ -157,6 +158,7 @@ class LookupResult:
     shared_execution: bool = False
     batch_requests: int = 0
     invalid: bool = False
+    missing_steps: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -165,7 +167,8 @@ class Answer:
 
     served: the version whose contract the outputs keep. version: id of the one that computed them; empty for values
     that the route gives. variant: empty for a pinned version. took_s: since the call arrived. rule: that chose the
-    variant, if any. fallback_step, degraded_reason: the fallback that answered and why, if any.
+    variant, if any. fallback_step, degraded_reason: the fallback that answered and why, if any. missing_steps: of a
+    pipeline, those that the answer does without.
     """
 
     served: ServedVersion
@@ -181,3 +184,4 @@ class Answer:
     rule: str = ""
     fallback_step: str = ""
     degraded_reason: str = ""
+    missing_steps: tuple[str, ...] = ()

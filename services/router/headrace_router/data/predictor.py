@@ -228,6 +228,7 @@ class Predictor:
             variant.rule,
             found.fallback_step,
             found.degraded_reason,
+            found.missing_steps,
         )
         if self._record is not None:
             self._record(resolved, found, answer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace_servicekit.errors import (
     DeadlineExceeded,
     FieldViolation,
@@ -111,4 +113,20 @@ def store_unavailable() -> ServiceError:
         "precomputed answers cannot be read now, and the route computes none",
         reason="STORE_UNAVAILABLE",
         retry_after_s=RETRY_AFTER_S,
+    )
+
+
+def pipeline_time_short(takes_s: float, left_s: float) -> ServiceError:
+    """Return the error for a pipeline whose steps would end behind the deadline: none of them is begun."""
+    return DeadlineExceeded(
+        f"the steps of this pipeline take about {takes_s * 1000:.0f} ms, and {max(0.0, left_s) * 1000:.0f} ms are left",
+        reason="TIME_SHORT",
+    )
+
+
+def nothing_selected(attributes: Sequence[str]) -> ServiceError:
+    """Return the error for a request whose attributes select no input of a switch."""
+    told = f"no input is selected by its value: the pipeline switches by {', '.join(map(repr, attributes))}"
+    return InvalidArgument(
+        f"attributes: {told}", reason="NOTHING_SELECTED", violations=[FieldViolation("attributes", told)]
     )

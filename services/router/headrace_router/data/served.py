@@ -1,9 +1,13 @@
-"""A version that route tables name.
+"""A version that route tables name, and the steps of one that is a pipeline.
 
 Requests repeat their descriptions: layouts are kept, and the usual check is one look-up.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from headrace_router.data.contract import Contract
 from headrace_router.data.layouts import Described, Layout, check, select
@@ -15,18 +19,26 @@ MAX_LAYOUTS = 1024
 class ServedVersion:
     """A version, with the layouts that its requests had.
 
-    answers: which of them keep the contract. sensitive_inputs, sensitive_outputs: names of tensors whose values must
-    never be stored or logged.
+    answers: which of them keep the contract. pipeline: None for one that a batcher computes. sensitive_inputs,
+    sensitive_outputs: names of tensors whose values must never be stored or logged.
     """
 
     __slots__ = (
-        "answers", "contract", "digest", "layouts", "model", "selections", "sensitive_inputs", "sensitive_outputs",
-        "signature_hash", "version", "without_inputs",
+        "answers", "contract", "digest", "layouts", "model", "pipeline", "selections", "sensitive_inputs",
+        "sensitive_outputs", "signature_hash", "version", "without_inputs",
     )  # fmt: skip
 
-    def __init__(self, model: str, version: str, digest: str, signature_hash: str, contract: Contract) -> None:
+    def __init__(
+        self,
+        model: str,
+        version: str,
+        digest: str,
+        signature_hash: str,
+        contract: Contract,
+        pipeline: Plan | None = None,
+    ) -> None:
         self.model, self.version, self.digest, self.signature_hash = model, version, digest, signature_hash
-        self.contract = contract
+        self.contract, self.pipeline = contract, pipeline
         self.answers = KnownForms(contract)
         self.sensitive_inputs = frozenset(spec.name for spec in contract.inputs if spec.sensitive)
         self.sensitive_outputs = frozenset(spec.name for spec in contract.outputs if spec.sensitive)
@@ -53,3 +65,77 @@ class ServedVersion:
             if len(self.selections) < MAX_LAYOUTS:
                 self.selections[outputs] = found
         return found
+
+
+REQUEST = -1
+"""Stands for the request where a step of a plan is named."""
+
+
+class Take(NamedTuple):
+    """What goes into one input of a step.
+
+    position: of the input in the contract of the step's member. step: that gives the tensor, by its position in the
+    plan; REQUEST for an input of the request. tensor: position in what that has: outputs of its member's contract, or
+    inputs of the pipeline's.
+    """
+
+    position: int
+    step: int
+    tensor: int
+
+
+class Choice(NamedTuple):
+    """A switch by an attribute of the request. cases: position among the voters, by value. default: for other values,
+    None when there is none."""
+
+    attribute: str
+    cases: Mapping[str, int]
+    default: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step of a pipeline.
+
+    served: the member that it runs. pool: empty for that of the route's variant. takes: what goes into it. voters: of a
+    combiner, those of `takes`, by their positions, that it makes its answer of; else empty. needed: how many of them
+    must be there. present: position of the input that says which are; None unless it is a combiner. choice: None
+    unless an attribute selects one voter. gives: positions of the outputs that are taken from it, rising. timeout_s: of
+    one attempt, None for what is left. soft_fail: whether zeros stand for its outputs when it fails.
+    """
+
+    name: str
+    served: ServedVersion
+    pool: str
+    takes: tuple[Take, ...]
+    gives: tuple[int, ...]
+    voters: tuple[int, ...] = ()
+    needed: int = 0
+    present: int | None = None
+    choice: Choice | None = None
+    timeout_s: float | None = None
+    retries: int = 0
+    soft_fail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of a pipeline, each behind those that it takes tensors from.
+
+    outputs: for each output of the pipeline's contract the step that gives it, and the position among the outputs of
+    that step's member. attributes: of requests, by which switches select.
+    """
+
+    steps: tuple[PlannedStep, ...]
+    outputs: tuple[tuple[int, int], ...]
+    attributes: tuple[str, ...] = ()
+
+    def selection(self, attributes: Mapping[str, str]) -> str:
+        """Return what an answer depends on besides the tensors: the choice of each switch by attribute."""
+        chosen = [chosen_of(step.choice, attributes) for step in self.steps if step.choice is not None]
+        return ",".join(map(str, chosen))
+
+
+def chosen_of(choice: Choice, attributes: Mapping[str, str]) -> int | None:
+    """Return the position among the voters of what a request selects, None for nothing."""
+    return choice.cases.get(attributes.get(choice.attribute, ""), choice.default)

@@ -17,6 +17,7 @@ from headrace_router.data.fallbacks.chain import FallbackChain
 from headrace_router.data.fallbacks.degraded import DegradedAnswers
 from headrace_router.data.lookup.finding import Lookup
 from headrace_router.data.lookup.metrics import Counts
+from headrace_router.data.pipelines.online import PipelineProspects
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.settings import DataSettings
 from headrace_router.data.telemetry.accesslog import AccessLog
@@ -50,16 +51,18 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     explanations = await dependencies.kept_explanations(runtime, watcher)
     monitor = await dependencies.monitor_ingest(runtime)
     reporting = await dependencies.begin_reporting(runtime, counters, monitor)
-    shadowing = dependencies.begin_shadowing(runtime, pools, monitor)
+    online = dependencies.pipelines(runtime, pools)
+    prospects = PipelineProspects(pools.endpoints)
+    shadowing = dependencies.begin_shadowing(runtime, online, monitor)
     access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)
     for one in (counters, SavedCompute(counters), degraded, Gauges(pools, watcher), explanations):
         runtime.metrics.register(one)
 
     layers = dependencies.cache_layers(runtime, counts)
-    lookup = Lookup(pools, layers, counts, default_ttl_s=settings.cache_ttl_s, loop=loop)
+    lookup = Lookup(online, layers, counts, default_ttl_s=settings.cache_ttl_s, loop=loop)
     predictor = Predictor(
         watcher.tables,
-        FallbackChain(lookup, pools.endpoints, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time),
+        FallbackChain(lookup, prospects, pools.budget, degraded, max_rows=settings.max_rows, now=loop.time),
         counters,
         access_log,
         explanations,
@@ -72,7 +75,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     catalog = Catalog(
         watcher.tables,
         counters,
-        serves=pools.endpoints.serves,
+        serves=prospects.serves,
         ready=lambda: runtime.health.ready,
         version=metadata.version("headrace-router"),
         max_rows=settings.max_rows,

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from headrace_router.data.routes.table import Table, Variant
 
 PRIMARY = "primary"
-# A request that goes from batcher to batcher for ever must not fill memory; eight fallbacks with two tries each fit.
-MAX_ATTEMPTS = 32
+# A request that goes from batcher to batcher for ever must not fill memory; eight fallbacks with two tries each fit,
+# and a pipeline of a hundred steps.
+MAX_ATTEMPTS = 256
 
 
 @dataclass(slots=True)
@@ -41,16 +42,19 @@ class Attempt:
     batch_requests: int = 0
     reason: str = ""
     hedge: bool = False
+    pipeline_step: str = ""
 
 
 class Trace:
     """The notes of one request. now: a clock that does not stand still within a turn of the event loop.
 
     table, variant, routed, found: None until it is known. step, version: what is tried at present, for attempts that
-    begin.
+    begin. pipeline_step: of the attempts noted here; empty unless they are those of one step.
     """
 
-    __slots__ = ("attempts", "found", "now", "routed", "started", "step", "table", "variant", "version")
+    __slots__ = (
+        "attempts", "found", "now", "pipeline_step", "routed", "started", "step", "table", "variant", "version",
+    )  # fmt: skip
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
@@ -60,7 +64,15 @@ class Trace:
         self.routed: float | None = None
         self.found: LookupResult | None = None
         self.step, self.version = PRIMARY, ""
+        self.pipeline_step = ""
         self.attempts: list[Attempt] = []
+
+    def of_step(self, name: str, version: str) -> Trace:
+        """Return what notes the attempts of one step of a pipeline, among those of the request."""
+        notes = Trace(self.now)
+        notes.attempts, notes.started, notes.step = self.attempts, self.started, self.step
+        notes.version, notes.pipeline_step = version, name
+        return notes
 
     def turn_to(self, step: str, version: str) -> None:
         """Note what is tried from now on: `primary` or a fallback, and the version that is to compute, if one is."""
@@ -97,8 +109,16 @@ class Trace:
 
     def _add(self, attempt: Attempt) -> None:
         if len(self.attempts) < MAX_ATTEMPTS:
+            attempt.pipeline_step = self.pipeline_step
             self.attempts.append(attempt)
 
     def _open(self, batcher: str) -> Attempt | None:
         """Return the latest attempt at a batcher that has not ended."""
-        return next((one for one in reversed(self.attempts) if one.batcher == batcher and not one.ended), None)
+        return next(
+            (
+                one
+                for one in reversed(self.attempts)
+                if one.batcher == batcher and one.pipeline_step == self.pipeline_step and not one.ended
+            ),
+            None,
+        )

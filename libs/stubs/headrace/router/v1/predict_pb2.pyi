@@ -49,7 +49,7 @@ class PredictRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[str]] = ..., raw_input_contents: _Optional[_Iterable[bytes]] = ..., user_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("model", "version", "request_id", "outputs", "raw_output_contents", "prediction_id", "variant", "generation", "served_from", "age_ms", "rule", "fallback_step", "degraded_reason")
+    __slots__ = ("model", "version", "request_id", "outputs", "raw_output_contents", "prediction_id", "variant", "generation", "served_from", "age_ms", "rule", "fallback_step", "degraded_reason", "missing_steps")
     class ServedFrom(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SERVED_FROM_UNSPECIFIED: _ClassVar[PredictResponse.ServedFrom]
@@ -77,6 +77,7 @@ class PredictResponse(_message.Message):
     RULE_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_STEP_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_REASON_FIELD_NUMBER: _ClassVar[int]
+    MISSING_STEPS_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     request_id: str
@@ -90,7 +91,8 @@ class PredictResponse(_message.Message):
     rule: str
     fallback_step: str
     degraded_reason: str
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., raw_output_contents: _Optional[_Iterable[bytes]] = ..., prediction_id: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., rule: _Optional[str] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ...) -> None: ...
+    missing_steps: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., raw_output_contents: _Optional[_Iterable[bytes]] = ..., prediction_id: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., rule: _Optional[str] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., missing_steps: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ("prediction_id", "request_id")
@@ -101,9 +103,9 @@ class ExplainRequest(_message.Message):
     def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "bucket", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_execution", "fallback_step", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us", "publish", "origin")
+    __slots__ = ("prediction_id", "request_id", "receive_time", "client", "data_plane", "model", "generation", "rule", "bucket", "variant", "variant_version", "version", "digest", "served_from", "age_ms", "lookup_outcome", "shared_execution", "fallback_step", "degraded_reason", "attempts", "code", "reason", "route_us", "total_us", "publish", "origin", "missing_steps")
     class Attempt(_message.Message):
-        __slots__ = ("step", "version", "pool", "batcher", "begin_us", "took_us", "queue_us", "compute_us", "batch_rows", "batch_mates", "reason", "hedge")
+        __slots__ = ("step", "version", "pool", "batcher", "begin_us", "took_us", "queue_us", "compute_us", "batch_rows", "batch_mates", "reason", "hedge", "pipeline_step", "takes_from")
         STEP_FIELD_NUMBER: _ClassVar[int]
         VERSION_FIELD_NUMBER: _ClassVar[int]
         POOL_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +118,8 @@ class ExplainResponse(_message.Message):
         BATCH_MATES_FIELD_NUMBER: _ClassVar[int]
         REASON_FIELD_NUMBER: _ClassVar[int]
         HEDGE_FIELD_NUMBER: _ClassVar[int]
+        PIPELINE_STEP_FIELD_NUMBER: _ClassVar[int]
+        TAKES_FROM_FIELD_NUMBER: _ClassVar[int]
         step: str
         version: str
         pool: str
@@ -128,7 +132,9 @@ class ExplainResponse(_message.Message):
         batch_mates: int
         reason: str
         hedge: bool
-        def __init__(self, step: _Optional[str] = ..., version: _Optional[str] = ..., pool: _Optional[str] = ..., batcher: _Optional[str] = ..., begin_us: _Optional[int] = ..., took_us: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_mates: _Optional[int] = ..., reason: _Optional[str] = ..., hedge: _Optional[bool] = ...) -> None: ...
+        pipeline_step: str
+        takes_from: _containers.RepeatedScalarFieldContainer[str]
+        def __init__(self, step: _Optional[str] = ..., version: _Optional[str] = ..., pool: _Optional[str] = ..., batcher: _Optional[str] = ..., begin_us: _Optional[int] = ..., took_us: _Optional[int] = ..., queue_us: _Optional[int] = ..., compute_us: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_mates: _Optional[int] = ..., reason: _Optional[str] = ..., hedge: _Optional[bool] = ..., pipeline_step: _Optional[str] = ..., takes_from: _Optional[_Iterable[str]] = ...) -> None: ...
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +161,7 @@ class ExplainResponse(_message.Message):
     TOTAL_US_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    MISSING_STEPS_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     request_id: str
     receive_time: _timestamp_pb2.Timestamp
@@ -181,4 +188,5 @@ class ExplainResponse(_message.Message):
     total_us: int
     publish: str
     origin: _precomputed_pb2.PublishOrigin
-    def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., data_plane: _Optional[str] = ..., model: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., bucket: _Optional[int] = ..., variant: _Optional[str] = ..., variant_version: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., lookup_outcome: _Optional[str] = ..., shared_execution: _Optional[bool] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[ExplainResponse.Attempt, _Mapping]]] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., route_us: _Optional[int] = ..., total_us: _Optional[int] = ..., publish: _Optional[str] = ..., origin: _Optional[_Union[_precomputed_pb2.PublishOrigin, _Mapping]] = ...) -> None: ...
+    missing_steps: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, prediction_id: _Optional[str] = ..., request_id: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., data_plane: _Optional[str] = ..., model: _Optional[str] = ..., generation: _Optional[int] = ..., rule: _Optional[str] = ..., bucket: _Optional[int] = ..., variant: _Optional[str] = ..., variant_version: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., lookup_outcome: _Optional[str] = ..., shared_execution: _Optional[bool] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[ExplainResponse.Attempt, _Mapping]]] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., route_us: _Optional[int] = ..., total_us: _Optional[int] = ..., publish: _Optional[str] = ..., origin: _Optional[_Union[_precomputed_pb2.PublishOrigin, _Mapping]] = ..., missing_steps: _Optional[_Iterable[str]] = ...) -> None: ...

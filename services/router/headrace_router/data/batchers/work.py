@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.batcher.v1 import batcher_pb2
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from headrace_router.data.batchers.decisions.outliers import Endpoint
     from headrace_router.data.outputs import KnownForms
     from headrace_router.data.routes.decisions.fallback_steps import Hedge
+    from headrace_router.data.served import ServedVersion
     from headrace_router.data.trace import Trace
 
 # Classes are numbers as in `InferRequest`; 0 is what did not say, and is read as this.
@@ -50,6 +52,19 @@ class Holder(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class PipelineWork:
+    """What a work has besides when its version is a pipeline, which no batcher computes.
+
+    served: the pipeline's. attributes: of the request, by which switches select. missing: steps that failed and that
+    the answer does without, once there is one.
+    """
+
+    served: ServedVersion
+    attributes: Mapping[str, str]
+    missing: tuple[str, ...] = ()
+
+
 class Work:
     """One request to the batchers of a pool.
 
@@ -59,7 +74,7 @@ class Work:
     the pools have a bound of their own, and a caller with something else to try says 0. traceparent, request_id: of a
     request that is recorded or logged, else empty. answers: which of them keep the contract; None takes any. trace: of
     one that is explained. again: whether a batcher was asked for an answer before. hedged: how its route hedges it, if
-    it does.
+    it does. pipeline: None where a batcher computes the answer.
 
     attempts: how many were sent. current, hedge: the latest attempt, and the one beside it; the first answer of the two
     settles the work. tick, hedge_tick: of its timers.
@@ -67,8 +82,8 @@ class Work:
 
     __slots__ = (
         "absent", "again", "answer", "answers", "attempts", "client", "current", "deadline", "digest", "dims", "hedge",
-        "hedge_tick", "hedged", "inputs", "max_wait_us", "outputs", "pool", "priority", "queue_timeout_s", "request_id",
-        "rows", "size_bytes", "tick", "trace", "traceparent",
+        "hedge_tick", "hedged", "inputs", "max_wait_us", "outputs", "pipeline", "pool", "priority", "queue_timeout_s",
+        "request_id", "rows", "size_bytes", "tick", "trace", "traceparent",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +109,7 @@ class Work:
         self.trace: Trace | None = None
         self.hedged: Hedge | None = None
         self.answers: KnownForms | None = None
+        self.pipeline: PipelineWork | None = None
         self.attempts = self.tick = self.hedge_tick = 0
         self.current: Attempt | None = None
         self.hedge: Attempt | None = None

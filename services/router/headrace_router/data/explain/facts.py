@@ -10,7 +10,7 @@ from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.messages import Call, LookupResult, Request, ServedFrom
 from headrace_router.data.routes.decisions.lookup_policy import StoredVersion
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.served import REQUEST, ServedVersion
 from headrace_router.data.trace import PRIMARY, Attempt, Trace
 
 # Of an attempt whose answer nobody waited for: another one was quicker, or the caller left.
@@ -80,6 +80,7 @@ def _tell_found(told: predict_pb2.ExplainResponse, found: LookupResult) -> None:
             shared_execution=found.shared_execution,
             fallback_step=found.fallback_step,
             degraded_reason=found.degraded_reason,
+            missing_steps=found.missing_steps,
         )
     )
     if found.served is not None:
@@ -141,7 +142,18 @@ def _message(trace: Trace, one: Attempt, outcome: Outcome) -> predict_pb2.Explai
         batch_mates=max(0, one.batch_requests - 1),
         reason=reason,
         hedge=one.hedge,
+        pipeline_step=one.pipeline_step,
+        takes_from=_takes_from(trace, one.pipeline_step) if one.pipeline_step else (),
     )
+
+
+def _takes_from(trace: Trace, name: str) -> Iterator[str]:
+    """Yield the steps whose outputs a step of the variant's pipeline takes, each once."""
+    plan = None if trace.variant is None else trace.variant.served.pipeline
+    steps = () if plan is None else plan.steps
+    step = next((one for one in steps if one.name == name), None)
+    if step is not None:
+        yield from dict.fromkeys(steps[take.step].name for take in step.takes if take.step != REQUEST)
 
 
 def _us(seconds: float) -> int:

@@ -7,7 +7,7 @@ error is in `policy.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from headrace_router.data.resolved_request import ResolvedRequest, fitted
 from headrace_router.data.routes.decisions.fallback_steps import Backup, FallbackSteps, Given, Precomputed, Stale
 from headrace_router.data.routes.decisions.lookup_policy import Mode
 from headrace_router.data.routes.table import Variant
+from headrace_router.data.served import ServedVersion
 from headrace_router.data.trace import PRIMARY
 
 # What was never measured takes so long at least.
@@ -61,11 +62,11 @@ class AnswerLookup(Protocol):
 class Prospects(Protocol):
     """What is known of those who compute answers."""
 
-    def needs_s(self, pool: str, digest: str) -> float:
+    def needs_s(self, pool: str, served: ServedVersion, attributes: Mapping[str, str]) -> float:
         """Return how long an answer probably takes, CANNOT when nobody can give one."""
         ...
 
-    def renews(self, pool: str, digest: str) -> bool:
+    def renews(self, pool: str, served: ServedVersion) -> bool:
         """Return whether one request may find out anew how long an answer takes."""
         ...
 
@@ -110,7 +111,7 @@ class FallbackChain:
                 return found
             if needs[0] == CANNOT:
                 return await self._fall_back(resolved, steps, NO_BACKEND, None)
-            if not self._prospects.renews(variant.pool, variant.served.digest):
+            if not self._prospects.renews(variant.pool, variant.served):
                 return await self._fall_back(resolved, steps, TIME_SHORT, None)
             within_s = max(left_s - HAND_OVER_S, left_s / 2)
         # While somebody else can answer, nobody waits for a batcher that is away, and nothing stands in for an error.
@@ -189,11 +190,12 @@ class FallbackChain:
         """Return how long each step probably takes."""
         variant, prospects = resolved.variant, self._prospects
         computes = resolved.table.policy.mode is not Mode.BATCH
-        own_s = prospects.needs_s(variant.pool, variant.served.digest) if computes else self._kept.needs_s()
+        attributes = resolved.request.attributes
+        own_s = prospects.needs_s(variant.pool, variant.served, attributes) if computes else self._kept.needs_s()
         needs = [max(own_s, QUICKEST_S)]
         for step in steps:
             if isinstance(step, Backup):
-                one = max(prospects.needs_s(step.pool, (step.served or variant.served).digest), QUICKEST_S)
+                one = max(prospects.needs_s(step.pool, step.served or variant.served, attributes), QUICKEST_S)
             elif isinstance(step, Given):
                 one = AT_HAND if step.row(resolved.request.entity_id) is not None else CANNOT
             elif isinstance(step, Precomputed) and not resolved.request.entity_id:

@@ -79,6 +79,8 @@ def _computes(resolved: ResolvedRequest, variant: Variant) -> bool:
 def _key(resolved: ResolvedRequest, variant: Variant, prefix: bytes, ttl_s: float) -> tuple[bytes | None, str]:
     policy, entity_id, layout = resolved.table.policy, resolved.request.entity_id, resolved.layout
     signature_hash = variant.served.signature_hash
+    if variant.served.pipeline is not None and variant.served.pipeline.attributes:
+        signature_hash += f"|{variant.served.pipeline.selection(resolved.request.attributes)}"
     if ttl_s <= 0:
         return None, NOT_KEPT
     if policy.by_entity:

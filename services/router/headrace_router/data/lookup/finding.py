@@ -14,7 +14,7 @@ from headrace_router.data.lookup.cache_lookup import CacheLookup, cache_key_of, 
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer, choose, own_ttl_s
 from headrace_router.data.lookup.layers import Layers, source_of
 from headrace_router.data.lookup.metrics import CACHE, MEMORY, MODE_ONLINE, STALE, TOO_OLD, Counts
-from headrace_router.data.lookup.results import computed, given, work_of
+from headrace_router.data.lookup.results import computed, flagged, given, missing_in, work_of
 from headrace_router.data.lookup.single_flight import SingleFlight
 from headrace_router.data.messages import LookupResult, ServedFrom
 from headrace_router.data.refusals import entity_missing, not_precomputed
@@ -140,9 +140,10 @@ class Lookup:
         if response.code:
             raise error_of(response)
         self._counts.misses[outcome] += 1
-        if cache_lookup is not None:
+        missing = missing_in(work)
+        if cache_lookup is not None and not missing:
             self._layers.keep(cache_lookup, response.outputs)
-        return computed(variant, response, outcome)
+        return flagged(computed(variant, response, outcome), missing)
 
 
 def _not_precomputed(cache_lookup: CacheLookup) -> ServiceError:

@@ -7,11 +7,13 @@ import asyncio
 from headrace.batcher.v1 import batcher_pb2
 from headrace_servicekit.errors import Code, ServiceError
 
-from headrace_router.data.batchers.work import Work
+from headrace_router.data.batchers.work import PipelineWork, Work
 from headrace_router.data.lookup.decisions.freshness import StoredAnswer
 from headrace_router.data.messages import LookupResult, ServedFrom
 from headrace_router.data.resolved_request import ResolvedRequest
 from headrace_router.data.routes.table import Variant
+
+STEPS_MISSING = "STEPS_MISSING"
 
 
 def work_of(resolved: ResolvedRequest, variant: Variant, deadline: float, loop: asyncio.AbstractEventLoop) -> Work:
@@ -27,7 +29,21 @@ def work_of(resolved: ResolvedRequest, variant: Variant, deadline: float, loop: 
     work.trace, work.again, work.queue_timeout_s = resolved.trace, resolved.again, resolved.queue_timeout_s
     work.traceparent = call.traceparent if call.span is None else call.span.computing(answer, variant.pool)
     work.request_id = call.request_id if call.sampled else ""
+    if variant.served.pipeline is not None:
+        work.pipeline = PipelineWork(variant.served, resolved.request.attributes)
     return work
+
+
+def missing_in(work: Work) -> tuple[str, ...]:
+    """Return the steps that an answer does without: it is given, flagged, to those who wait, and not kept."""
+    return work.pipeline.missing if work.pipeline is not None else ()
+
+
+def flagged(found: LookupResult, missing: tuple[str, ...]) -> LookupResult:
+    """Return an answer that says which steps of its pipeline it does without, if there are any."""
+    if missing:
+        found.degraded_reason, found.missing_steps = STEPS_MISSING, missing
+    return found
 
 
 def computed(variant: Variant, response: batcher_pb2.InferResponse, outcome: str) -> LookupResult:

@@ -28,7 +28,7 @@ from headrace_router.data.lookup.decisions.speculation import HitShares, execute
 from headrace_router.data.lookup.execution import SharedExecution, Waiter, key_of
 from headrace_router.data.lookup.layers import Layers, Pair, source_of
 from headrace_router.data.lookup.metrics import MISS, NOT_AWAITED, STALE, STORE_UNAVAILABLE, TOO_OLD, Counts
-from headrace_router.data.lookup.results import computed, given, shared, stands_in, work_of
+from headrace_router.data.lookup.results import computed, flagged, given, missing_in, shared, stands_in, work_of
 from headrace_router.data.messages import LookupResult
 from headrace_router.data.refusals import deadline_exceeded, not_precomputed, store_unavailable
 
@@ -184,7 +184,7 @@ class SingleFlight:
         if error is None:
             response = answer.result()
             if not response.code:
-                self._answered(execution, response)
+                self._answered(execution, response, missing_in(work))
                 return
             error = error_of(response)
         elif not isinstance(error, ServiceError):
@@ -195,13 +195,16 @@ class SingleFlight:
         else:
             self._failed(execution, work, error)
 
-    def _answered(self, execution: SharedExecution, response: batcher_pb2.InferResponse) -> None:
-        self._layers.keep(execution.cache_lookup, response.outputs)
+    def _answered(
+        self, execution: SharedExecution, response: batcher_pb2.InferResponse, missing: tuple[str, ...]
+    ) -> None:
+        if not missing:
+            self._layers.keep(execution.cache_lookup, response.outputs)
         for waiter in list(execution.waiters):
             self._counts.misses[waiter.outcome] += 1
             self._counts.shared += waiter is not execution.leader
             of = computed if waiter is execution.leader else shared
-            self._settle(waiter, of(waiter.cache_lookup.variant, response, waiter.outcome))
+            self._settle(waiter, flagged(of(waiter.cache_lookup.variant, response, waiter.outcome), missing))
         self._end(execution)
 
     def _failed(self, execution: SharedExecution, work: Work, error: ServiceError) -> None:

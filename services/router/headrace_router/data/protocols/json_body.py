@@ -116,17 +116,18 @@ def tensors_of(
     return Tensors(tuple(described), tuple(contents), tuple(fields[spec.name] for spec in present))
 
 
-def why_of(answer: Answer) -> dict[str, str | int]:
+def why_of(answer: Answer) -> dict[str, str | int | list[str]]:
     """Return the fields that are there only when they say something.
 
     The age of an answer that was kept; the rule that chose the variant, unless the weights did; the fallback that
-    answered, and why it had to.
+    answered, and why it had to; the steps that a pipeline's answer does without.
     """
-    fields = {
+    fields: dict[str, str | int | list[str]] = {
         "age_ms": answer.age_ms,
         "rule": answer.rule,
         "fallback_step": answer.fallback_step,
         "degraded_reason": answer.degraded_reason,
+        "missing_steps": list(answer.missing_steps),
     }
     return {name: value for name, value in fields.items() if value}
 

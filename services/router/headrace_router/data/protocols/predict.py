@@ -88,6 +88,7 @@ def render(answer: Answer) -> bytes:
     )
     if answer.fallback_step or answer.degraded_reason:
         own.fallback_step, own.degraded_reason = answer.fallback_step, answer.degraded_reason
+        own.missing_steps.extend(answer.missing_steps)
     # Fields of a message may come in any order, and in pieces.
     return b"".join((same, own.SerializeToString(), answer.outputs))
 

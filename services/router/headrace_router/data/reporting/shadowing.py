@@ -22,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from headrace_router.data.batchers.pools import MAX_ATTEMPTS
-from headrace_router.data.batchers.work import SHADOW, Online, Work
+from headrace_router.data.batchers.work import SHADOW, Online, PipelineWork, Work
 from headrace_router.data.messages import Answer, LookupResult, ServedFrom
 from headrace_router.data.reporting.decisions.shadow_pairs import PairBuffer, pair_of
 from headrace_router.data.reporting.sending import Ingest, error_of
@@ -136,6 +136,8 @@ class Shadowing:
         work.client, work.priority, work.queue_timeout_s = CLIENT, SHADOW, 0.0
         # Nothing is earned for retries by it, and it is not tried again.
         work.again, work.attempts = True, MAX_ATTEMPTS - 1
+        if shadow.served.pipeline is not None:
+            work.pipeline = PipelineWork(shadow.served, copy.request.attributes)
         return work
 
     def _done(

@@ -21,6 +21,7 @@ from headrace_router.data.routes.decisions.fallback_steps import (
     steps_of,
 )
 from headrace_router.data.routes.decisions.lookup_policy import Policy, StoredVersion, policy_of, stored_of
+from headrace_router.data.routes.decisions.plans import plan_of
 from headrace_router.data.routes.decisions.splitting import POINTS, Unit, check_ends, position_of, unit_of
 from headrace_router.data.served import ServedVersion
 from headrace_router.rules import Attributes, Decide, compile_rules, condition_of
@@ -204,4 +205,7 @@ def _variant_of(rule: control_pb2.ResolvedRule, variants: Sequence[Variant]) -> 
 
 
 def _served(proto: control_pb2.ResolvedVersion) -> ServedVersion:
-    return ServedVersion(proto.model, proto.version, proto.digest, proto.signature_hash, contract_of(proto.contract))
+    contract, plan = contract_of(proto.contract), None
+    if proto.HasField("pipeline"):
+        plan = plan_of(proto.pipeline, {member.digest: _served(member) for member in proto.members}, contract)
+    return ServedVersion(proto.model, proto.version, proto.digest, proto.signature_hash, contract, plan)

@@ -170,6 +170,8 @@ def parameters_of(answer: Answer) -> dict[str, str | int]:
         parameters["headrace_fallback_step"] = answer.fallback_step
     if answer.degraded_reason:  # also of an answer past its time, which needs no fallback
         parameters["headrace_degraded_reason"] = answer.degraded_reason
+    if answer.missing_steps:
+        parameters["headrace_missing_steps"] = ",".join(answer.missing_steps)
     return parameters
 
 

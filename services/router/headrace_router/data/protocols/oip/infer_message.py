@@ -127,6 +127,8 @@ def render(answer: Answer) -> bytes:
         parameters["headrace_fallback_step"].string_param = answer.fallback_step
     if answer.degraded_reason:  # also of an answer past its time, which needs no fallback
         parameters["headrace_degraded_reason"].string_param = answer.degraded_reason
+        if answer.missing_steps:
+            parameters["headrace_missing_steps"].string_param = ",".join(answer.missing_steps)
     # Fields of a message may come in any order, and those of a map in pieces.
     return b"".join((same, own.SerializeToString(), answer.outputs))
 
