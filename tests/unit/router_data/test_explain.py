@@ -17,7 +17,8 @@ from headrace_router.data.messages import Call, LookupResult, Request, ServedFro
 from headrace_router.data.routes.decisions.lookup_policy import StoredVersion
 from headrace_router.data.routes.decisions.splitting import Unit
 from headrace_router.data.routes.table import Table, Variant
-from headrace_router.data.served import ServedVersion
+from headrace_router.data.served import REQUEST as STEP_OF_REQUEST
+from headrace_router.data.served import Plan, PlannedStep, ServedVersion, Take
 from headrace_router.data.trace import MAX_ATTEMPTS, Trace
 from headrace_servicekit.errors import Code
 from headrace_servicekit.identity import Identity
@@ -253,3 +254,26 @@ async def test_one_client_that_looks_for_many_takes_turns_with_the_next_and_leav
     await asyncio.gather(*greedy, modest)
     first = next(index for index, key in enumerate(store.asked) if b"modest" in key)
     assert first <= MOST_CONNECTIONS
+
+
+def test_the_steps_of_a_pipeline_are_told_with_their_members_and_what_they_take(trace, time):
+    steps = (
+        PlannedStep("scaled", V0, "", (Take(0, STEP_OF_REQUEST, 0),), (0,)),
+        PlannedStep("best", V1, "", (Take(0, 0, 0),), (0,)),
+    )
+    pipeline = ServedVersion("ensemble", "v1", "d2", "s", CONTRACT, Plan(steps, ((1, 0),)))
+    trace.variant = Variant("stable", pipeline, "default")
+    for name in ("scaled", "best"):
+        notes = trace.of_step(name, f"digits/{name}")
+        notes.sent("default", "batcher-1")
+        time.now += 0.002
+        notes.answered("batcher-1", ANSWER)
+    trace.found = LookupResult(b"", ServedFrom.ONLINE, pipeline, missing_steps=("other",))
+    told = explanation(
+        trace, REQUEST, CALL, Outcome("p-1", time.now), data_plane="data-0", ended_at=ENDED_AT
+    )  # fmt: skip
+    assert [(one.pipeline_step, one.version, list(one.takes_from)) for one in told.attempts] == [
+        ("scaled", "digits/scaled", []), ("best", "digits/best", ["scaled"]),
+    ]  # fmt: skip
+    assert [one.batch_mates for one in told.attempts] == [2, 2]
+    assert list(told.missing_steps) == ["other"]

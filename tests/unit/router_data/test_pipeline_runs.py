@@ -92,7 +92,7 @@ def test_a_combiner_waits_for_all_until_it_has_to_begin():
     assert composed.asked({"x": ROWS}, deadline_s=1.0, behaviours=late).missing == ()
     ended = composed.asked({"x": ROWS}, deadline_s=0.6, behaviours=late)
     assert ended.missing == ("c",)
-    assert 0.59 < ended.took_s < 0.6
+    assert 0.57 < ended.took_s < 0.6
     assert ended.withdrawn == ["c"]
 
 

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 # How often a request that waits for a member looks whether a batcher has it again.
 LOOK_AGAIN_S = 0.02
 # Left of the deadline for giving the answer, and at most this share of the time.
-HAND_OVER_S, HAND_OVER_SHARE = 0.005, 0.1
+HAND_OVER_S, HAND_OVER_SHARE = 0.02, 0.1
 # What was never measured takes so long at least.
 QUICKEST_S = 0.001
 # What another attempt may do better.
