@@ -8,7 +8,7 @@ from typing import Literal
 from headrace_servicekit.settings import PostgresSettings, ServiceSettings, settings_config
 from pydantic import Field, field_validator
 
-from headrace_autoscaler.decisions.workloads import workloads_of
+from headrace_autoscaler.decisions.workloads import services_of, workloads_of
 
 
 class AutoscalerSettings(PostgresSettings, ServiceSettings):
@@ -17,10 +17,11 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
     model_config = settings_config("AUTOSCALER_")
 
     control_target: str = Field(description="`host:port` of the router's control plane, which knows every batcher.")
-    actuator: Literal["recommend", "local", "kubernetes"] = Field(
+    actuator: Literal["recommend", "local", "kubernetes", "docker"] = Field(
         default="recommend",
         description="What acts on decisions: `recommend`, nothing; `local`, the wheel stack's supervisor; "
-        "`kubernetes`, the `scale` subresource of the workloads in `AUTOSCALER_KUBERNETES_WORKLOADS`.",
+        "`kubernetes`, the `scale` subresource of the workloads in `AUTOSCALER_KUBERNETES_WORKLOADS`; `docker`, the "
+        "containers of a Compose project.",
     )
     actuator_timeout_s: float = Field(
         default=900.0,
@@ -41,6 +42,14 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
     kubernetes_account_dir: Path | None = Field(
         default=Path("/var/run/secrets/kubernetes.io/serviceaccount"),
         description="Folder with `token`, `ca.crt` and `namespace` of the service account.",
+    )
+    docker_socket: Path | None = Field(
+        default=None, description="Socket of the filter before Docker's Engine API; required with `docker`."
+    )
+    docker_project: str = Field(default="headrace", description="Project of Compose whose containers are scaled.")
+    docker_services: str = Field(
+        default="default=batcher;cpu=batcher-cpu",
+        description="Service of each pool in Compose: `pool=service`, joined by semicolons.",
     )
     max_pools: int = Field(default=1000, ge=1, description="Pools that may have a policy; RESOURCE_EXHAUSTED for more.")
     max_watches: int = Field(
@@ -65,4 +74,10 @@ class AutoscalerSettings(PostgresSettings, ServiceSettings):
     @classmethod
     def _workloads(cls, value: str) -> str:
         workloads_of(value)
+        return value
+
+    @field_validator("docker_services")
+    @classmethod
+    def _services(cls, value: str) -> str:
+        services_of(value)
         return value

@@ -29,6 +29,9 @@ ONLY_COMPOSE = {
     "CONSOLE_OIDC_ISSUER",  # likewise
     "SCORER_BUCKETS",  # likewise
     "SCORER_RAY_ADDRESS",  # likewise
+    "AUTOSCALER_ACTUATOR",  # a component sets it in Kubernetes
+    "AUTOSCALER_DOCKER_PROJECT",  # there is no Docker
+    "AUTOSCALER_DOCKER_SOCKET",
     *(f"{prefix}{name}" for prefix in topology.prefixes() for name in ("S3_REGION", "LOG_LEVEL")),
 }
 ONLY_KUBERNETES = {

@@ -5,10 +5,12 @@ from __future__ import annotations
 from headrace_servicekit.runtime import Runtime, StartError
 
 from headrace_autoscaler.actuators.actuator import Actuator
+from headrace_autoscaler.actuators.docker import DockerActuator
+from headrace_autoscaler.actuators.docker import client_of as client_of_docker
 from headrace_autoscaler.actuators.kubernetes import KubernetesActuator, client_of
 from headrace_autoscaler.actuators.local import LocalActuator
 from headrace_autoscaler.actuators.recommend import RecommendActuator
-from headrace_autoscaler.decisions.workloads import workloads_of
+from headrace_autoscaler.decisions.workloads import services_of, workloads_of
 from headrace_autoscaler.settings import AutoscalerSettings
 
 
@@ -23,6 +25,12 @@ async def actuator_of(settings: AutoscalerSettings, runtime: Runtime[AutoscalerS
             return LocalActuator(settings.control_socket, scale_s=settings.actuator_timeout_s)
         case "kubernetes":
             return await _kubernetes(settings, runtime)
+        case "docker":
+            if settings.docker_socket is None:
+                raise StartError("AUTOSCALER_ACTUATOR=docker needs AUTOSCALER_DOCKER_SOCKET, of the filter")
+            client = await runtime.enter(client_of_docker(str(settings.docker_socket)))
+            services = services_of(settings.docker_services)
+            return DockerActuator(client, settings.docker_project, services, change_s=settings.actuator_timeout_s)
 
 
 async def _kubernetes(settings: AutoscalerSettings, runtime: Runtime[AutoscalerSettings]) -> Actuator:
