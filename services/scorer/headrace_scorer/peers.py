@@ -18,6 +18,7 @@ from headrace_scorer.decisions.jobs import Job, Version
 T = TypeVar("T")
 
 CALL_S = 5.0
+_FILE = "model.onnx"
 # Renewed long before.
 HOLD = timedelta(days=2)
 
@@ -31,7 +32,8 @@ class Registry:
     async def resolved(self, model: str, version: str, alias: str) -> Version:
         """Return the version that is named, by its id, by an alias, or as the one in production.
 
-        Raises NotFound, reason ALIAS_NOT_FOUND or NO_PRODUCTION_VERSION; PreconditionFailed, reason VERSION_COLLECTED.
+        Raises NotFound, reason ALIAS_NOT_FOUND or NO_PRODUCTION_VERSION; PreconditionFailed, reason VERSION_COLLECTED
+        or FORMAT_NOT_SCORED.
         """
         if not version:
             version = await self._named(model, alias)
@@ -42,7 +44,13 @@ class Registry:
                 f"the files of version {version} of '{model}' are no longer kept: name another version",
                 reason="VERSION_COLLECTED",
             )
-        (file,) = (one for one in found.artifacts if one.type == registry_pb2.Artifact.TYPE_ONNX)
+        file = next((one for one in found.artifacts if one.name == _FILE), None)
+        if file is None or found.HasField("pipeline"):
+            raise PreconditionFailed(
+                f"version {version} of '{model}' has no {_FILE} of its own, which offline scoring runs: register the "
+                "model as ONNX, or name another version",
+                reason="FORMAT_NOT_SCORED",
+            )
         contract = base64.b64encode(found.contract.SerializeToString(deterministic=True)).decode()
         return Version(version, found.digest, file.sha256, file.size_bytes, contract)
 

@@ -106,6 +106,7 @@ _REMEDIES_BY_REASON = {
     "TOO_MANY_REQUESTS": "`headrace models approvals MODEL` lists them: withdraw or reject some",
     "ROLLOUT_NOT_FOUND": "`headrace rollouts list` shows the rollouts that your token may see",
     "ROLLOUT_OVER": "`headrace rollouts history MODEL` says how it ended; start another one",
+    "FORMAT_NOT_SCORED": "`headrace models show MODEL` shows the versions; register the model as ONNX",
     "SCORING_JOB_NOT_FOUND": "`headrace jobs list` shows the jobs that your token may see",
     "SCORING_JOB_OVER": "`headrace jobs history MODEL/ID` says how it ended; submit another one",
     "SCORING_JOB_NOT_FAILED": "`headrace jobs get MODEL/ID` shows it; only what failed can be tried again",

@@ -97,8 +97,9 @@ class ScorerServiceServicer:
 
         The version is resolved once, and kept from being removed until the job is over. Fails with INVALID_ARGUMENT naming each
         field that is wrong, reason MAPPING_MISMATCH when columns of the input do not fit the version's contract (every mismatch is
-        named), INPUT_EMPTY when there is no input; NOT_FOUND, reason MODEL_NOT_FOUND, VERSION_NOT_FOUND or ALIAS_NOT_FOUND;
-        FAILED_PRECONDITION, reason VERSION_COLLECTED when the version's files are no longer kept; and RESOURCE_EXHAUSTED, reason
+        named), INPUT_EMPTY when there is no input; NOT_FOUND, reason MODEL_NOT_FOUND, VERSION_NOT_FOUND, ALIAS_NOT_FOUND or
+        NO_PRODUCTION_VERSION; FAILED_PRECONDITION, reason VERSION_COLLECTED when the version's files are no longer kept, or
+        FORMAT_NOT_SCORED when it has no `model.onnx` of its own; and RESOURCE_EXHAUSTED, reason
         TOO_MANY_JOBS, when too many jobs are not over. With validate_only nothing is queued, and the answer is the job that would be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -130,8 +131,8 @@ class ScorerServiceServicer:
     def PauseScoringJob(self, request, context):
         """PauseScoringJob stops a job until ResumeScoringJob. Shards that are done stay done.
 
-        This and what follows fail with NOT_FOUND, reason SCORING_JOB_NOT_FOUND, and FAILED_PRECONDITION, reason SCORING_JOB_OVER, for a
-        job that has ended or is ending. Repeating them is safe.
+        This and what follows fail with NOT_FOUND, reason SCORING_JOB_NOT_FOUND, and FAILED_PRECONDITION, reason
+        SCORING_JOB_OVER, for a job that has ended or is ending. Repeating them is safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
