@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
 
-from headrace_runtime.backends.backend import LoadBudget
+from headrace_runtime.backends.backend import Backend, LoadBudget
+from headrace_runtime.backends.by_format import BackendsByFormat, FormatBackend
 from headrace_runtime.backends.oip import OipBackend, ServerNames
+from headrace_runtime.backends.oip_servers import OipServers
 from headrace_runtime.backends.onnx import OnnxBackend
 from headrace_runtime.backends.opening import channel, triton
+from headrace_runtime.backends.python_code import PythonBackend
+from headrace_runtime.backends.python_process import CodeLimits
 from headrace_runtime.backends.triton import TritonBackend
 from headrace_runtime.backends.triton_process import TritonProcess, Watcher, watch_neighbour
+from headrace_runtime.backends.triton_repository import BACKENDS
+from headrace_runtime.environments import Environments
+from headrace_runtime.formats import Format
 from headrace_runtime.scheduling import Background
 from headrace_servicekit.runtime import Runtime
 
@@ -50,6 +60,68 @@ async def open_backend(runtime: Runtime[BatcherSettings], background: Background
             in_thread=background.run,
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """A backend for every format that this process runs. offered: those formats; own: where some of them have backends
+    of their own, None where they do not."""
+
+    backend: Backend
+    offered: frozenset[Format]
+    own: BackendsByFormat | None = None
+
+    def end_model(self, triton: TritonProcess | None) -> Callable[[str], bool] | None:
+        """Return what ends at once what executes a version; None where nothing can."""
+        if self.own is None:
+            return None if triton is None else triton.end_model
+        own = self.own
+        return own.end_model if triton is None else lambda name: own.end_model(name) or triton.end_model(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """Ends what is stuck: Triton, or what runs one version."""
+
+    triton: TritonProcess
+    ends: Callable[[str], bool]
+
+    def restart(self, reason: str) -> None:
+        """Start Triton anew."""
+        self.triton.restart(reason)
+
+    def end_model(self, name: str) -> bool:
+        """End what executes a version; return whether that was all there is to end."""
+        return self.ends(name)
+
+
+async def with_formats(runtime: Runtime[BatcherSettings], main: AnyBackend) -> Formats:
+    """Return the backend of every format, those that `main` does not run among them."""
+    settings = runtime.settings
+    if isinstance(main, OipBackend):
+        return Formats(main, frozenset(Format))  # whatever its server has
+    own: dict[Format, FormatBackend] = {
+        Format.OIP: await runtime.enter(OipServers(execution_timeout_s=settings.execution_timeout_s))
+    }
+    if settings.allow_code:
+        environments = Environments(settings.state_dir / "environments", index=settings.package_index)
+        own[Format.PYTHON] = await runtime.enter(
+            PythonBackend(
+                settings.state_dir / "code",
+                environments,
+                limits=CodeLimits(settings.code_memory_bytes, settings.load_cpu_s),
+                timeout_s=settings.execution_timeout_s,
+            )
+        )
+    backend = BackendsByFormat(main, own)
+    return Formats(backend, frozenset((*_formats_of(main, settings.triton_backends), *own)), backend)
+
+
+def _formats_of(main: AnyBackend, triton_backends: Path | None) -> Collection[Format]:
+    """Return what the main backend runs. triton_backends: the folder that says it for Triton, if that is told."""
+    if not isinstance(main, TritonBackend) or triton_backends is None:
+        return (Format.ONNX,)
+    return [kept_as for name, formats in BACKENDS.items() if (triton_backends / name).is_dir() for kept_as in formats]
 
 
 def own_triton(settings: BatcherSettings, backend: AnyBackend) -> TritonProcess | None:

@@ -15,7 +15,7 @@ from headrace_servicekit.loops import periodic
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
-from headrace_batcher.backend import keep_backend, open_backend, own_triton
+from headrace_batcher.backend import Supervision, keep_backend, open_backend, own_triton, with_formats
 from headrace_batcher.batching.tracing import spans_for
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.turns import LoadBounds
@@ -47,8 +47,10 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     roster = Roster()
     background = await runtime.enter(Background())
     artifacts = await runtime.enter(Fetcher(settings.artifacts()))
-    backend = await open_backend(runtime, background)
-    triton = own_triton(settings, backend)
+    main = await open_backend(runtime, background)
+    triton = own_triton(settings, main)
+    formats = await with_formats(runtime, main)
+    backend, end_model = formats.backend, formats.end_model(triton)
     memory = None
     if settings.memory_limit_bytes is not None:
         memory = MemoryWatch(settings.memory_limit_bytes, lambda: None if triton is None else triton.group)
@@ -62,7 +64,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         changed=lambda: reports.changed(),
         became_ready=measuring.became_ready,
         memory=memory,
-        end_model=None if triton is None else triton.end_model,
+        end_model=end_model,
         spans=spans_for(runtime.tracing),
         bounds=LoadBounds(settings.loads_at_once, settings.load_timeout_s),
     )
@@ -76,7 +78,9 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         rows, wait_s = roster.load(time.monotonic())
         return BatcherStatus(versions.statuses(), rows, wait_s, roster.draining, gpus.load)
 
-    reports = Reports(control, settings.pool, process, lambda: settings.advertised(server.port), status)
+    reports = Reports(
+        control, settings.pool, process, lambda: settings.advertised(server.port), status, formats.offered
+    )
     demand = DemandWatch(
         control,
         settings.pool,
@@ -84,11 +88,12 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
         Limits(max_queue_rows=settings.max_queue_rows, max_queue_bytes=settings.max_queue_bytes),
         versions.want,
         lambda connected, reason: runtime.health.set("control", connected, reason),
+        formats.offered,
     )
     liveness = LivenessProbes(
         backend,
         versions,
-        supervisor=triton,
+        supervisor=None if triton is None or end_model is None else Supervision(triton, end_model),
         silence_s=settings.liveness_probe_after_s,
         restart_after_s=settings.restart_silent_after_s,
     )
@@ -114,7 +119,7 @@ async def start(runtime: Runtime[BatcherSettings]) -> None:
     if memory is not None:
         runtime.loop("memory", lambda: memory.run(versions.reconsider))
     runtime.loop("versions", versions.run)
-    runtime.loop("backend", lambda: keep_backend(runtime, backend, triton, versions))
+    runtime.loop("backend", lambda: keep_backend(runtime, main, triton, versions))
     runtime.loop("liveness", liveness.run)
     runtime.loop("measure", measuring.run)
     runtime.loop("report measurements", measuring.report)

@@ -84,6 +84,23 @@ class BatcherSettings(S3Settings, ServiceSettings):
     triton_metrics_port: int = Field(
         default=8002, ge=1, le=65535, description="Port of Triton's metrics, on 127.0.0.1."
     )
+    triton_backends: Path | None = Field(
+        default=None,
+        description="Folder of Triton's backends: which are there says which formats of versions this batcher runs. "
+        "Unset means `onnxruntime` alone.",
+    )
+    allow_code: bool = Field(
+        default=False,
+        description="Whether versions of format PYTHON run here, in processes that can do little else than answer.",
+    )
+    code_memory_bytes: int = Field(
+        default=1024**3, gt=0, description="Memory that a process of a Python version may take, beyond an empty one."
+    )
+    package_index: str = Field(
+        default="",
+        description="URL of the packages that Python versions name by hash, or a folder of wheels; empty means what "
+        "pip is told on this machine.",
+    )
     oip_target: str | None = Field(
         default=None, description="`host:port` of the gRPC of that server; required with `oip`, and not used otherwise."
     )

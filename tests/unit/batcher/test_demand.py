@@ -10,6 +10,7 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.version_state import Wanted
 from headrace_batcher.loading.demand import DemandWatch, from_proto, limits
+from headrace_runtime.formats import Format
 
 from tests.kit.control import resolved_version
 
@@ -22,7 +23,10 @@ def wanted(**changes) -> control_pb2.WantedVersion:
     version = resolved_version("digits", "v1", artifacts=[JSON, ONNX])
     for field, value in changes.items():
         version.ClearField(field)
-        getattr(version, field).MergeFrom(value)
+        if isinstance(value, int):
+            setattr(version, field, value)
+        else:
+            getattr(version, field).MergeFrom(value)
     return control_pb2.WantedVersion(version=version, need=control_pb2.WantedVersion.NEED_ACTIVE)
 
 
@@ -55,7 +59,7 @@ def test_limits_are_what_a_version_says_and_the_rest_by_default(serving, expecte
 
 def test_what_can_never_be_loaded_is_named():
     text = tensor_pb2.TensorSpec(name="x", datatype="STRING")
-    assert "0 ONNX artifacts" in from_proto(wanted(artifacts=[JSON]), BOUNDS).problem
+    assert "0 files of a model of format onnx" in from_proto(wanted(artifacts=[JSON]), BOUNDS).problem
     assert "'STRING'" in from_proto(wanted(contract=tensor_pb2.ServingContract(inputs=[text])), BOUNDS).problem
 
 
@@ -77,3 +81,32 @@ def test_the_demand_on_disk_is_applied_at_the_start(tmp_path):
     watch = DemandWatch(None, "default", path, BOUNDS, applied.append, lambda connected, reason: None)
     assert watch.restore()
     assert [[one.name for one in versions] for versions in applied] == [["digits--v1"]]
+
+
+PYTHON = registry_pb2.Artifact.TYPE_PYTHON
+SOURCE = registry_pb2.Artifact(name="model.py", type=PYTHON, sha256="p" * 64, size_bytes=9)
+BESIDE = registry_pb2.Artifact(name="scaling.py", type=PYTHON, sha256="q" * 64)
+
+
+def test_code_is_loaded_with_all_of_its_files():
+    found = from_proto(wanted(artifacts=[BESIDE, SOURCE, JSON], format=registry_pb2.FORMAT_PYTHON), BOUNDS, set(Format))
+    assert (found.kept_as, found.sha256, found.model_file, found.problem) == (Format.PYTHON, "p" * 64, "model.py", "")
+    assert dict(found.others) == {"scaling.py": "q" * 64, JSON.name: JSON.sha256}
+    assert set(found.all_sha256) == {"p" * 64, "q" * 64, JSON.sha256}
+
+
+def test_a_format_that_this_pool_does_not_run_is_named_with_those_that_it_does():
+    found = from_proto(wanted(artifacts=[SOURCE], format=registry_pb2.FORMAT_PYTHON), BOUNDS, {Format.OIP, Format.ONNX})
+    assert found.problem == "it is python, and this pool runs oip, onnx"
+    assert "of a later release" in from_proto(wanted(format=99), BOUNDS).problem
+
+
+@pytest.mark.parametrize(
+    ("offered", "kept_as", "sha256"),
+    [({Format.ONNX}, Format.ONNX, "o" * 64), ({Format.ONNX, Format.FIL}, Format.FIL, "t" * 64)],
+)
+def test_trees_run_as_they_are_where_that_is_run_and_as_onnx_elsewhere(offered, kept_as, sha256):
+    trees = registry_pb2.Artifact(name="xgboost.json", type=registry_pb2.Artifact.TYPE_TREES, sha256="t" * 64)
+    onnx = registry_pb2.Artifact(name="model.onnx", type=registry_pb2.Artifact.TYPE_ONNX, sha256="o" * 64)
+    found = from_proto(wanted(artifacts=[trees, onnx], format=registry_pb2.FORMAT_FIL), BOUNDS, offered)
+    assert (found.kept_as, found.sha256, found.problem) == (kept_as, sha256, "")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from headrace_runtime.contract import Contract
+from headrace_runtime.formats import Format
 from headrace_runtime.shapes import Layout, OutputTensor
 
 
@@ -59,8 +60,9 @@ USUAL_BUDGET = LoadBudget()
 class ModelFiles:
     """One version as a backend loads it.
 
-    name: `{model}--{version}`, unique on the backend. path: the ONNX file, which must not be changed. device: CPU, GPU,
-    or empty for whatever the pool has.
+    name: `{model}--{version}`, unique on the backend. path: the file of the model, which must not be changed. device:
+    CPU, GPU, or empty for whatever the pool has. kept_as: how the file keeps the model; model_file: its name in the
+    version; others: further files that it needs, by their names.
     """
 
     name: str
@@ -69,6 +71,9 @@ class ModelFiles:
     max_rows: int
     instances: int = 1
     device: str = ""
+    kept_as: Format = Format.ONNX
+    model_file: str = "model.onnx"
+    others: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Backend(Protocol):

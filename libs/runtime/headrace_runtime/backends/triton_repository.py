@@ -1,9 +1,12 @@
-"""The folder that Triton loads models from: `<name>/config.pbtxt` and `<name>/1/model.onnx`."""
+"""The folder that Triton loads models from: `<name>/config.pbtxt`, and the files of the model in `<name>/1`."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from tritonclient.grpc import model_config_pb2
 
 from headrace_runtime.backends.backend import USUAL_BUDGET, LoadBudget, ModelFiles
 from headrace_runtime.contract import BYTES, BatchDimension, TensorSpec
+from headrace_runtime.formats import Format
 
 _pb: Any = model_config_pb2  # generated without type stubs
 
@@ -22,19 +26,60 @@ _KINDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Placing:
+    """How Triton takes a format. file: the name that it wants, empty for that of the version."""
+
+    backend: str
+    platform: str = ""
+    file: str = ""
+
+
+_PLACING: Mapping[Format, _Placing] = {
+    Format.ONNX: _Placing("onnxruntime", file="model.onnx"),
+    Format.TORCHSCRIPT: _Placing("pytorch"),
+    Format.PT2: _Placing("pytorch", platform="torch_aoti"),
+    Format.SAVEDMODEL: _Placing("tensorflow", platform="tensorflow_savedmodel"),
+    Format.TENSORRT: _Placing("tensorrt"),
+    Format.PYTHON: _Placing("python"),
+    Format.FIL: _Placing("fil"),
+}
+BACKENDS: Mapping[str, tuple[Format, ...]] = {
+    "onnxruntime": (Format.ONNX,),
+    "pytorch": (Format.TORCHSCRIPT, Format.PT2),
+    "tensorflow": (Format.SAVEDMODEL,),
+    "tensorrt": (Format.TENSORRT,),
+    "fil": (Format.FIL,),
+}
+"""What Triton runs with each of its backends. Python versions have processes of ours, whichever backends there are."""
+_TREES = {"xgboost.json": "xgboost_json", "xgboost.ubj": "xgboost_ubj", "lightgbm.txt": "lightgbm"}
+_TREE_NAMES = {"lightgbm.txt": "model.txt"}
+
+
 def model_config(files: ModelFiles, budget: LoadBudget = USUAL_BUDGET, file_bytes: int = 0) -> str:
     """Return the config.pbtxt of a version. Without dynamic batching: batches are formed here, not there.
 
     budget: which the backend keeps to while it loads (`deploy/triton/backend`).
     """
-    batched = files.contract.batched
-    config = _pb.ModelConfig(name=files.name, backend="onnxruntime", max_batch_size=files.max_rows if batched else 0)
+    batched, placing = files.contract.batched, _PLACING[files.kept_as]
+    config = _pb.ModelConfig(
+        name=files.name,
+        backend=placing.backend,
+        platform=placing.platform,
+        max_batch_size=files.max_rows if batched else 0,
+    )
     describe = _describe_row if batched else _describe_whole
     for spec in files.contract.inputs:
         describe(config.input.add(name=spec.name, optional=spec.optional), spec)
     for spec in files.contract.outputs:
         describe(config.output.add(name=spec.name), spec)
     config.instance_group.add(count=files.instances, kind=_KINDS[files.device])
+    if files.kept_as is Format.FIL:
+        config.parameters["model_type"].string_value = _TREES[files.model_file]
+        # Trees answer scores; with more than one a row they are one for each class.
+        classes = any(spec.row_shape and spec.row_shape[-1] > 1 for spec in files.contract.outputs)
+        config.parameters["predict_proba"].string_value = str(classes).lower()
+        config.parameters["output_class"].string_value = str(classes).lower()
     config.parameters["headrace_load_cpu_s"].string_value = str(budget.cpu_s)
     config.parameters["headrace_load_memory_bytes"].string_value = str(budget.memory_for(file_bytes))
     return text_format.MessageToString(config)
@@ -53,7 +98,13 @@ class Repository:
         shutil.rmtree(being_made, ignore_errors=True)
         (being_made / "1").mkdir(parents=True)
         (being_made / "config.pbtxt").write_text(model_config(files, self.budget, files.path.stat().st_size))
-        _link_or_copy(files.path, being_made / "1" / "model.onnx")
+        if files.kept_as is Format.SAVEDMODEL:
+            _unpack(files.path, being_made / "1" / "model.savedmodel")
+        else:
+            name = _PLACING[files.kept_as].file or files.model_file
+            _link_or_copy(files.path, being_made / "1" / _TREE_NAMES.get(name, name))
+        for name, path in files.others.items():
+            _link_or_copy(path, being_made / "1" / name)
         self.remove(files.name)
         being_made.rename(self.root / files.name)
 
@@ -84,6 +135,12 @@ def _describe_row(entry: Any, spec: TensorSpec) -> None:
 
 def _data_type(spec: TensorSpec) -> Any:
     return _pb.DataType.Value("TYPE_STRING" if spec.datatype == BYTES else f"TYPE_{spec.datatype}")
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpack a ZIP archive, which the registry looked into; what would leave the folder is left out by `extractall`."""
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(target)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

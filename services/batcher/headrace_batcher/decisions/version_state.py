@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from headrace_runtime.contract import Contract
+from headrace_runtime.formats import Format
 
 from headrace_batcher.decisions.policy import Limits
 
@@ -40,9 +41,11 @@ class Need(enum.IntEnum):
 class Wanted:
     """A version that the control plane wants here.
 
-    sha256, size_bytes: of the ONNX file. device: CPU, GPU or empty. problem: why it can never be loaded, empty when it
-    can. validation: SHA-256 of the file with expected outputs, empty without one. change: which waits for it, empty
-    where none does: another one asks for it anew. serving_revision: number of the settings that its limits are of.
+    sha256, size_bytes: of the file of its model. device: CPU, GPU or empty. problem: why it can never be loaded, empty
+    when it can. validation: SHA-256 of the file with expected outputs, empty without one. change: which waits for it,
+    empty where none does: another one asks for it anew. kept_as: the format that it runs as here; model_file: the name
+    of that file; others: further files that it needs, name and SHA-256. serving_revision:
+    number of the settings that its limits are of.
     """
 
     model: str
@@ -58,11 +61,19 @@ class Wanted:
     validation: str = ""
     change: str = ""
     serving_revision: int = 1
+    kept_as: Format = Format.ONNX
+    model_file: str = "model.onnx"
+    others: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
         """Return the version's name on the backend."""
         return f"{self.model}--{self.version}"
+
+    @property
+    def all_sha256(self) -> tuple[str, ...]:
+        """Return what all of its files are known by."""
+        return (self.sha256, *(sha256 for _, sha256 in self.others))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import control_pb2
 from headrace_runtime import contract
+from headrace_runtime.formats import MODEL_FILES, Format, from_number, runs
 from headrace_servicekit.peers import Peer
 
 from headrace_batcher.decisions.policy import Limits
@@ -32,11 +33,14 @@ _NEEDS = {
 _RETRY_S, _MAX_RETRY_S = 0.2, 5.0
 
 
-def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits) -> Wanted:
-    """Return a wanted version as data. bounds: limits of this process, which no version may widen."""
+ONNX_ALONE = frozenset({Format.ONNX})
+
+
+def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits, offered: Collection[Format] = ONNX_ALONE) -> Wanted:
+    """Return a wanted version as data. bounds: limits of this process, which no version may widen. offered: formats
+    that this process runs."""
     version = wanted.version
-    onnx = [artifact for artifact in version.artifacts if artifact.type == registry_pb2.Artifact.TYPE_ONNX]
-    problem = "" if len(onnx) == 1 else f"{len(onnx)} ONNX artifacts, one is needed"
+    kept_as, model, problem = _model_of(version, offered)
     try:
         tensors = contract.from_proto(version.contract)
     except contract.UnknownDatatype as error:
@@ -45,18 +49,42 @@ def from_proto(wanted: control_pb2.WantedVersion, bounds: Limits) -> Wanted:
         version.model,
         version.version,
         version.digest,
-        onnx[0].sha256 if onnx else "",
+        "" if model is None else model.sha256,
         tensors,
         limits(version.serving, bounds),
         _DEVICES.get(version.serving.device, ""),
         problem,
         # What a later control plane may add is taken for needed.
         _NEEDS.get(wanted.need, Need.ACTIVE),
-        onnx[0].size_bytes if onnx else 0,
+        0 if model is None else model.size_bytes,
         next((one.sha256 for one in version.artifacts if _is_validation(one)), ""),
         wanted.change,
         version.serving_revision or 1,
+        kept_as,
+        "" if model is None else model.name,
+        tuple((one.name, one.sha256) for one in version.artifacts if _is_needed(one, kept_as, model)),
     )
+
+
+def _model_of(
+    version: control_pb2.ResolvedVersion, offered: Collection[Format]
+) -> tuple[Format, registry_pb2.Artifact | None, str]:
+    """Return what a version runs as here, the file of its model, and why it cannot run, empty when it can."""
+    declared = from_number(version.format)
+    if declared is None:
+        return Format.ONNX, None, f"its format, {version.format}, is of a later release"
+    kept_as = runs(declared, [one.name for one in version.artifacts], offered)
+    if kept_as is None:
+        return declared, None, f"it is {declared}, and this pool runs {', '.join(sorted(offered))}"
+    models = [one for one in version.artifacts if one.name in MODEL_FILES[kept_as]]
+    if len(models) != 1:
+        return kept_as, None, f"{len(models)} files of a model of format {kept_as}, one is needed"
+    return kept_as, models[0], ""
+
+
+def _is_needed(artifact: registry_pb2.Artifact, kept_as: Format, model: registry_pb2.Artifact | None) -> bool:
+    """Return whether a file beside the model is needed to run it: code may read whatever the version has."""
+    return kept_as is Format.PYTHON and model is not None and artifact.name != model.name
 
 
 def _is_validation(artifact: registry_pb2.Artifact) -> bool:
@@ -81,6 +109,7 @@ class DemandWatch:
     """Watches the demand on a pool and applies it.
 
     apply: called with all that is wanted, the most needed first. connected: told whether the control plane answers.
+    offered: formats of versions that this process runs.
     """
 
     def __init__(
@@ -91,6 +120,7 @@ class DemandWatch:
         bounds: Limits,
         apply: Callable[[Sequence[Wanted]], None],
         connected: Callable[[bool, str], None],
+        offered: Collection[Format] = ONNX_ALONE,
     ) -> None:
         self._stub = stub
         self._pool = pool
@@ -98,6 +128,7 @@ class DemandWatch:
         self._bounds = bounds
         self._apply = apply
         self._connected = connected
+        self._offered = offered
         self._control = Peer("control", every_s=_RETRY_S, max_backoff_s=_MAX_RETRY_S, call="watch")
 
     def restore(self) -> bool:
@@ -132,7 +163,7 @@ class DemandWatch:
                 raise OSError(f"demand cannot be kept on disk: {error.strerror}") from error
 
     def _take(self, answer: control_pb2.WatchDemandResponse) -> None:
-        self._apply([from_proto(wanted, self._bounds) for wanted in answer.versions])
+        self._apply([from_proto(wanted, self._bounds, self._offered) for wanted in answer.versions])
 
 
 def _write(path: Path, content: bytes) -> None:

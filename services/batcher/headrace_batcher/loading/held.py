@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,10 +182,11 @@ class Held:
             bool(self.losses),
         )
 
-    def files(self, path: Path) -> ModelFiles:
-        """Return it as a backend loads it now, from the model file at `path`."""
-        limits = self.wanted.limits
-        self.opened = Opened.of(self.wanted)
+    def files(self, path: Path, beside: Mapping[str, Path]) -> ModelFiles:
+        """Return it as a backend loads it now, from the model file at `path` and those beside it."""
+        wanted, limits = self.wanted, self.wanted.limits
+        self.opened = Opened.of(wanted)
         return ModelFiles(
-            self.wanted.name, path, self.wanted.contract, limits.max_rows, limits.instances, self.wanted.device
+            *(wanted.name, path, wanted.contract, limits.max_rows, limits.instances, wanted.device),
+            *(wanted.kept_as, wanted.model_file, beside),
         )

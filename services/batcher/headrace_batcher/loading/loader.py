@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import structlog
@@ -91,12 +91,10 @@ class Loader:
         if held.wanted.problem:
             raise LoadError(held.wanted.problem)
         started = self._now()
-        path = Path()
-        if self._backend.load_control:
-            path = await self._artifacts.fetch(held.wanted.sha256, gently=self._can_wait(held, others))
+        path, beside = await self._fetch(held, gently=self._can_wait(held, others))
         fetched = held.opening_since = self._now()
         self._opened()
-        await self._open(held, path)
+        await self._open(held, path, beside)
         try:
             loaded = self._now()
             await self._warm_up(held, others)
@@ -123,15 +121,21 @@ class Loader:
 
         Raises LoadError, ArtifactError, WrongOutput, BackendLost.
         """
-        path = await self._artifacts.fetch(held.wanted.sha256) if self._backend.load_control else Path()
-        await self._backend.load(held.files(path))
+        await self._backend.load(held.files(*await self._fetch(held, gently=False)))
         await self._warm_up(held, others)
         if self._memory is not None:
             await self._memory.read()
 
-    async def _open(self, held: Held, path: Path) -> None:
+    async def _fetch(self, held: Held, *, gently: bool) -> tuple[Path, Mapping[str, Path]]:
+        """Return where the file of a version's model is, and those beside it. Raises ArtifactError."""
+        if not self._backend.load_control:
+            return Path(), {}
+        path = await self._artifacts.fetch(held.wanted.sha256, gently=gently)
+        return path, {name: await self._artifacts.fetch(sha256, gently=gently) for name, sha256 in held.wanted.others}
+
+    async def _open(self, held: Held, path: Path, beside: Mapping[str, Path]) -> None:
         """Have the backend load a file; when this is cancelled, end that before going on."""
-        opening = asyncio.ensure_future(self._backend.load(held.files(path)))
+        opening = asyncio.ensure_future(self._backend.load(held.files(path, beside)))
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -186,7 +190,7 @@ class Loader:
 
     async def _tidy(self, all_held: Collection[Held]) -> None:
         try:
-            await self._artifacts.tidy([one.wanted.sha256 for one in all_held])
+            await self._artifacts.tidy([sha256 for one in all_held for sha256 in one.wanted.all_sha256])
         except ArtifactError as error:  # the version answers all the same
             log.warning("files not tidied", cause=str(error))
 

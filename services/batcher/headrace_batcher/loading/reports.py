@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from google.protobuf.duration_pb2 import Duration
 from headrace.router.v1 import control_pb2, route_pb2
+from headrace_runtime.formats import Format, number_of
 from headrace_servicekit.coordination.wakeup import Wakeup
 from headrace_servicekit.peers import Peer
 
@@ -42,16 +43,23 @@ class BatcherStatus:
 
 
 class Reports:
-    """Repeats `ReportVersions`. `address` is where data planes reach this batcher."""
+    """Repeats `ReportVersions`. address: where data planes reach this batcher. offered: formats that it runs."""
 
     def __init__(
-        self, stub: Any, pool: str, process: str, address: Callable[[], str], status: Callable[[], BatcherStatus]
+        self,
+        stub: Any,
+        pool: str,
+        process: str,
+        address: Callable[[], str],
+        status: Callable[[], BatcherStatus],
+        offered: Collection[Format] = (),
     ) -> None:
         self._stub = stub
         self._pool = pool
         self._process = process
         self._address = address
         self._status = status
+        self._formats = [number_of(kept_as) for kept_as in sorted(offered)]
         self._control = Peer("control", every_s=_RETRY_S, max_backoff_s=_RETRY_S, call="report")
         self._wakeup = Wakeup()
 
@@ -77,6 +85,7 @@ class Reports:
             unwanted=[_report(one) for one in status.versions if not one.wanted],
             draining=status.draining,
             load=route_pb2.BatcherLoad(rows=status.rows, predicted_wait=_duration(status.wait_s)),
+            formats=self._formats,
         )
         if (gpu := status.gpu) is not None:
             request.gpu.CopyFrom(route_pb2.GpuLoad(utilisation=gpu.utilisation, memory=gpu.memory))

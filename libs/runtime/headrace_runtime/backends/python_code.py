@@ -1,0 +1,198 @@
+"""Versions that are Python code as a backend: each in processes of its own, which can do little else than answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from google.protobuf import json_format, text_format
+from tritonclient.grpc import model_config_pb2
+
+from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelError, ModelFiles
+from headrace_runtime.backends.onnx_session import DTYPES
+from headrace_runtime.backends.python_process import CodeLimits, Worker, WorkerEnded
+from headrace_runtime.backends.reasons import public_reason
+from headrace_runtime.backends.triton_repository import Repository
+from headrace_runtime.contract import BYTES, Contract
+from headrace_runtime.environments import Environments
+from headrace_runtime.formats import REQUIREMENTS
+from headrace_runtime.shapes import Layout, OutputTensor
+
+log = structlog.get_logger()
+
+_pb: Any = model_config_pb2  # generated without type stubs
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """A version: its processes, those of them that are free, and the environment that they import from."""
+
+    contract: Contract
+    environment: Path | None
+    workers: list[Worker] = field(default_factory=list)
+    free: asyncio.Queue[Worker] = field(default_factory=asyncio.Queue)
+
+    def end(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+
+    async def gone(self) -> None:
+        self.end()
+        await asyncio.shield(asyncio.gather(*(worker.gone() for worker in self.workers)))
+
+
+class PythonBackend:
+    """Runs `TritonPythonModel` of each version, one request a batch, in as many processes as it has instances.
+
+    root: folder for the files of versions, which is emptied. limits: of each process. timeout_s: an execution that
+    takes longer ends its process.
+    """
+
+    load_control = True
+
+    def __init__(self, root: Path, environments: Environments, *, limits: CodeLimits, timeout_s: float) -> None:
+        self._repository = Repository(root / "versions")
+        self._environments, self._limits, self._timeout_s = environments, limits, timeout_s
+        self._loaded: dict[str, _Loaded] = {}
+        # Executions whose caller left: they end by themselves, and give their process back.
+        self._executing: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> PythonBackend:
+        await asyncio.to_thread(self._repository.clear)
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        for name in list(self._loaded):
+            await self.unload(name)
+        await asyncio.gather(*self._executing, return_exceptions=True)
+
+    async def load(self, files: ModelFiles) -> None:
+        if files.device == "GPU":
+            raise LoadError("the version wants a GPU, and Python versions run on CPUs here")
+        for spec in (*files.contract.inputs, *files.contract.outputs):
+            if spec.datatype not in DTYPES and spec.datatype != BYTES:
+                raise LoadError(f"tensor '{spec.name}' is {spec.datatype}, which Python versions cannot have")
+        requirements = files.others.get(REQUIREMENTS)
+        environment = None if requirements is None else await self._environments.of(requirements)
+        await asyncio.to_thread(self._repository.write, files)
+        loaded = _Loaded(files.contract, environment)
+        try:
+            for _ in range(files.instances):
+                await self._add_worker(files, loaded)
+        except BaseException:
+            await loaded.gone()
+            raise
+        before, self._loaded[files.name] = self._loaded.get(files.name), loaded
+        if before is not None:
+            await before.gone()
+        await self._environments.tidy([one.environment for one in self._loaded.values() if one.environment is not None])
+
+    async def unload(self, name: str) -> None:
+        loaded = self._loaded.pop(name, None)
+        if loaded is not None:
+            await loaded.gone()
+        await asyncio.to_thread(self._repository.remove, name)
+
+    async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            raise ModelCrashed(f"'{name}' is not loaded")
+        execution = asyncio.create_task(self._execute(name, loaded, layout, rows, inputs))
+        self._executing.add(execution)
+        execution.add_done_callback(self._executing.discard)
+        execution.add_done_callback(_retrieve)
+        return await asyncio.shield(execution)
+
+    async def ready(self) -> bool:
+        return True
+
+    def end_model(self, name: str) -> bool:
+        """End at once what executes a version; return whether there is anything."""
+        loaded = self._loaded.get(name)
+        if loaded is not None:
+            loaded.end()
+        return loaded is not None
+
+    async def _add_worker(self, files: ModelFiles, loaded: _Loaded) -> None:
+        folder = self._repository.root / files.name / "1"
+        path = [] if loaded.environment is None else [loaded.environment]
+        try:
+            worker = await Worker.start(folder, path, _arguments(files, folder.parent), self._limits)
+        except OSError as error:
+            raise LoadError(f"no process for it could be started: {error.strerror}") from None
+        loaded.workers.append(worker)
+        try:
+            said = await worker.ready()
+        except WorkerEnded as error:
+            raise LoadError(f"the process that loads its code ended: {error}") from None
+        if "failed" in said:
+            raise LoadError(f"its code does not load: {public_reason(str(said['failed']))}")
+        if len(loaded.workers) == 1:
+            log.info("code loaded", model=files.name, granted=said.get("granted"))
+        loaded.free.put_nowait(worker)
+
+    async def _execute(
+        self, name: str, loaded: _Loaded, layout: Layout, rows: int, inputs: Sequence[bytes]
+    ) -> list[OutputTensor]:
+        header = {
+            "inputs": [
+                {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape(rows, shape), "size": len(data)}
+                for spec, shape, data in zip(layout.inputs, layout.row_shapes, inputs, strict=True)
+            ],
+            "outputs": [spec.name for spec in loaded.contract.outputs],
+        }
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                worker = await loaded.free.get()
+                answer, body = await worker.ask(header, inputs)
+        except TimeoutError:
+            loaded.end()
+            raise ModelCrashed(f"an execution took longer than {self._timeout_s:g} s") from None
+        except WorkerEnded as error:
+            loaded.end()
+            raise ModelCrashed(f"the process of '{name}' ended: {error}") from None
+        loaded.free.put_nowait(worker)
+        if "error" in answer:
+            raise ModelError(public_reason(str(answer["error"])))
+        return _outputs(loaded.contract, answer, body)
+
+
+def _outputs(contract: Contract, answer: Mapping[str, Any], body: bytes) -> list[OutputTensor]:
+    """Return the tensors of an answer, which may be anything. Raises ModelError."""
+    specs = {spec.name: spec for spec in contract.outputs}
+    found, at, view = [], 0, memoryview(body)
+    try:
+        for one in answer["outputs"]:
+            name, size, shape = one["name"], one["size"], tuple(map(int, one["shape"]))
+            if (spec := specs.get(name)) is not None:
+                shape = spec.rows_first(shape)
+                found.append(OutputTensor(name, one["datatype"], shape, bytes(view[at : at + size])))
+            at += size
+    except (KeyError, TypeError, ValueError):
+        raise ModelError("its answer is not what was asked") from None
+    return found
+
+
+def _arguments(files: ModelFiles, folder: Path) -> Mapping[str, str]:
+    """Return what `initialize` is told, as Triton tells it."""
+    config = text_format.Parse((folder / "config.pbtxt").read_text(), _pb.ModelConfig())
+    return {
+        "model_config": json.dumps(json_format.MessageToDict(config, preserving_proto_field_name=True)),
+        "model_name": files.name,
+        "model_version": "1",
+        "model_repository": str(folder),
+        "model_instance_name": files.name,
+        "model_instance_kind": "CPU",
+        "model_instance_device_id": "0",
+    }
+
+
+def _retrieve(execution: asyncio.Task[Any]) -> None:
+    """Take in what became of an execution that nobody waits for any more."""
+    if not execution.cancelled():
+        execution.exception()

@@ -1,0 +1,255 @@
+"""Versions that are Python code, in real processes: what they answer, and what they cannot do to anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import textwrap
+import time
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from headrace_runtime import shapes
+from headrace_runtime.backends.backend import LoadError, ModelCrashed, ModelError, ModelFiles
+from headrace_runtime.backends.python_code import PythonBackend
+from headrace_runtime.backends.python_process import CodeLimits
+from headrace_runtime.contract import Contract, TensorSpec
+from headrace_runtime.environments import Environments
+from headrace_runtime.formats import Format
+from headrace_servicekit.testing import patience
+
+CONTRACT = Contract((TensorSpec("x", "FP32", (2,)),), (TensorSpec("y", "FP32", ()),))
+WELL = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self._one(request) for request in requests]
+
+    def _one(self, request):
+        x = pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
+        return pb_utils.InferenceResponse([pb_utils.Tensor("y", x.sum(axis=1))])
+"""
+
+
+class Rig:
+    """A backend, and files for it."""
+
+    def __init__(self, backend: PythonBackend, folder: Path) -> None:
+        self.backend, self.folder = backend, folder
+
+    async def load(self, source: str, name: str = "m--v1", contract: Contract = CONTRACT, **fields: Any) -> None:
+        path = self.folder / f"{name}.py"
+        path.write_text(textwrap.dedent(source))
+        files = ModelFiles(name, path, contract, 16, kept_as=Format.PYTHON, model_file="model.py", **fields)
+        await self.backend.load(files)
+
+    async def run(self, values: list[list[float]], name: str = "m--v1") -> list[float]:
+        layout = shapes.layout_of(CONTRACT, shapes.FIXED)
+        rows = np.array(values, "<f4")
+        (output,) = shapes.outputs_in_order(
+            CONTRACT, len(rows), await self.backend.infer(name, layout, len(rows), [rows.tobytes()])
+        )
+        return np.frombuffer(output.data, "<f4").tolist()
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    limits = CodeLimits(memory_bytes=256 * 1024**2, load_cpu_s=1.0)
+    environments = Environments(tmp_path / "environments", index=str(tmp_path / "wheels"))
+    (tmp_path / "wheels").mkdir()
+    async with PythonBackend(tmp_path / "code", environments, limits=limits, timeout_s=3.0) as backend:
+        yield Rig(backend, tmp_path)
+
+
+def saying(body: str) -> str:
+    """Return code whose first column says what becomes of a body: 1 for what was refused."""
+    return f"""
+import os, sys, threading, time, socket, ctypes, signal, resource
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        rows = len(requests[0].inputs()[0].as_numpy())
+        try:
+{textwrap.indent(textwrap.dedent(body).strip(), " " * 12)}
+            refused = 0.0
+        except OSError:
+            refused = 1.0
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", np.full(rows, refused, np.float32))])]
+"""
+
+
+async def test_rows_come_back_as_the_code_computes_them(rig: Rig):
+    await rig.load(WELL, instances=2)
+    assert await rig.run([[1, 2], [3, 4], [5, 6]]) == [3, 7, 11]
+    assert await asyncio.gather(*(rig.run([[n, n]]) for n in range(20))) == [[2.0 * n] for n in range(20)]
+
+
+async def test_texts_and_what_initialize_is_told_arrive(rig: Rig):
+    contract = Contract((TensorSpec("t", "BYTES", ()),), (TensorSpec("u", "BYTES", ()),))
+    source = """
+    import json
+    import numpy as np
+    import triton_python_backend_utils as pb_utils
+
+    class TritonPythonModel:
+        def initialize(self, args):
+            config = json.loads(args["model_config"])
+            self.kind = pb_utils.get_output_config_by_name(config, "u")["data_type"]
+
+        def execute(self, requests):
+            said = pb_utils.get_input_tensor_by_name(requests[0], "t").as_numpy()
+            made = np.array([value + b"!" + self.kind.encode() for value in said.ravel()], dtype=object)
+            return [pb_utils.InferenceResponse([pb_utils.Tensor("u", made)])]
+    """
+    await rig.load(source, contract=contract)
+    sent = b"\x02\0\0\0hi" + b"\0\0\0\0"
+    (output,) = await rig.backend.infer("m--v1", shapes.layout_of(contract, shapes.FIXED), 2, [sent])
+    assert output.data == b"\x0e\0\0\0hi!TYPE_STRING" + b"\x0c\0\0\0!TYPE_STRING"
+
+
+async def test_an_error_of_the_code_fails_that_request_with_its_place_and_the_next_is_answered(rig: Rig):
+    await rig.load(WELL.replace("x.sum", "1 // int(x[0, 0] != 7) * x.sum"))
+    with pytest.raises(ModelError, match=r"ZeroDivisionError.*model.py, line \d+"):
+        await rig.run([[7, 1]])
+    assert await rig.run([[1, 2]]) == [3]
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("class Other: pass", "no class TritonPythonModel"),
+        ("class TritonPythonModel: pass", "no method execute"),
+        ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
+        ("import structlog", "ModuleNotFoundError"),
+        ("raise SystemExit(0)", "SystemExit"),
+        ("import os; os._exit(3)", "ended: exit code 3"),
+        ("while True: pass", "more of a processor"),
+        ("x = bytearray(2**40)", "MemoryError"),
+        ("import ctypes; ctypes.string_at(0)", "ended: signal 11"),
+    ],
+)
+async def test_code_that_does_not_load_says_why(rig: Rig, source, why):
+    with pytest.raises(LoadError, match=why):
+        await rig.load(source)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("os.fork()", id="fork"),
+        pytest.param("os.posix_spawn('/bin/true', ['true'], {})", id="spawn"),
+        pytest.param("os.execv('/bin/true', ['true'])", id="exec"),
+        pytest.param("socket.socket().connect(('127.0.0.1', 80))", id="network"),
+        pytest.param("os.kill(os.getppid(), signal.SIGKILL)", id="kill the parent"),
+        pytest.param("os.kill(-1, signal.SIGKILL)", id="kill everybody"),
+        pytest.param("open('/etc/passwd').read()", id="read a file"),
+        pytest.param("open(f'/proc/{os.getppid()}/environ').read()", id="secrets of the parent"),
+        pytest.param("os.listdir('/')", id="look around"),
+        pytest.param("open('/tmp/headrace-left-behind', 'w')", id="write a file"),
+        pytest.param("open(__file__, 'a')", id="change its own code"),
+        pytest.param("os.setpriority(os.PRIO_PROCESS, 0, -5)", id="priority"),
+        pytest.param("resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (1, 1))", id="limits of the parent"),
+        pytest.param("os.memfd_create('x')", id="memory without a limit"),
+    ],
+)
+async def test_what_code_may_not_do_is_refused_to_it_and_it_goes_on(rig: Rig, body):
+    await rig.load(saying(body))
+    assert await rig.run([[0, 0], [0, 0]]) == [1, 1]
+
+
+async def test_code_may_have_threads_and_print_which_nobody_sees(rig: Rig, capfd: pytest.CaptureFixture[str]):
+    body = """
+    print("secret", flush=True); print("secret", file=sys.stderr, flush=True); os.write(1, b"secret")
+    thread = threading.Thread(target=time.sleep, args=(0.01,)); thread.start(); thread.join()
+    if os.environ.keys() - {"PATH", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "LANG", "LC_CTYPE"}: raise OSError
+    """
+    await rig.load(saying(body))
+    assert await rig.run([[0, 0]]) == [0]
+    assert "secret" not in "".join(capfd.readouterr())
+
+
+async def test_code_that_eats_memory_is_told_that_there_is_none(rig: Rig):
+    await rig.load(saying("kept = []\nfor _ in range(1000): kept.append(np.ones(2**20))"))
+    with pytest.raises(ModelError, match=r"MemoryError|Unable to allocate"):
+        await rig.run([[0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("time.sleep(3600)", "took longer than"),
+        ("while True: pass", "took longer than"),
+        ("os._exit(7)", "exit code 7"),
+        ("ctypes.string_at(0)", "signal 11"),
+        ("os.write(3, b'x' * 100); os.write(4, b'x' * 100); [os.write(n, b'x' * 100) for n in range(5, 9)]", "ended"),
+    ],
+)
+async def test_a_process_that_does_not_answer_is_ended_and_others_keep_answering(rig: Rig, body, why):
+    await rig.load(WELL, "good--v1")
+    await rig.load(saying(body), "bad--v1")
+    bad = asyncio.create_task(rig.run([[0, 0]], "bad--v1"))
+    began = time.monotonic()
+    assert await rig.run([[1, 2]], "good--v1") == [3]
+    assert time.monotonic() - began < patience(1)
+    with pytest.raises((ModelCrashed, ModelError), match=why):
+        await bad
+    assert await rig.run([[1, 2]], "good--v1") == [3]
+    await rig.load(WELL, "bad--v1")
+    assert await rig.run([[1, 2]], "bad--v1") == [3]
+
+
+async def test_a_caller_who_leaves_costs_the_next_one_no_wrong_answer(rig: Rig):
+    await rig.load(WELL.replace("x = pb", "import time; time.sleep(0.2); x = pb"))
+    left = asyncio.create_task(rig.run([[100, 100]]))
+    await asyncio.sleep(0.05)
+    left.cancel()
+    assert await rig.run([[1, 2]]) == [3]
+
+
+def wheel(folder: Path, version: str = "1.0") -> str:
+    """Write a wheel that has one module; return its SHA-256."""
+    path = folder / f"greeting-{version}-py3-none-any.whl"
+    info = f"greeting-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("greeting.py", f"WORTH = {version}\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: greeting\nVersion: {version}\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def test_requirements_are_installed_once_by_their_hashes(rig: Rig):
+    digest = wheel(rig.folder / "wheels")
+    requirements = rig.folder / "requirements.txt"
+    requirements.write_text(f"greeting==1.0 --hash=sha256:{digest}\n")
+    source = WELL.replace("x.sum(axis=1)", "(x.sum(axis=1) + greeting.WORTH).astype('f4')").replace(
+        "import triton", "import greeting\nimport triton", 1
+    )
+    await rig.load(source, "a--v1", others={"requirements.txt": requirements})
+    assert await rig.run([[1, 2]], "a--v1") == [4]
+    (environment,) = (rig.folder / "environments").iterdir()
+    made = os.stat(environment / "greeting.py").st_ino
+    for wheels in (rig.folder / "wheels").iterdir():
+        wheels.unlink()
+    await rig.load(source, "b--v1", others={"requirements.txt": requirements})
+    assert await rig.run([[1, 2]], "b--v1") == [4]
+    assert os.stat(environment / "greeting.py").st_ino == made
+
+
+async def test_a_wheel_that_is_not_what_its_hash_says_is_not_installed(rig: Rig):
+    wheel(rig.folder / "wheels")
+    requirements = rig.folder / "requirements.txt"
+    requirements.write_text(f"greeting==1.0 --hash=sha256:{'a' * 64}\n")
+    with pytest.raises(LoadError, match=r"cannot be installed: .*(HASH|hash)"):
+        await rig.load(WELL, others={"requirements.txt": requirements})
+    assert list((rig.folder / "environments").iterdir()) == []
