@@ -69,12 +69,13 @@ class World:
 
     written: every route that was in force, the first one too. production: in the registry. away: whether the control
     plane is. registered, routed: whether the registry and the control plane know the model. kept: whether the registry
-    has the files of the version that is rolled out.
+    has the files of the version that is rolled out. claimed: the rollout that has the request for promotion.
     """
 
     def __init__(self, route: route_pb2.Route, *, etag: str, verdicts: dict[int, Decision] | None = None) -> None:
         self.written = [route]
         self.managed_by, self.production = "", "v1"
+        self.claimed = ""
         self.promotions = 0
         self.away, self.registered, self.routed, self.kept = False, True, True, True
         self._etag, self._numbers = etag, itertools.count(1)
@@ -146,6 +147,12 @@ class World:
     async def named(self, rollout: Rollout) -> str:
         self._check_registry(rollout.model)
         return self.production
+
+    async def claim(self, rollout: Rollout) -> None:
+        self._check_registry(rollout.model)
+        if rollout.promotion_request and self.claimed not in ("", rollout.manager):
+            raise PreconditionFailed("another rollout has the request", reason="PROMOTION_REQUEST_CLOSED")
+        self.claimed = rollout.manager if rollout.promotion_request else ""
 
     async def hold(self, rollout: Rollout) -> None:
         self._check_registry(rollout.model)

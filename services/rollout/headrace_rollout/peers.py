@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import grpc.aio
 from google.protobuf import duration_pb2, json_format
-from headrace.registry.v1 import registry_pb2, registry_pb2_grpc
+from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2, registry_pb2_grpc
 from headrace.router.v1 import control_pb2, control_pb2_grpc, route_pb2, route_pb2_grpc
 from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import PreconditionFailed
@@ -101,6 +101,7 @@ class Registry:
 
     def __init__(self, channel: Any) -> None:
         self._stub = registry_pb2_grpc.RegistryServiceStub(channel)
+        self._approvals = approval_pb2_grpc.ApprovalServiceStub(channel)
 
     async def model(self, model: str) -> registry_pb2.Model:
         """Return a model."""
@@ -168,9 +169,27 @@ class Registry:
             name=f"models/{rollout.model}/versions/{rollout.version}",
             target_stage=registry_pb2.ModelVersion.STAGE_PRODUCTION,
             rollout=rollout.manager,
+            promotion_request=rollout.promotion_request,
             validate_only=True,
         )
         await answered(self._stub.PromoteModelVersion(request, timeout=CALL_S))
+
+    async def approved(self) -> list[approval_pb2.PromotionRequest]:
+        """Return the requests for promotion that wait for their rollout."""
+        found: list[approval_pb2.PromotionRequest] = []
+        request = approval_pb2.ListPromotionRequestsRequest(state=approval_pb2.PromotionRequest.STATE_APPROVED)
+        while True:
+            answer = await answered(self._approvals.ListPromotionRequests(request, timeout=CALL_S))
+            found += answer.requests
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
+
+    async def claim(self, rollout: Rollout) -> None:
+        """Have the request for promotion, that a rollout is the effect of, be this rollout's."""
+        if rollout.promotion_request:
+            request = approval_pb2.ClaimPromotionRequestRequest(name=rollout.promotion_request, rollout=rollout.manager)
+            await answered(self._approvals.ClaimPromotionRequest(request, timeout=CALL_S))
 
     async def named(self, rollout: Rollout) -> str:
         """Return the version that the registry has where the variant looks: in production, or behind its alias."""

@@ -102,7 +102,9 @@ class Runner:
     async def _prepare(self, rollout: Rollout) -> Rollout:
         asked = "registry"
         try:
+            # Held first: a request whose rollout holds nothing is one whose rollout is over.
             await self._registry.hold(rollout)
+            await self._registry.claim(rollout)
             asked = "control plane"
             readiness = [await self._routes.lease(rollout, one) for one in (rollout.version, rollout.baseline)]
         except ServiceError as error:

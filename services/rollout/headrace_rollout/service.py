@@ -17,6 +17,7 @@ from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_rollout.alerts import FreezeAlerts
+from headrace_rollout.approved import EVERY_S, ApprovedRollouts
 from headrace_rollout.concluding import Concluding
 from headrace_rollout.controller import Controller
 from headrace_rollout.experiments import Experiments
@@ -47,6 +48,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
     controller = Controller(store, lease, routes, registry, Judge(monitor, alerts), clock)
     feed = ChangeFeed(store, _nothing, clock, owner="rollout service", max_watches=settings.max_watches)
     starting = Starting(store, routes, registry, TrafficReader(monitor, clock))
+    approved = ApprovedRollouts(registry, starting)
     concluding = Concluding(Experiments(monitor), routes, starting)
     experiments = LeaderLease(connections, "experiments", clock)
     metrics = RolloutMetrics(runtime.metrics, lambda: controller.running)
@@ -65,6 +67,7 @@ async def start(runtime: Runtime[RolloutSettings]) -> None:
 
     runtime.loop("rollouts", controller.run)
     runtime.loop("experiments", guard_experiments)
+    runtime.loop("approved", lambda: periodic("approved", approved.start, every_s=EVERY_S, clock=clock))
     runtime.loop("alerts", alerts.run)
     runtime.loop("feed", feed.run)
     runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))

@@ -22,7 +22,10 @@ _NOT_YET = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What somebody asks for. variant: empty for the only one with traffic. policy: None for the model's template."""
+    """What somebody asks for. variant: empty for the only one with traffic. policy: None for the model's template.
+
+    promotion_request: in the registry, that others have agreed to; empty for none.
+    """
 
     model: str
     version: str
@@ -30,6 +33,7 @@ class Wanted:
     policy: Policy | None
     client: str
     reason: str
+    promotion_request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Starting:
             start_reason=wanted.reason,
             create_time=_NOT_YET,
             reason="waits until the version is ready",
+            promotion_request=wanted.promotion_request,
         )
         obstacles = [*self._known_obstacles(rollout, route), *await self._asked_obstacles(rollout)]
         moved, ready, batchers = await self._shares(rollout, route) if not obstacles else ((), 0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.registry.v1 import approval_pb2 as pb
+from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2
 
 from headrace_client.cli.output import Output, last, shown, when
@@ -105,7 +106,7 @@ def _show_route(client: Client, output: Output, model: str, request: pb.Promotio
     try:
         route = client.get_route(model).route
         moved = [one for one in route.variants if one.WhichOneof("serves") == "follow_production" and one.weight]
-        if not moved or stage(request.target_stage) != "production":
+        if not moved or request.target_stage != registry_pb2.ModelVersion.STAGE_PRODUCTION:
             return
         variants = [
             Variant(one.name, Version(request.version if one in moved else one.serving_version), one.weight, one.pool)

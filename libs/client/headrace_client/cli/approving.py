@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from headrace.registry.v1 import approval_pb2 as pb
+from headrace.rollout.v1 import rollout_pb2
 
 from headrace_client.cli.approval_views import show_policy, show_request, show_requests, state_of
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option, version_argument
@@ -17,6 +18,7 @@ from headrace_client.cli.parsing import Duration
 from headrace_client.cli.promoting import STAGES
 from headrace_client.cli.rollout_options import STRATEGIES, rollout_policy
 from headrace_client.client import Client
+from headrace_client.errors import HeadraceError, InvalidArgument
 
 _number_argument = click.argument("number", type=click.IntRange(1))
 _incompatible_option = click.option(
@@ -126,6 +128,7 @@ def request(
       headrace models request digits v2 --policy rollout.yaml --reason "better on sevens"
     """
     with rollout_policy(policy_file, strategy) as policy:
+        _check_policy(client, model, version, variant, policy)
         made = client.request_promotion(
             model,
             version,
@@ -269,6 +272,20 @@ def break_glass(
         output.document({"version": message_json(done.version), "model": message_json(done.model)})
     else:
         output.say(f"{model} {version} is in [bold]{target}[/], without approvals (epoch {done.model.epoch})")
+
+
+def _check_policy(
+    client: Client, model: str, version: str, variant: str, policy: rollout_pb2.RolloutPolicy | None
+) -> None:
+    """Raise what is wrong with a policy now, and not when everybody has agreed to it."""
+    if policy is None:
+        return
+    try:
+        client.plan_rollout(model, version, variant=variant, policy=policy)
+    except InvalidArgument:
+        raise
+    except HeadraceError:
+        pass  # What stands in the way of a start today may not on the day.
 
 
 def _ended(output: Output, model: str, ended: pb.PromotionRequest) -> None:

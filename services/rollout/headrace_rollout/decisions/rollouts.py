@@ -80,7 +80,8 @@ class Rollout:
     step: -1 before the first. moving: the route is to be written for `step` and was not acknowledged yet. share:
     acknowledged. skip: a person asked to leave the present step. ends_as: what a rollback ends as. reference, alias:
     how the variant names its version. evidence: of the judge, at the present step. bad_from, bad_until: seconds in
-    which bad answers of a version that was taken back were counted, first and last.
+    which bad answers of a version that was taken back were counted, first and last. promotion_request: of the
+    registry, whose effect it is; empty for none.
     """
 
     id: int
@@ -116,6 +117,7 @@ class Rollout:
     bad_until: datetime | None = None
     end_time: datetime | None = None
     revision: int = 0
+    promotion_request: str = ""
 
     @property
     def name(self) -> str:

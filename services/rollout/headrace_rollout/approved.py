@@ -1,0 +1,64 @@
+"""Promotions that others have agreed to, and that are to be rollouts: each is started by itself."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import structlog
+from headrace.registry.v1 import approval_pb2
+from headrace_servicekit.errors import ServiceError
+
+from headrace_rollout import convert
+from headrace_rollout.peers import Registry
+from headrace_rollout.starting import Starting, Wanted
+from headrace_rollout.store import Request
+
+log = structlog.get_logger()
+
+EVERY_S = 2.0
+# Under which the rollouts are started: their request ids are the names of what was asked for.
+_CLIENT = "approvals"
+
+
+class ApprovedRollouts:
+    """Starts what was agreed to. Any number of processes may do so at once: a request begins one rollout."""
+
+    def __init__(self, registry: Registry, starting: Starting) -> None:
+        self._registry, self._starting = registry, starting
+        self._told: dict[str, str] = {}
+
+    async def start(self) -> None:
+        """Start each that waits. What cannot begin is told once for each reason, and tried until it expires."""
+        try:
+            waiting = await self._registry.approved()
+        except ServiceError as error:
+            log.debug("approved rollouts unknown", reason=error.public_message)
+            return
+        self._told = {name: told for name, told in self._told.items() if name in {one.name for one in waiting}}
+        for request in waiting:
+            try:
+                rollout = await self._starting.start(wanted_of(request), request_of(request))
+            except ServiceError as error:
+                if self._told.get(request.name) != error.public_message:
+                    log.warning("an approved rollout waits", request=request.name, reason=error.public_message)
+                    self._told[request.name] = error.public_message
+            else:
+                log.info("approved rollout started", request=request.name, rollout=rollout.name)
+
+
+def wanted_of(request: approval_pb2.PromotionRequest) -> Wanted:
+    """Return the rollout that a request asks for. Raises InvalidArgument for a policy that is none."""
+    return Wanted(
+        model=request.name.split("/")[1],
+        version=request.version,
+        variant=request.variant,
+        policy=convert.policy_of(request.rollout_policy),
+        client=request.author,
+        reason=f"{request.name}: {request.reason}"[:1000],
+        promotion_request=request.name,
+    )
+
+
+def request_of(request: approval_pb2.PromotionRequest) -> Request:
+    """Return what makes the start repeatable."""
+    return Request(_CLIENT, request.name, sha256(request.name.encode()).digest())

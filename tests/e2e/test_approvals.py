@@ -1,0 +1,95 @@
+"""Promotions that others must agree to, through the front door of the whole stack: command line, REST and rollouts."""
+
+from __future__ import annotations
+
+import pytest
+from headrace.registry.v1 import approval_pb2 as pb
+from headrace_client.client import Client
+from headrace_client.errors import PermissionDenied, PreconditionFailed
+from headrace_servicekit.testing import eventually
+
+from tests.kit.headrace_cli import Headrace
+from tests.kit.served import Served
+
+State = pb.PromotionRequest
+
+
+def person(served: Served, subject: str, *scopes: str) -> Client:
+    """Return the client of somebody; with every scope unless some are named."""
+    token = served.stack.token(subject, scopes=scopes or None)
+    return Client(served.stack.address, token=token)
+
+
+def test_the_command_line_asks_and_others_agree(headrace: Headrace, served: Served):
+    headrace.two_versions("v1")
+    model = headrace.model
+    kept = headrace("models", "approval-policy", model, "--approvals", "2", "--expire-after", "2h")
+    assert kept["policy"]["expire_after"] == "7200s"
+    refused = headrace.run("models", "promote", model, "v2")
+    assert refused.exit_code == 4
+    assert "headrace models request" in refused.output
+    made = headrace("models", "request", model, "v2", "--reason", "better on sevens")
+    number = made["request"]["name"].rpartition("/")[2]
+    assert made["review"]["missing_approvals"] == 2
+    shown = headrace.run("models", "approvals", model, number)
+    assert "better on sevens" in shown.output
+    assert "100 % of the units would change their version" in shown.output
+    own = headrace.run("models", "approve", model, number)
+    assert own.exit_code == 6
+    with person(served, "bob") as bob:
+        bob.approve_promotion(model, int(number))
+    # What REST says is the same.
+    found = served.rest("GET", f"/v1/models/{model}/promotionRequests/{number}").json()
+    assert [one["client"] for one in found["request"]["approvals"]] == ["bob"]
+    path = f"/v1/models/{model}/promotionRequests/{number}:approve"
+    done = served.rest("POST", path, token=served.stack.token("cid"), json={"reason": "looked at it"}).json()
+    assert (done["request"]["state"], done["model"]["production_version"]) == ("STATE_PROMOTED", "v2")
+    listed = headrace("models", "approvals", model, "--all")["requests"]
+    assert [one["state"] for one in listed] == ["STATE_PROMOTED"]
+    assert headrace("models", "approvals", model)["requests"] == []
+
+
+def test_scopes_tell_who_asks_who_agrees_and_who_sets_the_rule(headrace: Headrace, served: Served):
+    headrace.two_versions("v1")
+    with person(served, "ann", "registry.read", "registry.promote", "registry.write") as ann:
+        with pytest.raises(PermissionDenied):
+            ann.put_approval_policy(headrace.model, None)
+        headrace("models", "approval-policy", headrace.model, "--approvals", "1")
+        made = ann.request_promotion(headrace.model, "v2", reason="mine").request
+        number = int(made.name.rpartition("/")[2])
+        for forbidden in (
+            lambda: ann.approve_promotion(headrace.model, number),
+            lambda: ann.break_glass(headrace.model, "v2", "now"),
+        ):
+            with pytest.raises(PermissionDenied):
+                forbidden()
+        assert ann.withdraw_promotion(headrace.model, number).state == State.STATE_WITHDRAWN
+
+
+async def test_an_approved_rollout_starts_by_itself_and_promotes(headrace: Headrace, served: Served):
+    headrace.two_versions("v1")
+    model = headrace.model
+    headrace("models", "approval-policy", model, "--approvals", "1")
+    with pytest.raises(PreconditionFailed) as alone:
+        served.client.start_rollout(model, "v2")
+    assert alone.value.reason == "APPROVAL_REQUIRED"
+    policy = headrace.folder / "rollout.yaml"
+    policy.write_text("strategy: rolling\nsteps:\n  - percent: 50\n    dwell: 100ms\n  - percent: 100\n")
+    wrong = headrace.folder / "wrong.yaml"
+    wrong.write_text("steps:\n  - percent: 50\n  - percent: 40\n")
+    refused = headrace.run("models", "request", model, "v2", "--policy", str(wrong), "--reason", "x")
+    assert "wrong.yaml:3" in refused.output
+    made = headrace("models", "request", model, "v2", "--policy", str(policy), "--reason", "better on sevens")
+    number = int(made["request"]["name"].rpartition("/")[2])
+    with person(served, "bob") as bob:
+        approved = bob.approve_promotion(model, number).request
+    assert approved.state == State.STATE_APPROVED
+
+    def request() -> pb.PromotionRequest:
+        return served.client.get_promotion_request(model, number).request
+
+    await eventually(lambda: request().state == State.STATE_PROMOTED, within=60)
+    assert request().rollout.startswith("rollouts/")
+    assert served.client.get_model(model).production_version == "v2"
+    (rollout,) = served.client.list_rollouts(model=model)
+    assert rollout.start_reason.startswith(made["request"]["name"])
