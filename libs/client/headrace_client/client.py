@@ -75,6 +75,14 @@ class _Connection:
         self._credentials = _credentials(self.address, ca)
         self._options = _options(self.address, server_name)
 
+    @classmethod
+    def like(cls, other: _Connection) -> Self:
+        """Return a client that calls the same place with the same tokens as another one."""
+        made = cls.__new__(cls)
+        made.address, made._session, made._credentials = other.address, other._session, other._credentials
+        made._options = other._options
+        return made
+
     def with_token(self, token: str | TokenProvider, headers: tuple[tuple[str, str], ...] = ()) -> Self:
         """Return a client for another caller over the same connection, which this client owns and closes.
 

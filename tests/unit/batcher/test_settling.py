@@ -98,6 +98,36 @@ async def test_more_instances_are_loaded_beside_what_answers_meanwhile(scene: Sc
     assert "unload m--v1" not in scene.backend.calls
 
 
+async def test_batches_are_never_larger_than_the_backend_was_told_while_it_is_loaded_again(scene: Scene):
+    one, make = wanted("m"), WorkMaker()
+    told: list[int] = []
+    load = scene.backend.load
+
+    async def noted(files):
+        told.append(files.max_rows)
+        await load(files)
+
+    scene.backend.load = noted
+    await scene.bring_up(one)
+    (state,) = scene.roster.states()
+    scene.backend.loading.clear()
+    # Smaller batches in more instances: until that is loaded, batches are as large as before.
+    scene.versions.want([changed(one, max_rows=1, preferred_rows=(1,), instances=2)])
+    await eventually(lambda: len(told) == 2)
+    batcher = scene.roster.find(state.handle)
+    assert batcher is not None
+    assert told[-1] >= batcher.limits.max_rows == 2
+    scene.backend.loading.set()
+    await eventually(lambda: in_force(scene, one) == 2)
+    after = scene.roster.find(state.handle)
+    assert after is not None
+    assert after.limits.max_rows == 1
+    works = [make([float(at)], batcher=after) for at in range(3)]
+    for work in works:
+        after.submit(work)
+    await eventually(lambda: {make.sink.reason(work) for work in works} == {"OK"})
+
+
 async def test_settings_that_the_backend_does_not_take_leave_those_before_and_say_why(scene: Scene):
     one = wanted("m")
     await scene.bring_up(one)

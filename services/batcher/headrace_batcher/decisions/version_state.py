@@ -85,9 +85,9 @@ class Opened:
     device: str
 
     @classmethod
-    def of(cls, wanted: Wanted) -> Opened:
-        """Return what it is told now."""
-        return cls(wanted.limits.max_rows, wanted.limits.instances, wanted.device)
+    def of(cls, wanted: Wanted, present_rows: int = 0) -> Opened:
+        """Return what it is told now. present_rows: of the largest batches that are formed until it is loaded."""
+        return cls(max(wanted.limits.max_rows, present_rows), wanted.limits.instances, wanted.device)
 
     def suits(self, wanted: Wanted) -> bool:
         """Return whether the backend need not load the version again: it takes batches that are smaller than it was

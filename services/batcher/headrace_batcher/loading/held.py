@@ -35,7 +35,8 @@ class Held:
     loaded last; costly: attempts in a row that took much and failed. change: the last that waited
     for it. loading_since, opening_since: as `VersionState` has them. load_s: how long it took to make it ready the last
     time. opened: what the backend has of it, None before the first time. serving_revision: of the serving settings in
-    force; refused_revision: of those that the backend did not take, and why.
+    force; refused_revision: of those that the backend did not take, and why. retiring: batchers with other limits that
+    answer what they have.
     """
 
     wanted: Wanted
@@ -70,6 +71,7 @@ class Held:
     serving_revision: int = 0
     refused_revision: int = 0
     refusal: str = ""
+    retiring: int = 0
 
     @property
     def name(self) -> str:
@@ -184,9 +186,9 @@ class Held:
 
     def files(self, path: Path, beside: Mapping[str, Path]) -> ModelFiles:
         """Return it as a backend loads it now, from the model file at `path` and those beside it."""
-        wanted, limits = self.wanted, self.wanted.limits
-        self.opened = Opened.of(wanted)
+        wanted = self.wanted
+        opened = self.opened = Opened.of(wanted, self.batcher.limits.max_rows)
         return ModelFiles(
-            *(wanted.name, path, wanted.contract, limits.max_rows, limits.instances, wanted.device),
+            *(wanted.name, path, wanted.contract, opened.max_rows, opened.instances, opened.device),
             *(wanted.kept_as, wanted.model_file, beside),
         )

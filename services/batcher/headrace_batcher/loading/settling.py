@@ -54,7 +54,8 @@ class Settling:
                 continue
             if held.opened is None or held.opened.suits(wanted):
                 self._apply(held, tasks)
-            elif not self.reloading and self._gate.open:
+            # Until a batcher of before is gone, its batches may be larger than the backend would be told.
+            elif not self.reloading and not held.retiring and self._gate.open:
                 self.reloading = True
                 self._gate.begin_loading()
                 tasks.create_task(self._reload(held, tasks), name=f"reload {held.name}")
@@ -63,7 +64,7 @@ class Settling:
         held.serving_revision, held.refusal = held.wanted.serving_revision, ""
         if held.batcher.limits != held.wanted.limits:
             before = self._holding.replace_batcher(held, tasks, crashed=self._crashed)
-            tasks.create_task(_retire(*before), name=f"retire {held.name}")
+            tasks.create_task(self._retire(held, *before), name=f"retire {held.name}")
         self._holding.move(held, held.phase, held.reason)  # tells the control plane
         log.info("serving settings in force", model=held.name, revision=held.serving_revision)
 
@@ -85,12 +86,14 @@ class Settling:
             self._gate.end_loading()
             self._wake()
 
-
-async def _retire(batcher: Batcher, serving: asyncio.Task[None]) -> None:
-    """End a batcher that gets nothing new, once it has answered what it has."""
-    for _ in range(round(RETIRE_S / _RETIRE_POLL_S)):
-        if not batcher.rows:
-            break
-        await asyncio.sleep(_RETIRE_POLL_S)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    async def _retire(self, held: Held, batcher: Batcher, serving: asyncio.Task[None]) -> None:
+        """End a batcher that gets nothing new, once it has answered what it has."""
+        held.retiring += 1
+        for _ in range(round(RETIRE_S / _RETIRE_POLL_S)):
+            if not batcher.rows:
+                break
+            await asyncio.sleep(_RETIRE_POLL_S)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        held.retiring -= 1
+        self._wake()

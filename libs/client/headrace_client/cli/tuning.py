@@ -1,0 +1,244 @@
+"""`headrace models tune`: serving settings for an objective, found by measuring the real pool."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from headrace.registry.v1 import registry_pb2
+from headrace_scaling.simulation.service_curves import ServiceCurve
+
+from headrace_client.cli.options import connected, reason_option
+from headrace_client.cli.output import Output
+from headrace_client.cli.settings import await_settings
+from headrace_client.cli.versions import named_version, version_arguments
+from headrace_client.client import AsyncClient, Client
+from headrace_client.errors import DeadlineExceeded, invalid
+from headrace_client.operations.missing_values import VALIDATION_FILE
+from headrace_client.operations.registration import Serving, serving_settings
+from headrace_client.optimisation import process
+from headrace_client.tensors import NUMPY_TYPES
+from headrace_client.tuning import measuring, search
+from headrace_client.tuning.measuring import Caller
+from headrace_client.tuning.search import Found, Grid, Run, Settings
+
+_IN_FORCE_S = 120.0
+# Beyond what the model thinks can be answered: goodput under too much is what is looked for.
+_MORE = 1.5
+_RANDOM_ROWS = 256
+
+
+@click.command()
+@version_arguments
+@click.option("--slo-p99-ms", type=click.FloatRange(1), required=True, help="What an answer may take.")
+@click.option("--seconds", type=click.FloatRange(0.5, 120), default=4.0, show_default=True, help="Of each run.")
+@click.option("--max-rate", type=click.FloatRange(1), default=1500.0, show_default=True, help="Most requests/s sent.")
+@click.option("--max-rows", type=click.IntRange(1, 4096), default=128, show_default=True, help="Largest batch tried.")
+@click.option("--max-instances", type=click.IntRange(1, 64), default=4, show_default=True, help="Most copies tried.")
+@click.option("--runs", type=click.IntRange(1, 1000), help="Most runs; default a tenth of the settings there are.")
+@click.option("--apply", "applied", is_flag=True, help="Serve by the best settings; without, those before come back.")
+@reason_option
+@connected
+def tune(
+    client: Client,
+    output: Output,
+    model: str,
+    version: str | None,
+    slo_p99_ms: float,
+    seconds: float,
+    max_rate: float,
+    max_rows: int,
+    max_instances: int,
+    runs: int | None,
+    applied: bool,
+    reason: str,
+) -> None:
+    """Find how batches of VERSION of MODEL should be formed so that most requests are answered within an objective.
+
+    The pool that serves the version is measured with an open loop, at more than it can answer: first how long an
+    execution takes by its rows, then few settings that this and the runs before point at. Whoever else calls the
+    version meets this load and these settings: tune a version that has no callers, or at a quiet hour.
+
+    \b
+    Examples:
+      headrace models tune digits@v1 --slo-p99-ms 20
+      headrace models tune digits@v1 --slo-p99-ms 20 --apply --reason "tuned for 20 ms"
+    """
+    model, version = named_version(model, version)
+    before = client.get_version(model, version)
+    rows = _rows_of(client, model, before)
+    grid = _grid(max_rows, max_instances)
+    objective_s = slo_p99_ms / 1000
+
+    def put(settings: registry_pb2.ServingSettings, why: str) -> None:
+        done = client.update_serving(model, version, settings, reason=why).version
+        taken, serving = await_settings(client, model, version, done.serving_revision, _IN_FORCE_S)
+        if not serving or not taken:
+            told = next((held.reason for _, held in serving if held.reason), "no batcher serves it")
+            raise DeadlineExceeded(f"settings {done.serving_revision} of {model} {version} are not in force: {told}")
+
+    kept = False
+    try:
+        with output.waiting("measuring how long executions take") as describe:
+            put(_as_proto(Settings(max(grid.max_batch_rows), 0.0, 1)), "tune: service times")
+            measured = _Measured(client, model, version, rows)
+            curve = measured.curve(grid)
+            rate = _rate(curve, grid, objective_s, max_rate)
+
+            def measure(settings: Settings) -> Run:
+                describe(f"measuring {_told(settings)} at {rate:.0f}/s")
+                put(_as_proto(settings), "tune: a run")
+                return measured.run(settings, rate, seconds, objective_s)
+
+            found = search.search(curve, measure, objective_s, grid, runs)
+        if applied:
+            put(_as_proto(found.best.settings), reason or f"tune: p99 within {slo_p99_ms:g} ms")
+            kept = True
+    finally:
+        if not kept:
+            client.update_serving(model, version, _whole(before.serving), reason="tune: as before")
+    _show(output, model, version, found, curve, grid, applied=applied)
+
+
+class _Measured:
+    """Measures one version; each call has an event loop and a client of its own."""
+
+    def __init__(self, client: Client, model: str, version: str, rows: dict[str, np.ndarray]) -> None:
+        self._client, self._model, self._version, self._rows = client, model, version, rows
+
+    def curve(self, grid: Grid) -> ServiceCurve:
+        """Return how long executions take by their rows."""
+        return self._with(lambda caller: measuring.service_curve(caller, grid.max_batch_rows))
+
+    def run(self, settings: Settings, per_s: float, seconds: float, objective_s: float) -> Run:
+        """Return what settings that are in force answer."""
+        seen = self._with(
+            lambda caller: measuring.open_loop(caller, per_s=per_s, seconds=seconds, objective_s=objective_s)
+        )
+        return Run(settings, seen.goodput_per_s, seen.p99_ms, seen.sent_per_s)
+
+    def _with(self, what: Callable[[Caller], Any]) -> Any:
+        async def go() -> Any:
+            async with AsyncClient.like(self._client) as client:
+                return await what(Caller(client, self._model, self._version, self._rows))
+
+        return asyncio.run(go())
+
+
+def _grid(max_rows: int, max_instances: int) -> Grid:
+    grid = Grid()
+    return Grid(
+        [one for one in (*grid.max_batch_rows, 256, 512, 1024, 2048, 4096) if one <= max_rows],
+        grid.max_wait_ms,
+        [one for one in (1, 2, 4, 8, 16, 32, 64) if one <= max_instances],
+    )
+
+
+def _rate(curve: ServiceCurve, grid: Grid, objective_s: float, max_rate: float) -> float:
+    """Return the requests/s of every run: more than the model thinks can be answered."""
+    _, per_s = search.model(curve, grid, objective_s)
+    return min(max_rate, max(20.0, _MORE * per_s * max(grid.instances)))
+
+
+def _rows_of(client: Client, model: str, version: registry_pb2.ModelVersion) -> dict[str, np.ndarray]:
+    """Return rows to ask for: those of `validation.json`, else random numbers. Raises InvalidArgument for texts."""
+    specs = {spec.name: spec for spec in version.contract.inputs}
+    if any(artifact.name == VALIDATION_FILE for artifact in version.artifacts):
+        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+            path = Path(folder, VALIDATION_FILE)
+            client.download_artifact(model, version.name.rsplit("/", 1)[-1], VALIDATION_FILE, path)
+            given = process.rows_of(path).inputs
+        return {
+            name: np.array(values, NUMPY_TYPES.get(specs[name].datatype, np.dtype(object))).reshape(
+                len(values), *specs[name].shape
+            )
+            for name, values in given.items()
+            if name in specs
+        }
+    random, rows = np.random.default_rng(0), {}
+    for name, spec in specs.items():
+        if spec.datatype not in NUMPY_TYPES:
+            raise invalid("version", f"input '{name}' is {spec.datatype}: register rows with it (validation.json)")
+        shape = (_RANDOM_ROWS, *(max(1, size) for size in spec.shape))
+        rows[name] = random.normal(size=shape).astype(NUMPY_TYPES[spec.datatype])
+    return rows
+
+
+def _as_proto(settings: Settings) -> registry_pb2.ServingSettings:
+    wait = timedelta(milliseconds=settings.max_wait_ms)
+    return serving_settings(
+        Serving(settings.max_batch_rows, settings.preferred_batch_rows, wait, settings.instances, None)
+    )
+
+
+def _whole(settings: registry_pb2.ServingSettings) -> registry_pb2.ServingSettings:
+    """Return settings as they were, every field set."""
+    whole = registry_pb2.ServingSettings()
+    whole.CopyFrom(settings)
+    if not whole.preferred_batch_rows:
+        whole.preferred_batch_rows.append(whole.max_batch_rows)
+    return whole
+
+
+def _told(settings: Settings) -> str:
+    return f"{settings.max_batch_rows} rows, {settings.max_wait_ms:g} ms, {settings.instances} instances"
+
+
+def _show(
+    output: Output, model: str, version: str, found: Found, curve: ServiceCurve, grid: Grid, *, applied: bool
+) -> None:
+    best = found.best
+    if output.as_json:
+        output.document(
+            {
+                "best": _run(best),
+                "runs": [_run(one) for one in found.runs],
+                "grid": len(grid.every()),
+                "service_ms": {str(rows): seconds * 1000 for rows, seconds in curve.points},
+                "applied": applied,
+            }
+        )
+        return
+    output.table(("rows", "execution ms"), [(str(rows), f"{seconds * 1000:.3f}") for rows, seconds in curve.points])
+    output.say("")
+    output.table(
+        ("max rows", "wait ms", "instances", "offered/s", "in time/s", "p99 ms", ""),
+        [
+            (
+                str(one.settings.max_batch_rows),
+                f"{one.settings.max_wait_ms:g}",
+                str(one.settings.instances),
+                f"{one.offered_per_s:.0f}",
+                f"{one.goodput_per_s:.0f}",
+                f"{one.p99_ms:.1f}",
+                "[green]best[/]" if one == best else "",
+            )
+            for one in found.runs
+        ],
+    )
+    output.note(f"[dim]{len(found.runs)} of {len(grid.every())} settings were measured[/]")
+    if applied:
+        output.say(f"[green]in force[/] {_told(best.settings)}")
+    else:
+        words = f"--max-batch-rows {best.settings.max_batch_rows} --max-wait {best.settings.max_wait_ms:g}ms"
+        output.note(
+            f"[dim]as before; to apply: headrace models settings {model}@{version} {words} "
+            f"--instances {best.settings.instances}[/]"
+        )
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "max_batch_rows": run.settings.max_batch_rows,
+        "max_wait_ms": run.settings.max_wait_ms,
+        "instances": run.settings.instances,
+        "offered_per_s": run.offered_per_s,
+        "goodput_per_s": run.goodput_per_s,
+        "p99_ms": run.p99_ms,
+    }

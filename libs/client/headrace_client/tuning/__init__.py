@@ -1,0 +1,1 @@
+"""Finding serving settings for an objective, with few measurements."""

@@ -1,0 +1,24 @@
+"""A version is tuned by measuring the real pool: few runs, put into force, and the same version as before."""
+
+from tests.kit.headrace_cli import Headrace
+
+
+def test_few_runs_on_the_real_pool_find_settings_that_are_put_into_force(headrace: Headrace) -> None:
+    headrace.two_versions(production="v1")
+    before = headrace("models", "settings", f"{headrace.model}@v1")["version"]
+    quick = ("--slo-p99-ms", "200", "--seconds", "0.5", "--max-rate", "60", "--max-rows", "16", "--max-instances", "2")
+    tried = headrace("models", "tune", f"{headrace.model}@v1", *quick, "--runs", "1")
+    assert (len(tried["runs"]), tried["grid"], tried["applied"]) == (1, 50, False)
+    assert set(tried["service_ms"]) == {"1", "2", "4", "8", "16"}
+    restored = headrace("models", "settings", f"{headrace.model}@v1")["version"]
+    assert restored["serving"] == before["serving"]
+    assert restored["serving_revision"] > before["serving_revision"]
+
+    done = headrace("models", "tune", f"{headrace.model}@v1", *quick, "--runs", "2", "--apply", "--reason", "tuned")
+    assert done["best"]["goodput_per_s"] == max(one["goodput_per_s"] for one in done["runs"]) > 20
+    after = headrace("models", "settings", f"{headrace.model}@v1")
+    assert after["version"]["serving"]["max_batch_rows"] == done["best"]["max_batch_rows"]
+    assert after["version"]["digest"] == before["digest"]
+    assert {one["serving_revision"] for one in after["batchers"]} == {after["version"]["serving_revision"]}
+    line = headrace("models", "history", headrace.model)["events"][0]
+    assert line["serving_change"]["after"] == after["version"]["serving"]
