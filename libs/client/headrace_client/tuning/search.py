@@ -82,7 +82,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search found: the best run, and all of them in their order."""
 
     best: Run
@@ -104,7 +104,7 @@ def search(
     objective_s: float,
     grid: Grid | None = None,
     most_runs: int | None = None,
-) -> Found:
+) -> SearchResult:
     """Return the best settings of a grid by at most `most_runs` measurements; None is a tenth of the grid."""
     grid = grid or Grid()
     left = grid.runs if most_runs is None else most_runs
@@ -124,7 +124,7 @@ def search(
     best = _best(runs)
     while (better := _step(best, grid, tried, runs)) is not best:
         best = better
-    return Found(_best(runs), tuple(runs.values()))
+    return SearchResult(_best(runs), tuple(runs.values()))
 
 
 def _step(best: Run, grid: Grid, tried: Callable[[Settings], bool], runs: dict[Settings, Run]) -> Run:
