@@ -26,7 +26,7 @@ from headrace_client.optimisation import process
 from headrace_client.tensors import NUMPY_TYPES
 from headrace_client.tuning import measuring, search
 from headrace_client.tuning.measuring import Caller
-from headrace_client.tuning.search import SearchResult, Grid, Run, Settings
+from headrace_client.tuning.search import Grid, Run, SearchResult, Settings
 
 _IN_FORCE_S = 120.0
 # Beyond what the model thinks can be answered: goodput under too much is what is looked for.
