@@ -21,6 +21,7 @@ from headrace_registry import service
 from headrace_registry.artifacts import onnx_check, trial_check
 from headrace_registry.artifacts.blobs import Blobs, MemoryBlobs
 from headrace_registry.artifacts.content import Inspection
+from headrace_registry.artifacts.fusion import fuse_here
 from headrace_registry.artifacts.trial_check import Request
 from headrace_registry.decisions.files import ModelFile, Trial
 from headrace_registry.settings import RegistrySettings
@@ -185,7 +186,9 @@ async def memory_registry(
     """Run a registry over memory, or over the given stores; settings are fields of RegistrySettings."""
 
     async def start(runtime: Runtime[RegistrySettings]) -> None:
-        service.serve(runtime, store or MemoryStore(), blobs or MemoryBlobs(), Inspection(_read_here), _try_here)
+        service.serve(
+            runtime, store or MemoryStore(), blobs or MemoryBlobs(), Inspection(_read_here), _try_here, fuse_here
+        )
 
     told = {"database_url": "postgresql://nobody@127.0.0.1:1/none", "s3_endpoint": "http://127.0.0.1:1", **settings}
     async with _running(_settings(port=port, **told), start) as registry:

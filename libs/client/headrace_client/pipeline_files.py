@@ -6,6 +6,7 @@ steps:
   large: {model: digits@v2, inputs: {features: normalise.scaled}}
   mean: {combine: mean, quorum: 1, inputs: {a: small.probabilities, b: large.probabilities}}
 outputs: {probabilities: mean.output}
+fuse: false  # true: one ONNX graph of all steps, run in one execution
 """
 
 from __future__ import annotations
@@ -73,10 +74,14 @@ class _Reader:
         if root is None:
             self.wrong.append(FieldViolation(f"{self._path.name}:1", "steps and outputs are missing"))
             return
-        parts = self._mapping(root, "", {"steps": self._steps, "outputs": self._outputs})
+        parts = self._mapping(root, "", {"steps": self._steps, "outputs": self._outputs, "fuse": self._fuse})
         for name in ("steps", "outputs"):
             if name not in parts:
                 self._refuse(root, f"'{name}' is missing")
+
+    def _fuse(self, node: yaml.Node) -> None:
+        self.lines["version.pipeline.fuse"] = line_of(node)
+        self.pipeline.fuse = self._boolean(node, "fuse")
 
     def _steps(self, node: yaml.Node) -> None:
         for index, (key, value) in enumerate(self._items(node, "steps", "normalise: {graph: …, inputs: {…}}")):

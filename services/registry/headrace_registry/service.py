@@ -17,6 +17,7 @@ from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import FormatProcess, Inspection, OnnxProcess
 from headrace_registry.artifacts.downloads import Downloads
 from headrace_registry.artifacts.format_policy import FormatPolicy
+from headrace_registry.artifacts.fusion import Fuse, FusionProcess
 from headrace_registry.artifacts.s3 import S3Blobs
 from headrace_registry.artifacts.staging import StagedUploads
 from headrace_registry.artifacts.trials import Trials, TryOut
@@ -52,7 +53,8 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     runtime.check("s3", blobs.check, required=False)
     onnx = OnnxProcess(timeout_s=settings.onnx_check_timeout_s)
     inspection = Inspection(onnx, FormatProcess(timeout_s=settings.onnx_check_timeout_s))
-    metrics = serve(runtime, store, blobs, inspection, onnx.try_out)
+    fuse = FusionProcess(timeout_s=settings.onnx_check_timeout_s, max_bytes=settings.max_artifact_bytes)
+    metrics = serve(runtime, store, blobs, inspection, onnx.try_out, fuse)
     expiry = partial(expire, store, blobs, runtime.clock, remember=timedelta(hours=settings.request_id_memory_h))
     runtime.loop("sweep", lambda: periodic("sweep", expiry, every_s=EXPIRE_EVERY_S))
     collector = GarbageCollector(store, blobs, policy_of(settings), runtime.clock)
@@ -65,7 +67,12 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
 
 
 def serve(
-    runtime: Runtime[RegistrySettings], store: Store, blobs: Blobs, inspection: Inspection, try_out: TryOut
+    runtime: Runtime[RegistrySettings],
+    store: Store,
+    blobs: Blobs,
+    inspection: Inspection,
+    try_out: TryOut,
+    fuse: Fuse,
 ) -> Metrics:
     """Offer RegistryService over these stores; return its instruments."""
     settings, clock = runtime.settings, runtime.clock
@@ -96,7 +103,7 @@ def serve(
         pools=Pools(store),
         policy=FormatPolicy(store, blobs, clock, allow_code=settings.allow_code, targets=settings.oip_targets),
         measuring=Measurements(store, clock),
-        composing=Composing(store, uploads, clock),
+        composing=Composing(store, blobs, uploads, fuse, clock, directory=settings.upload_dir),
         uploads=uploads,
         staged=staged,
         downloads=Downloads(blobs),

@@ -1,6 +1,7 @@
 """Versions that are pipelines: what is kept of one, what is refused, and that its members stay as long as it does."""
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,13 +10,17 @@ from google.protobuf import json_format
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_registry.artifacts.blobs import MemoryBlobs
+from headrace_registry.artifacts.fusion import FusionProcess, FusionRequest
 from headrace_registry.decisions.retention import Policy
 from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_registry.storage.memory import MemoryStore
+from headrace_runtime.pipelines.flow import Port, Signature
+from headrace_runtime.pipelines.fusing import NotFusible
+from headrace_runtime.pipelines.graph import Edge, GraphStep, Output, Pipeline, Source, Step
 from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import Code
 
-from tests.kit import onnx_models
+from tests.kit import onnx_models, unservable_models
 from tests.kit.pipelines import composed, onnx_run
 from tests.kit.refusals import refused
 from tests.kit.registry import GOOD_METRICS, caller, memory_registry
@@ -191,6 +196,61 @@ async def test_a_hundred_steps_are_registered_and_one_more_is_refused(registry):
     version = await registry.compose("chain", "v1", chain(100), graphs)
     assert len(version.members) == 100
     await refusal(registry.compose("chain", "v2", chain(101), graphs), Code.INVALID_ARGUMENT)
+
+
+FUSED = composed(
+    {
+        "normalise": {"graph": "normalise.onnx", "inputs": {"x": "request.pixels"}},
+        "one": {"model": "digits@v1", "inputs": {"features": "normalise.y"}},
+        "two": {"model": "digits@v2", "inputs": {"features": "normalise.y"}},
+        "mean": {"combiner": {"kind": "KIND_MEAN"}, "inputs": {"a": "one.probabilities", "b": "two.probabilities"}},
+    },
+    {"probabilities": "mean.output"},
+)
+FUSED.fuse = True
+
+
+async def test_a_fused_pipeline_is_one_file_that_answers_what_its_steps_do():
+    blobs = MemoryBlobs()
+    async with memory_registry(blobs=blobs) as registry:
+        files = [onnx_models.classifier(4, 3, seed=seed) for seed in (1, 2)]
+        for version, file in zip(("v1", "v2"), files, strict=True):
+            await registry.register("digits", version, file)
+        version = await registry.compose("ensemble", "v1", FUSED, GRAPHS)
+        assert await registry.compose("ensemble", "v1", FUSED, GRAPHS) == version
+        (whole,) = (one for one in version.artifacts if one.name == "model.onnx")
+        content = b"".join([piece async for piece in blobs.read(whole.sha256)])
+    pixels = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    answered = onnx_run(content)({"pixels": pixels})["probabilities"]
+    expected = np.mean([file.expected({"features": pixels})["probabilities"] for file in files], axis=0)
+    np.testing.assert_allclose(answered, expected, rtol=1e-5)
+    assert [port.name for port in version.contract.inputs] == ["pixels"]
+
+
+async def test_a_pipeline_is_fused_in_a_process_with_limits(tmp_path):
+    (tmp_path / "plus.onnx").write_bytes(onnx_models.plus(1.0).content)
+    step = Step("a", GraphStep("plus.onnx"), (Edge("x", Source("", "x")),))
+    signature = Signature((Port("x", "FP32"),), (Port("y", "FP32"),))
+    made = Pipeline((step,), (Output("z", Source("a", "y")),))
+    request = FusionRequest(made, {"a": signature}, {"a": tmp_path / "plus.onnx"}, tmp_path / "model.onnx")
+    await FusionProcess(timeout_s=60.0, max_bytes=10**6)(request, 1000)
+    answered = onnx_run((tmp_path / "model.onnx").read_bytes())({"x": np.array([1.0], np.float32)})
+    assert answered["z"].tolist() == [2.0]
+    clash = replace(request, pipeline=Pipeline((step,), (Output("x", Source("a", "y")),)))
+    with pytest.raises(NotFusible, match="not a valid graph"):
+        await FusionProcess(timeout_s=60.0, max_bytes=10**6)(clash, 1000)
+
+
+async def test_what_cannot_be_fused_is_refused_with_the_step(registry):
+    slow = composed({"m": {"model": "digits@v1", "inputs": {"features": "request.x"}, "retries": 1}}, {"l": "m.label"})
+    slow.fuse = True
+    error = await refusal(registry.compose("wrapped", "v1", slow), Code.INVALID_ARGUMENT)
+    assert "leave out its retries" in str(error)
+    await registry.register("single", "v1", unservable_models.fixed_rows())
+    rows = composed({"m": {"model": "single@v1", "inputs": {"x": "request.x"}}}, {"y": "m.y"})
+    rows.fuse = True
+    error = await refusal(registry.compose("wrapped", "v1", rows), Code.INVALID_ARGUMENT)
+    assert error.reason == "PIPELINE_NOT_FUSIBLE"
 
 
 async def test_a_member_is_not_archived_while_a_pipeline_needs_it(registry):

@@ -84,6 +84,11 @@ def test_a_file_becomes_the_pipeline_that_it_says(written):
     assert list(found.graphs) == ["normalise.onnx"]
 
 
+def test_a_file_may_ask_for_one_graph(written):
+    assert not read_pipeline(written(ENSEMBLE)).pipeline.fuse
+    assert read_pipeline(written(ENSEMBLE + "fuse: true\n")).pipeline.fuse
+
+
 def wrong(written, text: str) -> list[str]:
     with pytest.raises(InvalidArgument) as refused:
         read_pipeline(written(text))

@@ -138,6 +138,19 @@ def test_the_registrys_word_of_a_pipeline_names_its_members():
     assert [one.SerializeToString() for one in whole.members] == [one.resolved for one in stored[1:]]
 
 
+def test_a_fused_pipeline_is_run_by_its_one_file():
+    whole = pipeline_version()
+    whole.pipeline.fuse = True
+    for name in ("norm.onnx", "model.onnx"):
+        whole.artifacts.add(name=name, type=registry_pb2.Artifact.TYPE_ONNX)
+    message = registry_pb2.WatchModelsResponse(model=registry_pb2.Model(name="models/digits"), versions=[whole])
+    assert convert.registered_from_proto(message).members == {}
+    (stored,) = convert.stored_versions(message)
+    resolved = control_pb2.ResolvedVersion.FromString(stored.resolved)
+    assert (resolved.HasField("pipeline"), len(resolved.members)) == (False, 0)
+    assert [one.name for one in resolved.artifacts] == ["model.onnx"]
+
+
 def test_a_pipeline_whose_files_were_given_up_has_no_members():
     gone = pipeline_version()
     gone.collect_time.CopyFrom(timestamp_pb2.Timestamp(seconds=1))

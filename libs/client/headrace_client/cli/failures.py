@@ -82,6 +82,7 @@ _REMEDIES_BY_REASON = {
     "VERSION_IN_USE": "archive the pipeline first, or register a version of it with other members and promote that",
     "ALIAS_NOT_FOUND": "set the alias (`headrace models show MODEL` lists those that there are), or name a version",
     "MEMBER_MOVED": "register the pipeline again",
+    "PIPELINE_NOT_FUSIBLE": "leave `fuse` out: the pipeline then runs step by step",
     "PIPELINE_INVALID": "correct the step or edge that the field names: `headrace models graph` draws a pipeline",
     "CODE_NOT_ALLOWED": "ask the operator for REGISTRY_ALLOW_CODE=true, or register the model as ONNX",
     "SERVER_NOT_ALLOWED": "ask the operator to allow the server's address, or register the model's files",

@@ -127,7 +127,7 @@ def _draw(output: Output, pipeline: pipeline_pb2.Pipeline, found: dict[str, str]
                 source = f"{edge.source.step or REQUEST}.{edge.source.tensor}"
                 output.say(f"[dim]{bar}     {shown(edge.input)} ← {shown(source)}[/]")
     output.say("[dim]│[/]")
-    output.say("[bold]answer[/]")
+    output.say(f"[bold]answer[/]{'  of one ONNX graph' if pipeline.fuse else ''}")
     for one in pipeline.outputs:
         output.say(f"[dim]       {shown(one.name)} ← {shown(f'{one.source.step}.{one.source.tensor}')}[/]")
 

@@ -125,10 +125,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Steps in any order, and outputs in theirs."""
+    """Steps in any order, and outputs in theirs. fuse: whether all steps are one ONNX graph, which is one execution."""
 
     steps: tuple[Step, ...]
     outputs: tuple[Output, ...]
+    fuse: bool = False
 
     @property
     def by_name(self) -> dict[str, Step]:

@@ -43,7 +43,7 @@ def declared(message: pipeline_pb2.Pipeline, field: str) -> Composition:
     )
     steps = tuple(_step(step, f"{field}.steps[{index}]") for index, step in enumerate(message.steps))
     outputs = tuple(Output(one.name, _source(one.source)) for one in message.outputs)
-    return Composition(Pipeline(steps, outputs))
+    return Composition(Pipeline(steps, outputs, message.fuse))
 
 
 def _step(message: pipeline_pb2.PipelineStep, field: str) -> Step:
@@ -90,6 +90,7 @@ def to_pipeline(composition: Composition) -> pipeline_pb2.Pipeline:
             pipeline_pb2.PipelineOutput(name=output.name, source=_to_source(output.source))
             for output in composition.pipeline.outputs
         ],
+        fuse=composition.pipeline.fuse,
     )
 
 

@@ -112,6 +112,15 @@ class Uploads:
             await self._store.put_blob(blob, self._clock.now())
             return blob
 
+    async def keep_made(self, path: Path) -> Blob:
+        """Look into an ONNX file that was made of others, and store it. Raises InvalidArgument, OutOfRange."""
+        size_bytes, kind = (await asyncio.to_thread(path.stat)).st_size, ArtifactType.ONNX
+        self.check_size(size_bytes)
+        with path.open("rb") as file:
+            sha256 = (await asyncio.to_thread(hashlib.file_digest, file, "sha256")).hexdigest()
+        async with self._keeping.setdefault(sha256, asyncio.Lock()), self._under_way(kind, sha256, size_bytes):
+            return await self._keep(kind, sha256, size_bytes, path)
+
     def check_size(self, size_bytes: int) -> None:
         """Raise OutOfRange, reason ARTIFACT_TOO_LARGE, for files that are not taken."""
         if size_bytes > self._limits.max_bytes:

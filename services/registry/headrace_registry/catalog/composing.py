@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from headrace_runtime.pipelines import combiners
 from headrace_runtime.pipelines.flow import Flow
+from headrace_runtime.pipelines.fusing import NotFusible
 from headrace_runtime.pipelines.graph import Combiner, GraphStep, ModelStep, Pipeline, Step, levels
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, FieldViolation, NotFound, refuse
 from headrace_servicekit.identity import model_not_found
 
+from headrace_registry.artifacts.blobs import Blobs
+from headrace_registry.artifacts.fusion import Fuse, FusionRequest
 from headrace_registry.artifacts.uploads import Uploads
 from headrace_registry.catalog import writes
-from headrace_registry.decisions import compositions, lifecycle, validation
+from headrace_registry.decisions import compositions, lifecycle, names, validation
 from headrace_registry.decisions.files import Artifact, ArtifactType
 from headrace_registry.decisions.models import Composition, Hold, Member, Model, Version, VersionRef
 from headrace_registry.storage.store import Store, Transaction
@@ -30,8 +35,12 @@ FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 class Composing:
     """Members of pipelines that are about to be registered."""
 
-    def __init__(self, store: Store, uploads: Uploads, clock: Clock) -> None:
-        self._store, self._uploads, self._clock = store, uploads, clock
+    def __init__(
+        self, store: Store, blobs: Blobs, uploads: Uploads, fuse: Fuse, clock: Clock, *, directory: Path | None = None
+    ) -> None:
+        """directory: for the files of pipelines that are being fused; None is the system's."""
+        self._store, self._blobs, self._uploads, self._fuse = store, blobs, uploads, fuse
+        self._clock, self._directory = clock, directory
 
     async def complete(self, declared: Version, *, skip_trial: bool = False) -> Version:
         """Return a version with the members of its pipeline, and the graphs of its combiners among its artifacts.
@@ -41,29 +50,26 @@ class Composing:
         """
         if declared.composition is None:
             return declared
-        refuse(
-            [
-                FieldViolation(
-                    f"{_FIELD}.artifacts[{index}].name", f"'*{compositions.GENERATED}' is the registry's own"
-                )
-                for index, artifact in enumerate(declared.artifacts)
-                if artifact.name.endswith(compositions.GENERATED)
-            ]
-            or validation.version_violations(declared, _FIELD),
-            reason=compositions.REASON,
-        )
         pipeline = declared.composition.pipeline
+        made = [
+            FieldViolation(f"{_FIELD}.artifacts[{index}].name", f"'{artifact.name}' is the registry's own: rename it")
+            for index, artifact in enumerate(declared.artifacts)
+            if compositions.is_made(artifact.name, pipeline)
+        ]
+        refuse(made or validation.version_violations(declared, _FIELD), reason=compositions.REASON)
         earlier = await self._store.version(declared.ref)
         if earlier is not None and earlier.composition is not None and earlier.composition.pipeline == pipeline:
-            made = [one for one in earlier.artifacts if one.name.endswith(compositions.GENERATED)]
-            return replace(declared, composition=earlier.composition, artifacts=(*declared.artifacts, *made))
+            own = [one for one in earlier.artifacts if compositions.is_made(one.name, pipeline)]
+            return replace(declared, composition=earlier.composition, artifacts=(*declared.artifacts, *own))
         members = await self._found(declared, pipeline, skip_trial=skip_trial)
         flow = compositions.flow_of(pipeline, members, f"{_FIELD}.pipeline")
-        made = await self._made(declared, pipeline, flow, members)
+        own = await self._made(declared, pipeline, flow, members)
+        if pipeline.fuse:
+            own.append(await self._fused(pipeline, members, skip_trial=skip_trial))
         digests = {step.name: members[step.name].digest for step in pipeline.steps}
         each = {member.digest: member for member in members.values()}
         composition = Composition(pipeline, tuple(each.values()), digests)
-        return replace(declared, composition=composition, artifacts=(*declared.artifacts, *made))
+        return replace(declared, composition=composition, artifacts=(*declared.artifacts, *own))
 
     async def _found(self, declared: Version, pipeline: Pipeline, *, skip_trial: bool) -> dict[str, Member]:
         """Return what the steps run that are no combiners, by step."""
@@ -117,6 +123,37 @@ class Composing:
                 made.append(artifact)
                 members[step.name] = compositions.combiner_member(declared, step.name, signature, artifact)
         return made
+
+    async def _fused(self, pipeline: Pipeline, members: dict[str, Member], *, skip_trial: bool) -> Artifact:
+        """Have one file made of all steps, and store it. Raises InvalidArgument, reason PIPELINE_NOT_FUSIBLE."""
+        field, reason = f"{_FIELD}.pipeline", "PIPELINE_NOT_FUSIBLE"
+        refuse(compositions.fusion_violations(pipeline, members, field), reason=reason)
+        files = {step: next(a for a in one.artifacts if a.type is ArtifactType.ONNX) for step, one in members.items()}
+        size_bytes = sum(artifact.size_bytes for artifact in files.values())
+        self._uploads.check_size(size_bytes)
+        with tempfile.TemporaryDirectory(dir=self._directory) as name:
+            folder = Path(name)
+            paths = {step: folder / artifact.sha256 for step, artifact in files.items()}
+            for path in set(paths.values()):
+                with path.open("wb") as file:
+                    async for piece in self._blobs.read(path.name):
+                        file.write(piece)
+            signatures = {
+                step.name: compositions.signature_of(members[step.name])
+                for step in pipeline.steps
+                if not isinstance(step.runs, Combiner)
+            }
+            request = FusionRequest(pipeline, signatures, paths, folder / compositions.FUSED)
+            try:
+                await self._fuse(request, size_bytes)
+            except NotFusible as error:
+                raise names.invalid(f"{field}.fuse", str(error), reason=reason) from None
+            blob = await self._uploads.keep_made(request.made)
+        trial = None if blob.model_file is None else blob.model_file.trial
+        if trial is not None and trial.problem and not skip_trial:
+            told = FieldViolation(field, f"the fused model does not run: {trial.problem}")
+            refuse([told], reason="MODEL_DOES_NOT_RUN")
+        return Artifact(compositions.FUSED, ArtifactType.ONNX, blob.sha256, blob.size_bytes)
 
 
 def resolved(step: ModelStep, model: Model) -> VersionRef:

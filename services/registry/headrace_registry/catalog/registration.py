@@ -218,7 +218,7 @@ def _contract_of(declared: Version, blobs: Sequence[Blob], field: str) -> Contra
         complete = task.completed(complete)
         mismatches = contract.mismatches(complete, edges, field)
         refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
-        return complete
+        return _with_example(complete, declared, blobs)
     file = next((blob.model_file for blob in blobs if blob.model_file is not None), None)
     if file is None:
         refuse(_unstated(declared, field))
@@ -232,6 +232,15 @@ def _contract_of(declared: Version, blobs: Sequence[Blob], field: str) -> Contra
     mismatches = contract.mismatches(complete, file, field)
     refuse(contract.violations(complete, field) or mismatches, reason="CONTRACT_MISMATCH" if mismatches else "")
     return contract.with_batch_dimensions(complete, file)
+
+
+def _with_example(complete: Contract, declared: Version, blobs: Sequence[Blob]) -> Contract:
+    """Return the contract of a pipeline with the row that its one file answers, where it is fused."""
+    named = zip(declared.artifacts, blobs, strict=True)
+    file = next((blob.model_file for artifact, blob in named if artifact.name == compositions.FUSED), None)
+    if file is None or file.trial is None:
+        return complete
+    return replace(complete, example=file.trial.example)
 
 
 def _unstated(declared: Version, field: str) -> list[FieldViolation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from headrace_runtime.pipelines import structure
+from headrace_runtime.pipelines import fusing, structure
 from headrace_runtime.pipelines.flow import Flow, Port, Signature, Unfit, flow
 from headrace_runtime.pipelines.graph import OUTPUT, REQUEST, Combiner, GraphStep, Kind, ModelStep, Pipeline, Source
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, refusal, refuse
@@ -30,6 +30,8 @@ from headrace_registry.decisions.names import is_id
 REASON = "PIPELINE_INVALID"
 GENERATED = ".combiner.onnx"
 """What the names of the files end with that the registry writes."""
+FUSED = "model.onnx"
+"""The name of the file of all steps."""
 HOLDER = "pipelines/"
 """What the names of pipelines begin with, as holders of their members."""
 
@@ -51,7 +53,9 @@ def violations(version: Version, pipeline: Pipeline, field: str) -> list[FieldVi
     found = structure.violations(pipeline, place)
     if version.format is not Format.ONNX:
         found.append(FieldViolation(f"{field}.format", "a pipeline has none: leave it out"))
-    graphs = {a.name for a in version.artifacts if a.type is ArtifactType.ONNX and not a.name.endswith(GENERATED)}
+    if pipeline.fuse:
+        found += fusing.violations(pipeline, place)
+    graphs = {a.name for a in version.artifacts if a.type is ArtifactType.ONNX and not is_made(a.name, pipeline)}
     run = set()
     for index, step in enumerate(pipeline.steps[: structure.MAX_STEPS]):
         if isinstance(step.runs, GraphStep):
@@ -67,6 +71,25 @@ def violations(version: Version, pipeline: Pipeline, field: str) -> list[FieldVi
             found.append(FieldViolation(f"{where}.type", "the graphs of a pipeline are ONNX"))
         elif artifact.name in graphs - run:
             found.append(FieldViolation(f"{where}.name", f"no step runs '{artifact.name}'"))
+    return found
+
+
+def is_made(name: str, pipeline: Pipeline) -> bool:
+    """Return whether a file of that name is one that the registry makes."""
+    return name.endswith(GENERATED) or (pipeline.fuse and name == FUSED)
+
+
+def fusion_violations(pipeline: Pipeline, members: Mapping[str, Member], field: str) -> list[FieldViolation]:
+    """Return which members cannot be part of one graph."""
+    found = []
+    for index, step in enumerate(pipeline.steps):
+        member = members[step.name]
+        if member.format is not Format.ONNX:
+            told = f"'{member.ref.model}@{member.ref.version}' is {member.format}; only ONNX is fused"
+            found.append(FieldViolation(f"{field}.steps[{index}]", told))
+        elif member.contract.row_by_row:
+            told = f"what step '{step.name}' runs takes one row at a time, and a fused pipeline takes many"
+            found.append(FieldViolation(f"{field}.steps[{index}]", told))
     return found
 
 

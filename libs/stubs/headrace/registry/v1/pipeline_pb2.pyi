@@ -11,12 +11,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Pipeline(_message.Message):
-    __slots__ = ("steps", "outputs")
+    __slots__ = ("steps", "outputs", "fuse")
     STEPS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    FUSE_FIELD_NUMBER: _ClassVar[int]
     steps: _containers.RepeatedCompositeFieldContainer[PipelineStep]
     outputs: _containers.RepeatedCompositeFieldContainer[PipelineOutput]
-    def __init__(self, steps: _Optional[_Iterable[_Union[PipelineStep, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[PipelineOutput, _Mapping]]] = ...) -> None: ...
+    fuse: bool
+    def __init__(self, steps: _Optional[_Iterable[_Union[PipelineStep, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[PipelineOutput, _Mapping]]] = ..., fuse: _Optional[bool] = ...) -> None: ...
 
 class TensorSource(_message.Message):
     __slots__ = ("step", "tensor")

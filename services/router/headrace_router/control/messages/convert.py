@@ -33,6 +33,8 @@ DEFAULT_PREFERRED_BATCH_ROWS = (8, 16, 32)
 DEFAULT_MAX_WAIT_NS = 5_000_000
 DEFAULT_INSTANCES = 1
 
+_ONNX, _FUSED = registry_pb2.Artifact.TYPE_ONNX, "model.onnx"
+
 _UNITS = frozenset(int(unit) for unit in Unit)
 
 _ROUTE_NAME = re.compile(r"routes/([^/]+)")
@@ -111,7 +113,7 @@ def registered_from_proto(message: registry_pb2.WatchModelsResponse) -> Register
         members={
             one.digest: _members(name, one)
             for one in message.versions
-            if one.HasField("pipeline") and not one.HasField("collect_time")
+            if one.HasField("pipeline") and not one.pipeline.fuse and not one.HasField("collect_time")
         },
     )
 
@@ -127,7 +129,9 @@ def _members(model: str, version: registry_pb2.ModelVersion) -> tuple[PipelineMe
 def stored_versions(message: registry_pb2.WatchModelsResponse) -> list[StoredVersion]:
     """Return the versions of a model as data planes and batchers get them."""
     # Members come with their pipeline: its own graphs are no versions of a model, and word of other models may be late.
-    versions = [one for version in message.versions for one in (version, *version.members)]
+    versions = [
+        one for version in message.versions for one in (version, *(() if version.pipeline.fuse else version.members))
+    ]
     return [_stored(one) for one in versions]
 
 
@@ -139,6 +143,8 @@ def _stored(version: registry_pb2.ModelVersion) -> StoredVersion:
 
 def resolved_version(version: registry_pb2.ModelVersion) -> control_pb2.ResolvedVersion:
     """Return one version with every default of its serving settings filled in."""
+    # A fused pipeline is run like any model: by its one file.
+    stepwise, fused = version.HasField("pipeline") and not version.pipeline.fuse, version.pipeline.fuse
     resolved = control_pb2.ResolvedVersion(
         model=_model_of(version),
         version=_last(version.name),
@@ -146,10 +152,10 @@ def resolved_version(version: registry_pb2.ModelVersion) -> control_pb2.Resolved
         contract=version.contract,
         signature_hash=version.signature_hash,
         serving=version.serving,
-        artifacts=version.artifacts,
+        artifacts=[one for one in version.artifacts if not fused or one.type != _ONNX or one.name == _FUSED],
         format=version.format,
-        pipeline=version.pipeline if version.HasField("pipeline") else None,
-        members=[resolved_version(one) for one in version.members],
+        pipeline=version.pipeline if stepwise else None,
+        members=[resolved_version(one) for one in version.members] if stepwise else (),
         serving_revision=version.serving_revision or 1,
     )
     serving = resolved.serving
