@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from headrace.autoscaler.v1 import autoscaler_pb2, policy_pb2
-from headrace_client import AsyncClient
+from headrace_client import AsyncClient, Client
+from headrace_client.errors import Unavailable
 from headrace_servicekit.testing import eventually
 from headrace_stack.testing import held_stack
 
 from tests.kit import parts
+from tests.kit.onnx_models import linear
 from tests.kit.scaling import message
+from tests.kit.served import serve
 from tests.kit.stack import RunningStack
 from tests.kit.stores import home_for_tests, worker_name
 from tests.kit.trouble import RATE, in_use
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 Outcome = autoscaler_pb2.Outcome
+ROW = np.array([[0, 1, 2, 3]], np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +124,35 @@ async def test_an_autoscaler_that_is_killed_while_it_scales_and_a_control_plane_
         await eventually(lambda: has(1), within=60, every=0.5)
         load = scene.load
     assert load.failures() == []
+
+
+async def test_a_pool_that_nobody_asks_goes_to_zero_and_the_first_requests_bring_it_back(scaled_stack: RunningStack):
+    token = scaled_stack.token("operator")
+    model = "asleep"
+    with Client(scaled_stack.address, token=token) as client:
+        serve(client, model, {"v1": linear(seed=1)})
+    zero = policy_pb2.ScaleToZero(after=Duration(seconds=2))
+    async with AsyncClient(scaled_stack.address, token=token) as client:
+        await client.put_policy(prompt(min_replicas=0, max_replicas=1, targets=per_replica(50.0), scale_to_zero=zero))
+
+        async def asleep() -> bool:
+            return not [one for one in await client.list_batchers() if one.pool == "default"]
+
+        for wait_s in (0.0, 12.0):  # beyond what a request waits for a batcher that is away for a moment
+            await eventually(asleep, within=120, every=0.5)
+            await asyncio.sleep(wait_s)
+            asked = [
+                client.predict(model, {"features": ROW + number}, max_age=timedelta(0), timeout=55.0)
+                for number in range(20)
+            ]
+            answers = await asyncio.gather(*asked)
+            assert {one.version for one in answers} == {"v1"}
+        await eventually(asleep, within=120, every=0.5)
+        # By now it is known how long a start takes: who has less time is told at once to come back.
+        with pytest.raises(Unavailable) as refused:
+            await client.predict(model, {"features": ROW}, max_age=timedelta(0), timeout=2.0)
+        assert refused.value.reason == "POOL_STARTING"
+        assert (refused.value.retry_after_s or 0.0) >= 1.0
+        decisions = await client.list_decisions("default", only_changes=True)
+        assert "requests that wait" in " ".join(one.outcome.detail for one in decisions)
+        await client.delete_policy("default")

@@ -196,6 +196,7 @@ def router_data(settings: StackSettings, number: int = 0) -> Component:
             "ID": f"data-{number}",
             "CONTROL_TARGET": _target(settings, ROUTER_CONTROL),
             "MONITOR_TARGET": _target(settings, MONITOR),
+            "AUTOSCALER_TARGET": _target(settings, AUTOSCALER),
             # As they are at its start; from then on as the file says.
             "POOLS": ";".join(
                 f"{pool}={','.join(addresses)}" for pool, addresses in pools(settings).items() if addresses

@@ -132,3 +132,36 @@ async def test_without_its_database_predictions_go_on_and_its_calls_are_unavaila
             await stub_of(channel).ListPools(autoscaler_pb2.ListPoolsRequest(), timeout=30, wait_for_ready=True)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert not await is_serving(channel, "")
+
+
+async def test_a_pool_that_requests_wait_for_is_started_only_where_its_policy_goes_to_zero(postgres_url: str):
+    port = free_port()
+    async with fake_fleet() as (_, control):
+        settings = environment(postgres_url, port, control)
+        async with service_process("headrace_autoscaler", settings, port, parts=PARTS) as (_, channel):
+            stub = stub_of(channel)
+
+            async def awaited(pool: str = "default") -> autoscaler_pb2.AwaitPoolResponse:
+                return await stub.AwaitPool(autoscaler_pb2.AwaitPoolRequest(pool=pool), timeout=10)
+
+            assert not (await awaited()).starts, "nobody scales it"
+            policy = message(interval=Duration(seconds=1), max_replicas=2)
+            await stub.PutPolicy(autoscaler_pb2.PutPolicyRequest(policy=policy), timeout=10)
+            assert not (await awaited()).starts
+            zero = policy_pb2.ScaleToZero(after=Duration(seconds=5))
+            policy = message(interval=Duration(seconds=1), min_replicas=0, max_replicas=2, scale_to_zero=zero)
+            await stub.PutPolicy(autoscaler_pb2.PutPolicyRequest(policy=policy), timeout=10)
+            told = await awaited()
+            assert (told.starts, told.HasField("start_duration")) == (True, False), "no start was measured yet"
+
+            async def wanted() -> bool:
+                pool = (await stub.ListPools(autoscaler_pb2.ListPoolsRequest(), timeout=10)).pools[0]
+                return pool.desired_replicas == 1
+
+            await eventually(wanted, within=30, every=0.2)
+            held = autoscaler_pb2.PausePoolRequest(name="pools/default", reason="a test")
+            await stub.PausePool(held, timeout=10)
+            assert not (await awaited()).starts, "somebody holds it"
+            with pytest.raises(AioRpcError) as refused:
+                await awaited("No Pool")
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -110,3 +110,31 @@ def test_versions_that_are_missed_are_remembered_within_bounds(loop):
         queue.until(work(loop, f"v{number}"), 100.0)
     assert queue.until(work(loop, f"v{MAX_MISSED}"), 100.0 + HOPE_S) is None
     assert queue.until(work(loop, "v0"), 100.0 + HOPE_S) is not None
+
+
+def test_for_a_pool_that_is_being_started_requests_wait_up_to_their_deadline(loop):
+    queue = PendingQueue(QueueLimits(timeout_s=1.0))
+    waits = work(loop, deadline=130.0)
+    assert enter(queue, waits, 100.0)
+    queue.starting(100.5, lease_s=5.0, start_s=10.0)
+    assert queue.leave(waits, 101.0) is not None
+    assert queue.until(waits, 101.0) == 130.0 - MARGIN_S, "the second that it waited is not held against it"
+    assert queue.until(work(loop, deadline=1e9), 104.0) == 1e9 - MARGIN_S
+    queue.starting(105.0, lease_s=5.0, start_s=10.0)
+    assert queue.ready_in_s(105.0) == pytest.approx(5.5), "since it was first asked for"
+    assert queue.ready_in_s(110.0) is None, "the answer is too old"
+
+
+def test_a_request_with_less_time_than_a_start_takes_does_not_wait_for_it(loop):
+    queue = PendingQueue(QueueLimits(timeout_s=1.0))
+    queue.starting(100.0, lease_s=60.0, start_s=10.0)
+    assert queue.until(work(loop, deadline=108.0), 100.0) is None
+    assert queue.until(work(loop, deadline=112.0), 105.0) == 112.0 - MARGIN_S
+    queue.starting(100.0, lease_s=60.0, start_s=None)
+    assert queue.until(work(loop, queue_timeout_s=0.0), 105.0) is None, "there is something else to try"
+
+
+def test_those_that_wait_for_a_start_are_bounded_like_the_others(loop):
+    queue = PendingQueue(QueueLimits(requests=2))
+    queue.starting(100.0, lease_s=60.0, start_s=1.0)
+    assert [enter(queue, work(loop), 100.0) for _ in range(3)] == [True, True, False]

@@ -172,6 +172,7 @@ _REMEDIES_BY_REASON = {
     "ALERT_NOT_FOUND": "`headrace monitor alerts list --all` shows the alerts that your token may see",
     "OUTCOME_REJECTED": "correct the field that is named; `headrace monitor outcomes record --help` shows examples",
     "WRONG_USAGE": "`headrace … --help` shows how the command is written, with examples",
+    "POOL_STARTING": "come back when the time is over that it says, or give --timeout more than that",
     "NO_BACKEND": "`headrace status` shows which service is down",
 }
 # Of a service that says why: it is up, and the address is right.

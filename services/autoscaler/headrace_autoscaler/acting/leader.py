@@ -28,8 +28,8 @@ from headrace_autoscaler.decisions.acting import Acting
 from headrace_autoscaler.metrics import AutoscalerMetrics
 from headrace_autoscaler.policies.declared import declared
 from headrace_autoscaler.signals.observer import Observer, PoolView
-from headrace_autoscaler.storage.pools import Pools
-from headrace_autoscaler.storage.rounds import STARTS_KEPT, InForce, Rounds, Start
+from headrace_autoscaler.storage.pools import STARTS_KEPT, Pools
+from headrace_autoscaler.storage.rounds import InForce, Rounds, Start
 from headrace_autoscaler.storage.values import DemandMinute, Outcome, OutcomeUpdate, PoolRow
 
 log = structlog.get_logger()
@@ -88,7 +88,8 @@ class Leader:
         now, in_force = await self._rounds.in_force()
         await self._follow(in_force)
         await self._keep_settled(now)
-        due = [pool for pool in self._watched.values() if pool.is_due(self._clock.monotonic())]
+        now_s = self._clock.monotonic()
+        due = [pool for pool in self._watched.values() if pool.is_due(now_s) or self._waits(pool, in_force)]
         if not due:
             return
         targets, problems = await self._targets([pool.pool for pool in due])
@@ -131,9 +132,15 @@ class Leader:
                 self._watched[pool].asked_s = self._clock.monotonic()
                 self._calls.begin(pool, result.ask, self._observer.cheapest_first(pool))
 
-    def _floor(self, pool: Watched, now: datetime) -> int:
-        """Return the replicas that the overflow of other pools needs in a pool, as far as it may have them."""
-        needed = sum(other.overflows_by(pool.pool) for other in self._watched.values())
+    def _waits(self, pool: Watched, in_force: Mapping[str, InForce]) -> bool:
+        """Return whether requests wait for the first replica of a pool, which nobody has asked for yet."""
+        return in_force[pool.pool].awaited and pool.desired == 0
+
+    def _floor(self, pool: Watched, now: datetime, *, awaited: bool) -> int:
+        """Return the replicas that a pool needs whatever is measured, as far as it may have them: for the overflow of
+        other pools, and for requests that wait for the first one.
+        """
+        needed = max(sum(other.overflows_by(pool.pool) for other in self._watched.values()), int(awaited))
         _, greatest, _ = limits.bounds(pool.declared.policy, now.timestamp())
         return min(needed, greatest)
 
@@ -211,7 +218,8 @@ class Leader:
             target=target,
             load_time_s=start_s if start_s is not None else _load_time_s(view),
             deadline_s=deadline_s,
-            floor=self._floor(pool, now),
+            floor=self._floor(pool, now, awaited=in_force.awaited),
+            awaited=in_force.awaited,
             held=held,
             in_flight=in_flight,
             actuator_problem=problem,

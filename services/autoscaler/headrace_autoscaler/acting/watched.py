@@ -68,7 +68,7 @@ class Situation:
 
     now: by the database's clock. target: what the actuator keeps the pool at; None where it cannot say. held: why no
     decision is acted on; empty when they are. in_flight: whether the actuator is being asked just now. floor: replicas
-    that the overflow of other pools needs here.
+    that are needed here whatever is measured. awaited: by requests that wait for the first one.
     """
 
     now: datetime
@@ -78,6 +78,7 @@ class Situation:
     load_time_s: float | None
     deadline_s: float
     floor: int = 0
+    awaited: bool = False
     held: str = ""
     in_flight: bool = False
     actuator_problem: str = ""
@@ -166,7 +167,8 @@ def _outcome(
     if ask is not None:
         if ask.late is not None:
             return Outcome.ASKED, f"The replica at {ask.late} was not ready in time: it is replaced."
-        more = f", {wanted - decision.desired} of them for other pools" if wanted != decision.desired else ""
+        whom = "requests that wait" if situation.awaited and not decision.before else "other pools"
+        more = f", {wanted - decision.desired} of them for {whom}" if wanted != decision.desired else ""
         return Outcome.ASKED, f"The actuator is asked for {ask.target}{more}."
     if situation.held and wanted != decision.before:
         return Outcome.NOT_ACTED, situation.held

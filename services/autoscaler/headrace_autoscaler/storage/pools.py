@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from headrace_servicekit.coordination.feeds import Position
@@ -13,6 +14,7 @@ from headrace_autoscaler.storage.database import QUERIES
 from headrace_autoscaler.storage.values import Pause, PolicyRow, PoolChange, PoolRow
 
 CHANNEL = "pools"
+STARTS_KEPT = 20
 _PAGE = 200
 
 
@@ -58,6 +60,15 @@ class Pools:
     async def resume(self, pool: str) -> PoolRow:
         """Hold a pool no more. Raises NotFound."""
         return await self._change("resume", pool)
+
+    async def await_replica(self, pool: str, hold: timedelta) -> list[float]:
+        """Keep that requests wait for a replica, for so long, and return how long its last replicas took to start.
+
+        A pool that is held, or has no policy, is left as it is.
+        """
+        async with self._connections.transaction() as connection:
+            await connection.fetchval(QUERIES["await_pool"], pool, hold)
+            return [row["duration_s"] for row in await connection.fetch(QUERIES["starts_of"], pool, STARTS_KEPT)]
 
     async def _change(self, query: str, pool: str, *arguments: Any) -> PoolRow:
         async with self._connections.transaction() as connection:

@@ -14,20 +14,20 @@ from headrace_servicekit.coordination.leases import LeaderLease
 
 from headrace_autoscaler.decisions.acting import Acting
 from headrace_autoscaler.storage.database import QUERIES
-from headrace_autoscaler.storage.pools import CHANNEL
+from headrace_autoscaler.storage.pools import CHANNEL, STARTS_KEPT
 from headrace_autoscaler.storage.values import DemandMinute, OutcomeUpdate, Round
 
-STARTS_KEPT = 20
 _NOTIFY = f"select pg_notify('{CHANNEL}', '')"
 
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What may be new to a leader."""
+    """What may be new to a leader. awaited: requests wait for a replica, and there is none."""
 
     revision: int
     paused: bool
     decision: int | None
+    awaited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ class Rounds:
         async def read(connection: Any) -> tuple[datetime, Mapping[str, InForce]]:
             now = await connection.fetchval(QUERIES["now"])
             rows = await connection.fetch(QUERIES["in_force"])
-            return now, {row["pool"]: InForce(row["revision"], row["paused"], row["decision"]) for row in rows}
+            return now, {
+                row["pool"]: InForce(row["revision"], row["paused"], row["decision"], row["awaited"]) for row in rows
+            }
 
         return await self._lease.repeatable(read)
 

@@ -20,6 +20,7 @@ from headrace_router.data.batchers.members import batcher_channel
 from headrace_router.data.batchers.pending_queue import QueueLimits
 from headrace_router.data.batchers.pools import Pools
 from headrace_router.data.batchers.poolsfile import FOLLOW_EVERY_S, PoolsFile
+from headrace_router.data.batchers.waking import EVERY_S, Waking
 from headrace_router.data.batchers.work import Online
 from headrace_router.data.explain.keeping import Explanations
 from headrace_router.data.explain.store import valkey
@@ -121,6 +122,14 @@ def call_spans(runtime: Runtime[DataSettings]) -> Spans | None:
     from headrace_router.data.telemetry.spans import CallSpans  # OpenTelemetry, which most never need
 
     return CallSpans(runtime.tracing, one_in=runtime.settings.trace_one_in)
+
+
+async def wake_pools(runtime: Runtime[DataSettings], pools: Pools) -> None:
+    """Have pools started that scale to zero. Readiness does not depend on the autoscaler."""
+    settings = runtime.settings
+    if settings.autoscaler_target:
+        waking = Waking(pools, await runtime.enter(channel(settings.autoscaler_target, tls=Tls.of(settings))))
+        runtime.loop("wake pools", lambda: periodic("wake pools", waking.step, every_s=EVERY_S))
 
 
 async def monitor_ingest(runtime: Runtime[DataSettings]) -> GrpcIngest | None:

@@ -66,6 +66,16 @@ def no_backend(pool: str) -> ServiceError:
     )
 
 
+def pool_starting(pool: str, ready_in_s: float) -> ServiceError:
+    """Return the error for a request that has less time than a pool needs that starts from zero."""
+    return Unavailable(
+        f"pool '{pool}' has no batcher and is being started: it is expected to answer in {ready_in_s:.0f} s",
+        reason="POOL_STARTING",
+        metadata={"pool": pool},
+        retry_after_s=max(ready_in_s, RETRY_AFTER_S),
+    )
+
+
 def quarantined_input() -> ServiceError:
     """Return the error for inputs that took what runs their model down twice."""
     return InvalidArgument(

@@ -52,6 +52,7 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     monitor = await dependencies.monitor_ingest(runtime)
     reporting = await dependencies.begin_reporting(runtime, counters, monitor)
     online = dependencies.pipelines(runtime, pools)
+    await dependencies.wake_pools(runtime, pools)
     prospects = PipelineProspects(pools.endpoints)
     shadowing = dependencies.begin_shadowing(runtime, online, monitor)
     access_log = AccessLog(settings.access_log_one_in, settings.access_log_errors_per_second)

@@ -116,6 +116,10 @@ class DataSettings(ValkeySettings, ServiceSettings):
     )
     cache_max_entry_bytes: int = Field(default=1024 * 1024, gt=0, description="Largest answer that is kept anywhere.")
 
+    autoscaler_target: str = Field(
+        default="",
+        description="`host:port` of the autoscaler, which starts pools that scale to zero; empty asks nobody.",
+    )
     monitor_target: str = Field(
         default="", description="`host:port` of the monitor; empty records and reports nothing."
     )

@@ -28,7 +28,15 @@ where p.pool = $1;
 
 -- name: in_force
 -- What may be new to a leader that keeps the rest in memory.
-select pool, revision, pause_time is not null as paused, decision from pools where revision is not null;
+select pool, revision, pause_time is not null as paused, decision, coalesce(awaited_until > now(), false) as awaited
+from pools where revision is not null;
+
+-- name: await_pool
+update pools set awaited_until = now() + $2::interval where pool = $1 and revision is not null and pause_time is null
+returning pool;
+
+-- name: starts_of
+select duration_s from starts where pool = $1 order by ready_time desc limit $2;
 
 -- name: lock_pool
 select pool, revision from pools where pool = $1 for update;

@@ -5,6 +5,7 @@ Whether a request waits, and for how long, is decided here over plain numbers; `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -38,6 +39,9 @@ class PendingQueue:
     def __init__(self, limits: QueueLimits) -> None:
         self.waited = 0
         """Requests that had to wait so far."""
+        self.missed_at = -math.inf
+        """When a request last found no batcher for its version."""
+        self._starting_until = self._ready_at = -math.inf
         self._timeout_s = limits.timeout_s
         self._window = Window(limits.requests, limits.size_bytes)
         self._missed_since: dict[str, float] = {}
@@ -52,6 +56,19 @@ class PendingQueue:
     def __contains__(self, work: Work) -> bool:
         return work in self._waiting
 
+    def starting(self, now: float, lease_s: float, start_s: float | None) -> None:
+        """Let requests wait up to their deadline, for the next `lease_s`: the pool has no batcher, and gets one.
+
+        start_s: how long that takes, None while nobody knows; requests with less time than is left of it are refused.
+        """
+        if now >= self._starting_until:
+            self._ready_at = now + (start_s or 0.0)
+        self._starting_until = now + lease_s
+
+    def ready_in_s(self, now: float) -> float | None:
+        """Return after how long a pool that is being started is expected to answer; None when it is not."""
+        return max(self._ready_at - now, 0.0) if now < self._starting_until else None
+
     def until(self, work: Work, now: float) -> float | None:
         """Return until when a request for a version that nobody has may wait, or None if it has to be refused.
 
@@ -62,10 +79,17 @@ class PendingQueue:
             if len(self._missed_since) >= MAX_MISSED:
                 del self._missed_since[next(iter(self._missed_since))]
             since = self._missed_since[work.digest] = now
-        until = min(now + min(work.queue_timeout_s, self._timeout_s), since + HOPE_S, work.deadline - MARGIN_S)
+        self.missed_at = now
+        until = self._until(work, since, now)
         if until <= now or not self._window.has_room(work.client, work.size_bytes, online=work.priority <= ONLINE):
             return None
         return until
+
+    def _until(self, work: Work, since: float, now: float) -> float:
+        latest, ready_in_s = work.deadline - MARGIN_S, self.ready_in_s(now)
+        if ready_in_s is not None and work.queue_timeout_s > 0:
+            return latest if now + ready_in_s < latest else now
+        return min(now + min(work.queue_timeout_s, self._timeout_s), since + HOPE_S, latest)
 
     def enter(self, work: Work, now: float, tick: int) -> None:
         """Let a request wait. tick: of the timer that ends its wait."""
@@ -80,7 +104,8 @@ class PendingQueue:
             return None
         since, tick = entered
         self._window.remove(work.client, work.size_bytes, online=work.priority <= ONLINE)
-        work.queue_timeout_s = max(0.0, min(work.queue_timeout_s, self._timeout_s) - (now - since))
+        if self.ready_in_s(now) is None:
+            work.queue_timeout_s = max(0.0, min(work.queue_timeout_s, self._timeout_s) - (now - since))
         return tick
 
     def called(self, serves: Callable[[str], bool]) -> list[Work]:

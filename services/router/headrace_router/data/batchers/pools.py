@@ -25,7 +25,13 @@ from headrace_router.data.batchers.quarantine import REASON as QUARANTINED
 from headrace_router.data.batchers.quarantine import Quarantine
 from headrace_router.data.batchers.work import Attempt, Work
 from headrace_router.data.deadlines import Deadlines
-from headrace_router.data.refusals import deadline_exceeded, no_backend, pool_full, quarantined_input
+from headrace_router.data.refusals import (
+    deadline_exceeded,
+    no_backend,
+    pool_full,
+    pool_starting,
+    quarantined_input,
+)
 
 log = structlog.get_logger()
 
@@ -160,6 +166,16 @@ class Pools:
                 self._place(work)
         self._changed(all(map(_takes_requests, self.replicas.values())))
 
+    def missing(self, since: float) -> list[str]:
+        """Return the pools without a batcher, or that are being started, that a request has missed since then."""
+        now = self._loop.time()
+        return [
+            pool
+            for pool, room in self.pending.items()
+            if (room or room.missed_at >= since)
+            and (room.ready_in_s(now) is not None or not _takes_requests(self.replicas.get(pool, ())))
+        ]
+
     async def run(self) -> None:
         """Keep a stream to every batcher of every pool; never returns. At its end nobody is left waiting."""
         try:
@@ -168,7 +184,8 @@ class Pools:
                 tasks.create_task(periodic("watch batchers", self._watch, every_s=WATCH_EVERY_S), name="watch batchers")
         finally:
             for work in chain.from_iterable(self.pending.values()):
-                self._give_up(work)
+                self._leave(work)
+                self._fail(work, no_backend(work.pool))
             for timers in (self._deadlines, self._queue_timeouts, self.hedges):
                 timers.close()
 
@@ -182,7 +199,7 @@ class Pools:
             usable = [due]
         if not usable:
             if not self._wait(work):
-                self._fail(work, no_backend(work.pool))
+                self._fail(work, self._missing(work.pool))
             return
         chosen = choose(usable, now, self._rng.random)
         if not chosen.replica.has_room(work):
@@ -283,8 +300,13 @@ class Pools:
         return True
 
     def _give_up(self, work: Work) -> None:
-        if self._leave(work):
-            self._fail(work, no_backend(work.pool))
+        if self._leave(work) and not self._wait(work):  # a pool that is being started has let it wait on
+            self._fail(work, self._missing(work.pool))
+
+    def _missing(self, pool: str) -> ServiceError:
+        room = self.pending.get(pool)
+        ready_in_s = None if room is None else room.ready_in_s(self._loop.time())
+        return no_backend(pool) if ready_in_s is None else pool_starting(pool, ready_in_s)
 
     def _fail(self, work: Work, error: ServiceError) -> None:
         self._forget(work)
