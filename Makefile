@@ -40,6 +40,10 @@ demo-scale: up ## Raise the load until the autoscaler starts a second batcher, a
 demo-rollout: up ## Roll out four versions under load: three are taken back by themselves, one is promoted
 	@$(PYTHON) -m examples.rollouts.run
 
+.PHONY: demo-batch
+demo-batch: up ## Score a million made-up records from S3 with a registered version, on Ray: about a minute
+	@$(PYTHON) -m examples.batch.run
+
 .PHONY: setup
 setup: .headrace/synced .headrace/triton-venv/headrace-ready deploy/envoy/filter_bridge/libheadrace_filter_bridge.so ## Prepare the environments, nothing else
 

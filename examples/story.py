@@ -77,6 +77,24 @@ class Story:
         taken_s = time.perf_counter() - start
         self._console.print(f"  [green]✓[/] {doing}: {total} requests [dim]({taken_s:.1f} s)[/]")
 
+    @contextlib.contextmanager
+    def rows(self, doing: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a bar while rows are done; yields what is told how many that are."""
+        start, done = time.perf_counter(), 0
+        text = TextColumn("{task.description}")
+        columns = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as live:
+            bar = live.add_task(doing, total=total)
+
+            def show(rows: int) -> None:
+                nonlocal done
+                done = rows
+                live.update(bar, completed=rows)
+
+            yield show
+        taken_s = time.perf_counter() - start
+        self._console.print(f"  [green]✓[/] {doing}: {done:,} rows [dim]({taken_s:.1f} s)[/]")
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[str] = ()) -> None:
         """Print rows under a header. words: columns that hold text, not numbers."""
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")

@@ -27,7 +27,7 @@ FOLDERS = (HERE, ROOT / "tests" / "decisions", ROOT / "benchmarks" / "decisions"
 AREAS = (
     *("front door", "data plane", "cache", "control plane", "batcher", "registry", "monitor", "statistics"),
     "autoscaler",
-    *("rollout", "console"),
+    *("rollout", "scorer", "console"),
     *("client", "servicekit", "stack", "deploy", "examples", "tests", "benchmarks"),
 )
 _RECORD = re.compile(

@@ -107,17 +107,22 @@ class JobWork:
         return await self._store.plan(job.id, shards, planned, by=self._lease)
 
     async def _run(self, job: Job, shards: list[Shard]) -> Job:
-        rate = Rate(time.monotonic())
+        rate, left = Rate(time.monotonic()), len(shards)
         async with aclosing(self._engine.run(job, shards)) as heard:
             async for answer in heard:
                 if answer.transient:
                     raise Unavailable(answer.reason, reason=answer.failure)
                 if answer.failure:
                     return await self._fail(job, answer.failure, answer.reason)
+                if answer.result is None:
+                    rate = Rate(time.monotonic())  # what is before it are starts of processes
+                left -= answer.result is not None
                 job = await self._heard(job, answer, rate)
                 progress = job.progress
                 if jobs.too_many_rejected(job, progress.rows_done, progress.rows_rejected, last=False):
                     return await self._too_many(job)
+                if not left:
+                    return job  # the end of its processes is not waited for
         return job
 
     async def _heard(self, job: Job, answer: RunAnswer, rate: Rate) -> Job:

@@ -59,10 +59,11 @@ class Pool:
     def run(self) -> None:
         """Score everything. Raises Failed."""
         waiting = deque(self._order.shards)
-        batch_rows = self._order.batch_rows or self._measured(waiting[0])
+        # All at once: each takes seconds to start.
+        idle = [self._actor() for _ in range(min(self._order.workers, len(waiting)))]
+        batch_rows = self._order.batch_rows or self._measured(idle[-1], waiting[0])
         say(RunAnswer(batch_rows=batch_rows))
         running: dict[Any, tuple[Any, Shard]] = {}
-        idle = [self._actor() for _ in range(min(self._order.workers, len(waiting)))]
         while waiting or running:
             while waiting and idle:
                 actor, shard = idle.pop(), waiting.popleft()
@@ -80,14 +81,13 @@ class Pool:
     def _actor(self) -> Any:
         return self._kind.remote(self._order.work, self._order.checked, self._order.folder)
 
-    def _measured(self, shard: Shard) -> int:
-        actor = self._actor()
+    def _measured(self, actor: Any, shard: Shard) -> int:
         try:
             answer = self._ray.get(actor.measured.remote(shard))
         except self._ray.exceptions.RayActorError as error:
-            raise Failed("PROCESS_LOST", f"the process that measured was lost: {error}", transient=True) from None
-        finally:
-            self._ray.kill(actor)
+            raise Failed(
+                "PROCESS_LOST", f"the process that measured was lost: {_said(error)}", transient=True
+            ) from None
         self._raise(answer)
         return answer.batch_rows
 

@@ -71,7 +71,7 @@ class Expressions:
     def _run(self, table: pa.Table) -> pa.Table:
         self._connection.register("given", table)
         try:
-            found = self._connection.execute(self._query).fetch_arrow_table()
+            found = self._connection.execute(self._query).to_arrow_table()
         finally:
             self._connection.unregister("given")
         if found.num_rows != table.num_rows:

@@ -1,0 +1,1 @@
+"""A million records of made-up customers, scored from S3."""

@@ -1,0 +1,67 @@
+"""Declared column expressions: what they may be, and what becomes of rows that have no answer."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from headrace_scorer.decisions.specs import ColumnExpression
+from headrace_scorer.engine.expressions import Expressions, WrongExpression
+from headrace_scorer.engine.tensors import Faults
+
+TABLE = pa.table({"a": [1.0, 2.0, 3.0], "text": ["7", "x", "9"], "list": [[1, 2], [3], []]})
+
+
+def expressions(**columns: str) -> Expressions:
+    return Expressions([ColumnExpression(name, text) for name, text in columns.items()])
+
+
+def test_columns_are_computed_row_by_row():
+    big = "case when a > 1 then 'yes' else 'no' end"
+    made = expressions(b="ln(a) + 1", big=big, c="list_transform(list, x -> x * a)")
+    assert made.columns(TABLE.column_names) == {"a", "list"}
+    found = made.computed(TABLE, Faults(3))
+    np.testing.assert_allclose(found.column("b").to_numpy(), np.log([1, 2, 3]) + 1)
+    assert found.column("big").to_pylist() == ["no", "yes", "yes"]
+    assert found.column("c").to_pylist() == [[1, 2], [6], []]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a + (select max(a) from given)", "subquery"),
+        ("sum(a)", "sum"),
+        ("row_number() over ()", "window"),
+        ("random()", "random"),
+        ("now()", "now"),
+        ("current_date", "no column 'current_date'"),
+        ("getenv('HOME')", "getenv"),
+        ("read_text('/etc/passwd')", "read_text"),
+        ("a) as x, (a", "one expression"),
+        ("a); drop table given; select (a", ""),
+        ("*", "star"),
+        ("gone + 1", "no column 'gone'"),
+        ("ln(", "syntax error"),
+        ("nextval('s')", "nextval"),
+    ],
+)
+def test_what_is_not_about_one_row_is_refused(text: str, told: str):
+    with pytest.raises(WrongExpression, match=r"'b': ") as refused:
+        expressions(b=text).columns(TABLE.column_names)
+    assert told in str(refused.value).lower()
+
+
+def test_rows_without_an_answer_have_a_fault_and_the_others_do_not():
+    faults = Faults(3)
+    found = expressions(number="cast(text as int)").computed(TABLE, faults)
+    assert found.column("number").to_pylist() == [7, None, 9]
+    assert list(faults.found) == [1]
+    column, reason = faults.found[1]
+    assert column == "number"
+    assert "Could not convert string 'x'" in reason
+    assert faults.good.tolist() == [True, False, True]
+
+
+def test_nothing_outside_can_be_reached():
+    secret = pa.table({"s": ["secret"]})  # a name that DuckDB would find in Python, were it allowed to
+    assert secret.num_rows == 1
+    with pytest.raises(WrongExpression):
+        expressions(b="(from secret)").columns(TABLE.column_names)

@@ -1,0 +1,95 @@
+"""Files as tables: types that are found by looking, and rows that cannot be read."""
+
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.decisions.specs import Format
+from headrace_scorer.engine.inputs import SAMPLE_LINES, Chunk, Unreadable, chunks, described
+
+TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
+
+
+def opened(content: bytes) -> io.BufferedReader:
+    return io.BufferedReader(io.BytesIO(content))  # pyright: ignore[reportArgumentType]
+
+
+def read(content: bytes, format_: Format, columns: list[str]) -> tuple[list[Chunk], dict[str, str]]:
+    found = described(opened(content), format_)
+    types, shard = dict(found.types), Shard(0, "k", "e", len(content), 0, len(found.group_rows))
+    return list(chunks(opened(content), format_, shard, columns, types, 2)), types
+
+
+def arrow(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return file.getvalue()
+
+
+def parquet(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file, row_group_size=2)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("format_", "content"),
+    [
+        (Format.PARQUET, parquet(TABLE)),
+        (Format.ARROW, arrow(TABLE)),
+        (Format.CSV, b"a,b\n1,x\n2,y\n3,z\n"),
+        (Format.JSONL, b'{"a": 1, "b": "x"}\n\n{"b": "y", "a": 2}\n{"a": 3, "b": "z"}\n'),
+    ],
+)
+def test_every_format_gives_the_same_rows_with_their_numbers(format_: Format, content: bytes):
+    found, _ = read(content, format_, ["a", "b"])
+    whole = pa.concat_tables([one.table for one in found])
+    assert whole.to_pydict() == TABLE.to_pydict()
+    assert [int(number) for one in found for number in one.numbers] == [0, 1, 2]
+    assert [one for each in found for one in each.rejected] == []
+
+
+def test_rows_of_a_csv_file_that_cannot_be_read_are_rejected_by_number():
+    good = "".join(f"{at},x\n" for at in range(200_000))
+    content = f"a,b\n{good}oops,x\n1,2,3\n7,y\n".encode()
+    found, types = read(content, Format.CSV, ["a"])
+    assert types["a"] == "int64"
+    rejected = {one.row: one.reason for each in found for one in each.rejected}
+    assert rejected == {200_000: "'oops' is no int64", 200_001: "3 values where the header has 2"}
+    assert int(found[-1].numbers[-1]) == 200_002
+    assert sum(one.table.num_rows for one in found) == 200_001
+
+
+def test_lines_that_are_no_objects_or_have_other_values_are_rejected_by_number():
+    lines = ['{"a": 1.5}', "{", '"text"', '{"c": 1}', '{"a": 2}']
+    # What stands below the lines that are looked at has other values.
+    below = ['{"a": "seven"}', '{"a": 3}']
+    content = "\n".join([*lines, *['{"a": 0.5}'] * SAMPLE_LINES, *below])
+    found, types = read(content.encode(), Format.JSONL, ["a"])
+    assert types["a"] == "double"
+    rejected = {one.row: one.reason for each in found for one in each.rejected}
+    last = len(lines) + SAMPLE_LINES
+    assert rejected == {1: "is not a JSON object", 2: "is not a JSON object", last: "'seven' is no double"}
+    values = pa.concat_tables([one.table for one in found]).column("a").to_pylist()
+    assert (values[:3], values[-1]) == ([1.5, None, 2.0], 3.0)
+
+
+def test_numbers_and_texts_under_one_name_are_texts():
+    _, types = read(b'{"a": 1}\n{"a": "seven"}\n', Format.JSONL, ["a"])
+    assert types == {"a": "string"}
+
+
+@pytest.mark.parametrize("format_", [Format.PARQUET, Format.ARROW])
+def test_a_file_without_its_end_is_unreadable(format_: Format):
+    content = {Format.PARQUET: parquet, Format.ARROW: arrow}[format_](TABLE)
+    for cut in (content[:-3], content[: len(content) // 2], b"", b"x" * 100):
+        with pytest.raises(Unreadable):
+            described(opened(cut), format_)
+
+
+@pytest.mark.parametrize(("format_", "content"), [(Format.CSV, b""), (Format.CSV, b"a,b\n"), (Format.JSONL, b"\n\n")])
+def test_a_file_without_rows_is_empty(format_: Format, content: bytes):
+    assert described(opened(content), format_).empty
