@@ -91,6 +91,12 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         self.uploads[sha256] = content
         return pb.UploadArtifactResponse(sha256=sha256, size_bytes=len(content))
 
+    def UploadCode(self, request: pb.UploadCodeRequest, context: Any) -> pb.UploadCodeResponse:
+        self.requests.append(request)
+        sha256 = hashlib.sha256(request.content).hexdigest()
+        self.uploads[sha256] = request.content
+        return pb.UploadCodeResponse(sha256=sha256, size_bytes=len(request.content))
+
     def CreateModelVersion(self, request: pb.CreateModelVersionRequest, context: Any) -> pb.CreateModelVersionResponse:
         self.requests.append(request)
         model, version = _part(request.version.name, 1), _part(request.version.name, 3)

@@ -42,6 +42,7 @@ UPDATE_MODEL = Method(_REGISTRY + "UpdateModel", registry.UpdateModelRequest, re
 UPLOAD_ARTIFACT = Method(
     _REGISTRY + "UploadArtifact", registry.UploadArtifactRequest, registry.UploadArtifactResponse, client_stream=True
 )
+UPLOAD_CODE = Method(_REGISTRY + "UploadCode", registry.UploadCodeRequest, registry.UploadCodeResponse)
 CREATE_VERSION = Method(
     _REGISTRY + "CreateModelVersion", registry.CreateModelVersionRequest, registry.CreateModelVersionResponse
 )

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+from headrace.registry.v1 import registry_pb2
 from headrace_servicekit import errors
 
 from tests.kit.client_cli import Run, document
@@ -136,3 +137,30 @@ def test_a_promotion_shows_its_stages_and_names_who_has_not_acknowledged(run: Ru
     assert "not acknowledged by host-b/0" in result.stderr
     stages = document(run("models", "rollback", "digits", "--json"))["stages"]
     assert [one["stage"] for one in stages] == ["ready", "activated", "acknowledged"]
+
+
+def test_a_folder_of_triton_is_registered_with_its_code_and_what_is_dropped_is_said(
+    run: Run, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my_handler"
+    (folder / "2").mkdir(parents=True)
+    (folder / "2" / "model.py").write_text("class TritonPythonModel: ...\n")
+    (folder / "config.pbtxt").write_text(
+        'backend: "python" max_batch_size: 8 response_cache { enable: true } '
+        'input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } output { name: "y" data_type: TYPE_FP32 dims: [ 1 ] }'
+    )
+    answer = document(run("models", "import", "triton", str(folder), "--json"))
+    assert answer["dropped"] == ["response_cache"]
+    code, created = registry.requests
+    assert code.content == b"class TritonPythonModel: ...\n"
+    version = created.version
+    assert (version.name, version.format) == ("models/my-handler/versions/v2", registry_pb2.FORMAT_PYTHON)
+    assert (version.serving.max_batch_rows, version.contract.inputs[0].name) == (8, "x")
+    assert [(one.name, one.type) for one in version.artifacts] == [("model.py", registry_pb2.Artifact.TYPE_PYTHON)]
+
+
+def test_what_runs_a_format_is_said_when_it_is_registered(run: Run, registry: FakeRegistry, tmp_path: Path) -> None:
+    (tmp_path / "model.plan").write_bytes(b"ftrt\0\0\0\0")
+    shown = run("models", "register", "digits", "v3", "model.plan")
+    assert "tensorrt: pools whose Triton has the backend `tensorrt` run it" in shown.stderr
+    assert registry.requests[-1].version.format == registry_pb2.FORMAT_TENSORRT

@@ -43,9 +43,11 @@ def test_the_examples_of_a_command_are_commands_that_parse(
     (tmp_path / "popular.json").write_text('{"ada": {"scores": [1]}}')
     outcomes = ("labels.csv", "bought.jsonl", "churned.parquet")
     models = ("model.onnx", "model.ubj", "model.pkl", "pipeline.yaml", "rows.json")
-    given = ("answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml")
+    given = ("contract.json", "answers.parquet", "answers.jsonl", "routing.key", "rollout.yaml")
     for name in (*models, *given, *outcomes):
         (tmp_path / name).write_bytes(b"something")
+    for folder in ("mlruns/churn", "handler", "models/digits", "models/recommendation_model"):
+        (tmp_path / folder).mkdir(parents=True)
     for example in examples_of(CliRunner().invoke(main, [*path, "--help"]).output):
         words = shlex.split(example.split(" >")[0])
         assert words[0] == "headrace"

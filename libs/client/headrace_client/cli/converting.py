@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,9 @@ from headrace.tensor.v1 import tensor_pb2
 from headrace_client.cli.output import Output, shown
 from headrace_client.conversion import process
 from headrace_client.conversion.process import MAX_DIFFERENCE, Converted
-from headrace_client.conversion.recognition import Kind, recognise
+from headrace_client.conversion.recognition import TAKEN, Kind, recognise
+from headrace_client.mlflow_folders import is_mlflow, read_mlflow
+from headrace_client.model_files import FORMATS, zipped
 from headrace_client.operations.missing_values import VALIDATION_FILE
 from headrace_client.pipeline_files import is_pipeline
 
@@ -24,12 +26,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is registered: an ONNX file or a pipeline, further files, and facts of what it was made from."""
+    """What is registered: a model or a pipeline, further files, and facts of what it was made from. kept_as: format of
+    the model. run: that it comes from, empty where nothing says it."""
 
     file: Path
     artifacts: Mapping[str, Path]
     parameters: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    kept_as: str = "onnx"
+    run: str = ""
 
 
 def conversion_options(command: F) -> F:
@@ -60,9 +65,19 @@ def source_of(
     if is_pipeline(path):
         yield Source(path, artifacts)
         return
+    if is_mlflow(path):
+        logged = read_mlflow(path)
+        options = {"trust": trust, "python": python, "max_difference": max_difference}
+        with source_of(output, logged.file, artifacts, **options) as source:
+            facts = {**logged.parameters, **source.parameters}
+            yield replace(source, parameters=facts, run=logged.run)
+        return
     kind = recognise(path)
-    if kind is Kind.ONNX:
-        yield Source(path, artifacts)
+    if kind in TAKEN:
+        with _as_file(path, kind) as taken:
+            if kind is not Kind.ONNX:
+                output.note(f"[dim]format[/]  {kind.value}: {FORMATS[kind.value].runs}")
+            yield Source(taken, artifacts, kept_as=kind.value)
         return
     if kind is Kind.PICKLE and not trust:
         raise click.UsageError(
@@ -80,6 +95,16 @@ def source_of(
             "conversion_max_abs_diff": f"{converted.difference:.6g}",
         }
         yield Source(converted.onnx, {**artifacts, VALIDATION_FILE: converted.validation}, facts, converted.columns)
+
+
+@contextmanager
+def _as_file(path: Path, kind: Kind) -> Iterator[Path]:
+    """Give what is uploaded of a model: a SavedModel that is a folder as an archive."""
+    if kind is not Kind.SAVEDMODEL or not path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        yield zipped(path, Path(folder, FORMATS[kind.value].file))
 
 
 def with_columns(contract: tensor_pb2.ServingContract, columns: tuple[str, ...]) -> tensor_pb2.ServingContract:

@@ -17,6 +17,7 @@ from headrace_client.cli.approving import (
     withdraw,
 )
 from headrace_client.cli.graphs import graph
+from headrace_client.cli.importing import import_
 from headrace_client.cli.keeping import as_of, delete, hold, holds, measurements, release
 from headrace_client.cli.optimising import optimise
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option
@@ -46,6 +47,7 @@ def models() -> None:
 
 models.add_command(register)
 models.add_command(serve)
+models.add_command(import_)
 models.add_command(graph)
 models.add_command(settings)
 models.add_command(tune)

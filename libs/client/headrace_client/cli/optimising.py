@@ -17,8 +17,9 @@ from headrace_client.cli.output import Output, message_json, shown
 from headrace_client.cli.versions import named_version, version_arguments
 from headrace_client.client import Client
 from headrace_client.errors import invalid
+from headrace_client.model_files import MODEL_FILE
 from headrace_client.operations.missing_values import VALIDATION_FILE
-from headrace_client.operations.registration import MODEL_FILE, Lineage, Serving
+from headrace_client.operations.registration import Lineage, Serving
 from headrace_client.optimisation import choice, process, report
 from headrace_client.optimisation.choice import Budgets, Candidate
 from headrace_client.optimisation.picture import picture

@@ -31,7 +31,7 @@ _TASKS = {
 @click.command()
 @model_argument
 @version_argument
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
 @click.option("--parameter", "parameters", type=Pair(), multiple=True, help="A hyperparameter or other fact.")
 @click.option("--artifact", "artifacts", type=FilePair(), multiple=True, help="A further file (.json, .parquet).")
@@ -96,8 +96,11 @@ def register(
     request_id: str,
 ) -> None:
     """Register VERSION of MODEL from a FILE: ONNX, a pipeline (.yaml) with its graphs beside it, or of XGBoost (.json,
-    .ubj), LightGBM (.txt) or a pickle of scikit-learn or these, which are converted first. The model is created when it
-    does not exist.
+    .ubj), LightGBM (.txt) or a pickle of scikit-learn or these, which are converted first; or from a folder of MLflow,
+    which is one of these. The model is created when it does not exist.
+
+    TorchScript, AOTInductor (.pt2), a SavedModel, a TensorRT plan and Python code (model.py, or its folder) are
+    registered as they are, with --contract: pools that have their runtime run them.
 
     A conversion runs in a process of its own, with the packages of the active virtual environment. Its answers are
     compared with the framework's on the artifact validation.json, or on random rows.
@@ -114,6 +117,8 @@ def register(
       headrace models register ensemble v1 pipeline.yaml --metric accuracy=0.97 --metric latency_p99_ms=4
       headrace models register tumour v1 model.ubj --metric accuracy=0.95
       headrace models register churn v2 model.pkl --trust --artifact validation.json=rows.json
+      headrace models register churn v3 mlruns/churn --trust
+      headrace models register handler v1 handler/ --contract contract.json
     """
     with (
         source_of(output, file, dict(artifacts), trust=trust, python=python, max_difference=max_difference) as source,
@@ -128,10 +133,11 @@ def register(
             metrics=dict(metrics),
             parameters={**source.parameters, **dict(parameters)},
             artifacts=source.artifacts,
-            lineage=Lineage(parent_version=parent, run=run, dataset=dataset, code_revision=code_revision),
+            lineage=Lineage(parent_version=parent, run=run or source.run, dataset=dataset, code_revision=code_revision),
             serving=Serving(max_batch_rows, preferred_batch_rows, max_wait, instances, device),
             description=description,
             skip_trial=skip_trial,
+            kept_as=source.kept_as,
             progress=progress,
             request_id=request_id,
         )

@@ -16,10 +16,10 @@ from headrace_client import methods
 from headrace_client.calls import Operation, Session, invoke
 from headrace_client.errors import FieldViolation, InvalidArgument, invalid
 from headrace_client.local_files import read_as
+from headrace_client.model_files import FORMATS, ModelFiles, files_of, type_in
 from headrace_client.operations.missing_values import with_nan_allowed
 from headrace_client.pipeline_files import is_pipeline, read_pipeline
 
-MODEL_FILE = "model.onnx"
 UPLOAD_TIMEOUT_S = 600.0
 TRIAL_TIMEOUT_S = 90.0
 CHUNK_BYTES = 256 * 1024
@@ -32,6 +32,7 @@ _TYPES = {
     ".parquet": registry_pb2.Artifact.TYPE_PARQUET,
     ".json": registry_pb2.Artifact.TYPE_JSON,
 }
+_CODE = (registry_pb2.Artifact.TYPE_PYTHON, registry_pb2.Artifact.TYPE_REQUIREMENTS)
 _DEVICES = {
     None: registry_pb2.ServingSettings.DEVICE_UNSPECIFIED,
     "cpu": registry_pb2.ServingSettings.DEVICE_CPU,
@@ -75,6 +76,8 @@ def register_version(
     serving: Serving | None = None,
     description: str = "",
     skip_trial: bool = False,
+    kept_as: str = "onnx",
+    files: ModelFiles | None = None,
     progress: Progress | None = None,
     request_id: str = "",
     timeout: float = UPLOAD_TIMEOUT_S,
@@ -85,20 +88,24 @@ def register_version(
     datatypes and shapes from the model file, and so do inputs and outputs without a
     datatype. allow_nan: inputs that may hold NaN, beside those that have null in `validation.json`. artifacts: further
     files (*.parquet, *.json) by their name in the version. skip_trial: register a model also where the registry's ONNX
-    Runtime cannot run it. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content,
+    Runtime cannot run it. kept_as: format of the model, `python` for a folder with model.py; every format but ONNX
+    needs a contract that states its tensors. files: those of the model where they are known already, in the place of
+    `file` and `kept_as`. timeout: seconds for each file. Raises AlreadyExists when the name is taken by other content,
     InvalidArgument, reason MODEL_DOES_NOT_RUN, when the model fails on a row of zeros and on those of the artifact
     `validation.json`.
     """
     pipeline = read_pipeline(Path(file)) if is_pipeline(Path(file)) else None
-    own: Mapping[str, Path | str] = {MODEL_FILE: file} if pipeline is None else pipeline.graphs
+    own = pipeline.graphs if pipeline is not None else (files or files_of(Path(file), kept_as)).files
+    kept_as = kept_as if files is None else files.kept_as
     for name in own:
         if artifacts and name in artifacts:
             raise invalid(f"artifacts.{name}", "is the model itself; give further files other names")
-    files = {**own, **(artifacts or {})}
-    types = {name: artifact_type(name) for name in files}  # a wrong name is found before the first byte is sent
+    everything = {**own, **(artifacts or {})}
+    # A wrong name is found before the first byte is sent.
+    types = {name: type_in(kept_as, name) or artifact_type(name) for name in everything}
     uploaded = []
-    for name, path in files.items():
-        stored = yield from upload(session, Path(path), name=name, progress=progress, timeout=timeout)
+    for name, path in everything.items():
+        stored = yield from upload(session, Path(path), name=name, progress=progress, timeout=timeout, kind=types[name])
         uploaded.append(registry_pb2.Artifact(name=name, type=types[name], sha256=stored.sha256))
     declared = registry_pb2.ModelVersion(
         name=f"models/{model}/versions/{version}",
@@ -106,6 +113,7 @@ def register_version(
         parameters=dict(parameters or {}),
         contract=with_nan_allowed(contract, allow_nan, artifacts or {}),
         artifacts=uploaded,
+        format=FORMATS[kept_as].number,
         serving=serving_settings(serving or Serving()),
         description=description,
         pipeline=None if pipeline is None else pipeline.pipeline,
@@ -131,14 +139,22 @@ def register_version(
 
 
 def upload(
-    session: Session, path: Path, *, name: str = "", progress: Progress | None = None, timeout: float = UPLOAD_TIMEOUT_S
-) -> Operation[registry_pb2.UploadArtifactResponse]:
+    session: Session,
+    path: Path,
+    *,
+    name: str = "",
+    progress: Progress | None = None,
+    timeout: float = UPLOAD_TIMEOUT_S,
+    kind: registry_pb2.Artifact.Type | None = None,
+) -> Operation[registry_pb2.UploadArtifactResponse | registry_pb2.UploadCodeResponse]:
     """Stream one file to the registry and return its SHA-256 and size; bytes that are stored are not sent again.
 
-    A stream that is cut leaves nothing behind.
+    A stream that is cut leaves nothing behind. kind: how it is read; None is what its name says.
     """
     name = name or path.name
-    kind = artifact_type(name)
+    kind = kind if kind is not None else artifact_type(name)
+    if kind in _CODE:
+        return (yield from _upload_code(session, path, name, kind, timeout))
     with read_as("a file", path, f"artifacts.{name}"):
         size_bytes, sha256 = path.stat().st_size, _sha256(path)
     if not size_bytes:
@@ -165,6 +181,20 @@ def upload(
     if progress is not None:
         progress(name, size_bytes, size_bytes)
     return stored
+
+
+def _upload_code(
+    session: Session, path: Path, name: str, kind: registry_pb2.Artifact.Type, timeout: float
+) -> Operation[registry_pb2.UploadCodeResponse]:
+    with read_as("source", path, f"artifacts.{name}"):
+        content = path.read_bytes()
+    if not content:
+        content = b"\n"  # an empty module is one, and the registry keeps no empty files
+    request = registry_pb2.UploadCodeRequest(type=kind, content=content)
+    try:
+        return (yield from invoke(session, methods.UPLOAD_CODE, request, timeout_s=timeout))
+    except InvalidArgument as error:
+        raise _of_file(error, name, path) from None
 
 
 def _of_file(error: InvalidArgument, name: str, path: Path) -> InvalidArgument:

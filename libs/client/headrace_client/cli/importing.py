@@ -1,0 +1,79 @@
+"""`headrace models import`: a model as another server has it, read into our settings."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from headrace_client.cli.options import connected, request_id_option
+from headrace_client.cli.output import Output, message_json, shown
+from headrace_client.cli.parsing import NumberPair
+from headrace_client.cli.views import show_version
+from headrace_client.client import Client
+from headrace_client.model_files import FORMATS
+from headrace_client.triton_folders import read_triton
+
+
+@click.group("import")
+def import_() -> None:
+    """Register models as other servers keep them.
+
+    \b
+    Examples:
+      headrace models import triton models/digits --metric accuracy=0.9
+    """
+
+
+@import_.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--model", help="Name of the model; default that of the folder, with hyphens.")
+@click.option("--version", help="Id of the version; default v and the number of the newest.")
+@click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
+@click.option("--skip-trial", is_flag=True, help="Register a model that the registry cannot run.")
+@request_id_option
+@connected
+def triton(
+    client: Client,
+    output: Output,
+    folder: Path,
+    model: str | None,
+    version: str | None,
+    metrics: tuple[tuple[str, float], ...],
+    skip_trial: bool,
+    request_id: str,
+) -> None:
+    """Register the newest version in a model's FOLDER of Triton: config.pbtxt, and folders whose names are numbers.
+
+    Batch sizes, waits, instances and tensors are read into settings and contract; what the configuration says beyond
+    that is named and dropped. ONNX and Python code run on every pool that allows them, other formats where Triton has
+    their backend.
+
+    \b
+    Examples:
+      headrace models import triton models/recommendation_model --metric accuracy=0.9
+      headrace models import triton models/digits --model digits --version v7
+    """
+    with tempfile.TemporaryDirectory(prefix="headrace-") as scratch, output.uploading() as progress:
+        found = read_triton(folder, Path(scratch))
+        registered = client.register_version(
+            model or found.name.lower().replace("_", "-"),
+            version or f"v{found.version}",
+            next(iter(found.model.files.values())),
+            files=found.model,
+            contract=found.contract,
+            serving=found.serving,
+            metrics=dict(metrics),
+            parameters={"imported_from": "triton", "triton_version": found.version},
+            skip_trial=skip_trial,
+            progress=progress,
+            request_id=request_id,
+        )
+    if output.as_json:
+        output.document({"version": message_json(registered), "dropped": list(found.dropped)})
+        return
+    show_version(output, registered)
+    output.note(f"[dim]format[/]  {found.model.kept_as}: {FORMATS[found.model.kept_as].runs}")
+    for told in found.dropped:
+        output.note(f"[yellow]dropped[/] {shown(told)}")

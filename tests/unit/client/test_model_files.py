@@ -1,0 +1,223 @@
+"""Models as files and folders of formats other than ONNX, of MLflow and of Triton."""
+
+import zipfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from headrace.registry.v1 import registry_pb2
+from headrace_client.cli.converting import source_of
+from headrace_client.cli.output import Output
+from headrace_client.conversion.recognition import Kind, recognise
+from headrace_client.errors import InvalidArgument
+from headrace_client.mlflow_folders import read_mlflow
+from headrace_client.model_files import FORMATS, files_of, type_in, zipped
+from headrace_client.operations.registration import Serving
+from headrace_client.triton_folders import read_triton
+from headrace_registry.decisions.formats import FILES
+from headrace_registry.decisions.models import Format
+
+from tests.kit import onnx_models
+
+Artifact = registry_pb2.Artifact
+
+
+def archive(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as opened:
+        for name in names:
+            opened.writestr(name, b"x")
+    return path
+
+
+def written(folder: Path, **files: str) -> Path:
+    """Write files whose names have __ for a dot and ___ for a slash."""
+    for name, text in files.items():
+        path = folder / name.replace("___", "/").replace("__", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_every_format_of_the_registry_has_its_files_here():
+    assert {Format(name) for name in FORMATS} == set(FILES)
+    for name, told in FORMATS.items():
+        assert {told.file, *told.names} == set(FILES[Format(name)].model)
+        (kind,) = set(FILES[Format(name)].model.values())
+        assert Artifact.Type.Name(told.kind) == f"TYPE_{kind.name}"
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("m/data.pkl", "m/constants.pkl", "m/code/a.py"), Kind.TORCHSCRIPT),
+        (("m/data/aotinductor/model/a.so", "m/version"), Kind.PT2),
+        (("saved_model.pb", "variables/a"), Kind.SAVEDMODEL),
+    ],
+)
+def test_an_archive_is_recognised_by_what_is_in_it(tmp_path: Path, names, kind):
+    assert recognise(archive(tmp_path / "model", *names)) is kind
+
+
+def test_a_program_of_torch_export_says_how_it_becomes_something_that_runs(tmp_path: Path):
+    with pytest.raises(InvalidArgument, match=r"torch\.onnx\.export"):
+        recognise(archive(tmp_path / "model.pt2", "m/models/model.json"))
+
+
+def test_weights_alone_say_how_they_become_something_that_runs(tmp_path: Path):
+    with pytest.raises(InvalidArgument, match=r"torch\.onnx\.export"):
+        recognise(archive(tmp_path / "model.pt", "m/data.pkl", "m/data/0"))
+
+
+def test_a_plan_and_code_are_recognised(tmp_path: Path):
+    (tmp_path / "model.plan").write_bytes(b"ftrt\0\0")
+    (tmp_path / "handler.py").write_text("class TritonPythonModel: ...\n")
+    assert recognise(tmp_path / "model.plan") is Kind.TENSORRT
+    assert recognise(tmp_path / "handler.py") is Kind.PYTHON
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"saved_model__pb": "x"}, Kind.SAVEDMODEL),
+        ({"model__py": "x"}, Kind.PYTHON),
+        ({"config__pbtxt": "x"}, "headrace models import triton"),
+        ({"readme__txt": "x"}, "no MLmodel, saved_model.pb or model.py"),
+    ],
+)
+def test_a_folder_is_recognised_by_its_files(tmp_path: Path, files, found):
+    written(tmp_path, **files)
+    if isinstance(found, Kind):
+        assert recognise(tmp_path) is found
+    else:
+        with pytest.raises(InvalidArgument, match=found):
+            recognise(tmp_path)
+
+
+def test_a_folder_of_code_has_its_sources_its_requirements_and_its_data(tmp_path: Path):
+    written(tmp_path, model__py="", scaling__py="", requirements__txt="", labels__json="{}", weights__npz="x")
+    (tmp_path / "linked.py").symlink_to("/etc/passwd")
+    found = files_of(tmp_path, "python")
+    assert set(found.files) == {"model.py", "scaling.py", "requirements.txt", "labels.json"}
+    assert list(found.left_out) == ["linked.py", "weights.npz"]
+    assert type_in("python", "requirements.txt") == Artifact.TYPE_REQUIREMENTS
+    assert type_in("python", "scaling.py") == Artifact.TYPE_PYTHON
+    assert type_in("python", "labels.json") is None
+    assert type_in("fil", "xgboost.json") == Artifact.TYPE_TREES
+
+
+def test_a_saved_model_is_the_same_archive_each_time_and_has_no_links(tmp_path: Path):
+    folder = written(tmp_path / "model", saved_model__pb="x", variables___a="y")
+    first, second = zipped(folder, tmp_path / "1.zip"), zipped(folder, tmp_path / "2.zip")
+    assert first.read_bytes() == second.read_bytes()
+    assert zipfile.ZipFile(first).namelist() == ["saved_model.pb", "variables/a"]
+    (folder / "passwd").symlink_to("/etc/passwd")
+    with pytest.raises(InvalidArgument, match="is a link"):
+        zipped(folder, tmp_path / "3.zip")
+
+
+MLMODEL = """
+artifact_path: model
+flavors:
+  python_function: {loader_module: mlflow.sklearn, python_version: 3.11.7}
+  onnx: {data: model.onnx, onnx_version: 1.17.0}
+mlflow_version: 2.19.0
+model_uuid: 8f3a
+run_id: 0a1b2c
+"""
+
+
+def test_a_folder_of_mlflow_is_its_model_with_the_run_in_the_lineage(tmp_path: Path):
+    written(tmp_path, MLmodel=MLMODEL)
+    (tmp_path / "model.onnx").write_bytes(onnx_models.linear().content)
+    options = {"trust": False, "python": None, "max_difference": 1e-4}
+    with source_of(Output(as_json=False), tmp_path, {}, **options) as source:
+        assert (source.file, source.run, source.kept_as) == (tmp_path / "model.onnx", "0a1b2c", "onnx")
+        assert source.parameters == {
+            "mlflow_flavour": "onnx", "mlflow_version": "2.19.0", "mlflow_model_uuid": "8f3a",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("description", "why"),
+    [
+        ("flavors: {onnx: {data: ../../etc/passwd}}", "does not lie in"),
+        ("flavors: {onnx: {data: /etc/passwd}}", "does not lie in"),
+        ("flavors: {onnx: {data: missing.onnx}}", "is not there"),
+        ("flavors: {onnx: {}}", "names no file"),
+        ("flavors: {keras: {}, python_function: {}}", "has the flavours keras; onnx, xgboost"),
+        ("flavors: [1]", "names no flavours"),
+        ("[1", "is no YAML"),
+        ("x: !!python/object/apply:os.system ['true']", "is no YAML"),
+    ],
+)
+def test_a_description_that_names_no_model_of_its_folder_is_refused(tmp_path: Path, description, why):
+    written(tmp_path, MLmodel=description)
+    with pytest.raises(InvalidArgument, match=why):
+        read_mlflow(tmp_path)
+
+
+# Of a table that Triton publishes for its own examples, with more of what it knows.
+CONFIG = """
+name: "recommendation_model"
+backend: "python"
+max_batch_size: 64
+input [ { name: "user_features" data_type: TYPE_FP32 dims: [ 128 ] },
+        { name: "hour" data_type: TYPE_INT64 dims: [ 1 ] reshape { shape: [ ] } optional: true } ]
+output [ { name: "label" data_type: TYPE_STRING dims: [ 3 ] label_filename: "labels.txt" } ]
+instance_group [ { count: 2 kind: KIND_CPU }, { count: 1 kind: KIND_CPU } ]
+dynamic_batching { preferred_batch_size: [ 16, 32, 128 ] max_queue_delay_microseconds: 1500 preserve_ordering: true }
+parameters { key: "EXECUTION_ENV_PATH" value { string_value: "$$TRITON_MODEL_DIRECTORY/env.tar.gz" } }
+version_policy { latest { num_versions: 2 } }
+response_cache { enable: true }
+"""
+
+
+def test_a_folder_of_triton_is_read_into_our_settings_and_what_is_dropped_is_named(tmp_path: Path):
+    written(tmp_path, config__pbtxt=CONFIG, requirements__txt="", **{"1___model__py": "", "10___model__py": "new"})
+    written(tmp_path, **{"10___weights__npz": "x"})
+    found = read_triton(tmp_path, tmp_path)
+    assert (found.name, found.version, found.model.kept_as) == ("recommendation_model", "10", "python")
+    assert found.model.files["model.py"].read_text() == "new"
+    assert "requirements.txt" in found.model.files
+    assert found.serving == Serving(64, (16, 32), timedelta(milliseconds=1.5), 3, "cpu")
+    assert found.contract is not None
+    tensors = [(one.name, one.datatype, list(one.shape), one.optional) for one in found.contract.inputs]
+    assert tensors == [("user_features", "FP32", [128], False), ("hour", "INT64", [], True)]
+    assert found.contract.outputs[0].datatype == "BYTES"
+    assert sorted(found.dropped) == [
+        "10/weights.npz: no file of a version",
+        "dynamic_batching.preserve_ordering",
+        "output label: label_filename",
+        "parameter EXECUTION_ENV_PATH: name the packages in a requirements.txt, with their hashes",
+        "response_cache",
+        "version_policy",
+        "versions 1: 10 is the newest; import the others from folders of their own",
+    ]
+
+
+def test_an_onnx_folder_leaves_its_contract_to_the_file(tmp_path: Path):
+    config = 'platform: "onnxruntime_onnx" max_batch_size: 8 default_model_filename: "net.onnx"'
+    written(tmp_path / "net", config__pbtxt=config, **{"3___net__onnx": "x"})
+    found = read_triton(tmp_path / "net", tmp_path)
+    assert (found.name, found.contract, list(found.model.files)) == ("net", None, ["model.onnx"])
+    assert found.serving.max_batch_rows == 8
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "why"),
+    [
+        ('backend: "dali"', {"1___a": ""}, "the backend 'dali', which no pool runs"),
+        ('platform: "ensemble" ensemble_scheduling { }', {"1___a": ""}, r"as a pipeline\.yaml"),
+        ('backend: "python"', {}, "has no version"),
+        ('backend: "python"', {"1___other__py": ""}, r"has no model\.py"),
+        ('backend: "onnxruntime"', {"1___other__py": ""}, r"model\.onnx is not there"),
+        ('backend: "onnxruntime" default_model_filename: "../../x"', {"1___a": "", "x": ""}, "is not there"),
+        ("backend: [", {"1___a": ""}, "is no configuration of Triton"),
+        ('backend: "fil" parameters { key: "model_type" value { string_value: "treelite_checkpoint" } }',
+         {"1___a": ""}, "'treelite_checkpoint' are not taken"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_no_model_of_triton_is_refused_with_the_reason(tmp_path: Path, config, files, why):
+    written(tmp_path, config__pbtxt=config, **files)
+    with pytest.raises(InvalidArgument, match=why):
+        read_triton(tmp_path, tmp_path)
