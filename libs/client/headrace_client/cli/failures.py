@@ -41,6 +41,7 @@ an existing name); 5 unavailable, overloaded or too late; 6 no token, or not all
 _REMEDIES_BY_REASON = {
     "MODEL_NOT_FOUND": "`headrace models list` shows the models that your token may see",
     "VERSION_NOT_FOUND": "`headrace models show MODEL` lists the versions; a call may name only those in the route",
+    "NOTHING_IN_PRODUCTION": "name a version, or promote one: `headrace models promote MODEL VERSION`",
     "ARTIFACT_NOT_FOUND": "`headrace models show MODEL VERSION` lists the files of a version",
     "VERSION_EXISTS": "versions never change: register the new content under another version name",
     "REQUEST_ID_REUSED": "take another --request-id: this one belongs to another write",

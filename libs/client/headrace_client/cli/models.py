@@ -28,6 +28,7 @@ from headrace_client.cli.registering import register
 from headrace_client.cli.serving import serve
 from headrace_client.cli.settings import settings
 from headrace_client.cli.tuning import tune
+from headrace_client.cli.typed_clients import typed_client
 from headrace_client.cli.views import gates as gates_text
 from headrace_client.cli.views import show_model, show_version, stage
 from headrace_client.client import Client
@@ -51,6 +52,7 @@ models.add_command(import_)
 models.add_command(graph)
 models.add_command(settings)
 models.add_command(tune)
+models.add_command(typed_client)
 models.add_command(optimise)
 models.add_command(promote)
 models.add_command(rollback)

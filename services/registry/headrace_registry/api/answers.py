@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
+from google.api import httpbody_pb2
 from google.protobuf import timestamp_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
@@ -25,7 +27,7 @@ from headrace_registry.api.enums import (
     TYPE_NUMBERS,
 )
 from headrace_registry.artifacts.staging import Staged
-from headrace_registry.decisions import names, tokens
+from headrace_registry.decisions import names, openapi, tokens
 from headrace_registry.decisions.files import Artifact, Example
 from headrace_registry.decisions.models import (
     Contract,
@@ -125,6 +127,12 @@ def _to_artifact(artifact: Artifact) -> registry_pb2.Artifact:
     return registry_pb2.Artifact(
         name=artifact.name, type=TYPE_NUMBERS[artifact.type], sha256=artifact.sha256, size_bytes=artifact.size_bytes
     )
+
+
+def to_openapi(version: Version) -> httpbody_pb2.HttpBody:
+    """Return how a version is asked over REST, as a document."""
+    document = openapi.document(version.ref, version.contract)
+    return httpbody_pb2.HttpBody(content_type="application/json", data=json.dumps(document, indent=1).encode())
 
 
 def to_event(event: Event) -> registry_pb2.ModelEvent:

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import duration_pb2
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_servicekit.errors import FieldViolation, PermissionDenied, refuse
+from headrace_servicekit.errors import FieldViolation, PermissionDenied, PreconditionFailed, refuse
 
 from headrace_registry.api import pipelines
 from headrace_registry.api.enums import DEVICES, FORMATS, KINDS, SOURCES, STAGES, TASKS, TYPES, E
@@ -33,6 +33,7 @@ from headrace_registry.decisions.models import (
     TensorKind,
     TensorSpec,
     Version,
+    VersionRef,
 )
 from headrace_registry.decisions.serving import Declared
 from headrace_registry.decisions.validation import MAX_ARTIFACTS, MAX_GATES, MAX_METRICS, MAX_VERSION_BYTES
@@ -123,6 +124,17 @@ def declared_version(message: registry_pb2.ModelVersion, *, may_measure: bool) -
     )
     refuse(found)
     return version
+
+
+def described_version(model: Model, version: str) -> VersionRef:
+    """Return the version that is asked for, or the one in production. Raises InvalidArgument, PreconditionFailed."""
+    if version:
+        return VersionRef(model.name, names.version_id(version, "version"))
+    if not model.production:
+        raise PreconditionFailed(
+            f"no version of '{model.name}' is in production: name one in `version`", reason="NOTHING_IN_PRODUCTION"
+        )
+    return VersionRef(model.name, model.production)
 
 
 def declared_serving(message: registry_pb2.ServingSettings, field: str) -> Declared:

@@ -138,6 +138,11 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             async for piece in pieces:
                 yield registry_pb2.DownloadArtifactResponse(chunk=piece)
 
+    async def GetModelOpenApi(self, request, context):
+        model = await self._catalog.model(names.model_id(request.name, "name"))
+        version = await self._catalog.version(convert.described_version(model, request.version))
+        return answers.to_openapi(version)
+
     async def UpdateServingSettings(self, request, context):
         ref, declared = names.version_ref(request.name, "name"), convert.declared_serving(request.serving, "serving")
         write, check = write_of("UpdateServingSettings", request), request.validate_only

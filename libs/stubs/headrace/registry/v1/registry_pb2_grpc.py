@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from headrace.registry.v1 import registry_pb2 as headrace_dot_registry_dot_v1_dot_registry__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
@@ -105,6 +106,11 @@ class RegistryServiceStub:
                 '/headrace.registry.v1.RegistryService/DownloadArtifact',
                 request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactRequest.SerializeToString,
                 response_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactResponse.FromString,
+                _registered_method=True)
+        self.GetModelOpenApi = channel.unary_unary(
+                '/headrace.registry.v1.RegistryService/GetModelOpenApi',
+                request_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelOpenApiRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
         self.UpdateServingSettings = channel.unary_unary(
                 '/headrace.registry.v1.RegistryService/UpdateServingSettings',
@@ -344,6 +350,17 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetModelOpenApi(self, request, context):
+        """GetModelOpenApi returns an OpenAPI 3.1 document of how a model is asked for predictions over REST, with the names,
+        types and sizes of the version's contract, as application/json.
+
+        Fails with FAILED_PRECONDITION, reason NOTHING_IN_PRODUCTION, when no version is named and none is in production.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateServingSettings(self, request, context):
         """UpdateServingSettings changes how batches of a version are formed. What is served stays the same: artifacts, contract
         and digest of the version do not change, and predictions go on while pools take the settings.
@@ -558,6 +575,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.DownloadArtifact,
                     request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactRequest.FromString,
                     response_serializer=headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactResponse.SerializeToString,
+            ),
+            'GetModelOpenApi': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModelOpenApi,
+                    request_deserializer=headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelOpenApiRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
             'UpdateServingSettings': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateServingSettings,
@@ -988,6 +1010,33 @@ class RegistryService:
             '/headrace.registry.v1.RegistryService/DownloadArtifact',
             headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactRequest.SerializeToString,
             headrace_dot_registry_dot_v1_dot_registry__pb2.DownloadArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModelOpenApi(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.registry.v1.RegistryService/GetModelOpenApi',
+            headrace_dot_registry_dot_v1_dot_registry__pb2.GetModelOpenApiRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

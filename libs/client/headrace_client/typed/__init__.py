@@ -1,0 +1,1 @@
+"""Small typed clients of one model, written from its serving contract."""
