@@ -101,6 +101,8 @@ async def scoring(postgres_url: str, s3: S3Store, tmp_path: Path) -> AsyncIterat
     with FrontDoor.serving(registry) as door:
         environment = {
             "PATH": os.environ["PATH"],
+            # As in the image, whose user has none.
+            "HOME": "/nonexistent",
             "SCORER_DATABASE_URL": postgres_url,
             "SCORER_METRICS_PORT": "0",
             "SCORER_DRAIN_NOTICE_S": "0.1",

@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from tempfile import TemporaryFile
+from typing import IO, TypeVar
 
 from headrace_scorer.engine.messages import LONGEST_LINE, from_json, to_json
 
@@ -31,15 +32,15 @@ async def answers(module: str, order: object, kind: type[T], environment: Mappin
 
     Whatever happens, also when this is closed, nothing of its process group is left afterwards.
     """
-    async with _process(module, environment) as (process, output):
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            await asyncio.to_thread(_write, process, to_json(order))
-        while line := await output.readline():
-            yield from_json(kind, line)
-        code = await asyncio.to_thread(process.wait)
-        if code:
-            raise ProcessLost(f"exit code {code}")
+    with TemporaryFile() as errors:
+        async with _process(module, environment, errors) as (process, output):
+            with contextlib.suppress(BrokenPipeError):
+                await asyncio.to_thread(_write, process, to_json(order))
+            while line := await output.readline():
+                yield from_json(kind, line)
+            code = await asyncio.to_thread(process.wait)
+            if code:
+                raise ProcessLost(f"exit code {code}: {_tail(errors)}")
 
 
 def _write(process: subprocess.Popen[bytes], order: bytes) -> None:
@@ -48,13 +49,20 @@ def _write(process: subprocess.Popen[bytes], order: bytes) -> None:
         process.stdin.write(order)
 
 
-def _start(module: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _tail(errors: IO[bytes]) -> str:
+    """Return the end of what a process wrote for people."""
+    size = errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, size - _TAIL_BYTES))
+    return errors.read().decode(errors="replace").strip()
+
+
+def _start(module: str, environment: Mapping[str, str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start it, which takes a millisecond. Not by the event loop: see `headrace_servicekit.confined`."""
     return subprocess.Popen(
         (sys.executable, "-P", "-m", module),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=errors,
         env={**environment, "SCORER_PID": str(os.getpid())},
         start_new_session=True,
     )
@@ -62,9 +70,9 @@ def _start(module: str, environment: Mapping[str, str]) -> subprocess.Popen[byte
 
 @asynccontextmanager
 async def _process(
-    module: str, environment: Mapping[str, str]
+    module: str, environment: Mapping[str, str], errors: IO[bytes]
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], asyncio.StreamReader]]:
-    process = _start(module, environment)
+    process = _start(module, environment, errors)
     assert process.stdout is not None
     output = asyncio.StreamReader(limit=LONGEST_LINE)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(

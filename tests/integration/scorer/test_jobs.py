@@ -40,3 +40,27 @@ async def test_every_row_is_scored_once_or_rejected_with_a_reason(scoring: Score
     assert first.column("id").to_pylist() == good.column("id").to_pylist()[: first.num_rows]
     np.testing.assert_allclose(np.array(first.column("scores").to_pylist()), expected, rtol=1e-5, atol=1e-6)
     assert scoring.scored(job.output_uri).num_rows == 34_999
+
+
+async def test_columns_of_text_files_are_computed_before_and_after(scoring: ScorerRig):
+    lines = [f"{at},{at / 10},oops{at}" if at == 3 else f"{at},{at / 10},{at}" for at in range(1000)]
+    scoring.put("in/a.csv", "\n".join(["id,half,whole", *lines]).encode())
+    spec = scoring.spec(
+        derived_columns=[
+            pb.ScoringSpec.ColumnExpression(column="square", expression="half * half"),
+            pb.ScoringSpec.ColumnExpression(column="number", expression="cast(whole as double)"),
+        ],
+        tensors=[pb.ScoringSpec.TensorColumns(tensor="features", columns=["half", "square", "number", "number"])],
+        output_columns=[pb.ScoringSpec.ColumnExpression(column="best", expression="list_max(scores) + half")],
+        options=pb.ScoringOptions(batch_rows=256),
+    )
+    async with scorer(scoring) as (_, stub):
+        job = await over(stub, (await created(stub, spec)).name)
+    assert (job.state, job.manifest.rows_rejected) == (pb.ScoringJob.STATE_SUCCEEDED, 1), job.reason
+    found = scoring.scored(job.output_uri)
+    rows = [at for at in range(1000) if at != 3]
+    half, number = np.array(rows) / 10, np.array(rows, np.float64)
+    inputs = np.stack([half, half * half, number, number], axis=1).astype(np.float32)
+    expected = scoring.model.expected({"features": inputs})["scores"].max(axis=1) + half
+    assert found.column("id").to_pylist() == rows
+    np.testing.assert_allclose(found.column("best").to_numpy(), expected, rtol=1e-4)

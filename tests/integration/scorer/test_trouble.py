@@ -13,32 +13,8 @@ import pytest
 from headrace.scorer.v1 import scorer_pb2 as pb
 from headrace_servicekit.testing import eventually
 
-from tests.kit.onnx_models import slow
-from tests.kit.scoring import (
-    MODEL,
-    ScorerRig,
-    created,
-    done,
-    features,
-    over,
-    parquet,
-    register,
-    scorer,
-)
-
-SHARDS, SHARD_ROWS = 16, 1000
-
-
-def slow_job(rig: ScorerRig) -> pb.ScoringSpec:
-    """Return a job of which each shard takes tenths of a second, and its input."""
-    register(rig, "v2", slow(150))
-    rig.put("in/a.parquet", parquet(features(SHARDS * SHARD_ROWS), group_rows=SHARD_ROWS))
-    (name,) = (spec.name for spec in slow(150).contract.inputs)
-    return rig.spec(
-        version="v2",
-        tensors=[pb.ScoringSpec.TensorColumns(tensor=name, columns=["x0", "x1", "x2", "x3"])],
-        options=pb.ScoringOptions(shard_rows=SHARD_ROWS, batch_rows=100),
-    )
+from tests.kit.scoring import MODEL, ScorerRig, created, done, over, scorer
+from tests.kit.stopped_jobs import SHARD_ROWS, SHARDS, slow_job
 
 
 def part_of(process: asyncio.subprocess.Process, what: str) -> psutil.Process | None:

@@ -16,11 +16,12 @@ def expressions(**columns: str) -> Expressions:
 
 def test_columns_are_computed_row_by_row():
     big = "case when a > 1 then 'yes' else 'no' end"
-    made = expressions(b="ln(a) + 1", big=big, c="list_transform(list, x -> x * a)")
+    made = expressions(b="ln(a) + 1", big=big, c="list_transform(list, x -> x * a)", most="list_max(list)")
     assert made.columns(TABLE.column_names) == {"a", "list"}
     found = made.computed(TABLE, Faults(3))
     np.testing.assert_allclose(found.column("b").to_numpy(), np.log([1, 2, 3]) + 1)
     assert found.column("big").to_pylist() == ["no", "yes", "yes"]
+    assert found.column("most").to_pylist() == [2, 3, None]
     assert found.column("c").to_pylist() == [[1, 2], [6], []]
 
 
@@ -41,6 +42,8 @@ def test_columns_are_computed_row_by_row():
         ("gone + 1", "no column 'gone'"),
         ("ln(", "syntax error"),
         ("nextval('s')", "nextval"),
+        ("current_user", "no column"),
+        ("pg_typeof(a) || current_query()", "current_query"),
     ],
 )
 def test_what_is_not_about_one_row_is_refused(text: str, told: str):

@@ -79,6 +79,11 @@ class Expressions:
         return found.combine_chunks()
 
     def _read(self, expression: str, known: Collection[str]) -> set[str]:
+        read: set[str] = set()
+        self._walk(self._parsed(expression), known, frozenset(), read)
+        return read
+
+    def _parsed(self, expression: str) -> Any:
         row = self._connection.execute("select json_serialize_sql(?)", [f"select ({expression}) as x"]).fetchone()
         assert row is not None
         parsed = json.loads(row[0])
@@ -87,9 +92,7 @@ class Expressions:
         node = parsed["statements"][0]["node"]
         if len(parsed["statements"]) != 1 or len(node.get("select_list", ())) != 1:
             raise WrongExpression("is not one expression")
-        read: set[str] = set()
-        self._walk(node["select_list"][0], known, frozenset(), read)
-        return read
+        return node["select_list"][0]
 
     def _walk(self, part: Any, known: Collection[str], bound: frozenset[str], read: set[str]) -> None:
         if isinstance(part, list):
@@ -125,11 +128,18 @@ class Expressions:
     def _function(self, part: Any) -> None:
         name = part["function_name"]
         found = self._connection.execute(
-            "select bool_and(stability = 'CONSISTENT' and function_type = 'scalar') from duckdb_functions() "
+            "select function_type, stability, macro_definition, parameters from duckdb_functions() "
             "where function_name = lower(?)",
             [name],
-        ).fetchone()
-        if found is None or not found[0]:
+        ).fetchall()
+        for kind, stability, definition, parameters in found:
+            if kind == "macro":
+                # As `list_max`, which is made of others.
+                self._walk(self._parsed(definition), (), frozenset(parameters), set())
+            elif (kind, stability) != ("scalar", "CONSISTENT"):
+                found = []
+                break
+        if not found:
             raise WrongExpression(f"{name}() is no function that answers alike for the same row each time")
 
 

@@ -1,0 +1,65 @@
+"""A table in S3 scored through the front door of the whole stack, by the command line, and read back by REST."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from headrace_stack.components import s3
+
+from tests.kit.headrace_cli import GOOD, Headrace
+from tests.kit.onnx_models import linear
+from tests.kit.stack import RunningStack
+
+pytestmark = pytest.mark.timeout(300)
+
+MODEL = "scored-offline"
+BUCKET = "headrace-scoring"
+
+
+def store(stack: RunningStack) -> Any:
+    """Return a client of the stack's S3."""
+    keys = s3.keys(stack.settings)
+    session: Any = boto3.Session(keys.access_key, keys.secret_key, region_name="us-east-1")
+    return session.client("s3", endpoint_url=s3.endpoint(stack.settings))
+
+
+def test_a_table_is_scored_by_the_command_line_and_read_back_by_rest(stack: RunningStack, tmp_path: Path):
+    headrace = Headrace(stack, tmp_path, MODEL)
+    headrace("models", "register", MODEL, "v1", headrace.file("v1.onnx", linear()), *GOOD)
+    table = pa.table({"id": ["a", "b", "c"], **{f"features_{at}": [1.0, 2.0, None] for at in range(4)}})
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    client = store(stack)
+    client.put_object(Bucket=BUCKET, Key=f"{MODEL}/a.parquet", Body=file.getvalue())
+    uri = f"s3://{BUCKET}/{MODEL}"
+
+    refused = headrace("jobs", "submit", MODEL, "--input", uri, "--version", "v1", "--tensor", "features=id", code=2)
+    assert refused["error"]["reason"] == "MAPPING_MISMATCH"
+    assert refused["error"]["remedy"]
+    job = headrace(
+        *("jobs", "submit", MODEL, "--input", uri, "--version", "v1", "--keep", "id", "--watch"),
+        *("--max-rejected-share", "0.5", "--column", "best=list_max(scores)"),
+    )
+    assert (job["state"], job["manifest"]["rows_out"], job["manifest"]["rows_rejected"]) == (
+        "STATE_SUCCEEDED",
+        "2",
+        "1",
+    )
+
+    headers = {"authorization": f"Bearer {stack.token()}"}
+    read = httpx.get(f"{stack.url}/v1/{job['name']}", headers=headers, timeout=30).json()
+    assert read["job"]["manifest"]["digest"] == job["manifest"]["digest"]
+    listed = client.list_objects_v2(Bucket=BUCKET, Prefix=job["output_uri"].removeprefix(f"s3://{BUCKET}/"))
+    (results,) = [one["Key"] for one in listed["Contents"] if one["Key"].endswith(".parquet")]
+    scored = pq.read_table(io.BytesIO(client.get_object(Bucket=BUCKET, Key=results)["Body"].read()))
+    assert scored.column_names == ["id", "best"]
+    assert scored.column("id").to_pylist() == ["a", "b"]
+    types = [event["type"] for event in headrace("jobs", "history", MODEL)["events"]]
+    assert types == ["succeeded", "running", "planning", "created"]
