@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -17,7 +18,21 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace_console.console import ROOT, Console
-from headrace_console.pages import home, model
+from headrace_console.pages import (
+    alerts,
+    audit,
+    data,
+    experiments,
+    home,
+    jobs,
+    model,
+    pools,
+    predictions,
+    rollouts,
+    route,
+    search,
+    shadow,
+)
 from headrace_console.pages.rendering import STATIC
 from headrace_console.pages.visits import failure
 from headrace_console.security import SecurityHeaders
@@ -25,20 +40,60 @@ from headrace_console.signing_in import pages as signing_in
 
 log = structlog.get_logger()
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 # An address in a page changes with the file: browsers may keep it for as long as they like.
 _KEPT = "public, max-age=31536000, immutable"
 
 
 def pages() -> list[Route]:
     """Return every page below /console."""
+    of_model = "/models/{model}"
     return [
         *signing_in.ROUTES,
-        Route("/", home.home, methods=["GET"], name="home"),
-        Route("/models/{model}", model.model, methods=["GET"], name="model"),
-        Route("/models/{model}/promote", model.promote, methods=["POST"], name="promote"),
-        Route("/models/{model}/roll-back", model.roll_back, methods=["POST"], name="roll back"),
-        Route("/models/{model}/versions/{version}", model.version, methods=["GET"], name="version"),
+        _read("/", home.home),
+        _read("/search", search.search),
+        _read(of_model, model.model),
+        _write(f"{of_model}/promote", model.promote),
+        _write(f"{of_model}/roll-back", model.roll_back),
+        _read(f"{of_model}/versions/{{version}}", model.version),
+        _read(f"{of_model}/route", route.route),
+        _write(f"{of_model}/route", route.change),
+        _read(f"{of_model}/rollouts", rollouts.rollouts),
+        _write(f"{of_model}/rollouts", rollouts.begin),
+        _read(f"{of_model}/shadow", shadow.shadow),
+        _read(f"{of_model}/experiments", experiments.experiments),
+        _read(f"{of_model}/experiments/{{experiment}}", experiments.experiment),
+        _write(f"{of_model}/experiments/{{experiment}}/end", experiments.conclude),
+        _read(f"{of_model}/data", data.data),
+        _read(f"{of_model}/audit", audit.audit),
+        _read("/rollouts", rollouts.rollouts),
+        _read("/rollouts/{model}/{rollout}", rollouts.rollout),
+        _write("/rollouts/{model}/{rollout}", rollouts.act),
+        _read("/live/rollouts/{model}/{rollout}", rollouts.follow),
+        _read("/experiments", experiments.experiments),
+        _read("/predictions", predictions.predictions),
+        _read("/pools", pools.pools),
+        _read("/pools/{pool}", pools.pool),
+        _read("/live/pools/{pool}", pools.follow),
+        _read("/alerts", alerts.alerts),
+        _write("/alerts/silence", alerts.silence),
+        _write("/alerts/end-silence", alerts.end_silence),
+        _write("/alerts/resolve", alerts.resolve),
+        _read("/jobs", jobs.jobs),
+        _read("/jobs/{model}/{job}", jobs.job),
+        _write("/jobs/{model}/{job}", jobs.act),
+        _read("/live/jobs/{model}/{job}", jobs.follow),
+        _read("/audit", audit.audit),
     ]
+
+
+def _read(path: str, endpoint: Endpoint) -> Route:
+    return Route(path, endpoint, methods=["GET"])
+
+
+def _write(path: str, endpoint: Endpoint) -> Route:
+    return Route(path, endpoint, methods=["POST"])
 
 
 def create_app(console: Console, *, ready: Any) -> Starlette:

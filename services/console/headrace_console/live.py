@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
 import structlog
 from headrace_client.errors import HeadraceError
 from headrace_servicekit.clock import Clock
-from headrace_servicekit.errors import ResourceExhausted
 
 log = structlog.get_logger()
 
@@ -43,18 +42,19 @@ class LiveFeeds:
         self._feeds: dict[Hashable, _Feed] = {}
         self.open = 0
 
-    async def follow(self, key: Hashable, look: Look) -> AsyncIterator[str]:
-        """Yield the events of a page until the reader leaves. key: the page, and what its readers may see.
+    @property
+    def full(self) -> bool:
+        """Return whether nobody else may look."""
+        return self.open >= self._most
 
-        Raises ResourceExhausted at once when too many look.
-        """
-        if self.open >= self._most:
-            raise ResourceExhausted("too many pages follow what changes", reason="TOO_MANY_STREAMS", retry_after_s=10)
+    async def follow(self, key: Hashable, look: Look) -> AsyncGenerator[str]:
+        """Yield the events of a page until the reader leaves. key: the page, and what its readers may see."""
         feed = self._feeds.setdefault(key, _Feed())
         follower = object()
         feed.looks[follower] = look
         self.open += 1
-        if feed.task is None:
+        # It has ended where the only one who looked may not look any more.
+        if feed.task is None or feed.task.done():
             feed.task = asyncio.create_task(self._look(feed), name="live page")
         try:
             seen = -1

@@ -34,7 +34,7 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
     settings, clock = runtime.settings, runtime.clock
     connections = await runtime.enter(database(Address.of(settings), settings.database_connections))
     store = SessionStore(connections)
-    runtime.migrated(connections)
+    migrated = runtime.migrated(connections)
     runtime.check("postgres", store.check)
 
     way_in = _way_in(settings, store, await runtime.enter(httpx.AsyncClient(trust_env=False)))
@@ -67,7 +67,12 @@ async def start(runtime: Runtime[ConsoleSettings]) -> None:
     app = create_app(console, ready=lambda: runtime.health.ready)
     port_setting, tls = variable(type(settings), "port"), Tls.of(settings)
     runtime.serve_beside(HttpServer(app, settings.host, settings.port, port_setting=port_setting, tls=tls))
-    runtime.loop("expiry", lambda: periodic("expiry", store.expire, every_s=60, clock=clock))
+
+    async def expire() -> None:
+        await migrated.wait()
+        await periodic("expiry", store.expire, every_s=60, clock=clock)
+
+    runtime.loop("expiry", expire)
 
 
 def _way_in(

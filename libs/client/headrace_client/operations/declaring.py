@@ -12,6 +12,7 @@ from headrace.router.v1 import route_pb2
 
 from headrace_client import fallbacks, methods
 from headrace_client.calls import Operation, Session, invoke
+from headrace_client.errors import Aborted
 from headrace_client.fallbacks import FallbackStep
 from headrace_client.lookups import Hedging, Lookup
 from headrace_client.operations.routes import DEFAULT_TIMEOUT_S, Unit, Variant, Version, get_route
@@ -62,6 +63,30 @@ def split(
     """
     present = yield from get_route(session, model)
     route = declared(present.route, variants=variants, unit=unit, layer=layer, max_wait=max_wait)
+    return (yield from _update(session, route, force, reason, request_id, timeout))
+
+
+def declare(
+    session: Session,
+    model: str,
+    *,
+    variants: Sequence[Variant] | None = None,
+    rules: Sequence[Rule | str] | None = None,
+    etag: str | None = None,
+    force: bool = False,
+    reason: str = "",
+    request_id: str = "",
+    timeout: float = READY_TIMEOUT_S,
+) -> Operation[route_pb2.UpdateRouteResponse]:
+    """Do what `split` and `set_rules` do, together; None leaves a part as it is.
+
+    etag: of the route that somebody looked at, empty for one that was never declared: a change made since then fails
+    with Aborted.
+    """
+    present = yield from get_route(session, model)
+    if etag is not None and etag != present.route.etag:
+        raise Aborted("the route was changed since this etag was read: look at it again", reason="ETAG_MISMATCH")
+    route = declared(present.route, variants=variants, rules=rules)
     return (yield from _update(session, route, force, reason, request_id, timeout))
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
-from headrace_client.errors import HeadraceError
 from starlette.responses import Response
 
 from headrace_console.pages.rendering import number
 from headrace_console.pages.tables import listed
 from headrace_console.pages.traffic import Traffic, summed
-from headrace_console.pages.visits import READ_S, Visit, signed_in
+from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
 
-_WRITE_S = 20.0
 _EVENTS = 8
 _COLUMNS = {
     "version": lambda version: version.name,
@@ -65,41 +63,37 @@ async def _traffic(visit: Visit, name: str) -> Traffic:
 async def promote(visit: Visit) -> Response:
     """Move a version to a stage; what the registry refuses is shown with its reasons."""
     name, form = visit.argument("model"), visit.form
-    try:
-        await visit.client.promote(
-            name,
-            form.get("version", ""),
-            stage=_STAGES.get(form.get("stage", ""), registry_pb2.ModelVersion.STAGE_PRODUCTION),
-            etag=form.get("etag", ""),
-            allow_incompatible_signature=form.get("allow_incompatible_signature") == "yes",
-            end_rollout=form.get("end_rollout") == "yes",
-            reason=form.get("reason", ""),
-            request_id=form.get("request_id", ""),
-            timeout=_WRITE_S,
-        )
-    except HeadraceError as error:
-        visit.problem = _raised(error)
-        return await _model(visit)
-    return visit.go_to(f"/console/models/{name}", done="promoted")
+    promoting = visit.client.promote(
+        name,
+        form.get("version", ""),
+        stage=_STAGES.get(form.get("stage", ""), registry_pb2.ModelVersion.STAGE_PRODUCTION),
+        etag=form.get("etag", ""),
+        allow_incompatible_signature=form.get("allow_incompatible_signature") == "yes",
+        end_rollout=form.get("end_rollout") == "yes",
+        reason=form.get("reason", ""),
+        request_id=form.get("request_id", ""),
+        timeout=WRITE_S,
+    )
+    if await visit.tried(promoting):
+        return visit.go_to(f"/console/models/{name}", done="promoted")
+    return await _model(visit)
 
 
 @signed_in
 async def roll_back(visit: Visit) -> Response:
     """Put the version that was in production before back there."""
     name, form = visit.argument("model"), visit.form
-    try:
-        await visit.client.rollback(
-            name,
-            etag=form.get("etag", ""),
-            end_rollout=form.get("end_rollout") == "yes",
-            reason=form.get("reason", ""),
-            request_id=form.get("request_id", ""),
-            timeout=_WRITE_S,
-        )
-    except HeadraceError as error:
-        visit.problem = _raised(error)
-        return await _model(visit)
-    return visit.go_to(f"/console/models/{name}", done="rolled-back")
+    rolling_back = visit.client.rollback(
+        name,
+        etag=form.get("etag", ""),
+        end_rollout=form.get("end_rollout") == "yes",
+        reason=form.get("reason", ""),
+        request_id=form.get("request_id", ""),
+        timeout=WRITE_S,
+    )
+    if await visit.tried(rolling_back):
+        return visit.go_to(f"/console/models/{name}", done="rolled-back")
+    return await _model(visit)
 
 
 @signed_in
@@ -132,10 +126,3 @@ def _gate(gate: registry_pb2.PromotionGate) -> str:
     elif relation == "delta":
         bound = "production" + (f"{value:+.4g}" if value else "")
     return f"{gate.metric}{'>=' if side == 'minimum' else '<='}{bound}{'@measured' if gate.measured_only else ''}"
-
-
-def _raised(error: HeadraceError) -> HeadraceError:
-    """Return a refusal that the page shows; whatever ends the session is raised again."""
-    if error.reason == "CLIENT_DENIED" or type(error).code.name == "UNAUTHENTICATED":
-        raise error
-    return error

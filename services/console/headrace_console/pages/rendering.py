@@ -39,7 +39,7 @@ def environment() -> Environment:
     made.filters |= {
         "ago": ago,
         "bytes": size,
-        "last": last,
+        "id": last,
         "micros": micros,
         "number": number,
         "percent": percent,

@@ -33,6 +33,7 @@ T = TypeVar("T")
 SESSION_COOKIE = "headrace_session"
 # A page is read at once, or not at all.
 READ_S = 10.0
+WRITE_S = 30.0
 _MOST_FIELDS = 100
 _STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -130,6 +131,16 @@ class Visit:
         """Return several parts, read at the same time; each by the service that knows it."""
         found = await asyncio.gather(*(self.part(service, reading) for service, reading in readings.values()))
         return dict(zip(readings, found, strict=True))
+
+    async def tried(self, writing: Awaitable[object]) -> bool:
+        """Return whether something was done; a refusal is kept for the page, and what ends the session is raised."""
+        try:
+            await writing
+        except HeadraceError as error:
+            if error.reason == "CLIENT_DENIED" or isinstance(error, Unauthenticated):
+                raise
+            self.problem = error
+        return self.problem is None
 
     def go_to(self, path: str, **query: str) -> Response:
         """Return a redirection after something was done; going back does it no second time."""

@@ -1,0 +1,81 @@
+"""Alerts: what fires, what is silenced, what is over, by which rules."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from headrace.monitor.v1 import alert_pb2
+from starlette.responses import Response
+
+from headrace_console.pages.tables import listed
+from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
+
+_MOST = 300
+_COLUMNS = {
+    "model": lambda alert: alert.model,
+    "severity": lambda alert: alert.severity,
+    "opened": lambda alert: alert.open_time.ToDatetime(),
+}
+_LONGEST_H = 24 * 30
+
+
+@signed_in
+async def alerts(visit: Visit) -> Response:
+    """Show alerts, of every model or of one."""
+    return await _alerts(visit)
+
+
+async def _alerts(visit: Visit) -> Response:
+    model, client = visit.query.get("model", ""), visit.client
+    parts = await visit.parts(
+        firing=("monitor", client.list_alerts(model=model, state=alert_pb2.Alert.STATE_OPEN, timeout=READ_S)),
+        over=(
+            "monitor",
+            client.list_alerts(model=model, state=alert_pb2.Alert.STATE_RESOLVED, limit=_MOST, timeout=READ_S),
+        ),
+        silences=("monitor", client.list_silences(timeout=READ_S)),
+        rules=("monitor", client.list_alert_rules(timeout=READ_S)),
+    )
+    table = listed(parts["over"].value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-opened")
+    command = "headrace monitor alerts list" + (f" --model {model}" if model else "")
+    return visit.page("alerts.html", "Alerts", command, model=model, table=table, form=visit.form, **parts)
+
+
+@signed_in
+async def silence(visit: Visit) -> Response:
+    """Keep alerts of a model from being told of for some hours."""
+    form = visit.form
+    until = datetime.now(UTC) + timedelta(hours=_hours(form.get("hours", "")))
+    silencing = visit.client.silence_alerts(
+        form.get("model", "").strip() or "*",
+        until,
+        rule=form.get("rule", "").strip(),
+        comment=form.get("comment", ""),
+        timeout=WRITE_S,
+    )
+    if await visit.tried(silencing):
+        return visit.go_to("/console/alerts", done="silenced")
+    return await _alerts(visit)
+
+
+@signed_in
+async def end_silence(visit: Visit) -> Response:
+    """End a silence."""
+    if await visit.tried(visit.client.delete_silence(visit.form.get("silence", ""), timeout=WRITE_S)):
+        return visit.go_to("/console/alerts", done="silence-ended")
+    return await _alerts(visit)
+
+
+@signed_in
+async def resolve(visit: Visit) -> Response:
+    """Say that an alert is over."""
+    if await visit.tried(visit.client.resolve_alert(visit.form.get("alert", ""), timeout=WRITE_S)):
+        return visit.go_to("/console/alerts", done="resolved")
+    return await _alerts(visit)
+
+
+def _hours(text: str) -> float:
+    try:
+        return min(float(_LONGEST_H), max(0.1, float(text)))
+    except ValueError:
+        return 1.0

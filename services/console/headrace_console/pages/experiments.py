@@ -1,0 +1,70 @@
+"""Experiments: which there are, and what the data of one say now."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headrace.monitor.v1 import experiment_pb2
+from starlette.responses import Response
+
+from headrace_console.pages.rendering import last
+from headrace_console.pages.tables import listed
+from headrace_console.pages.visits import READ_S, WRITE_S, Part, Visit, signed_in
+
+_ANALYSIS_S = 30.0
+# The API lists those of one model; of all models, those that changed last are asked.
+_MOST_MODELS = 25
+_COLUMNS = {
+    "experiment": lambda one: one.name,
+    "state": lambda one: one.state,
+    "made": lambda one: one.create_time.ToDatetime(),
+}
+
+
+@signed_in
+async def experiments(visit: Visit) -> Response:
+    """Show the experiments of every model, or of one."""
+    model = visit.request.path_params.get("model", "")
+    names = [model]
+    problems: list[str] = []
+    if not model:
+        models = await visit.part("registry", visit.client.list_models(timeout=READ_S))
+        recent = sorted(models.value or [], key=lambda one: one.update_time.ToDatetime(), reverse=True)
+        names = [last(one.name) for one in recent[:_MOST_MODELS]]
+        problems += [models.problem] if models.problem else []
+    found = await asyncio.gather(
+        *(visit.part("monitor", visit.client.list_experiments(name, timeout=READ_S)) for name in names)
+    )
+    problems += sorted({part.problem for part in found if part.problem})
+    rows = [one for part in found for one in part.value or ()]
+    table = listed(rows, _COLUMNS, visit.query, visit.request.url.path, sort="-made")
+    title = f"Experiments of {model}" if model else "Experiments"
+    command = f"headrace experiments list {model or 'MODEL'}"
+    return visit.page("experiments.html", title, command, model=model, table=table, problems=problems)
+
+
+@signed_in
+async def experiment(visit: Visit) -> Response:
+    """Show an experiment."""
+    return await _experiment(visit)
+
+
+async def _experiment(visit: Visit) -> Response:
+    model, name = visit.argument("model"), visit.argument("experiment")
+    found = await visit.client.get_experiment(model, name, timeout=READ_S)
+    said: Part[experiment_pb2.AnalyseExperimentResponse] = Part()
+    if found.state != experiment_pb2.Experiment.STATE_DRAFT:
+        analysing = visit.client.analyse_experiment(model, name, timeout=_ANALYSIS_S)
+        said = await visit.part("monitor", analysing)
+    command = f"headrace experiments analyse {model} {name}"
+    return visit.page("experiment.html", f"Experiment {name}", command, model=model, experiment=found, said=said)
+
+
+@signed_in
+async def conclude(visit: Visit) -> Response:
+    """End an experiment."""
+    model, name = visit.argument("model"), visit.argument("experiment")
+    ending = visit.client.end_experiment(model, name, reason=visit.form.get("reason", ""), timeout=WRITE_S)
+    if await visit.tried(ending):
+        return visit.go_to(f"/console/models/{model}/experiments/{name}", done="ended")
+    return await _experiment(visit)

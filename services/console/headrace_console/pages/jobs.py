@@ -1,0 +1,80 @@
+"""Offline runs: how far each is, what it made, and the buttons that steer it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from headrace.scorer.v1 import scorer_pb2
+from starlette.responses import Response
+
+from headrace_console.pages.following import followed
+from headrace_console.pages.tables import listed
+from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
+
+_MOST = 200
+_COLUMNS = {
+    "job": lambda one: one.name,
+    "state": lambda one: one.state,
+    "created": lambda one: one.create_time.ToDatetime(),
+}
+
+
+@signed_in
+async def jobs(visit: Visit) -> Response:
+    """Show the jobs of every model."""
+    found = await visit.part("scorer", visit.client.list_scoring_jobs(limit=_MOST, timeout=READ_S))
+    table = listed(found.value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-created")
+    return visit.page("jobs.html", "Jobs", "headrace jobs list", jobs=found, table=table)
+
+
+@signed_in
+async def job(visit: Visit) -> Response:
+    """Show a job."""
+    return await _job(visit)
+
+
+async def _job(visit: Visit) -> Response:
+    name = _name(visit)
+    found = await visit.client.get_scoring_job(name, timeout=READ_S)
+    history = await visit.part("scorer", visit.client.scoring_job_history(name, limit=40, timeout=READ_S))
+    return visit.page(
+        "job.html",
+        f"Job {name}",
+        f"headrace jobs watch {name}",
+        model=visit.argument("model"),
+        number=visit.argument("job"),
+        job=found,
+        runs=not found.HasField("end_time"),
+        history=history,
+    )
+
+
+@signed_in
+async def follow(visit: Visit) -> Response:
+    """Follow a job."""
+    name = _name(visit)
+
+    async def look() -> str:
+        return visit.fragment("job_panel.html", job=await visit.client.get_scoring_job(name, timeout=READ_S))
+
+    return followed(visit, ("job", name), look)
+
+
+@signed_in
+async def act(visit: Visit) -> Response:
+    """Pause, resume, cancel or retry a job."""
+    name, reason, action = _name(visit), visit.form.get("reason", ""), visit.form.get("action", "")
+    client = visit.client
+    acts: dict[str, Callable[[], Awaitable[scorer_pb2.ScoringJob]]] = {
+        "pause": lambda: client.pause_scoring_job(name, reason=reason, timeout=WRITE_S),
+        "resume": lambda: client.resume_scoring_job(name, reason=reason, timeout=WRITE_S),
+        "cancel": lambda: client.cancel_scoring_job(name, reason=reason, timeout=WRITE_S),
+        "retry": lambda: client.retry_scoring_job(name, reason=reason, timeout=WRITE_S),
+    }
+    if action not in acts or await visit.tried(acts[action]()):
+        return visit.go_to(f"/console/jobs/{name}", done=action if action in acts else "")
+    return await _job(visit)
+
+
+def _name(visit: Visit) -> str:
+    return f"{visit.argument('model')}/{visit.argument('job')}"

@@ -1,0 +1,105 @@
+"""One prediction: how its answer came about, where the time went, and what became of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from headrace_client.errors import HeadraceError, InvalidArgument, NotFound
+from headrace_client.operations.explaining import Explanation
+from starlette.responses import Response
+
+from headrace_console.pages.visits import READ_S, Part, Visit, signed_in
+
+_QUERY_S = 20.0
+_ROWS = 50
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_COLUMNS = (
+    "prediction_id, answer_time, model, version, variant, served_from, unit, entity_id, total_us, prediction_label, "
+    "prediction_value"
+)
+
+
+@signed_in
+async def predictions(visit: Visit) -> Response:
+    """Find predictions by their id, or by whom they were for."""
+    wanted, model = visit.query.get("id", "").strip(), visit.query.get("model", "").strip()
+    context: dict[str, Any] = {"wanted": wanted, "model": model, "explained": None, "rows": None, "outcomes": None}
+    command = f"headrace explain {wanted}" if is_id(wanted) else "headrace explain PREDICTION_ID"
+    if is_id(wanted):
+        context["explained"] = await _explained(visit, wanted)
+        context["rows"] = await _asked(visit, _sql("prediction_id", wanted, model))
+        context["outcomes"] = await _asked(
+            visit, f"SELECT * FROM outcomes WHERE prediction_id = {quoted(wanted)} LIMIT 20"
+        )
+    elif wanted:
+        sql = _sql("entity_id", wanted, model)
+        context["rows"] = await _asked(visit, sql)
+        command = f"headrace monitor query {_shell(sql)}"
+    explained = context["explained"]
+    spans = waterfall_of(explained.value) if explained is not None and explained.value is not None else ([], 0.0)
+    return visit.page("predictions.html", "Predictions", command, spans=spans[0], total_ms=spans[1], **context)
+
+
+async def _explained(visit: Visit, wanted: str) -> Part[Explanation]:
+    try:
+        return await visit.part("front door", visit.client.explain(wanted, timeout=READ_S))
+    except NotFound as error:
+        return Part(problem=f"{error.message}. Answers are explained for an hour where that was asked for.")
+
+
+async def _asked(visit: Visit, sql: str) -> Part[list[dict[str, Any]]]:
+    async def rows() -> list[dict[str, Any]]:
+        answer = await visit.client.query(sql, max_rows=_ROWS, timeout=_QUERY_S)
+        return answer.table().to_pylist() if answer.arrow else []
+
+    try:
+        return await visit.part("monitor", rows())
+    except (NotFound, InvalidArgument) as error:
+        return Part(problem=_sentence(error))
+    except (OSError, ValueError) as error:
+        return Part(problem=f"The monitor's answer cannot be read: {error}.")
+
+
+def _sentence(error: HeadraceError) -> str:
+    return f"The monitor finds nothing: {error.message}."
+
+
+def _sql(column: str, value: str, model: str) -> str:
+    of_model = f" AND model = {quoted(model)}" if model else ""
+    either = f"(entity_id = {quoted(value)} OR unit = {quoted(value)})"
+    where = either if column == "entity_id" else f"{column} = {quoted(value)}"
+    return f"SELECT {_COLUMNS} FROM predictions WHERE {where}{of_model} ORDER BY answer_time DESC LIMIT {_ROWS}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as a literal of SQL.
+
+    >>> quoted("o'hara")
+    "'o''hara'"
+    """
+    return "'" + text.replace("\0", "").replace("'", "''") + "'"
+
+
+def _shell(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text is the id of a prediction."""
+    return _ID.fullmatch(text) is not None
+
+
+def waterfall_of(told: Explanation) -> tuple[list[tuple[str, float, float, str]], float]:
+    """Return where the time went as spans in milliseconds, and all of it."""
+    total = told.total.total_seconds() * 1000
+    spans = [("route", 0.0, told.route.total_seconds() * 1000, "two")]
+    for attempt in told.attempts:
+        begin, took = attempt.begin.total_seconds() * 1000, attempt.took.total_seconds() * 1000
+        queue, compute = attempt.queue.total_seconds() * 1000, attempt.compute.total_seconds() * 1000
+        spans.append((f"{attempt.step} {attempt.version}".strip(), begin, took, "bad" if attempt.reason else ""))
+        if queue:
+            spans.append(("wait in the queue", begin, queue, "wait"))
+        if compute:
+            spans.append(("compute", begin + queue, compute, "good"))
+    return spans, max(total, *(begin + length for _, begin, length, _ in spans))

@@ -1,0 +1,111 @@
+"""Rollouts: which run and ran, and one as it goes on, with the buttons that steer it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from headrace.rollout.v1 import rollout_pb2
+from starlette.responses import Response
+
+from headrace_console.pages.following import followed
+from headrace_console.pages.tables import listed
+from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
+
+_MOST = 200
+_COLUMNS = {
+    "rollout": lambda one: one.name,
+    "state": lambda one: one.state,
+    "started": lambda one: one.create_time.ToDatetime(),
+}
+
+
+@signed_in
+async def rollouts(visit: Visit) -> Response:
+    """Show the rollouts of every model, or of one."""
+    return await _rollouts(visit)
+
+
+async def _rollouts(visit: Visit) -> Response:
+    model = visit.request.path_params.get("model", "")
+    parts = await visit.parts(
+        rollouts=("rollout service", visit.client.list_rollouts(model=model, limit=_MOST, timeout=READ_S)),
+        versions=("registry", visit.client.list_versions(model, timeout=READ_S) if model else _nothing()),
+    )
+    table = listed(parts["rollouts"].value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-started")
+    title = f"Rollouts of {model}" if model else "Rollouts"
+    command = f"headrace rollouts list {model}".strip()
+    return visit.page("rollouts.html", title, command, model=model, table=table, form=visit.form, **parts)
+
+
+async def _nothing() -> list[object]:
+    return []
+
+
+@signed_in
+async def begin(visit: Visit) -> Response:
+    """Start a rollout, by the model's template."""
+    model, form = visit.argument("model"), visit.form
+    starting = visit.client.start_rollout(
+        model,
+        form.get("version", ""),
+        reason=form.get("reason", ""),
+        request_id=form.get("request_id", ""),
+        timeout=WRITE_S,
+    )
+    if await visit.tried(starting):
+        return visit.go_to(f"/console/models/{model}/rollouts", done="started")
+    return await _rollouts(visit)
+
+
+@signed_in
+async def rollout(visit: Visit) -> Response:
+    """Show a rollout."""
+    return await _rollout(visit)
+
+
+async def _rollout(visit: Visit) -> Response:
+    name = _name(visit)
+    found = await visit.client.get_rollout(name, timeout=READ_S)
+    history = await visit.part("rollout service", visit.client.rollout_history(name, limit=40, timeout=READ_S))
+    return visit.page(
+        "rollout.html",
+        f"Rollout {name}",
+        f"headrace rollouts watch {name}",
+        model=visit.argument("model"),
+        number=visit.argument("rollout"),
+        rollout=found,
+        runs=not found.HasField("end_time"),
+        history=history,
+    )
+
+
+@signed_in
+async def follow(visit: Visit) -> Response:
+    """Follow a rollout."""
+    name = _name(visit)
+
+    async def look() -> str:
+        found = await visit.client.get_rollout(name, timeout=READ_S)
+        return visit.fragment("rollout_panel.html", rollout=found, runs=not found.HasField("end_time"))
+
+    return followed(visit, ("rollout", name), look)
+
+
+@signed_in
+async def act(visit: Visit) -> Response:
+    """Pause, resume, promote or abort a rollout."""
+    name, reason, action = _name(visit), visit.form.get("reason", ""), visit.form.get("action", "")
+    client = visit.client
+    acts: dict[str, Callable[[], Awaitable[rollout_pb2.Rollout]]] = {
+        "pause": lambda: client.pause_rollout(name, reason=reason, timeout=WRITE_S),
+        "resume": lambda: client.resume_rollout(name, reason=reason, timeout=WRITE_S),
+        "promote": lambda: client.promote_rollout(name, reason=reason, timeout=WRITE_S),
+        "abort": lambda: client.abort_rollout(name, reason=reason, timeout=WRITE_S),
+    }
+    if action not in acts or await visit.tried(acts[action]()):
+        return visit.go_to(f"/console/rollouts/{name}", done=action if action in acts else "")
+    return await _rollout(visit)
+
+
+def _name(visit: Visit) -> str:
+    return f"{visit.argument('model')}/{visit.argument('rollout')}"

@@ -1,0 +1,14 @@
+"""A console for each test, over an API that answers whatever the test wants."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from tests.kit.console import ConsoleUnderTest, console_under_test
+
+
+@pytest_asyncio.fixture
+async def console(postgres_url: str, tmp_path: Path) -> AsyncIterator[ConsoleUnderTest]:
+    async with console_under_test(postgres_url, tmp_path / "identity") as running:
+        yield running

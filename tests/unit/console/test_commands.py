@@ -1,0 +1,47 @@
+"""Every command that a page shows is one of the command line."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from headrace_client.cli import main
+from headrace_console.pages import rendering
+
+HERE = Path(rendering.__file__).parents[1]
+SHOWN = re.compile(r"headrace (?!is\b)[a-z][^<`\"\n]*")
+TEXTS = [*(HERE / "templates").glob("*.html"), *(HERE / "pages").glob("*.py")]
+COMMANDS = sorted(
+    {
+        found.strip()
+        for path in TEXTS
+        for found in SHOWN.findall(path.read_text(encoding="utf-8"))
+        if "import" not in found
+    }
+)
+
+
+def words_of(command: str) -> list[str]:
+    plain = re.sub(r"\{\{.*?\}\}|\{[^}]*\}", "NAME", command)
+    return shlex.split(plain.partition("{")[0])[1:] if "'" not in plain else plain.split("'")[0].split()[1:]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_on_a_page_exists(command: str):
+    at: click.Command = main
+    options: list[str] = []
+    for word in words_of(command):
+        if word == "NAME":
+            break  # groups such as `monitor drift` take a model where a command could stand
+        if isinstance(at, click.Group) and not word.startswith("-"):
+            assert word in at.commands, f"{command}: no {word}; there is {sorted(at.commands)}"
+            at = at.commands[word]
+        elif word.startswith("--"):
+            options.append(word)
+    known = {name for one in at.params for name in one.opts} | {"--help"}
+    assert set(options) <= known, command
+
+
+def test_there_are_some():
+    assert len(COMMANDS) > 15

@@ -1,0 +1,77 @@
+"""Pages that follow what changes: one look for everybody who may see the same."""
+
+import asyncio
+from contextlib import aclosing
+
+from headrace_client.errors import Unauthenticated, Unavailable
+from headrace_console.live import LiveFeeds
+from headrace_servicekit.clock import SystemClock
+
+
+def feeds(most: int = 10) -> LiveFeeds:
+    return LiveFeeds(most, every_s=0.01, stopping=asyncio.Event(), clock=SystemClock())
+
+
+class CountedReading:
+    """A page whose content a test changes, and how often it was looked at."""
+
+    def __init__(self, *contents: str | Exception) -> None:
+        self.contents = list(contents)
+        self.count = 0
+
+    async def __call__(self) -> str:
+        self.count += 1
+        now = self.contents[min(self.count, len(self.contents)) - 1]
+        if isinstance(now, Exception):
+            raise now
+        return now
+
+
+async def first(live: LiveFeeds, key: str, looks: CountedReading, count: int = 1) -> list[str]:
+    async with aclosing(live.follow(key, looks)) as events:
+        return [await anext(events) for _ in range(count)]
+
+
+async def test_people_who_may_see_the_same_share_one_look():
+    live, looks = feeds(), CountedReading("<p>one</p>")
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(first(live, "page", looks)) for _ in range(8)]
+    assert {tuple(task.result()) for task in tasks} == {("data: <p>one</p>\n\n",)}
+    assert looks.count <= 2
+    assert live.open == 0
+
+
+async def test_a_follower_is_told_what_is_new_and_nothing_twice():
+    looks = CountedReading("a", "a", "a", "b")
+    assert await first(feeds(), "page", looks, 2) == ["data: a\n\n", "data: b\n\n"]
+
+
+async def test_who_may_not_look_any_more_ends_and_others_go_on():
+    live = feeds()
+    async with aclosing(live.follow("page", CountedReading("a", Unauthenticated("no")))) as denied:
+        assert await anext(denied) == "data: a\n\n"
+        async with aclosing(live.follow("page", CountedReading("b"))) as other:
+            assert await anext(denied, None) is None
+            told = ""
+            while told != "data: b\n\n":
+                told = await anext(other)
+
+
+async def test_what_is_away_for_a_moment_ends_nothing():
+    assert await first(feeds(), "page", CountedReading(Unavailable("away"), "a")) == ["data: a\n\n"]
+
+
+async def test_nobody_looks_when_nobody_follows():
+    live, looks = feeds(), CountedReading("a")
+    await first(live, "page", looks)
+    count = looks.count
+    await asyncio.sleep(0.05)
+    assert looks.count == count
+
+
+async def test_so_many_may_follow():
+    live = feeds(most=1)
+    assert not live.full
+    async with aclosing(live.follow("page", CountedReading("a"))) as events:
+        await anext(events)
+        assert live.full
