@@ -15,7 +15,7 @@ from pathlib import Path
 
 from headrace_client import Client, Prediction
 
-from examples.digits import drifting, watching
+from examples.digits import drifting, ensemble, watching
 from examples.digits.register import CHALLENGER, MODEL, STABLE, register, split
 from examples.digits.report import Report
 from examples.digits.traffic import USERS, Answer, by_version, send, variants_by_user
@@ -96,6 +96,7 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
 
     _roll_back_and_forth(report, client, digits.held_out, _on_stable(after), first.version, second.version)
     _show_measured(report, client, (first.version, second.version))
+    ensemble.tell(report, client, candidates, (first.version, second.version), digits.held_out, folder)
     _show_performance(report, client, [*before, *after], began)
     _show_drift(report, client, digits.held_out, second.version, asked)
     return [int(value) for value in digits.held_out.pixels[0]]

@@ -24,8 +24,8 @@ Port = tuple[str, int, Sequence[int]]
 """Name, element type and shape of one row."""
 
 
-def normalise(columns: int, *, mean: float = 0.0, scale: float = 255 / 16, element: int = TensorProto.UINT8) -> bytes:
-    """`image` [columns] → `normalised` FP32 [columns], (image - mean) / scale: here 8 bits become 0 to 16."""
+def normalise(columns: int, *, mean: float = 0.0, scale: float = 15.0, element: int = TensorProto.UINT8) -> bytes:
+    """`image` [columns] → `normalised` FP32 [columns], (image - mean) / scale: 0 to 240 become 0 to 16."""
     return _file(
         [
             helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),

@@ -57,6 +57,18 @@ def test_the_first_run_registers_promotes_splits_and_promotes_again(demo: Demo) 
     assert "% of the users changed their variant" in demo.first
 
 
+def test_an_ensemble_is_better_than_its_members_and_goes_on_without_one(demo: Demo) -> None:
+    for printed in (demo.first, demo.second):
+        told = re.search(
+            r"accuracy of v1\S* ([\d.]+), v2\S* ([\d.]+), alone; together ([\d.]+)", " ".join(printed.split())
+        )
+        assert told is not None
+        first, second, both = map(float, told.groups())
+        assert both >= max(first, second)
+        assert "flagged as degraded, without linear" in printed
+        assert re.search(r"one image in [\d.]+ ms \(median\), [\d.]+ ms step by step", " ".join(printed.split()))
+
+
 def test_a_second_run_reuses_what_the_first_one_registered_and_rolls_back(demo: Demo) -> None:
     assert demo.second.count("is there from an earlier run") == 4
     assert "rolled back to v1, serving as generation" in demo.second

@@ -1,7 +1,7 @@
 """Two control planes on one store, with the registry, batchers and data planes around them, step by step."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from headrace.router.v1 import control_pb2
 from headrace_router.control.decisions.readiness import Held, Phase
-from headrace_router.control.decisions.resolve import Registered
+from headrace_router.control.decisions.resolve import PipelineMember, Registered
 from headrace_router.control.decisions.stored_answers import AnswerState, StoredAnswers
 from headrace_router.control.metrics import ControlMetrics
 from headrace_router.control.presence.data_planes import DataPlanes
@@ -35,12 +35,35 @@ MODEL = "digits"
 VERSIONS = {f"v{number}": f"d{number}" for number in range(1, 6)}
 # One that no batcher ever loads.
 NEVER_LOADS = "d5"
-STORED = [
-    StoredVersion(
-        digest, MODEL, version, control_pb2.ResolvedVersion(version=version, digest=digest).SerializeToString()
+# Two pipelines: each has a graph of its own and another version of iris, and both have the same version of labels.
+MEMBERS = {
+    f"d{number}": (
+        PipelineMember("", f"v{number}--norm", f"d{number}-norm"),
+        PipelineMember("iris", f"v{number}", f"iris-{number}"),
+        PipelineMember("labels", "v1", "labels-1"),
     )
-    for version, digest in VERSIONS.items()
+    for number in (3, 4)
+}
+
+
+def _stored(model: str, version: str, digest: str) -> StoredVersion:
+    resolved = control_pb2.ResolvedVersion(model=model, version=version, digest=digest)
+    return StoredVersion(digest, model, version, resolved.SerializeToString())
+
+
+STORED = [
+    *(_stored(MODEL, version, digest) for version, digest in VERSIONS.items()),
+    *(_stored(one.model or MODEL, one.version, one.digest) for members in MEMBERS.values() for one in members),
 ]
+
+
+def loaded_for(digests: Iterable[str]) -> set[str]:
+    """Return what batchers load so that these versions answer: members in the place of pipelines."""
+    return {one for digest in digests for one in _loaded(digest)}
+
+
+def _loaded(digest: str) -> set[str]:
+    return {member.digest for member in MEMBERS.get(digest, ())} or {digest}
 
 
 @dataclass

@@ -1,4 +1,5 @@
-"""Two control planes on one store, three data planes, two batchers that restart, and one version that never loads.
+"""Two control planes on one store, three data planes, two batchers that restart, one version that never loads, and two
+pipelines that share a member.
 
 News come late, repeated, out of order. Whatever happens: numbers take effect in order and nobody skips one, an accepted
 write has exactly one outcome, nobody but its manager writes a managed route without force, rules name variants of their
@@ -28,7 +29,7 @@ from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.kit.control_planes import MODEL, NEVER_LOADS, STORED, VERSIONS, World
+from tests.kit.control_planes import MEMBERS, MODEL, NEVER_LOADS, STORED, VERSIONS, World, loaded_for
 from tests.kit.turns_simulation import Loading
 
 planes = st.integers(0, 1)
@@ -58,7 +59,7 @@ class ControlPlanes(World, RuleBasedStateMachine):
     @initialize()
     def register(self) -> None:
         """Begin with a version that serves, and data planes that serve it."""
-        self.publish(Registered(MODEL, "one", 1, "v1", {"champion": "v1"}, VERSIONS))
+        self.publish(Registered(MODEL, "one", 1, "v1", {"champion": "v1"}, VERSIONS, MEMBERS))
         for plane in range(2):
             self.deliver(plane, 0)
             self.turn(plane)
@@ -318,6 +319,12 @@ class ControlPlanes(World, RuleBasedStateMachine):
             assert record.state.active is None or NEVER_LOADS not in record.state.active.table.digests
 
     @invariant()
+    def a_pipeline_serves_with_the_members_that_it_was_registered_with(self) -> None:
+        for record in self.run(self.store.news(0, 0)).records:
+            for variant in record.state.active.table.variants if record.state.active else ():
+                assert variant.members == MEMBERS.get(variant.digest, ())
+
+    @invariant()
     def what_is_kept_is_what_was_accepted_last(self) -> None:
         news = self.run(self.store.news(0, 0))
         state = news.records[0].state if news.records else None
@@ -350,14 +357,15 @@ class ControlPlanes(World, RuleBasedStateMachine):
         assert state is not None
         for table in (state.active and state.active.table, state.pending and state.pending.table):
             if table:
-                assert set(table.digests) <= wanted
+                assert loaded_for(table.digests) <= wanted
+        assert wanted.isdisjoint(MEMBERS), "batchers are to hold a pipeline, which has no file"
         for version, end in self.leased.items():
-            assert end <= self.clock.now() or VERSIONS[version] in wanted
+            assert end <= self.clock.now() or loaded_for([VERSIONS[version]]) <= wanted
         for watcher in self.watchers:
             seen = control.view.mirror.planes.get(watcher.id)
             if seen is not None and self.clock.now() - seen.seen_at < control.view.timing.forget_after:
                 for digests in (watcher.serves, *watcher.unacknowledged):
-                    assert digests <= wanted, f"{watcher.id} may serve what would be unloaded"
+                    assert loaded_for(digests) <= wanted, f"{watcher.id} may serve what would be unloaded"
 
     @rule()
     def when_the_trouble_is_over_everything_wanted_is_in_force(self) -> None:

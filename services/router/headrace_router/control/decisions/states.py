@@ -195,6 +195,10 @@ class RouteState:
     removed: bool = False
     kept: Mapping[str, AnswerState] = field(default_factory=dict)
 
+    def loaded_for(self, digest: str) -> tuple[str, ...]:
+        """Return what batchers load so that a version answers: itself, or its members."""
+        return tuple(one.digest for one in self.registered.members.get(digest, ())) or (digest,)
+
     @property
     def in_force(self) -> Route:
         """Return the declared route that serves, or the implicit one."""

@@ -168,13 +168,12 @@ class View:
         tables += [state.pending.table for state in states if state.pending is not None]
         digests = {digest for table in tables for digest in (*table.digests, *table.loaded_digests)}
         digests |= {state.previous.digest for state in states if state.previous is not None}
-        digests |= {
-            one.digest
-            for state in states
-            if state.previous is not None
-            for one in state.registered.members.get(state.previous.digest, ())
+        digests |= {one for state in states if state.previous for one in state.loaded_for(state.previous.digest)}
+        known = {state.model: state for state in (*mirror.states(), *states)}
+        leased = {
+            one for lease in leases if lease.model in known for one in known[lease.model].loaded_for(lease.digest)
         }
-        missing = (digests | {lease.digest for lease in leases}) - mirror.versions.keys()
+        missing = (digests | leased) - mirror.versions.keys()
         if missing:
             mirror.add_versions(await self._store.versions(sorted(missing)))
         if unknown := digests - mirror.versions.keys():
@@ -207,8 +206,12 @@ class View:
     def _demand(self, pool: str) -> tuple[Wanted, ...]:
         now = self._clock.now()
         in_use = self.mirror.tables_in_use(remembered_since(now, self.timing.forget_after))
-        models = {state.model for state in self.mirror.states()}
-        leases = [one for one in self.mirror.leases if one.model in models and one.digest in self.mirror.versions]
+        models = {state.model: state for state in self.mirror.states()}
+        leases = [
+            one
+            for one in self.mirror.leases
+            if one.model in models and self.mirror.versions.keys() >= set(models[one.model].loaded_for(one.digest))
+        ]
         wanted = demand(pool, self.mirror.states(), in_use, leases, now)
         revisions = self.mirror.serving_revisions
         return tuple(replace(one, serving_revision=revisions.get(one.digest, 0)) for one in wanted)
