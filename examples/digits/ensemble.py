@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 import time
 from collections.abc import Sequence
@@ -106,15 +107,16 @@ def _serve(
 ) -> str:
     """Register a version of the ensemble unless it is there, put it into production, and await it; return its name.
 
-    Its members are part of the name: versions never change.
+    What it is made of is part of the name: versions never change.
     """
-    name = "-".join((name, *versions))
     first, second = versions
     file = folder / "pipeline.yaml"
     wanted = f"\n    quorum: {quorum}" if quorum else ""
     file.write_text(
         _STEPS.format(model=MODEL, first=first, second=second, linear=linear, quorum=wanted, fuse=str(fuse).lower())
     )
+    content = file.read_bytes() + (folder / "normalise.onnx").read_bytes()
+    name = f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"
     with report.step(f"register and promote {ENSEMBLE} {name}") as outcome:
         created = not _is_there(client, name)
         metrics = {"accuracy": 0.98, "latency_p99_ms": 10.0}
