@@ -101,6 +101,28 @@ def test_a_version_that_refuses_what_the_one_before_took_is_taken_back():
     assert judged(*[refusing] * 5)[0].decision is Decision.ROLL_BACK
 
 
+def test_a_version_that_refuses_nearly_everything_once_it_is_alone_is_taken_back():
+    refusing = (answers(NEW, 10), errors(NEW, 190, Code.INVALID_ARGUMENT))
+    verdict, record = judged(*[refusing] * 5, arms=replace(ARMS, alone=True))
+    assert verdict.decision is Decision.ROLL_BACK
+    assert record.bad_from["errors"] == NOW
+
+
+def test_a_version_alone_may_refuse_as_much_as_the_one_before_did():
+    arms = replace(ARMS, alone=True)
+    # Of what this model is sent 80 percent never was what it takes.
+    before = (answers(OLD, 40), errors(OLD, 160, Code.INVALID_ARGUMENT))
+    record = judgement.begin(CANARY, "", NOW)
+    now = NOW
+    for number in range(120):
+        now += SECOND
+        after = (answers(NEW, 40), errors(NEW, 160, Code.INVALID_ARGUMENT))
+        counts = Counts(now, SECOND, before if number < 60 else after)
+        record = judgement.taken(record, CANARY, arms if number >= 60 else ARMS, counts, "", 0, NOW)
+    assert record.tolerated_refusals == 0.9
+    assert judgement.verdict(record, CANARY, 0, NOW, now).decision is not Decision.ROLL_BACK
+
+
 def test_slow_is_half_as_long_again_as_the_slowest_hundredth_before_unless_the_policy_says():
     _, record = judged(*[GOOD] * 2)
     assert record.slow_bucket == FAST + 1 + round(64 * 0.585)

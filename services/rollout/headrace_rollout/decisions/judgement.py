@@ -24,7 +24,9 @@ from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdic
 # Which codes are a version's fault for certain, besides a deadline that passed.
 _FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
 # Which are the caller's, or a version's that takes less than the one before, or of whose inputs some are in quarantine.
-# Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does.
+# Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does: then only what goes
+# beyond halfway from the share that the version before refused to everything counts, which no one caller's mistakes reach
+# where one sends less than half of the traffic.
 _REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
 # Of the baseline, before its slowest hundredth counts as known.
 ENOUGH_DURATIONS = 200
@@ -73,7 +75,8 @@ class Record:
     """The evidence of a rollout so far. judgement: of `headrace_statistics.canary`, as JSON. cursor: in the monitor's
     counts, in base64. step: that the judgement is at. begin_time: before the first request of the version. durations:
     of the baseline, by bucket, until enough are known. slow_bucket: answers from that bucket on are slow. bad_from:
-    by metric, when the first bad answer of the version was given, at the earliest.
+    by metric, when the first bad answer of the version was given, at the earliest. baseline_asked, baseline_refused:
+    of the version before, what it was asked to compute and refused.
     """
 
     judgement: str
@@ -83,6 +86,13 @@ class Record:
     durations: dict[int, int] = field(default_factory=dict)
     slow_bucket: int | None = None
     bad_from: dict[str, datetime] = field(default_factory=dict)
+    baseline_asked: int = 0
+    baseline_refused: int = 0
+
+    @property
+    def tolerated_refusals(self) -> float:
+        """The share of refusals above which they count of a version alone."""
+        return 0.5 + self.baseline_refused / (2 * self.baseline_asked) if self.baseline_asked else 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +121,10 @@ def taken(record: Record, policy: Policy, arms: Arms, counts: Counts, cursor: st
     record = _restaged(record, step, now)
     record = _with_durations(record, arms, counts)
     slow = record.slow_bucket
-    codes = _FAULTS if arms.alone else _FAULTS | _REFUSALS
-    candidate = _arm(counts, arms.candidate, slow, codes)
-    baseline = None if arms.alone else _arm(counts, arms.baseline, slow, codes)
+    record = _with_refusals(record, arms, counts)
+    tolerated = record.tolerated_refusals if arms.alone else 0.0
+    candidate = _arm(counts, arms.candidate, slow, tolerated)
+    baseline = None if arms.alone else _arm(counts, arms.baseline, slow, tolerated)
     seconds = counts.elapsed.total_seconds()
     judged = state.from_json(record.judgement)
     if seconds > 0:
@@ -181,8 +192,20 @@ def _with_durations(record: Record, arms: Arms, counts: Counts) -> Record:
     raise AssertionError("unreachable: there are durations")
 
 
-def _arm(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, codes: frozenset[Code]) -> ArmCounts:
-    requests = errors = timeouts = slow = invalid = 0
+def _with_refusals(record: Record, arms: Arms, counts: Counts) -> Record:
+    """Learn from the baseline which share of what it is asked it refuses."""
+    refused = sum(one.count for one in _of(counts.counts, arms.baseline) if one.code in _REFUSALS)
+    asked = refused + _arm(counts, arms.baseline, None, 1.0).requests
+    return replace(
+        record,
+        baseline_asked=record.baseline_asked + asked,
+        baseline_refused=record.baseline_refused + refused,
+    )
+
+
+def _arm(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, tolerated_refusals: float) -> ArmCounts:
+    """Return the counts of a variant. tolerated_refusals: which share of what it was asked may be refused uncounted."""
+    requests = errors = timeouts = slow = invalid = refused = 0
     for one in _of(counts.counts, arm):
         if one.code == Code.OK:
             # What something stood in for is an error of the version.
@@ -195,9 +218,13 @@ def _arm(counts: Counts, arm: tuple[str, str], slow_bucket: int | None, codes: f
         elif one.code == Code.DEADLINE_EXCEEDED:
             requests += one.count
             timeouts += one.count
-        elif one.code in codes:
+        elif one.code in _FAULTS:
             requests += one.count
             errors += one.count
+        elif one.code in _REFUSALS:
+            refused += one.count
+    counted = max(0, refused - math.floor(tolerated_refusals * (requests + refused)))
+    requests, errors = requests + counted, errors + counted
     return ArmCounts(requests, errors, timeouts, min(slow, requests), invalid, counts.erring_units.get(arm[1], 0))
 
 
