@@ -8,8 +8,10 @@ from headrace_client.client import Client
 from headrace_client.errors import PermissionDenied, PreconditionFailed
 from headrace_servicekit.testing import eventually
 
+from tests.kit.alerting import SECRET
 from tests.kit.headrace_cli import Headrace
 from tests.kit.served import Served
+from tests.kit.stack import RECEIVERS
 
 State = pb.PromotionRequest
 
@@ -47,6 +49,21 @@ def test_the_command_line_asks_and_others_agree(headrace: Headrace, served: Serv
     listed = headrace("models", "approvals", model, "--all")["requests"]
     assert [one["state"] for one in listed] == ["STATE_PROMOTED"]
     assert headrace("models", "approvals", model)["requests"] == []
+
+
+@pytest.mark.parametrize("group", ["models", "rollouts"])
+def test_the_command_line_makes_lists_and_removes_webhooks(headrace: Headrace, group: str):
+    key = headrace.folder / "key"
+    key.write_text(SECRET)
+    name = f"{headrace.model[-20:]}-hook"
+    told = (name, f"http://{RECEIVERS}:9/x", "--secret-file", str(key), "--model", headrace.model)
+    made = headrace(group, "put-webhook", *told)["webhook"]
+    assert "secret" not in made
+    listed = [one for one in headrace(group, "webhooks")["webhooks"] if one["name"] == made["name"]]
+    assert [one["model"] for one in listed] == [headrace.model]
+    assert headrace.model in headrace.run(group, "webhooks").output
+    headrace(group, "delete-webhook", name)
+    assert made["name"] not in [one["name"] for one in headrace(group, "webhooks")["webhooks"]]
 
 
 def test_scopes_tell_who_asks_who_agrees_and_who_sets_the_rule(headrace: Headrace, served: Served):

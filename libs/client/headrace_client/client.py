@@ -38,6 +38,7 @@ from headrace_client.operations import (
     routes,
     scaling,
     scoring,
+    webhooks,
 )
 from headrace_client.retries import RetryPolicy
 from headrace_client.tokens import TokenCache, TokenProvider, provider_of
@@ -194,6 +195,12 @@ class Client(_Connection):
     analyse_experiment = _blocking(experiments.analyse_experiment)
     conclude_experiment = _blocking(rollouts.conclude_experiment)
     plan_experiment = _blocking(experiments.plan_experiment)
+    put_registry_webhook = _blocking(webhooks.put_registry_webhook)
+    list_registry_webhooks = _blocking(webhooks.list_registry_webhooks)
+    delete_registry_webhook = _blocking(webhooks.delete_registry_webhook)
+    put_rollout_webhook = _blocking(webhooks.put_rollout_webhook)
+    list_rollout_webhooks = _blocking(webhooks.list_rollout_webhooks)
+    delete_rollout_webhook = _blocking(webhooks.delete_rollout_webhook)
     plan_rollout = _blocking(rollouts.plan_rollout)
     start_rollout = _blocking(rollouts.start_rollout)
     get_rollout = _blocking(rollouts.get_rollout)
@@ -341,6 +348,12 @@ class AsyncClient(_Connection):
     analyse_experiment = _awaited(experiments.analyse_experiment)
     conclude_experiment = _awaited(rollouts.conclude_experiment)
     plan_experiment = _awaited(experiments.plan_experiment)
+    put_registry_webhook = _awaited(webhooks.put_registry_webhook)
+    list_registry_webhooks = _awaited(webhooks.list_registry_webhooks)
+    delete_registry_webhook = _awaited(webhooks.delete_registry_webhook)
+    put_rollout_webhook = _awaited(webhooks.put_rollout_webhook)
+    list_rollout_webhooks = _awaited(webhooks.list_rollout_webhooks)
+    delete_rollout_webhook = _awaited(webhooks.delete_rollout_webhook)
     plan_rollout = _awaited(rollouts.plan_rollout)
     start_rollout = _awaited(rollouts.start_rollout)
     get_rollout = _awaited(rollouts.get_rollout)

@@ -11,6 +11,7 @@ from headrace.monitor.v1 import monitor_pb2 as monitor
 from headrace.monitor.v1 import outcome_pb2 as outcome
 from headrace.registry.v1 import approval_pb2 as approval
 from headrace.registry.v1 import registry_pb2 as registry
+from headrace.registry.v1 import webhook_pb2 as webhook
 from headrace.rollout.v1 import rollout_pb2 as rollout
 from headrace.router.v1 import precomputed_pb2 as precomputed
 from headrace.router.v1 import predict_pb2 as predict
@@ -28,6 +29,7 @@ _OUTCOMES = "/headrace.monitor.v1.OutcomeService/"
 _REGISTRY = "/headrace.registry.v1.RegistryService/"
 _PLANNING = "/headrace.autoscaler.v1.PlanningService/"
 _PRECOMPUTED = "/headrace.router.v1.PrecomputedService/"
+_REGISTRY_WEBHOOKS = "/headrace.registry.v1.RegistryWebhookService/"
 _ROLLOUTS = "/headrace.rollout.v1.RolloutService/"
 _SCORING = "/headrace.scorer.v1.ScorerService/"
 _ROUTES = "/headrace.router.v1.RouteService/"
@@ -190,6 +192,29 @@ WITHDRAW_PROMOTION = Method(
     _APPROVALS + "WithdrawPromotion", approval.WithdrawPromotionRequest, approval.WithdrawPromotionResponse
 )
 BREAK_GLASS = Method(_APPROVALS + "BreakGlass", approval.BreakGlassRequest, approval.BreakGlassResponse)
+
+PUT_REGISTRY_WEBHOOK = Method(
+    _REGISTRY_WEBHOOKS + "PutRegistryWebhook", webhook.PutRegistryWebhookRequest, webhook.PutRegistryWebhookResponse
+)
+LIST_REGISTRY_WEBHOOKS = Method(
+    _REGISTRY_WEBHOOKS + "ListRegistryWebhooks",
+    webhook.ListRegistryWebhooksRequest,
+    webhook.ListRegistryWebhooksResponse,
+)
+DELETE_REGISTRY_WEBHOOK = Method(
+    _REGISTRY_WEBHOOKS + "DeleteRegistryWebhook",
+    webhook.DeleteRegistryWebhookRequest,
+    webhook.DeleteRegistryWebhookResponse,
+)
+PUT_ROLLOUT_WEBHOOK = Method(
+    _ROLLOUTS + "PutRolloutWebhook", rollout.PutRolloutWebhookRequest, rollout.PutRolloutWebhookResponse
+)
+LIST_ROLLOUT_WEBHOOKS = Method(
+    _ROLLOUTS + "ListRolloutWebhooks", rollout.ListRolloutWebhooksRequest, rollout.ListRolloutWebhooksResponse
+)
+DELETE_ROLLOUT_WEBHOOK = Method(
+    _ROLLOUTS + "DeleteRolloutWebhook", rollout.DeleteRolloutWebhookRequest, rollout.DeleteRolloutWebhookResponse
+)
 
 PLAN_ROLLOUT = Method(_ROLLOUTS + "PlanRollout", rollout.PlanRolloutRequest, rollout.PlanRolloutResponse)
 START_ROLLOUT = Method(_ROLLOUTS + "StartRollout", rollout.StartRolloutRequest, rollout.StartRolloutResponse)

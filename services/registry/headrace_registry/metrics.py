@@ -22,6 +22,12 @@ class Metrics:
         self._overrides = Counter(
             "registry_approvals_overridden", "Promotions in an emergency.", ("code",), registry=registry
         )
+        self._deliveries = Counter(
+            "registry_webhook_deliveries",
+            "Attempts to deliver, by outcome: delivered, failed (comes again), dead (given up, or no room to wait).",
+            ("outcome",),
+            registry=registry,
+        )
         self._rollbacks = Counter("registry_rollbacks", "Asked rollbacks.", ("code",), registry=registry)
         self._uploads = Counter("registry_uploads", "Uploads that ended.", ("type", "code"), registry=registry)
         self._upload_bytes = Counter("registry_upload_bytes", "Bytes of stored uploads.", registry=registry)
@@ -45,6 +51,10 @@ class Metrics:
         """Count one move to a stage, however it ends."""
         with _counted(lambda code: self._moves.labels(target.value, code).inc()):
             yield
+
+    def delivery(self, outcome: str) -> None:
+        """Count an attempt to deliver."""
+        self._deliveries.labels(outcome).inc()
 
     @contextmanager
     def overriding(self) -> Iterator[None]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from headrace.registry.v1 import approval_pb2_grpc, registry_pb2_grpc
+from headrace.registry.v1 import approval_pb2_grpc, registry_pb2_grpc, webhook_pb2_grpc
 from headrace_servicekit.loops import periodic
+from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.webhooks import Webhooks
+from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.s3 import Place
 
 from headrace_registry.api.approving import ApprovalServicer
 from headrace_registry.api.servicer import RegistryServicer
+from headrace_registry.api.webhooks import WebhookServicer
 from headrace_registry.artifacts.blobs import Blobs
 from headrace_registry.artifacts.content import FormatProcess, Inspection, OnnxProcess
 from headrace_registry.artifacts.downloads import Downloads
@@ -35,6 +39,7 @@ from headrace_registry.promotion.promotions import Promotions
 from headrace_registry.retention.expiry import EXPIRE_EVERY_S, collect, expire, expire_uploads, policy_of
 from headrace_registry.retention.garbage_collection import GarbageCollector
 from headrace_registry.settings import RegistrySettings
+from headrace_registry.storage import rows
 from headrace_registry.storage.postgres import PostgresStore
 from headrace_registry.storage.store import Store
 
@@ -55,6 +60,10 @@ async def start(runtime: Runtime[RegistrySettings]) -> None:
     inspection = Inspection(onnx, FormatProcess(timeout_s=settings.onnx_check_timeout_s))
     fuse = FusionProcess(timeout_s=settings.onnx_check_timeout_s, max_bytes=settings.max_artifact_bytes)
     metrics = serve(runtime, store, blobs, inspection, onnx.try_out, fuse)
+    outbox = Outbox(connections, rows.told, hold=settings.webhook_hold)
+    guard = await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
+    webhooks = WebhookServicer(Webhooks(connections, guard))
+    webhook_pb2_grpc.add_RegistryWebhookServiceServicer_to_server(webhooks, runtime.servers[0])
     expiry = partial(expire, store, blobs, runtime.clock, remember=timedelta(hours=settings.request_id_memory_h))
     runtime.loop("sweep", lambda: periodic("sweep", expiry, every_s=EXPIRE_EVERY_S))
     collector = GarbageCollector(store, blobs, policy_of(settings), runtime.clock)

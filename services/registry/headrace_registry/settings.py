@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from headrace_servicekit.outbox.settings import WebhookSettings
 from headrace_servicekit.settings import PostgresSettings, S3Settings, ServiceSettings, settings_config
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 
-class RegistrySettings(S3Settings, PostgresSettings, ServiceSettings):
+class RegistrySettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSettings):
     """Settings of the registry."""
 
     model_config = settings_config("REGISTRY_")
@@ -76,3 +77,8 @@ class RegistrySettings(S3Settings, PostgresSettings, ServiceSettings):
     @classmethod
     def _targets(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What the service calls: parts of this installation, where no webhook may be."""
+        return self.database_url, self.s3_endpoint, self.otlp_endpoint or ""

@@ -9,13 +9,13 @@ from typing import Any
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_servicekit.outbox.destinations import shown
 from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.outbox.webhooks import Webhook
 
 from headrace_rollout.decisions import planning
 from headrace_rollout.decisions.policies import Policy, Strategy, percent
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
 from headrace_rollout.starting import Draft
 from headrace_rollout.store import PastEvent
-from headrace_rollout.webhooks import Webhook
 
 _STRATEGIES = {strategy: getattr(pb.RolloutPolicy, f"STRATEGY_{strategy.name}") for strategy in Strategy}
 _STATES = {state: getattr(pb.Rollout, f"STATE_{state.name}") for state in State}

@@ -15,7 +15,7 @@ from headrace_rollout.store import Request
 
 log = structlog.get_logger()
 
-EVERY_S = 2.0
+EVERY_S = 5.0
 # Under which the rollouts are started: their request ids are the names of what was asked for.
 _CLIENT = "approvals"
 

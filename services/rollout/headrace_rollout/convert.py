@@ -12,12 +12,12 @@ from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_servicekit.errors import FieldViolation, ServiceError, refusal, refuse
 from headrace_servicekit.identity import identity
 from headrace_servicekit.outbox.events import Format
+from headrace_servicekit.outbox.webhooks import Webhook
 
 from headrace_rollout.decisions import policies
 from headrace_rollout.decisions.policies import DEFAULT_STEPS, Policy, Step, Strategy
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
-from headrace_rollout.webhooks import Webhook
 
 MAX_REASON_CHARS = 1000
 MAX_REQUEST_ID_CHARS = 128

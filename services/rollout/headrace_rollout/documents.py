@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from headrace_servicekit.outbox import events
 from pydantic import TypeAdapter
 
+from headrace_rollout.decisions.events import event_of
 from headrace_rollout.decisions.judgement import Record
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout
@@ -50,6 +53,11 @@ def notice_json(event: Event, rollout: Rollout) -> str:
     """Return what a webhook is told, as JSON: an event with the rollout after it."""
     # Evidence is large, and says nothing to people that the verdict does not.
     return _NOTICE.dump_json((event, replace(rollout, evidence=""))).decode()
+
+
+def event_in(row: Any) -> events.Event:
+    """Return what a row of deliveries tells."""
+    return event_of(row["id"], *notice_of(row["body"]), row["create_time"])
 
 
 def notice_of(text: str) -> tuple[Event, Rollout]:

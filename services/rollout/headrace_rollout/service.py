@@ -11,6 +11,7 @@ from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.loops import periodic
 from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.webhooks import Webhooks
 from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
@@ -20,6 +21,7 @@ from headrace_rollout.alerts import FreezeAlerts
 from headrace_rollout.approved import EVERY_S, ApprovedRollouts
 from headrace_rollout.concluding import Concluding
 from headrace_rollout.controller import Controller
+from headrace_rollout.documents import event_in
 from headrace_rollout.experiments import Experiments
 from headrace_rollout.judging import Judge
 from headrace_rollout.metrics import RolloutMetrics
@@ -29,7 +31,6 @@ from headrace_rollout.settings import RolloutSettings
 from headrace_rollout.starting import Starting
 from headrace_rollout.store import Changed, Store, database
 from headrace_rollout.traffic import TrafficReader
-from headrace_rollout.webhooks import Webhooks, event_in
 
 
 async def start(runtime: Runtime[RolloutSettings]) -> None:

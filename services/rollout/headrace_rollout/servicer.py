@@ -13,6 +13,7 @@ from headrace_servicekit.coordination.feeds import ChangeFeed
 from headrace_servicekit.errors import Aborted, NotFound, Unavailable
 from headrace_servicekit.identity import identity
 from headrace_servicekit.loops import until
+from headrace_servicekit.outbox.webhooks import Webhooks
 
 from headrace_rollout import answers, convert
 from headrace_rollout.concluding import Concluding
@@ -20,7 +21,6 @@ from headrace_rollout.decisions import policies, progress
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.starting import Starting
 from headrace_rollout.store import Changed, Decide, Store
-from headrace_rollout.webhooks import Webhooks
 
 # How often a person's change is decided anew when the rollout went on meanwhile.
 _TRIES = 20

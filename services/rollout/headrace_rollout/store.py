@@ -10,6 +10,7 @@ from typing import Any
 from headrace_servicekit.coordination.feeds import Position
 from headrace_servicekit.errors import Aborted, AlreadyExists, NotFound
 from headrace_servicekit.outbox.outbox import Notice, enqueue
+from headrace_servicekit.outbox.webhooks import webhooks_of
 from headrace_servicekit.postgres.connections import Address, Connections, Transactions
 from headrace_servicekit.postgres.migrated import MigratedDatabase
 from headrace_servicekit.postgres.sql import load_queries
@@ -175,11 +176,11 @@ async def _save(connection: Any, before: Rollout, after: Transition, now: dateti
 async def _tell(connection: Any, rollout: Rollout, events: Sequence[Event], now: datetime) -> None:
     """Keep what happened, and what webhooks are to be told of it; wake whoever watches."""
     document = rollout_json(rollout)
-    told = await connection.fetch(_QUERIES["webhooks_of_model"], rollout.model) if events else []
+    told = await webhooks_of(connection, rollout.model) if events else []
     for event in events:
         arguments = (rollout.id, now, event.type, event.reason, event.client, document)
         number = await connection.fetchval(_QUERIES["insert_event"], *arguments)
-        notices = [Notice(row["name"], str(rollout.id), str(number), notice_json(event, rollout)) for row in told]
+        notices = [Notice(name, str(rollout.id), str(number), notice_json(event, rollout)) for name in told]
         await enqueue(connection, notices)
     await connection.execute(_QUERIES["wake"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import click
-from headrace.registry.v1 import registry_pb2
+from headrace.registry.v1 import registry_pb2, webhook_pb2
 
 from headrace_client.cli.approving import (
     approval_policy,
@@ -31,6 +31,7 @@ from headrace_client.cli.tuning import tune
 from headrace_client.cli.typed_clients import typed_client
 from headrace_client.cli.views import gates as gates_text
 from headrace_client.cli.views import show_model, show_version, stage
+from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 
 
@@ -57,6 +58,18 @@ models.add_command(optimise)
 models.add_command(promote)
 models.add_command(rollback)
 for command in (approval_policy, request, approvals, approve, reject, withdraw, break_glass):
+    models.add_command(command)
+for command in webhook_commands(
+    WebhookKind(
+        "models",
+        "what happens to models",
+        "registryWebhooks",
+        webhook_pb2.RegistryWebhook,
+        Client.put_registry_webhook,
+        Client.list_registry_webhooks,
+        Client.delete_registry_webhook,
+    )
+):
     models.add_command(command)
 models.add_command(as_of)
 models.add_command(measurements)

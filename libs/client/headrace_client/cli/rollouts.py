@@ -31,6 +31,7 @@ from headrace_client.cli.rollout_views import (
     show_plan,
     show_rollout,
 )
+from headrace_client.cli.webhooks import WebhookKind, webhook_commands
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
 
@@ -49,6 +50,20 @@ def rollouts() -> None:
       headrace rollouts watch digits
       headrace rollouts abort digits --reason "the report looks wrong"
     """
+
+
+for command in webhook_commands(
+    WebhookKind(
+        "rollouts",
+        "rollouts",
+        "rolloutWebhooks",
+        pb.RolloutWebhook,
+        Client.put_rollout_webhook,
+        Client.list_rollout_webhooks,
+        Client.delete_rollout_webhook,
+    )
+):
+    rollouts.add_command(command)
 
 
 @rollouts.command()

@@ -71,6 +71,12 @@ def upload_id(name: str, field: str) -> UUID:
     raise invalid(field, f"{_shown(name)} is not of the form uploads/{{upload}}")
 
 
+def webhook_id(name: str, field: str) -> str:
+    """Return the webhook in `registryWebhooks/{webhook}`. Raises InvalidArgument that names `field`."""
+    (webhook,) = _ids(name, field, "registryWebhooks")
+    return webhook
+
+
 def upload_name(upload: UUID) -> str:
     """Return the resource name of an upload."""
     return f"uploads/{upload}"
@@ -109,7 +115,7 @@ def _ids(name: str, field: str, *collections: str) -> list[str]:
     return parts[1::2]
 
 
-_SINGULAR = {"models": "model", "versions": "version", "aliases": "alias"}
+_SINGULAR = {"models": "model", "versions": "version", "aliases": "alias", "registryWebhooks": "webhook"}
 
 
 def _shown(text: str) -> str:

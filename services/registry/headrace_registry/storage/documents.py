@@ -13,6 +13,7 @@ from headrace_registry.decisions.models import (
     ApprovalPolicy,
     Composition,
     Contract,
+    Event,
     Gate,
     Metric,
     ServingChange,
@@ -48,4 +49,5 @@ COMPOSITION = Document(Composition)
 MODEL_FILE = Document(ModelFile)
 PROMOTION_REQUEST = Document(PromotionRequest)
 APPROVALS = Document(ApprovalPolicy)
+NOTICE: Document[tuple[str, Event]] = Document(tuple[str, Event])
 OUTCOME = Document(Outcome)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from headrace_servicekit.outbox import events as outbox_events
+
 from headrace_registry.decisions.approvals import PromotionRequest
 from headrace_registry.decisions.files import Artifact, ArtifactType, Blob, ContentUse, Upload
 from headrace_registry.decisions.models import (
@@ -23,6 +25,7 @@ from headrace_registry.decisions.models import (
     Version,
     VersionRef,
 )
+from headrace_registry.decisions.notices import event_of
 from headrace_registry.storage.documents import (
     APPROVALS,
     COMPOSITION,
@@ -30,6 +33,7 @@ from headrace_registry.storage.documents import (
     GATES,
     METRICS,
     MODEL_FILE,
+    NOTICE,
     PROMOTION_REQUEST,
     SERVING,
     SERVING_CHANGE,
@@ -107,6 +111,11 @@ def event(row: Any) -> Event:
         serving_change=None if row["serving_change"] is None else SERVING_CHANGE.read(row["serving_change"]),
         promotion_request=row["promotion_request"],
     )
+
+
+def told(row: Any) -> outbox_events.Event:
+    """Return what a row of deliveries tells."""
+    return event_of(row["id"], *NOTICE.read(row["body"]), row["create_time"])
 
 
 def measurement(row: Any) -> Measurement:

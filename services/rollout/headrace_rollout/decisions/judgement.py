@@ -24,9 +24,9 @@ from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Verdic
 # Which codes are a version's fault for certain, besides a deadline that passed.
 _FAULTS = frozenset((Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
 # Which are the caller's, or a version's that takes less than the one before, or of whose inputs some are in quarantine.
-# Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does: then only what goes
-# beyond halfway from the share that the version before refused to everything counts, which no one caller's mistakes reach
-# where one sends less than half of the traffic.
+# Beside another version that makes no difference: callers' mistakes meet both alike. Alone, it does: then only what is
+# beyond halfway from the share that the version before refused to everything counts. One caller's mistakes do not get
+# there, but of one who sends most of the traffic.
 _REFUSALS = frozenset((Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE))
 # Of the baseline, before its slowest hundredth counts as known.
 ENOUGH_DURATIONS = 200

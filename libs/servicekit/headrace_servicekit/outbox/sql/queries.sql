@@ -33,3 +33,25 @@ update webhooks set last_error = $2 where name = $1;
 
 -- name: waiting_in_all
 select count(*) from deliveries where state = 'waiting';
+
+-- name: webhooks_of_model
+select name from webhooks where model in ('', $1) order by name;
+
+-- name: webhook
+select * from webhooks where name = $1;
+
+-- name: webhooks
+select webhooks.*, (select count(*) from deliveries where webhook = webhooks.name and state = 'waiting') as waiting
+from webhooks order by name;
+
+-- name: put_webhook
+insert into webhooks (name, url, secret, format, model, client) values ($1, $2, $3, $4, $5, $6)
+on conflict (name) do update set (url, secret, format, model)
+    = (excluded.url, excluded.secret, excluded.format, excluded.model);
+
+-- name: count_webhooks
+select count(*), count(*) filter (where client = $1) from webhooks;
+
+-- name: delete_webhook
+-- With everything that it was not told yet.
+delete from webhooks where name = $1;

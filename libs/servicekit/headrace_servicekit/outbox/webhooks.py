@@ -1,4 +1,4 @@
-"""Webhooks that are told of rollouts: who they are, and what waits for them."""
+"""Webhooks that are told of models: who they are, and what waits for them. The table has a column `model` for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from headrace_servicekit.errors import AlreadyExists, FieldViolation, refuse
 from headrace_servicekit.fair_share import Pool
 from headrace_servicekit.identity import Identity, model_not_found
-from headrace_servicekit.outbox import events
 from headrace_servicekit.outbox.destinations import RefusedError
 from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.outbox import hurry
@@ -19,10 +18,7 @@ from headrace_servicekit.outbox.secrets import secret_violations
 from headrace_servicekit.postgres.connections import Connections
 from headrace_servicekit.postgres.sql import load_queries
 
-from headrace_rollout.decisions.events import event_of
-from headrace_rollout.documents import notice_of
-
-_QUERIES = load_queries("headrace_rollout.sql")
+_QUERIES = load_queries("headrace_servicekit.outbox.sql")
 _POOL = Pool("webhooks", 100, "TOO_MANY_WEBHOOKS", retry_after_s=60.0)
 EVERY_MODEL = "*"
 
@@ -39,6 +35,11 @@ class Webhook:
     waiting: int = 0
     last_error: str = ""
     last_success_time: datetime | None = None
+
+
+async def webhooks_of(connection: Any, model: str) -> list[str]:
+    """Return the names of those that are told of a model."""
+    return [row["name"] for row in await connection.fetch(_QUERIES["webhooks_of_model"], model)]
 
 
 class Webhooks:
@@ -91,11 +92,6 @@ class Webhooks:
         except RefusedError as error:
             return [FieldViolation("webhook.url", str(error))]
         return []
-
-
-def event_in(row: Any) -> events.Event:
-    """Return what a row of deliveries tells."""
-    return event_of(row["id"], *notice_of(row["body"]), row["create_time"])
 
 
 def _sees(caller: Identity) -> Callable[[Webhook], bool]:
