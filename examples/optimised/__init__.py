@@ -1,0 +1,1 @@
+"""A scikit-learn pipeline from its pickle to a smaller, faster version in production."""
