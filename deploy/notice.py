@@ -42,6 +42,7 @@ SCRIPTS = (
 # Of packages whose metadata have no SPDX expression: read in the licence file that each brings.
 READ = {
     "aiosignal": "Apache-2.0",
+    "cronsim": "BSD-3-Clause",
     "duckdb": "MIT",
     "flatbuffers": "Apache-2.0",
     "jinja2": "BSD-3-Clause",

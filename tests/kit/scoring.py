@@ -111,6 +111,9 @@ async def scoring(postgres_url: str, s3: S3Store, tmp_path: Path) -> AsyncIterat
             "SCORER_REGISTRY_BUCKET": s3.bucket,
             "SCORER_S3_CREDENTIALS_FILE": str(keys),
             "SCORER_REGISTRY_TARGET": door.address,
+            # Nobody is there: nothing is published.
+            "SCORER_CONTROL_TARGET": "127.0.0.1:9",
+            "SCORER_DATA_TARGET": "127.0.0.1:9",
             "SCORER_MAX_WORKERS": "2",
         }
         rig = ScorerRig(environment, s3, registry, model)

@@ -38,6 +38,8 @@ from headrace_client.operations import (
     routes,
     scaling,
     scoring,
+    scoring_publications,
+    scoring_schedules,
     webhooks,
 )
 from headrace_client.retries import RetryPolicy
@@ -193,6 +195,19 @@ class Client(_Connection):
     change_shares = _blocking(experiments.change_shares)
     end_experiment = _blocking(experiments.end_experiment)
     analyse_experiment = _blocking(experiments.analyse_experiment)
+    publish_scoring_job = _blocking(scoring_publications.publish_scoring_job)
+    get_scoring_publication = _blocking(scoring_publications.get_scoring_publication)
+    await_scoring_publication = _blocking(scoring_publications.await_scoring_publication)
+    approve_scoring_publication = _blocking(scoring_publications.approve_scoring_publication)
+    revert_scoring_publication = _blocking(scoring_publications.revert_scoring_publication)
+
+    put_scoring_schedule = _blocking(scoring_schedules.put_scoring_schedule)
+    get_scoring_schedule = _blocking(scoring_schedules.get_scoring_schedule)
+    list_scoring_schedules = _blocking(scoring_schedules.list_scoring_schedules)
+    pause_scoring_schedule = _blocking(scoring_schedules.pause_scoring_schedule)
+    resume_scoring_schedule = _blocking(scoring_schedules.resume_scoring_schedule)
+    delete_scoring_schedule = _blocking(scoring_schedules.delete_scoring_schedule)
+
     conclude_experiment = _blocking(rollouts.conclude_experiment)
     plan_experiment = _blocking(experiments.plan_experiment)
     put_registry_webhook = _blocking(webhooks.put_registry_webhook)
@@ -214,6 +229,7 @@ class Client(_Connection):
     get_rollout_template = _blocking(rollouts.get_rollout_template)
     put_rollout_template = _blocking(rollouts.put_rollout_template)
     create_scoring_job = _blocking(scoring.create_scoring_job)
+    estimate_scoring_job = _blocking(scoring.estimate_scoring_job)
     get_scoring_job = _blocking(scoring.get_scoring_job)
     list_scoring_jobs = _blocking(scoring.list_scoring_jobs)
     watch_scoring_job = _blocking(scoring.watch_scoring_job)
@@ -346,6 +362,19 @@ class AsyncClient(_Connection):
     change_shares = _awaited(experiments.change_shares)
     end_experiment = _awaited(experiments.end_experiment)
     analyse_experiment = _awaited(experiments.analyse_experiment)
+    publish_scoring_job = _awaited(scoring_publications.publish_scoring_job)
+    get_scoring_publication = _awaited(scoring_publications.get_scoring_publication)
+    await_scoring_publication = _awaited(scoring_publications.await_scoring_publication)
+    approve_scoring_publication = _awaited(scoring_publications.approve_scoring_publication)
+    revert_scoring_publication = _awaited(scoring_publications.revert_scoring_publication)
+
+    put_scoring_schedule = _awaited(scoring_schedules.put_scoring_schedule)
+    get_scoring_schedule = _awaited(scoring_schedules.get_scoring_schedule)
+    list_scoring_schedules = _awaited(scoring_schedules.list_scoring_schedules)
+    pause_scoring_schedule = _awaited(scoring_schedules.pause_scoring_schedule)
+    resume_scoring_schedule = _awaited(scoring_schedules.resume_scoring_schedule)
+    delete_scoring_schedule = _awaited(scoring_schedules.delete_scoring_schedule)
+
     conclude_experiment = _awaited(rollouts.conclude_experiment)
     plan_experiment = _awaited(experiments.plan_experiment)
     put_registry_webhook = _awaited(webhooks.put_registry_webhook)
@@ -367,6 +396,7 @@ class AsyncClient(_Connection):
     get_rollout_template = _awaited(rollouts.get_rollout_template)
     put_rollout_template = _awaited(rollouts.put_rollout_template)
     create_scoring_job = _awaited(scoring.create_scoring_job)
+    estimate_scoring_job = _awaited(scoring.estimate_scoring_job)
     get_scoring_job = _awaited(scoring.get_scoring_job)
     list_scoring_jobs = _awaited(scoring.list_scoring_jobs)
     watch_scoring_job = _awaited(scoring.watch_scoring_job)

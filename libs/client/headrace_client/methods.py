@@ -16,6 +16,8 @@ from headrace.rollout.v1 import rollout_pb2 as rollout
 from headrace.router.v1 import precomputed_pb2 as precomputed
 from headrace.router.v1 import predict_pb2 as predict
 from headrace.router.v1 import route_pb2 as route
+from headrace.scorer.v1 import publications_pb2 as publications
+from headrace.scorer.v1 import schedules_pb2 as schedules
 from headrace.scorer.v1 import scorer_pb2 as scorer
 
 from headrace_client.calls import Method
@@ -32,6 +34,8 @@ _PRECOMPUTED = "/headrace.router.v1.PrecomputedService/"
 _REGISTRY_WEBHOOKS = "/headrace.registry.v1.RegistryWebhookService/"
 _ROLLOUTS = "/headrace.rollout.v1.RolloutService/"
 _SCORING = "/headrace.scorer.v1.ScorerService/"
+_PUBLICATIONS = "/headrace.scorer.v1.ScoringPublicationService/"
+_SCHEDULES = "/headrace.scorer.v1.ScoringScheduleService/"
 _ROUTES = "/headrace.router.v1.RouteService/"
 
 PREDICT = Method("/headrace.router.v1.RouterService/Predict", predict.PredictRequest, predict.PredictResponse)
@@ -264,6 +268,9 @@ CHECK_HEALTH = Method("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequ
 CREATE_SCORING_JOB = Method(
     _SCORING + "CreateScoringJob", scorer.CreateScoringJobRequest, scorer.CreateScoringJobResponse
 )
+ESTIMATE_SCORING_JOB = Method(
+    _SCORING + "EstimateScoringJob", scorer.EstimateScoringJobRequest, scorer.EstimateScoringJobResponse
+)
 GET_SCORING_JOB = Method(_SCORING + "GetScoringJob", scorer.GetScoringJobRequest, scorer.GetScoringJobResponse)
 LIST_SCORING_JOBS = Method(_SCORING + "ListScoringJobs", scorer.ListScoringJobsRequest, scorer.ListScoringJobsResponse)
 PAUSE_SCORING_JOB = Method(_SCORING + "PauseScoringJob", scorer.PauseScoringJobRequest, scorer.PauseScoringJobResponse)
@@ -279,4 +286,44 @@ LIST_SCORING_JOB_EVENTS = Method(
 )
 WATCH_SCORING_JOB = Method(
     _SCORING + "WatchScoringJob", scorer.WatchScoringJobRequest, scorer.WatchScoringJobResponse, server_stream=True
+)
+PUBLISH_SCORING_JOB = Method(
+    _PUBLICATIONS + "PublishScoringJob", publications.PublishScoringJobRequest, publications.PublishScoringJobResponse
+)
+GET_SCORING_PUBLICATION = Method(
+    _PUBLICATIONS + "GetScoringPublication",
+    publications.GetScoringPublicationRequest,
+    publications.GetScoringPublicationResponse,
+)
+APPROVE_SCORING_PUBLICATION = Method(
+    _PUBLICATIONS + "ApproveScoringPublication",
+    publications.ApproveScoringPublicationRequest,
+    publications.ApproveScoringPublicationResponse,
+)
+REVERT_SCORING_PUBLICATION = Method(
+    _PUBLICATIONS + "RevertScoringPublication",
+    publications.RevertScoringPublicationRequest,
+    publications.RevertScoringPublicationResponse,
+)
+PUT_SCORING_SCHEDULE = Method(
+    _SCHEDULES + "PutScoringSchedule", schedules.PutScoringScheduleRequest, schedules.PutScoringScheduleResponse
+)
+GET_SCORING_SCHEDULE = Method(
+    _SCHEDULES + "GetScoringSchedule", schedules.GetScoringScheduleRequest, schedules.GetScoringScheduleResponse
+)
+LIST_SCORING_SCHEDULES = Method(
+    _SCHEDULES + "ListScoringSchedules", schedules.ListScoringSchedulesRequest, schedules.ListScoringSchedulesResponse
+)
+PAUSE_SCORING_SCHEDULE = Method(
+    _SCHEDULES + "PauseScoringSchedule", schedules.PauseScoringScheduleRequest, schedules.PauseScoringScheduleResponse
+)
+RESUME_SCORING_SCHEDULE = Method(
+    _SCHEDULES + "ResumeScoringSchedule",
+    schedules.ResumeScoringScheduleRequest,
+    schedules.ResumeScoringScheduleResponse,
+)
+DELETE_SCORING_SCHEDULE = Method(
+    _SCHEDULES + "DeleteScoringSchedule",
+    schedules.DeleteScoringScheduleRequest,
+    schedules.DeleteScoringScheduleResponse,
 )

@@ -18,6 +18,7 @@ _UNITS = {
     "_s": "s",
     "_h": "h",
     "_d": "d",
+    "_per_cpu_hour": "money",
     "_bytes": "bytes",
     "_rows": "rows",
     "_labels": "labels",

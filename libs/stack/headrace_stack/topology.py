@@ -128,7 +128,7 @@ def _plain(
     # Without a control plane nothing is known of routes.
     asks = any(call.callee == ROUTER_CONTROL for call in described.calls)
     needs = _all(ROUTER_CONTROL, settings.replicas.control_planes) if asks else ()
-    return plain(settings, described, number, target=lambda callee: _target(settings, callee), needs=needs, more=more)
+    return plain(settings, described, number, target=lambda call: _called(settings, call), needs=needs, more=more)
 
 
 def batcher(settings: StackSettings, pool: Pool, number: int = 0) -> Component:
@@ -226,6 +226,11 @@ def _target(settings: StackSettings, name: str) -> str:
     if name == front_door.NAME:
         return settings.ports.front_door.address
     return f"file:{settings.endpoints}#{name}"
+
+
+def _called(settings: StackSettings, call: description.Call) -> str:
+    """Who is called by another service. Data planes are reached where they answer, not through the front door."""
+    return _target(settings, ROUTER_DATA if call.port == "data" else call.callee)
 
 
 def _health_targets(settings: StackSettings) -> str:

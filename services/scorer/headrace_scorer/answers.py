@@ -7,8 +7,10 @@ from datetime import timedelta
 
 from headrace.scorer.v1 import scorer_pb2 as pb
 
+from headrace_scorer.decisions.estimates import Estimate
 from headrace_scorer.decisions.jobs import Job, Manifest, Progress, State, remaining_s
 from headrace_scorer.decisions.specs import ColumnExpression, Format, Spec
+from headrace_scorer.publish_specs import to_publishing
 from headrace_scorer.store import PastEvent
 
 _STATES: Mapping[State, pb.ScoringJob.State] = {
@@ -45,6 +47,7 @@ def to_job(job: Job) -> pb.ScoringJob:
         client=job.client,
         revision=job.revision,
         attempts=job.attempts,
+        late=job.late,
     )
     message.create_time.FromDatetime(job.create_time)
     if job.start_time is not None:
@@ -58,7 +61,7 @@ def to_job(job: Job) -> pb.ScoringJob:
 
 def to_spec(spec: Spec) -> pb.ScoringSpec:
     """Return what a job does."""
-    return pb.ScoringSpec(
+    message = pb.ScoringSpec(
         version=spec.version,
         alias=spec.alias,
         input=pb.ScoringSpec.Input(uri=spec.input.uri, format=FORMATS[spec.format]),
@@ -73,7 +76,28 @@ def to_spec(spec: Spec) -> pb.ScoringSpec:
             workers=spec.options.workers,
             max_rejected_share=spec.options.max_rejected_share,
         ),
+        publishing=to_publishing(spec.publish) if spec.publish is not None else None,
     )
+    if spec.options.window is not None:
+        message.options.window.FromTimedelta(spec.options.window)
+    return message
+
+
+def to_estimate(found: Estimate, sample_rows: int, batch_rows: int, workers: int) -> pb.EstimateScoringJobResponse:
+    """Return what a job would take."""
+    message = pb.EstimateScoringJobResponse(
+        rows=found.rows or 0,
+        rows_per_second=found.rows_per_second,
+        cpu_hours=found.cpu_hours or 0.0,
+        cost=found.cost or None,
+        fits_window=found.fits,
+        sample_rows=sample_rows,
+        batch_rows=batch_rows,
+        workers=workers,
+    )
+    if found.duration is not None:
+        message.duration.FromTimedelta(found.duration)
+    return message
 
 
 def to_event(past: PastEvent) -> pb.ScoringJobEvent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from hashlib import sha256
 
 from headrace.scorer.v1 import scorer_pb2 as pb
@@ -13,6 +14,7 @@ from headrace_servicekit.identity import identity
 from headrace_scorer.answers import FORMATS
 from headrace_scorer.decisions import specs
 from headrace_scorer.decisions.specs import ColumnExpression, Location, Options, Spec, TensorColumns
+from headrace_scorer.publish_specs import publish_spec, time_of
 from headrace_scorer.store import Request
 
 MAX_REASON_CHARS = 1000
@@ -113,6 +115,9 @@ def spec_of(message: pb.ScoringSpec, allowed: frozenset[str], field: str = "spec
         outputs=_expressions(message.output_columns, f"{field}.output_columns", wrong),
         output=_location(message.output.uri, f"{field}.output.uri", allowed, wrong) if message.output.uri else None,
         options=_options(message.options, f"{field}.options", wrong),
+        publish=(
+            publish_spec(message.publishing, f"{field}.publishing", wrong) if message.HasField("publishing") else None
+        ),
     )
     columns = [column for one in spec.tensors for column in one.columns] + list(spec.keep)
     for each, values in (("tensors", columns), ("tensors", [one.tensor for one in spec.tensors])):
@@ -159,7 +164,11 @@ def _options(message: pb.ScoringOptions, field: str, wrong: list[FieldViolation]
         max_rejected_share=(
             message.max_rejected_share if message.HasField("max_rejected_share") else specs.DEFAULT_REJECTED_SHARE
         ),
+        window=time_of(message, "window"),
     )
+    if options.window is not None and not timedelta(0) < options.window <= specs.LONGEST_WINDOW:
+        told = f"must be more than 0 s and at most {specs.LONGEST_WINDOW.days} days"
+        wrong.append(FieldViolation(f"{field}.window", told))
     for each, value, low, high in (
         ("batch_rows", options.batch_rows, 0, specs.MAX_BATCH_ROWS),
         ("shard_rows", options.shard_rows, specs.MIN_SHARD_ROWS, specs.MAX_SHARD_ROWS),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
+from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, PreconditionFailed, Unavailable, refuse
 
-from headrace_scorer.decisions.jobs import Event, Job
+from headrace_scorer.decisions.jobs import Event, Job, Version
+from headrace_scorer.decisions.publishable import unpublishable
 from headrace_scorer.decisions.specs import Location, Spec
 from headrace_scorer.engine.messages import Checked
 from headrace_scorer.engine_calls import Engine
@@ -46,6 +49,9 @@ class Creating:
         return await self._store.create(job, request, Event("created", told, request.client))
 
     async def _check(self, job: Job) -> Checked:
+        if job.spec.publish is not None:
+            wrong = unpublishable(job.spec, job.spec.publish, outputs_of(job.version), "spec.publishing")
+            refuse([FieldViolation(one.field, one.description) for one in wrong], reason="OUTPUTS_MISSING")
         try:
             checked = await self._engine.checked(job)
         except ProcessLost as error:
@@ -60,6 +66,12 @@ class Creating:
             field = FieldViolation("spec.input", checked.reason)
             raise InvalidArgument(f"spec.input: {checked.reason}", reason=checked.failure, violations=[field])
         return checked
+
+
+def outputs_of(version: Version) -> list[str]:
+    """Return the names of a version's outputs."""
+    contract = tensor_pb2.ServingContract.FromString(base64.b64decode(version.contract))
+    return [output.name for output in contract.outputs]
 
 
 def _completed(spec: Spec, checked: Checked) -> Spec:

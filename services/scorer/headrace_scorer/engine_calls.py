@@ -9,8 +9,18 @@ from tempfile import TemporaryDirectory
 
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.shards import Shard
-from headrace_scorer.engine.messages import Access, Checked, PlanAnswer, PlanOrder, RunAnswer, RunOrder, Work
-from headrace_scorer.processes import DRIVING, PLANNING, ProcessLost, answers
+from headrace_scorer.engine.messages import (
+    Access,
+    Checked,
+    EstimateAnswer,
+    EstimateOrder,
+    PlanAnswer,
+    PlanOrder,
+    RunAnswer,
+    RunOrder,
+    Work,
+)
+from headrace_scorer.processes import DRIVING, ESTIMATING, PLANNING, ProcessLost, answers
 from headrace_scorer.settings import ScorerSettings
 
 # Of ours, what such a process gets: where libraries and the keys of a cloud are.
@@ -25,7 +35,7 @@ class Engine:
         keep = {name: os.environ[name] for name in _PASSED if name in os.environ}
         keep |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         # One thread for each process: there are as many of these as cores.
-        self._environment = {**keep, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.environment = {**keep, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
     async def checked(self, job: Job) -> Checked:
         """Return how the columns of the first object of an input fit the contract."""
@@ -38,14 +48,30 @@ class Engine:
         return await self._planned(job, whole=True)
 
     async def _planned(self, job: Job, *, whole: bool) -> tuple[list[Shard], PlanAnswer]:
-        order = PlanOrder(self._work(job), whole, self._settings.max_objects)
+        order = PlanOrder(self.work(job), whole, self._settings.max_objects)
         shards: list[Shard] = []
-        async with aclosing(answers(PLANNING, order, PlanAnswer, self._environment)) as heard:
+        async with aclosing(answers(PLANNING, order, PlanAnswer, self.environment)) as heard:
             async for answer in heard:
                 shards += answer.shards
                 if answer.checked is not None:
                     return shards, answer
         raise ProcessLost("the process that checks the input said nothing")
+
+    async def sampled(self, job: Job, checked: Checked, shard: Shard) -> EstimateAnswer:
+        """Return what scoring a sample of a shard took. Raises ProcessLost."""
+        with TemporaryDirectory(
+            prefix="hr-estimate-", dir=self._settings.work_dir, ignore_cleanup_errors=True
+        ) as folder:
+            order = EstimateOrder(self.work(job), checked, shard, job.spec.options.batch_rows, folder)
+            async with aclosing(answers(ESTIMATING, order, EstimateAnswer, self.environment)) as heard:
+                async for answer in heard:
+                    return answer
+        raise ProcessLost("the process that scores a sample said nothing")
+
+    @property
+    def workers(self) -> int:
+        """Processes that score for one job at once."""
+        return self._settings.workers
 
     async def run(self, job: Job, shards: list[Shard]) -> AsyncGenerator[RunAnswer]:
         """Yield what becomes of shards. Raises ProcessLost."""
@@ -53,7 +79,7 @@ class Engine:
         assert plan is not None
         with TemporaryDirectory(prefix="hr-scorer-", dir=settings.work_dir, ignore_cleanup_errors=True) as folder:
             order = RunOrder(
-                work=self._work(job),
+                work=self.work(job),
                 checked=Checked(tensors=plan.tensors, read=plan.read, types=plan.types),
                 shards=tuple(shards),
                 workers=min(job.spec.options.workers or settings.workers, settings.workers),
@@ -62,11 +88,12 @@ class Engine:
                 folder=folder,
                 object_store_bytes=settings.ray_object_store_bytes,
             )
-            async with aclosing(answers(DRIVING, order, RunAnswer, self._environment)) as heard:
+            async with aclosing(answers(DRIVING, order, RunAnswer, self.environment)) as heard:
                 async for answer in heard:
                     yield answer
 
-    def _work(self, job: Job) -> Work:
+    def work(self, job: Job) -> Work:
+        """Return a job as its processes get it."""
         settings = self._settings
         file = settings.s3_credentials_file
         access = Access(

@@ -22,6 +22,19 @@ class ScorerMetrics:
         for outcome in ("scored", "rejected"):
             self._rows.labels(outcome)
 
+        self._deliveries = Counter(
+            "scorer_lineage_deliveries",
+            "Attempts to deliver a RunEvent, by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        for outcome in ("delivered", "failed", "dead"):
+            self._deliveries.labels(outcome)
+
+    def delivery(self, outcome: str) -> None:
+        """Count an attempt to deliver a RunEvent."""
+        self._deliveries.labels(outcome).inc()
+
     def rows(self, scored: int, rejected: int) -> None:
         """Count the rows of a shard."""
         self._rows.labels("scored").inc(scored)

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 PLANNING = "headrace_scorer.engine.planning"
 DRIVING = "headrace_scorer.engine.driving"
+ESTIMATING = "headrace_scorer.engine.estimating"
 # What an error of a process's own may say in our log.
 _TAIL_BYTES = 4000
 

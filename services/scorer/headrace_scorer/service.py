@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from headrace.scorer.v1 import scorer_pb2_grpc
+from headrace.scorer.v1 import publications_pb2_grpc, schedules_pb2_grpc, scorer_pb2_grpc
 from headrace_servicekit.client import channel
 from headrace_servicekit.coordination.feeds import ChangeFeed, heed
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.loops import periodic
+from headrace_servicekit.outbox.outbox import Outbox
+from headrace_servicekit.outbox.wiring import start_deliveries
 from headrace_servicekit.postgres.connections import Address
 from headrace_servicekit.runtime import Runtime
 from headrace_servicekit.tls import Tls
 
 from headrace_scorer.creating import Creating
 from headrace_scorer.engine_calls import Engine
+from headrace_scorer.estimating import Estimating
+from headrace_scorer.lateness import Lateness
+from headrace_scorer.lineage import LineageReceiver, event_in
 from headrace_scorer.metrics import ScorerMetrics
 from headrace_scorer.outputs import Outputs
 from headrace_scorer.peers import Registry
+from headrace_scorer.publishing.deciding import Deciding
+from headrace_scorer.publishing.engine_calls import PublishEngine
+from headrace_scorer.publishing.runner import PublicationRunner
+from headrace_scorer.publishing.servicer import PublicationServicer
+from headrace_scorer.publishing.store import PublicationStore
+from headrace_scorer.publishing.work import PublicationWork
 from headrace_scorer.runner import Runner
 from headrace_scorer.running import JobWork
+from headrace_scorer.scheduling.scheduler import Scheduler
+from headrace_scorer.scheduling.servicer import ScheduleServicer
+from headrace_scorer.scheduling.store import ScheduleStore
 from headrace_scorer.servicer import ScorerServicer
 from headrace_scorer.settings import ScorerSettings
 from headrace_scorer.store import Changed, Store, database
@@ -43,14 +57,34 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     metrics = ScorerMetrics(runtime.metrics, lambda: runner.running)
     feed = ChangeFeed(store, _nothing, clock, owner="scorer", max_watches=settings.max_watches)
     creating = Creating(store, registry, engine, settings.s3_bucket)
+    estimating = Estimating(creating, engine, settings.price_per_cpu_hour)
     allowed = frozenset({settings.s3_bucket, *(name.strip() for name in settings.buckets.split(",") if name.strip())})
-    servicer = ScorerServicer(store, creating, allowed, feed, runner.wake, runtime.stopping)
-    scorer_pb2_grpc.add_ScorerServiceServicer_to_server(servicer, runtime.server())
+    control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
+    publications = PublicationStore(connections)
+    work_of_publications = PublicationWork(store, publications, PublishEngine(settings, engine))
+    publisher = PublicationRunner(publications, connections, work_of_publications, clock)
+    deciding = Deciding(store, publications, control, publisher.wake)
+    schedules = ScheduleStore(connections)
+    scheduler = Scheduler(schedules, store, creating, LeaderLease(connections, "schedules", clock))
+    servicer = ScorerServicer(store, creating, estimating, allowed, feed, runner.wake, runtime.stopping)
 
     async def listen() -> None:
         await heed(store.wakes, runner.wake)
 
+    server = runtime.server()
+    scorer_pb2_grpc.add_ScorerServiceServicer_to_server(servicer, server)
+    publications_pb2_grpc.add_ScoringPublicationServiceServicer_to_server(PublicationServicer(deciding), server)
+    schedules_pb2_grpc.add_ScoringScheduleServiceServicer_to_server(
+        ScheduleServicer(schedules, creating, allowed), server
+    )
+    receiver = LineageReceiver(connections, settings.lineage_url, settings.lineage_key_file)
+    outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
+    await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
+    runtime.loop("lateness", lambda: periodic("lateness", Lateness(store).look, every_s=2.0, clock=clock))
+    runtime.loop("lineage", lambda: periodic("lineage", receiver.keep, every_s=60.0, clock=clock))
     runtime.loop("jobs", runner.run)
+    runtime.loop("publications", publisher.run)
+    runtime.loop("schedules", scheduler.run)
     runtime.loop("feed", feed.run)
     runtime.loop("bucket", lambda: periodic("bucket", outputs.prepare, every_s=60.0, clock=clock))
     runtime.loop("feed hints", lambda: periodic("feed hints", feed.listen, every_s=1.0, clock=clock))

@@ -18,6 +18,7 @@ from headrace_scorer import answers, convert
 from headrace_scorer.creating import Creating
 from headrace_scorer.decisions import jobs
 from headrace_scorer.decisions.jobs import Job
+from headrace_scorer.estimating import Estimating
 from headrace_scorer.store import Changed, Decide, Store
 
 # Of those a caller may not see, how many pages are read to fill one.
@@ -33,12 +34,14 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         self,
         store: Store,
         creating: Creating,
+        estimating: Estimating,
         allowed: frozenset[str],
         feed: ChangeFeed[Changed],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
         self._store, self._creating, self._allowed, self._feed = store, creating, allowed, feed
+        self._estimating = estimating
         self._changed, self._stopping = changed, stopping
 
     async def CreateScoringJob(self, request: pb.CreateScoringJobRequest, context: Any) -> pb.CreateScoringJobResponse:
@@ -48,16 +51,26 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
         self._changed()
         return pb.CreateScoringJobResponse(job=answers.to_job(job))
 
+    async def EstimateScoringJob(
+        self, request: pb.EstimateScoringJobRequest, context: Any
+    ) -> pb.EstimateScoringJobResponse:
+        model, spec = convert.model_of(request.parent), convert.spec_of(request.spec, self._allowed)
+        found, sample, workers = await self._estimating.estimate(model, spec, identity().client)
+        return answers.to_estimate(found, sample.rows, sample.batch_rows, workers)
+
     async def GetScoringJob(self, request: pb.GetScoringJobRequest, context: Any) -> pb.GetScoringJobResponse:
         return pb.GetScoringJobResponse(job=answers.to_job(await self._job(request.name)))
 
     async def ListScoringJobs(self, request: pb.ListScoringJobsRequest, context: Any) -> pb.ListScoringJobsResponse:
         size, before = convert.page_size(request.page_size), convert.page_token(request.page_token)
         model = convert.name(request.model, "model")
+        version = convert.name(request.version, "version")
+        if version and not model:
+            raise convert.invalid("model", "is needed beside a version, which is one of a model")
         found: list[Job] = []
         while len(found) <= size:
             page = await self._store.jobs(before=before, model=model, running=request.running, limit=_SCAN)
-            found += [job for job in page if identity().sees(job.model)]
+            found += [job for job in page if identity().sees(job.model) and version in ("", job.version.id)]
             if len(page) < _SCAN:
                 break
             before = page[-1].id

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from headrace_servicekit.outbox.settings import WebhookSettings
 from headrace_servicekit.settings import PostgresSettings, S3Settings, ServiceSettings, settings_config
 from pydantic import Field
 
 
-class ScorerSettings(S3Settings, PostgresSettings, ServiceSettings):
+class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSettings):
     """What the scorer can be told."""
 
     model_config = settings_config("SCORER_")
@@ -27,6 +28,13 @@ class ScorerSettings(S3Settings, PostgresSettings, ServiceSettings):
         "create jobs can read all of them.",
     )
     registry_target: str = Field(description="Registry, as `host:port` or any other gRPC target.")
+    control_target: str = Field(
+        description="Router's control plane, which publishes answers, as `host:port` or any other gRPC target."
+    )
+    data_target: str = Field(
+        description="Router's data planes, which answer the sample that publications are compared with, as `host:port` "
+        "or any other gRPC target."
+    )
     max_jobs: int = Field(default=1, ge=1, le=100, description="Jobs that one process runs at once; others wait.")
     max_waiting_jobs: int = Field(
         default=200, ge=1, le=100_000, description="Jobs that are not over; more are RESOURCE_EXHAUSTED."
@@ -41,6 +49,9 @@ class ScorerSettings(S3Settings, PostgresSettings, ServiceSettings):
     max_objects: int = Field(default=100_000, ge=1, le=10_000_000, description="Objects that one input may have.")
     max_watches: int = Field(
         default=200, ge=1, le=10_000, description="Open WatchScoringJob of one process; more are RESOURCE_EXHAUSTED."
+    )
+    price_per_cpu_hour: float = Field(
+        default=0.0, ge=0, le=1e6, description="Price of a processor's hour, for the cost of estimates; 0 states none."
     )
     ray_address: str = Field(
         default="",
@@ -57,6 +68,19 @@ class ScorerSettings(S3Settings, PostgresSettings, ServiceSettings):
         description="Folder for model files, and for results until they are uploaded; each worker needs room for one "
         "shard. Unset means the system's temporary one.",
     )
+
+    lineage_url: str = Field(
+        default="",
+        description="Where RunEvents of OpenLineage are sent, e.g. `https://lineage.example.internal/api/v1/lineage`; "
+        "empty sends none. Its host has to be allowed (SCORER_WEBHOOK_ALLOW) unless it is on the public internet.",
+    )
+    lineage_key_file: Path | None = Field(default=None, description="File with the bearer token that it asks for.")
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What the service calls: parts of this installation, where nothing is sent on behalf of others."""
+        targets = (self.registry_target, self.control_target, self.data_target)
+        return self.database_url, self.s3_endpoint, *targets, self.otlp_endpoint or ""
 
     @property
     def workers(self) -> int:

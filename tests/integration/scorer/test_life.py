@@ -21,6 +21,8 @@ def environment(url: str, port: int) -> dict[str, str]:
         "DRAIN_NOTICE_S": "0.1",
         "S3_ENDPOINT": f"http://127.0.0.1:{free_port()}",
         "REGISTRY_TARGET": f"127.0.0.1:{free_port()}",
+        "CONTROL_TARGET": f"127.0.0.1:{free_port()}",
+        "DATA_TARGET": f"127.0.0.1:{free_port()}",
     }
     return {"PATH": os.environ["PATH"], **{f"SCORER_{name}": value for name, value in told.items()}}
 

@@ -25,6 +25,7 @@ from headrace_client.cli.precompute import precompute
 from headrace_client.cli.predict import predict
 from headrace_client.cli.rollouts import rollouts
 from headrace_client.cli.routes import routes
+from headrace_client.cli.schedules import schedules
 from headrace_client.cli.status import status
 from headrace_client.cli.token import token
 from headrace_client.errors import Cancelled, InvalidArgument
@@ -95,6 +96,7 @@ main.add_command(predict)
 main.add_command(explain)
 main.add_command(precompute)
 main.add_command(jobs)
+main.add_command(schedules)
 main.add_command(monitor)
 main.add_command(autoscale)
 main.add_command(capacity)

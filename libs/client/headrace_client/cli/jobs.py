@@ -15,6 +15,7 @@ from headrace_client.cli.job_views import line_of, panel, row_of, short_name, sh
 from headrace_client.cli.options import connected, model_argument, reason_option, request_id_option
 from headrace_client.cli.output import Output, message_json
 from headrace_client.cli.parsing import Duration, Pair
+from headrace_client.cli.publications import approve, publication, publish, revert
 from headrace_client.client import Client
 from headrace_client.errors import DeadlineExceeded
 
@@ -43,6 +44,10 @@ def jobs() -> None:
     """
 
 
+for _command in (publish, approve, revert, publication):
+    jobs.add_command(_command)
+
+
 @jobs.command()
 @model_argument
 @click.option("--input", "uri", required=True, metavar="S3-URI", help="s3://BUCKET/PREFIX: every file below it.")
@@ -64,12 +69,22 @@ def jobs() -> None:
 @click.option("--shard-rows", type=click.IntRange(1), default=None, help="Rows of a shard; default 250,000.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes that score.")
 @click.option("--max-rejected-share", type=click.FloatRange(0, 1), help="More rejected rows fail it; default .01.")
+@click.option("--window", type=Duration(), help="When it is to be over; an event says as soon as it will not be.")
+@click.option("--publish", default="", metavar="COLUMN", help="Publish the results by the entities of this column.")
 @click.option("--dry-run", is_flag=True, help="Check everything, and queue nothing.")
+@click.option("--estimate", is_flag=True, help="Score a sample, say what the whole would take, and queue nothing.")
 @click.option("--watch", "follow", is_flag=True, help="Follow it to its end; exit code 1 unless it succeeds.")
 @request_id_option
 @connected
 def submit(
-    client: Client, output: Output, model: str, dry_run: bool, follow: bool, request_id: str, **how: Any
+    client: Client,
+    output: Output,
+    model: str,
+    dry_run: bool,
+    estimate: bool,
+    follow: bool,
+    request_id: str,
+    **how: Any,
 ) -> None:
     """Score what lies below a prefix with a version of MODEL.
 
@@ -79,6 +94,9 @@ def submit(
       headrace jobs submit fraud --input s3://lake/day=1 --tensor features=age,amount --column score="scores[1]"
       headrace jobs submit fraud --input s3://lake/day=1 --derive "amount_log=ln(1 + amount)" --dry-run
     """
+    if estimate:
+        _show_estimate(output, client.estimate_scoring_job(model, _spec(**how)))
+        return
     made = client.create_scoring_job(model, _spec(**how), request_id=request_id, validate_only=dry_run)
     if follow and not dry_run:
         _follow(client, output, made.name, None)
@@ -92,17 +110,19 @@ def submit(
 
 @jobs.command("list")
 @click.option("--model", default="", help="Only of this model.")
+@click.option("--version", default="", help="Only those that this version of --model scores.")
 @click.option("--running", is_flag=True, help="Only those that are not over.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many.")
 @connected
-def list_jobs(client: Client, output: Output, model: str, running: bool, limit: int) -> None:
+def list_jobs(client: Client, output: Output, model: str, version: str, running: bool, limit: int) -> None:
     """List jobs, the latest first.
 
     \b
     Examples:
       headrace jobs list --running
+      headrace jobs list --model fraud --version v3
     """
-    found = client.list_scoring_jobs(model=model, running=running, limit=limit)
+    found = client.list_scoring_jobs(model=model, version=version, running=running, limit=limit)
     if output.as_json:
         output.document({"jobs": [message_json(one) for one in found]})
         return
@@ -237,11 +257,21 @@ def _spec(
     shard_rows: int | None,
     workers: int | None,
     max_rejected_share: float | None,
+    window: timedelta | None,
+    publish: str,
 ) -> pb.ScoringSpec:
     """Return the job that the options of `submit` say."""
     named = pb.ScoringSpec.Input(uri=uri)
     if format_ is not None:
         named.format = FORMATS[format_]
+    options = pb.ScoringOptions(
+        batch_rows=batch_rows or 0,
+        shard_rows=shard_rows or 0,
+        workers=workers or 0,
+        max_rejected_share=max_rejected_share,
+    )
+    if window is not None:
+        options.window.FromTimedelta(window)
     return pb.ScoringSpec(
         version=version,
         alias=alias,
@@ -251,12 +281,26 @@ def _spec(
         keep_columns=keep,
         output_columns=[pb.ScoringSpec.ColumnExpression(column=name, expression=sql) for name, sql in columns],
         output=pb.ScoringSpec.Output(uri=output_uri),
-        options=pb.ScoringOptions(
-            batch_rows=batch_rows or 0,
-            shard_rows=shard_rows or 0,
-            workers=workers or 0,
-            max_rejected_share=max_rejected_share,
-        ),
+        options=options,
+        publishing=pb.Publishing(entity_column=publish) if publish else None,
+    )
+
+
+def _show_estimate(output: Output, found: pb.EstimateScoringJobResponse) -> None:
+    if output.as_json:
+        output.document(message_json(found))
+        return
+    fits = {True: "[green]yes[/]", False: "[bold red]no[/]", None: ""}
+    output.facts(
+        [
+            ("rows", f"{found.rows:,}"),
+            ("rows per second", f"{found.rows_per_second:,.0f} by {found.workers} workers"),
+            ("takes", str(timedelta(seconds=round(found.duration.ToTimedelta().total_seconds())))),
+            ("processor hours", f"{found.cpu_hours:.2f}"),
+            ("costs", f"{found.cost:,.2f}" if found.HasField("cost") else ""),
+            ("fits the window", fits[found.fits_window if found.HasField("fits_window") else None]),
+            ("sample", f"{found.sample_rows:,} rows, {found.batch_rows:,} at once"),
+        ]
     )
 
 

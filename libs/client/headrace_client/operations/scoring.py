@@ -40,6 +40,14 @@ def create_scoring_job(
     return (yield from invoke(session, methods.CREATE_SCORING_JOB, request, timeout_s=timeout)).job
 
 
+def estimate_scoring_job(
+    session: Session, model: str, spec: scorer_pb2.ScoringSpec, *, timeout: float = CREATE_TIMEOUT_S
+) -> Operation[scorer_pb2.EstimateScoringJobResponse]:
+    """Return what a job would take, by a sample that is scored. Raises as `create_scoring_job` does."""
+    request = scorer_pb2.EstimateScoringJobRequest(parent=f"models/{model}", spec=spec)
+    return (yield from invoke(session, methods.ESTIMATE_SCORING_JOB, request, timeout_s=timeout))
+
+
 def get_scoring_job(
     session: Session, job: str, *, timeout: float = DEFAULT_TIMEOUT_S
 ) -> Operation[scorer_pb2.ScoringJob]:
@@ -52,12 +60,13 @@ def list_scoring_jobs(
     session: Session,
     *,
     model: str = "",
+    version: str = "",
     running: bool = False,
     limit: int | None = 50,
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Operation[list[scorer_pb2.ScoringJob]]:
-    """Return jobs, the latest first. running: only those that are not over."""
-    request = scorer_pb2.ListScoringJobsRequest(model=model, running=running)
+    """Return jobs, the latest first. version: only those that it scores, of a model. running: only those not over."""
+    request = scorer_pb2.ListScoringJobsRequest(model=model, version=version, running=running)
     return (yield from list_all(session, methods.LIST_SCORING_JOBS, request, "jobs", timeout_s=timeout, limit=limit))
 
 

@@ -31,6 +31,8 @@ def message(event: Event, receiver: Receiver, now: datetime) -> Message:
     """Return what is sent: the same body in every attempt, with the time of the attempt signed."""
     if receiver.format is Format.CLOUD_EVENT:
         kind, body = "application/cloudevents+json", _cloud_event(event)
+    elif receiver.format is Format.OPEN_LINEAGE:
+        kind, body = "application/json", dict(event.data)
     else:
         kind = "application/json"
         body = _slack(event) if receiver.format is Format.SLACK else _pagerduty(event, receiver.secret)
@@ -38,7 +40,9 @@ def message(event: Event, receiver: Receiver, now: datetime) -> Message:
     agent = event.source.strip("/").replace("/", "-")
     headers = {"Content-Type": kind, "User-Agent": agent, DELIVERY_HEADER: str(event.id)}
     # The routing key of PagerDuty is no key to sign with: it stands in the body.
-    if receiver.secret and receiver.format is not Format.PAGERDUTY:
+    if receiver.secret and receiver.format is Format.OPEN_LINEAGE:
+        headers["Authorization"] = f"Bearer {receiver.secret}"
+    elif receiver.secret and receiver.format is not Format.PAGERDUTY:
         headers[SIGNATURE_HEADER] = signature(receiver.secret, text, now)
     return Message(text, headers)
 

@@ -7,7 +7,7 @@ from headrace_stack import identity
 from headrace_stack.component import Component
 from headrace_stack.components import postgres, s3, valkey
 from headrace_stack.components.service import service
-from headrace_stack.description import Service
+from headrace_stack.description import Call, Service
 from headrace_stack.replicas import named
 from headrace_stack.settings import StackSettings
 
@@ -19,13 +19,13 @@ def plain(
     described: Service,
     number: int = 0,
     *,
-    target: Callable[[str], str],
+    target: Callable[[Call], str],
     needs: tuple[str, ...] = (),
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> Component:
     """Return one replica, which is told of its stores and of whom it calls by the names that all services have.
 
-    target: where the replicas of a service are, by its name. needs: what it starts after besides its stores.
+    target: where the replicas of who is called are. needs: what it starts after besides its stores.
     more: what else it is told, without the prefix.
     """
     ports, package = settings.ports.of_replica(number), described.package
@@ -48,15 +48,16 @@ def plain(
             **_stores(settings, described, stores),
             **({"DENY_FILE": settings.identity / identity.DENY} if described.behind_the_front_door else {}),
             **({"STATE_DIR": settings.state(name)} if described.state else {}),
-            **{target_variable(callee): target(callee) for callee in called if callee not in STORES},
+            **{target_variable(call): target(call) for call in described.calls if call.callee not in STORES},
             **more,
         },
     )
 
 
-def target_variable(callee: str) -> str:
-    """Return which variable names the target of a service: CONTROL_TARGET for the router-control."""
-    return f"{callee.removeprefix('router-').replace('-', '_').upper()}_TARGET"
+def target_variable(call: Call) -> str:
+    """Return which variable names whom a service calls: CONTROL_TARGET the router-control, DATA_TARGET data planes."""
+    name = "data" if call.port == "data" else call.callee.removeprefix("router-")
+    return f"{name.replace('-', '_').upper()}_TARGET"
 
 
 def _first(described: Service) -> list[str]:

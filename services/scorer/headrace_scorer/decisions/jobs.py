@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from headrace_servicekit.errors import PreconditionFailed
 
@@ -118,6 +118,7 @@ class Job:
     start_time: datetime | None = None
     end_time: datetime | None = None
     revision: int = 0
+    late: bool = False
 
     @property
     def name(self) -> str:
@@ -255,6 +256,18 @@ def cancelled(job: Job, now: datetime) -> Transition:
 def waits(job: Job, reason: str) -> Transition:
     """Something that it needs is away; it is tried again."""
     return Transition(replace(job, reason=reason))
+
+
+def late(job: Job, by: timedelta) -> Transition:
+    """It will not be over within its window, or is not; that is said once."""
+    if job.late or job.state.over or job.spec.options.window is None:
+        return Transition(job)
+    hours, window = by.total_seconds() / 3600, job.spec.options.window.total_seconds() / 3600
+    told = (
+        f"it will be over {hours:.1f} h after its window of {window:.1f} h: give it more workers, or let others wait, "
+        "if that is too late"
+    )
+    return Transition(replace(job, late=True), (Event("late", told),))
 
 
 def too_many_rejected(job: Job, rows: int, rejected: int, *, last: bool) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
+from datetime import timedelta
+
+from headrace_scorer.decisions.publish_specs import PublishSpec
 
 DEFAULT_SHARD_ROWS = 250_000
 DEFAULT_REJECTED_SHARE = 0.01
 MAX_BATCH_ROWS = 65_536
 MIN_SHARD_ROWS, MAX_SHARD_ROWS = 1_000, 10_000_000
 MAX_WORKERS = 1_000
+LONGEST_WINDOW = timedelta(days=30)
 
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _URI = re.compile(rf"s3://({_BUCKET})(?:/([^\x00-\x1f\x7f]*))?")
@@ -73,12 +77,15 @@ class TensorColumns:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a job runs. batch_rows: 0 means by measuring. workers: 0 means as many as the service has."""
+    """How a job runs. batch_rows: 0 means by measuring. workers: 0 means as many as the service has. window: how long
+    after its creation a job is to be over.
+    """
 
     batch_rows: int = 0
     shard_rows: int = DEFAULT_SHARD_ROWS
     workers: int = 0
     max_rejected_share: float = DEFAULT_REJECTED_SHARE
+    window: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ class Spec:
     outputs: tuple[ColumnExpression, ...] = ()
     output: Location | None = None
     options: Options = Options()
+    publish: PublishSpec | None = None
 
 
 def location_of(uri: str) -> Location | None:

@@ -112,6 +112,35 @@ class RunAnswer:
     transient: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class EstimateOrder:
+    """Score a sample of the first shard. batch_rows: 0 means by measuring."""
+
+    work: Work
+    checked: Checked
+    shard: Shard
+    batch_rows: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateAnswer:
+    """What it took. load_s: until the model was loaded. failure: why there is none.
+
+    transient: trying again may help.
+    """
+
+    rows: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    load_s: float = 0.0
+    read_bytes: int = 0
+    batch_rows: int = 0
+    failure: str = ""
+    reason: str = ""
+    transient: bool = False
+
+
 def to_json(document: object) -> bytes:
     """Return a document as a line."""
     return TypeAdapter(type(document)).dump_json(document) + b"\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import io
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -50,6 +51,16 @@ class Columns:
     tensors: tuple[TensorColumns, ...]
     read: tuple[str, ...]
     types: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What scoring the first rows of a shard took. read_bytes: of its object, as far as it was read."""
+
+    rows: int
+    wall_s: float
+    cpu_s: float
+    read_bytes: int
 
 
 class ShardScorer:
@@ -110,6 +121,24 @@ class ShardScorer:
             self._objects.create(at, file, metadata)
         return _result_of(shard, at, metadata, time.process_time() - began)
 
+    def sampled(self, shard: Shard, batch_rows: int, most_s: float) -> Sampled:
+        """Score the first rows of a shard as `score` does, for some seconds; nothing of it is uploaded."""
+        rows, began, worked = 0, time.perf_counter(), time.process_time()
+        with self._opened(shard) as file, TemporaryDirectory(dir=self._folder) as folder:
+            writer: Any = None
+            for chunk in self._chunks_of(file, shard):
+                results, refused = self._scored(chunk, batch_rows)
+                rows += results.num_rows + len(refused)
+                if writer is None:
+                    writer = pyarrow.parquet.ParquetWriter(Path(folder, "results"), results.schema, compression="zstd")
+                writer.write_table(results.cast(writer.schema), CHUNK_ROWS)
+                if time.perf_counter() - began > most_s:
+                    break
+            if writer is not None:
+                writer.close()
+            read = min(file.tell(), shard.size_bytes)
+        return Sampled(rows, time.perf_counter() - began, time.process_time() - worked, read)
+
     def _write(self, shard: Shard, batch_rows: int, file: Path, rejected_file: Path) -> tuple[int, int]:
         rows, rejected = 0, 0
         writer: Any = None
@@ -131,11 +160,16 @@ class ShardScorer:
         return rows, rejected
 
     def _chunks(self, shard: Shard) -> Iterator[Chunk]:
-        spec = self._work.spec
-        format_ = format_of(shard.key, spec.format)
+        with self._opened(shard) as file:
+            yield from self._chunks_of(file, shard)
+
+    def _opened(self, shard: Shard) -> io.BufferedReader:
+        return self._objects.opened(self._work.spec.input.bucket, shard.key, shard.etag, shard.size_bytes)
+
+    def _chunks_of(self, file: io.BufferedReader, shard: Shard) -> Iterator[Chunk]:
+        format_ = format_of(shard.key, self._work.spec.format)
         assert format_ is not None
-        with self._objects.opened(spec.input.bucket, shard.key, shard.etag, shard.size_bytes) as file:
-            yield from chunks(file, format_, shard, self._columns.read, self._columns.types, CHUNK_ROWS)
+        return chunks(file, format_, shard, self._columns.read, self._columns.types, CHUNK_ROWS)
 
     def _scored(self, chunk: Chunk, batch_rows: int) -> tuple[pa.Table, list[Rejected]]:
         """Return the results of some rows, and what is rejected of them."""

@@ -33,7 +33,7 @@ where id = $1 and revision = $2 returning revision;
 
 -- name: insert_event
 insert into scoring_job_events (job, number, create_time, type, reason, client)
-select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5 from scoring_job_events where job = $1;
+select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5 from scoring_job_events where job = $1 returning number;
 
 -- name: job
 -- One clock for all processes: that of the database.
@@ -76,3 +76,14 @@ select count(*) as shards, count(result) as shards_done,
     coalesce(sum((result->>'rejected')::bigint), 0)::bigint as rows_rejected,
     coalesce(sum((result->>'cpu_s')::float8), 0)::float8 as cpu_s
 from shards where job = $1;
+
+-- name: lineage_receiver
+-- No row when nobody collects lineage.
+select incarnation from store where exists (select from webhooks where name = $1);
+
+-- name: put_receiver
+insert into webhooks (name, url, secret, format) values ($1, $2, $3, $4)
+on conflict (name) do update set (url, secret, format) = ($2, $3, $4);
+
+-- name: delete_receiver
+delete from webhooks where name = $1;

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headrace.access.v1 import access_pb2 as headrace_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/scorer/v1/scorer.proto\x12\x12headrace.scorer.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\"\xfb\x05\n\x0bScoringSpec\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x34\n\x05input\x18\x03 \x01(\x0b\x32%.headrace.scorer.v1.ScoringSpec.Input\x12I\n\x0f\x64\x65rived_columns\x18\x04 \x03(\x0b\x32\x30.headrace.scorer.v1.ScoringSpec.ColumnExpression\x12>\n\x07tensors\x18\x05 \x03(\x0b\x32-.headrace.scorer.v1.ScoringSpec.TensorColumns\x12\x14\n\x0ckeep_columns\x18\x06 \x03(\t\x12H\n\x0eoutput_columns\x18\x07 \x03(\x0b\x32\x30.headrace.scorer.v1.ScoringSpec.ColumnExpression\x12\x36\n\x06output\x18\x08 \x01(\x0b\x32&.headrace.scorer.v1.ScoringSpec.Output\x12\x33\n\x07options\x18\t \x01(\x0b\x32\".headrace.scorer.v1.ScoringOptions\x1a\xbc\x01\n\x05Input\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12<\n\x06\x66ormat\x18\x02 \x01(\x0e\x32,.headrace.scorer.v1.ScoringSpec.Input.Format\"h\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46ORMAT_PARQUET\x10\x01\x12\x0e\n\nFORMAT_CSV\x10\x02\x12\x10\n\x0c\x46ORMAT_JSONL\x10\x03\x12\x10\n\x0c\x46ORMAT_ARROW\x10\x04\x1a\x36\n\x10\x43olumnExpression\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\x1a\x30\n\rTensorColumns\x12\x0e\n\x06tensor\x18\x01 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\t\x1a\x15\n\x06Output\x12\x0b\n\x03uri\x18\x01 \x01(\t\"\x81\x01\n\x0eScoringOptions\x12\x12\n\nbatch_rows\x18\x01 \x01(\x05\x12\x12\n\nshard_rows\x18\x02 \x01(\x05\x12\x0f\n\x07workers\x18\x03 \x01(\x05\x12\x1f\n\x12max_rejected_share\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x15\n\x13_max_rejected_share\"\xc4\x05\n\nScoringJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.headrace.scorer.v1.ScoringSpec\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x16\n\x0eversion_digest\x18\x04 \x01(\t\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32$.headrace.scorer.v1.ScoringJob.State\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x07 \x01(\t\x12\x35\n\x08progress\x18\x08 \x01(\x0b\x32#.headrace.scorer.v1.ScoringProgress\x12\x12\n\noutput_uri\x18\t \x01(\t\x12.\n\x08manifest\x18\n \x01(\x0b\x32\x1c.headrace.scorer.v1.Manifest\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63lient\x18\x0e \x01(\t\x12\x10\n\x08revision\x18\x0f \x01(\x03\x12\x10\n\x08\x61ttempts\x18\x10 \x01(\x05\"\xbb\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x12\n\x0eSTATE_PLANNING\x10\x02\x12\x11\n\rSTATE_RUNNING\x10\x03\x12\x10\n\x0cSTATE_PAUSED\x10\x04\x12\x14\n\x10STATE_CANCELLING\x10\x05\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x06\x12\x10\n\x0cSTATE_FAILED\x10\x07\x12\x13\n\x0fSTATE_CANCELLED\x10\x08\"\xd8\x01\n\x0fScoringProgress\x12\x11\n\x04rows\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\trows_done\x18\x02 \x01(\x03\x12\x15\n\rrows_rejected\x18\x03 \x01(\x03\x12\x0e\n\x06shards\x18\x04 \x01(\x05\x12\x13\n\x0bshards_done\x18\x05 \x01(\x05\x12\x17\n\x0frows_per_second\x18\x06 \x01(\x01\x12,\n\tremaining\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0binput_bytes\x18\x08 \x01(\x03\x42\x07\n\x05_rows\"\xa1\x02\n\x08Manifest\x12\x0f\n\x07rows_in\x18\x01 \x01(\x03\x12\x10\n\x08rows_out\x18\x02 \x01(\x03\x12\x15\n\rrows_rejected\x18\x03 \x01(\x03\x12\x14\n\x0cinput_digest\x18\x04 \x01(\t\x12\x15\n\routput_digest\x18\x05 \x01(\t\x12\x16\n\x0eversion_digest\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x14\n\x0c\x63ode_version\x18\x08 \x01(\t\x12+\n\x08\x64uration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x63pu_seconds\x18\n \x01(\x01\x12\x12\n\nbatch_rows\x18\x0b \x01(\x05\x12\r\n\x05\x66iles\x18\x0c \x01(\x05\x12\x0b\n\x03uri\x18\r \x01(\t\"\x80\x01\n\x0fScoringJobEvent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x63lient\x18\x05 \x01(\t\"\x83\x01\n\x17\x43reateScoringJobRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.headrace.scorer.v1.ScoringSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"G\n\x18\x43reateScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"$\n\x14GetScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"D\n\x15GetScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"_\n\x16ListScoringJobsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"`\n\x17ListScoringJobsResponse\x12,\n\x04jobs\x18\x01 \x03(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16WatchScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x17WatchScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"6\n\x16PauseScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"F\n\x17PauseScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"7\n\x17ResumeScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"G\n\x18ResumeScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"7\n\x17\x43\x61ncelScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"G\n\x18\x43\x61ncelScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"6\n\x16RetryScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"F\n\x17RetryScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"T\n\x1bListScoringJobEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x1cListScoringJobEventsResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32#.headrace.scorer.v1.ScoringJobEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcd\x0c\n\rScorerService\x12\xb6\x01\n\x10\x43reateScoringJob\x12+.headrace.scorer.v1.CreateScoringJobRequest\x1a,.headrace.scorer.v1.CreateScoringJobResponse\"G\xca\xc1\x18\x17\n\rscoring.write\x1a\x06parent\x82\xd3\xe4\x93\x02&\"!/v1/{parent=models/*}/scoringJobs:\x01*\x12\xa7\x01\n\rGetScoringJob\x12(.headrace.scorer.v1.GetScoringJobRequest\x1a).headrace.scorer.v1.GetScoringJobResponse\"A\xca\xc1\x18\x14\n\x0cscoring.read\x1a\x04name\x82\xd3\xe4\x93\x02#\x12!/v1/{name=models/*/scoringJobs/*}\x12\x95\x01\n\x0fListScoringJobs\x12*.headrace.scorer.v1.ListScoringJobsRequest\x1a+.headrace.scorer.v1.ListScoringJobsResponse\")\xca\xc1\x18\x0e\n\x0cscoring.read\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/scoringJobs\x12\x86\x01\n\x0fWatchScoringJob\x12*.headrace.scorer.v1.WatchScoringJobRequest\x1a+.headrace.scorer.v1.WatchScoringJobResponse\"\x18\xca\xc1\x18\x14\n\x0cscoring.read\x1a\x04name0\x01\x12\xb7\x01\n\x0fPauseScoringJob\x12*.headrace.scorer.v1.PauseScoringJobRequest\x1a+.headrace.scorer.v1.PauseScoringJobResponse\"K\xca\xc1\x18\x15\n\rscoring.write\x1a\x04name\x82\xd3\xe4\x93\x02,\"\'/v1/{name=models/*/scoringJobs/*}:pause:\x01*\x12\xbb\x01\n\x10ResumeScoringJob\x12+.headrace.scorer.v1.ResumeScoringJobRequest\x1a,.headrace.scorer.v1.ResumeScoringJobResponse\"L\xca\xc1\x18\x15\n\rscoring.write\x1a\x04name\x82\xd3\xe4\x93\x02-\"(/v1/{name=models/*/scoringJobs/*}:resume:\x01*\x12\xbb\x01\n\x10\x43\x61ncelScoringJob\x12+.headrace.scorer.v1.CancelScoringJobRequest\x1a,.headrace.scorer.v1.CancelScoringJobResponse\"L\xca\xc1\x18\x15\n\rscoring.write\x1a\x04name\x82\xd3\xe4\x93\x02-\"(/v1/{name=models/*/scoringJobs/*}:cancel:\x01*\x12\xb7\x01\n\x0fRetryScoringJob\x12*.headrace.scorer.v1.RetryScoringJobRequest\x1a+.headrace.scorer.v1.RetryScoringJobResponse\"K\xca\xc1\x18\x15\n\rscoring.write\x1a\x04name\x82\xd3\xe4\x93\x02,\"\'/v1/{name=models/*/scoringJobs/*}:retry:\x01*\x12\xc7\x01\n\x14ListScoringJobEvents\x12/.headrace.scorer.v1.ListScoringJobEventsRequest\x1a\x30.headrace.scorer.v1.ListScoringJobEventsResponse\"L\xca\xc1\x18\x16\n\x0cscoring.read\x1a\x06parent\x82\xd3\xe4\x93\x02,\x12*/v1/{parent=models/*/scoringJobs/*}/eventsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadrace/scorer/v1/scorer.proto\x12\x12headrace.scorer.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fheadrace/access/v1/access.proto\"\xaf\x06\n\x0bScoringSpec\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x34\n\x05input\x18\x03 \x01(\x0b\x32%.headrace.scorer.v1.ScoringSpec.Input\x12I\n\x0f\x64\x65rived_columns\x18\x04 \x03(\x0b\x32\x30.headrace.scorer.v1.ScoringSpec.ColumnExpression\x12>\n\x07tensors\x18\x05 \x03(\x0b\x32-.headrace.scorer.v1.ScoringSpec.TensorColumns\x12\x14\n\x0ckeep_columns\x18\x06 \x03(\t\x12H\n\x0eoutput_columns\x18\x07 \x03(\x0b\x32\x30.headrace.scorer.v1.ScoringSpec.ColumnExpression\x12\x36\n\x06output\x18\x08 \x01(\x0b\x32&.headrace.scorer.v1.ScoringSpec.Output\x12\x33\n\x07options\x18\t \x01(\x0b\x32\".headrace.scorer.v1.ScoringOptions\x12\x32\n\npublishing\x18\n \x01(\x0b\x32\x1e.headrace.scorer.v1.Publishing\x1a\xbc\x01\n\x05Input\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12<\n\x06\x66ormat\x18\x02 \x01(\x0e\x32,.headrace.scorer.v1.ScoringSpec.Input.Format\"h\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46ORMAT_PARQUET\x10\x01\x12\x0e\n\nFORMAT_CSV\x10\x02\x12\x10\n\x0c\x46ORMAT_JSONL\x10\x03\x12\x10\n\x0c\x46ORMAT_ARROW\x10\x04\x1a\x36\n\x10\x43olumnExpression\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\x1a\x30\n\rTensorColumns\x12\x0e\n\x06tensor\x18\x01 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x02 \x03(\t\x1a\x15\n\x06Output\x12\x0b\n\x03uri\x18\x01 \x01(\t\"\xdf\x03\n\nPublishing\x12\x15\n\rentity_column\x18\x01 \x01(\t\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12?\n\x0b\x64isappeared\x18\x03 \x01(\x0e\x32*.headrace.scorer.v1.Publishing.Disappeared\x12+\n\x08keep_for\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0bparity_rows\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x1f\n\x12\x61\x62solute_tolerance\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12relative_tolerance\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x1c\n\x0f\x64rift_tolerance\x18\x08 \x01(\x01H\x03\x88\x01\x01\"X\n\x0b\x44isappeared\x12\x1b\n\x17\x44ISAPPEARED_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISAPPEARED_ABSENT\x10\x01\x12\x14\n\x10\x44ISAPPEARED_KEPT\x10\x02\x42\x0e\n\x0c_parity_rowsB\x15\n\x13_absolute_toleranceB\x15\n\x13_relative_toleranceB\x12\n\x10_drift_tolerance\"\xac\x01\n\x0eScoringOptions\x12\x12\n\nbatch_rows\x18\x01 \x01(\x05\x12\x12\n\nshard_rows\x18\x02 \x01(\x05\x12\x0f\n\x07workers\x18\x03 \x01(\x05\x12\x1f\n\x12max_rejected_share\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12)\n\x06window\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x15\n\x13_max_rejected_share\"\xd2\x05\n\nScoringJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.headrace.scorer.v1.ScoringSpec\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x16\n\x0eversion_digest\x18\x04 \x01(\t\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32$.headrace.scorer.v1.ScoringJob.State\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x07 \x01(\t\x12\x35\n\x08progress\x18\x08 \x01(\x0b\x32#.headrace.scorer.v1.ScoringProgress\x12\x12\n\noutput_uri\x18\t \x01(\t\x12.\n\x08manifest\x18\n \x01(\x0b\x32\x1c.headrace.scorer.v1.Manifest\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63lient\x18\x0e \x01(\t\x12\x10\n\x08revision\x18\x0f \x01(\x03\x12\x10\n\x08\x61ttempts\x18\x10 \x01(\x05\x12\x0c\n\x04late\x18\x11 \x01(\x08\"\xbb\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x12\n\x0eSTATE_PLANNING\x10\x02\x12\x11\n\rSTATE_RUNNING\x10\x03\x12\x10\n\x0cSTATE_PAUSED\x10\x04\x12\x14\n\x10STATE_CANCELLING\x10\x05\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x06\x12\x10\n\x0cSTATE_FAILED\x10\x07\x12\x13\n\x0fSTATE_CANCELLED\x10\x08\"\xd8\x01\n\x0fScoringProgress\x12\x11\n\x04rows\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\trows_done\x18\x02 \x01(\x03\x12\x15\n\rrows_rejected\x18\x03 \x01(\x03\x12\x0e\n\x06shards\x18\x04 \x01(\x05\x12\x13\n\x0bshards_done\x18\x05 \x01(\x05\x12\x17\n\x0frows_per_second\x18\x06 \x01(\x01\x12,\n\tremaining\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0binput_bytes\x18\x08 \x01(\x03\x42\x07\n\x05_rows\"\xa1\x02\n\x08Manifest\x12\x0f\n\x07rows_in\x18\x01 \x01(\x03\x12\x10\n\x08rows_out\x18\x02 \x01(\x03\x12\x15\n\rrows_rejected\x18\x03 \x01(\x03\x12\x14\n\x0cinput_digest\x18\x04 \x01(\t\x12\x15\n\routput_digest\x18\x05 \x01(\t\x12\x16\n\x0eversion_digest\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x14\n\x0c\x63ode_version\x18\x08 \x01(\t\x12+\n\x08\x64uration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x63pu_seconds\x18\n \x01(\x01\x12\x12\n\nbatch_rows\x18\x0b \x01(\x05\x12\r\n\x05\x66iles\x18\x0c \x01(\x05\x12\x0b\n\x03uri\x18\r \x01(\t\"\x80\x01\n\x0fScoringJobEvent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x63lient\x18\x05 \x01(\t\"\x83\x01\n\x17\x43reateScoringJobRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.headrace.scorer.v1.ScoringSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"G\n\x18\x43reateScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"$\n\x14GetScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"D\n\x15GetScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"p\n\x16ListScoringJobsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\"`\n\x17ListScoringJobsResponse\x12,\n\x04jobs\x18\x01 \x03(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16WatchScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x17WatchScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"6\n\x16PauseScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"F\n\x17PauseScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"7\n\x17ResumeScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"G\n\x18ResumeScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"7\n\x17\x43\x61ncelScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"G\n\x18\x43\x61ncelScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"6\n\x16RetryScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"F\n\x17RetryScoringJobResponse\x12+\n\x03job\x18\x01 \x01(\x0b\x32\x1e.headrace.scorer.v1.ScoringJob\"T\n\x1bListScoringJobEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x1cListScoringJobEventsResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32#.headrace.scorer.v1.ScoringJobEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n\x19\x45stimateScoringJobRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.headrace.scorer.v1.ScoringSpec\"\x83\x02\n\x1a\x45stimateScoringJobResponse\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x17\n\x0frows_per_second\x18\x02 \x01(\x01\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tcpu_hours\x18\x04 \x01(\x01\x12\x11\n\x04\x63ost\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x66its_window\x18\x06 \x01(\x08H\x01\x88\x01\x01\x12\x13\n\x0bsample_rows\x18\x07 \x01(\x03\x12\x12\n\nbatch_rows\x18\x08 \x01(\x05\x12\x0f\n\x07workers\x18\t \x01(\x05\x42\x07\n\x05_costB\x0e\n\x0c_fits_window2\x95\x0e\n\rScorerService\x12\xb6\x01\n\x10\x43reateScoringJob\x12+.headrace.scorer.v1.CreateScoringJobRequest\x1a,.headrace.scorer.v1.CreateScoringJobResponse\"G\xca\xc1\x18\x17\n\rscoring.write\x1a\x06parent\x82\xd3\xe4\x93\x02&\"!/v1/{parent=models/*}/scoringJobs:\x01*\x12\xc5\x01\n\x12\x45stimateScoringJob\x12-.headrace.scorer.v1.EstimateScoringJobRequest\x1a..headrace.scorer.v1.EstimateScoringJobResponse\"P\xca\xc1\x18\x17\n\rscoring.write\x1a\x06parent\x82\xd3\xe4\x93\x02/\"*/v1/{parent=models/*}/scoringJobs:estimate:\x01*\x12\xa7\x01\n\rGetScoringJob\x12(.headrace.scorer.v1.GetScoringJobRequest\x1a).headrace.scorer.v1.GetScoringJobResponse\"A\xca\xc1\x18\x14\n\x0cscoring.read\x1a\x04name\x82\xd3\xe4\x93\x02#\x12!/v1/{name=models/*/scoringJobs/*}\x12\x95\x01\n\x0fListScoringJobs\x12*.headrace.scorer.v1.ListScoringJobsRequest\x1a+.headrace.scorer.v1.ListScoringJobsResponse\")\xca\xc1\x18\x0e\n\x0cscoring.read\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/scoringJobs\x12\x86\x01\n\x0fWatchScoringJob\x12*.headrace.scorer.v1.WatchScoringJobRequest\x1a+.headrace.scorer.v1.WatchScoringJobResponse\"\x18\xca\xc1\x18\x14\n\x0cscoring.read\x1a\x04name0\x01\x12\xb7\x01\n\x0fPauseScoringJob\x12*.headrace.scorer.v1.PauseScoringJobRequest\x1a+.headrace.scorer.v1.PauseScoringJobResponse\"K\xca\xc1\x18\x15\n\rscoring.write\x1a\x04name\x82\xd3\xe4\x93\x02,\"\'/v1/{name=models/*/scoringJobs/*}:pause:\x01*\x12\xbb\x01\n\x10ResumeScoringJob\x12+.headrace.scorer.v1.ResumeScoringJobRequest\x1a,.headrace.scorer.v1.ResumeScoringJobResponse\"L\xca\xc1\x18\x15\n\rscoring.write\x1a\x04name\x82\xd3\xe4\x93\x02-\"(/v1/{name=models/*/scoringJobs/*}:resume:\x01*\x12\xbb\x01\n\x10\x43\x61ncelScoringJob\x12+.headrace.scorer.v1.CancelScoringJobRequest\x1a,.headrace.scorer.v1.CancelScoringJobResponse\"L\xca\xc1\x18\x15\n\rscoring.write\x1a\x04name\x82\xd3\xe4\x93\x02-\"(/v1/{name=models/*/scoringJobs/*}:cancel:\x01*\x12\xb7\x01\n\x0fRetryScoringJob\x12*.headrace.scorer.v1.RetryScoringJobRequest\x1a+.headrace.scorer.v1.RetryScoringJobResponse\"K\xca\xc1\x18\x15\n\rscoring.write\x1a\x04name\x82\xd3\xe4\x93\x02,\"\'/v1/{name=models/*/scoringJobs/*}:retry:\x01*\x12\xc7\x01\n\x14ListScoringJobEvents\x12/.headrace.scorer.v1.ListScoringJobEventsRequest\x1a\x30.headrace.scorer.v1.ListScoringJobEventsResponse\"L\xca\xc1\x18\x16\n\x0cscoring.read\x1a\x06parent\x82\xd3\xe4\x93\x02,\x12*/v1/{parent=models/*/scoringJobs/*}/eventsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCORERSERVICE'].methods_by_name['CreateScoringJob']._loaded_options = None
   _globals['_SCORERSERVICE'].methods_by_name['CreateScoringJob']._serialized_options = b'\312\301\030\027\n\rscoring.write\032\006parent\202\323\344\223\002&\"!/v1/{parent=models/*}/scoringJobs:\001*'
+  _globals['_SCORERSERVICE'].methods_by_name['EstimateScoringJob']._loaded_options = None
+  _globals['_SCORERSERVICE'].methods_by_name['EstimateScoringJob']._serialized_options = b'\312\301\030\027\n\rscoring.write\032\006parent\202\323\344\223\002/\"*/v1/{parent=models/*}/scoringJobs:estimate:\001*'
   _globals['_SCORERSERVICE'].methods_by_name['GetScoringJob']._loaded_options = None
   _globals['_SCORERSERVICE'].methods_by_name['GetScoringJob']._serialized_options = b'\312\301\030\024\n\014scoring.read\032\004name\202\323\344\223\002#\022!/v1/{name=models/*/scoringJobs/*}'
   _globals['_SCORERSERVICE'].methods_by_name['ListScoringJobs']._loaded_options = None
@@ -54,65 +56,73 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORERSERVICE'].methods_by_name['ListScoringJobEvents']._loaded_options = None
   _globals['_SCORERSERVICE'].methods_by_name['ListScoringJobEvents']._serialized_options = b'\312\301\030\026\n\014scoring.read\032\006parent\202\323\344\223\002,\022*/v1/{parent=models/*/scoringJobs/*}/events'
   _globals['_SCORINGSPEC']._serialized_start=184
-  _globals['_SCORINGSPEC']._serialized_end=947
-  _globals['_SCORINGSPEC_INPUT']._serialized_start=630
-  _globals['_SCORINGSPEC_INPUT']._serialized_end=818
-  _globals['_SCORINGSPEC_INPUT_FORMAT']._serialized_start=714
-  _globals['_SCORINGSPEC_INPUT_FORMAT']._serialized_end=818
-  _globals['_SCORINGSPEC_COLUMNEXPRESSION']._serialized_start=820
-  _globals['_SCORINGSPEC_COLUMNEXPRESSION']._serialized_end=874
-  _globals['_SCORINGSPEC_TENSORCOLUMNS']._serialized_start=876
-  _globals['_SCORINGSPEC_TENSORCOLUMNS']._serialized_end=924
-  _globals['_SCORINGSPEC_OUTPUT']._serialized_start=926
-  _globals['_SCORINGSPEC_OUTPUT']._serialized_end=947
-  _globals['_SCORINGOPTIONS']._serialized_start=950
-  _globals['_SCORINGOPTIONS']._serialized_end=1079
-  _globals['_SCORINGJOB']._serialized_start=1082
-  _globals['_SCORINGJOB']._serialized_end=1790
-  _globals['_SCORINGJOB_STATE']._serialized_start=1603
-  _globals['_SCORINGJOB_STATE']._serialized_end=1790
-  _globals['_SCORINGPROGRESS']._serialized_start=1793
-  _globals['_SCORINGPROGRESS']._serialized_end=2009
-  _globals['_MANIFEST']._serialized_start=2012
-  _globals['_MANIFEST']._serialized_end=2301
-  _globals['_SCORINGJOBEVENT']._serialized_start=2304
-  _globals['_SCORINGJOBEVENT']._serialized_end=2432
-  _globals['_CREATESCORINGJOBREQUEST']._serialized_start=2435
-  _globals['_CREATESCORINGJOBREQUEST']._serialized_end=2566
-  _globals['_CREATESCORINGJOBRESPONSE']._serialized_start=2568
-  _globals['_CREATESCORINGJOBRESPONSE']._serialized_end=2639
-  _globals['_GETSCORINGJOBREQUEST']._serialized_start=2641
-  _globals['_GETSCORINGJOBREQUEST']._serialized_end=2677
-  _globals['_GETSCORINGJOBRESPONSE']._serialized_start=2679
-  _globals['_GETSCORINGJOBRESPONSE']._serialized_end=2747
-  _globals['_LISTSCORINGJOBSREQUEST']._serialized_start=2749
-  _globals['_LISTSCORINGJOBSREQUEST']._serialized_end=2844
-  _globals['_LISTSCORINGJOBSRESPONSE']._serialized_start=2846
-  _globals['_LISTSCORINGJOBSRESPONSE']._serialized_end=2942
-  _globals['_WATCHSCORINGJOBREQUEST']._serialized_start=2944
-  _globals['_WATCHSCORINGJOBREQUEST']._serialized_end=2982
-  _globals['_WATCHSCORINGJOBRESPONSE']._serialized_start=2984
-  _globals['_WATCHSCORINGJOBRESPONSE']._serialized_end=3054
-  _globals['_PAUSESCORINGJOBREQUEST']._serialized_start=3056
-  _globals['_PAUSESCORINGJOBREQUEST']._serialized_end=3110
-  _globals['_PAUSESCORINGJOBRESPONSE']._serialized_start=3112
-  _globals['_PAUSESCORINGJOBRESPONSE']._serialized_end=3182
-  _globals['_RESUMESCORINGJOBREQUEST']._serialized_start=3184
-  _globals['_RESUMESCORINGJOBREQUEST']._serialized_end=3239
-  _globals['_RESUMESCORINGJOBRESPONSE']._serialized_start=3241
-  _globals['_RESUMESCORINGJOBRESPONSE']._serialized_end=3312
-  _globals['_CANCELSCORINGJOBREQUEST']._serialized_start=3314
-  _globals['_CANCELSCORINGJOBREQUEST']._serialized_end=3369
-  _globals['_CANCELSCORINGJOBRESPONSE']._serialized_start=3371
-  _globals['_CANCELSCORINGJOBRESPONSE']._serialized_end=3442
-  _globals['_RETRYSCORINGJOBREQUEST']._serialized_start=3444
-  _globals['_RETRYSCORINGJOBREQUEST']._serialized_end=3498
-  _globals['_RETRYSCORINGJOBRESPONSE']._serialized_start=3500
-  _globals['_RETRYSCORINGJOBRESPONSE']._serialized_end=3570
-  _globals['_LISTSCORINGJOBEVENTSREQUEST']._serialized_start=3572
-  _globals['_LISTSCORINGJOBEVENTSREQUEST']._serialized_end=3656
-  _globals['_LISTSCORINGJOBEVENTSRESPONSE']._serialized_start=3658
-  _globals['_LISTSCORINGJOBEVENTSRESPONSE']._serialized_end=3766
-  _globals['_SCORERSERVICE']._serialized_start=3769
-  _globals['_SCORERSERVICE']._serialized_end=5382
+  _globals['_SCORINGSPEC']._serialized_end=999
+  _globals['_SCORINGSPEC_INPUT']._serialized_start=682
+  _globals['_SCORINGSPEC_INPUT']._serialized_end=870
+  _globals['_SCORINGSPEC_INPUT_FORMAT']._serialized_start=766
+  _globals['_SCORINGSPEC_INPUT_FORMAT']._serialized_end=870
+  _globals['_SCORINGSPEC_COLUMNEXPRESSION']._serialized_start=872
+  _globals['_SCORINGSPEC_COLUMNEXPRESSION']._serialized_end=926
+  _globals['_SCORINGSPEC_TENSORCOLUMNS']._serialized_start=928
+  _globals['_SCORINGSPEC_TENSORCOLUMNS']._serialized_end=976
+  _globals['_SCORINGSPEC_OUTPUT']._serialized_start=978
+  _globals['_SCORINGSPEC_OUTPUT']._serialized_end=999
+  _globals['_PUBLISHING']._serialized_start=1002
+  _globals['_PUBLISHING']._serialized_end=1481
+  _globals['_PUBLISHING_DISAPPEARED']._serialized_start=1311
+  _globals['_PUBLISHING_DISAPPEARED']._serialized_end=1399
+  _globals['_SCORINGOPTIONS']._serialized_start=1484
+  _globals['_SCORINGOPTIONS']._serialized_end=1656
+  _globals['_SCORINGJOB']._serialized_start=1659
+  _globals['_SCORINGJOB']._serialized_end=2381
+  _globals['_SCORINGJOB_STATE']._serialized_start=2194
+  _globals['_SCORINGJOB_STATE']._serialized_end=2381
+  _globals['_SCORINGPROGRESS']._serialized_start=2384
+  _globals['_SCORINGPROGRESS']._serialized_end=2600
+  _globals['_MANIFEST']._serialized_start=2603
+  _globals['_MANIFEST']._serialized_end=2892
+  _globals['_SCORINGJOBEVENT']._serialized_start=2895
+  _globals['_SCORINGJOBEVENT']._serialized_end=3023
+  _globals['_CREATESCORINGJOBREQUEST']._serialized_start=3026
+  _globals['_CREATESCORINGJOBREQUEST']._serialized_end=3157
+  _globals['_CREATESCORINGJOBRESPONSE']._serialized_start=3159
+  _globals['_CREATESCORINGJOBRESPONSE']._serialized_end=3230
+  _globals['_GETSCORINGJOBREQUEST']._serialized_start=3232
+  _globals['_GETSCORINGJOBREQUEST']._serialized_end=3268
+  _globals['_GETSCORINGJOBRESPONSE']._serialized_start=3270
+  _globals['_GETSCORINGJOBRESPONSE']._serialized_end=3338
+  _globals['_LISTSCORINGJOBSREQUEST']._serialized_start=3340
+  _globals['_LISTSCORINGJOBSREQUEST']._serialized_end=3452
+  _globals['_LISTSCORINGJOBSRESPONSE']._serialized_start=3454
+  _globals['_LISTSCORINGJOBSRESPONSE']._serialized_end=3550
+  _globals['_WATCHSCORINGJOBREQUEST']._serialized_start=3552
+  _globals['_WATCHSCORINGJOBREQUEST']._serialized_end=3590
+  _globals['_WATCHSCORINGJOBRESPONSE']._serialized_start=3592
+  _globals['_WATCHSCORINGJOBRESPONSE']._serialized_end=3662
+  _globals['_PAUSESCORINGJOBREQUEST']._serialized_start=3664
+  _globals['_PAUSESCORINGJOBREQUEST']._serialized_end=3718
+  _globals['_PAUSESCORINGJOBRESPONSE']._serialized_start=3720
+  _globals['_PAUSESCORINGJOBRESPONSE']._serialized_end=3790
+  _globals['_RESUMESCORINGJOBREQUEST']._serialized_start=3792
+  _globals['_RESUMESCORINGJOBREQUEST']._serialized_end=3847
+  _globals['_RESUMESCORINGJOBRESPONSE']._serialized_start=3849
+  _globals['_RESUMESCORINGJOBRESPONSE']._serialized_end=3920
+  _globals['_CANCELSCORINGJOBREQUEST']._serialized_start=3922
+  _globals['_CANCELSCORINGJOBREQUEST']._serialized_end=3977
+  _globals['_CANCELSCORINGJOBRESPONSE']._serialized_start=3979
+  _globals['_CANCELSCORINGJOBRESPONSE']._serialized_end=4050
+  _globals['_RETRYSCORINGJOBREQUEST']._serialized_start=4052
+  _globals['_RETRYSCORINGJOBREQUEST']._serialized_end=4106
+  _globals['_RETRYSCORINGJOBRESPONSE']._serialized_start=4108
+  _globals['_RETRYSCORINGJOBRESPONSE']._serialized_end=4178
+  _globals['_LISTSCORINGJOBEVENTSREQUEST']._serialized_start=4180
+  _globals['_LISTSCORINGJOBEVENTSREQUEST']._serialized_end=4264
+  _globals['_LISTSCORINGJOBEVENTSRESPONSE']._serialized_start=4266
+  _globals['_LISTSCORINGJOBEVENTSRESPONSE']._serialized_end=4374
+  _globals['_ESTIMATESCORINGJOBREQUEST']._serialized_start=4376
+  _globals['_ESTIMATESCORINGJOBREQUEST']._serialized_end=4466
+  _globals['_ESTIMATESCORINGJOBRESPONSE']._serialized_start=4469
+  _globals['_ESTIMATESCORINGJOBRESPONSE']._serialized_end=4728
+  _globals['_SCORERSERVICE']._serialized_start=4731
+  _globals['_SCORERSERVICE']._serialized_end=6544
 # @@protoc_insertion_point(module_scope)

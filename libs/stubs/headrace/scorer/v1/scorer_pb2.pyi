@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ScoringSpec(_message.Message):
-    __slots__ = ("version", "alias", "input", "derived_columns", "tensors", "keep_columns", "output_columns", "output", "options")
+    __slots__ = ("version", "alias", "input", "derived_columns", "tensors", "keep_columns", "output_columns", "output", "options", "publishing")
     class Input(_message.Message):
         __slots__ = ("uri", "format")
         class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -62,6 +62,7 @@ class ScoringSpec(_message.Message):
     OUTPUT_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHING_FIELD_NUMBER: _ClassVar[int]
     version: str
     alias: str
     input: ScoringSpec.Input
@@ -71,22 +72,53 @@ class ScoringSpec(_message.Message):
     output_columns: _containers.RepeatedCompositeFieldContainer[ScoringSpec.ColumnExpression]
     output: ScoringSpec.Output
     options: ScoringOptions
-    def __init__(self, version: _Optional[str] = ..., alias: _Optional[str] = ..., input: _Optional[_Union[ScoringSpec.Input, _Mapping]] = ..., derived_columns: _Optional[_Iterable[_Union[ScoringSpec.ColumnExpression, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[ScoringSpec.TensorColumns, _Mapping]]] = ..., keep_columns: _Optional[_Iterable[str]] = ..., output_columns: _Optional[_Iterable[_Union[ScoringSpec.ColumnExpression, _Mapping]]] = ..., output: _Optional[_Union[ScoringSpec.Output, _Mapping]] = ..., options: _Optional[_Union[ScoringOptions, _Mapping]] = ...) -> None: ...
+    publishing: Publishing
+    def __init__(self, version: _Optional[str] = ..., alias: _Optional[str] = ..., input: _Optional[_Union[ScoringSpec.Input, _Mapping]] = ..., derived_columns: _Optional[_Iterable[_Union[ScoringSpec.ColumnExpression, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[ScoringSpec.TensorColumns, _Mapping]]] = ..., keep_columns: _Optional[_Iterable[str]] = ..., output_columns: _Optional[_Iterable[_Union[ScoringSpec.ColumnExpression, _Mapping]]] = ..., output: _Optional[_Union[ScoringSpec.Output, _Mapping]] = ..., options: _Optional[_Union[ScoringOptions, _Mapping]] = ..., publishing: _Optional[_Union[Publishing, _Mapping]] = ...) -> None: ...
+
+class Publishing(_message.Message):
+    __slots__ = ("entity_column", "ttl", "disappeared", "keep_for", "parity_rows", "absolute_tolerance", "relative_tolerance", "drift_tolerance")
+    class Disappeared(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        DISAPPEARED_UNSPECIFIED: _ClassVar[Publishing.Disappeared]
+        DISAPPEARED_ABSENT: _ClassVar[Publishing.Disappeared]
+        DISAPPEARED_KEPT: _ClassVar[Publishing.Disappeared]
+    DISAPPEARED_UNSPECIFIED: Publishing.Disappeared
+    DISAPPEARED_ABSENT: Publishing.Disappeared
+    DISAPPEARED_KEPT: Publishing.Disappeared
+    ENTITY_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    DISAPPEARED_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FOR_FIELD_NUMBER: _ClassVar[int]
+    PARITY_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ABSOLUTE_TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    RELATIVE_TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    entity_column: str
+    ttl: _duration_pb2.Duration
+    disappeared: Publishing.Disappeared
+    keep_for: _duration_pb2.Duration
+    parity_rows: int
+    absolute_tolerance: float
+    relative_tolerance: float
+    drift_tolerance: float
+    def __init__(self, entity_column: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., disappeared: _Optional[_Union[Publishing.Disappeared, str]] = ..., keep_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parity_rows: _Optional[int] = ..., absolute_tolerance: _Optional[float] = ..., relative_tolerance: _Optional[float] = ..., drift_tolerance: _Optional[float] = ...) -> None: ...
 
 class ScoringOptions(_message.Message):
-    __slots__ = ("batch_rows", "shard_rows", "workers", "max_rejected_share")
+    __slots__ = ("batch_rows", "shard_rows", "workers", "max_rejected_share", "window")
     BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
     SHARD_ROWS_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     MAX_REJECTED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
     batch_rows: int
     shard_rows: int
     workers: int
     max_rejected_share: float
-    def __init__(self, batch_rows: _Optional[int] = ..., shard_rows: _Optional[int] = ..., workers: _Optional[int] = ..., max_rejected_share: _Optional[float] = ...) -> None: ...
+    window: _duration_pb2.Duration
+    def __init__(self, batch_rows: _Optional[int] = ..., shard_rows: _Optional[int] = ..., workers: _Optional[int] = ..., max_rejected_share: _Optional[float] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ScoringJob(_message.Message):
-    __slots__ = ("name", "spec", "version", "version_digest", "state", "reason", "failure", "progress", "output_uri", "manifest", "create_time", "start_time", "end_time", "client", "revision", "attempts")
+    __slots__ = ("name", "spec", "version", "version_digest", "state", "reason", "failure", "progress", "output_uri", "manifest", "create_time", "start_time", "end_time", "client", "revision", "attempts", "late")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[ScoringJob.State]
@@ -123,6 +155,7 @@ class ScoringJob(_message.Message):
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: ScoringSpec
     version: str
@@ -139,7 +172,8 @@ class ScoringJob(_message.Message):
     client: str
     revision: int
     attempts: int
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[ScoringSpec, _Mapping]] = ..., version: _Optional[str] = ..., version_digest: _Optional[str] = ..., state: _Optional[_Union[ScoringJob.State, str]] = ..., reason: _Optional[str] = ..., failure: _Optional[str] = ..., progress: _Optional[_Union[ScoringProgress, _Mapping]] = ..., output_uri: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., revision: _Optional[int] = ..., attempts: _Optional[int] = ...) -> None: ...
+    late: bool
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[ScoringSpec, _Mapping]] = ..., version: _Optional[str] = ..., version_digest: _Optional[str] = ..., state: _Optional[_Union[ScoringJob.State, str]] = ..., reason: _Optional[str] = ..., failure: _Optional[str] = ..., progress: _Optional[_Union[ScoringProgress, _Mapping]] = ..., output_uri: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client: _Optional[str] = ..., revision: _Optional[int] = ..., attempts: _Optional[int] = ..., late: _Optional[bool] = ...) -> None: ...
 
 class ScoringProgress(_message.Message):
     __slots__ = ("rows", "rows_done", "rows_rejected", "shards", "shards_done", "rows_per_second", "remaining", "input_bytes")
@@ -236,16 +270,18 @@ class GetScoringJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[ScoringJob, _Mapping]] = ...) -> None: ...
 
 class ListScoringJobsRequest(_message.Message):
-    __slots__ = ("model", "running", "page_size", "page_token")
+    __slots__ = ("model", "running", "page_size", "page_token", "version")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     model: str
     running: bool
     page_size: int
     page_token: str
-    def __init__(self, model: _Optional[str] = ..., running: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    version: str
+    def __init__(self, model: _Optional[str] = ..., running: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class ListScoringJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")
@@ -340,3 +376,33 @@ class ListScoringJobEventsResponse(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[ScoringJobEvent]
     next_page_token: str
     def __init__(self, events: _Optional[_Iterable[_Union[ScoringJobEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class EstimateScoringJobRequest(_message.Message):
+    __slots__ = ("parent", "spec")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    spec: ScoringSpec
+    def __init__(self, parent: _Optional[str] = ..., spec: _Optional[_Union[ScoringSpec, _Mapping]] = ...) -> None: ...
+
+class EstimateScoringJobResponse(_message.Message):
+    __slots__ = ("rows", "rows_per_second", "duration", "cpu_hours", "cost", "fits_window", "sample_rows", "batch_rows", "workers")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    CPU_HOURS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    FITS_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    rows_per_second: float
+    duration: _duration_pb2.Duration
+    cpu_hours: float
+    cost: float
+    fits_window: bool
+    sample_rows: int
+    batch_rows: int
+    workers: int
+    def __init__(self, rows: _Optional[int] = ..., rows_per_second: _Optional[float] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_hours: _Optional[float] = ..., cost: _Optional[float] = ..., fits_window: _Optional[bool] = ..., sample_rows: _Optional[int] = ..., batch_rows: _Optional[int] = ..., workers: _Optional[int] = ...) -> None: ...

@@ -43,6 +43,11 @@ class ScorerServiceStub:
                 request_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.CreateScoringJobRequest.SerializeToString,
                 response_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.CreateScoringJobResponse.FromString,
                 _registered_method=True)
+        self.EstimateScoringJob = channel.unary_unary(
+                '/headrace.scorer.v1.ScorerService/EstimateScoringJob',
+                request_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.EstimateScoringJobRequest.SerializeToString,
+                response_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.EstimateScoringJobResponse.FromString,
+                _registered_method=True)
         self.GetScoringJob = channel.unary_unary(
                 '/headrace.scorer.v1.ScorerService/GetScoringJob',
                 request_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.GetScoringJobRequest.SerializeToString,
@@ -101,6 +106,15 @@ class ScorerServiceServicer:
         NO_PRODUCTION_VERSION; FAILED_PRECONDITION, reason VERSION_COLLECTED when the version's files are no longer kept, or
         FORMAT_NOT_SCORED when it has no `model.onnx` of its own; and RESOURCE_EXHAUSTED, reason
         TOO_MANY_JOBS, when too many jobs are not over. With validate_only nothing is queued, and the answer is the job that would be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateScoringJob(self, request, context):
+        """EstimateScoringJob scores a sample of the input, writes nothing, and says what the whole would take.
+
+        Fails as CreateScoringJob does; and with RESOURCE_EXHAUSTED, reason TOO_MANY_ESTIMATES, while others are being made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,6 +191,11 @@ def add_ScorerServiceServicer_to_server(servicer, server):
                     request_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.CreateScoringJobRequest.FromString,
                     response_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.CreateScoringJobResponse.SerializeToString,
             ),
+            'EstimateScoringJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateScoringJob,
+                    request_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.EstimateScoringJobRequest.FromString,
+                    response_serializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.EstimateScoringJobResponse.SerializeToString,
+            ),
             'GetScoringJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetScoringJob,
                     request_deserializer=headrace_dot_scorer_dot_v1_dot_scorer__pb2.GetScoringJobRequest.FromString,
@@ -249,6 +268,33 @@ class ScorerService:
             '/headrace.scorer.v1.ScorerService/CreateScoringJob',
             headrace_dot_scorer_dot_v1_dot_scorer__pb2.CreateScoringJobRequest.SerializeToString,
             headrace_dot_scorer_dot_v1_dot_scorer__pb2.CreateScoringJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateScoringJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.scorer.v1.ScorerService/EstimateScoringJob',
+            headrace_dot_scorer_dot_v1_dot_scorer__pb2.EstimateScoringJobRequest.SerializeToString,
+            headrace_dot_scorer_dot_v1_dot_scorer__pb2.EstimateScoringJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,51 @@
+"""`python -m headrace_scorer.engine.estimating`: a job on stdin, what scoring a sample of it took on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from headrace_runtime.artifacts.cache import ArtifactError
+from headrace_runtime.backends.backend import BackendLost, LoadError
+
+from headrace_scorer.engine.inputs import Unreadable
+from headrace_scorer.engine.messages import EstimateAnswer, EstimateOrder, from_json
+from headrace_scorer.engine.objects import InputChanged, StoreAway, StoreRefuses
+from headrace_scorer.engine.processes import begin, say
+from headrace_scorer.engine.scoring import Columns, ShardScorer
+
+# What a sample may take; one that is shorter says less.
+SAMPLE_S = 4.0
+
+
+def main() -> None:
+    """Answer one order."""
+    began = time.perf_counter()
+    begin()
+    order = from_json(EstimateOrder, sys.stdin.buffer.readline())
+    try:
+        say(_sampled(order, began))
+    except StoreAway as error:
+        say(EstimateAnswer(failure="STORE_UNAVAILABLE", reason=str(error), transient=True))
+    except (ArtifactError, BackendLost, LoadError) as error:
+        say(EstimateAnswer(failure="MODEL_FAILED", reason=str(error)))
+    except (InputChanged, StoreRefuses, Unreadable) as error:
+        say(EstimateAnswer(failure="INPUT_UNREADABLE", reason=str(error)))
+
+
+def _sampled(order: EstimateOrder, began: float) -> EstimateAnswer:
+    checked = order.checked
+    Path(order.folder).mkdir(parents=True, exist_ok=True)
+    scorer = ShardScorer(
+        order.work, Columns(checked.tensors, checked.read, dict(checked.types)), Path(order.folder)
+    )  # fmt: skip
+    scorer.load()
+    load_s = time.perf_counter() - began
+    batch_rows = order.batch_rows or scorer.measured(order.shard)
+    found = scorer.sampled(order.shard, batch_rows, SAMPLE_S)
+    return EstimateAnswer(found.rows, found.wall_s, found.cpu_s, load_s, found.read_bytes, batch_rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What a job would take, before it is created: planned, and a sample of it scored."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headrace_servicekit.errors import InvalidArgument, PreconditionFailed, ResourceExhausted, Unavailable
+
+from headrace_scorer.creating import Creating
+from headrace_scorer.decisions.estimates import Estimate, Measured, estimate
+from headrace_scorer.decisions.jobs import Job
+from headrace_scorer.decisions.shards import Shard
+from headrace_scorer.decisions.specs import Spec
+from headrace_scorer.engine.messages import Checked, EstimateAnswer
+from headrace_scorer.engine_calls import Engine
+from headrace_scorer.processes import ProcessLost
+from headrace_scorer.store import Request
+
+# Each takes a core for seconds, and those who answer predictions need them too.
+AT_ONCE = 1
+# Starting Ray and its first actors, as it took on a machine with nothing else to do; what loading takes is measured.
+RAY_START_S = 5.0
+
+
+class Estimating:
+    """Makes estimates, one at a time. price: of an hour of a processor; 0 for unknown."""
+
+    def __init__(self, creating: Creating, engine: Engine, price: float) -> None:
+        self._creating, self._engine, self._price = creating, engine, price
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def estimate(self, model: str, spec: Spec, client: str) -> tuple[Estimate, EstimateAnswer, int]:
+        """Return what a job would take, the sample, and how many processes would score.
+
+        Raises what CreateScoringJob raises, and ResourceExhausted, reason TOO_MANY_ESTIMATES.
+        """
+        if self._places.locked():
+            raise ResourceExhausted(
+                "another estimate is being made: ask again when it is over",
+                reason="TOO_MANY_ESTIMATES",
+                retry_after_s=5.0,
+            )
+        async with self._places:
+            job = await self._creating.create(model, spec, Request(client, "", b""), validate_only=True)
+            try:
+                return await self._measured(job)
+            except ProcessLost as error:
+                told = f"the process that scores a sample was lost ({error}): it may need more memory"
+                raise PreconditionFailed(told, reason="PROCESS_LOST") from None
+
+    async def _measured(self, job: Job) -> tuple[Estimate, EstimateAnswer, int]:
+        shards, answer = await self._engine.planned(job)
+        checked = answer.checked
+        assert checked is not None
+        _refuse(checked.failure, checked.reason, transient=answer.transient)
+        sample = await self._engine.sampled(job, checked, shards[0])
+        _refuse(sample.failure, sample.reason, transient=sample.transient)
+        if sample.rows == 0:
+            raise InvalidArgument("spec.input: the first file has no row that could be scored", reason="INPUT_EMPTY")
+        workers = min(job.spec.options.workers or self._engine.workers, self._engine.workers, len(shards))
+        measured = Measured(sample.rows, sample.wall_s, sample.cpu_s, RAY_START_S + sample.load_s)
+        found = estimate(
+            measured,
+            _rows(shards, checked, sample),
+            workers=workers,
+            price_per_cpu_hour=self._price,
+            window=job.spec.options.window,
+        )
+        return found, sample, workers
+
+
+def _rows(shards: list[Shard], checked: Checked, sample: EstimateAnswer) -> int:
+    """Return the rows of an input; of files that do not say, by their bytes."""
+    known = [shard.rows for shard in shards if shard.rows is not None]
+    if len(known) == len(shards):
+        return sum(known)
+    return round(checked.input_bytes * sample.rows / max(sample.read_bytes, 1))
+
+
+def _refuse(failure: str, reason: str, *, transient: bool) -> None:
+    if transient:
+        raise Unavailable(reason, reason=failure, retry_after_s=1.0)
+    if failure:
+        raise InvalidArgument(f"spec.input: {reason}", reason=failure)

@@ -1,0 +1,1 @@
+"""Jobs that are created again and again, at the times of cron expressions."""

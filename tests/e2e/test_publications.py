@@ -1,0 +1,116 @@
+"""Results of scoring jobs on the whole stack: scored in S3, published as one generation, found online, reverted."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import boto3
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from headrace.scorer.v1 import publications_pb2 as pb
+from headrace.scorer.v1 import scorer_pb2
+from headrace_client import Client
+from headrace_stack.components import s3
+
+from tests.kit import parts
+from tests.kit.headrace_cli import Headrace
+from tests.kit.publications import over, reached, scored
+
+BUCKET = "headrace-scoring"
+Publication = pb.ScoringPublication
+
+
+def put(headrace: Headrace, name: str, users: range, *, seed: int, shift: float = 0.0) -> str:
+    """Write a table of users with four features below a prefix of the test's own; return the prefix."""
+    keys = s3.keys(headrace.stack.settings)
+    session: Any = boto3.Session(keys.access_key, keys.secret_key, region_name="us-east-1")
+    client = session.client("s3", endpoint_url=s3.endpoint(headrace.stack.settings))
+    values = np.random.default_rng(seed).normal(shift, size=(len(users), 4)).astype(np.float32)
+    table = pa.table({"user": [f"u{at}" for at in users], "features": pa.array(list(values), pa.list_(pa.float32()))})
+    file = io.BytesIO()
+    pq.write_table(table, file, row_group_size=1000)
+    client.put_object(Bucket=BUCKET, Key=f"{headrace.model}/{name}/part-0.parquet", Body=file.getvalue())
+    return f"s3://{BUCKET}/{headrace.model}/{name}"
+
+
+def job_of(uri: str, **publishing: Any) -> scorer_pb2.ScoringSpec:
+    """Return a job that publishes its results by user."""
+    return scorer_pb2.ScoringSpec(
+        version="v1",
+        input=scorer_pb2.ScoringSpec.Input(uri=uri),
+        keep_columns=["user"],
+        publishing=scorer_pb2.Publishing(entity_column="user", **publishing),
+    )
+
+
+def served(headrace: Headrace, user: str) -> tuple[str, list[float]]:
+    """Return where the answer for a user comes from, and its scores."""
+    answer = headrace.predict("--entity", user)
+    return answer["served_from"], answer["outputs"]["scores"][0]
+
+
+def test_a_table_in_s3_is_scored_published_found_online_and_reverted(headrace: Headrace) -> None:
+    headrace.two_versions(production="v1")
+    kept = scorer_pb2.Publishing.DISAPPEARED_KEPT
+    with Client(headrace.stack.url, token=headrace.stack.token()) as client:
+        first = scored(headrace, job_of(put(headrace, "monday", range(3000), seed=1)))
+        published = over(client, first["name"])
+        assert published.state == Publication.STATE_PUBLISHED, published.reason
+        assert (published.entities, published.parity.rows, published.parity.differing) == (3000, 200, 0)
+        source, monday = served(headrace, "u7")
+        assert source == "precomputed"
+
+        # What computed the answers travels with them.
+        why = headrace("explain", headrace.predict("--entity", "u7", "--explain")["prediction_id"])
+        assert (why["publish"], why["origin"]["run"]) == (published.publish, first["name"])
+        assert why["origin"]["manifest_digest"] == first["manifest"]["digest"]
+
+        # The next table lacks users, whose answers are kept, and has new ones.
+        second = scored(headrace, job_of(put(headrace, "tuesday", range(1000, 4000), seed=2), disappeared=kept))
+        published = over(client, second["name"])
+        assert published.state == Publication.STATE_PUBLISHED, published.reason
+        assert (published.entities, published.kept_entities, published.compared_with) == (4000, 1000, first["name"])
+        assert served(headrace, "u7") == ("precomputed", monday)
+        tuesday = served(headrace, "u2000")
+        assert served(headrace, "u3999")[0] == "precomputed"
+
+        # Answers that are distributed otherwise wait for somebody's approval.
+        third = scored(headrace, job_of(put(headrace, "odd", range(3000), seed=3, shift=2.0)))
+        held = over(client, third["name"])
+        assert (held.state, held.failure) == (Publication.STATE_HELD, "DRIFT"), held.reason
+        assert served(headrace, "u2000") == tuesday
+        client.approve_scoring_publication(third["name"])
+        assert over(client, third["name"]).state == Publication.STATE_PUBLISHED
+        assert served(headrace, "u2000") != tuesday
+
+        # One call takes it back, and repeating it changes nothing.
+        for _ in range(2):
+            assert client.revert_scoring_publication(third["name"]).state == Publication.STATE_REVERTED
+        assert (served(headrace, "u2000"), served(headrace, "u7")) == (tuesday, ("precomputed", monday))
+
+
+@pytest.mark.faults
+@pytest.mark.long
+def test_a_scorer_that_is_killed_while_it_publishes_goes_on_and_nothing_is_half_published(headrace: Headrace) -> None:
+    headrace.two_versions(production="v1")
+    with Client(headrace.stack.url, token=headrace.stack.token()) as client:
+        first = scored(headrace, job_of(put(headrace, "monday", range(1000), seed=1)))
+        assert over(client, first["name"]).state == Publication.STATE_PUBLISHED
+        second = scored(headrace, job_of(put(headrace, "tuesday", range(500, 60_500), seed=2)))
+        reached(client, second["name"], Publication.STATE_PUBLISHING, Publication.STATE_PUBLISHED)
+        was = parts.kill(headrace.stack, "scorer")
+        # Either generation answers, and each of them whole.
+        seen = headrace("precompute", "status", headrace.model)["answers"][0]["active"]
+        assert seen["entity_count"] in ("1000", "60000")
+        published = over(client, second["name"])
+        assert published.state == Publication.STATE_PUBLISHED, published.reason
+        assert parts.identity_of(headrace.stack, "scorer") != was
+    kept = headrace("precompute", "status", headrace.model)["answers"][0]
+    assert (kept["active"]["entity_count"], kept["active"]["name"]) == ("60000", published.publish)
+    assert kept["previous"]["entity_count"] == "1000"
+    assert kept.get("open", []) == []
+    assert served(headrace, "u60499")[0] == "precomputed"
+    assert served(headrace, "u7")[0] != "precomputed"

@@ -1,0 +1,44 @@
+"""What a job would take, said before it is created; and jobs that will be late, said once."""
+
+from __future__ import annotations
+
+from google.protobuf import duration_pb2
+from headrace.scorer.v1 import scorer_pb2 as pb
+from headrace_servicekit.testing import eventually
+
+from tests.kit.scoring import MODEL, ScorerRig, created, features, parquet, scorer
+
+
+async def test_an_estimate_counts_the_input_scores_a_sample_and_writes_nothing(scoring: ScorerRig):
+    scoring.put("in/a.parquet", parquet(features(30_000)))
+    spec = scoring.spec()
+    spec.options.window.FromSeconds(3600)
+    async with scorer(scoring, {"SCORER_PRICE_PER_CPU_HOUR": "0.04"}) as (_, stub):
+        request = pb.EstimateScoringJobRequest(parent=f"models/{MODEL}", spec=spec)
+        found = await stub.EstimateScoringJob(request, timeout=60)
+        assert (found.rows, found.workers, found.fits_window, found.batch_rows) == (30_000, 2, True, 1024)
+        assert found.sample_rows == 10_000  # the first shard
+        assert found.rows_per_second > 0
+        assert found.cost > 0
+        request.spec.options.window.FromSeconds(1)
+        found = await stub.EstimateScoringJob(request, timeout=60)
+        assert not found.fits_window
+        assert not (await stub.ListScoringJobs(pb.ListScoringJobsRequest(), timeout=10)).jobs
+    assert scoring.objects(f"s3://{scoring.s3.bucket}/scored") == {}
+
+
+async def test_a_job_that_misses_its_window_says_so_once(scoring: ScorerRig):
+    scoring.put("in/a.parquet", parquet(features(20_000)))
+    spec = scoring.spec()
+    spec.options.window.CopyFrom(duration_pb2.Duration(nanos=1000))
+    async with scorer(scoring) as (_, stub):
+        job = await created(stub, spec)
+
+        async def late() -> list[pb.ScoringJobEvent]:
+            request = pb.ListScoringJobEventsRequest(parent=job.name)
+            events = (await stub.ListScoringJobEvents(request, timeout=10)).events
+            return [event for event in events if event.type == "late"]
+
+        (event,) = await eventually(late, within=60)
+        assert "after its window" in event.reason
+        assert (await stub.GetScoringJob(pb.GetScoringJobRequest(name=job.name), timeout=10)).job.late

@@ -1,0 +1,58 @@
+"""Scoring jobs on the whole stack, and what becomes of their results."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+from google.protobuf import json_format
+from headrace.scorer.v1 import publications_pb2, scorer_pb2
+from headrace_client import Client
+from headrace_client.errors import Unavailable
+
+from tests.kit.headrace_cli import Headrace
+
+OVER = ("STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED")
+
+
+def scored(headrace: Headrace, spec: scorer_pb2.ScoringSpec, *, within: float = 120.0) -> dict[str, Any]:
+    """Create a job and return it once it has succeeded."""
+    body = {"spec": json_format.MessageToDict(spec, preserving_proto_field_name=True)}
+    job = _rest(headrace, "POST", f"/v1/models/{headrace.model}/scoringJobs", json=body)["job"]
+    until = time.monotonic() + within
+    while job["state"] not in OVER:
+        assert time.monotonic() < until, job
+        time.sleep(0.25)
+        job = _rest(headrace, "GET", f"/v1/{job['name']}")["job"]
+    assert job["state"] == "STATE_SUCCEEDED", job["reason"]
+    return job
+
+
+def over(client: Client, job: str, *, within: float = 120.0) -> publications_pb2.ScoringPublication:
+    """Return the publication of a job once nothing happens to it by itself; the scorer may be killed meanwhile."""
+    until = time.monotonic() + within
+    while True:
+        try:
+            return client.await_scoring_publication(job, timeout=max(1.0, until - time.monotonic()))
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
+def reached(client: Client, job: str, *states: int, within: float = 60.0) -> None:
+    """Return once the publication of a job is in one of some states."""
+    until = time.monotonic() + within
+    while client.get_scoring_publication(job).state not in states:
+        assert time.monotonic() < until, client.get_scoring_publication(job)
+        time.sleep(0.02)
+
+
+def _rest(headrace: Headrace, verb: str, path: str, **content: Any) -> Any:
+    authorization = {"authorization": f"Bearer {headrace.stack.token()}"}
+    answer = httpx.request(
+        verb, headrace.stack.url + path, headers=authorization, timeout=60, trust_env=False, **content
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()

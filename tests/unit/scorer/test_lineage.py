@@ -1,0 +1,123 @@
+"""RunEvents of a job, held against OpenLineage's own classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from headrace_scorer.decisions.jobs import Event, Job, Manifest, Plan, Progress, State, Version
+from headrace_scorer.decisions.lineage import run_event, run_id
+from headrace_scorer.decisions.specs import Location, Spec
+from openlineage.client import event_v2
+from openlineage.client.generated import (
+    dataset_version_dataset,
+    error_message_run,
+    input_statistics_input_dataset,
+    job_type_job,
+    output_statistics_output_dataset,
+    processing_engine_run,
+)
+from openlineage.client.serde import Serde
+
+NOW = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
+STORE = UUID(int=7)
+JOB = Job(
+    7, "digits", Spec(Location("tables", "digits/day=1")), Version("v1", "d1", "sha", 10, ""),
+    Location("headrace-scoring", "scored/digits/job-7"), "ada", NOW,
+    plan=Plan((), (), (), 3, "in1"), progress=Progress(rows=100, input_bytes=5000),
+)  # fmt: skip
+MANIFEST = Manifest(100, 98, 2, "in1", "out1", "d1", "m1", "1.0", 5.0, 4.0, 256, 3, "s3://x")
+SUCCEEDED = replace(JOB, state=State.SUCCEEDED, manifest=MANIFEST)
+FACETS = {
+    "processing_engine": processing_engine_run.ProcessingEngineRunFacet,
+    "errorMessage": error_message_run.ErrorMessageRunFacet,
+    "jobType": job_type_job.JobTypeJobFacet,
+    "version": dataset_version_dataset.DatasetVersionDatasetFacet,
+    "inputStatistics": input_statistics_input_dataset.InputStatisticsInputDatasetFacet,
+    "outputStatistics": output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet,
+}
+
+
+def told(job: Job, type_: str) -> dict[str, Any]:
+    event = run_event(job, Event(type_, ""), NOW, STORE, "1.0")
+    assert event is not None
+    return event
+
+
+def rebuilt(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as OpenLineage's client writes the same one. Its classes refuse what does not belong there."""
+
+    def facets(given: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: FACETS[name](**{key: value for key, value in facet.items() if not key.startswith("_")})
+            for name, facet in given.items()
+        }
+
+    def dataset(kind: Any, given: dict[str, Any], own: str) -> Any:
+        told = {own: facets(given[own])} if own in given else {}
+        return kind(namespace=given["namespace"], name=given["name"], facets=facets(given["facets"]), **told)
+
+    made = event_v2.RunEvent(
+        eventType=event_v2.RunState(event["eventType"]),
+        eventTime=event["eventTime"],
+        producer=event["producer"],
+        run=event_v2.Run(runId=event["run"]["runId"], facets=facets(event["run"]["facets"])),
+        job=event_v2.Job(
+            namespace=event["job"]["namespace"], name=event["job"]["name"], facets=facets(event["job"]["facets"])
+        ),
+        inputs=[dataset(event_v2.InputDataset, one, "inputFacets") for one in event["inputs"]],
+        outputs=[dataset(event_v2.OutputDataset, one, "outputFacets") for one in event["outputs"]],
+    )
+    return Serde.to_dict(made)
+
+
+def plain(value: Any) -> Any:
+    """Return an event without who made a facet, and without what is empty."""
+    if isinstance(value, dict):
+        return {
+            key: plain(one) for key, one in value.items() if key not in ("_producer",) and one not in ({}, [], None)
+        }
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("job", "type_", "state"),
+    [
+        (JOB, "created", "START"),
+        (JOB, "running", "RUNNING"),
+        (SUCCEEDED, "succeeded", "COMPLETE"),
+        (replace(JOB, state=State.FAILED, failure="INPUT_CHANGED", reason="it did"), "failed", "FAIL"),
+        (replace(JOB, state=State.CANCELLED), "cancelled", "ABORT"),
+        (replace(JOB, plan=None, progress=Progress()), "created", "START"),
+    ],
+)
+def test_an_event_is_what_the_client_of_openlineage_writes(job: Job, type_: str, state: str) -> None:
+    event = told(job, type_)
+    assert event["eventType"] == state
+    assert plain(event) == plain(rebuilt(event))
+
+
+def test_what_says_nothing_of_a_run_is_not_told() -> None:
+    assert run_event(JOB, Event("paused", ""), NOW, STORE, "1.0") is None
+
+
+def test_a_run_has_one_id_in_all_its_events_and_another_in_another_store() -> None:
+    assert (
+        told(JOB, "created")["run"]["runId"] == told(SUCCEEDED, "succeeded")["run"]["runId"] == str(run_id(JOB, STORE))
+    )
+    assert run_id(JOB, STORE) != run_id(JOB, UUID(int=8))
+    assert run_id(JOB, STORE) != run_id(replace(JOB, id=8), STORE)
+
+
+def test_inputs_and_outputs_are_datasets_with_what_tells_them_from_others() -> None:
+    event = told(SUCCEEDED, "succeeded")
+    table, model = event["inputs"]
+    assert (table["namespace"], table["name"]) == ("s3://tables", "digits/day=1")
+    assert table["inputFacets"]["inputStatistics"]["rowCount"] == 100
+    assert (model["name"], model["facets"]["version"]["datasetVersion"]) == ("models/digits/versions/v1", "d1")
+    (output,) = event["outputs"]
+    assert (output["name"], output["facets"]["version"]["datasetVersion"]) == ("scored/digits/job-7", "out1")
+    assert output["outputFacets"]["outputStatistics"]["rowCount"] == 98
