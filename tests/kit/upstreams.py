@@ -105,9 +105,10 @@ class RestUpstream:
 
 @dataclass(slots=True)
 class Upstreams:
-    """What stands behind a front door."""
+    """What stands behind a front door. pages: services that answer browsers."""
 
     services: Mapping[str, GrpcUpstream]
+    pages: Mapping[str, RestUpstream]
     router_data: GrpcUpstream
     router_rest: RestUpstream
 
@@ -125,14 +126,14 @@ class Upstreams:
 
     def targets(self) -> dict[str, str]:
         """Return the address of each service behind the front door."""
-        return {name: one.target for name, one in self.services.items()}
+        return {name: one.target for name, one in {**self.services, **self.pages}.items()}
 
     def grpc(self) -> tuple[GrpcUpstream, ...]:
         return (*self.services.values(), self.router_data)
 
     def reached_by(self, client: str | None) -> list[Call]:
         """Return every call of a client, wherever it arrived; None finds those without identity."""
-        every = (*self.grpc(), self.router_rest)
+        every = (*self.grpc(), self.router_rest, *self.pages.values())
         return [call for upstream in every for call in upstream.calls_of(client)]
 
 
@@ -141,7 +142,12 @@ def upstreams(tls: Pem | None = None) -> Iterator[Upstreams]:
     """Serve all of them on free ports until the block ends, with TLS when there is a certificate."""
     with contextlib.ExitStack() as stack:
         yield Upstreams(
-            services={name: stack.enter_context(grpc_upstream(name, tls=tls)) for name in offered.ports()},
+            services={
+                name: stack.enter_context(grpc_upstream(name, tls=tls))
+                for name in offered.ports()
+                if name not in offered.pages().values()
+            },
+            pages={name: stack.enter_context(rest_upstream(tls)) for name in offered.pages().values()},
             router_data=stack.enter_context(grpc_upstream("router_data", tls=tls)),
             router_rest=stack.enter_context(rest_upstream(tls)),
         )
