@@ -16,12 +16,13 @@ from headrace_rollout.decisions.policies import Policy, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition
 from headrace_rollout.runner import Runner
 from headrace_rollout.store import Request, Store, database
-from headrace_servicekit.clock import SystemClock
+from headrace_servicekit.clock import Clock, SystemClock
 from headrace_servicekit.coordination.leases import LeaderLease
 from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.postgres.connections import Address, Connections
 from headrace_servicekit.testing import eventually
 
+from tests.kit.coordination import ShiftedClock
 from tests.kit.rollout_world import Checkpoints, KilledError, Through, World, kill
 from tests.kit.rollouts import IMPLICIT, rollout
 
@@ -100,6 +101,32 @@ async def test_a_leader_that_was_paused_at_any_call_moves_nothing_when_it_comes_
     raise AssertionError("there is no end of calls")
 
 
+async def test_a_rollout_whose_approval_another_one_has_moves_nothing(connections: Connections):
+    world = World(IMPLICIT, etag="e0")
+    world.claimed = "rollouts/1000000"
+    store = Store(connections)
+    began = await started(store, promotion_request="models/digits/promotionRequests/7")
+    over = await driven(store, await leading(connections), world, began.id, Checkpoints())
+    assert over.state is State.FAILED
+    assert "another rollout has the request" in over.reason
+    assert len(world.written) == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_process_whose_clock_is_an_hour_off_comes_to_the_same_end(connections: Connections, hours: int):
+    world = World(IMPLICIT, etag="e0")
+    store = Store(connections)
+    began = await started(store)
+    clock = ShiftedClock(timedelta(hours=hours))
+    lease = LeaderLease(connections, "rollouts", clock, lease=timedelta(minutes=1))
+    assert await lease.acquire()
+    over = await driven(store, lease, world, began.id, Checkpoints(), clock=clock)
+    assert (over.state, served(world)) == (State.SUCCEEDED, "v2")
+    assert over.end_time is not None
+    assert began.create_time <= over.end_time < began.create_time + timedelta(minutes=5)
+    await lease.release()
+
+
 async def test_a_route_that_a_person_takes_is_left_alone(connections: Connections):
     world = World(IMPLICIT, etag="e0", verdicts={0: Decision.HOLD})
     store = Store(connections)
@@ -131,11 +158,11 @@ async def ended(connections: Connections, world: World, killed_at: int | None) -
     return over, [one.event.type for one in reversed(events)], killed
 
 
-async def started(store: Store, policy: Policy = POLICY) -> Rollout:
+async def started(store: Store, policy: Policy = POLICY, **how: Any) -> Rollout:
     """Keep a rollout that was just started; any one before it is over."""
 
     def began(id_, now):
-        return Transition(replace(rollout(policy), id=id_, create_time=now), (Event("started", "", "ana"),))
+        return Transition(replace(rollout(policy, **how), id=id_, create_time=now), (Event("started", "", "ana"),))
 
     return await store.start(began, Request("ana", "", b""))
 
@@ -147,11 +174,13 @@ async def leading(connections: Connections, length: timedelta = timedelta(millis
     return lease
 
 
-async def driven(store: Store, lease: LeaderLease, world: World, id_: int, points: Checkpoints) -> Rollout:
+async def driven(
+    store: Store, lease: LeaderLease, world: World, id_: int, points: Checkpoints, *, clock: Clock | None = None
+) -> Rollout:
     """Take turns until the rollout is over. Raises what a turn raises."""
     outside: Any = Through(world, points)
     through: Any = Through(store, points)
-    runner = Runner(through, lease, outside, outside, outside, SystemClock())
+    runner = Runner(through, lease, outside, outside, outside, clock or SystemClock())
     while True:
         one, now = await store.rollout_and_time(id_)
         if one.state.over:
