@@ -84,6 +84,10 @@ deploy/envoy/filter_bridge/libheadrace_filter_bridge.so: .headrace/uv/bin/uv $(w
 	@echo "laying out Prometheus, promtool and kustomize of Debian, which the tests start, in .headrace/debian (0.2 GB)"
 	@$(PYTHON) -P -m headrace_stack.debian_programs
 
+.PHONY: screenshots
+screenshots: .headrace/synced ## Write pictures of the console's pages into docs/console; after `make demo`, with a Chromium
+	@$(PYTHON) docs/console/screenshots.py
+
 .PHONY: up
 up: setup ## Start the whole stack; does nothing when it is up
 	@$(STACK) up

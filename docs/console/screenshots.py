@@ -1,0 +1,69 @@
+"""Writes pictures of the console's pages beside this file: `make screenshots`, after `make demo`.
+
+Each page light, dark, and as wide as a telephone. It drives the machine's own Chromium.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+HERE = Path(__file__).parent
+PAGES = {
+    "home": "",
+    "model": "models/digits",
+    "version": "models/digits/versions/v2",
+    "route": "models/digits/route",
+    "rollouts": "rollouts",
+    "data": "models/digits/data",
+    "shadow": "models/digits/shadow",
+    "experiments": "experiments",
+    "predictions": "predictions",
+    "pools": "pools",
+    "pool": "pools/default",
+    "alerts": "alerts",
+    "jobs": "jobs",
+    "audit": "audit",
+}
+LOOKS = {"light": ("light", 960, 600), "dark": ("dark", 960, 600), "telephone": ("light", 360, 640)}
+
+
+def link() -> str:
+    """Return a link that signs in, once."""
+    command = [Path(sys.executable).with_name("headrace"), "console", "--no-browser"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def pictures(running: Browser) -> None:
+    """Write every page in every look."""
+    for look, (scheme, width, height) in LOOKS.items():
+        context = running.new_context(
+            color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": height}
+        )
+        page = context.new_page()
+        page.goto(link())
+        home = page.url
+        for name, path in PAGES.items():
+            page.goto(home + path)
+            page.screenshot(path=HERE / f"{name}-{look}.png")
+        context.close()
+
+
+def main() -> int:
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        sys.stderr.write("make screenshots: no Chromium here; apt-get install chromium\n")
+        return 1
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        pictures(running)
+        running.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
