@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from tempfile import TemporaryDirectory
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.shards import Shard
@@ -26,14 +28,19 @@ from headrace_scorer.settings import ScorerSettings
 # Of ours, what such a process gets: where libraries and the keys of a cloud are.
 _PASSED = ("PATH", "HOME", "LANG", "LOCPATH", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH")
 
+# Of folders; short, for the paths of Ray's sockets are limited.
+_FOLDER = "hr-scorer-"
+
 
 class Engine:
     """The engine, with the settings of this process."""
 
     def __init__(self, settings: ScorerSettings) -> None:
         self._settings = settings
+        _tidy(Path(settings.work_dir or gettempdir()))
         keep = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        keep |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        # Of the cloud, and of a Ray cluster, whose token may be there.
+        keep |= {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "RAY_"))}
         # One thread for each process: there are as many of these as cores.
         self.environment = {**keep, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -77,7 +84,9 @@ class Engine:
         """Yield what becomes of shards. Raises ProcessLost."""
         settings, plan = self._settings, job.plan
         assert plan is not None
-        with TemporaryDirectory(prefix="hr-scorer-", dir=settings.work_dir, ignore_cleanup_errors=True) as folder:
+        with TemporaryDirectory(
+            prefix=f"{_FOLDER}{os.getpid()}-", dir=settings.work_dir, ignore_cleanup_errors=True
+        ) as folder:
             order = RunOrder(
                 work=self.work(job),
                 checked=Checked(tensors=plan.tensors, read=plan.read, types=plan.types),
@@ -100,3 +109,11 @@ class Engine:
             settings.s3_endpoint, settings.s3_region, None if file is None else str(file), settings.registry_bucket
         )
         return Work(job.name, job.spec, job.version.contract, job.version.sha256, job.output, access)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what scorers left that were killed: their process is gone, or is this one, which has begun nothing yet."""
+    for left in folder.glob(f"{_FOLDER}*-*"):
+        number = left.name.removeprefix(_FOLDER).partition("-")[0]
+        if number.isdecimal() and (int(number) == os.getpid() or not Path("/proc", number).exists()):
+            shutil.rmtree(left, ignore_errors=True)

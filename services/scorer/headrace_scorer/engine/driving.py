@@ -21,9 +21,8 @@ from headrace_scorer.engine.processes import Failed, begin, of, say
 
 # A shard whose process is lost this often is what kills it.
 MAX_LOSSES = 3
-# Set before Ray is imported: nothing is reported, everything listens on loopback.
+# Set before Ray is imported: everything listens on loopback.
 _OWN_RAY = {
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_DISABLE_MEMORY_MONITOR": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -111,12 +110,10 @@ class Pool:
 
 @contextmanager
 def _ray(order: RunOrder) -> Iterator[Any]:
-    for name, value in _OWN_RAY.items():
-        os.environ.setdefault(name, value)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if not order.ray_address:
         # Whoever is on this machine without it can do nothing with this Ray.
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ.update(_OWN_RAY, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray
 
     try:
@@ -124,6 +121,7 @@ def _ray(order: RunOrder) -> Iterator[Any]:
             ray.init(order.ray_address, logging_level=logging.ERROR, log_to_driver=False, namespace=order.work.job)
         else:
             ray.init(
+                "local",  # whatever RAY_ADDRESS says
                 num_cpus=order.workers,
                 include_dashboard=False,
                 object_store_memory=order.object_store_bytes,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import TypeVar
 
+from headrace.tensor.v1 import tensor_pb2
+from headrace_runtime.contract import Contract, from_proto
 from pydantic import TypeAdapter
 
 from headrace_scorer.decisions.mapping import Mismatch
@@ -37,6 +40,10 @@ class Work:
     model_sha256: str
     output: Location
     access: Access
+
+    def serving_contract(self) -> Contract:
+        """Return what the version takes and gives."""
+        return from_proto(tensor_pb2.ServingContract.FromString(base64.b64decode(self.contract)))
 
 
 @dataclass(frozen=True, slots=True)

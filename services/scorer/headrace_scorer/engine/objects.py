@@ -12,7 +12,6 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from headrace_runtime.artifacts.place import read_credentials
-from headrace_servicekit.s3 import http_status
 
 from headrace_scorer.decisions.specs import Location
 from headrace_scorer.engine.messages import Access
@@ -165,7 +164,7 @@ class _Errors:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ClientError):
             code = error.response.get("Error", {}).get("Code", "unknown error")
-            status = http_status(error)
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status == 412 and error.operation_name == "GetObject":
                 raise InputChanged(f"{self._what} was written anew while it was read") from None
             if status == 412 and error.operation_name == "PutObject":

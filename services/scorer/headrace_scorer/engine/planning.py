@@ -16,7 +16,6 @@ from headrace_scorer.engine.inputs import Described, Unreadable, columns_of, des
 from headrace_scorer.engine.messages import Checked, PlanAnswer, PlanOrder, from_json
 from headrace_scorer.engine.objects import InputChanged, Listed, Objects, StoreAway, StoreRefuses
 from headrace_scorer.engine.processes import Failed, begin, say
-from headrace_scorer.engine.scoring import contract_of
 
 _FOOTERS_AT_ONCE = 16
 _SHARDS_A_LINE = 500
@@ -108,7 +107,7 @@ def _described(objects: Objects, spec: Spec, one: Listed) -> Described:
 
 def _checked(order: PlanOrder, file: Described) -> Checked:
     """Return how the columns of a file are used, or everything that does not fit."""
-    spec, contract = order.work.spec, contract_of(order.work.contract)
+    spec, contract = order.work.spec, order.work.serving_contract()
     names = [column.name for column in file.columns]
     wrong = misnamed(spec, names, (output.name for output in contract.outputs))
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import io
 import json
@@ -17,13 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from headrace.tensor.v1 import tensor_pb2
 from headrace_runtime import shapes
 from headrace_runtime.artifacts.cache import BlobCache
 from headrace_runtime.artifacts.s3 import s3_blobs
 from headrace_runtime.backends.backend import ModelError, ModelFiles
 from headrace_runtime.backends.onnx import OnnxBackend
-from headrace_runtime.contract import Contract, from_proto
 from headrace_runtime.shapes import OutputTensor, WrongOutput
 
 from headrace_scorer.decisions.shards import Shard
@@ -68,7 +65,7 @@ class ShardScorer:
 
     def __init__(self, work: Work, columns: Columns, folder: Path) -> None:
         self._work, self._columns, self._folder = work, columns, folder
-        self._contract = contract_of(work.contract)
+        self._contract = work.serving_contract()
         self._objects = Objects(work.access)
         self._derived = Expressions(work.spec.derived)
         self._outputs = Expressions(work.spec.outputs)
@@ -258,11 +255,6 @@ class ShardScorer:
     def _rejected(self, chunk: Chunk, faults: Faults) -> list[Rejected]:
         own = [Rejected(int(chunk.numbers[at]), column, reason) for at, (column, reason) in faults.found.items()]
         return [*chunk.rejected, *own]
-
-
-def contract_of(text: str) -> Contract:
-    """Return the contract of base64."""
-    return from_proto(tensor_pb2.ServingContract.FromString(base64.b64decode(text)))
 
 
 def _result_of(shard: Shard, at: Location, metadata: dict[str, str], cpu_s: float = 0.0) -> ShardResult:
