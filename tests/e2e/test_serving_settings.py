@@ -4,6 +4,7 @@ import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 from headrace_client import Client, RetryPolicy
 
@@ -43,6 +44,12 @@ def test_settings_change_under_load_without_a_failed_request_and_say_when_they_a
     assert {one["serving_revision"] for one in more["batchers"]} == {3}
     assert more["version"]["digest"] == before["version"]["digest"]
     assert (more["version"]["serving"]["instances"], more["version"]["serving"]["max_wait"]) == (2, "0.001s")
+
+    headers = {"authorization": f"Bearer {headrace.stack.token('people')}"}
+    url = f"{headrace.stack.url}/v1/models/{headrace.model}/versions/v1/serving"
+    body = {"serving": {"max_wait": "0.002s"}, "validate_only": True}
+    by_rest = httpx.patch(url, json=body, headers=headers, timeout=20).json()["version"]
+    assert (by_rest["serving"]["max_wait"], by_rest["serving_revision"]) == ("0.002s", 4)
 
     stale = headrace("models", "settings", headrace.model, "v1", "--instances", "3", "--etag", "stale", code=4)
     assert stale["error"]["reason"] == "ETAG_MISMATCH"
