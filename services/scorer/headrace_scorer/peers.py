@@ -45,10 +45,11 @@ class Registry:
                 reason="VERSION_COLLECTED",
             )
         file = next((one for one in found.artifacts if one.name == _FILE), None)
-        if file is None or found.HasField("pipeline"):
+        stepwise = found.HasField("pipeline") and not found.pipeline.fuse
+        if file is None or stepwise:
             raise PreconditionFailed(
                 f"version {version} of '{model}' has no {_FILE} of its own, which offline scoring runs: register the "
-                "model as ONNX, or name another version",
+                "model as ONNX, a pipeline with `fuse: true`, or name another version",
                 reason="FORMAT_NOT_SCORED",
             )
         contract = base64.b64encode(found.contract.SerializeToString(deterministic=True)).decode()

@@ -62,6 +62,9 @@ async def test_what_does_not_fit_is_said_before_a_job_is_queued(scoring: ScorerR
         scoring.registry.versions[MODEL]["v1"].format = registry_pb2.FORMAT_TORCHSCRIPT
         assert await reason() == "FORMAT_NOT_SCORED"
         scoring.registry.versions[MODEL]["v1"].artifacts[0].name = "model.onnx"
+        scoring.registry.versions[MODEL]["v1"].pipeline.SetInParent()
+        assert await reason() == "FORMAT_NOT_SCORED"
+        scoring.registry.versions[MODEL]["v1"].pipeline.fuse = True  # one file of all steps, run like any model
 
         checked = await created(stub, scoring.spec(version=""), validate_only=True)
         assert (checked.version, checked.state) == ("v1", pb.ScoringJob.STATE_QUEUED)

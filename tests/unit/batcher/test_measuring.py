@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from headrace_batcher.loading.measuring import P50, P99, Round, latencies
 from headrace_batcher.loading.validation import MAX_ROWS, UnreadableValidation, read
+from headrace_batcher.registry import RegistryReports
 from headrace_runtime.contract import Contract, TensorSpec
 from headrace_runtime.shapes import OutputTensor, WrongOutput
 
@@ -21,6 +22,11 @@ def test_the_median_is_of_one_row_and_the_99th_percentile_of_everything():
 def test_the_least_disturbed_round_counts():
     rounds = [Round([0.002] * 9, [0.9] * 9), Round([0.001] * 9, [0.5] * 9), Round([0.004] * 9, [0.010] * 9)]
     assert latencies(rounds) == {P50: pytest.approx(1.0), P99: pytest.approx(10.0)}
+
+
+async def test_what_is_measured_of_a_pipelines_own_graph_is_told_to_nobody():
+    registry = RegistryReports(object(), "batcher-0")  # whatever is called there fails
+    assert await registry.record("digits", "v1--normalise", "d1", {P50: 1.0})
 
 
 @pytest.fixture
