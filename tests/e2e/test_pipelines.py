@@ -104,7 +104,8 @@ def test_what_its_longest_step_makes_too_late_is_refused_before_the_first_step(s
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(240)
+@pytest.mark.long
+@pytest.mark.timeout(120)
 async def test_while_the_pool_of_a_member_is_killed_answers_go_on_and_are_flagged(replicated_stack: RunningStack):
     name = "pipelined-killed"
     await whole(replicated_stack)
@@ -122,8 +123,8 @@ async def test_while_the_pool_of_a_member_is_killed_answers_go_on_and_are_flagge
         await eventually(lambda: len(missing) > 20, within=30)
         assert [one for one in missing if one] == []
         parts.kill(replicated_stack, "batcher-cpu")
-        await eventually(lambda: ["small"] in missing, within=60)
+        await eventually(lambda: ["small"] in missing, within=25)
         await whole(replicated_stack)
-        await eventually(lambda: missing[-1] == [], within=60)
+        await eventually(lambda: missing[-1] == [], within=25)
         asking.cancel()
     assert {tuple(one) for one in missing} == {(), ("small",)}
