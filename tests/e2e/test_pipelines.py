@@ -12,13 +12,13 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
-from headrace.router.v1 import predict_pb2_grpc
+from headrace.router.v1 import predict_pb2, predict_pb2_grpc
 from headrace_client import Client, Prediction
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models, parts
 from tests.kit.edge import metadata
-from tests.kit.served import GOOD_METRICS, PREDICT, Served, register, request
+from tests.kit.served import GOOD_METRICS, PREDICT, Served, output, register, request
 from tests.kit.stack import RunningStack
 from tests.kit.trouble import whole
 
@@ -85,6 +85,17 @@ def test_an_explanation_shows_each_step_with_its_member_and_what_came_before_it(
     assert steps["small"].version == f"{ENSEMBLE}-small/v1"
     assert steps["mean"].takes_from == ("small", "large")
     assert all(one.compute and not one.reason for one in steps.values())
+
+
+def test_many_rows_are_answered_in_parts(served: Served, client: Client):
+    rows = 600
+    index = np.arange(rows, dtype=np.int64) % 4
+    call = served.channel.unary_stream(f"{PREDICT}Stream")(
+        request(ENSEMBLE, index=index).SerializeToString(), metadata=metadata(served.stack.token()), timeout=60
+    )
+    answers = {one.first_row: output(one) for one in map(predict_pb2.PredictResponse.FromString, call)}
+    np.testing.assert_array_equal(np.concatenate([answers[first] for first in sorted(answers)]), index * 10.0)
+    assert len(answers) == 3
 
 
 def test_what_its_longest_step_makes_too_late_is_refused_before_the_first_step(served: Served, client: Client):

@@ -26,6 +26,7 @@ from headrace_router.data.telemetry.gauges import Gauges
 from headrace_router.data.telemetry.saved import SavedCompute
 from headrace_router.data.transports.call_context import CallContextFactory, DeadlineLimits
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
+from headrace_router.data.transports.grpc_aio.partwise import PartwisePredictions
 from headrace_router.data.transports.grpc_aio.streams import PredictionStreams
 from headrace_router.data.transports.grpc_aio.transport import METHODS, GrpcTransport
 from headrace_router.data.transports.rest.app import METHOD as REST_PREDICT
@@ -103,7 +104,8 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
         now=loop.time,
     )
     runtime.metrics.register(streams)
-    GrpcTransport(predictor, contexts, reads, explaining, streams).add_to(runtime.server())
+    partwise = PartwisePredictions(predictor, contexts, max_rows=settings.max_rows)
+    GrpcTransport(predictor, contexts, reads, explaining, streams, partwise).add_to(runtime.server())
     dependencies.serve_rest(runtime, plane.predictor, plane.contexts, plane.paths)
     return plane
 

@@ -49,7 +49,7 @@ class PredictRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[str]] = ..., raw_input_contents: _Optional[_Iterable[bytes]] = ..., user_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("model", "version", "request_id", "outputs", "raw_output_contents", "prediction_id", "variant", "generation", "served_from", "age_ms", "rule", "fallback_step", "degraded_reason", "missing_steps")
+    __slots__ = ("model", "version", "request_id", "outputs", "raw_output_contents", "prediction_id", "variant", "generation", "served_from", "age_ms", "rule", "fallback_step", "degraded_reason", "missing_steps", "first_row")
     class ServedFrom(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SERVED_FROM_UNSPECIFIED: _ClassVar[PredictResponse.ServedFrom]
@@ -78,6 +78,7 @@ class PredictResponse(_message.Message):
     FALLBACK_STEP_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_REASON_FIELD_NUMBER: _ClassVar[int]
     MISSING_STEPS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     request_id: str
@@ -92,7 +93,8 @@ class PredictResponse(_message.Message):
     fallback_step: str
     degraded_reason: str
     missing_steps: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., raw_output_contents: _Optional[_Iterable[bytes]] = ..., prediction_id: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., rule: _Optional[str] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., missing_steps: _Optional[_Iterable[str]] = ...) -> None: ...
+    first_row: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., raw_output_contents: _Optional[_Iterable[bytes]] = ..., prediction_id: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., rule: _Optional[str] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., missing_steps: _Optional[_Iterable[str]] = ..., first_row: _Optional[int] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ("prediction_id", "request_id")

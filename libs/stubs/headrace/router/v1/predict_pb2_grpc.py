@@ -45,6 +45,11 @@ class RouterServiceStub:
                 request_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.SerializeToString,
                 response_deserializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.PredictStream = channel.unary_stream(
+                '/headrace.router.v1.RouterService/PredictStream',
+                request_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.FromString,
+                _registered_method=True)
         self.Explain = channel.unary_unary(
                 '/headrace.router.v1.RouterService/Explain',
                 request_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.ExplainRequest.SerializeToString,
@@ -71,6 +76,18 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PredictStream(self, request, context):
+        """PredictStream runs a model on many rows, also on more than one Predict takes, and answers them in parts.
+
+        Rows are cut into parts of at most 256. Each is a prediction of its own, as if it had been asked by Predict, and is
+        answered as soon as it is there: `first_row` says which rows it has. At most eight are under way at a time, fewer when
+        the caller does not read, and at most 262144 rows in a call. An error of one part ends the stream with its status; what
+        came before it counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Explain(self, request, context):
         """Explain says how an answer came about. Answers that were asked to be explained, and a sample of all others, are kept for
         an hour.
@@ -87,6 +104,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Predict': grpc.unary_unary_rpc_method_handler(
                     servicer.Predict,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.SerializeToString,
+            ),
+            'PredictStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.PredictStream,
                     request_deserializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.FromString,
                     response_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.SerializeToString,
             ),
@@ -127,6 +149,33 @@ class RouterService:
             request,
             target,
             '/headrace.router.v1.RouterService/Predict',
+            headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headrace.router.v1.RouterService/PredictStream',
             headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.SerializeToString,
             headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.FromString,
             options,

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import structlog
+from headrace.router.v1 import predict_pb2
 from headrace_servicekit.calls import REQUEST_ID_HEADER
 from headrace_servicekit.errors import Internal, ServiceError, Unavailable
 from headrace_servicekit.server import Server
@@ -20,6 +21,7 @@ from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols.oip import infer_message, infer_stream
 from headrace_router.data.transports.call_context import CallContextFactory, finishing, wanted
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
+from headrace_router.data.transports.grpc_aio.partwise import METHOD, NAME, PartwisePredictions
 from headrace_router.data.transports.grpc_aio.streams import PredictionStreams
 from headrace_router.data.transports.prediction_methods import (
     CODECS,
@@ -41,7 +43,7 @@ METHODS = (
 
 class GrpcTransport:
     """Serves `RouterService` and `GRPCInferenceService` on a kit server: unary methods without the kit's interceptors,
-    the stream with them."""
+    streams with them."""
 
     def __init__(
         self,
@@ -50,9 +52,10 @@ class GrpcTransport:
         reads: InferenceReads,
         explaining: Explaining,
         streams: PredictionStreams,
+        partwise: PartwisePredictions,
     ) -> None:
         self._predictor, self._contexts, self._reads, self._explaining = predictor, contexts, reads, explaining
-        self._streams = streams
+        self._streams, self._partwise = streams, partwise
 
     def add_to(self, server: Server) -> None:
         """Register the methods. None has serializers: the messages stay bytes."""
@@ -64,6 +67,9 @@ class GrpcTransport:
             server.add_bare_method_handlers(service, methods)
         stream = grpc.stream_stream_rpc_method_handler(self._streams.serve)
         server.add_registered_method_handlers(infer_message.SERVICE, {infer_stream.NAME: stream})
+        parse = predict_pb2.PredictRequest.FromString
+        parts = grpc.unary_stream_rpc_method_handler(self._partwise.serve, request_deserializer=parse)
+        server.add_registered_method_handlers(METHOD.rpartition("/")[0], {NAME: parts})
 
     def _methods(self) -> dict[str, Serve]:
         reading = {f"{infer_message.SERVICE}/{name}": _reading(self._reads, name) for name in self._reads.METHODS}
