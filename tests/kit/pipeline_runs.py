@@ -95,14 +95,21 @@ class Composed:
         outputs: tuple[int, ...] = (),
         cancel_at: float | None = None,
         budget: float = 100.0,
+        starts_in_s: float | None = None,
     ) -> Ended:
-        """Ask once. cancel_at: when the caller leaves, in seconds."""
+        """Ask once. cancel_at: when the caller leaves, in seconds. starts_in_s: until pools that lack somebody answer;
+        None when nobody starts them."""
 
         async def ask() -> Ended:
             loop = asyncio.get_running_loop()
             batchers = HeldBatchers(self, behaviours or {}, loop)
+            batchers.starts_in_s = starts_in_s
+            if starts_in_s is not None:
+                loop.call_later(starts_in_s, batchers.started)
             retries = RetryBudget(1.0, budget)
-            online = PipelineOnline(batchers, batchers, retries, max_rows=1024, queue_timeout_s=0.1, loop=loop)
+            online = PipelineOnline(
+                batchers, batchers, retries, max_rows=1024, queue_timeout_s=0.1, miss=batchers.miss, loop=loop
+            )
             work = self.work(inputs, loop, deadline_s, attributes or {}, outputs)
             began = loop.time()
             if cancel_at is not None:
@@ -175,6 +182,8 @@ class HeldBatchers:
         self.executed: list[str] = []
         self.withdrawn: list[str] = []
         self.running: dict[Work, asyncio.TimerHandle] = {}
+        self.missed: list[str] = []
+        self.starts_in_s: float | None = None
 
     @property
     def in_flight(self) -> int:
@@ -207,6 +216,14 @@ class HeldBatchers:
 
     def renews(self, pool: str, digest: str) -> bool:
         return False
+
+    def started(self) -> None:
+        """Let every step be run from now on."""
+        self._behaviours = {}
+
+    def miss(self, pool: str) -> float | None:
+        self.missed.append(pool)
+        return self.starts_in_s
 
     def _late(self, work: Work, _code: int) -> None:
         del self.running[work]

@@ -111,6 +111,15 @@ def test_what_nobody_can_run_is_refused_before_the_first_step_when_nobody_comes_
     assert 0.05 < ended.took_s <= 0.1
 
 
+def test_a_request_waits_for_a_pool_that_is_being_started_and_is_refused_when_that_takes_too_long():
+    away = {"b": DEAD}
+    ended = chain("a", "b").asked({"x": ROWS}, behaviours=away, deadline_s=5.0, starts_in_s=2.0)
+    assert value_of(ended, "y") == 4.0
+    assert 2.0 < ended.took_s < 2.1
+    ended = chain("a", "b").asked({"x": ROWS}, behaviours=away, deadline_s=1.0, starts_in_s=2.0)
+    assert (ended.outputs, ended.executed, ended.took_s) == (None, [], 0.0)
+
+
 def test_a_member_that_is_not_needed_for_the_quorum_is_not_waited_for_while_nobody_has_it():
     ended = ensemble(Combiner(Kind.MEAN, quorum=2)).asked({"x": ROWS}, behaviours={"a": DEAD})
     assert ended.missing == ("a",)

@@ -149,6 +149,7 @@ def pipelines(runtime: Runtime[DataSettings], pools: Pools) -> PipelineOnline:
         pools.budget,
         max_rows=settings.max_rows,
         queue_timeout_s=settings.queue_timeout_s,
+        miss=pools.miss,
         loop=asyncio.get_running_loop(),
     )
     runtime.metrics.register(online)

@@ -166,6 +166,14 @@ class Pools:
                 self._place(work)
         self._changed(all(map(_takes_requests, self.replicas.values())))
 
+    def miss(self, pool: str) -> float | None:
+        """Note that a request misses a batcher of a pool; return after how long one that is being started answers."""
+        room, now = self.pending.get(pool), self._loop.time()
+        if room is None:
+            return None
+        room.missed_at = now
+        return room.ready_in_s(now)
+
     def missing(self, since: float) -> list[str]:
         """Return the pools without a batcher, or that are being started, that a request has missed since then."""
         now = self._loop.time()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -28,7 +28,8 @@ OTHER = ("other", "other", "other", "other")
 class PipelineOnline:
     """Answers works of pipelines by those of their steps; a prometheus_client collector.
 
-    queue_timeout_s: how long a request waits before its first step for members that nobody has at the moment.
+    queue_timeout_s: how long a request waits before its first step for members that nobody has at the moment. miss:
+    hears of pools that lack one, and says after how long one that is being started answers.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class PipelineOnline:
         *,
         max_rows: int,
         queue_timeout_s: float,
+        miss: Callable[[str], float | None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.online, self.prospects, self.budget, self.loop = online, prospects, budget, loop
-        self.max_rows, self.queue_timeout_s = max_rows, queue_timeout_s
+        self.max_rows, self.queue_timeout_s, self._miss = max_rows, queue_timeout_s, miss
         self._runs: dict[Work, Run] = {}
         self._steps: Counter[tuple[str, str, str, str]] = Counter()
         self._seconds: defaultdict[tuple[str, str, str, str], float] = defaultdict(float)
@@ -72,6 +74,10 @@ class PipelineOnline:
             run.stop()
         elif work.pipeline is None:
             self.online.withdraw(work)
+
+    def miss(self, pool: str) -> float | None:
+        """Note that a pool has no batcher for a step; return after how long one that is being started answers."""
+        return self._miss(pool)
 
     def ended(self, run: Run) -> None:
         """Forget a run."""

@@ -58,6 +58,10 @@ class Surroundings(Protocol):
     max_rows: int
     queue_timeout_s: float
 
+    def miss(self, pool: str) -> float | None:
+        """Note that a pool has no batcher for a step; return after how long one that is being started answers."""
+        ...
+
     def ended(self, run: Run) -> None:
         """Forget a run."""
         ...
@@ -100,7 +104,7 @@ class Run:
         ]
         verdict, takes_s = admit(self._chosen, self._needs_s, self.work.deadline - now)
         if verdict is Verdict.NO_BACKEND:
-            if now + LOOK_AGAIN_S < min(self._waits_until, self.work.deadline):
+            if now + LOOK_AGAIN_S < self._waits_for_members_until(now):
                 self._timer = self._around.loop.call_later(LOOK_AGAIN_S, self.begin)
                 return
             missing = lacking(self._chosen, self._needs_s)
@@ -118,6 +122,15 @@ class Run:
         given = tensors.of_request(pipeline.inputs, self.work.rows, self.work.absent, self.work.dims, self.work.inputs)
         self._given = {(REQUEST, position): tensor for position, tensor in given.items()}
         self._advance()
+
+    def _waits_for_members_until(self, now: float) -> float:
+        """Return until when a request waits for members that nobody has: longer for pools that are being started."""
+        wanted = zip(self._plan.steps, self._needs_s, strict=True)
+        ready_in_s = [self._around.miss(self._pool(step)) for step, needs_s in wanted if needs_s == math.inf]
+        known = [one for one in ready_in_s if one is not None]
+        if not known or len(known) < len(ready_in_s) or self.work.queue_timeout_s <= 0:
+            return min(self._waits_until, self.work.deadline)
+        return self.work.deadline if now + max(known) < self.work.deadline else now
 
     def stop(self) -> None:
         """Withdraw every step."""
