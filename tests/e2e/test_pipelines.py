@@ -90,10 +90,10 @@ def test_an_explanation_shows_each_step_with_its_member_and_what_came_before_it(
 def test_many_rows_are_answered_in_parts(served: Served, client: Client):
     rows = 600
     index = np.arange(rows, dtype=np.int64) % 4
-    call = served.channel.unary_stream(f"{PREDICT}Stream")(
-        request(ENSEMBLE, index=index).SerializeToString(), metadata=metadata(served.stack.token()), timeout=60
-    )
-    answers = {one.first_row: output(one) for one in map(predict_pb2.PredictResponse.FromString, call)}
+    asked = predict_pb2.PredictStreamRequest(request=request(ENSEMBLE, index=index)).SerializeToString()
+    bearer = metadata(served.stack.token())
+    call = served.channel.unary_stream(f"{PREDICT}Stream")(asked, metadata=bearer, timeout=60)
+    answers = {one.first_row: output(one.response) for one in map(predict_pb2.PredictStreamResponse.FromString, call)}
     np.testing.assert_array_equal(np.concatenate([answers[first] for first in sorted(answers)]), index * 10.0)
     assert len(answers) == 3
 

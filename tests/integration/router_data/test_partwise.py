@@ -33,18 +33,19 @@ async def plane(batcher, tmp_path):
         yield plane
 
 
-def request(rows: int) -> predict_pb2.PredictRequest:
+def request(rows: int) -> predict_pb2.PredictStreamRequest:
     values = np.zeros((rows, 4), np.float32)
     values[:, 0] = np.arange(rows)
     inputs: Any = [{"name": "x", "datatype": "FP32", "shape": [rows, 4]}]
-    return predict_pb2.PredictRequest(model="digits", inputs=inputs, raw_input_contents=[values.tobytes()])
+    whole = predict_pb2.PredictRequest(model="digits", inputs=inputs, raw_input_contents=[values.tobytes()])
+    return predict_pb2.PredictStreamRequest(request=whole)
 
 
 async def test_more_rows_than_one_prediction_takes_are_answered_in_parts(plane):
     rows = 5 * PART_ROWS + 7
     answers = {}
     async for answer in plane.stub.PredictStream(request(rows), timeout=patience(20)):
-        answers[answer.first_row] = np.frombuffer(answer.raw_output_contents[0], np.float32).tolist()
+        answers[answer.first_row] = np.frombuffer(answer.response.raw_output_contents[0], np.float32).tolist()
     assert sorted(answers) == list(range(0, rows, PART_ROWS))
     assert [value for first in sorted(answers) for value in answers[first]] == list(range(rows))
 
@@ -71,7 +72,7 @@ async def test_an_error_of_a_part_ends_the_stream_with_its_status(plane, batcher
         await call.read()
     assert error_details.from_rpc_error(caught.value).reason == "MODEL_NOT_FOUND"
     spoilt = request(2 * PART_ROWS)
-    spoilt.inputs[0].datatype = "FP64"
+    spoilt.request.inputs[0].datatype = "FP64"
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await plane.stub.PredictStream(spoilt, timeout=5).read()
     assert error_details.from_rpc_error(caught.value).code is Code.INVALID_ARGUMENT
@@ -88,7 +89,9 @@ async def test_a_caller_that_leaves_has_every_part_withdrawn(plane, batcher):
 async def test_each_part_is_a_prediction_that_is_counted(plane, batcher):
     batcher.behave = held(gate := asyncio.Event())
     gate.set()
-    ids = [answer.prediction_id async for answer in plane.stub.PredictStream(request(2 * PART_ROWS), timeout=20)]
+    ids = [
+        answer.response.prediction_id async for answer in plane.stub.PredictStream(request(2 * PART_ROWS), timeout=20)
+    ]
     assert len(set(ids)) == 2
     labels = {"model": "digits", "version": "1", "variant": "1", "layer": "", "fallback_step": ""}
     name = "headrace_router_predictions_total"

@@ -49,7 +49,7 @@ class PredictRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[str]] = ..., raw_input_contents: _Optional[_Iterable[bytes]] = ..., user_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("model", "version", "request_id", "outputs", "raw_output_contents", "prediction_id", "variant", "generation", "served_from", "age_ms", "rule", "fallback_step", "degraded_reason", "missing_steps", "first_row")
+    __slots__ = ("model", "version", "request_id", "outputs", "raw_output_contents", "prediction_id", "variant", "generation", "served_from", "age_ms", "rule", "fallback_step", "degraded_reason", "missing_steps")
     class ServedFrom(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SERVED_FROM_UNSPECIFIED: _ClassVar[PredictResponse.ServedFrom]
@@ -78,7 +78,6 @@ class PredictResponse(_message.Message):
     FALLBACK_STEP_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_REASON_FIELD_NUMBER: _ClassVar[int]
     MISSING_STEPS_FIELD_NUMBER: _ClassVar[int]
-    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     request_id: str
@@ -93,8 +92,21 @@ class PredictResponse(_message.Message):
     fallback_step: str
     degraded_reason: str
     missing_steps: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., raw_output_contents: _Optional[_Iterable[bytes]] = ..., prediction_id: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., rule: _Optional[str] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., missing_steps: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PredictStreamRequest(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: PredictRequest
+    def __init__(self, request: _Optional[_Union[PredictRequest, _Mapping]] = ...) -> None: ...
+
+class PredictStreamResponse(_message.Message):
+    __slots__ = ("first_row", "response")
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
     first_row: int
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., request_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ..., raw_output_contents: _Optional[_Iterable[bytes]] = ..., prediction_id: _Optional[str] = ..., variant: _Optional[str] = ..., generation: _Optional[int] = ..., served_from: _Optional[_Union[PredictResponse.ServedFrom, str]] = ..., age_ms: _Optional[int] = ..., rule: _Optional[str] = ..., fallback_step: _Optional[str] = ..., degraded_reason: _Optional[str] = ..., missing_steps: _Optional[_Iterable[str]] = ..., first_row: _Optional[int] = ...) -> None: ...
+    response: PredictResponse
+    def __init__(self, first_row: _Optional[int] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ("prediction_id", "request_id")

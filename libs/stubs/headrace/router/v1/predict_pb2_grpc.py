@@ -47,8 +47,8 @@ class RouterServiceStub:
                 _registered_method=True)
         self.PredictStream = channel.unary_stream(
                 '/headrace.router.v1.RouterService/PredictStream',
-                request_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.SerializeToString,
-                response_deserializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.FromString,
+                request_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictStreamRequest.SerializeToString,
+                response_deserializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictStreamResponse.FromString,
                 _registered_method=True)
         self.Explain = channel.unary_unary(
                 '/headrace.router.v1.RouterService/Explain',
@@ -109,8 +109,8 @@ def add_RouterServiceServicer_to_server(servicer, server):
             ),
             'PredictStream': grpc.unary_stream_rpc_method_handler(
                     servicer.PredictStream,
-                    request_deserializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.FromString,
-                    response_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.SerializeToString,
+                    request_deserializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictStreamRequest.FromString,
+                    response_serializer=headrace_dot_router_dot_v1_dot_predict__pb2.PredictStreamResponse.SerializeToString,
             ),
             'Explain': grpc.unary_unary_rpc_method_handler(
                     servicer.Explain,
@@ -176,8 +176,8 @@ class RouterService:
             request,
             target,
             '/headrace.router.v1.RouterService/PredictStream',
-            headrace_dot_router_dot_v1_dot_predict__pb2.PredictRequest.SerializeToString,
-            headrace_dot_router_dot_v1_dot_predict__pb2.PredictResponse.FromString,
+            headrace_dot_router_dot_v1_dot_predict__pb2.PredictStreamRequest.SerializeToString,
+            headrace_dot_router_dot_v1_dot_predict__pb2.PredictStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

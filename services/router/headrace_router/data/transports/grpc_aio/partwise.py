@@ -9,6 +9,7 @@ from headrace.router.v1 import predict_pb2
 from headrace_servicekit.calls import REQUEST_ID_HEADER
 from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.identity import identity
+from headrace_servicekit.varint import varint
 
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols import predict
@@ -17,6 +18,7 @@ from headrace_router.data.transports.call_context import CallContextFactory, wan
 
 NAME = "PredictStream"
 METHOD = f"{predict.METHOD.rpartition('/')[0]}/{NAME}"
+_RESPONSE = bytes([predict_pb2.PredictStreamResponse.RESPONSE_FIELD_NUMBER << 3 | 2])
 # Rows of a part, and parts of one call that are under way.
 PART_ROWS, MOST_PARTS = 256, 8
 
@@ -28,7 +30,7 @@ class PartwisePredictions:
         self._predictor, self._contexts = predictor, contexts
         self._part_rows = min(max_rows, PART_ROWS)
 
-    async def serve(self, request: predict_pb2.PredictRequest, context: Any) -> None:
+    async def serve(self, request: predict_pb2.PredictStreamRequest, context: Any) -> None:
         """Answer every part. A place is free again when its answer is written, so who does not read waits."""
         headers = wanted(context.invocation_metadata())
         headers.pop(REQUEST_ID_HEADER, None)  # of the call: each part has its own, unless the request says one
@@ -37,14 +39,14 @@ class PartwisePredictions:
         async def answer(first_row: int, data: bytes) -> None:
             try:
                 message = await self._predicted(data, headers, context.time_remaining())
-                row = predict_pb2.PredictResponse(first_row=first_row).SerializeToString()
+                row = predict_pb2.PredictStreamResponse(first_row=first_row).SerializeToString()
                 async with writing:
-                    await context.write(row + message)
+                    await context.write(b"".join((row, _RESPONSE, varint(len(message)), message)))
             finally:
                 room.release()
 
         async with asyncio.TaskGroup() as tasks:
-            for first_row, data in parts_of(request, self._part_rows):
+            for first_row, data in parts_of(request.request, self._part_rows):
                 await room.acquire()
                 tasks.create_task(answer(first_row, data), name="part of a prediction")
 

@@ -67,7 +67,7 @@ class GrpcTransport:
             server.add_bare_method_handlers(service, methods)
         stream = grpc.stream_stream_rpc_method_handler(self._streams.serve)
         server.add_registered_method_handlers(infer_message.SERVICE, {infer_stream.NAME: stream})
-        parse = predict_pb2.PredictRequest.FromString
+        parse = predict_pb2.PredictStreamRequest.FromString
         parts = grpc.unary_stream_rpc_method_handler(self._partwise.serve, request_deserializer=parse)
         server.add_registered_method_handlers(METHOD.rpartition("/")[0], {NAME: parts})
 
