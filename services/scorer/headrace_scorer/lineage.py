@@ -11,7 +11,7 @@ from typing import Any
 from headrace_servicekit.outbox.events import Event as Sent
 from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.outbox import Notice, enqueue
-from headrace_servicekit.postgres.connections import Connections
+from headrace_servicekit.postgres.migrated import MigratedDatabase
 from headrace_servicekit.postgres.sql import load_queries
 
 from headrace_scorer.decisions.jobs import Event, Job
@@ -46,11 +46,12 @@ def event_in(row: Any) -> Sent:
 class LineageReceiver:
     """Who collects lineage, as the settings say. key_file: with a bearer token."""
 
-    def __init__(self, connections: Connections, url: str, key_file: Path | None) -> None:
+    def __init__(self, connections: MigratedDatabase, url: str, key_file: Path | None) -> None:
         self._connections, self._url, self._key_file = connections, url, key_file
 
     async def keep(self) -> None:
-        """Have the database say what the settings say. Raises Unavailable, OSError."""
+        """Have the database say what the settings say, as soon as it can. Raises Unavailable, OSError."""
+        await self._connections.there.wait()
         if not self._url:
             async with self._connections.transaction() as connection:
                 await connection.execute(_QUERIES["delete_receiver"], RECEIVER)
