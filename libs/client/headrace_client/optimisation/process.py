@@ -120,6 +120,9 @@ def measure(
     rows: None measures on random rows. calibration: None takes it from the rows. Raises InvalidArgument.
     """
     plan = plan or Plan()
+    for spec in contract.inputs:
+        if spec.batch_dimension == tensor_pb2.TensorSpec.BATCH_DIMENSION_NONE:
+            raise invalid("version", f"input '{spec.name}' has no dimension for rows: such a model is not measured")
     if rows is not None and calibration is None:
         calibration, rows = parted(rows)
     (folder / "model.onnx").write_bytes(model.read_bytes())
@@ -145,10 +148,18 @@ def measure(
     )
     if "failed" in answer:
         raise invalid("model", str(answer["failed"])[:1000])
+    if problem := _problem_of_original(answer):
+        raise invalid("model", f"itself {problem}")
     try:
         return _measured(answer, contract, folder, rows)
     except (KeyError, TypeError, ValueError, OverflowError, OSError, EOFError, ZeroDivisionError) as error:
         raise invalid("model", f"is not measured: the process answers nonsense ({error})") from None
+
+
+def _problem_of_original(answer: Mapping[str, Any]) -> str:
+    found = answer.get("candidates")
+    first = found[0] if isinstance(found, list) and found else None
+    return str(first.get("problem") or "")[:300] if isinstance(first, dict) else ""
 
 
 def _measured(
@@ -156,9 +167,6 @@ def _measured(
 ) -> Measured:
     outputs = [str(name) for name in answer["outputs"]]
     told = {str(one["name"]): one for one in answer["candidates"]}
-    first = told[ORIGINAL]
-    if first["problem"]:
-        raise ValueError(f"the original {first['problem']}")
     times = json.loads((folder / "times.json").read_bytes())
     originals = {int(size): _answers(folder, ORIGINAL, int(size), outputs, contract) for size in answer["batch_rows"]}
     judge = _Judge(originals, contract, rows)

@@ -202,10 +202,8 @@ def _accuracy(hits: np.ndarray, truth: np.ndarray, classifies: bool) -> float:
     if classifies:
         return float(np.mean(hits))
     spread = float(np.mean(np.square(truth - np.mean(truth))))
-    error = float(np.mean(hits))
-    if spread == 0.0:
-        return 1.0 if error == 0.0 else 0.0
-    return 1.0 - error / spread
+    # Where all are the same, an error is large or small beside what they are.
+    return 1.0 - float(np.mean(hits)) / (spread or float(np.mean(np.square(truth))) or 1.0)
 
 
 def _calibration_error(answers: Answers, hits: np.ndarray) -> float | None:

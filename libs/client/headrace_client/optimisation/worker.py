@@ -104,6 +104,7 @@ def fp16(source, target, calibration):
 def int8_dynamic(source, target, calibration):
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    quantisable(source)
     quantize_dynamic(str(source), str(target), per_channel=True, weight_type=QuantType.QInt8)
     quantised(target)
 
@@ -114,6 +115,7 @@ def int8_static(method):
 
         if calibration is None:
             raise Unmade("needs a calibration set: an artifact calibration.json or validation.json")
+        quantisable(source)
         quantize_static(
             str(source),
             str(target),
@@ -127,6 +129,14 @@ def int8_static(method):
         quantised(target)
 
     return make
+
+
+def quantisable(path):
+    """Raise Unmade for a model with nothing to quantise, such as one of trees."""
+    import onnx
+
+    if not {"MatMul", "Gemm", "Conv", "LSTM", "Attention"} & {node.op_type for node in onnx.load(str(path)).graph.node}:
+        raise Unmade("has no matrix product or convolution to quantise")
 
 
 def quantised(path):

@@ -136,6 +136,38 @@ def test_a_file_that_is_no_model_is_refused_with_the_reason(tmp_path: Path) -> N
         process.measure(source, CONTRACT, folder, plan=Plan(("fp16",), **QUICK), python=sys.executable)
 
 
+EXPORTED = Path(__file__).parents[3] / "golden" / "exported"
+
+
+def measured_of(exported: str, tmp_path: Path, contract: tensor_pb2.ServingContract | None = None) -> Measured:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    plan = Plan(("graph-basic", "int8-dynamic", "fp16"), **QUICK)
+    contract = contract or tensor_pb2.ServingContract()
+    return process.measure(EXPORTED / exported, contract, folder, plan=plan, python=sys.executable)
+
+
+@pytest.mark.parametrize("exported", ["lightgbm-classifier.onnx", "xgboost-one-row.onnx"])
+def test_real_trees_have_nothing_to_quantise_and_say_so(exported: str, tmp_path: Path) -> None:
+    found = {one.name: one for one in measured_of(exported, tmp_path).candidates}
+    assert found["graph-basic"].problem == ""
+    assert found["int8-dynamic"].problem == "has no matrix product or convolution to quantise"
+
+
+def test_a_real_file_without_a_dimension_for_rows_is_refused_by_the_inputs_name(tmp_path: Path) -> None:
+    contract = tensor_pb2.ServingContract()
+    contract.inputs.add(
+        name="v", datatype="FP32", shape=[3], batch_dimension=tensor_pb2.TensorSpec.BATCH_DIMENSION_NONE
+    )
+    with pytest.raises(InvalidArgument, match="input 'v' has no dimension for rows"):
+        measured_of("pytorch-vector.onnx", tmp_path, contract)
+
+
+def test_a_model_that_fails_on_the_rows_says_what_its_runtime_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="itself does not run: "):
+        measured_of("pytorch-vector.onnx", tmp_path)
+
+
 def test_a_python_without_the_packages_says_what_to_install(tmp_path: Path) -> None:
     bare = tmp_path / "python"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')

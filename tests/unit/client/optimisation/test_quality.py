@@ -55,6 +55,13 @@ def test_quantities_are_judged_by_r_squared_and_texts_by_equality():
     assert judge(names, names, classifies=True, labels=["a", "c"]).accuracy == 0.5
 
 
+def test_quantities_that_are_all_the_same_are_judged_beside_their_size():
+    same = Answers({"y": np.full(30, 2.0)}, "y")
+    off = Answers({"y": np.full(30, 2.00002)}, "y")
+    assert judge(same, off, classifies=False, labels=None).accuracy == pytest.approx(1.0, abs=1e-6)
+    assert judge(same, same, classifies=False, labels=None).accuracy == 1.0
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
