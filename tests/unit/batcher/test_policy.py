@@ -231,6 +231,12 @@ def test_lower_classes_share_half_of_the_queue(queued, online_rows, online, expe
     assert room_rows(queued, online_rows, LIMITS, online=online) == expected
 
 
+def test_an_estimate_for_who_came_before_it_was_seen_is_what_was_seen():
+    times = ServiceTimes()
+    times.observe(1, 0.01, now=40_000.0)
+    assert times.estimate(1, now=0.0) == 0.01
+
+
 def test_one_slow_execution_does_not_shut_the_door():
     times = ServiceTimes()
     for at in range(20):

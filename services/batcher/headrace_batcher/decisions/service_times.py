@@ -46,7 +46,8 @@ class ServiceTimes:
         found = self._estimates.get(rows)
         if found is None:
             seconds, seen = self._nearest(rows)
-            found = self._estimates[rows] = seconds * 0.5 ** ((now - seen) / self.HALF_LIFE_S)
+            # Who asks may have come before it was seen: nothing fades backwards, which would be beyond every number.
+            found = self._estimates[rows] = seconds * 0.5 ** (max(0.0, now - seen) / self.HALF_LIFE_S)
         return found
 
     def learnt(self, rows: int) -> float:
