@@ -17,7 +17,6 @@ from headrace_scorer.engine.publish_orders import CheckAnswer, CheckOrder
 from headrace_scorer.engine.replaying import Unanswered, compared
 from headrace_scorer.engine.router import channel
 from headrace_scorer.engine.sampling import Sample, samples
-from headrace_scorer.engine.scoring import contract_of
 
 
 def main() -> None:
@@ -54,7 +53,7 @@ def checked(order: CheckOrder, objects: Objects) -> CheckAnswer:
 def _replayed(order: CheckOrder, looked: Sequence[Sample]) -> tuple[Parity | None, str]:
     if not order.spec.parity_rows:
         return None, "no sample was asked for"
-    contract = contract_of(order.work.contract)
+    contract = order.work.serving_contract()
     try:
         with channel(order.peers.data, order.peers) as data:
             parts = [compared(order, contract, sample, data) for sample in looked if sample.entities]

@@ -21,7 +21,6 @@ from headrace_scorer.engine.processes import Failed, begin, say
 from headrace_scorer.engine.publish_orders import UploadAnswer, UploadOrder
 from headrace_scorer.engine.results import answers, batches, opened
 from headrace_scorer.engine.router import channel
-from headrace_scorer.engine.scoring import contract_of
 
 UPLOAD_S = 6 * 3600.0
 # What a while mends.
@@ -63,7 +62,7 @@ def _outcome(order: UploadOrder) -> UploadAnswer:
 
 def uploaded(order: UploadOrder, objects: Objects) -> UploadAnswer:
     """Publish results, and say how far it is. Raises Failed, HeadraceError, and what S3 raises."""
-    names = [output.name for output in contract_of(order.work.contract).outputs]
+    names = [output.name for output in order.work.serving_contract().outputs]
     kept = kept_file(order, objects, names)
     kept_rows = opened(objects, kept).metadata.num_rows if kept is not None else 0
     total = sum(one.rows - one.rejected for one in order.answered.results) + kept_rows

@@ -19,7 +19,7 @@ from headrace_scorer.engine.inputs import Chunk, chunks
 from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.publish_orders import CheckOrder
 from headrace_scorer.engine.results import array, entities, opened
-from headrace_scorer.engine.scoring import CHUNK_ROWS, contract_of
+from headrace_scorer.engine.scoring import CHUNK_ROWS
 from headrace_scorer.engine.tensors import Faults, Tensor, tensor_of
 
 pc: Any = pyarrow.compute
@@ -50,7 +50,7 @@ def samples(order: CheckOrder, objects: Objects) -> Iterator[Sample]:
 
 
 def _sample(order: CheckOrder, objects: Objects, result: Done, wanted: int, most: int) -> Iterator[Sample]:
-    contract, spec = contract_of(order.work.contract), order.work.spec
+    contract, spec = order.work.serving_contract(), order.work.spec
     at = Location(order.answered.bucket, result.key)
     file = opened(objects, at)
     chunk = _first_chunk(order, objects, result.shard)
