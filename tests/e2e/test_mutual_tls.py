@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_client import AsyncClient
+from headrace_client.issuer import DevelopmentIssuer
 from headrace_servicekit.testing import eventually
 from headrace_stack.description import own
 from headrace_stack.testing import held_stack
@@ -28,9 +30,8 @@ from tests.kit.stores import home_for_tests
 pytestmark = pytest.mark.timeout(300)
 
 SERVICES = [prefix.rstrip("_") for prefix in topology.prefixes() if prefix != "FRONT_DOOR_"]
-LISTENING = [
-    (one.name, one.offset(one.entry if one.entry in one.ports else "data")) for one in own(topology.services())
-]
+ANSWERING_RPCS = [one for one in own(topology.services()) if not one.pages]
+LISTENING = [(one.name, one.offset("grpc" if "grpc" in one.ports else "data")) for one in ANSWERING_RPCS]
 ROW = {"features": np.zeros((1, 4), np.float32)}
 
 
@@ -95,6 +96,24 @@ def test_nobody_without_a_certificate_of_the_authority_reaches_a_service(secured
     assert _health(address, secured.inside.ca, secured.shown) == "SERVING"
     assert _health(address, secured.inside.ca, None) == "UNAVAILABLE"
     assert _health(address, secured.inside.ca, secured.door) == "UNAVAILABLE"
+
+
+async def test_the_console_shows_itself_to_the_front_door_alone_and_calls_it_by_its_certificate(secured: Secured):
+    console = topology.services()["console"]
+    own_port = secured.stack.settings.ports.at(console.offset(console.entry), "console").address
+    anybody = ssl.create_default_context(cafile=str(secured.inside.ca))
+    async with httpx.AsyncClient(verify=anybody) as stranger:
+        with pytest.raises(httpx.TransportError):
+            await stranger.get(f"https://{own_port}/readyz")
+    issuer = DevelopmentIssuer(secured.stack.settings.identity)
+    link = issuer.console_link(subject="ada", now=datetime.now(UTC))
+    context = ssl.create_default_context(cafile=str(secured.outside.ca))
+    async with httpx.AsyncClient(base_url=f"https://{secured.stack.address}", verify=context) as person:
+        signed_in = await person.get("/console/sign-in/link", params={"link": link})
+        assert signed_in.status_code == 303, signed_in.text
+        page = await person.get("/console/")
+    assert page.status_code == 200
+    assert "The registry" not in page.text  # it would be a line that says why there is none
 
 
 async def test_what_is_asked_about_models_goes_over_the_data_planes_rest_port(secured: Secured):

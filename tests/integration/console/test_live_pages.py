@@ -1,0 +1,52 @@
+"""Pages that follow what changes, over a connection of their own."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from headrace_servicekit.testing import eventually, patience
+
+from tests.kit.console import ConsoleUnderTest
+from tests.kit.methods import path_of
+
+LIVE = "/console/live/pools/default"
+
+
+def looks(console: ConsoleUnderTest) -> int:
+    return sum(path == path_of("ListBatchers") for path, _, _ in console.api.asked)
+
+
+async def test_twenty_people_who_look_at_a_pool_ask_for_it_as_often_as_one(console: ConsoleUnderTest):
+    await console.sign_in()
+    async with AsyncExitStack() as open_pages:
+        for _ in range(20):
+            page = await open_pages.enter_async_context(console.browser.stream("GET", LIVE))
+            assert page.headers["content-type"].startswith("text/event-stream")
+            assert (await anext(page.aiter_lines())).startswith("data: ")
+        before = looks(console)
+        await asyncio.sleep(1)  # five looks of one page; of twenty it would be a hundred
+        assert looks(console) - before <= 15
+
+
+async def test_a_followed_page_ends_for_whoever_is_denied(console: ConsoleUnderTest):
+    await console.sign_in("mallory")
+    async with console.browser.stream("GET", LIVE) as page:
+        lines = page.aiter_lines()
+        assert (await anext(lines)).startswith("data: ")
+        console.issuer.deny("mallory")
+        async with asyncio.timeout(patience(5)):
+            async for _ in lines:
+                pass
+    assert (await console.browser.get("/console/")).status_code == 303
+
+
+async def test_what_is_new_arrives_by_itself(console: ConsoleUnderTest):
+    await console.sign_in()
+    async with console.browser.stream("GET", LIVE) as page:
+        lines = page.aiter_lines()
+        assert await anext(lines)
+        console.api.text = "something-new"
+        async with asyncio.timeout(patience(5)):
+            async for line in lines:
+                if "something-new" in line:
+                    break
+    await eventually(lambda: console.runtime.metrics.get_sample_value("console_streams") == 0, within=5)
