@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import aioboto3
 import asyncpg
+import grpc.aio
 import pytest
 from google.protobuf import duration_pb2
-from headrace.registry.v1 import registry_pb2
+from headrace.registry.v1 import approval_pb2, approval_pb2_grpc, registry_pb2
 from headrace_registry.settings import RegistrySettings
 from headrace_servicekit.errors import Code
 
@@ -220,3 +221,31 @@ async def test_the_schema_and_the_bucket_may_come_before_the_service(real: Regis
     code, told, said = await command(real.runtime.settings, "migrate")
     assert code == 0, said
     assert told == {"database": "has the schema of this version", "bucket": real.runtime.settings.s3_bucket}
+
+
+@pytest.mark.parametrize("old", [False, True])
+async def test_requests_for_promotion_come_back_and_a_backup_from_before_them_is_taken(real, tmp_path, old: bool):
+    await fill(real)
+    async with grpc.aio.insecure_channel(real.target) as channel:
+        approvals = approval_pb2_grpc.ApprovalServiceStub(channel)
+        policy = approval_pb2.PutApprovalPolicyRequest(
+            parent="models/digits", policy=approval_pb2.ApprovalPolicy(approvals=2)
+        )
+        await approvals.PutApprovalPolicy(policy, timeout=20, metadata=caller("root"))
+        asking = approval_pb2.RequestPromotionRequest(name="models/digits/versions/v2", reason="better")
+        made = (await approvals.RequestPromotion(asking, timeout=20, metadata=caller("ann"))).request
+        folder = tmp_path / "backup"
+        assert (await command(real.runtime.settings, "backup", "--out", str(folder)))[0] == 0
+        if old:
+            manifest = json.loads((folder / "manifest.json").read_text())
+            del manifest["tables"]["promotion_requests"]
+            (folder / "manifest.json").write_text(json.dumps(manifest))
+            (folder / "tables" / "promotion_requests.jsonl").unlink()
+        code, _, said = await command(real.runtime.settings, "restore", "--from", str(folder), "--replace")
+        assert code == 0, said
+        listed = await approvals.ListPromotionRequests(approval_pb2.ListPromotionRequestsRequest(), timeout=20)
+        assert list(listed.requests) == ([] if old else [made])
+        kept = await approvals.GetApprovalPolicy(
+            approval_pb2.GetApprovalPolicyRequest(parent="models/digits"), timeout=20
+        )
+        assert kept.policy.approvals == 2
