@@ -16,7 +16,7 @@ from examples.digits.register import MODEL
 from examples.digits.report import Report
 from examples.digits.train import PIXELS, Candidate, Images
 from examples.pipelines import graphs
-from examples.story import SERVING_TIMEOUT_S
+from examples.story import SERVING_TIMEOUT_S, headrace
 from examples.versions import Registered
 
 ENSEMBLE = "digits-ensemble"
@@ -71,6 +71,7 @@ def tell(
     name = _serve(report, client, versions, folder, "v1", quorum=1)
     registered = client.get_version(ENSEMBLE, name)
     report.say("; ".join(f"{one.name} runs {_member(one.digest, registered)}" for one in registered.pipeline.steps))
+    report.say(f"[bold]{headrace()} models graph {ENSEMBLE} {name}[/] draws it")
     with report.step(f"ask for {len(images.labels)} held-out images, of 8 bits"):
         both = _ask(client, images)
     alone = [_accuracy(one.probabilities(images), images) for one in candidates]
