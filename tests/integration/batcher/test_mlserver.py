@@ -2,14 +2,19 @@
 
 import asyncio
 import signal
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
+from headrace.registry.v1 import registry_pb2
+from headrace_client.oip_servers import described, server_file
 from headrace_servicekit.testing import eventually
 
 from tests.kit import onnx_models
 from tests.kit.batcher_client import BatcherClient, outputs_of
-from tests.kit.batcher_service import BatcherRig
+from tests.kit.batcher_service import BatcherRig, put_blob
+from tests.kit.control import resolved_version
 from tests.kit.mlserver import MLServer
 
 ROW = np.arange(4, dtype=np.float32).reshape(1, 4)
@@ -73,3 +78,37 @@ async def test_a_server_that_hangs_and_dies_takes_its_executions_with_it_and_nob
         await client.until_ready(version.digest)
         # The same values again: they are under no suspicion.
         np.testing.assert_array_equal(outputs_of(await client.infer(version.digest, [ROW]))["y"], ROW)
+
+
+async def test_a_version_that_names_a_server_is_served_by_it_beside_those_that_are_loaded_here(
+    onnx_rig: BatcherRig, mlserver: MLServer, tmp_path: Path
+):
+    model = onnx_models.linear()
+    await mlserver.provide("theirs", model.content)
+    told = await asyncio.to_thread(described, mlserver.address, "theirs")
+    tensors = [(one.name, one.datatype, list(one.shape)) for one in (*told.contract.inputs, *told.contract.outputs)]
+    assert tensors == [("features", "FP32", [4]), ("scores", "FP32", [3])]
+    (path,) = server_file(mlserver.address, "theirs", "", tmp_path).files.values()
+    content = path.read_bytes()
+    await put_blob(onnx_rig.s3, blob := sha256(content).hexdigest(), content)
+    file = registry_pb2.Artifact(name="server.json", type=registry_pb2.Artifact.TYPE_JSON, sha256=blob)
+    theirs = resolved_version("served-there", "v1", artifacts=[file])
+    theirs.contract.CopyFrom(told.contract)
+    theirs.format = registry_pb2.FORMAT_OIP
+    ours = await onnx_rig.version("ours", model)
+    onnx_rig.want(theirs, ours)
+    async with (
+        onnx_rig.running() as runtime,
+        BatcherClient.connected(runtime.servers[0].address) as client,
+    ):
+        for version in (theirs, ours):
+            await client.until_ready(version.digest)
+            np.testing.assert_allclose(
+                outputs_of(await client.infer(version.digest, [ROW]))["scores"],
+                model.expected({"features": ROW})["scores"],
+                rtol=1e-5,
+            )
+        # It goes alone: what is loaded here keeps answering.
+        await mlserver.withdraw("theirs")
+        await eventually(lambda: theirs.digest not in client.versions, within=20)
+        outputs_of(await client.infer(ours.digest, [ROW]))

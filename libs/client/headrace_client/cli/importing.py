@@ -13,6 +13,7 @@ from headrace_client.cli.parsing import NumberPair
 from headrace_client.cli.views import show_version
 from headrace_client.client import Client
 from headrace_client.model_files import FORMATS
+from headrace_client.oip_servers import described, server_file
 from headrace_client.triton_folders import read_triton
 
 
@@ -23,6 +24,7 @@ def import_() -> None:
     \b
     Examples:
       headrace models import triton models/digits --metric accuracy=0.9
+      headrace models import oip models.example:8001 digits
     """
 
 
@@ -77,3 +79,54 @@ def triton(
     output.note(f"[dim]format[/]  {found.model.kept_as}: {FORMATS[found.model.kept_as].runs}")
     for told in found.dropped:
         output.note(f"[yellow]dropped[/] {shown(told)}")
+
+
+@import_.command()
+@click.argument("target", metavar="HOST:PORT")
+@click.argument("name")
+@click.option("--server-version", default="", help="Version of the model on the server; default what it has.")
+@click.option("--model", help="Name of the model; default NAME in lower case, with hyphens.")
+@click.option("--version", default="v1", show_default=True, help="Id of the version.")
+@click.option("--metric", "metrics", type=NumberPair(), multiple=True, help="A measured quality; repeat for more.")
+@request_id_option
+@connected
+def oip(
+    client: Client,
+    output: Output,
+    target: str,
+    name: str,
+    server_version: str,
+    model: str | None,
+    version: str,
+    metrics: tuple[tuple[str, float], ...],
+    request_id: str,
+) -> None:
+    """Register the model NAME of somebody else's server, which speaks the Open Inference Protocol by gRPC.
+
+    Its contract is what the server says of it. The model stays there: batchers send it batches. The installation must
+    allow the address (REGISTRY_OIP_TARGETS).
+
+    \b
+    Examples:
+      headrace models import oip models.example:8001 digits --metric accuracy=0.9
+      headrace models import oip 10.0.0.7:8081 digits --server-version 3 --model digits --version v3
+    """
+    served = described(target, name, server_version)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as scratch, output.uploading() as progress:
+        files = server_file(target, name, server_version, Path(scratch))
+        registered = client.register_version(
+            model or name.lower().replace("_", "-"),
+            version,
+            next(iter(files.files.values())),
+            files=files,
+            contract=served.contract,
+            metrics=dict(metrics),
+            parameters={"imported_from": target, "platform": served.platform},
+            progress=progress,
+            request_id=request_id,
+        )
+    if output.as_json:
+        output.document({"version": message_json(registered)})
+        return
+    show_version(output, registered)
+    output.note(f"[dim]format[/]  oip: {FORMATS['oip'].runs}")
