@@ -1,4 +1,4 @@
-"""`make demo-batch`: a million made-up customers in S3, scored by a registered version, each exactly once."""
+"""`make demo-batch`: a million made-up customers in S3, each scored exactly once, published, looked up, taken back."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from headrace.scorer.v1 import publications_pb2
 from headrace.scorer.v1 import scorer_pb2 as pb
-from headrace_client import Client, HeadraceError
+from headrace_client import Client, HeadraceError, Prediction, ServedFrom
 from headrace_client.local_stack import LocalStack
 
-from examples.batch.records import FEATURES, files, train
-from examples.story import Story, headrace, told
-from examples.versions import register_once
+from examples.batch.records import FEATURES, SEED, customers, files, train
+from examples.story import SERVING_TIMEOUT_S, Story, headrace, told
+from examples.versions import begin_with, register_once
 
 MODEL, VERSION = "churn", "v1"
+_CUSTOMER = "customer-7"
 BUCKET = "headrace-scoring"
 ROWS, FILE_ROWS = 1_000_000, 100_000
 # S3 is that many ports behind the front door (deploy/topology.toml).
@@ -47,7 +49,13 @@ def tell(story: Story, client: Client, folder: Path) -> int:
     with story.step(f"register {MODEL} {VERSION}") as outcome:
 
         def create(name: str) -> None:
-            client.register_version(MODEL, name, model.file, contract=model.contract, description="a small network")
+            client.register_version(
+                MODEL,
+                name,
+                model.file,
+                contract=model.contract,
+                description="a small network",
+            )
 
         version = register_once(client, MODEL, VERSION, model.file, create)
         outcome(str(version))
@@ -72,6 +80,8 @@ def tell(story: Story, client: Client, folder: Path) -> int:
         story.say(f"[red]it did not succeed[/]: {job.reason}")
         return 1
     _accounts(story, job)
+    if not _published(story, client, version.version, job):
+        return 1
     story.line("its history", f"{headrace()} jobs history {MODEL}")
     story.line("why rows were rejected", f"{job.output_uri}/_rejected/")
     return 0
@@ -139,6 +149,36 @@ def _accounts(story: Story, job: pb.ScoringJob) -> None:
         ],
     )
     story.say(f"results: {job.output_uri}")
+
+
+def _published(story: Story, client: Client, version: str, job: pb.ScoringJob) -> bool:
+    """Publish the results, look one up, and take them back; return whether all of that came about."""
+    story.title("Published: who asks for one of these customers gets what was computed tonight")
+    with story.step(f"put {version} into production") as outcome:
+        client.set_gates(MODEL, [], reason="demo: nobody relies on it")
+        how, model = begin_with(client, MODEL, version)
+        client.await_epoch(MODEL, model.epoch, timeout=SERVING_TIMEOUT_S)
+        outcome(how)
+    with story.step("ask for 200 of them online, compare, and publish all as one generation") as outcome:
+        client.publish_scoring_job(job.name, publishing=pb.Publishing(entity_column="customer", drift_tolerance=0))
+        done = client.await_scoring_publication(job.name, timeout=900)
+        outcome(f"{done.entities:,} customers, {done.parity.differing} of {done.parity.rows} differ")
+    if done.state != publications_pb2.ScoringPublication.STATE_PUBLISHED:
+        story.say(f"[red]not published[/]: {done.reason}")
+        return False
+    found = _asked(client)
+    story.say(f"{_CUSTOMER}: {found.outputs['leaves'].item():.4f}, served from {found.served_from.value}")
+    with story.step("take them back"):
+        client.revert_scoring_publication(job.name)
+    after = _asked(client)
+    story.say(f"{_CUSTOMER}: {after.outputs['leaves'].item():.4f}, served from {after.served_from.value}")
+    return found.served_from is ServedFrom.PRECOMPUTED and after.served_from is not ServedFrom.PRECOMPUTED
+
+
+def _asked(client: Client) -> Prediction:
+    """Return what is known of a customer."""
+    row = customers(8, seed=SEED + 1)[7:]
+    return client.predict(MODEL, {"customer_features": row}, entity_id=_CUSTOMER)
 
 
 def _s3() -> Any:
