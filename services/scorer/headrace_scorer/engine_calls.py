@@ -66,9 +66,7 @@ class Engine:
 
     async def sampled(self, job: Job, checked: Checked, shard: Shard) -> EstimateAnswer:
         """Return what scoring a sample of a shard took. Raises ProcessLost."""
-        with TemporaryDirectory(
-            prefix="hr-estimate-", dir=self._settings.work_dir, ignore_cleanup_errors=True
-        ) as folder:
+        with self.own_folder() as folder:
             order = EstimateOrder(self.work(job), checked, shard, job.spec.options.batch_rows, folder)
             async with aclosing(answers(ESTIMATING, order, EstimateAnswer, self.environment)) as heard:
                 async for answer in heard:
@@ -84,9 +82,7 @@ class Engine:
         """Yield what becomes of shards. Raises ProcessLost."""
         settings, plan = self._settings, job.plan
         assert plan is not None
-        with TemporaryDirectory(
-            prefix=f"{_FOLDER}{os.getpid()}-", dir=settings.work_dir, ignore_cleanup_errors=True
-        ) as folder:
+        with self.own_folder() as folder:
             order = RunOrder(
                 work=self.work(job),
                 checked=Checked(tensors=plan.tensors, read=plan.read, types=plan.types),
@@ -100,6 +96,11 @@ class Engine:
             async with aclosing(answers(DRIVING, order, RunAnswer, self.environment)) as heard:
                 async for answer in heard:
                     yield answer
+
+    def own_folder(self) -> TemporaryDirectory[str]:
+        """Return a folder for a process's files. Of a scorer that is killed, the next one removes it."""
+        prefix = f"{_FOLDER}{os.getpid()}-"
+        return TemporaryDirectory(prefix=prefix, dir=self._settings.work_dir, ignore_cleanup_errors=True)
 
     def work(self, job: Job) -> Work:
         """Return a job as its processes get it."""

@@ -26,6 +26,8 @@ def test_what_a_killed_scorer_left_is_removed_at_the_next_start(tmp_path: Path):
             database_url="postgresql://nobody@127.0.0.1:1/scorer",
             s3_endpoint="http://127.0.0.1:1",
             registry_target="127.0.0.1:1",
+            control_target="127.0.0.1:1",
+            data_target="127.0.0.1:1",
             work_dir=tmp_path,
         )
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from tempfile import TemporaryDirectory
 
 from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.decisions.publications import Publication
@@ -29,7 +28,7 @@ class PublishEngine:
     """The engine, as publications use it."""
 
     def __init__(self, settings: ScorerSettings, engine: Engine) -> None:
-        self._settings, self._engine = settings, engine
+        self._engine = engine
         cert, key, ca = (
             None if path is None else str(path) for path in (settings.tls_cert, settings.tls_key, settings.tls_ca)
         )
@@ -58,9 +57,7 @@ class PublishEngine:
         self, job: Job, publication: Publication, answered: Answered, before: Answered | None
     ) -> AsyncIterator[UploadAnswer]:
         """Yield how far a publish is. before: whose entities are kept. Raises ProcessLost."""
-        with TemporaryDirectory(
-            prefix="hr-publish-", dir=self._settings.work_dir, ignore_cleanup_errors=True
-        ) as folder:
+        with self._engine.own_folder() as folder:
             order = UploadOrder(
                 work=self._engine.work(job),
                 answered=answered,
