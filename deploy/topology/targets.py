@@ -5,6 +5,8 @@ from __future__ import annotations
 from headrace_stack.description import Service, Topology, own
 
 FRONT_DOOR, CONTROL = "front-door", "router-control"
+# The control plane has the registry's address for its own calls.
+KNOWN_BY_ITSELF = "headrace.registry.v1.RegistryService"
 
 
 def behind_the_front_door(services: Topology) -> list[Service]:
@@ -22,7 +24,7 @@ def health_targets(services: Topology) -> str:
     return ";".join(
         f"{api}=dns:///{service.address('data' if service.name == FRONT_DOOR else 'grpc')}"
         for service in own(services)
-        if service.name not in (CONTROL, "registry")
+        if service.name != CONTROL
         for api in service.offers
-        if api.startswith("headrace.")
+        if api.startswith("headrace.") and api != KNOWN_BY_ITSELF
     )

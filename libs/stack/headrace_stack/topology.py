@@ -238,9 +238,9 @@ def _health_targets(settings: StackSettings) -> str:
     return ";".join(
         f"{api}={_target(settings, 'router-data' if one.published else one.name)}"
         for one in description.own(description.of(settings.checkout))
-        if one.name not in (REGISTRY, ROUTER_CONTROL)
+        if one.name != ROUTER_CONTROL
         for api in one.offers
-        if api.startswith("headrace.")
+        if api.startswith("headrace.") and api != "headrace.registry.v1.RegistryService"
     )
 
 
