@@ -6,7 +6,6 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
-from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import Code
 from headrace_servicekit.testing import eventually
@@ -93,10 +92,10 @@ async def test_a_warm_up_that_takes_too_long_does_not_go_on_in_triton(triton_rig
 
 async def test_a_version_without_a_model_says_so(onnx_rig: BatcherRig):
     version = await onnx_rig.version("linear", onnx_models.linear())
-    version.artifacts[0].type = registry_pb2.Artifact.TYPE_JSON
+    version.artifacts[0].name = "labels.json"
     onnx_rig.want(version)
     async with onnx_rig.running():
-        assert "0 ONNX artifacts" in await onnx_rig.until_failed(version.digest)
+        assert "0 files of a model of format onnx" in await onnx_rig.until_failed(version.digest)
 
 
 async def test_an_unwanted_version_is_announced_gone_then_unloaded(rig: BatcherRig):
