@@ -44,7 +44,7 @@ class Report(Story):
             words=_WORDS,
         )
 
-    def rows(self, rows: Sequence[Row]) -> None:
+    def seen(self, rows: Sequence[Row]) -> None:
         """Print what callers saw of each version."""
         self.table(
             ("version", "variants", "users", "requests", "accuracy", "p50 ms", "p99 ms", "served from"),

@@ -77,7 +77,7 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
         drifting.put_rule(client, second.version)
     rows, began = drifting.rows_before(client, second.version), datetime.now(UTC)
     before = _send(report, client, digits.held_out, "send the held-out images, one by one")
-    report.rows(by_version(before))
+    report.seen(by_version(before))
     _check_sticky(report, client, before)
     _show_rule(report, client, digits.held_out, before)
 
@@ -91,7 +91,7 @@ def _tell(report: Report, client: Client, folder: Path) -> list[int]:
     rows += sum(answer.version == second.version for answer in (*before, *after))
     # All ask the second version by now, so that there will be a look at its last moment.
     asked = drifting.Asked(began, datetime.now(UTC) - _MOMENT, rows)
-    report.rows(by_version(after))
+    report.seen(by_version(after))
     _tell_moved(report, before, after)
 
     _roll_back_and_forth(report, client, digits.held_out, _on_stable(after), first.version, second.version)

@@ -92,7 +92,7 @@ class TwoPeople(RuleBasedStateMachine):
         self.measuring = Measurements(self.store, self.clock)
         self.policy = ApprovalPolicy(2)
         self.production = ""
-        self.quality = dict.fromkeys(("v1", "v2"), 0.9)
+        self.quality: dict[str, float] = {"v1": 0.9, "v2": 0.9}
         self.run(self.store.put_blob(Blob(SHA, ArtifactType.ONNX, 9, FILE), self.clock.now()))
         registrations = Registrations(self.store, self.clock)
         self.run(registrations.create_model(Model(NAME, gates=(Gate("accuracy", minimum=0.85),)), Write(REGISTRANT)))

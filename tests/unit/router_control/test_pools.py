@@ -28,7 +28,8 @@ def test_a_batcher_of_a_release_before_formats_runs_onnx():
 
 
 def test_formats_are_kept_and_shown_as_they_were_reported_without_those_of_a_later_release():
-    said = control_pb2.ReportVersionsRequest(formats=[registry_pb2.FORMAT_ONNX, PYTHON, 99])
+    said = control_pb2.ReportVersionsRequest(formats=[registry_pb2.FORMAT_ONNX, PYTHON])
+    said.formats.append(99)  # pyright: ignore[reportArgumentType] - of a later release
     held, occupancy = reported_from_proto(said)
     assert documents.occupancy_from_document(documents.occupancy_to_document(occupancy)).formats == (ONNX, PYTHON)
     shown = batcher_to_proto(Report("default", "p", "127.0.0.1:1", LATER, held, occupancy), {}, LATER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 
 from headrace.router.v1 import route_pb2
 from headrace_client.errors import NotFound
@@ -55,7 +56,7 @@ async def follow(visit: Visit) -> Response:
     return followed(visit, ("pool", name), look)
 
 
-async def _now(visit: Visit, name: str) -> dict[str, object]:
+async def _now(visit: Visit, name: str) -> dict[str, Any]:
     parts: dict[str, Part] = await visit.parts(
         batchers=("control plane", visit.client.list_batchers(name, timeout=READ_S)),
         every=("autoscaler", visit.client.list_pools(timeout=READ_S)),
