@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
 from headrace_servicekit.calls import Call, make_call
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -33,7 +33,7 @@ from headrace_console.pages import (
     search,
     shadow,
 )
-from headrace_console.pages.rendering import STATIC
+from headrace_console.pages.rendering import STATIC, asset
 from headrace_console.pages.visits import failure
 from headrace_console.security import SecurityHeaders
 from headrace_console.signing_in import pages as signing_in
@@ -42,8 +42,10 @@ log = structlog.get_logger()
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-# An address in a page changes with the file: browsers may keep it for as long as they like.
+# An address in a page changes with the file: browsers may keep what is at its own address for as long as they like.
 _KEPT = "public, max-age=31536000, immutable"
+# Whatever else a stranger calls a method is counted as one, as OpenTelemetry has it.
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 def pages() -> list[Route]:
@@ -96,7 +98,7 @@ def _write(path: str, endpoint: Endpoint) -> Route:
     return Route(path, endpoint, methods=["POST"])
 
 
-def create_app(console: Console, *, ready: Any) -> Starlette:
+def create_app(console: Console, *, ready: Any) -> ASGIApp:
     """Return the app. ready: says whether the service wants requests, which the front door asks."""
 
     async def readiness(_request: Request) -> Response:
@@ -111,18 +113,20 @@ def create_app(console: Console, *, ready: Any) -> Starlette:
             Route("/console", to_root, methods=["GET"]),
             Mount("/console", routes=[Mount("/static", _ImmutableFiles(directory=STATIC)), *pages()]),
         ],
-        middleware=[Middleware(_Accounting, console=console), Middleware(SecurityHeaders, secure=console.secure)],
         exception_handlers={HTTPException: _refused, Exception: _defect},
     )
     app.router.redirect_slashes = False
     app.state.console = console
-    return app
+    # Starlette answers a defect outside of its own middleware.
+    return SecurityHeaders(_Accounting(app, console), secure=console.secure)
 
 
 class _ImmutableFiles(StaticFiles):
-    def file_response(self, *args: Any, **named: Any) -> Response:
-        answer = super().file_response(*args, **named)
-        answer.headers["cache-control"] = _KEPT
+    def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Response:
+        answer = super().file_response(full_path, stat_result, scope, status_code)
+        asked = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
+        # While versions are exchanged, pages of the new one ask an old process, which has other files.
+        answer.headers["cache-control"] = _KEPT if asked == asset(Path(full_path).name) else "no-cache"
         return answer
 
 
@@ -168,7 +172,8 @@ class _Accounting:
     def _count(self, scope: Scope, status: int, passed_s: float) -> None:
         route = scope.get("route")
         name = getattr(route, "path", "other") if "endpoint" in scope else "other"
-        self._console.metrics.requests.labels(name, scope["method"], str(status)).observe(passed_s)
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        self._console.metrics.requests.labels(name, method, str(status)).observe(passed_s)
 
 
 def _is_quiet(scope: Scope) -> bool:
