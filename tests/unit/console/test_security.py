@@ -55,3 +55,9 @@ def test_an_address_may_sign_in_so_often_a_minute_and_others_do_not_notice():
 def test_all_addresses_together_are_bounded_as_well():
     limit = SignInLimit(3, lambda: 0.0)
     assert sum(limit.admit(f"10.0.0.{number}") for number in range(200)) == 60
+
+
+def test_an_address_that_is_refused_uses_up_nothing_of_what_others_may():
+    limit = SignInLimit(3, lambda: 0.0)
+    assert sum(limit.admit("10.0.0.1") for _ in range(1000)) == 3
+    assert limit.admit("10.0.0.2")

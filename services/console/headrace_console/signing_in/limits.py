@@ -19,8 +19,8 @@ class SignInLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admit(self, address: str) -> bool:
-        """Count a sign-in; return whether it may go on."""
-        return self._spend("", self._per_minute * _ALL_TOGETHER) and self._spend(f"of {address}", self._per_minute)
+        """Count a sign-in; return whether it may go on. Who is refused uses up nothing of what others may."""
+        return self._spend(f"of {address}", self._per_minute) and self._spend("", self._per_minute * _ALL_TOGETHER)
 
     def _spend(self, name: str, per_minute: int) -> bool:
         now = self._now_s()
