@@ -48,7 +48,12 @@ class LiveFeeds:
         return self.open >= self._most
 
     async def follow(self, key: Hashable, look: Look) -> AsyncGenerator[str]:
-        """Yield the events of a page until the reader leaves. key: the page, and what its readers may see."""
+        """Yield the events of a page until the reader leaves; none when nobody else may look.
+
+        key: the page, and what its readers may see.
+        """
+        if self.full:  # who asked before has begun meanwhile
+            return
         feed = self._feeds.setdefault(key, _Feed())
         follower = object()
         feed.looks[follower] = look
@@ -62,6 +67,7 @@ class LiveFeeds:
                 if feed.version != seen and feed.latest is not None:
                     seen = feed.version
                     yield event(feed.latest)
+                    continue  # it may have changed again while the reader was slow
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_SILENCE_S):
                         await feed.changed.wait()
@@ -71,7 +77,8 @@ class LiveFeeds:
             self.open -= 1
             feed.looks.pop(follower, None)
             if not feed.looks:
-                self._feeds.pop(key, None)
+                if self._feeds.get(key) is feed:
+                    del self._feeds[key]
                 if feed.task is not None:
                     feed.task.cancel()
 
@@ -97,6 +104,7 @@ class LiveFeeds:
                     feed.latest, feed.version = now, feed.version + 1
                     _tell(feed)
             await self._clock.sleep(self._every_s)
+        _tell(feed)
 
 
 def _tell(feed: _Feed) -> None:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from headrace_client.errors import Unauthenticated, Unavailable
 from headrace_console.live import LiveFeeds
 from headrace_servicekit.clock import SystemClock
+from headrace_servicekit.testing import eventually, patience
 
 
 def feeds(most: int = 10) -> LiveFeeds:
@@ -46,6 +47,15 @@ async def test_a_follower_is_told_what_is_new_and_nothing_twice():
     assert await first(feeds(), "page", looks, 2) == ["data: a\n\n", "data: b\n\n"]
 
 
+async def test_what_changed_while_a_follower_was_slow_is_told_at_once():
+    looks = CountedReading("a", "b")
+    async with aclosing(feeds().follow("page", looks)) as events:
+        assert await anext(events) == "data: a\n\n"
+        await eventually(lambda: looks.count > 3, within=5)
+        async with asyncio.timeout(patience(5)):
+            assert await anext(events) == "data: b\n\n"
+
+
 async def test_who_may_not_look_any_more_ends_and_others_go_on():
     live = feeds()
     async with aclosing(live.follow("page", CountedReading("a", Unauthenticated("no")))) as denied:
@@ -75,3 +85,24 @@ async def test_so_many_may_follow():
     async with aclosing(live.follow("page", CountedReading("a"))) as events:
         await anext(events)
         assert live.full
+
+
+async def test_more_than_may_follow_are_told_nothing_although_they_came_at_the_same_time():
+    live = feeds(most=2)
+    followed = [live.follow("page", CountedReading("a")) for _ in range(5)]
+    assert not live.full
+    told = [await anext(events, None) for events in followed]
+    assert told == ["data: a\n\n"] * 2 + [None] * 3
+    for events in followed:
+        await events.aclose()
+    assert live.open == 0
+
+
+async def test_followers_end_as_soon_as_the_service_stops():
+    stopping = asyncio.Event()
+    live = LiveFeeds(10, every_s=0.01, stopping=stopping, clock=SystemClock())
+    async with aclosing(live.follow("page", CountedReading("a"))) as events:
+        assert await anext(events) == "data: a\n\n"
+        stopping.set()
+        async with asyncio.timeout(patience(5)):
+            assert await anext(events, None) is None
