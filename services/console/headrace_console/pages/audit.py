@@ -27,7 +27,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """A change. what: in a few words; detail: what it was about; displaced: whom it was taken from."""
+    """A change. what: in a few words; detail: what it was about."""
 
     when: datetime
     model: str

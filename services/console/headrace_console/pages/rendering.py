@@ -47,7 +47,7 @@ def environment() -> Environment:
         "time": time,
         "word": word,
     }
-    made.globals |= {"asset": asset, "charts": charts, "now": lambda: datetime.now(UTC)}
+    made.globals |= {"asset": asset, "charts": charts}
     return made
 
 

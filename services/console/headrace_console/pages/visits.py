@@ -57,11 +57,6 @@ class Part(Generic[T]):
     value: T | None = None
     problem: str = ""
 
-    @property
-    def there(self) -> bool:
-        """Return whether there is something to show."""
-        return self.value is not None
-
 
 @dataclass(slots=True)
 class Visit:
@@ -87,21 +82,6 @@ class Visit:
         """Return a page. command: of the command line, which shows or does the same."""
         status = 200 if self.problem is None else _STATUS.get(type(self.problem).code, 500)
         shown = {
-            **self.frame(title),
-            "command": command,
-            "problem": self.problem,
-            "done": self.query.get("done", ""),
-            **context,
-        }
-        return HTMLResponse(rendered(template, shown), status)
-
-    def fragment(self, template: str, **context: Any) -> str:
-        """Return a part of a page that is sent by itself."""
-        return rendered(template, {**self.frame(""), **context})
-
-    def frame(self, title: str) -> dict[str, Any]:
-        """Return what every template may use."""
-        return {
             "title": title,
             "subject": self.session.login.subject,
             "scopes": self.session.login.scopes,
@@ -110,7 +90,16 @@ class Visit:
             "now": datetime.now(UTC),
             "path": self.request.url.path,
             "query": self.query,
+            "command": command,
+            "problem": self.problem,
+            "done": self.query.get("done", ""),
+            **context,
         }
+        return HTMLResponse(rendered(template, shown), status)
+
+    def fragment(self, template: str, **context: Any) -> str:
+        """Return a part of a page that is sent by itself, also to others: it has nothing that is this person's."""
+        return rendered(template, {"now": datetime.now(UTC), **context})
 
     async def part(self, service: str, reading: Awaitable[T]) -> Part[T]:
         """Return what was read, or a line that says why not; what concerns the whole page is raised."""
