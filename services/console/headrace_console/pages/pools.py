@@ -26,7 +26,14 @@ async def pools(visit: Visit) -> Response:
     scaled = {pool.name.rsplit("/", 1)[-1]: pool for pool in parts["scaled"].value or ()}
     names = sorted({*members, *scaled})
     return visit.page(
-        "pools.html", "Pools", "headrace autoscale status", names=names, members=members, of=scaled, **parts
+        "pools.html",
+        "Pools",
+        "headrace autoscale status",
+        names=names,
+        members=members,
+        waits={name: longest_wait_s(found) for name, found in members.items()},
+        of=scaled,
+        **parts,
     )
 
 
@@ -63,6 +70,11 @@ async def _now(visit: Visit, name: str) -> dict[str, Any]:
     )
     scaled = next((one for one in parts["every"].value or () if one.name.endswith(f"/{name}")), None)
     return {"batchers": parts["batchers"], "scaled": scaled, "autoscaler": parts["every"]}
+
+
+def longest_wait_s(batchers: list[route_pb2.Batcher]) -> float:
+    """Return the longest wait that a batcher predicts."""
+    return max(batcher.load.predicted_wait.ToTimedelta().total_seconds() for batcher in batchers)
 
 
 def by_pool(batchers: list[route_pb2.Batcher]) -> dict[str, list[route_pb2.Batcher]]:
