@@ -1,7 +1,10 @@
 """What strangers, other sites and hostile texts do to the console: nothing."""
 
+import html
 import html.parser
 import itertools
+import re
+import shlex
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -76,6 +79,17 @@ async def test_whatever_a_text_is_no_element_comes_of_it(console: ConsoleUnderTe
         await console.sign_in()
     console.api.text = text.encode("utf-8", "replace").decode()
     assert_harmless((await console.browser.get(address(path))).text)
+
+
+async def test_a_link_that_somebody_made_up_puts_no_command_of_theirs_on_a_page(console: ConsoleUnderTest):
+    await console.sign_in()
+    made_up = "x;id"
+    for path in PAGES:
+        asked = "/console" + path.format(**dict.fromkeys(ARGUMENTS, made_up))
+        answer = await console.browser.get(asked, params=dict.fromkeys(("id", "model", "version"), made_up))
+        shown = re.search("<footer>.*?<code>(.*?)</code>", answer.text)
+        words = shlex.shlex(html.unescape(shown[1]) if shown else "", posix=True, punctuation_chars=True)
+        assert ";" not in list(words), (path, shown)
 
 
 async def test_a_refusal_with_markup_in_it_is_shown_as_text(console: ConsoleUnderTest):

@@ -22,9 +22,14 @@ COMMANDS = sorted(
 )
 
 
+def plain(command: str) -> str:
+    """Return a command with a word for what a page puts into it."""
+    return re.sub(r"\{\{.*?\}\}|\{[^}]*\}", "NAME", command)
+
+
 def words_of(command: str) -> list[str]:
-    plain = re.sub(r"\{\{.*?\}\}|\{[^}]*\}", "NAME", command)
-    return shlex.split(plain.partition("{")[0])[1:] if "'" not in plain else plain.split("'")[0].split()[1:]
+    text = plain(command)
+    return shlex.split(text.partition("{")[0])[1:] if "'" not in text else text.split("'")[0].split()[1:]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -41,6 +46,12 @@ def test_a_command_on_a_page_exists(command: str):
             options.append(word)
     known = {name for one in at.params for name in one.opts} | {"--help"}
     assert set(options) <= known, command
+    is_whole = "--help" not in options and "'" not in plain(command)
+    if not isinstance(at, click.Group) and is_whole:
+        words = words_of(command)
+        arguments = words[words.index(at.name or "") + 1 :]
+        _, too_many, _ = at.make_parser(click.Context(at)).parse_args(arguments)
+        assert not too_many, f"{command}: it takes no {too_many}"
 
 
 def test_there_are_some():

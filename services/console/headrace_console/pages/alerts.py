@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 
 from headrace.monitor.v1 import alert_pb2
 from starlette.responses import Response
@@ -37,7 +38,7 @@ async def _alerts(visit: Visit) -> Response:
         rules=("monitor", client.list_alert_rules(timeout=READ_S)),
     )
     table = listed(parts["over"].value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-opened")
-    command = "headrace monitor alerts list" + (f" --model {model}" if model else "")
+    command = f"headrace monitor alerts list --model {quote(model)}" if model else "headrace monitor alerts list"
     return visit.page("alerts.html", "Alerts", command, model=model, table=table, form=visit.form, **parts)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from headrace.registry.v1 import registry_pb2
 from headrace.router.v1 import route_pb2
@@ -53,7 +54,7 @@ async def audit(visit: Visit) -> Response:
     lines = [line for found in histories for line in found.value or ()]
     problems += [found.problem for found in histories if found.problem]
     table = listed(lines, _COLUMNS, visit.query, visit.request.url.path, sort="-when")
-    command = f"headrace models history {model or 'MODEL'}"
+    command = f"headrace models history {quote(model or 'MODEL')}"
     title = f"Audit of {model}" if model else "Audit"
     return visit.page("audit.html", title, command, model=model, table=table, problems=sorted(set(problems)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from shlex import quote
 from typing import TypeVar
 
 from headrace.monitor.v1 import monitor_pb2
@@ -47,7 +48,7 @@ async def data(visit: Visit) -> Response:
     return visit.page(
         "data.html",
         f"Data of {model}",
-        f"headrace monitor drift {model} {version}".strip(),
+        f"headrace monitor drift {quote(model)} {quote(version or 'VERSION')}",
         model=model,
         version=version,
         versions=names,

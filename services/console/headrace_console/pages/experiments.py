@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from shlex import quote
 
 from headrace.monitor.v1 import experiment_pb2
 from starlette.responses import Response
@@ -39,7 +40,7 @@ async def experiments(visit: Visit) -> Response:
     rows = [one for part in found for one in part.value or ()]
     table = listed(rows, _COLUMNS, visit.query, visit.request.url.path, sort="-made")
     title = f"Experiments of {model}" if model else "Experiments"
-    command = f"headrace experiments list {model or 'MODEL'}"
+    command = f"headrace experiments list {quote(model or 'MODEL')}"
     return visit.page("experiments.html", title, command, model=model, table=table, problems=problems)
 
 
@@ -56,7 +57,7 @@ async def _experiment(visit: Visit) -> Response:
     if found.state != experiment_pb2.Experiment.STATE_DRAFT:
         analysing = visit.client.analyse_experiment(model, name, timeout=_ANALYSIS_S)
         said = await visit.part("monitor", analysing)
-    command = f"headrace experiments analyse {model} {name}"
+    command = f"headrace experiments analyse {quote(model)} {quote(name)}"
     return visit.page("experiment.html", f"Experiment {name}", command, model=model, experiment=found, said=said)
 
 

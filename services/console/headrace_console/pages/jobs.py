@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from shlex import quote
 
 from headrace.scorer.v1 import scorer_pb2
 from starlette.responses import Response
@@ -40,7 +41,7 @@ async def _job(visit: Visit) -> Response:
     return visit.page(
         "job.html",
         f"Job {name}",
-        f"headrace jobs watch {name}",
+        f"headrace jobs watch {quote(name)}",
         model=visit.argument("model"),
         number=visit.argument("job"),
         job=found,

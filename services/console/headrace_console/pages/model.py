@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
 from starlette.responses import Response
@@ -45,7 +47,7 @@ async def _model(visit: Visit) -> Response:
     return visit.page(
         "model.html",
         name,
-        f"headrace models show {name}",
+        f"headrace models show {quote(name)}",
         model=name,
         found=found,
         table=listed(versions, _COLUMNS, visit.query, visit.request.url.path, sort="-registered"),
@@ -105,7 +107,7 @@ async def version(visit: Visit) -> Response:
         measurements=("registry", visit.client.list_measurements(name, version_id, limit=20, timeout=READ_S)),
         holds=("registry", visit.client.list_holds(name, timeout=READ_S)),
     )
-    command = f"headrace models show {name} {version_id}"
+    command = f"headrace models show {quote(name)} {quote(version_id)}"
     return visit.page("version.html", f"{name} {version_id}", command, model=name, version=found, **parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from shlex import quote
 from typing import Any
 
 from headrace.router.v1 import route_pb2
@@ -48,7 +49,12 @@ async def pool(visit: Visit) -> Response:
         "autoscaler", client.list_decisions(name, only_changes=True, limit=_DECISIONS, timeout=READ_S)
     )
     return visit.page(
-        "pool.html", f"Pool {name}", f"headrace autoscale watch {name}", pool=name, decisions=decisions, **context
+        "pool.html",
+        f"Pool {name}",
+        f"headrace autoscale watch {quote(name)}",
+        pool=name,
+        decisions=decisions,
+        **context,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any
 
 from headrace_client.errors import HeadraceError, InvalidArgument, NotFound
@@ -35,7 +36,7 @@ async def predictions(visit: Visit) -> Response:
     elif wanted:
         sql = _sql("entity_id", wanted, model)
         context["rows"] = await _asked(visit, sql)
-        command = f"headrace monitor query {_shell(sql)}"
+        command = f"headrace monitor query {shlex.quote(sql)}"
     explained = context["explained"]
     spans = waterfall_of(explained.value) if explained is not None and explained.value is not None else ([], 0.0)
     return visit.page("predictions.html", "Predictions", command, spans=spans[0], total_ms=spans[1], **context)
@@ -79,10 +80,6 @@ def quoted(text: str) -> str:
     "'o''hara'"
     """
     return "'" + text.replace("\0", "").replace("'", "''") + "'"
-
-
-def _shell(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def is_id(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from shlex import quote
 
 from headrace.rollout.v1 import rollout_pb2
 from starlette.responses import Response
@@ -33,7 +34,7 @@ async def _rollouts(visit: Visit) -> Response:
     )
     table = listed(parts["rollouts"].value or [], _COLUMNS, visit.query, visit.request.url.path, sort="-started")
     title = f"Rollouts of {model}" if model else "Rollouts"
-    command = f"headrace rollouts list {model}".strip()
+    command = f"headrace rollouts list --model {quote(model)}" if model else "headrace rollouts list"
     return visit.page("rollouts.html", title, command, model=model, table=table, form=visit.form, **parts)
 
 
@@ -70,7 +71,7 @@ async def _rollout(visit: Visit) -> Response:
     return visit.page(
         "rollout.html",
         f"Rollout {name}",
-        f"headrace rollouts watch {name}",
+        f"headrace rollouts watch {quote(name)}",
         model=visit.argument("model"),
         number=visit.argument("rollout"),
         rollout=found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 
 from headrace.router.v1 import route_pb2
 from headrace_client import Alias, Production, Variant, Version
@@ -41,7 +42,7 @@ async def _route(visit: Visit, trial: route_pb2.DryRunRouteResponse | None = Non
     return visit.page(
         "route.html",
         f"Route of {model}",
-        f"headrace routes show {model}",
+        f"headrace routes show {quote(model)}",
         model=model,
         route=found.route,
         status=found.status,

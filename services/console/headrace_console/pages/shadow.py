@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from headrace_client.errors import NotFound
 from starlette.responses import Response
 
@@ -20,5 +22,5 @@ async def shadow(visit: Visit) -> Response:
         await visit.client.get_model(model)  # a model that does not exist is another matter
         report = Part(problem="")
     comparisons = list(report.value.comparisons) if report.value is not None else []
-    command = f"headrace monitor shadow {model}"
+    command = f"headrace monitor shadow {quote(model)}"
     return visit.page("shadow.html", f"Shadow of {model}", command, model=model, report=report, comparisons=comparisons)
