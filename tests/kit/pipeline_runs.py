@@ -49,12 +49,14 @@ class Behaviour:
     """What a step does.
 
     takes_s: until it answers; infinite for never. codes: of its attempts, 0 for an answer; the last one goes on.
-    needs_s: what is expected of it, None for what it takes; infinite when nobody has it.
+    needs_s: what is expected of it, None for what it takes; infinite when nobody has it. raises: whether nobody can
+    even be asked, for a defect.
     """
 
     takes_s: float = 0.01
     codes: tuple[int, ...] = (0,)
     needs_s: float | None = None
+    raises: bool = False
 
 
 @dataclass(slots=True)
@@ -118,7 +120,8 @@ class Composed:
             error, message = None, None
             with contextlib.suppress(asyncio.CancelledError):
                 try:
-                    message = predict_pb2.PredictResponse.FromString((await work.answer).outputs)
+                    async with asyncio.timeout(deadline_s + 1.0):  # else a defect would end no test
+                        message = predict_pb2.PredictResponse.FromString((await work.answer).outputs)
                 except ServiceError as failure:
                     error = failure
             took_s = loop.time() - began
@@ -195,6 +198,8 @@ class HeldBatchers:
             behaviour = self._behaviours.get(name, Behaviour())
             attempt = self.executed.count(name)
             self.executed.append(name)
+            if behaviour.raises:
+                raise RuntimeError(f"a defect where {name} is sent")
             if behaviour.needs_s == math.inf:
                 work.answer.set_exception(no_backend(work.pool))
                 continue

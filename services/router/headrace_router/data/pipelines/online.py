@@ -17,7 +17,9 @@ from prometheus_client.metrics_core import Metric
 from headrace_router.data.batchers.decisions.balance import RetryBudget
 from headrace_router.data.batchers.work import Online, Work
 from headrace_router.data.pipelines.decisions.schedule import choose, earliest_end_s
-from headrace_router.data.pipelines.run import QUICKEST_S, Prospects, Run
+from headrace_router.data.pipelines.run import Run
+from headrace_router.data.pipelines.surroundings import Prospects
+from headrace_router.data.pipelines.timetable import QUICKEST_S
 from headrace_router.data.served import PlannedStep, ServedVersion
 
 # Steps come from tables: few in practice, and bounded in any case.
@@ -79,9 +81,9 @@ class PipelineOnline:
         """Note that a pool has no batcher for a step; return after how long one that is being started answers."""
         return self._miss(pool)
 
-    def ended(self, run: Run) -> None:
-        """Forget a run."""
-        self._runs.pop(run.work, None)
+    def ended(self, work: Work) -> None:
+        """Forget the run of a work."""
+        self._runs.pop(work, None)
 
     def count(self, step: PlannedStep, work: Work, outcome: str, took_s: float) -> None:
         """Count the execution of a step."""
@@ -146,6 +148,4 @@ class PipelineProspects:
         needs_s = [
             0.0 if self._servers.serves(step.pool or pool, step.served.digest) else math.inf for step in plan.steps
         ]
-        choices = [step.choice for step in plan.steps if step.choice is not None]
-        usual = {choice.attribute: next(iter(choice.cases), "") for choice in choices if choice.default is None}
-        return earliest_end_s(choose(plan, (), usual), needs_s) < math.inf
+        return earliest_end_s(choose(plan, (), {}), needs_s) < math.inf

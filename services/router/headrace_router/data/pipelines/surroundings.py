@@ -1,0 +1,45 @@
+"""What a run of a pipeline needs of those around it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from headrace_router.data.batchers.decisions.balance import RetryBudget
+from headrace_router.data.batchers.work import Online, Work
+from headrace_router.data.served import PlannedStep
+
+
+class Prospects(Protocol):
+    """What is known of those who run steps."""
+
+    def needs_s(self, pool: str, digest: str) -> float:
+        """Return how long an answer probably takes, infinite when nobody can give one."""
+        ...
+
+    def renews(self, pool: str, digest: str) -> bool:
+        """Return whether one request may find out anew how long an answer takes."""
+        ...
+
+
+class Surroundings(Protocol):
+    """Who runs steps, how long they take, and who hears of it."""
+
+    online: Online
+    prospects: Prospects
+    budget: RetryBudget
+    loop: asyncio.AbstractEventLoop
+    max_rows: int
+    queue_timeout_s: float
+
+    def miss(self, pool: str) -> float | None:
+        """Note that a pool has no batcher for a step; return after how long one that is being started answers."""
+        ...
+
+    def ended(self, work: Work) -> None:
+        """Forget the run of a work."""
+        ...
+
+    def count(self, step: PlannedStep, work: Work, outcome: str, took_s: float) -> None:
+        """Count the execution of a step. outcome: the name of a gRPC code, or WITHDRAWN."""
+        ...
