@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from headrace.registry.v1 import pipeline_pb2
 from headrace.router.v1 import control_pb2
 from headrace_router.data.routes.table import table_of
 from headrace_router.data.served import REQUEST, Plan
@@ -55,6 +56,12 @@ def _unknown_input(version: control_pb2.ResolvedVersion) -> None:
     version.pipeline.steps[1].inputs[0].input = "z"
 
 
+def _no_default(version: control_pb2.ResolvedVersion) -> None:
+    combiner = version.pipeline.steps[0].combiner
+    combiner.kind, combiner.attribute = pipeline_pb2.Combiner.KIND_SWITCH, "country"
+    combiner.cases["ch"] = "a"
+
+
 def _twice(version: control_pb2.ResolvedVersion) -> None:
     version.pipeline.steps[1].name = "a"
 
@@ -81,6 +88,7 @@ def _too_many(version: control_pb2.ResolvedVersion) -> None:
     [
         (_cycle, "can never begin"), (_unknown_member, "not among the members"), (_unknown_tensor, "unknown"),
         (_unknown_input, "unknown"), (_twice, "same name"), (_no_output, "no step gives output 'scores'"),
+        (_no_default, "names inputs that it does not have"),
         (_no_step, "no step gives"), (_no_steps, "0 steps"), (_too_many, "103 steps"),
     ],
 )  # fmt: skip

@@ -169,7 +169,6 @@ _REMEDIES_BY_REASON = {
     "NOTHING_TO_REVERT": "publish the answers that you want instead: `headrace precompute publish`",
     "EXPLANATION_NOT_FOUND": "ask with `headrace predict --explain`, or with the header `x-headrace-explain: 1`, and "
     "look within an hour",
-    "NOTHING_SELECTED": "give the attribute that the pipeline switches by a value that it knows",
     "TIME_SHORT": "allow more time, or give the route a fallback; `headrace explain` shows what each step takes",
     "MODEL_NOT_READY": "`headrace models promote MODEL VERSION` puts a version into production; one that is there is "
     "loading, and `headrace routes status MODEL` says why it waits",

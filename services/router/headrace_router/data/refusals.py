@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from headrace_servicekit.errors import (
     DeadlineExceeded,
     FieldViolation,
@@ -131,12 +129,4 @@ def pipeline_time_short(takes_s: float, left_s: float) -> ServiceError:
     return DeadlineExceeded(
         f"the steps of this pipeline take about {takes_s * 1000:.0f} ms, and {max(0.0, left_s) * 1000:.0f} ms are left",
         reason="TIME_SHORT",
-    )
-
-
-def nothing_selected(attributes: Sequence[str]) -> ServiceError:
-    """Return the error for a request whose attributes select no input of a switch."""
-    told = f"no input is selected by its value: the pipeline switches by {', '.join(map(repr, attributes))}"
-    return InvalidArgument(
-        f"attributes: {told}", reason="NOTHING_SELECTED", violations=[FieldViolation("attributes", told)]
     )

@@ -86,11 +86,11 @@ class Take(NamedTuple):
 
 class Choice(NamedTuple):
     """A switch by an attribute of the request. cases: position among the voters, by value. default: for other values,
-    None when there is none."""
+    and without the attribute."""
 
     attribute: str
     cases: Mapping[str, int]
-    default: int | None
+    default: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,6 @@ class Plan:
         return ",".join(map(str, chosen))
 
 
-def chosen_of(choice: Choice, attributes: Mapping[str, str]) -> int | None:
-    """Return the position among the voters of what a request selects, None for nothing."""
+def chosen_of(choice: Choice, attributes: Mapping[str, str]) -> int:
+    """Return the position among the voters of what a request selects."""
     return choice.cases.get(attributes.get(choice.attribute, ""), choice.default)

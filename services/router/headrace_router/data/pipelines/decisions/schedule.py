@@ -31,22 +31,19 @@ OPEN = (State.WAITING, State.RUNNING)
 class Chosen:
     """What one request needs of a plan.
 
-    wanted: by step. selected: for each switch by attribute the voter, None for none. outputs: positions of the
-    pipeline's outputs that the caller wants.
+    wanted: by step. selected: for each switch by attribute the voter. outputs: positions of the pipeline's outputs that
+    the caller wants.
     """
 
     plan: Plan
     wanted: tuple[bool, ...]
-    selected: Mapping[int, int | None]
+    selected: Mapping[int, int]
     outputs: tuple[int, ...]
 
     def voters(self, at: int) -> list[int]:
         """Return the voters of a combiner that may be there, by their positions in what it takes."""
         step = self.plan.steps[at]
-        if step.choice is None:
-            return list(step.voters)
-        selected = self.selected[at]
-        return [] if selected is None else [step.voters[selected]]
+        return list(step.voters) if step.choice is None else [step.voters[self.selected[at]]]
 
     def allowed(self, at: int) -> frozenset[int]:
         """Return the same as a set."""

@@ -136,9 +136,8 @@ def _needed(combiner: pipeline_pb2.Combiner, voters: int) -> int:
 
 def _choice(proto: pipeline_pb2.PipelineStep, voters: Sequence[str]) -> Choice:
     combiner = proto.combiner
-    unknown = {*combiner.cases.values(), *([combiner.default_input] if combiner.default_input else [])} - set(voters)
+    unknown = {*combiner.cases.values(), combiner.default_input} - set(voters)
     if unknown:
         raise ValueError(f"switch {proto.name!r} names inputs that it does not have: {sorted(unknown)}")
     cases = {value: voters.index(name) for value, name in combiner.cases.items()}
-    default = voters.index(combiner.default_input) if combiner.default_input else None
-    return Choice(combiner.attribute, cases, default)
+    return Choice(combiner.attribute, cases, voters.index(combiner.default_input))
