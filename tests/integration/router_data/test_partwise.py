@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from typing import Any
 
 import grpc.aio
@@ -76,6 +77,14 @@ async def test_an_error_of_a_part_ends_the_stream_with_its_status(plane, batcher
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await plane.stub.PredictStream(spoilt, timeout=5).read()
     assert error_details.from_rpc_error(caught.value).code is Code.INVALID_ARGUMENT
+
+
+async def test_parts_are_begun_no_faster_than_the_requests_of_its_client_may_come(batcher, tmp_path):
+    async with inference_plane(batcher, tmp_path, stream_requests_per_second=10) as plane:
+        began = time.monotonic()
+        answers = [one async for one in plane.stub.PredictStream(request(20 * PART_ROWS), timeout=patience(20))]
+        assert time.monotonic() - began > 0.9
+    assert len(answers) == 20
 
 
 async def test_a_caller_that_leaves_has_every_part_withdrawn(plane, batcher):

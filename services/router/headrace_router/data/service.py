@@ -26,6 +26,7 @@ from headrace_router.data.telemetry.gauges import Gauges
 from headrace_router.data.telemetry.saved import SavedCompute
 from headrace_router.data.transports.call_context import CallContextFactory, DeadlineLimits
 from headrace_router.data.transports.grpc_aio.inference import InferenceReads
+from headrace_router.data.transports.grpc_aio.pace import ClientPace
 from headrace_router.data.transports.grpc_aio.partwise import PartwisePredictions
 from headrace_router.data.transports.grpc_aio.streams import PredictionStreams
 from headrace_router.data.transports.grpc_aio.transport import METHODS, GrpcTransport
@@ -96,15 +97,10 @@ async def start(runtime: Runtime[DataSettings]) -> DataPlane:
     )
     plane = DataPlane(predictor, contexts, InferencePaths(catalog))
     reads, explaining = InferenceReads(catalog), Explaining(explanations)
-    streams = PredictionStreams(
-        predictor,
-        contexts,
-        max_active=settings.max_concurrent_rpcs,
-        per_second=settings.stream_requests_per_second or None,
-        now=loop.time,
-    )
+    pace = ClientPace(settings.stream_requests_per_second or None, loop.time)
+    streams = PredictionStreams(predictor, contexts, pace, max_active=settings.max_concurrent_rpcs)
     runtime.metrics.register(streams)
-    partwise = PartwisePredictions(predictor, contexts, max_rows=settings.max_rows)
+    partwise = PartwisePredictions(predictor, contexts, pace, max_rows=settings.max_rows)
     GrpcTransport(predictor, contexts, reads, explaining, streams, partwise).add_to(runtime.server())
     dependencies.serve_rest(runtime, plane.predictor, plane.contexts, plane.paths)
     return plane

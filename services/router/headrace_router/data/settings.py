@@ -55,8 +55,8 @@ class DataSettings(ValkeySettings, ServiceSettings):
     stream_requests_per_second: int = Field(
         default=0,
         ge=0,
-        description="Requests of one client in its streams, in all `processes`, beyond which they are read more "
-        "slowly; 0 does not pace them.",
+        description="Requests of one client in its streams, parts of PredictStream among them, in all `processes`, "
+        "beyond which they are read more slowly; 0 does not pace them.",
     )
     default_deadline_s: float = Field(default=10.0, gt=0, description="Time that a call without deadline may take.")
     max_deadline_s: float = Field(default=60.0, gt=0, description="Time that any call may take, whatever its deadline.")

@@ -15,6 +15,7 @@ from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols import predict
 from headrace_router.data.protocols.parts import parts_of
 from headrace_router.data.transports.call_context import CallContextFactory, wanted
+from headrace_router.data.transports.grpc_aio.pace import ClientPace
 
 NAME = "PredictStream"
 METHOD = f"{predict.METHOD.rpartition('/')[0]}/{NAME}"
@@ -24,10 +25,13 @@ PART_ROWS, MOST_PARTS = 256, 8
 
 
 class PartwisePredictions:
-    """Serves the method, behind the kit's interceptors as any stream is. max_rows: of one prediction."""
+    """Serves the method, behind the kit's interceptors as any stream is.
 
-    def __init__(self, predictor: Predictor, contexts: CallContextFactory, *, max_rows: int) -> None:
-        self._predictor, self._contexts = predictor, contexts
+    pace: by which parts begin, as each is a request. max_rows: of one prediction.
+    """
+
+    def __init__(self, predictor: Predictor, contexts: CallContextFactory, pace: ClientPace, *, max_rows: int) -> None:
+        self._predictor, self._contexts, self._pace = predictor, contexts, pace
         self._part_rows = min(max_rows, PART_ROWS)
 
     async def serve(self, request: predict_pb2.PredictStreamRequest, context: Any) -> None:
@@ -47,6 +51,7 @@ class PartwisePredictions:
 
         async with asyncio.TaskGroup() as tasks:
             for first_row, data in parts_of(request.request, self._part_rows):
+                await self._pace.wait(identity().client)
                 await room.acquire()
                 tasks.create_task(answer(first_row, data), name="part of a prediction")
 

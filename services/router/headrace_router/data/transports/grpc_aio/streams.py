@@ -7,7 +7,7 @@ request is predicted as one of a call of its own, with a deadline of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import structlog
@@ -17,43 +17,37 @@ from headrace_servicekit.identity import Identity, identity
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from headrace_router.data.identity.callers import Bucket
 from headrace_router.data.messages import Call
 from headrace_router.data.predictor import Predictor
 from headrace_router.data.protocols.oip import infer_message, infer_stream
 from headrace_router.data.transports.admission import AdmissionControl
 from headrace_router.data.transports.call_context import CallContextFactory, wanted
+from headrace_router.data.transports.grpc_aio.pace import ClientPace
 
 log = structlog.get_logger()
 
 # Of one stream: it is read no further while it has so many requests, or bytes of them, unanswered.
 MOST_IN_FLIGHT = 256
 MOST_BYTES = 64 * 1024 * 1024
-# A stream that comes faster than its client may is looked at again so often.
-PACE_S = 0.01
-MAX_CLIENTS = 10_000
 
 
 class PredictionStreams:
     """Serves `ModelStreamInfer`; a prometheus_client collector.
 
-    max_active: requests of all streams in progress, of one client fewer; beyond, each is refused. per_second: requests
-    of one client in all its streams, beyond which they are read more slowly; None leaves them be.
+    max_active: requests of all streams in progress, of one client fewer; beyond, each is refused. pace: by which they
+    are read.
     """
 
     def __init__(
         self,
         predictor: Predictor,
         contexts: CallContextFactory,
+        pace: ClientPace,
         *,
         max_active: int,
-        per_second: float | None,
-        now: Callable[[], float],
     ) -> None:
-        self._predictor, self._contexts = predictor, contexts
+        self._predictor, self._contexts, self.pace = predictor, contexts, pace
         self._admission, self._active = AdmissionControl(max_active), 0
-        self._per_second, self._now = per_second, now
-        self._buckets: dict[str, Bucket] = {}
         self._open = self._requests = 0
 
     def collect(self) -> Iterator[Metric]:
@@ -73,18 +67,6 @@ class PredictionStreams:
         finally:
             self._open -= 1
             log.info("stream", client=stream.caller.client, requests=stream.requests, errors=stream.errors)
-
-    async def pace(self, client: str) -> None:
-        """Return when a client may have one more request."""
-        if self._per_second is None:
-            return
-        bucket = self._buckets.get(client)
-        if bucket is None:
-            if len(self._buckets) >= MAX_CLIENTS:
-                del self._buckets[next(iter(self._buckets))]
-            bucket = self._buckets[client] = Bucket(self._per_second, self._now())
-        while not bucket.take(self._now()):  # noqa: ASYNC110 - time fills it
-            await asyncio.sleep(PACE_S)
 
     async def answer(self, data: bytes, headers: dict[str, str], remaining_s: float | None, caller: Identity) -> bytes:
         """Return the message that answers a request. Raises ServiceError."""
@@ -128,7 +110,7 @@ class _Stream:
                 self._in_flight += 1
                 self._bytes += len(data)
                 tasks.create_task(self._answer(data), name="request of a stream")
-                await self._streams.pace(self.caller.client)
+                await self._streams.pace.wait(self.caller.client)
                 while self._in_flight >= MOST_IN_FLIGHT or self._bytes >= MOST_BYTES:
                     self._room.clear()
                     await self._room.wait()
