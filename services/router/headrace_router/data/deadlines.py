@@ -34,7 +34,7 @@ class Deadlines(Generic[K]):
         if keys is None:
             keys = self._ticks[tick] = {}
             if self._timer is None or tick < self._armed:
-                self._variant(tick)
+                self._arm(tick)
         keys[key] = None
         return tick
 
@@ -51,7 +51,7 @@ class Deadlines(Generic[K]):
             self._timer = None
         self._ticks.clear()
 
-    def _variant(self, tick: int) -> None:
+    def _arm(self, tick: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._armed = tick
@@ -69,7 +69,7 @@ class Deadlines(Generic[K]):
         left = [tick for tick, keys in self._ticks.items() if keys]
         self._ticks = {tick: self._ticks[tick] for tick in left}
         if left and (self._timer is None or min(left) < self._armed):
-            self._variant(min(left))
+            self._arm(min(left))
 
 
 async def in_a_task() -> None:

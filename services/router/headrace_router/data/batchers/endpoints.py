@@ -29,7 +29,7 @@ class Serving:
 
 
 class Endpoints:
-    """Reads the replicas of all pools. Whoever changes one says so by `look_again`."""
+    """Reads the replicas of all pools. Whoever changes one says so by `invalidate`."""
 
     def __init__(
         self, replicas: Mapping[str, Sequence[Replica]], *, rng: random.Random, now: Callable[[], float]
