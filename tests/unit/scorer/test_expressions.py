@@ -1,5 +1,8 @@
 """Declared column expressions: what they may be, and what becomes of rows that have no answer."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -38,11 +41,20 @@ def test_columns_are_computed_row_by_row():
         ("read_text('/etc/passwd')", "read_text"),
         ("a) as x, (a", "one expression"),
         ("a); drop table given; select (a", ""),
+        ("a) as x from given order by random() --", "syntax error"),
+        ("a) as x from range(3) as given(a), (select 1", "one expression"),
+        ("a) as x from given where a > (1", "syntax error"),
+        ("a) as x union select (a", "one expression"),
+        ("a) as x order by (a", "syntax error"),
         ("*", "star"),
         ("gone + 1", "no column 'gone'"),
         ("ln(", "syntax error"),
         ("nextval('s')", "nextval"),
         ("current_user", "no column"),
+        ("current_localtimestamp()", "current_localtimestamp"),
+        ("age(to_timestamp(a))", "age"),
+        ("current_setting('threads')", "current_setting"),
+        ("json_serialize_plan('select a from given')", "json_serialize_plan"),
         ("pg_typeof(a) || current_query()", "current_query"),
     ],
 )
@@ -50,6 +62,17 @@ def test_what_is_not_about_one_row_is_refused(text: str, told: str):
     with pytest.raises(WrongExpression, match=r"'b': ") as refused:
         expressions(b=text).columns(TABLE.column_names)
     assert told in str(refused.value).lower()
+
+
+def test_what_is_computed_is_the_same_in_each_time_zone():
+    # A process of its own: the zone is found once.
+    script = (
+        "import pyarrow; from headrace_scorer.engine.expressions import ColumnExpression, Expressions, Faults; "
+        "of = Expressions([ColumnExpression('at', 'cast(to_timestamp(a) as text)')]); "
+        "print(of.computed(pyarrow.table({'a': [1]}), Faults(1)).column('at')[0])"
+    )
+    told = subprocess.run((sys.executable, "-c", script), env={"TZ": "Asia/Tokyo"}, capture_output=True, check=True)
+    assert told.stdout.decode().strip() == "1970-01-01 00:00:01+00"
 
 
 def test_rows_without_an_answer_have_a_fault_and_the_others_do_not():

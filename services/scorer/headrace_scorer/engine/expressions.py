@@ -16,7 +16,15 @@ from headrace_scorer.engine.tensors import Faults
 _CLASSES = frozenset(
     ("BETWEEN", "CASE", "CAST", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA", "OPERATOR")
 )
-_SETTINGS = "set enable_external_access = false; set python_enable_replacements = false; set lock_configuration = true"
+# Functions that DuckDB calls consistent, and that look at the time, its settings or its memory.
+_OUTSIDE = frozenset(
+    ("current_localtime", "current_localtimestamp", "current_setting", "getvariable", "json_serialize_plan")
+)
+# The time zone is that of no machine: every one computes the same.
+_SETTINGS = (
+    "set timezone = 'UTC'; set enable_external_access = false; set python_enable_replacements = false; "
+    "set lock_configuration = true"
+)
 
 
 class WrongExpression(Exception):
@@ -30,7 +38,7 @@ class Expressions:
         self._connection = duckdb.connect(":memory:", config={"threads": 1})
         self._connection.execute(_SETTINGS)
         self._expressions = tuple(expressions)
-        listed = ", ".join(f"({one.expression}) as {_quoted(one.column)}" for one in expressions)
+        listed = ", ".join(f"{_alone(one.expression)} as {_quoted(one.column)}" for one in expressions)
         self._query = f"select {listed} from given"
 
     def columns(self, known: Collection[str]) -> set[str]:
@@ -84,15 +92,22 @@ class Expressions:
         return read
 
     def _parsed(self, expression: str) -> Any:
-        row = self._connection.execute("select json_serialize_sql(?)", [f"select ({expression}) as x"]).fetchone()
+        node, nothing = self._statement(_alone(expression)), self._statement("null")
+        (found, *others), _ = node.pop("select_list", [None]), nothing.pop("select_list")
+        # The rest of the query has to be none: an expression that closes its bracket may bring a table of its own.
+        if others or node != nothing:
+            raise WrongExpression("is not one expression")
+        return found
+
+    def _statement(self, column: str) -> Any:
+        row = self._connection.execute("select json_serialize_sql(?)", [f"select {column} as x"]).fetchone()
         assert row is not None
         parsed = json.loads(row[0])
         if parsed["error"]:
             raise WrongExpression(parsed.get("error_message", "cannot be parsed"))
-        node = parsed["statements"][0]["node"]
-        if len(parsed["statements"]) != 1 or len(node.get("select_list", ())) != 1:
+        if len(parsed["statements"]) != 1:
             raise WrongExpression("is not one expression")
-        return node["select_list"][0]
+        return parsed["statements"][0]["node"]
 
     def _walk(self, part: Any, known: Collection[str], bound: frozenset[str], read: set[str]) -> None:
         if isinstance(part, list):
@@ -127,6 +142,7 @@ class Expressions:
 
     def _function(self, part: Any) -> None:
         name = part["function_name"]
+        since_now = name.lower() == "age" and len(part["children"]) == 1
         found = self._connection.execute(
             "select function_type, stability, macro_definition, parameters from duckdb_functions() "
             "where function_name = lower(?)",
@@ -139,7 +155,7 @@ class Expressions:
             elif (kind, stability) != ("scalar", "CONSISTENT"):
                 found = []
                 break
-        if not found:
+        if not found or since_now or name.lower() in _OUTSIDE:
             raise WrongExpression(f"{name}() is no function that answers alike for the same row each time")
 
 
@@ -148,6 +164,11 @@ def _names(part: Any) -> list[str]:
         own = part.get("column_names")
         return [own[-1]] if own else [name for value in part.values() for name in _names(value)]
     return [name for value in part for name in _names(value)] if isinstance(part, list) else []
+
+
+def _alone(expression: str) -> str:
+    """Return an expression in brackets. The line ends before the closing one, which no comment takes with it."""
+    return f"({expression}\n)"
 
 
 def _quoted(name: str) -> str:
