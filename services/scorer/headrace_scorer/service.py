@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from headrace.scorer.v1 import publications_pb2_grpc, schedules_pb2_grpc, scorer_pb2_grpc
 from headrace_servicekit.client import channel
@@ -18,6 +19,7 @@ from headrace_servicekit.tls import Tls
 from headrace_scorer.creating import Creating
 from headrace_scorer.engine_calls import Engine
 from headrace_scorer.estimating import Estimating
+from headrace_scorer.expiry import EXPIRE_EVERY_S, Expiry
 from headrace_scorer.lateness import Lateness
 from headrace_scorer.lineage import LineageReceiver, event_in
 from headrace_scorer.metrics import ScorerMetrics
@@ -81,6 +83,8 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
     await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)
     runtime.loop("lateness", lambda: periodic("lateness", Lateness(store).look, every_s=2.0, clock=clock))
+    expiry = Expiry(connections, timedelta(days=settings.jobs_keep_d))
+    runtime.loop("expiry", lambda: periodic("expiry", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))
     runtime.loop("lineage", lambda: periodic("lineage", receiver.keep, every_s=60.0, clock=clock))
     runtime.loop("jobs", runner.run)
     runtime.loop("publications", publisher.run)

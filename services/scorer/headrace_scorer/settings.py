@@ -47,6 +47,12 @@ class ScorerSettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSetti
         "most 8.",
     )
     max_objects: int = Field(default=100_000, ge=1, le=10_000_000, description="Objects that one input may have.")
+    jobs_keep_d: float = Field(
+        default=90.0,
+        ge=0.01,
+        description="Days for which a job is kept after its end, with its history; one whose answers are published "
+        "stays. Its results in S3 stay until somebody removes them.",
+    )
     max_watches: int = Field(
         default=200, ge=1, le=10_000, description="Open WatchScoringJob of one process; more are RESOURCE_EXHAUSTED."
     )

@@ -77,6 +77,31 @@ select count(*) as shards, count(result) as shards_done,
     coalesce(sum((result->>'cpu_s')::float8), 0)::float8 as cpu_s
 from shards where job = $1;
 
+-- name: expire_jobs
+-- Of jobs that are published, those stay whose answers count, would count after a revert, or wait for somebody.
+with old as (
+    select id from scoring_jobs
+    where state in ('succeeded', 'failed', 'cancelled')
+        and (document->>'end_time')::timestamptz < clock_timestamp() - $1::interval
+        and not exists (select from publications as own where job = id and (
+            state in ('checking', 'held', 'publishing') or state = 'published' and (
+                select count(*) from publications as later
+                where later.state = 'published' and later.model = own.model
+                    and later.version_digest = own.version_digest and later.publish_time > own.publish_time
+            ) < 2
+        ))
+    order by id limit $2 for update skip locked
+),
+unpublished as (delete from publications where job in (select id from old)),
+cut as (delete from shards where job in (select id from old)),
+told as (delete from scoring_job_events where job in (select id from old)),
+leased as (
+    delete from leader_leases
+    where name in (select kind || id from old, unnest(array['scoringJobs/', 'publications/']) as kinds (kind))
+),
+forgotten as (delete from scoring_jobs where id in (select id from old) returning id)
+select count(*) from forgotten;
+
 -- name: lineage_receiver
 -- No row when nobody collects lineage.
 select incarnation from store where exists (select from webhooks where name = $1);
