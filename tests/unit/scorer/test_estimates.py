@@ -42,6 +42,11 @@ def test_a_job_that_will_be_late_is_known_to_be(done: int, rate: float, rows: in
     assert late == (None if late_s is None else timedelta(seconds=late_s))
 
 
+def test_a_deadline_that_has_passed_is_missed_by_what_is_still_to_do_as_well() -> None:
+    told = {"rows": 10**6, "rows_done": 500_000, "rows_per_second": 500_000 / 7200, "window": HOUR}
+    assert misses(NOW, NOW - HOUR, **told) == 3 * HOUR
+
+
 def test_a_deadline_that_has_passed_is_missed_and_no_deadline_never() -> None:
     told = {"rows": None, "rows_done": 0, "rows_per_second": 0.0, "window": HOUR}
     assert misses(NOW, NOW - HOUR, **told) == HOUR

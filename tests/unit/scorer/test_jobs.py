@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from headrace_scorer.decisions import jobs, manifests
-from headrace_scorer.decisions.jobs import Job, Plan, Progress, State, Version
+from headrace_scorer.decisions.jobs import Job, Plan, Progress, State, Transition, Version
 from headrace_scorer.decisions.manifests import Done
 from headrace_scorer.decisions.rates import Rate
 from headrace_scorer.decisions.shards import Shard
@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 PLAN = Plan((), ("a",), (), 1, "input")
 
 
@@ -119,6 +120,30 @@ def test_a_manifest_balances_shard_by_shard():
     assert (manifest.files, manifest.duration_s) == (3, 20.0)
     with pytest.raises(manifests.NotBalanced, match="has 10 rows, not 9"):
         manifests.balanced(running, [done(0, 9), done(1, 11)], NOW, "1")
+
+
+def test_that_a_job_is_late_is_said_once_at_the_latest_when_it_is_over():
+    windowed = job(plan=PLAN, state=State.RUNNING, spec=Spec(Location("t", "in"), options=Options(window=HOUR)))
+    said = jobs.late(windowed, timedelta(minutes=3))
+    assert said.job.late
+    (event,) = said.events
+    assert event.type == "late"
+    assert "3 min after its window of 1.0 h" in event.reason
+    assert jobs.late(said.job, HOUR).events == ()
+
+    manifest = manifests.balanced(windowed, [done(0, 10)], NOW, "1")
+    after = jobs.succeed(windowed, manifest, NOW + 2 * HOUR)
+    assert after.job.late
+    assert [event.type for event in after.events] == ["late", "succeeded"]
+    again = jobs.succeed(said.job, manifest, NOW + 2 * HOUR)
+    assert [event.type for event in again.events] == ["succeeded"]
+    assert not jobs.succeed(windowed, manifest, NOW + HOUR).job.late
+
+
+@pytest.mark.parametrize("state", [State.CANCELLING, State.CANCELLED, State.FAILED, State.SUCCEEDED])
+def test_what_is_over_or_about_to_be_is_not_called_late(state: State):
+    ended = job(state=state, spec=Spec(Location("t", "in"), options=Options(window=HOUR)))
+    assert jobs.late(ended, HOUR) == Transition(ended)
 
 
 def test_the_time_that_is_left_goes_by_the_rate_of_late():

@@ -62,12 +62,11 @@ def misses(
     rows_per_second: float,
     window: timedelta,
 ) -> timedelta | None:
-    """Return by how much a job will miss its deadline; None where it will not, or where nobody can say yet."""
+    """Return by how much a job will miss its deadline, at least; None where it will not, or nobody can say yet."""
     if deadline is None:
         return None
-    if now > deadline:
-        return now - deadline
+    passed = now - deadline
     if rows is None or rows_per_second <= 0 or rows_done < min(_MIN_ROWS, rows):
-        return None
-    late = now + timedelta(seconds=(rows - rows_done) / rows_per_second) - deadline
-    return late if late > window * _LATE_SHARE else None
+        return passed if passed > timedelta(0) else None
+    late = passed + timedelta(seconds=(rows - rows_done) / rows_per_second)
+    return late if passed > timedelta(0) or late > window * _LATE_SHARE else None

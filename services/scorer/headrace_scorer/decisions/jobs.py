@@ -237,8 +237,11 @@ def succeed(job: Job, manifest: Manifest, now: datetime) -> Transition:
     """Everything is scored and accounted for."""
     told = f"{manifest.rows_out:,} rows are scored, {manifest.rows_rejected:,} rejected"
     progress = replace(job.progress, rows=manifest.rows_in, rows_per_second=0.0)
-    done = replace(job, state=State.SUCCEEDED, reason=told, manifest=manifest, end_time=now, progress=progress)
-    return Transition(done, (Event("succeeded", told),))
+    window, before = job.spec.options.window, Transition(job)
+    if window is not None and now > job.create_time + window:
+        before = late(job, now - job.create_time - window)
+    done = replace(before.job, state=State.SUCCEEDED, reason=told, manifest=manifest, end_time=now, progress=progress)
+    return Transition(done, (*before.events, Event("succeeded", told)))
 
 
 def fail(job: Job, failure: str, reason: str, now: datetime) -> Transition:
@@ -259,13 +262,13 @@ def waits(job: Job, reason: str) -> Transition:
 
 
 def late(job: Job, by: timedelta) -> Transition:
-    """It will not be over within its window, or is not; that is said once."""
-    if job.late or job.state.over or job.spec.options.window is None:
+    """It will not be over within its window, or is not; that is said once. by: at least."""
+    window = job.spec.options.window
+    if job.late or job.state.over or job.state is State.CANCELLING or window is None:
         return Transition(job)
-    hours, window = by.total_seconds() / 3600, job.spec.options.window.total_seconds() / 3600
     told = (
-        f"it will be over {hours:.1f} h after its window of {window:.1f} h: give it more workers, or let others wait, "
-        "if that is too late"
+        f"it will be over at least {_long(by)} after its window of {_long(window)}: give it more workers, or let "
+        "others wait, if that is too late"
     )
     return Transition(replace(job, late=True), (Event("late", told),))
 
@@ -280,6 +283,11 @@ def remaining_s(progress: Progress) -> float | None:
     if progress.rows is None or progress.rows_per_second <= 0:
         return None
     return max(0, progress.rows - progress.rows_done) / progress.rows_per_second
+
+
+def _long(time: timedelta) -> str:
+    minutes = time.total_seconds() / 60
+    return f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.0f} min"
 
 
 def _refuse_over(job: Job) -> None:
