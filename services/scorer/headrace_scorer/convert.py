@@ -92,11 +92,8 @@ def request_of(request: pb.CreateScoringJobRequest) -> Request:
     return Request(identity().client, text(request.request_id, "request_id", MAX_REQUEST_ID_CHARS), fingerprint)
 
 
-def spec_of(message: pb.ScoringSpec, allowed: frozenset[str], field: str = "spec") -> Spec:
-    """Return what a job does, with every default filled in. allowed: the buckets that it may use.
-
-    Raises InvalidArgument with everything that is wrong with it.
-    """
+def spec_of(message: pb.ScoringSpec, field: str = "spec") -> Spec:
+    """Return what a job does, with every default filled in. Raises InvalidArgument with everything that is wrong."""
     wrong: list[FieldViolation] = []
     if message.version and message.alias:
         wrong.append(FieldViolation(f"{field}.alias", "give a version or an alias"))
@@ -105,7 +102,7 @@ def spec_of(message: pb.ScoringSpec, allowed: frozenset[str], field: str = "spec
     if message.input.format not in _FORMATS:
         wrong.append(FieldViolation(f"{field}.input.format", f"{message.input.format} is not a format"))
     spec = Spec(
-        input=_location(message.input.uri, f"{field}.input.uri", allowed, wrong),
+        input=_location(message.input.uri, f"{field}.input.uri", wrong),
         format=_FORMATS.get(message.input.format, specs.Format.EXTENSION),
         version=message.version,
         alias=message.alias,
@@ -113,7 +110,7 @@ def spec_of(message: pb.ScoringSpec, allowed: frozenset[str], field: str = "spec
         tensors=tuple(TensorColumns(one.tensor, tuple(one.columns)) for one in message.tensors),
         keep=tuple(message.keep_columns),
         outputs=_expressions(message.output_columns, f"{field}.output_columns", wrong),
-        output=_location(message.output.uri, f"{field}.output.uri", allowed, wrong) if message.output.uri else None,
+        output=_location(message.output.uri, f"{field}.output.uri", wrong) if message.output.uri else None,
         options=_options(message.options, f"{field}.options", wrong),
         publish=(
             publish_spec(message.publishing, f"{field}.publishing", wrong) if message.HasField("publishing") else None
@@ -129,15 +126,11 @@ def spec_of(message: pb.ScoringSpec, allowed: frozenset[str], field: str = "spec
     return spec
 
 
-def _location(uri: str, field: str, allowed: frozenset[str], wrong: list[FieldViolation]) -> Location:
+def _location(uri: str, field: str, wrong: list[FieldViolation]) -> Location:
     found = specs.location_of(text(uri, field))
     if found is None:
         wrong.append(FieldViolation(field, f"'{uri[:200]}' is not s3://{{bucket}}/{{prefix}}"))
         return Location("", "")
-    if found.bucket not in allowed:
-        listed = ", ".join(sorted(allowed))
-        told = f"bucket '{found.bucket}' is not one that jobs may use: there are {listed} (SCORER_BUCKETS)"
-        wrong.append(FieldViolation(field, told))
     return found
 
 

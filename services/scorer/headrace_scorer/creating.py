@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import replace
 
@@ -17,18 +18,29 @@ from headrace_scorer.peers import Registry
 from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Request, Store
 
+# Checks that are made at once, each by a process; more callers wait, as long as they have time.
+CHECKS = 4
+# S3 is given up long before.
+CHECK_S = 180.0
+
 
 class Creating:
-    """Checks jobs and queues them. bucket: where results go that are to be nowhere else."""
+    """Checks jobs and queues them. bucket: where results go that are to be nowhere else. others: that jobs may use."""
 
-    def __init__(self, store: Store, registry: Registry, engine: Engine, bucket: str) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, engine: Engine, bucket: str, others: frozenset[str] = frozenset()
+    ) -> None:
         self._store, self._registry, self._engine, self._bucket = store, registry, engine, bucket
+        self._allowed = others | {bucket}
+        self._places = asyncio.Semaphore(CHECKS)
 
     async def create(self, model: str, spec: Spec, request: Request, *, validate_only: bool) -> Job:
         """Queue a job, or return the one that the request made before. Raises what CreateScoringJob says."""
         earlier = None if validate_only else await self._store.repeated(request)
         if earlier is not None:
             return earlier
+        # Here, for the buckets of a schedule may have been taken away since.
+        self._refuse_others(spec)
         version = await self._registry.resolved(model, spec.version, spec.alias)
         id_ = 0 if validate_only else await self._store.next_id()
         below = spec.output or Location(self._bucket, "scored")
@@ -48,12 +60,27 @@ class Creating:
         told = f"version {version.id} scores {spec.input.uri}"
         return await self._store.create(job, request, Event("created", told, request.client))
 
+    def _refuse_others(self, spec: Spec) -> None:
+        told = f"is not one that jobs may use: there are {', '.join(sorted(self._allowed))} (SCORER_BUCKETS)"
+        wrong = [
+            FieldViolation(field, f"bucket '{at.bucket}' {told}")
+            for field, at in (("spec.input.uri", spec.input), ("spec.output.uri", spec.output))
+            if at is not None and at.bucket not in self._allowed
+        ]
+        refuse(wrong, reason="SPEC_INVALID")
+
     async def _check(self, job: Job) -> Checked:
         if job.spec.publish is not None:
             wrong = unpublishable(job.spec, job.spec.publish, outputs_of(job.version), "spec.publishing")
             refuse([FieldViolation(one.field, one.description) for one in wrong], reason="OUTPUTS_MISSING")
         try:
-            checked = await self._engine.checked(job)
+            async with self._places, asyncio.timeout(CHECK_S):
+                checked = await self._engine.checked(job)
+        except TimeoutError:
+            told = (
+                f"{job.spec.input.uri} was not checked within {CHECK_S:g} s: look at S3, and at the size of the input"
+            )
+            raise Unavailable(told, reason="CHECK_TOO_SLOW", retry_after_s=60.0) from None
         except ProcessLost as error:
             raise PreconditionFailed(
                 f"the process that looks at the input was lost ({error}): it may have a damaged file",

@@ -58,9 +58,9 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     runner = Runner(store, connections, work, clock, most=settings.max_jobs)
     metrics = ScorerMetrics(runtime.metrics, lambda: runner.running)
     feed = ChangeFeed(store, _nothing, clock, owner="scorer", max_watches=settings.max_watches)
-    creating = Creating(store, registry, engine, settings.s3_bucket)
+    others = frozenset(name.strip() for name in settings.buckets.split(",") if name.strip())
+    creating = Creating(store, registry, engine, settings.s3_bucket, others)
     estimating = Estimating(creating, engine, settings.price_per_cpu_hour)
-    allowed = frozenset({settings.s3_bucket, *(name.strip() for name in settings.buckets.split(",") if name.strip())})
     control = await runtime.enter(channel(settings.control_target, tls=Tls.of(settings)))
     publications = PublicationStore(connections)
     work_of_publications = PublicationWork(store, publications, PublishEngine(settings, engine))
@@ -68,7 +68,7 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     deciding = Deciding(store, publications, control, publisher.wake)
     schedules = ScheduleStore(connections)
     scheduler = Scheduler(schedules, store, creating, LeaderLease(connections, "schedules", clock))
-    servicer = ScorerServicer(store, creating, estimating, allowed, feed, runner.wake, runtime.stopping)
+    servicer = ScorerServicer(store, creating, estimating, feed, runner.wake, runtime.stopping)
 
     async def listen() -> None:
         await heed(store.wakes, runner.wake)
@@ -76,9 +76,7 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     server = runtime.server()
     scorer_pb2_grpc.add_ScorerServiceServicer_to_server(servicer, server)
     publications_pb2_grpc.add_ScoringPublicationServiceServicer_to_server(PublicationServicer(deciding), server)
-    schedules_pb2_grpc.add_ScoringScheduleServiceServicer_to_server(
-        ScheduleServicer(schedules, creating, allowed), server
-    )
+    schedules_pb2_grpc.add_ScoringScheduleServiceServicer_to_server(ScheduleServicer(schedules, creating), server)
     receiver = LineageReceiver(connections, settings.lineage_url, settings.lineage_key_file)
     outbox = Outbox(connections, event_in, hold=settings.webhook_hold)
     await start_deliveries(runtime, settings, outbox, inside=settings.called, count=metrics.delivery)

@@ -26,26 +26,22 @@ _SCAN = 200
 
 
 class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
-    """ScorerService over its use cases. allowed: buckets that jobs may use. changed: called when a job was changed.
-    stopping: ends the watches.
-    """
+    """ScorerService over its use cases. changed: called when a job was changed. stopping: ends the watches."""
 
     def __init__(
         self,
         store: Store,
         creating: Creating,
         estimating: Estimating,
-        allowed: frozenset[str],
         feed: ChangeFeed[Changed],
         changed: Callable[[], None],
         stopping: asyncio.Event,
     ) -> None:
-        self._store, self._creating, self._allowed, self._feed = store, creating, allowed, feed
-        self._estimating = estimating
+        self._store, self._creating, self._estimating, self._feed = store, creating, estimating, feed
         self._changed, self._stopping = changed, stopping
 
     async def CreateScoringJob(self, request: pb.CreateScoringJobRequest, context: Any) -> pb.CreateScoringJobResponse:
-        model, spec = convert.model_of(request.parent), convert.spec_of(request.spec, self._allowed)
+        model, spec = convert.model_of(request.parent), convert.spec_of(request.spec)
         made = convert.request_of(request)
         job = await self._creating.create(model, spec, made, validate_only=request.validate_only)
         self._changed()
@@ -54,7 +50,7 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServiceServicer):
     async def EstimateScoringJob(
         self, request: pb.EstimateScoringJobRequest, context: Any
     ) -> pb.EstimateScoringJobResponse:
-        model, spec = convert.model_of(request.parent), convert.spec_of(request.spec, self._allowed)
+        model, spec = convert.model_of(request.parent), convert.spec_of(request.spec)
         found, sample, workers = await self._estimating.estimate(model, spec, identity().client)
         return answers.to_estimate(found, sample.rows, sample.batch_rows, workers)
 

@@ -34,7 +34,7 @@ def model(text: str) -> str:
     return name(text.removeprefix("models/"), "model")
 
 
-def schedule(proto: pb.ScoringSchedule, allowed: frozenset[str], client: str, wrong: list[FieldViolation]) -> Schedule:
+def schedule(proto: pb.ScoringSchedule, client: str, wrong: list[FieldViolation]) -> Schedule:
     """Return a schedule; what cannot be is added to `wrong`. Raises InvalidArgument for its name and its spec."""
     of_model, id_ = schedule_name(proto.name, "schedule.name")
     zone = proto.time_zone or "UTC"
@@ -54,7 +54,7 @@ def schedule(proto: pb.ScoringSchedule, allowed: frozenset[str], client: str, wr
         model=of_model,
         cron=proto.cron,
         zone=zone,
-        spec=spec_of(proto.spec, allowed, "schedule.spec"),
+        spec=spec_of(proto.spec, "schedule.spec"),
         client=client,
         start_within=start,
         paused=proto.paused,

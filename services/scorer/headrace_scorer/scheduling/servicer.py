@@ -21,14 +21,14 @@ DECISIONS_SHOWN = 20
 
 
 class ScheduleServicer(schedules_pb2_grpc.ScoringScheduleServiceServicer):
-    """Answers over a store. allowed: buckets that jobs may use."""
+    """Answers over a store."""
 
-    def __init__(self, store: ScheduleStore, creating: Creating, allowed: frozenset[str]) -> None:
-        self._store, self._creating, self._allowed = store, creating, allowed
+    def __init__(self, store: ScheduleStore, creating: Creating) -> None:
+        self._store, self._creating = store, creating
 
     async def PutScoringSchedule(self, request, context):
         wrong: list[FieldViolation] = []
-        wanted = convert.schedule(request.schedule, self._allowed, identity().client, wrong)
+        wanted = convert.schedule(request.schedule, identity().client, wrong)
         refuse(wrong)
         await self._creating.create(wanted.model, wanted.spec, Request(wanted.client, "", b""), validate_only=True)
 
