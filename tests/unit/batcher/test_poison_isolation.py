@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from headrace_batcher.batching import poison_isolation
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.execution_gate import ExecutionGate
 from headrace_batcher.decisions.work import Work
@@ -183,6 +184,27 @@ async def test_a_suspect_whose_time_is_over_is_told_and_not_tried(work: WorkMake
         await settled(work, mate)
     assert work.sink.reason(mate) == "DEADLINE_PASSED"
     assert backend.executed == [[1.0, POISON]]
+
+
+async def test_a_suspect_without_a_deadline_is_told_when_the_version_does_not_come_back(work: WorkMaker, monkeypatch):
+    monkeypatch.setattr(poison_isolation, "LONGEST_WAIT_S", 0.2)
+    backend = Mortal()
+    async with running(backend, comes_back=False) as batcher:
+        mate, poison = submit(batcher, work, [1.0], [POISON])
+        await settled(work, mate, poison)
+        assert batcher.rows == 0
+    assert [work.sink.reason(one) for one in (mate, poison)] == ["BACKEND_CRASHED"] * 2
+    assert backend.executed == [[1.0, POISON]]
+
+
+async def test_a_suspect_waits_until_its_own_deadline_however_late_that_is(work: WorkMaker, monkeypatch):
+    monkeypatch.setattr(poison_isolation, "LONGEST_WAIT_S", 0.0)
+    backend = Mortal()
+    async with running(backend) as batcher:
+        (mate,) = submit(batcher, work, [1.0], deadline=time.monotonic() + 60)
+        backend.fail_once(ModelCrashed("it died"))
+        await settled(work, mate)
+    assert work.sink.reason(mate) == "OK"
 
 
 @pytest.mark.parametrize("gone", [True, False])

@@ -23,6 +23,9 @@ from headrace_batcher.decisions.work import DONE, Work, settle
 
 log = structlog.get_logger()
 
+# For whoever set no deadline: the version may never come back. As long as data planes let any call take.
+LONGEST_WAIT_S = 60.0
+
 
 class PoisonIsolation:
     """Executes the suspected requests of one version alone. wake: called when there is something to try."""
@@ -42,14 +45,15 @@ class PoisonIsolation:
         self._incarnations = incarnations
         self._wake = wake
         self._now = now
-        self._waiting: deque[Work] = deque()
+        # Each with the time until which it waits for the version.
+        self._waiting: deque[tuple[Work, float]] = deque()
         self._known = SuspectedRequests()
         self._running: asyncio.Task[None] | None = None
 
     @property
     def rows(self) -> int:
         """Return the rows of those that wait."""
-        return sum(work.rows for work in self._waiting)
+        return sum(work.rows for work, _ in self._waiting)
 
     def suspect(self, works: Sequence[Work]) -> None:
         """Take over the members of an execution that was lost with what ran it."""
@@ -57,7 +61,7 @@ class PoisonIsolation:
             # Also those whose callers have left: the same values may come again.
             self._known.mark(digest_of(work.key, work.inputs), Verdict.SUSPECT, self._now())
             if work.state is not DONE:
-                self._waiting.append(work)
+                self._wait(work, self._now())
         self._wake()
 
     def without_suspected(self, batch: list[Work], now: float) -> list[Work]:
@@ -72,20 +76,22 @@ class PoisonIsolation:
             elif verdict is Verdict.CONDEMNED:
                 self._executor.fail(work, QUARANTINED_INPUT)
             else:
-                self._waiting.append(work)
+                self._wait(work, now)
                 self._wake()
         return innocent
 
     def expire(self, now: float) -> float:
-        """Tell those whose deadline has passed; return the next deadline of the others."""
+        """Tell those who have waited for as long as they may; return when the next of the others will have."""
         if not self._waiting:
             return math.inf
-        for work in self._waiting:
-            if work.state is not DONE and work.deadline <= now:
+        for work, until in self._waiting:
+            if work.deadline <= now:
                 self._executor.expire(work)
-        if any(work.state is DONE for work in self._waiting):
-            self._waiting = deque(work for work in self._waiting if work.state is not DONE)
-        return min((work.deadline for work in self._waiting), default=math.inf)
+            elif until <= now:
+                self._executor.fail(work, BACKEND_CRASHED)
+        if any(work.state is DONE for work, _ in self._waiting):
+            self._waiting = deque(one for one in self._waiting if one[0].state is not DONE)
+        return min((until for _, until in self._waiting), default=math.inf)
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Try those that wait, if there are any and they are not being tried already. The version is loaded."""
@@ -95,8 +101,11 @@ class PoisonIsolation:
 
     def give_up(self) -> None:
         """Tell all that wait: they cannot be tried here."""
-        settle(self._waiting, BACKEND_CRASHED)
+        settle((work for work, _ in self._waiting), BACKEND_CRASHED)
         self._waiting.clear()
+
+    def _wait(self, work: Work, now: float) -> None:
+        self._waiting.append((work, now + LONGEST_WAIT_S if work.deadline == math.inf else work.deadline))
 
     def _ended(self, _task: asyncio.Task[None]) -> None:
         self._running = None
@@ -109,7 +118,7 @@ class PoisonIsolation:
             async with self._gate.exclusive() as alone:
                 # The version may have gone while this waited for the gate, which says nothing of who was to be tried.
                 if self._waiting and self._incarnations.number == incarnation and self._incarnations.there:
-                    await self._try(self._waiting.popleft(), alone)
+                    await self._try(self._waiting.popleft()[0], alone)
             # Others may execute for as long as this one kept them from it.
             await asyncio.sleep(self._now() - started)
 
