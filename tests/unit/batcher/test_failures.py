@@ -186,8 +186,7 @@ async def test_what_executed_on_a_server_of_others_that_went_away_is_not_suspect
     told: list[str] = []
 
     backend.fail_once(ModelCrashed("it is not there any more"))
-    backend.load_control = False
-    async with serving(backend, crashed=told.append) as batcher:
+    async with serving(backend, ours=False, crashed=told.append) as batcher:
         (lost,) = submit(batcher, work, [1.0])
         await settled(work, lost)
         (same,) = submit(batcher, work, [1.0])

@@ -17,6 +17,7 @@ from headrace_batcher.loading.versions import Versions
 from headrace_batcher.roster import Roster
 from headrace_runtime.artifacts.cache import BlobCache
 from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelFiles
+from headrace_runtime.formats import Format
 from headrace_runtime.shapes import Layout, OutputTensor
 from headrace_servicekit.errors import Unavailable
 from headrace_servicekit.testing import eventually
@@ -282,6 +283,20 @@ async def test_a_version_that_crashes_is_loaded_again_while_others_serve(scene: 
     await scene.until_ready(mortal)
     assert {state.digest: state.handle for state in scene.roster.states()} == handles
     await eventually(lambda: work.sink.reason(request) == "OK")
+
+
+async def test_who_executed_on_a_server_that_a_version_names_is_told_at_once_when_that_loses_it(
+    scene: Scene, work: WorkMaker
+):
+    theirs = wanted("theirs", kept_as=Format.OIP)
+    await scene.bring_up(theirs)
+    (held,) = scene.versions.loaded()
+    scene.backend.dead.add(theirs.name)
+    scene.backend.refuses.add(theirs.name)
+    held.batcher.submit(request := work([1.0], batcher=held.batcher, arrived=time.monotonic()))
+    # Others use that server too: nobody here is suspected, or waits to be tried again.
+    await eventually(lambda: work.sink.reason(request) == "BACKEND_CRASHED")
+    assert held.batcher.rows == 0
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["its process died", "the backend went"])

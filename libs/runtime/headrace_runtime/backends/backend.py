@@ -79,7 +79,7 @@ class ModelFiles:
 class Backend(Protocol):
     """Loads versions and runs batches. Every call ends within its own time limit.
 
-    load_control: whether versions are loaded by us, into something that only we use. Otherwise whoever runs the server
+    load_control: whether versions are loaded by us, from their files. Otherwise whoever runs the server
     sees to what it has: `load` finds a version there, needs no file, and `unload` leaves it.
     """
 

@@ -48,8 +48,8 @@ class Batcher:
     """Queue and executions of one version.
 
     name: on the backend. service_times: what is known of it already. gate: shared by all versions of a backend.
-    crashed: told when only this version must be loaded again. `submit`, `cancel` and the rest are called from the
-    event loop only; none of them waits.
+    ours: whether nobody else uses what runs it. crashed: told when only this version must be loaded again. `submit`,
+    `cancel` and the rest are called from the event loop only; none of them waits.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Batcher:
         service_times: ServiceTimes | None = None,
         gate: ExecutionGate | None = None,
         traces: Traces | None = None,
+        ours: bool = True,
         crashed: Callable[[str], None] = lambda reason: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,7 +84,7 @@ class Batcher:
         self._queue = WorkQueue(limits.max_rows)
         self._admission = Admission(self._queue, limits, self.service_times, self._wait_s)
         self._wakeup = Wakeup()
-        self._incarnations = Incarnations(crashed, ours=backend.load_control)
+        self._incarnations = Incarnations(crashed, ours=ours)
         self._isolation = PoisonIsolation(name, self._executor, self._gate, self._incarnations, self._wakeup.wake, now)
         self._refusing: Failure | None = None
         self._held_until = 0.0

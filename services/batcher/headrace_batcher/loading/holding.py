@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from headrace_runtime.backends.backend import Backend
+from headrace_runtime.formats import Format
 from headrace_runtime.probing import Probe
 
 from headrace_batcher.batching.batcher import Batcher
@@ -93,6 +94,7 @@ class Holding:
             service_times=None if before is None else before.service_times,
             gate=self._gate,
             traces=Traces(wanted.name, self._spans),
+            ours=self._backend.load_control and wanted.kept_as is not Format.OIP,
             crashed=lambda reason: crashed(self._held[wanted.digest], reason),
             now=self._now,
         )
