@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 from headrace_batcher.decisions.policy import Limits
+from headrace_batcher.decisions.turns import LoadBounds
 from headrace_batcher.decisions.version_state import Opened, Phase, Wanted
 from headrace_batcher.loading import settling
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batching import WorkMaker
-from tests.unit.batcher.test_versions import Scene, scene, wanted
+from tests.unit.batcher.test_versions import Backend, Scene, running, scene, wanted
 
 __all__ = ["scene"]
 
@@ -141,6 +142,33 @@ async def test_settings_that_the_backend_does_not_take_leave_those_before_and_sa
     scene.versions.want([changed(one, 3, instances=2)])
     await eventually(lambda: in_force(scene, one) == 3)
     assert scene.reason(one) == ""
+
+
+async def test_a_version_that_does_not_load_again_in_time_keeps_nobody_else_from_loading(tmp_path):
+    one, other = wanted("m"), wanted("other")
+    scene = Scene(tmp_path, Backend(), bounds=LoadBounds(attempt_s=0.3))
+    async with running(scene.versions):
+        await scene.bring_up(one)
+        scene.backend.hangs.add(one.name)
+        scene.versions.want([changed(one, instances=2), other])
+        await scene.until_ready(other)
+        await eventually(lambda: "serving settings not taken: it was not loaded within 0.3 s" in scene.reason(one))
+        assert (scene.phase(one), scene.backend.ended) == (Phase.READY, [one.name])
+
+
+async def test_a_defect_while_a_version_is_loaded_again_leaves_it_as_it_is(scene: Scene, monkeypatch):
+    one, other = wanted("m"), wanted("other")
+    await scene.bring_up(one)
+
+    async def full(_files) -> None:
+        raise OSError("no space left on the device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scene.backend, "load", full)
+        scene.versions.want([changed(one, instances=2)])
+        await eventually(lambda: "serving settings not taken: internal error" in scene.reason(one))
+    assert (scene.phase(one), in_force(scene, one)) == (Phase.READY, 1)
+    await scene.bring_up(changed(one, 3), other)
 
 
 async def test_settings_that_change_before_a_version_is_loaded_are_those_that_it_is_loaded_with(scene: Scene):

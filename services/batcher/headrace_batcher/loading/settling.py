@@ -15,7 +15,7 @@ from headrace_runtime.shapes import WrongInput, WrongOutput
 
 from headrace_batcher.batching.batcher import Batcher
 from headrace_batcher.batching.execution_gate import ExecutionGate
-from headrace_batcher.decisions.version_state import Phase
+from headrace_batcher.decisions.version_state import Opened, Phase
 from headrace_batcher.loading.held import Held
 from headrace_batcher.loading.holding import Holding
 from headrace_batcher.loading.loader import Loader
@@ -29,7 +29,8 @@ RETIRE_S, _RETIRE_POLL_S = 30.0, 0.02
 class Settling:
     """Puts serving settings into force, one version at a time where the backend loads again.
 
-    crashed: told when what runs a version is gone. wake: called when a reload has ended.
+    crashed: told when what runs a version is gone. wake: called when a reload has ended. attempt_s: the longest that
+    one may take.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Settling:
         *,
         crashed: Callable[[Held, str], None],
         wake: Callable[[], None],
+        attempt_s: float,
     ) -> None:
         self._holding, self._loader, self._gate = holding, loader, gate
-        self._crashed, self._wake = crashed, wake
+        self._crashed, self._wake, self._attempt_s = crashed, wake, attempt_s
         self.reloading = False
         """Whether the backend loads a version again: nothing else is loaded meanwhile."""
 
@@ -72,12 +74,18 @@ class Settling:
         """Have the backend load a version again, which answers by what was there before meanwhile."""
         revision, before = held.wanted.serving_revision, held.opened
         try:
-            await self._loader.reload(held, [one for one in self._holding if one is not held])
-        except (ArtifactError, LoadError, ModelError, WrongInput, WrongOutput, BackendLost) as error:
+            async with asyncio.timeout(self._attempt_s):
+                await self._loader.reload(held, [one for one in self._holding if one is not held])
+        except TimeoutError:
+            self._refused(held, revision, before, f"it was not loaded within {self._attempt_s:g} s")
+        except BackendLost as error:  # which says nothing of the settings
             held.opened = before
-            if held.phase is Phase.READY and not isinstance(error, BackendLost):
-                held.refused_revision, held.refusal = revision, f"serving settings not taken: {error}"
             log.warning("serving settings not taken", model=held.name, revision=revision, cause=str(error))
+        except (ArtifactError, LoadError, ModelError, WrongInput, WrongOutput) as error:
+            self._refused(held, revision, before, str(error))
+        except Exception as error:
+            log.error("loading failed", model=held.name, exc_info=error)
+            self._refused(held, revision, before, "internal error while loading")
         else:
             if held.serves and held.wanted.serving_revision == revision:
                 self._apply(held, tasks)
@@ -85,6 +93,12 @@ class Settling:
             self.reloading = False
             self._gate.end_loading()
             self._wake()
+
+    def _refused(self, held: Held, revision: int, before: Opened | None, reason: str) -> None:
+        held.opened = before
+        if held.phase is Phase.READY:
+            held.refused_revision, held.refusal = revision, f"serving settings not taken: {reason}"
+        log.warning("serving settings not taken", model=held.name, revision=revision, cause=reason)
 
     async def _retire(self, held: Held, batcher: Batcher, serving: asyncio.Task[None]) -> None:
         """End a batcher that gets nothing new, once it has answered what it has."""

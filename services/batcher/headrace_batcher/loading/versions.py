@@ -72,7 +72,12 @@ class Versions:
         self._now = now
         self._gate = ExecutionGate()
         self._holding = Holding(backend, roster, self._gate, spans=spans, changed=changed, now=now)
-        self._settling = Settling(self._holding, self._loader, self._gate, crashed=self.crashed, wake=self._wakeup.wake)
+        self._settling = Settling(
+            *(self._holding, self._loader, self._gate),
+            crashed=self.crashed,
+            wake=self._wakeup.wake,
+            attempt_s=bounds.attempt_s,
+        )
         self._began = now()
         self._demand: Sequence[Wanted] = ()
         self._settled = False
