@@ -92,6 +92,15 @@ async def test_rows_come_back_as_the_code_computes_them(rig: Rig):
     assert await asyncio.gather(*(rig.run([[n, n]]) for n in range(20))) == [[2.0 * n] for n in range(20)]
 
 
+async def test_who_executes_or_waits_while_a_version_is_loaded_again_is_answered(rig: Rig):
+    slow = WELL.replace("return [self", "import time; time.sleep(0.6); return [self")
+    await rig.load(slow)
+    waiting = [asyncio.create_task(rig.run([[n, n]])) for n in range(3)]
+    await rig.load(slow, instances=2)
+    assert await asyncio.gather(*waiting) == [[0], [2], [4]]
+    assert await rig.run([[1, 2]]) == [3]
+
+
 async def test_texts_and_what_initialize_is_told_arrive(rig: Rig):
     contract = Contract((TensorSpec("t", "BYTES", ()),), (TensorSpec("u", "BYTES", ()),))
     source = """
@@ -204,6 +213,12 @@ async def test_a_process_that_does_not_answer_is_ended_and_others_keep_answering
     assert await rig.run([[1, 2]], "good--v1") == [3]
     await rig.load(WELL, "bad--v1")
     assert await rig.run([[1, 2]], "bad--v1") == [3]
+
+
+async def test_who_waits_for_a_process_that_ends_is_told_at_once(rig: Rig):
+    await rig.load(saying("os._exit(7)"))
+    told = await asyncio.gather(*(rig.run([[n, n]]) for n in range(3)), return_exceptions=True)
+    assert {(type(one), "ended" in str(one)) for one in told} == {(ModelCrashed, True)}
 
 
 async def test_a_caller_who_leaves_costs_the_next_one_no_wrong_answer(rig: Rig):

@@ -30,20 +30,40 @@ _pb: Any = model_config_pb2  # generated without type stubs
 
 @dataclass(slots=True)
 class _Loaded:
-    """A version: its processes, those of them that are free, and the environment that they import from."""
+    """A version: its processes and the environment that they import from.
+
+    free: the processes that do nothing; None tells whoever waits for one that they are ended. executing: what is asked
+    of them; an execution whose caller left ends by itself, and gives its process back.
+    """
 
     contract: Contract
     environment: Path | None
     workers: list[Worker] = field(default_factory=list)
-    free: asyncio.Queue[Worker] = field(default_factory=asyncio.Queue)
+    free: asyncio.Queue[Worker | None] = field(default_factory=asyncio.Queue)
+    executing: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def end(self) -> None:
         for worker in self.workers:
             worker.kill()
+        self.free.put_nowait(None)
+
+    async def idle(self) -> None:
+        """Return when everything that was asked of it has an answer, or has none in time."""
+        if self.executing:
+            await asyncio.wait(self.executing)
 
     async def gone(self) -> None:
         self.end()
         await asyncio.shield(asyncio.gather(*(worker.gone() for worker in self.workers)))
+        await self.idle()
+
+    async def take(self) -> Worker:
+        """Return a process once one is free. Raises WorkerEnded."""
+        worker = await self.free.get()
+        if worker is None:
+            self.free.put_nowait(None)
+            raise WorkerEnded("it was killed")
+        return worker
 
 
 class PythonBackend:
@@ -59,8 +79,6 @@ class PythonBackend:
         self._repository = Repository(root / "versions")
         self._environments, self._limits, self._timeout_s = environments, limits, timeout_s
         self._loaded: dict[str, _Loaded] = {}
-        # Executions whose caller left: they end by themselves, and give their process back.
-        self._executing: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> PythonBackend:
         await asyncio.to_thread(self._repository.clear)
@@ -69,7 +87,6 @@ class PythonBackend:
     async def __aexit__(self, *_exception: object) -> None:
         for name in list(self._loaded):
             await self.unload(name)
-        await asyncio.gather(*self._executing, return_exceptions=True)
 
     async def load(self, files: ModelFiles) -> None:
         if files.device == "GPU":
@@ -89,7 +106,10 @@ class PythonBackend:
             raise
         before, self._loaded[files.name] = self._loaded.get(files.name), loaded
         if before is not None:
-            await before.gone()
+            try:
+                await before.idle()  # who was there before is answered as before
+            finally:
+                await before.gone()
         await self._environments.tidy([one.environment for one in self._loaded.values() if one.environment is not None])
 
     async def unload(self, name: str) -> None:
@@ -103,8 +123,8 @@ class PythonBackend:
         if loaded is None:
             raise ModelCrashed(f"'{name}' is not loaded")
         execution = asyncio.create_task(self._execute(name, loaded, layout, rows, inputs))
-        self._executing.add(execution)
-        execution.add_done_callback(self._executing.discard)
+        loaded.executing.add(execution)
+        execution.add_done_callback(loaded.executing.discard)
         execution.add_done_callback(_retrieve)
         return await asyncio.shield(execution)
 
@@ -148,7 +168,7 @@ class PythonBackend:
         }
         try:
             async with asyncio.timeout(self._timeout_s):
-                worker = await loaded.free.get()
+                worker = await loaded.take()
                 answer, body = await worker.ask(header, inputs)
         except TimeoutError:
             loaded.end()
