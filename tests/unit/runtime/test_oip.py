@@ -1,7 +1,10 @@
 """A server of the Open Inference Protocol with habits of its own: another service name, typed contents, columns."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -9,10 +12,13 @@ import grpc.aio
 import numpy as np
 import pytest
 from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelError, ModelFiles
-from headrace_runtime.backends.oip import OipBackend, ServerNames
+from headrace_runtime.backends.oip import SERVICE, OipBackend, ServerNames
+from headrace_runtime.backends.oip_servers import OipServers
 from headrace_runtime.contract import Contract, TensorSpec
+from headrace_runtime.formats import Format
 from headrace_runtime.shapes import FIXED, layout_of
 from headrace_servicekit.http2.channel import Channel
+from headrace_servicekit.testing import eventually
 from tritonclient.grpc import service_pb2
 
 _pb: Any = service_pb2
@@ -31,6 +37,8 @@ class Server:
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.answer: Any = None
         self.ready = True
+        self.gate = asyncio.Event()
+        self.gate.set()
         calls = {
             "ServerLive": self._live,
             "ModelReady": self._ready,
@@ -64,6 +72,7 @@ class Server:
 
     async def _infer(self, request: Any, context: Any) -> Any:
         self.asked = request
+        await self.gate.wait()
         if self.failure is not None:
             await context.abort(*self.failure)
         if self.answer is not None:
@@ -77,33 +86,38 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(service: str = TORCHSERVE) -> AsyncIterator[tuple[Server, OipBackend]]:
+async def listening(service: str) -> AsyncIterator[tuple[Server, str]]:
     server, listener = Server(service), grpc.aio.server()
     listener.add_generic_rpc_handlers((server.handler,))
     port = listener.add_insecure_port("127.0.0.1:0")
     await listener.start()
     try:
-        async with Channel(f"127.0.0.1:{port}") as channel:
-            names = ServerNames("{model}", "{version}")
-            yield (
-                server,
-                OipBackend(
-                    channel,
-                    names=names,
-                    execution_timeout_s=5,
-                    service=TORCHSERVE,
-                    service_setting="BATCHER_OIP_SERVICE",
-                ),
-            )
+        yield server, f"127.0.0.1:{port}"
     finally:
         await listener.stop(None)
+
+
+@asynccontextmanager
+async def serving(service: str = TORCHSERVE) -> AsyncIterator[tuple[Server, OipBackend]]:
+    async with listening(service) as (server, address), Channel(address) as channel:
+        names = ServerNames("{model}", "{version}")
+        yield (
+            server,
+            OipBackend(
+                channel,
+                names=names,
+                execution_timeout_s=5,
+                service=TORCHSERVE,
+                service_setting="BATCHER_OIP_SERVICE",
+            ),
+        )
 
 
 def files(name: str = "digits--3") -> ModelFiles:
     return ModelFiles(name, None, CONTRACT, 32)  # type: ignore[arg-type]  # it needs no file
 
 
-async def infer(backend: OipBackend) -> list[tuple[str, tuple[int, ...], bytes]]:
+async def infer(backend: OipBackend | OipServers) -> list[tuple[str, tuple[int, ...], bytes]]:
     outputs = await backend.infer("digits--3", layout_of(CONTRACT, FIXED), len(X), [X.tobytes()])
     return [(one.name, one.shape, bytes(one.data)) for one in outputs]
 
@@ -178,3 +192,17 @@ async def test_a_server_that_calls_the_service_otherwise_is_not_there_and_the_se
     async with serving("inference.GRPCInferenceService") as (_, backend):
         with pytest.raises(BackendLost, match=f"no '{TORCHSERVE}': see BATCHER_OIP_SERVICE"):
             await backend.ready()
+
+
+async def test_who_executes_while_a_version_is_found_again_on_its_server_is_answered(tmp_path):
+    async with listening(SERVICE) as (server, address), OipServers(execution_timeout_s=5) as backend:
+        path = tmp_path / "server.json"
+        path.write_text(json.dumps({"target": address, "model": "digits", "version": "3"}))
+        there = ModelFiles("digits--3", path, CONTRACT, 32, kept_as=Format.OIP, model_file="server.json")
+        await backend.load(there)
+        server.gate.clear()
+        executing = asyncio.create_task(infer(backend))
+        await eventually(lambda: server.asked is not None)
+        await backend.load(replace(there, max_rows=64))
+        server.gate.set()
+        assert (await executing)[0] == ("y", (3,), (2 * X).tobytes())

@@ -6,12 +6,23 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from headrace_runtime.backends.backend import BackendLost, LoadError, ModelCrashed, ModelFiles
 from headrace_runtime.backends.oip import OipBackend, ServerNames
 from headrace_runtime.backends.opening import channel
 from headrace_runtime.shapes import Layout, OutputTensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Where a version is, and the connection to it. link: closes that."""
+
+    target: str
+    names: ServerNames
+    backend: OipBackend
+    link: AsyncExitStack
 
 
 class OipServers:
@@ -22,7 +33,7 @@ class OipServers:
 
     def __init__(self, *, execution_timeout_s: float) -> None:
         self._execution_timeout_s = execution_timeout_s
-        self._servers: dict[str, tuple[OipBackend, AsyncExitStack]] = {}
+        self._servers: dict[str, _Server] = {}
 
     async def __aenter__(self) -> OipServers:
         return self
@@ -32,31 +43,32 @@ class OipServers:
             await self.unload(name)
 
     async def load(self, files: ModelFiles) -> None:
-        target, names = await asyncio.to_thread(_server, files.path)
-        stack = AsyncExitStack()
-        opened = await stack.enter_async_context(channel(target, self._execution_timeout_s / 2))
+        target, names = await asyncio.to_thread(_told, files.path)
+        known = self._servers.get(files.name)
+        if known is not None and (known.target, known.names) == (target, names):
+            await _find(known, files)  # over the same link: somebody may wait for an answer by it
+            return
+        link = AsyncExitStack()
+        opened = await link.enter_async_context(channel(target, self._execution_timeout_s / 2))
         backend = OipBackend(opened, names=names, execution_timeout_s=self._execution_timeout_s)
+        server = _Server(target, names, backend, link)
         try:
-            await backend.load(files)
-        except BackendLost as error:
-            await stack.aclose()
-            raise LoadError(f"server '{target}' does not answer: {error}") from None
+            await _find(server, files)
         except BaseException:
-            await stack.aclose()
+            await link.aclose()
             raise
         await self.unload(files.name)
-        self._servers[files.name] = backend, stack
+        self._servers[files.name] = server
 
     async def unload(self, name: str) -> None:
         if name in self._servers:
-            _, stack = self._servers.pop(name)
-            await stack.aclose()
+            await self._servers.pop(name).link.aclose()
 
     async def infer(self, name: str, layout: Layout, rows: int, inputs: Sequence[bytes]) -> list[OutputTensor]:
         if name not in self._servers:
             raise ModelCrashed(f"'{name}' is not loaded")
         try:
-            return await self._servers[name][0].infer(name, layout, rows, inputs)
+            return await self._servers[name].backend.infer(name, layout, rows, inputs)
         except ModelCrashed:
             raise
         except BackendLost as error:  # of this version alone: others have servers of their own
@@ -70,7 +82,15 @@ class OipServers:
         return name in self._servers
 
 
-def _server(path: Path) -> tuple[str, ServerNames]:
+async def _find(server: _Server, files: ModelFiles) -> None:
+    """Find a version on its server. Raises LoadError."""
+    try:
+        await server.backend.load(files)
+    except BackendLost as error:
+        raise LoadError(f"server '{server.target}' does not answer: {error}") from None
+
+
+def _told(path: Path) -> tuple[str, ServerNames]:
     """Return the address in a server file, and what the version is called there. Raises LoadError."""
     try:
         server = json.loads(path.read_bytes())
