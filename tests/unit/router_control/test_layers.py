@@ -86,7 +86,7 @@ def test_a_layer_comes_back_as_it_was_declared_and_is_stored():
     document = route_documents.route_to_document(route)
     assert route_documents.route_from_document(document) == route
     state = RouteState("digits", b"s", Registered("digits", "one", 1), route=route)
-    assert documents.state_to_document(state)["needs"] == 2
+    assert documents.state_to_document(state)["needs"] == 3
     document.pop("layer")
     assert route_documents.route_from_document(document) == replace(route, layer="")
     table = after(serving(), 1, 1, layer="ranking").active.table  # pyright: ignore[reportOptionalMemberAccess]

@@ -1,13 +1,13 @@
 """Lookup settings, fallbacks and hedging as people declare them: every mistake named by its field, nothing lost."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from headrace.router.v1 import route_pb2
-from headrace_router.control.decisions.resolve import Registered
+from headrace_router.control.decisions.resolve import PipelineMember, Registered
 from headrace_router.control.decisions.states import RouteState
-from headrace_router.control.decisions.stored_answers import AnswerState
+from headrace_router.control.decisions.stored_answers import AnswerState, Origin, Precomputed
 from headrace_router.control.messages import answers, convert
 from headrace_router.control.storage import documents, route_documents
 from headrace_servicekit.errors import InvalidArgument
@@ -85,7 +85,19 @@ def test_a_state_says_that_older_writers_would_drop_something_of_it():
         replace(plain, kept={"d1": AnswerState(1)}),
     ):
         document = documents.state_to_document(kept)
-        assert (document["needs"], document["writer"]) == (2, 2)
+        assert (document["needs"], document["writer"]) == (2, 3)
+
+
+def test_release_0_1_0_may_not_write_a_state_of_which_it_would_drop_something():
+    plain = RouteState("digits", b"s", Registered("digits", "one", 1), route=convert.route_from_proto(proto()))
+    member = PipelineMember("other", "v1", "d1")
+    answers_of_a_run = Precomputed(1, datetime(2030, 1, 1, tzinfo=UTC), origin=Origin("nightly"))
+    for kept in (
+        replace(plain, route=convert.route_from_proto(proto(layer="ranking"))),
+        replace(plain, registered=replace(plain.registered, members={"d2": (member,)})),
+        replace(plain, kept={"d1": AnswerState(1, precomputed=answers_of_a_run)}),
+    ):
+        assert documents.state_to_document(kept)["needs"] == 3
 
 
 def test_the_same_table_is_the_same_whatever_the_order_of_its_entities():

@@ -29,7 +29,7 @@ def test_shadowing_comes_back_as_it_was_declared_and_is_stored():
     document = route_documents.route_to_document(route)
     assert route_documents.route_from_document(document) == route
     state = RouteState("digits", b"s", Registered("digits", "one", 1), route=route)
-    assert documents.state_to_document(state)["needs"] == 2
+    assert documents.state_to_document(state)["needs"] == 3
     document.pop("shadowing")
     assert route_documents.route_from_document(document).shadowing is None
 

@@ -32,8 +32,9 @@ from headrace_router.control.storage.route_documents import (
 )
 
 # What a writer must be to keep everything that a state may hold: migration 0004 refuses others. 1 knows neither kept
-# answers nor lookup settings, fallbacks and hedging.
-WRITER = 2
+# answers nor lookup settings, fallbacks and hedging; 2, release 0.1.0, neither shadowing and layers nor members of
+# pipelines and what computed answers. Whoever adds something to a state adds a number.
+WRITER = 3
 
 
 def state_to_document(state: RouteState) -> Document:
@@ -41,7 +42,7 @@ def state_to_document(state: RouteState) -> Document:
     registered = state.registered
     return {
         "writer": WRITER,
-        "needs": WRITER if _is_new(state) else 1,
+        "needs": _needs(state),
         "model": state.model,
         "salt": state.salt.hex(),
         "registered": {
@@ -218,13 +219,15 @@ def _load_to_document(load: Load) -> list[Any]:
     return list(astuple(load))
 
 
-def _is_new(state: RouteState) -> bool:
-    """Return whether writers of the release before would drop something of a state."""
+def _needs(state: RouteState) -> int:
+    """Return the first writer that would drop nothing of a state."""
     routes = [state.route] if state.route is not None else []
     routes += [state.pending.route] if state.pending is not None else []
-    return bool(state.kept) or any(
-        one.lookup or one.fallback or one.hedging or one.shadowing or one.layer for one in routes
-    )
+    answers = [one for kept in state.kept.values() for one in (*kept.earlier, kept.precomputed) if one is not None]
+    split_or_copied = any(one.shadowing or one.layer for one in routes)
+    if split_or_copied or state.registered.members or any(one.origin != UNKNOWN_ORIGIN for one in answers):
+        return 3
+    return 2 if state.kept or any(one.lookup or one.fallback or one.hedging for one in routes) else 1
 
 
 def _previous_to_document(previous: Previous) -> Document:
