@@ -65,7 +65,8 @@ class Through:
 
 
 class World:
-    """A control plane, a registry and a judge. verdicts: of the judge, by step; ADVANCE where none is said.
+    """A control plane, a registry and a judge. verdicts: of the judge, by step, -1 for the shadow before the first;
+    ADVANCE where none is said.
 
     written: every route that was in force, the first one too. production: in the registry. away: whether the control
     plane is. registered, routed: whether the registry and the control plane know the model. kept: whether the registry

@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace.rollout.v1 import rollout_pb2_grpc
 from headrace.router.v1 import predict_pb2, route_pb2
-from headrace_rollout.decisions.policies import Policy, Step, Strategy
+from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy
 from headrace_rollout.decisions.rollouts import Rollout
 from headrace_rollout.peers import route_text
 from headrace_servicekit.testing import eventually
@@ -28,6 +28,9 @@ from tests.kit.stack import RunningStack
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 CANARY = Policy(Strategy.CANARY, (Step(0.05, MINUTE), Step(0.5, MINUTE), Step(1.0, MINUTE)))
+SHADOW = Policy(
+    Strategy.SHADOW, (Step(0.5, MINUTE), Step(1.0, MINUTE)), shadow=Shadow(share=0.5, dwell=MINUTE, min_pairs=100)
+)
 IMPLICIT = route_pb2.Route(
     name="routes/digits",
     variants=[route_pb2.Variant(name="production", follow_production=True, weight=1, serving_version="v1")],

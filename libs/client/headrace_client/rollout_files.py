@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from headrace.rollout.v1 import rollout_pb2
 
 from headrace_client.durations import parse_duration
@@ -16,12 +16,22 @@ from headrace_client.errors import FieldViolation, InvalidArgument
 from headrace_client.yaml_files import FieldLines, composed, line_of
 
 MAX_CHARS = 65_536
-_STRATEGIES = {
-    name.removeprefix("STRATEGY_").lower().replace("_", "-"): number
-    for name, number in rollout_pb2.RolloutPolicy.Strategy.items()
-    if number
-}
 _DURATION = "google.protobuf.Duration"
+
+
+def words_of(enum: EnumDescriptor) -> dict[str, int]:
+    """Return the values of an enum as files and options have them.
+
+    >>> words_of(rollout_pb2.RolloutPolicy.Shadow.Then.DESCRIPTOR)
+    {'canary': 1, 'nothing': 2}
+    """
+    prefix = f"{enum.name.upper()}_"
+    return {
+        value.name.removeprefix(prefix).lower().replace("_", "-"): value.number for value in enum.values if value.number
+    }
+
+
+STRATEGIES = words_of(rollout_pb2.RolloutPolicy.Strategy.DESCRIPTOR)
 
 
 class PolicyFile(FieldLines):
@@ -80,23 +90,29 @@ class _Reader:
             for position, item in enumerate(items):
                 self.message(item, getattr(message, field.name).add(), f"{path}[{position}]")
             return
+        if field.message_type is not None and field.message_type.full_name != _DURATION:
+            part = getattr(message, field.name)
+            part.SetInParent()
+            self.message(node, part, path)
+            return
         value = node.value if isinstance(node, yaml.ScalarNode) else None
         if value is None:
             self._refuse(node, path, "must be one value")
-        elif field.message_type is not None and field.message_type.full_name == _DURATION:
+        elif field.message_type is not None:
             self._duration(node, message, field.name, value, path)
         elif field.enum_type is not None:
-            if value in _STRATEGIES:
-                setattr(message, field.name, _STRATEGIES[value])
+            words = words_of(field.enum_type)
+            if value in words:
+                setattr(message, field.name, words[value])
             else:
-                self._refuse(node, path, f"'{value}' must be one of {', '.join(_STRATEGIES)}")
+                self._refuse(node, path, f"'{value}' must be one of {', '.join(words)}")
         elif field.type == FieldDescriptor.TYPE_BOOL:
             if value in ("true", "false"):
                 setattr(message, field.name, value == "true")
             else:
                 self._refuse(node, path, f"'{value}' must be true or false")
         else:
-            self._number(node, message, field.name, value, path)
+            self._number(node, message, field, value, path)
 
     def _duration(self, node: yaml.Node, message: Any, name: str, value: str, path: str) -> None:
         duration: timedelta | None = parse_duration(value)
@@ -105,11 +121,12 @@ class _Reader:
         else:
             getattr(message, name).FromTimedelta(duration)
 
-    def _number(self, node: yaml.Node, message: Any, name: str, value: str, path: str) -> None:
+    def _number(self, node: yaml.Node, message: Any, field: FieldDescriptor, value: str, path: str) -> None:
+        whole = field.type == FieldDescriptor.TYPE_INT32
         try:
-            setattr(message, name, float(value))
+            setattr(message, field.name, int(value) if whole else float(value))
         except ValueError:
-            self._refuse(node, path, f"'{value}' is no number")
+            self._refuse(node, path, f"'{value}' is no {'whole number of this size' if whole else 'number'}")
 
     def _refuse(self, node: yaml.Node, path: str, told: str) -> None:
         self.wrong.append(FieldViolation(f"{self._file}:{line_of(node)}", f"{path.removeprefix('policy.')}: {told}"))

@@ -12,7 +12,7 @@ from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.webhooks import Webhook
 
 from headrace_rollout.decisions import planning
-from headrace_rollout.decisions.policies import Policy, Strategy, percent
+from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy, percent
 from headrace_rollout.decisions.rollouts import Decision, MetricEvidence, Rollout, State, Verdict
 from headrace_rollout.starting import Draft
 from headrace_rollout.store import PastEvent
@@ -38,11 +38,13 @@ def to_policy(policy: Policy) -> pb.RolloutPolicy:
         message.slow_after.FromTimedelta(policy.slow_after)
     message.no_data_timeout.FromTimedelta(policy.no_data_timeout)
     message.ready_timeout.FromTimedelta(policy.ready_timeout)
+    if policy.shadow is not None:
+        _set_shadow(message.shadow, policy.shadow)
+        then = pb.RolloutPolicy.Shadow
+        message.shadow.then = then.THEN_CANARY if policy.steps else then.THEN_NOTHING
     for step in policy.steps:
         one = message.steps.add(percent=percent(step.share))
-        one.dwell.FromTimedelta(step.dwell)
-        if step.limit is not None:
-            one.limit.FromTimedelta(step.limit)
+        _set_times(one, step)
     return message
 
 
@@ -133,6 +135,20 @@ def set_time(message: Any, field: str, value: datetime | None) -> None:
     """Set a time that is known."""
     if value is not None:
         getattr(message, field).FromDatetime(value)
+
+
+def _set_shadow(message: pb.RolloutPolicy.Shadow, shadow: Shadow) -> None:
+    message.percent, message.min_pairs = percent(shadow.share), shadow.min_pairs
+    message.max_flips_percent, message.max_slice_flips_percent = map(
+        percent, (shadow.max_flips, shadow.max_slice_flips)
+    )
+    _set_times(message, shadow)
+
+
+def _set_times(message: pb.RolloutPolicy.Step | pb.RolloutPolicy.Shadow, stage: Step | Shadow) -> None:
+    message.dwell.FromTimedelta(stage.dwell)
+    if stage.limit is not None:
+        message.limit.FromTimedelta(stage.limit)
 
 
 def _to_verdict(verdict: Verdict) -> pb.Verdict:

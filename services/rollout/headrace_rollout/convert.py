@@ -15,7 +15,7 @@ from headrace_servicekit.outbox.events import Format
 from headrace_servicekit.outbox.webhooks import Webhook
 
 from headrace_rollout.decisions import policies
-from headrace_rollout.decisions.policies import DEFAULT_STEPS, Policy, Step, Strategy
+from headrace_rollout.decisions.policies import DEFAULT_STEPS, Policy, Shadow, Step, Strategy
 from headrace_rollout.starting import Wanted
 from headrace_rollout.store import Request
 
@@ -37,6 +37,7 @@ _STRATEGIES = {
     pb.RolloutPolicy.STRATEGY_BLUE_GREEN: Strategy.BLUE_GREEN,
     pb.RolloutPolicy.STRATEGY_ROLLING: Strategy.ROLLING,
     pb.RolloutPolicy.STRATEGY_BIG_BANG: Strategy.BIG_BANG,
+    pb.RolloutPolicy.STRATEGY_SHADOW: Strategy.SHADOW,
 }
 
 _FORMATS = {
@@ -167,9 +168,15 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         raise invalid(f"{field}.strategy", f"{message.strategy} is not a strategy")
     wrong: list[FieldViolation] = []
     steps = tuple(_step(step, f"{field}.steps[{at}]", wrong) for at, step in enumerate(message.steps))
+    shadow = _shadow(message.shadow, f"{field}.shadow", wrong) if strategy is Strategy.SHADOW else None
+    if shadow is None and message.HasField("shadow"):
+        wrong.append(FieldViolation(f"{field}.shadow", "is of the strategy shadow alone"))
+    nothing_follows = shadow is not None and message.shadow.then == pb.RolloutPolicy.Shadow.THEN_NOTHING
+    if nothing_follows and steps:
+        wrong.append(FieldViolation(f"{field}.steps", "must be empty where nothing follows the shadow"))
     policy = Policy(
         strategy,
-        steps or DEFAULT_STEPS[strategy],
+        steps if nothing_follows else steps or DEFAULT_STEPS[strategy],
         sticky=message.sticky,
         tolerated_ratio=message.tolerated_ratio or policies.DEFAULT.tolerated_ratio,
         false_rollback_rate=message.false_rollback_rate or policies.DEFAULT.false_rollback_rate,
@@ -179,6 +186,7 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
         ready_timeout=_time(message, "ready_timeout", policies.DEFAULT.ready_timeout, field, wrong),
         margin=message.margin_percent / 100 or policies.DEFAULT.margin,
         slow_after=_time(message, "slow_after", timedelta(), field, wrong) if message.HasField("slow_after") else None,
+        shadow=shadow,
     )
     refuse([*wrong, *policies.violations(policy, field)], reason="POLICY_INVALID")
     return policy
@@ -187,6 +195,27 @@ def policy_of(message: pb.RolloutPolicy, field: str = "policy") -> Policy:
 def _step(step: pb.RolloutPolicy.Step, field: str, wrong: list[FieldViolation]) -> Step:
     limit = _time(step, "limit", timedelta(), field, wrong) if step.HasField("limit") else None
     return Step(step.percent / 100, _time(step, "dwell", timedelta(), field, wrong), limit)
+
+
+def _shadow(message: pb.RolloutPolicy.Shadow, field: str, wrong: list[FieldViolation]) -> Shadow:
+    if message.then not in pb.RolloutPolicy.Shadow.Then.values():
+        wrong.append(FieldViolation(f"{field}.then", f"{message.then} is neither canary nor nothing"))
+    default = Shadow()
+    flips, slice_flips = (
+        getattr(message, name) / 100 if message.HasField(name) else otherwise
+        for name, otherwise in (
+            ("max_flips_percent", default.max_flips),
+            ("max_slice_flips_percent", default.max_slice_flips),
+        )
+    )
+    return Shadow(
+        share=message.percent / 100 or default.share,
+        dwell=_time(message, "dwell", default.dwell, field, wrong),
+        limit=_time(message, "limit", timedelta(), field, wrong) if message.HasField("limit") else None,
+        min_pairs=message.min_pairs if message.HasField("min_pairs") else default.min_pairs,
+        max_flips=flips,
+        max_slice_flips=slice_flips,
+    )
 
 
 def _time(message: Any, name: str, default: timedelta, field: str, wrong: list[FieldViolation]) -> timedelta:

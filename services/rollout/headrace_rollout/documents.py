@@ -12,10 +12,12 @@ from headrace_rollout.decisions.events import event_of
 from headrace_rollout.decisions.judgement import Record
 from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Event, Rollout
+from headrace_rollout.decisions.shadowing import ShadowRecord
 
 _ROLLOUT = TypeAdapter(Rollout)
 _POLICY = TypeAdapter(Policy)
 _RECORD = TypeAdapter(Record)
+_SHADOW_RECORD = TypeAdapter(ShadowRecord)
 _NOTICE = TypeAdapter(tuple[Event, Rollout])
 
 
@@ -47,6 +49,16 @@ def record_json(record: Record) -> str:
 def record_of(text: str) -> Record:
     """Return the evidence of a JSON text. Raises ValueError."""
     return _RECORD.validate_json(text)
+
+
+def shadow_record_json(record: ShadowRecord) -> str:
+    """Return the evidence of a shadow as JSON."""
+    return _SHADOW_RECORD.dump_json(record).decode()
+
+
+def shadow_record_of(text: str) -> ShadowRecord:
+    """Return the evidence of a JSON text. Raises ValueError."""
+    return _SHADOW_RECORD.validate_json(text)
 
 
 def notice_json(event: Event, rollout: Rollout) -> str:

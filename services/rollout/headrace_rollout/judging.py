@@ -14,11 +14,12 @@ from headrace_servicekit.error_details import from_rpc_error
 from headrace_servicekit.errors import ServiceError
 
 from headrace_rollout.alerts import FreezeAlerts
-from headrace_rollout.decisions import judgement, routing
+from headrace_rollout.decisions import judgement, routing, shadowing
 from headrace_rollout.decisions.judgement import Arms, Count, Counts
-from headrace_rollout.decisions.rollouts import Rollout
-from headrace_rollout.documents import record_json, record_of
+from headrace_rollout.decisions.rollouts import Rollout, State
+from headrace_rollout.documents import record_json, record_of, shadow_record_json, shadow_record_of
 from headrace_rollout.runner import Judged
+from headrace_rollout.shadow_reports import ShadowReports
 
 log = structlog.get_logger()
 
@@ -31,12 +32,15 @@ class Judge:
 
     def __init__(self, channel: Any, alerts: FreezeAlerts) -> None:
         self._stub = evidence_pb2_grpc.EvidenceServiceStub(channel)
+        self._reports = ShadowReports(channel)
         self._alerts = alerts
 
     async def begin(self, rollout: Rollout, now: datetime) -> str:
         """Return the evidence before the first request of the version. Raises what the monitor answers."""
         if not rollout.policy.strategy.judged:
             return ""
+        if rollout.state is State.SHADOWING:
+            return shadow_record_json(shadowing.begin(await self._reports.pairs(rollout, now), now))
         response = await self._read(rollout, b"")
         return record_json(judgement.begin(rollout.policy, _text(response.cursor), now))
 
@@ -44,6 +48,8 @@ class Judge:
         """Take in what was answered since."""
         if not rollout.policy.strategy.judged or rollout.step_time is None:
             return Judged(rollout.evidence, None, None)
+        if rollout.state is State.SHADOWING:
+            return await self._judge_shadow(rollout, rollout.step_time, now)
         record, policy, step = record_of(rollout.evidence), rollout.policy, rollout.step
         try:
             response = await self._read(rollout, base64.b64decode(record.cursor))
@@ -60,6 +66,18 @@ class Judge:
             record = judgement.taken(record, policy, arms, counts, _text(response.cursor), step, rollout.step_time)
         verdict = judgement.verdict(record, policy, step, rollout.step_time, now)
         return Judged(record_json(record), verdict, record.bad_from.get(verdict.metric))
+
+    async def _judge_shadow(self, rollout: Rollout, step_time: datetime, now: datetime) -> Judged:
+        record, shadow = shadow_record_of(rollout.evidence), rollout.policy.shadow
+        assert shadow is not None, "only a policy with a shadow leads there"
+        if shadowing.due(record, now):
+            try:
+                pairs = await self._reports.pairs(rollout, record.begin_time)
+            except ServiceError as error:
+                log.warning("no report of a shadow", rollout=rollout.name, reason=error.public_message)
+                return Judged(rollout.evidence, shadowing.silent(error.public_message, now), None)
+            record = shadowing.taken(record, pairs, now)
+        return Judged(shadow_record_json(record), shadowing.verdict(record, shadow, step_time, now), None)
 
     def alerts(self, model: str) -> tuple[str, ...]:
         """Return what asks for a freeze of a model's rollouts."""

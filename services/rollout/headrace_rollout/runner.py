@@ -83,9 +83,9 @@ class Runner:
         match rollout.state:
             case State.PREPARING:
                 return await self._prepare(rollout)
-            case State.RUNNING if rollout.moving:
+            case State.SHADOWING | State.RUNNING if rollout.moving:
                 return await self._move(rollout)
-            case State.RUNNING:
+            case State.SHADOWING | State.RUNNING:
                 return await self._look(rollout)
             case State.ROLLING_BACK:
                 return await self._take_back(rollout)
@@ -122,17 +122,8 @@ class Runner:
             # Counted from before the first request on: what nobody counts gets no traffic.
             evidence = await self._judging.begin(rollout, self._now())
             return await self._keep(rollout, lambda one, _: Transition(replace(one, evidence=evidence)))
-        step = rollout.policy.steps[rollout.step]
-        route = routing.shifted(
-            route_of(rollout.original),
-            rollout.variant,
-            baseline=rollout.baseline,
-            version=rollout.version,
-            share=step.share,
-            sticky=rollout.policy.sticky,
-        )
         try:
-            written = await self._routes.write(rollout, route)
+            written = await self._routes.write(rollout, routing.staged(route_of(rollout.original), rollout))
         except ServiceError as error:
             return await self._not_written(rollout, error)
         return await self._acknowledged(rollout, written, lambda one, now: progress.moved(one, written.etag, now))

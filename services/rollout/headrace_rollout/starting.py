@@ -136,7 +136,10 @@ class Starting:
             told = f"the route has a variant called '{routing.VARIANT}', which rollouts add: rename it"
             found.append(PreconditionFailed(told, reason="VARIANT_TAKEN"))
         try:
-            routing.check_unit(route, sticky=rollout.policy.sticky)
+            if rollout.policy.shadow is not None:
+                routing.check_shadowing(route)
+            if rollout.policy.steps:
+                routing.check_unit(route, sticky=rollout.policy.sticky)
         except PreconditionFailed as error:
             found.append(error)
         return found
@@ -150,16 +153,9 @@ class Starting:
         return []
 
     async def _shares(self, rollout: Rollout, route: route_pb2.Route) -> tuple[tuple[float, ...], int, int]:
-        """Ask the control plane what the first step would do; raises what a write of it would meet."""
+        """Ask the control plane what the first stage would do; raises what a write of it would meet."""
         steps = rollout.policy.steps
-        first = routing.shifted(
-            route_of(rollout.original),
-            rollout.variant,
-            baseline=rollout.baseline,
-            version=rollout.version,
-            share=steps[0].share,
-            sticky=rollout.policy.sticky,
-        )
+        first = routing.staged(route_of(rollout.original), progress.prepared(rollout, "", _NOT_YET).rollout)
         seen = await self._routes.dry_run(first, "rollouts/0")
         readiness = next((one for one in seen.versions if one.version == rollout.version), None)
         shares, before = [], 0.0

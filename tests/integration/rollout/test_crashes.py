@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from headrace_rollout.decisions import progress
-from headrace_rollout.decisions.policies import Policy, Step, Strategy
+from headrace_rollout.decisions.policies import Policy, Shadow, Step, Strategy
 from headrace_rollout.decisions.rollouts import Decision, Event, Rollout, State, Transition
 from headrace_rollout.runner import Runner
 from headrace_rollout.store import Request, Store, database
@@ -28,11 +28,17 @@ from tests.kit.rollouts import IMPLICIT, rollout
 
 NOW = timedelta()
 POLICY = Policy(Strategy.CANARY, (Step(0.05, NOW), Step(0.5, NOW), Step(1.0, NOW)))
-# Which decision at which step, how it ends, and the version that serves then.
+SHADOW = Policy(Strategy.SHADOW, (Step(1.0, NOW),), shadow=Shadow(dwell=NOW))
+SHADOW_ALONE = replace(SHADOW, steps=())
+# Which policy, which decision at which step, how it ends, and the version that serves then.
 SCENARIOS = {
-    "promoted": ({}, State.SUCCEEDED, "v2"),
-    "taken back at the first step": ({0: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
-    "taken back at the last step": ({2: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
+    "promoted": (POLICY, {}, State.SUCCEEDED, "v2"),
+    "taken back at the first step": (POLICY, {0: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
+    "taken back at the last step": (POLICY, {2: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
+    "promoted after a shadow": (SHADOW, {}, State.SUCCEEDED, "v2"),
+    "taken back after a shadow": (SHADOW, {0: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
+    "taken back as a shadow": (SHADOW, {-1: Decision.ROLL_BACK}, State.ROLLED_BACK, "v1"),
+    "a shadow that nothing follows": (SHADOW_ALONE, {}, State.SHADOWED, "v1"),
 }
 # More than any scenario has.
 MOST = 400
@@ -47,19 +53,20 @@ async def connections(postgres_url: str) -> AsyncIterator[Connections]:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_killed_at_every_call_a_rollout_ends_in_the_same_way(connections: Connections, scenario: str):
-    verdicts, state, version = SCENARIOS[scenario]
-    undisturbed = await ended(connections, World(IMPLICIT, etag="e0", verdicts=verdicts), None)
+    policy, verdicts, state, version = SCENARIOS[scenario]
+    undisturbed = await ended(connections, World(IMPLICIT, etag="e0", verdicts=verdicts), None, policy)
     assert undisturbed[0].state is state
     for at in range(MOST):
         world = World(IMPLICIT, etag="e0", verdicts=verdicts)
-        over, events, killed = await ended(connections, world, at)
+        over, events, killed = await ended(connections, world, at, policy)
         if not killed:
             return
         told = f"killed at call {at}"
         assert (over.state, events) == (state, undisturbed[1]), told
         assert_consistent(world, told)
         assert served(world) == version, told
-        assert world.managed_by == "", told
+        assert (world.managed_by, world.in_force.HasField("shadowing")) == ("", False), told
+        assert_shadow_answers_nobody(world, told, ends_as_shadow=-1 in verdicts or not policy.steps)
         assert world.promotions <= 1, told
     raise AssertionError("there is no end of calls")
 
@@ -142,10 +149,12 @@ async def test_a_route_that_a_person_takes_is_left_alone(connections: Connection
     assert len(world.written) == 2  # as it was, and the first step: nobody wrote after the person
 
 
-async def ended(connections: Connections, world: World, killed_at: int | None) -> tuple[Rollout, list[str], bool]:
+async def ended(
+    connections: Connections, world: World, killed_at: int | None, policy: Policy
+) -> tuple[Rollout, list[str], bool]:
     """Run a rollout, killed once; return it, the types of its events, and whether it was killed at all."""
     store = Store(connections)
-    began = await started(store)
+    began = await started(store, policy)
     points = Checkpoints(killed_at, kill)
     killed = False
     try:
@@ -194,6 +203,13 @@ def assert_consistent(world: World, told: str) -> None:
         weights = [variant.weight for variant in route.variants]
         assert math.isclose(sum(weights), 1), (told, weights)
         assert min(weights) >= 0, (told, weights)
+
+
+def assert_shadow_answers_nobody(world: World, told: str, *, ends_as_shadow: bool) -> None:
+    """Assert that the new version has no weight in a route with a shadow, nor ever if it comes to no step."""
+    for route in world.written:
+        if route.HasField("shadowing") or ends_as_shadow:
+            assert not any(one.weight for one in route.variants if one.version == "v2"), told
 
 
 def served(world: World) -> str:

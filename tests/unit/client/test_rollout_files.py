@@ -36,6 +36,16 @@ def test_a_file_says_what_the_message_says(tmp_path: Path):
     assert policy.slow_after.ToTimedelta() == timedelta(milliseconds=80)
 
 
+def test_a_file_says_what_a_shadow_is_like(tmp_path: Path):
+    text = "strategy: shadow\nshadow: {percent: 10, dwell: 1h, min_pairs: 5000, max_flips_percent: 0, then: nothing}\n"
+    policy = read_policy(written(tmp_path, text)).policy
+    shadow = policy.shadow
+    assert (policy.strategy, shadow.then) == (pb.RolloutPolicy.STRATEGY_SHADOW, pb.RolloutPolicy.Shadow.THEN_NOTHING)
+    assert (shadow.percent, shadow.min_pairs, shadow.max_flips_percent) == (10, 5000, 0)
+    assert (shadow.HasField("max_flips_percent"), shadow.HasField("max_slice_flips_percent")) == (True, False)
+    assert read_policy(written(tmp_path, "shadow: {}\n")).policy.HasField("shadow")
+
+
 def test_an_empty_file_is_every_default(tmp_path: Path):
     assert read_policy(written(tmp_path, "")).policy == pb.RolloutPolicy()
 
@@ -50,6 +60,13 @@ def test_an_empty_file_is_every_default(tmp_path: Path):
         pytest.param("sticky: true\nsticky: false\n", "rollout.yaml:2: sticky: is there twice", id="twice"),
         pytest.param("sticky: maybe\n", "rollout.yaml:1: sticky: 'maybe' must be true or false", id="no truth"),
         pytest.param("steps: 5\n", "rollout.yaml:1: steps: must be a list", id="no list"),
+        pytest.param("shadow: 5\n", "rollout.yaml:1: shadow: must be names with values", id="no shadow"),
+        pytest.param(
+            "shadow:\n  then: rest\n", "rollout.yaml:2: shadow.then: 'rest' must be one of canary, no", id="then"
+        ),
+        pytest.param("shadow:\n  min_pairs: 1.5\n", "rollout.yaml:2: shadow.min_pairs: '1.5' is no whole", id="half"),
+        pytest.param("shadow: {min_pairs: 9999999999}\n", "rollout.yaml:1: shadow.min_pairs: '99999", id="too many"),
+        pytest.param("shadow: {pairs: 5}\n", "rollout.yaml:1: shadow.pairs: is not known here", id="unknown part"),
         pytest.param("- canary\n", "rollout.yaml:1: policy: must be names with values", id="a list"),
         pytest.param("strategy: [\n", "rollout.yaml:2:", id="no YAML"),
         pytest.param("strategy: !!python/object:os.system x\n", "rollout.yaml:1: strategy:", id="a tag"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from google.protobuf import json_format
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace_rollout import answers, convert
-from headrace_rollout.decisions.policies import DEFAULT, DEFAULT_STEPS, Strategy
+from headrace_rollout.decisions.policies import DEFAULT, DEFAULT_STEPS, Shadow, Strategy
 from headrace_rollout.documents import policy_json, policy_of
 from headrace_servicekit.errors import InvalidArgument
 from hypothesis import given, settings
@@ -29,6 +31,17 @@ def test_every_strategy_has_steps_of_its_own_and_comes_back_as_it_is(strategy: S
     assert policy_of(policy_json(found)) == found
 
 
+def test_a_shadow_has_defaults_and_may_be_all_that_there_is():
+    found = convert.policy_of(policy({"strategy": "STRATEGY_SHADOW"}))
+    assert found.shadow == Shadow(1.0, timedelta(minutes=10), None, 1000, 0.005, 0.02)
+    given = {"percent": 7, "dwell": "3s", "limit": "4s", "min_pairs": 5, "max_flips_percent": 0, "then": "THEN_NOTHING"}
+    alone = convert.policy_of(policy({"strategy": "STRATEGY_SHADOW", "shadow": given}))
+    assert (alone.steps, alone.shortest) == ((), timedelta(seconds=3))
+    assert alone.shadow == Shadow(0.07, timedelta(seconds=3), timedelta(seconds=4), 5, 0.0, 0.02)
+    assert convert.policy_of(answers.to_policy(alone)) == alone
+    assert policy_of(policy_json(alone)) == alone
+
+
 @pytest.mark.parametrize(
     ("text", "field"),
     [
@@ -45,6 +58,27 @@ def test_every_strategy_has_steps_of_its_own_and_comes_back_as_it_is(strategy: S
         pytest.param({"margin_percent": -1}, "policy.margin_percent", id="margin"),
         pytest.param({"no_data_timeout": "1s"}, "policy.no_data_timeout", id="impatient"),
         pytest.param({"strategy": 2, "steps": [{"percent": 5}, {"percent": 100}]}, "policy.steps", id="two steps"),
+        pytest.param({"shadow": {}}, "policy.shadow", id="a canary's shadow"),
+        pytest.param(
+            {"strategy": 5, "shadow": {"percent": 101}}, "policy.shadow.percent", id="more copies than answers"
+        ),
+        pytest.param({"strategy": 5, "shadow": {"percent": "NaN"}}, "policy.shadow.percent", id="no share"),
+        pytest.param({"strategy": 5, "shadow": {"min_pairs": 0}}, "policy.shadow.min_pairs", id="no pairs"),
+        pytest.param(
+            {"strategy": 5, "shadow": {"max_flips_percent": -1}}, "policy.shadow.max_flips_percent", id="flips"
+        ),
+        pytest.param(
+            {"strategy": 5, "shadow": {"max_slice_flips_percent": "NaN"}},
+            "policy.shadow.max_slice_flips_percent",
+            id="slice flips",
+        ),
+        pytest.param(
+            {"strategy": 5, "shadow": {"dwell": "9s", "limit": "3s"}}, "policy.shadow.limit", id="shadow limit"
+        ),
+        pytest.param({"strategy": 5, "shadow": {"then": 9}}, "policy.shadow.then", id="then what"),
+        pytest.param(
+            {"strategy": 5, "shadow": {"then": 2}, "steps": [{"percent": 100}]}, "policy.steps", id="then both"
+        ),
     ],
 )
 def test_what_is_wrong_is_named_by_its_field(text: dict, field: str):

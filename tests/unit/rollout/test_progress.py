@@ -12,7 +12,7 @@ from headrace_rollout.decisions.progress import Observation
 from headrace_rollout.decisions.rollouts import Decision, Rollout, State, Transition, Verdict
 from headrace_servicekit.errors import Aborted, PreconditionFailed
 
-from tests.kit.rollouts import CANARY, MINUTE, NOW, rollout
+from tests.kit.rollouts import CANARY, MINUTE, NOW, SHADOW, rollout
 
 LATER = NOW + MINUTE
 UNJUDGED = Policy(Strategy.ROLLING, (Step(0.5, MINUTE), Step(1.0, MINUTE)))
@@ -23,6 +23,12 @@ def at(step: int, **how) -> Rollout:
     policy = how.pop("policy", CANARY)
     share = policy.steps[step].share
     return rollout(policy, state=State.RUNNING, step=step, share=share, step_time=NOW, etag="e1", **how)
+
+
+def shadowing(**how) -> Rollout:
+    """Return a rollout that has been a shadow since NOW."""
+    policy = how.pop("policy", SHADOW)
+    return rollout(policy, state=State.SHADOWING, step_time=NOW, etag="e1", evidence="{}", **how)
 
 
 def seen(decision: Decision | None = Decision.HOLD, **how) -> Observation:
@@ -191,3 +197,69 @@ def test_a_refused_promotion_takes_the_version_back():
 def test_times_are_told_in_units_that_people_use():
     over = progress.prepared(rollout(), "x", NOW + timedelta(hours=1)).rollout
     assert "within 10 min" in over.reason
+
+
+def test_a_version_that_is_ready_becomes_a_shadow_before_the_first_step_and_answers_nobody():
+    ready = progress.prepared(rollout(SHADOW), "", NOW).rollout
+    assert (ready.state, ready.step, ready.moving) == (State.SHADOWING, -1, True)
+    moved = progress.moved(ready, "e1", NOW)
+    assert (moved.rollout.state, moved.rollout.share, moved.rollout.step_time) == (State.SHADOWING, 0.0, NOW)
+    assert types(moved) == ["shadowing"]
+    assert moved.events[0].reason == "version v2 gets copies of 50 % of what is computed, and answers nobody"
+
+
+@pytest.mark.parametrize(
+    ("now", "decision", "how", "goes_on"),
+    [
+        pytest.param(LATER, Decision.ADVANCE, {}, True, id="pairs and dwell"),
+        pytest.param(LATER, Decision.HOLD, {}, False, id="too few pairs"),
+        pytest.param(NOW, Decision.ADVANCE, {}, False, id="no dwell"),
+        pytest.param(LATER, Decision.ADVANCE, {"paused": True}, False, id="paused"),
+        pytest.param(LATER, Decision.NO_DATA, {}, False, id="monitor away"),
+        pytest.param(NOW, Decision.HOLD, {"skip": True}, True, id="skipped by a person"),
+    ],
+)
+def test_a_shadow_becomes_a_canary_when_it_passes(now, decision, how, goes_on):
+    after = progress.observed(shadowing(**how), seen(decision), now).rollout
+    expected = (State.RUNNING, 0, True, "") if goes_on else (State.SHADOWING, -1, False, "{}")
+    # The steps are judged on evidence of their own.
+    assert (after.state, after.step, after.moving, after.evidence) == expected
+
+
+def test_a_shadow_that_nothing_follows_gives_the_route_back_and_is_over():
+    alone = shadowing(policy=replace(SHADOW, steps=()))
+    back = progress.observed(alone, seen(Decision.ADVANCE), LATER)
+    assert (back.rollout.state, back.rollout.ends_as, types(back)) == (State.ROLLING_BACK, State.SHADOWED, [])
+    assert back.rollout.writes == alone.writes + 1
+    over = progress.taken_back(back.rollout, LATER)
+    assert (over.rollout.state, over.rollout.state.over, types(over)) == (State.SHADOWED, True, ["shadowed"])
+    assert (over.rollout.reason, over.rollout.bad_until) == ("so it is", None)
+
+
+def test_a_shadow_that_fails_is_taken_back_and_one_that_the_monitor_is_silent_of_is_frozen():
+    back = progress.observed(shadowing(), seen(Decision.ROLL_BACK), NOW)
+    assert (back.rollout.state, back.rollout.ends_as, back.rollout.reason) == (
+        State.ROLLING_BACK,
+        State.ROLLED_BACK,
+        "so it is",
+    )
+    frozen = progress.observed(shadowing(), seen(Decision.NO_DATA), NOW + 1000 * MINUTE)
+    assert (frozen.rollout.state, frozen.rollout.frozen) == (State.SHADOWING, "no data: so it is")
+    assert types(frozen) == ["frozen"]
+
+
+def test_a_lack_of_pairs_is_told_once_after_the_limit_of_the_shadow():
+    assert SHADOW.shadow is not None
+    waiting = shadowing(policy=replace(SHADOW, shadow=replace(SHADOW.shadow, limit=2 * MINUTE)))
+    held = progress.observed(waiting, seen(), NOW + 2 * MINUTE)
+    again = progress.observed(held.rollout, seen(), NOW + 3 * MINUTE)
+    assert [types(one) for one in (held, again)] == [["held"], []]
+
+
+def test_a_shadow_can_be_paused_skipped_and_aborted():
+    assert progress.pause(shadowing(), "ana", "").rollout.paused
+    assert progress.skip(shadowing(), "ana", "", None).rollout.skip
+    with pytest.raises(PreconditionFailed):
+        progress.skip(shadowing(moving=True), "ana", "", None)
+    back = progress.abort(shadowing(), "ana", "", NOW).rollout
+    assert (back.state, back.ends_as) == (State.ROLLING_BACK, State.ABORTED)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from headrace.router.v1 import route_pb2
 from headrace_rollout.decisions import routing
+from headrace_rollout.decisions.rollouts import State
 from headrace_rollout.peers import route_of, route_text
 from headrace_servicekit.errors import InvalidArgument, PreconditionFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.rollouts import IMPLICIT
+from tests.kit.rollouts import IMPLICIT, SHADOW, rollout
 
 Route, Variant = route_pb2.Route, route_pb2.Variant
 SPLIT = Route(
@@ -83,3 +84,28 @@ def test_a_route_is_kept_as_it_was_declared():
     found.etag, found.managed_by, found.updated_by = "e", "", "ana"
     found.variants[0].serving_version = "v1"
     assert route_of(route_text(found)) == SPLIT
+
+
+def test_a_shadow_gets_copies_and_no_weight_and_the_version_before_stays_where_it_is():
+    route = routing.shadowed(SPLIT, "stable", share=0.25, **HOW)
+    added = route.variants[-1]
+    assert (added.name, added.version, added.pool, added.weight) == ("rollout", "v2", "cpu", 0)
+    assert (route.shadowing.variant, route.shadowing.share) == ("rollout", 0.25)
+    assert {one.name: one.weight for one in route.variants[:-1]} == {"stable": 90, "challenger": 10, "idle": 0}
+    assert (route.variants[0].version, route.rules, route.unit) == ("v1", SPLIT.rules, Route.UNIT_USER)
+
+
+def test_the_route_of_a_stage_has_a_shadow_before_the_first_step_only():
+    before = rollout(SHADOW, state=State.SHADOWING)
+    assert routing.staged(IMPLICIT, before) == routing.shadowed(IMPLICIT, "production", share=0.5, **HOW)
+    first = rollout(SHADOW, state=State.RUNNING, step=0)
+    assert routing.staged(IMPLICIT, first) == routing.shifted(IMPLICIT, "production", share=0.5, sticky=False, **HOW)
+    assert not routing.staged(IMPLICIT, first).HasField("shadowing")
+
+
+def test_a_route_that_has_a_shadow_already_keeps_it_and_the_remedy_is_told():
+    routing.check_shadowing(IMPLICIT)
+    taken = Route(name="routes/digits", shadowing=route_pb2.Shadowing(variant="mine", share=1))
+    with pytest.raises(PreconditionFailed, match="to variant 'mine' already: end that first") as refused:
+        routing.check_shadowing(taken)
+    assert refused.value.reason == "SHADOWING_IN_USE"

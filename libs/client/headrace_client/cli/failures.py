@@ -136,6 +136,7 @@ _REMEDIES_BY_REASON = {
     "STEP_CHANGED": "`headrace rollouts watch MODEL` shows the present step",
     "VARIANT_AMBIGUOUS": "name one with --variant; `headrace routes show MODEL` lists them",
     "ALREADY_SERVING": "nothing is to do: the version serves; `headrace routes show MODEL` shows it",
+    "SHADOWING_IN_USE": "`headrace routes shadow MODEL --off` ends the shadow that the route has",
     "UNIT_IN_USE": "write `sticky: true` into the policy, so that users keep their variants",
     "SUPERSEDED": "a newer change took its place: `headrace routes show MODEL` shows what is in force",
     "CHANGE_PENDING": "the change stays wanted: `headrace routes show MODEL` says why it waits",

@@ -10,14 +10,7 @@ import click
 from headrace.rollout.v1 import rollout_pb2 as pb
 
 from headrace_client.errors import HeadraceError
-from headrace_client.rollout_files import read_policy
-
-STRATEGIES = {
-    "canary": pb.RolloutPolicy.STRATEGY_CANARY,
-    "blue-green": pb.RolloutPolicy.STRATEGY_BLUE_GREEN,
-    "rolling": pb.RolloutPolicy.STRATEGY_ROLLING,
-    "big-bang": pb.RolloutPolicy.STRATEGY_BIG_BANG,
-}
+from headrace_client.rollout_files import STRATEGIES, read_policy
 
 policy_option = click.option(
     "--policy",
@@ -32,7 +25,8 @@ strategy_option = click.option("--strategy", type=click.Choice(list(STRATEGIES))
 def rollout_policy(path: Path | None, strategy: str | None) -> Iterator[pb.RolloutPolicy | None]:
     """Lend the policy of a file, of a strategy, or none. What the block is refused is told with the file's lines."""
     if path is None:
-        yield None if strategy is None else pb.RolloutPolicy(strategy=STRATEGIES[strategy])
+        name = None if strategy is None else pb.RolloutPolicy.Strategy.Name(STRATEGIES[strategy])
+        yield None if name is None else pb.RolloutPolicy(strategy=name)
         return
     if strategy is not None:
         raise click.UsageError("give --policy or --strategy: a file names its strategy")

@@ -17,6 +17,8 @@ _STYLES = {
     pb.Rollout.STATE_SUCCEEDED: "green",
     pb.Rollout.STATE_RUNNING: "cyan",
     pb.Rollout.STATE_PREPARING: "cyan",
+    pb.Rollout.STATE_SHADOWING: "cyan",
+    pb.Rollout.STATE_SHADOWED: "green",
     pb.Rollout.STATE_PROMOTING: "cyan",
     pb.Rollout.STATE_ROLLING_BACK: "bold red",
     pb.Rollout.STATE_ROLLED_BACK: "bold red",
@@ -70,7 +72,8 @@ def panel(rollout: pb.Rollout) -> RenderableType:
         f"[bold]{shown(short_name(rollout))}[/]  {rollout.baseline_version} → [bold]{rollout.version}[/]  "
         f"{strategy_word(rollout.policy)}  {line_of(rollout)}"
     )
-    steps = Text("  ".join(_step_mark(rollout, at) for at in range(len(rollout.policy.steps))))
+    marks = [_shadow_mark(rollout)] if rollout.policy.HasField("shadow") else []
+    steps = Text("  ".join(marks + [_step_mark(rollout, at) for at in range(len(rollout.policy.steps))]))
     parts: list[RenderableType] = [head, steps]
     if rollout.verdict.metrics:
         table = Table.grid(padding=(0, 2))
@@ -92,7 +95,12 @@ def show_rollout(output: Output, rollout: pb.Rollout) -> None:
             ("strategy", strategy_word(rollout.policy)),
             ("state", state_markup(rollout)),
             ("why", shown(rollout.reason)),
-            ("step", f"{rollout.step + 1} of {len(rollout.policy.steps)}, {rollout.percent:g} %"),
+            (
+                "step",
+                f"{rollout.step + 1} of {len(rollout.policy.steps)}, {rollout.percent:g} %"
+                if rollout.policy.steps
+                else "",
+            ),
             ("started", f"{when(rollout.create_time)} by {shown(rollout.client)}"),
             ("reason", shown(rollout.start_reason)),
             ("over", when(rollout.end_time)),
@@ -109,6 +117,7 @@ def show_plan(output: Output, plan: pb.PlanRolloutResponse, version: str) -> Non
             ("versions", f"{plan.baseline_version} → {version} of variant {plan.variant}"),
             ("strategy", strategy_word(policy)),
             ("takes", f"at least {duration_text(plan.shortest_duration.ToTimedelta())}, once the version is ready"),
+            ("shadow", shadow_text(policy)),
             ("ready", f"{plan.ready_batchers} of {plan.batchers} batchers" if plan.batchers else "not loaded yet"),
             ("traffic", _traffic(plan)),
         ]
@@ -163,6 +172,24 @@ def row_of(rollout: pb.Rollout) -> tuple[str, ...]:
 
 def _filled(evidence: float, needed: float, width: int) -> int:
     return round(width * min(1.0, max(0.0, evidence / needed))) if needed > 0 else 0
+
+
+def shadow_text(policy: pb.RolloutPolicy) -> str:
+    """Return what comes before the steps; empty when nothing does."""
+    if not policy.HasField("shadow"):
+        return ""
+    shadow = policy.shadow
+    return (
+        f"copies of {shadow.percent:g} % of what is computed, for at least {duration_text(shadow.dwell.ToTimedelta())} "
+        f"and {shadow.min_pairs:,} pairs; at most {shadow.max_flips_percent:g} % of the labels may differ, "
+        f"{shadow.max_slice_flips_percent:g} % in any slice; then {'the steps' if policy.steps else 'nothing'}"
+    )
+
+
+def _shadow_mark(rollout: pb.Rollout) -> str:
+    if rollout.state == pb.Rollout.STATE_SHADOWING:
+        return "▶ shadow"
+    return "● shadow" if rollout.step >= 0 or rollout.state == pb.Rollout.STATE_SHADOWED else "○ shadow"
 
 
 def _step_mark(rollout: pb.Rollout, at: int) -> str:

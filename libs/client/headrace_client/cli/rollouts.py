@@ -129,6 +129,7 @@ def start(
       headrace rollouts start digits v2 --reason "better on sevens"
       headrace rollouts start digits v2 --policy rollout.yaml --watch
       headrace rollouts start digits v2 --strategy blue-green
+      headrace rollouts start digits v2 --strategy shadow
     """
     _warn(client, output, model, version)
     with rollout_policy(policy_file, strategy) as policy:
@@ -319,7 +320,7 @@ def _follow(client: Client, output: Output, rollout: str, duration: timedelta | 
         output.document(message_json(end))
     else:
         show_rollout(output, end)
-    if end.HasField("end_time") and end.state != pb.Rollout.STATE_SUCCEEDED:
+    if end.HasField("end_time") and end.state not in (pb.Rollout.STATE_SUCCEEDED, pb.Rollout.STATE_SHADOWED):
         click.get_current_context().exit(FAILED)
 
 

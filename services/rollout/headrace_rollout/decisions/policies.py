@@ -16,6 +16,7 @@ MAX_TIME = timedelta(days=30)
 MIN_NO_DATA = timedelta(seconds=5)
 # Of a route's million buckets.
 MIN_SHARE = 1e-6
+MAX_PAIRS = 1_000_000_000
 
 
 class Strategy(enum.StrEnum):
@@ -25,11 +26,12 @@ class Strategy(enum.StrEnum):
     BLUE_GREEN = "blue_green"
     ROLLING = "rolling"
     BIG_BANG = "big_bang"
+    SHADOW = "shadow"
 
     @property
     def judged(self) -> bool:
         """Whether evidence decides; readiness always does."""
-        return self in (Strategy.CANARY, Strategy.BLUE_GREEN)
+        return self in (Strategy.CANARY, Strategy.BLUE_GREEN, Strategy.SHADOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """What comes before the steps: copies go to the version, and its answers to nobody. share: of the answers that are
+    copied. dwell, limit: as of a step. min_pairs: to be compared. max_flips, max_slice_flips: share of the labels that
+    may differ, of all and of any slice.
+    """
+
+    share: float = 1.0
+    dwell: timedelta = timedelta(minutes=10)
+    limit: timedelta | None = None
+    min_pairs: int = 1000
+    max_flips: float = 0.005
+    max_slice_flips: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy with every default filled in; rollout.proto says what each means."""
+    """A policy with every default filled in; rollout.proto says what each means. steps: none where nothing follows a
+    shadow. shadow: of that strategy alone.
+    """
 
     strategy: Strategy
     steps: tuple[Step, ...]
@@ -58,11 +77,13 @@ class Policy:
     ready_timeout: timedelta = timedelta(minutes=10)
     margin: float = 0.005
     slow_after: timedelta | None = None
+    shadow: Shadow | None = None
 
     @property
     def shortest(self) -> timedelta:
-        """How long all steps take when nothing keeps any of them."""
-        return sum((step.dwell for step in self.steps), timedelta())
+        """How long all of it takes when nothing keeps it anywhere."""
+        first = self.shadow.dwell if self.shadow is not None else timedelta()
+        return sum((step.dwell for step in self.steps), first)
 
 
 _MINUTE = timedelta(minutes=1)
@@ -72,6 +93,7 @@ DEFAULT_STEPS = {
     Strategy.ROLLING: tuple(Step(share, timedelta(seconds=30)) for share in (0.25, 0.5, 0.75, 1.0)),
     Strategy.BIG_BANG: (Step(1.0, timedelta()),),
 }
+DEFAULT_STEPS[Strategy.SHADOW] = DEFAULT_STEPS[Strategy.CANARY]
 DEFAULT = Policy(Strategy.CANARY, DEFAULT_STEPS[Strategy.CANARY])
 
 
@@ -82,7 +104,10 @@ def percent(share: float) -> float:
 
 def violations(policy: Policy, field: str = "policy") -> Iterator[FieldViolation]:
     """Yield what is wrong with a policy, by field."""
-    yield from _step_violations(policy, f"{field}.steps")
+    if policy.shadow is not None:
+        yield from _shadow_violations(policy.shadow, f"{field}.shadow")
+    if policy.steps:
+        yield from _step_violations(policy, f"{field}.steps")
     if not 1 < policy.tolerated_ratio <= 1000:
         yield FieldViolation(
             f"{field}.tolerated_ratio", f"{policy.tolerated_ratio!r} must be above 1 and at most 1000, such as 1.5"
@@ -105,11 +130,7 @@ def _step_violations(policy: Policy, field: str) -> Iterator[FieldViolation]:
         return
     for position, step in enumerate(steps):
         at = f"{field}[{position}]"
-        if not (math.isfinite(step.share) and MIN_SHARE <= step.share <= 1):
-            yield FieldViolation(f"{at}.percent", f"{step.share * 100:g} must be between 0.0001 and 100")
-        yield from _time_violations(step.dwell, timedelta(), f"{at}.dwell")
-        if step.limit is not None:
-            yield from _time_violations(step.limit, step.dwell, f"{at}.limit")
+        yield from _stage_violations(step, at)
     for position, (before, after) in enumerate(pairwise(steps), 1):
         if not after.share > before.share:
             told = f"{after.share * 100:g} must be above {before.share * 100:g}, the share of the step before"
@@ -118,6 +139,24 @@ def _step_violations(policy: Policy, field: str) -> Iterator[FieldViolation]:
         yield FieldViolation(f"{field}[{len(steps) - 1}].percent", "the last step must have 100")
     if policy.strategy in (Strategy.BLUE_GREEN, Strategy.BIG_BANG) and len(steps) > 1:
         yield FieldViolation(field, f"{policy.strategy.replace('_', '-')} has one step, of 100 percent")
+
+
+def _shadow_violations(shadow: Shadow, field: str) -> Iterator[FieldViolation]:
+    yield from _stage_violations(shadow, field)
+    if not 1 <= shadow.min_pairs <= MAX_PAIRS:
+        yield FieldViolation(f"{field}.min_pairs", f"{shadow.min_pairs} must be between 1 and {MAX_PAIRS}")
+    for name in ("max_flips", "max_slice_flips"):
+        share = getattr(shadow, name)
+        if not 0 <= share <= 1:
+            yield FieldViolation(f"{field}.{name}_percent", f"{share * 100:g} must be between 0 and 100")
+
+
+def _stage_violations(stage: Step | Shadow, field: str) -> Iterator[FieldViolation]:
+    if not (math.isfinite(stage.share) and MIN_SHARE <= stage.share <= 1):
+        yield FieldViolation(f"{field}.percent", f"{stage.share * 100:g} must be between 0.0001 and 100")
+    yield from _time_violations(stage.dwell, timedelta(), f"{field}.dwell")
+    if stage.limit is not None:
+        yield from _time_violations(stage.limit, stage.dwell, f"{field}.limit")
 
 
 def _time_violations(value: timedelta, least: timedelta, field: str) -> Iterator[FieldViolation]:

@@ -45,6 +45,8 @@ def prepared(rollout: Rollout, lack: str, now: datetime) -> Transition:
     if not lack:
         if rollout.paused:
             return Transition(replace(rollout, reason="the version is ready; paused"))
+        if rollout.policy.shadow is not None:
+            return Transition(replace(rollout, state=State.SHADOWING, moving=True, reason="the version is ready"))
         return _moving(rollout, 0, "the version is ready")
     if now - rollout.create_time >= rollout.policy.ready_timeout:
         told = f"version {rollout.version} was not ready within {_span(rollout.policy.ready_timeout)}: {lack}"
@@ -53,9 +55,13 @@ def prepared(rollout: Rollout, lack: str, now: datetime) -> Transition:
 
 
 def moved(rollout: Rollout, etag: str, now: datetime) -> Transition:
-    """Take in that data planes acknowledged the route of the present step."""
-    share = rollout.policy.steps[rollout.step].share
-    told = f"version {rollout.version} has {share * 100:g} % of the traffic"
+    """Take in that data planes acknowledged the route of the present stage."""
+    share = rollout.stage.share
+    type_, told = "step", f"version {rollout.version} has {share * 100:g} % of the traffic"
+    if rollout.state is State.SHADOWING:
+        copied = f"{share * 100:g} % of what is computed"
+        type_, told = "shadowing", f"version {rollout.version} gets copies of {copied}, and answers nobody"
+        share = 0.0
     after = replace(
         rollout,
         moving=False,
@@ -67,7 +73,7 @@ def moved(rollout: Rollout, etag: str, now: datetime) -> Transition:
         verdict=None,
         held=False,
     )
-    return Transition(after, (Event("step", told),))
+    return Transition(after, (Event(type_, told),))
 
 
 def write_adopted(rollout: Rollout, etag: str) -> Transition:
@@ -101,7 +107,7 @@ def model_deleted(rollout: Rollout, now: datetime) -> Transition:
 
 
 def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
-    """Decide at a step: stay, go on, or take the version back."""
+    """Decide at a stage: stay, go on, or take the version back."""
     if seen.managed_by != rollout.manager:
         return displaced(rollout, seen.managed_by, now)
     if rollout.reference != "version" and seen.named not in (None, rollout.baseline):
@@ -113,7 +119,7 @@ def observed(rollout: Rollout, seen: Observation, now: datetime) -> Transition:
     if not rollout.policy.strategy.judged:
         return _unjudged(rollout, seen, now)
     verdict = seen.verdict
-    assert verdict is not None, "a strategy that is judged has a verdict at each step"
+    assert verdict is not None, "a strategy that is judged has a verdict at each stage"
     rollout = replace(rollout, verdict=verdict)
     if verdict.decision is Decision.NO_DATA:
         return _frozen(rollout, f"no data: {verdict.reason}")
@@ -168,7 +174,7 @@ def skip(rollout: Rollout, client: str, reason: str, step: int | None) -> Transi
     STEP_NOT_REACHED, and Aborted, reason STEP_CHANGED.
     """
     _check_going(rollout)
-    if rollout.state is not State.RUNNING or rollout.moving:
+    if rollout.state not in (State.RUNNING, State.SHADOWING) or rollout.moving:
         raise PreconditionFailed("the rollout is on its way to a step: ask again there", reason="STEP_NOT_REACHED")
     if step is not None and step != rollout.step:
         raise Aborted(f"the rollout is at step {rollout.step}, not {step}", reason="STEP_CHANGED")
@@ -194,7 +200,7 @@ def _judged(rollout: Rollout, seen: Observation, verdict: Verdict, now: datetime
         onward = _onward(rollout, verdict.reason)
         return replace(onward, events=(*thawed.events, *onward.events))
     events = thawed.events
-    limit = rollout.policy.steps[rollout.step].limit
+    limit = rollout.stage.limit
     reason = verdict.reason
     if limit is not None and not rollout.held and rollout.step_time is not None and now - rollout.step_time >= limit:
         events = (*events, Event("held", f"no evidence within {_span(limit)}: {verdict.reason}"))
@@ -232,7 +238,11 @@ def _thawed(rollout: Rollout) -> Transition:
 
 
 def _onward(rollout: Rollout, why: str) -> Transition:
-    """Leave a step: to the next one, or to the promotion."""
+    """Leave a stage: to the next step, to the promotion, or to the end of a shadow that nothing follows."""
+    if rollout.state is State.SHADOWING:
+        if rollout.last_step:
+            return Transition(_restoring(rollout, State.SHADOWED, why))
+        rollout = replace(rollout, evidence="")  # what its answers are like is none of what callers get
     if not rollout.last_step:
         return _moving(rollout, rollout.step + 1, why)
     after = replace(rollout, state=State.PROMOTING, frozen="", reason=why)
@@ -246,12 +256,15 @@ def _moving(rollout: Rollout, step: int, why: str) -> Transition:
 def _roll_back(rollout: Rollout, ends_as: State, reason: str, now: datetime, client: str = "") -> Transition:
     if rollout.state is State.PREPARING:  # nothing was written
         return _over(rollout, ends_as, reason, now, client)
-    # Whether the write that is on its way happens is unknown: what takes it back is another one.
+    return Transition(_restoring(rollout, ends_as, reason), (Event("rolling_back", reason, client),))
+
+
+def _restoring(rollout: Rollout, ends_as: State, reason: str) -> Rollout:
+    # Whether the write that is on its way happens is unknown: what restores the route is another one.
     writes = rollout.writes + 1
-    after = replace(
+    return replace(
         rollout, state=State.ROLLING_BACK, ends_as=ends_as, reason=reason, moving=False, frozen="", writes=writes
     )
-    return Transition(after, (Event("rolling_back", reason, client),))
 
 
 def _over(rollout: Rollout, state: State, reason: str, now: datetime, client: str = "") -> Transition:
@@ -260,11 +273,11 @@ def _over(rollout: Rollout, state: State, reason: str, now: datetime, client: st
 
 
 def _dwelt(rollout: Rollout, now: datetime) -> bool:
-    return rollout.step_time is not None and now - rollout.step_time >= rollout.policy.steps[rollout.step].dwell
+    return rollout.step_time is not None and now - rollout.step_time >= rollout.stage.dwell
 
 
 def _check_going(rollout: Rollout) -> None:
-    if rollout.state not in (State.PREPARING, State.RUNNING):
+    if rollout.state not in (State.PREPARING, State.SHADOWING, State.RUNNING):
         raise PreconditionFailed(
             f"the rollout is {rollout.state.value.replace('_', ' ')}: {rollout.reason}", reason="ROLLOUT_OVER"
         )

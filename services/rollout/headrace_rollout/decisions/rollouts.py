@@ -6,13 +6,14 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from headrace_rollout.decisions.policies import Policy
+from headrace_rollout.decisions.policies import Policy, Shadow, Step
 
 
 class State(enum.StrEnum):
     """Where a rollout is; rollout.proto says what each means."""
 
     PREPARING = "preparing"
+    SHADOWING = "shadowing"
     RUNNING = "running"
     PROMOTING = "promoting"
     ROLLING_BACK = "rolling_back"
@@ -21,6 +22,7 @@ class State(enum.StrEnum):
     ABORTED = "aborted"
     FAILED = "failed"
     DISPLACED = "displaced"
+    SHADOWED = "shadowed"
 
     @property
     def over(self) -> bool:
@@ -28,7 +30,7 @@ class State(enum.StrEnum):
         return self in _OVER
 
 
-_OVER = frozenset({State.SUCCEEDED, State.ROLLED_BACK, State.ABORTED, State.FAILED, State.DISPLACED})
+_OVER = frozenset({State.SUCCEEDED, State.ROLLED_BACK, State.ABORTED, State.FAILED, State.DISPLACED, State.SHADOWED})
 
 
 class Decision(enum.StrEnum):
@@ -77,9 +79,9 @@ class Rollout:
     original: the route as it was found, as JSON; what a rollback restores. etag: of the route, as the last write that
     is known to have happened made it; a write never carries one that was not kept first, so a controller that was
     paused and comes back writes nothing. writes: number of the next write; with the id it is the write's request id.
-    step: -1 before the first. moving: the route is to be written for `step` and was not acknowledged yet. share:
+    step: -1 before the first. moving: the route is to be written for `stage` and was not acknowledged yet. share:
     acknowledged. skip: a person asked to leave the present step. ends_as: what a rollback ends as. reference, alias:
-    how the variant names its version. evidence: of the judge, at the present step. bad_from, bad_until: seconds in
+    how the variant names its version. evidence: of the judge, at the present stage. bad_from, bad_until: seconds in
     which bad answers of a version that was taken back were counted, first and last. promotion_request: of the
     registry, whose effect it is; empty for none.
     """
@@ -135,8 +137,16 @@ class Rollout:
         return f"{self.manager}/{self.writes}"
 
     @property
+    def stage(self) -> Step | Shadow:
+        """What the rollout is at: a step, or the shadow before the first."""
+        if self.state is not State.SHADOWING:
+            return self.policy.steps[self.step]
+        assert self.policy.shadow is not None, "only a policy with a shadow leads there"
+        return self.policy.shadow
+
+    @property
     def last_step(self) -> bool:
-        """Whether the present step is the last one."""
+        """Whether no step follows the present stage."""
         return self.step == len(self.policy.steps) - 1
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from headrace.router.v1 import route_pb2
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refusal
 
+from headrace_rollout.decisions.rollouts import Rollout, State
+
 Route = route_pb2.Route
 
 VARIANT = "rollout"
@@ -51,6 +53,22 @@ def check_unit(route: Route, *, sticky: bool) -> None:
         )
 
 
+def check_shadowing(route: Route) -> None:
+    """Refuse to take the place of a shadow that a route has. Raises PreconditionFailed, reason SHADOWING_IN_USE."""
+    if route.HasField("shadowing"):
+        told = f"the route sends copies to variant '{route.shadowing.variant}' already: end that first"
+        raise PreconditionFailed(told, reason="SHADOWING_IN_USE")
+
+
+def staged(original: Route, rollout: Rollout) -> Route:
+    """Return the route of the stage that a rollout is at."""
+    variant, baseline, version, share = rollout.variant, rollout.baseline, rollout.version, rollout.stage.share
+    if rollout.state is State.SHADOWING:
+        return shadowed(original, variant, baseline=baseline, version=version, share=share)
+    sticky = rollout.policy.sticky
+    return shifted(original, variant, baseline=baseline, version=version, share=share, sticky=sticky)
+
+
 def shifted(original: Route, variant: str, *, baseline: str, version: str, share: float, sticky: bool) -> Route:
     """Return the route in which `version` has a share of a variant's traffic, from 0 to 1; `baseline` has the rest."""
     route = Route()
@@ -65,6 +83,17 @@ def shifted(original: Route, variant: str, *, baseline: str, version: str, share
             one.weight *= 1 - share
     assert candidate is not None
     route.variants.append(candidate)
+    return route
+
+
+def shadowed(original: Route, variant: str, *, baseline: str, version: str, share: float) -> Route:
+    """Return the route in which `version` gets copies of a share of what is computed, and answers nobody."""
+    route = Route()
+    route.CopyFrom(original)
+    one = next(one for one in route.variants if one.name == variant)
+    one.version = baseline
+    route.variants.append(route_pb2.Variant(name=VARIANT, version=version, weight=0, pool=one.pool))
+    route.shadowing.variant, route.shadowing.share = VARIANT, share
     return route
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RolloutPolicy(_message.Message):
-    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after")
+    __slots__ = ("strategy", "steps", "sticky", "tolerated_ratio", "false_rollback_rate", "no_data_timeout", "manual_rollback", "ignore_alerts", "ready_timeout", "margin_percent", "slow_after", "shadow")
     class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STRATEGY_UNSPECIFIED: _ClassVar[RolloutPolicy.Strategy]
@@ -22,11 +22,38 @@ class RolloutPolicy(_message.Message):
         STRATEGY_BLUE_GREEN: _ClassVar[RolloutPolicy.Strategy]
         STRATEGY_ROLLING: _ClassVar[RolloutPolicy.Strategy]
         STRATEGY_BIG_BANG: _ClassVar[RolloutPolicy.Strategy]
+        STRATEGY_SHADOW: _ClassVar[RolloutPolicy.Strategy]
     STRATEGY_UNSPECIFIED: RolloutPolicy.Strategy
     STRATEGY_CANARY: RolloutPolicy.Strategy
     STRATEGY_BLUE_GREEN: RolloutPolicy.Strategy
     STRATEGY_ROLLING: RolloutPolicy.Strategy
     STRATEGY_BIG_BANG: RolloutPolicy.Strategy
+    STRATEGY_SHADOW: RolloutPolicy.Strategy
+    class Shadow(_message.Message):
+        __slots__ = ("percent", "dwell", "limit", "min_pairs", "max_flips_percent", "max_slice_flips_percent", "then")
+        class Then(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            THEN_UNSPECIFIED: _ClassVar[RolloutPolicy.Shadow.Then]
+            THEN_CANARY: _ClassVar[RolloutPolicy.Shadow.Then]
+            THEN_NOTHING: _ClassVar[RolloutPolicy.Shadow.Then]
+        THEN_UNSPECIFIED: RolloutPolicy.Shadow.Then
+        THEN_CANARY: RolloutPolicy.Shadow.Then
+        THEN_NOTHING: RolloutPolicy.Shadow.Then
+        PERCENT_FIELD_NUMBER: _ClassVar[int]
+        DWELL_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        MIN_PAIRS_FIELD_NUMBER: _ClassVar[int]
+        MAX_FLIPS_PERCENT_FIELD_NUMBER: _ClassVar[int]
+        MAX_SLICE_FLIPS_PERCENT_FIELD_NUMBER: _ClassVar[int]
+        THEN_FIELD_NUMBER: _ClassVar[int]
+        percent: float
+        dwell: _duration_pb2.Duration
+        limit: _duration_pb2.Duration
+        min_pairs: int
+        max_flips_percent: float
+        max_slice_flips_percent: float
+        then: RolloutPolicy.Shadow.Then
+        def __init__(self, percent: _Optional[float] = ..., dwell: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., min_pairs: _Optional[int] = ..., max_flips_percent: _Optional[float] = ..., max_slice_flips_percent: _Optional[float] = ..., then: _Optional[_Union[RolloutPolicy.Shadow.Then, str]] = ...) -> None: ...
     class Step(_message.Message):
         __slots__ = ("percent", "dwell", "limit")
         PERCENT_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +74,7 @@ class RolloutPolicy(_message.Message):
     READY_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     MARGIN_PERCENT_FIELD_NUMBER: _ClassVar[int]
     SLOW_AFTER_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     strategy: RolloutPolicy.Strategy
     steps: _containers.RepeatedCompositeFieldContainer[RolloutPolicy.Step]
     sticky: bool
@@ -58,7 +86,8 @@ class RolloutPolicy(_message.Message):
     ready_timeout: _duration_pb2.Duration
     margin_percent: float
     slow_after: _duration_pb2.Duration
-    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    shadow: RolloutPolicy.Shadow
+    def __init__(self, strategy: _Optional[_Union[RolloutPolicy.Strategy, str]] = ..., steps: _Optional[_Iterable[_Union[RolloutPolicy.Step, _Mapping]]] = ..., sticky: _Optional[bool] = ..., tolerated_ratio: _Optional[float] = ..., false_rollback_rate: _Optional[float] = ..., no_data_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., manual_rollback: _Optional[bool] = ..., ignore_alerts: _Optional[bool] = ..., ready_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., margin_percent: _Optional[float] = ..., slow_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., shadow: _Optional[_Union[RolloutPolicy.Shadow, _Mapping]] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("name", "version", "baseline_version", "variant", "policy", "state", "reason", "step", "percent", "paused", "frozen", "verdict", "create_time", "step_time", "end_time", "client", "start_reason", "bad_time", "revision")
@@ -74,6 +103,8 @@ class Rollout(_message.Message):
         STATE_ABORTED: _ClassVar[Rollout.State]
         STATE_FAILED: _ClassVar[Rollout.State]
         STATE_DISPLACED: _ClassVar[Rollout.State]
+        STATE_SHADOWING: _ClassVar[Rollout.State]
+        STATE_SHADOWED: _ClassVar[Rollout.State]
     STATE_UNSPECIFIED: Rollout.State
     STATE_PREPARING: Rollout.State
     STATE_RUNNING: Rollout.State
@@ -84,6 +115,8 @@ class Rollout(_message.Message):
     STATE_ABORTED: Rollout.State
     STATE_FAILED: Rollout.State
     STATE_DISPLACED: Rollout.State
+    STATE_SHADOWING: Rollout.State
+    STATE_SHADOWED: Rollout.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BASELINE_VERSION_FIELD_NUMBER: _ClassVar[int]

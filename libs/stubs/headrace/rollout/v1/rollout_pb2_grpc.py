@@ -143,8 +143,8 @@ class RolloutServiceServicer:
         naming the field; NOT_FOUND, reason MODEL_NOT_FOUND or VERSION_NOT_FOUND; FAILED_PRECONDITION, reason ROLLOUT_RUNNING
         when the model has a rollout, ROUTE_MANAGED when somebody else manages the route, VARIANT_AMBIGUOUS when the route has
         several variants and none is named, ALREADY_SERVING when the version serves the variant, UNIT_IN_USE when requests are to
-        be assigned one by one and the route splits units among variants, and what the registry says when it would not promote
-        the version.
+        be assigned one by one and the route splits units among variants, SHADOWING_IN_USE when the strategy is shadow and the
+        route has a shadow already, and what the registry says when it would not promote the version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,8 +182,8 @@ class RolloutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PromoteRollout(self, request, context):
-        """PromoteRollout skips the present step, whatever the evidence; the history keeps who did and why. From the last step the
-        version is promoted. Ends a pause.
+        """PromoteRollout skips the present step, or the shadow, whatever the evidence; the history keeps who did and why. From the
+        last step the version is promoted. Ends a pause.
 
         Fails with FAILED_PRECONDITION, reason STEP_NOT_REACHED, while the version is being prepared or moved to a step, and
         with ABORTED, reason STEP_CHANGED, when `step` is given and is not the present one.

@@ -1,0 +1,53 @@
+"""Rollouts with a shadow, as a terminal shows them."""
+
+import io
+
+import pytest
+from google.protobuf.json_format import ParseDict
+from headrace.rollout.v1 import rollout_pb2 as pb
+from headrace_client.cli.rollout_views import panel, shadow_text
+from rich.console import Console
+
+_Rollout = pb.Rollout
+POLICY = {
+    "strategy": "STRATEGY_SHADOW",
+    "shadow": {
+        "percent": 10,
+        "dwell": "600s",
+        "min_pairs": 1000,
+        "max_flips_percent": 0.5,
+        "max_slice_flips_percent": 2,
+    },
+    "steps": [{"percent": 5}, {"percent": 100}],
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "step", "marks"),
+    [
+        (_Rollout.STATE_PREPARING, -1, "○ shadow  ○ 5 %  ○ 100 %"),
+        (_Rollout.STATE_SHADOWING, -1, "▶ shadow  ○ 5 %  ○ 100 %"),
+        (_Rollout.STATE_RUNNING, 0, "● shadow  ▶ 5 %  ○ 100 %"),
+        (_Rollout.STATE_SUCCEEDED, 1, "● shadow  ● 5 %  ● 100 %"),
+        (_Rollout.STATE_ROLLED_BACK, -1, "○ shadow  ○ 5 %  ○ 100 %"),
+    ],
+)
+def test_the_shadow_comes_before_the_steps(state: _Rollout.State, step: int, marks: str):
+    policy = ParseDict(POLICY, pb.RolloutPolicy())
+    rollout = _Rollout(name="models/digits/rollouts/7", state=state, step=step, policy=policy, reason="so it is")
+    console = Console(file=io.StringIO(), width=120)
+    console.print(panel(rollout))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert marks in shown
+    assert "shadow  " + _Rollout.State.Name(state).removeprefix("STATE_").replace("_", " ").lower() in shown
+
+
+def test_a_plan_says_what_the_shadow_needs_and_what_follows():
+    assert shadow_text(ParseDict(POLICY, pb.RolloutPolicy())) == (
+        "copies of 10 % of what is computed, for at least 10m and 1,000 pairs; at most 0.5 % of the labels may differ, "
+        "2 % in any slice; then the steps"
+    )
+    alone = {**POLICY, "steps": []}
+    assert shadow_text(ParseDict(alone, pb.RolloutPolicy())).endswith("; then nothing")
+    assert shadow_text(pb.RolloutPolicy()) == ""
