@@ -114,14 +114,16 @@ async def with_formats(runtime: Runtime[BatcherSettings], main: AnyBackend) -> F
             )
         )
     backend = BackendsByFormat(main, own)
-    return Formats(backend, frozenset((*_formats_of(main, settings.triton_backends), *own)), backend)
+    runs: Collection[Format] = (Format.ONNX,)
+    if isinstance(main, TritonBackend) and settings.triton_backends is not None:
+        runs = formats_of_triton(settings.triton_backends, allow_code=settings.allow_code)
+    return Formats(backend, frozenset((*runs, *own)), backend)
 
 
-def _formats_of(main: AnyBackend, triton_backends: Path | None) -> Collection[Format]:
-    """Return what the main backend runs. triton_backends: the folder that says it for Triton, if that is told."""
-    if not isinstance(main, TritonBackend) or triton_backends is None:
-        return (Format.ONNX,)
-    return [kept_as for name, formats in BACKENDS.items() if (triton_backends / name).is_dir() for kept_as in formats]
+def formats_of_triton(backends: Path, *, allow_code: bool) -> Collection[Format]:
+    """Return what a Triton with a folder of backends runs. allow_code: shared libraries of versions, too."""
+    found = [kept_as for name, formats in BACKENDS.items() if (backends / name).is_dir() for kept_as in formats]
+    return [kept_as for kept_as in found if allow_code or kept_as is not Format.PT2]
 
 
 def own_triton(settings: BatcherSettings, backend: AnyBackend) -> TritonProcess | None:

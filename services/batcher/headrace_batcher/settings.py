@@ -91,7 +91,8 @@ class BatcherSettings(S3Settings, ServiceSettings):
     )
     allow_code: bool = Field(
         default=False,
-        description="Whether versions of format PYTHON run here, in processes that can do little else than answer.",
+        description="Whether versions that are code run here: of format PYTHON in processes that can do little else "
+        "than answer, of format PT2 inside Triton.",
     )
     code_memory_bytes: int = Field(
         default=1024**3, gt=0, description="Memory that a process of a Python version may take, beyond an empty one."

@@ -44,8 +44,8 @@ class RegistrySettings(WebhookSettings, S3Settings, PostgresSettings, ServiceSet
     )
     allow_code: bool = Field(
         default=False,
-        description="Whether versions of format PYTHON, which run code, may be registered. Batchers run them only with "
-        "`BATCHER_ALLOW_CODE`.",
+        description="Whether versions of the formats PYTHON and PT2, which are code, may be registered. Batchers run "
+        "them only with `BATCHER_ALLOW_CODE`.",
     )
     oip_targets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -1,6 +1,8 @@
 """Versions of other formats than ONNX through a real server: code, servers, and pools that run them or do not."""
 
+import io
 import json
+import zipfile
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from tests.kit.registry import GOOD_METRICS, Registry, memory_registry
 
 A = "a" * 64
 Artifact = registry_pb2.Artifact
-PYTHON, REQUIREMENTS = Artifact.TYPE_PYTHON, Artifact.TYPE_REQUIREMENTS
+PYTHON, REQUIREMENTS, PT2 = Artifact.TYPE_PYTHON, Artifact.TYPE_REQUIREMENTS, Artifact.TYPE_PT2
 SOURCE = b"class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
 CONTRACT = tensor_pb2.ServingContract(
     inputs=[tensor_pb2.TensorSpec(name="x", datatype="FP32", shape=[4])],
@@ -77,7 +79,7 @@ async def test_a_file_that_does_not_say_its_contract_needs_it_stated(allowing):
 
 
 async def test_code_comes_by_its_own_call_only(allowing):
-    for kind in (PYTHON, REQUIREMENTS):
+    for kind in (PYTHON, REQUIREMENTS, PT2):
         error = await refused(allowing.upload(SOURCE, kind))
         assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "ARTIFACT_TYPE_REFUSED")
         assert "registry.code" in error.public_message
@@ -97,6 +99,16 @@ async def test_an_installation_takes_no_code_unless_its_settings_say_so(registry
     assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "CODE_NOT_ALLOWED")
     model = Artifact(name="model.py", type=PYTHON, sha256=A)
     assert (await refused(create(registry, registry_pb2.FORMAT_PYTHON, model))).reason == "CODE_NOT_ALLOWED"
+    # A package of AOTInductor is a shared library.
+    compiled = Artifact(name="model.pt2", type=PT2, sha256=A)
+    assert (await refused(create(registry, registry_pb2.FORMAT_PT2, compiled))).reason == "CODE_NOT_ALLOWED"
+
+
+async def test_compiled_code_is_registered_where_code_is(allowing):
+    with zipfile.ZipFile(package := io.BytesIO(), "w") as archive:
+        archive.writestr("m/data/aotinductor/model/a.so", b"")
+    model = Artifact(name="model.pt2", type=PT2, sha256=await code(allowing, package.getvalue(), PT2))
+    assert (await create(allowing, registry_pb2.FORMAT_PT2, model)).format == registry_pb2.FORMAT_PT2
 
 
 @pytest.mark.parametrize(

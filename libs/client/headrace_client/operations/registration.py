@@ -32,7 +32,11 @@ _TYPES = {
     ".parquet": registry_pb2.Artifact.TYPE_PARQUET,
     ".json": registry_pb2.Artifact.TYPE_JSON,
 }
-_CODE = (registry_pb2.Artifact.TYPE_PYTHON, registry_pb2.Artifact.TYPE_REQUIREMENTS)
+_CODE = (
+    registry_pb2.Artifact.TYPE_PYTHON,
+    registry_pb2.Artifact.TYPE_REQUIREMENTS,
+    registry_pb2.Artifact.TYPE_PT2,
+)
 _DEVICES = {
     None: registry_pb2.ServingSettings.DEVICE_UNSPECIFIED,
     "cpu": registry_pb2.ServingSettings.DEVICE_CPU,

@@ -15,14 +15,15 @@ from headrace_registry.decisions.models import Format, Version
 from headrace_registry.decisions.names import invalid
 from headrace_registry.storage.store import Store
 
-CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS})
-"""Types of files that are code, or say what code is installed."""
+CODE = frozenset({ArtifactType.PYTHON, ArtifactType.REQUIREMENTS, ArtifactType.PT2})
+"""Types of files that are code, or say what code is installed: what AOTInductor packs is a shared library."""
 MAX_SERVER_BYTES = 4096
 _SERVER_FIELDS = frozenset({"target", "model", "version"})
 
 
 class FormatPolicy:
-    """allow_code: whether Python versions may be registered. targets: `host:port` of servers that versions may name."""
+    """allow_code: whether versions that are code may be registered. targets: `host:port` of servers that versions may
+    name."""
 
     def __init__(self, store: Store, blobs: Blobs, clock: Clock, *, allow_code: bool, targets: Collection[str]) -> None:
         self._store, self._blobs, self._clock = store, blobs, clock
@@ -42,7 +43,7 @@ class FormatPolicy:
     async def check(self, version: Version) -> None:
         """Raise PreconditionFailed for a version that the installation does not allow, InvalidArgument for a server
         file that does not say which server."""
-        if version.format is Format.PYTHON:
+        if CODE.intersection(formats.FILES[version.format].model.values()):
             self._check_code()
         if version.format is Format.OIP:
             await self._check_server(version)

@@ -270,8 +270,8 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadCode(self, request, context):
-        """UploadCode stores one file of a Python version, source or requirements, and returns its SHA-256, by which
-        CreateModelVersion names it.
+        """UploadCode stores one file that is code and returns its SHA-256, by which CreateModelVersion names it: source or
+        requirements of a Python version, or a package of AOTInductor that fits into one message.
 
         Code enters by this call only, so a token without its scope cannot bring any: UploadArtifact and BeginUpload refuse
         these types. Fails with FAILED_PRECONDITION, reason CODE_NOT_ALLOWED, unless the installation allows code
