@@ -211,6 +211,20 @@ async def test_an_approved_rollout_is_one_rollout_s_and_promotes_in_the_end(regi
     assert not found.HasField("review")
 
 
+async def test_a_request_that_lacks_approvals_by_a_new_policy_waits_for_them_again(approvals):
+    name = (await ask(approvals, rollout_policy=CANARY, variant="main")).request.name
+    for who in ("cid", "dora"):
+        approved = (await approve(approvals, name, who)).request
+    assert approved.state == State.STATE_APPROVED
+    await put_policy(approvals, approvals=2, approvers=["cid", "eve"])
+    claim = pb.ClaimPromotionRequestRequest(name=name, rollout="rollouts/7")
+    assert await reason_of(approvals.ClaimPromotionRequest(claim, timeout=20)) == "PROMOTION_REQUEST_CLOSED"
+    found = await approvals.GetPromotionRequest(pb.GetPromotionRequestRequest(name=name), timeout=20)
+    assert (found.request.state, found.review.missing_approvals) == (State.STATE_PENDING, 1)
+    assert (await approve(approvals, name, "eve")).request.state == State.STATE_APPROVED
+    await approvals.ClaimPromotionRequest(claim, timeout=20)
+
+
 async def test_requests_are_listed_by_state_and_only_those_that_a_caller_may_see(registry, approvals):
     await registry.register("other", "v1", metadata=caller("ann"))
     name = (await ask(approvals)).request.name

@@ -173,6 +173,14 @@ def missing(request: PromotionRequest, policy: ApprovalPolicy, registrant: str) 
     return max(0, policy.approvals - len(counted))
 
 
+def judged_anew(request: PromotionRequest, policy: ApprovalPolicy | None, registrant: str) -> PromotionRequest:
+    """Return a request as a new policy has it: one that waits for its rollout and lacks approvals by now waits for
+    those again. A rollout that has begun goes on."""
+    if request.state is RequestState.APPROVED and policy is not None and missing(request, policy, registrant):
+        return replace(request, state=RequestState.PENDING)
+    return request
+
+
 def check_voter(client: str, request: PromotionRequest, policy: ApprovalPolicy, registrant: str) -> None:
     """Raise PermissionDenied, reason APPROVER_IS_AUTHOR or NOT_AN_APPROVER, for who may not answer a request."""
     if problem := _excluded(client, request, policy, registrant):

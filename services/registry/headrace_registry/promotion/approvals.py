@@ -64,8 +64,13 @@ class Approvals:
             check_etag(model, etag)
             if model.approvals == policy:
                 return Outcome(model)
-            entry = Entry(Action.APPROVAL_POLICY_SET)
-            return Outcome(await writes.save(transaction, replace(model, approvals=policy), write, [entry]))
+            after, entry = replace(model, approvals=policy), Entry(Action.APPROVAL_POLICY_SET)
+            for request in await transaction.open_promotion_requests(name):
+                version = await writes.existing(transaction, request.ref)
+                judged = approvals.judged_anew(request, approvals.asked(after, request.target), version.created_by)
+                if judged != request:
+                    await transaction.put_promotion_request(judged)
+            return Outcome(await writes.save(transaction, after, write, [entry]))
 
         return await self._once(write, act)
 

@@ -108,7 +108,8 @@ class ApprovalServiceServicer:
 
     def PutApprovalPolicy(self, request, context):
         """PutApprovalPolicy sets or removes the policy of a model. It has a scope of its own: who may promote must not be able
-        to lift what is asked of promotions. Requests that are open are judged by the new policy from then on.
+        to lift what is asked of promotions. Requests that are open are judged by the new policy from then on; one that waits for
+        its rollout and lacks approvals by then is PENDING again, and a rollout that has begun goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
