@@ -97,7 +97,7 @@ async def test_a_refusal_with_markup_in_it_is_shown_as_text(console: ConsoleUnde
     for name in ("PromoteModelVersion", "RollbackModel"):
         console.api.refusal[path_of(name)] = (grpc.StatusCode.FAILED_PRECONDITION, "<zz9>no</zz9>")
     for action in ("promote", "roll-back"):
-        form = {"form_token": form_token, "reason": '"><zz9>', "version": '"><zz9>'}
+        form = {"form_token": form_token, "reason": '"><zz9>', "version": '"><zz9>', "stage": "production"}
         answer = await console.browser.post(f"/console/models/digits/{action}", data=form)
         assert answer.status_code == 409
         assert "&lt;zz9&gt;no" in answer.text
@@ -122,6 +122,27 @@ async def test_nothing_is_written_that_another_site_sent(console: ConsoleUnderTe
         as_json = await console.browser.post(address(path), json={"form_token": form_token})
         assert as_json.status_code == 415
     assert len(console.api.asked) == before
+
+
+async def test_a_form_that_says_what_cannot_be_does_nothing_else_instead(console: ConsoleUnderTest):
+    form_token = await console.sign_in()
+    writing = {path_of(name) for name in ("PromoteModelVersion", "SilenceAlerts")}
+    before = len(console.api.asked)
+    wrong: list[tuple[str, dict[str, str], str]] = [
+        ("models/digits/promote", {"version": "v2", "reason": "r"}, "stage"),
+        ("models/digits/promote", {"version": "v2", "reason": "r", "stage": "prodution"}, "stage"),
+        ("alerts/silence", {"model": "digits", "comment": "c", "hours": "2,5"}, "hours"),
+        ("alerts/silence", {"model": "digits", "comment": "c", "hours": "nan"}, "hours"),
+        ("alerts/silence", {"model": "digits", "comment": "c", "hours": "100000"}, "hours"),
+        ("alerts/silence", {"model": " ", "comment": "c", "hours": "2"}, "model"),
+        ("rollouts/digits/1", {"action": "", "reason": "r"}, "action"),
+        ("jobs/digits/1", {"action": "explode"}, "action"),
+    ]
+    for path, form, field in wrong:
+        answer = await console.browser.post(f"/console/{path}", data={"form_token": form_token, **form})
+        assert answer.status_code == 400, (path, form)
+        assert f"<code>{field}</code>" in answer.text
+    assert not writing & {path for path, _, _ in console.api.asked[before:]}
 
 
 async def test_nobody_sees_or_does_anything_without_a_session(console: ConsoleUnderTest):

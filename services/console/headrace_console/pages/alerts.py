@@ -46,10 +46,16 @@ async def _alerts(visit: Visit) -> Response:
 async def silence(visit: Visit) -> Response:
     """Keep alerts of a model from being told of for some hours."""
     form = visit.form
-    until = datetime.now(UTC) + timedelta(hours=_hours(form.get("hours", "")))
+    model, hours = form.get("model", "").strip(), _hours(form.get("hours", ""))
+    if not model:
+        visit.refuse("model", "is empty: * stands for every model")
+        return await _alerts(visit)
+    if hours is None:
+        visit.refuse("hours", f"is no number between 0.1 and {_LONGEST_H}, such as 2.5")
+        return await _alerts(visit)
     silencing = visit.client.silence_alerts(
-        form.get("model", "").strip() or "*",
-        until,
+        model,
+        datetime.now(UTC) + timedelta(hours=hours),
         rule=form.get("rule", "").strip(),
         comment=form.get("comment", ""),
         timeout=WRITE_S,
@@ -75,8 +81,9 @@ async def resolve(visit: Visit) -> Response:
     return await _alerts(visit)
 
 
-def _hours(text: str) -> float:
+def _hours(text: str) -> float | None:
     try:
-        return min(float(_LONGEST_H), max(0.1, float(text)))
+        hours = float(text)
     except ValueError:
-        return 1.0
+        return None
+    return hours if 0.1 <= hours <= _LONGEST_H else None

@@ -72,8 +72,10 @@ async def act(visit: Visit) -> Response:
         "cancel": lambda: client.cancel_scoring_job(name, reason=reason, timeout=WRITE_S),
         "retry": lambda: client.retry_scoring_job(name, reason=reason, timeout=WRITE_S),
     }
-    if action not in acts or await visit.tried(acts[action]()):
-        return visit.go_to(f"/console/jobs/{name}", done=action if action in acts else "")
+    if action not in acts:
+        visit.refuse("action", f"is none of {', '.join(acts)}")
+    elif await visit.tried(acts[action]()):
+        return visit.go_to(f"/console/jobs/{name}", done=action)
     return await _job(visit)
 
 

@@ -65,10 +65,14 @@ async def _traffic(visit: Visit, name: str) -> Traffic:
 async def promote(visit: Visit) -> Response:
     """Move a version to a stage; what the registry refuses is shown with its reasons."""
     name, form = visit.argument("model"), visit.form
+    stage = _STAGES.get(form.get("stage", ""))
+    if stage is None:
+        visit.refuse("stage", f"is none of {', '.join(_STAGES)}")
+        return await _model(visit)
     promoting = visit.client.promote(
         name,
         form.get("version", ""),
-        stage=_STAGES.get(form.get("stage", ""), registry_pb2.ModelVersion.STAGE_PRODUCTION),
+        stage=stage,
         etag=form.get("etag", ""),
         allow_incompatible_signature=form.get("allow_incompatible_signature") == "yes",
         end_rollout=form.get("end_rollout") == "yes",

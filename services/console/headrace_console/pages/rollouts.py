@@ -103,8 +103,10 @@ async def act(visit: Visit) -> Response:
         "promote": lambda: client.promote_rollout(name, reason=reason, timeout=WRITE_S),
         "abort": lambda: client.abort_rollout(name, reason=reason, timeout=WRITE_S),
     }
-    if action not in acts or await visit.tried(acts[action]()):
-        return visit.go_to(f"/console/rollouts/{name}", done=action if action in acts else "")
+    if action not in acts:
+        visit.refuse("action", f"is none of {', '.join(acts)}")
+    elif await visit.tried(acts[action]()):
+        return visit.go_to(f"/console/rollouts/{name}", done=action)
     return await _rollout(visit)
 
 

@@ -14,7 +14,14 @@ from typing import Any, Generic, TypeVar
 import grpc
 import structlog
 from headrace_client import AsyncClient
-from headrace_client.errors import HeadraceError, NotFound, PermissionDenied, Unauthenticated
+from headrace_client.errors import (
+    FieldViolation,
+    HeadraceError,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+)
 from headrace_servicekit.error_details import http_status
 from headrace_servicekit.errors import ServiceError
 from starlette.requests import Request
@@ -130,6 +137,11 @@ class Visit:
                 raise
             self.problem = error
         return self.problem is None
+
+    def refuse(self, field: str, what: str) -> None:
+        """Keep for the page that a field of the form cannot be as it is."""
+        violation = FieldViolation(field, what)
+        self.problem = InvalidArgument(f"{field} {what}", reason="FORM_INVALID", violations=[violation])
 
     def go_to(self, path: str, **query: str) -> Response:
         """Return a redirection after something was done; going back does it no second time."""
