@@ -11,7 +11,7 @@ from starlette.responses import Response
 from headrace_console.pages.tables import listed
 from headrace_console.pages.visits import READ_S, WRITE_S, Visit, signed_in
 
-_MOST = 300
+MOST_ALERTS = 300
 _COLUMNS = {
     "model": lambda alert: alert.model,
     "severity": lambda alert: alert.severity,
@@ -29,10 +29,13 @@ async def alerts(visit: Visit) -> Response:
 async def _alerts(visit: Visit) -> Response:
     model, client = visit.query.get("model", ""), visit.client
     parts = await visit.parts(
-        firing=("monitor", client.list_alerts(model=model, state=alert_pb2.Alert.STATE_OPEN, timeout=READ_S)),
+        firing=(
+            "monitor",
+            client.list_alerts(model=model, state=alert_pb2.Alert.STATE_OPEN, limit=MOST_ALERTS, timeout=READ_S),
+        ),
         over=(
             "monitor",
-            client.list_alerts(model=model, state=alert_pb2.Alert.STATE_RESOLVED, limit=_MOST, timeout=READ_S),
+            client.list_alerts(model=model, state=alert_pb2.Alert.STATE_RESOLVED, limit=MOST_ALERTS, timeout=READ_S),
         ),
         silences=("monitor", client.list_silences(timeout=READ_S)),
         rules=("monitor", client.list_alert_rules(timeout=READ_S)),

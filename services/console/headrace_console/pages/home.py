@@ -11,6 +11,7 @@ from headrace.monitor.v1 import alert_pb2
 from headrace.registry.v1 import registry_pb2
 from starlette.responses import Response
 
+from headrace_console.pages.alerts import MOST_ALERTS
 from headrace_console.pages.rendering import last, moment
 from headrace_console.pages.tables import listed
 from headrace_console.pages.traffic import Traffic, summed
@@ -33,7 +34,7 @@ async def home(visit: Visit) -> Response:
     client = visit.client
     found = await visit.parts(
         models=("registry", client.list_models(timeout=READ_S)),
-        alerts=("monitor", client.list_alerts(state=alert_pb2.Alert.STATE_OPEN, timeout=READ_S)),
+        alerts=("monitor", client.list_alerts(state=alert_pb2.Alert.STATE_OPEN, limit=MOST_ALERTS, timeout=READ_S)),
         pools=("autoscaler", client.list_pools(timeout=READ_S)),
         batchers=("control plane", client.list_batchers(timeout=READ_S)),
     )

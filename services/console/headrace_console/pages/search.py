@@ -24,8 +24,9 @@ async def search(visit: Visit) -> Response:
     models = await visit.part("registry", visit.client.list_models(timeout=READ_S))
     word = wanted.lower()
     fitting = [model for model in models.value or () if word in last(model.name) or word in model.description.lower()]
-    looked_at = [*fitting, *(model for model in models.value or () if model not in fitting)][:_MOST_MODELS]
-    names = [last(model.name) for model in looked_at]
+    # Each name once, those that fit first.
+    every = dict.fromkeys(last(model.name) for model in [*fitting, *(models.value or ())])
+    names = list(every)[:_MOST_MODELS] if word else []
     listed = await asyncio.gather(
         *(visit.part("registry", visit.client.list_versions(name, timeout=READ_S)) for name in names)
     )
@@ -33,8 +34,7 @@ async def search(visit: Visit) -> Response:
         (name, version)
         for name, part in zip(names, listed, strict=True)
         for version in part.value or ()
-        if word
-        and (word in last(version.name) or word in version.description.lower() or version.digest.startswith(word))
+        if word in last(version.name) or word in version.description.lower() or version.digest.startswith(word)
     ]
     return visit.page(
         "search.html", f"Search {wanted}", "headrace models list", wanted=wanted, models=models,
