@@ -5,6 +5,7 @@ What it answers decides who somebody is: everything is checked, sizes are bounde
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import httpx
 import jwt
 from headrace_servicekit.errors import Unauthenticated, Unavailable
 
-TIMEOUT_S = 5.0
+_TIMEOUT_S = 5.0
 _LONGEST_ANSWER = 256 * 1024
 _KEPT_S = 3600.0
 # A key that is not known may be new; whoever makes keys up must not have us ask all the time.
@@ -42,8 +43,14 @@ class TokenRefused(Exception):
 class OpenIdProvider:
     """Raises Unavailable, reason PROVIDER_UNAVAILABLE, while the provider does not answer as it must."""
 
-    def __init__(self, issuer: str, client: httpx.AsyncClient, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._issuer, self._client, self._now_s = issuer, client, now_s
+    def __init__(
+        self,
+        issuer: str,
+        client: httpx.AsyncClient,
+        now_s: Callable[[], float] = time.monotonic,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
+        self._issuer, self._client, self._now_s, self._timeout_s = issuer, client, now_s, timeout_s
         self._metadata: tuple[float, Metadata] | None = None
         self._keys: tuple[float, jwt.PyJWKSet] | None = None
 
@@ -102,7 +109,11 @@ class OpenIdProvider:
 
     async def _json(self, method: str, url: str, **request: Any) -> dict[str, Any]:
         try:
-            async with self._client.stream(method, url, timeout=TIMEOUT_S, **request) as answer:
+            # httpx bounds each read, not all of them.
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._client.stream(method, url, timeout=self._timeout_s, **request) as answer,
+            ):
                 content = b""
                 async for chunk in answer.aiter_bytes():
                     content += chunk
@@ -113,7 +124,7 @@ class OpenIdProvider:
             if answer.status_code != 200:
                 raise _unavailable(f"{url} answers {answer.status_code}")
             told = httpx.Response(200, content=content).json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             raise _unavailable(f"{url}: {type(error).__name__} {error}".strip()) from error
         if not isinstance(told, dict):
             raise _unavailable(f"{url} answers no JSON object")
