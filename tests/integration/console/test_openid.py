@@ -131,3 +131,15 @@ async def test_a_provider_that_is_away_is_told_of(postgres_url: str, tmp_path: P
         answer = await console.browser.get("/console/sign-in/start")
         assert answer.status_code == 503
         assert "PROVIDER_UNAVAILABLE" in answer.text
+
+
+async def test_a_secret_that_cannot_be_read_is_told_of_and_is_no_defect(postgres_url: str, tmp_path: Path):
+    settings = {"audience": AUDIENCE, "oidc_client_secret_file": tmp_path / "missing"}
+    async with (
+        openid_server() as provider,
+        console_under_test(postgres_url, tmp_path / "identity", oidc_issuer=provider.issuer, **settings) as console,
+    ):
+        world = World(console, provider)
+        answer = await world.come_back(await world.to_provider())
+        assert answer.status_code == 503
+        assert "CONSOLE_OIDC_CLIENT_SECRET_FILE" in answer.text

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from headrace_servicekit.errors import Unauthenticated
+from headrace_servicekit.errors import Unauthenticated, Unavailable
 
 from headrace_console.sessions.sealing import CookieSecret
 from headrace_console.sessions.sessions import Login, RenewalRefused
@@ -138,7 +138,13 @@ class OpenIdSignIn:
         )
 
     def _secret(self) -> str:
-        return self.secret_file.read_text(encoding="utf-8").strip() if self.secret_file is not None else ""
+        if self.secret_file is None:
+            return ""
+        try:
+            return self.secret_file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            told = f"the file of CONSOLE_OIDC_CLIENT_SECRET_FILE cannot be read: {type(error).__name__}"
+            raise Unavailable(told, reason="SECRET_UNREADABLE") from error
 
 
 def challenge_of(verifier: str) -> str:
