@@ -58,6 +58,7 @@ def pages() -> list[Route]:
         _read(of_model, model.model),
         _write(f"{of_model}/promote", model.promote),
         _write(f"{of_model}/roll-back", model.roll_back),
+        _write(f"{of_model}/approvals/{{request}}", model.answer),
         _read(f"{of_model}/versions/{{version}}", model.version),
         _read(f"{of_model}/route", route.route),
         _write(f"{of_model}/route", route.change),

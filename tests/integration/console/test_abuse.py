@@ -34,7 +34,15 @@ BREAKING = [
 READ = [route.path for route in pages() if isinstance(route, Route) and "GET" in (route.methods or ())]
 PAGES = sorted(path for path in READ if not path.startswith("/sign-in") and "/live/" not in path)
 WRITTEN = sorted(route.path for route in pages() if isinstance(route, Route) and "POST" in (route.methods or ()))
-ARGUMENTS = {"model": "digits", "version": "v1", "rollout": "r1", "pool": "default", "experiment": "e1", "job": "j1"}
+ARGUMENTS = {
+    "model": "digits",
+    "version": "v1",
+    "request": "17",
+    "rollout": "r1",
+    "pool": "default",
+    "experiment": "e1",
+    "job": "j1",
+}
 
 
 def address(path: str) -> str:
@@ -135,6 +143,7 @@ async def test_a_form_that_says_what_cannot_be_does_nothing_else_instead(console
         ("alerts/silence", {"model": "digits", "comment": "c", "hours": "nan"}, "hours"),
         ("alerts/silence", {"model": "digits", "comment": "c", "hours": "100000"}, "hours"),
         ("alerts/silence", {"model": " ", "comment": "c", "hours": "2"}, "model"),
+        ("models/digits/approvals/17", {"action": "agree"}, "action"),
         ("rollouts/digits/1", {"action": "", "reason": "r"}, "action"),
         ("jobs/digits/1", {"action": "explode"}, "action"),
     ]

@@ -1,0 +1,50 @@
+"""Promotions that wait for approvals: shown on the page of their model, and answered there."""
+
+from typing import Any
+
+import grpc
+
+from tests.kit.console import ConsoleUnderTest
+from tests.kit.methods import path_of
+
+PAGE = "/console/models/digits"
+
+
+def sent(console: ConsoleUnderTest, method: str) -> list[Any]:
+    return [message for path, message, _ in console.api.asked if path == path_of(method)]
+
+
+async def test_a_request_is_shown_with_what_stands_in_its_way_and_is_answered_with_a_reason(
+    console: ConsoleUnderTest,
+):
+    form_token = await console.sign_in()
+    page = (await console.browser.get(PAGE)).text
+    assert "waits for approval" in page
+    assert "would be refused now" in page
+    for action, method in (("approve", "ApprovePromotion"), ("reject", "RejectPromotion")):
+        form = {"form_token": form_token, "action": action, "reason": "looked at the slices", "request_id": action}
+        answer = await console.browser.post(f"{PAGE}/approvals/17", data=form)
+        assert answer.headers["location"] == f"{PAGE}?done={action}"
+        (message,) = sent(console, method)
+        told = (message.name, message.reason, message.request_id)
+        assert told == ("models/digits/promotionRequests/17", "looked at the slices", action)
+
+
+async def test_what_the_registry_refuses_is_shown_with_its_reason(console: ConsoleUnderTest):
+    form_token = await console.sign_in()
+    why = "whoever asked does not count"
+    console.api.refusal[path_of("ApprovePromotion")] = (grpc.StatusCode.PERMISSION_DENIED, why)
+    form = {"form_token": form_token, "action": "approve"}
+    answer = await console.browser.post(f"{PAGE}/approvals/17", data=form)
+    assert answer.status_code == 403
+    assert why in answer.text
+    assert "waits for approval" in answer.text
+
+
+async def test_requests_that_cannot_be_read_are_a_line_of_the_page(console: ConsoleUnderTest):
+    await console.sign_in()
+    console.api.refusal[path_of("ListPromotionRequests")] = (grpc.StatusCode.UNAVAILABLE, "away")
+    answer = await console.browser.get(PAGE)
+    assert answer.status_code == 200
+    assert "The registry does not answer: away." in answer.text
+    assert "waits for approval" not in answer.text
