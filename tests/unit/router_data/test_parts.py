@@ -45,6 +45,8 @@ def test_the_parts_put_together_are_the_request(rows: int, most: int, data: st.D
         (request(("BYTES", [3, 1], texts(["a", "b", "c", "d"]))), "after its last text"),
         (request(("BYTES", [3, 1 << 40], texts(["a"]))), "texts in a row"),
         (request(("BYTES", [3, -5], texts(["a"]))), "texts in a row"),
+        (request(("BYTES", [3, *[2] * 20_000], texts(["a"]))), "20001 dimensions"),
+        (request(("FP32", [3, *[2] * 20_000], bytes(9))), "20001 dimensions"),
         (request(("FP32", [1 << 60, 0], b"")), f"at most {MAX_ROWS}"),
         (predict_pb2.PredictRequest(inputs=[{"name": "x"}]), "0 items for 1 inputs"),
     ],

@@ -25,6 +25,8 @@ MAX_VIOLATIONS = 20
 # Inputs, or outputs, of one request: twice as many as a contract may have. More are not even read, for each takes some
 # microseconds, and a request has room for millions.
 MAX_TENSORS = 128
+# Of one tensor: twice as many as a contract may give a row. Their product is a number of any length.
+MAX_DIMENSIONS = 16
 CONTRACT_VIOLATED = "CONTRACT_VIOLATED"
 
 Described = tuple[tuple[str | int, ...], ...]

@@ -9,7 +9,7 @@ from headrace.router.v1 import predict_pb2
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument
 
-from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, MAX_BYTES_ELEMENTS, check_count
+from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, MAX_BYTES_ELEMENTS, MAX_DIMENSIONS, check_count
 
 # Of one call: a message has room for more where rows are small, and each part has a price of its own.
 MAX_ROWS = 262_144
@@ -27,6 +27,9 @@ def parts_of(request: predict_pb2.PredictRequest, most_rows: int) -> Iterator[Pa
     if len(request.raw_input_contents) != len(request.inputs):
         told = f"{len(request.raw_input_contents)} items for {len(request.inputs)} inputs"
         raise _wrong("raw_input_contents", told)
+    for index, tensor in enumerate(request.inputs):
+        if len(tensor.shape) > MAX_DIMENSIONS:
+            raise _wrong(f"inputs[{index}].shape", f"{len(tensor.shape)} dimensions are more than {MAX_DIMENSIONS}")
     rows = _rows(request.inputs)
     if rows <= most_rows:
         yield 0, request.SerializeToString()

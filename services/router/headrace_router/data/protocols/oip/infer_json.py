@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from headrace.router.v1 import predict_pb2
 
 from headrace_router.data.contract import ELEMENT_BYTES, Contract, fits
-from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, check_count
+from headrace_router.data.layouts import LENGTH_PREFIX_BYTES, MAX_DIMENSIONS, check_count
 from headrace_router.data.messages import MAX_TEXT_CHARS, Answer, Request, Tensors
 from headrace_router.data.protocols.json_body import document, dump, text
 from headrace_router.data.protocols.oip.flat import flat_values
@@ -31,7 +31,6 @@ INPUT_FIELDS = ("name", "shape", "datatype", "parameters", "data")
 OUTPUT_FIELDS = ("name", "parameters")
 SIZE, BINARY = "binary_data_size", "binary_data"
 LENGTH_HEADER = "inference-header-content-length"
-MAX_DIMENSIONS = 16
 _INT64 = 2**63
 
 
