@@ -162,3 +162,25 @@ def test_a_quorum_and_an_attribute_are_not_fused():
         (found,) = fusing.violations(Pipeline((Step("c", combiner, edges),), ()), "p")
         assert found.field == f"p.steps[0].{field}"
     assert fusing.violations(Pipeline((Step("c", Combiner(Kind.MEAN, quorum=2), edges),), ()), "p") == []
+
+
+def test_what_an_edge_brings_to_an_optional_input_stands_in_place_of_the_default_in_its_file():
+    names = ["x", "offset"]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 3]) for name in names]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])
+    default = helper.make_tensor("offset", TensorProto.FLOAT, [1, 3], [100.0] * 3)
+    graph = helper.make_graph([helper.make_node("Add", names, ["y"])], "add", inputs, [output], [default])
+    adds = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    taken = (*VECTOR, Port("offset", "FP32", (3,), optional=True))
+    signatures = {"double": SIGNATURES["double"][0], "add": Signature(taken, (Port("y", "FP32", (3,)),))}
+    contents = {"double": FILES["double"].content, "add": adds}
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for edges in ((), (Edge("offset", Source("double", "y")),)):
+        steps = (
+            Step("double", GraphStep("double.onnx"), (Edge("x", Source("", "x")),)),
+            Step("add", GraphStep("add.onnx"), (Edge("x", Source("double", "y")), *edges)),
+        )
+        pipeline = Pipeline(steps, (Output("y", Source("add", "y")),))
+        whole = onnx_run(fusing.fused(pipeline, flow(pipeline, signatures, "p"), contents))({"x": rows})
+        doubled = onnx_run(contents["double"])({"x": rows})["y"]
+        np.testing.assert_array_equal(whole["y"], doubled + (doubled if edges else 100.0))

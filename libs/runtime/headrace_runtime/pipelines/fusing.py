@@ -62,7 +62,9 @@ def fused(pipeline: Pipeline, flow: Flow, files: Mapping[str, bytes]) -> bytes:
         if isinstance(step.runs, Combiner):
             nodes += _all_present(step, helper, constants)
         nodes += model.graph.node
-        constants += model.graph.initializer
+        # Of an optional input its file has a default, which is of no use where an edge brings something.
+        brought = {f"{step.name}/{edge.input}" for edge in step.inputs}
+        constants += [one for one in model.graph.initializer if one.name not in brought]
         sparse += model.graph.sparse_initializer
     nodes += [
         helper.make_node("Identity", [f"{one.source.step}/{one.source.tensor}"], [one.name]) for one in pipeline.outputs
