@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
+from headrace_registry.artifacts.blobs import MemoryBlobs
 from headrace_servicekit.errors import Code
 
 from tests.kit.refusals import refused
@@ -152,3 +153,15 @@ async def test_what_no_pool_is_known_for_is_promoted(allowing):
     model = Artifact(name="model.py", type=PYTHON, sha256=await code(allowing, SOURCE))
     await create(allowing, registry_pb2.FORMAT_PYTHON, model)
     assert (await allowing.promote("m", "v1")).model.production_version == "v1"
+
+
+async def test_a_server_file_whose_bytes_are_lost_is_no_fault_of_the_caller():
+    blobs, told = MemoryBlobs(), json.dumps({"target": "models.example:8001", "model": "digits"}).encode()
+    async with memory_registry(blobs=blobs, oip_targets=("models.example:8001",)) as registry:
+        sha256 = await registry.upload(told, Artifact.TYPE_JSON)
+        file = Artifact(name="server.json", type=Artifact.TYPE_JSON, sha256=sha256)
+        blobs.kept.clear()
+        error = await refused(create(registry, registry_pb2.FORMAT_OIP, file))
+        assert error.code is Code.UNAVAILABLE
+        await registry.upload(told, Artifact.TYPE_JSON)
+        await create(registry, registry_pb2.FORMAT_OIP, file)

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import json_format
 from headrace.registry.v1 import registry_pb2
 from headrace.tensor.v1 import tensor_pb2
-from headrace_registry.artifacts.blobs import MemoryBlobs
+from headrace_registry.artifacts.blobs import MemoryBlobs, blob_key
 from headrace_registry.artifacts.fusion import FusionProcess, FusionRequest
 from headrace_registry.decisions.retention import Policy
 from headrace_registry.retention.garbage_collection import GarbageCollector
@@ -311,3 +311,13 @@ async def test_gates_are_asked_of_a_pipeline_as_of_any_version(registry):
 
 def test_a_pipeline_as_json_is_what_rest_takes():
     assert json_format.ParseDict(json_format.MessageToDict(ENSEMBLE), type(ENSEMBLE)()) == ENSEMBLE
+
+
+async def test_a_pipeline_whose_files_are_lost_is_no_fault_of_the_caller():
+    blobs = MemoryBlobs()
+    async with memory_registry(blobs=blobs) as own:
+        for version in ("v1", "v2"):
+            kept = await own.register("digits", version, onnx_models.classifier(4, 3, seed=int(version[1])))
+        blobs.kept.pop(blob_key(kept.artifacts[0].sha256))
+        error = await refused(own.compose("ensemble", "v1", FUSED, GRAPHS))
+    assert error.code is Code.UNAVAILABLE

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
+
+from headrace_servicekit.errors import Unavailable
 
 BLOB_PREFIX = "blobs/sha256/"
 STAGING_PREFIX = "staging/"
@@ -81,6 +83,16 @@ class Blobs(Protocol):
     async def check(self) -> None:
         """Return when the store answers."""
         ...
+
+
+async def recorded(blobs: Blobs, sha256: str, name: str) -> AsyncGenerator[bytes]:
+    """Yield the bytes of a recorded file, as `Blobs.read`. Raises Unavailable when they are not there: the store
+    lost them, or a backup is being restored."""
+    try:
+        async for piece in blobs.read(sha256):
+            yield piece
+    except LookupError:
+        raise Unavailable(f"the bytes of '{name}' are not in the artifact store now", retry_after_s=5.0) from None
 
 
 class MemoryBlobs:

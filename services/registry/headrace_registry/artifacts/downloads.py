@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from headrace_servicekit.errors import NotFound, Unavailable
+from headrace_servicekit.errors import NotFound
 
-from headrace_registry.artifacts.blobs import Blobs
+from headrace_registry.artifacts.blobs import Blobs, recorded
 from headrace_registry.decisions import lifecycle
 from headrace_registry.decisions.models import Version
 
@@ -31,8 +31,5 @@ class Downloads:
                 reason="ARTIFACT_NOT_FOUND",
                 metadata={"artifact": name},
             )
-        try:
-            async for piece in self._blobs.read(artifact.sha256):
-                yield piece
-        except LookupError:  # it is named, so it was there: the store lost it, or a backup is being restored
-            raise Unavailable(f"the bytes of '{name}' are not in the artifact store now", retry_after_s=5.0) from None
+        async for piece in recorded(self._blobs, artifact.sha256, name):
+            yield piece

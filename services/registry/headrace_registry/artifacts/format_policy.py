@@ -8,7 +8,7 @@ from collections.abc import Collection
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import FieldViolation, PreconditionFailed, refuse
 
-from headrace_registry.artifacts.blobs import Blobs
+from headrace_registry.artifacts.blobs import Blobs, recorded
 from headrace_registry.decisions import formats
 from headrace_registry.decisions.files import ArtifactType
 from headrace_registry.decisions.models import Format, Version
@@ -65,7 +65,7 @@ class FormatPolicy:
             return  # the same
         if blob.size_bytes > MAX_SERVER_BYTES:
             refuse([FieldViolation(field, f"{blob.size_bytes} bytes; at most {MAX_SERVER_BYTES}")])
-        content = b"".join([piece async for piece in self._blobs.read(artifact.sha256)])
+        content = b"".join([piece async for piece in recorded(self._blobs, artifact.sha256, artifact.name)])
         target = target_of(json.loads(content), field)
         if target not in self._targets:
             known = ", ".join(sorted(self._targets)) or "none"

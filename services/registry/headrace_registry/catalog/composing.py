@@ -17,7 +17,7 @@ from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, FieldViolation, NotFound, refuse
 from headrace_servicekit.identity import model_not_found
 
-from headrace_registry.artifacts.blobs import Blobs
+from headrace_registry.artifacts.blobs import Blobs, recorded
 from headrace_registry.artifacts.fusion import Fuse, FusionRequest
 from headrace_registry.artifacts.uploads import Uploads
 from headrace_registry.catalog import writes
@@ -134,9 +134,9 @@ class Composing:
         with tempfile.TemporaryDirectory(dir=self._directory) as name:
             folder = Path(name)
             paths = {step: folder / artifact.sha256 for step, artifact in files.items()}
-            for path in set(paths.values()):
-                with path.open("wb") as file:
-                    async for piece in self._blobs.read(path.name):
+            for artifact in {one.sha256: one for one in files.values()}.values():
+                with (folder / artifact.sha256).open("wb") as file:
+                    async for piece in recorded(self._blobs, artifact.sha256, artifact.name):
                         file.write(piece)
             signatures = {
                 step.name: compositions.signature_of(members[step.name])
