@@ -67,3 +67,8 @@ def test_a_slice_of_a_table_keeps_its_own_lists() -> None:
     table = pa.table({"y": pa.array([[1.0], [2.0], [3.0, 4.0]])}).slice(1)
     parts = [(rows, values["y"].tolist()) for rows, values in outputs(table, ["y"])]
     assert parts == [(slice(0, 1), [[2.0]]), (slice(1, 2), [[3.0, 4.0]])]
+
+
+def test_no_rows_are_no_rows_of_lists_either():
+    # Of a sample from which no row is asked online.
+    assert array(pa.array([], pa.list_(pa.float32()))).shape == (0, 0)

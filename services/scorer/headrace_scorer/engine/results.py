@@ -87,7 +87,7 @@ def array(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     rows = len(flat)
     if pa.types.is_list(flat.type) or pa.types.is_large_list(flat.type) or pa.types.is_fixed_size_list(flat.type):
-        return _plain(flat.flatten()).reshape(rows, -1)
+        return _plain(flat.flatten()).reshape(rows, -1 if rows else 0)
     return _plain(flat)
 
 
