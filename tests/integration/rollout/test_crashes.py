@@ -71,11 +71,14 @@ async def test_killed_at_every_call_a_rollout_ends_in_the_same_way(connections: 
     raise AssertionError("there is no end of calls")
 
 
-async def test_a_leader_that_was_paused_at_any_call_moves_nothing_when_it_comes_back(connections: Connections):
+@pytest.mark.parametrize("policy", [POLICY, SHADOW], ids=["canary", "shadow"])
+async def test_a_leader_that_was_paused_at_any_call_moves_nothing_when_it_comes_back(
+    connections: Connections, policy: Policy
+):
     for at in range(MOST):
         world = World(IMPLICIT, etag="e0")
         store = Store(connections)
-        began = await started(store)
+        began = await started(store, policy)
         lease = LeaderLease(connections, "rollouts", SystemClock(), lease=timedelta(milliseconds=1))
         assert await lease.acquire()
         paused, go_on = asyncio.Event(), asyncio.Event()
@@ -94,7 +97,7 @@ async def test_a_leader_that_was_paused_at_any_call_moves_nothing_when_it_comes_
         # Another one leads, and somebody aborts.
         second = await leading(connections, timedelta(minutes=1))
         before = await store.rollout(began.id)
-        if before.state in (State.PREPARING, State.RUNNING):
+        if before.state in (State.PREPARING, State.SHADOWING, State.RUNNING):
             await store.change(began.id, lambda one, now: progress.abort(one, "ana", "", now))
         over = await driven(store, second, world, began.id, Checkpoints())
         left = (world.in_force, world.production, world.managed_by)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from headrace_rollout.decisions import progress
+from headrace_rollout.decisions.policies import Policy
 from headrace_rollout.decisions.rollouts import Rollout, State
 from headrace_rollout.runner import Runner
 from headrace_rollout.store import Store, database
@@ -17,7 +18,15 @@ from headrace_servicekit.clock import SystemClock
 from headrace_servicekit.errors import ServiceError
 from headrace_servicekit.postgres.connections import Address, Connections
 
-from tests.integration.rollout.test_crashes import MOST, POLICY, assert_consistent, leading, served, started
+from tests.integration.rollout.test_crashes import (
+    MOST,
+    POLICY,
+    SHADOW,
+    assert_consistent,
+    leading,
+    served,
+    started,
+)
 from tests.kit.rollout_world import Checkpoints, Through, World
 from tests.kit.rollouts import IMPLICIT
 
@@ -62,8 +71,9 @@ async def test_a_rollout_whose_version_loses_its_files_at_any_call_is_taken_back
         assert (served(world), world.managed_by) == (world.production, ""), told
 
 
-async def test_a_control_plane_that_is_away_from_any_call_on_is_waited_for(connections: Connections):
-    async for told, world, over in disturbed(connections, gone, back=True):
+@pytest.mark.parametrize("policy", [POLICY, SHADOW], ids=["canary", "shadow"])
+async def test_a_control_plane_that_is_away_from_any_call_on_is_waited_for(connections: Connections, policy: Policy):
+    async for told, world, over in disturbed(connections, gone, back=True, policy=policy):
         assert over.state is State.SUCCEEDED, (told, over.reason)
         assert_consistent(world, told)
         assert (served(world), world.managed_by) == ("v2", ""), told
@@ -73,12 +83,13 @@ async def test_a_rollout_that_is_aborted_while_the_control_plane_is_away_is_take
     connections: Connections,
 ):
     async def abort(store: Store, id_: int) -> None:
-        if (await store.rollout(id_)).state in (State.PREPARING, State.RUNNING):
+        if (await store.rollout(id_)).state in (State.PREPARING, State.SHADOWING, State.RUNNING):
             await store.change(id_, lambda one, now: progress.abort(one, "ana", "", now))
 
-    async for told, world, over in disturbed(connections, gone, back=True, meanwhile=abort):
+    async for told, world, over in disturbed(connections, gone, back=True, meanwhile=abort, policy=SHADOW):
         assert over.state in (State.ABORTED, State.SUCCEEDED), (told, over.reason)
         assert_consistent(world, told)
+        assert not world.in_force.HasField("shadowing"), told
         serves = "v1" if over.state is State.ABORTED else "v2"
         assert (served(world), world.managed_by) == (serves, ""), told
 
@@ -107,6 +118,7 @@ async def disturbed(
     *,
     back: bool = False,
     meanwhile: Callable[[Store, int], Awaitable[None]] | None = None,
+    policy: Policy = POLICY,
 ) -> AsyncIterator[tuple[str, World, Rollout]]:
     """Yield rollouts that are over, each disturbed at another call: all that a rollout makes.
 
@@ -121,7 +133,7 @@ async def disturbed(
         points = Checkpoints(at, act)
         outside: Any = Through(world, points)
         runner = Runner(store, await leading(connections), outside, outside, outside, SystemClock())
-        one, away = await started(store), 0
+        one, away = await started(store, policy), 0
         for _ in range(TURNS):
             one, now = await store.rollout_and_time(one.id)
             if one.state.over:

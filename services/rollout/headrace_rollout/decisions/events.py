@@ -35,11 +35,17 @@ def event_of(delivery: UUID, event: Event, rollout: Rollout, time: datetime) -> 
         summary=event.reason or word,
         incident=f"headrace/{rollout.manager}",
         ends=event.type in _ENDS,
-        level=_LEVELS.get(event.type, "info"),
+        level=_level(event, rollout),
         origin=rollout.model,
         component=rollout.version,
         category="rollout",
     )
+
+
+def _level(event: Event, rollout: Rollout) -> str:
+    level = _LEVELS.get(event.type, "info")
+    # What no caller was ever answered by wakes nobody.
+    return "warning" if level == "critical" and rollout.step < 0 else level
 
 
 def _data(event: Event, rollout: Rollout) -> dict[str, Any]:
