@@ -16,7 +16,7 @@ from headrace.tensor.v1 import tensor_pb2
 
 from headrace_client.errors import invalid
 from headrace_client.local_files import text_of
-from headrace_client.model_files import FORMATS, ModelFiles, files_of, zipped
+from headrace_client.model_files import FORMATS, ModelFiles, files_of, inside, zipped
 from headrace_client.operations.registration import Serving
 
 CONFIGURATION = "config.pbtxt"
@@ -103,7 +103,7 @@ def _newest(folder: Path) -> Path:
 def _model(config: Any, kept_as: str, version: Path, scratch: Path) -> ModelFiles:
     """Return the files of a version by the names that they have with us."""
     if kept_as == "savedmodel":
-        folder = _there(version / (config.default_model_filename or "model.savedmodel"))
+        folder = _there(version, config.default_model_filename or "model.savedmodel")
         return files_of(zipped(folder, scratch / FORMATS[kept_as].file), kept_as)
     if kept_as == "python":
         code = files_of(version, kept_as)
@@ -115,16 +115,15 @@ def _model(config: Any, kept_as: str, version: Path, scratch: Path) -> ModelFile
         kind = config.parameters["model_type"].string_value or "xgboost_json"
         if kind not in _TREES:
             raise invalid("model", f"trees of type '{kind}' are not taken: {', '.join(_TREES)} are")
-        return ModelFiles(
-            kept_as, {_TREES[kind]: _there(version / (config.default_model_filename or _TREE_FILES[kind]))}
-        )
-    return files_of(_there(version / (config.default_model_filename or _FILES[kept_as])), kept_as)
+        return ModelFiles(kept_as, {_TREES[kind]: _there(version, config.default_model_filename or _TREE_FILES[kind])})
+    return files_of(_there(version, config.default_model_filename or _FILES[kept_as]), kept_as)
 
 
-def _there(path: Path) -> Path:
-    if ".." in path.parts or path.is_symlink() or not path.exists():
+def _there(version: Path, name: str) -> Path:
+    """Return what a version's folder has under a name. Raises InvalidArgument, also for a name that leads out of it."""
+    if not (path := version / name).exists():
         raise invalid("model", f"{path} is not there")
-    return path
+    return inside(version, name, CONFIGURATION)
 
 
 def _serving(config: Any) -> Serving:
