@@ -42,7 +42,12 @@ FORMATS: Mapping[str, ModelFormat] = {
     "torchscript": ModelFormat(
         registry_pb2.FORMAT_TORCHSCRIPT, "model.pt", Artifact.TYPE_TORCHSCRIPT, _TRITON.format("pytorch")
     ),
-    "pt2": ModelFormat(registry_pb2.FORMAT_PT2, "model.pt2", Artifact.TYPE_PT2, _TRITON.format("pytorch")),
+    "pt2": ModelFormat(
+        registry_pb2.FORMAT_PT2,
+        "model.pt2",
+        Artifact.TYPE_PT2,
+        _TRITON.format("pytorch") + "; as code it needs BATCHER_ALLOW_CODE there, and REGISTRY_ALLOW_CODE",
+    ),
     "savedmodel": ModelFormat(
         registry_pb2.FORMAT_SAVEDMODEL, "model.savedmodel.zip", Artifact.TYPE_SAVEDMODEL, _TRITON.format("tensorflow")
     ),
