@@ -19,7 +19,6 @@ from headrace_runtime.pipelines.graph import Pipeline
 from headrace_servicekit.confined import AnswerTooLargeError, run_confined
 from headrace_servicekit.confinement import confine, first_line
 from headrace_servicekit.errors import Unavailable
-from headrace_servicekit.fair_share import FairTurns
 from pydantic import TypeAdapter
 
 MEMORY_BYTES = 1024 * 1024 * 1024
@@ -64,11 +63,10 @@ def _fuse(request: FusionRequest) -> None:
 
 
 class FusionProcess:
-    """Makes files in child processes with limits, one at a time. max_bytes: of the file that is made."""
+    """Makes files in child processes with limits. max_bytes: of the file that is made."""
 
     def __init__(self, *, timeout_s: float, max_bytes: int) -> None:
         self._timeout_s, self._max_bytes = timeout_s, max_bytes
-        self._turns = FairTurns(1)
 
     async def __call__(self, request: FusionRequest, size_bytes: int) -> None:
         """Write the file. Raises NotFusible, also when the process dies of the files, and Unavailable."""
@@ -77,8 +75,7 @@ class FusionProcess:
         limits = (MEMORY_BYTES + MEMORY_PER_BYTE * size_bytes, int(self._timeout_s) + 1, self._max_bytes)
         arguments = ("-m", __spec__.name, str(asked), *map(str, limits))
         try:
-            async with self._turns.turn():
-                code, output = await run_confined(arguments, timeout_s=self._timeout_s, max_answer_bytes=64 * 1024)
+            code, output = await run_confined(arguments, timeout_s=self._timeout_s, max_answer_bytes=64 * 1024)
         except (TimeoutError, AnswerTooLargeError):
             raise fusing.NotFusible(f"its steps were not put together within {self._timeout_s:g} s") from None
         except OSError as error:

@@ -88,7 +88,7 @@ class Uploads:
         if header.sha256 and (known := await self.known(header)) is not None:
             return known
         # Without a name on disk: whatever becomes of this process, nothing stays behind.
-        with self._place() as pace, _room(), tempfile.TemporaryFile(dir=self._limits.directory) as file:
+        with self._place() as pace, room(), tempfile.TemporaryFile(dir=self._limits.directory) as file:
             sha256, size_bytes = await self._write(chunks, file, pace)
             _check_declared(header, sha256, size_bytes)
             path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
@@ -106,7 +106,7 @@ class Uploads:
             if known is not None:
                 return known
             blob = Blob(sha256, kind, len(content), model_file)
-            with _room(), tempfile.NamedTemporaryFile(dir=self._limits.directory) as file:
+            with room(), tempfile.NamedTemporaryFile(dir=self._limits.directory) as file:
                 await asyncio.to_thread(_write_all, file, content)
                 await self._blobs.put(sha256, Path(file.name), len(content))
             await self._store.put_blob(blob, self._clock.now())
@@ -250,7 +250,7 @@ def _check_declared(header: Header, sha256: str, size_bytes: int) -> None:
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room() -> Iterator[None]:
     """Turn a full disk into Unavailable."""
     try:
         yield

@@ -15,11 +15,12 @@ from headrace_runtime.pipelines.fusing import NotFusible
 from headrace_runtime.pipelines.graph import Combiner, GraphStep, ModelStep, Pipeline, Step, levels
 from headrace_servicekit.clock import Clock
 from headrace_servicekit.errors import Aborted, FieldViolation, NotFound, refuse
+from headrace_servicekit.fair_share import FairTurns
 from headrace_servicekit.identity import model_not_found
 
 from headrace_registry.artifacts.blobs import Blobs, recorded
 from headrace_registry.artifacts.fusion import Fuse, FusionRequest
-from headrace_registry.artifacts.uploads import Uploads
+from headrace_registry.artifacts.uploads import Uploads, room
 from headrace_registry.catalog import writes
 from headrace_registry.decisions import compositions, lifecycle, names, validation
 from headrace_registry.decisions.files import Artifact, ArtifactType
@@ -41,6 +42,8 @@ class Composing:
         """directory: for the files of pipelines that are being fused; None is the system's."""
         self._store, self._blobs, self._uploads, self._fuse = store, blobs, uploads, fuse
         self._clock, self._directory = clock, directory
+        # Of fusions: each has the files of all steps on disk, and in the memory of its process.
+        self._turns = FairTurns(1)
 
     async def complete(self, declared: Version, *, skip_trial: bool = False) -> Version:
         """Return a version with the members of its pipeline, and the graphs of its combiners among its artifacts.
@@ -131,29 +134,32 @@ class Composing:
         files = {step: next(a for a in one.artifacts if a.type is ArtifactType.ONNX) for step, one in members.items()}
         size_bytes = sum(artifact.size_bytes for artifact in files.values())
         self._uploads.check_size(size_bytes)
-        with tempfile.TemporaryDirectory(dir=self._directory) as name:
-            folder = Path(name)
-            paths = {step: folder / artifact.sha256 for step, artifact in files.items()}
-            for artifact in {one.sha256: one for one in files.values()}.values():
-                with (folder / artifact.sha256).open("wb") as file:
-                    async for piece in recorded(self._blobs, artifact.sha256, artifact.name):
-                        file.write(piece)
-            signatures = {
-                step.name: compositions.signature_of(members[step.name])
-                for step in pipeline.steps
-                if not isinstance(step.runs, Combiner)
-            }
-            request = FusionRequest(pipeline, signatures, paths, folder / compositions.FUSED)
-            try:
-                await self._fuse(request, size_bytes)
-            except NotFusible as error:
-                raise names.invalid(f"{field}.fuse", str(error), reason=reason) from None
-            blob = await self._uploads.keep_made(request.made)
+        signatures = {
+            step.name: compositions.signature_of(members[step.name])
+            for step in pipeline.steps
+            if not isinstance(step.runs, Combiner)
+        }
+        async with self._turns.turn():
+            with room(), tempfile.TemporaryDirectory(dir=self._directory) as name:
+                paths = {step: Path(name, artifact.sha256) for step, artifact in files.items()}
+                for artifact in {one.sha256: one for one in files.values()}.values():
+                    await self._fetch(artifact, Path(name, artifact.sha256))
+                request = FusionRequest(pipeline, signatures, paths, Path(name, compositions.FUSED))
+                try:
+                    await self._fuse(request, size_bytes)
+                except NotFusible as error:
+                    raise names.invalid(f"{field}.fuse", str(error), reason=reason) from None
+                blob = await self._uploads.keep_made(request.made)
         trial = None if blob.model_file is None else blob.model_file.trial
         if trial is not None and trial.problem and not skip_trial:
             told = FieldViolation(field, f"the fused model does not run: {trial.problem}")
             refuse([told], reason="MODEL_DOES_NOT_RUN")
         return Artifact(compositions.FUSED, ArtifactType.ONNX, blob.sha256, blob.size_bytes)
+
+    async def _fetch(self, artifact: Artifact, path: Path) -> None:
+        with path.open("wb") as file:
+            async for piece in recorded(self._blobs, artifact.sha256, artifact.name):
+                await asyncio.to_thread(file.write, piece)
 
 
 def resolved(step: ModelStep, model: Model) -> VersionRef:
