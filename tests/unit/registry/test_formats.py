@@ -51,6 +51,9 @@ def test_a_version_without_the_model_of_its_format_is_refused_by_the_name_that_i
         (Format.PYTHON, ("model.onnx", ArtifactType.ONNX), "a version of format python has no ONNX model"),
         (Format.PYTHON, ("scaling.txt", ArtifactType.PYTHON), "ends with .py"),
         (Format.PYTHON, ("more.txt", ArtifactType.REQUIREMENTS), "has no file of type REQUIREMENTS"),
+        # Bytes can be a table and source at once, and tables come without the scope for code.
+        (Format.PYTHON, ("helper.py", ArtifactType.PARQUET), "'helper.py' is of type PYTHON"),
+        (Format.PYTHON, ("helper.py", ArtifactType.JSON), "'helper.py' is of type PYTHON"),
         (Format.FIL, ("lightgbm.txt", ArtifactType.TREES), "more than one of 'xgboost.json' or"),
         (Format.OIP, ("server.txt", ArtifactType.PYTHON), "has no file of type PYTHON"),
     ],

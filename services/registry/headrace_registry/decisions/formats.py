@@ -109,7 +109,8 @@ def _problem(files: FormatFiles, kept_as: Format, artifact: Artifact) -> str:
             return f"the ONNX model is named '{ONNX_FILE}', and nothing else is"
         return f"a version of format {kept_as} has no ONNX model: leave it out, or choose format onnx"
     if artifact.type in _DATA:
-        return ""
+        own = (kind.name for kind, end in files.suffixes.items() if artifact.name.endswith(end))
+        return next((f"'{artifact.name}' is of type {kind}" for kind in own), "")
     end = files.suffixes.get(artifact.type)
     if end is None:
         return f"a version of format {kept_as} has no file of type {artifact.type.name}"
