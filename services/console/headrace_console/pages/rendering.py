@@ -39,6 +39,7 @@ def environment() -> Environment:
     made.filters |= {
         "ago": ago,
         "bytes": size,
+        "exact": exact,
         "id": last,
         "micros": micros,
         "number": number,
@@ -109,6 +110,16 @@ def number(value: float | None, digits: int = 4) -> str:
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.{digits}g}" if abs(value) < 1e6 else f"{value:,.0f}"
+
+
+def exact(value: float) -> str:
+    """Return a number so that whoever reads it has the same.
+
+    >>> exact(50.0), exact(12.5), exact(100 / 3)
+    ('50', '12.5', '33.333333333333336')
+    """
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def percent(share: float | None, digits: int = 3) -> str:
