@@ -1,6 +1,7 @@
 """Files as tables: types that are found by looking, and rows that cannot be read."""
 
 import io
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 from headrace_scorer.decisions.shards import Shard
 from headrace_scorer.decisions.specs import Format
 from headrace_scorer.engine.inputs import SAMPLE_LINES, Chunk, Unreadable, chunks, described
+from headrace_scorer.engine.objects import StoreAway
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
 
@@ -93,3 +95,54 @@ def test_a_file_without_its_end_is_unreadable(format_: Format):
 @pytest.mark.parametrize(("format_", "content"), [(Format.CSV, b""), (Format.CSV, b"a,b\n"), (Format.JSONL, b"\n\n")])
 def test_a_file_without_rows_is_empty(format_: Format, content: bytes):
     assert described(opened(content), format_).empty
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd", "gzip", "none"])
+def test_a_damaged_file_is_unreadable_wherever_the_damage_is(compression: str):
+    file, refused = io.BytesIO(), 0
+    pq.write_table(pa.table({"a": range(500), "b": [f"u{at}" for at in range(500)]}), file, compression=compression)
+    whole = file.getvalue()
+    for at in range(4, len(whole) - 8, 61):
+        try:
+            read(whole[:at] + b"\xff" * 8 + whole[at + 8 :], Format.PARQUET, ["a", "b"])
+        except Unreadable:
+            refused += 1
+    assert refused > 0
+
+
+def test_a_header_that_is_no_text_is_unreadable():
+    with pytest.raises(Unreadable, match="utf-8"):
+        described(opened(b"a,\xff\n1,2\n"), Format.CSV)
+
+
+class Away(io.RawIOBase):
+    """A file in a store that goes away after its first bytes were read. The footer comes first."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._at, self._reads = content, 0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, len(self._content))[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._reads += 1
+        if self._reads > 1:
+            raise StoreAway("nobody answers")
+        part = self._content[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def test_a_store_that_goes_away_while_a_file_is_read_is_not_called_damage():
+    content = parquet(pa.table({"a": range(20_000)}))
+    shard = Shard(0, "k", "e", len(content), 0, 10_000)
+    with pytest.raises(StoreAway):
+        list(chunks(io.BufferedReader(Away(content), 16), Format.PARQUET, shard, ["a"], {}, 2))

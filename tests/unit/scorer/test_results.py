@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from headrace_scorer.decisions.specs import Location
+from headrace_scorer.engine.objects import Listed
 from headrace_scorer.engine.processes import Failed
-from headrace_scorer.engine.results import answers, array, entities, outputs
+from headrace_scorer.engine.results import answers, array, batches, entities, outputs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +77,30 @@ def test_a_slice_of_a_table_keeps_its_own_lists() -> None:
 def test_no_rows_are_no_rows_of_lists_either():
     # Of a sample from which no row is asked online.
     assert array(pa.array([], pa.list_(pa.float32()))).shape == (0, 0)
+
+
+class Stored:
+    """A store of one object."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def listed(self, at: Location) -> list[Listed]:
+        return [Listed(at.prefix, "e", len(self._content))]
+
+    def opened(self, bucket: str, key: str, etag: str, size_bytes: int) -> io.BytesIO:
+        return io.BytesIO(self._content)
+
+
+def test_results_that_are_damaged_are_named():
+    file = io.BytesIO()
+    pq.write_table(pa.table({"user": [f"u{at}" for at in range(500)]}), file, compression="gzip")
+    whole = file.getvalue()
+    named = 0
+    for at in range(4, len(whole) - 16, 61):
+        stored: Any = Stored(whole[:at] + b"\xff" * 16 + whole[at + 16 :])
+        try:
+            list(batches(stored, AT, ["user"]))
+        except Failed as error:
+            named += error.failure == "OUTPUT_DAMAGED"
+    assert named > 3

@@ -35,6 +35,10 @@ TYPES: Mapping[str, pa.DataType] = {
 }
 
 
+# What Arrow raises of damaged bytes. S3's own errors are none of these.
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+
+
 class Unreadable(Exception):
     """A file cannot be read as what it is said to be; the message names neither the file nor what to do."""
 
@@ -80,9 +84,9 @@ def described(file: io.BufferedReader, format_: Format) -> Described:
             groups = tuple(opened.get_batch(at).num_rows for at in range(opened.num_record_batches))
             return Described(columns_of(opened.schema), groups, (), sum(groups) == 0, opened.schema)
         sample = _csv_sample(file) if format_ is Format.CSV else _json_sample(file)
-    except (pa.ArrowException, ValueError) as error:
+        types = tuple((one.name, str(_usual(one.type))) for one in sample.schema)
+    except (*DAMAGE, ValueError) as error:
         raise Unreadable(_said(error)) from None
-    types = tuple((one.name, str(_usual(one.type))) for one in sample.schema)
     schema = pa.schema([(name, TYPES[type_]) for name, type_ in types])
     return Described(columns_of(schema), (), types, sample.num_rows == 0, schema)
 
@@ -112,7 +116,7 @@ def chunks(
             yield from _csv_chunks(file, columns, types)
         else:
             yield from _json_chunks(file, columns, types, chunk_rows)
-    except (pa.ArrowException, UnicodeDecodeError, KeyError) as error:
+    except (*DAMAGE, KeyError) as error:
         raise Unreadable(_said(error)) from None
 
 

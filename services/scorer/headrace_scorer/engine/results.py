@@ -12,6 +12,7 @@ import pyarrow.parquet
 from headrace_client.chunks import Answers
 
 from headrace_scorer.decisions.specs import Location
+from headrace_scorer.engine.inputs import DAMAGE
 from headrace_scorer.engine.objects import Objects
 from headrace_scorer.engine.processes import Failed
 
@@ -28,7 +29,14 @@ def batches(objects: Objects, at: Location, columns: Sequence[str]) -> Iterator[
         return
     if missing:
         raise Failed("COLUMN_MISSING", f"the results have no column '{missing[0]}': keep it, or publish another job")
-    for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+    read = file.iter_batches(BATCH_ROWS, columns=list(columns))
+    while True:
+        try:
+            batch = next(read, None)
+        except DAMAGE as error:
+            raise _damaged(at, error) from None
+        if batch is None:
+            return
         yield pa.Table.from_batches([batch])
 
 
@@ -37,7 +45,14 @@ def opened(objects: Objects, at: Location) -> Any:
     found = next((one for one in objects.listed(at) if one.key == at.prefix), None)
     if found is None:
         raise Failed("OUTPUT_MISSING", f"{at.uri} is gone: results that are to be published must stay until they are")
-    return pyarrow.parquet.ParquetFile(objects.opened(at.bucket, found.key, found.etag, found.size_bytes))
+    try:
+        return pyarrow.parquet.ParquetFile(objects.opened(at.bucket, found.key, found.etag, found.size_bytes))
+    except DAMAGE as error:
+        raise _damaged(at, error) from None
+
+
+def _damaged(at: Location, error: Exception) -> Failed:
+    return Failed("OUTPUT_DAMAGED", f"{at.uri} cannot be read as what was written ({error}): score it anew")
 
 
 def entities(table: pa.Table, column: str, at: Location) -> list[str]:
