@@ -41,6 +41,7 @@ def test_the_content_policy_allows_our_own_files_alone():
     assert "default-src 'self'" in CONTENT_POLICY
     assert "unsafe" not in CONTENT_POLICY
     assert "http" not in CONTENT_POLICY
+    assert "data:" not in CONTENT_POLICY
 
 
 def test_an_address_may_sign_in_so_often_a_minute_and_others_do_not_notice():
