@@ -59,7 +59,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     ) -> None:
         self._catalog, self._registrations, self._trials = catalog, registrations, trials
         self._promotions, self._pools, self._policy = promotions, pools, policy
-        self._promotions, self._serving, self._downloads = promotions, serving, downloads
+        self._serving, self._downloads = serving, downloads
         self._holds, self._measuring, self._composing = holds, measuring, composing
         self._uploads, self._staged, self._feed = uploads, staged, feed
         self._metrics, self._stopping = metrics, stopping
