@@ -1,5 +1,6 @@
 """Serving settings that change while a version serves: in force without a gap, loaded again only where it must be."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from headrace_batcher.decisions.policy import Limits
 from headrace_batcher.decisions.turns import LoadBounds
 from headrace_batcher.decisions.version_state import Opened, Phase, Wanted
 from headrace_batcher.loading import settling
+from headrace_runtime.backends.backend import ModelCrashed
 from headrace_servicekit.testing import eventually
 
 from tests.kit.batching import WorkMaker
@@ -76,6 +78,24 @@ async def test_what_waits_when_settings_change_is_answered(scene: Scene):
     await eventually(lambda: make.sink.reason(late) != "none yet")
     await eventually(lambda: all(make.sink.reason(work) != "none yet" for work in works))
     assert {make.sink.reason(work) for work in [*works, late]} == {"OK"}
+
+
+async def test_who_executes_by_the_settings_before_when_a_version_goes_is_told_and_not_condemned(scene: Scene):
+    one, make = wanted("m"), WorkMaker()
+    await scene.bring_up(one)
+    (held,) = scene.versions.loaded()
+    held.crashes, held.crashed_at = 5, time.monotonic()  # it is not loaded again at once
+    before = held.batcher
+    scene.backend.gate.clear()
+    before.submit(work := make([1.0], batcher=before, arrived=time.monotonic()))
+    await eventually(lambda: scene.backend.executed[-1] == [1.0])
+    scene.versions.want([changed(one, max_rows=1, preferred_rows=(1,))])
+    await eventually(lambda: held.batcher is not before)
+    scene.backend.dead.add(one.name)
+    scene.backend.fail_once(ModelCrashed("its process died"))
+    scene.backend.gate.set()
+    await eventually(lambda: make.sink.reason(work) != "none yet")
+    assert (make.sink.reason(work), scene.phase(one)) == ("BACKEND_CRASHED", Phase.WAITING)
 
 
 async def test_more_instances_are_loaded_beside_what_answers_meanwhile(scene: Scene):

@@ -154,6 +154,10 @@ class Batcher:
         self._incarnations.end()
         self.refuse(BACKEND_LOST)
 
+    def retire(self) -> None:
+        """Answer what is here, and suspect nobody any more: whether the version is loaded again, another one hears."""
+        self._incarnations.ours = False
+
     @property
     def accepting(self) -> bool:
         """Return whether requests are taken."""

@@ -20,7 +20,7 @@ class Incarnations:
 
     def __init__(self, crashed: Callable[[str], None], *, ours: bool = True) -> None:
         self.number = 0
-        self._ours = ours
+        self.ours = ours
         self._crashed = crashed
         self._gone = asyncio.Event()
 
@@ -43,7 +43,7 @@ class Incarnations:
         """Return whether an execution that began in `incarnation` may be why that one ended, rather than being slow."""
         if incarnation == self.number and isinstance(error, ModelCrashed) and not self._gone.is_set():
             self._crashed(str(error))
-        if not self._ours:
+        if not self.ours:
             return False
         if incarnation != self.number or isinstance(error, ModelCrashed):
             return True

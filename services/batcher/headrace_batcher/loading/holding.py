@@ -79,6 +79,7 @@ class Holding:
         """Form batches of a version that serves by its present limits from now on; return what goes on with those that
         wait already, and its loop."""
         before = held.batcher, held.serving
+        held.batcher.retire()
         held.batcher = self._batcher(held.wanted, crashed, held.batcher)
         held.serving = tasks.create_task(held.batcher.serve_forever(), name=f"serve {held.name}")
         self._roster.replace(held.handle, held.batcher)
