@@ -215,6 +215,39 @@ async def test_a_process_that_does_not_answer_is_ended_and_others_keep_answering
     assert await rig.run([[1, 2]], "bad--v1") == [3]
 
 
+ANSWER = '{"outputs": [{"name": %s, "datatype": "FP32", "size": 4, "shape": [%s]}]}'
+
+
+def forged(header: str, body: bytes = b"") -> str:
+    """Return code that answers by itself, past what runs it."""
+    return f"""
+    import struct
+    header = ({header}).encode()
+    for fd in range(3, 9):
+        try:
+            os.write(fd, struct.pack("<IQ", len(header), {len(body)}) + header + {body!r})
+        except OSError:
+            pass
+    """
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        pytest.param("'[' * 100_000", ModelCrashed, id="nested without end"),
+        pytest.param("'{' * 10", ModelCrashed, id="no JSON"),
+        pytest.param(f"{ANSWER!r} % ('\"y\"', 'Infinity')", ModelError, id="a shape that is none"),
+        pytest.param(f"{ANSWER!r} % ('[]', '1')", ModelError, id="a name that is none"),
+    ],
+)
+async def test_an_answer_that_code_forges_fails_its_own_request_only(rig: Rig, header, error):
+    await rig.load(WELL, "good--v1")
+    await rig.load(saying(forged(header, b"1234")), "bad--v1")
+    with pytest.raises(error, match="is not what was asked"):
+        await rig.run([[0, 0]], "bad--v1")
+    assert await rig.run([[1, 2]], "good--v1") == [3]
+
+
 async def test_who_waits_for_a_process_that_ends_is_told_at_once(rig: Rig):
     await rig.load(saying("os._exit(7)"))
     told = await asyncio.gather(*(rig.run([[n, n]]) for n in range(3)), return_exceptions=True)

@@ -193,7 +193,7 @@ def _outputs(contract: Contract, answer: Mapping[str, Any], body: bytes) -> list
                 shape = spec.rows_first(shape)
                 found.append(OutputTensor(name, one["datatype"], shape, bytes(view[at : at + size])))
             at += size
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ModelError("its answer is not what was asked") from None
     return found
 

@@ -119,7 +119,7 @@ class Worker:
             body = await self._reader.readexactly(body_bytes)
         except (asyncio.IncompleteReadError, ConnectionError):
             raise WorkerEnded(await self._why()) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise WorkerEnded("its answer is not what was asked") from None
         if not isinstance(header, dict):
             raise WorkerEnded("its answer is not what was asked")
