@@ -22,8 +22,8 @@ _MAX_PASSED = 1000
 class Schedule:
     """A job that is created again and again.
 
-    start_within: how late a job may still begin. window: how long a job may take; None for as long as it wants.
-    last_time: the latest time that was decided on. last_job: the latest job that was created.
+    start_within: how late a job may still begin. last_time: the latest time that was decided on. last_job: the latest
+    job that was created.
     """
 
     id: str
@@ -33,7 +33,6 @@ class Schedule:
     spec: Spec
     client: str
     start_within: timedelta = timedelta(hours=1)
-    window: timedelta | None = None
     paused: bool = False
     last_time: datetime | None = None
     last_job: int | None = None

@@ -94,20 +94,6 @@ class Objects:
             if self.metadata(at) != metadata:
                 raise
 
-    def replace(self, at: Location, content: bytes) -> None:
-        """Write an object, whatever is there."""
-        with _Errors(at.uri):
-            self._client.put_object(Bucket=at.bucket, Key=at.prefix, Body=content)
-
-    def remove(self, at: Location) -> int:
-        """Remove everything below a prefix; return how much that was."""
-        keys = [one.key for one in self.listed(Location(at.bucket, f"{at.prefix}/"))]
-        for start in range(0, len(keys), 1000):
-            named = [{"Key": key} for key in keys[start : start + 1000]]
-            with _Errors(at.uri):
-                self._client.delete_objects(Bucket=at.bucket, Delete={"Objects": named, "Quiet": True})
-        return len(keys)
-
 
 class _Ranges(io.RawIOBase):
     """An object, read by ranges, each under the condition that it is what it was."""

@@ -112,7 +112,3 @@ def _rejected(order: CheckOrder, objects: Objects, result: Done) -> np.ndarray:
         return np.empty(0, np.int64)
     with objects.opened(at.bucket, found.key, found.etag, found.size_bytes) as file:
         return np.array([json.loads(line)["row"] for line in file], np.int64)
-
-
-def _scored_rows(result: Done | None) -> int:
-    return result.rows - result.rejected if result is not None else 0
