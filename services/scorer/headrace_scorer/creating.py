@@ -6,6 +6,7 @@ import asyncio
 import base64
 from dataclasses import replace
 
+import structlog
 from headrace.tensor.v1 import tensor_pb2
 from headrace_servicekit.errors import FieldViolation, InvalidArgument, PreconditionFailed, Unavailable, refuse
 
@@ -17,6 +18,8 @@ from headrace_scorer.engine_calls import Engine
 from headrace_scorer.peers import Registry
 from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Request, Store
+
+log = structlog.get_logger()
 
 # Checks that are made at once, each by a process; more callers wait, as long as they have time.
 CHECKS = 4
@@ -82,6 +85,7 @@ class Creating:
             )
             raise Unavailable(told, reason="CHECK_TOO_SLOW", retry_after_s=60.0) from None
         except ProcessLost as error:
+            log.warning("a check was lost", input=job.spec.input.uri, problem=str(error), wrote=error.wrote)
             raise PreconditionFailed(
                 f"the process that looks at the input was lost ({error}): it may have a damaged file",
                 reason="INPUT_UNREADABLE",

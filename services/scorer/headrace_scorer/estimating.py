@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
 from headrace_servicekit.errors import InvalidArgument, PreconditionFailed, ResourceExhausted, Unavailable
 
 from headrace_scorer.creating import Creating
@@ -15,6 +16,8 @@ from headrace_scorer.engine.messages import Checked, EstimateAnswer
 from headrace_scorer.engine_calls import Engine
 from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Request
+
+log = structlog.get_logger()
 
 # Each takes a core for seconds, and those who answer predictions need them too.
 AT_ONCE = 1
@@ -45,6 +48,7 @@ class Estimating:
             try:
                 return await self._measured(job)
             except ProcessLost as error:
+                log.warning("an estimate was lost", input=spec.input.uri, problem=str(error), wrote=error.wrote)
                 told = f"the process that scores a sample was lost ({error}): it may need more memory"
                 raise PreconditionFailed(told, reason="PROCESS_LOST") from None
 

@@ -25,7 +25,11 @@ _TAIL_BYTES = 4000
 
 
 class ProcessLost(Exception):
-    """A process ended before it had said how; the message is the end of what it wrote for people."""
+    """A process ended before it had said how. wrote: the end of what it wrote, for our log and for no caller."""
+
+    def __init__(self, how: str, wrote: str = "") -> None:
+        super().__init__(how)
+        self.wrote = wrote
 
 
 async def answers(module: str, order: object, kind: type[T], environment: Mapping[str, str]) -> AsyncGenerator[T]:
@@ -41,7 +45,7 @@ async def answers(module: str, order: object, kind: type[T], environment: Mappin
                 yield from_json(kind, line)
             code = await asyncio.to_thread(process.wait)
             if code:
-                raise ProcessLost(f"exit code {code}: {_tail(errors)}")
+                raise ProcessLost(f"exit code {code}", _tail(errors))
 
 
 def _write(process: subprocess.Popen[bytes], order: bytes) -> None:

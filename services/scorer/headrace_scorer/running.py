@@ -58,7 +58,7 @@ class JobWork:
                 job = await self._step(job)
                 self._failures = 0
             except ProcessLost as error:
-                log.warning("a process of a job was lost", job=job.name, problem=str(error))
+                log.warning("a process of a job was lost", job=job.name, problem=str(error), wrote=error.wrote)
                 job = await self._change(job, jobs.begin)
             except Unavailable as error:
                 self._failures += 1

@@ -12,8 +12,9 @@ from headrace_scorer.creating import CHECKS, Creating
 from headrace_scorer.decisions.jobs import Job, Version
 from headrace_scorer.decisions.specs import Location, Spec
 from headrace_scorer.engine.messages import Checked
+from headrace_scorer.processes import ProcessLost
 from headrace_scorer.store import Request
-from headrace_servicekit.errors import InvalidArgument, Unavailable
+from headrace_servicekit.errors import InvalidArgument, PreconditionFailed, Unavailable
 from headrace_servicekit.testing import eventually
 
 OWN = Spec(Location("own", "in"))
@@ -70,6 +71,20 @@ async def test_a_few_inputs_are_checked_at_once_and_all_in_the_end():
     parts.free.set()
     await asyncio.gather(*calls)
     assert parts.most == CHECKS
+
+
+async def test_what_a_lost_process_wrote_is_told_to_nobody_but_the_log():
+    parts: Any = Parts()
+
+    async def checked(job: Job) -> Checked:
+        raise ProcessLost("exit code 1", "Traceback: /srv/headrace/secret.py")
+
+    parts.checked = checked
+    with pytest.raises(PreconditionFailed) as refused:
+        await made(parts).create("fraud", OWN, REQUEST, validate_only=True)
+    assert refused.value.reason == "INPUT_UNREADABLE"
+    assert "exit code 1" in refused.value.public_message
+    assert "secret" not in refused.value.public_message
 
 
 async def test_a_check_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch):
