@@ -91,3 +91,12 @@ def test_only_what_is_published_is_reverted_and_only_once() -> None:
 def test_what_is_on_its_way_or_counts_is_not_begun_again(state: State) -> None:
     with pytest.raises(PreconditionFailed):
         publications.again(replace(BEGUN, state=state), None, "ada")
+
+
+def test_a_process_that_is_lost_again_and_again_ends_the_publication() -> None:
+    waiting = publications.disturbed(BEGUN, "exit code -9", publications.MAX_LOSSES - 1)
+    assert (waiting.state, waiting.reason) == (State.CHECKING, "waits: exit code -9")
+    over = publications.disturbed(waiting, "exit code -9", publications.MAX_LOSSES)
+    assert (over.state, over.failure) == (State.FAILED, "PROCESS_LOST")
+    assert publications.disturbed(over, "exit code -9", 99) == over
+    assert publications.again(over, None, "ada").state is State.CHECKING

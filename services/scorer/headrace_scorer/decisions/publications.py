@@ -14,6 +14,9 @@ from headrace_scorer.decisions.jobs import State as JobState
 from headrace_scorer.decisions.publish_specs import PublishSpec
 from headrace_scorer.decisions.specs import Location
 
+# A process that works on a publication may be lost this often in a row; then it is the publication's fault.
+MAX_LOSSES = 5
+
 
 class State(enum.StrEnum):
     """Where a publication is; publications.proto says what each means."""
@@ -165,6 +168,16 @@ def published(
 def lost(publication: Publication, reason: str) -> Publication:
     """Return the publication whose publish was given up meanwhile: the next try begins a generation of its own."""
     return replace(publication, attempt=publication.attempt + 1, publish="", reason=reason)
+
+
+def disturbed(publication: Publication, problem: str, losses: int) -> Publication:
+    """Return the publication whose process was lost, so many times in a row."""
+    if not publication.state.wants_work:
+        return publication
+    if losses < MAX_LOSSES:
+        return replace(publication, reason=f"waits: {problem}")
+    told = f"the process that works on it was lost {losses} times ({problem}): give the scorer more memory"
+    return failed(publication, "PROCESS_LOST", f"{told}, and publish again")
 
 
 def failed(publication: Publication, failure: str, reason: str) -> Publication:

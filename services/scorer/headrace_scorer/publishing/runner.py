@@ -15,6 +15,7 @@ from headrace_servicekit.loops import delay_s
 from headrace_servicekit.postgres.connections import Connections
 
 from headrace_scorer.decisions.publications import Publication
+from headrace_scorer.processes import ProcessLost
 from headrace_scorer.publishing.store import PublicationStore
 from headrace_scorer.publishing.work import PublicationWork
 from headrace_scorer.runner import LEASE, LOOK_EVERY_S, RENEW_S
@@ -65,10 +66,16 @@ class PublicationRunner:
             failures = self._failures[publication.job] = self._failures.get(publication.job, 0) + 1
             pause = delay_s(failures, every_s=0.5, max_backoff_s=30.0, jitter=0.2, draw=0.5)
             self._not_before[publication.job] = self._clock.monotonic() + pause
-            told = error.public_message if isinstance(error, Unavailable) else repr(error)
-            log.warning("a publication waits", publication=publication.name, reason=told, failures=failures)
-            if isinstance(error, Unavailable):
-                with suppress(Unavailable):
+            lost = isinstance(error, ProcessLost)
+            told = error.public_message if isinstance(error, Unavailable) else str(error) if lost else repr(error)
+            wrote = error.wrote if lost else ""
+            log.warning(
+                "a publication waits", publication=publication.name, reason=told, failures=failures, wrote=wrote
+            )
+            with suppress(Unavailable, Aborted):
+                if lost:
+                    await self._work.lost(publication, told, failures, lease)
+                elif isinstance(error, Unavailable):
                     await self._work.waits(publication, told)
         finally:
             with suppress(Unavailable):

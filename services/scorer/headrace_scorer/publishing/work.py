@@ -51,6 +51,10 @@ class PublicationWork:
 
         await self._store.change(publication.job, told)
 
+    async def lost(self, publication: Publication, problem: str, losses: int, lease: LeaderLease) -> None:
+        """Say that the process was lost, or give up after too many losses in a row."""
+        await self._store.change(publication.job, lambda one, _: publications.disturbed(one, problem, losses), by=lease)
+
     async def _check(self, job: Job, publication: Publication, lease: LeaderLease) -> Publication:
         before = await self._store.in_force(publication, job.version.digest)
         answered = await self._answered(job, publication)
