@@ -115,6 +115,25 @@ def test_a_header_that_is_no_text_is_unreadable():
         described(opened(b"a,\xff\n1,2\n"), Format.CSV)
 
 
+@pytest.mark.parametrize(
+    ("value", "type_"),
+    [
+        pytest.param("1" + "0" * 30, "double", id="a number of 31 digits"),
+        pytest.param("1" + "0" * 400, "double", id="a number that no float holds"),
+        pytest.param('"\\ud800"', "string", id="half of a surrogate pair"),
+    ],
+)
+def test_a_value_that_no_column_can_have_costs_its_row_and_not_its_file(value: str, type_: str):
+    good = '"x"' if type_ == "string" else "1"
+    lines = "\n".join(f'{{"a": {one}}}' for one in (good, value, good))
+    found, types = read(lines.encode(), Format.JSONL, ["a"])
+    assert types == {"a": type_}
+    there = [number for chunk in found for number in chunk.numbers.tolist()]
+    rejected = [one.row for chunk in found for one in chunk.rejected]
+    assert sorted(there + rejected) == [0, 1, 2]
+    assert {0, 2} <= set(there)
+
+
 class Away(io.RawIOBase):
     """A file in a store that goes away after its first bytes were read. The footer comes first."""
 

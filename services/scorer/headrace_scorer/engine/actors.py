@@ -78,3 +78,6 @@ class ShardActor:
         except OSError as error:
             told = f"{error.strerror or error}: give the scorer's work folder more room, and retry"
             return RunAnswer(failure="DISK_FULL", reason=told)
+        except Exception as error:  # a defect of ours must not be tried for ever
+            told = f"shard {shard.number} of {shard.key} cannot be scored ({type(error).__name__}: {error})"
+            return RunAnswer(failure="SCORING_FAILED", reason=told[:1000])

@@ -35,6 +35,8 @@ TYPES: Mapping[str, pa.DataType] = {
 }
 
 
+# What Arrow raises of a value that a column cannot have: a number of 30 digits, half of a surrogate pair.
+_NO_VALUE = (pa.ArrowException, OverflowError, TypeError, UnicodeEncodeError)
 # What Arrow raises of damaged bytes. S3's own errors are none of these.
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 
@@ -220,12 +222,12 @@ def _json_sample(file: io.BufferedReader) -> pa.Table:
 
 
 def _inferred(values: list[Any]) -> pa.Array:
+    """Return an array of the type that most of the values have or may be read as; only its type is looked at."""
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        if all(isinstance(value, (int, float)) or value is None for value in values):
-            return pa.array([None if value is None else float(value) for value in values])
-        return pa.array([None if value is None else str(value) for value in values])
+    except _NO_VALUE:
+        numbers = all(isinstance(value, (int, float)) or value is None for value in values)
+        return pa.nulls(len(values), pa.float64() if numbers else pa.string())
 
 
 def _json_chunks(
@@ -262,12 +264,12 @@ def _of_objects(
         values, type_ = [row.get(name) for row in rows], TYPES[types[name]]
         try:
             read[name] = pa.array(values, type_)
-        except (pa.ArrowException, OverflowError, TypeError):
+        except _NO_VALUE:
             each = []
             for at, value in enumerate(values):
                 try:
                     each.append(pa.scalar(value, type_).as_py())
-                except (pa.ArrowException, OverflowError, TypeError):
+                except _NO_VALUE:
                     each.append(None)
                     if good[at]:
                         rejected.append(Rejected(numbers[at], name, f"{shown(value)} is no {type_}"))
