@@ -52,6 +52,11 @@ def test_a_file_without_packages_asks_for_nothing(text):
         ("--index-url https://x.example/simple", "line 2: '--index-url' is an option"),
         ("--extra-index-url=https://x.example", "line 2: '--extra-index-url=https://x.example' is an option"),
         (f"first==2 --hash=sha256:{A}", "line 2: 'first' stands in line 1 too"),
+        # pip sees the end of a line there, and nothing to install or no hash.
+        (f"numpy==2.0 \\ \n --hash=sha256:{A}", "line 2: a backslash continues a line as its last character only"),
+        (f"numpy==2.0 --hash=sha256:{A} # x \\", "line 2: a backslash continues a line as its last character only"),
+        (f"numpy==2.0 \\\n\t--hash=sha256:{A}", "line 2: 'numpy' has no exact version"),
+        (f"numpy==2.0\t--hash=sha256:{A}", "line 2: 'numpy' has no exact version"),
         (f"nümpy==2 --hash=sha256:{A}", "line 2: 'nümpy==2' is no name of a package"),
     ],
 )

@@ -52,8 +52,10 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     begun, parts = 0, list[str]()
     for number, line in enumerate(lines, start=1):
         begun = begun if parts else number
-        bare = re.sub(r"(^|\s)#.*$", "", line).strip()
+        bare = re.sub(r"(^|\s)#.*$", "", line).rstrip()
         continued = bare.endswith("\\")
+        if bare and continued != line.endswith("\\"):
+            raise RequirementError(f"line {number}: a backslash continues a line as its last character only")
         parts.append(bare.removesuffix("\\"))
         if not continued:
             if joined := " ".join(parts).strip():
@@ -67,7 +69,7 @@ def _of_line(number: int, line: str) -> Requirement:
     place = f"line {number}"
     if line.startswith("-"):
         raise RequirementError(f"{place}: '{line.split()[0][:40]}' is an option: only packages may be named")
-    package, *hashed = re.split(r"\s+(?=--)", line)
+    package, *hashed = re.split(r" +(?=--)", line)
     named = _NAMED.fullmatch(package)
     if named is None:
         raise RequirementError(f"{place}: '{package[:60]}' is no name of a package: write name==version")
