@@ -21,7 +21,7 @@ from headrace_scorer.decisions.jobs import Job
 from headrace_scorer.estimating import Estimating
 from headrace_scorer.store import Changed, Decide, Store
 
-# Of those a caller may not see, how many pages are read to fill one.
+# Jobs that are read at once, of which a caller may not see some.
 _SCAN = 200
 
 
