@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 CALL_S = 5.0
 _FILE = "model.onnx"
-# Renewed long before.
+# Renewed long before: holding.py.
 HOLD = timedelta(days=2)
 
 

@@ -20,6 +20,7 @@ from headrace_scorer.creating import Creating
 from headrace_scorer.engine_calls import Engine
 from headrace_scorer.estimating import Estimating
 from headrace_scorer.expiry import EXPIRE_EVERY_S, Expiry
+from headrace_scorer.holding import HOLD_EVERY_S, Holding
 from headrace_scorer.lateness import Lateness
 from headrace_scorer.lineage import LineageReceiver, event_in
 from headrace_scorer.metrics import ScorerMetrics
@@ -83,6 +84,8 @@ async def start(runtime: Runtime[ScorerSettings]) -> None:
     runtime.loop("lateness", lambda: periodic("lateness", Lateness(store).look, every_s=2.0, clock=clock))
     expiry = Expiry(connections, timedelta(days=settings.jobs_keep_d))
     runtime.loop("expiry", lambda: periodic("expiry", expiry.step, every_s=EXPIRE_EVERY_S, clock=clock))
+    holding = Holding(store, registry)
+    runtime.loop("holds", lambda: periodic("holds", holding.renew, every_s=HOLD_EVERY_S, clock=clock))
     runtime.loop("lineage", lambda: periodic("lineage", receiver.keep, every_s=60.0, clock=clock))
     runtime.loop("jobs", runner.run)
     runtime.loop("publications", publisher.run)
