@@ -57,6 +57,7 @@ def test_a_file_without_packages_asks_for_nothing(text):
         (f"numpy==2.0 --hash=sha256:{A} # x \\", "line 2: a backslash continues a line as its last character only"),
         (f"numpy==2.0 \\\n\t--hash=sha256:{A}", "line 2: 'numpy' has no exact version"),
         (f"numpy==2.0\t--hash=sha256:{A}", "line 2: 'numpy' has no exact version"),
+        (f"numpy==2.0; python_version > '3' -e x --hash=sha256:{A}", "line 2: 'numpy' has no exact version"),
         (f"nümpy==2 --hash=sha256:{A}", "line 2: 'nümpy==2' is no name of a package"),
     ],
 )

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 MAX_LINES = 2000
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _NAMED = re.compile(rf"(?P<name>{_NAME})(?!\w)\s*(?P<extras>\[[A-Za-z0-9._, -]*\])?\s*(?P<rest>.*)")
-_EXACT = re.compile(r"==\s*(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)\s*(?P<marker>;[\w\s.\"'<>=!()+-]*)?")
+# What begins with - after a blank is an option to pip, also behind a marker.
+_MARKER = r";(?:(?!\s-)[\w\s.\"'<>=!()+-])*"
+_EXACT = re.compile(rf"==\s*(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)\s*(?P<marker>{_MARKER})?")
 _HASH = re.compile(r"--hash=(?P<kind>\w+):(?P<digest>\S*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
