@@ -127,6 +127,8 @@ class Store:
             await connection.execute(_QUERIES["delete_shards"], id_)
             numbers, documents = [one.number for one in shards], [shard_json(one) for one in shards]
             await connection.execute(_QUERIES["insert_shards"], id_, numbers, documents)
+            # Before the job is read: whoever else changes it follows.
+            await connection.fetchval(_QUERIES["advance"])
             return await _changed(connection, id_, decide)
 
     async def settle(
