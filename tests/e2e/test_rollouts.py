@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import grpc.aio
 import numpy as np
 import pytest
+from headrace.registry.v1 import registry_pb2
 from headrace.rollout.v1 import rollout_pb2 as pb
 from headrace.router.v1 import predict_pb2
 from headrace_client.errors import PreconditionFailed
@@ -22,6 +23,7 @@ from tests.kit.stack import RECEIVERS
 
 MODEL = "rollouts-unjudged"
 JUDGED = "rollouts-judged"
+SHADOWED = "rollouts-shadowed"
 RATE = 200.0
 # As short as evidence allows at this rate, for tests have no minutes.
 QUICK = {
@@ -199,6 +201,40 @@ async def test_a_version_that_predicts_garbage_or_is_slow_is_rolled_back_by_itse
     assert over.state == pb.Rollout.STATE_ROLLED_BACK, over
     assert over.reason.startswith(metric), over.reason
     assert over.bad_time.ToTimedelta().total_seconds() < patience(60)
+
+
+async def test_a_shadow_that_fails_is_taken_back_before_any_caller_gets_it_and_a_good_one_passes(served: Served):
+    serve(served.client, SHADOWED, {"v1": table(8)})
+    register(served.client, SHADOWED, "v2", table(9))
+    register(served.client, SHADOWED, "v3", table(2))
+    # What is measured by copies alone is not asked of a rollout that sends copies alone.
+    gate = registry_pb2.PromotionGate(metric="shadow_pairs", minimum=1e9, measured_only=True)
+    served.client.set_gates(SHADOWED, [gate])
+    shadow = {"dwell": "1s", "min_pairs": 20, "then": "THEN_NOTHING"}
+    policy = {"strategy": "STRATEGY_SHADOW", "shadow": shadow}
+    async with (
+        grpc.aio.insecure_channel(served.stack.address) as channel,
+        Traffic.running(served.stack, SHADOWED, rate=RATE / 4) as traffic,
+    ):
+        rollouts = Rollouts(served.stack, channel, SHADOWED)
+        await eventually(lambda: len(traffic.good) > RATE / 4, within=30)
+        gated = await refused(rollouts.start("v2", QUICK))
+        bad = await rollouts.over((await rollouts.start("v3", policy)).name, within=90)
+        left = served.client.get_route(SHADOWED).route
+        good = await rollouts.over((await rollouts.start("v2", policy)).name, within=90)
+        told = [await rollouts.events(one.name) for one in (bad, good)]
+        served.client.set_shadow(SHADOWED, "v2")
+        second = await refused(rollouts.start("v2", policy))
+    assert (gated.reason, second.reason) == ("PROMOTION_GATE_FAILED", "SHADOWING_IN_USE")
+    assert told == [["started", "shadowing", "rolling_back", "rolled_back"], ["started", "shadowing", "shadowed"]]
+    assert (bad.state, bad.reason.partition(": ")[2].startswith("errors to copies")) == (
+        pb.Rollout.STATE_ROLLED_BACK,
+        True,
+    ), bad
+    assert (left.managed_by, left.HasField("shadowing"), len(left.variants)) == ("", False, 1)
+    assert good.state == pb.Rollout.STATE_SHADOWED, good
+    assert traffic.bad == []
+    assert served.client.get_model(SHADOWED).production_version == "v1"
 
 
 async def test_a_good_version_is_promoted_on_evidence(judged: Rollouts, served: Served):
