@@ -95,7 +95,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
     async def UploadArtifact(self, request_iterator, context):
         header = convert.upload_header(await self._uploads.awaited(request_iterator))
-        self._policy.check_upload(header.type, as_code=False)
+        self._policy.check_upload(header.type, as_code=False, field="header.type")
         with self._metrics.upload(header.type):
             blob = await self._uploads.receive(header, _chunks(request_iterator))
         self._metrics.stored(blob.size_bytes)

@@ -29,16 +29,16 @@ class FormatPolicy:
         self._store, self._blobs, self._clock = store, blobs, clock
         self._allow_code, self._targets = allow_code, targets
 
-    def check_upload(self, kind: ArtifactType, *, as_code: bool) -> None:
-        """Raise unless a file of a type may come by this way. as_code: by that for code."""
+    def check_upload(self, kind: ArtifactType, *, as_code: bool, field: str = "type") -> None:
+        """Raise unless a file of a type may come by this way. as_code: by that for code. field: of the request."""
         if as_code and kind not in CODE:
             message = f"TYPE_{kind.name} is no code: send it by UploadArtifact"
-            raise invalid("type", message, reason="ARTIFACT_TYPE_REFUSED")
+            raise invalid(field, message, reason="ARTIFACT_TYPE_REFUSED")
         if as_code:
             self._check_code()
         elif kind in CODE:
             message = f"TYPE_{kind.name} is code: send it by UploadCode, which needs the scope registry.code"
-            raise invalid("type", message, reason="ARTIFACT_TYPE_REFUSED")
+            raise invalid(field, message, reason="ARTIFACT_TYPE_REFUSED")
 
     async def check(self, version: Version) -> None:
         """Raise PreconditionFailed for a version that the installation does not allow, InvalidArgument for a server
