@@ -62,6 +62,8 @@ class Concluding:
             raise PreconditionFailed(told, reason="EXPERIMENT_UNDECIDED")
         route, _ = await self._routes.route(wanted.model)
         version = next((one.serving_version for one in route.variants if one.name == variant), "")
+        if not version:
+            raise PreconditionFailed(f"the route serves no variant '{variant}' any more", reason="VARIANT_GONE")
         stopped = await self._end(experiment, wanted.reason or analysis.summary, keep=variant)
         asked = Wanted(wanted.model, version, control, wanted.policy, wanted.client, wanted.reason or analysis.summary)
         return Conclusion(analysis.summary, stopped, await self._starting.start(asked, request))
@@ -85,8 +87,13 @@ class Concluding:
         return False
 
     async def _end(self, experiment: experiment_pb2.Experiment, reason: str, keep: str = "") -> list[str]:
-        # Traffic first: an experiment that is over is looked at by nobody.
         model = experiment.name.split("/")[1]
+        if experiment.state == experiment_pb2.Experiment.STATE_ENDED:
+            running = await self._experiments.running(model)
+            if running is not None:  # the route is that one's by now, under the same names perhaps
+                told = f"{running} runs, whose traffic this would take: conclude that one"
+                raise PreconditionFailed(told, reason="EXPERIMENT_RUNNING")
+        # Traffic first: an experiment that is over is looked at by nobody.
         control, *others = (one.name for one in experiment.variants)
         route, _ = await self._routes.route(model)
         wanted, stopped = concluding.given_back(route, control, others, keep)

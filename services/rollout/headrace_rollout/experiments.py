@@ -30,6 +30,12 @@ class Experiments:
         request = experiment_pb2.GetExperimentRequest(name=name)
         return (await answered(self._experiments.GetExperiment(request, timeout=CALL_S))).experiment
 
+    async def running(self, model: str) -> str | None:
+        """Return the name of a model's that runs; None for none."""
+        request = experiment_pb2.ListExperimentsRequest(parent=f"models/{model}")
+        listed = (await answered(self._experiments.ListExperiments(request, timeout=CALL_S))).experiments
+        return next((one.name for one in listed if one.state == experiment_pb2.Experiment.STATE_RUNNING), None)
+
     async def analyse(self, name: str) -> experiment_pb2.AnalyseExperimentResponse:
         """Return what the data say now."""
         request = experiment_pb2.AnalyseExperimentRequest(name=name)

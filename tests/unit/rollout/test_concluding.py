@@ -67,6 +67,7 @@ class Surroundings:
         self.analysis = Analysis(verdict=verdict, variant=variant, summary="so it is")
         self.names, self.away = [NAME], set[str]()
         self.current = route(8, 1, 1)
+        self.state, self.other = experiment_pb2.Experiment.STATE_RUNNING, None
         self.done: list[tuple[Any, ...]] = []
 
     async def guarded(self) -> list[str]:
@@ -74,7 +75,10 @@ class Surroundings:
 
     async def get(self, name: str) -> experiment_pb2.Experiment:
         variants = [{"name": each, "weight": 1} for each in ("control", "new", "newer")]
-        return experiment_pb2.Experiment(name=name, variants=variants)
+        return experiment_pb2.Experiment(name=name, variants=variants, state=self.state)
+
+    async def running(self, model: str) -> str | None:
+        return self.other
 
     async def analyse(self, name: str) -> experiment_pb2.AnalyseExperimentResponse:
         if name in self.away:
@@ -152,3 +156,25 @@ async def test_an_experiment_that_cannot_be_looked_at_keeps_no_other_from_being_
     around.names, around.away = ["models/shop/experiments/first", NAME], {"models/shop/experiments/first"}
     await of(around).guard()
     assert around.done[-1] == ("end", NAME, "stopped: so it is")
+
+
+@pytest.mark.parametrize("promote", [False, True])
+async def test_an_experiment_that_has_ended_takes_no_traffic_from_the_one_that_runs(promote: bool):
+    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around.state, around.other = experiment_pb2.Experiment.STATE_ENDED, "models/shop/experiments/next"
+    use = of(around)
+    ending = use.promote(NAME, "new", WANTED, REQUEST, anyway=False) if promote else use.conclude(NAME, reason="")
+    with pytest.raises(PreconditionFailed, match="experiments/next runs") as refused:
+        await ending
+    assert (refused.value.reason, around.done) == ("EXPERIMENT_RUNNING", [])
+    around.other = None
+    await of(around).conclude(NAME, reason="")
+    assert [one[0] for one in around.done] == ["route", "end"], "a repetition goes on where it stopped"
+
+
+async def test_a_variant_that_nothing_serves_is_refused_before_the_experiment_ends():
+    around = Surroundings(Analysis.VERDICT_BETTER, "new")
+    around.current.variants[1].serving_version = ""
+    with pytest.raises(PreconditionFailed, match="no variant 'new'") as refused:
+        await of(around).promote(NAME, "new", WANTED, REQUEST, anyway=False)
+    assert (refused.value.reason, around.done) == ("VARIANT_GONE", [])

@@ -90,6 +90,7 @@ _REMEDIES_BY_REASON = {
     "NO_POOL_FOR_FORMAT": "`headrace status` shows what runs: start a batcher that runs the format, or register ONNX",
     "EXPERIMENT_NOT_FOUND": "`headrace experiments list MODEL` shows what there is",
     "EXPERIMENT_NOT_RUNNING": "`headrace experiments start MODEL EXPERIMENT` starts a draft",
+    "EXPERIMENT_RUNNING": "`headrace experiments list MODEL` shows which one runs: conclude that one first",
     "EXPERIMENT_UNDECIDED": "`headrace experiments watch MODEL EXPERIMENT` waits for a verdict; --anyway does not",
     "VARIANT_GONE": "`headrace routes show MODEL` shows the variants that the route has",
     "ROLLOUT_RUNNING": "`headrace rollouts watch MODEL` shows it: wait for it, or end it with `headrace rollouts abort "

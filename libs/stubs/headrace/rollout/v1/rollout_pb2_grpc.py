@@ -205,6 +205,7 @@ class RolloutServiceServicer:
         where it stopped.
 
         Fails with NOT_FOUND, reason EXPERIMENT_NOT_FOUND; FAILED_PRECONDITION, reason EXPERIMENT_NOT_RUNNING for a draft,
+        EXPERIMENT_RUNNING for one that has ended while another one of the model runs,
         EXPERIMENT_UNDECIDED when the data do not say that the variant to promote is better, unless `anyway` is set, ROUTE_MANAGED
         while somebody else manages the route, VARIANT_GONE when the route lacks a variant that is needed; and as StartRollout does.
         """
