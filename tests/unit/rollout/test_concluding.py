@@ -67,7 +67,8 @@ class Surroundings:
         self.analysis = Analysis(verdict=verdict, variant=variant, summary="so it is")
         self.names, self.away = [NAME], set[str]()
         self.current = route(8, 1, 1)
-        self.state, self.other = experiment_pb2.Experiment.STATE_RUNNING, None
+        self.state: Any = experiment_pb2.Experiment.STATE_RUNNING
+        self.other: str | None = None
         self.done: list[tuple[Any, ...]] = []
 
     async def guarded(self) -> list[str]:
