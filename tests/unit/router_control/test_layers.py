@@ -99,3 +99,9 @@ def test_a_layer_that_is_no_name_is_refused_by_its_field(layer: str):
     with pytest.raises(InvalidArgument) as refused:
         convert.route_from_proto(route_pb2.Route(name="routes/digits", variants=[variant], layer=layer))
     assert [one.field for one in refused.value.violations] == ["route.layer"]
+
+
+def test_routes_of_a_layer_that_are_changed_alike_go_on_splitting_alike():
+    here = after(after(of_salt(b"a" * 16), 90, 10, layer="checkout"), 70, 30, layer="checkout")
+    there = after(after(of_salt(b"b" * 16), 90, 10, layer="checkout"), 70, 30, layer="checkout")
+    assert variants(here) == variants(there)

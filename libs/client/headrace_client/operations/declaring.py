@@ -54,7 +54,7 @@ def split(
     timeout: float = READY_TIMEOUT_S,
 ) -> Operation[route_pb2.UpdateRouteResponse]:
     """Declare a model's variants and wait until they serve; rules, unit, layer and max_wait stay as they are unless
-    given, and so does the pool of a variant. layer: routes of one split units alike; a new one splits them anew.
+    given, and so does the pool of a variant. layer: routes that enter one alike split alike; a new one splits anew.
 
     A variant that only a rule names stays, without a share. Reads the route first and sends its etag, so a change made
     in between fails with Aborted instead of being lost. Raises PreconditionFailed: reason VERSION_NOT_READY when a
